@@ -1,0 +1,1 @@
+"""Noise-robust, explainable speech emotion recognition as a pipeline that people can trust."""

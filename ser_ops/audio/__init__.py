@@ -1,0 +1,8 @@
+"""Reading, resampling, length and levels of recordings."""
+
+from ser_ops.audio.levels import Levels, dbfs, levels
+from ser_ops.audio.reading import FORMATS, Recording, blocks, describe, read, resample
+from ser_ops.audio.window import fit, spans
+
+__all__ = ["FORMATS", "Levels", "Recording", "blocks", "dbfs", "describe", "fit", "levels", "read", "resample",
+           "spans"]

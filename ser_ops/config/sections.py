@@ -1,0 +1,279 @@
+"""The sections of params.yaml. Meanings and units stand beside each value there."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+ModelName = Literal["fusion", "concat", "wav2vec", "spectral"]
+StationaryNoise = Literal["white", "pink", "brown"]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Paths(Section):
+    data: Path
+    work: Path
+    state: Path
+    reports: Path
+
+
+class ManifestSource(Section):
+    """A corpus that comes in by a CSV manifest; `labels` maps its labels to the seven classes."""
+
+    name: Name
+    file: Path
+    labels: dict[str, Literal["angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"]] = {}
+
+
+class Data(Section):
+    corpora: tuple[Name, ...]
+    manifests: tuple[ManifestSource, ...]
+    noise: tuple[Name, ...]
+    calm: Literal["neutral", "excluded"]
+    sample_rate: Annotated[int, Field(ge=8000, le=48000)]
+
+    @model_validator(mode="after")
+    def _something(self) -> "Data":
+        if not self.corpora and not self.manifests:
+            raise ValueError("names no corpus: list at least one folder of data/corpora or one manifest")
+        return self
+
+
+class Partitions(Section):
+    protocol: Literal["speaker", "random", "paper"]
+    seed: Seed
+    validation: Share
+    test: Share
+    noise_validation: Share
+    noise_test: Share
+    held_out_noise: tuple[Name, ...]
+
+    @model_validator(mode="after")
+    def _room_for_training(self) -> "Partitions":
+        if self.validation + self.test >= 1 or self.noise_validation + self.noise_test >= 1:
+            raise ValueError("validation and test together leave nothing for training: keep their sum below 1")
+        return self
+
+
+class Validation(Section):
+    seconds: tuple[Positive, Positive]
+    sample_rate: tuple[Count, Count]
+    level_dbfs: tuple[float, float]
+    clipped_share: Share
+    silent_share: Share
+    silence_dbfs: Annotated[float, Field(lt=0)]
+    bad_share: Share
+
+
+class Augment(Section):
+    seed: Seed
+    variants: tuple[Literal["original", "noisy", "pitched", "pitched_noisy"], ...]
+    semitones: Annotated[float, Field(ge=-12, le=12)]
+    intensity: tuple[Share, Share]
+    stationary: bool
+    level: Literal["keep", "clip", "renormalise"]
+    silent_crop_dbfs: Annotated[float, Field(lt=0)]
+
+    @model_validator(mode="after")
+    def _original_first(self) -> "Augment":
+        if not self.variants or self.variants[0] != "original" or len(set(self.variants)) != len(self.variants):
+            raise ValueError("variants start with original and name each kind once")
+        return self
+
+
+class Features(Section):
+    sample_rate: Annotated[int, Field(ge=8000, le=48000)]
+    seconds: Positive
+    frame: Count
+    hop: Count
+    mfcc: Annotated[int, Field(ge=1, le=128)]
+    layout: Literal["serial", "frames"]
+    standardise: bool
+
+
+class Wav2Vec(Section):
+    checkpoint: str | None
+    trainable: Literal["frozen", "partly", "all"]
+    tuned_layers: Annotated[int, Field(ge=0)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    hidden: Count
+    layers: Count
+    heads: Count
+    convolutions: tuple[tuple[Count, Count, Count], ...]
+
+
+class Spectral(Section):
+    channels: tuple[Count, Count, Count]
+    kernels: tuple[Count, Count, Count]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    embedding: Count
+
+
+class Head(Section):
+    hidden: Count
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+
+
+class Preset(Section):
+    features: Features
+    wav2vec: Wav2Vec
+    spectral: Spectral
+    head: Head
+
+
+class Training(Section):
+    seed: Seed
+    epochs: Count
+    patience: Count
+    batch_size: Annotated[int, Field(ge=2)]
+    learning_rate: Positive
+    backbone_learning_rate: Positive
+    weight_decay: Annotated[float, Field(ge=0)]
+    warmup: Annotated[float, Field(ge=0, lt=1)]
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    class_weights: bool
+    gradient_clip: Positive
+    precision: Literal["auto", "float32", "bfloat16"]
+
+
+class Train(Training):
+    model: ModelName
+
+    def training(self) -> Training:
+        """The settings of the loop, without the model's name."""
+        return Training(**self.model_dump(exclude={"model"}))
+
+
+class Range(Section):
+    low: float
+    high: float
+    log: bool = False
+
+
+class Choices(Section):
+    choices: tuple[float | int | bool | str, ...]
+
+
+class Tune(Section):
+    trials: Annotated[int, Field(ge=0)]
+    seed: Seed
+    startup_trials: Annotated[int, Field(ge=0)]
+    warmup_epochs: Annotated[int, Field(ge=0)]
+    trial: Training
+    space: dict[str, Range | Choices]
+
+    @model_validator(mode="after")
+    def _known_settings(self) -> "Tune":
+        for name, values in self.space.items():
+            if name not in Training.model_fields:
+                raise ValueError(f"space names {name!r}, which is no training setting: choose of "
+                                 f"{', '.join(sorted(Training.model_fields))}")
+            if isinstance(values, Range) and (values.low > values.high or (values.log and values.low <= 0)):
+                raise ValueError(f"space.{name}: low must not exceed high, and be above 0 where log is true")
+        return self
+
+
+class Ablations(Section):
+    models: tuple[ModelName, ...]
+    shuffled: Annotated[int, Field(ge=0)]
+    shuffled_epochs: Count
+    shuffled_seed: Seed
+
+
+class Evaluate(Section):
+    stationary: tuple[StationaryNoise, ...]
+    intensities: tuple[Share, ...]
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
+    resamples: Annotated[int, Field(ge=100)]
+    confidence: Annotated[float, Field(gt=0, lt=1)]
+    bootstrap_seed: Seed
+    batch_size: Count
+    speed_utterances: Count
+
+
+class Explain(Section):
+    seed: Seed
+    per_class: Count
+    background: Count
+    shap_samples: Count
+    top: Count
+    batch_size: Count
+
+
+class Limit(Section):
+    limit: float
+    reason: Annotated[str, Field(min_length=10)]
+
+
+class Gate(Section):
+    clean_uar: Limit
+    worst_cell_uar: Limit
+    largest_drop: Limit
+    shuffled_margin: Limit
+    staging_confidence: Limit
+    answers_tolerance: Limit
+
+
+class Report(Section):
+    seed: Seed
+    clips: Annotated[int, Field(ge=0)]
+    clip_intensity: Share
+
+
+class Tracking(Section):
+    uri: str
+    experiment: Name
+    registered_model: Name
+    timeout: Positive
+
+
+class Predict(Section):
+    window_hop: Positive
+    batch_size: Count
+
+
+class Compute(Section):
+    workers: Annotated[int, Field(ge=0)]
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
+    shard_megabytes: Count
+
+
+class Params(Section):
+    paths: Paths
+    preset: str
+    data: Data
+    partitions: Partitions
+    validation: Validation
+    augment: Augment
+    presets: dict[str, Preset]
+    train: Train
+    tune: Tune
+    ablations: Ablations
+    evaluate: Evaluate
+    explain: Explain
+    gate: Gate
+    report: Report
+    tracking: Tracking
+    predict: Predict
+    compute: Compute
+
+    @model_validator(mode="after")
+    def _preset_exists(self) -> "Params":
+        if self.preset not in self.presets:
+            raise ValueError(f"preset: {self.preset!r} is not among the presets ({', '.join(self.presets)})")
+        return self
+
+    @property
+    def chosen(self) -> Preset:
+        """The preset that is in force."""
+        return self.presets[self.preset]
+
+

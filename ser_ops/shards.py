@@ -1,0 +1,106 @@
+"""Named float32 arrays in a few large memory-mapped files instead of many small ones.
+
+A folder holds shard-00000.f32, shard-00001.f32, ... (little-endian float32, arrays one after another) and
+index.csv (key, shard, offset, shape). Reading maps the files: nothing is held that is not looked at.
+"""
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from ser_ops.errors import UserError
+
+_FIELDS = ("key", "shard", "offset", "shape")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where one array lies: the shard's number, the offset in values, and its shape."""
+
+    key: str
+    shard: int
+    offset: int
+    shape: tuple[int, ...]
+
+
+def _file(folder: Path, shard: int) -> Path:
+    return folder / f"shard-{shard:05d}.f32"
+
+
+def write_shard(folder: Path, shard: int, arrays: Iterable[tuple[str, np.ndarray]]) -> list[Entry]:
+    """Write one shard as its arrays come; any number of processes may write different shards."""
+    entries, offset = [], 0
+    with _file(folder, shard).open("wb") as file:
+        for key, array in arrays:
+            values = np.ascontiguousarray(array, "<f4")
+            file.write(values.tobytes())
+            entries.append(Entry(key, shard, offset, values.shape))
+            offset += values.size
+    return entries
+
+
+def write_index(folder: Path, entries: Iterable[Entry]) -> None:
+    """Write index.csv; a folder without it is not a finished store."""
+    with (folder / "index.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(_FIELDS)
+        for one in entries:
+            writer.writerow((one.key, one.shard, one.offset, "x".join(map(str, one.shape))))
+
+
+class Shards(Mapping[str, np.ndarray]):
+    """A finished store as a mapping from key to a read-only array of float32.
+
+    Raises UserError when the folder is no finished store or a shard is shorter than its index says.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            with (folder / "index.csv").open(newline="", encoding="utf-8") as file:
+                self._entries = {
+                    row["key"]: Entry(row["key"], int(row["shard"]), int(row["offset"]),
+                                      tuple(map(int, row["shape"].split("x"))))
+                    for row in csv.DictReader(file)}
+        except OSError as error:
+            raise UserError(f"{folder}: no finished store of arrays (index.csv: {error.strerror}): run the stage "
+                            "that writes it") from error
+        self._map = lru_cache(maxsize=None)(self._open)
+
+    def _open(self, shard: int) -> np.ndarray:
+        file = _file(self.folder, shard)
+        if file.stat().st_size == 0:
+            return np.zeros(0, "<f4")
+        return np.memmap(file, "<f4", mode="r")
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        one = self._entries[key]
+        size = int(np.prod(one.shape))
+        values = self._map(one.shard)[one.offset:one.offset + size]
+        if values.size != size:
+            raise UserError(f"{_file(self.folder, one.shard)}: shorter than its index says: remove {self.folder} and "
+                            "run the stage that writes it")
+        return values.reshape(one.shape)
+
+    def shape(self, key: str) -> tuple[int, ...]:
+        """Shape of one array, without touching its bytes."""
+        return self._entries[key].shape
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._entries
+
+    def __getstate__(self) -> Path:
+        return self.folder
+
+    def __setstate__(self, folder: Path) -> None:
+        self.__init__(folder)  # type: ignore[misc]
