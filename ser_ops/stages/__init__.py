@@ -1,0 +1,23 @@
+"""One thin module per DVC stage: read params.yaml and inputs, call the rooms, write outputs."""
+
+import sys
+from collections.abc import Callable
+
+from ser_ops.errors import UserError
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a stage as a command: a UserError becomes one line on standard error and exit code 1.
+
+    Every stage module ends with `if __name__ == "__main__": run(main)`. Any other exception is a fault of
+    the program and keeps its traceback; Ctrl-C exits with 130, as a shell expects.
+
+    >>> run(lambda: None)
+    """
+    try:
+        main()
+    except UserError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
