@@ -1,0 +1,38 @@
+# make demo, make test and make ui each do all their set-up by themselves, in .venv.
+.PHONY: demo test ui lock clean-state
+PYTHON ?= python3.11
+BIN := .venv/bin
+export OMP_NUM_THREADS ?= 1
+export PYTHONWARNINGS ?= ignore
+export DVC_NO_ANALYTICS := 1
+export GX_ANALYTICS_ENABLED := false
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+export MLFLOW_DISABLE_TELEMETRY := true
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \
+		{ echo "make: $(PYTHON) is not Python 3.11: install it, or name it with make PYTHON=/path/to/python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
+		{ echo "make: no venv module: apt-get install python3.11-venv"; rm -rf .venv; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $@
+
+data: .venv/installed data.dvc
+	$(BIN)/dvc pull --quiet
+	@touch data
+
+demo: .venv/installed        ## from recordings to a gated model that stands in the registry as staging
+	@$(BIN)/python -m pipelines.demo
+
+test: .venv/installed        ## everything that CI runs
+	@test -d data || $(BIN)/dvc pull --quiet
+	@$(BIN)/ruff check .
+	@$(BIN)/python -m pytest -q
+
+ui: .venv/installed          ## the MLflow page, on loopback
+	@$(BIN)/python -m ser_ops.cli ui
+
+lock:                        ## pin what is installed now
+	@{ echo "# Every package of the project, pinned. Remade by: make lock"; \
+	   $(BIN)/pip freeze --all --exclude-editable | grep -viE '^(pip|ser-ops|wheel)( |=|@)|^-e|^#' | sed 's/+cpu$$//'; } > requirements.lock
