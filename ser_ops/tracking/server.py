@@ -1,0 +1,148 @@
+"""Where the record lives: one URI, a server that answers in time or one clear line, and no credentials in either."""
+
+import os
+import re
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+from ser_ops.config import Params
+from ser_ops.errors import UserError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+URI_VARIABLE = "MLFLOW_TRACKING_URI"
+_DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_REMEDY = f"start it, or set {URI_VARIABLE} or tracking.uri in params.yaml"
+
+
+def tracking_uri(params: Params) -> str:
+    """The tracking store in force: MLFLOW_TRACKING_URI in the environment, else tracking.uri of params.yaml."""
+    return os.environ.get(URI_VARIABLE) or params.tracking.uri
+
+
+def public(text: str) -> str:
+    """`text` with the credentials of every URI in it left out.
+
+    >>> public("http://ann:secret@host:5000/x is down, sqlite:///mlflow.db is not")
+    'http://host:5000/x is down, sqlite:///mlflow.db is not'
+    >>> public("postgresql://ann:se/c@ret@host/db?password=secret")
+    'postgresql://host/db'
+    """
+    return re.sub(r"(\w://)([^\s'\"]*)@", r"\1", re.sub(r"(\w://[^\s'\"?]*)\?[^\s'\"]*", r"\1", text))
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """The file of a SQLite store, or None for any other kind.
+
+    >>> sqlite_file("sqlite:///mlflow.db"), sqlite_file("sqlite:////var/mlflow.db"), sqlite_file("http://host:5000")
+    (PosixPath('mlflow.db'), PosixPath('/var/mlflow.db'), None)
+    """
+    scheme, _, path = uri.partition(":///")
+    return Path(path.split("?")[0]) if scheme.split("+")[0] == "sqlite" and path else None
+
+
+def _probe_sqlite(path: Path) -> None:
+    folder = path.absolute().parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with path.open("ab"):
+            pass
+        writable = os.access(folder, os.W_OK)  # SQLite keeps its journal beside the file
+    except OSError:
+        writable = False
+    if not writable:
+        raise UserError(f"sqlite:///{path}: the tracking database cannot be written: make its folder writable, or set "
+                        f"{URI_VARIABLE} or tracking.uri in params.yaml")
+
+
+def _probe_http(uri: str, parts: SplitResult, timeout: float) -> None:
+    host = parts.netloc.rpartition("@")[2]
+    health = urlunsplit((parts.scheme, host, parts.path.rstrip("/") + "/health", "", ""))
+    try:
+        with urllib.request.urlopen(health, timeout=timeout):
+            return
+    except urllib.error.HTTPError as error:
+        if error.code < 500:  # a proxy that asks who we are, or hides /health, stands before a server that is up
+            return
+        reason = f"HTTP {error.code}"
+    except (OSError, ValueError) as error:
+        reason = str(getattr(error, "reason", error))
+    raise UserError(f"{public(uri)}: the tracking server does not answer ({reason}): {_REMEDY}")
+
+
+def _probe_database(uri: str, parts: SplitResult, port: int, timeout: float) -> None:
+    try:
+        socket.create_connection((parts.hostname or "localhost", parts.port or port), timeout).close()
+    except (OSError, ValueError) as error:
+        raise UserError(f"{public(uri)}: the tracking database does not answer ({error}): "
+                        f"{_REMEDY}") from None
+
+
+def probe(uri: str, timeout: float) -> None:
+    """Raise UserError within about `timeout` seconds when the tracking store cannot be used; else return.
+
+    MLflow itself would try again for minutes.
+    """
+    parts = urlsplit(uri)
+    kind = parts.scheme.split("+")[0]
+    file = sqlite_file(uri)
+    if file is not None:
+        _probe_sqlite(file)
+    elif kind in ("http", "https"):
+        _probe_http(uri, parts, timeout)
+    elif kind in _DATABASE_PORTS:
+        _probe_database(uri, parts, _DATABASE_PORTS[kind], timeout)
+    elif kind not in ("databricks", "databricks-uc", "uc"):
+        raise UserError(f"{public(uri)}: no tracking store: give sqlite:///mlflow.db, postgresql://HOST/DATABASE or "
+                        "http://HOST:5000")
+
+
+def quiet() -> None:
+    """Keep MLflow to errors: no links to runs on standard output, no log lines, no telemetry, few retries.
+
+    What the user has set in the environment stands.
+    """
+    for name, value in (("MLFLOW_LOGGING_LEVEL", "ERROR"), ("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true"),
+                        ("MLFLOW_DISABLE_TELEMETRY", "true"), ("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false"),
+                        ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2"), ("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1"),
+                        ("GIT_PYTHON_REFRESH", "quiet")):
+        os.environ.setdefault(name, value)
+    import logging
+    logging.getLogger("alembic").setLevel(logging.ERROR)
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+
+
+@contextmanager
+def one_line(uri: str) -> Iterator[None]:
+    """Turn what MLflow raises about its store or server into one UserError line without credentials."""
+    quiet()
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+    try:
+        yield
+    except (MlflowException, RequestException, SQLAlchemyError) as error:
+        said = public(" ".join(str(error).split("\n", 1)[0].split()))
+        said = said if len(said) <= 300 else said[:297] + "..."
+        raise UserError(f"{public(uri)}: the tracking server refused or went away ({said}): {_REMEDY}, then run the "
+                        "same command again") from error
+
+
+def connect(params: Params) -> "MlflowClient":
+    """A client of the tracking store in force, after a quick look whether it can be used.
+
+    Raises UserError in one line, within tracking.timeout seconds, when it cannot.
+    """
+    uri = tracking_uri(params)
+    probe(uri, params.tracking.timeout)
+    with one_line(uri):
+        import mlflow
+        mlflow.set_tracking_uri(uri)
+        return mlflow.MlflowClient(uri)
