@@ -1,0 +1,51 @@
+"""validate: work/ingest in, work/validated, data_validation.json and the data docs out."""
+
+from pathlib import Path
+
+from ser_ops import config, corpora, validation
+from ser_ops.corpora.table import read_csv, write_csv
+from ser_ops.errors import UserError
+from ser_ops.files import read_json, replacing, write_json
+from ser_ops.stages import run
+from ser_ops.validation.record import index_page, record
+
+
+def main() -> None:
+    """Quarantine bad recordings; raise UserError when too many are bad, or a leak is found."""
+    params = config.load()
+    ingest, reports = params.paths.work / "ingest", params.paths.reports
+    found = read_json(ingest / "corpora.json")
+    outcome = validation.validate(
+        read_csv(ingest / "manifest.csv"), read_csv(ingest / "noise.csv"), found,
+        {layout: corpora.known_faults(layout) for layout in corpora.LAYOUTS}, params.validation,
+        params.partitions.protocol)
+    content = record(outcome, found, params.validation.bad_share)
+    write_json(reports / "data_validation.json", content)
+    _write_docs(reports / "data_docs", outcome, content)
+    for one in outcome.quarantine:
+        print(f"quarantined {one.path}: {one.rule}: {one.reason}")
+    if not outcome.success:
+        raise UserError(f"validation: {'; '.join(outcome.stops)}: see {reports / 'data_docs' / 'index.html'}, mend the "
+                        "data or its settings and run dvc repro again")
+    with replacing(params.paths.work / "validated") as folder:
+        folder.mkdir()
+        for name, rows in (("manifest", outcome.utterances), ("noise", outcome.noise)):
+            fields = list(read_csv(ingest / f"{name}.csv")[0]) if rows else list(rows[0]) if rows else []
+            write_csv(folder / f"{name}.csv", rows, fields)
+        write_csv(folder / "quarantine.csv", [vars(one) for one in outcome.quarantine],
+                  ["kind", "id", "path", "rule", "reason"])
+    print(f"validated {len(outcome.utterances)} utterances and {len(outcome.noise)} noise recordings, "
+          f"{len(outcome.quarantine)} in quarantine")
+
+
+def _write_docs(folder: Path, outcome: validation.Outcome, content: dict) -> None:
+    with replacing(folder) as pages:
+        pages.mkdir()
+        (pages / "index.html").write_text(index_page(outcome, content), encoding="utf-8")
+        for name, html in outcome.pages.items():
+            if html:
+                (pages / f"{name}.html").write_text(html, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,75 @@
+"""One table of rows through Great Expectations; the only module that imports it, and only when it runs."""
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ser_ops.validation.rules import Rule
+
+if TYPE_CHECKING:
+    import pandas
+
+_EXTERNAL = re.compile(r"<script\b[^>]*\bsrc=.*?</script>|<link\b[^>]*>|<img\b[^>]*\bsrc=\"http[^>]*>", re.S)
+_STYLE = """<style>
+body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#1b1f24;background:#fff}
+table{border-collapse:collapse;width:100%;margin:.5rem 0 1.5rem}td,th{border:1px solid #d0d7de;padding:.35rem .6rem;
+text-align:left;vertical-align:top}.badge{background:#eef1f4;padding:.1rem .4rem;border-radius:.3rem}
+#ge-cta-footer,#side-bar,nav,.modal,.d-none,footer,.navbar{display:none}.collapse{display:block}
+a{color:#0b57a4}i.fa-check-circle::before{content:"\\2713 passed";color:#116329}
+i.fa-times::before{content:"\\2717 failed";color:#a40e26}
+</style>"""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One rule's outcome: the positions of the rows that fail it, and how many were looked at."""
+
+    rule: Rule
+    failed: list[int]
+    of: int
+
+
+def run(table: str, frame: "pandas.DataFrame", rules: Sequence[Rule]) -> tuple[list[Verdict], str]:
+    """Run the rules of one table; returns their verdicts and the data docs page of the table (HTML, no network).
+
+    An empty table passes every rule.
+    """
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    if frame.empty:
+        return [Verdict(rule, [], 0) for rule in rules], ""
+    context: Any = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    suite = context.suites.add(gx.ExpectationSuite(name=table))
+    for rule in rules:
+        expectation = getattr(gx.expectations, rule.expectation)
+        suite.add_expectation(expectation(
+            column=rule.column, **rule.limits, meta={"rule": rule.name},
+            notes=f"{rule.name}: {rule.description} ({rule.severity})"))
+    batch = (context.data_sources.add_pandas("manifest").add_dataframe_asset(table)
+             .add_batch_definition_whole_dataframe("all"))
+    definition = context.validation_definitions.add(gx.ValidationDefinition(name=table, data=batch, suite=suite))
+    numbered = frame.assign(position=range(len(frame)))
+    result = definition.run(batch_parameters={"dataframe": numbered},
+                            result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["position"]})
+    by_name = {one.expectation_config.meta["rule"]: one for one in result.results}
+    verdicts = []
+    for rule in rules:
+        one = by_name[rule.name]
+        if one.exception_info and one.exception_info.get("raised_exception"):
+            raise RuntimeError(f"rule {rule.name!r} could not be run: {one.exception_info['exception_message']}")
+        failed = sorted(int(row["position"]) for row in one.result.get("unexpected_index_list") or [])
+        verdicts.append(Verdict(rule, failed, len(frame)))
+    return verdicts, _page(result)
+
+
+def _page(result: Any) -> str:
+    from great_expectations.render.renderer import ValidationResultsPageRenderer
+    from great_expectations.render.view import DefaultJinjaPageView
+
+    html = DefaultJinjaPageView().render(ValidationResultsPageRenderer().render(result))
+    return _EXTERNAL.sub("", html).replace("</head>", _STYLE + "</head>", 1)

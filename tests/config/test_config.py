@@ -1,0 +1,69 @@
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ser_ops.config import load
+from ser_ops.errors import UserError
+
+PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
+
+
+def changed(tmp_path: Path, *keys: str, value: object = None, rename: str | None = None) -> Path:
+    content = yaml.safe_load(PARAMS.read_text())
+    section = content
+    for key in keys[:-1]:
+        section = section[key]
+    if rename:
+        section[rename] = section.pop(keys[-1])
+    else:
+        section[keys[-1]] = value
+    file = tmp_path / "params.yaml"
+    file.write_text(yaml.safe_dump(content))
+    return file
+
+
+def test_the_committed_params_are_valid_and_frozen():
+    params = load(PARAMS)
+    assert params.chosen is params.presets[params.preset]
+    with pytest.raises(Exception, match="frozen"):
+        params.train.epochs = 3  # type: ignore[misc]
+
+
+def test_every_gate_limit_has_a_reason():
+    for name, limit in load(PARAMS).gate:
+        assert len(limit.reason.split()) > 5, name
+
+
+@pytest.mark.parametrize(("keys", "kwargs", "words"), [
+    (("train", "epochs"), {"rename": "epocs"}, r"train\.epocs: unknown key, did you mean 'epochs'\?"),
+    (("tune", "trial", "seed"), {"rename": "sed"}, r"tune\.trial\.sed: unknown key, did you mean 'seed'\?"),
+    (("presets", "small", "features", "hop"), {"rename": "hopp"}, r"presets\.small\.features\.hopp: unknown key, did"),
+    (("train",), {"rename": "trian"}, r"trian: unknown key, did you mean 'train'\?"),
+    (("train", "epochs"), {"value": -3}, r"train\.epochs is -3: input should be greater than or equal to 1"),
+    (("train", "learning_rate"), {"value": "fast"}, r"train\.learning_rate is 'fast'"),
+    (("preset",), {"value": "huge"}, r"'huge' is not among the presets \(paper, small\)"),
+    (("partitions", "test"), {"value": 0.9}, r"nothing for training"),
+    (("tune", "space"), {"value": {"depth": {"low": 1, "high": 2}}}, r"'depth', which is no training setting"),
+    (("augment", "variants"), {"value": ["noisy"]}, r"variants start with original"),
+    (("train", "weight_decay"), {"value": float("nan")}, r"train\.weight_decay is nan"),
+])
+def test_a_wrong_setting_is_one_line_that_names_it(tmp_path, keys, kwargs, words):
+    file = changed(tmp_path, *keys, **kwargs)
+    with pytest.raises(UserError, match=words) as caught:
+        load(file)
+    assert "\n" not in str(caught.value) and str(file) in str(caught.value)
+
+
+@pytest.mark.parametrize(("content", "words"), [("train: [", "not YAML in line"), ("- 1", "holds no sections")])
+def test_what_is_no_params_file_is_said(tmp_path, content, words):
+    file = tmp_path / "params.yaml"
+    file.write_text(content)
+    with pytest.raises(UserError, match=words):
+        load(file)
+
+
+def test_a_missing_params_file_is_said(tmp_path):
+    with pytest.raises(UserError, match=re.escape("run from the project's top folder")):
+        load(tmp_path / "params.yaml")

@@ -1,0 +1,43 @@
+import pickle
+
+import numpy as np
+import pytest
+
+from ser_ops.errors import UserError
+from ser_ops.shards import Shards, write_index, write_shard
+
+
+def store(folder):
+    rng = np.random.default_rng(3)
+    arrays = {"a": rng.normal(size=5), "b/c": rng.normal(size=(2, 3)), "empty": np.zeros(0)}
+    names = list(arrays)
+    entries = write_shard(folder, 0, [(name, arrays[name]) for name in names[:1]])
+    entries += write_shard(folder, 1, [(name, arrays[name]) for name in names[1:]])
+    write_index(folder, entries)
+    return arrays
+
+
+def test_arrays_come_back_in_their_shapes(tmp_path):
+    arrays = store(tmp_path)
+    shards = Shards(tmp_path)
+    assert list(shards) == list(arrays) and len(shards) == 3 and "x" not in shards
+    for key, array in arrays.items():
+        assert shards.shape(key) == array.shape
+        np.testing.assert_array_equal(shards[key], array.astype(np.float32))
+    again = pickle.loads(pickle.dumps(shards))
+    np.testing.assert_array_equal(again["a"], shards["a"])
+
+
+def test_stored_arrays_cannot_be_written(tmp_path):
+    store(tmp_path)
+    with pytest.raises(ValueError, match="read-only"):
+        Shards(tmp_path)["a"][0] = 1
+
+
+def test_an_unfinished_or_damaged_store_is_said(tmp_path):
+    with pytest.raises(UserError, match="no finished store"):
+        Shards(tmp_path)
+    store(tmp_path)
+    (tmp_path / "shard-00001.f32").write_bytes(b"1234")
+    with pytest.raises(UserError, match="shorter than its index"):
+        Shards(tmp_path)["b/c"]
