@@ -1,0 +1,49 @@
+"""Waveforms of the fixed window in, the spectral stream's input out."""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ser_ops.audio import resample
+from ser_ops.config import Features
+from ser_ops.features.descriptors import mfcc, rms, zcr
+from ser_ops.features.index_map import shape_of
+
+
+class Extractor:
+    """Features of a batch, in the layout that the settings name (equations 12 and 28 of paper 1).
+
+    Takes float32 of shape (B, seconds * source_rate), windows made by `audio.fit`, and returns float32 on the
+    same device: (B, L) in the serial layout, (B, 2 + K, T) in the frames layout. What one utterance yields does
+    not depend on the others of its batch. Raises ValueError for windows of another length.
+
+    >>> settings = Features(sample_rate=22050, seconds=2.5, frame=2048, hop=512, mfcc=20, layout="serial",
+    ...                     standardise=True)
+    >>> Extractor(settings)(torch.zeros(2, 40000)).shape
+    torch.Size([2, 2376])
+    """
+
+    def __init__(self, settings: Features, source_rate: int = 16000) -> None:
+        self.settings = settings
+        self.source_rate = source_rate
+        self.length = round(settings.seconds * source_rate)
+        self.shape = shape_of(settings)
+
+    def __call__(self, waveforms: Tensor) -> Tensor:
+        if waveforms.ndim != 2 or waveforms.shape[1] != self.length:
+            raise ValueError(f"expected windows of shape (B, {self.length}), got {tuple(waveforms.shape)}")
+        waveforms = self._resampled(waveforms)
+        channels = torch.cat([zcr(waveforms, self.settings)[:, None], rms(waveforms, self.settings)[:, None],
+                              mfcc(waveforms, self.settings)], dim=1)
+        if self.settings.layout == "frames":
+            return channels
+        return torch.cat([channels[:, :2].flatten(1), channels[:, 2:].transpose(1, 2).flatten(1)], dim=1)
+
+    def _resampled(self, waveforms: Tensor) -> Tensor:
+        rate = self.settings.sample_rate
+        if rate == self.source_rate:
+            return waveforms
+        items = [resample(item, self.source_rate, rate) for item in waveforms.detach().cpu().numpy()]
+        batch = torch.from_numpy(np.stack(items)).to(waveforms.device)
+        return functional.pad(batch, (0, round(self.settings.seconds * rate) - batch.shape[1]))

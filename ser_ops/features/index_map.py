@@ -1,0 +1,135 @@
+"""Equation 29 of paper 1: what stands at an index of the spectral stream's input, and when.
+
+Paper 1 calls indices `Time_N`; in the serial layout an index is not a time. Every report and plot names an index by
+`describe` and puts attributions on the time axis by `to_frames`. In the frames layout the index counts through the
+array of shape (2 + K, T) row by row.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from ser_ops.config import Features
+
+Kind = Literal["ZCR", "RMS", "MFCC"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """One value of the input: its kind, the MFCC coefficient (None for ZCR and RMS), frame and seconds, both from 0.
+
+    `seconds` is the centre of the frame, counted from the start of the window.
+    """
+
+    kind: Kind
+    coefficient: int | None
+    frame: int
+    seconds: float
+
+    @property
+    def channel(self) -> int:
+        """0 ZCR, 1 RMS, 2 + k the MFCC coefficient k."""
+        return {"ZCR": 0, "RMS": 1, "MFCC": 2}[self.kind] + (self.coefficient or 0)
+
+
+def frames_of(settings: Features) -> int:
+    """Number of frames T of a window.
+
+    >>> from ser_ops.config import load
+    >>> frames_of(load().presets["paper"].features)
+    108
+    """
+    return round(settings.seconds * settings.sample_rate) // settings.hop + 1
+
+
+def shape_of(settings: Features) -> tuple[int, ...]:
+    """Shape of one utterance's features: (L,) in the serial layout, (2 + K, T) in the frames layout.
+
+    >>> from ser_ops.config import load
+    >>> shape_of(load().presets["paper"].features)
+    (2376,)
+    """
+    channels, frames = 2 + settings.mfcc, frames_of(settings)
+    return (channels, frames) if settings.layout == "frames" else (channels * frames,)
+
+
+def grid(settings: Features) -> np.ndarray:
+    """The index of every channel and frame: int64 of shape (2 + K, T).
+
+    Serial (equation 28): T times ZCR, T times RMS, then MFCC frame by frame.
+    """
+    channels, frames = 2 + settings.mfcc, frames_of(settings)
+    if settings.layout == "frames":
+        return np.arange(channels * frames).reshape(channels, frames)
+    first = np.arange(2 * frames).reshape(2, frames)
+    return np.concatenate([first, np.arange(2 * frames, channels * frames).reshape(frames, settings.mfcc).T])
+
+
+def feature_at(index: int, settings: Features) -> Place:
+    """What stands at an index (equation 29). Raises IndexError outside 0 <= index < (2 + K) T.
+
+    >>> from ser_ops.config import load
+    >>> feature_at(1191, load().presets["paper"].features)
+    Place(kind='MFCC', coefficient=15, frame=48, seconds=1.1145578231292517)
+    """
+    channels, frames = 2 + settings.mfcc, frames_of(settings)
+    if not 0 <= index < channels * frames:
+        raise IndexError(f"index {index} is outside 0 to {channels * frames - 1}")
+    if settings.layout == "frames" or index < 2 * frames:
+        channel, frame = divmod(index, frames)
+    else:
+        frame, coefficient = divmod(index - 2 * frames, settings.mfcc)
+        channel = 2 + coefficient
+    seconds = frame * settings.hop / settings.sample_rate
+    if channel < 2:
+        return Place("RMS" if channel else "ZCR", None, frame, seconds)
+    return Place("MFCC", channel - 2, frame, seconds)
+
+
+def index_at(channel: int, frame: int, settings: Features) -> int:
+    """The index of a channel (0 ZCR, 1 RMS, 2 + k MFCC k) in a frame: `feature_at` the other way round.
+
+    Raises IndexError for a channel or frame that there is none of.
+
+    >>> from ser_ops.config import load
+    >>> index_at(2 + 15, 48, load().presets["paper"].features)
+    1191
+    """
+    frames = frames_of(settings)
+    if not (0 <= channel < 2 + settings.mfcc and 0 <= frame < frames):
+        raise IndexError(f"channel {channel}, frame {frame} is outside {2 + settings.mfcc} channels, {frames} frames")
+    if settings.layout == "frames" or channel < 2:
+        return channel * frames + frame
+    return 2 * frames + frame * settings.mfcc + channel - 2
+
+
+def describe(index: int, settings: Features) -> str:
+    """An index in words: kind, coefficient and the time of the frame's centre.
+
+    >>> from ser_ops.config import load
+    >>> describe(1191, load().presets["paper"].features), describe(10, load().presets["paper"].features)
+    ('MFCC 15 at 1.11 s', 'ZCR at 0.23 s')
+    """
+    place = feature_at(index, settings)
+    name = place.kind if place.coefficient is None else f"{place.kind} {place.coefficient}"
+    return f"{name} at {place.seconds:.2f} s"
+
+
+def to_grid(values: Any, settings: Features) -> Any:
+    """Values of either layout, shape (..., *shape_of(settings)), as (..., 2 + K, T); array in, array out; tensor alike.
+
+    Raises ValueError when the last dimensions are not the layout's.
+    """
+    shape = shape_of(settings)
+    if tuple(values.shape[-len(shape):]) != shape:
+        raise ValueError(f"expected (..., {', '.join(map(str, shape))}), got {tuple(values.shape)}")
+    return values if settings.layout == "frames" else values[..., grid(settings)]
+
+
+def to_frames(values: Any, settings: Features) -> Any:
+    """Attributions of either layout summed per frame: (..., *shape_of(settings)) to (..., T); array or tensor.
+
+    The sums add up to the sum of the attributions, so that completeness survives.
+    """
+    return to_grid(values, settings).sum(-2)

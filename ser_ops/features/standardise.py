@@ -1,0 +1,53 @@
+"""Mean and deviation of each kind of feature over the training rows, as they stream by."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from ser_ops.config import Features
+from ser_ops.features.index_map import to_grid
+
+Standardisation = dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Count, mean and sum of squared deviations of each of the 2 + K kinds (ZCR, RMS, MFCC 0, ...), in float64."""
+
+    count: int
+    mean: np.ndarray
+    deviations: np.ndarray
+
+    @classmethod
+    def none(cls, settings: Features) -> "Moments":
+        """Of no row at all."""
+        return cls(0, np.zeros(2 + settings.mfcc), np.zeros(2 + settings.mfcc))
+
+    @classmethod
+    def of(cls, features: Tensor | np.ndarray, settings: Features) -> "Moments":
+        """Of a batch of rows in either layout, shape (B, *shape_of(settings))."""
+        values = np.asarray(to_grid(features, settings), np.float64)
+        if len(values) == 0:
+            return cls.none(settings)
+        mean = values.mean((0, 2))
+        return cls(values.shape[0] * values.shape[2], mean, np.square(values - mean[:, None]).sum((0, 2)))
+
+    def __add__(self, other: "Moments") -> "Moments":
+        count = self.count + other.count
+        if count == 0:
+            return self
+        step = other.mean - self.mean
+        return Moments(count, self.mean + step * (other.count / count),
+                       self.deviations + other.deviations + step**2 * (self.count * other.count / count))
+
+    def standardisation(self) -> Standardisation:
+        """{"mean": [...], "std": [...]}, each 2 + K long; a kind that never varies has a deviation of 1."""
+        std = np.sqrt(self.deviations / max(self.count, 1))
+        return {"mean": self.mean.tolist(), "std": np.where(std > 1e-8, std, 1.0).tolist()}
+
+
+def total(parts: Sequence[Moments], settings: Features) -> Moments:
+    """Moments of all parts together, added in their order."""
+    return sum(parts, start=Moments.none(settings))

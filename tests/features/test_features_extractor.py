@@ -1,0 +1,72 @@
+"""Shapes, layouts, resampling and batches of the extractor."""
+
+import numpy as np
+import pytest
+import soxr
+import torch
+
+from ser_ops.config import load
+from ser_ops.features import Extractor, frames_of
+
+PRESETS = load().presets
+
+
+def waveforms(count: int = 3) -> torch.Tensor:
+    return 0.1 * torch.randn(count, 40000, generator=torch.Generator().manual_seed(3))
+
+
+def test_paper_preset_has_108_frames_of_22() -> None:
+    extractor = Extractor(PRESETS["paper"].features)
+    assert frames_of(PRESETS["paper"].features) == 108
+    assert extractor.shape == (2376,) == tuple(extractor(waveforms(1)).shape[1:])
+
+
+def test_layouts_hold_the_same_values() -> None:
+    frames = PRESETS["small"].features
+    grid = Extractor(frames)(waveforms())
+    serial = Extractor(frames.model_copy(update={"layout": "serial"}))(waveforms())
+    count = frames_of(frames)
+    assert grid.shape == (3, 42, count) and serial.shape == (3, 42 * count)
+    assert torch.equal(serial[:, :count], grid[:, 0]) and torch.equal(serial[:, count:2 * count], grid[:, 1])
+    assert torch.equal(serial[:, 2 * count:2 * count + 40], grid[:, 2:, 0])     # all K of the first frame
+    assert torch.equal(serial[:, -40:], grid[:, 2:, -1])
+
+
+def test_an_utterance_does_not_depend_on_its_batch() -> None:
+    extractor, batch = Extractor(PRESETS["small"].features), waveforms()
+    batch[1] *= 1000        # a loud neighbour must not raise the floor of 80 dB
+    torch.testing.assert_close(extractor(batch)[0], extractor(batch[:1])[0], rtol=1e-5, atol=1e-4)
+
+
+def test_resamples_where_the_preset_wants_another_rate() -> None:
+    settings, batch = PRESETS["paper"].features, waveforms(2)
+    expected = np.stack([soxr.resample(one, 16000, 22050, quality="HQ") for one in batch.numpy()])
+    assert expected.shape == (2, 55125)
+    direct = Extractor(settings, 22050)(torch.from_numpy(expected))
+    torch.testing.assert_close(Extractor(settings)(batch), direct)
+
+
+def test_refuses_windows_of_another_length() -> None:
+    with pytest.raises(ValueError, match="40000"):
+        Extractor(PRESETS["small"].features)(torch.zeros(2, 39999))
+
+
+def test_tables_serve_training_after_inference() -> None:
+    settings = PRESETS["small"].features.model_copy(update={"mfcc": 7})     # not cached by another test
+    extractor = Extractor(settings)
+    with torch.inference_mode():
+        extractor(waveforms(1))
+    batch = waveforms(1).requires_grad_()
+    extractor(batch).sum().backward()
+    assert batch.grad is not None and torch.isfinite(batch.grad).all()
+
+
+@pytest.mark.gpu
+def test_same_on_a_gpu() -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    for preset in PRESETS.values():
+        extractor = Extractor(preset.features)
+        on_gpu = extractor(waveforms().cuda())
+        assert on_gpu.is_cuda
+        torch.testing.assert_close(on_gpu.cpu(), extractor(waveforms()), rtol=1e-3, atol=1e-2)
