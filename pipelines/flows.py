@@ -1,0 +1,50 @@
+"""The six flows. Each one asks DVC for the stages that it stands on, so that any of them may run first."""
+
+from prefect import flow
+
+from pipelines import tasks
+
+
+@flow(name="validate-data", persist_result=False)
+def validate_data() -> None:
+    """Recordings in, validated manifest and data docs out."""
+    tasks.pull_data()
+    tasks.repro("validate")
+
+
+@flow(name="augment-data", persist_result=False)
+def augment_data() -> None:
+    """Quadruplets of the training partition, audited for leaks."""
+    tasks.pull_data()
+    tasks.repro("audit")
+
+
+@flow(name="train-fusion", persist_result=False)
+def train_fusion() -> str:
+    """From recordings to a registered candidate with its evaluation, explanations, verdict and report."""
+    tasks.pull_data()
+    for stage in ("validate", "audit", "tune", "train", "ablate", "evaluate", "explain", "judge", "report"):
+        tasks.repro(stage)
+    tasks.publish_tables()
+    return tasks.register_candidate()
+
+
+@flow(name="train-ablations", persist_result=False)
+def train_ablations() -> None:
+    """Rows A, B and C of table VI and the label-shuffled models."""
+    tasks.pull_data()
+    tasks.repro("ablate")
+
+
+@flow(name="evaluate-model", persist_result=False)
+def evaluate_model() -> None:
+    """Robustness, explanations, verdict and report of the trained models."""
+    tasks.pull_data()
+    tasks.repro("report")
+    tasks.publish_tables()
+
+
+@flow(name="promote-model", persist_result=False)
+def promote_model(version: str | None = None, to: str = "staging", override_reason: str | None = None) -> dict:
+    """Gate and promotion of the candidate, or of the version that is named."""
+    return tasks.promote(version, to, override_reason)

@@ -1,0 +1,40 @@
+"""The steps as Prefect tasks. Prefect's own result cache is off: DVC decides what to skip."""
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from pipelines import steps
+
+
+@task(name="pull-data", cache_policy=NO_CACHE, persist_result=False, retries=2, retry_delay_seconds=10)
+def pull_data() -> None:
+    """Bring data/ from the DVC remote; retried, since a remote may be away for a moment."""
+    steps.pull(say=get_run_logger().info)
+
+
+@task(name="dvc-repro", task_run_name="dvc-repro-{stage}", cache_policy=NO_CACHE, persist_result=False)
+def repro(stage: str) -> dict[str, float]:
+    """`dvc repro STAGE` with all that it stands on."""
+    return steps.repro(stage, say=get_run_logger().info)
+
+
+@task(name="register-candidate", cache_policy=NO_CACHE, persist_result=False, retries=2, retry_delay_seconds=10)
+def register_candidate() -> str:
+    """Register the model with its reports under the alias candidate."""
+    version = steps.register()
+    get_run_logger().info("registered version %s as candidate", version)
+    return version
+
+
+@task(name="promote", cache_policy=NO_CACHE, persist_result=False)
+def promote(version: str | None, to: str, reason: str | None) -> dict:
+    """Move the alias when every rule passes."""
+    return steps.promote(version, to, reason)
+
+
+@task(name="publish-tables", cache_policy=NO_CACHE, persist_result=False)
+def publish_tables() -> None:
+    """The tables of reports/ as artifacts of this flow run."""
+    from pipelines import tables
+
+    tables.publish()

@@ -1,0 +1,3 @@
+from ser_ops.cli import main
+
+main()

@@ -1,0 +1,93 @@
+"""A copy of the project as a clone would be, with the smallest settings that still run every stage."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+QUICK: dict[str, dict[str, Any]] = {
+    "train": {"epochs": 3},
+    "tune": {"trials": 3, "startup_trials": 1, "warmup_epochs": 1},
+    "ablations": {"shuffled": 1, "shuffled_epochs": 1},
+    "evaluate": {"seeds": [1], "resamples": 200, "speed_utterances": 8},
+    "explain": {"per_class": 1, "background": 8, "shap_samples": 10},
+}
+
+
+@dataclass
+class Workspace:
+    """A project folder and how to run commands in it."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    def run(self, *command: str, check: bool = True, timeout: float = 900) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True,
+                              timeout=timeout)
+        if check and done.returncode:
+            raise AssertionError(f"{' '.join(command)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
+        return done
+
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(command, cwd=self.folder, env=self.environment, stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, text=True, start_new_session=True)
+
+    def change(self, **sections: dict[str, Any]) -> None:
+        """Change settings in params.yaml, section by section."""
+        file = self.folder / "params.yaml"
+        content = yaml.safe_load(file.read_text())
+        for name, values in sections.items():
+            content[name].update(values)
+        file.write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def _environment() -> dict[str, str]:
+    environment = {name: value for name, value in os.environ.items()
+                   if not name.startswith(("MLFLOW_", "PREFECT_", "DVC_"))}
+    environment["PATH"] = str(Path(sys.executable).parent) + os.pathsep + environment["PATH"]
+    return environment | {
+        "OMP_NUM_THREADS": "1", "DVC_NO_ANALYTICS": "1", "GX_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "MLFLOW_DISABLE_TELEMETRY": "true",
+        "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@example.org", "GIT_COMMITTER_NAME": "t",
+        "GIT_COMMITTER_EMAIL": "t@example.org"}
+
+
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Workspace]:
+    """Make a fresh workspace of the files that git tracks or would track, committed, with its data pulled."""
+
+    def make(name: str) -> Workspace:
+        folder = tmp_path_factory.mktemp(name) / "ser-ops"
+        listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=PROJECT,
+                                capture_output=True, text=True, check=True).stdout
+        for file in filter(None, listed.split("\0")):
+            if (PROJECT / file).is_file():
+                (folder / file).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(PROJECT / file, folder / file)
+        workspace = Workspace(folder, _environment() | {"PYTHONPATH": str(folder)})
+        workspace.run("git", "init", "-q")
+        workspace.run("git", "add", "-A")
+        workspace.run("git", "commit", "-qm", "clone")
+        workspace.run("dvc", "pull", "-q")
+        workspace.change(**QUICK)
+        return workspace
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def reproduced(clone: Callable[[str], Workspace]) -> Iterator[Workspace]:
+    """A workspace in which one whole `dvc repro` has run."""
+    workspace = clone("reproduced")
+    done = workspace.run("dvc", "repro")
+    (workspace.folder / "repro.log").write_text(done.stdout + done.stderr)
+    yield workspace

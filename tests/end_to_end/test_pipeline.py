@@ -1,0 +1,81 @@
+"""One `dvc repro` from recordings to report, what it skips, and promotion at its end."""
+
+import csv
+import json
+import time
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+
+REPORTS = ("data_validation.json", "metrics.json", "robustness.csv", "predictions.csv", "leak_audit.json",
+           "ablation.csv", "explanations.json", "gate.json", "index.html", "figures", "data_docs/index.html")
+
+
+def test_every_report_is_there(reproduced):
+    for name in REPORTS:
+        assert (reproduced.folder / "reports" / name).exists(), name
+    gate = json.loads((reproduced.folder / "reports/gate.json").read_text())
+    assert {rule["rule"] for rule in gate["rules"]} and isinstance(gate["passed"], bool)
+    assert all(rule["verdict"] and rule["reason"] for rule in gate["rules"])
+    metrics = json.loads((reproduced.folder / "reports/metrics.json").read_text())
+    assert metrics["provenance"]["synthetic"], "synthetic data must be named"
+
+
+def test_the_grid_is_complete(reproduced):
+    with (reproduced.folder / "reports/robustness.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    cells = {(row["noise"], row["intensity"]) for row in rows if row["model"] == "fusion"}
+    assert len(cells) == 6 * 3
+
+
+def test_a_second_repro_does_nothing_quickly(reproduced):
+    reproduced.run("dvc", "repro")
+    began = time.monotonic()
+    done = reproduced.run("dvc", "repro")
+    assert "Running stage" not in done.stdout
+    assert time.monotonic() - began < 6  # 3 s on a machine that does nothing else
+
+
+def test_a_training_parameter_reruns_training_and_what_follows(reproduced):
+    status = _stages_to_run(reproduced, train={"epochs": 2})
+    assert status == ["train", "ablate", "evaluate", "explain", "judge", "report"]
+    assert _stages_to_run(reproduced, gate={"clean_uar": {"limit": 0.1, "reason": "a limit that this test has set"}}
+                          ) == ["judge", "report"]
+
+
+def _stages_to_run(workspace, **changes):
+    before = (workspace.folder / "params.yaml").read_text()
+    workspace.change(**changes)
+    try:
+        done = workspace.run("dvc", "repro", "--dry")
+    finally:
+        (workspace.folder / "params.yaml").write_text(before)
+    return [line.split("'")[1] for line in done.stdout.splitlines() if line.startswith("Running stage")]
+
+
+def test_dvc_shows_metrics_and_plots(reproduced):
+    assert "clean" in reproduced.run("dvc", "metrics", "show", "--json").stdout
+    assert "robustness.csv" in reproduced.run("dvc", "plots", "show", "--json").stdout
+
+
+def test_a_blocked_model_needs_a_written_reason(reproduced):
+    version = reproduced.run("ser-ops", "register").stdout
+    assert "candidate" in version
+    gate = json.loads((reproduced.folder / "reports/gate.json").read_text())
+    if not gate["passed"]:
+        blocked = reproduced.run("ser-ops", "promote", check=False)
+        assert blocked.returncode == 1 and "blocked" in blocked.stderr and "Traceback" not in blocked.stderr
+        assert len(blocked.stderr.strip().splitlines()) == 1
+        reproduced.run("ser-ops", "promote", "--override", "three epochs only, to try the registry")
+    else:
+        reproduced.run("ser-ops", "promote")
+
+
+def test_the_promoted_model_answers(reproduced):
+    test_a_blocked_model_needs_a_written_reason(reproduced)
+    file = next((reproduced.folder / "data/corpora/synthetic_ravdess").rglob("*.flac"))
+    done = reproduced.run("ser-ops", "predict", str(file), "--json")
+    answer = json.loads(done.stdout)
+    assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+    assert answer["emotion"] == max(answer["probabilities"], key=answer["probabilities"].get)

@@ -1,0 +1,75 @@
+"""`prefect deployment run train-fusion/local` through a real server and a real worker."""
+
+import json
+import os
+import re
+import signal
+import socket
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+
+
+@pytest.fixture(scope="module")
+def prefect(reproduced, tmp_path_factory):
+    """The reproduced workspace with a Prefect server, its deployments and a worker of the local pool."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    workspace = reproduced
+    workspace.environment |= {"PREFECT_HOME": str(tmp_path_factory.mktemp("prefect")), "PREFECT_LOGGING_LEVEL": "INFO",
+                              "PREFECT_API_URL": f"http://127.0.0.1:{port}/api", "PWD": str(workspace.folder)}
+    started = [workspace.start("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port), "--no-ui")]
+    try:
+        _wait(f"http://127.0.0.1:{port}/api/health")
+        for pool in ("local-pool", "gpu-pool"):
+            workspace.run("prefect", "work-pool", "create", pool, "--type", "process")
+        workspace.run("prefect", "--no-prompt", "deploy", "--all")
+        started.append(workspace.start("prefect", "worker", "start", "--pool", "local-pool"))
+        yield workspace
+    finally:
+        for process in reversed(started):
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(30)
+
+
+def _wait(url: str, seconds: float = 120) -> None:
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.5)
+
+
+def test_all_flows_are_deployed(prefect):
+    listed = prefect.run("prefect", "deployment", "ls").stdout
+    for flow in ("validate-data", "augment-data", "train-fusion", "train-ablations", "evaluate-model", "promote-model"):
+        assert f"{flow}/local" in listed
+    assert "train-fusion/gpu" in listed
+
+
+def test_train_fusion_ends_completed_with_its_tables_and_a_candidate(prefect):
+    done = prefect.run("prefect", "deployment", "run", "train-fusion/local", "--watch", check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Completed" in done.stdout
+    listed = prefect.run("prefect", "artifact", "ls").stdout
+    for key in ("robustness", "ablation", "gate", "verdict"):
+        assert re.search(rf"\b{key}\b", listed), listed
+    gate = json.loads((prefect.folder / "reports/gate.json").read_text())
+    reason = [] if gate["passed"] else ["--override", "trying the candidate of the flow"]
+    answer = prefect.run("ser-ops", "promote", *reason)
+    assert "staging" in answer.stdout
+
+
+def test_a_blocked_promotion_fails_its_flow(prefect):
+    done = prefect.run("prefect", "deployment", "run", "promote-model/local", "--watch", "--param", "version=9999",
+                       check=False)
+    assert done.returncode != 0 and "Failed" in done.stdout + done.stderr
