@@ -1,0 +1,74 @@
+"""ser-ops corpora: bring a corpus in, see what is there, check it."""
+
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ser_ops import config
+from ser_ops.cli.answers import Json, say
+
+app = typer.Typer(no_args_is_help=True, help="Corpora: add, list, check.", rich_markup_mode=None)
+Layout = Annotated[str, typer.Argument(help="ravdess, crema_d, tess or savee: whose file names it has.")]
+
+
+def _words(found: dict[str, Any]) -> str:
+    kind = "synthetic" if found["synthetic"] else "full corpus" if found["complete"] else "PARTIAL corpus"
+    of = f" of {found['expected']}" if found.get("expected") and not found["complete"] else ""
+    lines = [f"{found['name']}: {kind}, {found['found']}{of} utterances, {found['speakers']} speakers",
+             "  " + ", ".join(f"{emotion} {count}" for emotion, count in found["emotions"].items())]
+    lines += [f"  skipped {count}: {reason}" for reason, count in found["skipped"].items()]
+    lines += [f"  note: {oddity}" for oddity in found["oddities"]]
+    return "\n".join(lines)
+
+
+@app.command()
+def add(layout: Layout, source: Annotated[str, typer.Argument(help="Folder, zip, or s3:// address.")],
+        name: Annotated[str | None, typer.Option(help="Folder in data/corpora; default: the layout.")] = None,
+        link: Annotated[bool, typer.Option("--link", help="Symbolic links instead of copies.")] = False,
+        json: Json = False) -> None:
+    """Bring a corpus in: copies (or links), never moves; checks it and says what it found."""
+    from ser_ops import corpora, storage
+
+    params = config.load()
+    target = params.paths.data / "corpora"
+    if storage.is_remote(source):
+        with tempfile.TemporaryDirectory(dir=params.paths.data) as folder:
+            files = storage.bring(source, Path(folder))
+            found = corpora.add(layout, files[0] if len(files) == 1 else Path(folder), target, name, link=False)
+    else:
+        found = corpora.add(layout, Path(source), target, name, link=link)
+    record = found.record()
+    say(record, json, _words(record) + f"\nto use it: list {record['name']} under data.corpora in params.yaml, then "
+        "dvc add data && dvc repro")
+
+
+@app.command("list")
+def list_(json: Json = False) -> None:
+    """What lies in data/corpora."""
+    from ser_ops import corpora
+
+    params = config.load()
+    for found in corpora.list_all(params.paths.data / "corpora", params.data.calm):
+        record = found.record()
+        used = record["name"] in params.data.corpora
+        say(record | {"used": used}, json, _words(record) + ("" if used else "\n  not used: not under data.corpora"))
+
+
+@app.command()
+def check(name: Annotated[str, typer.Argument(help="A folder of data/corpora.")],
+          checksums: Annotated[Path | None, typer.Option(help="TSV of published files: path, size, sha256.")] = None,
+          json: Json = False) -> None:
+    """Check a corpus: its names, counts and speakers; with --checksums, which files are the published ones."""
+    from ser_ops import corpora
+
+    params = config.load()
+    record = corpora.check(params.paths.data / "corpora", name, params.data.calm).record()
+    say(record, json, _words(record))
+    if checksums:
+        compared = corpora.compare_checksums(params.paths.data / "corpora" / name, checksums).record()
+        named = [f"  {kind}: {', '.join(files[:5])}{' ...' if len(files) > 5 else ''}"
+                 for kind, files in compared["files"].items() if files]
+        counts = ", ".join(f"{count} {kind}" for kind, count in compared["counts"].items())
+        say(compared, json, "\n".join([counts, *named]))

@@ -1,0 +1,45 @@
+"""ser-ops noise: bring noise recordings in, see what is there."""
+
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ser_ops import config
+from ser_ops.cli.answers import Json, say
+
+app = typer.Typer(no_args_is_help=True, help="Noise recordings: add, list.", rich_markup_mode=None)
+
+
+@app.command()
+def add(category: Annotated[str, typer.Argument(help="fish_market, railway_engine, children, or a new category.")],
+        source: Annotated[str, typer.Argument(help="Folder of recordings, or s3:// address.")],
+        collection: Annotated[str, typer.Option(help="Its folder in data/noise.")] = "recorded",
+        link: Annotated[bool, typer.Option("--link", help="Symbolic links instead of copies.")] = False,
+        json: Json = False) -> None:
+    """Bring noise recordings in: copies (or links), never moves; says what it found."""
+    from ser_ops import storage
+    from ser_ops.noise import recordings
+
+    params = config.load()
+    target = params.paths.data / "noise"
+    if storage.is_remote(source):
+        with tempfile.TemporaryDirectory(dir=params.paths.data) as folder:
+            storage.bring(source, Path(folder))
+            found = recordings.add(category, Path(folder), target, collection, link=False)
+    else:
+        found = recordings.add(category, Path(source), target, collection, link=link)
+    record = found.record()
+    say(record, json, found.words() + f"\nto use it: list {collection} under data.noise in params.yaml, then "
+        "dvc add data && dvc repro")
+
+
+@app.command("list")
+def list_(json: Json = False) -> None:
+    """What lies in data/noise, category by category."""
+    from ser_ops.noise import recordings
+
+    params = config.load()
+    for found in recordings.list_all(params.paths.data / "noise"):
+        say(found.record(), json, found.words())

@@ -1,0 +1,69 @@
+"""ser-ops predict and evaluate: a registered model on audio of the user's own."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ser_ops import config
+from ser_ops.cli.answers import Json, say
+from ser_ops.config import Params
+from ser_ops.errors import UserError
+
+Model = Annotated[str | None, typer.Option("--model", help="As MLflow writes it: models:/NAME@ALIAS, runs:/..., or a "
+                                           "folder. Default: the registered model's staging.")]
+
+
+def _folder(params: Params, model: str | None) -> Path:
+    from ser_ops.tracking import models
+
+    return models.fetch(params, model or f"models:/{params.tracking.registered_model}@staging")
+
+
+def predict(files: Annotated[list[Path], typer.Argument(help="Recordings of any length: wav, flac, ogg or mp3.")],
+            model: Model = None, json: Json = False) -> None:
+    """Say the emotion of recordings, with the probabilities of all seven.
+
+    A bad recording is one line on standard error; the others are answered all the same, and the exit code is 1.
+    """
+    params = config.load()
+    folder = _folder(params, model)
+    from ser_ops.inference import Recogniser
+
+    recogniser = Recogniser(folder, params.compute.device, params.predict.batch_size, params.predict.window_hop)
+    failed = 0
+    for file in files:
+        try:
+            answer = recogniser.answer_file(file)
+        except UserError as error:
+            failed += 1
+            print(f"error: {error}", file=sys.stderr)
+            continue
+        for warning in answer.warnings:
+            print(f"warning: {file}: {warning}", file=sys.stderr)
+        record = {"path": str(file), **answer.record()}
+        likely = sorted(record["probabilities"].items(), key=lambda one: -one[1])[:3]
+        say(record, json, f"{file}: {answer.emotion} "
+            f"({', '.join(f'{emotion} {value:.2f}' for emotion, value in likely)}; {answer.seconds:.1f} s)")
+    if failed:
+        sys.exit(1)
+
+
+def evaluate(manifest: Annotated[Path, typer.Option(help="CSV: path, emotion, speaker; one line an utterance.")],
+             noise: Annotated[Path | None, typer.Option(help="Folder with a folder per category.")] = None,
+             model: Model = None, json: Json = False) -> None:
+    """Measure any registered model on labelled audio, clean and in noise."""
+    params = config.load()
+    folder = _folder(params, model)
+    from ser_ops import models
+    from ser_ops.evaluation.corpus import evaluate_manifest
+
+    network, card = models.load(folder)
+    metrics: dict[str, Any] = evaluate_manifest(network, card, manifest, noise, params)
+    clean = metrics["clean"]
+    words = (f"{metrics['utterances']} utterances: clean UAR {clean['uar']:.3f} [{clean['uar_low']:.3f}, "
+             f"{clean['uar_high']:.3f}], accuracy {clean['accuracy']:.3f}")
+    cells = "".join(f"\n{cell}: UAR {one['uar']:.3f}, accuracy {one['accuracy']:.3f}, SNR {one['snr_db']:.1f} dB"
+                    for cell, one in metrics.get("cells", {}).items())
+    say(metrics, json, words + cells)
