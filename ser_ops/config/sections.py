@@ -167,6 +167,7 @@ class Tune(Section):
     seed: Seed
     startup_trials: Annotated[int, Field(ge=0)]
     warmup_epochs: Annotated[int, Field(ge=0)]
+    together: Count
     trial: Training
     space: dict[str, Range | Choices]
 
