@@ -1,0 +1,97 @@
+"""Pictures of attributions, drawn from arrays alone. Each says in its caption what it does not show."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from textwrap import fill
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ser_ops.emotions import EMOTIONS
+from ser_ops.files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's palette, told apart with every common kind of colour blindness.
+PALETTE: dict[str, str] = dict(zip(EMOTIONS, ("#D55E00", "#009E73", "#CC79A7", "#E69F00", "#7F7F7F", "#0072B2",
+                                              "#56B4E9"), strict=True))
+_PALE_TO_DARK = ("#bcc8d4", "#eea24b", "#c8391f", "#5a0818")  # darker means more, in grey print too
+_INK, _PALE = "#1f2933", "#9aa5b1"
+
+
+def _figure(width: float, height: float) -> "Figure":
+    import matplotlib
+    from matplotlib.figure import Figure
+    matplotlib.rcParams.update({"font.family": "DejaVu Sans", "font.size": 9, "axes.edgecolor": _PALE,
+                                "text.color": _INK, "axes.labelcolor": _INK, "xtick.color": _INK,
+                                "ytick.color": _INK, "axes.spines.top": False, "axes.spines.right": False})
+    return Figure(figsize=(width, height), dpi=130)
+
+
+def _save(figure: "Figure", caption: str, path: Path, columns: int) -> None:
+    """Under the picture, the caption; without a time or version in the file, so that the same gives the same bytes."""
+    text = figure.text(0.01, 0.0, fill(caption, columns), va="top", fontsize=7.5, color="#52606d")
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", bbox_inches="tight", pad_inches=0.15, bbox_extra_artists=[text],
+                       metadata={"Software": None})
+
+
+def shap_bar(names: Sequence[str], per_class: Mapping[str, Sequence[float]], caption: str, path: Path) -> None:
+    """Global bar: one bar a feature, stacked by class; mean |SHAP value| in units of the score (natural log odds).
+
+    `names` from the most important down; `per_class` holds one value a name for each class. Writes a PNG.
+    """
+    figure = _figure(8, 1.3 + 0.27 * len(names))
+    axes = figure.subplots()
+    left, rows = np.zeros(len(names)), np.arange(len(names))
+    for emotion, values in per_class.items():
+        axes.barh(rows, values, left=left, color=PALETTE[emotion], label=emotion, height=0.72, edgecolor="white",
+                  linewidth=0.4)
+        left += np.asarray(values)
+    axes.set_yticks(rows, names)
+    axes.invert_yaxis()
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color="#e4e7eb", linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.set_xlabel("mean |SHAP value|, summed over the classes (score: logit less the mean of all seven)")
+    axes.legend(title="pushes the score of", ncols=1, frameon=False, loc="lower right")
+    figure.tight_layout()
+    _save(figure, caption, path, 130)
+
+
+def over_waveform(samples: np.ndarray, sample_rate: int, seconds: np.ndarray, values: np.ndarray, title: str,
+                  unit: str, caption: str, path: Path, valid_seconds: float | None = None) -> None:
+    """The waveform coloured by importance, and under it the importance of each time step.
+
+    samples (n,) at `sample_rate`; `values` (t,) at `seconds` (t,), at least 0. `valid_seconds`: where padding
+    begins, drawn hatched. All-zero values are said in words. Writes a PNG.
+    """
+    from matplotlib.collections import LineCollection
+    from matplotlib.colors import LinearSegmentedColormap, Normalize
+
+    peak = float(values.max(initial=0.0))
+    figure = _figure(8, 3.3)
+    wave, steps = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    time = np.arange(len(samples)) / sample_rate
+    lines = np.stack([time, samples], 1)
+    pieces = np.stack([lines[:-1], lines[1:]], 1)
+    scale, shade = Normalize(0, peak or 1), LinearSegmentedColormap.from_list("importance", _PALE_TO_DARK)
+    colours = shade(scale(np.interp(time[:-1], seconds, values)))
+    wave.add_collection(LineCollection(list(pieces), linewidths=0.6, colors=colours))
+    reach = max(float(np.abs(samples).max(initial=0.0)), 1e-3) * 1.1
+    wave.set(xlim=(0, len(samples) / sample_rate), ylim=(-reach, reach), ylabel="amplitude")
+    wave.set_title(title, loc="left", fontsize=10, fontweight="bold")
+    width = float(np.diff(seconds).min()) if len(seconds) > 1 else len(samples) / sample_rate
+    steps.bar(seconds, values, width=width, color=shade(scale(values)))
+    steps.set(xlabel="seconds from the start of the window", ylabel=unit, ylim=(0, (peak or 1) * 1.08))
+    if peak == 0:
+        steps.text(0.5, 0.5, "nothing speaks for this class: the map is zero everywhere", ha="center", va="center",
+                   transform=steps.transAxes)
+    if valid_seconds is not None and valid_seconds < len(samples) / sample_rate:
+        for axes in (wave, steps):
+            axes.axvspan(valid_seconds, len(samples) / sample_rate, facecolor="#f5f7fa", edgecolor="#dfe4ea",
+                         hatch="///", linewidth=0, zorder=0)
+        wave.text(len(samples) / sample_rate, reach * 0.95, "padding ", ha="right", va="top", fontsize=8, color=_INK)
+    figure.tight_layout()
+    _save(figure, caption, path, 130)

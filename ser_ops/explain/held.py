@@ -1,0 +1,40 @@
+"""One utterance's model with everything but the spectral features held: what the spectral stream is asked."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class Held(nn.Module):
+    """Features of shape (b, ...) in, logits (b, classes) out, the waveform's context computed once.
+
+    The model is set to evaluation: no dropout, fixed batch statistics.
+    """
+
+    def __init__(self, model: Any, waveform: Tensor, valid: Tensor) -> None:
+        super().__init__()
+        self.model = model.eval()
+        with torch.no_grad():
+            self.context: Tensor | None = model.context(waveform[None], valid[None])
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits of the utterance with these features in place of its own."""
+        context = None if self.context is None else self.context.expand(len(features), -1)
+        return self.model.classify(context, features)
+
+
+class Centred(nn.Module):
+    """Scores that SHAP explains: logits less their mean over the classes.
+
+    What all logits share moves no probability; left in, it would be credited to features that change nothing.
+    """
+
+    def __init__(self, classify: nn.Module) -> None:
+        super().__init__()
+        self.classify = classify
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Shape (b, ...) to (b, classes); each row sums to 0."""
+        logits = self.classify(features)
+        return logits - logits.mean(1, keepdim=True)

@@ -1,0 +1,60 @@
+"""All explained utterances together: which features the scores follow."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ser_ops import config
+from ser_ops.emotions import EMOTIONS
+from ser_ops.explain import attribution, figures
+from ser_ops.explain.clip import HELD
+from ser_ops.explain.subject import Subject
+from ser_ops.features import describe, feature_at, grid, shape_of, to_grid
+
+_BAR = ("Mean absolute SHAP value over {utterances} test utterances against {background} training utterances "
+        "(expected gradients; equation 25 is missed by {error:.3f} on average, {share:.0%} of what is explained). Long "
+        "means that the scores follow the feature, not in which direction, and not that it causes the emotion; single "
+        "moments differ from one utterance to the next, so the order of so few utterances is a hint.")
+
+
+def _named(values: np.ndarray) -> dict[str, float]:
+    return {emotion: float(value) for emotion, value in zip(EMOTIONS, values, strict=True)}
+
+
+def overall(subject: Subject, found: Sequence[attribution.Attribution], explained: Sequence[str],
+            settings: config.Explain, background: int, file: Path) -> dict[str, Any]:
+    """Rank features by what they do to the scores over all utterances; draw the global bar into `file`.
+
+    `explained` names the class of each utterance on which equation 25 is checked; `background` is the number of
+    training utterances behind the attributions.
+    """
+    importances = attribution.importance(found)
+    top = attribution.rank(importances, settings.top)
+    shaped = importances.T.reshape(len(EMOTIONS), *shape_of(subject.features))
+    by_kind = attribution.rank(to_grid(shaped, subject.features).sum(-1).T, settings.top)
+    pairs = [(one, EMOTIONS.index(emotion)) for one, emotion in zip(found, explained, strict=True)]
+    error = float(np.mean([abs(one.gap[c]) for one, c in pairs]))
+    reach = float(np.mean([abs(one.score[c] - one.base[c]) for one, c in pairs]))
+    names = [describe(one.index, subject.features) for one in top]
+    share = error / reach if reach else 0.0
+    caption = _BAR.format(utterances=len(found), background=background, error=error, share=share)
+    caption += HELD if "wav2vec" in subject.model.streams else ""
+    figures.shap_bar(names, {emotion: [float(one.per_class[c]) for one in top] for c, emotion in enumerate(EMOTIONS)},
+                     caption, file)
+    return {
+        "utterances": len(found), "background": background,
+        "samples": settings.shap_samples, "score": "logit less the mean of all seven logits",
+        "top": [{"feature": name, "index": one.index, "per_class": _named(one.per_class)}
+                for name, one in zip(names, top, strict=True)],
+        "kinds": [{"feature": _kind(one.index, subject.features), "per_class": _named(one.per_class)}
+                  for one in by_kind],
+        "base_values": _named(np.mean([one.base for one in found], axis=0)),
+        "additivity_error": error, "additivity_error_share": share,
+    }
+
+
+def _kind(channel: int, settings: config.Features) -> str:
+    place = feature_at(int(grid(settings)[channel, 0]), settings)
+    return place.kind if place.coefficient is None else f"{place.kind} {place.coefficient}"

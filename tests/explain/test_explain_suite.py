@@ -1,0 +1,113 @@
+"""The suite over stand-in models: what it writes, how it names and times features, what it does without a stream."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from explain_stand_ins import RATE, StandIn, examples, explain_settings, features
+
+from ser_ops.emotions import EMOTIONS
+from ser_ops.explain import Subject, explain, occlude
+from ser_ops.explain.choice import per_class
+from ser_ops.features import describe, index_at
+
+
+def subject(layout="frames", streams=("wav2vec", "spectral"), mean=None):
+    settings = features(layout)
+    card = {"preset_settings": {"features": settings.model_dump()}, "sample_rate": RATE,
+            "standardisation": None if mean is None else {"mean": mean, "std": [1.0] * 12}}
+    return Subject.of(StandIn(settings, streams), card, torch.device("cpu")), settings
+
+
+@pytest.mark.parametrize("layout", ["frames", "serial"])
+def test_everything_is_written_and_named(layout, tmp_path):
+    one, settings = subject(layout)
+    found = explain(one, examples(settings, "test"), examples(settings, "train"), explain_settings(), tmp_path, "f/")
+    json.dumps(found, allow_nan=False)
+    assert found["methods"] == ["scorecam", "shap"]
+    assert [clip["emotion"] for clip in found["clips"]] == list(EMOTIONS)
+    for clip in found["clips"]:
+        cam = clip["scorecam"]
+        assert len(cam["times"]) == len(cam["values"]) == 16
+        assert cam["times"][1] == pytest.approx(512 / RATE)
+        assert max(cam["values"]) == (0 if cam["empty"] else 1)
+        assert 0 <= cam["share_in_padding"] <= 1
+        assert (tmp_path / clip["figure"].removeprefix("f/")).read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "shap_global.png").exists()
+    assert len(found["shap"]["top"]) == 5
+    for feature in found["shap"]["top"]:
+        assert feature["feature"] == describe(feature["index"], settings)
+        assert list(feature["per_class"]) == list(EMOTIONS)
+
+
+def test_same_seed_same_answer_and_figures(tmp_path):
+    answers = []
+    for name in ("a", "b"):
+        one, settings = subject()
+        answers.append(explain(one, examples(settings, "test"), examples(settings, "train"), explain_settings(),
+                               tmp_path / name, ""))
+    assert answers[0] == answers[1]
+    for file in (tmp_path / "a").iterdir():
+        assert file.read_bytes() == (tmp_path / "b" / file.name).read_bytes()
+
+
+@pytest.mark.parametrize("layout", ["frames", "serial"])
+def test_the_one_feature_that_counts_comes_first_by_its_name(layout, tmp_path):
+    one, settings = subject(layout, ("spectral",))
+    index = index_at(2 + 4, 9, settings)
+
+    def classify(context, values):
+        logits = torch.zeros(len(values), 7)
+        logits[:, 2] = 3 * values.flatten(1)[:, index]
+        return logits + 0 * one.model.spectral(values).sum()
+
+    one.model.classify = classify
+    found = explain(one, examples(settings, "test"), examples(settings, "train"), explain_settings(), tmp_path, "")
+    first = found["shap"]["top"][0]
+    assert first["feature"] == f"MFCC 4 at {9 * 512 / RATE:.2f} s"
+    assert max(first["per_class"], key=first["per_class"].get) == "fear"
+    assert found["shap"]["kinds"][0]["feature"] == "MFCC 4"
+    assert found["shap"]["kinds"][0]["per_class"] == pytest.approx(first["per_class"])
+
+
+@pytest.mark.parametrize("layout", ["frames", "serial"])
+def test_the_baseline_is_the_training_mean_of_each_kind(layout):
+    one, settings = subject(layout, mean=[float(kind) for kind in range(12)])
+    flat = one.baseline().flatten()
+    for channel, frame in ((0, 3), (1, 0), (2, 15), (11, 7)):
+        assert flat[index_at(channel, frame, settings)] == channel
+    assert subject(layout)[0].baseline().abs().max() == 0
+
+
+def test_without_a_spectral_stream_it_is_occlusion_and_said(tmp_path):
+    one, settings = subject(streams=("wav2vec",))
+    found = explain(one, examples(settings, "test"), examples(settings, "train"), explain_settings(), tmp_path, "")
+    assert found["methods"] == ["occlusion"] and found["shap"] is None
+    assert "no spectral stream" in found["not_admitted"]["scorecam"]
+    assert all((tmp_path / clip["figure"]).exists() and "occlusion" in clip for clip in found["clips"])
+
+
+def test_occlusion_finds_the_burst():
+    waveform = torch.zeros(RATE)
+    waveform[8000:9600] = 1.0
+    found = occlude(lambda some: some.abs().mean(1), waveform, RATE, batch_size=7)
+    assert abs(found.seconds[found.drop.argmax()] - 0.55) < 0.02
+    assert found.drop[0] == 0
+
+
+def test_the_choice_does_not_depend_on_the_order_of_rows():
+    rows = examples(features(), "test", per_class=5).rows
+    chosen = {rows[i].utterance for i in per_class(rows, 2, seed=1)}
+    turned = rows[::-1]
+    assert chosen == {turned[i].utterance for i in per_class(turned, 2, seed=1)}
+    assert len(chosen) == 14
+    assert chosen != {rows[i].utterance for i in per_class(rows, 2, seed=2)}
+    assert len(per_class(rows, 99, seed=1)) == len(rows)
+
+
+def test_an_empty_map_is_said_in_numbers():
+    from ser_ops.explain.clip import _curve
+
+    curve = _curve(np.arange(4.0), np.zeros(4), 2.0)
+    assert curve["empty"] and curve["peak"] == 0 and curve["share_in_padding"] == 0
