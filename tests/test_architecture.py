@@ -10,8 +10,8 @@ FLOORS = {
     1: {"errors", "emotions", "seeds", "files", "progress", "shards", "audio", "config"},
     2: {"noise", "corpora", "features", "storage"},
     3: {"augment", "validation", "models"},
-    4: {"dataset", "inference", "tracking"},
-    5: {"training", "evaluation", "explain", "report"},
+    4: {"dataset", "inference"},
+    5: {"training", "evaluation", "explain", "report", "tracking"},
     6: {"stages"},
     7: {"cli"},
 }
