@@ -1,0 +1,113 @@
+"""Which files of a copy are the published ones: a list of path, size and sha256 against a folder."""
+
+import csv
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path, PurePosixPath
+
+from ser_ops.audio import FORMATS
+from ser_ops.corpora.folders import walk
+from ser_ops.errors import UserError
+from ser_ops.files import sha256
+from ser_ops.progress import progress
+
+_Key = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Paths, sorted. Of the folder: published (same size and bytes), altered (other bytes under a published path),
+    re_encoded (a published name in another format), extra, ambiguous (fits several published paths, which then are
+    not called missing). Of the list: missing.
+    """
+
+    published: tuple[str, ...]
+    altered: tuple[str, ...]
+    re_encoded: tuple[str, ...]
+    missing: tuple[str, ...]
+    extra: tuple[str, ...]
+    ambiguous: tuple[str, ...]
+
+    def counts(self) -> dict[str, int]:
+        """Number of files of each kind."""
+        return {one.name: len(getattr(self, one.name)) for one in fields(self)}
+
+
+def compare_checksums(folder: Path, tsv: Path) -> Comparison:
+    """Hold the audio files below `folder` against a published list (tab separated: path, size in bytes, sha256).
+
+    A file is matched by the shortest end of its path, format and capitals left aside, that fits one published
+    path alone; a published path is matched by one file at most, the same bytes first, and a second one is extra.
+    Raises UserError when the list cannot be read or is no such list.
+    """
+    published = _read(tsv)
+    ends: dict[_Key, set[str]] = defaultdict(set)
+    for path in published:
+        for end in _ends(PurePosixPath(path)):
+            ends[end].add(path)
+    matches: dict[str, list[PurePosixPath]] = defaultdict(list)
+    kinds: dict[str, list[str]] = {one.name: [] for one in fields(Comparison)}
+    possible: set[str] = set()
+    for path in walk(folder):
+        if path.suffix.lower() not in FORMATS or any(part.startswith(".") for part in path.parts):
+            continue
+        fitting = _fitting(ends, path)
+        if len(fitting) == 1:
+            matches[next(iter(fitting))].append(path)
+        else:
+            kinds["ambiguous" if fitting else "extra"].append(str(path))
+            possible |= fitting
+    for name in progress(sorted(matches), "comparing checksums", len(matches), "file"):
+        order = ("published", "altered", "re_encoded")
+        judged = sorted(((_judge(folder / path, name, *published[name]), path) for path in matches[name]),
+                        key=lambda pair: (order.index(pair[0]), len(pair[1].parts), pair[1]))
+        (kind, path), *others = judged
+        kinds[kind].append(str(path))
+        kinds["extra"] += [str(other) for _, other in others]
+    kinds["missing"] = [path for path in published if path not in matches and path not in possible]
+    return Comparison(**{kind: tuple(sorted(paths)) for kind, paths in kinds.items()})
+
+
+def _ends(path: PurePosixPath) -> list[_Key]:
+    """Ends of a path from its name alone to the whole, without the suffix.
+
+    >>> _ends(PurePosixPath("OAF_Fear/OAF_back_fear.wav"))
+    [('oaf_back_fear',), ('oaf_fear', 'oaf_back_fear')]
+    """
+    parts = tuple(part.lower() for part in path.with_suffix("").parts)
+    return [parts[-length:] for length in range(1, len(parts) + 1)]
+
+
+def _fitting(ends: Mapping[_Key, set[str]], path: PurePosixPath) -> set[str]:
+    """Published paths that share the longest end with `path`; the search stops where one alone is left."""
+    fitting: set[str] = set()
+    for end in _ends(path):
+        narrower = ends.get(end)
+        if narrower is None:
+            break
+        fitting = narrower
+        if len(fitting) == 1:
+            break
+    return fitting
+
+
+def _judge(file: Path, published: str, size: int, digest: str) -> str:
+    if file.suffix.lower() != PurePosixPath(published).suffix.lower():
+        return "re_encoded"
+    try:
+        return "published" if file.stat().st_size == size and sha256(file) == digest else "altered"
+    except OSError:
+        return "altered"
+
+
+def _read(tsv: Path) -> dict[str, tuple[int, str]]:
+    try:
+        with tsv.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file, delimiter="\t"))
+        return {row["path"]: (int(row["size"]), row["sha256"].lower()) for row in rows}
+    except OSError as error:
+        raise UserError(f"{tsv}: cannot be read ({error.strerror}): give the published list of the corpus") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{tsv}: is no list of published files: it has the columns path, size and sha256, separated by "
+                        "tabs") from error

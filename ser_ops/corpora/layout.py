@@ -1,0 +1,157 @@
+"""What all corpora share: from the names of files to labelled recordings, each name read or counted."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+
+from ser_ops.audio import FORMATS
+from ser_ops.corpora.demographics import genders, is_demographics
+from ser_ops.corpora.folders import same_bytes, walk
+from ser_ops.corpora.utterance import Scan, Utterance
+from ser_ops.errors import UserError
+
+CARD = "corpus.yaml"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the name of one file says. `name` is the recording's own name, the same however it is spelt."""
+
+    name: str
+    home: str
+    emotion: str
+    speaker: str
+    gender: str = ""
+    intensity: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Skip:
+    """A file that is left out, and why; `known`: its name is one that the corpus has."""
+
+    reason: str
+    known: bool = True
+
+
+@dataclass(frozen=True)
+class Oddity:
+    """Something about published recordings that a reader of their names cannot see; `keep_out`: never to be used."""
+
+    names: tuple[str, ...]
+    note: str
+    keep_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """Files taken with what their names say, and the others counted by reason."""
+
+    taken: dict[PurePosixPath, Reading]
+    skipped: dict[str, int]
+    oddities: list[str]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One corpus: its naming rules, its oddities and its counts when it is complete.
+
+    parse: what a path (at least the file's name, its folders where there are any) says, suffix left aside.
+    counts: utterances of each of the corpus's own emotions (tables II and III of paper 1; RAVDESS calm apart).
+    """
+
+    name: str
+    title: str
+    licence: str
+    source: str
+    example: str
+    speakers: int
+    counts: Mapping[str, int]
+    parse: Callable[[PurePosixPath], Reading | Skip]
+    oddities: tuple[Oddity, ...] = ()
+    notes: Callable[[Iterable[PurePosixPath]], list[str]] = field(default=lambda paths: [])
+
+    def expected(self, calm: str = "neutral") -> dict[str, int]:
+        """Utterances of each emotion in the complete corpus; `calm` is neutral or excluded."""
+        counts = Counter({emotion: n for emotion, n in self.counts.items() if emotion != "calm"})
+        if calm == "neutral":
+            counts["neutral"] += self.counts.get("calm", 0)
+        return dict(sorted(counts.items()))
+
+    def known_faults(self) -> dict[str, str]:
+        """Reason by file name (without suffix) of the published recordings that must not be used."""
+        return {name: oddity.note for oddity in self.oddities for name in oddity.keep_out}
+
+    def arrange(self, paths: Iterable[PurePosixPath], calm: str = "neutral", synthetic: bool = False,
+                same: Callable[[PurePosixPath, PurePosixPath], bool] | None = None) -> Arrangement:
+        """Read the names of files; no file is opened but by `same`, which compares two of one name.
+
+        A recording held more than once counts once: the copy with the fewest folders above it is taken.
+        """
+        taken: dict[str, tuple[PurePosixPath, Reading]] = {}
+        skipped: Counter[str] = Counter()
+        for path in sorted(paths, key=lambda one: (len(one.parts), one.as_posix())):
+            if path.name == CARD or is_demographics(path.name):
+                continue
+            reading = self._read(path, calm)
+            if isinstance(reading, Skip):
+                skipped[reading.reason] += 1
+            elif reading.name not in taken:
+                taken[reading.name] = path, reading
+            elif same is None or same(taken[reading.name][0], path):
+                skipped["second copy of a recording"] += 1
+            else:
+                skipped["second file of the same name with other content, the copy nearest to the top is taken"] += 1
+        ordered = dict(sorted(taken.values(), key=lambda pair: pair[0].as_posix()))
+        named = [] if synthetic else [
+            f"{oddity.note}: {', '.join(name for name in oddity.names if name in taken)}" for oddity in self.oddities
+            if any(name in taken for name in oddity.keep_out or oddity.names)]
+        return Arrangement(ordered, dict(sorted(skipped.items())), named + self.notes(ordered))
+
+    def _read(self, path: PurePosixPath, calm: str) -> Reading | Skip:
+        if any(part.startswith(".") or part == "__MACOSX" for part in path.parts):
+            return Skip("hidden file")
+        if path.suffix.lower() not in FORMATS:
+            return Skip(self._not_audio(path))
+        reading = self.parse(path)
+        if isinstance(reading, Reading) and reading.emotion == "calm":
+            if calm == "excluded":
+                return Skip("calm, which data.calm keeps out")
+            return replace(reading, emotion="neutral")
+        return reading
+
+    def _not_audio(self, path: PurePosixPath) -> str:
+        reading = self.parse(path)
+        if isinstance(reading, Skip) and reading.known:
+            return reading.reason
+        return f"not an audio file ({path.suffix.lower() or 'no suffix'})"
+
+    def scan(self, folder: Path, name: str, calm: str = "neutral", synthetic: bool = False) -> Scan:
+        """Utterances of the corpus `name` in `folder`, at any depth.
+
+        Raises UserError when the folder is missing or holds no recording of this corpus.
+        """
+        top = PurePosixPath(folder.resolve().name)
+        paths = walk(folder)
+        found = self.arrange(
+            (top / path for path in paths), calm, synthetic,
+            lambda one, other: same_bytes(folder / one.relative_to(top), folder / other.relative_to(top)))
+        if not found.taken:
+            raise self.nothing(folder, found)
+        table = next((path for path in paths if is_demographics(path.name)), None)
+        gender = genders(folder / table) if table else {}
+        utterances = []
+        for path, reading in found.taken.items():
+            below = path.relative_to(top)
+            utterances.append(Utterance(
+                f"{name}/{below.with_suffix('').as_posix()}", name, self.name, synthetic, folder / below,
+                reading.emotion, f"{name}/{reading.speaker}", reading.gender or gender.get(reading.speaker, ""), "en",
+                reading.intensity, reading.text))
+        return Scan(utterances, found.skipped, found.oddities)
+
+    def nothing(self, source: Path, found: Arrangement) -> UserError:
+        """The error for a folder or zip that holds no recording of this corpus."""
+        left = ", ".join(f"{n} {reason}" for reason, n in found.skipped.items()) or "it is empty"
+        return UserError(f"{source}: no {self.title} recordings with names like {self.example} ({left}): give the "
+                         "folder of that corpus, or bring another corpus in by a CSV manifest")

@@ -1,0 +1,50 @@
+"""Small tables as CSV: UTF-8, comma, one header line, every value text."""
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ser_ops.errors import UserError
+from ser_ops.files import replacing
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """Rows of a CSV file as they stand, each a mapping from column to text.
+
+    A byte order mark is skipped. Raises UserError when the file is missing, is not UTF-8, or a line has more
+    or fewer values than the header has columns.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, strict=True)
+            rows = []
+            for row in reader:
+                if None in row or None in row.values():
+                    raise UserError(f"{path}: line {reader.line_num} has another number of values than the header: "
+                                    "mend that line (a value with a comma stands in quotes)")
+                rows.append(row)
+            return rows
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}): give an existing file, or run the stage that "
+                        "writes it") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: is no CSV in UTF-8 ({error}): save it as comma separated UTF-8") from error
+
+
+def write_csv(path: Path, rows: Iterable[Mapping[str, Any]], fields: Sequence[str]) -> None:
+    """Write rows under the columns `fields`, whole or not at all.
+
+    A float is written so that it reads back as the same float. Raises ValueError for a row with another column
+    and UserError when the file cannot be written.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_csv(Path(folder, "a.csv"), [{"x": 1, "y": "a, b"}], ["x", "y"])
+    ...     read_csv(Path(folder, "a.csv"))
+    [{'x': '1', 'y': 'a, b'}]
+    """
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fields, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
