@@ -1,0 +1,65 @@
+"""What all four models have in common: how they are called and what is tuned how fast."""
+
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from ser_ops.config import Preset
+from ser_ops.models.backbone import Backbone
+from ser_ops.models.spectral_branch import SpectralBranch
+
+
+class EmotionModel(nn.Module):
+    """Waveform and features in, logits of the seven classes out.
+
+    forward takes waveform float32 (B, N) at 16 kHz, valid int64 (B,) the samples that are not padding, features
+    float32 (B, L) or (B, 2 + K, T) as the extractor gives them; returns (B, 7). A model ignores what its `streams`
+    do not use. forward is `classify(context(waveform, valid), features)`: who varies only the features, as
+    explanations do, computes the context once.
+    """
+
+    name: str = ""                      # in the table of models
+    row: ClassVar[str]                  # of table VI
+    streams: ClassVar[tuple[str, ...]]  # of "wav2vec" and "spectral"
+    backbone: Backbone
+    spectral: SpectralBranch
+
+    def __init__(self, preset: Preset) -> None:
+        super().__init__()
+        self.preset = preset
+
+    def context(self, waveform: Tensor, valid: Tensor) -> Tensor:
+        """What the Wav2Vec 2.0 stream makes of the waveform: (B, H), or (B, 0) without that stream."""
+        return waveform.new_zeros(len(waveform), 0)
+
+    def classify(self, context: Tensor, features: Tensor) -> Tensor:
+        """Logits (B, 7) from `context` and the features."""
+        raise NotImplementedError
+
+    def forward(self, waveform: Tensor, valid: Tensor, features: Tensor) -> Tensor:
+        return self.classify(self.context(waveform, valid), features)
+
+    def spectral_layer(self) -> nn.Conv1d:
+        """The last convolution of the spectral stream, for class activation maps.
+
+        Raises ValueError for a model without that stream.
+        """
+        if "spectral" not in self.streams:
+            raise ValueError(f"{type(self).__name__} has no spectral stream")
+        return self.spectral.last_convolution
+
+    def parameter_groups(self, learning_rate: float, backbone_learning_rate: float) -> list[dict[str, Any]]:
+        """Groups for a torch optimiser: the pretrained part at its own rate, no decay of biases and norms.
+
+        Groups that decay carry no `weight_decay` of their own, so that the optimiser's holds. Frozen parameters
+        are in none.
+        """
+        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+        for name, parameter in self.named_parameters():
+            if parameter.requires_grad:
+                decays = parameter.ndim > 1 and not name.endswith("original0")    # weight norm's lengths
+                groups.setdefault((name.startswith("backbone."), decays), []).append(parameter)
+        return [{"params": parameters, "lr": backbone_learning_rate if backbone else learning_rate,
+                 "name": ("backbone" if backbone else "new") + ("" if decays else ", no decay"),
+                 **({} if decays else {"weight_decay": 0.0})}
+                for (backbone, decays), parameters in groups.items()]

@@ -1,0 +1,35 @@
+"""Row C of table VI: both streams, mean pooling, simple concatenation."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from ser_ops.config import Preset
+from ser_ops.models.backbone import Backbone
+from ser_ops.models.base import EmotionModel
+from ser_ops.models.head import head
+from ser_ops.models.pooling import MeanPooling
+from ser_ops.models.spectral_branch import SpectralBranch
+
+
+class ConcatModel(EmotionModel):
+    """Waveform and features to logits (equations 22 and 23)."""
+
+    row = "C"
+    streams = ("wav2vec", "spectral")
+    Pooling: type[MeanPooling] = MeanPooling
+
+    def __init__(self, preset: Preset, backbone: Backbone,
+                 standardisation: Mapping[str, Sequence[float]] | None = None) -> None:
+        super().__init__(preset)
+        self.backbone = backbone
+        self.pooling = self.Pooling(backbone.hidden)
+        self.spectral = SpectralBranch(preset.features, preset.spectral, standardisation)
+        self.head = head(backbone.hidden + preset.spectral.embedding, preset.head)
+
+    def context(self, waveform: Tensor, valid: Tensor) -> Tensor:
+        return self.pooling(*self.backbone(waveform, valid))
+
+    def classify(self, context: Tensor, features: Tensor) -> Tensor:
+        return self.head(torch.cat([context, self.spectral(features)], dim=1))

@@ -1,0 +1,78 @@
+"""The spectral stability stream of paper 1: a 1D-CNN over ZCR, RMS and MFCC."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ser_ops.config import Features, Spectral
+from ser_ops.features import frames_of, shape_of
+
+
+class Standardise(nn.Module):
+    """Each kind of feature (ZCR, RMS, each MFCC) to mean 0 and deviation 1 of the training rows, either layout.
+
+    The 2 + K means and deviations are buffers: they travel with the weights. Without any, features pass unchanged.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, settings: Features, standardisation: Mapping[str, Sequence[float]] | None = None) -> None:
+        super().__init__()
+        self.frames = frames_of(settings)
+        self.serial = settings.layout == "serial"
+        channels = 2 + settings.mfcc
+        values = standardisation or {"mean": [0.0] * channels, "std": [1.0] * channels}
+        for name in ("mean", "std"):
+            buffer = torch.tensor(values[name], dtype=torch.float32)
+            if buffer.shape != (channels,):
+                raise ValueError(f"standardisation: {name} has {len(values[name])} values, not {channels}")
+            self.register_buffer(name, buffer)
+
+    def _spread(self, values: Tensor) -> Tensor:
+        if not self.serial:
+            return values[:, None]
+        return torch.cat([values[:2].repeat_interleave(self.frames), values[2:].repeat(self.frames)])
+
+    def forward(self, features: Tensor) -> Tensor:
+        return (features - self._spread(self.mean)) / self._spread(self.std)
+
+
+def _block(inputs: int, outputs: int, kernel: int, dropout: float) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv1d(inputs, outputs, kernel, padding="same"), nn.BatchNorm1d(outputs), nn.ReLU(),
+        nn.MaxPool1d(kernel, stride=2, padding=kernel // 2), nn.Dropout(dropout))
+
+
+class SpectralBranch(nn.Module):
+    """Features (B, L) or (B, 2 + K, T) to the spectral embedding (B, settings.embedding).
+
+    Three blocks (convolution with same padding, BatchNorm, ReLU, max pooling of the convolution's kernel with
+    stride 2; dropout after the second and third), flatten, Linear, ReLU, BatchNorm. The serial layout enters as one
+    channel of length L, the frames layout as 2 + K channels over T. Pooling is padded by half its kernel, which
+    halves a length upwards: 2,376 to 297, and is what gives the parameter counts of table VI's rows B to D.
+    """
+
+    def __init__(self, features: Features, settings: Spectral,
+                 standardisation: Mapping[str, Sequence[float]] | None = None) -> None:
+        super().__init__()
+        *channels, length = shape_of(features)
+        self.standardise = Standardise(features, standardisation)
+        sizes = [channels[0] if channels else 1, *settings.channels]
+        self.blocks = nn.Sequential()
+        for number, kernel in enumerate(settings.kernels):
+            self.blocks.append(_block(sizes[number], sizes[number + 1], kernel, settings.dropout if number else 0.0))
+            length = (length + 2 * (kernel // 2) - kernel) // 2 + 1
+        self.project = nn.Sequential(
+            nn.Flatten(), nn.Linear(settings.channels[-1] * length, settings.embedding), nn.ReLU(),
+            nn.BatchNorm1d(settings.embedding))
+
+    @property
+    def last_convolution(self) -> nn.Conv1d:
+        """The third block's convolution, whose maps are the finest summary that still has a time axis."""
+        return self.blocks[-1][0]
+
+    def forward(self, features: Tensor) -> Tensor:
+        features = self.standardise(features)
+        return self.project(self.blocks(features if features.ndim == 3 else features[:, None]))
