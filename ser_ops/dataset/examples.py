@@ -1,0 +1,119 @@
+"""Examples that lie on disk until a batch asks for them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ser_ops.audio import fit
+from ser_ops.dataset.rows import Row, read_rows
+from ser_ops.errors import UserError
+from ser_ops.seeds import generator
+from ser_ops.shards import Shards
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B examples as a model takes them.
+
+    waveform: float32 (B, N) at the data's sample rate; valid: int64 (B,), samples that are not padding;
+    features: float32 (B, L) or (B, 2 + K, T), not standardised; labels: int64 (B,), 0 to 6.
+    """
+
+    waveform: Tensor
+    valid: Tensor
+    features: Tensor
+    labels: Tensor
+    rows: tuple[Row, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def _each(self, function) -> "Batch":
+        names = ("waveform", "valid", "features", "labels")
+        return replace(self, **{name: function(getattr(self, name)) for name in names})
+
+    def pin(self) -> "Batch":
+        """The same in page-locked memory, from which a copy to a GPU overlaps with computing."""
+        return self._each(lambda tensor: tensor.pin_memory())
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same on a device."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+
+@dataclass(frozen=True)
+class Stores:
+    """Where waveforms and features lie, memory-mapped: originals by utterance, the rest by row."""
+
+    originals: Mapping[str, np.ndarray]
+    variants: Mapping[str, np.ndarray]
+    features: Mapping[str, np.ndarray]
+
+    @classmethod
+    def open(cls, work: Path) -> "Stores":
+        """The stores that the pipeline writes under its work folder. Raises UserError when one is missing."""
+        return cls(Shards(work / "ingest" / "waveforms"), Shards(work / "augmented" / "waveforms"),
+                   Shards(work / "features"))
+
+    def waveform(self, row: Row) -> np.ndarray:
+        """Mono float32 samples of shape (n,), the whole utterance."""
+        return self.originals[row.utterance] if row.variant == "original" else self.variants[row.row]
+
+
+def assemble(samples: Sequence[np.ndarray], features: np.ndarray | Tensor, rows: Sequence[Row], labels: np.ndarray,
+             length: int) -> Batch:
+    """A batch from waveforms of any length, each fitted to its middle `length` samples, and their features."""
+    waveform, valid = np.empty((len(samples), length), np.float32), np.empty(len(samples), np.int64)
+    for index, one in enumerate(samples):
+        waveform[index], valid[index] = fit(one, length)
+    return Batch(torch.from_numpy(waveform), torch.from_numpy(valid), torch.as_tensor(features),
+                 torch.as_tensor(labels, dtype=torch.int64), tuple(rows))
+
+
+class Examples:
+    """Rows with their waveforms, features and labels; only what a batch needs is read.
+
+    `length` is the window in samples. Raises UserError when a row has no waveform or no features.
+    """
+
+    def __init__(self, rows: Sequence[Row], stores: Stores, length: int, labels: np.ndarray | None = None) -> None:
+        self.rows = tuple(rows)
+        self.stores = stores
+        self.length = length
+        self.labels = np.array([row.label for row in rows] if labels is None else labels, np.int64)
+        for row in self.rows:
+            known = row.utterance in stores.originals if row.variant == "original" else row.row in stores.variants
+            if not known or row.row not in stores.features:
+                raise UserError(f"{row.row}: has no {'features' if known else 'waveform'}: run the "
+                                f"{'features' if known else 'augment'} stage again")
+
+    @classmethod
+    def open(cls, work: Path, partition: str, seconds: float, sample_rate: int) -> "Examples":
+        """The rows of one partition of the pipeline's work folder, windows of `seconds` at `sample_rate` hertz."""
+        return cls(read_rows(work / "augmented" / "variants.csv", partition), Stores.open(work),
+                   round(seconds * sample_rate))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batch(self, indices: Sequence[int] | np.ndarray) -> Batch:
+        """The examples at `indices`, in that order."""
+        rows = [self.rows[index] for index in indices]
+        features = np.stack([self.stores.features[row.row] for row in rows])
+        return assemble([self.stores.waveform(row) for row in rows], features, rows,
+                        self.labels[np.asarray(indices, np.int64)], self.length)
+
+    def with_shuffled_labels(self, seed: int) -> "Examples":
+        """The same with labels permuted among the utterances; variants of one utterance keep one label.
+
+        What such a model scores is what chance looks like with these classes, this model and this training.
+        """
+        utterances = sorted({row.utterance: label for row, label in zip(self.rows, self.labels, strict=True)}.items())
+        order = generator(seed, "labels").permutation(len(utterances))
+        given = {utterance: utterances[other][1] for (utterance, _), other in zip(utterances, order, strict=True)}
+        return Examples(self.rows, self.stores, self.length,
+                        np.array([given[row.utterance] for row in self.rows], np.int64))

@@ -1,0 +1,61 @@
+"""What each epoch brought, and what follows from it: which one was best, and when to stop."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from ser_ops.files import write_text
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch, counted from 1. UAR in [0, 1]; losses in nats; the learning rate at its end."""
+
+    epoch: int
+    train_loss: float
+    train_uar: float
+    validation_loss: float
+    validation_uar: float
+    learning_rate: float
+    seconds: float
+
+    def metrics(self) -> dict[str, float]:
+        """Under the names that every run of the tracking server uses."""
+        return {"train/loss": self.train_loss, "train/uar": self.train_uar, "validation/loss": self.validation_loss,
+                "validation/uar": self.validation_uar, "learning_rate": self.learning_rate}
+
+
+def best(history: Sequence[Epoch]) -> Epoch:
+    """The epoch with the highest validation UAR; of equal ones that with the lower validation loss, then the first.
+
+    >>> one, two, three = (Epoch(n, 0, 0, loss, uar, 0, 0) for n, loss, uar in ((1, 2, .4), (2, 1, .5), (3, .9, .5)))
+    >>> best([one, two, three]).epoch
+    3
+    """
+    return max(history, key=lambda one: (one.validation_uar, -one.validation_loss, -one.epoch))
+
+
+def stale(history: Sequence[Epoch]) -> int:
+    """Epochs since validation UAR last rose; a lower loss at the same UAR is no rise.
+
+    >>> stale([Epoch(n, 0, 0, 3 - n, uar, 0, 0) for n, uar in ((1, .4), (2, .5), (3, .5), (4, .2))])
+    2
+    """
+    highest = max((one.validation_uar for one in history), default=0.0)
+    first = next((one.epoch for one in history if one.validation_uar == highest), 0)
+    return len(history) - first
+
+
+def write_history(path: Path, history: Sequence[Epoch]) -> None:
+    """Write history.csv, a row per epoch; numbers read back as they were."""
+    names = [one.name for one in fields(Epoch)]
+    lines = [names, *([repr(asdict(one)[name]) for name in names] for one in history)]
+    write_text(path, "".join(",".join(line) + "\n" for line in lines))
+
+
+def read_history(path: Path) -> list[Epoch]:
+    """Read what `write_history` wrote."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return [Epoch(int(row["epoch"]), *(float(row[one.name]) for one in fields(Epoch)[1:]))
+                for row in csv.DictReader(file)]

@@ -1,0 +1,212 @@
+"""One loop for all models: on a CPU core, on a GPU, or on several under torchrun."""
+
+import multiprocessing
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+from tqdm import tqdm
+
+from ser_ops.config import Training
+from ser_ops.dataset import Examples, in_order, loader, shuffled
+from ser_ops.errors import UserError
+from ser_ops.training import checkpoint as checkpoints
+from ser_ops.training.checkpoint import State
+from ser_ops.training.history import Epoch, best, stale
+from ser_ops.training.log import Logger, Silent
+from ser_ops.training.loss import CLASSES, balanced, confusion, loss_sum, uar
+from ser_ops.training.schedule import factor
+from ser_ops.training.world import rank, repeatable, reseed, size, summed
+
+
+class Diverged(UserError):
+    """The loss is no longer a number."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """The best epoch's weights (CPU), every epoch, and which one was best. `stopped`: `on_epoch` asked for it."""
+
+    best_state: State
+    history: tuple[Epoch, ...]
+    best_epoch: int
+    validation_uar: float
+    stopped: bool = False
+
+
+def fit(model: nn.Module, train: Examples, validation: Examples, settings: Training, device: torch.device,
+        checkpoint: Path | None = None, log: Logger | None = None,
+        on_epoch: Callable[[Epoch], bool | None] | None = None, what: str = "training") -> Result:
+    """Train `model` until `settings.epochs`, or until validation UAR has not risen for `settings.patience` epochs.
+
+    The model ends with the weights of its best epoch (`history.best`). With a `checkpoint` folder each epoch is
+    kept there; killed and called again with the same arguments, it goes on and, on a CPU, ends with the same bits,
+    since all randomness is set anew at each epoch from (seed, epoch, process).
+    `on_epoch` is called for every epoch, those of the checkpoint included; True stops the training. `log` gets the
+    figures of each new epoch. Under torchrun the batch is divided among the processes, and process 0 saves and logs.
+    Raises UserError: `Diverged` when a loss is not finite, and when there are too few rows for one batch.
+    """
+    if len(train) < 2 * size():
+        raise UserError(f"{what}: {len(train)} training rows are too few: bring more recordings in")
+    with repeatable(device):
+        return _Fitting(model.to(device), train, validation, settings, device, checkpoint, what).run(
+            log if log is not None and rank() == 0 else Silent(), on_epoch or (lambda epoch: None))
+
+
+class _Fitting:
+    def __init__(self, model: nn.Module, train: Examples, validation: Examples, settings: Training,
+                 device: torch.device, checkpoint: Path | None, what: str) -> None:
+        self.model, self.train, self.validation = model, train, validation
+        self.settings, self.device, self.folder, self.what = settings, device, checkpoint, what
+        self.mark = checkpoints.fingerprint(
+            [settings.model_dump(), size(), device.type, [(one.row, int(label)) for part in (train, validation)
+                                                          for one, label in zip(part.rows, part.labels, strict=True)]],
+            tensors=model.state_dict())
+        self.precision = _precision(settings.precision, device)
+        self.steps = len(self._batches(1))
+        weights = balanced(train.labels) if settings.class_weights else torch.ones(CLASSES)
+        self.class_weights, self.weights = weights, weights.to(device)
+        self.parameters = {name: one for name, one in model.named_parameters() if one.requires_grad}
+        self.optimiser = torch.optim.AdamW(
+            model.parameter_groups(settings.learning_rate, settings.backbone_learning_rate),
+            lr=settings.learning_rate, weight_decay=settings.weight_decay)
+        self.full_rates = [group["lr"] for group in self.optimiser.param_groups]
+        self.wrapped = self._wrap()
+
+    def _wrap(self) -> nn.Module:
+        if size() == 1:
+            return self.model
+        gpu = self.device.type == "cuda"
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(self.model) if gpu else self.model
+        return DistributedDataParallel(model, device_ids=[self.device.index] if gpu else None,
+                                       find_unused_parameters=True)
+
+    def _batches(self, epoch: int) -> list:
+        return shuffled(len(self.train), self.settings.batch_size, self.settings.seed, epoch, size())
+
+    def run(self, log: Logger, on_epoch: Callable[[Epoch], bool | None]) -> Result:
+        best_state, history = self._resume()
+        stopped = False
+        for one in history:
+            stopped = bool(on_epoch(one)) or stopped
+        for epoch in range(len(history) + 1, self.settings.epochs + 1):
+            if stopped or stale(history) >= self.settings.patience:
+                break
+            history.append(self._epoch(epoch))
+            if best(history).epoch == epoch:
+                best_state = checkpoints.to_cpu(self.model.state_dict())
+            if rank() == 0:
+                _say(self.what, history, self.settings, len(self.train))
+                log.metrics(history[-1].metrics(), step=epoch)
+                if self.folder is not None:
+                    checkpoints.save(self.folder, self.mark, self.model.state_dict(), self._moments(), history)
+            stopped = bool(on_epoch(history[-1]))
+        if size() > 1:
+            distributed.barrier()
+        self.model.load_state_dict(best_state)
+        chosen = best(history)
+        return Result(best_state, tuple(history), chosen.epoch, chosen.validation_uar, stopped)
+
+    def _resume(self) -> tuple[State, list[Epoch]]:
+        kept = checkpoints.load(self.folder, self.mark) if self.folder is not None else None
+        if kept is None:
+            return {}, []
+        self.model.load_state_dict(kept.model)
+        for name, parameter in self.parameters.items():
+            moments = {kind: kept.optimiser[f"{kind}/{name}"] for kind in ("step", "exp_avg", "exp_avg_sq")
+                       if f"{kind}/{name}" in kept.optimiser}
+            if moments:
+                self.optimiser.state[parameter] = {
+                    kind: tensor if kind == "step" else tensor.to(self.device) for kind, tensor in moments.items()}
+        if rank() == 0:
+            print(f"{self.what}: goes on after epoch {len(kept.history)}", file=sys.stderr, flush=True)
+        return kept.best, list(kept.history)
+
+    def _moments(self) -> dict[str, Tensor]:
+        return {f"{kind}/{name}": tensor for name, parameter in self.parameters.items()
+                for kind, tensor in self.optimiser.state.get(parameter, {}).items()}
+
+    def _epoch(self, epoch: int) -> Epoch:
+        began = time.perf_counter()
+        train_loss, train_uar = self._learn(epoch)
+        validation_loss, validation_uar = self._validate()
+        if not (abs(train_loss) < float("inf") and abs(validation_loss) < float("inf")):
+            raise Diverged(f"{self.what}: the loss of epoch {epoch} is not a number: lower train.learning_rate or "
+                           "train.gradient_clip in params.yaml")
+        rate = self.settings.learning_rate * factor(epoch * self.steps - 1, self.settings.epochs * self.steps,
+                                                    self.settings.warmup)
+        return Epoch(epoch, train_loss, train_uar, validation_loss, validation_uar, rate,
+                     round(time.perf_counter() - began, 3))
+
+    def _learn(self, epoch: int) -> tuple[float, float]:
+        reseed(self.settings.seed, "epoch", epoch, rank())
+        self.wrapped.train()
+        batches = self._batches(epoch)
+        # Dividing by the weight of the whole batch, not of this process's part, makes the processes' gradients
+        # (of which DistributedDataParallel takes the mean) those of one process with all of it.
+        totals = [float(self.class_weights[self.train.labels[indices]].sum()) for indices in batches]
+        sums, counts = torch.zeros((), dtype=torch.float64, device=self.device), self._no_counts()
+        mine = [indices[rank()::size()] for indices in batches]
+        bar = tqdm(loader(self.train, mine, self.device), desc=f"{self.what} epoch {epoch}", total=len(mine),
+                   unit="batch", leave=False, disable=not _at_terminal())
+        for number, batch in enumerate(bar):
+            share = factor((epoch - 1) * self.steps + number, self.settings.epochs * self.steps, self.settings.warmup)
+            for group, full in zip(self.optimiser.param_groups, self.full_rates, strict=True):
+                group["lr"] = full * share
+            self.optimiser.zero_grad(set_to_none=True)
+            with self._autocast():
+                logits = self.wrapped(batch.waveform, batch.valid, batch.features)
+            loss = loss_sum(logits, batch.labels, self.weights, self.settings.label_smoothing)
+            (loss * (size() / totals[number])).backward()
+            nn.utils.clip_grad_norm_(self.parameters.values(), self.settings.gradient_clip)
+            self.optimiser.step()
+            sums += loss.detach()
+            counts += confusion(logits.detach(), batch.labels)
+        return float(summed(sums)) / sum(totals), uar(summed(counts))
+
+    @torch.no_grad()
+    def _validate(self) -> tuple[float, float]:
+        self.model.eval()
+        if size() > 1:   # plain BatchNorm keeps other averages in each process: those of process 0 are saved, so hold
+            for buffer in self.model.buffers():
+                distributed.broadcast(buffer, 0)
+        sums, counts = torch.zeros((), dtype=torch.float64, device=self.device), self._no_counts()
+        batches = in_order(len(self.validation), self.settings.batch_size)[rank()::size()]
+        for batch in loader(self.validation, batches, self.device):
+            with self._autocast():
+                logits = self.model(batch.waveform, batch.valid, batch.features)
+            sums += loss_sum(logits, batch.labels, self.weights, self.settings.label_smoothing)
+            counts += confusion(logits, batch.labels)
+        total = float(self.class_weights[self.validation.labels].sum())
+        return float(summed(sums)) / (total or 1.0), uar(summed(counts))
+
+    def _no_counts(self) -> Tensor:
+        return torch.zeros(CLASSES, CLASSES, dtype=torch.int64, device=self.device)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32)
+
+
+def _precision(name: str, device: torch.device) -> torch.dtype:
+    if name == "auto":
+        name = "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
+
+
+def _at_terminal() -> bool:
+    """Whether a bar may be drawn: on a terminal, and not among others that train side by side."""
+    return sys.stderr.isatty() and rank() == 0 and multiprocessing.parent_process() is None
+
+
+def _say(what: str, history: list[Epoch], settings: Training, rows: int) -> None:
+    now, chosen = history[-1], best(history)
+    left = (settings.epochs - now.epoch) * sum(one.seconds for one in history) / len(history)
+    print(f"{what}: epoch {now.epoch}/{settings.epochs}, train loss {now.train_loss:.3f} UAR {now.train_uar:.3f}, "
+          f"validation loss {now.validation_loss:.3f} UAR {now.validation_uar:.3f} (best {chosen.validation_uar:.3f} "
+          f"at {chosen.epoch}), {rows / max(now.seconds, 1e-3):.0f} rows/s, at most {left:.0f} s left",
+          file=sys.stderr, flush=True)

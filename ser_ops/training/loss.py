@@ -1,0 +1,45 @@
+"""What training lowers and what it counts: class-weighted cross-entropy and the confusion matrix."""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ser_ops.emotions import EMOTIONS
+
+CLASSES = len(EMOTIONS)
+
+
+def balanced(labels: np.ndarray) -> Tensor:
+    """Weight of each class, float32 (7,): n / (classes present * n of the class), 0 for a class that is absent.
+
+    >>> balanced(np.array([0, 0, 0, 1]))[:3]
+    tensor([0.6667, 2.0000, 0.0000])
+    """
+    counts = np.bincount(labels, minlength=CLASSES)
+    weights = np.divide(len(labels), counts * np.count_nonzero(counts), out=np.zeros(CLASSES), where=counts > 0)
+    return torch.from_numpy(weights.astype(np.float32))
+
+
+def loss_sum(logits: Tensor, labels: Tensor, weights: Tensor, smoothing: float) -> Tensor:
+    """Sum over the batch of weighted, label-smoothed cross-entropy in nats; logits (B, 7), labels int64 (B,).
+
+    Divided by the sum of the labels' weights it is `torch.nn.functional.cross_entropy`'s mean.
+    """
+    return functional.cross_entropy(logits.float(), labels, weights, reduction="sum", label_smoothing=smoothing)
+
+
+def confusion(logits: Tensor, labels: Tensor) -> Tensor:
+    """Counts, int64 (7, 7): rows are the true class, columns the predicted one."""
+    return torch.bincount(labels * CLASSES + logits.argmax(1), minlength=CLASSES**2).view(CLASSES, CLASSES)
+
+
+def uar(counts: Tensor) -> float:
+    """Unweighted average recall in [0, 1], over the classes that occur, of a confusion matrix.
+
+    >>> uar(torch.tensor([[3, 1], [0, 2]]))
+    0.875
+    """
+    counts = counts.to("cpu", torch.float64)
+    support = counts.sum(1)
+    return float((counts.diagonal()[support > 0] / support[support > 0]).mean())

@@ -1,0 +1,93 @@
+"""The device, and the processes that train one model together under torchrun."""
+
+import os
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor, distributed
+
+from ser_ops.errors import UserError
+from ser_ops.seeds import derive
+
+
+def device_of(name: str) -> torch.device:
+    """The device that compute.device names: auto takes this process's GPU where there is one, else the CPU.
+
+    Under torchrun each process has the GPU of its LOCAL_RANK. Raises UserError for a GPU that is not there.
+
+    >>> device_of("cpu")
+    device(type='cpu')
+    """
+    if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
+        return torch.device("cpu")
+    index = int(name.partition(":")[2] or os.environ.get("LOCAL_RANK", 0))
+    if index >= torch.cuda.device_count():
+        raise UserError(f"compute.device: {name!r} is not on this machine ({torch.cuda.device_count()} GPUs): set "
+                        "it to auto or cpu")
+    return torch.device("cuda", index)
+
+
+def rank() -> int:
+    """Number of this process among those that train together, from 0."""
+    return distributed.get_rank() if distributed.is_initialized() else 0
+
+
+def size() -> int:
+    """How many processes train together."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+@contextmanager
+def together(device: torch.device) -> Iterator[None]:
+    """Join the processes that torchrun started (nccl on GPUs, gloo on CPUs); alone, do nothing."""
+    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+        yield
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield
+    finally:
+        distributed.destroy_process_group()
+
+
+def summed(tensor: Tensor) -> Tensor:
+    """The sum over all processes, in place."""
+    if size() > 1:
+        distributed.all_reduce(tensor)
+    return tensor
+
+
+def reseed(seed: int, *key: object) -> None:
+    """Set every global generator (Python, NumPy, torch on all devices) from a seed and a stable key."""
+    value = derive(seed, *key)
+    random.seed(value)
+    np.random.seed(value % 2**32)
+    torch.manual_seed(value)
+
+
+@contextmanager
+def repeatable(device: torch.device) -> Iterator[None]:
+    """Same bits for the same inputs: deterministic algorithms, and on a CPU one thread; settings come back after.
+
+    One thread is also the fastest on a core that is shared: two are two to seven times slower on small operations.
+    On a GPU an operation that has no deterministic form only warns.
+    """
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    warn, benchmark = torch.is_deterministic_algorithms_warn_only_enabled(), torch.backends.cudnn.benchmark
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    else:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=device.type != "cpu")
+    torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(strict, warn_only=warn)
+        torch.backends.cudnn.benchmark = benchmark
