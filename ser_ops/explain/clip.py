@@ -60,7 +60,7 @@ def by_score_cam(subject: Subject, held: Held, batch: Batch, settings: config.Ex
     features = batch.features[0]
     with torch.no_grad():
         clip = _answer(batch, held(features[None])[0], subject)
-    saliency = score_cam(held, subject.model.spectral.last_convolution, features, EMOTIONS.index(clip["explained"]),
+    saliency = score_cam(held, subject.model.spectral_layer(), features, EMOTIONS.index(clip["explained"]),
                          subject.baseline(), settings.batch_size).cpu().numpy()
     spectral = subject.features
     if spectral.layout == "serial":  # its axis is an index, not a time: equation 29, summed per frame

@@ -1,9 +1,9 @@
 """One utterance's model with everything but the spectral features held: what the spectral stream is asked."""
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
+
+from ser_ops.models import EmotionModel
 
 
 class Held(nn.Module):
@@ -12,16 +12,15 @@ class Held(nn.Module):
     The model is set to evaluation: no dropout, fixed batch statistics.
     """
 
-    def __init__(self, model: Any, waveform: Tensor, valid: Tensor) -> None:
+    def __init__(self, model: EmotionModel, waveform: Tensor, valid: Tensor) -> None:
         super().__init__()
         self.model = model.eval()
         with torch.no_grad():
-            self.context: Tensor | None = model.context(waveform[None], valid[None])
+            self.context = model.context(waveform[None], valid[None])
 
     def forward(self, features: Tensor) -> Tensor:
         """Logits of the utterance with these features in place of its own."""
-        context = None if self.context is None else self.context.expand(len(features), -1)
-        return self.model.classify(context, features)
+        return self.model.classify(self.context.expand(len(features), -1), features)
 
 
 class Centred(nn.Module):

@@ -10,20 +10,21 @@ from torch import Tensor
 
 from ser_ops import config
 from ser_ops.features import grid, shape_of
+from ser_ops.models import EmotionModel
 
 
 @dataclass(frozen=True)
 class Subject:
     """A model, the features as it reads them, and what standardises them."""
 
-    model: Any
+    model: EmotionModel
     features: config.Features
     standardisation: Mapping[str, Sequence[float]] | None
     sample_rate: int
     device: torch.device
 
     @classmethod
-    def of(cls, model: Any, card: Mapping[str, Any], device: torch.device) -> "Subject":
+    def of(cls, model: EmotionModel, card: Mapping[str, Any], device: torch.device) -> "Subject":
         """From a model and the card that was saved with it."""
         return cls(model.to(device).eval(), config.Features(**card["preset_settings"]["features"]),
                    card["standardisation"], card["sample_rate"], device)

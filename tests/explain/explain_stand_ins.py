@@ -53,13 +53,17 @@ class StandIn(nn.Module):
         self.head = nn.LazyLinear(len(EMOTIONS))
         self(torch.zeros(1, RATE // 2), torch.tensor([RATE // 2]), torch.zeros(1, *shape_of(settings)))
 
-    def context(self, waveform: Tensor, valid: Tensor) -> Tensor | None:
+    def context(self, waveform: Tensor, valid: Tensor) -> Tensor:
         self.contexts += 1
-        return self.heard(waveform.reshape(len(waveform), 4, -1).abs().mean(-1)) if "wav2vec" in self.streams else None
+        if "wav2vec" not in self.streams:
+            return waveform.new_zeros(len(waveform), 0)
+        return self.heard(waveform.reshape(len(waveform), 4, -1).abs().mean(-1))
 
-    def classify(self, context: Tensor | None, values: Tensor) -> Tensor:
-        parts = [] if context is None else [context]
-        return self.head(torch.cat([*parts, self.spectral(values)] if "spectral" in self.streams else parts, 1))
+    def classify(self, context: Tensor, values: Tensor) -> Tensor:
+        return self.head(torch.cat([context, self.spectral(values)], 1) if "spectral" in self.streams else context)
+
+    def spectral_layer(self) -> nn.Module:
+        return self.spectral.last_convolution
 
     def forward(self, waveform: Tensor, valid: Tensor, values: Tensor) -> Tensor:
         return self.classify(self.context(waveform, valid), values)

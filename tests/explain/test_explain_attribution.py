@@ -26,10 +26,10 @@ def test_linear_model_exact_against_one_background():
 
 def test_linear_model_against_the_mean_of_the_background():
     model, value, ground = linear(), torch.randn(3, 4), torch.randn(6, 3, 4)
-    found = expected_gradients(model, value, ground, samples=20000, seed=1, key="u", batch_size=5000)
+    found = expected_gradients(model, value, ground, samples=6000, seed=1, key="u", batch_size=3000)
     weight = model[1].weight.detach().numpy().reshape(7, 3, 4)
     exact = np.moveaxis(weight * (value - ground.mean(0)).numpy(), 0, -1)
-    np.testing.assert_allclose(found.values, exact, atol=0.02)
+    np.testing.assert_allclose(found.values, exact, atol=0.05)
     np.testing.assert_allclose(found.base, model(ground).detach().numpy().mean(0), atol=1e-5)
 
 
