@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from ser_ops.corpora.adding import add, check
-from ser_ops.corpora.card import Card, installed_names, read_card
+from ser_ops.corpora.adding import add, check, list_all
+from ser_ops.corpora.card import Card, read_card
 from ser_ops.corpora.checksums import Comparison, compare_checksums
 from ser_ops.corpora.csv_manifest import read_manifest
-from ser_ops.corpora.found import Found, summarise
+from ser_ops.corpora.found import Found, summarise, summarise_manifest
 from ser_ops.corpora.layouts import LAYOUTS, known_faults
 from ser_ops.corpora.utterance import Scan, Utterance
 
 __all__ = ["LAYOUTS", "Card", "Comparison", "Found", "Scan", "Utterance", "add", "check", "compare_checksums",
-           "installed", "known_faults", "read_card", "read_manifest", "scan", "summarise"]
+           "known_faults", "list_all", "read_card", "read_manifest", "scan", "summarise", "summarise_manifest"]
 
 
 def scan(corpora_folder: Path, name: str, calm: str = "neutral") -> Scan:
@@ -22,8 +22,3 @@ def scan(corpora_folder: Path, name: str, calm: str = "neutral") -> Scan:
     """
     card = read_card(corpora_folder, name)
     return LAYOUTS[card.layout].scan(corpora_folder / name, name, calm, card.synthetic)
-
-
-def installed(corpora_folder: Path) -> list[Card]:
-    """Cards of the corpora that there are, by name."""
-    return [read_card(corpora_folder, name) for name in installed_names(corpora_folder)]

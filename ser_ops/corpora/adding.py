@@ -1,10 +1,11 @@
 """Bring a published corpus in: copied or linked, never moved, whole or not at all."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from ser_ops.audio import describe
-from ser_ops.corpora.card import NAME, Card, read_card
+from ser_ops.corpora.card import NAME, Card, installed_names, read_card
 from ser_ops.corpora.demographics import DEMOGRAPHICS, is_demographics
 from ser_ops.corpora.found import Found, summarise
 from ser_ops.corpora.layout import Layout
@@ -48,29 +49,38 @@ def add(layout: str, source: Path, corpora_folder: Path, name: str | None = None
             _refuse_pointers(source, folder, list(wanted.values()))
             Card(name=name, layout=kind.name, synthetic=False, licence=kind.licence, source=kind.source,  # type: ignore[arg-type]
                  note=f"brought in with {len(found.taken)} of {sum(kind.counts.values())} recordings").write(folder)
-    scan = kind.scan(target, name)
-    scan = Scan(scan.utterances, found.skipped, found.oddities)
-    return _found(read_card(corpora_folder, name), kind, scan, "neutral")
+    card, scan = _scanned(corpora_folder, name, "neutral")
+    return summarise(card, _tried(Scan(scan.utterances, found.skipped, found.oddities), name), "neutral")
 
 
 def check(corpora_folder: Path, name: str, calm: str = "neutral") -> Found:
     """What the corpus `name` holds now, with the files that do not open as audio among its oddities."""
+    card, scan = _scanned(corpora_folder, name, calm)
+    return summarise(card, _tried(scan, name), calm)
+
+
+def list_all(corpora_folder: Path, calm: str = "neutral") -> Iterator[Found]:
+    """What each corpus holds, by name; no recording is opened."""
+    for name in installed_names(corpora_folder):
+        card, scan = _scanned(corpora_folder, name, calm)
+        yield summarise(card, scan, calm)
+
+
+def _scanned(corpora_folder: Path, name: str, calm: str) -> tuple[Card, Scan]:
     card = read_card(corpora_folder, name)
-    kind = LAYOUTS[card.layout]
-    return _found(card, kind, kind.scan(corpora_folder / name, name, calm, card.synthetic), calm)
+    return card, LAYOUTS[card.layout].scan(corpora_folder / name, name, calm, card.synthetic)
 
 
-def _found(card: Card, kind: Layout, scan: Scan, calm: str) -> Found:
+def _tried(scan: Scan, name: str) -> Scan:
+    """The scan, with a note on the files whose header does not say that they are audio."""
     closed = []
-    for one in progress(scan.utterances, f"checking {card.name}", len(scan.utterances), "file"):
+    for one in progress(scan.utterances, f"checking {name}", len(scan.utterances), "file"):
         try:
             describe(one.path)
         except UserError:
             closed.append(one.utterance)
     notes = [f"{len(closed)} files do not open as audio: {', '.join(closed[:5])}"] if closed else []
-    scan = Scan(scan.utterances, scan.skipped, scan.oddities + notes)
-    return summarise(card.name, card.layout, card.synthetic, scan, card.licence, card.source,
-                     None if card.synthetic else kind.expected(calm), None if card.synthetic else kind.speakers)
+    return Scan(scan.utterances, scan.skipped, scan.oddities + notes)
 
 
 def _nothing(kind: Layout, source: Path, box: Source) -> UserError:

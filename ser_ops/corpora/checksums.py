@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from ser_ops.audio import FORMATS
 from ser_ops.corpora.folders import walk
@@ -13,6 +14,7 @@ from ser_ops.files import sha256
 from ser_ops.progress import progress
 
 _Key = tuple[str, ...]
+_ORDER = ("published", "altered", "re_encoded")
 
 
 @dataclass(frozen=True)
@@ -29,9 +31,10 @@ class Comparison:
     extra: tuple[str, ...]
     ambiguous: tuple[str, ...]
 
-    def counts(self) -> dict[str, int]:
-        """Number of files of each kind."""
-        return {one.name: len(getattr(self, one.name)) for one in fields(self)}
+    def record(self) -> dict[str, dict[str, Any]]:
+        """Numbers of files of each kind under `counts`, their paths under `files`."""
+        files = {one.name: list(getattr(self, one.name)) for one in fields(self)}
+        return {"counts": {kind: len(paths) for kind, paths in files.items()}, "files": files}
 
 
 def compare_checksums(folder: Path, tsv: Path) -> Comparison:
@@ -43,9 +46,9 @@ def compare_checksums(folder: Path, tsv: Path) -> Comparison:
     """
     published = _read(tsv)
     ends: dict[_Key, set[str]] = defaultdict(set)
-    for path in published:
-        for end in _ends(PurePosixPath(path)):
-            ends[end].add(path)
+    for name in published:
+        for end in _ends(PurePosixPath(name)):
+            ends[end].add(name)
     matches: dict[str, list[PurePosixPath]] = defaultdict(list)
     kinds: dict[str, list[str]] = {one.name: [] for one in fields(Comparison)}
     possible: set[str] = set()
@@ -59,13 +62,11 @@ def compare_checksums(folder: Path, tsv: Path) -> Comparison:
             kinds["ambiguous" if fitting else "extra"].append(str(path))
             possible |= fitting
     for name in progress(sorted(matches), "comparing checksums", len(matches), "file"):
-        order = ("published", "altered", "re_encoded")
         judged = sorted(((_judge(folder / path, name, *published[name]), path) for path in matches[name]),
-                        key=lambda pair: (order.index(pair[0]), len(pair[1].parts), pair[1]))
-        (kind, path), *others = judged
-        kinds[kind].append(str(path))
-        kinds["extra"] += [str(other) for _, other in others]
-    kinds["missing"] = [path for path in published if path not in matches and path not in possible]
+                        key=lambda pair: (_ORDER.index(pair[0]), len(pair[1].parts), pair[1]))
+        kinds[judged[0][0]].append(str(judged[0][1]))
+        kinds["extra"] += [str(other) for _, other in judged[1:]]
+    kinds["missing"] = [name for name in published if name not in matches and name not in possible]
     return Comparison(**{kind: tuple(sorted(paths)) for kind, paths in kinds.items()})
 
 

@@ -4,6 +4,9 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from ser_ops.config import ManifestSource
+from ser_ops.corpora.card import Card
+from ser_ops.corpora.layouts import LAYOUTS
 from ser_ops.corpora.utterance import Scan
 
 
@@ -32,9 +35,10 @@ class Found:
             self.emotions == self.expected_emotions and self.speakers == self.expected_speakers)
 
     def record(self) -> dict[str, Any]:
-        """The corpus's entry in corpora.json."""
-        return {"layout": self.layout, "synthetic": self.synthetic, "complete": self.complete, "found": self.found,
-                "expected": self.expected, "speakers": self.speakers, "expected_speakers": self.expected_speakers,
+        """The corpus's entry in corpora.json, and what the command line answers."""
+        return {"name": self.corpus, "layout": self.layout, "synthetic": self.synthetic, "complete": self.complete,
+                "found": self.found, "expected": self.expected, "speakers": self.speakers,
+                "expected_speakers": self.expected_speakers,
                 "emotions": self.emotions, "expected_emotions": self.expected_emotions, "skipped": self.skipped,
                 "oddities": self.oddities, "licence": self.licence, "source": self.source}
 
@@ -51,9 +55,21 @@ class Found:
                 f"recordings, {self.speakers} of {self.expected_speakers} speakers")
 
 
-def summarise(corpus: str, layout: str, synthetic: bool, scan: Scan, licence: str, source: str,
-              expected: dict[str, int] | None, expected_speakers: int | None) -> Found:
-    """Count a scan. Synthetic corpora and manifests have no expected counts (None)."""
+def summarise(card: Card, scan: Scan, calm: str) -> Found:
+    """Count a scan beside what the complete corpus holds; synthetic corpora have no complete one."""
+    kind = LAYOUTS[card.layout]
+    expected = None if card.synthetic else kind.expected(calm)
+    return _count(card.name, card.layout, card.synthetic, scan, card.licence, card.source, expected,
+                  None if card.synthetic else kind.speakers)
+
+
+def summarise_manifest(source: ManifestSource, scan: Scan) -> Found:
+    """Count the scan of a CSV manifest, which has no complete corpus to be held against."""
+    return _count(source.name, "manifest", False, scan, "not stated", str(source.file), None, None)
+
+
+def _count(corpus: str, layout: str, synthetic: bool, scan: Scan, licence: str, source: str,
+           expected: dict[str, int] | None, expected_speakers: int | None) -> Found:
     emotions = Counter(one.emotion for one in scan.utterances)
     return Found(corpus, layout, synthetic, len(scan.utterances), sum(expected.values()) if expected else None,
                  len({one.speaker for one in scan.utterances}), expected_speakers, dict(sorted(emotions.items())),

@@ -1,0 +1,92 @@
+"""The leak audit: what is in two partitions at once, and whether the protocol declares it."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+from ser_ops.corpora.partitions import PARTITIONS, Row, declared, plan
+from ser_ops.errors import UserError
+
+_Places = dict[str, set[str]]
+_DECLARED = {"speaker": frozenset[str](), "random": frozenset({"speaker"}),
+             "paper": frozenset({"content", "speaker", "variant", "noise"})}
+
+
+def audit(rows: Sequence[Row], noise_rows: Sequence[Row], protocol: str,
+          variants: Sequence[Row] | None = None) -> dict[str, Any]:
+    """Compare contents, speakers, variants of one utterance and noise recordings across partitions.
+
+    rows: utterances with utterance, corpus, speaker, text, content and partition. noise_rows: recording,
+    collection, category, source, content and partition. variants: rows of the augmented table, where there is
+    one: row, utterance, corpus, speaker, content, partition, noise_recording; they, not `rows`, are then trained on.
+    Returns the content of leak_audit.json: `clean` is True when there is no finding at all. A finding that is not
+    declared names one thing; those that the protocol declares are counted together. Raises UserError for a row
+    whose partition is none of the three.
+    """
+    trained = rows if variants is None else variants
+    for row in (*rows, *noise_rows, *trained):
+        if row["partition"] not in PARTITIONS:
+            raise UserError(f"manifest: {row.get('row') or row.get('utterance') or row.get('recording')} has the "
+                            f"partition {row['partition']!r}: run the stage ingest again")
+    contents, speakers = _places(trained, "content"), _places(trained, "speaker")
+    parents = _places(trained, "utterance")
+    if protocol != "paper" and variants is not None:
+        _add(parents, _places(rows, "utterance"))
+    noise, noise_contents = _noise(noise_rows, variants or ())
+    by_word = {corpus for corpus, way in plan(rows).items() if way in ("word", "utterance")}
+    corpus_of = {row["speaker"]: row["corpus"] for row in trained}
+    free = _DECLARED[protocol]
+    findings = [
+        *_findings("content", contents, lambda one: "content" in free),
+        *_findings("speaker", speakers, lambda one: "speaker" in free or corpus_of[one] in by_word),
+        *_findings("variant", parents, lambda one: "variant" in free),
+        *_findings("noise", noise, lambda one: "noise" in free),
+        *_findings("noise", noise_contents, lambda one: "noise" in free)]
+    return {"protocol": protocol, "clean": not findings, "declared": declared(rows, protocol), "findings": findings,
+            "checked": {"utterances": len(rows), "rows": len(trained), "contents": len(contents),
+                        "speakers": len(speakers), "noise_recordings": len(noise_rows), "noise_sources": len(noise)}}
+
+
+def undeclared(report: Mapping[str, Any]) -> list[str]:
+    """The findings of a report that stop the run, each in words."""
+    return [f"{one['kind']} {one['what']} is in {' and '.join(one['partitions'])}" for one in report["findings"]
+            if not one["declared"]]
+
+
+def _places(rows: Iterable[Row], column: str) -> _Places:
+    places: _Places = defaultdict(set)
+    for row in rows:
+        if row[column]:
+            places[row[column]].add(row["partition"])
+    return places
+
+
+def _add(places: _Places, more: _Places) -> None:
+    for name, partitions in more.items():
+        places[name] |= partitions
+
+
+def _noise(noise_rows: Sequence[Row], variants: Sequence[Row]) -> tuple[_Places, _Places]:
+    """Partitions of each noise source, by its recordings and by the rows that they were mixed into; and of contents."""
+    source = {row["recording"]: f"{row['collection']}/{row['category']}/{row['source']}" for row in noise_rows}
+    places: _Places = defaultdict(set)
+    for row in noise_rows:
+        places[source[row["recording"]]].add(row["partition"])
+    for row in variants:
+        if row["noise_recording"]:
+            places[source.get(row["noise_recording"], row["noise_recording"])].add(row["partition"])
+    return places, _places(noise_rows, "content")
+
+
+def _findings(kind: str, places: _Places, is_declared: Callable[[str], bool]) -> Iterator[dict[str, Any]]:
+    together: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for what in sorted(places):
+        for pair in combinations([one for one in PARTITIONS if one in places[what]], 2):
+            if is_declared(what):
+                together[pair].append(what)
+            else:
+                yield {"kind": kind, "partitions": list(pair), "what": what, "declared": False}
+    for pair, names in together.items():
+        some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+        yield {"kind": kind, "partitions": list(pair), "what": f"{len(names)}: {some}", "declared": True}
