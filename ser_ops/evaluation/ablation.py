@@ -1,0 +1,65 @@
+"""Table VI of paper 1: what each component brings, and what it costs."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ser_ops.evaluation.published import TABLE_VI
+
+_OURS = ("accuracy", "f1", "uar", "gap_to_d", "samples_per_second")
+_UNITS = {"accuracy": "accuracy_percent", "gap_to_d": "gap_to_d_points"}
+FIELDS: tuple[str, ...] = (
+    "row", "model", "parameters_millions", *(f"clean_{name}" for name in _OURS), *(f"noisy_{name}" for name in _OURS),
+    "clean_to_noisy_drop", "paper_parameters_millions",
+    *(f"paper_{condition}_{_UNITS.get(name, name)}" for condition in ("clean", "noisy")
+      for name in _OURS if name != "uar"))
+
+
+def table(models: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows A to D with the paper's printed figures beside ours, in the order of FIELDS.
+
+    models: the models of metrics.json. Ours are shares in [0, 1]; the paper's accuracy is in per cent, its gap in
+    points. Noisy is the mean of the grid. gap_to_d is the distance to row D in accuracy, as in the paper, empty
+    without a row D; clean_to_noisy_drop is clean accuracy less noisy accuracy of the same model.
+    """
+    by_row = {figures["row"]: name for name, figures in models.items()}
+    best = models[by_row["D"]] if "D" in by_row else None
+    rows = []
+    for row, name in sorted(by_row.items()):
+        figures, paper = models[name], TABLE_VI[row]
+        one: dict[str, Any] = {"row": row, "model": name, "parameters_millions": figures["parameters_millions"]}
+        for condition in ("clean", "noisy"):
+            ours = figures[condition]
+            one |= {f"{condition}_{score}": round(ours[score], 6) for score in ("accuracy", "f1", "uar")}
+            one[f"{condition}_gap_to_d"] = None if best is None else \
+                round(best[condition]["accuracy"] - ours["accuracy"], 6)
+            one[f"{condition}_samples_per_second"] = figures["samples_per_second"][condition]
+            one |= {f"paper_{condition}_{_UNITS.get(score, score)}": paper[f"{condition}_{score}"]  # type: ignore[literal-required]
+                    for score in _OURS if score != "uar"}
+        one["clean_to_noisy_drop"] = round(figures["clean"]["accuracy"] - figures["noisy"]["accuracy"], 6)
+        one["paper_parameters_millions"] = paper["parameters_millions"]
+        rows.append({field: one[field] for field in FIELDS})
+    return rows
+
+
+def samples_per_second(answer: Any, waveforms: Sequence[np.ndarray], repeats: int = 3) -> float:
+    """Utterances a second from waveform to probabilities, feature extraction included: the fastest of `repeats`.
+
+    answer: a function of a list of waveforms, each float32 (n,). One thread, warm: the first call is not counted. The
+    fastest, since whatever else runs on the machine can only make it slower.
+    """
+    import torch
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        answer(waveforms)
+        taken = []
+        for _ in range(repeats):
+            start = time.perf_counter()
+            answer(waveforms)
+            taken.append(time.perf_counter() - start)
+    finally:
+        torch.set_num_threads(threads)
+    return round(len(waveforms) / min(taken), 1)

@@ -1,0 +1,102 @@
+"""Any model on any labelled audio: a CSV manifest, and a folder of noise recordings."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ser_ops.audio import read
+from ser_ops.config import Evaluate, ManifestSource
+from ser_ops.emotions import index_of
+from ser_ops.errors import UserError
+from ser_ops.evaluation.panel import Panel
+from ser_ops.evaluation.predictions import CLEAN
+from ser_ops.evaluation.robustness import answer, gather, grid
+from ser_ops.evaluation.summary import Summary
+from ser_ops.progress import progress
+
+
+class Recordings(Mapping[str, np.ndarray]):
+    """Recordings by name, mono float32 at one rate, read when they are asked for: memory stays bounded."""
+
+    def __init__(self, paths: Mapping[str, Path], sample_rate: int) -> None:
+        self.paths, self.sample_rate = dict(paths), sample_rate
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return read(self.paths[name], self.sample_rate).samples
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.paths)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+
+def _readable(recordings: Recordings, what: str) -> tuple[list[str], list[dict[str, str]]]:
+    """Names of the recordings that hold a signal, and the others with the reason."""
+    good, bad = [], []
+    for name in progress(sorted(recordings), f"read {what}"):
+        try:
+            samples = recordings[name]
+            if not np.abs(samples).max() > 0:
+                raise UserError(f"{recordings.paths[name]}: silent: record it again")
+            good.append(name)
+        except UserError as error:
+            bad.append({"path": str(recordings.paths[name]), "reason": str(error)})
+    return good, bad
+
+
+def evaluate_manifest(model: torch.nn.Module, card: Mapping[str, Any], manifest: Path, noise: Path | None,
+                      settings: Evaluate, device: str = "auto", labels: Mapping[str, str] | None = None,
+                      name: str = "model") -> dict[str, Any]:
+    """Figures of one model on the recordings of a manifest, in the form of one model of metrics.json.
+
+    manifest: CSV with path, emotion, speaker; labels: map of its labels to the seven classes. noise: a folder with one
+    folder of recordings for each category; with it the whole grid is run, stationary noise included, without it clean
+    speech alone. Every recording counts as test material: none of it chooses anything. What cannot be read or is
+    silent is left out and listed under `skipped`.
+    Raises UserError for a manifest or a noise folder that yields nothing.
+    """
+    from ser_ops.corpora import read_manifest
+    from ser_ops.inference import choose_device
+    found = read_manifest(ManifestSource(name="manifest", file=manifest, labels=dict(labels or {})))
+    rate = int(card["sample_rate"])
+    rows = {row.utterance: row for row in found.utterances}
+    speech = Recordings({utterance: row.path for utterance, row in rows.items()}, rate)
+    utterances, skipped = _readable(speech, "speech")
+    if not utterances:
+        raise UserError(f"{manifest}: none of its {len(rows)} recordings can be heard: check its paths")
+    conditions, mixer = [CLEAN], None
+    if noise is not None:
+        mixer, noise_rows, silent = _mixer(noise, rate)
+        conditions += grid(noise_rows, settings)
+        skipped += silent
+    panel = Panel({name: (model, card)}, choose_device(device), settings.batch_size)
+    true = np.array([index_of(rows[utterance].emotion) for utterance in utterances])
+    answers = (answer(panel, speech, mixer, utterances, one)
+               for one in progress(conditions, "evaluate", len(conditions), "cell"))
+    predictions = gather([name], utterances, true, conditions, answers)
+    speakers = [rows[utterance].speaker for utterance in utterances]
+    return {"manifest": str(manifest), "utterances": len(utterances), "speakers": len(set(speakers)),
+            "seeds": list(settings.seeds) if mixer else [], **Summary(predictions, speakers, settings).model(name),
+            "skipped": skipped}
+
+
+def _mixer(folder: Path, rate: int) -> tuple[Any, list[dict[str, str]], list[dict[str, str]]]:
+    """A mixer over FOLDER/<category>/*, all of it test material, its rows, and what cannot be used."""
+    from ser_ops.audio import FORMATS
+    from ser_ops.noise.mixing import Mixer
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder: give one that holds a folder of recordings for each kind of noise")
+    paths = {f"{folder.name}/{path.parent.name}/{path.stem}": path for path in sorted(folder.glob("*/*"))
+             if path.suffix.lower() in FORMATS}
+    recordings = Recordings(paths, rate)
+    good, bad = _readable(recordings, "noise")
+    if not good:
+        raise UserError(f"{folder}: holds no noise that can be heard: put recordings into a folder for each kind, as "
+                        f"in {folder / 'fish_market'}")
+    rows = [{"recording": one, "collection": folder.name, "category": paths[one].parent.name, "source": one,
+             "partition": "test"} for one in good]
+    return Mixer({one: recordings[one] for one in good}, rows), rows, bad

@@ -1,0 +1,54 @@
+"""Several models that answer the same windows: each waveform is cut and its features are computed once."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from ser_ops.audio import fit
+from ser_ops.config import Features
+from ser_ops.features import Extractor
+
+
+class Panel:
+    """Models with their cards, ready on one device in evaluation mode.
+
+    Models whose features are of the same settings share them. A card needs `sample_rate` and
+    `preset_settings.features`.
+    """
+
+    def __init__(self, models: Mapping[str, tuple[torch.nn.Module, Mapping[str, Any]]], device: torch.device,
+                 batch_size: int) -> None:
+        self.names = tuple(models)
+        self.device, self.batch_size = device, batch_size
+        self._models = [model.to(device).eval() for model, _ in models.values()]
+        self._groups: dict[tuple[Features, int], list[int]] = {}
+        for place, (_, card) in enumerate(models.values()):
+            key = (Features(**card["preset_settings"]["features"]), int(card["sample_rate"]))
+            self._groups.setdefault(key, []).append(place)
+        self._extractors = {key: Extractor(key[0], source_rate=key[1]) for key in self._groups}
+
+    def __call__(self, waveforms: Sequence[np.ndarray]) -> np.ndarray:
+        """Probabilities, float64 (models, n, 7), of n waveforms, each float32 (samples,) mono at the cards' rate.
+
+        Of each the middle window is heard, zero padded where it is shorter (`ser_ops.audio.fit`).
+        """
+        answers = [self._answer(waveforms[start:start + self.batch_size])
+                   for start in range(0, len(waveforms), self.batch_size)]
+        return np.concatenate(answers, axis=1)
+
+    def _answer(self, waveforms: Sequence[np.ndarray]) -> np.ndarray:
+        found: list[np.ndarray] = [np.empty(0)] * len(self._models)
+        with torch.inference_mode():
+            for key, members in self._groups.items():
+                extractor = self._extractors[key]
+                fitted = [fit(one, extractor.length) for one in waveforms]
+                batch = torch.from_numpy(np.stack([one for one, _ in fitted])).to(self.device)
+                valid = torch.tensor([length for _, length in fitted]).to(self.device)
+                spectral = any("spectral" in self._models[place].streams for place in members)
+                features = extractor(batch) if spectral else batch[:, :0]  # a stream that nobody has costs nothing
+                for place in members:
+                    logits = self._models[place](batch, valid, features)
+                    found[place] = torch.softmax(logits.double(), dim=1).cpu().numpy()
+        return np.stack(found)

@@ -1,0 +1,128 @@
+"""The noise x intensity x seed grid on test utterances (PROTOCOL 3; table V of paper 1).
+
+Each mixture is made once, from noise recordings of the test partition, and every model answers it. Cells are spread
+over one process per core; what a cell yields depends on its own key alone, never on order or worker.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+
+from ser_ops.config import Evaluate
+from ser_ops.emotions import EMOTIONS
+from ser_ops.errors import UserError
+from ser_ops.evaluation.panel import Panel
+from ser_ops.evaluation.predictions import CLEAN, DIGITS, Condition, Predictions
+from ser_ops.noise.mixing import Mixer, Mixture
+from ser_ops.progress import spread
+from ser_ops.shards import Shards
+
+Mix = Callable[[str, np.ndarray, str, float, int, str], Mixture]
+Answers = tuple[np.ndarray, np.ndarray]
+
+
+def categories(noise_rows: Iterable[Mapping[str, str]]) -> tuple[list[str], list[str]]:
+    """Noise categories with a recording in the test partition, and those without, both sorted."""
+    rows = list(noise_rows)
+    every = {row["category"] for row in rows}
+    tested = {row["category"] for row in rows if row["partition"] == "test"}
+    return sorted(tested), sorted(every - tested)
+
+
+def grid(noise_rows: Iterable[Mapping[str, str]], settings: Evaluate) -> list[Condition]:
+    """Every noisy condition: categories with test recordings, then the stationary kinds, by intensity and seed.
+
+    Raises UserError for a category whose name means something else here.
+    """
+    recorded, _ = categories(noise_rows)
+    for name in recorded:
+        if name == CLEAN.noise or name in ("white", "pink", "brown"):
+            raise UserError(f"noise category {name!r}: that name is taken: rename its folder")
+    return [Condition(noise, intensity, seed) for noise in [*recorded, *settings.stationary]
+            for intensity in settings.intensities for seed in settings.seeds]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a process needs to answer cells: model folders by name, the pipeline's work folder, test utterances.
+
+    Raises UserError where a folder is no model or a store is missing, once it is opened.
+    """
+
+    models: tuple[tuple[str, Path], ...]
+    work: Path
+    utterances: tuple[str, ...]
+    device: str
+    batch_size: int
+
+
+@lru_cache(maxsize=1)
+def _open(job: Job) -> tuple[Panel, Mapping[str, np.ndarray], Mix]:
+    """Models and stores of a job, loaded once in each process."""
+    from ser_ops.corpora.table import read_csv
+    from ser_ops.inference import choose_device
+    from ser_ops.models import load
+    panel = Panel({name: load(folder) for name, folder in job.models}, choose_device(job.device), job.batch_size)
+    mixer = Mixer(Shards(job.work / "ingest" / "noise"), read_csv(job.work / "validated" / "noise.csv"))
+    return panel, Shards(job.work / "ingest" / "waveforms"), mixer
+
+
+def _cell(job: Job, condition: Condition) -> Answers:
+    panel, waveforms, mixer = _open(job)
+    return answer(panel, waveforms, mixer, job.utterances, condition)
+
+
+def answer(panel: Panel, waveforms: Mapping[str, np.ndarray], mixer: Mix | None, utterances: Sequence[str],
+           condition: Condition) -> Answers:
+    """Probabilities (models, utterances, 7) and SNR in dB (utterances,) under one condition; SNR is NaN when clean.
+
+    Only one batch of mixtures is held at a time. Raises UserError when a model answers NaN.
+    """
+    found, snr = [], np.full(len(utterances), np.nan)
+    for start in range(0, len(utterances), panel.batch_size):
+        heard = []
+        for number, utterance in enumerate(utterances[start:start + panel.batch_size], start):
+            speech = waveforms[utterance]
+            if not condition.clean:
+                if mixer is None or condition.seed is None:
+                    raise ValueError(f"{condition.cell}: a noisy condition needs a mixer and a seed")
+                mixture = mixer(utterance, speech, condition.noise, condition.intensity, condition.seed, "test")
+                speech, snr[number] = mixture.samples, mixture.snr_db if math.isfinite(mixture.snr_db) else np.nan
+            heard.append(speech)
+        found.append(panel(heard))
+    probabilities = np.concatenate(found, axis=1).round(DIGITS)
+    broken = np.flatnonzero(~np.isfinite(probabilities).all((1, 2)))
+    if broken.size:
+        raise UserError(f"model {panel.names[broken[0]]}: answers NaN under {condition.cell}: its weights are damaged, "
+                        "train it again")
+    return probabilities, snr
+
+
+def predict(job: Job, true: np.ndarray, conditions: Sequence[Condition], workers: int) -> Predictions:
+    """Let every model of a job answer every utterance under every condition, over `workers` processes (0: per core).
+
+    true: class indices (utterances,). A GPU is one worker.
+    """
+    from ser_ops.inference import choose_device
+    if choose_device(job.device).type != "cpu":
+        workers = 1
+    answers = spread(partial(_cell, job), list(conditions), "evaluate", workers, unit="cell")
+    names = tuple(name for name, _ in job.models)
+    found = gather(names, job.utterances, true, conditions, answers)
+    _open.cache_clear()
+    return found
+
+
+def gather(models: Sequence[str], utterances: Sequence[str], true: np.ndarray, conditions: Sequence[Condition],
+           answers: Iterable[Answers]) -> Predictions:
+    """Predictions from the answers to each condition, in the order of `conditions`."""
+    probabilities = np.empty((len(models), len(conditions), len(utterances), len(EMOTIONS)))
+    snr = np.empty((len(conditions), len(utterances)))
+    for place, (one, ratios) in enumerate(answers):
+        probabilities[:, place], snr[place] = one, ratios
+    return Predictions(tuple(models), tuple(utterances), np.asarray(true, np.int64), tuple(conditions), probabilities,
+                       snr)

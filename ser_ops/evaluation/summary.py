@@ -1,0 +1,160 @@
+"""From predictions to the figures of reports/metrics.json and the rows of reports/robustness.csv."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ser_ops.config import Evaluate
+from ser_ops.evaluation import bootstrap, metrics
+from ser_ops.evaluation.predictions import CLEAN, Predictions
+
+SNR_BIN_DB = 5
+TABLE_FIELDS: tuple[str, ...] = ("model", "noise", "intensity", "seed", *metrics.SCORES, "snr_db")
+
+
+class Summary:
+    """Figures of the models in `predictions`, with intervals from one set of resamples.
+
+    speakers: one for each utterance, for the interval over speakers. All figures are in [0, 1], SNR in dB.
+    """
+
+    def __init__(self, predictions: Predictions, speakers: Sequence[str], settings: Evaluate) -> None:
+        self.predictions, self.settings = predictions, settings
+        true, number, seed = predictions.true, settings.resamples, settings.bootstrap_seed
+        self.utterances = bootstrap.by_utterance(true, number, seed)
+        self.speakers = bootstrap.by_speaker(true, speakers, number, seed)
+        self._right = predictions.right.astype(np.float64)
+        predicted = predictions.predicted
+        self._counts = np.array([[metrics.confusion(true, one) for one in model] for model in predicted])
+        self._scores = metrics.scores_of(self._counts)
+
+    def _place(self, model: str) -> tuple[int, int]:
+        return self.predictions.models.index(model), self.predictions.conditions.index(CLEAN)
+
+    def _bounds(self, figures: np.ndarray, name: str) -> dict[str, float]:
+        low, high = bootstrap.interval(figures, self.settings.confidence)
+        return {f"{name}_low": low, f"{name}_high": high}
+
+    def clean(self, model: str) -> dict[str, float]:
+        """Scores on clean speech; intervals over utterances, and of UAR over speakers (uar_*_speakers)."""
+        place, at = self._place(model)
+        right = self._right[place, at]
+        return {**{name: float(self._scores[name][place, at]) for name in metrics.SCORES},
+                **self._bounds(self.utterances.uar(right), "uar"),
+                **self._bounds(self.utterances.accuracy(right), "accuracy"),
+                **{f"{name}_speakers": value
+                   for name, value in self._bounds(self.speakers.uar(right), "uar").items()}}
+
+    def cells(self, model: str) -> dict[str, dict[str, float]]:
+        """Each cell of the grid: mean and sample deviation over seeds, interval over utterances, mean SNR."""
+        place = self.predictions.models.index(model)
+        found = {}
+        for cell in self.predictions.cells:
+            seeds = self.predictions.places(cell)
+            figures = {}
+            for name in metrics.SCORES:
+                values = self._scores[name][place, seeds]
+                figures[name] = float(values.mean())
+                figures[f"{name}_std"] = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+            figures |= self._bounds(self.utterances.uar(self._right[place, seeds].mean(0)), "uar")
+            found[cell] = figures | {"snr_db": _mean(self.predictions.snr[seeds])}
+        return found
+
+    def noisy(self, model: str) -> dict[str, float]:
+        """Mean of the grid (PROTOCOL 7: what table VI's 'noisy' is here), with its intervals."""
+        place, at = self.predictions.models.index(model), self.predictions.places()
+        right = self._right[place, at].mean(0)
+        return {**{name: float(self._scores[name][place, at].mean()) for name in metrics.SCORES},
+                **self._bounds(self.utterances.uar(right), "uar"),
+                **self._bounds(self.utterances.accuracy(right), "accuracy"),
+                **{f"{name}_speakers": value
+                   for name, value in self._bounds(self.speakers.uar(right), "uar").items()}}
+
+    def by_snr(self, model: str) -> list[dict[str, float]]:
+        """The noisy answers again, by the SNR that each mixture had, in fixed bins of 5 dB: [low_db, high_db)."""
+        place, at = self.predictions.models.index(model), self.predictions.places()
+        snr = self.predictions.snr[at].ravel()
+        known = np.isfinite(snr)
+        true = np.tile(self.predictions.true, len(at))[known]
+        predicted = self.predictions.predicted[place, at].ravel()[known]
+        bins = np.floor(snr[known] / SNR_BIN_DB).astype(int)
+        rows = []
+        for low in np.unique(bins):
+            chosen = bins == low
+            figures = metrics.scores(true[chosen], predicted[chosen])
+            rows.append({"low_db": int(low) * SNR_BIN_DB, "high_db": int(low + 1) * SNR_BIN_DB,
+                         "n": int(chosen.sum()), "uar": figures["uar"], "accuracy": figures["accuracy"]})
+        return rows
+
+    def model(self, model: str) -> dict[str, Any]:
+        """All figures of one model in the form of metrics.json; without a grid, those of clean speech alone.
+
+        worst_cell: the cell of lowest UAR; drop: clean UAR less that of the worst cell (`uar`) and less the mean of
+        the grid (`mean_uar`).
+        """
+        place, at = self._place(model)
+        counts = self._counts[place, at]
+        clean = self.clean(model)
+        figures: dict[str, Any] = {"clean": clean}
+        cells = self.cells(model)
+        if cells:
+            noisy = self.noisy(model)
+            worst = min(cells, key=lambda cell: cells[cell]["uar"])
+            figures |= {"noisy": noisy, "cells": cells,
+                        "worst_cell": {"cell": worst, "uar": cells[worst]["uar"]},
+                        "drop": {"uar": clean["uar"] - cells[worst]["uar"],
+                                 "mean_uar": clean["uar"] - noisy["uar"]},
+                        "by_snr": self.by_snr(model)}
+        return figures | {"confusion": counts.tolist(), "per_class": metrics.per_class(counts),
+                          "calibration_error": metrics.calibration_error(
+                              self.predictions.true, self.predictions.probabilities[place, at])}
+
+    def shuffled(self, models: Sequence[str]) -> dict[str, Any]:
+        """What chance looks like here: upper bounds over all models that learned from shuffled labels.
+
+        uar_high: the highest upper bound on clean speech; worst_cell_uar_high: the highest in any cell of the grid;
+        cells: the highest in each. Without such a model the figures are null.
+        """
+        if not models:
+            return {"models": 0, "uar": None, "uar_high": None, "worst_cell_uar_high": None, "cells": {}}
+        clean = [self.clean(model) for model in models]
+        grids = [self.cells(model) for model in models]
+        cells = {cell: max(grid[cell]["uar_high"] for grid in grids) for cell in self.predictions.cells}
+        return {"models": len(models), "uar": float(np.mean([one["uar"] for one in clean])),
+                "uar_high": max(one["uar_high"] for one in clean),
+                "worst_cell_uar_high": max(cells.values(), default=None), "cells": cells}
+
+    def table(self, models: Sequence[str]) -> list[dict[str, Any]]:
+        """The rows of robustness.csv: one for each model, noise, intensity and seed; SNR is the mean."""
+        rows = []
+        for model in models:
+            place = self.predictions.models.index(model)
+            for at in self.predictions.places():
+                one = self.predictions.conditions[at]
+                rows.append({"model": model, "noise": one.noise, "intensity": one.intensity, "seed": one.seed,
+                             **{name: round(float(self._scores[name][place, at]), 6) for name in metrics.SCORES},
+                             "snr_db": _mean(self.predictions.snr[at])})
+        return rows
+
+
+def _mean(snr: np.ndarray) -> float | None:
+    known = snr[np.isfinite(snr)]
+    return round(float(known.mean()), 3) if known.size else None
+
+
+def streams(summary: Summary, wanted: Sequence[str], alone: Mapping[str, str],
+            shuffled: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Whether each stream of the fusion does something by itself.
+
+    alone: {stream: model that has this stream only}. A stream beats the shuffled models when the lower bound of its
+    clean UAR lies above their upper bound; null when there is no such model to ask.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for stream in wanted:
+        model = alone.get(stream)
+        figures = summary.clean(model) if model else {}
+        bound, low = shuffled["uar_high"], figures.get("uar_low")
+        found[stream] = {"model": model, "uar": figures.get("uar"), "uar_low": low, "shuffled_uar_high": bound,
+                         "beats_shuffled": None if low is None or bound is None else bool(low > bound)}
+    return found

@@ -1,0 +1,215 @@
+"""The gate against planted failures: each rule blocks alone, in words, and a missing figure blocks."""
+
+import copy
+import json
+import math
+
+import pytest
+
+from ser_ops import config
+from ser_ops.emotions import EMOTIONS
+from ser_ops.evaluation import gate as gate_module
+from ser_ops.evaluation.predictions import Condition
+
+LIMITS = config.Gate(
+    clean_uar={"limit": 0.40, "reason": "below it nobody is served"},
+    worst_cell_uar={"limit": 0.45, "reason": "useless in that room otherwise"},
+    largest_drop={"limit": 0.20, "reason": "cannot be relied on otherwise"},
+    shuffled_margin={"limit": 0.10, "reason": "must clear chance by a margin"},
+    staging_confidence={"limit": 0.95, "reason": "not worse than today's model"},
+    answers_tolerance={"limit": 1e-4, "reason": "the package must be what was evaluated"})
+GRID = [Condition(noise, intensity, seed) for noise in ("fish_market", "white") for intensity in (0.25, 0.75)
+        for seed in (1, 2)]
+UAR = {"fish_market@0.25": 0.60, "fish_market@0.75": 0.50, "white@0.25": 0.62, "white@0.75": 0.55}
+
+
+def good():
+    """Everything that the gate reads, of a model that passes."""
+    cells = {cell: {"uar": uar} for cell, uar in UAR.items()}
+    return {
+        "reports": {
+            "metrics": {
+                "provenance": {"protocol": "speaker", "synthetic": ["synthetic_tess"], "partial": [],
+                               "backbone": "random weights, small configuration"},
+                "models": {"fusion": {"clean": {"uar": 0.65, "uar_low": 0.58}, "cells": cells,
+                                      "streams": ["wav2vec", "spectral"]}},
+                "shuffled": {"uar": 0.14, "uar_high": 0.20, "models": 2, "cells": dict.fromkeys(UAR, 0.21)},
+                "streams": {"wav2vec": {"beats_shuffled": True, "uar_low": 0.3},
+                            "spectral": {"beats_shuffled": True, "uar_low": 0.5}}},
+            "robustness": [{"model": "fusion", "noise": one.noise, "intensity": str(one.intensity),
+                            "seed": str(one.seed), "uar": str(UAR[one.cell] + (0.01 if one.seed == 1 else -0.01))}
+                           for one in GRID],
+            "leak_audit": {"protocol": "speaker", "clean": True, "declared": [], "findings": []},
+            "data_validation": {"success": True, "rules": []},
+            "explanations": {
+                "model": "fusion",
+                "clips": [{"utterance": "a/1", "scorecam": {"times": [0.0, 0.1], "values": [0.2, 0.9]},
+                           "figure": "figures/explanations/a.png"}],
+                "shap": {"top": [{"feature": "MFCC 3 at 0.5 s", "per_class": dict.fromkeys(EMOTIONS, 0.1)}],
+                         "figure": "figures/explanations/shap.png"}}},
+        "files": {"figures/explanations/a.png", "figures/explanations/shap.png"},
+        "answers": {"loads": True, "pickles": [], "utterances": 14, "largest_difference": 4e-7, "error": ""},
+    }
+
+
+def judged(case):
+    return gate_module.judge(case["reports"], LIMITS, "fusion", case.get("grid", GRID), case["files"], case["answers"])
+
+
+def plant(path, value):
+    """A case in which one thing is wrong; `value` may be a function of what stood there; None removes it."""
+    case = good()
+    place = case
+    for name in path[:-1]:
+        place = place[name]
+    if value is None:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = value(place[path[-1]]) if callable(value) else value
+    return case
+
+
+def test_a_good_model_passes_every_rule():
+    found = judged(good())
+    assert found["passed"] is True and found["verdict"] == "passed" and found["model"] == "fusion"
+    assert [rule["rule"] for rule in found["rules"]] == [
+        "protocol", "validation", "leak_audit", "clean_uar", "worst_cell_uar", "largest_drop", "beats_shuffled",
+        "streams", "robustness_table", "shap", "score_cam", "loads_without_pickle", "same_answers"]
+    for rule in found["rules"]:
+        assert set(rule) == {"rule", "figure", "limit", "passed", "verdict", "reason", "applies"}
+        assert rule["passed"] and rule["verdict"].startswith("passed: ") and rule["reason"]
+    json.dumps(found, allow_nan=False)
+
+
+METRICS = ("reports", "metrics")
+FUSION = (*METRICS, "models", "fusion")
+PLANTED = [
+    # one thing wrong, the only rule that it may block, and what must be said
+    ((*METRICS, "provenance", "protocol"), "random", {"protocol"}, "protocol random"),
+    (("reports", "leak_audit", "protocol"), "paper", {"protocol"}, "protocol paper"),
+    ((*METRICS, "provenance"), None, {"protocol"}, "no protocol"),
+    (("reports", "data_validation", "success"), False, {"validation"}, "data validation failed"),
+    (("reports", "data_validation"), None, {"validation"}, "data_validation.json is missing"),
+    (("reports", "leak_audit", "clean"), False, {"leak_audit"}, "not clean"),
+    (("reports", "leak_audit", "findings"), [{"kind": "speaker", "declared": True}], {"leak_audit"}, "speaker"),
+    (("reports", "leak_audit"), {"protocol": "speaker"}, {"leak_audit"}, "missing"),
+    ((*FUSION, "clean", "uar"), 0.38, {"clean_uar"}, "clean: UAR 0.38 < 0.40"),
+    ((*FUSION, "clean", "uar"), 0.3999, {"clean_uar"}, "clean: UAR 0.3999 < 0.4000"),
+    ((*FUSION, "cells", "fish_market@0.75", "uar"), 0.41, {"worst_cell_uar", "largest_drop", "robustness_table"},
+     "fish_market at 0.75: UAR 0.41 < 0.45"),
+    ((*FUSION, "clean", "uar"), 0.75, {"largest_drop"}, "fish_market at 0.75: UAR 0.25 > 0.20"),
+    ((*FUSION, "clean", "uar_low"), 0.29, {"beats_shuffled"}, "0.29 < 0.30"),
+    ((*FUSION, "clean", "uar_low"), None, {"beats_shuffled"}, "missing"),
+    ((*METRICS, "shuffled"), None, {"beats_shuffled"}, "ablations.shuffled"),
+    ((*METRICS, "shuffled", "uar_high"), math.nan, {"beats_shuffled"}, "label-shuffled"),
+    ((*METRICS, "streams", "wav2vec", "beats_shuffled"), None, {"streams"}, "wav2vec"),
+    ((*METRICS, "streams"), None, {"streams"}, "wav2vec and the spectral"),
+    (("reports", "robustness"), None, {"robustness_table"}, "robustness.csv is missing"),
+    (("reports", "robustness"), lambda rows: rows[1:], {"robustness_table"}, "lacks 1 of 8 rows, fish_market at 0.25"),
+    (("reports", "robustness"), lambda rows: [{**rows[0], "uar": "nan"}, *rows[1:]], {"robustness_table"}, "lacks 1"),
+    (("reports", "robustness"), lambda rows: [{**row, "model": "concat"} for row in rows], {"robustness_table"},
+     "lacks 8"),
+    (("reports", "robustness"), lambda rows: [{**rows[0], "uar": "0.9"}, *rows[1:]], {"robustness_table"}, "disagree"),
+    (("reports", "explanations", "shap"), None, {"shap"}, "no SHAP"),
+    (("reports", "explanations", "shap", "top"), [], {"shap"}, "no SHAP"),
+    (("reports", "explanations", "shap", "top", 0, "per_class", "sad"), math.nan, {"shap"}, "MFCC 3"),
+    (("reports", "explanations", "clips"), [], {"score_cam"}, "no Score-CAM"),
+    (("reports", "explanations", "clips", 0, "scorecam", "values"), [0.1, math.nan], {"score_cam"}, "a/1"),
+    (("reports", "explanations", "clips", 0, "scorecam", "values"), [0.1], {"score_cam"}, "a/1"),
+    (("files",), {"figures/explanations/shap.png"}, {"score_cam"}, "a.png is not in reports/"),
+    (("files",), {"figures/explanations/a.png"}, {"shap"}, "shap.png is not in reports/"),
+    (("answers", "loads"), False, {"loads_without_pickle"}, "does not load"),
+    (("answers", "pickles"), ["data/model.pkl"], {"loads_without_pickle"}, "data/model.pkl"),
+    (("answers", "pickles"), None, {"loads_without_pickle"}, "nobody looked"),
+    (("answers", "largest_difference"), 2e-4, {"same_answers"}, "2.0e-04 > 0.0001"),
+    (("answers", "largest_difference"), None, {"same_answers"}, "missing"),
+    (("answers", "largest_difference"), math.nan, {"same_answers"}, "missing"),
+    (("answers", "utterances"), 7, {"same_answers"}, "only 7"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "rules", "words"), PLANTED,
+                         ids=[f"{number}-{sorted(one[2])[0]}" for number, one in enumerate(PLANTED)])
+def test_planted_failures_block_alone_and_in_words(path, value, rules, words):
+    found = judged(plant(path, value))
+    blocked = {rule["rule"]: rule["verdict"] for rule in found["rules"] if not rule["passed"]}
+    assert set(blocked) == rules and not found["passed"]
+    assert all(verdict.startswith("blocked: ") for verdict in blocked.values())
+    assert found["verdict"].startswith("blocked: ")
+    assert any(words in verdict for verdict in blocked.values()) and words in found["verdict"]
+
+
+def test_the_verdict_of_the_issue():
+    case = good()
+    case["reports"]["metrics"]["models"]["fusion"]["cells"]["fish_market@0.75"]["uar"] = 0.41
+    rule = next(rule for rule in judged(case)["rules"] if rule["rule"] == "worst_cell_uar")
+    assert rule["verdict"] == "blocked: fish_market at 0.75: UAR 0.41 < 0.45"
+    assert (rule["figure"], rule["limit"], rule["reason"]) == (0.41, 0.45, "useless in that room otherwise")
+
+
+@pytest.mark.parametrize("value", [None, math.nan, math.inf, "0.9", True, [0.9]])
+@pytest.mark.parametrize(("path", "rules"), [
+    ((*FUSION, "clean", "uar"), {"clean_uar", "largest_drop"}),
+    ((*FUSION, "cells", "white@0.25", "uar"), {"worst_cell_uar", "largest_drop", "robustness_table"})])
+def test_what_is_no_figure_fails(path, rules, value):
+    case = good()
+    place = case
+    for name in path[:-1]:
+        place = place[name]
+    place[path[-1]] = value
+    assert {rule["rule"] for rule in judged(case)["rules"] if not rule["passed"]} == rules
+
+
+def test_nothing_at_all_is_blocked_by_every_rule_but_raises_nothing():
+    found = gate_module.judge({}, LIMITS, "fusion", GRID, set(), None)
+    assert not any(rule["passed"] for rule in found["rules"])
+    found = gate_module.judge(dict.fromkeys(good()["reports"], "rubbish"), LIMITS, "fusion", GRID, set(), {})
+    assert not any(rule["passed"] for rule in found["rules"])
+    json.dumps(found, allow_nan=False)
+
+
+def test_an_empty_grid_is_no_robustness():
+    case = good() | {"grid": []}
+    assert {rule["rule"] for rule in judged(case)["rules"] if not rule["passed"]} == {
+        "worst_cell_uar", "largest_drop", "robustness_table"}
+
+
+def test_another_models_explanations_do_not_count():
+    blocked = {rule["rule"] for rule in judged(plant(("reports", "explanations", "model"), "concat"))["rules"]
+               if not rule["passed"]}
+    assert blocked == {"shap", "score_cam"}
+
+
+def test_a_stream_that_adds_nothing_is_said_and_passes():
+    found = judged(plant((*METRICS, "streams", "wav2vec"), {"beats_shuffled": False, "uar_low": 0.15}))
+    assert found["passed"]
+    assert any("wav2vec stream alone (lower bound of clean UAR 0.15)" in note and "adds nothing" in note
+               for note in found["notes"])
+    assert "adds nothing" in next(rule["verdict"] for rule in found["rules"] if rule["rule"] == "streams")
+
+
+def test_rules_that_the_architecture_does_not_admit_do_not_apply():
+    case = plant((*FUSION, "streams"), ["wav2vec"])
+    case["reports"]["explanations"] = None
+    rules = {rule["rule"]: rule for rule in judged(case)["rules"]}
+    for name in ("shap", "score_cam", "streams"):
+        assert rules[name]["passed"] and not rules[name]["applies"]
+        assert rules[name]["verdict"].startswith("does not apply: ")
+
+
+def test_notes_say_what_the_figures_come_from():
+    notes = " | ".join(judged(good())["notes"])
+    assert "synthetic speech: synthetic_tess" in notes and "random weights" in notes and "at promotion" in notes
+
+
+def test_a_cell_within_chance_is_said():
+    case = good()
+    case["reports"]["metrics"]["shuffled"]["cells"]["white@0.75"] = 0.56
+    assert any("white@0.75" in note for note in judged(case)["notes"])
+
+
+def test_judging_changes_nothing():
+    case = good()
+    before = copy.deepcopy(case)
+    judged(case)
+    assert case == before

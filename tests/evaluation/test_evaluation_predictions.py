@@ -1,0 +1,245 @@
+"""Predictions as a file and back, their summary against direct sums, and the comparison with staging."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from ser_ops import config
+from ser_ops.emotions import EMOTIONS
+from ser_ops.errors import UserError
+from ser_ops.evaluation import bootstrap, metrics, published
+from ser_ops.evaluation.ablation import FIELDS, table
+from ser_ops.evaluation.predictions import CLEAN, Condition, Predictions, level, read
+from ser_ops.evaluation.staging import comparison, not_worse_than
+from ser_ops.evaluation.summary import Summary, streams
+
+CONDITIONS = (CLEAN, *(Condition(noise, intensity, seed) for noise in ("fish_market", "white")
+                       for intensity in (0.25, 0.75) for seed in (1, 2, 3)))
+SETTINGS = config.Evaluate(stationary=("white",), intensities=(0.25, 0.75), seeds=(1, 2, 3), resamples=200,
+                           confidence=0.95, bootstrap_seed=7, batch_size=8, speed_utterances=4)
+
+
+def made(models=("fusion",), skill=0.6, number=70, seed=0):
+    """Answers that are right with a probability of `skill` (less in noise)."""
+    rng = np.random.default_rng(seed)
+    true = np.arange(number) % 7
+    probabilities = rng.dirichlet(np.ones(7), (len(models), len(CONDITIONS), number))
+    noisy = np.array([0.0 if one.clean else one.intensity / 2 for one in CONDITIONS])
+    right = rng.random(probabilities.shape[:3]) < skill - noisy[:, None]
+    boost = np.eye(7)[np.where(right, true, rng.integers(0, 7, right.shape))]
+    probabilities = ((probabilities + 3 * boost) / 4).round(6)
+    snr = np.where(noisy[:, None] > 0, np.random.default_rng(9).uniform(-12, 20, (len(CONDITIONS), number)), np.nan)
+    names = tuple(f"corpus/{place:03d}" for place in range(number))
+    return Predictions(tuple(models), names, true, CONDITIONS, probabilities, snr.round(3))
+
+
+def speakers(predictions):
+    return [f"s{int(name[-3:]) // 14}" for name in predictions.utterances]
+
+
+def test_a_file_holds_what_the_figures_are_computed_from(tmp_path):
+    one = made(("fusion", "concat"))
+    one.write(tmp_path / "predictions.csv")
+    for model in one.models:
+        again = read(tmp_path / "predictions.csv", model)
+        assert (again.utterances, again.conditions, again.models) == (one.utterances, one.conditions, (model,))
+        np.testing.assert_array_equal(again.probabilities, one.of(model).probabilities)
+        np.testing.assert_array_equal(again.snr, one.snr)
+        np.testing.assert_array_equal(again.true, one.true)
+    first = (tmp_path / "predictions.csv").read_text().splitlines()[:2]
+    assert first[0] == ("model,utterance,noise,intensity,seed,emotion,predicted,p_angry,p_disgust,p_fear,p_happy,"
+                        "p_neutral,p_sad,p_surprise,snr_db")
+    assert first[1].startswith("fusion,corpus/000,clean,0,,angry,") and first[1].endswith(",")
+
+
+def test_a_damaged_file_is_one_line(tmp_path):
+    path = tmp_path / "predictions.csv"
+    with pytest.raises(UserError, match="cannot be read"):
+        read(path, "fusion")
+    made().write(path)
+    with pytest.raises(UserError, match="no predictions of 'concat'"):
+        read(path, "concat")
+    lines = path.read_text().splitlines()
+    for text in ("\n".join(lines[:-1]), "\n".join([*lines[:5], *lines[6:]]), "\n".join([*lines[:-1], lines[-2]]),
+                 "\n".join([*lines[:-1], lines[-1].replace("0.", "x.", 3)])):
+        path.write_text(text + "\n")
+        with pytest.raises(UserError, match="incomplete or damaged"):
+            read(path, "fusion")
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(UserError, match="no table of predictions"):
+        read(path, "fusion")
+
+
+@pytest.mark.parametrize(("intensity", "shown"), [(0.5, "0.50"), (0.75, "0.75"), (1.0, "1.00"), (0.125, "0.125")])
+def test_cells_keep_apart(intensity, shown):
+    assert level(intensity) == shown and float(shown) == intensity
+
+
+def test_the_summary_is_that_of_direct_sums():
+    one = made(("fusion", "concat"))
+    summary = Summary(one, speakers(one), SETTINGS)
+    found = summary.model("concat")
+    predicted = one.probabilities[1].argmax(-1)
+    clean = metrics.scores(one.true, predicted[0])
+    assert {name: found["clean"][name] for name in clean} == pytest.approx(clean)
+    cell = [metrics.scores(one.true, predicted[place]) for place in (4, 5, 6)]
+    for name in metrics.SCORES:
+        values = [each[name] for each in cell]
+        assert found["cells"]["fish_market@0.75"][name] == pytest.approx(np.mean(values))
+        assert found["cells"]["fish_market@0.75"][f"{name}_std"] == pytest.approx(np.std(values, ddof=1))
+    every = [metrics.scores(one.true, answers)["uar"] for answers in predicted[1:]]
+    assert found["noisy"]["uar"] == pytest.approx(np.mean(every))
+    assert found["noisy"]["uar_low"] < found["noisy"]["uar"] < found["noisy"]["uar_high"]
+    worst = min(found["cells"], key=lambda name: found["cells"][name]["uar"])
+    assert found["worst_cell"] == {"cell": worst, "uar": found["cells"][worst]["uar"]}
+    assert found["drop"]["uar"] == pytest.approx(clean["uar"] - found["cells"][worst]["uar"])
+    assert found["drop"]["mean_uar"] == pytest.approx(clean["uar"] - np.mean(every))
+    assert np.array(found["confusion"]).sum() == 70 and tuple(found["per_class"]) == EMOTIONS
+    assert list(found["cells"]) == ["fish_market@0.25", "fish_market@0.75", "white@0.25", "white@0.75"]
+    json.dumps(found, allow_nan=False)
+
+
+def test_intervals_are_those_of_the_bootstrap():
+    one = made()
+    found = Summary(one, speakers(one), SETTINGS).model("fusion")["clean"]
+    draws = bootstrap.by_utterance(one.true, 200, 7)
+    assert (found["uar_low"], found["uar_high"]) == bootstrap.interval(draws.uar(one.right[0, 0]), 0.95)
+    people = bootstrap.by_speaker(one.true, speakers(one), 200, 7)
+    assert (found["uar_low_speakers"], found["uar_high_speakers"]) == bootstrap.interval(
+        people.uar(one.right[0, 0]), 0.95)
+
+
+def test_snr_bins_hold_every_mixture_once():
+    one = made()
+    rows = Summary(one, speakers(one), SETTINGS).by_snr("fusion")
+    assert sum(row["n"] for row in rows) == 12 * 70
+    for row in rows:
+        assert row["high_db"] - row["low_db"] == 5 and row["low_db"] % 5 == 0
+        inside = (one.snr >= row["low_db"]) & (one.snr < row["high_db"])
+        assert inside.sum() == row["n"]
+        assert row["accuracy"] == pytest.approx(one.right[0][inside].mean())
+
+
+def test_the_table_has_a_row_for_each_seed():
+    one = made(("fusion", "concat"))
+    rows = Summary(one, speakers(one), SETTINGS).table(["concat"])
+    assert len(rows) == 12 and {row["model"] for row in rows} == {"concat"}
+    assert rows[0]["uar"] == pytest.approx(metrics.scores(one.true, one.predicted[1, 1])["uar"], abs=1e-6)
+    assert rows[0]["snr_db"] == pytest.approx(one.snr[1].mean(), abs=1e-3)
+
+
+def test_one_seed_has_no_deviation():
+    one = made()
+    keep = [0, 1, 4]
+    single = dataclasses.replace(one, conditions=tuple(one.conditions[place] for place in keep),
+                                 probabilities=one.probabilities[:, keep], snr=one.snr[keep])
+    assert Summary(single, speakers(one), SETTINGS).cells("fusion")["fish_market@0.25"]["uar_std"] == 0
+
+
+def test_clean_alone_is_legal():
+    one = made()
+    clean = dataclasses.replace(one, conditions=(CLEAN,), probabilities=one.probabilities[:, :1], snr=one.snr[:1])
+    found = Summary(clean, speakers(one), SETTINGS).model("fusion")
+    assert "cells" not in found and found["clean"]["uar"] > 0
+
+
+def test_shuffled_models_give_the_highest_of_their_bounds():
+    one = made(("fusion", "shuffled-1", "shuffled-2"), skill=0.2)
+    summary = Summary(one, speakers(one), SETTINGS)
+    found = summary.shuffled(["shuffled-1", "shuffled-2"])
+    both = [summary.clean("shuffled-1"), summary.clean("shuffled-2")]
+    assert found["uar_high"] == max(each["uar_high"] for each in both) and found["models"] == 2
+    assert found["worst_cell_uar_high"] == max(found["cells"].values())
+    assert summary.shuffled([])["uar_high"] is None
+
+
+def test_streams_are_measured_against_chance():
+    one = made(("fusion", "wav2vec", "shuffled-1"), skill=0.7)
+    summary = Summary(one, speakers(one), SETTINGS)
+    chance = summary.shuffled([]) | {"uar_high": 0.2}
+    found = streams(summary, ["wav2vec", "spectral"], {"wav2vec": "wav2vec"}, chance)
+    assert found["wav2vec"]["beats_shuffled"] is True and found["spectral"]["beats_shuffled"] is None
+    assert streams(summary, ["wav2vec"], {"wav2vec": "wav2vec"}, chance | {"uar_high": 0.9}
+                   )["wav2vec"]["beats_shuffled"] is False
+
+
+def test_table_vi_has_the_papers_figures_beside_ours():
+    one = made(("fusion", "spectral"))
+    summary = Summary(one, speakers(one), SETTINGS)
+    speeds = {"clean": 100.0, "noisy": 90.0}
+    models = {name: summary.model(name) | {"row": row, "parameters_millions": 1.5, "samples_per_second": speeds}
+              for name, row in (("fusion", "D"), ("spectral", "A"))}
+    rows = table(models)
+    assert [(row["row"], row["model"]) for row in rows] == [("A", "spectral"), ("D", "fusion")]
+    assert tuple(rows[0]) == FIELDS
+    first = rows[0]
+    assert first["clean_gap_to_d"] == pytest.approx(
+        models["fusion"]["clean"]["accuracy"] - models["spectral"]["clean"]["accuracy"], abs=1e-6)
+    assert first["clean_to_noisy_drop"] == pytest.approx(first["clean_accuracy"] - first["noisy_accuracy"], abs=2e-6)
+    assert first["paper_clean_accuracy_percent"] == 93.94 and first["paper_noisy_gap_to_d_points"] == 5.55
+    assert rows[1]["clean_gap_to_d"] == 0 and rows[1]["paper_clean_gap_to_d_points"] is None
+    assert first["paper_parameters_millions"] == published.TABLE_VI["A"]["parameters_millions"]
+    assert table({"spectral": models["spectral"]})[0]["clean_gap_to_d"] is None
+
+
+LIMIT = config.Limit(limit=0.95, reason="not worse than today's model")
+
+
+def test_without_staging_the_comparison_does_not_apply():
+    rule = not_worse_than(made(), None, LIMIT)
+    assert rule["passed"] and not rule["applies"] and rule["verdict"].startswith("does not apply: ")
+
+
+def test_an_identical_model_is_not_worse():
+    rule = not_worse_than(made(), made(), LIMIT)
+    assert rule["passed"] and rule["applies"] and rule["figure"] == 0
+
+
+def test_a_clearly_worse_model_is_blocked():
+    rule = not_worse_than(made(skill=0.5), made(skill=0.9, seed=1), LIMIT)
+    assert not rule["passed"] and rule["figure"] == 1.0
+    assert rule["verdict"].startswith("blocked: today's staging model is better on clean speech in 100.0%")
+    assert not_worse_than(made(skill=0.9), made(skill=0.5, seed=1), LIMIT)["passed"]
+
+
+def test_a_model_that_is_worse_only_in_noise_is_blocked():
+    staging = made(skill=0.9)
+    worse = staging.probabilities.copy()
+    worse[:, 1:] = worse[:, 1:, :, ::-1]
+    rule = not_worse_than(dataclasses.replace(staging, probabilities=worse), staging, LIMIT)
+    assert not rule["passed"] and "on clean speech in 0.0%" in rule["verdict"]
+
+
+def test_the_order_of_a_file_does_not_matter():
+    one, other = made(skill=0.5), made(skill=0.52, seed=1)
+    order = np.random.default_rng(0).permutation(70)
+    turned = dataclasses.replace(other, utterances=tuple(other.utterances[place] for place in order),
+                                 true=other.true[order], probabilities=other.probabilities[:, :, order],
+                                 snr=other.snr[:, order])
+    assert not_worse_than(one, other, LIMIT) == not_worse_than(one, turned, LIMIT)
+    back = dataclasses.replace(one, utterances=one.utterances[::-1], true=one.true[::-1],
+                               probabilities=one.probabilities[:, :, ::-1], snr=one.snr[:, ::-1])
+    assert not_worse_than(back, other, LIMIT) == not_worse_than(one, other, LIMIT)
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    (lambda one: dataclasses.replace(one, utterances=tuple(f"other/{n}" for n in range(70))), "0 of these 70"),
+    (lambda one: dataclasses.replace(one, conditions=(CLEAN,), probabilities=one.probabilities[:, :1],
+                                     snr=one.snr[:1]), "1 of these 13 conditions"),
+    (lambda one: dataclasses.replace(one, true=one.true[::-1]), "other labels"),
+    (lambda one: dataclasses.replace(one, snr=one.snr + 1), "mixtures were others")])
+def test_staging_that_was_evaluated_elsewhere_cannot_be_compared(change, words):
+    rule = not_worse_than(made(), change(made()), LIMIT)
+    assert not rule["passed"] and rule["figure"] is None and words in rule["verdict"]
+    assert "evaluate it on today's test partition" in rule["verdict"]
+
+
+def test_promotion_hands_over_files(tmp_path):
+    made(skill=0.5).write(tmp_path / "a.csv")
+    made(("concat", "wav2vec"), skill=0.9, seed=1).write(tmp_path / "b.csv")
+    compare = comparison(LIMIT, SETTINGS)
+    assert not compare((tmp_path / "a.csv", "fusion"), (tmp_path / "b.csv", "concat"))["passed"]
+    assert compare((tmp_path / "b.csv", "wav2vec"), (tmp_path / "a.csv", "fusion"))["passed"]
+    assert not compare((tmp_path / "a.csv", "fusion"), None)["applies"]
