@@ -1,0 +1,125 @@
+"""Planted faults, each under its own rule; leaks and too many bad recordings stop the run."""
+
+from pathlib import Path
+
+import pytest
+
+from ser_ops import config
+from ser_ops.errors import UserError
+from ser_ops.validation import validate
+from ser_ops.validation.record import index_page, record
+
+SETTINGS = config.load(Path(__file__).resolve().parents[2] / "params.yaml").validation
+BAD = "made/Actor_00/03"
+CORPORA = {"made": {"layout": "ravdess", "synthetic": True, "complete": False, "found": 60, "expected": 1440,
+                    "speakers": 6, "emotions": {}, "expected_emotions": {"angry": 192}, "skipped": {}, "oddities": []}}
+PARTITIONS = ("train", "train", "train", "train", "validation", "test")
+
+
+def utterances(each: int = 10, **changes: dict[str, str]) -> list[dict[str, str]]:
+    rows = []
+    for speaker in range(6):
+        for number in range(each):
+            name = f"made/Actor_{speaker:02d}/{number:02d}"
+            rows.append({
+                "utterance": name, "corpus": "made", "layout": "ravdess", "synthetic": "1", "path": f"{name}.flac",
+                "emotion": "sad", "speaker": f"made/{speaker:02d}", "gender": "", "language": "en", "intensity": "",
+                "text": "", "sha256": name, "content": name, "native_rate": "16000", "channels": "1", "seconds": "1.5",
+                "peak_dbfs": "-6.0", "rms_dbfs": "-20.0", "clipped_share": "0.0", "silent_share": "0.1", "error": "",
+                "partition": PARTITIONS[speaker]} | changes.get(name, {}))
+    return rows
+
+
+def noise(**changes: dict[str, str]) -> list[dict[str, str]]:
+    return [{"recording": f"synthetic/market/{name}", "collection": "synthetic", "category": "market",
+             "synthetic": "1", "path": f"{name}.flac", "source": name, "sha256": name, "content": f"noise {name}",
+             "native_rate": "16000", "seconds": "6.0", "peak_dbfs": "-3.0", "rms_dbfs": "-20.0", "error": "",
+             "partition": partition} | changes.get(name, {})
+            for name, partition in (("a", "train"), ("b", "validation"), ("c", "test"))]
+
+
+def judge(rows=None, noises=None, corpora=CORPORA, faults=None, protocol="speaker"):
+    return validate(rows or utterances(), noises or noise(), corpora, faults or {}, SETTINGS, protocol)
+
+
+def test_good_data_passes_every_rule_that_could_stop_it():
+    outcome = judge()
+    assert outcome.success and not outcome.quarantine and len(outcome.utterances) == 60
+    assert {one.rule.name for one in outcome.verdicts if one.failed} == {"completeness"}
+
+
+FAULTS = [
+    ("decodes", {"error": "empty file", "seconds": "", "native_rate": "", "rms_dbfs": "", "content": ""}),
+    ("duration", {"seconds": "0.05"}), ("duration", {"seconds": "3600"}), ("sample rate", {"native_rate": "4000"}),
+    ("level", {"rms_dbfs": "-75.0"}), ("clipping", {"clipped_share": "0.2"}), ("silence", {"silent_share": "1.0"}),
+    ("label", {"emotion": "bored"}), ("speaker", {"speaker": ""}), ("duplicate", {"content": "made/Actor_00/20"}),
+]
+
+
+def test_each_bad_recording_is_quarantined_under_its_rule_and_the_run_goes_on():
+    planted = {f"made/Actor_00/{number:02d}": rule for number, (rule, _) in enumerate(FAULTS)}
+    rows = utterances(each=50, **{f"made/Actor_00/{number:02d}": change for number, (_, change) in enumerate(FAULTS)})
+    outcome = judge(rows)
+    assert {one.id: one.rule for one in outcome.quarantine} == planted
+    assert all(one.reason and one.path == f"{one.id}.flac" for one in outcome.quarantine)
+    assert outcome.success, outcome.stops
+    assert not planted.keys() & {row["utterance"] for row in outcome.utterances} and len(outcome.utterances) == 290
+
+
+def test_same_content_under_two_labels_takes_both_out():
+    outcome = judge(utterances(**{BAD: {"content": "made/Actor_00/02", "emotion": "happy"}}))
+    assert sorted(one.id for one in outcome.quarantine) == ["made/Actor_00/02", BAD]
+    assert all("another label" in one.reason for one in outcome.quarantine)
+
+
+def test_a_published_fault_is_known_by_name():
+    outcome = judge(faults={"ravdess": {"03": "a published fault"}})
+    assert {one.rule for one in outcome.quarantine} == {"known fault"} and len(outcome.quarantine) == 6
+
+
+def test_telephone_bandwidth_is_a_warning_only():
+    outcome = judge(utterances(**{BAD: {"native_rate": "8000"}}))
+    assert outcome.success and not outcome.quarantine
+    assert next(one for one in outcome.verdicts if one.rule.name == "bandwidth").failed
+
+
+def test_too_many_bad_recordings_stop_the_run():
+    outcome = judge(utterances(**{f"made/Actor_00/{n:02d}": {"rms_dbfs": "-90.0"} for n in range(4)}))
+    assert not outcome.success and "validation.bad_share" in outcome.stops[0]
+
+
+def test_a_speaker_in_two_partitions_stops_the_run():
+    outcome = judge(utterances(**{BAD: {"partition": "test"}}))
+    assert any("leak: speaker" in stop and "made/00" in stop for stop in outcome.stops), outcome.stops
+    assert judge(utterances(**{BAD: {"partition": "test"}}), protocol="random").success, "declared by its protocol"
+
+
+def test_a_noise_source_in_two_partitions_stops_the_run():
+    outcome = judge(noises=noise(c={"source": "a"}))
+    assert not outcome.success and any("noise" in stop for stop in outcome.stops)
+
+
+def test_an_unknown_partition_stops_the_run():
+    with pytest.raises(UserError, match="'dev'"):
+        judge(utterances(**{BAD: {"partition": "dev"}}))
+
+
+def test_noise_that_does_not_decode_or_is_silent_is_quarantined():
+    outcome = judge(noises=noise(a={"error": "damaged", "content": "", "peak_dbfs": ""}, b={"peak_dbfs": "-80.0"}))
+    assert [(one.kind, one.rule) for one in outcome.quarantine] == [("noise", "noise decodes"), ("noise", "noise level")]
+
+
+def test_a_full_corpus_with_the_wrong_counts_stops_the_run():
+    wrong = {"made": CORPORA["made"] | {"complete": True, "emotions": {"angry": 191}}}
+    assert any("counts" in stop for stop in judge(corpora=wrong).stops)
+
+
+def test_the_record_and_the_pages_name_what_was_found():
+    outcome = judge(utterances(**{BAD: {"rms_dbfs": "-75.0"}}))
+    content = record(outcome, CORPORA, SETTINGS.bad_share)
+    assert content["success"] and content["checked"] == {"utterances": 60, "noise": 3}
+    assert content["partial"] == ["made"] and content["synthetic"] == ["made"]
+    page = index_page(outcome, content)
+    assert BAD in page and "Synthetic speech" in page and 'href="utterances.html"' in page
+    for html in [page, *outcome.pages.values()]:
+        assert "<script src" not in html and "<link" not in html, "opens with no network"
