@@ -1,0 +1,106 @@
+"""Any model URI to a local folder with safetensors and JSON; nothing from it is ever executed or unpickled."""
+
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from ser_ops.config import Params
+from ser_ops.errors import UserError
+from ser_ops.files import replacing
+from ser_ops.tracking.package import CARD, WEIGHTS, fingerprint
+from ser_ops.tracking.registry import FINGERPRINT, resolve
+from ser_ops.tracking.server import connect, one_line, public, tracking_uri
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_INSIDE = "artifacts/model"  # where a packaged model keeps the model folder
+_SCHEMES = ("models:/", "runs:/")
+
+
+def _refuse(uri: str, mlmodel: Any) -> UserError:
+    flavours = sorted(mlmodel.get("flavors", {})) if isinstance(mlmodel, dict) else []
+    pyfunc = mlmodel.get("flavors", {}).get("python_function", {}) if isinstance(mlmodel, dict) else {}
+    pickled = isinstance(pyfunc, dict) and "python_model" in pyfunc and "model_code_path" not in pyfunc
+    what = "is pickled, and a pickle runs code of its choice" if pickled else \
+        f"is no model of ser-ops (flavours: {', '.join(flavours) or 'none'})"
+    return UserError(f"{public(uri)}: {what}: it is not loaded; give a model that ser-ops registered")
+
+
+def _checked(uri: str, folder: Path) -> Path:
+    """The model folder inside `folder`, a packaged model or a model folder itself."""
+    mlmodel = folder / "MLmodel"
+    if mlmodel.is_file():
+        try:
+            said = yaml.safe_load(mlmodel.read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError):
+            said = None
+        pyfunc = said.get("flavors", {}).get("python_function", {}) if isinstance(said, dict) else {}
+        if not isinstance(pyfunc, dict) or "model_code_path" not in pyfunc \
+                or not (folder / _INSIDE / WEIGHTS).is_file():
+            raise _refuse(uri, said)
+        folder = folder / _INSIDE
+    if not (folder / WEIGHTS).is_file() or not (folder / CARD).is_file():
+        raise UserError(f"{public(uri)}: holds no {WEIGHTS} and {CARD}: give the folder of a trained model, or a URI "
+                        "as models:/ser-fusion@staging")
+    return folder
+
+
+def _pinned(client: "MlflowClient", uri: str) -> tuple[str, str | None]:
+    """The URI with its alias resolved to a version, and the fingerprint tagged on that version, if any."""
+    name, _, which = uri.removeprefix("models:/").partition("@" if "@" in uri else "/")
+    if not uri.startswith("models:/") or not which:
+        return uri, None
+    found = resolve(client, name, which)
+    return f"models:/{name}/{found.version}", found.tags.get(FINGERPRINT)
+
+
+def fetch(params: Params, uri: str) -> Path:
+    """A local model folder (weights.safetensors, model.json) for a URI as MLflow writes it, or for a local folder.
+
+    models:/NAME@ALIAS, models:/NAME/VERSION, models:/MODEL-ID, runs:/RUN/model, or a folder: a model folder or a
+    packaged model. What is fetched is kept under state/models by its fingerprint and not fetched twice.
+    Raises UserError in one line: nothing there, no such alias, a pickled or foreign model, weights that are not those
+    that were registered.
+    """
+    if not uri.startswith(_SCHEMES):
+        folder = Path(uri.removeprefix("file://"))
+        if "://" in str(uri).removeprefix("file://") or not folder.is_dir():
+            raise UserError(f"{public(uri)}: no such model folder: give one, or a URI as models:/ser-fusion@staging")
+        return _checked(uri, folder)
+    client = connect(params)
+    with one_line(tracking_uri(params)):
+        pinned, digest = _pinned(client, uri)
+        kept = params.paths.state / "models"
+        if digest and (kept / digest).is_dir() and fingerprint(kept / digest) == digest:
+            return kept / digest
+        with TemporaryDirectory(prefix="ser-ops-model-") as holder:
+            folder = _checked(uri, _fetched(pinned, Path(holder)))
+            found = fingerprint(folder)
+            if digest and found != digest:
+                raise UserError(f"{public(uri)}: not the weights that were registered ({FINGERPRINT} differs): do not "
+                                "use it, register the model again")
+            with replacing(kept / found) as temporary:
+                shutil.copytree(folder, temporary)
+            return kept / found
+
+
+def _fetched(pinned: str, folder: Path) -> Path:
+    """Download MLmodel and the model folder, and nothing else of the package."""
+    import mlflow
+    from mlflow.exceptions import MlflowException
+    try:
+        mlflow.artifacts.download_artifacts(f"{pinned}/MLmodel", dst_path=str(folder))
+    except (MlflowException, OSError) as error:
+        raise UserError(f"{public(pinned)}: no model there: see the registry or the run for those that there "
+                        "are") from error
+    try:
+        inside = Path(mlflow.artifacts.download_artifacts(f"{pinned}/{_INSIDE}", dst_path=str(folder / "artifacts")))
+    except (MlflowException, OSError):
+        return folder  # a foreign model: MLmodel alone says what it is
+    if inside != folder / _INSIDE:
+        shutil.move(inside, folder / _INSIDE)
+    return folder

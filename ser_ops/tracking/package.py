@@ -1,0 +1,97 @@
+"""A trained model as an MLflow model without pickle: code, safetensors, JSON, signature, example and card."""
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import ser_ops
+from ser_ops.config import Predict
+from ser_ops.emotions import EMOTIONS
+from ser_ops.errors import UserError
+from ser_ops.files import replacing, sha256
+from ser_ops.tracking.server import quiet
+
+if TYPE_CHECKING:
+    from mlflow.models import ModelSignature
+
+WEIGHTS, CARD, MODEL_CARD = "weights.safetensors", "model.json", "model_card.md"
+# What loading and answering import; pinned to the versions with which the model was packaged.
+REQUIREMENTS = ("mlflow", "numpy", "pandas", "pydantic", "pyyaml", "safetensors", "scipy", "soundfile", "soxr", "torch",
+                "tqdm", "transformers")
+
+
+def fingerprint(model_folder: Path) -> str:
+    """SHA-256 over weights.safetensors and model.json: the same for the same model, wherever it lies.
+
+    Raises UserError when the folder holds no trained model.
+    """
+    for name in (WEIGHTS, CARD):
+        if not (model_folder / name).is_file():
+            raise UserError(f"{model_folder / name}: is missing: train the model, or name a folder that holds one")
+    both = sha256(model_folder / WEIGHTS) + sha256(model_folder / CARD)
+    return hashlib.sha256(both.encode()).hexdigest()
+
+
+def signature() -> "ModelSignature":
+    """waveform (array of double, any length) and sample_rate (long) in; emotion, probabilities, windows out."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types.schema import Array, Object, Property
+    probabilities = Object([Property(emotion, DataType.double) for emotion in EMOTIONS])
+    window = Object([Property("start", DataType.double), Property("end", DataType.double),
+                     Property("emotion", DataType.string), Property("probabilities", probabilities)])
+    return ModelSignature(
+        inputs=Schema([ColSpec(Array(DataType.double), "waveform"), ColSpec(DataType.long, "sample_rate")]),
+        outputs=Schema([ColSpec(DataType.string, "emotion"), ColSpec(probabilities, "probabilities"),
+                        ColSpec(DataType.double, "seconds"), ColSpec(Array(window), "windows"),
+                        ColSpec(Array(DataType.string), "warnings")]))
+
+
+def input_example() -> Any:
+    """A quarter of a second of a falling tone, as a data frame of one row."""
+    import numpy as np
+    import pandas
+    time = np.arange(4000) / 16000
+    tone = 0.3 * np.sin(2 * np.pi * (220 - 200 * time) * time) * np.exp(-4 * time)
+    return pandas.DataFrame({"waveform": [tone.round(4).tolist()], "sample_rate": [16000]})
+
+
+def requirements() -> list[str]:
+    """Pinned requirements; a local tag such as +cpu is left out, so that a GPU machine finds its own build."""
+    return [f"{name}=={version(name).split('+')[0]}" for name in REQUIREMENTS]
+
+
+@contextmanager
+def parts(model_folder: Path, model_card: str, predict: Predict) -> Iterator[dict[str, Any]]:
+    """What `mlflow.pyfunc.save_model` and `log_model` take, from a model folder and its card in Markdown."""
+    fingerprint(model_folder)
+    with TemporaryDirectory(prefix="ser-ops-package-") as holder:
+        staged = Path(holder) / "model"
+        staged.mkdir()
+        for name in (WEIGHTS, CARD):
+            shutil.copyfile(model_folder / name, staged / name)
+        (staged / MODEL_CARD).write_text(model_card, encoding="utf-8")
+        quiet()
+        yield {
+            "python_model": str(Path(__file__).with_name("served_model.py")),
+            "artifacts": {"model": str(staged)},
+            "code_paths": [str(Path(ser_ops.__file__).parent)],
+            "model_config": {"device": "auto", "batch_size": predict.batch_size, "window_hop": predict.window_hop},
+            "pip_requirements": requirements(), "signature": signature(), "input_example": input_example(),
+        }
+
+
+def package_model(model_folder: Path, out: Path, model_card: str, predict: Predict) -> Path:
+    """Write the packaged model to the folder `out`, whole or not at all, and return it.
+
+    It loads with MLFLOW_ALLOW_PICKLE_DESERIALIZATION=false and needs no ser_ops installed.
+    """
+    with replacing(out) as temporary, parts(model_folder, model_card, predict) as what:
+        import mlflow.pyfunc
+        mlflow.pyfunc.save_model(str(temporary), **what)
+    return out

@@ -1,0 +1,234 @@
+"""From candidate to staging to production and back: judged each time anew, one alias, never a half-done one.
+
+Tags are written first and the alias is set last, by one call that the registry takes whole or not at all: a process
+that is killed on the way leaves the alias where it was. The versions that held an alias before are remembered as a
+list on the registered model (tag `before_staging`, `before_production`), the last one last.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Literal
+
+from ser_ops.config import Params
+from ser_ops.errors import UserError
+from ser_ops.files import read_json
+from ser_ops.tracking.packaged import compare_answers
+from ser_ops.tracking.registry import CANDIDATE, attached, download, holder, locked, resolve
+from ser_ops.tracking.server import connect, one_line, tracking_uri
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+LONGEST_TAG = 5000  # characters that every registry database takes
+Alias = Literal["staging", "production"]
+Rule = Mapping[str, Any]
+# (predictions.csv, model name) of the candidate and of the version that stands there today, None when none does.
+Compare = Callable[[tuple[Path, str], tuple[Path, str] | None], Rule]
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What was done: the version now under `alias`, the one before it, and every rule that was judged."""
+
+    name: str
+    version: str
+    alias: str
+    before: str | None
+    rules: tuple[Rule, ...]
+    override_reason: str | None
+
+
+@dataclass(frozen=True)
+class Demotion:
+    """What was done: the version that held `alias`, and the one that holds it now, None when none does."""
+
+    name: str
+    alias: str
+    version: str
+    now: str | None
+
+
+def _rule(name: str, passed: bool, words: str, reason: str, figure: Any = None, limit: Any = None) -> Rule:
+    return {"rule": name, "figure": figure, "limit": limit, "passed": passed,
+            "verdict": f"{'passed' if passed else 'blocked'}: {words}", "reason": reason, "applies": True}
+
+
+def _gate(gate_json: Path | None, model: str) -> Sequence[Rule]:
+    """The rules that were judged before registration, from the gate.json attached to the version."""
+    reason = "what was not judged cannot be promoted"
+    gate = read_json(gate_json) if gate_json else None
+    rules = gate.get("rules") if isinstance(gate, dict) else None
+    if not isinstance(gate, dict) or not isinstance(rules, list) or not rules:
+        return [_rule("gate", False, "no gate.json is attached to this version: run dvc repro and register it again",
+                      reason)]
+    if gate.get("model") != model:
+        return [*rules, _rule("gate", False, f"gate.json judged {gate.get('model')}, this version is {model}", reason)]
+    consistent = gate.get("passed") is all(one.get("passed") is True for one in rules)
+    return rules if consistent else [*rules, _rule("gate", False, "gate.json contradicts its own rules", reason)]
+
+
+def _registered(params: Params, client: "MlflowClient", version: "ModelVersion", predictions: Path | None) -> Rule:
+    """Whether the version that is registered loads with pickle forbidden and answers as the evaluated model did."""
+    limit = params.gate.answers_tolerance
+    if predictions is None:
+        return _rule("registered_answers", False, "no predictions.csv is attached to this version", limit.reason)
+    with TemporaryDirectory(prefix="ser-ops-version-") as folder:
+        package = download(client, version, Path(folder))
+        tried = compare_answers(package, predictions, version.tags.get("model", ""),
+                                params.paths.work / "ingest" / "waveforms")
+    largest = tried["largest_difference"]
+    if tried["pickles"]:
+        words = f"the registered version holds pickled files: {', '.join(tried['pickles'])}"
+    elif tried["error"]:
+        words = f"the registered version could not be compared: {tried['error']}"
+    else:
+        words = (f"the registered version loads with pickle forbidden and differs from the evaluated model by "
+                 f"{largest:.1e} {'<=' if largest <= limit.limit else '>'} {limit.limit:g} over {tried['utterances']} "
+                 "utterances")
+    passed = not tried["pickles"] and not tried["error"] and largest <= limit.limit
+    return _rule("registered_answers", passed, words, limit.reason, largest, limit.limit)
+
+
+def _comparison(client: "MlflowClient", version: "ModelVersion", today: "ModelVersion | None",
+                predictions: Path | None, compare: Compare) -> Rule:
+    """The paired comparison with the version that stands there today."""
+    model = version.tags.get("model", "")
+    if predictions is None:
+        return _rule("not_worse_than_staging", False, "no predictions.csv is attached to this version",
+                     "what cannot be compared cannot replace anything")
+    if today is not None and today.version == version.version:
+        return {**_rule("not_worse_than_staging", True, "", "a model is not compared with itself"),
+                "verdict": "does not apply: this version stands there already", "applies": False}
+    try:
+        if today is None:
+            return compare((predictions, model), None)
+        with attached(client, today, "predictions.csv") as standing:
+            if standing is None:
+                return _rule("not_worse_than_staging", False,
+                             f"version {today.version}, which stands there today, has no predictions.csv attached",
+                             "what cannot be compared cannot be replaced")
+            return compare((predictions, model), (standing, today.tags.get("model", "")))
+    except UserError as error:
+        return _rule("not_worse_than_staging", False, str(error), "what cannot be compared cannot be replaced")
+
+
+def _before(client: "MlflowClient", name: str, alias: str) -> list[str]:
+    """Versions that held the alias before the one that holds it now, the last one last."""
+    try:
+        kept = json.loads(client.get_registered_model(name).tags.get(f"before_{alias}", "[]"))
+        return [str(one) for one in kept]
+    except (TypeError, ValueError):
+        return []
+
+
+def _remember(client: "MlflowClient", name: str, alias: str, before: Sequence[str]) -> None:
+    client.set_registered_model_tag(name, f"before_{alias}", json.dumps(list(before)))
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def _in_short(rules: Sequence[Rule]) -> str:
+    """The whole verdict as JSON that fits into a tag; figures go first when it does not."""
+    for keys in (("rule", "passed", "verdict", "figure", "limit"), ("rule", "passed", "verdict"), ("rule", "passed")):
+        text = json.dumps([{key: one.get(key) for key in keys} for one in rules], ensure_ascii=False)
+        if len(text) <= LONGEST_TAG:
+            break
+    return text
+
+
+def _blocked(rules: Sequence[Rule]) -> str:
+    """Verdicts of the rules that block, '' when none does."""
+    words = [str(one.get("verdict", one.get("rule"))).removeprefix("blocked: ") for one in rules
+             if one.get("passed") is not True]
+    return f"blocked: {'; '.join(words)}" if words else ""
+
+
+def promote(params: Params, compare: Compare, which: str = CANDIDATE, to: Alias = "staging",
+            override_reason: str | None = None) -> Promotion:
+    """Judge a version (number or alias) and give it the alias `to`, or raise UserError 'blocked: ...'.
+
+    compare: the rule of `ser_ops.evaluation` that needs the registry, as `Compare` says. The gate's other rules are
+    read from the gate.json attached to the version. The whole verdict is tagged on the version, blocked or not.
+    override_reason: promote although blocked; the reason is recorded as a tag. Production takes only versions that
+    hold or held staging; no reason overrides that.
+    """
+    if override_reason is not None and len(override_reason.strip()) < 10:
+        raise UserError("override: needs a written reason of at least 10 characters: say why the gate is wrong here")
+    client, name = connect(params), params.tracking.registered_model
+    with locked(params), one_line(tracking_uri(params)):
+        version = resolve(client, name, which)
+        number = str(version.version)
+        if to == "production" and version.tags.get("held_staging") != "true":
+            raise UserError(f"blocked: version {number} of {name} never held staging: promote it to staging first")
+        today = holder(client, name, to)
+        with attached(client, version, "gate.json") as gate_json, \
+                attached(client, version, "predictions.csv") as predictions:
+            rules = (*_gate(gate_json, version.tags.get("model", "")),
+                     _registered(params, client, version, predictions),
+                     _comparison(client, version, today, predictions, compare))
+        blocked = _blocked(rules)
+        overridden = bool(blocked and override_reason)
+        tags = {"verdict": blocked or "passed", "verdict_for": to, "verdict_rules": _in_short(rules),
+                "verdict_at": _now()}
+        if overridden:
+            tags |= {"override_reason": str(override_reason).strip(), "override_for": to}
+        for key, value in tags.items():
+            client.set_model_version_tag(name, number, key, value[:LONGEST_TAG])
+        if blocked and not overridden:
+            raise UserError(f"{blocked} ({name} version {number} is not promoted to {to}; an override needs a written "
+                            "reason)")
+        return _set(client, name, number, to, None if today is None else str(today.version), rules,
+                    override_reason if overridden else None)
+
+
+def _set(client: "MlflowClient", name: str, number: str, to: Alias, today: str | None, rules: tuple[Rule, ...],
+         override_reason: str | None) -> Promotion:
+    """Remember, then set the alias: the last call of all."""
+    if today == number:
+        before = (_before(client, name, to) or [None])[-1]
+        return Promotion(name, number, to, before, rules, override_reason)
+    kept = _before(client, name, to)
+    if today is not None and kept[-1:] != [today]:
+        kept.append(today)
+    _remember(client, name, to, kept)
+    client.set_model_version_tag(name, number, f"previous_{to}", today or "none")
+    client.set_model_version_tag(name, number, f"held_{to}", "true")
+    client.set_registered_model_alias(name, to, number)
+    return Promotion(name, number, to, today, rules, override_reason)
+
+
+def demote(params: Params, alias: Alias = "staging") -> Demotion:
+    """Give the alias back to the version that held it before, or take it away when there was none.
+
+    Raises UserError when nothing stands under the alias.
+    """
+    client, name = connect(params), params.tracking.registered_model
+    with locked(params), one_line(tracking_uri(params)):
+        today = str(resolve(client, name, alias).version)
+        kept = [one for one in _before(client, name, alias) if _there(client, name, one)]
+        while kept[-1:] == [today]:  # left by a process that was killed before it had set the alias
+            kept.pop()
+        now = kept.pop() if kept else None
+        if now is None:
+            client.delete_registered_model_alias(name, alias)
+        else:
+            client.set_registered_model_alias(name, alias, now)
+        _remember(client, name, alias, kept)
+        client.set_model_version_tag(name, today, f"demoted_from_{alias}",
+                                     _now())
+        return Demotion(name, alias, today, now)
+
+
+def _there(client: "MlflowClient", name: str, number: str) -> bool:
+    try:
+        resolve(client, name, number)
+    except UserError:
+        return False
+    return True

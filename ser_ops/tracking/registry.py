@@ -1,0 +1,180 @@
+"""The registered model: versions with their card, reports and tags; `register` makes one and calls it candidate."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+from ser_ops.config import Params
+from ser_ops.errors import UserError
+from ser_ops.files import read_json
+from ser_ops.tracking.licences import non_commercial, sources
+from ser_ops.tracking.model_card import model_card
+from ser_ops.tracking.package import CARD, fingerprint, parts
+from ser_ops.tracking.runs import Run, open_run, reopen
+from ser_ops.tracking.server import connect, one_line, public, tracking_uri
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+CANDIDATE = "candidate"
+FINGERPRINT = "model_sha256"
+# What is attached to a version. Clips and pages that hold recordings stay at home: their licences say so.
+REPORTS = ("data_validation.json", "leak_audit.json", "metrics.json", "robustness.csv", "predictions.csv",
+           "ablation.csv", "explanations.json", "gate.json", "figures")
+_FROM_RUN = ("git_commit", "git_dirty", "data_md5")
+
+
+@contextmanager
+def locked(params: Params) -> Iterator[None]:
+    """One change of the registry at a time on this machine."""
+    params.paths.state.mkdir(parents=True, exist_ok=True)
+    with FileLock(params.paths.state / "registry.lock"):
+        yield
+
+
+def _code(error: Exception) -> str:
+    return str(getattr(error, "error_code", ""))
+
+
+def holder(client: "MlflowClient", name: str, alias: str) -> "ModelVersion | None":
+    """The version that stands under an alias, or None."""
+    from mlflow.exceptions import MlflowException
+    try:
+        return client.get_model_version_by_alias(name, alias)
+    except MlflowException as error:
+        if _code(error) in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+
+
+def resolve(client: "MlflowClient", name: str, which: str) -> "ModelVersion":
+    """A version by number or alias. Raises UserError, which says what to do, when there is none."""
+    from mlflow.exceptions import MlflowException
+    if not which.isdigit():
+        found = holder(client, name, which)
+        if found is None:
+            remedy = "run make demo or ser-ops promote" if which != CANDIDATE else "register one: run make demo"
+            raise UserError(f"models:/{name}@{which}: no model stands as {which}: {remedy}")
+        return found
+    try:
+        return client.get_model_version(name, which)
+    except MlflowException as error:
+        if _code(error) == "RESOURCE_DOES_NOT_EXIST":
+            raise UserError(f"models:/{name}/{which}: no such version: see the registry for those that there "
+                            "are") from error
+        raise
+
+
+def _reports(reports: Path, name: str) -> Any:
+    return read_json(reports / name) if (reports / name).is_file() else None
+
+
+def attach(run: Run, reports: Path) -> None:
+    """Log reports/ to the run of a version, but for what holds recordings."""
+    for name in REPORTS:
+        path = reports / name
+        if path.exists():
+            run.artifact(path, f"reports/{name}" if path.is_dir() else "reports")
+
+
+def _tags(params: Params, card: Mapping[str, Any], run_tags: Mapping[str, str], gate: Mapping[str, Any] | None,
+          digest: str) -> dict[str, str]:
+    data = card.get("data", {})
+    found = sources(params, data.get("corpora", []))
+    return {name: run_tags.get(name, "unknown") for name in _FROM_RUN} | {
+        FINGERPRINT: digest, "model": str(card["model"]), "preset": str(card.get("preset", "unknown")),
+        "partition": str(data.get("protocol", "unknown")),
+        "verdict": str(gate.get("verdict")) if gate else "not judged",
+        "corpora": json.dumps(data.get("corpora", [])),
+        "synthetic": str(bool(data.get("synthetic"))).lower(), "partial": json.dumps(data.get("partial", [])),
+        "non_commercial": json.dumps({one.name: one.licence for one in found if non_commercial(one.licence)}),
+        "licences": json.dumps({one.name: one.licence for one in found}),
+        "backbone": str(card.get("backbone", "not stated"))}
+
+
+def _existing(client: "MlflowClient", name: str, digest: str) -> "ModelVersion | None":
+    same = client.search_model_versions(f"name = '{name}' and tags.{FINGERPRINT} = '{digest}'")
+    return max(same, key=lambda one: int(one.version), default=None)
+
+
+def _create(client: "MlflowClient", params: Params, run: Run, model_folder: Path, card_text: str,
+            tags: Mapping[str, str]) -> str:
+    import mlflow
+    from mlflow.exceptions import MlflowException
+    name = params.tracking.registered_model
+    with parts(model_folder, card_text, params.predict) as what, mlflow.start_run(run_id=run.id, nested=True):
+        logged = mlflow.pyfunc.log_model(name="model", **what)
+    try:
+        client.create_registered_model(name, description="Speech emotion recognition, noise-robust and explained.")
+    except MlflowException as error:
+        if _code(error) != "RESOURCE_ALREADY_EXISTS":
+            raise
+    made = client.create_model_version(name, logged.model_uri, run.id, tags=dict(tags), description=card_text,
+                                       model_id=logged.model_id)
+    return str(made.version)
+
+
+def register(params: Params, model_folder: Path, reports: Path) -> str:
+    """Log the model into its training run, register it with reports, card and tags, and call it candidate.
+
+    Returns the version's number. The same model (by its fingerprint) on the same server is registered once: its
+    version gets the reports and verdict of today and is returned. Raises UserError in one line when the folder holds
+    no model or the server does not answer.
+    """
+    digest = fingerprint(model_folder)
+    card = read_json(model_folder / CARD)
+    gate, metrics = _reports(reports, "gate.json"), _reports(reports, "metrics.json")
+    name, uri = params.tracking.registered_model, tracking_uri(params)
+    client = connect(params)
+    with locked(params), one_line(uri):
+        found = _existing(client, name, digest)
+        opened = (open_run(params, str(card["model"]), {}, resume=found.run_id) if found
+                  else reopen(params, model_folder / "run.json"))
+        with opened as run:
+            attach(run, reports)
+            tags = _tags(params, card, client.get_run(run.id).data.tags, gate, digest)
+            card_text = model_card(card, sources(params, card.get("data", {}).get("corpora", [])), metrics)
+            if found:
+                version = str(found.version)
+                client.update_model_version(name, version, card_text)
+                for key, value in tags.items():
+                    client.set_model_version_tag(name, version, key, value)
+            else:
+                version = _create(client, params, run, model_folder, card_text, tags)
+        client.set_registered_model_alias(name, CANDIDATE, version)
+    return version
+
+
+def download(client: "MlflowClient", version: "ModelVersion", folder: Path) -> Path:
+    """The packaged model of a version, downloaded below `folder`."""
+    import mlflow
+    return Path(mlflow.artifacts.download_artifacts(f"models:/{version.name}/{version.version}", dst_path=str(folder)))
+
+
+@contextmanager
+def attached(client: "MlflowClient", version: "ModelVersion", name: str) -> Iterator[Path | None]:
+    """One of the reports attached to a version, or None when it has no such report."""
+    from mlflow.exceptions import MlflowException
+    with TemporaryDirectory(prefix="ser-ops-reports-") as there:
+        try:
+            path: Path | None = Path(client.download_artifacts(version.run_id, f"reports/{name}", there))
+        except (MlflowException, OSError):
+            path = None
+        yield path if path and path.is_file() else None
+
+
+def versions(params: Params) -> list[dict[str, Any]]:
+    """Every version with its aliases, verdict and run, newest first; empty when nothing is registered."""
+    client, name = connect(params), params.tracking.registered_model
+    with one_line(tracking_uri(params)):
+        numbers = sorted((int(one.version) for one in client.search_model_versions(f"name = '{name}'")), reverse=True)
+        found = [client.get_model_version(name, str(number)) for number in numbers]  # search knows no aliases
+        return [{"version": str(one.version), "aliases": sorted(one.aliases), "verdict": one.tags.get("verdict", ""),
+                 "run_id": one.run_id, "model": one.tags.get("model", ""), "server": public(tracking_uri(params))}
+                for one in found]
