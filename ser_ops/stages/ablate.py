@@ -1,0 +1,60 @@
+"""ablate: rows A to C of table VI, and models trained on shuffled labels, into work/ablations."""
+
+import shutil
+from functools import partial
+from pathlib import Path
+
+from ser_ops import config
+from ser_ops.config import Params
+from ser_ops.files import replacing
+from ser_ops.seeds import derive
+from ser_ops.stages import run
+from ser_ops.stages.train import main_job
+from ser_ops.stages.training_run import Job, forget, inputs_mark, recorded, state_of, tags_of, train_model
+from ser_ops.training import device_of
+from ser_ops.training.workers import number, side_by_side
+
+STAGE = "ablate"
+
+
+def jobs(params: Params) -> list[Job]:
+    """Each ablation with the main model's settings; copies of the main model trained on shuffled labels."""
+    main = main_job(params)
+    settings, seed = main.settings, params.ablations.shuffled_seed
+    return [Job(name, name, settings) for name in params.ablations.models] + [
+        Job(f"shuffled_{copy}", main.model,
+            settings.model_copy(update={"epochs": params.ablations.shuffled_epochs,
+                                        "seed": derive(seed, "training", copy)}),
+            derive(seed, "labels", copy))
+        for copy in range(1, params.ablations.shuffled + 1)]
+
+
+def _train(params: Params, parent: str, job: Job) -> Path:
+    """Train one model unless it is finished already; its folder, kept with its state."""
+    folder = state_of(params, STAGE, job) / "model"
+    if not folder.exists():
+        train_model(params, job, device_of(params.compute.device), STAGE, folder, parent)
+    return folder
+
+
+def main() -> None:
+    """Train them side by side; killed and started again, go on with those that are not finished."""
+    params = config.load()
+    wanted = jobs(params)
+    state = params.paths.state / STAGE / inputs_mark(params, [job.name for job in wanted])
+    overview = Job("ablations", params.train.model, params.train.training())
+    with recorded(params, overview.name, tags_of(params, overview, STAGE), state / "run.json") as record:
+        with side_by_side(min(number(params.compute.workers, device_of(params.compute.device)),
+                              max(1, len(wanted)))) as spread:
+            folders = spread(partial(_train, params, record.id), wanted)
+        with replacing(params.paths.work / "ablations") as target:
+            target.mkdir()
+            for job, folder in zip(wanted, folders, strict=True):
+                shutil.copytree(folder, target / job.name)
+    for finished in (state, *(state_of(params, STAGE, job) for job in wanted)):
+        forget(finished)
+    print(f"trained {len(wanted)} models beside the main one: {', '.join(job.name for job in wanted)}")
+
+
+if __name__ == "__main__":
+    run(main)

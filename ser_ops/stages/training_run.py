@@ -1,0 +1,136 @@
+"""One training as train, ablate and tune need it: its inputs, its run in MLflow, its state, its model folder."""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ser_ops import models
+from ser_ops.config import Params, Training
+from ser_ops.dataset import Examples
+from ser_ops.files import read_json, replacing
+from ser_ops.seeds import derive
+from ser_ops.tracking import Run, open_run
+from ser_ops.training import Result, draw, fingerprint, fit, rank, write_history
+
+
+@dataclass(frozen=True)
+class Job:
+    """A model to train. `shuffle`: seed by which training labels are shuffled, None for true labels."""
+
+    name: str
+    model: str
+    settings: Training
+    shuffle: int | None = None
+
+
+def inputs_mark(params: Params, settings: object) -> str:
+    """Fingerprint of a training's settings and of all data that it reads."""
+    work = params.paths.work
+    files = (work / "augmented" / "variants.csv", work / "augmented" / "waveforms" / "index.csv",
+             work / "ingest" / "waveforms" / "index.csv", work / "features" / "index.csv",
+             work / "features" / "standardisation.json")
+    return fingerprint([settings, params.preset, params.chosen.model_dump(mode="json")], files)
+
+
+def state_of(params: Params, stage: str, job: Job) -> Path:
+    """The folder of what lets this training go on when it is killed; another for other settings or data."""
+    return params.paths.state / stage / inputs_mark(params, asdict(job) | {"settings": job.settings.model_dump()})
+
+
+def examples(params: Params, partition: str) -> Examples:
+    """The rows of one partition in the preset's window."""
+    return Examples.open(params.paths.work, partition, params.chosen.features.seconds, params.data.sample_rate)
+
+
+def model_of(params: Params, name: str, seed: int) -> models.EmotionModel:
+    """A fresh model of the preset, standardised by the training partition."""
+    return models.build(name, params.chosen, read_json(params.paths.work / "features" / "standardisation.json"),
+                        derive(seed, "model"))
+
+
+def settings_record(params: Params, job: Job) -> dict[str, Any]:
+    """What MLflow records of a training's settings."""
+    return {"model": job.model, "train": job.settings.model_dump(), "preset": params.chosen.model_dump(mode="json"),
+            "shuffled_labels": job.shuffle is not None}
+
+
+@contextmanager
+def recorded(params: Params, name: str, tags: Mapping[str, str], kept: Path,
+             parent: str | None = None) -> Iterator[Run]:
+    """A run whose id is kept in the file `kept`, so that a killed stage goes on with the same run."""
+    resume = read_json(kept)["run_id"] if kept.exists() else None
+    with open_run(params, name, tags, parent=parent, resume=resume) as run:
+        run.write(kept)
+        yield run
+
+
+def tags_of(params: Params, job: Job, stage: str) -> dict[str, str]:
+    """Tags by which runs are told apart on MLflow's pages."""
+    checkpoint = params.chosen.wav2vec.checkpoint or "random weights"
+    return {"stage": stage, "family": job.model, "corpus": "+".join(_corpora(params)),
+            "partition": params.partitions.protocol, "preset": params.preset,
+            "backbone": "none" if job.model == "spectral" else checkpoint,
+            "shuffled_labels": str(job.shuffle is not None).lower()}
+
+
+def train_model(params: Params, job: Job, device: torch.device, stage: str, target: Path,
+                parent: str | None = None) -> Result:
+    """Train a model, record it, and write its folder to `target`, whole or not at all.
+
+    Under torchrun every process calls this; process 0 records and writes.
+    """
+    state = state_of(params, stage, job)
+    train, validation = examples(params, "train"), examples(params, "validation")
+    if job.shuffle is not None:
+        train = train.with_shuffled_labels(job.shuffle)
+    model = model_of(params, job.model, job.settings.seed)
+    if rank() > 0:
+        return fit(model, train, validation, job.settings, device, state / "checkpoint", what=job.name)
+    with recorded(params, job.name, tags_of(params, job, stage), state / "run.json", parent) as run:
+        run.params(settings_record(params, job))
+        run.dataset(params.paths.work / "validated" / "manifest.csv", "+".join(_corpora(params)))
+        result = fit(model, train, validation, job.settings, device, state / "checkpoint", run, what=job.name)
+        write_folder(target, params, job, model, result, run)
+        run.metrics({"best/epoch": result.best_epoch, "best/validation_uar": result.validation_uar})
+        run.artifact(target / "curves.png", "figures")
+        run.artifact(target / "history.csv")
+    return result
+
+
+def write_folder(target: Path, params: Params, job: Job, model: models.EmotionModel, result: Result,
+                 run: Run) -> None:
+    """Write the model folder: weights.safetensors, model.json, history.csv, curves.png, run.json."""
+    card = {"preset": params.preset, "training": job.settings.model_dump(),
+            "shuffled_labels": job.shuffle is not None, "best_epoch": result.best_epoch,
+            "validation_uar": result.validation_uar, "data": data_record(params)}
+    with replacing(target) as folder:
+        folder.mkdir()
+        models.save(folder, model, card)
+        write_history(folder / "history.csv", result.history)
+        draw(result.history, folder / "curves.png", f"{job.name}, preset {params.preset}")
+        run.write(folder / "run.json")
+
+
+def data_record(params: Params) -> dict[str, Any]:
+    """What model.json says of the data: which corpora, which of them synthetic or partial, and the protocol."""
+    found = read_json(params.paths.work / "ingest" / "corpora.json")
+    train = examples(params, "train")
+    return {"corpora": list(found), "synthetic": [name for name, one in found.items() if one["synthetic"]],
+            "partial": [name for name, one in found.items() if one.get("expected") and not one["complete"]],
+            "protocol": params.partitions.protocol, "train_rows": len(train),
+            "train_speakers": len({row.speaker for row in train.rows})}
+
+
+def forget(state: Path) -> None:
+    """Remove the state of a training that is finished."""
+    shutil.rmtree(state, ignore_errors=True)
+
+
+def _corpora(params: Params) -> list[str]:
+    return [*params.data.corpora, *(one.name for one in params.data.manifests)]
+

@@ -1,0 +1,93 @@
+"""tune: search the space that params.yaml names; best.json and trials.csv out, a child run for each trial."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ser_ops import config
+from ser_ops.config import Params
+from ser_ops.errors import UserError
+from ser_ops.files import read_json, replacing, write_json
+from ser_ops.stages import run
+from ser_ops.stages.training_run import (
+    Job,
+    examples,
+    forget,
+    inputs_mark,
+    model_of,
+    recorded,
+    settings_record,
+    tags_of,
+)
+from ser_ops.training import Epoch, device_of, fit
+from ser_ops.training.tuning import Outcome, Trial, chosen, search, write_trials
+from ser_ops.training.workers import number, side_by_side
+
+NOTHING = {"values": {}, "validation_uar": None, "trial": None, "study": None, "run_id": None, "trials": 0, "pruned": 0}
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Train with a trial's settings, recorded as a child of the study's run."""
+
+    params: Params
+    parent: str
+
+    def __call__(self, trial: Trial, report: Callable[[Epoch], bool]) -> None:
+        job = Job(f"trial {trial.number}", self.params.train.model, trial.settings)
+        with recorded(self.params, job.name, tags_of(self.params, job, "tune"), trial.folder / "run.json",
+                      self.parent) as record:
+            record.params(settings_record(self.params, job))
+            result = fit(model_of(self.params, job.model, job.settings.seed), examples(self.params, "train"),
+                         examples(self.params, "validation"), job.settings, device_of(self.params.compute.device),
+                         trial.folder / "checkpoint", record, report, what=job.name)
+            record.metrics({"best/epoch": result.best_epoch, "best/validation_uar": result.validation_uar})
+            record.tags({"trial": "pruned" if result.stopped else "complete"})
+
+
+def main() -> None:
+    """Search; killed and started again, go on where it was, to the same result."""
+    params = config.load()
+    target = params.paths.work / "tuning"
+    if params.tune.trials == 0:
+        _write(target, [], NOTHING, list(params.tune.space))
+        print("tuned nothing: tune.trials is 0, training takes the settings as they are")
+        return
+    mark = inputs_mark(params, [params.tune.model_dump(), params.train.model])
+    state = params.paths.state / "tune" / mark
+    job = Job("tuning", params.train.model, params.tune.trial)
+    with recorded(params, job.name, tags_of(params, job, "tune"), state / "run.json") as record:
+        record.params({"tune": params.tune.model_dump()})
+        with side_by_side(min(number(params.compute.workers, device_of(params.compute.device)),
+                              params.tune.together)) as spread:
+            outcomes = search(params.tune, Objective(params, record.id), state, spread)
+        best = _best(outcomes, state, mark)
+        _write(target, outcomes, best, list(params.tune.space))
+        record.artifact(target)
+        record.params({"best": best["values"]})
+        record.metrics({name: best[name] for name in ("trials", "pruned")}
+                       | {"best/validation_uar": best["validation_uar"]})
+    forget(state)
+    print(f"tuned over {best['trials']} trials, {best['pruned']} of them pruned: the best reached validation UAR "
+          f"{best['validation_uar']:.3f} with {', '.join(f'{name} {value}' for name, value in best['values'].items())}")
+
+
+def _best(outcomes: list[Outcome], state: Path, mark: str) -> dict:
+    one = chosen(outcomes)
+    if one is None:
+        raise UserError("tune: the loss of every trial ceased to be a number: lower the learning rates of tune.space "
+                        "in params.yaml")
+    return {"values": one.values, "validation_uar": one.validation_uar, "trial": one.number, "study": mark,
+            "run_id": read_json(state / f"trial-{one.number:03d}" / "run.json")["run_id"], "trials": len(outcomes),
+            "pruned": sum(other.state == "pruned" for other in outcomes)}
+
+
+def _write(target: Path, outcomes: list[Outcome], best: dict, names: list[str]) -> None:
+    with replacing(target) as folder:
+        folder.mkdir()
+        write_json(folder / "best.json", best)
+        write_trials(folder / "trials.csv", outcomes, names)
+
+
+if __name__ == "__main__":
+    run(main)

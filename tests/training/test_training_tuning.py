@@ -1,0 +1,173 @@
+"""The search: what it suggests, what it prunes, and the same result after kills, however many cores there are."""
+
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from training_standins import Tiny, examples, settings
+
+from ser_ops.config import Tune
+from ser_ops.errors import UserError
+from ser_ops.files import read_json
+from ser_ops.training import Diverged, Epoch, fit
+from ser_ops.training.tuning import Outcome, chosen, search, settings_with, write_trials
+from ser_ops.training.workers import side_by_side
+
+SPACE = {"learning_rate": {"low": 1e-4, "high": 1e-1, "log": True}, "batch_size": {"low": 8, "high": 32},
+         "label_smoothing": {"choices": [0.0, 0.1]}}
+
+
+def tune(**values) -> Tune:
+    return Tune(**{"trials": 8, "seed": 1, "startup_trials": 2, "warmup_epochs": 1, "together": 2,
+                   "trial": settings(epochs=5).model_dump(), "space": SPACE, **values})
+
+
+@dataclass(frozen=True)
+class Made:
+    """UAR as a function of the values alone; no training. Each epoch leaves a mark, so that work can be counted."""
+
+    marks: Path
+    slow: float = 0.0
+    killed_at: int = -1
+
+    def __call__(self, trial, report):
+        height = 1 - abs(math.log10(trial.values["learning_rate"]) + 2) / 4
+        for epoch in range(1, trial.settings.epochs + 1):
+            time.sleep(self.slow)
+            with (self.marks / f"{trial.number}").open("a") as file:
+                file.write(".")
+            if report(Epoch(epoch, 1, 0.5, 1, height * epoch / trial.settings.epochs, 0.1, 1)):
+                return
+            if trial.number == self.killed_at and epoch == 2:
+                raise KeyboardInterrupt
+
+
+def _search(folder, *, processes=1, objective=None, **values):
+    folder.mkdir(exist_ok=True)
+    (folder / "marks").mkdir(exist_ok=True)
+    with side_by_side(processes) as spread:
+        return search(tune(**values), objective or Made(folder / "marks"), folder / "state", spread)
+
+
+def test_values_come_from_the_space_and_some_trials_are_pruned(tmp_path):
+    outcomes = _search(tmp_path / "one")
+    assert [one.number for one in outcomes] == list(range(8))
+    for one in outcomes:
+        assert 1e-4 <= one.values["learning_rate"] <= 1e-1 and one.values["label_smoothing"] in (0.0, 0.1)
+        assert isinstance(one.values["batch_size"], int) and 8 <= one.values["batch_size"] <= 32
+    pruned = [one for one in outcomes if one.state == "pruned"]
+    assert pruned and all(1 < len(one.uars) < 5 and one.number >= 2 for one in pruned)
+    assert all(len(one.uars) == 5 for one in outcomes if one.state == "complete")
+    best = chosen(outcomes)
+    assert best is not None and best.validation_uar == max(one.validation_uar for one in outcomes)
+
+
+@pytest.mark.parametrize("trial", range(8))
+def test_killed_in_any_trial_it_ends_the_same(tmp_path, trial):
+    calm = _search(tmp_path / "calm")
+    with pytest.raises(KeyboardInterrupt):
+        _search(tmp_path / "killed", objective=Made(tmp_path / "killed" / "marks", killed_at=trial))
+        raise KeyboardInterrupt     # a trial that is pruned before the kill is reached
+    before = {file.name: file.read_text() for file in (tmp_path / "killed" / "marks").iterdir()}
+    resumed = _search(tmp_path / "killed")
+    assert resumed == calm
+    for number in range(trial // 2 * 2):   # those of earlier rounds are not trained again
+        assert (tmp_path / "killed" / "marks" / str(number)).read_text() == before[str(number)]
+    for name, outcomes in (("calm", calm), ("killed", resumed)):
+        write_trials(tmp_path / name / "trials.csv", outcomes, list(SPACE))
+    assert (tmp_path / "calm" / "trials.csv").read_bytes() == (tmp_path / "killed" / "trials.csv").read_bytes()
+
+
+def test_more_trials_go_on_from_those_there_are(tmp_path):
+    few = _search(tmp_path / "one", trials=4)
+    assert _search(tmp_path / "one", trials=8)[:4] == few
+    assert all(len((tmp_path / "one" / "marks" / str(one.number)).read_text()) == len(one.uars) for one in few)
+
+
+def test_suggestions_change_with_the_seed(tmp_path):
+    assert _search(tmp_path / "one")[0].values != _search(tmp_path / "two", seed=2)[0].values
+
+
+def test_a_diverged_trial_is_never_chosen(tmp_path):
+    def diverges(trial, report):
+        report(Epoch(1, 1, 1, 1, 0.9, 1, 1))
+        if trial.number != 3:
+            raise Diverged("the loss is no number")
+
+    outcomes = _search(tmp_path / "one", objective=diverges, trials=4)
+    assert [one.state for one in outcomes] == ["diverged"] * 3 + ["complete"]
+    assert chosen(outcomes).number == 3 and chosen(outcomes[:3]) is None
+
+
+def test_space_outside_a_settings_range():
+    with pytest.raises(UserError, match=r"tune.space.label_smoothing: 1.5 is no value for it"):
+        settings_with(settings(), {"label_smoothing": 1.5})
+
+
+def test_the_first_of_equal_trials_is_chosen(tmp_path):
+    equal = [Outcome(number, "complete", {}, [0.5], 0.5) for number in range(3)]
+    assert chosen(equal).number == 0
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The real loop on the stand-in."""
+
+    def __call__(self, trial, report):
+        fit(Tiny(), examples(6), examples(4, seed=2, noise=3), trial.settings, torch.device("cpu"),
+            trial.folder / "checkpoint", on_epoch=report)
+
+
+def test_real_training_killed_between_epochs(tmp_path):
+    class Dies(Trained):
+        def __call__(self, trial, report):
+            def killing(epoch):
+                if trial.number == 2 and epoch.epoch == 2:
+                    raise KeyboardInterrupt
+                return report(epoch)
+            super().__call__(trial, killing)
+
+    calm = _search(tmp_path / "calm", objective=Trained(), trials=5)
+    with pytest.raises(KeyboardInterrupt):
+        _search(tmp_path / "killed", objective=Dies(), trials=5)
+    assert (tmp_path / "killed" / "state" / "trial-002" / "checkpoint").exists()
+    assert _search(tmp_path / "killed", objective=Trained(), trials=5) == calm
+    assert not list((tmp_path / "killed" / "state").glob("*/checkpoint"))
+
+
+@pytest.mark.slow
+def test_two_processes_end_as_one(tmp_path):
+    assert _search(tmp_path / "two", processes=2) == _search(tmp_path / "one")
+
+
+@pytest.mark.slow
+def test_kill_9_ends_the_trials_too_and_the_next_one_goes_on(tmp_path):
+    script = (f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+              "from pathlib import Path\n"
+              "from test_training_tuning import Made, _search\n"
+              "if __name__ == '__main__':\n"
+              "    folder = Path(sys.argv[1])\n"
+              "    _search(folder, processes=2, objective=Made(folder / 'marks', slow=0.4))\n")
+    (tmp_path / "script.py").write_text(script)
+    folder = tmp_path / "killed"
+    running = subprocess.Popen([sys.executable, tmp_path / "script.py", folder],
+                               env={**os.environ, "OMP_NUM_THREADS": "1"})
+    deadline = time.monotonic() + 120
+    while not (folder / "marks" / "2").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    time.sleep(1.0)
+    there = {file.name: file.read_text() for file in (folder / "marks").iterdir()}
+    time.sleep(1.0)
+    assert {file.name: file.read_text() for file in (folder / "marks").iterdir()} == there, "its trials ended with it"
+    assert {"0", "1", "2"} <= set(there)
+    assert _search(folder) == _search(tmp_path / "calm")
+    assert read_json(folder / "state" / "trial-000.json")["number"] == 0
