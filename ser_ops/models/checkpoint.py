@@ -34,8 +34,7 @@ def small_config(settings: Wav2Vec) -> Wav2Vec2Config:
         hidden_size=settings.hidden, num_hidden_layers=settings.layers, num_attention_heads=settings.heads,
         intermediate_size=4 * settings.hidden, conv_dim=channels, conv_kernel=kernels, conv_stride=strides,
         conv_bias=True, feat_extract_norm="layer", do_stable_layer_norm=True,
-        num_conv_pos_embedding_groups=math.gcd(16, settings.hidden), activation_dropout=0.0,
-        input_normalised=False, input_masked=True)
+        num_conv_pos_embedding_groups=math.gcd(16, settings.hidden), input_normalised=False, input_masked=True)
 
 
 def _settled(config: PreTrainedConfig, settings: Wav2Vec, features: Features, where: str) -> PreTrainedConfig:
@@ -44,7 +43,8 @@ def _settled(config: PreTrainedConfig, settings: Wav2Vec, features: Features, wh
         raise UserError(f"{where}: is a {config.model_type} model, not of the Wav2Vec 2.0 family: choose one of "
                         f"{', '.join(FAMILY)}")
     config.layerdrop, config.apply_spec_augment, config.add_adapter = 0.0, False, False
-    config.hidden_dropout = config.attention_dropout = config.feat_proj_dropout = settings.dropout
+    for name in ("hidden_dropout", "attention_dropout", "activation_dropout", "feat_proj_dropout"):
+        setattr(config, name, settings.dropout)
     if receptive_field(config) > round(features.seconds * SAMPLE_RATE):
         raise UserError(f"{where}: one frame sees {receptive_field(config)} samples, more than a window of "
                         f"{features.seconds} s has: lengthen features.seconds or shorten the convolutions")

@@ -1,0 +1,121 @@
+"""features: waveforms of every row in, work/features with standardisation.json out."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ser_ops import config
+from ser_ops.audio import fit
+from ser_ops.corpora.table import read_csv
+from ser_ops.errors import UserError
+from ser_ops.features import Extractor, Moments, shape_of
+from ser_ops.features.standardise import total
+from ser_ops.files import replacing, write_json
+from ser_ops.progress import spread
+from ser_ops.shards import Entry, Shards, write_index, write_shard
+from ser_ops.stages import run
+
+_BATCH = 16         # what fits the cache; a constant, so that bytes do not depend on a setting
+_SHARDS = 32        # at least, where there are rows enough: what the processes share out among them
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row to extract: its id, whether it is of the training partition, the store and key of its waveform."""
+
+    row: str
+    train: bool
+    store: Path
+    key: str
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What one process does at a time."""
+
+    number: int
+    rows: tuple[Row, ...]
+    folder: Path
+    settings: config.Features
+    sample_rate: int
+
+
+_store = lru_cache(maxsize=4)(Shards)
+
+
+def rows_of(work: Path) -> list[Row]:
+    """Every row of the training table with the place of its waveform: originals where they were ingested."""
+    stores = {True: work / "ingest" / "waveforms", False: work / "augmented" / "waveforms"}
+    rows = []
+    for row in read_csv(work / "augmented" / "variants.csv"):
+        original = row["variant"] == "original"
+        rows.append(Row(row["row"], row["partition"] == "train", stores[original],
+                        row["utterance"] if original else row["row"]))
+    return rows
+
+
+def _check(rows: Sequence[Row], table: Path) -> None:
+    if not rows:
+        raise UserError(f"{table}: lists no utterance: see what reports/data_validation.json quarantined")
+    for store in sorted({row.store for row in rows}):
+        keys = Shards(store)
+        absent = [row.key for row in rows if row.store == store and row.key not in keys]
+        if absent:
+            raise UserError(f"{store}: lacks {len(absent)} waveforms that {table} lists ({absent[0]}, ...): run the "
+                            "stages ingest and augment again")
+
+
+def _extract(shard: Shard) -> tuple[list[Entry], Moments]:
+    """Write one shard; the entries of its index and the moments of its training rows."""
+    torch.set_num_threads(1)
+    extractor = Extractor(shard.settings, shard.sample_rate)
+    parts = []
+
+    def arrays() -> Iterator[tuple[str, np.ndarray]]:
+        for start in range(0, len(shard.rows), _BATCH):
+            rows = shard.rows[start:start + _BATCH]
+            windows = np.stack([fit(_store(row.store)[row.key], extractor.length)[0] for row in rows])
+            with torch.inference_mode():
+                features = extractor(torch.from_numpy(windows)).numpy()
+            parts.append(Moments.of(features[[row.train for row in rows]], shard.settings))
+            yield from zip((row.row for row in rows), features, strict=True)
+
+    entries = write_shard(shard.folder, shard.number, arrays())
+    return entries, total(parts, shard.settings)
+
+
+def extract(rows: Sequence[Row], folder: Path, settings: config.Features, sample_rate: int, compute: config.Compute,
+            ) -> None:
+    """Features of all rows as a store in `folder`, with standardisation.json; the same bytes for any worker count."""
+    size = 4 * math.prod(shape_of(settings))
+    per_shard = max(1, min(compute.shard_megabytes * 2**20 // size, math.ceil(len(rows) / _SHARDS)))
+    with replacing(folder) as made:
+        made.mkdir()
+        shards = [Shard(number, tuple(rows[start:start + per_shard]), made, settings, sample_rate)
+                  for number, start in enumerate(range(0, len(rows), per_shard))]
+        entries, parts = [], []
+        for written, moments in spread(_extract, shards, "features", compute.workers, unit="shard"):
+            entries.extend(written)
+            parts.append(moments)
+        write_json(made / "standardisation.json", total(parts, settings).standardisation())
+        write_index(made, entries)
+
+
+def main() -> None:
+    """Extract what params.yaml chooses."""
+    params = config.load()
+    work = params.paths.work
+    rows = rows_of(work)
+    _check(rows, work / "augmented" / "variants.csv")
+    _store.cache_clear()
+    extract(rows, work / "features", params.chosen.features, params.data.sample_rate, params.compute)
+    print(f"extracted features of {len(rows)} rows, each {' x '.join(map(str, shape_of(params.chosen.features)))}")
+
+
+if __name__ == "__main__":
+    run(main)

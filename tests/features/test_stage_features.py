@@ -1,0 +1,103 @@
+"""The features stage on a small made store."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ser_ops.audio import fit
+from ser_ops.config import load
+from ser_ops.corpora.table import write_csv
+from ser_ops.errors import UserError
+from ser_ops.features import Extractor, Moments
+from ser_ops.shards import Shards, write_index, write_shard
+from ser_ops.stages import features as stage
+
+PARAMS = load()
+SETTINGS = PARAMS.chosen.features
+
+
+def waveforms(keys: list[str]) -> dict[str, np.ndarray]:
+    generator = np.random.default_rng(11)
+    return {key: (0.1 * generator.standard_normal(20000 + 1500 * number)).astype(np.float32)
+            for number, key in enumerate(keys)}
+
+
+def store(folder: Path, arrays: dict[str, np.ndarray]) -> None:
+    folder.mkdir(parents=True)
+    write_index(folder, write_shard(folder, 0, arrays.items()))
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    folder = tmp_path / "work"
+    utterances = [f"synthetic_ravdess/Actor_01/{number:02d}" for number in range(20)]
+    noisy = [f"{utterance}#noisy" for utterance in utterances[:12]]
+    store(folder / "ingest" / "waveforms", waveforms(utterances))
+    store(folder / "augmented" / "waveforms", waveforms(noisy))
+    rows = [{"row": f"{one}#original", "utterance": one, "variant": "original",
+             "partition": "train" if number < 12 else "test"} for number, one in enumerate(utterances)]
+    rows += [{"row": one, "utterance": one.split("#")[0], "variant": "noisy", "partition": "train"} for one in noisy]
+    write_csv(folder / "augmented" / "variants.csv", rows, ["row", "utterance", "variant", "partition"])
+    return folder
+
+
+def extract(work: Path, name: str, workers: int = 1) -> Path:
+    compute = PARAMS.compute.model_copy(update={"workers": workers})
+    stage.extract(stage.rows_of(work), work / name, SETTINGS, 16000, compute)
+    return work / name
+
+
+def test_every_row_gets_the_features_of_its_window(work: Path) -> None:
+    made = Shards(extract(work, "features"))
+    assert len(made) == 32
+    ingest, augmented = Shards(work / "ingest" / "waveforms"), Shards(work / "augmented" / "waveforms")
+    expected = {}
+    for row in made:
+        utterance, variant = row.split("#")
+        window, _ = fit(ingest[utterance] if variant == "original" else augmented[row], 40000)
+        expected[row] = Extractor(SETTINGS)(torch.tensor(window)[None])[0].numpy()
+        np.testing.assert_allclose(made[row], expected[row], rtol=1e-4, atol=1e-3)
+    train = np.stack([expected[row] for row in made if row.endswith("#noisy") or int(row.split("#")[0][-2:]) < 12])
+    standardisation = json.loads((work / "features" / "standardisation.json").read_text())
+    reference = Moments.of(train, SETTINGS).standardisation()
+    np.testing.assert_allclose(standardisation["mean"], reference["mean"], rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(standardisation["std"], reference["std"], rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_same_bytes_whatever_the_number_of_workers(work: Path) -> None:
+    alone, shared = extract(work, "alone"), extract(work, "shared", workers=2)
+    names = sorted(file.name for file in alone.iterdir())
+    assert names == sorted(file.name for file in shared.iterdir()) and len(names) > 3
+    assert all((alone / name).read_bytes() == (shared / name).read_bytes() for name in names)
+
+
+def test_a_failure_leaves_what_was_there(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = (extract(work, "features") / "index.csv").read_bytes()
+
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(stage, "write_shard", full)
+    with pytest.raises(UserError, match="No space left"):
+        extract(work, "features")
+    assert (work / "features" / "index.csv").read_bytes() == before
+    assert sorted(one.name for one in work.iterdir()) == ["augmented", "features", "ingest"]
+
+
+def test_the_command(work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = PARAMS.paths.model_copy(update={"work": work})
+    compute = PARAMS.compute.model_copy(update={"workers": 1})
+    monkeypatch.setattr(stage.config, "load", lambda: PARAMS.model_copy(update={"paths": paths, "compute": compute}))
+    stage.main()
+    assert capsys.readouterr().out == "extracted features of 32 rows, each 42 x 79\n"
+    lines = (work / "augmented" / "variants.csv").read_text().replace("01/03#noisy", "01/99#noisy")
+    (work / "augmented" / "variants.csv").write_text(lines)
+    with pytest.raises(UserError, match=r"lacks 1 waveforms.*01/99#noisy"):
+        stage.main()
+    (work / "augmented" / "variants.csv").write_text(lines.splitlines()[0] + "\n")
+    with pytest.raises(UserError, match="lists no utterance"):
+        stage.main()
