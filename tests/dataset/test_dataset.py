@@ -1,0 +1,151 @@
+"""Rows to batches: what is read, in which order, and how labels are shuffled."""
+
+import tracemalloc
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ser_ops.audio import fit
+from ser_ops.dataset import Examples, Row, Stores, in_order, loader, read_rows, shuffled
+from ser_ops.emotions import EMOTIONS
+from ser_ops.errors import UserError
+from ser_ops.shards import write_index, write_shard
+
+HEADER = "row,utterance,variant,partition,emotion,speaker,corpus,synthetic"
+CPU = torch.device("cpu")
+
+
+def work_folder(root, utterances=14, variants=("original", "noisy"), samples=900):
+    """A work folder as the pipeline leaves it, with made-up arrays."""
+    random, lines = np.random.default_rng(1), [HEADER]
+    stores = {"ingest/waveforms": [], "augmented/waveforms": [], "features": []}
+    for index in range(utterances):
+        name, emotion = f"made/{index:02d}", EMOTIONS[index % 7]
+        partition = ("train", "train", "validation")[index % 3]
+        for variant in variants if partition == "train" else ("original",):
+            row = f"{name}#{variant}"
+            lines.append(f"{row},{name},{variant},{partition},{emotion},made/{index % 4},made,1")
+            wave = random.normal(size=samples + index).astype(np.float32)
+            if variant == "original":
+                stores["ingest/waveforms"].append((name, wave))
+            else:
+                stores["augmented/waveforms"].append((row, wave))
+            stores["features"].append((row, random.normal(size=(5, 3)).astype(np.float32)))
+    for name, arrays in stores.items():
+        (root / name).mkdir(parents=True, exist_ok=True)
+        write_index(root / name, write_shard(root / name, 0, arrays))
+    (root / "augmented" / "variants.csv").write_text("\n".join(lines) + "\n")
+    return dict(stores["ingest/waveforms"] + stores["augmented/waveforms"]), dict(stores["features"])
+
+
+def test_a_batch_is_what_lies_on_disk(tmp_path):
+    waveforms, features = work_folder(tmp_path)
+    train = Examples.open(tmp_path, "train", seconds=0.05, sample_rate=16000)
+    assert len(train) == 20 and {row.variant for row in train.rows} == {"original", "noisy"}
+    batch = train.batch([3, 0, 7])
+    assert batch.waveform.dtype == torch.float32 and batch.waveform.shape == (3, 800)
+    assert batch.valid.dtype == batch.labels.dtype == torch.int64 and len(batch) == 3
+    for position, index in enumerate([3, 0, 7]):
+        row = train.rows[index]
+        window, valid = fit(waveforms[row.utterance if row.variant == "original" else row.row], 800)
+        assert np.array_equal(batch.waveform[position], window) and batch.valid[position] == valid
+        assert np.array_equal(batch.features[position], features[row.row])
+        assert EMOTIONS[batch.labels[position]] == row.emotion and batch.rows[position] == row
+
+
+def test_short_utterances_are_padded_and_say_so(tmp_path):
+    work_folder(tmp_path, samples=100)
+    batch = Examples.open(tmp_path, "validation", 0.05, 16000).batch([0])
+    assert batch.valid[0] == 102 and not batch.waveform[0, 102:].any() and batch.waveform[0, :102].all()
+
+
+def test_memory_stays_bounded(tmp_path):
+    work_folder(tmp_path, utterances=42, samples=200_000)       # 50 MB on disk
+    train = Examples.open(tmp_path, "train", 0.05, 16000)
+    tracemalloc.start()
+    for batch in loader(train, shuffled(len(train), 4, 1, 1), CPU):
+        assert torch.isfinite(batch.waveform).all()
+    assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    tracemalloc.stop()
+
+
+@given(st.integers(2, 400), st.integers(2, 64), st.integers(1, 4), st.integers(1, 9))
+def test_every_index_once_in_batches_that_batchnorm_can_take(count, size, parts, epoch):
+    if count < 2 * parts:
+        return
+    batches = shuffled(count, size, 7, epoch, parts)
+    assert sorted(np.concatenate(batches)) == list(range(count))
+    lengths = [len(part) for batch in batches for part in (batch[rank::parts] for rank in range(parts))]
+    assert min(lengths) >= 2
+    assert max(map(len, batches)) - min(map(len, batches)) <= 1
+    assert max(map(len, batches)) <= max(size, 2 * parts) + (2 * parts - 1)
+
+
+def test_order_comes_from_seed_and_epoch_alone():
+    def order(seed, epoch):
+        np.random.rand()
+        return np.concatenate(shuffled(50, 8, seed, epoch)).tolist()
+    assert order(1, 1) == order(1, 1)
+    assert order(1, 1) != order(1, 2) != order(2, 2)
+
+
+@given(st.integers(0, 100), st.integers(1, 32))
+def test_in_order_covers_all(count, size):
+    batches = in_order(count, size)
+    assert [index for batch in batches for index in batch] == list(range(count))
+    assert all(len(batch) <= size for batch in batches)
+
+
+def test_shuffled_labels_keep_classes_and_variants_together(tmp_path):
+    work_folder(tmp_path, utterances=63)
+    train = Examples.open(tmp_path, "train", 0.05, 16000)
+    other = train.with_shuffled_labels(1)
+    assert Counter(other.labels) == Counter(train.labels)
+    by_utterance = {}
+    for row, label in zip(other.rows, other.labels, strict=True):
+        by_utterance.setdefault(row.utterance, set()).add(int(label))
+    assert all(len(labels) == 1 for labels in by_utterance.values())
+    assert np.mean(other.labels == train.labels) < 0.4
+    assert np.array_equal(other.labels, train.with_shuffled_labels(1).labels)
+    assert not np.array_equal(other.labels, train.with_shuffled_labels(2).labels)
+
+
+def test_shuffling_does_not_depend_on_the_order_of_rows(tmp_path):
+    work_folder(tmp_path)
+    train = Examples.open(tmp_path, "train", 0.05, 16000)
+    backwards = Examples(train.rows[::-1], train.stores, train.length)
+    assert np.array_equal(train.with_shuffled_labels(3).labels, backwards.with_shuffled_labels(3).labels[::-1])
+
+
+def test_faults_say_what_to_do(tmp_path):
+    table = tmp_path / "variants.csv"
+    with pytest.raises(UserError, match="cannot be read"):
+        read_rows(table)
+    table.write_text("row,utterance\n")
+    with pytest.raises(UserError, match="no column variant, partition"):
+        read_rows(table)
+    table.write_text(HEADER + "\na#original,a,original,train,cross,s,c,0\n")
+    with pytest.raises(UserError, match="unknown emotion 'cross'"):
+        read_rows(table)
+    table.write_text(HEADER + "\na#original,a,original,train,sad,s,c,0\n")
+    with pytest.raises(UserError, match="no row of the validation partition"):
+        read_rows(table, "validation")
+    row = Row("a#noisy", "a", "noisy", "train", "sad", "s", "c")
+    with pytest.raises(UserError, match="a#noisy: has no waveform"):
+        Examples([row], Stores({}, {}, {}), 10)
+    with pytest.raises(UserError, match="a#noisy: has no features"):
+        Examples([row], Stores({}, {"a#noisy": np.zeros(3)}, {}), 10)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_pinned_batches_arrive_whole_and_in_order(tmp_path):
+    work_folder(tmp_path)
+    train = Examples.open(tmp_path, "train", 0.05, 16000)
+    batches = in_order(len(train), 3)
+    for indices, batch in zip(batches, loader(train, batches, torch.device("cuda")), strict=True):
+        assert batch.waveform.is_cuda and torch.equal(batch.waveform.cpu(), train.batch(indices).waveform)
