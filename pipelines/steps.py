@@ -5,8 +5,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
@@ -91,13 +92,15 @@ def register() -> str:
     return registry.register(params, params.paths.work / "models" / params.train.model, params.paths.reports)
 
 
-def promote(version: str | None = None, to: str = "staging", reason: str | None = None) -> dict[str, Any]:
+def promote(version: str | None = None, to: Literal["staging", "production"] = "staging",
+            reason: str | None = None) -> dict[str, Any]:
     """Judge the rules that need the registry, then move the alias. Raises UserError 'blocked: ...'."""
-    from ser_ops.evaluation import gate
+    from ser_ops.evaluation.staging import comparison
     from ser_ops.tracking import promotion
 
-    return promotion.promote(config.load(), version=version, to=to, override_reason=reason,
-                             not_worse_than=gate.not_worse_than)
+    params = config.load()
+    compare = comparison(params.gate.staging_confidence, params.evaluate)
+    return asdict(promotion.promote(params, compare, version or "candidate", to, reason))
 
 
 def verdict() -> dict[str, Any]:

@@ -2,14 +2,16 @@
 
 import os
 import sys
-from typing import Annotated
+from dataclasses import asdict
+from typing import Annotated, Literal
 
 import typer
 
 from ser_ops import config
 from ser_ops.cli.answers import Json, say
 
-Alias = Annotated[str, typer.Option("--to", help="staging or production.")]
+Name = Literal["staging", "production"]
+Alias = Annotated[Name, typer.Option("--to")]
 
 
 def register(json: Json = False) -> None:
@@ -22,28 +24,32 @@ def register(json: Json = False) -> None:
     say({"model": name, "version": version, "alias": "candidate"}, json, f"{name} version {version} is the candidate")
 
 
-def promote(version: Annotated[str | None, typer.Argument(help="Version. Default: the candidate, or for production "
-                                                          "the one that is staging.")] = None,
+def promote(version: Annotated[str | None, typer.Argument(help="Version. Default: the candidate, or for production the "
+                                                          "one that is staging.")] = None,
             to: Alias = "staging",
             override: Annotated[str | None, typer.Option(help="Written reason to promote a blocked model; recorded.")]
             = None, json: Json = False) -> None:
     """Move the alias to a model whose every rule passes."""
-    from ser_ops.evaluation import gate
+    from ser_ops.evaluation.staging import comparison
     from ser_ops.tracking import promotion
 
     params = config.load()
-    done = promotion.promote(params, version=version, to=to, override_reason=override,
-                             not_worse_than=gate.not_worse_than)
-    say(done, json, f"{params.tracking.registered_model} version {done['version']} is {to}: {done['verdict']}")
+    which = version or ("candidate" if to == "staging" else "staging")
+    compare = comparison(params.gate.staging_confidence, params.evaluate)
+    done = promotion.promote(params, compare, which, to, override)
+    words = f"{done.name} version {done.version} is {to}"
+    words += f", before it version {done.before}" if done.before else ""
+    words += f"; overridden because: {done.override_reason}" if done.override_reason else "; every rule passed"
+    say(asdict(done), json, words)
 
 
-def demote(alias: Annotated[str, typer.Argument(help="staging or production.")] = "staging",
-           json: Json = False) -> None:
+def demote(alias: Annotated[Name, typer.Argument()] = "staging", json: Json = False) -> None:
     """Go back to the version that held the alias before."""
     from ser_ops.tracking import promotion
 
     done = promotion.demote(config.load(), alias)
-    say(done, json, done["words"])
+    now = f"version {done.now} is {alias} again" if done.now else f"nothing stands as {alias} now"
+    say(asdict(done), json, f"{done.name} version {done.version} is no longer {alias}: {now}")
 
 
 def ui(host: Annotated[str, typer.Option(help="Loopback unless told otherwise.")] = "127.0.0.1",
