@@ -1,0 +1,32 @@
+"""Stage audit: what is in two partitions at once; a leak that the protocol does not declare stops the run."""
+
+from ser_ops import config
+from ser_ops.corpora import leaks
+from ser_ops.corpora.table import read_csv
+from ser_ops.errors import UserError
+from ser_ops.files import write_json
+from ser_ops.stages import run
+
+
+def main() -> None:
+    """Write reports/leak_audit.json; raise UserError that names the leak when one is not declared."""
+    params = config.load()
+    validated = params.paths.work / "validated"
+    target = params.paths.reports / "leak_audit.json"
+    report = leaks.audit(
+        read_csv(validated / "manifest.csv"), read_csv(validated / "noise.csv"), params.partitions.protocol,
+        read_csv(params.paths.work / "augmented" / "variants.csv"))
+    write_json(target, report)
+    for one in report["declared"]:
+        print(f"declared leak: {one}")
+    stopping = leaks.undeclared(report)
+    if stopping:
+        more = f" and {len(stopping) - 1} more" if len(stopping) > 1 else ""
+        raise UserError(f"leak audit: {stopping[0]}{more}: see {target}, take the recording out or mend its labels, "
+                        "and run again")
+    print(f"leak audit: {report['checked']['rows']} rows, {report['checked']['speakers']} speakers, "
+          f"{report['checked']['noise_sources']} noise sources, nothing undeclared in two partitions")
+
+
+if __name__ == "__main__":
+    run(main)

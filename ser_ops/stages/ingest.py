@@ -1,0 +1,101 @@
+"""Stage ingest: every utterance and noise recording found, brought to one rate, measured and partitioned."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from ser_ops import config, corpora
+from ser_ops.corpora import partitions
+from ser_ops.corpora.decoding import decode
+from ser_ops.corpora.table import write_csv
+from ser_ops.errors import UserError
+from ser_ops.files import replacing, write_json
+from ser_ops.noise import recordings
+from ser_ops.stages import run
+
+_MEASURES = ("sha256", "content", "native_rate", "channels", "seconds", "peak_dbfs", "rms_dbfs", "clipped_share",
+             "silent_share", "error")
+UTTERANCE_FIELDS = ("utterance", "corpus", "layout", "synthetic", "path", "emotion", "speaker", "gender", "language",
+                    "intensity", "text", *_MEASURES, "partition")
+NOISE_FIELDS = ("recording", "collection", "category", "synthetic", "path", "source", "sha256", "content",
+                "native_rate", "seconds", "peak_dbfs", "rms_dbfs", "error", "partition")
+
+
+def main() -> None:
+    """Write work/ingest: manifest.csv, noise.csv, corpora.json, waveforms/ and noise/, whole or not at all."""
+    params = config.load()
+    utterances, found = _scan(params)
+    noise = recordings.scan(params.paths.data / "noise", params.data.noise)
+    target = params.paths.work / "ingest"
+    _sweep(target)
+    with replacing(target) as folder:
+        rows = _spoken(params, utterances, folder / "waveforms")
+        noise_rows = _noise(params, noise, folder / "noise")
+        write_csv(folder / "manifest.csv", rows, UTTERANCE_FIELDS)
+        write_csv(folder / "noise.csv", noise_rows, NOISE_FIELDS)
+        write_json(folder / "corpora.json", {one.corpus: one.record() for one in found})
+    for one in found:
+        print(one.sentence())
+    unreadable = sum(bool(row["error"]) for row in rows + noise_rows)
+    print(f"{len(rows)} utterances, {len(noise_rows)} noise recordings, {unreadable} of them do not decode")
+
+
+def _scan(params: config.Params) -> tuple[list[corpora.Utterance], list[corpora.Found]]:
+    names = [*params.data.corpora, *(source.name for source in params.data.manifests)]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise UserError(f"params.yaml: data names {', '.join(sorted(twice))} more than once: give each corpus and "
+                        "manifest a name of its own")
+    folder = params.paths.data / "corpora"
+    utterances: list[corpora.Utterance] = []
+    found = []
+    for name in params.data.corpora:
+        scan = corpora.scan(folder, name, params.data.calm)
+        utterances += scan.utterances
+        found.append(corpora.summarise(corpora.read_card(folder, name), scan, params.data.calm))
+    for source in params.data.manifests:
+        scan = corpora.read_manifest(source)
+        utterances += scan.utterances
+        found.append(corpora.summarise_manifest(source, scan))
+    return utterances, found
+
+
+def _spoken(params: config.Params, utterances: list[corpora.Utterance], store: Path) -> list[dict[str, Any]]:
+    measures = decode([(one.utterance, one.path) for one in utterances], store, params.data.sample_rate,
+                      params.validation.silence_dbfs, params.compute.shard_megabytes, params.compute.workers,
+                      "decoding speech")
+    rows = [{"utterance": one.utterance, "corpus": one.corpus, "layout": one.layout, "synthetic": int(one.synthetic),
+             "path": _shown(one.path, params.paths.data / "corpora"), "emotion": one.emotion, "speaker": one.speaker,
+             "gender": one.gender, "language": one.language, "intensity": one.intensity, "text": one.text, **measure}
+            for one, measure in zip(utterances, measures, strict=True)]
+    places = partitions.assign(rows, params.partitions)
+    return [row | {"partition": place} for row, place in zip(rows, places, strict=True)]
+
+
+def _noise(params: config.Params, noise: list[recordings.NoiseRecording], store: Path) -> list[dict[str, Any]]:
+    measures = decode([(one.recording, one.path) for one in noise], store, params.data.sample_rate,
+                      params.validation.silence_dbfs, params.compute.shard_megabytes, params.compute.workers,
+                      "decoding noise")
+    places = recordings.assign(noise, params.partitions)
+    rows = []
+    for one, measure, place in zip(noise, measures, places, strict=True):
+        row = {"recording": one.recording, "collection": one.collection, "category": one.category,
+               "synthetic": int(one.synthetic), "path": _shown(one.path, params.paths.data / "noise"),
+               "source": one.source, **measure, "partition": place}
+        rows.append({field: row[field] for field in NOISE_FIELDS})
+    return rows
+
+
+def _shown(path: Path, folder: Path) -> str:
+    """A path below data/ relative to its folder; another one as its manifest gives it."""
+    return os.fspath(path.relative_to(folder) if path.is_relative_to(folder) else path)
+
+
+def _sweep(target: Path) -> None:
+    """Remove what a killed run of this stage left beside its output; DVC lets only one run at a time."""
+    for leftover in target.parent.glob(f".{target.name}.*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    run(main)

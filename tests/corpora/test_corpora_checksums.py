@@ -1,0 +1,83 @@
+"""Which files of a copy are the published ones."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from ser_ops.corpora import compare_checksums
+from ser_ops.errors import UserError
+
+SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "corpora"
+
+
+def listed(tmp_path: Path, files: dict[str, bytes]) -> Path:
+    lines = ["path\tsize\tsha256", *(f"{path}\t{len(content)}\t{hashlib.sha256(content).hexdigest()}"
+                                     for path, content in files.items())]
+    (tmp_path / "list.tsv").write_text("\n".join(lines) + "\n")
+    return tmp_path / "list.tsv"
+
+
+def there(tmp_path: Path, files: dict[str, bytes]) -> Path:
+    for path, content in files.items():
+        (tmp_path / "copy" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "copy" / path).write_bytes(content)
+    return tmp_path / "copy"
+
+
+def test_each_kind_is_told_apart(tmp_path: Path) -> None:
+    tsv = listed(tmp_path, {"A/same.wav": b"1", "A/other.wav": b"2", "A/longer.wav": b"3", "A/flac.wav": b"4",
+                            "A/gone.wav": b"5"})
+    folder = there(tmp_path, {"deep/A/same.wav": b"1", "other.WAV": b"x", "A/longer.wav": b"33", "A/flac.flac": b"4",
+                              "new.wav": b"6", "notes.txt": b"7", ".hidden/same.wav": b"1"})
+    found = compare_checksums(folder, tsv)
+    assert found.published == ("deep/A/same.wav",)
+    assert found.altered == ("A/longer.wav", "other.WAV")
+    assert found.re_encoded == ("A/flac.flac",)
+    assert found.missing == ("A/gone.wav",)
+    assert found.extra == ("new.wav",)
+    assert found.ambiguous == ()
+    assert found.record()["counts"] == {"published": 1, "altered": 2, "re_encoded": 1, "missing": 1, "extra": 1,
+                                        "ambiguous": 0}
+
+
+def test_the_shortest_end_that_is_unique_decides_and_several_are_ambiguous(tmp_path: Path) -> None:
+    tsv = listed(tmp_path, {"DC/a01.wav": b"dc", "JE/a01.wav": b"je", "KL/a01.wav": b"kl"})
+    folder = there(tmp_path, {"deep/DC/a01.wav": b"dc", "a01.wav": b"je", "XX/a01.wav": b"?"})
+    found = compare_checksums(folder, tsv)
+    assert found.published == ("deep/DC/a01.wav",)
+    assert found.ambiguous == ("XX/a01.wav", "a01.wav")
+    assert found.missing == ()  # the ambiguous ones may be JE/a01 and KL/a01
+
+
+def test_a_second_copy_is_extra_and_the_same_bytes_go_first(tmp_path: Path) -> None:
+    tsv = listed(tmp_path, {"OAF_Fear/x.wav": b"1"})
+    folder = there(tmp_path, {"a/x.wav": b"1", "a/b/x.wav": b"1", "x.wav": b"2", "x.flac": b"1"})
+    found = compare_checksums(folder, tsv)
+    assert found.published == ("a/x.wav",)
+    assert found.extra == ("a/b/x.wav", "x.flac", "x.wav")
+
+
+def test_a_file_that_cannot_be_read_is_altered(tmp_path: Path) -> None:
+    folder = there(tmp_path, {"y.wav": b"1"})
+    (folder / "x.wav").symlink_to(tmp_path / "nowhere")
+    assert compare_checksums(folder, listed(tmp_path, {"x.wav": b"1"})).altered == ("x.wav",)
+
+
+@pytest.mark.parametrize("text", ["path,size\n", "path\tsize\tsha256\na\tmany\tb\n", "path\tsize\tsha256\na\t1\n"])
+def test_what_is_no_list_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "list.tsv").write_text(text + "x\n")
+    with pytest.raises(UserError, match="no list of published files"):
+        compare_checksums(there(tmp_path, {"x.wav": b"1"}), tmp_path / "list.tsv")
+    with pytest.raises(UserError, match="cannot be read"):
+        compare_checksums(there(tmp_path, {"x.wav": b"1"}), tmp_path / "none.tsv")
+
+
+@pytest.mark.real_speech
+def test_real_clips_are_the_published_ones_and_flac_is_re_encoded() -> None:
+    if not (SHARED / "names").is_dir():
+        pytest.skip("the recordings and the published lists are not at hand")
+    crema = compare_checksums(SHARED / "crema_d", SHARED / "names" / "crema_d.tsv").record()["counts"]
+    assert (crema["published"], crema["altered"], crema["extra"], crema["missing"]) == (11, 0, 0, 7442 - 11)
+    ravdess = compare_checksums(SHARED / "ravdess", SHARED / "names" / "ravdess.tsv").record()["counts"]
+    assert (ravdess["re_encoded"], ravdess["missing"], ravdess["ambiguous"]) == (1200, 240, 0)

@@ -1,0 +1,120 @@
+"""The leak audit against planted leaks of each kind, declared and not."""
+
+from itertools import product
+from typing import Any
+
+import pytest
+
+from ser_ops.corpora import leaks
+from ser_ops.errors import UserError
+
+Rows = list[dict[str, str]]
+PLACES = {"s1": "train", "s2": "validation", "s3": "test"}
+
+
+def speech() -> Rows:
+    return [{"utterance": f"a/{speaker}-{number}", "corpus": "a", "speaker": f"a/{speaker}", "text": f"t{number}",
+             "content": f"hash {speaker} {number}", "partition": place}
+            for (speaker, place), number in product(PLACES.items(), range(4))]
+
+
+def noise() -> Rows:
+    return [{"recording": f"rec/fish/{name}", "collection": "rec", "category": "fish", "source": source,
+             "content": f"hash {name}", "partition": place}
+            for name, source, place in (("one-A", "one", "train"), ("one-B", "one", "train"), ("two", "two", "test"))]
+
+
+def table(rows: Rows, noisy: str = "rec/fish/one-A") -> Rows:
+    return [{**row, "row": f"{row['utterance']}#{variant}", "variant": variant,
+             "noise_recording": noisy if variant == "noisy" else ""}
+            for row in rows for variant in ("original", "noisy")
+            if variant == "original" or row["partition"] == "train"]
+
+
+def only(report: dict[str, Any]) -> tuple[str, list[str], str]:
+    (finding,) = report["findings"]
+    assert not finding["declared"] and not report["clean"]
+    return finding["kind"], finding["partitions"], finding["what"]
+
+
+def test_what_is_clean_is_clean() -> None:
+    rows = speech()
+    report = leaks.audit(rows, noise(), "speaker", table(rows))
+    assert report == {"protocol": "speaker", "clean": True, "declared": [], "findings": [], "checked": {
+        "utterances": 12, "rows": 16, "contents": 12, "speakers": 3, "noise_recordings": 3, "noise_sources": 2}}
+
+
+@pytest.mark.parametrize("protocol", ["speaker", "random"])
+def test_equal_content_in_two_partitions(protocol: str) -> None:
+    rows = speech()
+    rows[0]["content"] = rows[-1]["content"]
+    assert only(leaks.audit(rows, noise(), protocol)) == ("content", ["train", "test"], rows[0]["content"])
+
+
+def test_a_speaker_in_two_partitions() -> None:
+    rows = speech()
+    rows[0]["partition"] = "validation"
+    report = leaks.audit(rows, noise(), "speaker")
+    assert only(report) == ("speaker", ["train", "validation"], "a/s1")
+    assert leaks.undeclared(report) == ["speaker a/s1 is in train and validation"]
+    assert leaks.undeclared(leaks.audit(rows, noise(), "random")) == []
+
+
+def test_a_variant_away_from_its_original() -> None:
+    rows = speech()
+    variants = table(rows)
+    noisy = next(row for row in variants if row["variant"] == "noisy")
+    noisy["partition"] = "test"
+    for protocol in ("speaker", "random"):
+        kinds = {one["kind"] for one in leaks.audit(rows, [], protocol, variants)["findings"] if not one["declared"]}
+        assert "variant" in kinds
+    report = leaks.audit(rows, [], "paper", variants)
+    assert report["findings"] and leaks.undeclared(report) == []
+
+
+def test_a_table_that_disagrees_with_the_manifest() -> None:
+    rows = speech()
+    variants = [row | {"partition": {"train": "test", "test": "train"}.get(row["partition"], row["partition"])}
+                for row in table(rows)]
+    report = leaks.audit(rows, [], "speaker", variants)
+    assert {one["kind"] for one in report["findings"]} == {"variant"} and len(leaks.undeclared(report)) == 8
+
+
+def test_two_takes_of_one_noise_source_in_two_partitions() -> None:
+    recordings = noise()
+    recordings[1]["partition"] = "validation"
+    assert only(leaks.audit(speech(), recordings, "random")) == ("noise", ["train", "validation"], "rec/fish/one")
+
+
+def test_one_noise_under_two_names_in_two_partitions() -> None:
+    recordings = noise()
+    recordings[2]["content"] = recordings[0]["content"]
+    assert only(leaks.audit(speech(), recordings, "speaker")) == ("noise", ["train", "test"], recordings[0]["content"])
+
+
+def test_test_noise_mixed_into_training() -> None:
+    rows = speech()
+    report = leaks.audit(rows, noise(), "speaker", table(rows, "rec/fish/two"))
+    assert only(report) == ("noise", ["train", "test"], "rec/fish/two")
+
+
+def test_a_speaker_of_a_corpus_with_three_is_never_declared_by_another_one_split_by_word() -> None:
+    rows = [row for row in speech() if row["speaker"] != "a/s3"]
+    rows[0]["partition"] = "test"
+    report = leaks.audit(rows, [], "speaker")  # two speakers, no other corpus: split by word
+    assert report["declared"] and leaks.undeclared(report) == [] and not report["clean"]
+    other = [{**row, "corpus": "b", "speaker": row["speaker"].replace("a", "b"), "content": f"b{row['content']}",
+              "utterance": f"b{row['utterance']}"} for row in speech()]
+    assert leaks.undeclared(leaks.audit(rows + other, [], "speaker")) == ["speaker a/s1 is in train and test"]
+
+
+def test_undecodable_rows_share_no_content() -> None:
+    rows = [row | {"content": ""} for row in speech()]
+    assert leaks.audit(rows, [], "speaker")["clean"]
+
+
+def test_a_partition_of_no_known_name() -> None:
+    rows = speech()
+    rows[3]["partition"] = "dev"
+    with pytest.raises(UserError, match="a/s1-3 has the partition 'dev'"):
+        leaks.audit(rows, [], "speaker")
