@@ -1,0 +1,1 @@
+"""Noise: stationary colours, recordings and their partitions, mixing (paper 1, section III-B)."""

@@ -1,0 +1,32 @@
+"""Stationary noise whose power falls with frequency as S(f) ~ 1/f^beta (paper 1, equations 4 to 7)."""
+
+import numpy as np
+import scipy.fft
+
+BETA: dict[str, float] = {"white": 0.0, "pink": 1.0, "brown": 2.0}
+LOWEST = 20.0  # hertz; the law holds from here to half the sample rate, below it the spectrum is flat
+
+
+def stationary(kind: str, length: int, sample_rate: int, generator: np.random.Generator) -> np.ndarray:
+    """`length` samples of white, pink or brown noise, float32, peak 1.
+
+    Gaussian white noise (equation 5) is filtered by |H(f)| = f^(-beta/2) (equation 6). Brown noise is made the same
+    way and not by summing up (equation 7): a sum follows 1/f^2 only well below half the sample rate, and nearly all
+    of its peak lies in drifts below 20 Hz that nobody hears, so that an intensity would say nothing.
+    Raises ValueError for another kind.
+
+    >>> stationary("pink", 8000, 16000, np.random.default_rng(0)).shape
+    (8000,)
+    """
+    if kind not in BETA:
+        raise ValueError(f"{kind!r} is not one of {', '.join(BETA)}")
+    # At least a second, so that short noise too has frequencies down to the lowest.
+    size = scipy.fft.next_fast_len(max(length, sample_rate), real=True)
+    noise = generator.standard_normal(size)
+    if BETA[kind] > 0:
+        frequencies = np.maximum(scipy.fft.rfftfreq(size, 1 / sample_rate), LOWEST)
+        shape = frequencies ** (-BETA[kind] / 2)
+        shape[0] = 0.0
+        noise = scipy.fft.irfft(scipy.fft.rfft(noise) * shape, size)
+    noise = noise[:length]
+    return (noise / np.abs(noise).max(initial=1e-12)).astype(np.float32)

@@ -1,0 +1,127 @@
+"""Noise into speech: crop or pad, scale, add, and say what SNR came of it (paper 1, equations 1 to 3)."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from ser_ops.audio import dbfs
+from ser_ops.errors import UserError
+from ser_ops.noise.colour import BETA, stationary
+from ser_ops.seeds import generator
+
+Level = Literal["keep", "clip", "renormalise"]
+DRAWS = 100  # silent crops in a row after which a recording is given up
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Speech with noise in it: float32 samples (n,), the SNR that resulted in dB, and where the noise came from.
+
+    snr_db is infinite when no noise was added. recording is "" for stationary noise.
+    """
+
+    samples: np.ndarray
+    snr_db: float
+    intensity: float
+    noise: str = ""
+    recording: str = ""
+
+
+def crop(noise: np.ndarray, length: int, generator: np.random.Generator, silent_dbfs: float = -60.0,
+         name: str = "noise recording") -> np.ndarray:
+    """`length` samples of a noise recording (n,): a random crop of a longer one, a shorter one between zeros.
+
+    A shorter recording starts at a random place, so that onset and end fall anywhere; it is never looped. A crop
+    whose peak is below `silent_dbfs` is drawn again. Raises UserError that says `name` when no crop of many draws is
+    loud enough.
+
+    >>> crop(np.ones(2, np.float32), 4, np.random.default_rng(0))
+    array([0., 0., 1., 1.], dtype=float32)
+    """
+    noise = np.asarray(noise, np.float32)
+    spare = length - len(noise)
+    for _ in range(DRAWS):
+        start = int(generator.integers(abs(spare) + 1))
+        taken = noise[start:start + length] if spare <= 0 else noise
+        if dbfs(float(np.abs(taken).max(initial=0.0))) >= silent_dbfs:
+            return taken.copy() if spare <= 0 else np.pad(taken, (start, spare - start))
+    raise UserError(f"{name}: no crop of {DRAWS} draws is louder than {silent_dbfs:g} dBFS: remove the recording or "
+                    "set augment.silent_crop_dbfs lower")
+
+
+def mix(speech: np.ndarray, noise: np.ndarray, intensity: float, level: Level = "keep") -> Mixture:
+    """x = s + a max|s| n / max|n| for speech s (n,), noise n (n,) and intensity a (equations 1 to 3).
+
+    The peak of n is that of the crop given here. Beyond full scale, level keep leaves the mixture as it is, clip cuts
+    it at [-1, 1], renormalise scales it to peak 1; snr_db is that of the sum before. Raises ValueError for other
+    lengths and a negative intensity.
+
+    >>> mixture = mix(np.array([0.5, -0.25]), np.array([0.1, 0.2]), 0.5)
+    >>> mixture.samples, round(mixture.snr_db, 2)
+    (array([0.625, 0.   ], dtype=float32), 6.02)
+    """
+    if np.shape(speech) != np.shape(noise) or intensity < 0:
+        raise ValueError(f"speech {np.shape(speech)}, noise {np.shape(noise)}, intensity {intensity}")
+    signal = np.asarray(speech, np.float64)
+    added = np.asarray(noise, np.float64)
+    peak = np.abs(added).max(initial=0.0)
+    if peak > 0:
+        added = added * (intensity * np.abs(signal).max() / peak)
+    power = float(added @ added)
+    snr = 10 * math.log10(float(signal @ signal) / power) if power > 0 else math.inf
+    total = signal + added
+    if level == "clip":
+        total = total.clip(-1, 1)
+    elif level == "renormalise":
+        total = total / max(1.0, np.abs(total).max(initial=0.0))
+    return Mixture(total.astype(np.float32), snr, float(intensity))
+
+
+class Mixer:
+    """Makes the same mixture for the same seed, utterance, noise and intensity, wherever and in whatever order.
+
+    recordings: samples by id, mono at `sample_rate`. rows: mappings with recording, category and partition.
+    level and silent_dbfs: settings level and silent_crop_dbfs of section augment.
+    """
+
+    def __init__(self, recordings: Mapping[str, np.ndarray], rows: Iterable[Mapping[str, str]],
+                 sample_rate: int = 16000, level: Level = "keep", silent_dbfs: float = -60.0) -> None:
+        self._recordings = recordings
+        self._ids: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for row in rows:
+            self._ids[row["partition"], row["category"]].append(row["recording"])
+        for ids in self._ids.values():
+            ids.sort()
+        self.sample_rate = sample_rate
+        self._level = level
+        self._silent_dbfs = silent_dbfs
+
+    def categories(self, partition: str) -> tuple[str, ...]:
+        """Categories with a recording in this partition, sorted."""
+        return tuple(sorted(category for where, category in self._ids if where == partition))
+
+    def __call__(self, utterance: str, speech: np.ndarray, noise: str, intensity: float, seed: int,
+                 partition: str) -> Mixture:
+        """Speech (n,) with noise in it: white, pink, brown, or a recording of category `noise` in `partition`.
+
+        Raises UserError when the partition has no recording of that category, or the recording drawn is silent.
+        """
+        draw = generator(seed, "mixture", utterance, noise, f"{float(intensity)!r}")
+        if noise in BETA:
+            added, recording = stationary(noise, len(speech), self.sample_rate, draw), ""
+        else:
+            recording = self._draw(noise, partition, draw)
+            added = crop(self._recordings[recording], len(speech), draw, self._silent_dbfs, recording)
+        return replace(mix(speech, added, intensity, self._level), noise=noise, recording=recording)
+
+    def _draw(self, category: str, partition: str, draw: np.random.Generator) -> str:
+        ids = self._ids.get((partition, category))
+        if not ids:
+            there = ", ".join(self.categories(partition)) or "none"
+            raise UserError(f"noise {category!r}: no recording in partition {partition} (there is: {there}): add "
+                            f"recordings of more sources with `ser-ops noise add {category} FOLDER`")
+        return ids[int(draw.integers(len(ids)))]

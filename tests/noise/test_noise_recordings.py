@@ -1,0 +1,302 @@
+"""Which noise recordings there are, how they come in, and how they are partitioned."""
+
+import os
+import random
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ser_ops.config import Partitions
+from ser_ops.errors import UserError
+from ser_ops.noise import recordings
+from ser_ops.noise.recordings import assign, scan, source_of
+
+SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "noise"
+
+
+def write(path: Path, seed: int = 0, peak: float = 0.5, seconds: float = 0.5) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    samples = np.random.default_rng(seed).uniform(-1, 1, int(16000 * seconds))
+    soundfile.write(path, samples * peak, 16000)
+    return path
+
+
+def collection(folder: Path, name: str = "recorded", synthetic: bool = False) -> Path:
+    folder = folder / name
+    folder.mkdir(parents=True)
+    (folder / "noise.yaml").write_text(yaml.safe_dump(
+        {"name": name, "synthetic": synthetic, "licence": "CC0", "source": "made in a test"}))
+    return folder
+
+
+def shares(**more) -> Partitions:
+    return Partitions(**{"protocol": "speaker", "seed": 20, "validation": 0.2, "test": 0.2, "noise_validation": 0.25,
+                         "noise_test": 0.25, "held_out_noise": ()} | more)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+class TestScan:
+    def test_ids_and_card(self, tmp_path):
+        top = collection(tmp_path, "made", synthetic=True)
+        write(top / "rain" / "b.wav")
+        write(top / "rain" / "a.flac")
+        write(top / "children" / "1-100032-A-0.wav")
+        (top / "rain" / "notes.txt").write_text("no recording")
+        write(top / "rain" / ".hidden.wav")
+        found = scan(tmp_path, ["made"])
+        assert [one.recording for one in found] == ["made/children/1-100032-A-0", "made/rain/a", "made/rain/b"]
+        assert [one.category for one in found] == ["children", "rain", "rain"]
+        assert all(one.synthetic and one.collection == "made" for one in found)
+        assert found[1].path == top / "rain" / "a.flac"
+
+    def test_several_collections(self, tmp_path):
+        for name in ("one", "two"):
+            write(collection(tmp_path, name) / "rain" / "a.wav")
+        assert [one.recording for one in scan(tmp_path, ["two", "one"])] == ["one/rain/a", "two/rain/a"]
+
+    @pytest.mark.parametrize(("stem", "source"), [
+        ("5-9032-A-0", "esc50/9032"), ("esc50_4-165791-B-45", "esc50/165791"), ("4-165791-a-45", "esc50/165791"),
+        ("x_4-165791-A-45", "made/rain/x_4-165791-A-45"), ("sas_kiit_3_445", "made/rain/sas_kiit_3_445")])
+    def test_source(self, stem, source):
+        assert source_of(f"made/rain/{stem}") == source
+
+    def test_missing_collection(self, tmp_path):
+        write(collection(tmp_path, "made") / "rain" / "a.wav")
+        with pytest.raises(UserError, match="there are: made"):
+            scan(tmp_path, ["maid"])
+
+    @pytest.mark.parametrize(("card", "fault"), [
+        ("name: [", "not YAML"), ("just words", "not the card"),
+        ("{name: other, synthetic: true, licence: x, source: y}", "not the card"),
+        ("{name: made, licence: x, source: y}", "synthetic: Field required"),
+        ("{name: made, synthetic: 1, licence: x, source: y}", "synthetic"),
+        ("{name: made, synthetic: true, licence: x, source: y, lisence: z}", "lisence")])
+    def test_bad_card(self, tmp_path, card, fault):
+        (tmp_path / "made").mkdir()
+        (tmp_path / "made" / "noise.yaml").write_text(card)
+        with pytest.raises(UserError, match=fault) as caught:
+            scan(tmp_path, ["made"])
+        assert "noise.yaml" in str(caught.value)
+
+    def test_no_card_and_no_recordings(self, tmp_path):
+        (tmp_path / "made").mkdir()
+        with pytest.raises(UserError, match=r"noise\.yaml: cannot be read"):
+            scan(tmp_path, ["made"])
+        collection(tmp_path, "empty")
+        with pytest.raises(UserError, match="holds no recordings"):
+            scan(tmp_path, ["empty"])
+
+    def test_two_files_of_one_name(self, tmp_path):
+        top = collection(tmp_path, "made")
+        write(top / "rain" / "a.wav")
+        write(top / "rain" / "a.flac")
+        with pytest.raises(UserError, match="suffix"):
+            scan(tmp_path, ["made"])
+
+    @pytest.mark.parametrize("category", ["white", "clean", "two words", "a@b"])
+    def test_names_that_mean_something_else(self, tmp_path, category):
+        write(collection(tmp_path, "made") / category / "a.wav")
+        with pytest.raises(UserError, match=category):
+            scan(tmp_path, ["made"])
+
+
+class TestAdd:
+    def test_copies_and_says_what_it_found(self, tmp_path):
+        source = tmp_path / "mine"
+        for number in range(3):
+            write(source / f"{number}.wav", number)
+        before = content(source)
+        found = recordings.add("rain", source, tmp_path / "noise")
+        assert (found.recordings, found.sources, found.seconds) == (3, 3, 1.5)
+        assert found.added == ["0.wav", "1.wav", "2.wav"]
+        assert content(source) == before
+        target = tmp_path / "noise" / "recorded"
+        assert content(target / "rain") == before
+        assert not any(path.is_symlink() for path in (target / "rain").iterdir())
+        card = yaml.safe_load((target / "noise.yaml").read_text())
+        assert card["name"] == "recorded" and card["synthetic"] is False
+        assert [one.recording for one in scan(tmp_path / "noise", ["recorded"])] == [
+            "recorded/rain/0", "recorded/rain/1", "recorded/rain/2"]
+        assert "added 3" in found.words()
+
+    def test_links(self, tmp_path):
+        source = write(tmp_path / "mine" / "a.wav")
+        recordings.add("rain", source.parent, tmp_path / "noise", link=True)
+        link = tmp_path / "noise" / "recorded" / "rain" / "a.wav"
+        assert link.is_symlink() and link.resolve() == source
+
+    def test_more_of_a_category_keeps_what_was_there(self, tmp_path):
+        first = write(tmp_path / "one" / "a.wav", 1)
+        second = write(tmp_path / "two" / "b.wav", 2)
+        recordings.add("rain", first.parent, tmp_path / "noise", link=True)
+        found = recordings.add("rain", second.parent, tmp_path / "noise")
+        target = tmp_path / "noise" / "recorded" / "rain"
+        assert (found.recordings, found.added) == (2, ["b.wav"])
+        assert (target / "a.wav").is_symlink()
+        assert sorted(os.listdir(target.parent)) == ["noise.yaml", "rain"]
+
+    def test_twice_changes_nothing(self, tmp_path):
+        source = write(tmp_path / "mine" / "a.wav").parent
+        recordings.add("rain", source, tmp_path / "noise")
+        before = content(tmp_path / "noise")
+        found = recordings.add("rain", source, tmp_path / "noise")
+        assert (found.added, found.already) == ([], ["a.wav"])
+        assert content(tmp_path / "noise") == before
+        target = tmp_path / "noise" / "recorded" / "rain"
+        assert recordings.add("rain", target, tmp_path / "noise").already == ["a.wav"]
+        assert content(tmp_path / "noise") == before
+
+    @pytest.mark.parametrize("name", ["a.wav", "a.flac"])
+    def test_another_recording_of_that_name_is_not_overwritten(self, tmp_path, name):
+        recordings.add("rain", write(tmp_path / "one" / "a.wav", 1).parent, tmp_path / "noise")
+        before = content(tmp_path / "noise")
+        write(tmp_path / "two" / "0.wav", 3)
+        with pytest.raises(UserError, match="rename"):
+            recordings.add("rain", write(tmp_path / "two" / name, 2).parent, tmp_path / "noise")
+        assert content(tmp_path / "noise") == before
+
+    def test_bad_ones_are_passed_over_by_name(self, tmp_path):
+        source = write(tmp_path / "mine" / "good.wav").parent
+        write(source / "quiet.wav", peak=1e-5)
+        (source / "broken.wav").write_bytes(b"RIFF and nothing else")
+        (source / "pointer.flac").write_text("version https://git-lfs.github.com/spec/v1\n")
+        write(source / "deep" / "empty.wav", seconds=0)
+        found = recordings.add("rain", source, tmp_path / "noise")
+        assert found.added == ["good.wav"]
+        assert set(found.skipped) == {"quiet.wav", "broken.wav", "pointer.flac", "deep/empty.wav"}
+        assert "silent" in found.skipped["quiet.wav"]
+        assert "broken.wav" in found.words()
+        assert sorted(path.name for path in (tmp_path / "noise" / "recorded" / "rain").iterdir()) == ["good.wav"]
+
+    def test_nothing_usable_leaves_nothing(self, tmp_path):
+        source = write(tmp_path / "mine" / "quiet.wav", peak=0).parent
+        with pytest.raises(UserError, match=r"quiet\.wav: silent"):
+            recordings.add("rain", source, tmp_path / "noise")
+        (source / "quiet.wav").unlink()
+        with pytest.raises(UserError, match=r"\.flac"):
+            recordings.add("rain", source, tmp_path / "noise")
+        with pytest.raises(UserError, match="no folder"):
+            recordings.add("rain", tmp_path / "nowhere", tmp_path / "noise")
+        assert not (tmp_path / "noise").exists()
+
+    @pytest.mark.parametrize(("category", "name"), [("pink", "recorded"), ("../rain", "recorded"), ("rain", "../x")])
+    def test_bad_names(self, tmp_path, category, name):
+        source = write(tmp_path / "mine" / "a.wav").parent
+        with pytest.raises(UserError):
+            recordings.add(category, source, tmp_path / "noise", name)
+        assert not (tmp_path / "noise").exists()
+
+    def test_list(self, tmp_path):
+        top = collection(tmp_path, "made", synthetic=True)
+        write(top / "rain" / "1-7-A-1.wav")
+        write(top / "rain" / "1-7-B-1.wav", 2)
+        (top / "rain" / "broken.wav").write_bytes(b"nothing")
+        write(top / "crowd" / "a.wav")
+        crowd, rain = recordings.list_all(tmp_path)
+        assert (crowd.category, crowd.recordings, crowd.sources) == ("crowd", 1, 1)
+        assert (rain.recordings, rain.seconds, list(rain.skipped)) == (2, 1.0, ["broken.wav"])
+        assert rain.synthetic and "synthetic" in rain.words()
+        assert rain.record()["collection"] == "made"
+
+
+def rows_of(categories: dict[str, list[str]]) -> list[dict[str, str]]:
+    return [{"recording": f"made/{category}/{stem}", "category": category, "content": f"{category}/{stem}", "error": ""}
+            for category, stems in categories.items() for stem in stems]
+
+
+made = st.dictionaries(st.sampled_from(["children", "fish_market", "railway_engine", "rain"]),
+                       st.lists(st.from_regex(r"[1-5]-[0-9]{1,2}-[A-C]-1|[a-z]{1,2}", fullmatch=True), min_size=1,
+                                max_size=12, unique=True), min_size=1)
+
+
+class TestPartitions:
+    @given(made, st.integers(0, 1000), st.randoms(use_true_random=False))
+    def test_sources_stay_together_whatever_the_order(self, categories, seed, shuffler):
+        rows = rows_of(categories)
+        placed = {row["recording"]: where for row, where in zip(rows, assign(rows, shares(seed=seed)), strict=True)}
+        of_source = defaultdict(set)
+        for recording, where in placed.items():
+            of_source[source_of(recording)].add(where)
+        assert all(len(where) == 1 for where in of_source.values())
+        shuffler.shuffle(rows)
+        assert assign(rows, shares(seed=seed)) == [placed[row["recording"]] for row in rows]
+
+    @given(st.dictionaries(st.sampled_from(["a", "b", "c"]), st.integers(1, 30), min_size=1), st.integers(0, 100),
+           st.floats(0.01, 0.49), st.floats(0.01, 0.49))
+    def test_every_category_has_what_it_can(self, counts, seed, validation, test):
+        rows = rows_of({category: [f"{number:03d}" for number in range(count)] for category, count in counts.items()})
+        settings = shares(seed=seed, noise_validation=validation, noise_test=test)
+        placed = assign(rows, settings)
+        for category, count in counts.items():
+            got = Counter(where for row, where in zip(rows, placed, strict=True) if row["category"] == category)
+            assert got["train"] >= 1
+            assert got["test"] >= 1 or count < 2
+            assert got["validation"] >= 1 or count < 3
+            assert abs(got["test"] - test * count) <= 1.5 or count < 4
+            assert abs(got["validation"] - validation * count) <= 1.5 or count < 4
+
+    @given(made)
+    def test_held_out_goes_wholly_to_test(self, categories):
+        rows = rows_of(categories)
+        held = sorted(categories)[0]
+        placed = assign(rows, shares(held_out_noise=(held,)))
+        tested = {source_of(row["recording"]) for row in rows if row["category"] == held}
+        for row, where in zip(rows, placed, strict=True):
+            if source_of(row["recording"]) in tested:
+                assert where == "test"
+
+    def test_a_source_in_two_categories_and_collections(self):
+        rows = [{"recording": one, "category": one.split("/")[1]} for one in (
+            "a/train/1-7-A-1", "b/train/esc50_1-7-B-1", "a/wind/1-7-C-2", "a/wind/other", "a/train/third")]
+        for seed in range(20):
+            assert len(set(assign(rows, shares(seed=seed))[:3])) == 1
+
+    def test_same_content_under_two_names(self):
+        rows = rows_of({"rain": [f"{number}" for number in range(8)]})
+        rows[3]["content"] = rows[6]["content"]
+        for seed in range(20):
+            placed = assign(rows, shares(seed=seed))
+            assert placed[3] == placed[6]
+
+    def test_a_damaged_recording_does_not_count(self):
+        rows = rows_of({"rain": ["a", "b", "c"]})
+        rows[1] |= {"error": "damaged", "content": ""}
+        for seed in range(20):
+            placed = assign(rows, shares(seed=seed))
+            assert {placed[0], placed[2]} == {"train", "test"}
+
+    def test_no_share_no_recordings(self):
+        rows = rows_of({"rain": [f"{number}" for number in range(9)]})
+        assert set(assign(rows, shares(noise_test=0, noise_validation=0))) == {"train"}
+        assert Counter(assign(rows, shares(noise_validation=0)))["validation"] == 0
+
+    def test_another_seed_is_another_partition(self):
+        rows = rows_of({"rain": [f"{number}" for number in range(12)]})
+        assert len({tuple(assign(rows, shares(seed=seed))) for seed in range(10)}) > 5
+
+
+@pytest.mark.real_speech
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the recordings in ../shared/noise are not here")
+def test_real_recordings(tmp_path):
+    for category in ("children", "fish_market", "railway_engine"):
+        found = recordings.add(category, SHARED / category, tmp_path, link=True)
+        assert not found.skipped
+    rows = [{"recording": one.recording, "category": one.category} for one in scan(tmp_path, ["recorded"])]
+    random.Random(0).shuffle(rows)
+    placed = {row["recording"]: where for row, where in zip(rows, assign(rows, shares()), strict=True)}
+    assert len(placed) == 19
+    for pair in ("165791", "165845"):
+        clips = [where for recording, where in placed.items() if pair in recording]
+        assert len(clips) == 2 and len(set(clips)) == 1
+    for category in ("children", "fish_market", "railway_engine"):
+        assert {where for recording, where in placed.items() if f"/{category}/" in recording} == {
+            "train", "validation", "test"}
