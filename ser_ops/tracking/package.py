@@ -10,10 +10,12 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import ser_ops
-from ser_ops.config import Predict
+from ser_ops.config import Params, Predict
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
-from ser_ops.files import replacing, sha256
+from ser_ops.files import read_json, replacing, sha256
+from ser_ops.tracking.licences import sources
+from ser_ops.tracking.model_card import model_card
 from ser_ops.tracking.server import quiet
 
 if TYPE_CHECKING:
@@ -67,7 +69,7 @@ def requirements() -> list[str]:
 
 
 @contextmanager
-def parts(model_folder: Path, model_card: str, predict: Predict) -> Iterator[dict[str, Any]]:
+def parts(model_folder: Path, card: str, predict: Predict) -> Iterator[dict[str, Any]]:
     """What `mlflow.pyfunc.save_model` and `log_model` take, from a model folder and its card in Markdown."""
     fingerprint(model_folder)
     with TemporaryDirectory(prefix="ser-ops-package-") as holder:
@@ -75,7 +77,7 @@ def parts(model_folder: Path, model_card: str, predict: Predict) -> Iterator[dic
         staged.mkdir()
         for name in (WEIGHTS, CARD):
             shutil.copyfile(model_folder / name, staged / name)
-        (staged / MODEL_CARD).write_text(model_card, encoding="utf-8")
+        (staged / MODEL_CARD).write_text(card, encoding="utf-8")
         quiet()
         yield {
             "python_model": str(Path(__file__).with_name("served_model.py")),
@@ -86,12 +88,23 @@ def parts(model_folder: Path, model_card: str, predict: Predict) -> Iterator[dic
         }
 
 
-def package_model(model_folder: Path, out: Path, model_card: str, predict: Predict) -> Path:
+def card_of(params: Params, model_folder: Path, reports: Path) -> str:
+    """The model card of a model folder, with the figures of reports/metrics.json where it is there."""
+    fingerprint(model_folder)
+    card = read_json(model_folder / CARD)
+    metrics = reports / "metrics.json"
+    return model_card(card, sources(params, card.get("data", {}).get("corpora", [])),
+                      read_json(metrics) if metrics.is_file() else None)
+
+
+def package_model(params: Params, model_folder: Path, out: Path) -> Path:
     """Write the packaged model to the folder `out`, whole or not at all, and return it.
 
     It loads with MLFLOW_ALLOW_PICKLE_DESERIALIZATION=false and needs no ser_ops installed.
+    Raises UserError when `model_folder` holds no trained model.
     """
-    with replacing(out) as temporary, parts(model_folder, model_card, predict) as what:
+    card = card_of(params, model_folder, params.paths.reports)
+    with replacing(out) as temporary, parts(model_folder, card, params.predict) as what:
         import mlflow.pyfunc
         mlflow.pyfunc.save_model(str(temporary), **what)
     return out

@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 
 from ser_ops.audio import fit
+from ser_ops.config import Params
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.files import read_json
 from ser_ops.shards import Shards
+from ser_ops.tracking.package import package_model
 
 PATIENCE = 900  # seconds
 COMPARED = 32  # test utterances, spread evenly over the partition
@@ -79,6 +81,15 @@ def _clean_rows(predictions: Path, model: str) -> list[tuple[str, list[float]]]:
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{predictions}: no table of predictions ({error}): run the stage evaluate") from error
     return rows if len(rows) <= COMPARED else [rows[place * len(rows) // COMPARED] for place in range(COMPARED)]
+
+
+def try_package(params: Params, model_folder: Path) -> dict[str, Any]:
+    """Package a trained model and compare its answers, as `compare_answers` says, with reports/predictions.csv."""
+    with TemporaryDirectory(prefix="ser-ops-try-") as holder:
+        package = package_model(params, model_folder, Path(holder) / "package")
+        return compare_answers(package, params.paths.reports / "predictions.csv",
+                               str(read_json(model_folder / "model.json")["model"]),
+                               params.paths.work / "ingest" / "waveforms")
 
 
 def compare_answers(package: Path, predictions: Path, model: str, waveforms: Path) -> dict[str, Any]:

@@ -8,10 +8,9 @@ list on the registered model (tag `before_staging`, `before_production`), the la
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ser_ops.config import Params
 from ser_ops.errors import UserError
@@ -24,33 +23,12 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
+SHORTEST_REASON = 10
 LONGEST_TAG = 5000  # characters that every registry database takes
 Alias = Literal["staging", "production"]
 Rule = Mapping[str, Any]
 # (predictions.csv, model name) of the candidate and of the version that stands there today, None when none does.
 Compare = Callable[[tuple[Path, str], tuple[Path, str] | None], Rule]
-
-
-@dataclass(frozen=True)
-class Promotion:
-    """What was done: the version now under `alias`, the one before it, and every rule that was judged."""
-
-    name: str
-    version: str
-    alias: str
-    before: str | None
-    rules: tuple[Rule, ...]
-    override_reason: str | None
-
-
-@dataclass(frozen=True)
-class Demotion:
-    """What was done: the version that held `alias`, and the one that holds it now, None when none does."""
-
-    name: str
-    alias: str
-    version: str
-    now: str | None
 
 
 def _rule(name: str, passed: bool, words: str, reason: str, figure: Any = None, limit: Any = None) -> Rule:
@@ -95,7 +73,7 @@ def _registered(params: Params, client: "MlflowClient", version: "ModelVersion",
 
 
 def _comparison(client: "MlflowClient", version: "ModelVersion", today: "ModelVersion | None",
-                predictions: Path | None, compare: Compare) -> Rule:
+                predictions: Path | None, not_worse_than: Compare) -> Rule:
     """The paired comparison with the version that stands there today."""
     model = version.tags.get("model", "")
     if predictions is None:
@@ -106,13 +84,13 @@ def _comparison(client: "MlflowClient", version: "ModelVersion", today: "ModelVe
                 "verdict": "does not apply: this version stands there already", "applies": False}
     try:
         if today is None:
-            return compare((predictions, model), None)
+            return not_worse_than((predictions, model), None)
         with attached(client, today, "predictions.csv") as standing:
             if standing is None:
                 return _rule("not_worse_than_staging", False,
                              f"version {today.version}, which stands there today, has no predictions.csv attached",
                              "what cannot be compared cannot be replaced")
-            return compare((predictions, model), (standing, today.tags.get("model", "")))
+            return not_worse_than((predictions, model), (standing, today.tags.get("model", "")))
     except UserError as error:
         return _rule("not_worse_than_staging", False, str(error), "what cannot be compared cannot be replaced")
 
@@ -150,65 +128,72 @@ def _blocked(rules: Sequence[Rule]) -> str:
     return f"blocked: {'; '.join(words)}" if words else ""
 
 
-def promote(params: Params, compare: Compare, which: str = CANDIDATE, to: Alias = "staging",
-            override_reason: str | None = None) -> Promotion:
-    """Judge a version (number or alias) and give it the alias `to`, or raise UserError 'blocked: ...'.
+def promote(params: Params, not_worse_than: Compare, version: str | None = None, to: Alias = "staging",
+            override_reason: str | None = None) -> dict[str, Any]:
+    """Judge a version and give it the alias `to`, or raise UserError 'blocked: ...'.
 
-    compare: the rule of `ser_ops.evaluation` that needs the registry, as `Compare` says. The gate's other rules are
-    read from the gate.json attached to the version. The whole verdict is tagged on the version, blocked or not.
-    override_reason: promote although blocked; the reason is recorded as a tag. Production takes only versions that
-    hold or held staging; no reason overrides that.
+    not_worse_than: the rule that needs the registry, as `Compare` says. The gate's other rules are read from the
+    gate.json attached to the version. version: number or alias; by default the candidate, for production the one that
+    is staging. The whole verdict is tagged on the version, blocked or not. override_reason: promote although blocked;
+    the reason is recorded as a tag. Production takes only versions that hold or held staging; no reason overrides
+    that. Returns model, version, alias, before (the version that held it, or None), verdict, override_reason, rules.
     """
-    if override_reason is not None and len(override_reason.strip()) < 10:
-        raise UserError("override: needs a written reason of at least 10 characters: say why the gate is wrong here")
+    _check_alias(to)
+    if override_reason is not None and len(override_reason.strip()) < SHORTEST_REASON:
+        raise UserError(f"override: needs a written reason of at least {SHORTEST_REASON} characters: say why the gate "
+                        "is wrong here")
     client, name = connect(params), params.tracking.registered_model
     with locked(params), one_line(tracking_uri(params)):
-        version = resolve(client, name, which)
-        number = str(version.version)
-        if to == "production" and version.tags.get("held_staging") != "true":
+        found = resolve(client, name, version or ("staging" if to == "production" else CANDIDATE))
+        number, tags = str(found.version), found.tags
+        if to == "production" and tags.get("held_staging") != "true":
             raise UserError(f"blocked: version {number} of {name} never held staging: promote it to staging first")
         today = holder(client, name, to)
-        with attached(client, version, "gate.json") as gate_json, \
-                attached(client, version, "predictions.csv") as predictions:
-            rules = (*_gate(gate_json, version.tags.get("model", "")),
-                     _registered(params, client, version, predictions),
-                     _comparison(client, version, today, predictions, compare))
+        rules = _judge(params, client, found, today, not_worse_than)
         blocked = _blocked(rules)
-        overridden = bool(blocked and override_reason)
-        tags = {"verdict": blocked or "passed", "verdict_for": to, "verdict_rules": _in_short(rules),
-                "verdict_at": _now()}
-        if overridden:
-            tags |= {"override_reason": str(override_reason).strip(), "override_for": to}
-        for key, value in tags.items():
+        reason = override_reason.strip() if blocked and override_reason else None
+        verdict = {"verdict": blocked or "passed", "verdict_for": to, "verdict_rules": _in_short(rules),
+                   "verdict_at": _now()} | ({"override_reason": reason, "override_for": to} if reason else {})
+        for key, value in verdict.items():
             client.set_model_version_tag(name, number, key, value[:LONGEST_TAG])
-        if blocked and not overridden:
-            raise UserError(f"{blocked} ({name} version {number} is not promoted to {to}; an override needs a written "
-                            "reason)")
-        return _set(client, name, number, to, None if today is None else str(today.version), rules,
-                    override_reason if overridden else None)
+        if blocked and not reason:
+            raise UserError(f"{blocked} (version {number} of {name} is not promoted to {to}; an override needs a "
+                            "written reason)")
+        before = _give(client, name, number, to, None if today is None else str(today.version))
+        return {"model": name, "version": number, "alias": to, "before": before,
+                "verdict": f"overridden, {blocked}" if reason else "passed", "override_reason": reason, "rules": rules}
 
 
-def _set(client: "MlflowClient", name: str, number: str, to: Alias, today: str | None, rules: tuple[Rule, ...],
-         override_reason: str | None) -> Promotion:
-    """Remember, then set the alias: the last call of all."""
-    if today == number:
-        before = (_before(client, name, to) or [None])[-1]
-        return Promotion(name, number, to, before, rules, override_reason)
+def _judge(params: Params, client: "MlflowClient", version: "ModelVersion", today: "ModelVersion | None",
+           not_worse_than: Compare) -> list[dict[str, Any]]:
+    with attached(client, version, "gate.json") as gate_json, \
+            attached(client, version, "predictions.csv") as predictions:
+        rules = [*_gate(gate_json, version.tags.get("model", "")), _registered(params, client, version, predictions),
+                 _comparison(client, version, today, predictions, not_worse_than)]
+    return [dict(one) for one in rules]
+
+
+def _give(client: "MlflowClient", name: str, number: str, to: Alias, today: str | None) -> str | None:
+    """Remember who holds the alias, then set it: the last call of all. Returns the version before."""
     kept = _before(client, name, to)
+    if today == number:
+        return kept[-1] if kept else None
     if today is not None and kept[-1:] != [today]:
         kept.append(today)
     _remember(client, name, to, kept)
     client.set_model_version_tag(name, number, f"previous_{to}", today or "none")
     client.set_model_version_tag(name, number, f"held_{to}", "true")
     client.set_registered_model_alias(name, to, number)
-    return Promotion(name, number, to, today, rules, override_reason)
+    return today
 
 
-def demote(params: Params, alias: Alias = "staging") -> Demotion:
+def demote(params: Params, alias: Alias = "staging") -> dict[str, Any]:
     """Give the alias back to the version that held it before, or take it away when there was none.
 
+    Returns model, alias, version (that held it), now (that holds it, or None) and words.
     Raises UserError when nothing stands under the alias.
     """
+    _check_alias(alias)
     client, name = connect(params), params.tracking.registered_model
     with locked(params), one_line(tracking_uri(params)):
         today = str(resolve(client, name, alias).version)
@@ -221,9 +206,15 @@ def demote(params: Params, alias: Alias = "staging") -> Demotion:
         else:
             client.set_registered_model_alias(name, alias, now)
         _remember(client, name, alias, kept)
-        client.set_model_version_tag(name, today, f"demoted_from_{alias}",
-                                     _now())
-        return Demotion(name, alias, today, now)
+        client.set_model_version_tag(name, today, f"demoted_from_{alias}", _now())
+    words = f"version {now} is {alias} again" if now else f"no version was {alias} before, none is now"
+    return {"model": name, "alias": alias, "version": today, "now": now,
+            "words": f"{name} version {today} is no longer {alias}: {words}"}
+
+
+def _check_alias(alias: str) -> None:
+    if alias not in get_args(Alias):
+        raise UserError(f"{alias}: no such alias: choose {' or '.join(get_args(Alias))}")
 
 
 def _there(client: "MlflowClient", name: str, number: str) -> bool:

@@ -13,8 +13,7 @@ from ser_ops.config import Params
 from ser_ops.errors import UserError
 from ser_ops.files import read_json
 from ser_ops.tracking.licences import non_commercial, sources
-from ser_ops.tracking.model_card import model_card
-from ser_ops.tracking.package import CARD, fingerprint, parts
+from ser_ops.tracking.package import CARD, card_of, fingerprint, parts
 from ser_ops.tracking.runs import Run, open_run, reopen
 from ser_ops.tracking.server import connect, one_line, public, tracking_uri
 
@@ -71,10 +70,6 @@ def resolve(client: "MlflowClient", name: str, which: str) -> "ModelVersion":
         raise
 
 
-def _reports(reports: Path, name: str) -> Any:
-    return read_json(reports / name) if (reports / name).is_file() else None
-
-
 def attach(run: Run, reports: Path) -> None:
     """Log reports/ to the run of a version, but for what holds recordings."""
     for name in REPORTS:
@@ -129,7 +124,7 @@ def register(params: Params, model_folder: Path, reports: Path) -> str:
     """
     digest = fingerprint(model_folder)
     card = read_json(model_folder / CARD)
-    gate, metrics = _reports(reports, "gate.json"), _reports(reports, "metrics.json")
+    gate = read_json(reports / "gate.json") if (reports / "gate.json").is_file() else None
     name, uri = params.tracking.registered_model, tracking_uri(params)
     client = connect(params)
     with locked(params), one_line(uri):
@@ -139,7 +134,7 @@ def register(params: Params, model_folder: Path, reports: Path) -> str:
         with opened as run:
             attach(run, reports)
             tags = _tags(params, card, client.get_run(run.id).data.tags, gate, digest)
-            card_text = model_card(card, sources(params, card.get("data", {}).get("corpora", [])), metrics)
+            card_text = card_of(params, model_folder, reports)
             if found:
                 version = str(found.version)
                 client.update_model_version(name, version, card_text)
