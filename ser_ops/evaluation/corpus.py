@@ -5,16 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from ser_ops.audio import read
-from ser_ops.config import Evaluate, ManifestSource
+from ser_ops.config import ManifestSource, Params
 from ser_ops.emotions import index_of
 from ser_ops.errors import UserError
 from ser_ops.evaluation.panel import Panel
 from ser_ops.evaluation.predictions import CLEAN
 from ser_ops.evaluation.robustness import answer, gather, grid
 from ser_ops.evaluation.summary import Summary
+from ser_ops.models import EmotionModel
 from ser_ops.progress import progress
 
 
@@ -48,9 +48,8 @@ def _readable(recordings: Recordings, what: str) -> tuple[list[str], list[dict[s
     return good, bad
 
 
-def evaluate_manifest(model: torch.nn.Module, card: Mapping[str, Any], manifest: Path, noise: Path | None,
-                      settings: Evaluate, device: str = "auto", labels: Mapping[str, str] | None = None,
-                      name: str = "model") -> dict[str, Any]:
+def evaluate_manifest(model: EmotionModel, card: Mapping[str, Any], manifest: Path, noise: Path | None,
+                      params: Params, labels: dict[str, Any] | None = None) -> dict[str, Any]:
     """Figures of one model on the recordings of a manifest, in the form of one model of metrics.json.
 
     manifest: CSV with path, emotion, speaker; labels: map of its labels to the seven classes. noise: a folder with one
@@ -61,7 +60,8 @@ def evaluate_manifest(model: torch.nn.Module, card: Mapping[str, Any], manifest:
     """
     from ser_ops.corpora import read_manifest
     from ser_ops.inference import choose_device
-    found = read_manifest(ManifestSource(name="manifest", file=manifest, labels=dict(labels or {})))
+    settings, name = params.evaluate, str(card.get("model", "model"))
+    found = read_manifest(ManifestSource(name="manifest", file=manifest, labels=labels or {}))
     rate = int(card["sample_rate"])
     rows = {row.utterance: row for row in found.utterances}
     speech = Recordings({utterance: row.path for utterance, row in rows.items()}, rate)
@@ -70,10 +70,10 @@ def evaluate_manifest(model: torch.nn.Module, card: Mapping[str, Any], manifest:
         raise UserError(f"{manifest}: none of its {len(rows)} recordings can be heard: check its paths")
     conditions, mixer = [CLEAN], None
     if noise is not None:
-        mixer, noise_rows, silent = _mixer(noise, rate)
+        mixer, noise_rows, silent = _mixer(noise, rate, params)
         conditions += grid(noise_rows, settings)
         skipped += silent
-    panel = Panel({name: (model, card)}, choose_device(device), settings.batch_size)
+    panel = Panel({name: (model, card)}, choose_device(params.compute.device), settings.batch_size)
     true = np.array([index_of(rows[utterance].emotion) for utterance in utterances])
     answers = (answer(panel, speech, mixer, utterances, one)
                for one in progress(conditions, "evaluate", len(conditions), "cell"))
@@ -84,7 +84,7 @@ def evaluate_manifest(model: torch.nn.Module, card: Mapping[str, Any], manifest:
             "skipped": skipped}
 
 
-def _mixer(folder: Path, rate: int) -> tuple[Any, list[dict[str, str]], list[dict[str, str]]]:
+def _mixer(folder: Path, rate: int, params: Params) -> tuple[Any, list[dict[str, str]], list[dict[str, str]]]:
     """A mixer over FOLDER/<category>/*, all of it test material, its rows, and what cannot be used."""
     from ser_ops.audio import FORMATS
     from ser_ops.noise.mixing import Mixer
@@ -99,4 +99,6 @@ def _mixer(folder: Path, rate: int) -> tuple[Any, list[dict[str, str]], list[dic
                         f"in {folder / 'fish_market'}")
     rows = [{"recording": one, "collection": folder.name, "category": paths[one].parent.name, "source": one,
              "partition": "test"} for one in good]
-    return Mixer({one: recordings[one] for one in good}, rows), rows, bad
+    mixer = Mixer({one: recordings[one] for one in good}, rows, rate, params.augment.level,
+                  params.augment.silent_crop_dbfs)
+    return mixer, rows, bad

@@ -88,3 +88,20 @@ def robustness(models: Mapping[str, Mapping[str, Any]], title: str, path: Path) 
     figure.suptitle(title, fontsize=10)
     figure.colorbar(image, ax=sheets, label=f"UAR (chance {CHANCE:.2f})")
     _save(figure, path)
+
+
+def draw(metrics: Mapping[str, Any], folder: Path) -> None:
+    """Confusion matrix of each model (the first one's is confusion.png) and robustness.png, whole or not at all.
+
+    metrics: the content of metrics.json. Each title says what the figures were made from.
+    """
+    made = metrics["provenance"]
+    of = f"{made['test_utterances']} utterances of {made['test_speakers']} speakers, protocol {made['protocol']}" + (
+        ", synthetic speech" if made["synthetic"] else "")
+    with replacing(folder) as there:
+        there.mkdir()
+        for place, (name, own) in enumerate(metrics["models"].items()):
+            file = f"confusion_{name}.png" if place else "confusion.png"
+            confusion(own, f"{name}, clean: UAR {own['clean']['uar']:.2f}\n{of}", there / file)
+        robustness(metrics["models"], f"UAR in noise, mean over {len(made['seeds'])} seeds\n{of}",
+                   there / "robustness.png")

@@ -176,9 +176,10 @@ def _robustness(figures: Any, rows: Any, model: str, grid: Sequence[Condition]) 
             continue
     lacking = sorted(wanted - found.keys())
     if lacking or not wanted:
-        one = lacking[0] if lacking else None
-        words = f"robustness.csv lacks {len(lacking)} of {len(wanted)} rows, {one.noise} at {one.intensity:g} with " \
-                f"seed {one.seed} among them" if one else "the grid has no cell"
+        words = "the grid has no cell"
+        if lacking:
+            words = f"robustness.csv lacks {len(lacking)} of {len(wanted)} rows, {lacking[0].noise} at " \
+                    f"{lacking[0].intensity:g} with seed {lacking[0].seed} among them"
         return decide("robustness_table", False, words, reason, len(wanted) - len(lacking), len(wanted))
     for cell in sorted({one.cell for one in wanted}):
         values = [found[one] for one in wanted if one.cell == cell]
@@ -271,6 +272,9 @@ def _notes(metrics: Any, figures: Any) -> list[str]:
         notes.append(f"figures come from synthetic speech: {', '.join(map(str, pick(provenance, 'synthetic')))}")
     if pick(provenance, "partial"):
         notes.append(f"partial corpora: {', '.join(map(str, pick(provenance, 'partial')))}")
+    if pick(provenance, "noise_without_test_recordings"):
+        names = ", ".join(map(str, pick(provenance, "noise_without_test_recordings")))
+        notes.append(f"no test recording, so not in the grid: {names}")
     if str(pick(provenance, "backbone") or "").startswith("random"):
         notes.append(f"Wav2Vec 2.0 backbone: {pick(provenance, 'backbone')}")
     high = number(pick(metrics, "shuffled", "uar_high"))

@@ -9,28 +9,32 @@ import torch
 from ser_ops.audio import fit
 from ser_ops.config import Features
 from ser_ops.features import Extractor
+from ser_ops.models import EmotionModel
 
 
 class Panel:
     """Models with their cards, ready on one device in evaluation mode.
 
-    Models whose features are of the same settings share them. A card needs `sample_rate` and
+    Models whose features are of the same settings share them. A card needs `sample_rate` (hertz, the same of all) and
     `preset_settings.features`.
     """
 
-    def __init__(self, models: Mapping[str, tuple[torch.nn.Module, Mapping[str, Any]]], device: torch.device,
+    def __init__(self, models: Mapping[str, tuple[EmotionModel, Mapping[str, Any]]], device: torch.device,
                  batch_size: int) -> None:
         self.names = tuple(models)
         self.device, self.batch_size = device, batch_size
+        rates = {int(card["sample_rate"]) for _, card in models.values()}
+        if len(rates) != 1:
+            raise ValueError(f"models at {sorted(rates)} Hz cannot share waveforms")
+        self.sample_rate = rates.pop()
         self._models = [model.to(device).eval() for model, _ in models.values()]
-        self._groups: dict[tuple[Features, int], list[int]] = {}
+        self._groups: dict[Features, list[int]] = {}
         for place, (_, card) in enumerate(models.values()):
-            key = (Features(**card["preset_settings"]["features"]), int(card["sample_rate"]))
-            self._groups.setdefault(key, []).append(place)
-        self._extractors = {key: Extractor(key[0], source_rate=key[1]) for key in self._groups}
+            self._groups.setdefault(Features(**card["preset_settings"]["features"]), []).append(place)
+        self._extractors = {one: Extractor(one, source_rate=self.sample_rate) for one in self._groups}
 
     def __call__(self, waveforms: Sequence[np.ndarray]) -> np.ndarray:
-        """Probabilities, float64 (models, n, 7), of n waveforms, each float32 (samples,) mono at the cards' rate.
+        """Probabilities, float64 (models, n, 7), of n waveforms, each float32 (samples,) mono at `sample_rate`.
 
         Of each the middle window is heard, zero padded where it is shorter (`ser_ops.audio.fit`).
         """
@@ -41,8 +45,8 @@ class Panel:
     def _answer(self, waveforms: Sequence[np.ndarray]) -> np.ndarray:
         found: list[np.ndarray] = [np.empty(0)] * len(self._models)
         with torch.inference_mode():
-            for key, members in self._groups.items():
-                extractor = self._extractors[key]
+            for settings, members in self._groups.items():
+                extractor = self._extractors[settings]
                 fitted = [fit(one, extractor.length) for one in waveforms]
                 batch = torch.from_numpy(np.stack([one for one, _ in fitted])).to(self.device)
                 valid = torch.tensor([length for _, length in fitted]).to(self.device)

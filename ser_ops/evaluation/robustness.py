@@ -17,7 +17,7 @@ from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.evaluation.panel import Panel
 from ser_ops.evaluation.predictions import CLEAN, DIGITS, Condition, Predictions
-from ser_ops.noise.mixing import Mixer, Mixture
+from ser_ops.noise.mixing import Level, Mixer, Mixture
 from ser_ops.progress import spread
 from ser_ops.shards import Shards
 
@@ -50,7 +50,8 @@ def grid(noise_rows: Iterable[Mapping[str, str]], settings: Evaluate) -> list[Co
 class Job:
     """What a process needs to answer cells: model folders by name, the pipeline's work folder, test utterances.
 
-    Raises UserError where a folder is no model or a store is missing, once it is opened.
+    level, silent_dbfs: how mixtures are made (section augment). Opening raises UserError where a folder is no model or
+    a store is missing.
     """
 
     models: tuple[tuple[str, Path], ...]
@@ -58,21 +59,24 @@ class Job:
     utterances: tuple[str, ...]
     device: str
     batch_size: int
+    level: Level
+    silent_dbfs: float
 
 
 @lru_cache(maxsize=1)
-def _open(job: Job) -> tuple[Panel, Mapping[str, np.ndarray], Mix]:
+def opened(job: Job) -> tuple[Panel, Mapping[str, np.ndarray], Mix]:
     """Models and stores of a job, loaded once in each process."""
     from ser_ops.corpora.table import read_csv
     from ser_ops.inference import choose_device
     from ser_ops.models import load
     panel = Panel({name: load(folder) for name, folder in job.models}, choose_device(job.device), job.batch_size)
-    mixer = Mixer(Shards(job.work / "ingest" / "noise"), read_csv(job.work / "validated" / "noise.csv"))
+    mixer = Mixer(Shards(job.work / "ingest" / "noise"), read_csv(job.work / "validated" / "noise.csv"),
+                  panel.sample_rate, job.level, job.silent_dbfs)
     return panel, Shards(job.work / "ingest" / "waveforms"), mixer
 
 
 def _cell(job: Job, condition: Condition) -> Answers:
-    panel, waveforms, mixer = _open(job)
+    panel, waveforms, mixer = opened(job)
     return answer(panel, waveforms, mixer, job.utterances, condition)
 
 
@@ -113,7 +117,7 @@ def predict(job: Job, true: np.ndarray, conditions: Sequence[Condition], workers
     answers = spread(partial(_cell, job), list(conditions), "evaluate", workers, unit="cell")
     names = tuple(name for name, _ in job.models)
     found = gather(names, job.utterances, true, conditions, answers)
-    _open.cache_clear()
+    opened.cache_clear()
     return found
 
 

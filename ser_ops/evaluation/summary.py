@@ -46,13 +46,13 @@ class Summary:
                 **{f"{name}_speakers": value
                    for name, value in self._bounds(self.speakers.uar(right), "uar").items()}}
 
-    def cells(self, model: str) -> dict[str, dict[str, float]]:
+    def cells(self, model: str) -> dict[str, dict[str, Any]]:
         """Each cell of the grid: mean and sample deviation over seeds, interval over utterances, mean SNR."""
         place = self.predictions.models.index(model)
         found = {}
         for cell in self.predictions.cells:
             seeds = self.predictions.places(cell)
-            figures = {}
+            figures: dict[str, Any] = {}
             for name in metrics.SCORES:
                 values = self._scores[name][place, seeds]
                 figures[name] = float(values.mean())

@@ -1,0 +1,119 @@
+"""evaluate: every trained model on the test partition, clean and over the noise grid, into reports/ and its run."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ser_ops import config
+from ser_ops.config import Params
+from ser_ops.corpora.table import read_csv, write_csv
+from ser_ops.dataset import Row, read_rows
+from ser_ops.errors import UserError
+from ser_ops.evaluation import figures, robustness
+from ser_ops.evaluation.ablation import FIELDS, samples_per_second, table
+from ser_ops.evaluation.panel import Panel
+from ser_ops.evaluation.predictions import CLEAN, Condition
+from ser_ops.evaluation.record import Evaluated, metrics_of, run_metrics
+from ser_ops.evaluation.summary import TABLE_FIELDS, Summary
+from ser_ops.files import read_json, write_json
+from ser_ops.inference import choose_device
+from ser_ops.models import MODELS, load
+from ser_ops.stages import run
+from ser_ops.tracking import reopen
+from ser_ops.tracking.server import connect
+
+FIGURES = "figures/evaluation"
+
+
+def main() -> None:
+    """Evaluate; only the test partition is read, and nothing is chosen by it."""
+    params = config.load()
+    connect(params)  # a server that is down is better known before the work than after it
+    work, reports, settings = params.paths.work, params.paths.reports, params.evaluate
+    folders = model_folders(params)
+    cards = {name: read_json(folder / "model.json") for name, folder in folders.items()}
+    rows, noise_rows = test_rows(work), read_csv(work / "validated" / "noise.csv")
+    grid = robustness.grid(noise_rows, settings)
+    job = robustness.Job(tuple(folders.items()), work, tuple(row.utterance for row in rows), params.compute.device,
+                         settings.batch_size, params.augment.level, params.augment.silent_crop_dbfs)
+    predictions = robustness.predict(job, np.array([row.label for row in rows]), [CLEAN, *grid], params.compute.workers)
+    summary = Summary(predictions, [row.speaker for row in rows], settings)
+    shuffled = [name for name, card in cards.items() if card["shuffled_labels"]]
+    models = _measured(job, [name for name in folders if name not in shuffled], grid, settings.speed_utterances)
+    metrics = metrics_of(summary, params.train.model, models, shuffled,
+                         _provenance(params, cards[params.train.model], rows, noise_rows))
+    predictions.write(reports / "predictions.csv")
+    write_csv(reports / "robustness.csv", summary.table(list(models)), TABLE_FIELDS)
+    write_csv(reports / "ablation.csv", table(metrics["models"]), FIELDS)
+    write_json(reports / "metrics.json", metrics)
+    figures.draw(metrics, reports / FIGURES)
+    _log(params, folders, summary, metrics)
+    own = metrics["models"][params.train.model]
+    print(f"evaluated {len(folders)} models on {len(rows)} test utterances under {len(predictions.conditions)} "
+          f"conditions: {params.train.model} UAR {own['clean']['uar']:.3f} clean, {own['noisy']['uar']:.3f} in noise, "
+          f"{own['worst_cell']['uar']:.3f} at worst ({own['worst_cell']['cell']})")
+
+
+def model_folders(params: Params) -> dict[str, Path]:
+    """Folders of the main model, which comes first, and of the ablations, by name."""
+    work, main = params.paths.work, params.train.model
+    others = sorted(path.parent for path in (work / "ablations").glob("*/model.json"))
+    return {main: work / "models" / main} | {one.name: one for one in others if one.name != main}
+
+
+def test_rows(work: Path) -> list[Row]:
+    """Unaltered utterances of the test partition, sorted."""
+    table = work / "augmented" / "variants.csv"
+    rows = [row for row in read_rows(table, "test") if row.variant == "original"]
+    if not rows:
+        raise UserError(f"{table}: no unaltered utterance is in the test partition: raise partitions.test")
+    return sorted(rows, key=lambda row: row.utterance)
+
+
+def _measured(job: robustness.Job, names: Sequence[str], grid: Sequence[Condition],
+              count: int) -> dict[str, Evaluated]:
+    """Size and speed of models, over a batch of `count` test utterances, clean and in the middle of the grid."""
+    chosen = (job.utterances * -(-count // len(job.utterances)))[:count]
+    _, waveforms, mixer = robustness.opened(job)
+    robustness.opened.cache_clear()
+    middle = grid[len(grid) // 2]
+    clean = [waveforms[one] for one in chosen]
+    noisy = [mixer(one, speech, middle.noise, middle.intensity, middle.seed or 0, "test").samples
+             for one, speech in zip(chosen, clean, strict=True)]
+    found = {}
+    for name in names:
+        model, card = load(dict(job.models)[name])
+        panel = Panel({name: (model, card)}, choose_device(job.device), count)
+        found[name] = Evaluated(MODELS[card["model"]].row, model.streams, round(card["parameters"] / 1e6, 4),
+                                samples_per_second(panel, clean), samples_per_second(panel, noisy))
+    return found
+
+
+def _provenance(params: Params, card: Mapping[str, Any], rows: Sequence[Row],
+                noise_rows: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    recorded, left_out = robustness.categories(noise_rows)
+    settings = params.evaluate
+    return {**{name: card["data"][name] for name in ("corpora", "synthetic", "partial", "protocol")},
+            "backbone": card["backbone"], "preset": card["preset"], "seeds": list(settings.seeds),
+            "test_utterances": len(rows), "test_speakers": len({row.speaker for row in rows}),
+            "noise": [*recorded, *settings.stationary], "noise_without_test_recordings": left_out,
+            "level": params.augment.level, "resamples": settings.resamples, "confidence": settings.confidence}
+
+
+def _log(params: Params, folders: Mapping[str, Path], summary: Summary, metrics: Mapping[str, Any]) -> None:
+    """Every model's figures to its own run; tables and figures of all of them to the main model's."""
+    reports, main = params.paths.reports, params.train.model
+    files = {name: [f"{FIGURES}/confusion_{name}.png"] for name in metrics["models"]}
+    files[main] = [f"{FIGURES}/confusion.png", f"{FIGURES}/robustness.png", "metrics.json", "robustness.csv",
+                   "ablation.csv"]
+    for name, folder in folders.items():
+        with reopen(params, folder / "run.json") as record:
+            record.metrics(run_metrics(metrics["models"].get(name) or summary.model(name)))
+            for file in files.get(name, []):
+                record.artifact(reports / file, "evaluation")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,61 @@
+"""judge: reports/ and the packaged model in, gate.json out. A blocked model is a verdict, no error."""
+
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from ser_ops import config
+from ser_ops.config import Params
+from ser_ops.corpora.table import read_csv
+from ser_ops.errors import UserError
+from ser_ops.evaluation.gate import judge
+from ser_ops.evaluation.robustness import grid
+from ser_ops.files import read_json, write_json
+from ser_ops.stages import run
+
+
+def main() -> None:
+    """Judge the main model and print the verdict of every rule that blocks."""
+    params = config.load()
+    reports, model = params.paths.reports, params.train.model
+    found = {name: _read(read_json, reports / f"{name}.json")
+             for name in ("metrics", "leak_audit", "data_validation", "explanations")}
+    found["robustness"] = _read(read_csv, reports / "robustness.csv")
+    files = {path.relative_to(reports).as_posix() for path in reports.rglob("*") if path.is_file()}
+    noise_rows = read_csv(params.paths.work / "validated" / "noise.csv")
+    verdict = judge(found, params.gate, model, grid(noise_rows, params.evaluate), files, _answers(params))
+    write_json(reports / "gate.json", verdict)
+    for rule in verdict["rules"]:
+        if not rule["passed"]:
+            print(f"{rule['rule']}: {rule['verdict']} (because {rule['reason']})")
+    for note in verdict["notes"]:
+        print(f"note: {note}")
+    print(f"gate: {model} {'passed' if verdict['passed'] else 'is blocked'}")
+
+
+def _read(reader: Callable[[Path], Any], path: Path) -> Any:
+    """A report, or None with a line that says why: the gate's rule about it blocks then."""
+    try:
+        return reader(path)
+    except UserError as error:
+        print(error)
+        return None
+
+
+def _answers(params: Params) -> dict[str, Any]:
+    """What the packaged model answers in a fresh process that may not unpickle, beside what was evaluated."""
+    from ser_ops.tracking.package import package_model
+    from ser_ops.tracking.packaged import compare_answers
+    work, model = params.paths.work, params.train.model
+    try:
+        with TemporaryDirectory(prefix="ser-ops-judge-") as folder:
+            package = package_model(params, work / "models" / model, Path(folder) / "package")
+            return compare_answers(package, params.paths.reports / "predictions.csv", model,
+                                   work / "ingest" / "waveforms")
+    except UserError as error:
+        return {"loads": False, "pickles": [], "utterances": 0, "largest_difference": None, "error": str(error)}
+
+
+if __name__ == "__main__":
+    run(main)

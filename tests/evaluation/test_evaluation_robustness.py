@@ -1,0 +1,126 @@
+"""The grid: what is in it, that models answer as they do alone, and that workers and order change nothing."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from evaluation_world import FOLDERS, build
+
+from ser_ops import models
+from ser_ops.audio import fit
+from ser_ops.errors import UserError
+from ser_ops.evaluation import robustness
+from ser_ops.evaluation.ablation import samples_per_second
+from ser_ops.evaluation.panel import Panel
+from ser_ops.evaluation.predictions import CLEAN, Condition
+from ser_ops.features import Extractor
+from ser_ops.noise.mixing import Mixture
+from ser_ops.shards import Shards
+
+NOISE = [{"category": "fish_market", "partition": "test"}, {"category": "fish_market", "partition": "train"},
+         {"category": "children", "partition": "test"}, {"category": "railway_engine", "partition": "train"}]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("world")
+    params = build(folder)
+    utterances = tuple(f"made/{number:03d}" for number in range(13))
+    job = robustness.Job(tuple((name, folder / "work" / place) for name, place in FOLDERS.items()), folder / "work",
+                         utterances, "cpu", 4, "keep", -60.0)
+    return params, job, [CLEAN, *robustness.grid(robustness_rows(folder), params.evaluate)]
+
+
+def robustness_rows(folder: Path):
+    from ser_ops.corpora.table import read_csv
+    return read_csv(folder / "work" / "validated" / "noise.csv")
+
+
+def test_the_grid_is_what_has_test_recordings_and_the_stationary_kinds(world):
+    params, _, _ = world
+    found = robustness.grid(NOISE, params.evaluate)
+    assert len(found) == 3 * 2 * 2 and found == sorted(found, key=lambda one: (
+        ["children", "fish_market", "white"].index(one.noise), one.intensity, one.seed))
+    assert robustness.categories(NOISE) == (["children", "fish_market"], ["railway_engine"])
+
+
+@pytest.mark.parametrize("name", ["clean", "white"])
+def test_a_category_may_not_take_a_name_with_a_meaning(world, name):
+    with pytest.raises(UserError, match="that name is taken"):
+        robustness.grid([{"category": name, "partition": "test"}], world[0].evaluate)
+
+
+def test_a_panel_answers_as_each_model_alone(world):
+    params, job, _ = world
+    loaded = {name: models.load(folder) for name, folder in job.models}
+    waveforms = [Shards(job.work / "ingest" / "waveforms")[one] for one in job.utterances]
+    together = Panel(loaded, torch.device("cpu"), 4)(waveforms)
+    assert together.shape == (4, 13, 7)
+    np.testing.assert_allclose(together.sum(-1), 1)
+    extractor = Extractor(params.chosen.features)
+    for place, (model, _) in enumerate(loaded.values()):
+        for number in (0, 12):
+            window, valid = fit(waveforms[number], 8000)
+            batch = torch.from_numpy(window[None])
+            with torch.inference_mode():
+                alone = torch.softmax(model(batch, torch.tensor([valid]), extractor(batch)).double(), 1)
+            np.testing.assert_allclose(together[place, number], alone[0].numpy(), atol=1e-6)
+
+
+def test_each_mixture_is_made_once_whatever_the_number_of_models(world):
+    _, job, _ = world
+    panel, waveforms, mixer = robustness.opened(job)
+    made = []
+
+    def counting(utterance, speech, noise, intensity, seed, partition):
+        made.append((utterance, noise, intensity, seed))
+        assert partition == "test"
+        return mixer(utterance, speech, noise, intensity, seed, partition)
+
+    robustness.answer(panel, waveforms, counting, job.utterances, Condition("fish_market", 0.5, 1))
+    assert len(made) == len(set(made)) == len(job.utterances)
+
+
+@pytest.mark.slow
+def test_workers_and_order_change_nothing(world):
+    _, job, conditions = world
+    true = np.arange(13) % 7
+    one = robustness.predict(job, true, conditions, workers=1)
+    two = robustness.predict(job, true, conditions, workers=2)
+    np.testing.assert_array_equal(one.probabilities, two.probabilities)
+    np.testing.assert_array_equal(one.snr, two.snr)
+    back = robustness.predict(job, true, conditions[::-1], workers=1)
+    np.testing.assert_array_equal(one.probabilities, back.probabilities[:, ::-1])
+    assert np.isnan(one.snr[0]).all() and np.isfinite(one.snr[1:]).all()
+    assert (one.snr[1] > one.snr[3]).all() or one.snr[1].mean() > one.snr[3].mean()  # 0.25 is above 0.75
+    seeds = [place for place, condition in enumerate(one.conditions) if condition.cell == "fish_market@0.25"]
+    assert (one.probabilities[:, seeds[0]] != one.probabilities[:, seeds[1]]).any()
+
+
+def test_noise_that_is_none_has_no_snr(world):
+    _, job, _ = world
+    panel, waveforms, _ = robustness.opened(job)
+    found, snr = robustness.answer(panel, waveforms, lambda utterance, speech, *key: Mixture(speech, np.inf, 0.0),
+                                   job.utterances[:2], Condition("fish_market", 0.0, 1))
+    clean, _ = robustness.answer(panel, waveforms, None, job.utterances[:2], CLEAN)
+    np.testing.assert_array_equal(found, clean)
+    assert np.isnan(snr).all()
+
+
+def test_a_model_that_answers_nan_is_named(world, tmp_path):
+    _, job, _ = world
+    model, card = models.load(dict(job.models)["spectral"])
+    with torch.no_grad():
+        next(model.parameters()).fill_(float("nan"))
+    models.save(tmp_path / "broken", model, {name: card[name] for name in ("preset", "shuffled_labels")})
+    broken = replace(job, models=(("broken", tmp_path / "broken"),))
+    with pytest.raises(UserError, match="model broken: answers NaN"):
+        robustness.predict(broken, np.zeros(13, int), [CLEAN], 1)
+
+
+def test_speed_counts_utterances_and_leaves_the_threads_alone():
+    before, calls = torch.get_num_threads(), []
+    speed = samples_per_second(lambda waveforms: calls.append(torch.get_num_threads()), [np.zeros(4)] * 10)
+    assert speed > 0 and set(calls) == {1} and len(calls) == 4 and torch.get_num_threads() == before

@@ -1,0 +1,168 @@
+"""The stages evaluate and judge over a small finished pipeline, with a real tracking store and a real package."""
+
+import csv
+import json
+import os
+
+import numpy as np
+import pytest
+from evaluation_world import FOLDERS, build, reports
+
+from ser_ops import models
+from ser_ops.errors import UserError
+from ser_ops.evaluation.predictions import read
+from ser_ops.files import read_json
+
+FIGURES = ["figures/explanations/a.png", "figures/explanations/shap.png"]
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory):
+    """A workspace in which evaluate has run."""
+    from ser_ops.stages import evaluate
+    from ser_ops.tracking import open_run
+    folder = tmp_path_factory.mktemp("project")
+    before = os.getcwd()
+    os.chdir(folder)
+    os.environ.pop("MLFLOW_TRACKING_URI", None)
+    try:
+        params = build(folder)
+        for name, place in FOLDERS.items():
+            with open_run(params, name, {}) as run:
+                run.write(folder / "work" / place / "run.json")
+        evaluate.main()
+        reports(folder / "reports", FIGURES)
+        yield folder, params
+    finally:
+        os.chdir(before)
+
+
+@pytest.mark.slow
+def test_evaluate_writes_every_report(evaluated):
+    folder, _ = evaluated
+    metrics = json.loads((folder / "reports" / "metrics.json").read_text())
+    assert list(metrics) == ["provenance", "models", "shuffled", "streams"]
+    made = metrics["provenance"]
+    assert (made["protocol"], made["synthetic"], made["test_utterances"], made["test_speakers"]) == (
+        "speaker", ["made"], 13, 2)
+    assert made["noise"] == ["fish_market", "white"] and made["noise_without_test_recordings"] == ["railway_engine"]
+    assert list(metrics["models"]) == ["fusion", "spectral", "wav2vec"] and metrics["shuffled"]["models"] == 1
+    own = metrics["models"]["fusion"]
+    assert list(own["cells"]) == ["fish_market@0.25", "fish_market@0.75", "white@0.25", "white@0.75"]
+    assert own["streams"] == ["wav2vec", "spectral"] and own["row"] == "D"
+    assert own["samples_per_second"]["clean"] > 0 and own["parameters_millions"] > 0
+    assert set(metrics["streams"]) == {"wav2vec", "spectral"}
+    with (folder / "reports" / "robustness.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["model", "noise", "intensity", "seed", "accuracy", "precision", "recall", "f1", "uar",
+                             "snr_db"]
+    assert len(rows) == 3 * 2 * 2 * 2
+    with (folder / "reports" / "ablation.csv").open(newline="") as file:
+        assert [row["row"] for row in csv.DictReader(file)] == ["A", "B", "D"]
+    for name in ("confusion.png", "confusion_spectral.png", "robustness.png"):
+        assert (folder / "reports" / "figures" / "evaluation" / name).stat().st_size > 5000
+    answers = read(folder / "reports" / "predictions.csv", "shuffled_1")
+    assert answers.probabilities.shape == (1, 9, 13, 7)
+
+
+@pytest.mark.slow
+def test_the_same_figures_stand_on_every_run(evaluated):
+    from ser_ops.tracking.server import connect
+    folder, params = evaluated
+    client = connect(params)
+    metrics = read_json(folder / "reports" / "metrics.json")
+    logged = {}
+    for name, place in FOLDERS.items():
+        run = client.get_run(read_json(folder / "work" / place / "run.json")["run_id"])
+        logged[name] = run.data.metrics
+    wanted = {"clean/uar", "noisy/uar", "noisy/fish_market:0.25/uar", "worst_cell/uar", "drop/uar"}
+    assert all(wanted <= set(one) for one in logged.values())
+    assert logged["fusion"]["clean/uar"] == pytest.approx(metrics["models"]["fusion"]["clean"]["uar"])
+    assert logged["spectral"].keys() == logged["fusion"].keys() >= {"samples_per_second", "parameters_millions"}
+    files = {one.path for one in client.list_artifacts(
+        read_json(folder / "work" / FOLDERS["fusion"] / "run.json")["run_id"], "evaluation")}
+    assert {"evaluation/metrics.json", "evaluation/confusion.png", "evaluation/robustness.png"} <= files
+
+
+@pytest.mark.slow
+def test_judge_writes_a_verdict_and_exits_well_for_a_blocked_model(evaluated, capsys):
+    from ser_ops.stages import judge
+    folder, _ = evaluated
+    judge.main()
+    gate = read_json(folder / "reports" / "gate.json")
+    rules = {rule["rule"]: rule for rule in gate["rules"]}
+    assert not gate["passed"] and gate["verdict"].startswith("blocked: clean: UAR ")
+    for name in ("protocol", "validation", "leak_audit", "robustness_table", "shap", "score_cam",
+                 "loads_without_pickle", "same_answers"):
+        assert rules[name]["passed"], rules[name]["verdict"]
+    assert rules["same_answers"]["figure"] < 1e-5
+    assert "gate: fusion is blocked" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_another_model_than_the_evaluated_one_is_found_out(evaluated, capsys):
+    from ser_ops.stages import judge
+    folder, params = evaluated
+    place, audit = folder / "work" / "models" / "fusion", folder / "reports" / "leak_audit.json"
+    kept = {name: (place / name).read_bytes() for name in ("weights.safetensors", "model.json")}
+    card = read_json(place / "model.json")
+    other = models.build("fusion", params.chosen, {"mean": [0.0] * 10, "std": [1.0] * 10}, seed=999)
+    models.save(place, other, {name: card[name] for name in ("preset", "shuffled_labels", "data")})
+    words = audit.read_text()
+    audit.write_text("{")
+    try:
+        judge.main()
+    finally:
+        for name, content in kept.items():
+            (place / name).write_bytes(content)
+        audit.write_text(words)
+    gate = read_json(folder / "reports" / "gate.json")
+    rules = {rule["rule"]: rule for rule in gate["rules"]}
+    assert not rules["same_answers"]["passed"] and rules["loads_without_pickle"]["passed"]
+    assert "differ by" in rules["same_answers"]["verdict"]
+    assert not rules["leak_audit"]["passed"] and "is not JSON" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_any_labelled_audio_can_be_evaluated(evaluated, tmp_path):
+    import soundfile
+
+    from ser_ops.evaluation.corpus import evaluate_manifest
+    folder, params = evaluated
+    rng = np.random.default_rng(0)
+    lines = ["path,emotion,speaker"]
+    for number, emotion in enumerate(["angry", "sad", "happy", "joy"]):
+        soundfile.write(tmp_path / f"{number}.wav", 0.3 * np.sin(np.arange(9000) * (0.1 + 0.05 * number)), 8000)
+        lines.append(f"{number}.wav,{emotion},s{number % 2}")
+    soundfile.write(tmp_path / "quiet.wav", np.zeros(9000), 16000)
+    (tmp_path / "broken.wav").write_bytes(b"no audio")
+    lines += ["quiet.wav,sad,s1", "broken.wav,sad,s1"]
+    (tmp_path / "list.csv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "noise" / "kitchen").mkdir(parents=True)
+    soundfile.write(tmp_path / "noise" / "kitchen" / "pan.flac", 0.1 * rng.standard_normal(40000), 22050)
+    model, card = models.load(folder / "work" / "models" / "fusion")
+    found = evaluate_manifest(model, card, tmp_path / "list.csv", tmp_path / "noise", params, {"joy": "happy"})
+    assert (found["utterances"], found["speakers"]) == (4, 2)
+    assert list(found["cells"]) == ["kitchen@0.25", "kitchen@0.75", "white@0.25", "white@0.75"]
+    assert sorted(one["path"].split("/")[-1] for one in found["skipped"]) == ["broken.wav", "quiet.wav"]
+    json.dumps(found, allow_nan=False)
+    clean = evaluate_manifest(model, card, tmp_path / "list.csv", None, params, {"joy": "happy"})
+    assert "cells" not in clean and clean["clean"] == found["clean"]
+    with pytest.raises(UserError, match="labels with no map: 'joy'"):
+        evaluate_manifest(model, card, tmp_path / "list.csv", None, params)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="holds no noise"):
+        evaluate_manifest(model, card, tmp_path / "list.csv", tmp_path / "empty", params, {"joy": "happy"})
+    with pytest.raises(UserError, match="no such folder"):
+        evaluate_manifest(model, card, tmp_path / "list.csv", tmp_path / "none", params, {"joy": "happy"})
+
+
+@pytest.mark.slow
+def test_a_test_partition_without_utterances_is_one_line(evaluated, tmp_path):
+    from ser_ops.stages.evaluate import test_rows as rows_of
+    work = tmp_path / "augmented"
+    work.mkdir()
+    (work / "variants.csv").write_text("row,utterance,variant,partition,emotion,speaker,corpus\n"
+                                       "a#noisy,a,noisy,test,sad,s,c\n")
+    with pytest.raises(UserError, match="no unaltered utterance"):
+        rows_of(tmp_path)
