@@ -17,9 +17,9 @@ def audit(rows: Sequence[Row], noise_rows: Sequence[Row], protocol: str,
           variants: Sequence[Row] | None = None) -> dict[str, Any]:
     """Compare contents, speakers, variants of one utterance and noise recordings across partitions.
 
-    rows: utterances with utterance, corpus, speaker, text, content and partition. noise_rows: recording,
-    collection, category, source, content and partition. variants: rows of the augmented table, where there is
-    one: row, utterance, corpus, speaker, content, partition, noise_recording; they, not `rows`, are then trained on.
+    rows: utterances with utterance, corpus, speaker, text, content and partition. noise_rows: recording, source,
+    content and partition. variants: rows of the augmented table, where there is one, with row, utterance, corpus,
+    speaker, content, partition and noise_recording; they, not `rows`, are then trained on.
     Returns the content of leak_audit.json: `clean` is True when there is no finding at all. A finding that is not
     declared names one thing; those that the protocol declares are counted together. Raises UserError for a row
     whose partition is none of the three.
@@ -69,10 +69,8 @@ def _add(places: _Places, more: _Places) -> None:
 
 def _noise(noise_rows: Sequence[Row], variants: Sequence[Row]) -> tuple[_Places, _Places]:
     """Partitions of each noise source, by its recordings and by the rows that they were mixed into; and of contents."""
-    source = {row["recording"]: f"{row['collection']}/{row['category']}/{row['source']}" for row in noise_rows}
-    places: _Places = defaultdict(set)
-    for row in noise_rows:
-        places[source[row["recording"]]].add(row["partition"])
+    source = {row["recording"]: row["source"] for row in noise_rows}
+    places = _places(noise_rows, "source")
     for row in variants:
         if row["noise_recording"]:
             places[source.get(row["noise_recording"], row["noise_recording"])].add(row["partition"])

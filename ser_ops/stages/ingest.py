@@ -76,14 +76,12 @@ def _noise(params: config.Params, noise: list[recordings.NoiseRecording], store:
     measures = decode([(one.recording, one.path) for one in noise], store, params.data.sample_rate,
                       params.validation.silence_dbfs, params.compute.shard_megabytes, params.compute.workers,
                       "decoding noise")
-    places = recordings.assign(noise, params.partitions)
-    rows = []
-    for one, measure, place in zip(noise, measures, places, strict=True):
-        row = {"recording": one.recording, "collection": one.collection, "category": one.category,
-               "synthetic": int(one.synthetic), "path": _shown(one.path, params.paths.data / "noise"),
-               "source": one.source, **measure, "partition": place}
-        rows.append({field: row[field] for field in NOISE_FIELDS})
-    return rows
+    rows = [{"recording": one.recording, "collection": one.collection, "category": one.category,
+             "synthetic": int(one.synthetic), "path": _shown(one.path, params.paths.data / "noise"),
+             "source": one.source, **measure} for one, measure in zip(noise, measures, strict=True)]
+    places = recordings.assign(rows, params.partitions)
+    return [{field: (row | {"partition": place})[field] for field in NOISE_FIELDS}
+            for row, place in zip(rows, places, strict=True)]
 
 
 def _shown(path: Path, folder: Path) -> str:

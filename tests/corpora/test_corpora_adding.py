@@ -134,7 +134,7 @@ def test_a_zip_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_too_little_space_is_said_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     speech(tmp_path / "source", NAMES)
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 10, 0))  # type: ignore[attr-defined]
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 10, 0))
     for source in (tmp_path / "source", packed(tmp_path / "a.zip", NAMES)):
         with pytest.raises(UserError, match="are needed and"):
             corpora.add("ravdess", source, tmp_path / "data")

@@ -19,7 +19,7 @@ def speech() -> Rows:
 
 
 def noise() -> Rows:
-    return [{"recording": f"rec/fish/{name}", "collection": "rec", "category": "fish", "source": source,
+    return [{"recording": f"rec/fish/{name}", "collection": "rec", "category": "fish", "source": f"rec/fish/{source}",
              "content": f"hash {name}", "partition": place}
             for name, source, place in (("one-A", "one", "train"), ("one-B", "one", "train"), ("two", "two", "test"))]
 

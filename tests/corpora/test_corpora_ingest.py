@@ -1,0 +1,241 @@
+"""The stages ingest and audit, as they are run: on files of every kind, killed, and on one core or two."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import yaml
+
+from ser_ops import corpora
+from ser_ops.audio import read
+from ser_ops.corpora.decoding import decode
+from ser_ops.corpora.table import read_csv, write_csv
+from ser_ops.errors import UserError
+from ser_ops.shards import Shards
+from ser_ops.stages import audit, ingest, run
+from ser_ops.stages.ingest import NOISE_FIELDS, UTTERANCE_FIELDS
+
+TOP = Path(__file__).resolve().parents[2]
+
+
+def tone(seconds: float, rate: int, peak: float = 0.5, hertz: float = 220) -> np.ndarray:
+    return (peak * np.sin(2 * np.pi * hertz * np.arange(int(seconds * rate)) / rate)).astype(np.float32)
+
+
+def project(folder: Path, **data: Any) -> None:
+    params = yaml.safe_load((TOP / "params.yaml").read_text())
+    params["data"] |= {"corpora": ["mine"], "noise": ["synthetic"], **data}
+    params["compute"]["workers"] = 1
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    for actor in (1, 2, 3):
+        for number, emotion in enumerate(("03", "04", "05")):
+            path = folder / "data/corpora/mine" / f"Actor_{actor:02d}" / f"03-01-{emotion}-01-01-01-{actor:02d}.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(path, tone(0.4, 48000, hertz=100 * actor + 10 * number), 48000)
+    corpora.Card(name="mine", layout="ravdess", synthetic=True, licence="Apache-2.0", source="generated").write(
+        folder / "data/corpora/mine")
+    for name in ("a", "b", "c"):
+        path = folder / f"data/noise/synthetic/fish_market/{name}.flac"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, tone(1, 16000, hertz=1000 + ord(name)), 16000)
+    (folder / "data/noise/synthetic/noise.yaml").write_text(
+        yaml.safe_dump({"name": "synthetic", "synthetic": True, "licence": "Apache-2.0", "source": "generated"}))
+
+
+def stage(folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "ser_ops.stages.ingest"], cwd=folder, capture_output=True, text=True,
+                          env=os.environ | {"PYTHONPATH": str(TOP)}, check=False)
+
+
+def digests(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*"))
+            if path.is_file()}
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_ingest_writes_what_the_next_stages_read(tmp_path: Path) -> None:
+    project(tmp_path)
+    answer = stage(tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    assert "mine: synthetic speech, 9 recordings, 3 speakers" in answer.stdout
+    made = tmp_path / "work" / "ingest"
+    rows, noise = read_csv(made / "manifest.csv"), read_csv(made / "noise.csv")
+    assert tuple(rows[0]) == UTTERANCE_FIELDS and tuple(noise[0]) == NOISE_FIELDS
+    assert len(rows) == 9 and {row["partition"] for row in rows} == {"train", "validation", "test"}
+    one = rows[0]
+    assert (one["utterance"], one["path"]) == ("mine/Actor_01/03-01-03-01-01-01-01",
+                                               "mine/Actor_01/03-01-03-01-01-01-01.wav")
+    assert (one["synthetic"], one["native_rate"], one["channels"], one["seconds"], one["error"]) == (
+        "1", "48000", "1", "0.4", "")
+    assert float(one["peak_dbfs"]) == pytest.approx(-6.02, abs=0.1)
+    assert float(one["rms_dbfs"]) == pytest.approx(-9.03, abs=0.1)
+    store = Shards(made / "waveforms")
+    assert set(store) == {row["utterance"] for row in rows}
+    expected = read(tmp_path / "data" / "corpora" / one["path"], 16000).samples
+    assert np.array_equal(store[one["utterance"]], expected)
+    assert set(Shards(made / "noise")) == {row["recording"] for row in noise}
+    assert json.loads((made / "corpora.json").read_text())["mine"]["found"] == 9
+
+
+def test_any_number_of_processes_writes_the_same(tmp_path: Path) -> None:
+    files = []
+    for number in range(7):
+        path = tmp_path / f"{number}.wav"
+        soundfile.write(path, tone(0.3, 22050, hertz=100 + number), 22050)
+        files.append((str(number), path))
+    one = decode(files, tmp_path / "one", 16000, -60, 1, 1, "one")
+    two = decode(files, tmp_path / "two", 16000, -60, 1, 2, "two")
+    assert one == two and digests(tmp_path / "one") == digests(tmp_path / "two")
+
+
+def test_shards_are_cut_by_size_and_number(tmp_path: Path) -> None:
+    files = []
+    for number in range(6):
+        path = tmp_path / f"{number}.wav"
+        soundfile.write(path, tone(10, 16000), 16000)
+        files.append((str(number), path))
+    decode(files, tmp_path / "store", 16000, -60, 1, 1, "test")
+    assert len(list((tmp_path / "store").glob("shard-*"))) == 6
+    decode([(str(number), files[0][1].with_name("none.wav")) for number in range(300)], tmp_path / "many", 16000, -60,
+           1, 1, "test")
+    assert len(list((tmp_path / "many").glob("shard-*"))) == 3
+
+
+def test_bad_recordings_are_measured_or_named_and_the_others_go_on(tmp_path: Path) -> None:
+    def write(name: str, samples: np.ndarray, rate: int = 16000, subtype: str = "FLOAT") -> None:
+        soundfile.write(tmp_path / name, samples, rate, subtype=subtype)
+
+    write("good.wav", tone(1, 16000))
+    write("silent.wav", np.zeros(16000, np.float32))
+    write("one.wav", np.full(1, 0.25, np.float32), 48000)
+    write("none.wav", np.zeros(0, np.float32))
+    write("nan.wav", np.full(1600, np.nan, np.float32))
+    write("stereo.wav", np.stack([tone(1, 44100), np.zeros(44100, np.float32)], axis=1), 44100)
+    write("clipped.wav", np.clip(tone(1, 48000, 3.0), -1, 1), 48000, "PCM_16")
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "text.wav").write_text("no audio at all")
+    names = ("good", "silent", "one", "none", "nan", "stereo", "clipped", "empty", "text", "missing")
+    items = [(name, tmp_path / f"{name}.wav") for name in names]
+    found = dict(zip(names, decode(items, tmp_path / "store", 16000, -60, 64, 1, "test"), strict=True))
+    assert {name for name in names if found[name]["error"]} == {"none", "nan", "empty", "text", "missing"}
+    assert "NaN" in found["nan"]["error"] and "no samples" in found["none"]["error"]
+    assert all(str(tmp_path) not in one["error"] for one in found.values())
+    assert found["missing"]["sha256"] == "" and len(found["text"]["sha256"]) == 64
+    assert all(found["text"][name] == "" for name in ("content", "seconds", "peak_dbfs"))
+    assert found["silent"]["silent_share"] == 1 and found["silent"]["peak_dbfs"] == -120
+    assert found["one"]["error"] == "" and found["one"]["seconds"] < 0.001
+    assert (found["stereo"]["channels"], found["stereo"]["native_rate"]) == (2, 44100)
+    assert found["clipped"]["clipped_share"] > 0.5 and found["good"]["clipped_share"] == 0
+    assert set(Shards(tmp_path / "store")) == {"good", "silent", "one", "stereo", "clipped"}
+
+
+def test_the_same_sound_has_the_same_content_in_another_container(tmp_path: Path) -> None:
+    for name in ("a.wav", "a.flac"):
+        soundfile.write(tmp_path / name, (tone(0.5, 16000) * 32767).astype(np.int16), 16000, subtype="PCM_16")
+    items = [(name, tmp_path / name) for name in ("a.wav", "a.flac")]
+    wav, flac = decode(items, tmp_path / "store", 16000, -60, 64, 1, "test")
+    assert wav["content"] == flac["content"] and wav["sha256"] != flac["sha256"]
+
+
+def test_long_recordings_are_read_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(25, 24000), 24000)
+    whole, = decode([("a", tmp_path / "a.wav")], tmp_path / "whole", 16000, -60, 64, 1, "t")
+    monkeypatch.setattr("ser_ops.corpora.decoding._LONG", 10.0)
+    parts, = decode([("a", tmp_path / "a.wav")], tmp_path / "parts", 16000, -60, 64, 1, "t")
+    assert (whole["seconds"], whole["rms_dbfs"]) == (parts["seconds"], parts["rms_dbfs"])
+    assert np.allclose(Shards(tmp_path / "whole")["a"], Shards(tmp_path / "parts")["a"], atol=1e-5)
+
+
+@pytest.mark.parametrize(("change", "fault"), [
+    ({"corpora": ["other"]}, "no such corpus (there are: mine)"),
+    ({"corpora": ["mine", "mine"]}, "data names mine more than once"),
+    ({"manifests": [{"name": "m", "file": "none.csv"}]}, "none.csv: cannot be read"),
+    ({"noise": ["other"]}, "other")])
+def test_faults_are_one_line_and_nothing_is_written(
+        here: Path, capsys: pytest.CaptureFixture[str], change: dict[str, Any], fault: str) -> None:
+    project(here, **change)
+    with pytest.raises(SystemExit) as stop:
+        run(ingest.main)
+    said = capsys.readouterr().err
+    assert stop.value.code == 1 and fault in said
+    assert said.startswith("error: ") and said.count("\n") == 1
+    assert not (here / "work" / "ingest").exists()
+
+
+def test_a_manifest_comes_in_beside_a_corpus(here: Path) -> None:
+    project(here, manifests=[{"name": "extra", "file": "extra/list.csv", "labels": {"joy": "happy"}}])
+    (here / "extra").mkdir()
+    for speaker in "xyz":
+        soundfile.write(here / "extra" / f"{speaker}.ogg", tone(0.4, 16000), 16000)
+    (here / "extra/list.csv").write_text("path,emotion,speaker\n" + "".join(f"{s}.ogg,joy,{s}\n" for s in "xyz"))
+    ingest.main()
+    rows = [row for row in read_csv(here / "work/ingest/manifest.csv") if row["corpus"] == "extra"]
+    assert [(row["utterance"], row["path"], row["layout"], row["emotion"]) for row in rows] == [
+        (f"extra/{s}", f"extra/{s}.ogg", "manifest", "happy") for s in "xyz"]
+    found = json.loads((here / "work/ingest/corpora.json").read_text())
+    assert found["extra"]["expected"] is None and found["extra"]["complete"] is True
+
+
+def test_a_killed_run_leaves_what_was_there_and_the_next_one_ends_the_same(tmp_path: Path) -> None:
+    project(tmp_path)
+    assert stage(tmp_path).returncode == 0
+    before = digests(tmp_path / "work")
+    slow = tmp_path / "data/corpora/mine/Actor_03/03-01-06-01-01-01-03.wav"
+    os.mkfifo(slow)  # opening it waits for ever, so the run is surely in the middle when it is killed
+    process = subprocess.Popen([sys.executable, "-m", "ser_ops.stages.ingest"], cwd=tmp_path, stderr=subprocess.DEVNULL,
+                               env=os.environ | {"PYTHONPATH": str(TOP)})
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / "work").glob(".ingest.*/ingest/waveforms/shard-*")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert list((tmp_path / "work").glob(".ingest.*"))
+    assert {name: content for name, content in digests(tmp_path / "work").items() if name[0] != "."} == before
+    slow.unlink()
+    assert stage(tmp_path).returncode == 0
+    assert digests(tmp_path / "work") == before
+
+
+def test_audit_names_the_leak_and_leaves_its_report(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    project(here)
+    ingest.main()
+    work = here / "work"
+    rows = read_csv(work / "ingest/manifest.csv")
+    write_csv(work / "validated/manifest.csv", rows, list(rows[0]))
+    noise = read_csv(work / "ingest/noise.csv")
+    write_csv(work / "validated/noise.csv", noise, list(noise[0]))
+    variants = [{"row": f"{row['utterance']}#original", "variant": "original", "noise_recording": "",
+                 **{name: row[name] for name in ("utterance", "corpus", "speaker", "content", "partition")}}
+                for row in rows]
+    write_csv(work / "augmented/variants.csv", variants, list(variants[0]))
+    audit.main()
+    assert "nothing undeclared" in capsys.readouterr().out
+    assert json.loads((here / "reports/leak_audit.json").read_text())["clean"] is True
+    variants[0]["partition"] = "test" if variants[0]["partition"] != "test" else "train"
+    write_csv(work / "augmented/variants.csv", variants, list(variants[0]))
+    with pytest.raises(UserError, match="speaker mine/01 is in"):
+        audit.main()
+    report = json.loads((here / "reports/leak_audit.json").read_text())
+    assert {one["kind"] for one in report["findings"]} == {"speaker", "variant"}
+
+
+def test_run_turns_a_user_error_into_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def fails() -> None:
+        raise UserError("a: b:\n c")
+
+    with pytest.raises(SystemExit) as stop:
+        run(fails)
+    assert stop.value.code == 1 and capsys.readouterr().err == "error: a: b: c\n"
