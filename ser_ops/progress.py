@@ -4,9 +4,13 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 from tqdm import tqdm
+
+from ser_ops.errors import UserError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -43,5 +47,9 @@ def spread(function: Callable[[Item], Result], items: Sequence[Item], what: str,
         yield from progress(map(function, items), what, len(items), unit)
         return
     _one_thread()
-    with multiprocessing.get_context("spawn").Pool(number, initializer=_one_thread) as pool:
-        yield from progress(pool.imap(function, items, chunksize=1), what, len(items), unit)
+    with ProcessPoolExecutor(number, multiprocessing.get_context("spawn"), _one_thread) as pool:
+        try:
+            yield from progress(pool.map(function, items), what, len(items), unit)
+        except BrokenProcessPool as error:
+            raise UserError(f"{what}: a worker process was killed, most likely for want of memory: set compute.workers "
+                            "lower and run the same command again") from error

@@ -74,7 +74,9 @@ def test_same_content_under_two_labels_takes_both_out():
 
 
 def test_a_published_fault_is_known_by_name():
-    outcome = judge(faults={"ravdess": {"03": "a published fault"}})
+    real = [row | {"synthetic": "0"} for row in utterances()]
+    outcome = judge(real, faults={"ravdess": {"03": "a published fault"}})
+    assert not judge(faults={"ravdess": {"03": "a published fault"}}).quarantine, "synthetic speech has none"
     assert {one.rule for one in outcome.quarantine} == {"known fault"} and len(outcome.quarantine) == 6
 
 
