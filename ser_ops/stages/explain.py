@@ -8,6 +8,7 @@ from ser_ops.inference import choose_device
 from ser_ops.models import load
 from ser_ops.stages import run
 from ser_ops.tracking import reopen
+from ser_ops.tracking.server import connect
 
 FIGURES = "figures/explanations"
 
@@ -15,6 +16,7 @@ FIGURES = "figures/explanations"
 def main() -> None:
     """Explain a few test utterances of each class."""
     params = config.load()
+    connect(params)  # a server that is down is better known before the work than after it
     folder, reports = params.paths.work / "models" / params.train.model, params.paths.reports
     model, card = load(folder)
     subject = Subject.of(model, card, choose_device(params.compute.device))

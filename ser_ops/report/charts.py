@@ -1,0 +1,167 @@
+"""The page's charts, each from figures of reports/ alone. A figure that is missing is left out of the picture."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from ser_ops.emotions import EMOTIONS
+from ser_ops.report.svg import diamond, dot, drawing, line, path, rect, scale, text
+from ser_ops.report.words import CHANCE, cell_name, interval, pick, share
+
+_WIDTH = 960
+
+
+def _axis(at: Any, top: float, bottom: float, ticks: Sequence[float]) -> list[Markup]:
+    return [part for tick in ticks
+            for part in (line(at(tick), top, at(tick), bottom, "grid"),
+                         text(at(tick), bottom + 16, f"{tick:g}", "middle", "tick"))]
+
+
+def _spread(at: Any, y: float, figures: Mapping[str, Any], class_: str, title: str) -> list[Markup]:
+    """A dot with its interval, where there is one."""
+    low, high, uar = (figures.get(name) for name in ("uar_low", "uar_high", "uar"))
+    if uar is None:
+        return []
+    bar = [] if low is None or high is None else [rect(at(low), y - 3, at(high) - at(low), 6, f"{class_} faint", 3)]
+    return [*bar, dot(at(uar), y, class_, title, 6)]
+
+
+def glance(metrics: Any, gate: Any, published: Any, model: str) -> Markup | None:
+    """Clean, noise and worst cell from 0 to 1, with chance, shuffled labels, the gate's limits and the paper."""
+    figures = pick(metrics, "models", model)
+    if not figures:
+        return None
+    worst = pick(figures, "worst_cell", "cell")
+    limits = {rule.get("rule"): rule.get("limit") for rule in pick(gate, "rules") or []}
+    paper = pick(published, "table_vi", str(figures.get("row"))) or {}
+    rows = [("clean speech", figures.get("clean") or {}, limits.get("clean_uar"), paper.get("clean_accuracy")),
+            ("in noise, mean", figures.get("noisy") or {}, None, paper.get("noisy_accuracy")),
+            (f"worst: {cell_name(worst)}", pick(figures, "cells", worst or "") or {}, limits.get("worst_cell_uar"),
+             pick(published, "table_v", worst or "", "accuracy"))]
+    top, bottom, at = 34, 34 + 48 * len(rows), scale(0, 1, 210, _WIDTH - 30)
+    bound = pick(metrics, "shuffled", "uar_high")
+    parts = [] if bound is None else [
+        rect(at(0), top, at(bound) - at(0), bottom - top, "noise-floor",
+             title=f"models trained on shuffled labels reach up to {share(bound)}"),
+        text(at(bound) + 4, top - 6, f"shuffled labels: up to {share(bound)}", class_="tick")]
+    parts += _axis(at, top, bottom, [0, 0.2, 0.4, 0.6, 0.8, 1])
+    parts += [line(at(CHANCE), top - 4, at(CHANCE), bottom, "chance"),
+              text(at(CHANCE) - 4, top - 6, f"chance {share(CHANCE)}", "end", "tick")]
+    for number, (label, one, limit, claimed) in enumerate(rows):
+        y = top + 26 + 48 * number
+        parts.append(text(196, y + 4, label, "end", "label"))
+        if isinstance(limit, int | float):
+            parts += [line(at(limit), y - 9, at(limit), y + 13, "limit"),
+                      text(at(limit), y - 12, f"gate {limit:g}", "middle", "tick")]
+        if _is(claimed):
+            said = f"paper 1 prints an accuracy of {claimed:.2f} %; how it split its data it does not say"
+            parts.append(diamond(at(claimed / 100), y, "paper", said))
+        parts += _spread(at, y, one, "ours", f"{label}: UAR {interval(one)}")
+        if one.get("uar") is not None:
+            right = one.get("uar_high") or one["uar"]
+            parts.append(text(at(right) + 10, y + 5, share(one["uar"]), class_="value"))
+    return drawing(_WIDTH, bottom + 26, "UAR of the model beside chance, shuffled labels and the gate's limits", parts)
+
+
+def ablation(rows: Sequence[Mapping[str, Any]] | None, metrics: Any) -> Markup | None:
+    """Table VI as dots: clean and in noise for each model, with intervals."""
+    if not rows:
+        return None
+    top, height = 22, 46
+    bottom, at = top + height * len(rows), scale(0, 1, 210, _WIDTH - 30)
+    bound = pick(metrics, "shuffled", "uar_high")
+    parts = [] if bound is None else [rect(at(0), top, at(bound) - at(0), bottom - top, "noise-floor",
+                                           title=f"shuffled labels reach up to {share(bound)}")]
+    parts += [*_axis(at, top, bottom, [0, 0.2, 0.4, 0.6, 0.8, 1]),
+              line(at(CHANCE), top - 4, at(CHANCE), bottom, "chance"),
+              text(at(CHANCE), top - 8, "chance", "middle", "tick")]
+    for number, row in enumerate(rows):
+        y = top + height * number
+        parts.append(text(196, y + height / 2 + 4, f"{row.get('row')}  {row.get('model')}", "end", "label"))
+        for kind, shift in (("clean", 14), ("noisy", 31)):
+            one = pick(metrics, "models", str(row.get("model")), kind) or {"uar": row.get(f"{kind}_uar")}
+            parts += _spread(at, y + shift, one, kind, f"{row.get('model')}, {kind}: UAR {interval(one)}")
+            if one.get("uar") is not None:
+                parts.append(text(at(one.get("uar_high") or one["uar"]) + 10, y + shift + 4, share(one["uar"]),
+                                  class_="tick"))
+        if number:
+            parts.append(line(24, y, _WIDTH - 20, y, "grid"))
+    return drawing(_WIDTH, bottom + 26, "UAR of each model of table VI, clean and in noise", parts)
+
+
+def curves(history: Sequence[Mapping[str, Any]] | None, best: Any) -> Markup | None:
+    """Loss and UAR by epoch, training and validation, the chosen epoch marked."""
+    rows = [row for row in history or [] if isinstance(row.get("epoch"), float)]
+    if not rows:
+        return None
+    first, last = rows[0]["epoch"], max(rows[-1]["epoch"], rows[0]["epoch"] + 1)
+    parts: list[Markup] = []
+    for panel, (name, unit) in enumerate((("loss", "loss"), ("uar", "UAR"))):
+        x = scale(first, last, 50 + 490 * panel, 450 + 490 * panel)
+        found = [row[key] for row in rows for key in (f"train_{name}", f"validation_{name}") if _is(row.get(key))]
+        high = max([*found, 1.0]) if name == "loss" else 1.0
+        y = scale(0, high, 200, 24)
+        for step in range(5):
+            value = high * step / 4
+            parts += [line(x(first), y(value), x(last), y(value), "grid"),
+                      text(x(first) - 8, y(value) + 4, f"{value:.2g}", "end", "tick")]
+        parts += [text(x(first), 14, unit, class_="label"), text(x(last), 236, "epoch", "end", "tick")]
+        parts += [text(x(row["epoch"]), 218, f"{row['epoch']:g}", "middle", "tick")
+                  for row in rows[::max(1, len(rows) // 6)]]
+        if name == "uar":
+            parts.append(line(x(first), y(CHANCE), x(last), y(CHANCE), "chance"))
+        if _is(best) and first <= best <= last:
+            parts += [line(x(best), 24, x(best), 200, "limit"),
+                      text(x(best), 20, f"chosen: {best:g}", "middle", "tick")]
+        for kind, class_ in (("train", "noisy"), ("validation", "clean")):
+            points = [(row["epoch"], row[f"{kind}_{name}"]) for row in rows if _is(row.get(f"{kind}_{name}"))]
+            parts.append(path([(x(epoch), y(value)) for epoch, value in points], f"curve {class_}"))
+            parts += [dot(x(epoch), y(value), class_, f"epoch {epoch:g}, {kind} {unit} {value:.3f}", 2.5)
+                      for epoch, value in points]
+    return drawing(_WIDTH, 244, "Learning curves: loss and UAR by epoch", parts)
+
+
+def by_snr(rows: Sequence[Mapping[str, Any]] | None) -> Markup | None:
+    """UAR by the signal-to-noise ratio that each mixture had; the size of a bar's foot is how many there were."""
+    rows = [row for row in rows or [] if _is(row.get("uar"))]
+    if not rows:
+        return None
+    low, high = rows[0]["low_db"], rows[-1]["high_db"]
+    x, y = scale(low, high, 50, _WIDTH - 20), scale(0, 1, 180, 20)
+    parts = [part for tick in (0, 0.25, 0.5, 0.75, 1) for part in (
+        line(50, y(tick), _WIDTH - 20, y(tick), "grid"), text(42, y(tick) + 4, f"{tick:g}", "end", "tick"))]
+    for row in rows:
+        left, width = x(row["low_db"]) + 2, x(row["high_db"]) - x(row["low_db"]) - 4
+        title = f"{row['low_db']:g} to {row['high_db']:g} dB: UAR {share(row['uar'])}, {row['n']} mixtures"
+        parts += [rect(left, y(row["uar"]), width, y(0) - y(row["uar"]), "bar", 2, title),
+                  text(left + width / 2, y(row["uar"]) - 5, share(row["uar"]), "middle", "tick"),
+                  text(left + width / 2, 212, f"n {row['n']}", "middle", "tick")]
+    parts += [text(x(value), 197, f"{value:g}", "middle", "tick")
+              for value in sorted({row[key] for row in rows for key in ("low_db", "high_db")})]
+    parts += [line(50, y(CHANCE), _WIDTH - 20, y(CHANCE), "chance"), text(50, 12, "UAR", class_="label"),
+              text(_WIDTH - 20, 228, "signal-to-noise ratio of the mixture, dB", "end", "tick")]
+    return drawing(_WIDTH, 236, "UAR by signal-to-noise ratio", parts)
+
+
+def shap_kinds(kinds: Sequence[Mapping[str, Any]] | None, number: int = 10) -> Markup | None:
+    """Mean |SHAP| of each kind of feature, summed over time, stacked by class."""
+    rows = [row for row in (kinds or [])[:number] if isinstance(row.get("per_class"), Mapping)]
+    if not rows:
+        return None
+    totals = [sum(row["per_class"].get(emotion) or 0 for emotion in EMOTIONS) for row in rows]
+    at, parts = scale(0, max(totals), 90, _WIDTH - 90), []
+    for place, (row, total) in enumerate(zip(rows, totals, strict=True)):
+        y, left = 8 + 24 * place, 0.0
+        parts.append(text(82, y + 13, str(row.get("feature")), "end", "label"))
+        for number, emotion in enumerate(EMOTIONS):
+            value = row["per_class"].get(emotion) or 0
+            parts.append(rect(at(left), y, at(left + value) - at(left), 16, f"class-{number}",
+                              title=f"{row.get('feature')}, {emotion}: {value:.3f}"))
+            left += value
+        parts.append(text(at(total) + 6, y + 13, f"{total:.2f}", class_="tick"))
+    return drawing(_WIDTH, 24 * len(rows) + 16, "Mean absolute SHAP value of each kind of feature", parts)
+
+
+def _is(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

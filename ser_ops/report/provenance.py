@@ -1,0 +1,67 @@
+"""What the page says of its making: commit, data, seeds, versions, partitions and settings."""
+
+import platform
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from ser_ops.config import Params
+from ser_ops.files import read_json
+
+PACKAGES = ("ser-ops", "torch", "transformers", "numpy", "librosa", "scikit-learn", "optuna", "shap",
+            "great-expectations", "mlflow", "dvc", "prefect")
+_CARD = ("model", "preset", "parameters", "backbone", "best_epoch", "validation_uar", "training", "weights_sha256")
+
+
+def provenance(params: Params, tree: Mapping[str, str], model: Path, manifest: Sequence[Mapping[str, str]],
+               noise: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """The content of provenance.json, from the model's folder and the validated manifests.
+
+    tree: commit, dirty ('true', 'false' or 'unknown') and data_md5 of the working tree.
+    """
+    card = read_json(model / "model.json")
+    return {**tree, "run": read_json(model / "run.json"), "card": {name: card.get(name) for name in _CARD},
+            "seeds": seeds(params), "versions": versions(), "partitions": partitions(manifest, noise),
+            "params": params.model_dump(mode="json")}
+
+
+def seeds(params: Params) -> dict[str, Any]:
+    """Every seed of params.yaml by its dotted name.
+
+    >>> from ser_ops.config import load
+    >>> seeds(load())["partitions.seed"]
+    20
+    """
+    def walk(values: Mapping[str, Any], above: str) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, value in values.items():
+            if isinstance(value, Mapping):
+                found |= walk(value, f"{above}{name}.")
+            elif name.endswith(("seed", "seeds")):
+                found[f"{above}{name}"] = value
+        return found
+    return walk(params.model_dump(mode="json"), "")
+
+
+def versions() -> dict[str, str]:
+    """Python's and the main packages' versions."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def partitions(manifest: Sequence[Mapping[str, str]], noise: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """Utterances, speakers and noise recordings of each partition."""
+    by_category: dict[str, Counter[str]] = {}
+    for row in noise:
+        by_category.setdefault(row["category"], Counter())[row["partition"]] += 1
+    speakers = {(row["partition"], row["speaker"]) for row in manifest}
+    return {"utterances": dict(Counter(row["partition"] for row in manifest)),
+            "speakers": dict(Counter(partition for partition, _ in speakers)),
+            "noise": {category: dict(counts) for category, counts in sorted(by_category.items())}}

@@ -1,0 +1,84 @@
+"""report: what the page needs beside the other stages' files, and the page: reports/index.html."""
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ser_ops import config, corpora
+from ser_ops.config import Params
+from ser_ops.corpora.table import read_csv
+from ser_ops.emotions import EMOTIONS
+from ser_ops.errors import UserError
+from ser_ops.evaluation import predictions
+from ser_ops.evaluation.published import TABLE_V, TABLE_V_DEVIATIONS, TABLE_VI, marks
+from ser_ops.evaluation.robustness import categories
+from ser_ops.files import replacing, write_json
+from ser_ops.noise.mixing import Mixer
+from ser_ops.report import build, clips
+from ser_ops.report.provenance import provenance
+from ser_ops.shards import Shards
+from ser_ops.stages import run
+from ser_ops.tracking.licences import NOT_STATED, sources
+from ser_ops.tracking.provenance import data_md5, git_commit, git_dirty
+
+
+def main() -> None:
+    """Write clips, provenance.json, published.json and history.csv into reports/, then the page from reports/ alone."""
+    params = config.load()
+    work, reports = params.paths.work, params.paths.reports
+    model = work / "models" / params.train.model
+    manifest, noise = (read_csv(work / "validated" / f"{name}.csv") for name in ("manifest", "noise"))
+    tree = {"commit": git_commit(), "dirty": git_dirty(), "data_md5": data_md5()}
+    write_json(reports / "provenance.json", provenance(params, tree, model, manifest, noise))
+    write_json(reports / "published.json", published())
+    with replacing(reports / "history.csv") as copy:
+        shutil.copyfile(model / "history.csv", copy)
+    write_json(reports / "clips.json", {"clips": _clips(params, manifest, noise)})
+    print(f"report: {build(reports)}")
+
+
+def published() -> dict[str, Any]:
+    """published.json: the papers' own numbers that the page shows beside ours."""
+    return {
+        "table_iii": {name: {"speakers": layout.speakers, "samples": sum(layout.expected().values()),
+                             "counts": layout.expected()} for name, layout in corpora.LAYOUTS.items()},
+        "table_v": {cell: {**row, "deviation": TABLE_V_DEVIATIONS[cell]} for cell, row in TABLE_V.items()},
+        "table_vi": TABLE_VI, "marks": marks()}
+
+
+def _clips(params: Params, manifest: list[dict[str, str]], noise: list[dict[str, str]]) -> list[dict[str, Any]]:
+    work, rate = params.paths.work, params.data.sample_rate
+    mixer = Mixer(Shards(work / "ingest" / "noise"), noise, rate, params.augment.level,
+                  params.augment.silent_crop_dbfs)
+    recorded, _ = categories(noise)
+    found = clips.write(params.paths.reports / "clips", [row for row in manifest if row["partition"] == "test"],
+                        Shards(work / "ingest" / "waveforms"), rate, mixer, [*recorded, *params.evaluate.stationary],
+                        params.evaluate.seeds[0], _answers(params.paths.reports, params.train.model), params.report)
+    licences = {(one.kind, one.name): one.licence for one in sources(params, list({row["corpus"] for row in manifest}))}
+    for clip in found:
+        clip["licence"] = licences.get(("speech", clip["corpus"]), NOT_STATED)
+        if recording := clip["noisy"]["recording"]:
+            clip["noisy"]["licence"] = licences.get(("noise", recording.split("/")[0]), NOT_STATED)
+    return found
+
+
+def _answers(reports: Path, model: str) -> Callable[[str, str, float, int | None], Mapping[str, Any]]:
+    """What the evaluated model said, from predictions.csv."""
+    try:
+        found = predictions.read(reports / "predictions.csv", model)
+    except UserError as error:
+        print(error)
+        return lambda *_: {}
+
+    def answer(utterance: str, noise: str, intensity: float, seed: int | None) -> Mapping[str, Any]:
+        condition = predictions.Condition(noise, intensity, seed)
+        if utterance not in found.utterances or condition not in found.conditions:
+            return {}
+        chances = found.probabilities[0, found.conditions.index(condition), found.utterances.index(utterance)]
+        return {"predicted": EMOTIONS[int(chances.argmax())], "confidence": float(chances.max())}
+    return answer
+
+
+if __name__ == "__main__":
+    run(main)

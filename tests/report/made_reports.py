@@ -1,0 +1,202 @@
+"""A made reports folder in the true formats: simulated answers, real scoring, table, gate and figures.
+
+`python tests/report/made_reports.py FOLDER` writes one and builds its page, for looking at.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from ser_ops import config
+from ser_ops.corpora.table import write_csv
+from ser_ops.emotions import EMOTIONS
+from ser_ops.evaluation import ablation, gate
+from ser_ops.evaluation.predictions import CLEAN, Condition, Predictions
+from ser_ops.evaluation.summary import TABLE_FIELDS, Summary, streams
+from ser_ops.explain import figures
+from ser_ops.files import write_json
+from ser_ops.stages.report import published
+
+MODELS = {"fusion": ("D", 0.64, 0.92), "spectral": ("A", 0.57, 0.31), "wav2vec": ("B", 0.33, 0.61),
+          "concat": ("C", 0.61, 0.90)}
+NOISES = {"fish_market": 0.20, "railway_engine": 0.10, "children": 0.14, "white": 0.12, "pink": 0.09, "brown": 0.03}
+CORPORA = {"synthetic_ravdess": "ravdess", "synthetic_crema_d": "crema_d", "synthetic_tess": "tess",
+           "synthetic_savee": "savee"}
+PARAMS = config.load(Path(__file__).parents[2] / "params.yaml")
+
+
+def _answers(random: np.random.Generator, true: np.ndarray, skill: float) -> np.ndarray:
+    """Probabilities (n, 7) whose winner is right about `skill` of the time; sad and neutral are mixed up."""
+    scores = random.normal(0, 1, (len(true), 7))
+    scores[np.arange(len(true)), true] += 4.2 * max(skill - 0.14, 0)
+    scores[true == 5, 4] += 0.8
+    return np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
+
+
+def _predictions(params: config.Params, per_class: int) -> tuple[Predictions, list[str]]:
+    random = np.random.default_rng(7)
+    true = np.repeat(np.arange(7), per_class)
+    names = list(CORPORA)
+    speakers = [f"{names[i % 4]}/{i % 8}" for i in range(len(true))]
+    utterances = [f"{speaker.split('/')[0]}/Actor_{speaker[-1]}/{EMOTIONS[c]}_{i:03d}"
+                  for i, (c, speaker) in enumerate(zip(true, speakers, strict=True))]
+    conditions = [CLEAN, *(Condition(noise, intensity, seed) for noise in NOISES
+                           for intensity in params.evaluate.intensities for seed in params.evaluate.seeds)]
+    skills = {name: skill for name, (_, skill, _) in MODELS.items()} | {"shuffled_1": 0.13, "shuffled_2": 0.14}
+    probabilities = np.array([[_answers(random, true, skill - (0 if one.clean else NOISES[one.noise] *
+                                                               (0.4 + 1.6 * one.intensity)))
+                               for one in conditions] for skill in skills.values()]).round(6)
+    snr = np.array([[np.nan if one.clean else 14 - 24 * one.intensity + random.normal(0, 3) for _ in true]
+                    for one in conditions])
+    return Predictions(tuple(skills), tuple(utterances), true, tuple(conditions), probabilities, snr), speakers
+
+
+def _metrics(params: config.Params, found: Predictions, speakers: list[str], changes: dict[str, Any]) -> dict[str, Any]:
+    summary = Summary(found, speakers, params.evaluate)
+    models = {}
+    for name, (row, _, millions) in MODELS.items():
+        own = [name] if name in ("spectral", "wav2vec") else ["wav2vec", "spectral"]
+        speed = {"spectral": 310.0, "wav2vec": 84.0}.get(name, 66.0)
+        models[name] = {"row": row, "streams": own, **summary.model(name), "parameters_millions": millions,
+                        "samples_per_second": {"clean": speed, "noisy": speed - 1.5}}
+    shuffled = summary.shuffled(["shuffled_1", "shuffled_2"])
+    provenance = {"corpora": list(CORPORA), "synthetic": list(CORPORA), "partial": [], "protocol": "speaker",
+                  "backbone": "random weights, small configuration", "preset": "small",
+                  "seeds": list(params.evaluate.seeds), "test_utterances": len(found.utterances),
+                  "test_speakers": len(set(speakers))}
+    return {"provenance": provenance | changes, "models": models, "shuffled": shuffled,
+            "streams": streams(summary, ["wav2vec", "spectral"], {"wav2vec": "wav2vec", "spectral": "spectral"},
+                               shuffled)}
+
+
+def _validation(partial: bool) -> dict[str, Any]:
+    corpora = {}
+    for name, layout in CORPORA.items():
+        emotions = {emotion: 60 for emotion in EMOTIONS if (layout, emotion) != ("crema_d", "surprise")}
+        corpora[name] = {"layout": layout, "synthetic": True, "complete": False, "found": sum(emotions.values()),
+                         "expected": None, "speakers": 4, "emotions": emotions, "expected_emotions": None,
+                         "skipped": {}, "oddities": [], "licence": "CC0-1.0", "source": "made by a synthesiser"}
+    if partial:
+        corpora["ravdess"] = {
+            "layout": "ravdess", "synthetic": False, "complete": False, "found": 1200, "expected": 1440,
+            "speakers": 20, "emotions": dict.fromkeys(EMOTIONS, 160) | {"neutral": 240},
+            "expected_emotions": dict.fromkeys(EMOTIONS, 192) | {"neutral": 288}, "skipped": {"song": 4},
+            "oddities": ["five files are stereo"], "licence": "CC BY-NC-SA 4.0", "source": "zenodo"}
+    rules = [("decodes", "the file decodes to finite samples", 1, 1620, "quarantine"),
+             ("duration", "between 0.3 and 60 s", 0, 1620, "quarantine"),
+             ("bandwidth", "16,000 Hz or more: telephone speech carries less", 3, 1620, "warn"),
+             ("leaks", "nothing in two partitions beyond what the protocol declares", 0, 12, "stop")]
+    return {"success": True, "stops": [], "checked": {"utterances": 1620, "noise": 24},
+            "rules": [{"rule": rule, "description": text, "success": not failed, "failed": failed, "of": of,
+                       "severity": severity} for rule, text, failed, of, severity in rules],
+            "quarantined": [{"kind": "utterance", "id": "synthetic_savee/DC_a01", "path": "synthetic_savee/DC_a01.wav",
+                             "rule": "decodes", "reason": "damaged audio (<truncated> & short)"}],
+            "bad_share": 1 / 1620, "limit": 0.05, "corpora": corpora,
+            "partial": ["ravdess"] if partial else [], "synthetic": list(CORPORA)}
+
+
+def _explanations(reports: Path, found: Predictions) -> dict[str, Any]:
+    random, folder, clips = np.random.default_rng(3), "figures/explanations", []
+    seconds = np.arange(79) * 512 / 16000
+    for number, emotion in enumerate(EMOTIONS):
+        file = f"{folder}/scorecam_{emotion}_1.png"
+        values = np.maximum(0, np.sin(seconds * 3 + number)) * (seconds < 1.9)
+        moment = np.arange(40000)
+        wave = random.normal(0, 0.1, 40000) * np.maximum(0, np.sin(moment / 2500)) * (moment < 30400)
+        figures.over_waveform(wave, 16000, seconds, values, f"{emotion}, recognised (0.71)", "saliency",
+                              "Drawn from made numbers.", reports / file, 1.9)
+        utterance = found.utterances[len(found.utterances) // 7 * number]
+        clips.append({"utterance": utterance, "corpus": "synthetic_ravdess", "emotion": emotion,
+                      "predicted": emotion if number % 3 else "sad", "confidence": 0.71, "explained": emotion,
+                      "valid_seconds": 1.9, "window_start": 0.0, "figure": file,
+                      "scorecam": {"times": seconds.tolist(), "values": values.tolist(), "peak": 0.4,
+                                   "empty": number == 4, "share_in_padding": 0.02 + 0.1 * number}})
+    names = [f"MFCC {k} at {k / 10:.2f} s" for k in range(12)]
+    per_class = {emotion: (random.random(12) * np.linspace(0.1, 0.02, 12)).tolist() for emotion in EMOTIONS}
+    figures.shap_bar(names, per_class, "Drawn from made numbers.", reports / folder / "shap_global.png")
+    top = [{"feature": name, "index": k, "per_class": {emotion: per_class[emotion][k] for emotion in EMOTIONS}}
+           for k, name in enumerate(names)]
+    kinds = [one | {"feature": one["feature"].split(" at")[0]} for one in top]
+    return {"model": "fusion", "methods": ["scorecam", "shap"], "not_admitted": {}, "clips": clips,
+            "shap": {"figure": f"{folder}/shap_global.png", "utterances": 14, "background": 32, "samples": 400,
+                     "score": "logit less the mean of all seven logits", "top": top, "kinds": kinds,
+                     "base_values": dict.fromkeys(EMOTIONS, 0.0), "additivity_error": 0.031,
+                     "additivity_error_share": 0.04}}
+
+
+def _clips(reports: Path, found: Predictions) -> dict[str, Any]:
+    random, clips = np.random.default_rng(4), []
+    for number in range(3):
+        place = len(found.utterances) // 7 * number
+        one: dict[str, Any] = {"utterance": found.utterances[place], "corpus": "synthetic_ravdess",
+                               "emotion": EMOTIONS[found.true[place]], "seconds": 0.5, "gain": 0.8,
+                               "licence": "CC0-1.0", "synthetic": True}
+        for kind in ("clean", "noisy"):
+            file = f"clips/{number + 1}_{kind}.wav"
+            (reports / "clips").mkdir(parents=True, exist_ok=True)
+            soundfile.write(reports / file, random.normal(0, 0.05, 8000), 16000, "PCM_16")
+            one[kind] = {"file": file, "predicted": "happy", "confidence": 0.52}
+        one["noisy"] |= {"noise": "fish_market", "intensity": 0.5, "seed": 1, "snr_db": 3.2}
+        clips.append(one)
+    return {"clips": clips}
+
+
+def _provenance(params: config.Params) -> dict[str, Any]:
+    return {
+        "commit": "0123456789abcdef0123456789abcdef01234567", "dirty": "false", "data_md5": "aa11bb22cc33.dir",
+        "run": {"run_id": "4f2d", "experiment": "ser-fusion", "tracking_uri": "sqlite:///mlflow.db"},
+        "card": {"model": "fusion", "preset": "small", "parameters": 921311, "best_epoch": 9, "validation_uar": 0.661,
+                 "backbone": "random weights, small configuration", "training": {"learning_rate": 0.0012}},
+        "seeds": {"partitions.seed": 20, "train.seed": 40},
+        "versions": {"python": "3.11.9", "torch": "2.13.0", "mlflow": "3.17.2"},
+        "partitions": {"utterances": {"train": 980, "validation": 300, "test": 340},
+                       "speakers": {"train": 8, "validation": 4, "test": 4},
+                       "noise": {noise: {"train": 4, "validation": 2, "test": 2} for noise in list(NOISES)[:3]}},
+        "params": params.model_dump(mode="json")}
+
+
+def make(reports: Path, per_class: int = 24, partial: bool = False, resamples: int = 1000, **provenance: Any) -> Path:
+    """Write every file that the page is built from, but the page. Keyword arguments change metrics' provenance."""
+    params = PARAMS.model_copy(update={"evaluate": PARAMS.evaluate.model_copy(update={"resamples": resamples})})
+    reports.mkdir(parents=True, exist_ok=True)
+    found, speakers = _predictions(params, per_class)
+    metrics = _metrics(params, found, speakers, provenance | ({"partial": ["ravdess"]} if partial else {}))
+    rows = Summary(found.of(*MODELS), speakers, params.evaluate).table(list(MODELS))
+    audit = {"protocol": "speaker", "clean": True, "declared": [], "findings": [],
+             "checked": {"utterances": 1620, "rows": 4560, "contents": 4560, "speakers": 16, "noise_recordings": 24,
+                         "noise_sources": 24}}
+    explanations, validation = _explanations(reports, found), _validation(partial)
+    write_json(reports / "metrics.json", metrics)
+    found.of(*MODELS).write(reports / "predictions.csv")
+    write_csv(reports / "robustness.csv", rows, TABLE_FIELDS)
+    write_csv(reports / "ablation.csv", ablation.table(metrics["models"]), ablation.FIELDS)
+    write_json(reports / "leak_audit.json", audit)
+    write_json(reports / "data_validation.json", validation)
+    write_json(reports / "explanations.json", explanations)
+    write_json(reports / "clips.json", _clips(reports, found))
+    write_json(reports / "provenance.json", _provenance(params))
+    write_json(reports / "published.json", published())
+    epochs = np.arange(1, 15)
+    write_csv(reports / "history.csv", [
+        {"epoch": int(e), "train_loss": round(1.9 * np.exp(-e / 7) + 0.3, 4), "train_uar": round(1 - np.exp(-e / 6), 4),
+         "validation_loss": round(1.6 * np.exp(-e / 6) + 0.02 * e + 0.7, 4),
+         "validation_uar": round(0.66 - 0.4 * np.exp(-e / 3) - 0.001 * (e - 9) ** 2, 4), "learning_rate": 0.001,
+         "seconds": 12.5} for e in epochs],
+        ["epoch", "train_loss", "train_uar", "validation_loss", "validation_uar", "learning_rate", "seconds"])
+    files = {path.relative_to(reports).as_posix() for path in reports.rglob("*") if path.is_file()}
+    verdict = gate.judge({"metrics": metrics, "robustness": [{key: str(value) for key, value in row.items()}
+                                                             for row in rows],
+                          "leak_audit": audit, "data_validation": validation, "explanations": explanations},
+                         params.gate, "fusion", [one for one in found.conditions if not one.clean], files,
+                         {"loads": True, "pickles": [], "utterances": 16, "largest_difference": 2e-7, "error": ""})
+    write_json(reports / "gate.json", verdict)
+    return reports
+
+
+if __name__ == "__main__":
+    from ser_ops.report import build
+
+    print(build(make(Path(sys.argv[1]), partial="partial" in sys.argv)))

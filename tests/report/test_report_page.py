@@ -1,0 +1,314 @@
+"""The page: self-contained, all figures from the files, what is missing said, nothing unescaped, readable."""
+
+import base64
+import json
+import re
+import shutil
+from html import escape
+from html.parser import HTMLParser
+from itertools import pairwise
+from xml.etree import ElementTree
+
+import pytest
+from made_reports import make
+
+from ser_ops.emotions import EMOTIONS
+from ser_ops.errors import UserError
+from ser_ops.files import read_json, write_json
+from ser_ops.report import build
+from ser_ops.report.read import CSV, JSON
+
+VOID = {"meta", "link", "img", "br", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Tags with attributes, text, and whether they nest."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-3:]}"
+        self.open.pop()
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style":
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return make(tmp_path_factory.mktemp("made") / "reports", per_class=6, resamples=200)
+
+
+@pytest.fixture
+def reports(made, tmp_path):
+    return shutil.copytree(made, tmp_path / "reports")
+
+
+@pytest.fixture(scope="module")
+def html(made):
+    return build(made).read_text(encoding="utf-8")
+
+
+def changed(reports, name, change):
+    content = read_json(reports / name)
+    change(content)
+    write_json(reports / name, content)
+    return build(reports).read_text(encoding="utf-8")
+
+
+def test_it_holds_all_that_it_shows(html):
+    page = Page(html)
+    assert not page.open
+    for tag, attributes in page.tags:
+        assert tag not in ("script", "iframe", "object", "embed")
+        for name in ("src", "href", "poster", "srcset", "action", "data"):
+            value = attributes.get(name)
+            assert value is None or value.startswith(("data:", "#")), f"<{tag} {name}={value[:60]}>"
+    assert not re.search(r"@import|url\(", html)
+    assert "default-src 'none'" in html
+
+
+def test_pictures_and_sounds_are_the_files(html, made):
+    for file in [*made.glob("figures/explanations/*.png"), *made.glob("clips/*.wav")]:
+        assert base64.b64encode(file.read_bytes()).decode() in html, file
+
+
+def test_the_same_files_give_the_same_page(made, html):
+    assert build(made).read_text(encoding="utf-8") == html
+
+
+def test_every_figure_of_the_main_model_is_there(html, made):
+    page = Page(html).text
+    metrics = read_json(made / "metrics.json")
+    model = metrics["models"]["fusion"]
+    for cell in model["cells"].values():
+        assert f"{cell['uar']:.2f}" in page and f"{cell['uar']:.3f} [{cell['uar_low']:.3f}" in page
+        assert f"{100 * cell['accuracy']:.2f} ± {100 * cell['accuracy_std']:.2f}" in page
+        for score in ("precision", "recall", "f1"):
+            assert f"{cell[score]:.4f} ± {cell[f'{score}_std']:.4f}" in page
+    for emotion in EMOTIONS:
+        assert f"{model['per_class'][emotion]['recall']:.3f}" in page
+    for row in model["by_snr"]:
+        assert f"n {row['n']}" in page
+    assert f"{model['clean']['uar']:.2f} [{model['clean']['uar_low']:.2f}, {model['clean']['uar_high']:.2f}]" in page
+    assert f"up to {metrics['shuffled']['uar_high']:.2f}" in page
+    for one in metrics["models"].values():
+        assert f"{100 * one['clean']['accuracy']:.2f}" in page and f"{one['noisy']['f1']:.4f}" in page
+
+
+def test_the_papers_numbers_stand_beside(html):
+    page = Page(html).text
+    for printed in ("98.29 ± 0.075", "0.8312 ± 0.14", "82.79 ± 1.12", "11.9", "115.3", "98.91", "97.28", "7442"):
+        assert printed in page
+    assert "split undescribed" in page and html.count("F1 above the mean of precision and recall") >= 9
+
+
+def test_gate_rules_data_and_making_are_there(html, made):
+    page = Page(html).text
+    for rule in read_json(made / "gate.json")["rules"]:
+        assert re.sub(r"\s+", " ", rule["verdict"]) in page and rule["reason"] in page
+    for rule in read_json(made / "data_validation.json")["rules"]:
+        assert rule["description"] in page
+    provenance = read_json(made / "provenance.json")
+    for value in (provenance["commit"], provenance["data_md5"], provenance["run"]["run_id"], "torch 2.13.0",
+                  "partitions.seed 20"):
+        assert value in page
+    assert "synthetic_savee/DC_a01.wav" in page and "fish market at 0.5, 3.2 dB" in page
+
+
+def test_a_figure_that_changes_in_the_file_changes_on_the_page(reports):
+    def change(metrics):
+        metrics["models"]["fusion"]["clean"]["uar"] = 0.4321
+    assert "0.43" in Page(changed(reports, "metrics.json", change)).text
+
+
+def test_verdict_and_badges(reports, html):
+    page = Page(html).text
+    assert "Synthetic data" in page and "Random-weight backbone" in page and "Partial corpus" not in page
+
+    def passing(gate):
+        gate.update(passed=True, verdict="passed", rules=[rule | {"passed": True} for rule in gate["rules"]])
+    assert "Passed the gate" in Page(changed(reports, "gate.json", passing)).text
+
+    def failing(gate):
+        gate.update(passed=False)
+        gate["rules"][4].update(passed=False, verdict="blocked: fish_market at 0.75: UAR 0.41 < 0.45")
+    page = Page(changed(reports, "gate.json", failing)).text
+    assert "Blocked by the gate" in page and "Fish_market at 0.75: UAR 0.41 < 0.45" in page
+
+    def real(metrics):
+        metrics["provenance"].update(synthetic=[], partial=["ravdess"], backbone="checkpoint facebook/wav2vec2-base",
+                                     protocol="random")
+    changed(reports, "data_validation.json", lambda found: found.update(synthetic=[]))
+    page = Page(changed(reports, "metrics.json", real)).text
+    assert "Synthetic data" not in page and "Random-weight backbone" not in page
+    assert "Partial corpus" in page and "Speakers are shared" in page and "never heard, it recognises" not in page
+
+
+def test_a_stream_that_adds_nothing_is_said(reports):
+    def idle(metrics):
+        metrics["streams"]["wav2vec"]["beats_shuffled"] = False
+    assert "wav2vec stream alone does not beat the shuffled labels" in Page(changed(reports, "metrics.json", idle)).text
+
+
+@pytest.mark.parametrize("name", [*(f"{name}.json" for name in JSON), *(f"{name}.csv" for name in CSV)])
+def test_what_is_missing_is_said(reports, name):
+    (reports / name).unlink()
+    page = Page(build(reports).read_text(encoding="utf-8"))
+    assert not page.open
+    assert f"{name} , written by the stage" in page.text
+
+
+def test_without_a_verdict_it_is_not_judged(reports):
+    (reports / "gate.json").unlink()
+    page = Page(build(reports).read_text(encoding="utf-8")).text
+    assert "Not judged yet" in page and "Passed the gate" not in page
+
+
+def test_a_missing_picture_is_said(reports):
+    (reports / "figures/explanations/shap_global.png").unlink()
+    assert "figures/explanations/shap_global.png is not in reports/" in Page(build(reports).read_text()).text
+
+
+def test_only_the_first_stages_have_run(reports):
+    keep = {"data_validation.json", "leak_audit.json"}
+    for path in reports.iterdir():
+        if path.is_file() and path.name not in keep:
+            path.unlink()
+    page = Page(build(reports).read_text(encoding="utf-8")).text
+    assert "Not judged yet" in page and "Validation passed" in page
+
+
+def test_a_model_without_explanations_of_one_kind(reports):
+    def occluded(found):
+        found.update(methods=["occlusion"], shap=None, not_admitted={"scorecam": "the model has no spectral stream"})
+        for clip in found["clips"]:
+            clip["occlusion"] = clip.pop("scorecam")
+    page = Page(changed(reports, "explanations.json", occluded)).text
+    assert "does not apply, the model has no spectral stream" in page and "occlusion" in page
+
+
+def test_faults_of_the_folder_are_one_line(tmp_path, reports):
+    with pytest.raises(UserError, match="holds no reports"):
+        build(tmp_path)
+    (reports / "gate.json").write_text("{half", encoding="utf-8")
+    with pytest.raises(UserError, match=r"gate\.json: is not JSON"):
+        build(reports)
+    (reports / "gate.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(UserError, match=r"gate\.json: is no report"):
+        build(reports)
+
+
+EVIL = "<script>alert('x')</script>\"><img src=http://evil/x onerror=alert(1)>"
+
+
+def test_nothing_from_a_file_becomes_markup(reports):
+    def poison(value):
+        if isinstance(value, dict):
+            return {key: poison(one) for key, one in value.items()}
+        if isinstance(value, list):
+            return [poison(one) for one in value]
+        return EVIL if isinstance(value, str) else value
+
+    keys = {"data_validation.json": ("quarantined", "stops"), "explanations.json": ("clips", "methods"),
+            "clips.json": ("clips",), "gate.json": ("rules", "notes"), "provenance.json": ("versions", "run", "commit"),
+            "leak_audit.json": ("protocol",), "metrics.json": ("provenance",)}
+    for name, parts in keys.items():
+        content = read_json(reports / name)
+        write_json(reports / name, content | {part: poison(content[part]) for part in parts})
+
+    def corpora(content):
+        content["corpora"] = {EVIL: poison(content["corpora"]["synthetic_tess"])}
+    html = changed(reports, "data_validation.json", corpora)
+    assert EVIL not in html and escape(EVIL, quote=False)[:20] in html
+    for tag, attributes in Page(html).tags:
+        assert tag != "script" and not any(name.startswith("on") for name in attributes)
+        assert "evil" not in (attributes.get("src") or "")
+
+
+def test_poisoned_names_in_charts_and_cells(reports):
+    def rename(metrics):
+        cells = metrics["models"]["fusion"]["cells"]
+        metrics["models"]["fusion"]["cells"] = {f"{EVIL}@0.25": next(iter(cells.values()))}
+        metrics["models"]["fusion"]["worst_cell"]["cell"] = f"{EVIL}@0.25"
+    page = Page(changed(reports, "metrics.json", rename))
+    assert all(tag != "script" for tag, _ in page.tags)
+
+
+@pytest.mark.parametrize("name", ["../secret.png", "/etc/hostname", "figures/../../secret.png", "clips", "gate.json"])
+def test_no_file_outside_reports_is_embedded(reports, name):
+    (reports.parent / "secret.png").write_bytes(b"\x89PNG secret")
+
+    def lead_out(found):
+        found["shap"]["figure"] = name
+    html = changed(reports, "explanations.json", lead_out)
+    assert base64.b64encode(b"\x89PNG secret").decode() not in html
+    assert "is not in reports/" in html
+
+
+def test_people_who_do_not_see_the_page_get_it_too(html):
+    page = Page(html)
+    assert ("html", {"lang": "en"}) in page.tags
+    assert all(attributes.get("alt") for tag, attributes in page.tags if tag == "img")
+    assert all(attributes.get("aria-label") for tag, attributes in page.tags if tag == "audio")
+    drawings = [attributes for tag, attributes in page.tags if tag == "svg"]
+    assert all(one.get("aria-label") or one.get("aria-hidden") for one in drawings)
+    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h[1-6]", tag)]
+    assert levels.count(1) == 1 and all(after <= before + 1 for before, after in pairwise(levels))
+    targets = {attributes.get("id") for _, attributes in page.tags}
+    assert all(attributes["href"][1:] in targets for tag, attributes in page.tags
+               if tag == "a" and attributes["href"].startswith("#"))
+
+
+def test_drawings_are_well_formed(html):
+    drawings = re.findall(r"<svg.*?</svg>", html, re.S)
+    assert len(drawings) >= 6
+    for one in drawings:
+        ElementTree.fromstring(one)
+    bare = re.sub(r"base64,[^\"]*", "", html)
+    assert not re.search(r"\b(nan|NaN|None|undefined)\b", bare)
+
+
+def test_real_recordings_carry_their_licence(reports):
+    def real(found):
+        found["clips"][0].update(synthetic=False, licence="CC BY-NC-SA 4.0")
+    page = Page(changed(reports, "clips.json", real)).text
+    assert "CC BY-NC-SA 4.0" in page and "passes them on" in page
+
+
+def test_no_clips_asked_for(reports):
+    assert "No clips were asked for" in Page(changed(reports, "clips.json", lambda found: found.update(clips=[]))).text
+
+
+def test_figures_that_are_null_become_dashes(reports):
+    def holes(metrics):
+        model = metrics["models"]["fusion"]
+        model.pop("noisy"), model.pop("worst_cell"), model.pop("drop"), model.pop("by_snr")
+        model["clean"].pop("uar_low")
+        model["calibration_error"] = None
+        metrics["shuffled"] = {"models": 0, "uar": None, "uar_high": None, "worst_cell_uar_high": None, "cells": {}}
+    page = Page(changed(reports, "metrics.json", holes))
+    assert not page.open and "–" in page.text
+
+
+def test_json_round_trip_of_the_made_reports(made):
+    for name in JSON:
+        json.loads((made / f"{name}.json").read_text())
