@@ -52,8 +52,8 @@ def bring(source: str, folder: Path) -> list[Path]:
             files.append(file)
         return files
     except (BotoCoreError, ClientError) as error:
-        raise UserError(f"{source}: {str(error).splitlines()[0].rstrip('.')}: check the AWS_* settings (endpoint, region, "
-                        "credentials) in the environment") from error
+        raise UserError(f"{source}: {str(error).splitlines()[0].rstrip('.')}: check the AWS_* settings (endpoint, "
+                        "region, credentials) in the environment") from error
 
 
 def _relative(key: str, prefix: str, source: str) -> PurePosixPath:

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 import soundfile
@@ -88,7 +90,7 @@ def test_windows_cover_every_sample_and_stay_inside(total, length, hop):
     spans = audio.spans(total, length, min(hop, length))
     assert spans[0][0] == 0 and spans[-1][1] == total
     assert all(end - start == min(length, total) for start, end in spans)
-    assert all(b[0] <= a[1] for a, b in zip(spans, spans[1:], strict=False))
+    assert all(b[0] <= a[1] for a, b in itertools.pairwise(spans))
 
 
 @given(st.integers(1, 300), st.integers(1, 100))
