@@ -1,0 +1,77 @@
+"""Original, noisy, pitched, pitched and noisy (paper 1, section III-C, quadruplet generation protocol)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from ser_ops.augment.pitch import shift
+from ser_ops.config import Augment
+from ser_ops.errors import UserError
+from ser_ops.noise.colour import BETA
+from ser_ops.noise.mixing import Mixer, Mixture
+from ser_ops.seeds import generator
+
+TRAINING = "train"
+
+
+@dataclass(frozen=True)
+class Added:
+    """The noise in a variant: id of the recording, category, intensity, and the SNR that resulted in dB.
+
+    Empty strings where there is none; the recording is empty for stationary noise too.
+    """
+
+    noise_recording: str = ""
+    noise_category: str = ""
+    intensity: float | str = ""
+    snr_db: float | str = ""
+
+
+class Variant(NamedTuple):
+    """One of the four: its name, its samples (float32, as long as the original), what noise is in it."""
+
+    name: str
+    samples: np.ndarray
+    added: Added
+
+
+def noises(settings: Augment, mixer: Mixer) -> tuple[str, ...]:
+    """What training may draw from: categories with training recordings, and the stationary kinds if so set.
+
+    Raises UserError when a variant needs noise and there is none.
+    """
+    names = mixer.categories(TRAINING) + (tuple(BETA) if settings.stationary else ())
+    if not names and any("noisy" in variant for variant in settings.variants):
+        raise UserError("augment.variants: no noise recordings for training: add some with `ser-ops noise add`, or "
+                        "leave noisy and pitched_noisy out")
+    return names
+
+
+def make(utterance: str, samples: np.ndarray, settings: Augment, mixer: Mixer) -> Iterator[Variant]:
+    """The variants that `settings` names, of speech (n,) at the mixer's rate, in that order.
+
+    Noise is drawn from the training partition alone, uniformly over `noises`; the intensity is a ~ U(low, high) of
+    `settings.intensity` (equation 10). Depends on the seed, the utterance's id and its samples, on nothing else.
+    """
+    names = noises(settings, mixer)
+    pitched: np.ndarray | None = None
+    for variant in settings.variants:
+        speech = samples
+        if variant.startswith("pitched"):
+            pitched = shift(samples, mixer.sample_rate, settings.semitones) if pitched is None else pitched
+            speech = pitched
+        if not variant.endswith("noisy"):
+            yield Variant(variant, speech, Added())
+            continue
+        draw = generator(settings.seed, utterance, variant)
+        noise = names[int(draw.integers(len(names)))]
+        # Rounded before it is used, so that the record says exactly what was mixed.
+        intensity = round(float(draw.uniform(*settings.intensity)), 6)
+        mixture = mixer(f"{utterance}#{variant}", speech, noise, intensity, settings.seed, TRAINING)
+        yield Variant(variant, mixture.samples, _added(mixture))
+
+
+def _added(mixture: Mixture) -> Added:
+    return Added(mixture.recording, mixture.noise, mixture.intensity, round(mixture.snr_db, 4))

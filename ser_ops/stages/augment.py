@@ -1,0 +1,127 @@
+"""Stage augment: the training table, and the waveforms of its variants."""
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ser_ops import config
+from ser_ops.augment import quadruplets
+from ser_ops.augment.quadruplets import Added
+from ser_ops.config import Augment
+from ser_ops.corpora import partitions
+from ser_ops.corpora.table import read_csv, write_csv
+from ser_ops.errors import UserError
+from ser_ops.files import replacing
+from ser_ops.noise.mixing import Mixer
+from ser_ops.progress import spread
+from ser_ops.shards import Entry, Shards, write_index, write_shard
+from ser_ops.stages import run
+
+FIELDS = ("row", "utterance", "variant", "partition", "emotion", "speaker", "corpus", "synthetic", "content", "seconds",
+          "noise_recording", "noise_category", "intensity", "snr_db")
+PIECES = 16  # shards at least, so that processes end together and the bar moves; their number never depends on cores
+Noted = dict[str, Added]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a process needs to make a shard."""
+
+    work: Path
+    target: Path
+    settings: Augment
+    sample_rate: int
+
+
+def main() -> None:
+    """Write work/augmented: waveforms/ and variants.csv, whole or not at all."""
+    params = config.load()
+    target = params.paths.work / "augmented"
+    rows = sorted(read_csv(params.paths.work / "validated" / "manifest.csv"), key=lambda row: row["utterance"])
+    everything = params.partitions.protocol == "paper"
+    chosen = [row["utterance"] for row in rows if everything or row["partition"] == quadruplets.TRAINING]
+    if not chosen:
+        raise UserError("augment: no utterance is in the training partition: bring in more speakers, or change the "
+                        "shares of section partitions in params.yaml")
+    _sweep(target)
+    with replacing(target) as folder:
+        job = Job(params.paths.work, folder / "waveforms", params.augment, params.data.sample_rate)
+        job.target.mkdir(parents=True)
+        noted = _waveforms(job, chosen, params.compute.shard_megabytes, params.compute.workers)
+        table = list(_table(rows, noted, params.augment.variants))
+        if everything:
+            places = partitions.assign_rows(table, params.partitions)
+            table = [row | {"partition": place} for row, place in zip(table, places, strict=True)]
+        write_csv(folder / "variants.csv", table, FIELDS)
+    print(f"{len(table)} rows: {len(rows)} utterances, and {len(noted)} variants of {len(chosen)} of them")
+
+
+def _waveforms(job: Job, utterances: Sequence[str], megabytes: int, workers: int) -> Noted:
+    """Make every variant but the original, shard by shard; what noise went into each row."""
+    originals = Shards(job.work / "ingest" / "waveforms")
+    sizes = [4 * originals.shape(utterance)[0] * (len(job.settings.variants) - 1) for utterance in utterances]
+    shards = list(enumerate(split(utterances, sizes, min(megabytes * 1_000_000, sum(sizes) // PIECES + 1))))
+    entries: list[Entry] = []
+    noted: Noted = {}
+    for made, notes in spread(partial(_shard, job), shards, "augment", workers, "shard"):
+        entries += made
+        noted |= notes
+    write_index(job.target, entries)
+    return noted
+
+
+def split(names: Sequence[str], sizes: Sequence[int], limit: int) -> list[list[str]]:
+    """Consecutive names in groups whose sizes end within the same multiple of `limit`.
+
+    >>> split(["a", "b", "c", "d"], [3, 3, 3, 3], 6)
+    [['a', 'b'], ['c', 'd']]
+    """
+    ends = np.cumsum(sizes, dtype=np.int64)
+    numbers = (ends - 1) // limit
+    return [[name for name, _ in group] for _, group in groupby(zip(names, numbers, strict=True), lambda pair: pair[1])]
+
+
+def _shard(job: Job, item: tuple[int, list[str]]) -> tuple[list[Entry], Noted]:
+    """One shard, written as its variants are made, so that only one utterance is held at a time."""
+    number, utterances = item
+    originals = Shards(job.work / "ingest" / "waveforms")
+    mixer = Mixer(Shards(job.work / "ingest" / "noise"), read_csv(job.work / "validated" / "noise.csv"),
+                  job.sample_rate, job.settings.level, job.settings.silent_crop_dbfs)
+    noted: Noted = {}
+
+    def arrays() -> Iterator[tuple[str, np.ndarray]]:
+        for utterance in utterances:
+            for variant in quadruplets.make(utterance, originals[utterance], job.settings, mixer):
+                if variant.name != "original":
+                    row = f"{utterance}#{variant.name}"
+                    noted[row] = variant.added
+                    yield row, variant.samples
+
+    return write_shard(job.target, number, arrays()), noted
+
+
+def _table(rows: Sequence[Mapping[str, str]], noted: Noted, variants: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The training table: originals of all partitions, and every variant that was made."""
+    shared = ("utterance", "partition", "emotion", "speaker", "corpus", "synthetic", "content", "seconds")
+    for row in rows:
+        for variant in variants:
+            name = f"{row['utterance']}#{variant}"
+            if variant == "original" or name in noted:
+                yield ({"row": name, "variant": variant} | {field: row[field] for field in shared}
+                       | asdict(noted.get(name, Added())))
+
+
+def _sweep(target: Path) -> None:
+    """Remove what a killed run of this stage left beside its output; DVC lets only one run at a time."""
+    for leftover in target.parent.glob(f".{target.name}.*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    run(main)

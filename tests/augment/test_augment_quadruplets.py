@@ -1,0 +1,103 @@
+"""Four instances of each training utterance (paper 1, section III-C)."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ser_ops.augment import quadruplets
+from ser_ops.augment.pitch import shift
+from ser_ops.config import Augment
+from ser_ops.errors import UserError
+from ser_ops.noise.mixing import Mixer
+
+RATE = 16000
+SPEECH = (0.4 * np.sin(np.arange(9000) / 15) * np.hanning(9000)).astype(np.float32)
+
+
+def chosen(**more) -> Augment:
+    return Augment(**{"seed": 30, "variants": ("original", "noisy", "pitched", "pitched_noisy"), "semitones": 0.7,
+                      "intensity": (0.0, 0.75), "stationary": False, "level": "keep", "silent_crop_dbfs": -60.0} | more)
+
+
+def a_mixer(rows=(("train", "rain", 3), ("train", "crowd", 2), ("test", "rain", 2), ("test", "wind", 1))) -> Mixer:
+    table = [{"recording": f"made/{category}/{partition}{number}", "category": category, "partition": partition}
+             for partition, category, count in rows for number in range(count)]
+    rng = np.random.default_rng(0)
+    return Mixer({row["recording"]: rng.uniform(-1, 1, 20000).astype(np.float32) for row in table}, table, RATE)
+
+
+def test_the_four():
+    original, noisy, pitched, both = quadruplets.make("a", SPEECH, chosen(), a_mixer())
+    assert [one.name for one in (original, noisy, pitched, both)] == ["original", "noisy", "pitched", "pitched_noisy"]
+    assert np.array_equal(original.samples, SPEECH)
+    assert np.array_equal(pitched.samples, shift(SPEECH, RATE, 0.7))
+    for clean in (original, pitched):
+        assert clean.added == quadruplets.Added()
+    for clean, mixed in ((original, noisy), (pitched, both)):
+        added = mixed.samples.astype(float) - clean.samples
+        assert np.abs(added).max() == pytest.approx(mixed.added.intensity * np.abs(clean.samples).max(), rel=1e-5)
+        snr = 10 * np.log10((clean.samples.astype(float) ** 2).sum() / (added**2).sum())
+        assert mixed.added.snr_db == pytest.approx(snr, abs=0.01)
+        assert mixed.samples.dtype == np.float32 and mixed.samples.shape == SPEECH.shape
+    assert noisy.added != both.added
+
+
+def test_only_the_variants_that_are_asked_for():
+    made = quadruplets.make("a", SPEECH, chosen(variants=("original", "pitched_noisy")), a_mixer())
+    assert [one.name for one in made] == ["original", "pitched_noisy"]
+
+
+def test_only_training_recordings_of_every_category():
+    added = [one.added for number in range(60) for one in quadruplets.make(
+        f"{number}", SPEECH[:500], chosen(variants=("original", "noisy")), a_mixer()) if one.name == "noisy"]
+    assert {one.noise_recording for one in added} == {
+        "made/rain/train0", "made/rain/train1", "made/rain/train2", "made/crowd/train0", "made/crowd/train1"}
+    assert 15 < sum(one.noise_category == "rain" for one in added) < 45
+
+
+def test_intensity_is_uniform():
+    drawn = np.array([one.added.intensity for number in range(400) for one in quadruplets.make(
+        f"{number}", SPEECH[:50], chosen(variants=("original", "noisy")), a_mixer()) if one.name == "noisy"])
+    assert drawn.min() < 0.02 and drawn.max() > 0.73
+    assert np.histogram(drawn, 3, (0, 0.75))[0] == pytest.approx([133] * 3, abs=35)
+
+
+def test_stationary_noise_by_one_setting():
+    def categories(stationary: bool) -> set[str]:
+        return {one.added.noise_category for number in range(40) for one in quadruplets.make(
+            f"{number}", SPEECH[:500], chosen(stationary=stationary), a_mixer())} - {""}
+
+    assert categories(False) == {"rain", "crowd"}
+    assert categories(True) == {"rain", "crowd", "white", "pink", "brown"}
+
+
+def test_no_noise_for_training():
+    nothing = a_mixer((("test", "rain", 2),))
+    with pytest.raises(UserError, match="no noise recordings for training"):
+        list(quadruplets.make("a", SPEECH, chosen(), nothing))
+    names = [one.name for one in quadruplets.make("a", SPEECH, chosen(variants=("original", "pitched")), nothing)]
+    assert names == ["original", "pitched"]
+    assert len(list(quadruplets.make("a", SPEECH, chosen(stationary=True), nothing))) == 4
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.permutations(["a", "b", "c", "d"]), st.integers(0, 1000))
+def test_the_same_whatever_the_order(order, seed):
+    here = chosen(seed=seed)
+    alone = {name: list(quadruplets.make(name, SPEECH, here, a_mixer())) for name in "abcd"}
+    mixer = a_mixer()
+    for name in order:
+        for one, other in zip(quadruplets.make(name, SPEECH, here, mixer), alone[name], strict=True):
+            assert one.added == other.added
+            assert np.array_equal(one.samples, other.samples)
+    for one, other in itertools.combinations("abcd", 2):
+        assert not np.array_equal(alone[one][1].samples, alone[other][1].samples)
+
+
+def test_fewer_variants_leave_the_others_as_they_were():
+    four = {one.name: one for one in quadruplets.make("a", SPEECH, chosen(), a_mixer())}
+    for one in quadruplets.make("a", SPEECH, chosen(variants=("original", "pitched_noisy")), a_mixer()):
+        assert np.array_equal(one.samples, four[one.name].samples)

@@ -1,0 +1,148 @@
+"""The stage: the training table and its waveforms, whole or not at all, the same however they are made."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from ser_ops import shards
+from ser_ops.corpora.table import read_csv, write_csv
+from ser_ops.errors import UserError
+from ser_ops.stages import augment
+
+PROJECT = Path(__file__).resolve().parents[2]
+PARTITIONS = ("train", "train", "train", "validation", "test")
+
+
+def store(folder: Path, arrays: dict[str, np.ndarray]) -> None:
+    folder.mkdir(parents=True)
+    shards.write_index(folder, shards.write_shard(folder, 0, arrays.items()))
+
+
+def work(folder: Path, shuffled: int | None = None, **sections) -> Path:
+    """A project folder whose ingest and validate stages have run on 20 made utterances."""
+    params = yaml.safe_load((PROJECT / "params.yaml").read_text())
+    for name, values in ({"compute": {"workers": 1}} | sections).items():
+        params[name] |= values
+    folder.mkdir(parents=True)
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    rng = np.random.default_rng(0)
+    emotions = ("angry", "sad")
+    rows = [{"utterance": f"made/{speaker}/{number}", "corpus": "made", "synthetic": "1", "speaker": f"made/{speaker}",
+             "emotion": emotions[number % 2], "content": f"{speaker}{number}", "seconds": "0.25",
+             "partition": partition}
+            for speaker, partition in enumerate(PARTITIONS) for number in range(4)]
+    speech = {row["utterance"]: rng.uniform(-0.5, 0.5, 4000 + 10 * number).astype(np.float32)
+              for number, row in enumerate(rows)}
+    noise = [{"recording": f"made/rain/{number}", "category": "rain", "partition": partition}
+             for number, partition in enumerate(("train", "train", "test", "validation"))]
+    if shuffled is not None:
+        np.random.default_rng(shuffled).shuffle(rows)
+        np.random.default_rng(shuffled).shuffle(noise)
+    ingest, validated = folder / "work" / "ingest", folder / "work" / "validated"
+    store(ingest / "waveforms", speech)
+    store(ingest / "noise", {f"made/rain/{number}": rng.uniform(-1, 1, 9000).astype(np.float32) for number in range(4)})
+    write_csv(validated / "manifest.csv", rows, list(rows[0]))
+    write_csv(validated / "noise.csv", noise, list(noise[0]))
+    return folder
+
+
+def ran(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list[dict[str, str]], shards.Shards]:
+    monkeypatch.chdir(folder)
+    augment.main()
+    made = folder / "work" / "augmented"
+    return read_csv(made / "variants.csv"), shards.Shards(made / "waveforms")
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_table_and_waveforms(tmp_path, monkeypatch):
+    rows, made = ran(work(tmp_path / "a"), monkeypatch)
+    assert list(rows[0]) == list(augment.FIELDS)
+    assert len(rows) == 20 + 3 * 12
+    assert [row["row"] for row in rows[:4]] == [
+        f"made/0/0#{variant}" for variant in ("original", "noisy", "pitched", "pitched_noisy")]
+    originals = shards.Shards(tmp_path / "a" / "work" / "ingest" / "waveforms")
+    assert set(made) == {row["row"] for row in rows if row["variant"] != "original"}
+    for row in rows:
+        assert row["row"] == f"{row['utterance']}#{row['variant']}"
+        assert row["partition"] == PARTITIONS[int(row["speaker"].removeprefix("made/"))]
+        assert row["partition"] == "train" or row["variant"] == "original"
+        if row["variant"] != "original":
+            assert made[row["row"]].shape == originals[row["utterance"]].shape
+        if "noisy" in row["variant"]:
+            assert row["noise_recording"] in ("made/rain/0", "made/rain/1")
+            assert row["noise_category"] == "rain"
+            pitched = row["variant"] == "pitched_noisy"
+            clean = made[f"{row['utterance']}#pitched"] if pitched else originals[row["utterance"]]
+            added = made[row["row"]].astype(float) - clean
+            snr = 10 * np.log10((clean.astype(float) ** 2).sum() / (added**2).sum())
+            assert np.abs(added).max() == pytest.approx(float(row["intensity"]) * np.abs(clean).max(), rel=1e-4)
+            assert float(row["snr_db"]) == pytest.approx(snr, abs=0.01)
+        else:
+            assert not any(row[name] for name in ("noise_recording", "noise_category", "intensity", "snr_db"))
+
+
+def test_the_same_whatever_the_order_and_the_number_of_workers(tmp_path, monkeypatch):
+    made = []
+    for name, shuffled, workers in (("a", None, 1), ("b", 1, 1), ("c", 2, 2)):
+        folder = work(tmp_path / name, shuffled, compute={"workers": workers})
+        ran(folder, monkeypatch)
+        made.append(files(folder / "work" / "augmented"))
+    assert made[0] == made[1] == made[2]
+    assert len(made[0]) > 8
+
+
+def test_protocol_paper_splits_rows(tmp_path, monkeypatch):
+    rows, made = ran(work(tmp_path / "a", partitions={"protocol": "paper"}), monkeypatch)
+    assert len(rows) == 80 and len(made) == 60
+    assert {row["partition"] for row in rows} == {"train", "validation", "test"}
+    assert len({row["partition"] for row in rows if row["speaker"] == "made/0"}) > 1
+    assert {row["noise_recording"] for row in rows} == {"", "made/rain/0", "made/rain/1"}
+
+
+def test_originals_alone(tmp_path, monkeypatch):
+    rows, made = ran(work(tmp_path / "a", augment={"variants": ["original"]}), monkeypatch)
+    assert len(rows) == 20 and len(made) == 0
+
+
+def test_leftovers_of_a_killed_run_go(tmp_path, monkeypatch):
+    folder = work(tmp_path / "a")
+    left = folder / "work" / ".augmented.x1y2" / "augmented"
+    left.mkdir(parents=True)
+    ran(folder, monkeypatch)
+    assert sorted(path.name for path in (folder / "work").iterdir()) == ["augmented", "ingest", "validated"]
+
+
+def test_a_failure_leaves_what_was_there(tmp_path, monkeypatch):
+    folder = work(tmp_path / "a")
+    ran(folder, monkeypatch)
+    before = files(folder / "work")
+    params = yaml.safe_load((folder / "params.yaml").read_text())
+    params["augment"]["silent_crop_dbfs"] = -0.0001
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    with pytest.raises(UserError, match=r"made/rain/\d: no crop"):
+        augment.main()
+    assert files(folder / "work") == before
+
+
+def test_no_training_utterances(tmp_path, monkeypatch):
+    folder = work(tmp_path / "a")
+    path = folder / "work" / "validated" / "manifest.csv"
+    rows = [row for row in read_csv(path) if row["partition"] != "train"]
+    write_csv(path, rows, list(rows[0]))
+    with pytest.raises(UserError, match="training partition"):
+        ran(folder, monkeypatch)
+    assert not (folder / "work" / "augmented").exists()
+
+
+def test_shards_depend_on_the_data_alone():
+    names = [f"{number}" for number in range(100)]
+    parts = augment.split(names, [7] * 100, 50)
+    assert [name for part in parts for name in part] == names
+    assert max(len(part) for part in parts) <= 8
+    assert augment.split(names, [0] * 100, 1) == [names]
+    assert augment.split(["a", "b"], [1000, 1], 10) == [["a"], ["b"]]
