@@ -18,7 +18,8 @@ class Backbone(nn.Module):
     feature encoder normalises over time (`feat_extract_norm: group`) were trained on zero padding without a mask and
     are given that: with them the length of the padding, though not its content, has an influence.
     Where it says `input_normalised`, the valid samples are brought to mean 0 and variance 1, as such checkpoints
-    were trained; the small configuration takes samples as they are, because loudness tells of emotion.
+    were trained; the small configuration multiplies all samples by one fixed `input_gain` instead, because loudness
+    tells of emotion.
 
     Dropout follows the settings; layer drop and SpecAugment masking are off, so that a seed settles everything.
     What is frozen neither moves nor drops out.
@@ -59,7 +60,7 @@ class Backbone(nn.Module):
 
     def forward(self, waveform: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         inside = torch.arange(waveform.shape[1], device=waveform.device) < valid[:, None]
-        waveform = waveform * inside
+        waveform = waveform * inside * self.config.input_gain
         if self.config.input_normalised:
             waveform = _normalised(waveform, inside)
         mask = None

@@ -18,9 +18,11 @@ from ser_ops.models.backbone import Backbone, receptive_field
 
 FAMILY = ("wav2vec2", "wav2vec2-conformer", "hubert", "wavlm", "unispeech", "unispeech-sat", "data2vec-audio")
 SAMPLE_RATE = 16000
+_GAIN = 20.0            # brings speech at an RMS of 0.05 of full scale to about 1
+_POSITIONS = 128 * 320  # samples that the positional convolution spans, as in the published models
 
 
-def small_config(settings: Wav2Vec) -> Wav2Vec2Config:
+def small_config(settings: Wav2Vec) -> PreTrainedConfig:
     """A Wav2Vec 2.0 of any size for random weights: layer norm in every convolution, transformer with norm first.
 
     Both are those of the large published models; layer norm looks at one frame at a time, so that padding cannot
@@ -30,11 +32,19 @@ def small_config(settings: Wav2Vec) -> Wav2Vec2Config:
         raise UserError(f"params.yaml: wav2vec: hidden {settings.hidden} is no multiple of heads {settings.heads}: "
                         "change one of them")
     channels, kernels, strides = zip(*settings.convolutions, strict=True)
-    return Wav2Vec2Config(
+    config = Wav2Vec2Config(
         hidden_size=settings.hidden, num_hidden_layers=settings.layers, num_attention_heads=settings.heads,
         intermediate_size=4 * settings.hidden, conv_dim=channels, conv_kernel=kernels, conv_stride=strides,
         conv_bias=True, feat_extract_norm="layer", do_stable_layer_norm=True,
-        num_conv_pos_embedding_groups=math.gcd(16, settings.hidden), input_normalised=False, input_masked=True)
+        num_conv_pos_embeddings=max(2, _POSITIONS // math.prod(strides)),
+        num_conv_pos_embedding_groups=math.gcd(16, settings.hidden))
+    return _fed(config, gain=_GAIN, normalised=False, masked=True)
+
+
+def _fed(config: PreTrainedConfig, gain: float, normalised: bool, masked: bool) -> PreTrainedConfig:
+    """How the backbone prepares its input, kept in the configuration so that it stays with the model."""
+    config.input_gain, config.input_normalised, config.input_masked = gain, normalised, masked
+    return config
 
 
 def _settled(config: PreTrainedConfig, settings: Wav2Vec, features: Features, where: str) -> PreTrainedConfig:
@@ -125,9 +135,8 @@ def _follow_preprocessor(config: PreTrainedConfig, name: str, offline: bool) -> 
     rate = said.get("sampling_rate", SAMPLE_RATE)
     if rate != SAMPLE_RATE:
         raise UserError(f"{name}: wants {rate} Hz, the waveform stream is {SAMPLE_RATE} Hz: choose another checkpoint")
-    config.input_normalised = bool(said.get("do_normalize", True))
     by_layer = getattr(config, "feat_extract_norm", "layer") == "layer"
-    config.input_masked = bool(said.get("return_attention_mask", by_layer))
+    _fed(config, 1.0, bool(said.get("do_normalize", True)), bool(said.get("return_attention_mask", by_layer)))
 
 
 def from_config(values: Mapping[str, Any], settings: Wav2Vec, features: Features) -> Backbone:
@@ -139,7 +148,8 @@ def from_config(values: Mapping[str, Any], settings: Wav2Vec, features: Features
     if kind not in FAMILY:
         raise UserError(f"backbone_config: model_type {kind!r} is not of the Wav2Vec 2.0 family: choose one of "
                         f"{', '.join(FAMILY)}")
-    defaults = {"input_normalised": True, "input_masked": values.get("feat_extract_norm", "group") == "layer"}
+    by_layer = values.get("feat_extract_norm", "group") == "layer"
+    defaults = {"input_gain": 1.0, "input_normalised": True, "input_masked": by_layer}
     try:
         config = AutoConfig.for_model(**{**defaults, **values})
     except Exception as error:  # the library's own checks raise many kinds

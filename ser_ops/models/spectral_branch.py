@@ -1,6 +1,7 @@
 """The spectral stability stream of paper 1: a 1D-CNN over ZCR, RMS and MFCC."""
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -71,7 +72,7 @@ class SpectralBranch(nn.Module):
     @property
     def last_convolution(self) -> nn.Conv1d:
         """The third block's convolution, whose maps are the finest summary that still has a time axis."""
-        return self.blocks[-1][0]
+        return cast(nn.Conv1d, self.blocks[-1].get_submodule("0"))
 
     def forward(self, features: Tensor) -> Tensor:
         features = self.standardise(features)
