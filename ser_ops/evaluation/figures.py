@@ -79,9 +79,9 @@ def robustness(models: Mapping[str, Mapping[str, Any]], title: str, path: Path) 
     longest = max(len(panel[3]) for panel in panels)
     figure, sheets = _sheet(2.2 + 2.6 * len(panels), 1.6 + 0.5 * (longest + 1), len(panels))
     for axes, (name, clean, grid, noises, levels) in zip(sheets, panels, strict=True):
-        shares = np.vstack([np.full((1, len(levels)), np.nan), grid])
-        shares[0, 0] = clean
+        shares = np.vstack([np.full((1, len(levels)), clean), grid])  # clean has no intensity: its row is one bar
         words = [[f"{value:.2f}" for value in row] for row in shares]
+        words[0] = [f"{clean:.2f}" if at == len(levels) // 2 else "" for at in range(len(levels))]
         image = _heat(axes, shares, words, levels, ["clean", *(noise.replace("_", " ") for noise in noises)], low, high)
         axes.set_title(name, fontsize=10)
         axes.set_xlabel("intensity")

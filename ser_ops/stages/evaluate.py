@@ -1,6 +1,6 @@
 """evaluate: every trained model on the test partition, clean and over the noise grid, into reports/ and its run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from ser_ops.errors import UserError
 from ser_ops.evaluation import figures, robustness
 from ser_ops.evaluation.ablation import FIELDS, samples_per_second, table
 from ser_ops.evaluation.panel import Panel
-from ser_ops.evaluation.predictions import CLEAN, Condition
+from ser_ops.evaluation.predictions import CLEAN, Condition, Predictions
 from ser_ops.evaluation.record import Evaluated, metrics_of, run_metrics
 from ser_ops.evaluation.summary import TABLE_FIELDS, Summary
 from ser_ops.files import read_json, write_json
@@ -22,6 +22,7 @@ from ser_ops.inference import choose_device
 from ser_ops.models import MODELS, load
 from ser_ops.stages import run
 from ser_ops.tracking import reopen
+from ser_ops.tracking.models import fetch
 from ser_ops.tracking.server import connect
 
 FIGURES = "figures/evaluation"
@@ -36,9 +37,8 @@ def main() -> None:
     cards = {name: read_json(folder / "model.json") for name, folder in folders.items()}
     rows, noise_rows = test_rows(work), read_csv(work / "validated" / "noise.csv")
     grid = robustness.grid(noise_rows, settings)
-    job = robustness.Job(tuple(folders.items()), work, tuple(row.utterance for row in rows), params.compute.device,
-                         settings.batch_size, params.augment.level, params.augment.silent_crop_dbfs)
-    predictions = robustness.predict(job, np.array([row.label for row in rows]), [CLEAN, *grid], params.compute.workers)
+    job = _job(params, folders, rows)
+    predictions = _predict(params, job, rows, grid)
     summary = Summary(predictions, [row.speaker for row in rows], settings)
     shuffled = [name for name, card in cards.items() if card["shuffled_labels"]]
     models = _measured(job, [name for name in folders if name not in shuffled], grid, settings.speed_utterances)
@@ -70,6 +70,29 @@ def test_rows(work: Path) -> list[Row]:
     if not rows:
         raise UserError(f"{table}: no unaltered utterance is in the test partition: raise partitions.test")
     return sorted(rows, key=lambda row: row.utterance)
+
+
+def _job(params: Params, folders: Mapping[str, Path], rows: Sequence[Row]) -> robustness.Job:
+    return robustness.Job(tuple(folders.items()), params.paths.work, tuple(row.utterance for row in rows),
+                          params.compute.device, params.evaluate.batch_size, params.augment.level,
+                          params.augment.silent_crop_dbfs)
+
+
+def _predict(params: Params, job: robustness.Job, rows: Sequence[Row], grid: Sequence[Condition]) -> Predictions:
+    return robustness.predict(job, np.array([row.label for row in rows]), [CLEAN, *grid], params.compute.workers)
+
+
+def standing(params: Params, alias: str) -> Callable[[], Predictions]:
+    """Evaluates the registered model under `alias` on today's test partition and grid, when called.
+
+    For promotion: a model that was evaluated on other data is compared over the same utterances all the same.
+    """
+    def again() -> Predictions:
+        folder = fetch(params, f"models:/{params.tracking.registered_model}@{alias}")
+        rows = test_rows(params.paths.work)
+        grid = robustness.grid(read_csv(params.paths.work / "validated" / "noise.csv"), params.evaluate)
+        return _predict(params, _job(params, {alias: folder}, rows), rows, grid)
+    return again
 
 
 def _measured(job: robustness.Job, names: Sequence[str], grid: Sequence[Condition],

@@ -243,3 +243,19 @@ def test_promotion_hands_over_files(tmp_path):
     assert not compare((tmp_path / "a.csv", "fusion"), (tmp_path / "b.csv", "concat"))["passed"]
     assert compare((tmp_path / "b.csv", "wav2vec"), (tmp_path / "a.csv", "fusion"))["passed"]
     assert not compare((tmp_path / "a.csv", "fusion"), None)["applies"]
+
+
+def test_staging_that_was_evaluated_elsewhere_is_evaluated_again(tmp_path):
+    made(skill=0.5).write(tmp_path / "a.csv")
+    other = dataclasses.replace(made(), utterances=tuple(f"other/{number}" for number in range(70)))
+    other.write(tmp_path / "b.csv")
+    called = []
+
+    def again():
+        called.append(1)
+        return made(("staging",), skill=0.9, seed=1)
+
+    rule = comparison(LIMIT, SETTINGS, again)((tmp_path / "a.csv", "fusion"), (tmp_path / "b.csv", "fusion"))
+    assert called and not rule["passed"] and rule["figure"] == 1.0
+    assert comparison(LIMIT, SETTINGS, again)((tmp_path / "a.csv", "fusion"), (tmp_path / "a.csv", "fusion"))["passed"]
+    assert len(called) == 1
