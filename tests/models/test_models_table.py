@@ -127,7 +127,7 @@ def test_gradients_reach_everything_that_is_tuned(name: str) -> None:
 
 
 def with_training(trainable: str, tuned_layers: int = 0) -> Preset:
-    update = {"trainable": trainable, "tuned_layers": tuned_layers}
+    update = {"trainable": trainable, "tuned_layers": tuned_layers, "layers": 2}
     return SMALL.model_copy(update={"wav2vec": SMALL.wav2vec.model_copy(update=update)})
 
 
@@ -167,6 +167,22 @@ def test_two_rates_and_no_decay_of_biases_and_norms() -> None:
     assert "head.0.weight" not in spared and "pooling.score.weight" not in spared
     in_groups = sum(one.numel() for group in groups.values() for one in group["params"])
     assert in_groups == sum(one.numel() for one in model.parameters() if one.requires_grad)
+
+
+def trained(seed: int) -> dict[str, torch.Tensor]:
+    model = build("fusion", SMALL, seed=seed)
+    optimiser = torch.optim.AdamW(model.parameter_groups(0.01, 0.001))
+    torch.manual_seed(seed)     # dropout
+    for _ in range(2):
+        optimiser.zero_grad()
+        step(model)
+        optimiser.step()
+    return model.state_dict()
+
+
+def test_training_is_settled_by_its_seed_bit_for_bit() -> None:
+    first, again = trained(1), trained(1)
+    assert all(torch.equal(first[name], again[name]) for name in first)
 
 
 def test_training_in_bfloat16_stays_near() -> None:
