@@ -26,7 +26,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path):
 
 def test_other_faults_are_not_blamed_on_the_disk(tmp_path):
     with pytest.raises(FileNotFoundError), replacing(tmp_path / "a"):
-        open(tmp_path / "missing")
+        (tmp_path / "missing").read_text()
 
 
 def test_a_folder_replaces_a_folder_whole(tmp_path):
