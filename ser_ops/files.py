@@ -42,6 +42,12 @@ def replacing(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary.parent, ignore_errors=True)
 
 
+def sweep(path: Path) -> None:
+    """Remove what a killed process left beside `path`, where only one process at a time writes it."""
+    for leftover in path.parent.glob(f".{path.name}.*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text, whole or not at all."""
     with replacing(path) as temporary:

@@ -13,7 +13,7 @@ from ser_ops.corpora.layouts import LAYOUTS, of_name
 from ser_ops.corpora.sources import Source, opened
 from ser_ops.corpora.utterance import Scan
 from ser_ops.errors import UserError
-from ser_ops.files import replacing
+from ser_ops.files import replacing, sweep
 from ser_ops.progress import progress
 
 _POINTER = b"version https://git-lfs"
@@ -42,6 +42,7 @@ def add(layout: str, source: Path, corpora_folder: Path, name: str | None = None
         tables = [path for path in box.paths if is_demographics(path.name)] if layout == "crema_d" else []
         wanted.update((path, PurePosixPath(DEMOGRAPHICS)) for path in tables[:1])
         _check_space(sum(box.size(path) for path in wanted), corpora_folder)
+        sweep(target)
         with replacing(target) as folder:
             for path, place in progress(wanted.items(), f"adding {name}", len(wanted), "file"):
                 (folder / place).parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,5 @@
 """Stage augment: the training table, and the waveforms of its variants."""
 
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -17,7 +16,7 @@ from ser_ops.config import Augment
 from ser_ops.corpora import partitions
 from ser_ops.corpora.table import read_csv, write_csv
 from ser_ops.errors import UserError
-from ser_ops.files import replacing
+from ser_ops.files import replacing, sweep
 from ser_ops.noise.mixing import Mixer
 from ser_ops.progress import spread
 from ser_ops.shards import Entry, Shards, write_index, write_shard
@@ -49,7 +48,7 @@ def main() -> None:
     if not chosen:
         raise UserError("augment: no utterance is in the training partition: bring in more speakers, or change the "
                         "shares of section partitions in params.yaml")
-    _sweep(target)
+    sweep(target)
     with replacing(target) as folder:
         job = Job(params.paths.work, folder / "waveforms", params.augment, params.data.sample_rate)
         job.target.mkdir(parents=True)
@@ -115,12 +114,6 @@ def _table(rows: Sequence[Mapping[str, str]], noted: Noted, variants: Sequence[s
             if variant == "original" or name in noted:
                 yield ({"row": name, "variant": variant} | {field: row[field] for field in shared}
                        | asdict(noted.get(name, Added())))
-
-
-def _sweep(target: Path) -> None:
-    """Remove what a killed run of this stage left beside its output; DVC lets only one run at a time."""
-    for leftover in target.parent.glob(f".{target.name}.*"):
-        shutil.rmtree(leftover, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Stage ingest: every utterance and noise recording found, brought to one rate, measured and partitioned."""
 
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from ser_ops.corpora import partitions
 from ser_ops.corpora.decoding import decode
 from ser_ops.corpora.table import write_csv
 from ser_ops.errors import UserError
-from ser_ops.files import replacing, write_json
+from ser_ops.files import replacing, sweep, write_json
 from ser_ops.noise import recordings
 from ser_ops.stages import run
 
@@ -28,7 +27,7 @@ def main() -> None:
     utterances, found = _scan(params)
     noise = recordings.scan(params.paths.data / "noise", params.data.noise)
     target = params.paths.work / "ingest"
-    _sweep(target)
+    sweep(target)
     with replacing(target) as folder:
         rows = _spoken(params, utterances, folder / "waveforms")
         noise_rows = _noise(params, noise, folder / "noise")
@@ -87,12 +86,6 @@ def _noise(params: config.Params, noise: list[recordings.NoiseRecording], store:
 def _shown(path: Path, folder: Path) -> str:
     """A path below data/ relative to its folder; another one as its manifest gives it."""
     return os.fspath(path.relative_to(folder) if path.is_relative_to(folder) else path)
-
-
-def _sweep(target: Path) -> None:
-    """Remove what a killed run of this stage left beside its output; DVC lets only one run at a time."""
-    for leftover in target.parent.glob(f".{target.name}.*"):
-        shutil.rmtree(leftover, ignore_errors=True)
 
 
 if __name__ == "__main__":
