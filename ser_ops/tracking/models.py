@@ -1,6 +1,7 @@
 """Any model URI to a local folder with safetensors and JSON; nothing from it is ever executed or unpickled."""
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -78,7 +79,7 @@ def fetch(params: Params, uri: str) -> Path:
         if digest and (kept / digest).is_dir() and fingerprint(kept / digest) == digest:
             return kept / digest
         with TemporaryDirectory(prefix="ser-ops-model-") as holder:
-            folder = _checked(uri, _fetched(pinned, Path(holder)))
+            folder = _checked(uri, _fetched(client, pinned, Path(holder)))
             found = fingerprint(folder)
             if digest and found != digest:
                 raise UserError(f"{public(uri)}: not the weights that were registered ({FINGERPRINT} differs): do not "
@@ -88,19 +89,24 @@ def fetch(params: Params, uri: str) -> Path:
             return kept / found
 
 
-def _fetched(pinned: str, folder: Path) -> Path:
-    """Download MLmodel and the model folder, and nothing else of the package."""
-    import mlflow
+def _fetched(client: "MlflowClient", pinned: str, folder: Path) -> Path:
+    """Download MLmodel and the model folder to where a packaged model has them, and nothing else of the package."""
     from mlflow.exceptions import MlflowException
     try:
-        mlflow.artifacts.download_artifacts(f"{pinned}/MLmodel", dst_path=str(folder))
+        if pinned.startswith("models:/") and pinned.count("/") == 1:  # a logged model's id
+            pinned = client.get_logged_model(pinned.removeprefix("models:/")).artifact_location
+        _download(f"{pinned}/MLmodel", folder / "MLmodel")
     except (MlflowException, OSError) as error:
         raise UserError(f"{public(pinned)}: no model there: see the registry or the run for those that there "
                         "are") from error
-    try:
-        inside = Path(mlflow.artifacts.download_artifacts(f"{pinned}/{_INSIDE}", dst_path=str(folder / "artifacts")))
-    except (MlflowException, OSError):
-        return folder  # a foreign model: MLmodel alone says what it is
-    if inside != folder / _INSIDE:
-        shutil.move(inside, folder / _INSIDE)
+    with suppress(MlflowException, OSError):  # a foreign model has none; its MLmodel says what it is
+        _download(f"{pinned}/{_INSIDE}", folder / _INSIDE)
     return folder
+
+
+def _download(uri: str, target: Path) -> None:
+    import mlflow
+    with TemporaryDirectory(prefix="ser-ops-download-") as holder:
+        found = mlflow.artifacts.download_artifacts(uri, dst_path=holder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(found, target)

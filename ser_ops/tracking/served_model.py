@@ -6,6 +6,7 @@ It stands beside ser_ops itself and a folder with weights.safetensors and model.
 from pathlib import Path
 from typing import Any
 
+import pandas
 from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
@@ -44,8 +45,8 @@ class ServedModel(PythonModel):
         self.recogniser = Recogniser(Path(context.artifacts["model"]), settings.get("device", "auto"),
                                      settings.get("batch_size", 16), settings.get("window_hop", 1.25))
 
-    def predict(self, context: PythonModelContext, model_input,
-                params: dict[str, Any] | None = None) -> list[dict[str, Any]]:  # a hint would replace the signature
+    def predict(self, context: PythonModelContext, model_input: pandas.DataFrame,
+                params: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         """One answer a row, as `ser_ops.inference.Answer.record` writes it; status 400 for a row that has none."""
         answers = []
         for number, row in enumerate(model_input.to_dict("records")):

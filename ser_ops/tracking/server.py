@@ -1,5 +1,6 @@
 """Where the record lives: one URI, a server that answers in time or one clear line, and no credentials in either."""
 
+import logging
 import os
 import re
 import socket
@@ -114,9 +115,8 @@ def quiet() -> None:
                         ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2"), ("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1"),
                         ("GIT_PYTHON_REFRESH", "quiet")):
         os.environ.setdefault(name, value)
-    import logging
-    logging.getLogger("alembic").setLevel(logging.ERROR)
-    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+    for name in ("mlflow", "alembic", "urllib3.connectionpool"):
+        logging.getLogger(name).setLevel(os.environ["MLFLOW_LOGGING_LEVEL"])
 
 
 @contextmanager
