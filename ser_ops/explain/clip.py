@@ -20,8 +20,8 @@ from ser_ops.features import frames_of, to_frames
 
 HELD = " The Wav2Vec 2.0 stream is not in the picture: it kept hearing the whole waveform."
 _CAM = ("Score-CAM on the spectral stream's last convolution: darker moments are where its maps raise the probability "
-        "of '{predicted}'. The picture does not show what speaks against the class, nor whether the moment matters "
-        "as a cause, and frames of {frame:.0f} ms blur it; waveforms are coloured by the frame around each sample.")
+        "of '{predicted}'. Each step of a map has seen {blur}, so edges are soft. The picture does not show what "
+        "speaks against the class, nor that a moment is the cause of the answer.")
 _OCCLUSION = ("Occlusion: what '{predicted}' loses in probability when the 100 ms around a moment are muted. Moments "
               "whose muting raises it are drawn as 0. This model has no spectral stream, so Score-CAM and SHAP over "
               "spectral features do not apply.")
@@ -67,7 +67,7 @@ def by_score_cam(subject: Subject, held: Held, batch: Batch, settings: config.Ex
         saliency = to_frames(saliency, spectral)
     seconds = np.arange(frames_of(spectral)) * spectral.hop / spectral.sample_rate
     curve = _curve(seconds, saliency, clip["valid_seconds"])
-    caption = _CAM.format(predicted=clip["predicted"], frame=1000 * spectral.frame / spectral.sample_rate)
+    caption = _CAM.format(predicted=clip["predicted"], blur=subject.blur())
     caption += HELD if "wav2vec" in subject.model.streams else ""
     _draw(subject, batch, clip, curve, "saliency", caption, file)
     return clip | {"scorecam": curve}

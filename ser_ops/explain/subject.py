@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ser_ops import config
+from ser_ops.explain.scorecam import receptive_field
 from ser_ops.features import grid, shape_of
 from ser_ops.models import EmotionModel
 
@@ -22,17 +23,26 @@ class Subject:
     standardisation: Mapping[str, Sequence[float]] | None
     sample_rate: int
     device: torch.device
+    kernels: tuple[int, ...]
 
     @classmethod
     def of(cls, model: EmotionModel, card: Mapping[str, Any], device: torch.device) -> "Subject":
         """From a model and the card that was saved with it."""
         return cls(model.to(device).eval(), config.Features(**card["preset_settings"]["features"]),
-                   card["standardisation"], card["sample_rate"], device)
+                   card["standardisation"], card["sample_rate"], device,
+                   tuple(card["preset_settings"]["spectral"]["kernels"]))
 
     @property
     def spectral(self) -> bool:
         """Whether the model has a spectral stream."""
         return "spectral" in self.model.streams
+
+    def blur(self) -> str:
+        """How sharp a map of the last convolution can be, in words."""
+        seen, spectral = receptive_field(self.kernels), self.features
+        if spectral.layout == "serial":
+            return f"{seen} neighbouring values of the serial layout"
+        return f"{((seen - 1) * spectral.hop + spectral.frame) / spectral.sample_rate:.1f} s of sound"
 
     def baseline(self) -> Tensor:
         """Zero for a model that standardises its input, in the input's own units: the training mean of each kind.

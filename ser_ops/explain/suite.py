@@ -53,5 +53,5 @@ def explain(subject: Subject, test: Examples, train: Examples, settings: config.
                 "clips": clips, "shap": None}
     file = folder / "shap_global.png"
     ranking = overall(subject, attributions, [clip["explained"] for clip in clips], settings, len(ground), file)
-    return {"methods": ["scorecam", "shap"], "not_admitted": {}, "clips": clips,
+    return {"methods": ["scorecam", "shap"], "not_admitted": {}, "blur": subject.blur(), "clips": clips,
             "shap": {"figure": f"{prefix}{file.name}"} | ranking}

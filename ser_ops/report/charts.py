@@ -44,7 +44,7 @@ def glance(metrics: Any, gate: Any, published: Any, model: str) -> Markup | None
     parts = [] if bound is None else [
         rect(at(0), top, at(bound) - at(0), bottom - top, "noise-floor",
              title=f"models trained on shuffled labels reach up to {share(bound)}"),
-        text(at(bound) + 4, top - 6, f"shuffled labels: up to {share(bound)}", class_="tick")]
+        text(at(max(bound, CHANCE)) + 6, top - 6, f"shuffled labels: up to {share(bound)}", class_="tick")]
     parts += _axis(at, top, bottom, [0, 0.2, 0.4, 0.6, 0.8, 1])
     parts += [line(at(CHANCE), top - 4, at(CHANCE), bottom, "chance"),
               text(at(CHANCE) - 4, top - 6, f"chance {share(CHANCE)}", "end", "tick")]

@@ -109,4 +109,4 @@ def cards(metrics: Any, published: Any, model: str) -> list[dict[str, str]]:
 def _card(title: str, figures: Any, beside: str, paper: Any) -> dict[str, str]:
     shown, _, bounds = interval(figures).partition(" ")
     return {"title": title, "value": shown, "range": bounds, "beside": beside,
-            "paper": "" if paper is None else f"paper 1 prints {paper:.2f} % accuracy"}
+            "paper": "" if paper is None else f"paper 1 prints {percent(paper / 100, 2)} accuracy"}

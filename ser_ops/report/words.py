@@ -38,12 +38,12 @@ def share(value: Any) -> str:
 
 
 def percent(value: Any, digits: int = 0) -> str:
-    """A share as per cent.
+    """A share as per cent; the space does not break.
 
     >>> percent(0.6184, 1), percent(None)
-    ('61.8 %', '–')
+    ('61.8\\xa0%', '–')
     """
-    return DASH if number(value) == DASH else f"{value:.{digits}%}".replace("%", " %")
+    return DASH if number(value) == DASH else f"{value:.{digits}%}".replace("%", "\N{NO-BREAK SPACE}%")
 
 
 def interval(figures: Any, name: str = "uar", digits: int = 2) -> str:

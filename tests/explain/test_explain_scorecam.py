@@ -6,8 +6,11 @@ import torch
 from explain_stand_ins import StandIn, features
 from torch import nn
 
+from ser_ops.config import load
 from ser_ops.explain import Held, score_cam
+from ser_ops.explain.scorecam import receptive_field
 from ser_ops.features import shape_of
+from ser_ops.models.spectral_branch import SpectralBranch
 
 
 def by_algorithm_1(classify, layer, values, target, baseline):
@@ -74,6 +77,21 @@ def test_a_planted_cue_is_found():
     saliency = score_cam(model, model.convolution, values, 0, torch.zeros(3, 80)).numpy()
     assert 20 <= saliency.argmax() <= 30
     assert saliency[20:31].sum() > 0.8 * saliency.sum()
+
+
+def test_the_receptive_field_is_that_of_the_real_stream():
+    settings = load().presets["small"]
+    branch = SpectralBranch(settings.features, settings.spectral).eval()
+    values = torch.randn(1, *shape_of(settings.features), requires_grad=True)
+    maps = []
+    branch.last_convolution.register_forward_hook(lambda _m, _i, output: maps.append(output))
+    branch(values)
+    reached = []
+    for position in range(6, 14):
+        (slope,) = torch.autograd.grad(maps[0][0, :, position].sum(), values, retain_graph=True)
+        seen = slope.abs().sum((0, 1)).nonzero().flatten()
+        reached.append(int(seen.max() - seen.min()) + 1)
+    assert max(reached) <= receptive_field(settings.spectral.kernels) <= max(reached) + 8  # pooling passes one value on
 
 
 def test_nothing_for_the_class_gives_zeros():

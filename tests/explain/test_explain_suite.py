@@ -15,7 +15,8 @@ from ser_ops.features import describe, index_at
 
 def subject(layout="frames", streams=("wav2vec", "spectral"), mean=None):
     settings = features(layout)
-    card = {"preset_settings": {"features": settings.model_dump()}, "sample_rate": RATE,
+    card = {"preset_settings": {"features": settings.model_dump(), "spectral": {"kernels": [5, 5, 3]}},
+            "sample_rate": RATE,
             "standardisation": None if mean is None else {"mean": mean, "std": [1.0] * 12}}
     return Subject.of(StandIn(settings, streams), card, torch.device("cpu")), settings
 
@@ -26,6 +27,7 @@ def test_everything_is_written_and_named(layout, tmp_path):
     found = explain(one, examples(settings, "test"), examples(settings, "train"), explain_settings(), tmp_path, "f/")
     json.dumps(found, allow_nan=False)
     assert found["methods"] == ["scorecam", "shap"]
+    assert found["blur"].startswith({"frames": "1.1 s", "serial": "33 neighbouring values"}[layout])
     assert [clip["emotion"] for clip in found["clips"]] == list(EMOTIONS)
     for clip in found["clips"]:
         cam = clip["scorecam"]

@@ -121,6 +121,7 @@ def _explanations(reports: Path, found: Predictions) -> dict[str, Any]:
            for k, name in enumerate(names)]
     kinds = [one | {"feature": one["feature"].split(" at")[0]} for one in top]
     return {"model": "fusion", "methods": ["scorecam", "shap"], "not_admitted": {}, "clips": clips,
+            "blur": "1.1 s of sound",
             "shap": {"figure": f"{folder}/shap_global.png", "utterances": 14, "background": 32, "samples": 400,
                      "score": "logit less the mean of all seven logits", "top": top, "kinds": kinds,
                      "base_values": dict.fromkeys(EMOTIONS, 0.0), "additivity_error": 0.031,
