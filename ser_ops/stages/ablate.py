@@ -30,10 +30,12 @@ def jobs(params: Params) -> list[Job]:
 
 
 def _train(params: Params, parent: str, job: Job) -> Path:
-    """Train one model unless it is finished already; its folder, kept with its state."""
+    """Train one model unless it is finished already, its run included; its folder, kept with its state."""
     folder = state_of(params, STAGE, job) / "model"
     if not folder.exists():
-        train_model(params, job, device_of(params.compute.device), STAGE, folder, parent)
+        written = folder.with_name("written")
+        train_model(params, job, device_of(params.compute.device), STAGE, written, parent)
+        written.rename(folder)
     return folder
 
 

@@ -1,0 +1,177 @@
+"""The stages tune, train and ablate on a made-up work folder: what they leave, and kill -9 in each."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from ser_ops.emotions import EMOTIONS
+from ser_ops.files import read_json, write_json
+from ser_ops.shards import write_index, write_shard
+
+PROJECT = Path(__file__).resolve().parents[2]
+TINY = {
+    "features": {"sample_rate": 16000, "seconds": 0.25, "frame": 512, "hop": 512, "mfcc": 4, "layout": "frames",
+                 "standardise": True},
+    "wav2vec": {"checkpoint": None, "trainable": "all", "tuned_layers": 0, "dropout": 0.1, "hidden": 16, "layers": 1,
+                "heads": 2, "convolutions": [[8, 40, 20], [16, 8, 8]]},
+    "spectral": {"channels": [8, 8, 8], "kernels": [5, 5, 3], "dropout": 0.2, "embedding": 16},
+    "head": {"hidden": 16, "dropout": 0.2}}
+FRAMES = 8
+SCRIPT = """
+import glob, os, random, signal, sys, time
+import mlflow, matplotlib.figure, pandas, torch       # before the fork, so that each child starts at once
+from ser_ops.stages import ablate, run, train, tune
+
+def start(stage, folder):
+    child = os.fork()
+    if not child:
+        os.chdir(folder)
+        try:
+            run(stage.main)
+        except SystemExit:
+            os._exit(1)
+        os._exit(0)
+    return child
+
+def ended(child):
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+calm, killed = sys.argv[1:]
+moments = random.Random(1)
+for stage, when in ((tune, ("trial-000/checkpoint/epoch-0001", "trial-001/run.json")),
+                    (train, ("checkpoint/epoch-0002", "checkpoint/epoch-0004")),
+                    (ablate, ("checkpoint/epoch-0003", "written"))):
+    assert ended(start(stage, calm)) == 0
+    for sign in when:
+        child = start(stage, killed)
+        while not glob.glob(f"{killed}/state/{stage.__name__.rpartition('.')[2]}/*/{sign}"):
+            time.sleep(0.002)
+        time.sleep(moments.uniform(0, 0.05))
+        os.kill(child, signal.SIGKILL)
+        assert ended(child) == -signal.SIGKILL
+    assert ended(start(stage, killed)) == 0
+"""
+
+
+def project(folder: Path) -> Path:
+    """A project after its features stage: 12 utterances of each emotion, features that carry the class."""
+    random = np.random.default_rng(1)
+    values = yaml.safe_load((PROJECT / "params.yaml").read_text())
+    values["presets"], values["preset"] = {"tiny": TINY}, "tiny"
+    values["data"] = {**values["data"], "corpora": ["made"], "manifests": []}
+    values["train"].update(epochs=4, patience=4, batch_size=16)
+    values["tune"].update(trials=3, together=2, startup_trials=1, warmup_epochs=1)
+    values["tune"]["trial"].update(epochs=3, batch_size=16)
+    values["ablations"].update(models=["spectral", "wav2vec"], shuffled=1, shuffled_epochs=2)
+    values["compute"]["workers"] = 1
+    work = folder / "work"
+    folder.mkdir()
+    (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    stores: dict[str, list] = {"ingest/waveforms": [], "augmented/waveforms": [], "features": []}
+    rows = []
+    for index in range(12 * len(EMOTIONS)):
+        label, partition = index % len(EMOTIONS), ("train", "train", "validation")[index // len(EMOTIONS) % 3]
+        name = f"made/{index:03d}"
+        rows.append([f"{name}#original", name, "original", partition, EMOTIONS[label], f"made/{partition}", "made"])
+        stores["ingest/waveforms"].append((name, random.normal(0, 0.1, 5000).astype(np.float32)))
+        pattern = np.random.default_rng(label).normal(size=(6, 1))
+        stores["features"].append((f"{name}#original",
+                                   (pattern + random.normal(size=(6, FRAMES))).astype(np.float32)))
+    for name, arrays in stores.items():
+        (work / name).mkdir(parents=True)
+        write_index(work / name, write_shard(work / name, 0, arrays))
+    header = ["row", "utterance", "variant", "partition", "emotion", "speaker", "corpus"]
+    (work / "validated").mkdir()
+    for file in (work / "augmented" / "variants.csv", work / "validated" / "manifest.csv"):
+        with file.open("w", newline="") as out:
+            csv.writer(out).writerows([header, *rows])
+    write_json(work / "features" / "standardisation.json", {"mean": [0.0] * 6, "std": [1.0] * 6})
+    write_json(work / "ingest" / "corpora.json",
+               {"made": {"synthetic": True, "complete": True, "expected": None}})
+    return folder
+
+
+def _of_a_run(content: dict) -> dict:
+    return {name: value for name, value in content.items() if name not in ("run_id",)}
+
+
+def _without_seconds(history: Path) -> list[str]:
+    return [line.rpartition(",")[0] for line in history.read_text().splitlines()]
+
+
+@pytest.mark.slow
+def test_kill_9_in_each_stage_changes_no_result(tmp_path):
+    calm, killed = project(tmp_path / "calm"), project(tmp_path / "killed")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    done = subprocess.run([sys.executable, "-c", SCRIPT, str(calm), str(killed)], capture_output=True, text=True,
+                          env={**environment, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT)}, timeout=500)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "goes on after epoch" in done.stderr
+
+    best = read_json(calm / "work/tuning/best.json")
+    assert set(best) == {"values", "validation_uar", "trial", "study", "run_id", "trials", "pruned"}
+    assert set(best["values"]) == set(yaml.safe_load((calm / "params.yaml").read_text())["tune"]["space"])
+    assert _of_a_run(best) == _of_a_run(read_json(killed / "work/tuning/best.json"))
+    assert (calm / "work/tuning/trials.csv").read_bytes() == (killed / "work/tuning/trials.csv").read_bytes()
+    folders = ["models/fusion", *(f"ablations/{name}" for name in ("spectral", "wav2vec", "shuffled_1"))]
+    for name in folders:
+        one, other = calm / "work" / name, killed / "work" / name
+        assert {file.name for file in one.iterdir()} == {
+            "weights.safetensors", "model.json", "history.csv", "curves.png", "run.json"}
+        for file in ("weights.safetensors", "model.json"):
+            assert (one / file).read_bytes() == (other / file).read_bytes()
+        assert _without_seconds(one / "history.csv") == _without_seconds(other / "history.csv")
+        card = read_json(one / "model.json")
+        assert card["shuffled_labels"] == name.endswith("shuffled_1")
+        assert card["training"]["learning_rate"] == best["values"]["learning_rate"]
+        assert card["data"] == {"corpora": ["made"], "synthetic": ["made"], "partial": [], "protocol": "speaker",
+                                "train_rows": 56, "train_speakers": 1}
+    assert sorted(path.name for path in (calm / "work/ablations").iterdir()) == ["shuffled_1", "spectral", "wav2vec"]
+    assert not list(killed.glob("state/*/*")), "the state of finished stages is removed"
+    _check_runs(killed, best["trials"])
+
+
+def _check_runs(folder: Path, trials: int) -> None:
+    """In MLflow: one run for each training, however often it was killed, all finished, with every epoch."""
+    import mlflow
+    client = mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    experiment = client.search_experiments(filter_string="name = 'ser-fusion'")[0].experiment_id
+    runs = {run.info.run_name: run for run in client.search_runs([experiment])}
+    assert sorted(runs) == sorted(["tuning", *(f"trial {number}" for number in range(trials)), "fusion", "ablations",
+                                   "spectral", "wav2vec", "shuffled_1"])
+    assert len(client.search_runs([experiment])) == len(runs)
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+    for name in ("trial 0", "trial 2"):
+        assert runs[name].data.tags["mlflow.parentRunId"] == runs["tuning"].info.run_id
+    fusion = runs["fusion"]
+    assert read_json(folder / "work/models/fusion/run.json")["run_id"] == fusion.info.run_id
+    for name in ("train/loss", "train/uar", "validation/loss", "validation/uar", "learning_rate"):
+        assert {one.step for one in client.get_metric_history(fusion.info.run_id, name)} == {1, 2, 3, 4}
+    assert fusion.data.tags | {"family": "fusion", "corpus": "made", "partition": "speaker", "preset": "tiny",
+                               "backbone": "random weights"} == fusion.data.tags
+    assert fusion.data.params["train.epochs"] == "4"
+    assert [one.dataset.name for one in fusion.inputs.dataset_inputs] == ["made"] * len(fusion.inputs.dataset_inputs)
+    assert {one.path for one in client.list_artifacts(fusion.info.run_id)} == {"figures", "history.csv"}
+    assert json.loads(runs["tuning"].data.params["tune.trials"]) == trials
+
+
+@pytest.mark.slow
+def test_no_trials_train_as_the_section_says(tmp_path, monkeypatch):
+    from ser_ops.stages import train, tune
+    folder = project(tmp_path / "one")
+    monkeypatch.chdir(folder)
+    values = yaml.safe_load((folder / "params.yaml").read_text())
+    values["tune"]["trials"] = 0
+    (folder / "params.yaml").write_text(yaml.safe_dump(values))
+    tune.main()
+    assert read_json(folder / "work/tuning/best.json")["values"] == {}
+    assert (folder / "work/tuning/trials.csv").read_text().startswith("trial,state,validation_uar,epochs,")
+    from ser_ops import config
+    assert train.main_job(config.load()).settings == config.load().train.training()
