@@ -79,6 +79,7 @@ def _content(sources: Sources) -> Mapping[str, Any]:
         "emotions": EMOTIONS, "model": model, "metrics": metrics or {}, "figures": figures, "chance": words.CHANCE,
         "confidence": words.pick(sources["provenance"], "params", "evaluate", "confidence"),
         "banner": verdict.banner(sources["gate"]), "badges": verdict.badges(metrics, sources["data_validation"]),
+        "several_seeds": len(words.pick(metrics, "provenance", "seeds") or []) > 1,
         "sentences": verdict.sentences(metrics, model), "cards": verdict.cards(metrics, published, model),
         "glance": charts.glance(metrics, sources["gate"], published, model),
         "heat": tables.heat(figures.get("cells"), shuffled),

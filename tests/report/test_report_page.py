@@ -294,6 +294,12 @@ def test_real_recordings_carry_their_licence(reports):
     assert "CC BY-NC-SA 4.0" in page and "passes them on" in page
 
 
+def test_one_seed_has_no_deviation(reports):
+    page = Page(changed(reports, "metrics.json", lambda metrics: metrics["provenance"].update(seeds=[1]))).text
+    cell = read_json(reports / "metrics.json")["models"]["fusion"]["cells"]["white@0.50"]
+    assert f"{100 * cell['accuracy']:.2f} ±" not in page and "One seed." in page
+
+
 def test_no_clips_asked_for(reports):
     assert "No clips were asked for" in Page(changed(reports, "clips.json", lambda found: found.update(clips=[]))).text
 
