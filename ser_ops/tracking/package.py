@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 WEIGHTS, CARD, MODEL_CARD = "weights.safetensors", "model.json", "model_card.md"
 # What loading and answering import; pinned to the versions with which the model was packaged.
-REQUIREMENTS = ("mlflow", "numpy", "pandas", "pydantic", "pyyaml", "safetensors", "scipy", "soundfile", "soxr", "torch",
-                "tqdm", "transformers")
+REQUIREMENTS = ("huggingface-hub", "librosa", "mlflow", "numpy", "pandas", "pydantic", "pyyaml", "safetensors",
+                "soundfile", "soxr", "torch", "tqdm", "transformers")
 
 
 def fingerprint(model_folder: Path) -> str:

@@ -4,14 +4,15 @@ import contextlib
 import json
 import multiprocessing
 import os
+import shutil
 from pathlib import Path
 
 import mlflow
 import pytest
-from tracking_project import PARAMS, Project, not_worse
+from tracking_project import PARAMS, Project, not_worse, write_gate
 
 from ser_ops.errors import UserError
-from ser_ops.tracking import demote, fetch, promote, promotion, register, versions
+from ser_ops.tracking import demote, fetch, open_run, promote, promotion, register, versions
 from ser_ops.tracking.package import fingerprint
 
 
@@ -42,7 +43,7 @@ def alias(params, name):
 
 @pytest.fixture(scope="session")
 def stock(server, tmp_path_factory):
-    """Three versions of a registered model, for `registered` to copy: logging a model takes seconds."""
+    """Three versions of a registered model and the project they come from, for `registered` to copy."""
     folder, before = tmp_path_factory.mktemp("stock"), Path.cwd()
     settings = PARAMS.model_copy(update={"tracking": PARAMS.tracking.model_copy(
         update={"uri": server, "experiment": "stock", "registered_model": "stock"})})
@@ -53,20 +54,32 @@ def stock(server, tmp_path_factory):
             register(settings, made.folder, made.reports)
     finally:
         os.chdir(before)
-    return [mlflow.MlflowClient(server).get_model_version("stock", str(number)) for number in (1, 2, 3)]
+    mine = mlflow.MlflowClient(server)
+    return folder / made.reports, [mine.get_model_version("stock", str(number)) for number in (1, 2, 3)]
+
+
+@pytest.fixture
+def reports(stock, tmp_path):
+    """A copy of the reports of the model in stock, to plant faults in."""
+    return shutil.copytree(stock[0], tmp_path / "reports")
 
 
 @pytest.fixture
 def registered(params, stock):
-    """Register some more of the models in stock, the last one being the candidate."""
+    """Register some more of the models in stock, the last one being the candidate; `reports`: instead of its own."""
     mine, name = mlflow.MlflowClient(params.tracking.uri), params.tracking.registered_model
 
-    def more(*places):
+    def more(*places, reports=None):
         for place in places:
+            one = stock[1][place]
+            run_id = one.run_id
+            if reports is not None:
+                with open_run(params, "train", {}) as run:
+                    run.artifact(reports, "reports")
+                run_id = run.id
             with contextlib.suppress(mlflow.exceptions.MlflowException):
                 mine.create_registered_model(name)
-            one = stock[place]
-            made = mine.create_model_version(name, one.source, one.run_id, tags=one.tags,
+            made = mine.create_model_version(name, one.source, run_id, tags=one.tags,
                                              model_id=one.source.removeprefix("models:/"))
             mine.set_registered_model_alias(name, "candidate", made.version)
 
@@ -169,39 +182,37 @@ WORSE = {"rule": "not_worse_than_staging", "passed": False, "verdict": "blocked:
     ("pickle", "holds pickled files: python_model.pkl"),
     ("does not load", "could not be compared: it is broken"),
 ])
-def test_what_fails_is_blocked_in_words(params, project, trusted, fault, words):
-    made = project()
-    gate = json.loads((made.reports / "gate.json").read_text())
+def test_what_fails_is_blocked_in_words(params, reports, registered, trusted, fault, words):
+    gate = reports / "gate.json"
     if fault == "gate":
-        made.judge("blocked: fish_market at 0.75: UAR 0.41 < 0.45")
+        write_gate(gate, "spectral", "blocked: fish_market at 0.75: UAR 0.41 < 0.45")
     elif fault in ("no rules", "other model", "contradiction"):
         change = {"no rules": {"rules": []}, "other model": {"model": "fusion"}, "contradiction": {"passed": False}}
-        (made.reports / "gate.json").write_text(json.dumps(gate | change[fault]))
+        gate.write_text(json.dumps(json.loads(gate.read_text()) | change[fault]))
     elif fault in ("no gate", "no predictions"):
-        (made.reports / {"no gate": "gate.json", "no predictions": "predictions.csv"}[fault]).unlink()
+        (reports / {"no gate": "gate.json", "no predictions": "predictions.csv"}[fault]).unlink()
     trusted |= {"other answers": {"largest_difference": 0.2}, "pickle": {"pickles": ["python_model.pkl"]},
                 "does not load": {"error": "it is broken", "largest_difference": None}}.get(fault, {})
-    number = register(params, made.folder, made.reports)
+    registered(0, reports=reports)
     with pytest.raises(UserError, match=words) as raised:
         promote(params, (lambda a, b: WORSE) if fault == "worse" else not_worse)
     assert str(raised.value).startswith("blocked: ") and "\n" not in str(raised.value)
     assert alias(params, "staging") is None
-    tags = version_of(params, number).tags
+    tags = version_of(params, "1").tags
     assert tags["verdict"].startswith("blocked: ") and "held_staging" not in tags
 
 
-def test_an_override_needs_a_written_reason_which_is_recorded(params, project, trusted):
-    made = project()
-    made.judge("blocked: clean UAR 0.30 < 0.40")
-    number = register(params, made.folder, made.reports)
+def test_an_override_needs_a_written_reason_which_is_recorded(params, reports, registered, trusted):
+    write_gate(reports / "gate.json", "spectral", "blocked: clean UAR 0.30 < 0.40")
+    registered(0, reports=reports)
     for reason in ("", "  because ", "x" * 9):
         with pytest.raises(UserError, match="written reason"):
             promote(params, not_worse, override_reason=reason)
     assert alias(params, "staging") is None
     done = promote(params, not_worse, override_reason="first real corpus, nothing better yet")
     assert done["verdict"] == "overridden, blocked: clean UAR 0.30 < 0.40"
-    tags = version_of(params, number).tags
-    assert alias(params, "staging") == number and tags["verdict"] == "blocked: clean UAR 0.30 < 0.40"
+    tags = version_of(params, "1").tags
+    assert alias(params, "staging") == "1" and tags["verdict"] == "blocked: clean UAR 0.30 < 0.40"
     assert tags["override_reason"] == "first real corpus, nothing better yet" and tags["override_for"] == "staging"
 
 

@@ -110,11 +110,16 @@ class Project:
 
     def judge(self, verdict: str = "passed: UAR 0.61 >= 0.40") -> None:
         """gate.json with one rule."""
-        passed = verdict.startswith("passed")
-        write_json(self.reports / "gate.json", {
-            "passed": passed, "verdict": "passed" if passed else verdict, "model": self.model, "notes": [],
-            "rules": [{"rule": "clean_uar", "figure": 0.61, "limit": 0.4, "passed": passed, "verdict": verdict,
-                       "reason": "nobody is served below", "applies": True}]})
+        write_gate(self.reports / "gate.json", self.model, verdict)
+
+
+def write_gate(path: Path, model: str, verdict: str) -> None:
+    """gate.json with one rule and its verdict."""
+    passed = verdict.startswith("passed")
+    write_json(path, {
+        "passed": passed, "verdict": "passed" if passed else verdict, "model": model, "notes": [],
+        "rules": [{"rule": "clean_uar", "figure": 0.61, "limit": 0.4, "passed": passed, "verdict": verdict,
+                   "reason": "nobody is served below", "applies": True}]})
 
 
 def not_worse(candidate: tuple[Path, str], today: tuple[Path, str] | None) -> dict[str, object]:

@@ -1,0 +1,28 @@
+"""Windows of a stream against those of a whole recording."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ser_ops.audio import spans
+from ser_ops.inference.windows import silent, windows
+
+
+@settings(max_examples=200, deadline=None)
+@given(total=st.integers(1, 400), length=st.integers(1, 60), hop=st.integers(1, 90), cuts=st.lists(st.integers(0, 400)))
+def test_a_stream_has_the_windows_of_the_whole_however_it_is_cut(total, length, hop, cuts):
+    whole = np.arange(1, total + 1, dtype=np.float32)
+    blocks = np.split(whole, sorted(cut for cut in cuts if cut <= total))
+    found = list(windows(blocks, length, hop))
+    expected = spans(total, length, hop)
+    assert [(start, start + len(one)) for start, one in found] == expected
+    assert all((one == whole[start:start + len(one)]).all() for start, one in found)
+    assert expected[-1][1] == total
+
+
+@pytest.mark.parametrize(("samples", "expected"), [
+    (np.zeros(0), True), (np.zeros(10), True), (np.full(10, 0.7), True), ([0.0, 9e-4, -9e-4], True),
+    ([0.0, 2e-3, -2e-3], False), ([0.7, 0.7 + 4e-3], False)])
+def test_silence_is_what_stays_below_minus_60_dbfs(samples, expected):
+    assert silent(np.asarray(samples, np.float32)) is expected

@@ -1,0 +1,165 @@
+"""The packaged model: no pickle, nothing but its own code, any length, one line for bad input."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from tracking_project import free_port, not_worse, post, wait_for
+
+from ser_ops.errors import UserError
+from ser_ops.inference import Recogniser
+from ser_ops.tracking import package_model, packaged, packaged_answers, promote, register, try_package
+from ser_ops.tracking.licences import Source
+from ser_ops.tracking.model_card import LONGEST, model_card
+from ser_ops.tracking.package import REQUIREMENTS, input_example
+from ser_ops.tracking.packaged import compare_answers, pickled_files
+
+
+def test_a_package_holds_no_pickle_and_answers_in_a_fresh_interpreter(params, project):
+    made = project(model="fusion")
+    package = package_model(params, made.folder, Path("package"))
+    assert pickled_files(package) == []
+    assert {one.name for one in (package / "artifacts" / "model").iterdir()} == {
+        "weights.safetensors", "model.json", "model_card.md"}
+    said = yaml.safe_load((package / "MLmodel").read_text())
+    assert "model_code_path" in said["flavors"]["python_function"]
+    pinned = (package / "requirements.txt").read_text().split()
+    assert all("==" in one and "+" not in one for one in pinned)
+    example = json.loads((package / "input_example.json").read_text())
+    assert example["columns"] == ["waveform", "sample_rate"]
+    assert (package / "input_example.json").stat().st_size < 100_000
+    tried = compare_answers(package, made.reports / "predictions.csv", "fusion", Path("work/ingest/waveforms"))
+    assert tried["loads"] and tried["error"] == "" and tried["utterances"] == 12
+    assert tried["largest_difference"] < 1e-5
+
+
+def test_faults_of_a_package_are_told_and_never_raised(params, project, tmp_path):
+    made = project()
+    package = package_model(params, made.folder, Path("package"))
+    predictions, waveforms = made.reports / "predictions.csv", Path("work/ingest/waveforms")
+    assert "no finished store" in compare_answers(package, predictions, "spectral", tmp_path)["error"]
+    assert "cannot be read" in compare_answers(tmp_path, predictions, "spectral", waveforms)["error"]
+    (package / "artifacts/model/weights.safetensors").write_bytes(b"damaged")
+    (package / "python_model.pkl").write_bytes(b"")
+    (package / "weights").write_bytes(b"\x80\x04K\x01.")
+    tried = compare_answers(package, predictions, "spectral", waveforms)
+    assert tried["pickles"] == ["python_model.pkl", "weights"] and not tried["loads"]
+    assert "not a safetensors file" in tried["error"] and "\n" not in tried["error"]
+
+
+def test_other_answers_than_those_evaluated_are_seen(params, project, monkeypatch):
+    made = project()
+    monkeypatch.setattr(packaged, "packaged_answers", lambda package, some, rate: np.full((len(some), 7), 1 / 7))
+    tried = try_package(params, made.folder)
+    assert tried["loads"] and tried["largest_difference"] > params.gate.answers_tolerance.limit
+
+
+def test_what_the_package_imports_is_pinned():
+    code = ("import sys, ser_ops.inference; "
+            "print([module.__file__ for name, module in sys.modules.items() if name.startswith('ser_ops')])")
+    files = ast.literal_eval(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
+                                            check=True).stdout)
+    served = Path(__file__).resolve().parents[2] / "ser_ops" / "tracking" / "served_model.py"
+    found = set()
+    for file in [*files, str(served)]:
+        for node in ast.walk(ast.parse(Path(file).read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found.add(node.module.split(".")[0])
+    names = packages_distributions()
+    for one in found - set(sys.stdlib_module_names) - {"ser_ops"}:
+        assert {name.lower().replace("_", "-") for name in names[one]} & set(REQUIREMENTS), f"{one} is not pinned"
+
+
+def test_the_model_card_says_what_is_missing_and_stays_short():
+    card = {"model": "fusion", "preset": "small", "emotions": ["sad"], "sample_rate": 16000, "parameters": 5,
+            "preset_settings": {"features": {"seconds": 2.5}},
+            "data": {"protocol": "random", "partial": ["ravdess"]}, "shuffled_labels": True}
+    text = model_card(card, [Source("speech", "ravdess", "CC BY-NC-SA 4.0", False, False),
+                             Source("noise", "recorded", "not stated", False)], None)
+    for words in ("Not evaluated.", "[partial, non-commercial]", "to be treated as non-commercial", "SHUFFLED",
+                  "figures flatter", "Partial corpora: ravdess"):
+        assert words in text
+    many = [Source("speech", f"corpus{number}", "CC BY 4.0 " * 9, False) for number in range(100)]
+    assert len(model_card(card, many, None)) <= LONGEST
+
+
+@pytest.mark.slow
+def test_a_registered_model_is_promoted_and_served_over_http(params, project, tmp_path):
+    made = project(model="fusion")
+    register(params, made.folder, made.reports)
+    rules = {one["rule"]: one for one in promote(params, not_worse)["rules"]}
+    assert "differs from the evaluated model by" in rules["registered_answers"]["verdict"]
+    port = free_port()
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "MLFLOW_TRACKING_URI": params.tracking.uri,
+        "PATH": str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"]}
+    log = (tmp_path / "serve.log").open("w")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", "models", "serve", "-m", f"models:/{params.tracking.registered_model}@staging",
+         "--env-manager", "local", "--port", str(port)], env=environment, cwd=tmp_path, stdout=log, stderr=log)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/ping", process, 180)
+        url = f"http://127.0.0.1:{port}/invocations"
+        _answers(url, made)
+        _refuses(url)
+    finally:
+        process.terminate()
+        process.wait(30)
+        log.close()
+
+
+def _split(*rows):
+    return {"dataframe_split": {"columns": ["waveform", "sample_rate"], "data": [list(one) for one in rows]}}
+
+
+def _answers(url, made):
+    draw = np.random.default_rng(3)
+    recogniser = Recogniser(made.folder, "cpu")
+    for seconds in (0.2, 0.5, 3.21):
+        waveform = draw.normal(0, 0.1, int(16000 * seconds)).astype(np.float32)
+        status, answer = post(url, _split((waveform.tolist(), 16000)))
+        assert status == 200, answer
+        one, own = answer["predictions"][0], recogniser.answer(waveform, 16000).record()
+        assert list(one["probabilities"]) == list(own["probabilities"]) and one["emotion"] == own["emotion"]
+        assert np.allclose(list(one["probabilities"].values()), list(own["probabilities"].values()), atol=1e-5)
+        assert len(one["windows"]) == len(own["windows"]) and one["seconds"] == own["seconds"]
+    status, answer = post(url, _split((waveform.tolist(), 16000), (waveform[:9000].tolist(), 8000)))
+    assert status == 200 and [len(one["warnings"]) for one in answer["predictions"]] == [0, 1]
+    status, answer = post(url, {"dataframe_records": [{"waveform": waveform.tolist(), "sample_rate": 16000}]})
+    assert status == 200 and answer["predictions"][0]["emotion"] == own["emotion"]
+
+
+def _refuses(url):
+    tone = (0.1 * np.sin(np.arange(8000.0))).tolist()
+    for content, words in ((_split(([0.0] * 8000, 16000)), "row 0: silent"),
+                           (_split((tone, 16000), ([float("nan"), *tone], 16000)), "row 1: holds NaN"),
+                           (_split(([], 16000)), "row 0: holds no samples"),
+                           (_split(([0.5], 16000)), "shorter than 0.1 s"),
+                           (_split((tone, 12)), "sample rate 12 Hz"),
+                           (_split(([20000 * one for one in tone], 16000)), "give floats in [-1, 1]"),
+                           (_split(("speech", 16000)), ""), (_split((tone, "fast")), ""), (_split(([None], 16000)), ""),
+                           ({"dataframe_split": {"columns": ["waveform"], "data": [[tone]]}}, ""), ({}, "")):
+        status, answer = post(url, content)
+        assert status == 400, (status, answer)
+        assert words in answer["message"] and "Traceback" not in json.dumps(answer), answer
+        assert not words or "\n" not in answer["message"]
+
+
+def test_packaged_answers_of_no_package_are_one_line(tmp_path):
+    with pytest.raises(UserError) as raised:
+        packaged_answers(tmp_path, [np.zeros(8000, np.float32)], 16000)
+    assert "\n" not in str(raised.value)
+
+
+def test_the_example_is_an_example():
+    example = input_example()
+    assert len(example) == 1 and max(map(abs, example["waveform"][0])) < 1
