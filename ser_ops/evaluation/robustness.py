@@ -36,9 +36,12 @@ def categories(noise_rows: Iterable[Mapping[str, str]]) -> tuple[list[str], list
 def grid(noise_rows: Iterable[Mapping[str, str]], settings: Evaluate) -> list[Condition]:
     """Every noisy condition: categories with test recordings, then the stationary kinds, by intensity and seed.
 
-    Raises UserError for a category whose name means something else here.
+    Raises UserError for a category whose name means something else here, and when there is no condition at all.
     """
     recorded, _ = categories(noise_rows)
+    if not (recorded or settings.stationary) or not settings.intensities:
+        raise UserError("evaluate: no noise to listen in: bring recordings in with `ser-ops noise add`, or name "
+                        "evaluate.stationary and evaluate.intensities")
     for name in recorded:
         if name == CLEAN.noise or name in ("white", "pink", "brown"):
             raise UserError(f"noise category {name!r}: that name is taken: rename its folder")
@@ -63,16 +66,21 @@ class Job:
     silent_dbfs: float
 
 
+def stores(job: Job) -> tuple[Mapping[str, np.ndarray], Mix]:
+    """Waveforms by utterance, and the mixer of a job."""
+    from ser_ops.corpora.table import read_csv
+    mixer = Mixer(Shards(job.work / "ingest" / "noise"), read_csv(job.work / "validated" / "noise.csv"),
+                  level=job.level, silent_dbfs=job.silent_dbfs)
+    return Shards(job.work / "ingest" / "waveforms"), mixer
+
+
 @lru_cache(maxsize=1)
 def opened(job: Job) -> tuple[Panel, Mapping[str, np.ndarray], Mix]:
     """Models and stores of a job, loaded once in each process."""
-    from ser_ops.corpora.table import read_csv
     from ser_ops.inference import choose_device
     from ser_ops.models import load
     panel = Panel({name: load(folder) for name, folder in job.models}, choose_device(job.device), job.batch_size)
-    mixer = Mixer(Shards(job.work / "ingest" / "noise"), read_csv(job.work / "validated" / "noise.csv"),
-                  panel.sample_rate, job.level, job.silent_dbfs)
-    return panel, Shards(job.work / "ingest" / "waveforms"), mixer
+    return panel, *stores(job)
 
 
 def _cell(job: Job, condition: Condition) -> Answers:

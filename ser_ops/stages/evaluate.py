@@ -41,7 +41,9 @@ def main() -> None:
     predictions = _predict(params, job, rows, grid)
     summary = Summary(predictions, [row.speaker for row in rows], settings)
     shuffled = [name for name, card in cards.items() if card["shuffled_labels"]]
-    models = _measured(job, [name for name in folders if name not in shuffled], grid, settings.speed_utterances)
+    main, *others = [name for name in folders if name not in shuffled]
+    others.sort(key=lambda name: MODELS[cards[name]["model"]].row)
+    models = _measured(job, [main, *others], grid, settings.speed_utterances)
     metrics = metrics_of(summary, params.train.model, models, shuffled,
                          _provenance(params, cards[params.train.model], rows, noise_rows))
     predictions.write(reports / "predictions.csv")
@@ -99,8 +101,7 @@ def _measured(job: robustness.Job, names: Sequence[str], grid: Sequence[Conditio
               count: int) -> dict[str, Evaluated]:
     """Size and speed of models, over a batch of `count` test utterances, clean and in the middle of the grid."""
     chosen = (job.utterances * -(-count // len(job.utterances)))[:count]
-    _, waveforms, mixer = robustness.opened(job)
-    robustness.opened.cache_clear()
+    waveforms, mixer = robustness.stores(job)
     middle = grid[len(grid) // 2]
     clean = [waveforms[one] for one in chosen]
     noisy = [mixer(one, speech, middle.noise, middle.intensity, middle.seed or 0, "test").samples

@@ -52,6 +52,12 @@ def test_a_category_may_not_take_a_name_with_a_meaning(world, name):
         robustness.grid([{"category": name, "partition": "test"}], world[0].evaluate)
 
 
+def test_a_grid_without_noise_is_one_line(world):
+    settings = world[0].evaluate.model_copy(update={"stationary": ()})
+    with pytest.raises(UserError, match="no noise to listen in"):
+        robustness.grid([{"category": "children", "partition": "train"}], settings)
+
+
 def test_a_panel_answers_as_each_model_alone(world):
     params, job, _ = world
     loaded = {name: models.load(folder) for name, folder in job.models}
@@ -63,7 +69,7 @@ def test_a_panel_answers_as_each_model_alone(world):
     for place, (model, _) in enumerate(loaded.values()):
         for number in (0, 12):
             window, valid = fit(waveforms[number], 8000)
-            batch = torch.from_numpy(window[None])
+            batch = torch.from_numpy(window[None].copy())
             with torch.inference_mode():
                 alone = torch.softmax(model(batch, torch.tensor([valid]), extractor(batch)).double(), 1)
             np.testing.assert_allclose(together[place, number], alone[0].numpy(), atol=1e-6)

@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 import pytest
-from evaluation_world import FOLDERS, build, reports
+from evaluation_world import FOLDERS, PROJECT, build, reports
 
 from ser_ops import models
 from ser_ops.errors import UserError
@@ -172,3 +172,27 @@ def test_a_test_partition_without_utterances_is_one_line(evaluated, tmp_path):
                                        "a#noisy,a,noisy,test,sad,s,c\n")
     with pytest.raises(UserError, match="no unaltered utterance"):
         rows_of(tmp_path)
+
+
+SHARED = PROJECT.parent / "shared"
+
+
+@pytest.mark.slow
+@pytest.mark.real_speech
+@pytest.mark.skipif(not (SHARED / "corpora" / "ravdess").is_dir(), reason="no recordings in ../shared")
+def test_real_speech_in_real_noise(evaluated, tmp_path):
+    from ser_ops.evaluation.corpus import evaluate_manifest
+    folder, params = evaluated
+    codes = dict(zip(("01", "03", "04", "05", "06", "07", "08"),
+                     ("neutral", "happy", "sad", "angry", "fear", "disgust", "surprise"), strict=True))
+    files = [path for path in sorted((SHARED / "corpora" / "ravdess").rglob("*-01-01-01-0[12].flac"))
+             if path.name.split("-")[2] in codes][:14]
+    (tmp_path / "list.csv").write_text("path,emotion,speaker\n" + "".join(
+        f"{path},{codes[path.name.split('-')[2]]},{path.stem[-2:]}\n" for path in files))
+    few = params.model_copy(update={"evaluate": params.evaluate.model_copy(update={
+        "intensities": (0.5,), "seeds": (1,)})})
+    model, card = models.load(folder / "work" / "models" / "fusion")
+    found = evaluate_manifest(model, card, tmp_path / "list.csv", SHARED / "noise", few)
+    assert found["utterances"] == len(files) >= 7 and not found["skipped"]
+    assert list(found["cells"]) == ["children@0.50", "fish_market@0.50", "railway_engine@0.50", "white@0.50"]
+    assert all(-10 < one["snr_db"] < 30 for one in found["cells"].values())
