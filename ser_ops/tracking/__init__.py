@@ -3,9 +3,9 @@
 from ser_ops.tracking.models import fetch
 from ser_ops.tracking.package import package_model
 from ser_ops.tracking.packaged import compare_answers, packaged_answers, try_package
-from ser_ops.tracking.promotion import demote, promote
+from ser_ops.tracking.promotion import Demotion, Promotion, demote, promote
 from ser_ops.tracking.registry import register, versions
 from ser_ops.tracking.runs import Run, open_run, reopen
 
-__all__ = ["Run", "compare_answers", "demote", "fetch", "open_run", "package_model", "packaged_answers", "promote",
-           "register", "reopen", "try_package", "versions"]
+__all__ = ["Demotion", "Promotion", "Run", "compare_answers", "demote", "fetch", "open_run", "package_model",
+           "packaged_answers", "promote", "register", "reopen", "try_package", "versions"]

@@ -50,7 +50,8 @@ def packaged_answers(package: Path, waveforms: Sequence[np.ndarray], sample_rate
     package = package.absolute()
     with TemporaryDirectory(prefix="ser-ops-answers-") as holder:
         inputs, outputs = Path(holder) / "inputs.npz", Path(holder) / "outputs.json"
-        np.savez(inputs, **{f"{number:06d}": np.asarray(one, np.float32) for number, one in enumerate(waveforms)})
+        stored: dict[str, Any] = {f"{number:06d}": np.asarray(one, np.float32) for number, one in enumerate(waveforms)}
+        np.savez(inputs, **stored)
         environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "MLFLOW_RUN_ID")}
         environment |= {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "MLFLOW_LOGGING_LEVEL": "ERROR",
                         "MLFLOW_TRACKING_URI": f"sqlite:///{holder}/none.db", "MLFLOW_DISABLE_TELEMETRY": "true"}

@@ -8,6 +8,7 @@ list on the registered model (tag `before_staging`, `before_production`), the la
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -29,6 +30,29 @@ Alias = Literal["staging", "production"]
 Rule = Mapping[str, Any]
 # (predictions.csv, model name) of the candidate and of the version that stands there today, None when none does.
 Compare = Callable[[tuple[Path, str], tuple[Path, str] | None], Rule]
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What was done: the version now under `alias`, the one before it (None: there was none), every rule judged."""
+
+    name: str
+    version: str
+    alias: str
+    before: str | None
+    verdict: str
+    override_reason: str | None
+    rules: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Demotion:
+    """What was done: the version that held `alias`, and the one that holds it now (None: there was none before)."""
+
+    name: str
+    alias: str
+    version: str
+    now: str | None
 
 
 def _rule(name: str, passed: bool, words: str, reason: str, figure: Any = None, limit: Any = None) -> Rule:
@@ -129,14 +153,14 @@ def _blocked(rules: Sequence[Rule]) -> str:
 
 
 def promote(params: Params, not_worse_than: Compare, version: str | None = None, to: Alias = "staging",
-            override_reason: str | None = None) -> dict[str, Any]:
+            override_reason: str | None = None) -> Promotion:
     """Judge a version and give it the alias `to`, or raise UserError 'blocked: ...'.
 
     not_worse_than: the rule that needs the registry, as `Compare` says. The gate's other rules are read from the
     gate.json attached to the version. version: number or alias; by default the candidate, for production the one that
     is staging. The whole verdict is tagged on the version, blocked or not. override_reason: promote although blocked;
     the reason is recorded as a tag. Production takes only versions that hold or held staging; no reason overrides
-    that. Returns model, version, alias, before (the version that held it, or None), verdict, override_reason, rules.
+    that.
     """
     _check_alias(to)
     if override_reason is not None and len(override_reason.strip()) < SHORTEST_REASON:
@@ -160,17 +184,16 @@ def promote(params: Params, not_worse_than: Compare, version: str | None = None,
             raise UserError(f"{blocked} (version {number} of {name} is not promoted to {to}; an override needs a "
                             "written reason)")
         before = _give(client, name, number, to, None if today is None else str(today.version))
-        return {"model": name, "version": number, "alias": to, "before": before,
-                "verdict": f"overridden, {blocked}" if reason else "passed", "override_reason": reason, "rules": rules}
+        return Promotion(name, number, to, before, f"overridden, {blocked}" if reason else "passed", reason, rules)
 
 
 def _judge(params: Params, client: "MlflowClient", version: "ModelVersion", today: "ModelVersion | None",
-           not_worse_than: Compare) -> list[dict[str, Any]]:
+           not_worse_than: Compare) -> tuple[dict[str, Any], ...]:
     with attached(client, version, "gate.json") as gate_json, \
             attached(client, version, "predictions.csv") as predictions:
         rules = [*_gate(gate_json, version.tags.get("model", "")), _registered(params, client, version, predictions),
                  _comparison(client, version, today, predictions, not_worse_than)]
-    return [dict(one) for one in rules]
+    return tuple(dict(one) for one in rules)
 
 
 def _give(client: "MlflowClient", name: str, number: str, to: Alias, today: str | None) -> str | None:
@@ -187,10 +210,9 @@ def _give(client: "MlflowClient", name: str, number: str, to: Alias, today: str 
     return today
 
 
-def demote(params: Params, alias: Alias = "staging") -> dict[str, Any]:
+def demote(params: Params, alias: Alias = "staging") -> Demotion:
     """Give the alias back to the version that held it before, or take it away when there was none.
 
-    Returns model, alias, version (that held it), now (that holds it, or None) and words.
     Raises UserError when nothing stands under the alias.
     """
     _check_alias(alias)
@@ -207,9 +229,7 @@ def demote(params: Params, alias: Alias = "staging") -> dict[str, Any]:
             client.set_registered_model_alias(name, alias, now)
         _remember(client, name, alias, kept)
         client.set_model_version_tag(name, today, f"demoted_from_{alias}", _now())
-    words = f"version {now} is {alias} again" if now else f"no version was {alias} before, none is now"
-    return {"model": name, "alias": alias, "version": today, "now": now,
-            "words": f"{name} version {today} is no longer {alias}: {words}"}
+    return Demotion(name, alias, today, now)
 
 
 def _check_alias(alias: str) -> None:

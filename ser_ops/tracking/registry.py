@@ -158,7 +158,7 @@ def attached(client: "MlflowClient", version: "ModelVersion", name: str) -> Iter
     from mlflow.exceptions import MlflowException
     with TemporaryDirectory(prefix="ser-ops-reports-") as there:
         try:
-            path: Path | None = Path(client.download_artifacts(version.run_id, f"reports/{name}", there))
+            path: Path | None = Path(client.download_artifacts(str(version.run_id), f"reports/{name}", there))
         except (MlflowException, OSError):
             path = None
         yield path if path and path.is_file() else None

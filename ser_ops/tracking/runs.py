@@ -111,12 +111,12 @@ class Run:
         """Log a manifest as a dataset: its path as given, the start of its SHA-256 as digest, columns and rows."""
         import pandas
         with one_line(self.uri):
-            import mlflow.data
+            from mlflow.data.pandas_dataset import from_pandas
             from mlflow.entities import DatasetInput, InputTag
             from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
             frame = pandas.read_csv(manifest, dtype=str, keep_default_na=False)
             with warnings.catch_warnings(action="ignore", category=UserWarning):  # a path reads as several sources
-                dataset = mlflow.data.from_pandas(frame, source=str(manifest), name=name, digest=sha256(manifest)[:16])
+                dataset = from_pandas(frame, source=str(manifest), name=name, digest=sha256(manifest)[:16])
             self._client.log_inputs(self.id, [DatasetInput(dataset._to_mlflow_entity(),
                                                            [InputTag(MLFLOW_DATASET_CONTEXT, context)])])
 

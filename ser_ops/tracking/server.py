@@ -7,10 +7,12 @@ import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+from filelock import FileLock
 
 from ser_ops.config import Params
 from ser_ops.errors import UserError
@@ -123,12 +125,13 @@ def quiet() -> None:
 def one_line(uri: str) -> Iterator[None]:
     """Turn what MLflow raises about its store or server into one UserError line without credentials."""
     quiet()
+    from alembic.util.exc import CommandError
     from mlflow.exceptions import MlflowException
     from requests.exceptions import RequestException
     from sqlalchemy.exc import SQLAlchemyError
     try:
         yield
-    except (MlflowException, RequestException, SQLAlchemyError) as error:
+    except (MlflowException, RequestException, SQLAlchemyError, CommandError) as error:
         said = public(" ".join(str(error).split("\n", 1)[0].split()))
         said = said if len(said) <= 300 else said[:297] + "..."
         raise UserError(f"{public(uri)}: the tracking server refused or went away ({said}): {_REMEDY}, then run the "
@@ -142,7 +145,11 @@ def connect(params: Params) -> "MlflowClient":
     """
     uri = tracking_uri(params)
     probe(uri, params.tracking.timeout)
-    with one_line(uri):
+    file = sqlite_file(uri)
+    with one_line(uri), nullcontext() if file is None else FileLock(f"{file}.lock"):
         import mlflow
         mlflow.set_tracking_uri(uri)
-        return mlflow.MlflowClient(uri)
+        client = mlflow.MlflowClient(uri)
+        if file is not None:
+            client.search_experiments(max_results=1)  # makes the tables: one process alone may do that
+        return client

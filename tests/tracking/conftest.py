@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tracking_project import PARAMS, Project, free_port, wait_for
+from tracking_project import PARAMS, SERVER, Project, free_port, wait_for
 
 from ser_ops import config
 
@@ -26,7 +26,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
          "--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "artifacts")],
         cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"})
+        env=os.environ | SERVER)
     try:
         wait_for(f"http://127.0.0.1:{port}/health", process)
         yield f"http://127.0.0.1:{port}"

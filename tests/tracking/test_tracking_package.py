@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from tracking_project import free_port, not_worse, post, wait_for
+from tracking_project import free_port, post, wait_for
 
 from ser_ops.errors import UserError
+from ser_ops.evaluation.staging import comparison
 from ser_ops.inference import Recogniser
 from ser_ops.tracking import package_model, packaged, packaged_answers, promote, register, try_package
 from ser_ops.tracking.licences import Source
@@ -96,8 +97,10 @@ def test_the_model_card_says_what_is_missing_and_stays_short():
 def test_a_registered_model_is_promoted_and_served_over_http(params, project, tmp_path):
     made = project(model="fusion")
     register(params, made.folder, made.reports)
-    rules = {one["rule"]: one for one in promote(params, not_worse)["rules"]}
+    compare = comparison(params.gate.staging_confidence, params.evaluate)
+    rules = {one["rule"]: one for one in promote(params, compare).rules}
     assert "differs from the evaluated model by" in rules["registered_answers"]["verdict"]
+    assert not rules["not_worse_than_staging"]["applies"]
     port = free_port()
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "MLFLOW_TRACKING_URI": params.tracking.uri,

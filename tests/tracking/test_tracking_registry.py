@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import mlflow
@@ -12,6 +13,7 @@ import pytest
 from tracking_project import PARAMS, Project, not_worse, write_gate
 
 from ser_ops.errors import UserError
+from ser_ops.evaluation.staging import comparison
 from ser_ops.tracking import demote, fetch, open_run, promote, promotion, register, versions
 from ser_ops.tracking.package import fingerprint
 
@@ -134,14 +136,14 @@ def test_what_is_no_model_is_not_registered(params, tmp_path):
 def test_promotion_of_what_passed(params, registered, trusted):
     registered(0)
     done = promote(params, not_worse)
-    assert (done["version"], done["alias"], done["before"], done["verdict"]) == ("1", "staging", None, "passed")
+    assert (done.version, done.alias, done.before, done.verdict) == ("1", "staging", None, "passed")
     assert alias(params, "staging") == "1"
     tags = version_of(params, "1").tags
     rules = {one["rule"]: one for one in json.loads(tags["verdict_rules"])}
     assert set(rules) == {"clean_uar", "registered_answers", "not_worse_than_staging"}
     assert all(one["passed"] and one["verdict"] for one in rules.values())
     assert tags["verdict"] == "passed" and tags["held_staging"] == "true" and tags["previous_staging"] == "none"
-    assert json.dumps(done)
+    assert json.dumps(asdict(done))
 
 
 def test_a_second_version_is_compared_with_the_first_over_both_predictions(params, registered, trusted):
@@ -155,16 +157,27 @@ def test_a_second_version_is_compared_with_the_first_over_both_predictions(param
         return not_worse(candidate, today)
 
     done = promote(params, compare)
-    assert done["before"] == "1" and alias(params, "staging") == "2"
+    assert done.before == "1" and alias(params, "staging") == "2"
     candidate, model, today, standing = seen[0]
     assert candidate != today and candidate.startswith("model,utterance") and model == standing == "spectral"
+
+
+def test_the_comparison_of_evaluation_fits(params, registered, trusted):
+    compare = comparison(params.gate.staging_confidence, params.evaluate)
+    registered(0)
+    assert not promote(params, compare).rules[-1]["applies"]
+    registered(1)
+    with contextlib.suppress(UserError):  # random weights: either may win
+        promote(params, compare)
+    last = json.loads(version_of(params, "2").tags["verdict_rules"])[-1]
+    assert last["rule"] == "not_worse_than_staging" and 0 <= last["figure"] <= 1 and "resamples" in last["verdict"]
 
 
 def test_promoting_what_stands_there_changes_nothing(params, registered, trusted):
     registered(0)
     promote(params, not_worse)
-    assert promote(params, not_worse)["before"] is None
-    assert demote(params)["now"] is None
+    assert promote(params, not_worse).before is None
+    assert demote(params).now is None
 
 
 WORSE = {"rule": "not_worse_than_staging", "passed": False, "verdict": "blocked: staging is better in 99%"}
@@ -210,7 +223,7 @@ def test_an_override_needs_a_written_reason_which_is_recorded(params, reports, r
             promote(params, not_worse, override_reason=reason)
     assert alias(params, "staging") is None
     done = promote(params, not_worse, override_reason="first real corpus, nothing better yet")
-    assert done["verdict"] == "overridden, blocked: clean UAR 0.30 < 0.40"
+    assert done.verdict == "overridden, blocked: clean UAR 0.30 < 0.40"
     tags = version_of(params, "1").tags
     assert alias(params, "staging") == "1" and tags["verdict"] == "blocked: clean UAR 0.30 < 0.40"
     assert tags["override_reason"] == "first real corpus, nothing better yet" and tags["override_for"] == "staging"
@@ -218,7 +231,7 @@ def test_an_override_needs_a_written_reason_which_is_recorded(params, reports, r
 
 def test_a_reason_where_none_is_needed_is_no_override(params, registered, trusted):
     registered(0)
-    assert promote(params, not_worse, override_reason="just to be sure of it")["override_reason"] is None
+    assert promote(params, not_worse, override_reason="just to be sure of it").override_reason is None
     assert "override_reason" not in version_of(params, "1").tags
 
 
@@ -229,21 +242,21 @@ def test_production_takes_only_what_held_staging(params, registered, trusted):
     with pytest.raises(UserError, match="no model stands as staging"):
         promote(params, not_worse, to="production")
     promote(params, not_worse)
-    assert promote(params, not_worse, to="production")["before"] is None
+    assert promote(params, not_worse, to="production").before is None
     assert (alias(params, "staging"), alias(params, "production")) == ("1", "1")
     registered(1)
     promote(params, not_worse)
-    assert promote(params, not_worse, to="production")["before"] == "1"
-    assert demote(params, "production")["now"] == "1" and alias(params, "staging") == "2"
+    assert promote(params, not_worse, to="production").before == "1"
+    assert demote(params, "production").now == "1" and alias(params, "staging") == "2"
 
 
 def test_demotion_goes_back_step_by_step(params, registered, trusted):
     registered(0, 1, 2)
     for number in ("1", "2", "3", "1"):
         promote(params, not_worse, number)
-    assert [demote(params)["now"] for _ in range(3)] == ["3", "2", "1"]
+    assert [demote(params).now for _ in range(3)] == ["3", "2", "1"]
     last = demote(params)
-    assert last["now"] is None and "no version was staging before" in last["words"]
+    assert last.now is None
     assert alias(params, "staging") is None
     with pytest.raises(UserError, match="no model stands as staging: run make demo or ser-ops promote"):
         demote(params)
@@ -254,7 +267,7 @@ def test_demotion_skips_a_version_that_was_deleted(params, registered, trusted):
     for number in ("1", "2", "3"):
         promote(params, not_worse, number)
     client(params).delete_model_version(params.tracking.registered_model, "2")
-    assert demote(params)["now"] == "1"
+    assert demote(params).now == "1"
 
 
 @pytest.mark.parametrize("killed_at", ["set_registered_model_tag", "set_model_version_tag",
@@ -272,7 +285,7 @@ def test_a_promotion_that_is_killed_on_the_way_leaves_the_alias(params, register
             promote(params, not_worse, "2")
     assert alias(params, "staging") == "1"
     promote(params, not_worse, "2")
-    assert demote(params)["now"] == "1" and demote(params)["now"] is None
+    assert demote(params).now == "1" and demote(params).now is None
 
 
 def test_unknown_versions_and_aliases(params, registered, trusted):
@@ -289,7 +302,7 @@ def _promote(params, number, barrier, answers):
     promotion.compare_answers = lambda *arguments: {"loads": True, "pickles": [], "utterances": 12,
                                                     "largest_difference": 0.0, "error": ""}
     barrier.wait(120)
-    answers.put(promote(params, not_worse, number)["before"])
+    answers.put(promote(params, not_worse, number).before)
 
 
 @pytest.mark.slow
@@ -308,7 +321,7 @@ def test_two_promotions_at_once_leave_one_alias(params, registered):
     other = {"1": "2", "2": "1"}[now]
     assert befores == {None, other}, "one came first, and the second one knows it"
     assert [one["version"] for one in versions(params) if "staging" in one["aliases"]] == [now]
-    assert demote(params)["now"] == other
+    assert demote(params).now == other
 
 
 def test_fetch_by_alias_version_run_and_folder(params, project, trusted):

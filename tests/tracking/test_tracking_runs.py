@@ -1,6 +1,7 @@
 """Runs on a real server: what they carry, how they end, how they go on."""
 
 import json
+import multiprocessing
 import os
 import signal
 import socket
@@ -11,8 +12,9 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from tracking_project import free_port, wait_for
+from tracking_project import SERVER, free_port, wait_for
 
+from ser_ops import config
 from ser_ops.errors import UserError
 from ser_ops.tracking import open_run, reopen
 from ser_ops.tracking.provenance import data_md5, git_commit, git_dirty
@@ -172,7 +174,7 @@ def test_a_server_that_goes_away_is_one_line_in_time(params, tmp_path):
     server = subprocess.Popen(
         [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1", "--backend-store-uri",
          f"sqlite:///{tmp_path}/mlflow.db"], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        start_new_session=True)
+        env=os.environ | SERVER, start_new_session=True)
     try:
         wait_for(f"http://127.0.0.1:{port}/health", server)
         with pytest.raises(UserError) as raised, open_run(with_uri(params, f"http://127.0.0.1:{port}"), "a", {}) as run:
@@ -191,6 +193,23 @@ def test_credentials_stay_out_of_the_record(params):
         run.write(Path("run.json"))
     assert "secret" not in Path("run.json").read_text() and "127.0.0.1" in Path("run.json").read_text()
     assert "secret" not in str(of(params, run.id).to_dictionary())
+
+
+def _first(source, uri):
+    os.environ["MLFLOW_TRACKING_URI"] = uri
+    with open_run(config.load(source), "first", {}) as run:
+        for step in range(5):
+            run.metrics({"uar": 0.5}, step)
+    return run.id
+
+
+@pytest.mark.slow
+def test_several_processes_may_be_the_first_to_use_a_database(tmp_path):
+    source = Path(__file__).resolve().parents[2] / "params.yaml"
+    with multiprocessing.get_context("spawn").Pool(3) as pool:
+        ids = pool.starmap(_first, [(source, f"sqlite:///{tmp_path}/mlflow.db")] * 3)
+    found = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    assert len({found.get_run(one).info.experiment_id for one in ids}) == 1 and len(set(ids)) == 3
 
 
 def test_git_and_dvc_in_a_repository(tmp_path, monkeypatch):
