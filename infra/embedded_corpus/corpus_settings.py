@@ -6,7 +6,8 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-CUES = ("pitch", "range", "rate", "loudness", "tilt", "breath", "drive", "tremble", "slope", "swell", "bounce", "drawl")
+CUES = ("pitch", "range", "rate", "loudness", "tilt", "breath", "drive", "tremble", "slope", "swell", "bounce", "drawl",
+        "gasp", "sigh")
 
 
 class Strict(BaseModel):
@@ -30,6 +31,8 @@ class Cues(Strict):
     swell: float
     bounce: float
     drawl: float
+    gasp: float
+    sigh: float
 
 
 class Speaker(Strict):
@@ -46,9 +49,10 @@ class Speaker(Strict):
 
 
 class Corpus(Strict):
-    """The speakers of one corpus and whose file names it borrows."""
+    """The speakers of one corpus, whose file names it borrows, and how fast it is spoken (% of the usual)."""
 
     layout: Literal["ravdess", "crema_d", "tess", "savee"]
+    tempo: float
     speakers: tuple[Speaker, ...]
 
 
@@ -59,6 +63,8 @@ class Delivery(Strict):
     level_dbfs: float
     peak_dbfs: float
     breath_db: float
+    gasp_db: float
+    gasp_seconds: tuple[float, float]
     tremble_hertz: tuple[float, float]
     silence_before: tuple[float, float]
     silence_after: tuple[float, float]

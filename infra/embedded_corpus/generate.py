@@ -35,7 +35,8 @@ def utterance_samples(settings: Settings, utterance: Utterance) -> NDArray[np.fl
     """One utterance at settings.sample_rate, in [-1, 1]."""
     values = cues(settings, utterance)
     phase = int(generator(settings.seed, "phase", utterance.corpus, utterance.path).integers(2))
-    voice = speak(utterance.speaker, words(settings, utterance.text, values, phase), 50 + values["range"])
+    spoken = words(settings, utterance.corpus, utterance.text, values, phase)
+    voice = speak(utterance.speaker, spoken, 50 + values["range"])
     return finish(settings, utterance, voice, SAMPLE_RATE, values)
 
 

@@ -21,7 +21,7 @@ TESS_FOLDERS = {
     "YAF": {"angry": "YAF_angry", "disgust": "YAF_disgust", "fear": "YAF_fear", "happy": "YAF_happy",
             "neutral": "YAF_neutral", "sad": "YAF_sad", "surprise": "YAF_pleasant_surprised"},
 }
-TESS_WORDS = ("back", "bean", "boat", "chair", "cool", "dog", "door", "food", "home", "juice", "king", "kite")
+TESS_WORDS = ("back", "bean", "boat", "chair", "cool", "dog", "food", "home", "juice", "king")
 SAVEE_CODES = {"a": "angry", "d": "disgust", "f": "fear", "h": "happy", "n": "neutral", "sa": "sad", "su": "surprise"}
 SAVEE_TEXTS = ("The kettle is on the stove", "My brother painted the gate", "A letter lies under the clock",
                "Seven boats came home", "The baker opens on Monday", "A cat walked over the roof")

@@ -25,7 +25,9 @@ def finish(settings: Settings, utterance: Utterance, voice: Samples, rate: int, 
     tremble = chance.uniform(*delivery.tremble_hertz)
     voice = voice * tremolo(len(voice), wanted, values["tremble"] / 100, tremble, chance)
     voice = voice * decibels(np.linspace(-0.5, 0.5, len(voice)) * values["swell"])
-    voice = normalised(voice) * decibels(delivery.level_dbfs + values["loudness"])
+    gasp, sigh = (puff(wanted, delivery.gasp_db + values[cue], chance.uniform(*delivery.gasp_seconds), chance)
+                  for cue in ("gasp", "sigh"))
+    voice = np.concatenate([gasp, normalised(voice), sigh[::-1]]) * decibels(delivery.level_dbfs + values["loudness"])
     silence = [round(chance.uniform(*span) * wanted) for span in (delivery.silence_before, delivery.silence_after)]
     return recorded(settings, utterance, np.pad(voice, silence), chance)
 
@@ -81,6 +83,15 @@ def breath(samples: Samples, rate: int, level: float, chance: np.random.Generato
     noise = shaped(chance.standard_normal(len(samples)), lambda f: np.clip(f * rate / 2500, 0, 1))
     envelope = np.sqrt(np.maximum(lfilter(np.full(480, 1 / 480), [1.0], samples**2), 0))
     return np.asarray(noise * envelope * decibels(level))
+
+
+def puff(rate: int, level: float, seconds: float, chance: np.random.Generator) -> Samples:
+    """A breath drawn in: airy noise that rises and stops; its RMS is `level` dB. Reversed, a breath let out."""
+    noise = chance.standard_normal(round(seconds * rate))
+    noise = shaped(noise, lambda f: 1 / (1 + ((f * rate - 1800) / 1400) ** 2))
+    swell = np.linspace(0, 1, len(noise)) ** 1.5 * np.minimum(1, np.arange(len(noise))[::-1] / (0.02 * rate))
+    noise = noise * swell
+    return np.asarray(noise * decibels(level) / np.sqrt(np.mean(noise**2)))
 
 
 def tremolo(length: int, rate: int, depth: float, hertz: float, chance: np.random.Generator) -> Samples:

@@ -16,7 +16,7 @@ from ser_ops.emotions import EMOTIONS
 def test_counts_and_speakers() -> None:
     planned = utterances(load())
     assert Counter(each.corpus for each in planned) == {
-        "synthetic_ravdess": 256, "synthetic_crema_d": 240, "synthetic_tess": 168, "synthetic_savee": 120}
+        "synthetic_ravdess": 256, "synthetic_crema_d": 240, "synthetic_tess": 140, "synthetic_savee": 120}
     assert len({(each.corpus, each.path) for each in planned}) == len(planned)
     assert Counter(corpus for corpus, _ in {(each.corpus, each.speaker.name) for each in planned}) == {
         "synthetic_ravdess": 8, "synthetic_crema_d": 8, "synthetic_tess": 2, "synthetic_savee": 4}
@@ -60,8 +60,9 @@ def test_every_class_varies_and_overlaps() -> None:
 def test_slope_bounce_and_drawl_reach_the_words() -> None:
     settings = load()
     plain = dict.fromkeys(CUES, 0.0)
-    spoken = words(settings, "say the word back", plain | {"slope": 6.0, "drawl": 50.0, "pitch": 1.0}, phase=0)
+    values = plain | {"slope": 6.0, "drawl": 50.0, "pitch": 1.0}
+    spoken = words(settings, "synthetic_savee", "say the word back", values, phase=0)
     assert [word.semitones for word in spoken] == pytest.approx([-2.0, 0.0, 2.0, 4.0])
     assert spoken[-1].words_per_minute == pytest.approx(settings.delivery.words_per_minute * 1.25)
-    bounced = words(settings, "one two three", plain | {"bounce": 2.0}, phase=1)
+    bounced = words(settings, "synthetic_savee", "one two three", plain | {"bounce": 2.0}, phase=1)
     assert [word.semitones for word in bounced] == [-2.0, 2.0, -2.0]
