@@ -96,10 +96,11 @@ def promote(version: str | None = None, to: Literal["staging", "production"] = "
             reason: str | None = None) -> dict[str, Any]:
     """Judge the rules that need the registry, then move the alias. Raises UserError 'blocked: ...'."""
     from ser_ops.evaluation.staging import comparison
+    from ser_ops.stages.evaluate import standing
     from ser_ops.tracking import promotion
 
     params = config.load()
-    compare = comparison(params.gate.staging_confidence, params.evaluate)
+    compare = comparison(params.gate.staging_confidence, params.evaluate, standing(params, to))
     return asdict(promotion.promote(params, compare, version or "candidate", to, reason))
 
 

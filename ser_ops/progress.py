@@ -3,9 +3,11 @@
 import multiprocessing
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -28,6 +30,14 @@ def cores(workers: int) -> int:
     return workers or len(os.sched_getaffinity(0))
 
 
+def _prepare() -> None:
+    """One thread, and no orphan: a worker ends when the process that started it is gone, however it went."""
+    _one_thread()
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
+
+
 def _one_thread() -> None:
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = "1"
@@ -47,7 +57,7 @@ def spread(function: Callable[[Item], Result], items: Sequence[Item], what: str,
         yield from progress(map(function, items), what, len(items), unit)
         return
     _one_thread()
-    with ProcessPoolExecutor(number, multiprocessing.get_context("spawn"), _one_thread) as pool:
+    with ProcessPoolExecutor(number, multiprocessing.get_context("spawn"), _prepare) as pool:
         try:
             yield from progress(pool.map(function, items), what, len(items), unit)
         except BrokenProcessPool as error:

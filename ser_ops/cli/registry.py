@@ -31,11 +31,12 @@ def promote(version: Annotated[str | None, typer.Argument(help="Version. Default
             = None, json: Json = False) -> None:
     """Move the alias to a model whose every rule passes."""
     from ser_ops.evaluation.staging import comparison
+    from ser_ops.stages.evaluate import standing
     from ser_ops.tracking import promotion
 
     params = config.load()
     which = version or ("candidate" if to == "staging" else "staging")
-    compare = comparison(params.gate.staging_confidence, params.evaluate)
+    compare = comparison(params.gate.staging_confidence, params.evaluate, standing(params, to))
     done = promotion.promote(params, compare, which, to, override)
     words = f"{done.name} version {done.version} is {to}"
     words += f", before it version {done.before}" if done.before else ""
