@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 WEIGHTS, CARD, MODEL_CARD = "weights.safetensors", "model.json", "model_card.md"
+ROOMS = ("audio", "config", "features", "inference", "models")
 # What loading and answering import; pinned to the versions with which the model was packaged.
 REQUIREMENTS = ("huggingface-hub", "librosa", "mlflow", "numpy", "pandas", "pydantic", "pyyaml", "safetensors",
                 "soundfile", "soxr", "torch", "tqdm", "transformers")
@@ -68,6 +69,17 @@ def requirements() -> list[str]:
     return [f"{name}=={version(name).split('+')[0]}" for name in REQUIREMENTS]
 
 
+def _code(target: Path) -> Path:
+    """ser_ops as far as answering needs it: the modules of the ground floor and ROOMS."""
+    here = Path(ser_ops.__file__).parent
+    target.mkdir()
+    for module in here.glob("*.py"):
+        shutil.copyfile(module, target / module.name)
+    for room in ROOMS:
+        shutil.copytree(here / room, target / room, ignore=shutil.ignore_patterns("__pycache__"))
+    return target
+
+
 @contextmanager
 def parts(model_folder: Path, card: str, predict: Predict) -> Iterator[dict[str, Any]]:
     """What `mlflow.pyfunc.save_model` and `log_model` take, from a model folder and its card in Markdown."""
@@ -82,7 +94,7 @@ def parts(model_folder: Path, card: str, predict: Predict) -> Iterator[dict[str,
         yield {
             "python_model": str(Path(__file__).with_name("served_model.py")),
             "artifacts": {"model": str(staged)},
-            "code_paths": [str(Path(ser_ops.__file__).parent)],
+            "code_paths": [str(_code(Path(holder) / "ser_ops"))],
             "model_config": {"device": "auto", "batch_size": predict.batch_size, "window_hop": predict.window_hop},
             "pip_requirements": requirements(), "signature": signature(), "input_example": input_example(),
         }

@@ -23,6 +23,7 @@ def trusted(monkeypatch):
     """Spare the fresh interpreter that compares answers; `test_tracking_package` has it."""
     tried = {"loads": True, "pickles": [], "utterances": 12, "largest_difference": 1e-7, "error": ""}
     monkeypatch.setattr(promotion, "compare_answers", lambda *arguments: tried)
+    monkeypatch.setattr(promotion, "download", lambda client, version, folder: folder)
     return tried
 
 
