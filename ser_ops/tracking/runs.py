@@ -161,6 +161,12 @@ def known(client: "MlflowClient", run_id: str | None) -> bool:
         raise
 
 
+def _continuing(client: "MlflowClient", experiment: str, run_id: str) -> str | None:
+    """The run that another stage has logged here already in place of one that this server does not have."""
+    found = client.search_runs([experiment], f"tags.continues = '{run_id}'", max_results=1) if run_id.isalnum() else []
+    return found[0].info.run_id if found else None
+
+
 @contextmanager
 def _running(client: "MlflowClient", run: Run) -> Iterator[Run]:
     """Mark how the block ended. A killed process leaves the run RUNNING, to be resumed."""
@@ -194,17 +200,17 @@ def open_run(params: Params, name: str, tags: Mapping[str, str], parent: str | N
     client = connect(params)
     with one_line(uri):
         extra = dict(tags)
+        experiment = _experiment(client, params.tracking.experiment, uri)
         if resume and not known(client, resume):
-            print(f"run {resume} is not on {public(uri)}: a new run is logged, tagged continues={resume}",
-                  file=sys.stderr)
-            extra["continues"], resume = resume, None
+            extra["continues"], resume = resume, _continuing(client, experiment, resume)
+            print(f"run {extra['continues']} is not on {public(uri)}: what follows is logged to "
+                  f"{resume or 'a new run'}, tagged continues", file=sys.stderr)
         if resume:
-            client.update_run(resume, status="RUNNING", name=name)
+            client.update_run(resume, status="RUNNING")
             run_id = resume
         else:
             if parent:
                 extra["mlflow.parentRunId"] = parent
-            experiment = _experiment(client, params.tracking.experiment, uri)
             # One fixed source: the machine's own user and paths stay out of the record.
             made = client.create_run(experiment, run_name=name, tags=standard_tags(params) | {
                 "mlflow.source.name": "ser-ops", "mlflow.source.type": "LOCAL", "mlflow.user": "ser-ops"} | extra)
@@ -221,7 +227,7 @@ def reopen(params: Params, run_json: Path) -> Iterator[Run]:
     """Open again the finished run that run.json names, to log more to it.
 
     When this server does not have it (a result restored from somebody else's cache), that is said on standard
-    error and a new run is logged, linked by the tag `continues`; `Run.id` is then the new id.
+    error and a new run is logged, linked by the tag `continues`, one for all stages; `Run.id` is then the new id.
     Raises UserError when run.json is missing or no run.json, and as `open_run` does.
     """
     kept = read_json(run_json)

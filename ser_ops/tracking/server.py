@@ -1,5 +1,6 @@
 """Where the record lives: one URI, a server that answers in time or one clear line, and no credentials in either."""
 
+import errno
 import logging
 import os
 import re
@@ -136,6 +137,11 @@ def one_line(uri: str) -> Iterator[None]:
         said = said if len(said) <= 300 else said[:297] + "..."
         raise UserError(f"{public(uri)}: the tracking server refused or went away ({said}): {_REMEDY}, then run the "
                         "same command again") from error
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            raise
+        raise UserError(f"{error.filename or 'temporary folder'}: cannot be written ({error.strerror}): free space or "
+                        "set TMPDIR, then run the same command again") from error
 
 
 def connect(params: Params) -> "MlflowClient":

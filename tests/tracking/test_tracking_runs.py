@@ -1,5 +1,6 @@
 """Runs on a real server: what they carry, how they end, how they go on."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -135,6 +136,20 @@ def test_reopen_of_a_run_that_this_server_does_not_have_logs_anew(params, capsys
         run.metrics({"clean/uar": 0.6})
     assert run.id != stranger and of(params, run.id).data.tags["continues"] == stranger
     assert stranger in capsys.readouterr().err
+    with reopen(params, Path("fusion/run.json")) as explain:
+        explain.artifact(Path("fusion/run.json"), "explanations")
+    assert explain.id == run.id, "one run for all stages"
+
+
+def test_a_full_disk_is_one_line(params, monkeypatch):
+    def full(*arguments, **settings):
+        raise OSError(errno.ENOSPC, "No space left on device", "/tmp/a")
+
+    with open_run(params, "a", {}) as run:
+        monkeypatch.setattr(mlflow.MlflowClient, "log_artifact", full)
+        Path("a").write_text("a")
+        with pytest.raises(UserError, match="/tmp/a: cannot be written \\(No space left"):
+            run.artifact(Path("a"))
 
 
 def test_run_json_that_is_none(params):
