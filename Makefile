@@ -19,14 +19,14 @@ export MLFLOW_DISABLE_TELEMETRY := true
 	@touch $@
 
 data: .venv/installed data.dvc
-	$(BIN)/dvc pull --quiet
+	$(BIN)/dvc pull --quiet data.dvc
 	@touch data
 
 demo: .venv/installed        ## from recordings to a gated model that stands in the registry as staging
 	@$(BIN)/python -m pipelines.demo
 
 test: .venv/installed        ## everything that CI runs
-	@test -d data || $(BIN)/dvc pull --quiet
+	@test -d data || $(BIN)/dvc pull --quiet data.dvc
 	@$(BIN)/ruff check .
 	@$(BIN)/python -m pytest -q
 

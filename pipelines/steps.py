@@ -76,7 +76,7 @@ def _run(command: list[str], say: Say) -> dict[str, float]:
 def pull(say: Say = print) -> None:
     """Bring data/ from the DVC remote unless it is here already."""
     if not config.load().paths.data.is_dir():
-        dvc("pull", "--quiet", say=say)
+        dvc("pull", "--quiet", "data.dvc", say=say)
 
 
 def repro(*stages: str, say: Say = print) -> dict[str, float]:

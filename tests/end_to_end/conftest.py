@@ -77,7 +77,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Workspace
         workspace.run("git", "init", "-q")
         workspace.run("git", "add", "-A")
         workspace.run("git", "commit", "-qm", "clone")
-        workspace.run("dvc", "pull", "-q")
+        workspace.run("dvc", "pull", "-q", "data.dvc")
         workspace.change(**QUICK)
         return workspace
 
