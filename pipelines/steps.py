@@ -101,7 +101,7 @@ def promote(version: str | None = None, to: Literal["staging", "production"] = "
 
     params = config.load()
     compare = comparison(params.gate.staging_confidence, params.evaluate, standing(params, to))
-    return asdict(promotion.promote(params, compare, version or "candidate", to, reason))
+    return asdict(promotion.promote(params, compare, version, to, reason))
 
 
 def verdict() -> dict[str, Any]:

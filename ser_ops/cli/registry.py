@@ -35,9 +35,8 @@ def promote(version: Annotated[str | None, typer.Argument(help="Version. Default
     from ser_ops.tracking import promotion
 
     params = config.load()
-    which = version or ("candidate" if to == "staging" else "staging")
     compare = comparison(params.gate.staging_confidence, params.evaluate, standing(params, to))
-    done = promotion.promote(params, compare, which, to, override)
+    done = promotion.promote(params, compare, version, to, override)
     words = f"{done.name} version {done.version} is {to}"
     words += f", before it version {done.before}" if done.before else ""
     words += f"; overridden because: {done.override_reason}" if done.override_reason else "; every rule passed"
@@ -59,5 +58,6 @@ def ui(host: Annotated[str, typer.Option(help="Loopback unless told otherwise.")
     from ser_ops.tracking.server import tracking_uri
 
     uri = tracking_uri(config.load())
+    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # else eight processes that nothing here needs
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", host,
                               "--port", str(port)])
