@@ -28,7 +28,8 @@ demo: .venv/installed        ## from recordings to a gated model that stands in 
 test: .venv/installed        ## everything that CI runs
 	@test -d data || $(BIN)/dvc pull --quiet data.dvc
 	@$(BIN)/ruff check .
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q --ignore=tests/end_to_end -n auto --dist loadfile
+	@$(BIN)/python -m pytest -q tests/end_to_end
 
 ui: .venv/installed          ## the MLflow page, on loopback
 	@$(BIN)/python -m ser_ops.cli ui

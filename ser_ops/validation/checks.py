@@ -104,7 +104,8 @@ def _typed(row: Row) -> dict[str, Any]:
     return {name: (float(value) if value else None) if name in _NUMBERS else value for name, value in row.items()}
 
 
-def _quarantined(verdicts: Sequence[Verdict], frame: Sequence[Mapping[str, Any]], table: str, key: str) -> list[Finding]:
+def _quarantined(verdicts: Sequence[Verdict], frame: Sequence[Mapping[str, Any]], table: str,
+                 key: str) -> list[Finding]:
     first: dict[int, Finding] = {}
     for verdict in verdicts:
         if verdict.rule.severity != "quarantine":
