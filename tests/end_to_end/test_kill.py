@@ -15,11 +15,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 # Seconds into the stage's own work; the longer ones are killed in the middle of an epoch, a trial or the grid.
 STAGES = {"ingest": 1.0, "validate": 2.0, "augment": 1.0, "audit": 0.3, "features": 3.0, "tune": 10.0, "train": 9.0,
           "ablate": 10.0, "evaluate": 10.0, "explain": 6.0, "judge": 2.0, "report": 1.0}
+MODELS = ("models/fusion", "ablations/spectral", "ablations/wav2vec", "ablations/concat", "ablations/shuffled_1")
 SAME_BYTES = ("work/ingest/manifest.csv", "work/ingest/noise.csv", "work/validated/manifest.csv",
               "work/augmented/variants.csv", "work/features/standardisation.json", "reports/leak_audit.json",
               "reports/data_validation.json", "reports/predictions.csv", "reports/robustness.csv",
-              *(f"work/{name}/weights.safetensors" for name in
-                ("models/fusion", "ablations/spectral", "ablations/wav2vec", "ablations/concat", "ablations/shuffled_1")))
+              *(f"work/{name}/weights.safetensors" for name in MODELS))
 SAME_VALUES = {"work/tuning/best.json": ("values", "validation_uar", "trial", "trials", "pruned"),
                "reports/explanations.json": ("clips", "shap"), "reports/gate.json": ("passed", "verdict")}
 
