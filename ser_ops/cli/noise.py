@@ -17,7 +17,8 @@ def add(category: Annotated[str, typer.Argument(help="fish_market, railway_engin
         source: Annotated[str, typer.Argument(help="Folder of recordings, or s3:// address.")],
         collection: Annotated[str, typer.Option(help="Its folder in data/noise.")] = "recorded",
         link: Annotated[bool, typer.Option("--link", help="Symbolic links instead of copies.")] = False,
-        json: Json = False) -> None:
+        licence: Annotated[str, typer.Option(help="Of the recordings; what is not stated counts as non-commercial.")]
+        = "not stated", json: Json = False) -> None:
     """Bring noise recordings in: copies (or links), never moves; says what it found."""
     from ser_ops import storage
     from ser_ops.noise import recordings
@@ -27,9 +28,9 @@ def add(category: Annotated[str, typer.Argument(help="fish_market, railway_engin
     if storage.is_remote(source):
         with tempfile.TemporaryDirectory(dir=params.paths.data) as folder:
             storage.bring(source, Path(folder))
-            found = recordings.add(category, Path(folder), target, collection, link=False)
+            found = recordings.add(category, Path(folder), target, collection, link=False, licence=licence)
     else:
-        found = recordings.add(category, Path(source), target, collection, link=link)
+        found = recordings.add(category, Path(source), target, collection, link=link, licence=licence)
     record = found.record()
     say(record, json, found.words() + f"\nto use it: list {collection} under data.noise in params.yaml, then "
         "dvc add data && dvc repro")
