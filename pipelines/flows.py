@@ -1,5 +1,7 @@
 """The six flows. Each one asks DVC for the stages that it stands on, so that any of them may run first."""
 
+from typing import Literal
+
 from prefect import flow
 
 from pipelines import tasks
@@ -45,6 +47,7 @@ def evaluate_model() -> None:
 
 
 @flow(name="promote-model", persist_result=False)
-def promote_model(version: str | None = None, to: str = "staging", override_reason: str | None = None) -> dict:
+def promote_model(version: str | None = None, to: Literal["staging", "production"] = "staging",
+                  override_reason: str | None = None) -> dict:
     """Gate and promotion of the candidate, or of the version that is named."""
     return tasks.promote(version, to, override_reason)

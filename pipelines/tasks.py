@@ -1,5 +1,7 @@
 """The steps as Prefect tasks. Prefect's own result cache is off: DVC decides what to skip."""
 
+from typing import Literal
+
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
@@ -27,7 +29,7 @@ def register_candidate() -> str:
 
 
 @task(name="promote", cache_policy=NO_CACHE, persist_result=False)
-def promote(version: str | None, to: str, reason: str | None) -> dict:
+def promote(version: str | None, to: Literal["staging", "production"], reason: str | None) -> dict:
     """Move the alias when every rule passes."""
     return steps.promote(version, to, reason)
 

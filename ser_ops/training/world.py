@@ -23,7 +23,7 @@ def device_of(name: str) -> torch.device:
     """
     if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
-    index = int(name.partition(":")[2] or os.environ.get("LOCAL_RANK", 0))
+    index = int(name.partition(":")[2] or os.environ.get("LOCAL_RANK", "0"))
     if index >= torch.cuda.device_count():
         raise UserError(f"compute.device: {name!r} is not on this machine ({torch.cuda.device_count()} GPUs): set "
                         "it to auto or cpu")

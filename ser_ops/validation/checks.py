@@ -66,9 +66,10 @@ def validate(utterances: Sequence[Row], noise: Sequence[Row], corpora: Mapping[s
         return verdicts
 
     all_rules = rules(settings)
-    kept = {}
-    for table, rows, key, label in (("utterances", utterances, "utterance", "emotion"),
-                                    ("noise", noise, "recording", "category")):
+    kept: dict[str, list[Row]] = {}
+    judged: tuple[tuple[Table, Sequence[Row], str, str], ...] = (("utterances", utterances, "utterance", "emotion"),
+                                                                 ("noise", noise, "recording", "category"))
+    for table, rows, key, label in judged:
         frame = [_typed(row) for row in rows]
         for one, reason in zip(frame, duplicates(rows, key, label), strict=True):
             one["duplicate"] = reason
