@@ -26,7 +26,7 @@ TINY = {
 FRAMES = 8
 SCRIPT = """
 import glob, os, random, signal, sys, time
-import mlflow, matplotlib.figure, pandas, torch       # before the fork, so that each child starts at once
+import mlflow.data, mlflow.store.tracking.sqlalchemy_store, matplotlib.figure, pandas, torch   # before the fork, once
 from ser_ops.stages import ablate, run, train, tune
 
 def start(stage, folder):
