@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ser_ops import config
 from ser_ops.config import Params
@@ -23,7 +24,8 @@ from ser_ops.training import Epoch, device_of, fit
 from ser_ops.training.tuning import Outcome, Trial, chosen, search, write_trials
 from ser_ops.training.workers import number, side_by_side
 
-NOTHING = {"values": {}, "validation_uar": None, "trial": None, "study": None, "run_id": None, "trials": 0, "pruned": 0}
+NOTHING: dict[str, Any] = {"values": {}, "validation_uar": None, "trial": None, "study": None, "run_id": None,
+                           "trials": 0, "pruned": 0}
 
 
 @dataclass(frozen=True)

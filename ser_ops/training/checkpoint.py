@@ -45,7 +45,7 @@ def fingerprint(settings: object, files: Iterable[Path] = (), tensors: Mapping[s
         found.update(sha256(path).encode())
     for name, tensor in sorted((tensors or {}).items()):
         found.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
-        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return found.hexdigest()[:32]
 
 

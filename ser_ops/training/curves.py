@@ -11,6 +11,7 @@ def draw(history: Sequence[Epoch], path: Path, title: str) -> None:
     """Write a PNG: loss and UAR by epoch, training and validation, the best epoch marked."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure  # not pyplot: no window, no global state
+    from matplotlib.ticker import MaxNLocator
 
     epochs, chosen = [one.epoch for one in history], best(history)
     figure = Figure(figsize=(9, 3.4), layout="constrained")
@@ -24,7 +25,7 @@ def draw(history: Sequence[Epoch], path: Path, title: str) -> None:
         axis.plot(epochs, validation, marker=".", label="validation")
         axis.axvline(chosen.epoch, color="grey", linestyle=":", label=f"best epoch ({chosen.epoch})")
         axis.set(xlabel="Epoch", ylabel=name)
-        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.grid(alpha=0.3)
     figure.axes[1].axhline(1 / 7, color="black", linewidth=0.8, linestyle="--", label="chance")
     figure.axes[1].set_ylim(0, 1)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
@@ -59,7 +60,7 @@ def fit(model: nn.Module, train: Examples, validation: Examples, settings: Train
 
 
 class _Fitting:
-    def __init__(self, model: nn.Module, train: Examples, validation: Examples, settings: Training,
+    def __init__(self, model: Any, train: Examples, validation: Examples, settings: Training,
                  device: torch.device, checkpoint: Path | None, what: str) -> None:
         self.model, self.train, self.validation = model, train, validation
         self.settings, self.device, self.folder, self.what = settings, device, checkpoint, what
