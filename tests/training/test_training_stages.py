@@ -16,12 +16,10 @@ from ser_ops.files import read_json, write_json
 from ser_ops.shards import write_index, write_shard
 
 PROJECT = Path(__file__).resolve().parents[2]
-TINY = {
-    "features": {"sample_rate": 16000, "seconds": 0.25, "frame": 512, "hop": 512, "mfcc": 4, "layout": "frames",
-                 "standardise": True},
-    "wav2vec": {"checkpoint": None, "trainable": "all", "tuned_layers": 0, "dropout": 0.1, "hidden": 16, "layers": 1,
-                "heads": 2, "convolutions": [[8, 40, 20], [16, 8, 8]]},
-    "spectral": {"channels": [8, 8, 8], "kernels": [5, 5, 3], "dropout": 0.2, "embedding": 16},
+TINY = {    # over the small preset
+    "features": {"seconds": 0.25, "frame": 512, "hop": 512, "mfcc": 4},
+    "wav2vec": {"hidden": 16, "layers": 1, "heads": 2, "convolutions": [[8, 40, 20], [16, 8, 8]]},
+    "spectral": {"channels": [8, 8, 8], "kernels": [5, 5, 3], "embedding": 16},
     "head": {"hidden": 16, "dropout": 0.2}}
 FRAMES = 8
 SCRIPT = """
@@ -64,7 +62,8 @@ def project(folder: Path) -> Path:
     """A project after its features stage: 12 utterances of each emotion, features that carry the class."""
     random = np.random.default_rng(1)
     values = yaml.safe_load((PROJECT / "params.yaml").read_text())
-    values["presets"], values["preset"] = {"tiny": TINY}, "tiny"
+    small = values["presets"]["small"]
+    values["presets"], values["preset"] = {"tiny": {part: small[part] | TINY[part] for part in small}}, "tiny"
     values["data"] = {**values["data"], "corpora": ["made"], "manifests": []}
     values["train"].update(epochs=4, patience=4, batch_size=16)
     values["tune"].update(trials=3, together=2, startup_trials=1, warmup_epochs=1)
