@@ -113,6 +113,7 @@ class Wav2Vec(Section):
 class Spectral(Section):
     channels: tuple[Count, Count, Count]
     kernels: tuple[Count, Count, Count]
+    kind_dropout: Annotated[float, Field(ge=0, lt=1)]
     dropout: Annotated[float, Field(ge=0, lt=1)]
     embedding: Count
 

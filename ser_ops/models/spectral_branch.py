@@ -31,13 +31,16 @@ class Standardise(nn.Module):
                 raise ValueError(f"standardisation: {name} has {len(values[name])} values, not {channels}")
             self.register_buffer(name, buffer)
 
-    def _spread(self, values: Tensor) -> Tensor:
+    def spread(self, values: Tensor) -> Tensor:
+        """One value per kind, (..., 2 + K), laid over the features: (..., 2 + K, 1) or (..., L)."""
         if not self.serial:
-            return values[:, None]
-        return torch.cat([values[:2].repeat_interleave(self.frames), values[2:].repeat(self.frames)])
+            return values[..., None]
+        ones = [1] * (values.ndim - 1)
+        return torch.cat([values[..., :2].repeat_interleave(self.frames, dim=-1),
+                          values[..., 2:].repeat(*ones, self.frames)], dim=-1)
 
     def forward(self, features: Tensor) -> Tensor:
-        return (features - self._spread(self.mean)) / self._spread(self.std)
+        return (features - self.spread(self.mean)) / self.spread(self.std)
 
 
 def _block(inputs: int, outputs: int, kernel: int, dropout: float) -> nn.Sequential:
@@ -53,6 +56,10 @@ class SpectralBranch(nn.Module):
     stride 2; dropout after the second and third), flatten, Linear, ReLU, BatchNorm. The serial layout enters as one
     channel of length L, the frames layout as 2 + K channels over T. Pooling is padded by half its kernel, which
     halves a length upwards: 2,376 to 297, and is what gives the parameter counts of table VI's rows B to D.
+
+    In training each kind of feature (ZCR, RMS, each MFCC) is left out of an utterance with probability
+    settings.kind_dropout, all frames at once: noise spoils some kinds and spares others, so none is leaned on alone.
+    The paper does not do this; its preset has 0.
     """
 
     def __init__(self, features: Features, settings: Spectral,
@@ -60,6 +67,7 @@ class SpectralBranch(nn.Module):
         super().__init__()
         *channels, length = shape_of(features)
         self.standardise = Standardise(features, standardisation)
+        self.kind_dropout = nn.Dropout(settings.kind_dropout)
         sizes = [channels[0] if channels else 1, *settings.channels]
         self.blocks = nn.Sequential()
         for number, kernel in enumerate(settings.kernels):
@@ -76,4 +84,7 @@ class SpectralBranch(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         features = self.standardise(features)
+        if self.training and self.kind_dropout.p:
+            kinds = self.kind_dropout(features.new_ones(len(features), len(self.standardise.mean)))
+            features = features * self.standardise.spread(kinds)
         return self.project(self.blocks(features if features.ndim == 3 else features[:, None]))

@@ -17,6 +17,7 @@ from filelock import FileLock
 
 from ser_ops.config import Params
 from ser_ops.errors import UserError
+from ser_ops.files import replacing
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -154,8 +155,11 @@ def connect(params: Params) -> "MlflowClient":
     file = sqlite_file(uri)
     with one_line(uri), nullcontext() if file is None else FileLock(f"{file}.lock"):
         import mlflow
+        if file is not None and not file.exists():
+            with replacing(file) as fresh:  # the tables are made beside: a kill meanwhile leaves no half of them
+                mlflow.MlflowClient(f"sqlite:///{fresh.absolute()}").search_experiments(max_results=1)
         mlflow.set_tracking_uri(uri)
         client = mlflow.MlflowClient(uri)
         if file is not None:
-            client.search_experiments(max_results=1)  # makes the tables: one process alone may do that
+            client.search_experiments(max_results=1)  # brings older tables up to date: one process alone may do that
         return client
