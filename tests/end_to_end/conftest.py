@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,9 +38,11 @@ class Workspace:
             raise AssertionError(f"{' '.join(command)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done
 
-    def start(self, *command: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(command, cwd=self.folder, env=self.environment, stdout=subprocess.PIPE,
-                                stderr=subprocess.STDOUT, text=True, start_new_session=True)
+    def start(self, *command: str, log: Path | None = None) -> subprocess.Popen[str]:
+        """Start a command in a process group of its own; its lines go to `log`, or to a pipe that is to be read."""
+        with log.open("w") if log else nullcontext(subprocess.PIPE) as lines:
+            return subprocess.Popen(command, cwd=self.folder, env=self.environment, stdout=lines,
+                                    stderr=subprocess.STDOUT, text=True, start_new_session=True)
 
     def change(self, **sections: dict[str, Any]) -> None:
         """Change settings in params.yaml, section by section."""

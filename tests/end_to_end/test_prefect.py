@@ -20,16 +20,17 @@ def prefect(reproduced, tmp_path_factory):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    workspace = reproduced
-    workspace.environment |= {"PREFECT_HOME": str(tmp_path_factory.mktemp("prefect")), "PREFECT_LOGGING_LEVEL": "INFO",
+    workspace, home = reproduced, tmp_path_factory.mktemp("prefect")
+    workspace.environment |= {"PREFECT_HOME": str(home), "PREFECT_LOGGING_LEVEL": "INFO",
                               "PREFECT_API_URL": f"http://127.0.0.1:{port}/api", "PWD": str(workspace.folder)}
-    started = [workspace.start("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port), "--no-ui")]
+    started = [workspace.start("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port), "--no-ui",
+                               log=home / "server.log")]
     try:
         _wait(f"http://127.0.0.1:{port}/api/health")
         for pool in ("local-pool", "gpu-pool"):
             workspace.run("prefect", "work-pool", "create", pool, "--type", "process")
         workspace.run("prefect", "--no-prompt", "deploy", "--all")
-        started.append(workspace.start("prefect", "worker", "start", "--pool", "local-pool"))
+        started.append(workspace.start("prefect", "worker", "start", "--pool", "local-pool", log=home / "worker.log"))
         yield workspace
     finally:
         for process in reversed(started):
