@@ -71,6 +71,6 @@ def test_train_fusion_ends_completed_with_its_tables_and_a_candidate(prefect):
 
 
 def test_a_blocked_promotion_fails_its_flow(prefect):
-    done = prefect.run("prefect", "deployment", "run", "promote-model/local", "--watch", "--param", "version=9999",
+    done = prefect.run("prefect", "deployment", "run", "promote-model/local", "--watch", "--param", 'version="9999"',
                        check=False)
     assert done.returncode != 0 and "Failed" in done.stdout + done.stderr
