@@ -53,10 +53,10 @@ def spread(function: Callable[[Item], Result], items: Sequence[Item], what: str,
     handed on as they come. One worker runs in this process.
     """
     number = min(cores(workers), max(1, len(items)))
+    _one_thread()
     if number == 1:
         yield from progress(map(function, items), what, len(items), unit)
         return
-    _one_thread()
     with ProcessPoolExecutor(number, multiprocessing.get_context("spawn"), _prepare) as pool:
         try:
             yield from progress(pool.map(function, items), what, len(items), unit)

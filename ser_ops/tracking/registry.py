@@ -103,6 +103,8 @@ def _create(client: "MlflowClient", params: Params, run: Run, model_folder: Path
     import mlflow
     from mlflow.exceptions import MlflowException
     name = params.tracking.registered_model
+    # What this process did before may have left another experiment active, which MLflow would refuse the run for.
+    mlflow.set_experiment(experiment_id=client.get_run(run.id).info.experiment_id)
     with parts(model_folder, card_text, params.predict) as what, mlflow.start_run(run_id=run.id, nested=True):
         logged = mlflow.pyfunc.log_model(name="model", **what)
     try:

@@ -17,7 +17,7 @@ TINY = {
                  "standardise": True},
     "wav2vec": {"checkpoint": None, "trainable": "all", "tuned_layers": 0, "dropout": 0.1, "hidden": 16, "layers": 1,
                 "heads": 2, "convolutions": [[8, 20, 10], [8, 8, 8], [16, 4, 4]]},
-    "spectral": {"channels": [8, 8, 8], "kernels": [5, 5, 3], "dropout": 0.2, "embedding": 16},
+    "spectral": {"channels": [8, 8, 8], "kernels": [5, 5, 3], "kind_dropout": 0.0, "dropout": 0.2, "embedding": 16},
     "head": {"hidden": 16, "dropout": 0.5}}
 FOLDERS = {"fusion": "models/fusion", "spectral": "ablations/spectral", "wav2vec": "ablations/wav2vec",
            "shuffled_1": "ablations/shuffled_1"}
