@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import Any
 
 from ser_ops.errors import UserError
 
+_LEFTOVER = re.compile(r"\..+\.[a-z0-9_]{8}")  # as `replacing` names the folder beside a path
 _CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
@@ -45,6 +47,12 @@ def replacing(path: Path) -> Iterator[Path]:
 def sweep(path: Path) -> None:
     """Remove what a killed process left beside `path`, where only one process at a time writes it."""
     for leftover in path.parent.glob(f".{path.name}.*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def sweep_below(folder: Path) -> None:
+    """Remove what killed processes left anywhere below `folder`, where nobody writes now."""
+    for leftover in [path for path in folder.rglob(".*") if _LEFTOVER.fullmatch(path.name) and path.is_dir()]:
         shutil.rmtree(leftover, ignore_errors=True)
 
 

@@ -4,7 +4,7 @@ import os
 import pytest
 
 from ser_ops.errors import UserError
-from ser_ops.files import read_json, replacing, sha256, write_json, write_text
+from ser_ops.files import read_json, replacing, sha256, sweep_below, write_json, write_text
 
 
 def test_what_was_there_stays_when_writing_fails(tmp_path):
@@ -53,3 +53,14 @@ def test_json_is_strict_and_readable(tmp_path):
 def test_sha256_is_the_published_value(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     assert sha256(tmp_path / "a").startswith("ba7816bf8f01cfea")
+
+
+def test_what_killed_processes_left_is_swept_and_nothing_else(tmp_path):
+    left = tmp_path / "models" / ".fusion.9awyu1zr"
+    left.mkdir(parents=True)
+    kept = [tmp_path / ".gitignore", tmp_path / "models" / "fusion", tmp_path / ".hidden"]
+    kept[0].touch()
+    for folder in kept[1:]:
+        folder.mkdir()
+    sweep_below(tmp_path)
+    assert not left.exists() and all(path.exists() for path in kept)

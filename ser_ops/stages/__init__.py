@@ -3,18 +3,22 @@
 import sys
 from collections.abc import Callable
 
+from ser_ops import config
 from ser_ops.errors import UserError
+from ser_ops.files import sweep_below
 
 
 def run(main: Callable[[], None]) -> None:
     """Run a stage as a command: a UserError becomes one line on standard error and exit code 1.
 
     Every stage module ends with `if __name__ == "__main__": run(main)`. Any other exception is a fault of
-    the program and keeps its traceback; Ctrl-C exits with 130, as a shell expects.
-
-    >>> run(lambda: None)
+    the program and keeps its traceback; Ctrl-C exits with 130, as a shell expects. What a killed stage left half
+    written is removed first: DVC lets one stage at a time work here.
     """
     try:
+        paths = config.load().paths
+        sweep_below(paths.work)
+        sweep_below(paths.reports)
         main()
     except UserError as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)

@@ -16,7 +16,7 @@ from ser_ops.config import Augment
 from ser_ops.corpora import partitions
 from ser_ops.corpora.table import read_csv, write_csv
 from ser_ops.errors import UserError
-from ser_ops.files import replacing, sweep
+from ser_ops.files import replacing
 from ser_ops.noise.mixing import Mixer
 from ser_ops.progress import spread
 from ser_ops.shards import Entry, Shards, write_index, write_shard
@@ -48,7 +48,6 @@ def main() -> None:
     if not chosen:
         raise UserError("augment: no utterance is in the training partition: bring in more speakers, or change the "
                         "shares of section partitions in params.yaml")
-    sweep(target)
     with replacing(target) as folder:
         job = Job(params.paths.work, folder / "waveforms", params.augment, params.data.sample_rate)
         job.target.mkdir(parents=True)

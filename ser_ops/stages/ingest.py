@@ -9,7 +9,7 @@ from ser_ops.corpora import partitions
 from ser_ops.corpora.decoding import decode
 from ser_ops.corpora.table import write_csv
 from ser_ops.errors import UserError
-from ser_ops.files import replacing, sweep, write_json
+from ser_ops.files import replacing, write_json
 from ser_ops.noise import recordings
 from ser_ops.stages import run
 
@@ -27,7 +27,6 @@ def main() -> None:
     utterances, found = _scan(params)
     noise = recordings.scan(params.paths.data / "noise", params.data.noise)
     target = params.paths.work / "ingest"
-    sweep(target)
     with replacing(target) as folder:
         rows = _spoken(params, utterances, folder / "waveforms")
         noise_rows = _noise(params, noise, folder / "noise")

@@ -9,7 +9,7 @@ import yaml
 from ser_ops import shards
 from ser_ops.corpora.table import read_csv, write_csv
 from ser_ops.errors import UserError
-from ser_ops.stages import augment
+from ser_ops.stages import augment, run
 
 PROJECT = Path(__file__).resolve().parents[2]
 PARTITIONS = ("train", "train", "train", "validation", "test")
@@ -111,9 +111,10 @@ def test_originals_alone(tmp_path, monkeypatch):
 
 def test_leftovers_of_a_killed_run_go(tmp_path, monkeypatch):
     folder = work(tmp_path / "a")
-    left = folder / "work" / ".augmented.x1y2" / "augmented"
+    left = folder / "work" / ".augmented.x1y2z3w4" / "augmented"
     left.mkdir(parents=True)
-    ran(folder, monkeypatch)
+    monkeypatch.chdir(folder)
+    run(augment.main)
     assert sorted(path.name for path in (folder / "work").iterdir()) == ["augmented", "ingest", "validated"]
 
 
