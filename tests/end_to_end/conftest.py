@@ -58,7 +58,7 @@ def _environment() -> dict[str, str]:
                    if not name.startswith(("MLFLOW_", "PREFECT_", "DVC_"))}
     environment["PATH"] = str(Path(sys.executable).parent) + os.pathsep + environment["PATH"]
     return environment | {
-        "OMP_NUM_THREADS": "1", "DVC_NO_ANALYTICS": "1", "GX_ANALYTICS_ENABLED": "false",
+        "OMP_NUM_THREADS": "1", "COLUMNS": "200", "DVC_NO_ANALYTICS": "1", "GX_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "MLFLOW_DISABLE_TELEMETRY": "true",
         "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@example.org", "GIT_COMMITTER_NAME": "t",
         "GIT_COMMITTER_EMAIL": "t@example.org"}
