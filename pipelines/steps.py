@@ -1,76 +1,11 @@
 """What the flows and the demo do, as plain functions: DVC for what is cached, the registry for what never is."""
 
-import os
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, Literal
 
-from filelock import FileLock, Timeout
-
 from ser_ops import config
-from ser_ops.errors import UserError
 from ser_ops.files import read_json
-
-Say = Callable[[str], None]
-
-
-def environment() -> dict[str, str]:
-    """This process's environment with its own Python first on the path, for DVC's stage commands."""
-    here = str(Path(sys.executable).parent)
-    return {**os.environ, "PATH": here + os.pathsep + os.environ.get("PATH", ""), "DVC_NO_ANALYTICS": "1",
-            "PYTHONUNBUFFERED": "1"}
-
-
-def dvc(*arguments: str, say: Say = print, wait: float = 3600) -> dict[str, float]:
-    """Run one dvc command in the project's folder; each of its lines goes to `say`.
-
-    Two flows that need the same workspace queue here, at most `wait` seconds, instead of fighting over DVC's
-    own lock. Returns the seconds that each stage took. Raises UserError with the command's own error lines.
-    """
-    state = config.load().paths.state
-    state.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(state / "workspace.lock", timeout=wait):
-            return _run([sys.executable, "-m", "dvc", *arguments], say)
-    except Timeout as error:
-        raise UserError(f"{state / 'workspace.lock'}: another flow has worked here for {wait:.0f} s: wait for it, or "
-                        "stop it, then start this one again") from error
-
-
-def _run(command: list[str], say: Say) -> dict[str, float]:
-    seconds: dict[str, float] = {}
-    stage, began, errors = None, time.monotonic(), []
-
-    def close() -> None:
-        if stage:
-            seconds[stage] = time.monotonic() - began
-
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-                          env=environment()) as process:
-        assert process.stdout is not None
-        try:
-            for line in process.stdout:
-                line = line.rstrip()
-                if line.startswith("Running stage '"):
-                    close()
-                    stage, began = line.split("'")[1], time.monotonic()
-                if line.lower().startswith(("error:", "error ")):
-                    errors.append(line)
-                if line:
-                    say(line)
-        except BaseException:
-            process.terminate()
-            raise
-    close()
-    if process.returncode:
-        what = " ".join(command[2:])
-        raise UserError(f"{what}: {errors[0].removeprefix('ERROR: ').removeprefix('error: ')}" if errors else
-                        f"{what}: ended with code {process.returncode}: see its lines above")
-    return seconds
+from ser_ops.workspace import Say, dvc
 
 
 def pull(say: Say = print) -> None:

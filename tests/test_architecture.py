@@ -11,8 +11,8 @@ FLOORS = {
     2: {"noise", "corpora", "features", "storage"},
     3: {"augment", "validation", "models"},
     4: {"dataset", "inference"},
-    5: {"training", "evaluation", "explain", "report", "tracking"},
-    6: {"stages"},
+    5: {"training", "evaluation", "explain", "report", "tracking", "papers"},
+    6: {"stages", "workspace"},
     7: {"cli"},
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}

@@ -2,17 +2,22 @@
 
 from ser_ops.config.load import load
 from ser_ops.config.sections import (
+    READS,
     Ablations,
     Augment,
+    Compared,
     Compute,
     Data,
     Evaluate,
     Explain,
     Features,
+    Folds,
     Gate,
     Head,
+    ImageTransformer,
     Limit,
     ManifestSource,
+    MelImage,
     Params,
     Partitions,
     Paths,
@@ -20,17 +25,21 @@ from ser_ops.config.sections import (
     Preset,
     Range,
     Report,
+    Reproduce,
     Spectral,
+    Stacked,
     Tracking,
     Train,
     Training,
     Tune,
     Validation,
     Wav2Vec,
+    Window,
 )
 
 __all__ = [
-    "Ablations", "Augment", "Compute", "Data", "Evaluate", "Explain", "Features", "Gate", "Head", "Limit",
-    "ManifestSource", "Params", "Partitions", "Paths", "Predict", "Preset", "Range", "Report", "Spectral",
-    "Tracking", "Train", "Training", "Tune", "Validation", "Wav2Vec", "load",
+    "READS", "Ablations", "Augment", "Compared", "Compute", "Data", "Evaluate", "Explain", "Features", "Folds",
+    "Gate", "Head", "ImageTransformer", "Limit", "ManifestSource", "MelImage", "Params", "Partitions", "Paths",
+    "Predict", "Preset", "Range", "Report", "Reproduce", "Spectral", "Stacked", "Tracking", "Train", "Training",
+    "Tune", "Validation", "Wav2Vec", "Window", "load",
 ]

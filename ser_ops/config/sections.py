@@ -1,7 +1,7 @@
 """The sections of params.yaml. Meanings and units stand beside each value there."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -10,8 +10,13 @@ Positive = Annotated[float, Field(gt=0.0)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-ModelName = Literal["fusion", "concat", "wav2vec", "spectral"]
+ModelName = Literal["fusion", "concat", "wav2vec", "spectral", "cnn", "lstm", "cnn_lstm", "vit", "beit"]
 StationaryNoise = Literal["white", "pink", "brown"]
+
+
+READS: dict[str, str] = {     # model to the section of its preset that says what it reads
+    "fusion": "features", "concat": "features", "wav2vec": "features", "spectral": "features",
+    "cnn": "stacked", "lstm": "stacked", "cnn_lstm": "stacked", "vit": "image", "beit": "image"}
 
 
 class Section(BaseModel):
@@ -89,14 +94,36 @@ class Augment(Section):
         return self
 
 
-class Features(Section):
+class Window(Section):
+    """What every kind of input has: the window that a model hears, and its frames."""
+
     sample_rate: Annotated[int, Field(ge=8000, le=48000)]
     seconds: Positive
     frame: Count
     hop: Count
+
+
+class Features(Window):
+    """Paper 1: ZCR, RMS and MFCC."""
+
     mfcc: Annotated[int, Field(ge=1, le=128)]
     layout: Literal["serial", "frames"]
     standardise: bool
+
+
+class Stacked(Window):
+    """Paper 2: MFCC, chroma, mel spectrogram and spectral contrast, one above the other."""
+
+    mfcc: Annotated[int, Field(ge=1, le=128)]
+    mels: Annotated[int, Field(ge=8, le=256)]
+    mel_scale: Literal["power", "decibels"]
+    standardise: bool
+
+
+class MelImage(Window):
+    """Paper 2: log-mel spectrogram as an image."""
+
+    mels: Annotated[int, Field(ge=8, le=256)]
 
 
 class Wav2Vec(Section):
@@ -123,11 +150,40 @@ class Head(Section):
     dropout: Annotated[float, Field(ge=0, lt=1)]
 
 
+class ImageTransformer(Section):
+    """ViT or BEiT: a checkpoint, or random weights in the configuration below it."""
+
+    checkpoint: str | None
+    trainable: Literal["frozen", "all"]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    hidden: Count
+    layers: Count
+    heads: Count
+    patch: Count
+    crop: tuple[Share, Share]
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> "ImageTransformer":
+        if self.hidden % self.heads:
+            raise ValueError(f"hidden {self.hidden} is no multiple of heads {self.heads}: change one of them")
+        if not 0 < self.crop[0] <= self.crop[1]:
+            raise ValueError("crop: shares of the image's area, the lower one above 0 and first")
+        return self
+
+
 class Preset(Section):
     features: Features
+    stacked: Stacked
+    image: MelImage
     wav2vec: Wav2Vec
     spectral: Spectral
     head: Head
+    vit: ImageTransformer
+    beit: ImageTransformer
+
+    def input_of(self, model: str) -> Window:
+        """The section that says what a model reads; its window is the one that the model hears."""
+        return getattr(self, READS[model])
 
 
 class Training(Section):
@@ -210,6 +266,55 @@ class Explain(Section):
     batch_size: Count
 
 
+Overrides = dict[str, float | int | bool | str]
+
+
+class Compared(Section):
+    """Models that are trained several times, with settings over section train."""
+
+    models: Annotated[tuple[ModelName, ...], Field(min_length=1)]
+    train: Overrides
+
+    @model_validator(mode="after")
+    def _known_settings(self) -> "Compared":
+        _check_overrides({"train": self.train})
+        return self
+
+
+class Folds(Section):
+    """Cross-validation; each model's settings go over `train`, and these over section train."""
+
+    count: Annotated[int, Field(ge=2)]
+    protocols: Annotated[tuple[Literal["speaker", "random"], ...], Field(min_length=1)]
+    variants: tuple[Literal["original", "noisy", "pitched", "pitched_noisy"], ...]
+    train: Overrides
+    models: Annotated[dict[ModelName, Overrides], Field(min_length=1)]
+    explained: ModelName
+    per_class: Count
+
+    @model_validator(mode="after")
+    def _known_settings(self) -> "Folds":
+        _check_overrides({"train": self.train} | {f"models.{name}": values for name, values in self.models.items()})
+        if self.explained not in self.models:
+            raise ValueError(f"explained is {self.explained!r}, which is not among its models")
+        return self
+
+
+class Reproduce(Section):
+    seed: Seed
+    corpora: Compared
+    splits: Compared
+    folds: Folds
+
+
+def _check_overrides(sections: dict[str, dict[str, Any]]) -> None:
+    for where, values in sections.items():
+        for name in values:
+            if name not in Training.model_fields:
+                raise ValueError(f"{where} names {name!r}, which is no training setting: choose of "
+                                 f"{', '.join(sorted(Training.model_fields))}")
+
+
 class Limit(Section):
     limit: float
     reason: Annotated[str, Field(min_length=10)]
@@ -263,6 +368,7 @@ class Params(Section):
     explain: Explain
     gate: Gate
     report: Report
+    reproduce: Reproduce
     tracking: Tracking
     predict: Predict
     compute: Compute

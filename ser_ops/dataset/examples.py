@@ -20,7 +20,7 @@ class Batch:
     """B examples as a model takes them.
 
     waveform: float32 (B, N) at the data's sample rate; valid: int64 (B,), samples that are not padding;
-    features: float32 (B, L) or (B, 2 + K, T), not standardised; labels: int64 (B,), 0 to 6.
+    features: float32 (B, L) or (B, channels, T), not standardised; labels: int64 (B,), 0 to 6.
     """
 
     waveform: Tensor
@@ -54,10 +54,12 @@ class Stores:
     features: Mapping[str, np.ndarray]
 
     @classmethod
-    def open(cls, work: Path) -> "Stores":
-        """The stores that the pipeline writes under its work folder. Raises UserError when one is missing."""
-        return cls(Shards(work / "ingest" / "waveforms"), Shards(work / "augmented" / "waveforms"),
-                   Shards(work / "features"))
+    def open(cls, originals: Path, made: Path, reads: str) -> "Stores":
+        """Stores as the pipeline leaves them: `originals` by utterance; augmented/ and features/`reads` of `made`.
+
+        Raises UserError when one is missing.
+        """
+        return cls(Shards(originals), Shards(made / "augmented" / "waveforms"), Shards(made / "features" / reads))
 
     def waveform(self, row: Row) -> np.ndarray:
         """Mono float32 samples of shape (n,), the whole utterance."""
@@ -92,10 +94,13 @@ class Examples:
                                 f"{'features' if known else 'augment'} stage again")
 
     @classmethod
-    def open(cls, work: Path, partition: str, seconds: float, sample_rate: int) -> "Examples":
-        """The rows of one partition of the pipeline's work folder, windows of `seconds` at `sample_rate` hertz."""
-        return cls(read_rows(work / "augmented" / "variants.csv", partition), Stores.open(work),
-                   round(seconds * sample_rate))
+    def open(cls, work: Path, partition: str, reads: str, seconds: float, sample_rate: int) -> "Examples":
+        """The rows of one partition of the pipeline's work folder, windows of `seconds` at `sample_rate` hertz.
+
+        reads: the section of the preset whose features are wanted (features, stacked or image).
+        """
+        return cls(read_rows(work / "augmented" / "variants.csv", partition),
+                   Stores.open(work / "ingest" / "waveforms", work, reads), round(seconds * sample_rate))
 
     def __len__(self) -> int:
         return len(self.rows)

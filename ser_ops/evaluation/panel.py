@@ -7,16 +7,16 @@ import numpy as np
 import torch
 
 from ser_ops.audio import fit
-from ser_ops.config import Features
+from ser_ops.config import Window
 from ser_ops.features import Extractor
-from ser_ops.models import EmotionModel
+from ser_ops.models import EmotionModel, input_of
 
 
 class Panel:
     """Models with their cards, ready on one device in evaluation mode.
 
-    Models whose features are of the same settings share them. A card needs `sample_rate` (hertz, the same of all) and
-    `preset_settings.features`.
+    Models that read the same share it. A card needs `model`, `sample_rate` (hertz, the same of all) and
+    `preset_settings`.
     """
 
     def __init__(self, models: Mapping[str, tuple[EmotionModel, Mapping[str, Any]]], device: torch.device,
@@ -28,9 +28,9 @@ class Panel:
             raise ValueError(f"models at {sorted(rates)} Hz cannot share waveforms")
         self.sample_rate = rates.pop()
         self._models = [model.to(device).eval() for model, _ in models.values()]
-        self._groups: dict[Features, list[int]] = {}
+        self._groups: dict[Window, list[int]] = {}
         for place, (_, card) in enumerate(models.values()):
-            self._groups.setdefault(Features(**card["preset_settings"]["features"]), []).append(place)
+            self._groups.setdefault(input_of(card), []).append(place)
         self._extractors = {one: Extractor(one, source_rate=self.sample_rate) for one in self._groups}
 
     def __call__(self, waveforms: Sequence[np.ndarray]) -> np.ndarray:
@@ -50,8 +50,8 @@ class Panel:
                 fitted = [fit(one, extractor.length) for one in waveforms]
                 batch = torch.from_numpy(np.stack([one for one, _ in fitted])).to(self.device)
                 valid = torch.tensor([length for _, length in fitted]).to(self.device)
-                spectral = any("spectral" in self._models[place].streams for place in members)
-                features = extractor(batch) if spectral else batch[:, :0]  # a stream that nobody has costs nothing
+                read = any(set(self._models[place].streams) - {"wav2vec"} for place in members)
+                features = extractor(batch) if read else batch[:, :0]  # a stream that nobody has costs nothing
                 for place in members:
                     logits = self._models[place](batch, valid, features)
                     found[place] = torch.softmax(logits.double(), dim=1).cpu().numpy()

@@ -11,7 +11,7 @@ from torch import Tensor
 from ser_ops import config
 from ser_ops.explain.scorecam import receptive_field
 from ser_ops.features import grid, shape_of
-from ser_ops.models import EmotionModel
+from ser_ops.models import EmotionModel, input_of
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Subject:
     """A model, the features as it reads them, and what standardises them."""
 
     model: EmotionModel
-    features: config.Features
+    features: config.Window
     standardisation: Mapping[str, Sequence[float]] | None
     sample_rate: int
     device: torch.device
@@ -28,7 +28,7 @@ class Subject:
     @classmethod
     def of(cls, model: EmotionModel, card: Mapping[str, Any], device: torch.device) -> "Subject":
         """From a model and the card that was saved with it."""
-        return cls(model.to(device).eval(), config.Features(**card["preset_settings"]["features"]),
+        return cls(model.to(device).eval(), input_of(card),
                    card["standardisation"], card["sample_rate"], device,
                    tuple(card["preset_settings"]["spectral"]["kernels"]))
 

@@ -1,9 +1,10 @@
-"""Spectral features of paper 1 (section III-D) as batched tensors, their index map and their standardisation."""
+"""What the models of both papers read, as batched tensors; the index map of paper 1; standardisation."""
 
 from ser_ops.features.descriptors import mfcc, rms, zcr
 from ser_ops.features.extractor import Extractor
 from ser_ops.features.index_map import (
     Place,
+    channels_of,
     describe,
     feature_at,
     frames_of,
@@ -15,5 +16,5 @@ from ser_ops.features.index_map import (
 )
 from ser_ops.features.standardise import Moments
 
-__all__ = ["Extractor", "Moments", "Place", "describe", "feature_at", "frames_of", "grid", "index_at", "mfcc", "rms",
-           "shape_of", "to_frames", "to_grid", "zcr"]
+__all__ = ["Extractor", "Moments", "Place", "channels_of", "describe", "feature_at", "frames_of", "grid", "index_at",
+           "mfcc", "rms", "shape_of", "to_frames", "to_grid", "zcr"]

@@ -13,31 +13,40 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ser_ops.config import Features
+from ser_ops.config import Features, Window
 
-MELS = 128
+MELS = 128          # bands under paper 1's MFCCs
 _SILENT = 1e-10     # librosa: a sample of this magnitude has no sign, a band of this power is the quietest
 _TOP_DB = 80.0
 
 
-def _frames(waveforms: Tensor, settings: Features) -> Tensor:
+def _frames(waveforms: Tensor, settings: Window) -> Tensor:
     half = settings.frame // 2
     return functional.pad(waveforms, (half, half)).unfold(-1, settings.frame, settings.hop)
 
 
 @lru_cache(maxsize=32)
-def _tables(settings: Features, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Hann window (frame,), transposed mel filters (bins, MELS), transposed orthonormal DCT-II (MELS, K)."""
-    from librosa.filters import mel  # here, because it takes a second to import
-
-    position, order = np.arange(MELS) + 0.5, np.arange(settings.mfcc)
-    dct = np.cos(np.pi / MELS * np.outer(position, order)) * math.sqrt(2 / MELS)
-    dct[:, 0] /= math.sqrt(2)
-    filters = mel(sr=settings.sample_rate, n_fft=settings.frame, n_mels=MELS)
+def _window(frame: int, device: torch.device) -> Tensor:
     with torch.inference_mode(False):
-        return (torch.hann_window(settings.frame, dtype=torch.float64).to(device, torch.float32),
-                torch.from_numpy(filters.T.copy()).to(device),
-                torch.from_numpy(dct).to(device, torch.float32))
+        return torch.hann_window(frame, dtype=torch.float64).to(device, torch.float32)
+
+
+@lru_cache(maxsize=32)
+def _mel_filters(sample_rate: int, frame: int, mels: int, device: torch.device) -> Tensor:
+    """Transposed Slaney filters, (bins, mels)."""
+    from librosa.filters import mel  # here, because it takes a second to import
+    with torch.inference_mode(False):
+        return torch.from_numpy(mel(sr=sample_rate, n_fft=frame, n_mels=mels).T.copy()).to(device)
+
+
+@lru_cache(maxsize=32)
+def _dct(mels: int, coefficients: int, device: torch.device) -> Tensor:
+    """Transposed orthonormal DCT-II, (mels, coefficients)."""
+    position, order = np.arange(mels) + 0.5, np.arange(coefficients)
+    table = np.cos(np.pi / mels * np.outer(position, order)) * math.sqrt(2 / mels)
+    table[:, 0] /= math.sqrt(2)
+    with torch.inference_mode(False):
+        return torch.from_numpy(table).to(device, torch.float32)
 
 
 def zcr(waveforms: Tensor, settings: Features) -> Tensor:
@@ -66,15 +75,38 @@ def rms(waveforms: Tensor, settings: Features) -> Tensor:
     return torch.linalg.vector_norm(_frames(waveforms, settings), dim=-1) / math.sqrt(settings.frame)
 
 
+def power_spectrum(waveforms: Tensor, settings: Window) -> Tensor:
+    """Power spectrum of each frame under a Hann window, float32 of shape (B, T, 1 + frame // 2)."""
+    spectrum = torch.fft.rfft(_frames(waveforms, settings) * _window(settings.frame, waveforms.device))
+    return spectrum.real.square() + spectrum.imag.square()
+
+
+def mel_power(power: Tensor, settings: Window, mels: int) -> Tensor:
+    """Power in Slaney mel bands, float32 of shape (B, T, mels), from the power spectrum (B, T, bins)."""
+    return power @ _mel_filters(settings.sample_rate, settings.frame, mels, power.device)
+
+
+def decibels(power: Tensor, relative: bool = False) -> Tensor:
+    """Power (B, ...) in dB, no lower than 80 below the loudest value of the utterance; `relative` to that value.
+
+    So an utterance's values do not depend on the batch that it comes in.
+    """
+    level = 10 * torch.log10(power.clamp_min(_SILENT))
+    loudest = level.flatten(1).amax(1).reshape(-1, *[1] * (level.ndim - 1))
+    level = torch.maximum(level, loudest - _TOP_DB)
+    return level - loudest if relative else level
+
+
+def cepstrum(mel_decibels: Tensor, coefficients: int) -> Tensor:
+    """Mel-frequency cepstral coefficients, float32 of shape (B, K, T), from mel bands in dB (B, T, mels)."""
+    return (mel_decibels @ _dct(mel_decibels.shape[-1], coefficients, mel_decibels.device)).transpose(1, 2)
+
+
 def mfcc(waveforms: Tensor, settings: Features) -> Tensor:
     """Mel-frequency cepstral coefficients (equations 15 to 19), float32 of shape (B, K, T).
 
-    Hann window, power spectrum, 128 Slaney mel bands, decibels no lower than 80 below the loudest of the utterance
-    (so that an utterance's features do not depend on the batch it comes in), orthonormal DCT-II.
+    Hann window, power spectrum, 128 Slaney mel bands, decibels no lower than 80 below the loudest of the utterance,
+    orthonormal DCT-II.
     """
-    window, filters, dct = _tables(settings, waveforms.device)
-    spectrum = torch.fft.rfft(_frames(waveforms, settings) * window)
-    power = spectrum.real.square() + spectrum.imag.square()
-    decibels = 10 * torch.log10((power @ filters).clamp_min(_SILENT))
-    decibels = torch.maximum(decibels, decibels.amax((1, 2), keepdim=True) - _TOP_DB)
-    return (decibels @ dct).transpose(1, 2)
+    power = mel_power(power_spectrum(waveforms, settings), settings, MELS)
+    return cepstrum(decibels(power), settings.mfcc)

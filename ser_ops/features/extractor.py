@@ -1,4 +1,4 @@
-"""Waveforms of the fixed window in, the spectral stream's input out."""
+"""Waveforms of the fixed window in, what a model reads out."""
 
 import numpy as np
 import torch
@@ -6,17 +6,29 @@ from torch import Tensor
 from torch.nn import functional
 
 from ser_ops.audio import resample
-from ser_ops.config import Features
+from ser_ops.config import Features, MelImage, Stacked, Window
 from ser_ops.features.descriptors import mfcc, rms, zcr
+from ser_ops.features.image import log_mel
 from ser_ops.features.index_map import shape_of
+from ser_ops.features.stacked import stacked
+
+
+def spectral(waveforms: Tensor, settings: Features) -> Tensor:
+    """ZCR, RMS and MFCC in the layout that the settings name (equations 12 and 28 of paper 1)."""
+    channels = torch.cat([zcr(waveforms, settings)[:, None], rms(waveforms, settings)[:, None],
+                          mfcc(waveforms, settings)], dim=1)
+    if settings.layout == "frames":
+        return channels
+    return torch.cat([channels[:, :2].flatten(1), channels[:, 2:].transpose(1, 2).flatten(1)], dim=1)
 
 
 class Extractor:
-    """Features of a batch, in the layout that the settings name (equations 12 and 28 of paper 1).
+    """Features of a batch, of the kind that the settings are of.
 
     Takes float32 of shape (B, seconds * source_rate), windows made by `audio.fit`, and returns float32 on the
-    same device: (B, L) in the serial layout, (B, 2 + K, T) in the frames layout. What one utterance yields does
-    not depend on the others of its batch. Raises ValueError for windows of another length.
+    same device, (B, *shape_of(settings)): Features (B, L) in the serial layout, (B, 2 + K, T) in the frames layout;
+    Stacked (B, 187, T); MelImage (B, mels, T). What one utterance yields does not depend on the others of its batch.
+    Raises ValueError for windows of another length.
 
     >>> settings = Features(sample_rate=22050, seconds=2.5, frame=2048, hop=512, mfcc=20, layout="serial",
     ...                     standardise=True)
@@ -24,7 +36,7 @@ class Extractor:
     torch.Size([2, 2376])
     """
 
-    def __init__(self, settings: Features, source_rate: int = 16000) -> None:
+    def __init__(self, settings: Window, source_rate: int = 16000) -> None:
         self.settings = settings
         self.source_rate = source_rate
         self.length = round(settings.seconds * source_rate)
@@ -34,11 +46,14 @@ class Extractor:
         if waveforms.ndim != 2 or waveforms.shape[1] != self.length:
             raise ValueError(f"expected windows of shape (B, {self.length}), got {tuple(waveforms.shape)}")
         waveforms = self._resampled(waveforms)
-        channels = torch.cat([zcr(waveforms, self.settings)[:, None], rms(waveforms, self.settings)[:, None],
-                              mfcc(waveforms, self.settings)], dim=1)
-        if self.settings.layout == "frames":
-            return channels
-        return torch.cat([channels[:, :2].flatten(1), channels[:, 2:].transpose(1, 2).flatten(1)], dim=1)
+        match self.settings:
+            case Stacked():
+                return stacked(waveforms, self.settings)
+            case MelImage():
+                return log_mel(waveforms, self.settings)
+            case Features():
+                return spectral(waveforms, self.settings)
+        raise TypeError(f"no features for {type(self.settings).__name__}")
 
     def _resampled(self, waveforms: Tensor) -> Tensor:
         rate = self.settings.sample_rate

@@ -10,9 +10,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ser_ops.config import Features
+from ser_ops.config import Features, MelImage, Stacked, Window
 
 Kind = Literal["ZCR", "RMS", "MFCC"]
+CHROMA, CONTRAST = 12, 7    # pitch classes; octave bands of librosa's spectral contrast and what lies below them
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Place:
         return {"ZCR": 0, "RMS": 1, "MFCC": 2}[self.kind] + (self.coefficient or 0)
 
 
-def frames_of(settings: Features) -> int:
+def frames_of(settings: Window) -> int:
     """Number of frames T of a window.
 
     >>> from ser_ops.config import load
@@ -43,15 +44,36 @@ def frames_of(settings: Features) -> int:
     return round(settings.seconds * settings.sample_rate) // settings.hop + 1
 
 
-def shape_of(settings: Features) -> tuple[int, ...]:
-    """Shape of one utterance's features: (L,) in the serial layout, (2 + K, T) in the frames layout.
+def channels_of(settings: Window) -> int:
+    """Number of rows of the grid: 2 + K kinds of paper 1, 187 of paper 2's stack, or the bands of an image.
 
     >>> from ser_ops.config import load
-    >>> shape_of(load().presets["paper"].features)
-    (2376,)
+    >>> [channels_of(load().presets["paper"].input_of(name)) for name in ("fusion", "cnn", "vit")]
+    [22, 187, 128]
     """
-    channels, frames = 2 + settings.mfcc, frames_of(settings)
-    return (channels, frames) if settings.layout == "frames" else (channels * frames,)
+    match settings:
+        case Features():
+            return 2 + settings.mfcc
+        case Stacked():
+            return settings.mfcc + CHROMA + settings.mels + CONTRAST
+        case MelImage():
+            return settings.mels
+    raise TypeError(f"no features for {type(settings).__name__}")
+
+
+def shape_of(settings: Window) -> tuple[int, ...]:
+    """Shape of one utterance's features: (L,) in the serial layout, else (channels, T).
+
+    >>> from ser_ops.config import load
+    >>> shape_of(load().presets["paper"].features), shape_of(load().presets["paper"].stacked)
+    ((2376,), (187, 128))
+    """
+    channels, frames = channels_of(settings), frames_of(settings)
+    return (channels * frames,) if _serial(settings) else (channels, frames)
+
+
+def _serial(settings: Window) -> bool:
+    return isinstance(settings, Features) and settings.layout == "serial"
 
 
 def grid(settings: Features) -> np.ndarray:
@@ -116,19 +138,19 @@ def describe(index: int, settings: Features) -> str:
     return f"{name} at {place.seconds:.2f} s"
 
 
-def to_grid(values: Any, settings: Features) -> Any:
-    """Values of either layout, shape (..., *shape_of(settings)), as (..., 2 + K, T); array in, array out; tensor alike.
+def to_grid(values: Any, settings: Window) -> Any:
+    """Values of shape (..., *shape_of(settings)) as (..., channels, T); array in, array out; tensor alike.
 
     Raises ValueError when the last dimensions are not the layout's.
     """
     shape = shape_of(settings)
     if tuple(values.shape[-len(shape):]) != shape:
         raise ValueError(f"expected (..., {', '.join(map(str, shape))}), got {tuple(values.shape)}")
-    return values if settings.layout == "frames" else values[..., grid(settings)]
+    return values[..., grid(settings)] if isinstance(settings, Features) and _serial(settings) else values
 
 
-def to_frames(values: Any, settings: Features) -> Any:
-    """Attributions of either layout summed per frame: (..., *shape_of(settings)) to (..., T); array or tensor.
+def to_frames(values: Any, settings: Window) -> Any:
+    """Attributions summed per frame: (..., *shape_of(settings)) to (..., T); array or tensor.
 
     The sums add up to the sum of the attributions, so that completeness survives.
     """

@@ -1,4 +1,4 @@
-"""Mean and deviation of each kind of feature over the training rows, as they stream by."""
+"""Mean and deviation of each channel of the features over the training rows, as they stream by."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,28 +6,28 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from ser_ops.config import Features
-from ser_ops.features.index_map import to_grid
+from ser_ops.config import Window
+from ser_ops.features.index_map import channels_of, to_grid
 
 Standardisation = dict[str, list[float]]
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Count, mean and sum of squared deviations of each of the 2 + K kinds (ZCR, RMS, MFCC 0, ...), in float64."""
+    """Count, mean and sum of squared deviations of each channel of the grid (ZCR, RMS, MFCC 0, ...), in float64."""
 
     count: int
     mean: np.ndarray
     deviations: np.ndarray
 
     @classmethod
-    def none(cls, settings: Features) -> "Moments":
+    def none(cls, settings: Window) -> "Moments":
         """Of no row at all."""
-        return cls(0, np.zeros(2 + settings.mfcc), np.zeros(2 + settings.mfcc))
+        return cls(0, np.zeros(channels_of(settings)), np.zeros(channels_of(settings)))
 
     @classmethod
-    def of(cls, features: Tensor | np.ndarray, settings: Features) -> "Moments":
-        """Of a batch of rows in either layout, shape (B, *shape_of(settings))."""
+    def of(cls, features: Tensor | np.ndarray, settings: Window) -> "Moments":
+        """Of a batch of rows of shape (B, *shape_of(settings))."""
         values = np.asarray(to_grid(features, settings), np.float64)
         if len(values) == 0:
             return cls.none(settings)
@@ -43,11 +43,11 @@ class Moments:
                        self.deviations + other.deviations + step**2 * (self.count * other.count / count))
 
     def standardisation(self) -> Standardisation:
-        """{"mean": [...], "std": [...]}, each 2 + K long; a kind that never varies has a deviation of 1."""
+        """{"mean": [...], "std": [...]}, one value a channel; one that never varies has a deviation of 1."""
         std = np.sqrt(self.deviations / max(self.count, 1))
         return {"mean": self.mean.tolist(), "std": np.where(std > 1e-8, std, 1.0).tolist()}
 
 
-def total(parts: Sequence[Moments], settings: Features) -> Moments:
+def total(parts: Sequence[Moments], settings: Window) -> Moments:
     """Moments of all parts together, added in their order."""
     return sum(parts, start=Moments.none(settings))

@@ -9,12 +9,11 @@ import numpy as np
 import torch
 
 from ser_ops.audio import blocks, describe, fit, resample
-from ser_ops.config import Features
 from ser_ops.errors import UserError
 from ser_ops.features import Extractor
 from ser_ops.inference.answer import Answer, Window
 from ser_ops.inference.windows import SILENCE_DBFS, silent, windows
-from ser_ops.models import load
+from ser_ops.models import input_of, load
 
 RATES = (8000, 192000)  # hertz
 SHORTEST = 0.1  # seconds
@@ -57,7 +56,7 @@ def _rate(where: str, sample_rate: int) -> None:
 class Recogniser:
     """Answers recordings of any length, window by window.
 
-    The window is the model's own (features.seconds); a new one starts every `window_hop` seconds and the last one
+    The window is the model's own (that of what it reads); a new one starts every `window_hop` seconds and the last one
     ends where the recording ends. The answer for the whole is the mean of its windows' probabilities. Windows in
     which nothing rises above -60 dBFS are left out, and that is said. A recording no longer than one window gives
     what training and evaluation give for it (`ser_ops.audio.fit`); of a longer one they look at the middle alone.
@@ -69,7 +68,7 @@ class Recogniser:
         self.model, self.card = load(source) if isinstance(source, Path) else source
         self.device = choose_device(device)
         self.model.to(self.device).eval()
-        features = Features(**self.card["preset_settings"]["features"])
+        features = input_of(self.card)
         self.sample_rate = int(self.card["sample_rate"])
         self.window = round(features.seconds * self.sample_rate)
         self.hop = max(1, round(window_hop * self.sample_rate))

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from ser_ops.config import Preset
+from ser_ops.config import READS, Preset, Window
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.files import read_json, replacing, sha256, write_json
@@ -16,7 +16,7 @@ from ser_ops.models.base import EmotionModel
 from ser_ops.models.checkpoint import SAMPLE_RATE, config_dict
 from ser_ops.models.table import MODELS, build, count
 
-FORMAT = 1
+FORMAT = 2
 
 
 def _origin(model: EmotionModel) -> str:
@@ -67,6 +67,12 @@ def load(folder: Path) -> tuple[EmotionModel, dict[str, Any]]:
     _check(model, weights, card)
     model.load_state_dict(load_file(weights))
     return model.eval(), card
+
+
+def input_of(card: Mapping[str, Any]) -> Window:
+    """What the model of a card (model.json) reads: the section of its preset, with its window."""
+    section = READS[card["model"]]
+    return Preset.model_fields[section].annotation(**card["preset_settings"][section])  # type: ignore[misc]
 
 
 def _skeleton(card: Any, path: Path) -> EmotionModel:

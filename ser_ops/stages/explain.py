@@ -1,6 +1,7 @@
 """explain: the trained model in, explanations.json and its figures out, attached to the model's run."""
 
 from ser_ops import config
+from ser_ops.config import READS
 from ser_ops.dataset import Examples
 from ser_ops.explain import Subject, explain
 from ser_ops.files import replacing, write_json
@@ -20,7 +21,8 @@ def main() -> None:
     folder, reports = params.paths.work / "models" / params.train.model, params.paths.reports
     model, card = load(folder)
     subject = Subject.of(model, card, choose_device(params.compute.device))
-    test, train = (Examples.open(params.paths.work, partition, subject.features.seconds, subject.sample_rate)
+    test, train = (Examples.open(params.paths.work, partition, READS[params.train.model], subject.features.seconds,
+                                       subject.sample_rate)
                    for partition in ("test", "train"))
     with replacing(reports / FIGURES) as figures:
         figures.mkdir()

@@ -1,4 +1,4 @@
-"""features: waveforms of every row in, work/features with standardisation.json out."""
+"""features: waveforms of every row in; work/features/<section> with standardisation.json out."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -41,7 +41,7 @@ class Shard:
     number: int
     rows: tuple[Row, ...]
     folder: Path
-    settings: config.Features
+    settings: config.Window
     sample_rate: int
 
 
@@ -89,7 +89,7 @@ def _extract(shard: Shard) -> tuple[list[Entry], Moments]:
     return entries, total(parts, shard.settings)
 
 
-def extract(rows: Sequence[Row], folder: Path, settings: config.Features, sample_rate: int, compute: config.Compute,
+def extract(rows: Sequence[Row], folder: Path, settings: config.Window, sample_rate: int, compute: config.Compute,
             ) -> None:
     """Features of all rows as a store in `folder`, with standardisation.json; the same bytes for any worker count."""
     size = 4 * math.prod(shape_of(settings))
@@ -106,15 +106,24 @@ def extract(rows: Sequence[Row], folder: Path, settings: config.Features, sample
         write_index(made, entries)
 
 
+def extract_all(params: config.Params, rows: Sequence[Row], models: Sequence[str], target: Path) -> None:
+    """What each of the models reads, into a folder of `target` named like its section of the preset."""
+    with replacing(target) as made:
+        made.mkdir()
+        for section in sorted({config.READS[model] for model in models}):
+            settings = getattr(params.chosen, section)
+            extract(rows, made / section, settings, params.data.sample_rate, params.compute)
+            print(f"extracted {section} of {len(rows)} rows, each {' x '.join(map(str, shape_of(settings)))}")
+
+
 def main() -> None:
-    """Extract what params.yaml chooses."""
+    """Extract what the models that params.yaml names read."""
     params = config.load()
     work = params.paths.work
     rows = rows_of(work)
     _check(rows, work / "augmented" / "variants.csv")
     _store.cache_clear()
-    extract(rows, work / "features", params.chosen.features, params.data.sample_rate, params.compute)
-    print(f"extracted features of {len(rows)} rows, each {' x '.join(map(str, shape_of(params.chosen.features)))}")
+    extract_all(params, rows, [params.train.model, *params.ablations.models], work / "features")
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from ser_ops import models
-from ser_ops.config import Params, Training
-from ser_ops.dataset import Examples
+from ser_ops.config import READS, Params, Training
+from ser_ops.dataset import Examples, read_rows
 from ser_ops.files import read_json, replacing
 from ser_ops.seeds import derive
 from ser_ops.tracking import Run, open_run
@@ -32,8 +32,8 @@ def inputs_mark(params: Params, settings: object) -> str:
     """Fingerprint of a training's settings and of all data that it reads."""
     work = params.paths.work
     files = (work / "augmented" / "variants.csv", work / "augmented" / "waveforms" / "index.csv",
-             work / "ingest" / "waveforms" / "index.csv", work / "features" / "index.csv",
-             work / "features" / "standardisation.json")
+             work / "ingest" / "waveforms" / "index.csv", *sorted((work / "features").glob("*/index.csv")),
+             *sorted((work / "features").glob("*/standardisation.json")))
     return fingerprint([settings, params.preset, params.chosen.model_dump(mode="json")], files)
 
 
@@ -42,15 +42,16 @@ def state_of(params: Params, stage: str, job: Job) -> Path:
     return params.paths.state / stage / inputs_mark(params, asdict(job) | {"settings": job.settings.model_dump()})
 
 
-def examples(params: Params, partition: str) -> Examples:
-    """The rows of one partition in the preset's window."""
-    return Examples.open(params.paths.work, partition, params.chosen.features.seconds, params.data.sample_rate)
+def examples(params: Params, model: str, partition: str) -> Examples:
+    """The rows of one partition as a model reads them."""
+    return Examples.open(params.paths.work, partition, READS[model], params.chosen.input_of(model).seconds,
+                         params.data.sample_rate)
 
 
 def model_of(params: Params, name: str, seed: int) -> models.EmotionModel:
     """A fresh model of the preset, standardised by the training partition."""
-    return models.build(name, params.chosen, read_json(params.paths.work / "features" / "standardisation.json"),
-                        derive(seed, "model"))
+    kept = params.paths.work / "features" / READS[name] / "standardisation.json"
+    return models.build(name, params.chosen, read_json(kept), derive(seed, "model"))
 
 
 def settings_record(params: Params, job: Job) -> dict[str, Any]:
@@ -71,11 +72,16 @@ def recorded(params: Params, name: str, tags: Mapping[str, str], kept: Path,
 
 def tags_of(params: Params, job: Job, stage: str) -> dict[str, str]:
     """Tags by which runs are told apart on MLflow's pages."""
-    checkpoint = params.chosen.wav2vec.checkpoint or "random weights"
     return {"stage": stage, "family": job.model, "corpus": "+".join(_corpora(params)),
             "partition": params.partitions.protocol, "preset": params.preset,
-            "backbone": "none" if job.model == "spectral" else checkpoint,
+            "backbone": backbone_of(params, job.model),
             "shuffled_labels": str(job.shuffle is not None).lower()}
+
+
+def backbone_of(params: Params, model: str) -> str:
+    """Where a model's pretrained part comes from: a checkpoint, random weights, or none for a model without."""
+    section = {"vit": "vit", "beit": "beit", "fusion": "wav2vec", "concat": "wav2vec", "wav2vec": "wav2vec"}.get(model)
+    return "none" if section is None else getattr(params.chosen, section).checkpoint or "random weights"
 
 
 def train_model(params: Params, job: Job, device: torch.device, stage: str, target: Path,
@@ -85,7 +91,7 @@ def train_model(params: Params, job: Job, device: torch.device, stage: str, targ
     Under torchrun every process calls this; process 0 records and writes.
     """
     state = state_of(params, stage, job)
-    train, validation = examples(params, "train"), examples(params, "validation")
+    train, validation = (examples(params, job.model, partition) for partition in ("train", "validation"))
     if job.shuffle is not None:
         train = train.with_shuffled_labels(job.shuffle)
     model = model_of(params, job.model, job.settings.seed)
@@ -119,11 +125,11 @@ def write_folder(target: Path, params: Params, job: Job, model: models.EmotionMo
 def data_record(params: Params) -> dict[str, Any]:
     """What model.json says of the data: which corpora, which of them synthetic or partial, and the protocol."""
     found = read_json(params.paths.work / "ingest" / "corpora.json")
-    train = examples(params, "train")
+    train = read_rows(params.paths.work / "augmented" / "variants.csv", "train")
     return {"corpora": list(found), "synthetic": [name for name, one in found.items() if one["synthetic"]],
             "partial": [name for name, one in found.items() if one.get("expected") and not one["complete"]],
             "protocol": params.partitions.protocol, "train_rows": len(train),
-            "train_speakers": len({row.speaker for row in train.rows})}
+            "train_speakers": len({row.speaker for row in train})}
 
 
 def forget(state: Path) -> None:

@@ -40,9 +40,10 @@ class Objective:
         with recorded(self.params, job.name, tags_of(self.params, job, "tune"), trial.folder / "run.json",
                       self.parent) as record:
             record.params(settings_record(self.params, job))
-            result = fit(model_of(self.params, job.model, job.settings.seed), examples(self.params, "train"),
-                         examples(self.params, "validation"), job.settings, device_of(self.params.compute.device),
-                         trial.folder / "checkpoint", record, report, what=job.name)
+            train, validation = (examples(self.params, job.model, one) for one in ("train", "validation"))
+            result = fit(model_of(self.params, job.model, job.settings.seed), train, validation, job.settings,
+                         device_of(self.params.compute.device), trial.folder / "checkpoint", record, report,
+                         what=job.name)
             record.metrics({"best/epoch": result.best_epoch, "best/validation_uar": result.validation_uar})
             record.tags({"trial": "pruned" if result.stopped else "complete"})
 

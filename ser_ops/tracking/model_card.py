@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ser_ops.models import input_of
 from ser_ops.tracking.licences import Source, non_commercial
 
 LONGEST = 5000  # characters that every registry database takes as a description
@@ -51,7 +52,7 @@ def model_card(card: Mapping[str, Any], sources: Sequence[Source], metrics: Mapp
     """
     data = card.get("data", {})
     limits = [f"Seven classes only; every recording gets one, whatever is said. Windows of "
-              f"{card['preset_settings']['features']['seconds']:g} s, mono, {card['sample_rate']} Hz.",
+              f"{input_of(card).seconds:g} s, mono, {card['sample_rate']} Hz.",
               "Languages, accents, ages and microphones beyond those of the data are untested."]
     if any(one.synthetic for one in sources if one.kind == "speech"):
         limits.insert(0, "Trained on SYNTHETIC speech: figures say nothing about people.")
@@ -67,7 +68,7 @@ def model_card(card: Mapping[str, Any], sources: Sequence[Source], metrics: Mapp
     text = "\n".join([
         f"# {card['model']}, preset {card['preset']}", "",
         f"Speech emotion recognition ({', '.join(card['emotions'])}). {card.get('parameters', 0):,} parameters; "
-        f"Wav2Vec 2.0 stream: {card.get('backbone', 'not stated')}.", "",
+        f"backbone: {card.get('backbone', 'not stated')}.", "",
         "## Data and licences", *(f"- {one.sentence}" for one in sources), "", licence, "",
         "## Figures", *_figures(card["model"], metrics), "", _USES, "## Limits", *(f"- {one}" for one in limits), ""])
     return text if len(text) <= LONGEST else text[:LONGEST - 4].rstrip() + " ..."

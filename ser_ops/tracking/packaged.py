@@ -18,6 +18,7 @@ from ser_ops.config import Params
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.files import read_json
+from ser_ops.models import input_of
 from ser_ops.shards import Shards
 from ser_ops.tracking.package import package_model
 
@@ -104,7 +105,7 @@ def compare_answers(package: Path, predictions: Path, model: str, waveforms: Pat
                              "largest_difference": None, "error": ""}
     try:
         card = read_json(package / "artifacts" / "model" / "model.json")
-        length = round(card["preset_settings"]["features"]["seconds"] * card["sample_rate"])
+        length = round(input_of(card).seconds * card["sample_rate"])
         rows = _clean_rows(predictions, model)
         store = Shards(waveforms) if rows else {}
         windows = [samples[:valid] for samples, valid in

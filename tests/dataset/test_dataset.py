@@ -22,7 +22,7 @@ CPU = torch.device("cpu")
 def work_folder(root, utterances=14, variants=("original", "noisy"), samples=900):
     """A work folder as the pipeline leaves it, with made-up arrays."""
     random, lines = np.random.default_rng(1), [HEADER]
-    stores = {"ingest/waveforms": [], "augmented/waveforms": [], "features": []}
+    stores = {"ingest/waveforms": [], "augmented/waveforms": [], "features/features": []}
     for index in range(utterances):
         name, emotion = f"made/{index:02d}", EMOTIONS[index % 7]
         partition = ("train", "train", "validation")[index % 3]
@@ -34,17 +34,17 @@ def work_folder(root, utterances=14, variants=("original", "noisy"), samples=900
                 stores["ingest/waveforms"].append((name, wave))
             else:
                 stores["augmented/waveforms"].append((row, wave))
-            stores["features"].append((row, random.normal(size=(5, 3)).astype(np.float32)))
+            stores["features/features"].append((row, random.normal(size=(5, 3)).astype(np.float32)))
     for name, arrays in stores.items():
         (root / name).mkdir(parents=True, exist_ok=True)
         write_index(root / name, write_shard(root / name, 0, arrays))
     (root / "augmented" / "variants.csv").write_text("\n".join(lines) + "\n")
-    return dict(stores["ingest/waveforms"] + stores["augmented/waveforms"]), dict(stores["features"])
+    return dict(stores["ingest/waveforms"] + stores["augmented/waveforms"]), dict(stores["features/features"])
 
 
 def test_a_batch_is_what_lies_on_disk(tmp_path):
     waveforms, features = work_folder(tmp_path)
-    train = Examples.open(tmp_path, "train", seconds=0.05, sample_rate=16000)
+    train = Examples.open(tmp_path, "train", "features", 0.05, 16000)
     assert len(train) == 20 and {row.variant for row in train.rows} == {"original", "noisy"}
     batch = train.batch([3, 0, 7])
     assert batch.waveform.dtype == torch.float32 and batch.waveform.shape == (3, 800)
@@ -59,13 +59,13 @@ def test_a_batch_is_what_lies_on_disk(tmp_path):
 
 def test_short_utterances_are_padded_and_say_so(tmp_path):
     work_folder(tmp_path, samples=100)
-    batch = Examples.open(tmp_path, "validation", 0.05, 16000).batch([0])
+    batch = Examples.open(tmp_path, "validation", "features", 0.05, 16000).batch([0])
     assert batch.valid[0] == 102 and not batch.waveform[0, 102:].any() and batch.waveform[0, :102].all()
 
 
 def test_memory_stays_bounded(tmp_path):
     work_folder(tmp_path, utterances=42, samples=200_000)       # 50 MB on disk
-    train = Examples.open(tmp_path, "train", 0.05, 16000)
+    train = Examples.open(tmp_path, "train", "features", 0.05, 16000)
     tracemalloc.start()
     for batch in loader(train, shuffled(len(train), 4, 1, 1), CPU):
         assert torch.isfinite(batch.waveform).all()
@@ -102,7 +102,7 @@ def test_in_order_covers_all(count, size):
 
 def test_shuffled_labels_keep_classes_and_variants_together(tmp_path):
     work_folder(tmp_path, utterances=63)
-    train = Examples.open(tmp_path, "train", 0.05, 16000)
+    train = Examples.open(tmp_path, "train", "features", 0.05, 16000)
     other = train.with_shuffled_labels(1)
     assert Counter(other.labels) == Counter(train.labels)
     by_utterance = {}
@@ -116,7 +116,7 @@ def test_shuffled_labels_keep_classes_and_variants_together(tmp_path):
 
 def test_shuffling_does_not_depend_on_the_order_of_rows(tmp_path):
     work_folder(tmp_path)
-    train = Examples.open(tmp_path, "train", 0.05, 16000)
+    train = Examples.open(tmp_path, "train", "features", 0.05, 16000)
     backwards = Examples(train.rows[::-1], train.stores, train.length)
     assert np.array_equal(train.with_shuffled_labels(3).labels, backwards.with_shuffled_labels(3).labels[::-1])
 
@@ -145,7 +145,7 @@ def test_faults_say_what_to_do(tmp_path):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_pinned_batches_arrive_whole_and_in_order(tmp_path):
     work_folder(tmp_path)
-    train = Examples.open(tmp_path, "train", 0.05, 16000)
+    train = Examples.open(tmp_path, "train", "features", 0.05, 16000)
     batches = in_order(len(train), 3)
     for indices, batch in zip(batches, loader(train, batches, torch.device("cuda")), strict=True):
         assert batch.waveform.is_cuda and torch.equal(batch.waveform.cpu(), train.batch(indices).waveform)

@@ -1,0 +1,84 @@
+"""DVC commands in the project's folder: one at a time, said line by line, with each stage's seconds."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+from filelock import FileLock, Timeout
+
+from ser_ops import config
+from ser_ops.errors import UserError
+
+Say = Callable[[str], None]
+
+
+def environment() -> dict[str, str]:
+    """This process's environment with its own Python first on the path, for DVC's stage commands."""
+    here = str(Path(sys.executable).parent)
+    return {**os.environ, "PATH": here + os.pathsep + os.environ.get("PATH", ""), "DVC_NO_ANALYTICS": "1",
+            "PYTHONUNBUFFERED": "1"}
+
+
+def dvc(*arguments: str, say: Say = print, wait: float = 3600) -> dict[str, float]:
+    """Run one dvc command in the project's folder; each of its lines goes to `say`.
+
+    Two flows that need the same workspace queue here, at most `wait` seconds, instead of fighting over DVC's
+    own lock. Returns the seconds that each stage took. Raises UserError with the command's own error lines.
+    """
+    state = config.load().paths.state
+    state.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(state / "workspace.lock", timeout=wait):
+            _drop_cut_lock_file(say)
+            return _run([sys.executable, "-m", "dvc", *arguments], say)
+    except Timeout as error:
+        raise UserError(f"{state / 'workspace.lock'}: another flow has worked here for {wait:.0f} s: wait for it, or "
+                        "stop it, then start this one again") from error
+
+
+def _drop_cut_lock_file(say: Say) -> None:
+    """DVC writes dvc.lock in place: a kill in that moment leaves one that DVC itself refuses from then on."""
+    for file in (Path("dvc.lock"), Path("papers") / "dvc.lock"):
+        try:
+            whole = not file.exists() or "schema" in yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, TypeError, UnicodeDecodeError):
+            whole = False
+        if not whole:
+            file.unlink()
+            say(f"{file} was cut short by a kill and is removed: stages that were done come back from DVC's run cache")
+
+
+def _run(command: list[str], say: Say) -> dict[str, float]:
+    seconds: dict[str, float] = {}
+    stage, began, errors = None, time.monotonic(), []
+
+    def close() -> None:
+        if stage:
+            seconds[stage] = time.monotonic() - began
+
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+                          env=environment()) as process:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                line = line.rstrip()
+                if line.startswith("Running stage '"):
+                    close()
+                    stage, began = line.split("'")[1], time.monotonic()
+                if line.lower().startswith(("error:", "error ")):
+                    errors.append(line)
+                if line:
+                    say(line)
+        except BaseException:
+            process.terminate()
+            raise
+    close()
+    if process.returncode:
+        what = " ".join(command[2:])
+        raise UserError(f"{what}: {errors[0].removeprefix('ERROR: ').removeprefix('error: ')}" if errors else
+                        f"{what}: ended with code {process.returncode}: see its lines above")
+    return seconds
