@@ -10,7 +10,7 @@ FLOORS = {
     1: {"errors", "emotions", "seeds", "files", "progress", "shards", "audio", "config"},
     2: {"noise", "corpora", "features", "storage"},
     3: {"augment", "validation", "models"},
-    4: {"dataset", "inference"},
+    4: {"dataset", "inference", "pages"},
     5: {"training", "evaluation", "explain", "report", "tracking", "papers"},
     6: {"stages", "workspace"},
     7: {"cli"},

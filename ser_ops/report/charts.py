@@ -6,8 +6,8 @@ from typing import Any
 from markupsafe import Markup
 
 from ser_ops.emotions import EMOTIONS
-from ser_ops.report.svg import diamond, dot, drawing, line, path, rect, scale, text
-from ser_ops.report.words import CHANCE, cell_name, interval, pick, share
+from ser_ops.pages.svg import diamond, dot, drawing, line, path, rect, scale, text
+from ser_ops.pages.words import CHANCE, cell_name, interval, pick, share
 
 _WIDTH = 960
 

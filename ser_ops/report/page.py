@@ -8,7 +8,8 @@ from jinja2 import ChainableUndefined, Environment, FileSystemLoader, Undefined
 
 from ser_ops.emotions import EMOTIONS
 from ser_ops.files import write_text
-from ser_ops.report import charts, tables, verdict, words
+from ser_ops.pages import words
+from ser_ops.report import charts, tables, verdict
 from ser_ops.report.read import Sources, read
 
 _HERE = Path(__file__).parent

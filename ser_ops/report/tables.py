@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ser_ops.emotions import EMOTIONS
-from ser_ops.report.words import CHANCE, pick
+from ser_ops.pages.words import CHANCE, pick
 
 STATIONARY = ("white", "pink", "brown")
 _SCORES = ("accuracy", "precision", "recall", "f1")

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ser_ops.pages.words import CHANCE, cell_name, interval, percent, pick, plain, share
 from ser_ops.report.tables import worst_confusion
-from ser_ops.report.words import CHANCE, cell_name, interval, percent, pick, plain, share
 
 
 def banner(gate: Any) -> dict[str, Any]:

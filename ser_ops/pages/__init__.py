@@ -1,0 +1,1 @@
+"""What every page is made of: small pieces of inline SVG, and figures in words."""
