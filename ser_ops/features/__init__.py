@@ -1,4 +1,4 @@
-"""What the models of both papers read, as batched tensors; the index map of paper 1; standardisation."""
+"""What the models of both papers read, as batched tensors; the index maps; standardisation."""
 
 from ser_ops.features.descriptors import mfcc, rms, zcr
 from ser_ops.features.extractor import Extractor
@@ -14,7 +14,9 @@ from ser_ops.features.index_map import (
     to_frames,
     to_grid,
 )
+from ser_ops.features.rows import mel_edges_hertz, mel_hertz, mel_rows, row_name
 from ser_ops.features.standardise import Moments
 
 __all__ = ["Extractor", "Moments", "Place", "channels_of", "describe", "feature_at", "frames_of", "grid", "index_at",
-           "mfcc", "rms", "shape_of", "to_frames", "to_grid", "zcr"]
+           "mel_edges_hertz", "mel_hertz", "mel_rows", "mfcc", "rms", "row_name", "shape_of", "to_frames", "to_grid",
+           "zcr"]

@@ -1,4 +1,4 @@
-"""Equation 29 of paper 1: what stands at an index of the spectral stream's input, and when.
+"""Equation 29 of paper 1: what stands at an index of the spectral stream's input, and when; paper 2's likewise.
 
 Paper 1 calls indices `Time_N`; in the serial layout an index is not a time. Every report and plot names an index by
 `describe` and puts attributions on the time axis by `to_frames`. In the frames layout the index counts through the
@@ -11,9 +11,9 @@ from typing import Any, Literal
 import numpy as np
 
 from ser_ops.config import Features, MelImage, Stacked, Window
+from ser_ops.features.rows import CHROMA, CONTRAST, row_name
 
 Kind = Literal["ZCR", "RMS", "MFCC"]
-CHROMA, CONTRAST = 12, 7    # pitch classes; octave bands of librosa's spectral contrast and what lies below them
 
 
 @dataclass(frozen=True)
@@ -126,13 +126,22 @@ def index_at(channel: int, frame: int, settings: Features) -> int:
     return 2 * frames + frame * settings.mfcc + channel - 2
 
 
-def describe(index: int, settings: Features) -> str:
-    """An index in words: kind, coefficient and the time of the frame's centre.
+def describe(index: int, settings: Window) -> str:
+    """An index in words: kind, coefficient or hertz, and the time of the frame's centre.
+
+    Paper 2's inputs count like the frames layout, row by row. Raises IndexError outside 0 <= index < size.
 
     >>> from ser_ops.config import load
     >>> describe(1191, load().presets["paper"].features), describe(10, load().presets["paper"].features)
     ('MFCC 15 at 1.11 s', 'ZCR at 0.23 s')
+    >>> describe(89 * 128 + 22, load().presets["paper"].stacked), describe(0, load().presets["paper"].image)
+    ('mel 980 Hz at 0.51 s', 'mel 26 Hz at 0.00 s')
     """
+    if isinstance(settings, Stacked | MelImage):
+        row, frame = divmod(index, frames_of(settings))
+        return f"{row_name(row, settings)} at {frame * settings.hop / settings.sample_rate:.2f} s"
+    if not isinstance(settings, Features):
+        raise TypeError(f"no features for {type(settings).__name__}")
     place = feature_at(index, settings)
     name = place.kind if place.coefficient is None else f"{place.kind} {place.coefficient}"
     return f"{name} at {place.seconds:.2f} s"
