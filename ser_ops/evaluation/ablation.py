@@ -1,4 +1,4 @@
-"""Table VI of paper 1: what each component brings, and what it costs."""
+"""Table VI of paper 1, what each component brings and what it costs, and the other models below it."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -18,28 +18,29 @@ FIELDS: tuple[str, ...] = (
 
 
 def table(models: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows A to D with the paper's printed figures beside ours, in the order of FIELDS.
+    """Rows A to D with the paper's printed figures beside ours, then every other model, in the order of FIELDS.
 
-    models: the models of metrics.json. Ours are shares in [0, 1]; the paper's accuracy is in per cent, its gap in
+    models: the models of metrics.json. A model that table VI does not have keeps its place among the others; its row
+    and the paper's columns are empty. Ours are shares in [0, 1]; the paper's accuracy is in per cent, its gap in
     points. Noisy is the mean of the grid. gap_to_d is the distance to row D in accuracy, as in the paper, empty
     without a row D; clean_to_noisy_drop is clean accuracy less noisy accuracy of the same model.
     """
-    by_row = {figures["row"]: name for name, figures in models.items()}
-    best = models[by_row["D"]] if "D" in by_row else None
+    best = next((one for one in models.values() if one["row"] == "D"), None)
     rows = []
-    for row, name in sorted(by_row.items()):
-        figures, paper = models[name], TABLE_VI[row]
-        one: dict[str, Any] = {"row": row, "model": name, "parameters_millions": figures["parameters_millions"]}
+    for name, figures in sorted(models.items(), key=lambda one: (not one[1]["row"], one[1]["row"])):
+        paper: Mapping[str, Any] = TABLE_VI.get(figures["row"], {})
+        one: dict[str, Any] = {"row": figures["row"], "model": name,
+                               "parameters_millions": figures["parameters_millions"]}
         for condition in ("clean", "noisy"):
             ours = figures[condition]
             one |= {f"{condition}_{score}": round(ours[score], 6) for score in ("accuracy", "f1", "uar")}
             one[f"{condition}_gap_to_d"] = None if best is None else \
                 round(best[condition]["accuracy"] - ours["accuracy"], 6)
             one[f"{condition}_samples_per_second"] = figures["samples_per_second"][condition]
-            one |= {f"paper_{condition}_{_UNITS.get(score, score)}": paper[f"{condition}_{score}"]  # type: ignore[literal-required]
+            one |= {f"paper_{condition}_{_UNITS.get(score, score)}": paper.get(f"{condition}_{score}")
                     for score in _OURS if score != "uar"}
         one["clean_to_noisy_drop"] = round(figures["clean"]["accuracy"] - figures["noisy"]["accuracy"], 6)
-        one["paper_parameters_millions"] = paper["parameters_millions"]
+        one["paper_parameters_millions"] = paper.get("parameters_millions")
         rows.append({field: one[field] for field in FIELDS})
     return rows
 

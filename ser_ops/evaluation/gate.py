@@ -281,7 +281,7 @@ def _notes(metrics: Any, figures: Any) -> list[str]:
         names = ", ".join(map(str, pick(provenance, "noise_without_test_recordings")))
         notes.append(f"no test recording, so not in the grid: {names}")
     if str(pick(provenance, "backbone") or "").startswith("random"):
-        notes.append(f"Wav2Vec 2.0 backbone: {pick(provenance, 'backbone')}")
+        notes.append(f"nothing of the model was pretrained: {pick(provenance, 'backbone')}")
     high = number(pick(metrics, "shuffled", "uar_high"))
     for stream in pick(figures, "streams") or []:
         one = pick(metrics, "streams", stream)

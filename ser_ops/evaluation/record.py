@@ -9,7 +9,8 @@ from ser_ops.evaluation.summary import Summary, streams
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What a trained model is, beside its answers: row of table VI, streams, size and speed (utterances a second)."""
+    """What a trained model is, beside its answers: row of table VI ('' for a model that is not in it), streams, size
+    and speed (utterances a second)."""
 
     row: str
     streams: tuple[str, ...]

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ser_ops.models import input_of
 from ser_ops.tracking.licences import Source, non_commercial
 
 LONGEST = 5000  # characters that every registry database takes as a description
@@ -50,6 +49,7 @@ def model_card(card: Mapping[str, Any], sources: Sequence[Source], metrics: Mapp
 
     Figures stand there with their intervals; what is missing is said to be missing.
     """
+    from ser_ops.models import input_of
     data = card.get("data", {})
     limits = [f"Seven classes only; every recording gets one, whatever is said. Windows of "
               f"{input_of(card).seconds:g} s, mono, {card['sample_rate']} Hz.",

@@ -18,7 +18,6 @@ from ser_ops.config import Params
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.files import read_json
-from ser_ops.models import input_of
 from ser_ops.shards import Shards
 from ser_ops.tracking.package import package_model
 
@@ -101,6 +100,7 @@ def compare_answers(package: Path, predictions: Path, model: str, waveforms: Pat
     pickles (file names), utterances (how many were compared), largest_difference (of a probability, or None) and
     error (words, '' when all went well). Never raises for a bad package: the gate blocks it, in words.
     """
+    from ser_ops.models import input_of  # brings torch, which a command that only asks the registry does not need
     tried: dict[str, Any] = {"loads": False, "pickles": pickled_files(package), "utterances": 0,
                              "largest_difference": None, "error": ""}
     try:

@@ -18,7 +18,12 @@ TINY = {
     "wav2vec": {"checkpoint": None, "trainable": "all", "tuned_layers": 0, "dropout": 0.1, "hidden": 16, "layers": 1,
                 "heads": 2, "convolutions": [[8, 20, 10], [8, 8, 8], [16, 4, 4]]},
     "spectral": {"channels": [8, 8, 8], "kernels": [5, 5, 3], "kind_dropout": 0.0, "dropout": 0.2, "embedding": 16},
-    "head": {"hidden": 16, "dropout": 0.5}}
+    "head": {"hidden": 16, "dropout": 0.5},
+    "stacked": {"sample_rate": 16000, "seconds": 0.5, "frame": 1024, "hop": 512, "mfcc": 8, "mels": 24,
+                "mel_scale": "decibels", "standardise": False},
+    "image": {"sample_rate": 16000, "seconds": 0.5, "frame": 512, "hop": 256, "mels": 32},
+    **dict.fromkeys(("vit", "beit"), {"checkpoint": None, "trainable": "all", "dropout": 0.0, "hidden": 16, "layers": 1,
+                                      "heads": 2, "patch": 16, "crop": [0.7, 1.0]})}
 FOLDERS = {"fusion": "models/fusion", "spectral": "ablations/spectral", "wav2vec": "ablations/wav2vec",
            "shuffled_1": "ablations/shuffled_1"}
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from tracking_project import free_port, post, wait_for
+from tracking_project import PARAMS, free_port, post, wait_for
 
 from ser_ops.errors import UserError
 from ser_ops.evaluation.staging import comparison
@@ -82,7 +82,7 @@ def test_what_the_package_imports_is_pinned():
 
 def test_the_model_card_says_what_is_missing_and_stays_short():
     card = {"model": "fusion", "preset": "small", "emotions": ["sad"], "sample_rate": 16000, "parameters": 5,
-            "preset_settings": {"features": {"seconds": 2.5}},
+            "preset_settings": PARAMS.presets["small"].model_dump(mode="json"),
             "data": {"protocol": "random", "partial": ["ravdess"]}, "shuffled_labels": True}
     text = model_card(card, [Source("speech", "ravdess", "CC BY-NC-SA 4.0", False, False),
                              Source("noise", "recorded", "not stated", False)], None)
