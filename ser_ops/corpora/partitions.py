@@ -19,22 +19,23 @@ def assign(rows: Sequence[Row], settings: Partitions) -> list[str]:
     utterances of the same content stay together. (`paper` draws anew for each row: see `assign_rows`.)
     """
     if settings.protocol != "speaker":
-        return _by_utterance(rows, settings, "utterances")
+        return by_utterance(rows, shares(settings), settings.seed, "utterances")
     placed: dict[str, str] = {}
-    wanted = [name for name, share in _shares(settings).items() if share > 0]
-    corpora = _grouped(rows, "corpus")
+    wanted = [name for name, share in shares(settings).items() if share > 0]
+    corpora = grouped(rows, "corpus")
     for corpus, way in plan(rows, settings).items():
         own = corpora[corpus]
         if way == "utterance":
-            placed.update(zip((row["utterance"] for row in own), _by_utterance(own, settings, corpus), strict=True))
+            placed.update(zip((row["utterance"] for row in own),
+                              by_utterance(own, shares(settings), settings.seed, corpus), strict=True))
             continue
-        groups = _grouped(own, "text" if way == "word" else "speaker")
+        groups = grouped(own, "text" if way == "word" else "speaker")
         if way == "pair":
             order = generator(settings.seed, "pair", corpus).permutation(sorted(groups))
             chosen = dict(zip(map(str, order), (wanted[0], wanted[-1]), strict=False))
         else:
-            chosen = divide({name: [_traits(row) for row in group] for name, group in groups.items()},
-                            _shares(settings), settings.seed, corpus)
+            chosen = divide({name: [traits(row) for row in group] for name, group in groups.items()},
+                            shares(settings), settings.seed, corpus)
         placed.update((row["utterance"], chosen[name]) for name, group in groups.items() for row in group)
     return [placed[row["utterance"]] for row in rows]
 
@@ -44,7 +45,8 @@ def assign_rows(rows: Sequence[Row], settings: Partitions) -> list[str]:
 
     Rows need row, corpus and emotion. Offered for comparison alone: what training hears is in the test, too.
     """
-    return _stratified([((row["corpus"], row["emotion"]), row["row"], 1) for row in rows], settings, "rows")
+    return _stratified([((row["corpus"], row["emotion"]), row["row"], 1) for row in rows], shares(settings),
+                       settings.seed, "rows")
 
 
 def plan(rows: Iterable[Row], settings: Partitions | None = None) -> dict[str, str]:
@@ -59,7 +61,7 @@ def plan(rows: Iterable[Row], settings: Partitions | None = None) -> dict[str, s
     for row in rows:
         speakers[row["corpus"]].add(row["speaker"])
         texts[row["corpus"]].add(row["text"])
-    needed = sum(share > 0 for share in _shares(settings).values()) if settings else len(PARTITIONS)
+    needed = sum(share > 0 for share in shares(settings).values()) if settings else len(PARTITIONS)
     filled = any(len(names) >= needed for names in speakers.values())
 
     def way(corpus: str) -> str:
@@ -83,49 +85,54 @@ def declared(rows: Iterable[Row], protocol: str) -> list[str]:
             "and no other corpus fills these)" for corpus, way in plan(rows).items() if way in ("word", "utterance")]
 
 
-def _shares(settings: Partitions) -> dict[str, float]:
+def shares(settings: Partitions) -> dict[str, float]:
+    """The share of each partition, together 1."""
     return {"train": 1 - settings.validation - settings.test, "validation": settings.validation, "test": settings.test}
 
 
-def _traits(row: Row) -> dict[str, str]:
+def traits(row: Row) -> dict[str, str]:
+    """What a division balances."""
     return {"emotion": row["emotion"], "gender": row.get("gender", "")}
 
 
-def _grouped(rows: Iterable[Row], column: str) -> dict[str, list[Row]]:
+def grouped(rows: Iterable[Row], column: str) -> dict[str, list[Row]]:
+    """Rows by the value of a column, in their order."""
     groups: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         groups[row[column]].append(row)
     return groups
 
 
-def _by_utterance(rows: Sequence[Row], settings: Partitions, purpose: str) -> list[str]:
+def by_utterance(rows: Sequence[Row], parts: Mapping[str, float], seed: int, purpose: str) -> list[str]:
+    """A part for each row by shares, in each corpus and emotion; utterances of the same content stay together."""
     keys = [row["content"] or row["utterance"] for row in rows]
     together: dict[str, list[Row]] = defaultdict(list)
     for key, row in sorted(zip(keys, rows, strict=True), key=lambda pair: pair[1]["utterance"]):
         together[key].append(row)
     chosen = dict(zip(together, _stratified([
         ((group[0]["corpus"], group[0]["emotion"]), group[0]["utterance"], len(group))
-        for group in together.values()], settings, purpose), strict=True))
+        for group in together.values()], parts, seed, purpose), strict=True))
     return [chosen[key] for key in keys]
 
 
-def _stratified(units: Sequence[tuple[Hashable, str, int]], settings: Partitions, purpose: str) -> list[str]:
-    """A partition for each unit (stratum, key, size): shuffled in its stratum, then always to the one that lacks most.
+def _stratified(units: Sequence[tuple[Hashable, str, int]], parts: Mapping[str, float], seed: int,
+                purpose: str) -> list[str]:
+    """A part for each unit (stratum, key, size): shuffled in its stratum, then always to the one that lacks most.
 
     So every stratum, and all of them together, have the shares to within one unit or so.
     """
-    shares = {name: round(share * 1_000_000) for name, share in _shares(settings).items()}
+    wanted = {name: round(share * 1_000_000) for name, share in parts.items()}
     strata: dict[Hashable, list[tuple[str, int, int]]] = defaultdict(list)
     for position, (stratum, key, size) in enumerate(units):
         strata[stratum].append((key, size, position))
     chosen = [""] * len(units)
-    filled, total = dict.fromkeys(shares, 0), 0
+    filled, total = dict.fromkeys(wanted, 0), 0
     for stratum in sorted(strata, key=str):
         members = sorted(strata[stratum])
-        for index in generator(settings.seed, purpose, stratum).permutation(len(members)):
+        for index in generator(seed, purpose, stratum).permutation(len(members)):
             _, size, position = members[index]
             total += size
-            place = max(shares, key=lambda name: shares[name] * total - filled[name] * 1_000_000)
+            place = max(wanted, key=lambda name: wanted[name] * total - filled[name] * 1_000_000)
             filled[place] += size
             chosen[position] = place
     return chosen

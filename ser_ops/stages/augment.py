@@ -41,9 +41,13 @@ class Job:
 def main() -> None:
     """Write work/augmented: waveforms/ and variants.csv, whole or not at all."""
     params = config.load()
-    target = params.paths.work / "augmented"
+    paper = params.partitions.protocol == "paper"
+    write(params, params.paths.work / "augmented", everything=paper, by_row=paper)
+
+
+def write(params: config.Params, target: Path, everything: bool, by_row: bool) -> None:
+    """Variants of the training partition, or of every utterance; `by_row` draws a partition for each row."""
     rows = sorted(read_csv(params.paths.work / "validated" / "manifest.csv"), key=lambda row: row["utterance"])
-    everything = params.partitions.protocol == "paper"
     chosen = [row["utterance"] for row in rows if everything or row["partition"] == quadruplets.TRAINING]
     if not chosen:
         raise UserError("augment: no utterance is in the training partition: bring in more speakers, or change the "
@@ -53,7 +57,7 @@ def main() -> None:
         job.target.mkdir(parents=True)
         noted = _waveforms(job, chosen, params.compute.shard_megabytes, params.compute.workers)
         table = list(_table(rows, noted, params.augment.variants))
-        if everything:
+        if by_row:
             places = partitions.assign_rows(table, params.partitions)
             table = [row | {"partition": place} for row, place in zip(table, places, strict=True)]
         write_csv(folder / "variants.csv", table, FIELDS)

@@ -48,14 +48,19 @@ class Shard:
 _store = lru_cache(maxsize=4)(Shards)
 
 
-def rows_of(work: Path) -> list[Row]:
-    """Every row of the training table with the place of its waveform: originals where they were ingested."""
-    stores = {True: work / "ingest" / "waveforms", False: work / "augmented" / "waveforms"}
+def rows_of(ingest: Path, augmented: Path) -> list[Row]:
+    """Every row of the training table with the place of its waveform: originals where they were ingested.
+
+    Raises UserError when the table is empty or lists a waveform that is not there.
+    """
+    stores = {True: ingest / "waveforms", False: augmented / "waveforms"}
     rows = []
-    for row in read_csv(work / "augmented" / "variants.csv"):
+    for row in read_csv(augmented / "variants.csv"):
         original = row["variant"] == "original"
         rows.append(Row(row["row"], row["partition"] == "train", stores[original],
                         row["utterance"] if original else row["row"]))
+    _check(rows, augmented / "variants.csv")
+    _store.cache_clear()
     return rows
 
 
@@ -120,9 +125,7 @@ def main() -> None:
     """Extract what the models that params.yaml names read."""
     params = config.load()
     work = params.paths.work
-    rows = rows_of(work)
-    _check(rows, work / "augmented" / "variants.csv")
-    _store.cache_clear()
+    rows = rows_of(work / "ingest", work / "augmented")
     extract_all(params, rows, [params.train.model, *params.ablations.models], work / "features")
 
 

@@ -1,7 +1,7 @@
 """One training as train, ablate and tune need it: its inputs, its run in MLflow, its state, its model folder."""
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ import torch
 
 from ser_ops import models
 from ser_ops.config import READS, Params, Training
-from ser_ops.dataset import Examples, read_rows
+from ser_ops.dataset import Examples, Row, read_rows
 from ser_ops.files import read_json, replacing
 from ser_ops.seeds import derive
 from ser_ops.tracking import Run, open_run
@@ -101,7 +101,9 @@ def train_model(params: Params, job: Job, device: torch.device, stage: str, targ
         run.params(settings_record(params, job))
         run.dataset(params.paths.work / "validated" / "manifest.csv", "+".join(_corpora(params)))
         result = fit(model, train, validation, job.settings, device, state / "checkpoint", run, what=job.name)
-        write_folder(target, params, job, model, result, run)
+        rows = read_rows(params.paths.work / "augmented" / "variants.csv", "train")
+        write_folder(target, params, job, model, result, run,
+                     data_record(params, _corpora(params), params.partitions.protocol, rows))
         run.metrics({"best/epoch": result.best_epoch, "best/validation_uar": result.validation_uar})
         run.artifact(target / "curves.png", "figures")
         run.artifact(target / "history.csv")
@@ -109,11 +111,11 @@ def train_model(params: Params, job: Job, device: torch.device, stage: str, targ
 
 
 def write_folder(target: Path, params: Params, job: Job, model: models.EmotionModel, result: Result,
-                 run: Run) -> None:
+                 run: Run, data: Mapping[str, Any]) -> None:
     """Write the model folder: weights.safetensors, model.json, history.csv, curves.png, run.json."""
     card = {"preset": params.preset, "training": job.settings.model_dump(),
             "shuffled_labels": job.shuffle is not None, "best_epoch": result.best_epoch,
-            "validation_uar": result.validation_uar, "data": data_record(params)}
+            "validation_uar": result.validation_uar, "data": dict(data)}
     with replacing(target) as folder:
         folder.mkdir()
         models.save(folder, model, card)
@@ -122,14 +124,13 @@ def write_folder(target: Path, params: Params, job: Job, model: models.EmotionMo
         run.write(folder / "run.json")
 
 
-def data_record(params: Params) -> dict[str, Any]:
-    """What model.json says of the data: which corpora, which of them synthetic or partial, and the protocol."""
-    found = read_json(params.paths.work / "ingest" / "corpora.json")
-    train = read_rows(params.paths.work / "augmented" / "variants.csv", "train")
+def data_record(params: Params, corpora: Sequence[str], protocol: str, rows: Sequence[Row]) -> dict[str, Any]:
+    """What is said of training data: corpora, which of them are synthetic or partial, protocol, size."""
+    found = {name: one for name, one in read_json(params.paths.work / "ingest" / "corpora.json").items()
+             if name in corpora}
     return {"corpora": list(found), "synthetic": [name for name, one in found.items() if one["synthetic"]],
             "partial": [name for name, one in found.items() if one.get("expected") and not one["complete"]],
-            "protocol": params.partitions.protocol, "train_rows": len(train),
-            "train_speakers": len({row.speaker for row in train})}
+            "protocol": protocol, "train_rows": len(rows), "train_speakers": len({row.speaker for row in rows})}
 
 
 def forget(state: Path) -> None:

@@ -42,28 +42,29 @@ class Result:
 
 def fit(model: nn.Module, train: Examples, validation: Examples, settings: Training, device: torch.device,
         checkpoint: Path | None = None, log: Logger | None = None,
-        on_epoch: Callable[[Epoch], bool | None] | None = None, what: str = "training") -> Result:
+        on_epoch: Callable[[Epoch], bool | None] | None = None, what: str = "training", quiet: bool = False) -> Result:
     """Train `model` until `settings.epochs`, or until validation UAR has not risen for `settings.patience` epochs.
 
     The model ends with the weights of its best epoch (`history.best`). With a `checkpoint` folder each epoch is
     kept there; killed and called again with the same arguments, it goes on and, on a CPU, ends with the same bits,
     since all randomness is set anew at each epoch from (seed, epoch, process).
     `on_epoch` is called for every epoch, those of the checkpoint included; True stops the training. `log` gets the
-    figures of each new epoch. Under torchrun the batch is divided among the processes, and process 0 saves and logs.
+    figures of each new epoch; `quiet` says nothing of it on standard error. Under torchrun the batch is divided among
+    the processes, and process 0 saves and logs.
     Raises UserError: `Diverged` when a loss is not finite, and when there are too few rows for one batch.
     """
     if len(train) < 2 * size():
         raise UserError(f"{what}: {len(train)} training rows are too few: bring more recordings in")
     with repeatable(device):
-        return _Fitting(model.to(device), train, validation, settings, device, checkpoint, what).run(
+        return _Fitting(model.to(device), train, validation, settings, device, checkpoint, what, quiet).run(
             log if log is not None and rank() == 0 else Silent(), on_epoch or (lambda epoch: None))
 
 
 class _Fitting:
     def __init__(self, model: Any, train: Examples, validation: Examples, settings: Training,
-                 device: torch.device, checkpoint: Path | None, what: str) -> None:
+                 device: torch.device, checkpoint: Path | None, what: str, quiet: bool) -> None:
         self.model, self.train, self.validation = model, train, validation
-        self.settings, self.device, self.folder, self.what = settings, device, checkpoint, what
+        self.settings, self.device, self.folder, self.what, self.quiet = settings, device, checkpoint, what, quiet
         self.mark = checkpoints.fingerprint(
             [settings.model_dump(), size(), device.type, [(one.row, int(label)) for part in (train, validation)
                                                           for one, label in zip(part.rows, part.labels, strict=True)]],
@@ -102,7 +103,8 @@ class _Fitting:
             if best(history).epoch == epoch:
                 best_state = checkpoints.to_cpu(self.model.state_dict())
             if rank() == 0:
-                _say(self.what, history, self.settings, len(self.train))
+                if not self.quiet:
+                    _say(self.what, history, self.settings, len(self.train))
                 log.metrics(history[-1].metrics(), step=epoch)
                 if self.folder is not None:
                     checkpoints.save(self.folder, self.mark, self.model.state_dict(), self._moments(), history)

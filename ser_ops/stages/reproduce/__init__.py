@@ -1,0 +1,1 @@
+"""The stages of papers/dvc.yaml: what `ser-ops reproduce` runs beside the main pipeline."""
