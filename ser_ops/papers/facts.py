@@ -33,7 +33,8 @@ def warnings(provenance: Mapping[str, Any], backbones: Iterable[str | None] = ()
     return tuple(found)
 
 
-def facts(provenance: Mapping[str, Any], protocols: Iterable[str] = (), backbones: Mapping[str, str | None] | None = None,
+def facts(provenance: Mapping[str, Any], protocols: Iterable[str] = (),
+          backbones: Mapping[str, str | None] | None = None,
           runs: Mapping[str, str | None] | None = None) -> tuple[tuple[str, str], ...]:
     """(name, what) in the order in which a page shows them.
 

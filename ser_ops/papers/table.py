@@ -1,4 +1,4 @@
-"""What a page that reproduces a paper is made of, as plain values: tables in the paper's shape, figures, and why not."""
+"""What a page that reproduces a paper is made of, as plain values: tables in its shape, figures, and why not."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,7 +26,8 @@ class Table:
     """A table under the paper's own number. `missing` says which corpus or checkpoint it lacks and how to get it.
 
     Rows are as long as `columns`; a plain string is a row's own name. A table with `missing` may still hold rows: those
-    that could be filled, and the paper's figures; a cell of ours that could not be is None.
+    that could be filled, and the paper's figures; a cell of ours that could not be is None. protocols: those that
+    ours were made under, for the caption; empty: all that the page's facts name.
     """
 
     key: str                            # "table_iv"
@@ -35,6 +36,7 @@ class Table:
     rows: tuple[tuple[Cell | str, ...], ...]
     notes: tuple[str, ...] = ()
     missing: str = ""
+    protocols: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
