@@ -8,6 +8,7 @@ from markupsafe import Markup
 from ser_ops.emotions import EMOTIONS
 from ser_ops.pages.svg import diamond, dot, drawing, line, path, rect, scale, text
 from ser_ops.pages.words import CHANCE, cell_name, interval, pick, share
+from ser_ops.report.verdict import claim
 
 _WIDTH = 960
 
@@ -38,7 +39,7 @@ def glance(metrics: Any, gate: Any, published: Any, model: str) -> Markup | None
     rows = [("clean speech", figures.get("clean") or {}, limits.get("clean_uar"), paper.get("clean_accuracy")),
             ("in noise, mean", figures.get("noisy") or {}, None, paper.get("noisy_accuracy")),
             (f"worst: {cell_name(worst)}", pick(figures, "cells", worst or "") or {}, limits.get("worst_cell_uar"),
-             pick(published, "table_v", worst or "", "accuracy"))]
+             claim(published, figures, worst))]
     top, bottom, at = 34, 34 + 48 * len(rows), scale(0, 1, 210, _WIDTH - 30)
     bound = pick(metrics, "shuffled", "uar_high")
     parts = [] if bound is None else [
@@ -65,7 +66,7 @@ def glance(metrics: Any, gate: Any, published: Any, model: str) -> Markup | None
 
 
 def ablation(rows: Sequence[Mapping[str, Any]] | None, metrics: Any) -> Markup | None:
-    """Table VI as dots: clean and in noise for each model, with intervals."""
+    """Table VI and the models below it as dots: clean and in noise for each, with intervals."""
     if not rows:
         return None
     top, height = 22, 46
@@ -78,7 +79,8 @@ def ablation(rows: Sequence[Mapping[str, Any]] | None, metrics: Any) -> Markup |
               text(at(CHANCE), top - 8, "chance", "middle", "tick")]
     for number, row in enumerate(rows):
         y = top + height * number
-        parts.append(text(196, y + height / 2 + 4, f"{row.get('row')}  {row.get('model')}", "end", "label"))
+        named = "  ".join(str(row[key]) for key in ("row", "model") if row.get(key))
+        parts.append(text(196, y + height / 2 + 4, named, "end", "label"))
         for kind, shift in (("clean", 14), ("noisy", 31)):
             one = pick(metrics, "models", str(row.get("model")), kind) or {"uar": row.get(f"{kind}_uar")}
             parts += _spread(at, y + shift, one, kind, f"{row.get('model')}, {kind}: UAR {interval(one)}")
@@ -87,7 +89,7 @@ def ablation(rows: Sequence[Mapping[str, Any]] | None, metrics: Any) -> Markup |
                                   class_="tick"))
         if number:
             parts.append(line(24, y, _WIDTH - 20, y, "grid"))
-    return drawing(_WIDTH, bottom + 26, "UAR of each model of table VI, clean and in noise", parts)
+    return drawing(_WIDTH, bottom + 26, "UAR of each model, clean and in noise", parts)
 
 
 def curves(history: Sequence[Mapping[str, Any]] | None, best: Any) -> Markup | None:
@@ -150,10 +152,11 @@ def shap_kinds(kinds: Sequence[Mapping[str, Any]] | None, number: int = 10) -> M
     if not rows:
         return None
     totals = [sum(row["per_class"].get(emotion) or 0 for emotion in EMOTIONS) for row in rows]
-    at, parts = scale(0, max(totals), 90, _WIDTH - 90), []
+    left_of = max(90, 30 + 7 * max(len(str(row.get("feature"))) for row in rows))  # pixels that the names need
+    at, parts = scale(0, max(totals), left_of, _WIDTH - 90), []
     for place, (row, total) in enumerate(zip(rows, totals, strict=True)):
         y, left = 8 + 24 * place, 0.0
-        parts.append(text(82, y + 13, str(row.get("feature")), "end", "label"))
+        parts.append(text(left_of - 8, y + 13, str(row.get("feature")), "end", "label"))
         for number, emotion in enumerate(EMOTIONS):
             value = row["per_class"].get(emotion) or 0
             parts.append(rect(at(left), y, at(left + value) - at(left), 16, f"class-{number}",

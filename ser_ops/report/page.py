@@ -9,7 +9,7 @@ from jinja2 import ChainableUndefined, Environment, FileSystemLoader, Undefined
 from ser_ops.emotions import EMOTIONS
 from ser_ops.files import write_text
 from ser_ops.pages import words
-from ser_ops.report import charts, tables, verdict
+from ser_ops.report import charts, tables, verdict, why
 from ser_ops.report.read import Sources, read
 
 _HERE = Path(__file__).parent
@@ -32,7 +32,7 @@ def render(sources: Sources) -> str:
     environment.filters |= {"number": _defined(words.number), "percent": _defined(words.percent),
                             "interval": _defined(words.interval), "cell_name": words.cell_name, "plain": words.plain,
                             "colour": _defined(tables.colour), "short": _short, "figure": _defined(words.figure),
-                            "settings": _defined(words.settings)}
+                            "settings": _defined(words.settings), "method": why.name_of, "shown": why.shown}
     environment.tests |= {"there": lambda value: value is not None and not isinstance(value, Undefined)}
     return environment.get_template("page.html.j2").render(_content(sources)) + "\n"
 
@@ -60,11 +60,10 @@ def _short(value: Any, length: int = 10) -> str:
 
 
 def main_model(sources: Sources) -> str:
-    """The model that the page is about: the one that was judged, else row D, else the first that was evaluated."""
+    """The model that the page is about: the one that was judged or explained, else the first that was evaluated."""
     models = words.pick(sources["metrics"], "models") or {}
     judged = words.pick(sources["gate"], "model") or words.pick(sources["explanations"], "model")
-    fallback = next((name for name, one in models.items() if one.get("row") == "D"), next(iter(models), "fusion"))
-    return judged if isinstance(judged, str) else fallback
+    return judged if isinstance(judged, str) else next(iter(models), "no model yet")
 
 
 def _content(sources: Sources) -> Mapping[str, Any]:
@@ -79,7 +78,7 @@ def _content(sources: Sources) -> Mapping[str, Any]:
         "style": (_HERE / "style.css").read_text(encoding="utf-8"), "embed": sources.embed, "missing": sources.missing,
         "emotions": EMOTIONS, "model": model, "metrics": metrics or {}, "figures": figures, "chance": words.CHANCE,
         "confidence": words.pick(sources["provenance"], "params", "evaluate", "confidence"),
-        "banner": verdict.banner(sources["gate"]), "badges": verdict.badges(metrics, sources["data_validation"]),
+        "banner": verdict.banner(sources["gate"]), "badges": verdict.badges(metrics, sources["data_validation"], model),
         "several_seeds": len(words.pick(metrics, "provenance", "seeds") or []) > 1,
         "sentences": verdict.sentences(metrics, model), "cards": verdict.cards(metrics, published, model),
         "glance": charts.glance(metrics, sources["gate"], published, model),
@@ -90,4 +89,5 @@ def _content(sources: Sources) -> Mapping[str, Any]:
         "confusion": tables.confusion(figures.get("confusion")),
         "curves": charts.curves(sources["history"], words.pick(sources["provenance"], "card", "best_epoch")),
         "kinds": charts.shap_kinds(words.pick(explanations, "shap", "kinds")),
+        "drawn": why.methods(explanations), "drawn_words": why.words(explanations, figures.get("streams") or []),
     }

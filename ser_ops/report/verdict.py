@@ -23,8 +23,8 @@ def banner(gate: Any) -> dict[str, Any]:
             "lines": [one[:1].upper() + one[1:] for one in failed] or [str(gate.get("verdict") or "without a reason")]}
 
 
-def badges(metrics: Any, validation: Any) -> list[tuple[str, str]]:
-    """Warnings in capitals with what each means."""
+def badges(metrics: Any, validation: Any, model: str) -> list[tuple[str, str]]:
+    """Warnings in capitals with what each means, about the model of the page."""
     provenance = pick(metrics, "provenance") or {}
     synthetic = provenance.get("synthetic") or pick(validation, "synthetic") or []
     partial = provenance.get("partial") or pick(validation, "partial") or []
@@ -41,8 +41,9 @@ def badges(metrics: Any, validation: Any) -> list[tuple[str, str]]:
                       "beside results on the whole."))
     backbone = provenance.get("backbone")
     if isinstance(backbone, str) and backbone.startswith("random"):
-        found.append(("Random-weight backbone", f"Wav2Vec 2.0 was not pretrained ({backbone}): this stream is much "
-                      "weaker than the paper's."))
+        hears = "wav2vec" in (pick(metrics, "models", model, "streams") or ["wav2vec"])
+        found.append(("Random-weight backbone", f"{'Wav2Vec 2.0' if hears else model} was not pretrained ({backbone}): "
+                      f"this {'stream' if hears else 'model'} is much weaker than the paper's."))
     protocol = provenance.get("protocol")
     if protocol not in (None, "speaker"):
         found.append(("Speakers are shared", f"The {protocol} protocol lets the model hear test speakers in training: "
@@ -94,7 +95,8 @@ def cards(metrics: Any, published: Any, model: str) -> list[dict[str, str]]:
     clean, noisy = figures.get("clean"), figures.get("noisy")
     paper = pick(published, "table_vi", str(figures.get("row")))
     worst = pick(figures, "worst_cell", "cell")
-    cell, claimed = pick(figures, "cells", worst or ""), pick(published, "table_v", worst or "", "accuracy")
+    cell = pick(figures, "cells", worst or "")
+    claimed = claim(published, figures, worst)
     return [
         _card("Clean speech, UAR", clean, f"accuracy {percent(pick(clean, 'accuracy'), 1)}",
               pick(paper, "clean_accuracy")),
@@ -104,6 +106,11 @@ def cards(metrics: Any, published: Any, model: str) -> list[dict[str, str]]:
         {"title": "Drop, clean to worst", "value": share(pick(figures, "drop", "uar")), "range": "in UAR",
          "beside": f"to the mean of the grid {share(pick(figures, 'drop', 'mean_uar'))}", "paper": ""},
     ]
+
+
+def claim(published: Any, figures: Any, cell: Any) -> Any:
+    """Accuracy in per cent that table V prints for a cell; None for every model but row D, of which it speaks."""
+    return pick(published, "table_v", str(cell), "accuracy") if pick(figures, "row") == "D" else None
 
 
 def _card(title: str, figures: Any, beside: str, paper: Any) -> dict[str, str]:

@@ -22,8 +22,8 @@ TINY = {
     "stacked": {"sample_rate": 16000, "seconds": 0.5, "frame": 1024, "hop": 512, "mfcc": 8, "mels": 24,
                 "mel_scale": "decibels", "standardise": False},
     "image": {"sample_rate": 16000, "seconds": 0.5, "frame": 512, "hop": 256, "mels": 32},
-    **dict.fromkeys(("vit", "beit"), {"checkpoint": None, "trainable": "all", "dropout": 0.0, "hidden": 16, "layers": 1,
-                                      "heads": 2, "patch": 16, "crop": [0.7, 1.0]})}
+    **{name: {"checkpoint": None, "trainable": "all", "dropout": 0.0, "hidden": 16, "layers": 1, "heads": 2,
+              "patch": 16, "crop": [0.7, 1.0]} for name in ("vit", "beit")}}
 FOLDERS = {"fusion": "models/fusion", "spectral": "ablations/spectral", "wav2vec": "ablations/wav2vec",
            "shuffled_1": "ablations/shuffled_1"}
 

@@ -184,6 +184,21 @@ def test_table_vi_has_the_papers_figures_beside_ours():
     assert table({"spectral": models["spectral"]})[0]["clean_gap_to_d"] is None
 
 
+def test_models_that_table_vi_does_not_have_stand_below_it():
+    one = made(("cnn", "fusion", "vit", "spectral"))
+    summary = Summary(one, speakers(one), SETTINGS)
+    models = {name: summary.model(name) | {"row": row, "parameters_millions": 1.5,
+                                           "samples_per_second": {"clean": 100.0, "noisy": 90.0}}
+              for name, row in (("cnn", ""), ("fusion", "D"), ("vit", ""), ("spectral", "A"))}
+    rows = table(models)
+    assert [row["row"] for row in rows] == ["A", "D", "", ""]
+    assert [row["model"] for row in rows] == ["spectral", "fusion", "cnn", "vit"]
+    for row in rows[2:]:
+        assert {row[name] for name in FIELDS if name.startswith("paper_")} == {None}
+        assert row["clean_gap_to_d"] == pytest.approx(
+            models["fusion"]["clean"]["accuracy"] - models[row["model"]]["clean"]["accuracy"], abs=1e-6)
+
+
 LIMIT = config.Limit(limit=0.95, reason="not worse than today's model")
 
 

@@ -12,8 +12,10 @@ from xml.etree import ElementTree
 import pytest
 from made_reports import make
 
+from ser_ops.corpora.table import write_csv
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
+from ser_ops.evaluation import ablation
 from ser_ops.files import read_json, write_json
 from ser_ops.report import build
 from ser_ops.report.read import CSV, JSON
@@ -204,6 +206,45 @@ def test_a_model_without_explanations_of_one_kind(reports):
             clip["occlusion"] = clip.pop("scorecam")
     page = Page(changed(reports, "explanations.json", occluded)).text
     assert "does not apply, the model has no spectral stream" in page and "occlusion" in page
+
+
+def of_paper_2(reports):
+    """The same reports, of a CNN that table VI does not have, explained by Grad-CAM and occlusion."""
+    metrics, explanations = read_json(reports / "metrics.json"), read_json(reports / "explanations.json")
+    own = metrics["models"].pop("fusion") | {"row": "", "streams": ["stacked"]}
+    metrics["models"] = {"cnn": own} | metrics["models"]
+    metrics["provenance"]["backbone"] = "random weights, small configuration"
+    explanations.update(model="cnn", methods=["gradcam", "occlusion"], shap=None,
+                        not_admitted={"scorecam": "it has no spectral stream"})
+    for clip in explanations["clips"]:
+        clip["gradcam"] = clip.pop("scorecam") | {"figure": clip.pop("figure")}
+        clip["occlusion"] = clip["gradcam"] | {"figure": "figures/explanations/shap_global.png"}
+    write_json(reports / "metrics.json", metrics)
+    write_json(reports / "explanations.json", explanations)
+    write_json(reports / "gate.json", read_json(reports / "gate.json") | {"model": "cnn"})
+    write_csv(reports / "ablation.csv", ablation.table(metrics["models"]), ablation.FIELDS)
+    return build(reports).read_text(encoding="utf-8")
+
+
+def test_a_model_that_table_vi_does_not_have(reports):
+    html = of_paper_2(reports)
+    page = Page(html).text
+    assert "model cnn ·" in page and "of table VI)" not in page
+    assert "Models without a letter are not in that table: cnn." in page
+    assert "Where it listens (Grad-CAM, occlusion)" in page and "Score-CAM: does not apply, it has no spectral" in page
+    assert "explained by Grad-CAM and occlusion" in page and "Wav2Vec 2.0 stream is not in the pictures" not in page
+    assert "cnn was not pretrained" in page and "its split undescribed" not in page
+    assert not re.search(r"paper 1 prints [\d.]+", page), "no claim of the paper is about this model"
+    assert html.count('alt="Grad-CAM of') == html.count('alt="occlusion of') == len(EMOTIONS)
+    bare = re.sub(r"base64,[^\"]*", "", html)
+    assert not re.search(r"\b(nan|NaN|None|undefined)\b", bare)
+
+
+def test_without_a_verdict_the_page_is_about_the_model_that_was_evaluated_first(reports):
+    of_paper_2(reports)
+    for name in ("gate.json", "explanations.json"):
+        (reports / name).unlink()
+    assert "model cnn ·" in Page(build(reports).read_text(encoding="utf-8")).text
 
 
 def test_faults_of_the_folder_are_one_line(tmp_path, reports):
