@@ -1,4 +1,4 @@
-"""What all four models have in common: how they are called and what is tuned how fast."""
+"""What all models have in common: how they are called, where Grad-CAM looks, and what is tuned how fast."""
 
 from typing import Any, ClassVar
 
@@ -6,22 +6,25 @@ from torch import Tensor, nn
 
 from ser_ops.config import Preset
 from ser_ops.models.backbone import Backbone
+from ser_ops.models.image_backbone import ImageBackbone
 from ser_ops.models.spectral_branch import SpectralBranch
+
+_POSITIONS = ("cls_token", "position_embeddings")   # as little use for decay as a bias
 
 
 class EmotionModel(nn.Module):
     """Waveform and features in, logits of the seven classes out.
 
     forward takes waveform float32 (B, N) at 16 kHz, valid int64 (B,) the samples that are not padding, features
-    float32 (B, L) or (B, 2 + K, T) as the extractor gives them; returns (B, 7). A model ignores what its `streams`
-    do not use. forward is `classify(context(waveform, valid), features)`: who varies only the features, as
-    explanations do, computes the context once.
+    float32 (B, *shape_of(preset.input_of(name))) as the extractor gives them; returns (B, 7). A model ignores what
+    its `streams` do not use. forward is `classify(context(waveform, valid), features)`: who varies only the
+    features, as explanations do, computes the context once.
     """
 
     name: str = ""                      # in the table of models
-    row: ClassVar[str]                  # of table VI
-    streams: ClassVar[tuple[str, ...]]  # of "wav2vec" and "spectral"
-    backbone: Backbone
+    row: ClassVar[str]                  # of paper 1's table VI; "" for paper 2's models
+    streams: ClassVar[tuple[str, ...]]  # of "wav2vec", "spectral", "stacked", "image"
+    backbone: Backbone | ImageBackbone  # where a checkpoint may stand, in models that have one
     spectral: SpectralBranch
 
     def __init__(self, preset: Preset) -> None:
@@ -48,8 +51,27 @@ class EmotionModel(nn.Module):
             raise ValueError(f"{type(self).__name__} has no spectral stream")
         return self.spectral.last_convolution
 
+    def camera(self) -> nn.Module:
+        """The layer whose output Grad-CAM looks at; `maps` brings that output into shape.
+
+        The spectral stream's last convolution, a CNN's last convolution after its ReLU, an image transformer's last
+        norm before attention. Raises ValueError for a model without a layer that still has a place in time.
+        """
+        if "spectral" not in self.streams:
+            raise ValueError(f"{self.name or type(self).__name__} has no convolution or patches that Grad-CAM could "
+                             "look at")
+        return self.spectral.last_convolution
+
+    def maps(self, output: Tensor) -> Tensor:
+        """The camera's output as maps: (B, C, T') over time, or (B, C, rows, columns) of an image.
+
+        Columns are time, rows mel bands from low to high. In the serial layout T' counts positions of the input, not
+        time.
+        """
+        return output
+
     def parameter_groups(self, learning_rate: float, backbone_learning_rate: float) -> list[dict[str, Any]]:
-        """Groups for a torch optimiser: the pretrained part at its own rate, no decay of biases and norms.
+        """Groups for a torch optimiser: the backbone at its own rate, no decay of biases, norms and positions.
 
         Groups that decay carry no `weight_decay` of their own, so that the optimiser's holds. Frozen parameters
         are in none.
@@ -57,7 +79,8 @@ class EmotionModel(nn.Module):
         groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
         for name, parameter in self.named_parameters():
             if parameter.requires_grad:
-                decays = parameter.ndim > 1 and not name.endswith("original0")    # weight norm's lengths
+                # original0 are weight norm's lengths
+                decays = parameter.ndim > 1 and not name.endswith(("original0", *_POSITIONS))
                 groups.setdefault((name.startswith("backbone."), decays), []).append(parameter)
         return [{"params": parameters, "lr": backbone_learning_rate if backbone else learning_rate,
                  "name": ("backbone" if backbone else "new") + ("" if decays else ", no decay"),

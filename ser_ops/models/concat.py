@@ -1,7 +1,5 @@
 """Row C of table VI: both streams, mean pooling, simple concatenation."""
 
-from collections.abc import Mapping, Sequence
-
 import torch
 from torch import Tensor
 
@@ -11,6 +9,7 @@ from ser_ops.models.base import EmotionModel
 from ser_ops.models.head import head
 from ser_ops.models.pooling import MeanPooling
 from ser_ops.models.spectral_branch import SpectralBranch
+from ser_ops.models.standardise import Standardisation
 
 
 class ConcatModel(EmotionModel):
@@ -18,10 +17,11 @@ class ConcatModel(EmotionModel):
 
     row = "C"
     streams = ("wav2vec", "spectral")
+    backbone: Backbone
     Pooling: type[MeanPooling] = MeanPooling
 
     def __init__(self, preset: Preset, backbone: Backbone,
-                 standardisation: Mapping[str, Sequence[float]] | None = None) -> None:
+                 standardisation: Standardisation | None = None) -> None:
         super().__init__(preset)
         self.backbone = backbone
         self.pooling = self.Pooling(backbone.hidden)

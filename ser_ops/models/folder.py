@@ -13,22 +13,26 @@ from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.files import read_json, replacing, sha256, write_json
 from ser_ops.models.base import EmotionModel
-from ser_ops.models.checkpoint import SAMPLE_RATE, config_dict
+from ser_ops.models.checkpoint import config_dict
+from ser_ops.models.standardise import Standardise
 from ser_ops.models.table import MODELS, build, count
+from ser_ops.models.wav2vec_checkpoint import SAMPLE_RATE
 
 FORMAT = 2
 
 
 def _origin(model: EmotionModel) -> str:
-    if "wav2vec" not in model.streams:
-        return "none, the spectral stream alone"
-    checkpoint = model.preset.wav2vec.checkpoint
+    """Where the backbone came from, in words."""
+    section = MODELS[model.name].backbone
+    if not section:
+        return "none, this model has no pretrained part"
+    checkpoint = getattr(model.preset, section).checkpoint
     return f"checkpoint {checkpoint}" if checkpoint else "random weights, small configuration"
 
 
 def _own(model: EmotionModel) -> dict[str, Any]:
     """What model.json says of the model itself."""
-    standardise = model.spectral.standardise if "spectral" in model.streams else None
+    standardise = next((part for part in model.modules() if isinstance(part, Standardise)), None)
     return {
         "format": FORMAT,
         "model": model.name,
@@ -37,7 +41,7 @@ def _own(model: EmotionModel) -> dict[str, Any]:
         "preset_settings": model.preset.model_dump(mode="json"),
         "standardisation": standardise and {"mean": standardise.mean.tolist(), "std": standardise.std.tolist()},
         "backbone": _origin(model),
-        "backbone_config": config_dict(model.backbone.config) if "wav2vec" in model.streams else None,
+        "backbone_config": config_dict(model.backbone.config) if MODELS[model.name].backbone else None,
         "parameters": count(model),
     }
 
@@ -86,7 +90,7 @@ def _skeleton(card: Any, path: Path) -> EmotionModel:
         raise UserError(f"{path}: its emotions are not {', '.join(EMOTIONS)}: train the model again")
     try:
         preset = Preset(**card["preset_settings"])
-        kept = {} if card["model"] == "spectral" else dict(card["backbone_config"])
+        kept = dict(card["backbone_config"]) if MODELS[card["model"]].backbone else {}
     except (KeyError, TypeError, ValidationError) as error:
         raise UserError(f"{path}: preset_settings or backbone_config missing or not this version's: restore the "
                         "folder, or train the model again") from error

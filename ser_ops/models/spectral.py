@@ -1,13 +1,12 @@
 """Row A of table VI: the spectral stream alone."""
 
-from collections.abc import Mapping, Sequence
-
 from torch import Tensor
 
 from ser_ops.config import Preset
 from ser_ops.models.base import EmotionModel
 from ser_ops.models.head import head
 from ser_ops.models.spectral_branch import SpectralBranch
+from ser_ops.models.standardise import Standardisation
 
 
 class SpectralModel(EmotionModel):
@@ -16,7 +15,7 @@ class SpectralModel(EmotionModel):
     row = "A"
     streams = ("spectral",)
 
-    def __init__(self, preset: Preset, standardisation: Mapping[str, Sequence[float]] | None = None) -> None:
+    def __init__(self, preset: Preset, standardisation: Standardisation | None = None) -> None:
         super().__init__(preset)
         self.spectral = SpectralBranch(preset.features, preset.spectral, standardisation)
         self.head = head(preset.spectral.embedding, preset.head)

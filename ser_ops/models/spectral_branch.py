@@ -1,46 +1,12 @@
 """The spectral stability stream of paper 1: a 1D-CNN over ZCR, RMS and MFCC."""
 
-from collections.abc import Mapping, Sequence
 from typing import cast
 
-import torch
 from torch import Tensor, nn
 
 from ser_ops.config import Features, Spectral
-from ser_ops.features import frames_of, shape_of
-
-
-class Standardise(nn.Module):
-    """Each kind of feature (ZCR, RMS, each MFCC) to mean 0 and deviation 1 of the training rows, either layout.
-
-    The 2 + K means and deviations are buffers: they travel with the weights. Without any, features pass unchanged.
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, settings: Features, standardisation: Mapping[str, Sequence[float]] | None = None) -> None:
-        super().__init__()
-        self.frames = frames_of(settings)
-        self.serial = settings.layout == "serial"
-        channels = 2 + settings.mfcc
-        values = standardisation or {"mean": [0.0] * channels, "std": [1.0] * channels}
-        for name in ("mean", "std"):
-            buffer = torch.tensor(values[name], dtype=torch.float32)
-            if buffer.shape != (channels,):
-                raise ValueError(f"standardisation: {name} has {len(values[name])} values, not {channels}")
-            self.register_buffer(name, buffer)
-
-    def spread(self, values: Tensor) -> Tensor:
-        """One value per kind, (..., 2 + K), laid over the features: (..., 2 + K, 1) or (..., L)."""
-        if not self.serial:
-            return values[..., None]
-        ones = [1] * (values.ndim - 1)
-        return torch.cat([values[..., :2].repeat_interleave(self.frames, dim=-1),
-                          values[..., 2:].repeat(*ones, self.frames)], dim=-1)
-
-    def forward(self, features: Tensor) -> Tensor:
-        return (features - self.spread(self.mean)) / self.spread(self.std)
+from ser_ops.features import shape_of
+from ser_ops.models.standardise import Standardisation, Standardise
 
 
 def _block(inputs: int, outputs: int, kernel: int, dropout: float) -> nn.Sequential:
@@ -63,7 +29,7 @@ class SpectralBranch(nn.Module):
     """
 
     def __init__(self, features: Features, settings: Spectral,
-                 standardisation: Mapping[str, Sequence[float]] | None = None) -> None:
+                 standardisation: Standardisation | None = None) -> None:
         super().__init__()
         *channels, length = shape_of(features)
         self.standardise = Standardise(features, standardisation)

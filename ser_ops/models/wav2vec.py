@@ -14,6 +14,7 @@ class Wav2VecModel(EmotionModel):
 
     row = "B"
     streams = ("wav2vec",)
+    backbone: Backbone
 
     def __init__(self, preset: Preset, backbone: Backbone) -> None:
         super().__init__(preset)

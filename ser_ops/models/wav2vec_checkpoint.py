@@ -1,0 +1,91 @@
+"""Where the Wav2Vec 2.0 stream comes from: the small configuration, a checkpoint, or one kept with a model."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from transformers import FeatureExtractionMixin, PreTrainedConfig, Wav2Vec2Config
+
+from ser_ops.config import Features, Wav2Vec
+from ser_ops.errors import UserError
+from ser_ops.models.backbone import Backbone, receptive_field
+from ser_ops.models.checkpoint import kept_config, read
+
+FAMILY = ("wav2vec2", "wav2vec2-conformer", "hubert", "wavlm", "unispeech", "unispeech-sat", "data2vec-audio")
+SAMPLE_RATE = 16000
+_WORDS = "the Wav2Vec 2.0 family"
+_GAIN = 20.0            # brings speech at an RMS of 0.05 of full scale to about 1
+_POSITIONS = 128 * 320  # samples that the positional convolution spans, as in the published models
+
+
+def small_config(settings: Wav2Vec) -> PreTrainedConfig:
+    """A Wav2Vec 2.0 of any size for random weights: layer norm in every convolution, transformer with norm first.
+
+    Both are those of the large published models; layer norm looks at one frame at a time, so that padding cannot
+    leak, and the convolutions' biases keep quiet apart from loud. Raises UserError where sizes do not fit.
+    """
+    if settings.hidden % settings.heads:
+        raise UserError(f"params.yaml: wav2vec: hidden {settings.hidden} is no multiple of heads {settings.heads}: "
+                        "change one of them")
+    channels, kernels, strides = zip(*settings.convolutions, strict=True)
+    config = Wav2Vec2Config(
+        hidden_size=settings.hidden, num_hidden_layers=settings.layers, num_attention_heads=settings.heads,
+        intermediate_size=4 * settings.hidden, conv_dim=channels, conv_kernel=kernels, conv_stride=strides,
+        conv_bias=True, feat_extract_norm="layer", do_stable_layer_norm=True,
+        num_conv_pos_embeddings=max(2, _POSITIONS // math.prod(strides)),
+        num_conv_pos_embedding_groups=math.gcd(16, settings.hidden))
+    return _fed(config, gain=_GAIN, normalised=False, masked=True)
+
+
+def _fed(config: PreTrainedConfig, gain: float, normalised: bool, masked: bool) -> PreTrainedConfig:
+    """How the backbone prepares its input, kept in the configuration so that it stays with the model."""
+    config.input_gain, config.input_normalised, config.input_masked = gain, normalised, masked
+    return config
+
+
+def _settled(config: PreTrainedConfig, settings: Wav2Vec, features: Features, where: str) -> PreTrainedConfig:
+    """The configuration with what the settings decide; layer drop, SpecAugment and adapters off."""
+    if config.model_type not in FAMILY:
+        raise UserError(f"{where}: is a {config.model_type} model, not of {_WORDS}: choose one of {', '.join(FAMILY)}")
+    config.layerdrop, config.apply_spec_augment, config.add_adapter = 0.0, False, False
+    for name in ("hidden_dropout", "attention_dropout", "activation_dropout", "feat_proj_dropout"):
+        setattr(config, name, settings.dropout)
+    if receptive_field(config) > round(features.seconds * SAMPLE_RATE):
+        raise UserError(f"{where}: one frame sees {receptive_field(config)} samples, more than a window of "
+                        f"{features.seconds} s has: lengthen features.seconds or shorten the convolutions")
+    return config
+
+
+def _follow_preprocessor(config: PreTrainedConfig, name: str, offline: bool) -> PreTrainedConfig:
+    """Input as the checkpoint was trained on: what its preprocessor file says, else the family's habit."""
+    try:
+        said, _ = FeatureExtractionMixin.get_feature_extractor_dict(name, local_files_only=offline)
+    except (OSError, ValueError):
+        said = {}
+    rate = said.get("sampling_rate", SAMPLE_RATE)
+    if rate != SAMPLE_RATE:
+        raise UserError(f"{name}: wants {rate} Hz, the waveform stream is {SAMPLE_RATE} Hz: choose another checkpoint")
+    by_layer = getattr(config, "feat_extract_norm", "layer") == "layer"
+    return _fed(config, 1.0, bool(said.get("do_normalize", True)), bool(said.get("return_attention_mask", by_layer)))
+
+
+def backbone(settings: Wav2Vec, features: Features, kept: Mapping[str, Any] | None = None) -> Backbone:
+    """By the kept configuration if there is one, else by the checkpoint, else the small one with random weights.
+
+    A kept configuration gives random weights and loads nothing. Raises UserError when the checkpoint cannot be had,
+    is not of the family, or lacks weights of its own architecture, and where sizes do not fit.
+    """
+    if kept is not None:
+        by_layer = kept.get("feat_extract_norm", "group") == "layer"
+        defaults = {"input_gain": 1.0, "input_normalised": True, "input_masked": by_layer}
+        config = kept_config({**defaults, **kept}, FAMILY, _WORDS)
+        return Backbone(_settled(config, settings, features, "backbone_config"), settings)
+    if settings.checkpoint is None:
+        return Backbone(_settled(small_config(settings), settings, features, "params.yaml: wav2vec"), settings)
+    name = settings.checkpoint
+
+    def settle(config: PreTrainedConfig, offline: bool) -> PreTrainedConfig:
+        return _follow_preprocessor(_settled(config, settings, features, name), name, offline)
+
+    config, network = read(name, "wav2vec", settle, new={"masked_spec_embed"})
+    return Backbone(config, settings, network)
