@@ -63,7 +63,7 @@ def project(folder: Path) -> Path:
     random = np.random.default_rng(1)
     values = yaml.safe_load((PROJECT / "params.yaml").read_text())
     small = values["presets"]["small"]
-    values["presets"], values["preset"] = {"tiny": {part: small[part] | TINY[part] for part in small}}, "tiny"
+    values["presets"], values["preset"] = {"tiny": {part: small[part] | TINY.get(part, {}) for part in small}}, "tiny"
     values["data"] = {**values["data"], "corpora": ["made"], "manifests": []}
     values["train"].update(epochs=4, patience=4, batch_size=16)
     values["tune"].update(trials=3, together=2, startup_trials=1, warmup_epochs=1)
@@ -73,7 +73,7 @@ def project(folder: Path) -> Path:
     work = folder / "work"
     folder.mkdir()
     (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
-    stores: dict[str, list] = {"ingest/waveforms": [], "augmented/waveforms": [], "features": []}
+    stores: dict[str, list] = {"ingest/waveforms": [], "augmented/waveforms": [], "features/features": []}
     rows = []
     for index in range(12 * len(EMOTIONS)):
         label, partition = index % len(EMOTIONS), ("train", "train", "validation")[index // len(EMOTIONS) % 3]
@@ -81,7 +81,7 @@ def project(folder: Path) -> Path:
         rows.append([f"{name}#original", name, "original", partition, EMOTIONS[label], f"made/{partition}", "made"])
         stores["ingest/waveforms"].append((name, random.normal(0, 0.1, 5000).astype(np.float32)))
         pattern = np.random.default_rng(label).normal(size=(6, 1))
-        stores["features"].append((f"{name}#original",
+        stores["features/features"].append((f"{name}#original",
                                    (pattern + random.normal(size=(6, FRAMES))).astype(np.float32)))
     for name, arrays in stores.items():
         (work / name).mkdir(parents=True)
@@ -91,7 +91,7 @@ def project(folder: Path) -> Path:
     for file in (work / "augmented" / "variants.csv", work / "validated" / "manifest.csv"):
         with file.open("w", newline="") as out:
             csv.writer(out).writerows([header, *rows])
-    write_json(work / "features" / "standardisation.json", {"mean": [0.0] * 6, "std": [1.0] * 6})
+    write_json(work / "features" / "features" / "standardisation.json", {"mean": [0.0] * 6, "std": [1.0] * 6})
     write_json(work / "ingest" / "corpora.json",
                {"made": {"synthetic": True, "complete": True, "expected": None}})
     return folder

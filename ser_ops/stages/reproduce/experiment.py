@@ -186,14 +186,15 @@ def _measure(params: Params, stage: Stage, experiment: Experiment, parent: str, 
                        "utterances": len(tests), "speakers": len({row["speaker"] for row in tests})},
                    "seconds": round(seconds, 1), "train_rows": len(parts["train"]),
                    "validation_rows": len(parts["validation"]), "parameters": models.count(model)}
-        with replacing(state / "done") as made:
+        with replacing(state / "written") as made:
             write_folder(made, params, job, model, result, run, data)
             write_csv(made / "test.csv", tests, ANSWERS)
             write_json(made / "result.json", {"run_id": run.id, "declared": list(declared), **figures, "clean": clean})
         run.metrics({f"clean/{name}": value for name, value in clean.items()} | {
             "best/epoch": result.best_epoch, "best/validation_uar": result.validation_uar,
             "parameters_millions": round(models.count(model) / 1e6, 4)})
-        run.artifact(state / "done" / "test.csv", "evaluation")
+        run.artifact(state / "written" / "test.csv", "evaluation")
+    (state / "written").rename(state / "done")      # once its run has ended too
 
 
 def _answered(tests: Examples, probabilities: np.ndarray) -> Iterator[dict[str, str]]:

@@ -1,0 +1,81 @@
+"""A made-up project after papers/dvc.yaml's stages variants and features: two corpora with a pattern per class."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from ser_ops.emotions import EMOTIONS
+from ser_ops.files import write_json
+from ser_ops.shards import write_index, write_shard
+
+PROJECT = Path(__file__).resolve().parents[2]
+TINY = {"features": {"seconds": 0.25, "frame": 512, "hop": 512, "mfcc": 4},
+        "spectral": {"channels": [8, 8, 8], "kernels": [5, 5, 3], "embedding": 16},
+        "head": {"hidden": 16, "dropout": 0.2}}
+FRAMES, SPEAKERS = 8, 5
+MANIFEST = ["utterance", "corpus", "layout", "emotion", "speaker", "gender", "text", "content", "partition"]
+VARIANTS = ["row", "utterance", "variant", "partition", "emotion", "speaker", "corpus", "synthetic", "content",
+            "seconds", "noise_recording", "noise_category", "intensity", "snr_db"]
+
+
+def _write(path: Path, header: list[str], rows: list[list]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+
+
+def project(folder: Path, same_content: bool = False) -> Path:
+    """The project's folder; with `same_content` two speakers share a recording, which only some protocols admit."""
+    random = np.random.default_rng(1)
+    values = yaml.safe_load((PROJECT / "params.yaml").read_text())
+    small = values["presets"]["small"]
+    values["presets"] = {"tiny": {part: small[part] | TINY.get(part, {}) for part in small}}
+    values["preset"] = "tiny"
+    values["data"] = {**values["data"], "corpora": ["one", "two"], "manifests": []}
+    values["compute"]["workers"] = 1
+    values["evaluate"].update(resamples=100)
+    values["reproduce"]["folds"].update(
+        count=3, train={"patience": 3, "batch_size": 16}, explained="spectral",
+        models={"spectral": {"epochs": 3, "learning_rate": 0.01}})
+    values["reproduce"]["splits"] = {"models": ["spectral"], "train": {"epochs": 2, "batch_size": 16}}
+    values["reproduce"]["corpora"] = {"models": ["spectral"], "train": {"epochs": 2, "batch_size": 16}}
+    work = folder / "work"
+    folder.mkdir()
+    (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    spoken, rows = [], []
+    stores: dict[str, list] = {"ingest/waveforms": [], "papers/augmented/waveforms": [], "papers/features/features": []}
+    for corpus in ("one", "two"):
+        for number in range(SPEAKERS * 3 * len(EMOTIONS)):
+            speaker, label = number % SPEAKERS, number // SPEAKERS % len(EMOTIONS)
+            if corpus == "two" and EMOTIONS[label] == "surprise":
+                continue
+            name = f"{corpus}/{number:03d}"
+            content = "same" if same_content and number in (0, 1) and corpus == "one" else name
+            who = f"{corpus}/{speaker}"
+            spoken.append([name, corpus, "manifest", EMOTIONS[label], who, "", f"word {number}", content, "train"])
+            stores["ingest/waveforms"].append((name, random.normal(0, 0.1, 5000).astype(np.float32)))
+            for variant in ("original", "noisy"):
+                row = f"{name}#{variant}"
+                noise = ["noise/a", "street", "0.5", "3"] if variant == "noisy" else ["", "", "", ""]
+                rows.append([row, name, variant, "train", EMOTIONS[label], who, corpus, "0", content if variant
+                             == "original" else row, "0.3", *noise])
+                pattern = np.random.default_rng(label).normal(size=(6, 1))
+                stores["papers/features/features"].append(
+                    (row, (pattern + random.normal(size=(6, FRAMES))).astype(np.float32)))
+                if variant == "noisy":
+                    stores["papers/augmented/waveforms"].append((row, random.normal(0, 0.1, 5000).astype(np.float32)))
+    for name, arrays in stores.items():
+        (work / name).mkdir(parents=True)
+        write_index(work / name, write_shard(work / name, 0, arrays))
+    _write(work / "validated" / "manifest.csv", MANIFEST, spoken)
+    _write(work / "papers" / "augmented" / "variants.csv", VARIANTS, rows)
+    _write(work / "validated" / "noise.csv", ["recording", "source", "content", "partition"],
+           [["noise/a", "a", "a", "train"], ["noise/b", "b", "b", "test"]])
+    write_json(work / "papers" / "features" / "features" / "standardisation.json",
+               {"mean": [0.0] * 6, "std": [1.0] * 6})
+    write_json(work / "ingest" / "corpora.json", {
+        "one": {"synthetic": True, "complete": True, "expected": None, "layout": "manifest"},
+        "two": {"synthetic": False, "complete": False, "expected": 9, "layout": "savee"}})
+    return folder

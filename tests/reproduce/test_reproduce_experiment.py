@@ -1,0 +1,150 @@
+"""Experiments: how their rows are divided, what standardises them, what a kill leaves, and their runs."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from reproduce_project import project
+
+from ser_ops import config
+from ser_ops.corpora.table import read_csv
+from ser_ops.errors import UserError
+from ser_ops.files import read_json
+from ser_ops.shards import Shards
+from ser_ops.stages.reproduce import corpora, folds
+from ser_ops.stages.reproduce.experiment import Experiment, divided, examples, settings_of, standardisation
+
+
+@pytest.fixture
+def params(tmp_path, monkeypatch):
+    monkeypatch.chdir(project(tmp_path / "project"))
+    return config.load()
+
+
+def experiment(params, protocol="speaker", **changes):
+    values = {"group": "g", "name": "n", "model": "spectral", "settings": settings_of(params, {}, "test"),
+              "corpora": ("one", "two"), "protocol": protocol, "variants": ("original", "noisy")}
+    return Experiment(**{**values, **changes})
+
+
+@pytest.mark.parametrize("protocol", ["speaker", "random"])
+def test_only_training_hears_variants(params, protocol):
+    rows, _ = divided(params, experiment(params, protocol))
+    assert {row["variant"] for row in rows if row["partition"] == "train"} == {"original", "noisy"}
+    assert {row["variant"] for row in rows if row["partition"] != "train"} == {"original"}
+    speakers = [{row["speaker"] for row in rows if row["partition"] == place} for place in ("train", "test")]
+    assert bool(speakers[0] & speakers[1]) == (protocol == "random")
+
+
+def test_paper_divides_rows_and_says_so(params):
+    rows, declared = divided(params, experiment(params, "paper"))
+    places = {}
+    for row in rows:
+        places.setdefault(row["utterance"], set()).add(row["partition"])
+    assert any(len(one) > 1 for one in places.values())
+    assert any("after augmentation" in words for words in declared)
+
+
+def test_one_corpus_alone_and_one_variant(params):
+    rows, _ = divided(params, experiment(params, corpora=("two",), variants=("original",)))
+    assert {row["corpus"] for row in rows} == {"two"} and {row["variant"] for row in rows} == {"original"}
+
+
+def test_a_leak_that_is_not_declared_stops_an_experiment(tmp_path, monkeypatch):
+    monkeypatch.chdir(project(tmp_path / "leaky", same_content=True))
+    leaky = config.load()
+    stopped = 0
+    for fold in (1, 2, 3):
+        try:
+            divided(leaky, experiment(leaky, fold=fold))
+        except UserError as error:
+            stopped += 1
+            assert "leak" in str(error) and "same" in str(error)
+    assert stopped, "one recording under two speakers is in two partitions of some fold"
+    for fold in (1, 2, 3):
+        divided(leaky, experiment(leaky, "random", fold=fold))
+
+
+def test_standardised_by_the_training_rows_alone(params):
+    one = experiment(params, fold=2)
+    rows, _ = divided(params, one)
+    store = Shards(Path("work/papers/features/features"))
+    expected = np.stack([store[row["row"]] for row in rows if row["partition"] == "train"])
+    found = standardisation(examples(params, one, rows, "train"), params, "spectral")
+    assert np.allclose(found["mean"], expected.mean((0, 2)), atol=1e-6)
+    assert np.allclose(found["std"], expected.std((0, 2)), atol=1e-6)
+
+
+def test_seeds_differ_by_key_and_not_by_order(params):
+    one, same, other = (settings_of(params, {"epochs": 2}, "m", "speaker", fold) for fold in (1, 1, 2))
+    assert one == same and one.seed != other.seed and one.epochs == 2
+
+
+def test_training_sets_across_corpora(params):
+    assert list(corpora.trained_on(params)) == ["one", "two"]
+
+
+def run_stage(folder: Path, stage: str) -> subprocess.Popen:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    root = str(Path(__file__).resolve().parents[2])
+    return subprocess.Popen([sys.executable, "-m", f"ser_ops.stages.reproduce.{stage}"], cwd=folder, text=True,
+                            stderr=subprocess.PIPE, env={**environment, "OMP_NUM_THREADS": "1", "PYTHONPATH": root})
+
+
+@pytest.mark.slow
+def test_folds_go_on_with_those_that_are_missing(tmp_path):
+    calm, killed = project(tmp_path / "calm"), project(tmp_path / "killed")
+    assert run_stage(calm, "folds").wait(300) == 0
+    process = run_stage(killed, "folds")
+    end = time.monotonic() + 200
+    while len(list(killed.glob("state/folds/*/done/result.json"))) < 2 and time.monotonic() < end:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    before = {path: path.stat().st_mtime_ns for path in killed.glob("state/folds/*/done/result.json")}
+    assert 2 <= len(before) < 6
+    runs = {read_json(path)["run_id"] for path in before}
+    again = run_stage(killed, "folds")
+    _, said = again.communicate(timeout=300)
+    assert again.returncode == 0 and said.count(" of 6: ") == 6 - len(before)
+    for name in ("predictions.csv",):
+        assert (calm / "work/papers/folds" / name).read_bytes() == (killed / "work/papers/folds" / name).read_bytes()
+    record = read_json(killed / "work/papers/folds/runs.json")
+    assert runs <= {fold["run_id"] for group in record["groups"] for fold in group["folds"]}
+    assert not list(killed.glob("state/folds/*")), "what let it go on is removed"
+    _check(killed, record)
+
+
+def _check(folder: Path, record: dict) -> None:
+    from mlflow import MlflowClient
+    rows = read_csv(folder / "work/papers/folds/predictions.csv")
+    utterances = {row["utterance"] for row in read_csv(folder / "work/validated/manifest.csv")}
+    for protocol in ("random", "speaker"):
+        tested = [row["utterance"] for row in rows if row["protocol"] == protocol]
+        assert sorted(tested) == sorted(utterances), "each utterance is tested once"
+    client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    for group in record["groups"]:
+        parent = client.get_run(group["run_id"])
+        assert parent.data.metrics["clean/uar"] == pytest.approx(
+            np.mean([fold["clean"]["uar"] for fold in group["folds"]]))
+        assert parent.data.metrics["clean/uar_std"] == pytest.approx(
+            np.std([fold["clean"]["uar"] for fold in group["folds"]], ddof=1))
+        for fold in group["folds"]:
+            child = client.get_run(fold["run_id"])
+            assert child.data.tags["mlflow.parentRunId"] == group["run_id"]
+            assert child.data.tags["partition"] == group["protocol"] and child.data.tags["fold"] == str(fold["fold"])
+            assert child.info.status == "FINISHED"
+    assert record["provenance"]["synthetic"] == ["one"] and record["provenance"]["partial"] == ["two"]
+    assert set(record["provenance"]["missing"]) == {"ravdess", "crema_d", "tess"}
+    assert (folder / "work/papers/folds/models/spectral/speaker/weights.safetensors").exists()
+
+
+def test_a_model_for_each_fold_and_protocol(params):
+    wanted = folds.experiments(params)
+    assert len(wanted) == 6 and len({one.settings.seed for one in wanted}) == 6
+    assert {one.group for one in wanted} == {"spectral 3 folds random", "spectral 3 folds by speaker"}
