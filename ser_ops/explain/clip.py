@@ -1,8 +1,8 @@
-"""One utterance explained over time: the numbers and the figure."""
+"""One utterance explained over time: the numbers and the figure of each method."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -16,26 +16,29 @@ from ser_ops.explain.held import Held
 from ser_ops.explain.occlusion import occlude
 from ser_ops.explain.scorecam import score_cam
 from ser_ops.explain.subject import Subject
-from ser_ops.features import frames_of, to_frames
+from ser_ops.features import Extractor, frames_of, to_frames
 
 HELD = " The Wav2Vec 2.0 stream is not in the picture: it kept hearing the whole waveform."
 _CAM = ("Score-CAM on the spectral stream's last convolution: darker moments are where its maps raise the probability "
         "of '{predicted}'. Each step of a map has seen {blur}, so edges are soft. The picture does not show what "
         "speaks against the class, nor that a moment is the cause of the answer.")
 _OCCLUSION = ("Occlusion: what '{predicted}' loses in probability when the 100 ms around a moment are muted. Moments "
-              "whose muting raises it are drawn as 0. This model has no spectral stream, so Score-CAM and SHAP over "
-              "spectral features do not apply.")
+              "whose muting raises it are drawn as 0. {more}")
+_NO_STREAM = "This model has no spectral stream, so Score-CAM and SHAP over spectral features do not apply."
+_ANEW = "The features are made anew from the muted sound. It does not show what two moments do together."
 
 
-def _answer(batch: Batch, logits: Tensor, subject: Subject) -> dict[str, Any]:
-    probabilities = logits.softmax(-1)
+def answer(batch: Batch, subject: Subject) -> dict[str, Any]:
+    """What the model says of a batch of one, and which utterance that is; the class explained is the one that wins."""
+    with torch.no_grad():
+        probabilities = subject.model(batch.waveform, batch.valid, batch.features)[0].softmax(-1)
     row, winner = batch.rows[0], int(probabilities.argmax())
     return {"utterance": row.utterance, "corpus": row.corpus, "emotion": row.emotion, "predicted": EMOTIONS[winner],
             "confidence": float(probabilities[winner]), "explained": EMOTIONS[winner],
             "valid_seconds": int(batch.valid[0]) / subject.sample_rate}
 
 
-def _curve(seconds: np.ndarray, values: np.ndarray, valid_seconds: float) -> dict[str, Any]:
+def curve(seconds: np.ndarray, values: np.ndarray, valid_seconds: float) -> dict[str, Any]:
     """A map over time, scaled so that its peak is 1, with the peak, and the share of it that lies on padding."""
     positive = np.maximum(values, 0)
     peak, total = float(positive.max(initial=0.0)), float(positive.sum())
@@ -43,47 +46,55 @@ def _curve(seconds: np.ndarray, values: np.ndarray, valid_seconds: float) -> dic
             "empty": peak == 0, "share_in_padding": float(positive[seconds > valid_seconds].sum()) / (total or 1)}
 
 
-def _title(clip: Mapping[str, Any]) -> str:
+def title(clip: Mapping[str, Any]) -> str:
+    """The utterance, what it was meant as and what it was taken for."""
     taken = "recognised" if clip["predicted"] == clip["emotion"] else f"taken for {clip['predicted']}"
     return f"{clip['emotion']}, {taken} ({clip['confidence']:.2f})   {clip['utterance']}"
 
 
-def _draw(subject: Subject, batch: Batch, clip: Mapping[str, Any], curve: Mapping[str, Any], unit: str, caption: str,
+def _draw(subject: Subject, batch: Batch, clip: Mapping[str, Any], found: Mapping[str, Any], unit: str, caption: str,
           file: Path) -> None:
-    figures.over_waveform(batch.waveform[0].cpu().numpy(), subject.sample_rate, np.array(curve["times"]),
-                          np.maximum(curve["values"], 0) * curve["peak"], _title(clip), unit, caption, file,
+    figures.over_waveform(batch.waveform[0].cpu().numpy(), subject.sample_rate, np.array(found["times"]),
+                          np.maximum(found["values"], 0) * found["peak"], title(clip), unit, caption, file,
                           clip["valid_seconds"])
 
 
-def by_score_cam(subject: Subject, held: Held, batch: Batch, settings: config.Explain, file: Path) -> dict[str, Any]:
-    """Score-CAM of a batch of one, drawn into `file`; what explanations.json holds of it."""
-    features = batch.features[0]
-    with torch.no_grad():
-        clip = _answer(batch, held(features[None])[0], subject)
-    saliency = score_cam(held, subject.model.spectral_layer(), features, EMOTIONS.index(clip["explained"]),
+def by_score_cam(subject: Subject, held: Held, batch: Batch, clip: Mapping[str, Any],
+                 settings: config.Explain, file: Path) -> dict[str, Any]:
+    """Score-CAM of a batch of one for `clip["explained"]`, drawn into `file`; its curve for explanations.json."""
+    spectral = cast(config.Features, subject.features)
+    saliency = score_cam(held, subject.model.spectral_layer(), batch.features[0], EMOTIONS.index(clip["explained"]),
                          subject.baseline(), settings.batch_size).cpu().numpy()
-    spectral = subject.features
     if spectral.layout == "serial":  # its axis is an index, not a time: equation 29, summed per frame
         saliency = to_frames(saliency, spectral)
     seconds = np.arange(frames_of(spectral)) * spectral.hop / spectral.sample_rate
-    curve = _curve(seconds, saliency, clip["valid_seconds"])
+    found = curve(seconds, saliency, clip["valid_seconds"])
     caption = _CAM.format(predicted=clip["predicted"], blur=subject.blur())
     caption += HELD if "wav2vec" in subject.model.streams else ""
-    _draw(subject, batch, clip, curve, "saliency", caption, file)
-    return clip | {"scorecam": curve}
+    _draw(subject, batch, clip, found, "saliency", caption, file)
+    return found
 
 
-def by_occlusion(subject: Subject, batch: Batch, settings: config.Explain, file: Path) -> dict[str, Any]:
-    """Occlusion of a batch of one, drawn into `file`; what explanations.json holds of it."""
+def _logits(subject: Subject, batch: Batch) -> Callable[[Tensor], Tensor]:
+    """Waveforms (b, n) to logits; features of a model that reads no waveform are made of these waveforms."""
+    extract = None if "wav2vec" in subject.model.streams else Extractor(subject.features, subject.sample_rate)
+
     def logits(waveforms: Tensor) -> Tensor:
-        return subject.model(waveforms, batch.valid.expand(len(waveforms)),
-                             batch.features.expand(len(waveforms), *batch.features.shape[1:]))
+        features = batch.features.expand(len(waveforms), *batch.features.shape[1:]) if extract is None \
+            else extract(waveforms)
+        return subject.model(waveforms, batch.valid.expand(len(waveforms)), features)
 
-    with torch.no_grad():
-        clip = _answer(batch, logits(batch.waveform)[0], subject)
-    target = EMOTIONS.index(clip["explained"])
+    return logits
+
+
+def by_occlusion(subject: Subject, _held: Held, batch: Batch, clip: Mapping[str, Any],
+                 settings: config.Explain, file: Path) -> dict[str, Any]:
+    """Occlusion of a batch of one for `clip["explained"]`, drawn into `file`; its curve for explanations.json."""
+    target, logits = EMOTIONS.index(clip["explained"]), _logits(subject, batch)
     found = occlude(lambda waveforms: logits(waveforms).softmax(1)[:, target], batch.waveform[0], subject.sample_rate,
                     batch_size=settings.batch_size)
-    curve = _curve(found.seconds, found.drop, clip["valid_seconds"])
-    _draw(subject, batch, clip, curve, "loss of probability", _OCCLUSION.format(predicted=clip["predicted"]), file)
-    return clip | {"occlusion": curve}
+    shown = curve(found.seconds, found.drop, clip["valid_seconds"])
+    more = _NO_STREAM if "wav2vec" in subject.model.streams else _ANEW
+    _draw(subject, batch, clip, shown, "loss of probability",
+          _OCCLUSION.format(predicted=clip["predicted"], more=more), file)
+    return shown

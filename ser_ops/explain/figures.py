@@ -20,7 +20,8 @@ _PALE_TO_DARK = ("#bcc8d4", "#eea24b", "#c8391f", "#5a0818")  # darker means mor
 _INK, _PALE = "#1f2933", "#9aa5b1"
 
 
-def _figure(width: float, height: float) -> "Figure":
+def blank(width: float, height: float) -> "Figure":
+    """An empty figure in inches, in this project's type and colours."""
     import matplotlib
     from matplotlib.figure import Figure
     matplotlib.rcParams.update({"font.family": "DejaVu Sans", "font.size": 9, "axes.edgecolor": _PALE,
@@ -29,7 +30,7 @@ def _figure(width: float, height: float) -> "Figure":
     return Figure(figsize=(width, height), dpi=130)
 
 
-def _save(figure: "Figure", caption: str, path: Path, columns: int) -> None:
+def save(figure: "Figure", caption: str, path: Path, columns: int) -> None:
     """Under the picture, the caption; without a time or version in the file, so that the same gives the same bytes."""
     text = figure.text(0.01, 0.0, fill(caption, columns), va="top", fontsize=7.5, color="#52606d")
     with replacing(path) as temporary:
@@ -42,7 +43,7 @@ def shap_bar(names: Sequence[str], per_class: Mapping[str, Sequence[float]], cap
 
     `names` from the most important down; `per_class` holds one value a name for each class. Writes a PNG.
     """
-    figure = _figure(8, 1.3 + 0.27 * len(names))
+    figure = blank(8, 1.3 + 0.27 * len(names))
     axes = figure.subplots()
     left, rows = np.zeros(len(names)), np.arange(len(names))
     for emotion, values in per_class.items():
@@ -57,7 +58,7 @@ def shap_bar(names: Sequence[str], per_class: Mapping[str, Sequence[float]], cap
     axes.set_xlabel("mean |SHAP value|, summed over the classes (score: logit less the mean of all seven)")
     axes.legend(title="pushes the score of", ncols=1, frameon=False, loc="lower right")
     figure.tight_layout()
-    _save(figure, caption, path, 130)
+    save(figure, caption, path, 130)
 
 
 def over_waveform(samples: np.ndarray, sample_rate: int, seconds: np.ndarray, values: np.ndarray, title: str,
@@ -71,7 +72,7 @@ def over_waveform(samples: np.ndarray, sample_rate: int, seconds: np.ndarray, va
     from matplotlib.colors import LinearSegmentedColormap, Normalize
 
     peak = float(values.max(initial=0.0))
-    figure = _figure(8, 3.3)
+    figure = blank(8, 3.3)
     wave, steps = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     time = np.arange(len(samples)) / sample_rate
     lines = np.stack([time, samples], 1)
@@ -94,4 +95,4 @@ def over_waveform(samples: np.ndarray, sample_rate: int, seconds: np.ndarray, va
                          hatch="///", linewidth=0, zorder=0)
         wave.text(len(samples) / sample_rate, reach * 0.95, "padding ", ha="right", va="top", fontsize=8, color=_INK)
     figure.tight_layout()
-    _save(figure, caption, path, 130)
+    save(figure, caption, path, 130)

@@ -11,7 +11,7 @@ from ser_ops.emotions import EMOTIONS
 from ser_ops.explain import attribution, figures
 from ser_ops.explain.clip import HELD
 from ser_ops.explain.subject import Subject
-from ser_ops.features import describe, feature_at, grid, shape_of, to_grid
+from ser_ops.features import describe, feature_at, grid, row_name, shape_of, to_grid
 
 _BAR = ("Mean absolute SHAP value over {utterances} test utterances against {background} training utterances "
         "(expected gradients; equation 25 is missed by {error:.3f} on average, {share:.0%} of what is explained). Long "
@@ -55,6 +55,11 @@ def overall(subject: Subject, found: Sequence[attribution.Attribution], explaine
     }
 
 
-def _kind(channel: int, settings: config.Features) -> str:
+def _kind(channel: int, settings: config.Window) -> str:
+    """A row of the grid in words, without a time."""
+    if isinstance(settings, config.Stacked | config.MelImage):
+        return row_name(channel, settings)
+    if not isinstance(settings, config.Features):
+        raise TypeError(f"no features for {type(settings).__name__}")
     place = feature_at(int(grid(settings)[channel, 0]), settings)
     return place.kind if place.coefficient is None else f"{place.kind} {place.coefficient}"

@@ -2,21 +2,28 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ser_ops import config
+from ser_ops.explain.held import Held
+from ser_ops.explain.places import Places, places
 from ser_ops.explain.scorecam import receptive_field
 from ser_ops.features import grid, shape_of
 from ser_ops.models import EmotionModel, input_of
 
+_NO_STREAM = "the model has no spectral stream"
+_NO_CONVOLUTION = "the model has no convolution whose maps it could weigh"
+_NO_NAMES = "the model reads an image, whose pixels are no features with names"
+
 
 @dataclass(frozen=True)
 class Subject:
-    """A model, the features as it reads them, and what standardises them."""
+    """A model, the features as it reads them, what standardises them (None: nothing), and the data's sample rate."""
 
     model: EmotionModel
     features: config.Window
@@ -37,9 +44,32 @@ class Subject:
         """Whether the model has a spectral stream."""
         return "spectral" in self.model.streams
 
+    @property
+    def admitted(self) -> tuple[tuple[str, ...], dict[str, str]]:
+        """The methods that the model's architecture admits, and those that it does not, each with the reason."""
+        if self.spectral:
+            return ("scorecam", "shap"), {}
+        if "wav2vec" in self.model.streams:
+            return ("occlusion",), {"scorecam": _NO_STREAM, "shap": _NO_STREAM}
+        if "image" in self.model.streams:
+            return ("gradcam", "occlusion"), {"shap": _NO_NAMES}
+        try:
+            self.model.camera()
+        except ValueError:
+            return ("shap", "occlusion"), {"gradcam": _NO_CONVOLUTION}
+        return ("gradcam", "shap"), {}
+
+    @cached_property
+    def places(self) -> tuple[Places, ...]:
+        """Where on the features the maps of the model's camera() lie: (time,) or (bands, time)."""
+        silence = torch.zeros(round(self.features.seconds * self.sample_rate), device=self.device)
+        held = Held(self.model, silence, torch.tensor(len(silence), device=self.device))
+        return places(held, self.model.camera(), self.model.maps,
+                      torch.zeros(shape_of(self.features), device=self.device))
+
     def blur(self) -> str:
         """How sharp a map of the last convolution can be, in words."""
-        seen, spectral = receptive_field(self.kernels), self.features
+        seen, spectral = receptive_field(self.kernels), cast(config.Features, self.features)
         if spectral.layout == "serial":
             return f"{seen} neighbouring values of the serial layout"
         return f"{((seen - 1) * spectral.hop + spectral.frame) / spectral.sample_rate:.1f} s of sound"
@@ -52,5 +82,6 @@ class Subject:
         """
         flat = np.zeros(int(np.prod(shape_of(self.features))), np.float32)
         if self.standardisation is not None:
-            flat[grid(self.features)] = np.asarray(self.standardisation["mean"], np.float32)[:, None]
+            mean = np.asarray(self.standardisation["mean"], np.float32)
+            flat[grid(cast(config.Features, self.features))] = mean[:, None]
         return torch.from_numpy(flat.reshape(shape_of(self.features))).to(self.device)

@@ -16,7 +16,7 @@ from ser_ops.features import describe, index_at
 def subject(layout="frames", streams=("wav2vec", "spectral"), mean=None):
     settings = features(layout)
     card = {"preset_settings": {"features": settings.model_dump(), "spectral": {"kernels": [5, 5, 3]}},
-            "sample_rate": RATE,
+            "sample_rate": RATE, "model": "fusion",
             "standardisation": None if mean is None else {"mean": mean, "std": [1.0] * 12}}
     return Subject.of(StandIn(settings, streams), card, torch.device("cpu")), settings
 
@@ -109,7 +109,7 @@ def test_the_choice_does_not_depend_on_the_order_of_rows():
 
 
 def test_an_empty_map_is_said_in_numbers():
-    from ser_ops.explain.clip import _curve
+    from ser_ops.explain.clip import curve as scaled
 
-    curve = _curve(np.arange(4.0), np.zeros(4), 2.0)
+    curve = scaled(np.arange(4.0), np.zeros(4), 2.0)
     assert curve["empty"] and curve["peak"] == 0 and curve["share_in_padding"] == 0

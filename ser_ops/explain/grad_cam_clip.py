@@ -1,0 +1,164 @@
+"""Grad-CAM of one utterance: the metric table of paper 2's figures 7 to 13, and the picture."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ser_ops import config
+from ser_ops.dataset import Batch, Examples
+from ser_ops.emotions import EMOTIONS
+from ser_ops.explain.clip import answer, title
+from ser_ops.explain.focus import Focus, activated, focus, frame_borders, masked
+from ser_ops.explain.gradcam import Heat, grad_cam, over_bands, over_image
+from ser_ops.explain.held import Held
+from ser_ops.explain.mel_picture import MelSpectrogram, over_mel
+from ser_ops.explain.places import Places
+from ser_ops.explain.subject import Subject
+from ser_ops.features import mel_edges_hertz, mel_rows
+
+PAPER_ORDER = ("angry", "fear", "disgust", "happy", "sad", "surprise", "neutral")   # figures 7 to 13
+_OVER_TIME = (
+    "Grad-CAM on the last convolution, which runs over time alone; each of its steps has seen {seen:.2f} s of sound. "
+    "Within a frame the map is spread over the mel bands by the positive part of gradient times standardised input: "
+    "bands are those that the answer '{predicted}' leans on there, not what a filter has looked at. MFCC, chroma and "
+    "contrast are not in the picture, and they stay as they are when the outlined area is masked.")
+_OVER_IMAGE = (
+    "Grad-CAM on {rows} x {columns} cells of the image, each {seconds:.2f} s long and {bands:.0f} mel bands high, "
+    "smoothed between their centres. In a transformer cells attend to one another: one may speak for what it has taken "
+    "from elsewhere.")
+_NOT_SHOWN = (" Outlined: at or above half of the maximum. Not shown: what speaks against '{predicted}', and whether "
+              "the area is the cause of the answer.")
+
+
+def _window(subject: Subject) -> config.Stacked | config.MelImage:
+    if not isinstance(subject.features, config.Stacked | config.MelImage):
+        raise TypeError(f"{type(subject.features).__name__} holds no mel spectrogram for a picture of Grad-CAM")
+    return subject.features
+
+
+def _heat(subject: Subject, held: Held, batch: Batch, target: int) -> tuple[Heat, np.ndarray]:
+    """The map on the mel spectrogram, and at its own resolution."""
+    window, where = _window(subject), subject.places
+    found = grad_cam(held, subject.model.camera(), subject.model.maps, batch.features, [target])
+    cam = found.maps[0].double().cpu().numpy()
+    if len(where) == 2:
+        return over_image(cam, *where), cam
+    rows = mel_rows(window)
+    mean = np.zeros(batch.features.shape[1]) if subject.standardisation is None else \
+        np.asarray(subject.standardisation["mean"])
+    # The gradient by the standardised input is the raw one times the deviation, by which the input was divided.
+    centred = batch.features[0].double().cpu().numpy() - mean[:, None]
+    return over_bands(cam, where[0], (found.slopes[0].double().cpu().numpy() * centred)[rows]), cam
+
+
+def _masked(window: config.Stacked | config.MelImage, features: Tensor, area: np.ndarray, valid: np.ndarray) -> Tensor:
+    """Features (1, rows, T) with the utterance's mean level in the area: an image's one mean, a stack's of each row."""
+    rows, changed = mel_rows(window), features.clone()
+    mel = features[0, rows].cpu().numpy()
+    changed[0, rows] = torch.from_numpy(masked(mel, area, valid, isinstance(window, config.Stacked))).to(features)
+    return changed
+
+
+def _spectrogram(window: config.Stacked | config.MelImage, features: Tensor, valid_seconds: float) -> MelSpectrogram:
+    mel = features[0, mel_rows(window)].double().cpu().numpy()
+    if isinstance(window, config.Stacked) and window.mel_scale == "power":
+        mel = 10 * np.log10(np.maximum(mel, 1e-10))
+    borders = frame_borders(mel.shape[1], window.hop / window.sample_rate, window.seconds)
+    return MelSpectrogram(mel - mel.max(), borders, mel_edges_hertz(window), valid_seconds)
+
+
+def _caption(window: config.Window, where: Sequence[Places], predicted: str) -> str:
+    second = window.sample_rate
+    if len(where) == 1:
+        seen = ((where[0].field - 1) * window.hop + window.frame) / second
+        words = _OVER_TIME.format(seen=seen, predicted=predicted)
+    else:
+        bands, time = where
+        words = _OVER_IMAGE.format(rows=len(bands.centres), columns=len(time.centres),
+                                   seconds=len(time.seen) / len(time.centres) * window.hop / second,
+                                   bands=len(bands.seen) / len(bands.centres))
+    return words + _NOT_SHOWN.format(predicted=predicted)
+
+
+def _figure(value: float | None, digits: int, unit: str = "", sign: str = "") -> str:
+    return "none" if value is None else f"{value:{sign}.{digits}f}{unit}"
+
+
+def _table(clip: Mapping[str, Any], found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    time, hertz = found["time_focus_range"], found["freq_focus_range"]
+    return [("confidence", f"{100 * found['confidence']:.2f} % ({clip['explained']})"),
+            ("mean activation", _figure(found["mean_activation"], 4)),
+            ("max activation", _figure(found["max_activation"], 4)),
+            ("activated area", _figure(found["activated_area_pct"], 2, " %")),
+            ("entropy", _figure(found["entropy"], 3, " nats")),
+            ("time focus range", f"{time[0]:.2f} to {time[1]:.2f} s" if time else "none"),
+            ("freq. focus range", f"{hertz[0]:,.0f} to {hertz[1]:,.0f} Hz" if hertz else "none"),
+            ("confidence drop, masked", _figure(found["confidence_drop"], 2, " points", "+")),
+            ("map on padding", _figure(100 * found["share_in_padding"], 1, " %"))]
+
+
+def _rounded(figures: Focus) -> dict[str, Any]:
+    """As explanations.json holds them: ranges as lists, seconds to 0.1 ms and hertz to 0.1."""
+    found = asdict(figures)
+    for name, digits in (("time_focus_range", 4), ("freq_focus_range", 1)):
+        found[name] = None if found[name] is None else [round(value, digits) for value in found[name]]
+    return found
+
+
+def by_grad_cam(subject: Subject, held: Held, batch: Batch, clip: Mapping[str, Any], _settings: config.Explain | None,
+                file: Path) -> dict[str, Any]:
+    """Grad-CAM of a batch of one for `clip["explained"]`, drawn into `file`; what explanations.json holds of it.
+
+    Figures bear the paper's names: confidence (share), mean_activation,
+    max_activation, activated_area_pct, entropy, time_focus_range, freq_focus_range, confidence_drop (percentage
+    points, above 0 where masking takes from the answer; None for an empty map), probabilities. Further: times and
+    values, the strongest band of each frame; peak (of the map, in units of the logit), empty, share_in_padding,
+    share_without_band, map (at its own resolution, peak 1).
+    """
+    window, target = _window(subject), EMOTIONS.index(clip["explained"])
+    heat, cam = _heat(subject, held, batch, target)
+    picture = _spectrogram(window, batch.features, clip["valid_seconds"])
+    times = np.arange(heat.values.shape[1]) * window.hop / window.sample_rate
+    valid, area = times <= clip["valid_seconds"], activated(heat.values)
+    with torch.no_grad():
+        both = torch.cat([batch.features, _masked(window, batch.features, area, valid)])
+        before, after = held(both).double().softmax(1).cpu().numpy()
+    figures = focus(heat.values, picture.seconds, picture.hertz)
+    found = {
+        "confidence": float(before[target]), **_rounded(figures),
+        "confidence_drop": 100 * float(before[target] - after[target]) if area.any() else None,
+        "probabilities": {emotion: float(share) for emotion, share in zip(EMOTIONS, before, strict=True)},
+        "times": np.round(times, 4).tolist(), "values": np.round(heat.values.max(0), 5).tolist(), "peak": heat.peak,
+        "empty": not area.any(), "share_in_padding": float(heat.values[:, ~valid].sum() / (heat.values.sum() or 1)),
+        "share_without_band": heat.bandless, "map": np.round(cam / (cam.max() or 1), 4).tolist()}
+    over_mel(picture, heat.values, area, title(clip), _table(clip, found), found["probabilities"],
+             _caption(window, subject.places, clip["predicted"]), file)
+    return found
+
+
+def grad_cam_figures(subject: Subject, examples: Examples, positions: Sequence[int], folder: Path,
+                     prefix: str) -> list[dict[str, Any]]:
+    """Grad-CAM of the examples at `positions`, one picture each in `folder`: gradcam_<emotion>_<n>.png.
+
+    Returns what explanations.json holds of each, in the order of paper 2's figures 7 to 13 by the emotion that the
+    utterance was meant as; `prefix` stands before the file's name under "figure". Raises ValueError for a model that
+    admits no Grad-CAM (its camera() says why).
+    """
+    subject.model.camera()
+    clips, number = [], Counter[str]()
+    for position in sorted(positions, key=lambda one: PAPER_ORDER.index(examples.rows[one].emotion)):
+        batch = examples.batch([position]).to(subject.device)
+        clip = answer(batch, subject)
+        number[clip["emotion"]] += 1
+        file = folder / f"gradcam_{clip['emotion']}_{number[clip['emotion']]}.png"
+        held = Held(subject.model, batch.waveform[0], batch.valid[0])
+        found = by_grad_cam(subject, held, batch, clip, None, file)
+        figure = f"{prefix}{file.name}"
+        clips.append(clip | {"gradcam": found | {"figure": figure}, "figure": figure})
+    return clips

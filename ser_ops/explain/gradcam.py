@@ -1,0 +1,90 @@
+"""Grad-CAM (Selvaraju et al., 2017): where a convolution or an image transformer finds what speaks for a class.
+
+The weight of a map is the mean over its positions of the gradient of the class's logit with respect to it; the map of
+the class is the positive part of the weighted sum.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ser_ops.explain.places import Places
+
+
+@dataclass(frozen=True)
+class Cam:
+    """Grad-CAM of B utterances.
+
+    maps    float32 (B, T') over time or (B, h, w) over bands and time, at least 0, in units of the logit
+    logits  (B, classes)
+    slopes  like the features: gradient of each utterance's logit with respect to its own features
+    """
+
+    maps: Tensor
+    logits: Tensor
+    slopes: Tensor
+
+
+def grad_cam(classify: nn.Module, camera: nn.Module, maps: Callable[[Tensor], Tensor], features: Tensor,
+             targets: Sequence[int] | Tensor | None = None) -> Cam:
+    """Grad-CAM of a batch.
+
+    classify  features (B, ...) to logits (B, classes), in evaluation mode: utterances must not touch one another
+    camera    the layer looked at
+    maps      its output, a tensor, rearranged as (B, C, T') or (B, C, h, w); nothing but selecting and reshaping, so
+              that the gradient is rearranged likewise
+    targets   the class explained of each utterance; None: the one that wins
+    """
+    seen: list[Tensor] = []
+    handle = camera.register_forward_hook(lambda _module, _inputs, output: seen.append(output))
+    try:
+        with torch.enable_grad():
+            asked = features.detach().clone().requires_grad_()
+            logits = classify(asked)
+            chosen = logits.argmax(1) if targets is None else torch.as_tensor(targets, device=logits.device)
+            score = logits.gather(1, chosen[:, None]).sum()
+            outer, slopes = torch.autograd.grad(score, (seen[-1], asked))
+    finally:
+        handle.remove()
+    found, gradients = maps(seen[-1].detach()).float(), maps(outer).float()
+    weights = gradients.flatten(2).mean(2)
+    return Cam(torch.relu(torch.einsum("bc,bc...->b...", weights, found)), logits.detach(), slopes)
+
+
+@dataclass(frozen=True)
+class Heat:
+    """A map on the mel spectrogram of one utterance.
+
+    values      float64 (mels, T) in [0, 1]: 1 is the peak of the map at its own resolution
+    peak        that peak in units of the logit; 0 for a map that is zero everywhere
+    bandless    share of a map over time that no mel band carries (0 for one with bands of its own)
+    """
+
+    values: np.ndarray
+    peak: float
+    bandless: float = 0.0
+
+
+def over_image(cam: np.ndarray, bands: Places, time: Places) -> Heat:
+    """A map (h, w) of an image transformer, bilinear between the centres of its patches."""
+    peak = float(cam.max(initial=0.0))
+    return Heat(bands.weights() @ (cam / (peak or 1)).astype(np.float64) @ time.weights().T, peak)
+
+
+def over_bands(cam: np.ndarray, time: Places, evidence: np.ndarray) -> Heat:
+    """A map over time (T',), linear between the centres of its receptive fields, spread over the mel bands.
+
+    evidence: gradient times standardised input of each mel band and frame, (mels, T). Its positive part is scaled so
+    that the strongest band of a frame has the frame's activation. A frame in which no band is positive stays 0: the
+    class is spoken for there by other rows of the input, if by any.
+    """
+    peak = float(cam.max(initial=0.0))
+    curve = time.weights() @ (cam / (peak or 1)).astype(np.float64)
+    positive = np.maximum(np.asarray(evidence, np.float64), 0)
+    strongest = positive.max(0)
+    carried = strongest > 0
+    values = np.divide(positive, strongest, out=np.zeros_like(positive), where=carried) * curve
+    return Heat(values, peak, float(curve[~carried].sum() / (curve.sum() or 1)))
