@@ -1,4 +1,4 @@
-"""The six flows. Each one asks DVC for the stages that it stands on, so that any of them may run first."""
+"""The flows. Each one asks DVC for the stages that it stands on, so that any of them may run first."""
 
 from typing import Literal
 
@@ -51,3 +51,31 @@ def promote_model(version: str | None = None, to: Literal["staging", "production
                   override_reason: str | None = None) -> dict:
     """Gate and promotion of the candidate, or of the version that is named."""
     return tasks.promote(version, to, override_reason)
+
+
+@flow(name="reproduce-paper1", persist_result=False)
+def reproduce_paper1() -> None:
+    """Tables and figures of paper 1 from the corpora at hand, into reports/paper1."""
+    tasks.pull_data()
+    tasks.reproduce("paper1")
+
+
+@flow(name="reproduce-paper2", persist_result=False)
+def reproduce_paper2() -> None:
+    """Tables and figures of paper 2 from the corpora at hand, into reports/paper2."""
+    tasks.pull_data()
+    tasks.reproduce("paper2")
+
+
+@flow(name="reproduce-splits", persist_result=False)
+def reproduce_splits() -> None:
+    """Every model under the protocols speaker, random and paper, into reports/splits."""
+    tasks.pull_data()
+    tasks.reproduce("splits")
+
+
+@flow(name="reproduce-across", persist_result=False)
+def reproduce_across() -> None:
+    """Models trained on each corpus and on all but one, tested on each, into reports/across."""
+    tasks.pull_data()
+    tasks.reproduce("across")

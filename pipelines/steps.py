@@ -5,18 +5,19 @@ from typing import Any, Literal
 
 from ser_ops import config
 from ser_ops.files import read_json
-from ser_ops.workspace import Say, dvc
+from ser_ops.workspace import Say, dvc, pull
 
-
-def pull(say: Say = print) -> None:
-    """Bring data/ from the DVC remote unless it is here already."""
-    if not config.load().paths.data.is_dir():
-        dvc("pull", "--quiet", "data.dvc", say=say)
+__all__ = ["promote", "pull", "register", "repro", "reproduce", "verdict"]
 
 
 def repro(*stages: str, say: Say = print) -> dict[str, float]:
     """`dvc repro` of some stages, or of the whole graph: what is up to date is skipped. Seconds per stage."""
     return dvc("repro", *stages, say=say)
+
+
+def reproduce(paper: Literal["paper1", "paper2", "splits", "across"], say: Say = print) -> dict[str, float]:
+    """`dvc repro` of one stage of papers/dvc.yaml with all that it stands on. Seconds per stage."""
+    return dvc("repro", f"papers/dvc.yaml:{paper}", say=say)
 
 
 def register() -> str:

@@ -20,6 +20,12 @@ def repro(stage: str) -> dict[str, float]:
     return steps.repro(stage, say=get_run_logger().info)
 
 
+@task(name="reproduce", task_run_name="reproduce-{paper}", cache_policy=NO_CACHE, persist_result=False)
+def reproduce(paper: Literal["paper1", "paper2", "splits", "across"]) -> dict[str, float]:
+    """`dvc repro papers/dvc.yaml:PAPER` with all that it stands on, the main graph's stages among it."""
+    return steps.reproduce(paper, say=get_run_logger().info)
+
+
 @task(name="register-candidate", cache_policy=NO_CACHE, persist_result=False, retries=2, retry_delay_seconds=10)
 def register_candidate() -> str:
     """Register the model with its reports under the alias candidate."""

@@ -40,16 +40,29 @@ def dvc(*arguments: str, say: Say = print, wait: float = 3600) -> dict[str, floa
                         "stop it, then start this one again") from error
 
 
+def pull(say: Say = print) -> None:
+    """Bring data/ from the DVC remote unless it is here already."""
+    if not config.load().paths.data.is_dir():
+        dvc("pull", "--quiet", "data.dvc", say=say)
+
+
 def _drop_cut_lock_file(say: Say) -> None:
     """DVC writes dvc.lock in place: a kill in that moment leaves one that DVC itself refuses from then on."""
     for file in (Path("dvc.lock"), Path("papers") / "dvc.lock"):
-        try:
-            whole = not file.exists() or "schema" in yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, TypeError, UnicodeDecodeError):
-            whole = False
-        if not whole:
+        if file.exists() and not _whole(file):
             file.unlink()
             say(f"{file} was cut short by a kill and is removed: stages that were done come back from DVC's run cache")
+
+
+def _whole(lock_file: Path) -> bool:
+    """Whether DVC would take it, by DVC's own schema: a file cut at the right byte is YAML still."""
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+    from voluptuous import Invalid
+    try:
+        COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(lock_file.read_text(encoding="utf-8")))
+    except (yaml.YAMLError, UnicodeDecodeError, Invalid):
+        return False
+    return True
 
 
 def _run(command: list[str], say: Say) -> dict[str, float]:

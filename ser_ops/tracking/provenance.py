@@ -27,9 +27,9 @@ def git_commit() -> str:
 def git_dirty() -> str:
     """'true' when the tree differs from its commit, 'false' when not, 'unknown' outside a git repository.
 
-    dvc.lock does not count: `dvc repro` itself rewrites it while its stages run.
+    dvc.lock and papers/dvc.lock do not count: `dvc repro` itself rewrites them while its stages run.
     """
-    changes = _git("status", "--porcelain", "--", ".", ":(exclude,top)dvc.lock")
+    changes = _git("status", "--porcelain", "--", ".", ":(exclude,top)dvc.lock", ":(exclude,top)papers/dvc.lock")
     return UNKNOWN if changes is None else str(bool(changes)).lower()
 
 

@@ -1,0 +1,70 @@
+"""ser-ops reproduce with a stand-in for DVC: what is run, what is said, what a program gets."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from ser_ops import workspace
+from ser_ops.cli import app
+from ser_ops.errors import UserError
+from ser_ops.files import write_json
+
+PROJECT = Path(__file__).resolve().parents[2]
+TABLES = {"tables": [{"key": "table_i", "missing": ""}, {"key": "table_iv", "missing": "TESS is not here: ..."}],
+          "sections": [{"title": "a", "table": None}, {"title": "b", "table": {"key": "splits", "missing": "no run"}}]}
+
+
+@pytest.fixture
+def asked(tmp_path, monkeypatch):
+    """A project in which DVC writes paper1's tables.json and says one line; what it was asked."""
+    shutil.copy(PROJECT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    found = []
+
+    def dvc(*arguments, say):
+        found.append(arguments)
+        say(f"Running stage '{arguments[-1]}':")
+        if arguments[0] == "pull":
+            (tmp_path / "data").mkdir()
+            return {}
+        write_json(tmp_path / "reports/paper1/tables.json", TABLES)
+        return {"train": 61.26, "papers/dvc.yaml:paper1": 2.0}
+
+    (tmp_path / "reports/paper1").mkdir(parents=True)
+    monkeypatch.setattr(workspace, "dvc", dvc)
+    return found
+
+
+def test_it_pulls_runs_and_says_where_the_page_is(asked):
+    done = CliRunner().invoke(app, ["reproduce", "paper1"])
+    assert done.exit_code == 0, done.output
+    assert asked == [("pull", "--quiet", "data.dvc"), ("repro", "papers/dvc.yaml:paper1")]
+    assert done.stdout.splitlines() == [
+        "Running stage 'data.dvc':", "Running stage 'papers/dvc.yaml:paper1':",
+        "seconds by stage: train 61, papers/paper1 2",
+        "2 of 3 tables could not be filled: table_iv, splits; the page says what each lacks",
+        "the page: reports/paper1/index.html"]
+
+
+def test_a_program_gets_one_object_and_dvcs_lines_elsewhere(asked, tmp_path):
+    (tmp_path / "data").mkdir()
+    done = CliRunner().invoke(app, ["reproduce", "paper1", "--json"])
+    assert json.loads(done.stdout) == {
+        "paper": "paper1", "page": "reports/paper1/index.html", "seconds": {"train": 61.3, "papers/paper1": 2.0},
+        "tables": 3, "missing": ["table_iv", "splits"]}
+    assert "Running stage" in done.stderr and asked == [("repro", "papers/dvc.yaml:paper1")]
+
+
+def test_another_paper_is_refused_before_anything_runs(asked):
+    assert CliRunner().invoke(app, ["reproduce", "paper3"]).exit_code == 2 and asked == []
+
+
+def test_a_page_that_was_not_written_is_one_line(asked):
+    done = CliRunner().invoke(app, ["reproduce", "paper2"])
+    assert isinstance(done.exception, UserError) and "reports/paper2/tables.json" in str(done.exception)
+    write_json(Path("reports/paper2/tables.json"), [])
+    done = CliRunner().invoke(app, ["reproduce", "paper2"])
+    assert "holds no tables" in str(done.exception)
