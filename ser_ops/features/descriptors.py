@@ -26,9 +26,9 @@ def _frames(waveforms: Tensor, settings: Window) -> Tensor:
 
 
 @lru_cache(maxsize=32)
-def _window(frame: int, device: torch.device) -> Tensor:
+def _window(frame: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     with torch.inference_mode(False):
-        return torch.hann_window(frame, dtype=torch.float64).to(device, torch.float32)
+        return torch.hann_window(frame, dtype=torch.float64).to(device, dtype)
 
 
 @lru_cache(maxsize=32)
@@ -75,9 +75,14 @@ def rms(waveforms: Tensor, settings: Features) -> Tensor:
     return torch.linalg.vector_norm(_frames(waveforms, settings), dim=-1) / math.sqrt(settings.frame)
 
 
-def power_spectrum(waveforms: Tensor, settings: Window) -> Tensor:
-    """Power spectrum of each frame under a Hann window, float32 of shape (B, T, 1 + frame // 2)."""
-    spectrum = torch.fft.rfft(_frames(waveforms, settings) * _window(settings.frame, waveforms.device))
+def power_spectrum(waveforms: Tensor, settings: Window, exact: bool = False) -> Tensor:
+    """Power spectrum of each frame under a Hann window, float32 of shape (B, T, 1 + frame // 2).
+
+    `exact` transforms in float64, as librosa does: for what looks at the faintest bins, where a transform in float32
+    leaves its own rounding, which another device or another size of batch does otherwise.
+    """
+    frames = _frames(waveforms.double() if exact else waveforms, settings)
+    spectrum = torch.fft.rfft(frames * _window(settings.frame, frames.device, frames.dtype)).to(torch.complex64)
     return spectrum.real.square() + spectrum.imag.square()
 
 

@@ -10,7 +10,7 @@ from ser_ops.config import Features, MelImage, Stacked, Window
 from ser_ops.features.descriptors import mfcc, rms, zcr
 from ser_ops.features.image import log_mel
 from ser_ops.features.index_map import shape_of
-from ser_ops.features.stacked import stacked
+from ser_ops.features.stacked import check, stacked
 
 
 def spectral(waveforms: Tensor, settings: Features) -> Tensor:
@@ -28,7 +28,7 @@ class Extractor:
     Takes float32 of shape (B, seconds * source_rate), windows made by `audio.fit`, and returns float32 on the
     same device, (B, *shape_of(settings)): Features (B, L) in the serial layout, (B, 2 + K, T) in the frames layout;
     Stacked (B, 187, T); MelImage (B, mels, T). What one utterance yields does not depend on the others of its batch.
-    Raises ValueError for windows of another length.
+    Raises ValueError for windows of another length, UserError for settings that cannot be met.
 
     >>> settings = Features(sample_rate=22050, seconds=2.5, frame=2048, hop=512, mfcc=20, layout="serial",
     ...                     standardise=True)
@@ -37,6 +37,8 @@ class Extractor:
     """
 
     def __init__(self, settings: Window, source_rate: int = 16000) -> None:
+        if isinstance(settings, Stacked):
+            check(settings)
         self.settings = settings
         self.source_rate = source_rate
         self.length = round(settings.seconds * source_rate)

@@ -4,14 +4,35 @@ import torch
 from torch import Tensor
 
 from ser_ops.config import Stacked
+from ser_ops.errors import UserError
+from ser_ops.features.chroma import chroma
+from ser_ops.features.contrast import bands, spectral_contrast
 from ser_ops.features.descriptors import cepstrum, decibels, mel_power, power_spectrum
+
+_TOGETHER = 4       # utterances whose spectra fit a core's cache
+
+
+def check(settings: Stacked) -> None:
+    """Raises UserError where the settings ask for more than the spectrum holds."""
+    bands(settings.sample_rate, settings.frame)
+    if settings.mfcc > settings.mels:
+        raise UserError(f"stacked: mfcc {settings.mfcc} is more than mels {settings.mels}: there are no more "
+                        "coefficients than bands, so lower mfcc or raise mels")
 
 
 def stacked(waveforms: Tensor, settings: Stacked) -> Tensor:
-    """Rows of paper 2's input, float32 of shape (B, K + 12 + mels + 7, T)."""
-    spectrum = power_spectrum(waveforms, settings)
-    power = mel_power(spectrum, settings, settings.mels)
-    level = decibels(power)
-    mel = level if settings.mel_scale == "decibels" else power
-    rest = spectrum.new_zeros(len(spectrum), 19, spectrum.shape[1])
-    return torch.cat([cepstrum(level, settings.mfcc), rest[:, :12], mel.transpose(1, 2), rest[:, :7]], dim=1)
+    """Rows of paper 2's input, float32 of shape (B, K + 12 + mels + 7, T), from (B, N) at settings.sample_rate hertz.
+
+    By librosa's definitions; `rows` names each row. Nothing leads from one utterance of a batch to another.
+    """
+    together = _TOGETHER if waveforms.is_cpu else max(1, len(waveforms))
+    return torch.cat([_stacked(part, settings) for part in waveforms.split(together)])
+
+
+def _stacked(waveforms: Tensor, settings: Stacked) -> Tensor:
+    power = power_spectrum(waveforms, settings, exact=True)
+    mel = mel_power(power, settings, settings.mels)
+    level = decibels(mel)
+    shown = level if settings.mel_scale == "decibels" else mel
+    return torch.cat([cepstrum(level, settings.mfcc), chroma(power, settings), shown.transpose(1, 2),
+                      spectral_contrast(power, settings)], dim=1)
