@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ser_ops.config import Gate, Limit
-from ser_ops.emotions import EMOTIONS
+from ser_ops.evaluation.explained import explained
 from ser_ops.evaluation.predictions import Condition
 from ser_ops.evaluation.rules import Rule, compared, decide, number, pick, spared
 from ser_ops.evaluation.staging import comparison, not_worse_than
@@ -32,7 +32,7 @@ def judge(reports: Mapping[str, Any], gate: Gate, model: str, grid: Sequence[Con
     {loads: bool, pickles: [file], utterances: n, largest_difference: x, error: words or ""}. Never raises for a bad
     report: whatever is wrong there blocks.
     """
-    metrics, explanations = reports.get("metrics"), reports.get("explanations")
+    metrics = reports.get("metrics")
     figures = pick(metrics, "models", model)
     rules = [
         _protocol(metrics, reports.get("leak_audit")),
@@ -44,8 +44,7 @@ def judge(reports: Mapping[str, Any], gate: Gate, model: str, grid: Sequence[Con
         _beats_shuffled(figures, pick(metrics, "shuffled"), gate.shuffled_margin),
         _streams(figures, pick(metrics, "streams")),
         _robustness(figures, reports.get("robustness"), model, grid),
-        _shap(figures, explanations, model, files),
-        _score_cam(figures, explanations, model, files),
+        *explained(reports.get("explanations"), model, files),
         _no_pickle(answers),
         _same_answers(answers, gate.answers_tolerance),
     ]
@@ -194,50 +193,6 @@ def _robustness(figures: Any, rows: Any, model: str, grid: Sequence[Condition]) 
             return decide("robustness_table", False, words, reason, len(wanted), len(wanted))
     return decide("robustness_table", True, f"all {len(wanted)} rows of the grid are there", reason, len(wanted),
                   len(wanted))
-
-
-def _spectral(figures: Any) -> bool:
-    """Whether the model has a spectral stream, which Score-CAM and SHAP over features need."""
-    streams = pick(figures, "streams")
-    return not isinstance(streams, list) or "spectral" in streams
-
-
-def _figure(name: Any, files: Collection[str], what: str) -> str:
-    return "" if isinstance(name, str) and name in files else f"{what}'s figure {name or ''} is not in reports/"
-
-
-def _shap(figures: Any, report: Any, model: str, files: Collection[str]) -> Rule:
-    reason = "whoever relies on the model must be able to see what it listens to"
-    if not _spectral(figures):
-        return spared("shap", f"{model} has no spectral stream whose features SHAP could name", reason)
-    top = pick(report, "shap", "top")
-    if pick(report, "model") != model or not isinstance(top, list) or not top:
-        return decide("shap", False, f"no SHAP values of {model} in explanations.json", reason)
-    bad = [pick(one, "feature") for one in top
-           if any(number(pick(one, "per_class", emotion)) is None for emotion in EMOTIONS)]
-    words = f"SHAP values of {bad[0]} are missing or no numbers" if bad else \
-        _figure(pick(report, "shap", "figure"), files, "SHAP")
-    return decide("shap", not words, words or f"SHAP values of {len(top)} features and their figure are there",
-                  reason, len(top), 1)
-
-
-def _score_cam(figures: Any, report: Any, model: str, files: Collection[str]) -> Rule:
-    reason = "whoever relies on an answer must be able to see where in the recording it comes from"
-    if not _spectral(figures):
-        return spared("score_cam", f"{model} has no spectral stream for Score-CAM", reason)
-    clips = pick(report, "clips")
-    if pick(report, "model") != model or not isinstance(clips, list) or not clips:
-        return decide("score_cam", False, f"no Score-CAM of {model} in explanations.json", reason)
-    words = ""
-    for clip in clips:
-        values, times = pick(clip, "scorecam", "values"), pick(clip, "scorecam", "times")
-        usable = isinstance(values, list) and isinstance(times, list) and 0 < len(values) == len(times) and \
-            all(number(value) is not None for value in values)
-        name = pick(clip, "utterance")
-        words = words or (_figure(pick(clip, "figure"), files, f"Score-CAM of {name}") if usable
-                          else f"Score-CAM of {name} is missing or no numbers")
-    return decide("score_cam", not words, words or f"Score-CAM of {len(clips)} clips and their figures are there",
-                  reason, len(clips), 1)
 
 
 def _no_pickle(answers: Any) -> Rule:

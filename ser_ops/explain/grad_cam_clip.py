@@ -27,13 +27,16 @@ _OVER_TIME = (
     "Grad-CAM on the last convolution, which runs over time alone; each of its steps has seen {seen:.2f} s of sound. "
     "Within a frame the map is spread over the mel bands by the positive part of gradient times standardised input: "
     "bands are those that the answer '{predicted}' leans on there, not what a filter has looked at. MFCC, chroma and "
-    "contrast are not in the picture, and they stay as they are when the outlined area is masked.")
+    "contrast are not in the picture, and masking leaves them as they are.")
 _OVER_IMAGE = (
     "Grad-CAM on {rows} x {columns} cells of the image, each {seconds:.2f} s long and {bands:.0f} mel bands high, "
     "smoothed between their centres. In a transformer cells attend to one another: one may speak for what it has taken "
     "from elsewhere.")
-_NOT_SHOWN = (" Outlined: at or above half of the maximum. Not shown: what speaks against '{predicted}', and whether "
-              "the area is the cause of the answer.")
+_NOT_SHOWN = (
+    " Dashed: the focus range, from the first to the last cell at or above half of the maximum (the line on the colour "
+    "bar); what lies within need not be activated. Confidence drop: what masking the activated area with the "
+    "utterance's mean level takes from '{predicted}'. Not shown: what speaks against '{predicted}', and whether the "
+    "area is the cause of the answer.")
 
 
 def _window(subject: Subject) -> config.Stacked | config.MelImage:
@@ -99,7 +102,7 @@ def _table(clip: Mapping[str, Any], found: Mapping[str, Any]) -> list[tuple[str,
             ("entropy", _figure(found["entropy"], 3, " nats")),
             ("time focus range", f"{time[0]:.2f} to {time[1]:.2f} s" if time else "none"),
             ("freq. focus range", f"{hertz[0]:,.0f} to {hertz[1]:,.0f} Hz" if hertz else "none"),
-            ("confidence drop, masked", _figure(found["confidence_drop"], 2, " points", "+")),
+            ("confidence drop", _figure(found["confidence_drop"], 2, " points", "+")),
             ("map on padding", _figure(100 * found["share_in_padding"], 1, " %"))]
 
 
@@ -137,7 +140,7 @@ def by_grad_cam(subject: Subject, held: Held, batch: Batch, clip: Mapping[str, A
         "times": np.round(times, 4).tolist(), "values": np.round(heat.values.max(0), 5).tolist(), "peak": heat.peak,
         "empty": not area.any(), "share_in_padding": float(heat.values[:, ~valid].sum() / (heat.values.sum() or 1)),
         "share_without_band": heat.bandless, "map": np.round(cam / (cam.max() or 1), 4).tolist()}
-    over_mel(picture, heat.values, area, title(clip), _table(clip, found), found["probabilities"],
+    over_mel(picture, heat.values, figures, title(clip), _table(clip, found), found["probabilities"],
              _caption(window, subject.places, clip["predicted"]), file)
     return found
 

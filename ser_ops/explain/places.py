@@ -50,8 +50,9 @@ class Places:
         whole = known[width == width.max(initial=0)]
         if len(whole) < 2 or 2 * len(whole) < positions:
             return cls.even(positions, length)
-        step, start = np.polyfit(whole, (first + last)[whole] / 2, 1)
-        return cls(start + step * np.arange(positions), np.asarray(reached.any(1)), float(width.max()))
+        middle = (first + last)[whole] / 2
+        step = (middle[-1] - middle[0]) / (whole[-1] - whole[0])
+        return cls(middle[0] + step * (np.arange(positions) - whole[0]), np.asarray(reached.any(1)), float(width.max()))
 
     def weights(self) -> np.ndarray:
         """Linear interpolation between the centres, float64 (length, positions); beyond the outermost ones their value.

@@ -8,6 +8,7 @@ import pytest
 
 from ser_ops import config
 from ser_ops.emotions import EMOTIONS
+from ser_ops.evaluation import explained
 from ser_ops.evaluation import gate as gate_module
 from ser_ops.evaluation.predictions import Condition
 
@@ -53,7 +54,8 @@ def good():
 
 
 def judged(case):
-    return gate_module.judge(case["reports"], LIMITS, "fusion", case.get("grid", GRID), case["files"], case["answers"])
+    model, grid = case.get("model", "fusion"), case.get("grid", GRID)
+    return gate_module.judge(case["reports"], LIMITS, model, grid, case["files"], case["answers"])
 
 
 def plant(path, value):
@@ -190,13 +192,88 @@ def test_a_stream_that_adds_nothing_is_said_and_passes():
     assert "adds nothing" in next(rule["verdict"] for rule in found["rules"] if rule["rule"] == "streams")
 
 
-def test_rules_that_the_architecture_does_not_admit_do_not_apply():
-    case = plant((*FUSION, "streams"), ["wav2vec"])
-    case["reports"]["explanations"] = None
-    rules = {rule["rule"]: rule for rule in judged(case)["rules"]}
-    for name in ("shap", "score_cam", "streams"):
-        assert rules[name]["passed"] and not rules[name]["applies"]
-        assert rules[name]["verdict"].startswith("does not apply: ")
+CURVE = {"times": [0.0, 0.1], "values": [0.0, 1.0]}
+TABLE = {"confidence": 0.7, "mean_activation": 0.1, "max_activation": 0.9, "activated_area_pct": 3.0, "entropy": 8.1,
+         "time_focus_range": [0.2, 0.4], "freq_focus_range": [300.0, 900.0], "confidence_drop": -1.2, "empty": False,
+         "probabilities": dict.fromkeys(EMOTIONS, 1 / 7)}
+EMPTY = TABLE | {"empty": True, "mean_activation": 0.0, "max_activation": 0.0, "activated_area_pct": 0.0} | \
+    dict.fromkeys(("entropy", "confidence_drop", "time_focus_range", "freq_focus_range"))
+STREAMS = {"wav2vec": ["wav2vec"], "cnn": ["stacked"], "lstm": ["stacked"], "cnn_lstm": ["stacked"], "vit": ["image"],
+           "beit": ["image"]}
+
+
+def other(model):
+    """What the gate reads of a model without a spectral stream that passes."""
+    case = good() | {"model": model}
+    metrics, explanations = case["reports"]["metrics"], case["reports"]["explanations"]
+    metrics["models"] = {model: metrics["models"]["fusion"] | {"streams": STREAMS[model]}}
+    for row in case["reports"]["robustness"]:
+        row["model"] = model
+    methods = explained.ADMITTED[model]
+    clip = {"utterance": "a/1"}
+    for method in methods:
+        if method != "shap":
+            file = f"figures/explanations/{method}.png"
+            clip[method] = {"gradcam": TABLE, "occlusion": CURVE}[method] | {"figure": file}
+            case["files"].add(file)
+    explanations |= {"model": model, "clips": [clip], "shap": explanations["shap"] if "shap" in methods else None}
+    return case
+
+
+@pytest.mark.parametrize("model", STREAMS)
+def test_each_architecture_passes_with_what_it_admits_and_no_more(model):
+    found = judged(other(model))
+    rules = {rule["rule"]: rule for rule in found["rules"]}
+    assert found["passed"], found["verdict"]
+    for name, method in (("shap", "shap"), ("score_cam", "scorecam")):
+        assert rules[name]["applies"] == (method in explained.ADMITTED[model])
+        assert rules[name]["applies"] or rules[name]["verdict"].startswith("does not apply: ")
+    assert not rules["streams"]["applies"]
+    assert {name for name in ("grad_cam", "occlusion") if name in rules} == {
+        {"gradcam": "grad_cam"}.get(method, method) for method in explained.ADMITTED[model]} & {"grad_cam", "occlusion"}
+
+
+@pytest.mark.parametrize("model", STREAMS)
+def test_each_method_that_an_architecture_admits_is_missed(model):
+    for method in explained.ADMITTED[model]:
+        rule = {"gradcam": "grad_cam"}.get(method, method)
+        gone = other(model)
+        report = gone["reports"]["explanations"]
+        if method == "shap":
+            report["shap"] = None
+        else:
+            del report["clips"][0][method]
+        hidden = other(model)
+        hidden["files"].discard(f"figures/explanations/{method}.png")
+        for case in (gone, hidden):
+            assert {one["rule"] for one in judged(case)["rules"] if not one["passed"]} == {rule}
+        absent = other(model)
+        absent["reports"]["explanations"] = None
+        assert rule in {one["rule"] for one in judged(absent)["rules"] if not one["passed"]}
+
+
+def test_a_picture_counts_for_its_own_method_alone():
+    case = other("vit")
+    del case["reports"]["explanations"]["clips"][0]["occlusion"]["figure"]
+    case["reports"]["explanations"]["clips"][0]["figure"] = "figures/explanations/gradcam.png"
+    assert {one["rule"] for one in judged(case)["rules"] if not one["passed"]} == {"occlusion"}
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("entropy", None), ("entropy", math.nan), ("confidence_drop", None), ("mean_activation", None),
+    ("time_focus_range", [0.4, 0.2]), ("freq_focus_range", None), ("freq_focus_range", [1.0]),
+    ("probabilities", {"angry": 1.0}), ("empty", True)])
+def test_a_metric_table_with_a_hole_blocks(name, value):
+    case = other("cnn_lstm")
+    case["reports"]["explanations"]["clips"][0]["gradcam"][name] = value
+    blocked = [rule for rule in judged(case)["rules"] if not rule["passed"]]
+    assert [rule["rule"] for rule in blocked] == ["grad_cam"] and "a/1" in blocked[0]["verdict"]
+
+
+def test_a_map_that_is_zero_everywhere_is_an_answer():
+    case = other("vit")
+    case["reports"]["explanations"]["clips"][0]["gradcam"] |= EMPTY
+    assert judged(case)["passed"]
 
 
 def test_notes_say_what_the_figures_come_from():
