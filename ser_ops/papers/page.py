@@ -19,6 +19,7 @@ from ser_ops.papers.table import Cell, Figure, Page, Table
 FIELDS: tuple[str, ...] = ("row", "column", "ours", "low", "high", "spread", "paper", "unit", "mark")
 _HERE = Path(__file__).parent
 _KEY = re.compile(r"(table|figure)_([0-9]+[a-z]?|[ivxlc]+)(?=_|$)")
+_PRINTED = re.compile(r"-?[0-9]+(\.[0-9]+)?%?")
 _DIGITS = {"percent": 2, "share": 3, "count": 0, "": 3}
 
 
@@ -55,11 +56,17 @@ def content(page: Page) -> dict[str, Any]:
 
 
 def _table(table: Table) -> dict[str, Any]:
-    rows = [[{"ours": _plain(one.ours), "low": _plain(one.low), "high": _plain(one.high),
-              "spread": _plain(one.spread), "paper": _plain(one.paper), "unit": one.unit, "mark": one.mark}
-             if isinstance(one, Cell) else one for one in row] for row in table.rows]
+    rows = [[_entry(one) if isinstance(one, Cell) else one for one in row] for row in table.rows]
     return {"key": table.key, "title": table.title, "columns": list(table.columns), "rows": rows,
             "notes": list(table.notes), "missing": table.missing, "protocols": list(table.protocols)}
+
+
+def _entry(cell: Cell) -> dict[str, Any]:
+    """A cell's fields, numbers as numbers: a printed "95.30%" is 95.3 in per cent."""
+    paper = cell.paper
+    if cell.unit and isinstance(paper, str) and _PRINTED.fullmatch(paper):
+        paper = float(paper.removesuffix("%"))
+    return {key: _plain(paper if key == "paper" else getattr(cell, key)) for key in FIELDS[2:]}
 
 
 def _plain(value: Any) -> Any:
@@ -80,9 +87,8 @@ def _write_csv(path: Path, table: Table) -> None:
             name = ", ".join(one for one in row if isinstance(one, str))
             for column, one in zip(table.columns, row, strict=True):
                 if isinstance(one, Cell):
-                    found = {key: _plain(getattr(one, key)) for key in FIELDS[2:]}
                     writer.writerow({"row": name, "column": column} | {
-                        key: "" if value is None else value for key, value in found.items()})
+                        key: "" if value is None else value for key, value in _entry(one).items()})
 
 
 def shown(value: float | str | None, unit: str, digits: int | None = None) -> str:
@@ -90,8 +96,8 @@ def shown(value: float | str | None, unit: str, digits: int | None = None) -> st
 
     >>> shown(61.844, "percent"), shown(0.61844, "share"), shown(2800, "count"), shown(0.593, "millions")
     ('61.84\\xa0%', '0.618', '2,800', '0.593\\xa0M')
-    >>> shown(None, "share"), shown("98%", "percent"), shown(1440, ""), shown(float("nan"), "share")
-    ('–', '98%', '1,440', '–')
+    >>> shown(None, "share"), shown("98%", "percent"), shown(1440, ""), shown(float("nan"), "share"), shown(0.0001, "")
+    ('–', '98%', '1,440', '–', '0.0001')
     """
     if value is None or isinstance(value, str):
         return value or DASH
@@ -101,6 +107,8 @@ def shown(value: float | str | None, unit: str, digits: int | None = None) -> st
         return f"{value:,.0f}"
     if unit == "millions":
         return f"{value:.{(1 if value >= 10 else 3) if digits is None else digits}f}\N{NO-BREAK SPACE}M"
+    if unit == "" and 0 < abs(value) < 0.01:
+        return f"{value:.2g}"
     written = f"{value:.{_DIGITS.get(unit, 3) if digits is None else digits}f}"
     return written + ("\N{NO-BREAK SPACE}%" if unit == "percent" else "")
 
@@ -157,7 +165,8 @@ def blocks(page: Page) -> tuple[list[Block], list[Block]]:
     figures: list[Table] = []
     for table in page.tables:
         (figures if label(table.key).startswith("Figure") else tables).append(table)
-    numbers = list(dict.fromkeys([label(one.key) or one.key for one in (*page.figures, *figures)]))
+    keys = [*(one.key for one in page.figures), *(one.key for one in figures)]
+    numbers = list(dict.fromkeys(label(key) or key for key in keys))
     numbers.sort(key=_order)
     return ([Block(one.key, label(one.key) or one.title, (one,), ()) for one in tables],
             [Block(number.lower().replace(" ", "_"), number,

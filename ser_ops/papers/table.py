@@ -56,7 +56,8 @@ class Page:
 
     facts: what every table stands on, in the order in which it is shown (partition protocol, corpora present and
     missing, backbone, preset, seeds, runs, commit). warnings stand on top (synthetic, partial, random weights).
-    sections: further pictures with their words: {"title", "words": [...], "svg": Markup, "table": Table | None}.
+    sections: further pictures with their words: {"title", "words": [...], "svg": Markup, "table": Table | None}; with
+    "first": True it stands before the tables, else after the figures.
     """
 
     name: str                           # "paper1", also the folder below reports/
