@@ -18,15 +18,19 @@ Settle = Callable[[PreTrainedConfig, bool], PreTrainedConfig]
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No reports of unused weights or retries while a checkpoint loads; what matters is checked and raised."""
+    """No bars, reports of unused weights or retries while a checkpoint loads; what matters is checked and raised."""
     before = [(log, log.get_verbosity()) for log in (transformers.utils.logging, huggingface_hub.utils.logging)]
+    bars = transformers.utils.logging.is_progress_bar_enabled()
     try:
+        transformers.utils.logging.disable_progress_bar()
         for log, _ in before:
             log.set_verbosity(logging.CRITICAL)
         yield
     finally:
         for log, verbosity in before:
             log.set_verbosity(verbosity)
+        if bars:
+            transformers.utils.logging.enable_progress_bar()
 
 
 def _hub_has(name: str) -> str:

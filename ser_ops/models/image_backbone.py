@@ -1,5 +1,7 @@
 """ViT and BEiT behind one way to call them."""
 
+import inspect
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -24,6 +26,9 @@ class ImageBackbone(nn.Module):
         self.config = config
         self.network = network or AutoModel.from_config(
             config, attn_implementation="eager", **own_layers(config.model_type))
+        for part in self.network.modules():
+            if isinstance(part, BeitRelativePositionBias):
+                part.generate_relative_position_index = _relative_positions
         self.frozen = settings.trainable == "frozen"
         self.network.requires_grad_(not self.frozen)
         self.train()
@@ -36,8 +41,7 @@ class ImageBackbone(nn.Module):
     @property
     def size(self) -> tuple[int, int]:
         """Height and width of the pixels."""
-        height, width = _pair(self.config.image_size)
-        return height, width
+        return _pair(self.config.image_size)
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -47,7 +51,7 @@ class ImageBackbone(nn.Module):
 
     @property
     def last_norm(self) -> nn.Module:
-        """The norm before the last block's attention: behind it nothing of the patch tokens reaches the class token."""
+        """The norm before the last block's attention, the last place where patch tokens reach the class token."""
         return self.network.layers[-1].layernorm_before
 
     def train(self, mode: bool = True) -> "ImageBackbone":
@@ -56,10 +60,6 @@ class ImageBackbone(nn.Module):
         return self
 
     def forward(self, pixels: Tensor) -> Tensor:
-        if self.config.model_type == "beit" and torch.is_inference_mode_enabled():
-            # the library keeps this index for good, and one made in inference mode is of no use to later training
-            with torch.inference_mode(False):
-                BeitRelativePositionBias.generate_relative_position_index(self.grid)
         output = self.network(pixels)
         return output.last_hidden_state[:, 0] if self.network.pooler is None else output.pooler_output
 
@@ -71,3 +71,13 @@ def own_layers(family: str) -> dict[str, Any]:
 
 def _pair(size: Any) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+
+
+@lru_cache(maxsize=32)
+def _relative_positions(grid: tuple[int, int]) -> Tensor:
+    """Which row of BEiT's table stands for which pair of patches, int64 (1 + patches, 1 + patches).
+
+    The library keeps one for the whole process, which later training cannot use if it was made in inference mode.
+    """
+    with torch.inference_mode(False), torch.device("cpu"):
+        return inspect.unwrap(BeitRelativePositionBias.generate_relative_position_index)(grid)

@@ -12,25 +12,32 @@ from safetensors.torch import load_file, save_file
 
 from ser_ops.config import load as load_params
 from ser_ops.errors import UserError
-from ser_ops.models import MODELS, build, count, load, save
+from ser_ops.features import channels_of, shape_of
+from ser_ops.models import MODELS, build, count, input_of, load, save
 
 SMALL = load_params().presets["small"]
-MEAN_STD = {"mean": [float(k) for k in range(42)], "std": [1.0 + k for k in range(42)]}
+BACKBONES = {"fusion", "concat", "wav2vec", "vit", "beit"}
+STANDARDISED = {"fusion", "concat", "spectral", "cnn", "lstm", "cnn_lstm"}
 
 
 @pytest.mark.parametrize("name", tuple(MODELS))
 def test_comes_back_as_it_was(name: str, tmp_path: Path) -> None:
-    model = build(name, SMALL, MEAN_STD, seed=8).eval()
+    reads = SMALL.input_of(name)
+    channels = range(channels_of(reads))
+    mean_std = {"mean": [float(k) for k in channels], "std": [1.0 + k for k in channels]}
+    model = build(name, SMALL, mean_std, seed=8).eval()
     save(tmp_path / "model", model, {"preset": "small", "best_epoch": 3, "model": "a card cannot rename it"})
     again, card = load(tmp_path / "model")
-    batch = (0.1 * torch.randn(2, 40000), torch.tensor([40000, 25000]), torch.randn(2, 42, 79))
+    batch = (0.1 * torch.randn(2, 40000), torch.tensor([40000, 25000]), torch.randn(2, *shape_of(reads)))
     with torch.inference_mode():
         assert torch.equal(model(*batch), again(*batch))
     assert not again.training and again.name == name and again.preset == SMALL
     assert (card["model"], card["preset"], card["best_epoch"], card["parameters"]) == (name, "small", 3, count(model))
-    spectral, wav2vec = "spectral" in model.streams, "wav2vec" in model.streams
-    assert card["standardisation"] == (MEAN_STD if spectral else None)
-    assert card["backbone"].startswith("random weights" if wav2vec else "none")
+    assert input_of(card) == reads
+    assert card["standardisation"] == (mean_std if name in STANDARDISED else None)
+    assert card["backbone"] == ("random weights, small configuration" if name in BACKBONES
+                                else "none, this model has no pretrained part")
+    assert (card["backbone_config"] is not None) == (name in BACKBONES)
     assert sorted(file.name for file in (tmp_path / "model").iterdir()) == ["model.json", "weights.safetensors"]
     save(tmp_path / "again", again, card)
     for file in ("model.json", "weights.safetensors"):
@@ -89,7 +96,7 @@ def pickled_beside(folder: Path) -> None:
     (pickled_beside, "weights.safetensors: missing"),
     (lambda folder: (folder / "model.json").write_text("{"), "is not JSON"),
     (lambda folder: (folder / "model.json").write_text("[]"), "format None"),
-    (edit(lambda card: card.update(format=2)), "format 2, this version reads 1"),
+    (edit(lambda card: card.update(format=1)), "format 1, this version reads 2"),
     (edit(lambda card: card.update(model="transformer")), "unknown model 'transformer'"),
     (edit(lambda card: card.update(emotions=["angry"])), "its emotions are not"),
     (edit(lambda card: card.pop("preset_settings")), "preset_settings"),

@@ -1,4 +1,4 @@
-"""Pooling and standardisation against values computed by hand."""
+"""Pooling, standardisation and the spectral blocks against values computed by hand."""
 
 import math
 
@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from ser_ops.config import load
-from ser_ops.features import Extractor, Moments, to_grid
+from ser_ops.features import Extractor, Moments, channels_of, to_grid
 from ser_ops.models.pooling import AttentivePooling, MeanPooling
-from ser_ops.models.spectral_branch import SpectralBranch, Standardise
+from ser_ops.models.spectral_branch import SpectralBranch
+from ser_ops.models.standardise import Standardise
 
 SMALL, PAPER = (load().presets[name] for name in ("small", "paper"))
 
@@ -42,14 +43,15 @@ def test_what_lies_in_padding_does_not_count(pooling: MeanPooling) -> None:
     assert torch.equal(pooling(STATES, VALID), pooling(other, VALID))
 
 
-@pytest.mark.parametrize("features", [SMALL.features, PAPER.features], ids=["frames", "serial"])
+@pytest.mark.parametrize("features", [SMALL.features, PAPER.features, SMALL.stacked], ids=["frames", "serial", "stack"])
 def test_standardised_features_have_mean_0_and_deviation_1(features) -> None:
     waveforms = 0.1 * torch.randn(6, 40000, generator=torch.Generator().manual_seed(7))
     raw = Extractor(features)(waveforms * torch.linspace(0.1, 1, 6)[:, None])
     standardised = Standardise(features, Moments.of(raw, features).standardisation())(raw)
     values = to_grid(standardised, features)
-    torch.testing.assert_close(values.mean((0, 2)), torch.zeros(2 + features.mfcc), rtol=0, atol=1e-3)
-    torch.testing.assert_close(values.std((0, 2), correction=0), torch.ones(2 + features.mfcc), rtol=1e-3, atol=0)
+    channels = channels_of(features)
+    torch.testing.assert_close(values.mean((0, 2)), torch.zeros(channels), rtol=0, atol=1e-3)
+    torch.testing.assert_close(values.std((0, 2), correction=0), torch.ones(channels), rtol=1e-3, atol=0)
     assert torch.equal(Standardise(features)(raw), raw)
 
 
