@@ -18,6 +18,7 @@ app.command("reproduce")(reproduce.reproduce)
 app.command("register")(registry.register)
 app.command("promote")(registry.promote)
 app.command("demote")(registry.demote)
+app.command("compare")(registry.compare)
 app.command("ui")(registry.ui)
 
 

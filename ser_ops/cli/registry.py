@@ -1,4 +1,4 @@
-"""ser-ops register, promote, demote and ui: the registry."""
+"""ser-ops register, promote, demote, compare and ui: the registry and the runs."""
 
 import os
 import sys
@@ -52,12 +52,40 @@ def demote(alias: Annotated[Name, typer.Argument()] = "staging", json: Json = Fa
     say(asdict(done), json, f"{done.name} version {done.version} is no longer {alias}: {now}")
 
 
+def compare(json: Json = False) -> None:
+    """The newest run of each model side by side, and where MLflow's own page compares them."""
+    from ser_ops.tracking.compare import METRICS, charts_link, compare_link, conditions, latest_models
+
+    params = config.load()
+    models = latest_models(params)
+    ids = [one["run_id"] for one in models]
+    link, charts = (compare_link(params, ids), charts_link(params, ids)) if ids else (None, None)
+    shared = ", ".join(f"{name} {value}" for name, value in conditions(params).items())
+    rows = [["model", "stage", "backbone", *METRICS, "run"], *(
+        [one["model"], one["stage"], one["backbone"], *("-" if one[name] is None else f"{one[name]:.3f}"
+                                                        for name in METRICS), one["run_id"]] for one in models)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    words = [shared, *lines, "MLflow's page, which ser-ops ui serves where there is no server:",
+             f"side by side: {link}", f"as charts: {charts}"]
+    say({"models": models, "link": link, "charts": charts}, json,
+        "\n".join(words) if models else f"no model was trained yet with {shared}: run dvc repro")
+
+
 def ui(host: Annotated[str, typer.Option(help="Loopback unless told otherwise.")] = "127.0.0.1",
        port: Annotated[int, typer.Option()] = 5000) -> None:
-    """The MLflow page of this project."""
+    """The MLflow page of this project; says at which addresses it compares all models."""
+    from ser_ops.tracking.compare import charts_link, compare_link, latest_models, page_address
     from ser_ops.tracking.server import tracking_uri
 
-    uri = tracking_uri(config.load())
+    params = config.load()
+    uri, address = tracking_uri(params), f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
+    if ids := [one["run_id"] for one in latest_models(params)]:
+        print(f"all models side by side: {compare_link(params, ids, address)}\n"
+              f"as charts: {charts_link(params, ids, address)}", flush=True)
+    if there := page_address(uri):
+        print(f"the tracking server has the page: {there}")
+        return
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # else eight processes that nothing here needs
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", host,
                               "--port", str(port)])

@@ -56,11 +56,13 @@ class Run:
     Each method raises UserError in one line when the server has gone away.
     """
 
-    def __init__(self, client: "MlflowClient", run_id: str, uri: str, experiment: str) -> None:
+    def __init__(self, client: "MlflowClient", run_id: str, uri: str, experiment: str, name: str,
+                 opened_with: Mapping[str, str]) -> None:
         self._client = client
         self.id = run_id
         self.uri = uri
         self.experiment = experiment
+        self._name, self._opened_with = name, dict(opened_with)
 
     def params(self, values: Mapping[str, Any]) -> None:
         """Log settings; nested ones get dotted names. A value that is logged already stays as it is.
@@ -121,8 +123,9 @@ class Run:
                                                            [InputTag(MLFLOW_DATASET_CONTEXT, context)])])
 
     def write(self, path: Path) -> None:
-        """Write run.json: the run's id, experiment and tracking store, without credentials."""
-        write_json(path, {"run_id": self.id, "experiment": self.experiment, "tracking_uri": public(self.uri)})
+        """Write run.json: the run's id, experiment and tracking store, without credentials, its name and its tags."""
+        write_json(path, {"run_id": self.id, "experiment": self.experiment, "tracking_uri": public(self.uri),
+                          "name": self._name, "tags": self._opened_with})
 
 
 def _artifact_location(uri: str) -> str | None:
@@ -215,7 +218,7 @@ def open_run(params: Params, name: str, tags: Mapping[str, str], parent: str | N
             made = client.create_run(experiment, run_name=name, tags=standard_tags(params) | {
                 "mlflow.source.name": "ser-ops", "mlflow.source.type": "LOCAL", "mlflow.user": "ser-ops"} | extra)
             run_id = made.info.run_id
-    run = Run(client, run_id, uri, params.tracking.experiment)
+    run = Run(client, run_id, uri, params.tracking.experiment, name, tags)
     if resume:
         run.tags(extra)
     with _running(client, run):
@@ -227,12 +230,14 @@ def reopen(params: Params, run_json: Path) -> Iterator[Run]:
     """Open again the finished run that run.json names, to log more to it.
 
     When this server does not have it (a result restored from somebody else's cache), that is said on standard
-    error and a new run is logged, linked by the tag `continues`, one for all stages; `Run.id` is then the new id.
+    error and a new run is logged under the same name and tags, linked by the tag `continues`, one for all stages;
+    `Run.id` is then the new id.
     Raises UserError when run.json is missing or no run.json, and as `open_run` does.
     """
     kept = read_json(run_json)
     if not isinstance(kept, dict) or not isinstance(kept.get("run_id"), str):
         raise UserError(f"{run_json}: names no run: remove it and run its stage again")
-    with open_run(params, run_json.parent.name, {}, resume=kept["run_id"]) as run:
+    name, tags = kept.get("name", run_json.parent.name), kept.get("tags", {})
+    with open_run(params, name, tags, resume=kept["run_id"]) as run:
         yield run
 

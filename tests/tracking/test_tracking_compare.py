@@ -1,0 +1,111 @@
+"""Which runs stand side by side, and the address that opens MLflow's own comparison of them."""
+
+import json
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from typer.testing import CliRunner
+
+from ser_ops import cli, config
+from ser_ops.tracking import charts_link, compare_link, latest_models, open_run, reopen
+from ser_ops.tracking.compare import conditions
+
+
+@pytest.fixture
+def logged(params):
+    """Log a finished run as the stages tag one: `logged("cnn", "train", noisy=0.4, partition="random")`."""
+    def one(family, stage, noisy=None, name=None, parent=None, metrics=None, **tags):
+        found = {"best/validation_uar": 0.5} | ({} if noisy is None else {
+            "clean/uar": noisy + 0.1, "noisy/uar": noisy, "worst_cell/uar": noisy - 0.1, "parameters_millions": 1.2})
+        with open_run(params, name or family, {
+                "stage": stage, "family": family, "shuffled_labels": "false", "backbone": "none",
+                **conditions(params)} | tags, parent=parent) as run:
+            run.metrics(found if metrics is None else metrics)
+        return run.id
+    return one
+
+
+def test_the_newest_run_of_each_model_best_in_noise_first(params, logged):
+    logged("fusion", "train", 0.30)
+    newest = logged("fusion", "train", 0.52)
+    parent = logged("fusion", "ablate", name="ablations", metrics={})
+    cnn = logged("cnn", "ablate", 0.60, parent=parent)
+    vit = logged("vit", "splits", name="vit speaker")
+    found = latest_models(params)
+    assert [(one["model"], one["run_id"]) for one in found] == [("cnn", cnn), ("fusion", newest), ("vit", vit)]
+    assert found[0] == {"model": "cnn", "run_id": cnn, "name": "cnn", "stage": "ablate", **conditions(params),
+                        "backbone": "none", "clean/uar": pytest.approx(0.7), "noisy/uar": 0.6,
+                        "worst_cell/uar": pytest.approx(0.5), "parameters_millions": 1.2}
+    assert found[2]["clean/uar"] is None
+
+
+def test_what_is_no_model_or_not_comparable_stays_out(params, logged):
+    fusion = logged("fusion", "train", 0.5)
+    logged("fusion", "tune", name="tuning")
+    logged("fusion", "tune", name="trial 0")
+    logged("fusion", "ablate", name="ablations", metrics={})
+    logged("fusion", "ablate", 0.1, name="shuffled_1", shuffled_labels="true")
+    logged("cnn", "folds", 0.5, name="cnn random fold 1", fold="1")
+    logged("lstm", "train", 0.5, partition="random")
+    logged("beit", "train", 0.5, preset="paper")
+    logged("vit", "corpora", 0.5, corpus="one alone")
+    logged("fusion", "splits", name="fusion speaker")  # newer, but nobody asked it in noise
+    with pytest.raises(ValueError, match="cut"), open_run(params, "spectral", {
+            "stage": "train", "family": "spectral", "shuffled_labels": "false", **conditions(params)}) as run:
+        run.metrics({"clean/uar": 0.9})
+        raise ValueError("cut")
+    assert [one["run_id"] for one in latest_models(params)] == [fusion]
+
+
+def test_the_links_name_runs_and_experiment(params, logged):
+    ids = [logged("fusion", "train", 0.5), logged("cnn", "ablate", 0.4)]
+    link = compare_link(params, ids)
+    assert link.startswith(f"{params.tracking.uri}/#/compare-runs?") and not set(link) & set('"[] ')
+    asked = parse_qs(urlsplit(link.replace("/#/", "/")).query)
+    assert json.loads(asked["runs"][0]) == ids
+    [experiment] = json.loads(asked["experiments"][0])
+    charts = charts_link(params, ids)
+    assert charts.startswith(f"{params.tracking.uri}/#/experiments/{experiment}/runs?")
+    assert parse_qs(urlsplit(charts.replace("/#/", "/")).query) == {
+        "searchFilter": [f"attributes.run_id IN ('{ids[0]}', '{ids[1]}')"], "orderByKey": ["metrics.`noisy/uar`"],
+        "orderByAsc": ["false"], "compareRunsMode": ["CHART"]}
+
+
+def test_a_store_that_is_no_server_is_served_elsewhere(params, tmp_path):
+    local = params.model_copy(update={"tracking": params.tracking.model_copy(
+        update={"uri": f"sqlite:///{tmp_path}/mlflow.db"})})
+    with open_run(local, "fusion", {"stage": "train", "family": "fusion"}) as run:
+        pass
+    assert compare_link(local, [run.id]).startswith("http://127.0.0.1:5000/#/compare-runs?runs=%5B%22" + run.id)
+    assert compare_link(local, [run.id], "http://127.0.0.1:5417").startswith("http://127.0.0.1:5417/#/")
+
+
+def test_ser_ops_compare_and_ui(params, logged, monkeypatch):
+    monkeypatch.setattr(config, "load", lambda: params)
+    asked = CliRunner().invoke
+    assert asked(cli.app, ["compare"]).stdout.startswith("no model was trained yet with preset small, corpus ")
+    logged("vit", "ablate", name="vit")
+    run = logged("cnn", "train", 0.4)
+    lines = asked(cli.app, ["compare"]).stdout.splitlines()
+    assert lines[0].endswith("partition speaker")
+    assert lines[1].split() == ["model", "stage", "backbone", "clean/uar", "noisy/uar", "worst_cell/uar",
+                                "parameters_millions", "run"]
+    assert lines[2].split() == ["cnn", "train", "none", "0.500", "0.400", "0.300", "1.200", run]
+    assert lines[3].split()[3:7] == ["-"] * 4
+    found = json.loads(asked(cli.app, ["compare", "--json"]).stdout)
+    assert [one["model"] for one in found["models"]] == ["cnn", "vit"] and lines[-2].endswith(found["link"])
+    said = asked(cli.app, ["ui"]).stdout.splitlines()
+    assert said == [f"all models side by side: {found['link']}", f"as charts: {found['charts']}",
+                    f"the tracking server has the page: {params.tracking.uri}"]
+
+
+def test_a_run_logged_anew_keeps_name_and_tags(params, logged, tmp_path):
+    with open_run(params, "cnn", {"stage": "train", "family": "cnn", "shuffled_labels": "false",
+                                  **conditions(params)}) as run:
+        run.write(tmp_path / "run.json")
+    kept = json.loads((tmp_path / "run.json").read_text())
+    (tmp_path / "run.json").write_text(json.dumps(kept | {"run_id": "0" * 32}))
+    with reopen(params, tmp_path / "run.json") as again:
+        again.metrics({"clean/uar": 0.6})
+    [found] = latest_models(params)
+    assert (found["name"], found["model"], found["run_id"]) == ("cnn", "cnn", again.id)
