@@ -1,0 +1,216 @@
+"""Paper 1's figures: the architecture drawn from the model's own card, and the pictures of the stage explain."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from textwrap import fill
+from typing import Any
+
+from ser_ops.files import replacing
+from ser_ops.pages.words import percent, pick
+from ser_ops.papers.one import MODEL
+from ser_ops.papers.table import Figure
+
+NO_EXPLANATIONS = "reports/explanations.json is not there: `dvc repro explain` makes it"
+_SALIENCY = ("neutral", "angry", "disgust")             # figure 2
+_ALIGNED = {"figure_3a": "angry", "figure_3b": "disgust"}
+_PANELS = {
+    "figure_3c": ("Occlusion, active against ignored regions, counterfactual masking (panels c to e)",
+                  "For a model with a spectral stream this pipeline measures Score-CAM and SHAP alone; occlusion, the "
+                  "masking of important regions and their removal are not drawn yet"),
+    "figure_5": ("SHAP on the waveform",
+                 "explanations.json keeps each feature's mean over utterances, not each utterance's own values, so "
+                 "this pipeline does not draw them on a waveform yet")}
+_NO_SPREAD = ("Panels b (beeswarm), c (violin) and d (waterfall) show single utterances; explanations.json keeps each "
+              "feature's mean over utterances alone, so this pipeline does not draw them yet")
+_INK, _SOFT, _FILL, _OTHER, _JOINT = "#1f2933", "#56626f", "#dbe9f6", "#fdebd3", "#e4e7eb"
+
+
+def figures(explanations: Mapping[str, Any] | None, card: Mapping[str, Any] | None, reports: Path,
+            folder: Path) -> tuple[Figure, ...]:
+    """Figures 1 to 5; pictures are drawn or copied into `folder`.
+
+    explanations: explanations.json, whose pictures lie under `reports`. card: model.json of the main model. Raises
+    UserError when the folder cannot be written.
+    """
+    return (_architecture(card, folder), _saliency(explanations, reports, folder),
+            *(_aligned(key, emotion, explanations, reports, folder) for key, emotion in _ALIGNED.items()),
+            _occlusion(explanations, reports, folder), _shap(explanations, reports, folder),
+            Figure("figure_5", _PANELS["figure_5"][0], (), "", f"{_PANELS['figure_5'][1]}."))
+
+
+def layers(card: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """The layers of a fusion's model.json in words: waveform stream, spectral stream, what joins them."""
+    preset, config = card["preset_settings"], card.get("backbone_config") or {}
+    features, spectral, head, own = (preset[name] for name in ("features", "spectral", "head", "wav2vec"))
+    hidden = config.get("hidden_size", own["hidden"])
+    depth = config.get("num_hidden_layers", own["layers"])
+    convolutions = len(config.get("conv_kernel") or own["convolutions"])
+    kinds = 2 + features["mfcc"]
+    shape = "one serial vector" if features["layout"] == "serial" else f"{kinds} channels over time"
+    dropout = ["", *[f"; dropout {spectral['dropout']:g}"] * 2]
+    blocks = [f"Conv1D {channels}, k {kernel}; BatchNorm; ReLU; MaxPool {kernel}, stride 2{left_out}"
+              for channels, kernel, left_out in zip(spectral["channels"], spectral["kernels"], dropout, strict=True)]
+    return (
+        (f"waveform, {features['seconds']:g} s at 16,000 Hz",
+         f"Wav2Vec 2.0: {convolutions} convolutions, {depth} transformer layers of {hidden}\n"
+         f"({card.get('backbone') or 'backbone not said'})",
+         "attentive temporal pooling: w·tanh(W h + b), softmax over valid frames"),
+        (f"ZCR, RMS, {features['mfcc']} MFCC at {features['sample_rate']:,} Hz, {shape}", *blocks,
+         f"flatten; Linear {spectral['embedding']}; ReLU; BatchNorm"),
+        (f"concatenation, {hidden + spectral['embedding']}",
+         f"Linear {head['hidden']}; ReLU; dropout {head['dropout']:g}",
+         "Linear 7; softmax: the seven emotions"))
+
+
+def _architecture(card: Mapping[str, Any] | None, folder: Path) -> Figure:
+    title = "The architecture: a Transformer backbone with a CNN feature encoder"
+    if card is None or card.get("model") != MODEL:
+        why = "work/models holds no model.json: `dvc repro train` makes it" if card is None else \
+            f"train.model is {card.get('model')}: set it to {MODEL} and run `dvc repro`"
+        return Figure("figure_1", title, (), "", f"{why}.")
+    first, second, joined = layers(card)
+    _draw(first, second, joined, folder / "figure_1.png")
+    words = (f"Ours, {card['parameters'] / 1e6:.3f} M parameters (the paper says 115.3 M), preset "
+             f"{card.get('preset') or 'not said'}. Waveform stream: {' → '.join(first)}. Spectral stream: "
+             f"{' → '.join(second)}. Joined: {' → '.join(joined)}.").replace("\n", " ")
+    return Figure("figure_1", title, ("figure_1.png",), words)
+
+
+def _draw(first: Sequence[str], second: Sequence[str], joined: Sequence[str], path: Path) -> None:
+    """Boxes and arrows: two columns of layers, and what joins them below."""
+    import matplotlib
+    from matplotlib.figure import Figure as Picture
+    matplotlib.rcParams.update({"font.family": "DejaVu Sans", "font.size": 9})
+    rows = max(len(first), len(second))
+    height = rows + len(joined) + 0.6
+    picture = Picture(figsize=(9, 0.66 * height), dpi=130)
+    axes = picture.add_axes((0.0, 0.0, 1.0, 1.0))
+    axes.set(xlim=(0, 2), ylim=(height, 0))
+    axes.axis("off")
+
+    def box(x: float, y: float, words: str, colour: str) -> Any:
+        return axes.text(x, y, "\n".join(fill(one, 60) for one in words.split("\n")), ha="center", va="center",
+                         color=_INK, fontsize=8.5, bbox={"boxstyle": "round,pad=0.45", "facecolor": colour,
+                                                         "edgecolor": _SOFT, "linewidth": 0.8})
+
+    def arrow(above: Any, below: Any) -> None:
+        axes.annotate("", below.get_position(), above.get_position(), arrowprops={
+            "arrowstyle": "-|>", "color": _SOFT, "linewidth": 0.9, "shrinkA": 0, "shrinkB": 1,
+            "patchA": above.get_bbox_patch(), "patchB": below.get_bbox_patch()})
+
+    under = [box(1.0, rows + 1.0 + place, words, _JOINT) for place, words in enumerate(joined)]
+    for x, name, column, colour in ((0.5, "Branch I: waveform", first, _FILL),
+                                    (1.5, "Branch II: spectral", second, _OTHER)):
+        step = (rows - 1) / max(len(column) - 1, 1)
+        axes.text(x, 0.35, name, ha="center", va="center", color=_INK, fontweight="bold", fontsize=10)
+        boxes = [box(x, 1.0 + step * place, words, colour) for place, words in enumerate(column)]
+        for above, below in pairwise([*boxes, under[0]]):
+            arrow(above, below)
+    for above, below in pairwise(under):
+        arrow(above, below)
+    with replacing(path) as temporary:
+        picture.savefig(temporary, format="png", metadata={"Software": None})
+
+
+def _clips(explanations: Mapping[str, Any] | None, emotion: str, method: str) -> list[Mapping[str, Any]]:
+    return [one for one in pick(explanations, "clips") or [] if one.get("emotion") == emotion and one.get(method)]
+
+
+def _copy(name: object, reports: Path, folder: Path, target: str) -> tuple[str, ...]:
+    """A picture of reports/ copied under a name of the page's folder; () when it is not there.
+
+    Names come from a file: one that leads out of reports/ is as good as missing.
+    """
+    source = (reports / str(name)).resolve()
+    if source.suffix != ".png" or not source.is_relative_to(reports.resolve()) or not source.is_file():
+        return ()
+    with replacing(folder / target) as copy:
+        shutil.copyfile(source, copy)
+    return (target,)
+
+
+def _lacks(explanations: Mapping[str, Any] | None, method: str) -> str:
+    """Why a method gave no picture; "" when the model admits it."""
+    if explanations is None:
+        return f"{NO_EXPLANATIONS}."
+    if method in (explanations.get("methods") or []):
+        return "" if explanations.get("model") in (None, MODEL) else \
+            f"These are of {explanations['model']}: set train.model to {MODEL} for the paper's own model."
+    why = pick(explanations, "not_admitted", method) or "the stage explain did not make it"
+    return f"{explanations.get('model')}: {why}: set train.model to {MODEL} and run `dvc repro`."
+
+
+def _no_picture(explanations: Mapping[str, Any] | None, emotions: Sequence[str]) -> str:
+    """Why there is no picture of these classes: no test utterance of them was explained, or its file is gone."""
+    gone = [emotion for emotion in emotions if _clips(explanations, emotion, "scorecam")]
+    never = [emotion for emotion in emotions if emotion not in gone]
+    return " ".join(filter(None, (
+        f"No test utterance of {', '.join(never)} was explained: the test partition holds none." if never else "",
+        f"The picture of {', '.join(gone)} is not under reports: run `dvc repro explain`." if gone else "")))
+
+
+def _said(clip: Mapping[str, Any]) -> str:
+    heard = "recognised" if clip.get("predicted") == clip.get("emotion") else f"taken for {clip.get('predicted')}"
+    return f"{clip.get('emotion')}, {heard} with {percent(clip.get('confidence'))} ({clip.get('utterance')})"
+
+
+def _saliency(explanations: Mapping[str, Any] | None, reports: Path, folder: Path) -> Figure:
+    files: list[str] = []
+    words, lacking = [], []
+    for emotion in _SALIENCY:
+        clip = next(iter(_clips(explanations, emotion, "scorecam")), None)
+        copied = () if clip is None else _copy(clip.get("figure"), reports, folder, f"figure_2_{emotion}.png")
+        files += copied
+        if clip is not None and copied:
+            words.append(_said(clip))
+        else:
+            lacking.append(emotion)
+    why = _lacks(explanations, "scorecam")
+    if lacking and not why:
+        why = _no_picture(explanations, lacking)
+    caption = (f"Above the waveform coloured by Score-CAM, below its value at each step: {'; '.join(words)}. The class "
+               "explained is the one that the model answered.") if words else ""
+    return Figure("figure_2", "Score-CAM saliency: neutral, angry and disgust", tuple(files), caption, why)
+
+
+def _aligned(key: str, emotion: str, explanations: Mapping[str, Any] | None, reports: Path, folder: Path) -> Figure:
+    """The last clip of a class: another one than figure 2's where there are two."""
+    clips = _clips(explanations, emotion, "scorecam")
+    files = _copy(clips[-1].get("figure"), reports, folder, f"{key}.png") if clips else ()
+    why = _lacks(explanations, "scorecam")
+    caption = ""
+    if files:
+        curve = clips[-1]["scorecam"]
+        caption = (f"Test utterance: {_said(clips[-1])}. Importance and waveform share one time axis; "
+                   f"{percent(curve.get('share_in_padding'))} of the importance lies on padding, where nobody speaks.")
+    elif not why:
+        why = _no_picture(explanations, [emotion])
+    return Figure(key, f"Importance aligned with the waveform: {emotion}", files, caption, why)
+
+
+def _occlusion(explanations: Mapping[str, Any] | None, reports: Path, folder: Path) -> Figure:
+    title, missing = _PANELS["figure_3c"]
+    clips = _clips(explanations, "fear", "occlusion")
+    files = _copy(clips[0].get("figure"), reports, folder, "figure_3c.png") if clips else ()
+    if not files:
+        return Figure("figure_3c", title, (), "", f"{missing}.")
+    return Figure("figure_3c", title, files, f"Panel c, occlusion: {_said(clips[0])}.",
+                  f"Of {pick(explanations, 'model')}, a model without a spectral stream; panels d and e are not drawn "
+                  "yet.")
+
+
+def _shap(explanations: Mapping[str, Any] | None, reports: Path, folder: Path) -> Figure:
+    title = "SHAP feature contributions"
+    files = _copy(pick(explanations, "shap", "figure"), reports, folder, "figure_4.png")
+    why = _lacks(explanations, "shap")
+    if not files:
+        return Figure("figure_4", title, (), "", why or "The picture of the stage explain is not there: run `dvc repro "
+                                                        "explain`.")
+    found = explanations["shap"] if explanations else {}
+    first = pick((found.get("top") or [{}])[0], "feature")
+    caption = (f"Panel a, the global bar, over {found.get('utterances', '–')} test utterances against "
+               f"{found.get('background', '–')} training utterances. First here: {first or '–'}; in the paper it is "
+               "Feature 1191, which equation 29 makes MFCC 15 (from 0) of frame 48 of 108 where there are 20 MFCC.")
+    return Figure("figure_4", title, files, caption, " ".join(filter(None, (why, f"{_NO_SPREAD}."))))

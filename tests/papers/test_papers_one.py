@@ -1,0 +1,336 @@
+"""Paper 1's page from made-up files: numbers in the right cells, and what is missing said with how to get it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from matplotlib.image import imread
+
+from ser_ops import config
+from ser_ops.corpora import LAYOUTS
+from ser_ops.emotions import EMOTIONS
+from ser_ops.evaluation.published import TABLE_IV, TABLE_V, TABLE_V_DEVIATIONS, TABLE_VI, marks
+from ser_ops.files import read_json, write_json
+from ser_ops.papers import one, one_figures, page, related_work
+from ser_ops.papers.table import Cell, Table
+from ser_ops.stages.reproduce import paper1
+
+PUBLISHED = {"table_iv": TABLE_IV, "table_v": TABLE_V, "table_v_deviations": TABLE_V_DEVIATIONS, "table_vi": TABLE_VI,
+             "marks": marks()}
+PIXEL = bytes.fromhex("89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
+                      "0000000c49444154789c63606060000000040001f61738550000000049454e44ae426082")
+
+
+def corpus(layout: str, kind: str = "complete") -> dict[str, Any]:
+    """An entry of corpora.json: complete, partial (half of it) or synthetic."""
+    full = LAYOUTS[layout].expected()
+    emotions = full if kind == "complete" else {name: count // 2 for name, count in full.items()}
+    synthetic = kind == "synthetic"
+    return {"layout": layout, "synthetic": synthetic, "complete": kind == "complete", "found": sum(emotions.values()),
+            "expected": None if synthetic else sum(full.values()), "emotions": emotions,
+            "speakers": LAYOUTS[layout].speakers if kind == "complete" else 1, "expected_emotions": full}
+
+
+def model(row: str, accuracy: float, millions: float, speed: float) -> dict[str, Any]:
+    def scores(value: float) -> dict[str, float]:
+        return {"accuracy": value, "precision": value - 0.01, "recall": value - 0.02, "f1": value - 0.03,
+                "uar": value - 0.02, "accuracy_low": value - 0.05, "accuracy_high": value + 0.05}
+    cells = {cell: scores(accuracy - 0.1 * float(cell[-4:])) | {f"{name}_std": 0.011 for name in
+                                                               ("accuracy", "precision", "recall", "f1")}
+             for cell in TABLE_V}
+    return {"row": row, "clean": scores(accuracy), "noisy": scores(accuracy - 0.2), "cells": cells,
+            "parameters_millions": millions, "samples_per_second": {"clean": speed, "noisy": speed - 10}}
+
+
+def metrics() -> dict[str, Any]:
+    return {"provenance": {"corpora": ["ravdess", "synthetic_tess"], "synthetic": ["synthetic_tess"],
+                           "partial": ["ravdess"], "protocol": "speaker", "seeds": [1, 2, 3], "test_utterances": 240,
+                           "test_speakers": 4, "backbone": "random weights, small configuration", "preset": "small"},
+            "models": {"fusion": model("D", 0.62, 0.92, 66), "spectral": model("A", 0.57, 0.31, 310),
+                       "wav2vec": model("B", 0.33, 0.61, 84), "concat": model("C", 0.65, 0.90, 70)}}
+
+
+def across() -> dict[str, Any]:
+    def cell(test: str, accuracy: float, seen: bool = True) -> dict[str, Any]:
+        return {"test": test, "n": 120, "speakers": 2, "seen": seen, "split": "word" if "tess" in test else "speaker",
+                "clean": {"accuracy": accuracy, "precision": 0.5, "recall": 0.51, "f1": 0.49, "uar": 0.51,
+                          "accuracy_low": 0.4, "accuracy_high": 0.8, "uar_low": 0.45, "uar_high": 0.58},
+                "noisy": {"uar": 0.3}}
+    rows = [{"train": "ravdess", "train_corpora": ["ravdess"], "run_id": "run_r",
+             "cells": [cell("ravdess", 0.61), cell("synthetic_tess", 0.2, seen=False)]},
+            {"train": "synthetic_tess", "train_corpora": ["synthetic_tess"], "run_id": "run_t",
+             "cells": [cell("ravdess", 0.21, seen=False), cell("synthetic_tess", 0.71)]}]
+    return {"corpora": ["ravdess", "synthetic_tess"], "models": [{"model": "cnn", "rows": []},
+                                                                 {"model": "fusion", "rows": rows}]}
+
+
+@pytest.fixture
+def sources() -> one.Sources:
+    return one.Sources(PUBLISHED, {"ravdess": corpus("ravdess", "partial"),
+                                   "synthetic_tess": corpus("tess", "synthetic")},
+                       metrics(), across(), {"ravdess": "M/F"}, {"ravdess": 2})
+
+
+def row(table: Table, name: str, *more: str) -> dict[str, Any]:
+    found = [one for one in table.rows if one[0] == name and all(word in one for word in more)]
+    assert len(found) == 1, f"{name} stands {len(found)} times"
+    return dict(zip(table.columns, found[0], strict=True))
+
+
+def test_every_row_is_as_long_as_its_columns(sources):
+    keys = [table.key for table in one.tables(sources)]
+    assert keys == [f"table_{number}" for number in ("i", "ii", "iii", "iv", "v", "vi")]
+    for table in one.tables(sources):
+        assert table.rows and all(len(entries) == len(table.columns) for entries in table.rows)
+
+
+def test_table_i_is_the_papers_alone():
+    table = related_work.table_i()
+    assert [int(entry[0].split("]")[0][1:]) for entry in table.rows if isinstance(entry[0], str)] == [*range(24, 37)]
+    assert not any(isinstance(entry, Cell) for entries in table.rows for entry in entries)
+    assert any("[25] 2006" in note and "[35] 2021" in note for note in table.notes)
+
+
+def test_table_ii_has_what_is_there_beside_the_full_corpus(sources):
+    table = one.table_ii(sources)
+    ravdess = row(table, "RAVDESS")
+    assert (ravdess["Samples"].ours, ravdess["Samples"].paper) == (720, 1440)
+    assert (ravdess["Speakers"].ours, ravdess["Speakers"].paper) == (1, 24)
+    assert ravdess["Gender"].ours == "M/F" and ravdess["Key characteristics"].ours == "PARTIAL: 720 of 1,440"
+    assert row(table, "TESS (synthetic_tess)")["Key characteristics"].ours == "synthetic speech"
+    assert row(table, "CREMA-D")["Samples"] == Cell(None, 7442, "count")
+    assert (row(table, "Total")["Samples"].ours, row(table, "Total")["Samples"].paper) == (720 + 1400, 12162)
+    assert row(table, "Total")["Speakers"].paper == 121
+    assert "corpora add crema_d" in table.missing and "corpora add savee" in table.missing
+    assert "corpora add ravdess" not in table.missing
+    assert any("validation then left out 2 of ravdess" in note for note in table.notes)
+
+
+def test_table_iii_by_class(sources):
+    table = one.table_iii(sources)
+    neutral, surprise = row(table, "Neutral"), row(table, "Surprise")
+    assert (neutral["RAVDESS, PARTIAL"].ours, neutral["RAVDESS, PARTIAL"].paper) == (144, 288)
+    assert (neutral["TESS, synthetic"].ours, neutral["TESS, synthetic"].paper) == (200, 400)
+    assert neutral["CREMA-D"] == Cell(None, 1087, "count") and surprise["CREMA-D"].paper is None
+    assert (neutral["Total"].ours, neutral["Total"].paper) == (344, 1895)
+    assert (surprise["Total"].ours, surprise["Total"].paper) == (296, 652)
+    assert [entry[0] for entry in table.rows] == [*(name.capitalize() for name in EMOTIONS), "TOTAL"]
+    assert row(table, "TOTAL")["Total"] == Cell(720 + 1400, 12162, "count")
+
+
+def test_real_and_synthetic_of_one_layout_stand_apart():
+    table = one.table_iii(one.Sources(PUBLISHED, {"tess": corpus("tess"), "synthetic_tess": corpus("tess", "synthetic"),
+                                                  "mine": corpus("savee") | {"layout": "manifest", "expected": None}}))
+    assert "TESS" in table.columns and "TESS (synthetic_tess), synthetic" in table.columns and "mine" in table.columns
+    assert row(table, "TOTAL")["mine"].paper is None
+
+
+def test_table_iv_takes_the_fusion_alone_on_its_own_corpus(sources):
+    table = one.table_iv(sources)
+    ravdess = row(table, "RAVDESS, PARTIAL: 720 of 1,440")
+    assert (ravdess["Acc. (%)"].ours, ravdess["Acc. (%)"].paper) == (61, 91.28)
+    assert (ravdess["Acc. (%)"].low, ravdess["Acc. (%)"].high) == (40, 80)
+    assert (ravdess["Recall"].ours, ravdess["Recall"].paper) == (0.51, 0.9175)
+    assert ravdess["Test utterances"].ours == 120 and ravdess["F1-score"].mark == ""
+    tess = row(table, "TESS (synthetic_tess), synthetic speech")
+    assert tess["Acc. (%)"].ours == pytest.approx(71) and "F1 above" in tess["F1-score"].mark
+    assert row(table, "SAVEE")["Acc. (%)"] == Cell(None, 88.32, "percent")
+    assert any("synthetic_tess (by word)" in note for note in table.notes)
+    assert "corpora add savee" in table.missing
+
+
+def test_table_v_cell_by_cell(sources):
+    table = one.table_v(sources)
+    assert len(table.rows) == 18
+    noisy = row(table, "Fish market", "high (0.75)")
+    assert noisy["Accuracy (%)"].ours == pytest.approx(100 * (0.62 - 0.075))
+    assert noisy["Accuracy (%)"].spread == pytest.approx(1.1) and noisy["Accuracy (%)"].paper == "82.79 ± 1.12"
+    assert noisy["F1-score"].ours == pytest.approx(0.545 - 0.03) and noisy["F1-score"].paper == "0.8312 ± 0.14"
+    assert "F1 above" in noisy["F1-score"].mark
+    assert row(table, "White noise", "low (0.25)")["Accuracy (%)"].paper == "98.29 ± 0.075"
+    assert sum(bool(entries[-1].mark) for entries in table.rows if isinstance(entries[-1], Cell)) == 9
+    assert [entries[0] for entries in table.rows[::3]] == ["White noise", "Pink noise", "Brown noise", "Railway engine",
+                                                           "Children playing", "Fish market"]
+    assert not table.missing and table.protocols == ("speaker",)
+    assert any("3 seeds" in note for note in table.notes) and any("ravdess (PARTIAL)" in note for note in table.notes)
+
+
+def test_table_v_names_noise_that_is_not_there_and_shows_what_the_paper_lacks(sources):
+    cells = sources.metrics["models"]["fusion"]["cells"]
+    for level in ("0.25", "0.50", "0.75"):
+        del cells[f"children@{level}"]
+    cells["traffic@0.50"] = cells["white@0.50"]
+    table = one.table_v(sources)
+    assert "not measured: children" in table.missing and "noise add" in table.missing
+    assert row(table, "Children playing", "low (0.25)")["F1-score"].ours is None
+    assert row(table, "Traffic", "medium (0.50)")["F1-score"].paper is None
+
+
+def test_table_vi_by_row(sources):
+    table = one.table_vi(sources)
+    a, c, d = (next(dict(zip(table.columns, entries, strict=True)) for entries in table.rows
+                    if str(entries[0]).startswith(f"{letter}.")) for letter in "ACD")
+    assert (a["Params"].ours, a["Params"].paper) == (0.31, 11.9) and "20.2 M" in a["Params"].mark
+    assert a["Clean gap to D"].ours == pytest.approx(5) and a["Clean gap to D"].paper == 4.97
+    assert c["Clean gap to D"].ours == pytest.approx(-3), "C is better than D here, and the sign says so"
+    assert d["Clean gap to D"] == Cell(None, None, "percent")
+    assert d["Noisy acc."].ours == pytest.approx(42) and d["Noisy acc."].paper == 97.28
+    assert "railway engine" in d["Noisy acc."].mark and not c["Noisy acc."].mark
+    assert (d["Noisy acc."].low, d["Noisy acc."].high) == (pytest.approx(37), pytest.approx(47))
+    assert (a["Clean speed"].ours, a["Noisy speed"].ours, a["Noisy speed"].paper) == (310, 300, 137)
+    assert d["Clean to noisy"].ours == pytest.approx(20) and d["Clean to noisy"].paper is None
+    said = " ".join(table.notes).replace("\N{NO-BREAK SPACE}", " ")
+    assert "row D has 62.0 %, the best other row C 65.0 % (-3.0 points; C lies within D's interval)" in said
+
+
+def test_missing_models_are_said_not_filled(sources):
+    del sources.metrics["models"]["concat"]
+    table = one.table_vi(sources)
+    assert "not trained: concat" in table.missing and "ablations.models" in table.missing
+    c = next(entries for entries in table.rows if str(entries[0]).startswith("C."))
+    assert all(entry.ours is None for entry in c[1:] if isinstance(entry, Cell))
+
+
+def test_another_main_model_is_said_with_what_to_set():
+    found = metrics()
+    found["models"] = {"cnn": model("", 0.5, 0.2, 100)}
+    tables = one.tables(one.Sources(PUBLISHED, {}, found, {"models": [{"model": "cnn", "rows": []}]}, main="cnn"))
+    for table in tables[4:]:
+        assert "train.model is cnn: set it to fusion" in table.missing
+        assert all(entry.ours is None for entries in table.rows for entry in entries if isinstance(entry, Cell))
+    assert "reproduce.corpora.models does not name fusion" in tables[3].missing
+
+
+def test_without_any_file_nothing_but_the_papers_numbers():
+    for table in one.tables(one.Sources(PUBLISHED))[1:]:
+        assert table.missing
+        assert all(entry.ours is None for entries in table.rows for entry in entries if isinstance(entry, Cell))
+    assert one.NO_ACROSS in one.tables(one.Sources(PUBLISHED))[3].missing
+
+
+def card(layout: str = "frames") -> dict[str, Any]:
+    preset = config.load(Path(__file__).parents[2] / "params.yaml").presets["small"].model_dump(mode="json")
+    return {"model": "fusion", "preset": "small", "parameters": 377479,
+            "backbone": "random weights, small configuration",
+            "preset_settings": preset | {"features": preset["features"] | {"layout": layout}},
+            "backbone_config": {"hidden_size": 64, "num_hidden_layers": 2, "conv_kernel": [400, 4, 4]}}
+
+
+def explanations(reports: Path) -> dict[str, Any]:
+    """explanations.json with two clips of a class, and its pictures."""
+    clips = []
+    for emotion in ("neutral", "angry", "disgust"):
+        for number in (1, 2):
+            name = f"figures/explanations/scorecam_{emotion}_{number}.png"
+            (reports / name).parent.mkdir(parents=True, exist_ok=True)
+            (reports / name).write_bytes(PIXEL + f"{emotion}{number}".encode())
+            clips.append({"utterance": f"{emotion}_{number}", "emotion": emotion, "predicted": "angry",
+                          "confidence": 0.5, "figure": name,
+                          "scorecam": {"values": [0.0, 1.0], "share_in_padding": 0.25}})
+    (reports / "figures/explanations/shap_global.png").write_bytes(PIXEL)
+    return {"model": "fusion", "methods": ["scorecam", "shap"], "not_admitted": {}, "clips": clips,
+            "shap": {"figure": "figures/explanations/shap_global.png", "utterances": 14, "background": 32,
+                     "top": [{"feature": "MFCC 3 at 1.92 s"}]}}
+
+
+def drawn(found: dict[str, Any] | None, made: dict[str, Any] | None, reports: Path) -> dict[str, Any]:
+    folder = reports / "paper1"
+    folder.mkdir(parents=True, exist_ok=True)
+    return {figure.key: figure for figure in one_figures.figures(found, made, reports, folder)}
+
+
+def test_pictures_are_copied_and_named(tmp_path):
+    found = drawn(explanations(tmp_path), card(), tmp_path)
+    assert found["figure_2"].files == ("figure_2_neutral.png", "figure_2_angry.png", "figure_2_disgust.png")
+    assert (tmp_path / "paper1/figure_3a.png").read_bytes().endswith(b"angry2"), "another clip than figure 2's"
+    assert "neutral, taken for angry with 50" in found["figure_2"].caption and "25" in found["figure_3b"].caption
+    assert found["figure_4"].files == ("figure_4.png",) and "MFCC 3 at 1.92 s" in found["figure_4"].caption
+    assert "beeswarm" in found["figure_4"].missing
+    assert not found["figure_5"].files and "does not draw" in found["figure_5"].missing
+    assert all(figure.files or figure.missing for figure in found.values())
+
+
+def test_architecture_is_drawn_from_the_card(tmp_path):
+    found = drawn(None, card(), tmp_path)["figure_1"]
+    assert imread(tmp_path / "paper1" / "figure_1.png").ndim == 3
+    for words in ("0.377 M", "115.3 M", "Conv1D 96, k 5", "Conv1D 64, k 3", "2 transformer layers of 64",
+                  "concatenation, 192", "42 channels over time", "Linear 7"):
+        assert words in found.caption
+    assert "one serial vector" in " ".join(one_figures.layers(card("serial"))[1])
+    assert "train.model is cnn" in drawn(None, {"model": "cnn"}, tmp_path)["figure_1"].missing
+
+
+def test_the_same_card_gives_the_same_bytes(tmp_path):
+    for name in ("first", "second"):
+        drawn(None, card(), tmp_path / name)
+    first, second = (tmp_path / name / "paper1" / "figure_1.png" for name in ("first", "second"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_what_a_model_does_not_admit_is_said(tmp_path):
+    found = explanations(tmp_path)
+    found |= {"model": "wav2vec", "methods": ["occlusion"], "shap": None, "clips": [
+        {"emotion": "fear", "predicted": "fear", "confidence": 0.4, "utterance": "x", "occlusion": {"values": [1]},
+         "figure": "figures/explanations/shap_global.png"}],
+        "not_admitted": {"scorecam": "the model has no spectral stream", "shap": "the model has no spectral stream"}}
+    figures = drawn(found, None, tmp_path)
+    for key in ("figure_2", "figure_3a", "figure_4"):
+        assert "no spectral stream" in figures[key].missing and not figures[key].files
+    assert figures["figure_3c"].files == ("figure_3c.png",)
+    assert "explain" in drawn(None, None, tmp_path)["figure_2"].missing
+
+
+def test_a_picture_outside_the_reports_is_as_good_as_missing(tmp_path):
+    (tmp_path / "secret.png").write_bytes(PIXEL)
+    reports = tmp_path / "reports"
+    found = explanations(reports)
+    for clip in found["clips"]:
+        clip["figure"] = "../secret.png"
+    figures = drawn(found, card(), reports)
+    assert not figures["figure_2"].files and "dvc repro explain" in figures["figure_2"].missing
+
+
+def test_genders_and_quarantine():
+    rows = [{"corpus": "a", "gender": "female"}, {"corpus": "a", "gender": "male"}, {"corpus": "b", "gender": ""}]
+    assert paper1.genders(rows) == {"a": "M/F"}
+    assert paper1.quarantined({"quarantined": [{"kind": "utterance", "id": "a/x/1"}, {"kind": "noise", "id": "n/1"}]}
+                              ) == {"a": 1}
+
+
+@pytest.fixture
+def project(tmp_path) -> config.Params:
+    """Parameters whose work/ and reports/ hold what the pipeline has made."""
+    params = config.load(Path(__file__).parents[2] / "params.yaml")
+    paths = params.paths.model_copy(update={"work": tmp_path / "work", "reports": tmp_path / "reports"})
+    write_json(tmp_path / "work/ingest/corpora.json", {"ravdess": corpus("ravdess", "partial")})
+    write_json(tmp_path / "work/models/fusion/model.json", card())
+    write_json(tmp_path / "work/models/fusion/run.json", {"run_id": "main_run"})
+    write_json(tmp_path / "reports/metrics.json", metrics())
+    write_json(tmp_path / "reports/explanations.json", explanations(tmp_path / "reports"))
+    return params.model_copy(update={"paths": paths})
+
+
+def test_page_is_built_whole(project, tmp_path):
+    folder = tmp_path / "reports" / "paper1"
+    folder.mkdir()
+    made = paper1.page(project, folder)
+    built = page.build(made, tmp_path / "reports").read_text(encoding="utf-8")
+    assert any("PARTIAL" in warning for warning in made.warnings)
+    assert "main_run" in dict(made.facts)["MLflow runs"] and "1, 2, 3" in dict(made.facts)["Seeds"]
+    assert [one["title"] for one in made.sections] == ["What the split is worth", "Across corpora"]
+    assert "ser-ops reproduce splits" in built and "ser-ops reproduce across" in built
+    assert built.count("data:image/png") == 1 + 3 + 2 + 1
+    content = read_json(folder / "tables.json")
+    assert len(content["tables"]) == 6 and json.dumps(content, allow_nan=False)
+
+
+def test_page_without_anything_still_stands(tmp_path, project):
+    for path in ("reports/metrics.json", "reports/explanations.json", "work/models/fusion/model.json",
+                 "work/models/fusion/run.json"):
+        (tmp_path / path).unlink()
+    folder = tmp_path / "reports" / "paper1"
+    folder.mkdir()
+    made = paper1.page(project, folder)
+    assert page.build(made, tmp_path / "reports").is_file()
+    assert all(table.missing for table in made.tables[1:])

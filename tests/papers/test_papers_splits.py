@@ -1,0 +1,141 @@
+"""The picture of what the split is worth: every model, hand-checked gaps, and what is missing."""
+
+import re
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from ser_ops.papers import splits
+from ser_ops.papers.table import Cell
+
+ALL = ("fusion", "concat", "wav2vec", "spectral", "cnn", "lstm", "cnn_lstm", "vit", "beit")
+
+
+def figures(uar: float, half: float = 0.03, **more: Any) -> dict[str, Any]:
+    return {"uar": uar, "uar_low": uar - half, "uar_high": uar + half, "uar_low_speakers": uar - 2 * half,
+            "uar_high_speakers": uar + 2 * half, "accuracy": uar + 0.01, "accuracy_low": uar - half,
+            "accuracy_high": uar + half, "f1": uar, "precision": uar, "n": 280, "speakers": 4, "all_rows": None} | more
+
+
+def content(*models: tuple[str, float, float, float], **provenance: Any) -> dict[str, Any]:
+    """splits.json of (name, speaker, random, paper)."""
+    return {"provenance": {"corpora": ["ravdess"], "synthetic": [], "partial": [], "missing": ["tess"],
+                           "preset": "small", "seed": 1, "declared": {}} | provenance,
+            "models": [{"model": name, "family": "paper 1" if name in ALL[:4] else "paper 2", "run_id": f"run_{name}",
+                        "protocols": {"speaker": figures(speaker), "random": figures(random),
+                                      "paper": figures(paper, all_rows=figures(paper + 0.05, n=1100))}}
+                       for name, speaker, random, paper in models]}
+
+
+def every() -> dict[str, Any]:
+    return content(*((name, 0.4 + 0.02 * place, 0.5 + 0.02 * place, 0.71) for place, name in enumerate(reversed(ALL))))
+
+
+def svg(section: dict[str, Any]) -> ElementTree.Element:
+    """The drawing, parsed strictly; fails when it is not well-formed XML."""
+    return ElementTree.fromstring(str(section["svg"]))
+
+
+def texts(root: ElementTree.Element) -> list[str]:
+    return [one.text or "" for one in root.iter("text")]
+
+
+def test_every_model_is_in_the_picture_and_the_table():
+    made = splits.section(every())
+    root = svg(made)
+    assert {name.replace("_", " ") for name in ALL} <= set(texts(root))
+    assert [row[0] for row in made["table"].rows] == [one["model"].replace("_", " ")
+                                                      for one in splits.ordered(every())]
+    assert all(len(row) == len(made["table"].columns) for row in made["table"].rows)
+
+
+def test_models_stand_by_family():
+    families = [one["family"] for one in splits.ordered(every())]
+    assert families == ["paper 1"] * 4 + ["paper 2"] * 5
+    names = [one["model"] for one in splits.ordered(every())]
+    assert names[:4] == ["spectral", "wav2vec", "concat", "fusion"], "within a family as they stand in the file"
+
+
+def test_leakage_is_paper_less_speaker():
+    made = splits.section(content(("lstm", 0.42, 0.60, 0.73), ("vit", 0.50, 0.48, 0.49)))
+    shown = texts(svg(made))
+    assert "leakage: +0.31 UAR" in shown and "leakage: −0.01 UAR" in shown
+    gap = made["table"].columns.index("Leakage: paper less speaker")
+    assert [row[gap].ours for row in made["table"].rows] == ["+0.31", "−0.01"]
+
+
+def test_findings_are_computed():
+    said = splits.findings(splits.ordered(content(("lstm", 0.40, 0.60, 0.70), ("vit", 0.50, 0.50, 0.60))))
+    assert len(said) == 1
+    assert "2 models: mean UAR 0.45 by speaker, 0.55 at random, 0.65 as papers do it" in said[0]
+    assert "worth +0.20 UAR, from +0.10 (vit) to +0.30 (lstm)" in said[0]
+    assert "+0.10 for voices" in said[0] and "+0.10 more" in said[0]
+    assert "apart for 2 of 2" in said[0]
+
+
+@pytest.mark.parametrize(("paper", "apart"), [(0.44, False), (0.47, True)])
+def test_overlap_of_intervals(paper, apart):
+    made = content(("cnn", 0.40, 0.41, paper))  # half widths of 0.03: they touch at a gap of 0.06
+    assert splits.overlap(made["models"][0]) is not apart
+    assert any(("intervals apart" if apart else "intervals overlap") in one for one in texts(svg(splits.section(made))))
+
+
+def test_a_missing_protocol_is_said_and_in_no_mean():
+    made = content(("cnn", 0.4, 0.5, 0.6), ("vit", 0.1, 0.1, 0.1))
+    del made["models"][1]["protocols"]["paper"]
+    section = splits.section(made)
+    assert "not trained: paper" in texts(svg(section))
+    said = " ".join(section["words"])
+    assert "One model: mean UAR 0.40 by speaker" in said and "vit (paper)" in said
+    cell = section["table"].rows[1][section["table"].columns.index("UAR, paper")]
+    assert isinstance(cell, Cell) and cell.ours is None
+
+
+def test_three_marks_of_three_shapes_each_with_a_title():
+    root = svg(splits.section(content(("cnn", 0.4, 0.5, 0.6))))
+    marks = [one for one in root.iter() if "split-mark" in one.get("class", "")]
+    assert {one.tag for one in marks} == {"circle", "rect", "polygon"}, "shape alone tells them apart"
+    titles = [one.text or "" for one in root.iter("title")]
+    assert any("speaker: UAR 0.40 [0.37, 0.43], over speakers [0.34, 0.46]" in one for one in titles)
+    for protocol in splits.PROTOCOLS:
+        assert any(one.startswith(f"cnn, {protocol}: UAR") for one in titles)
+    assert any("chance" in one for one in titles)
+
+
+def test_marks_stand_where_the_figures_say():
+    root = svg(splits.section(content(("cnn", 0.0, 0.5, 1.0))))
+    circle = [one for one in root.iter("circle") if "split-mark" in one.get("class", "")][-1]
+    ticks = {one.text: float(one.get("x", "nan")) for one in root.iter("text") if one.text in ("0", "1")}
+    assert float(circle.get("cx", "nan")) == ticks["0"]
+    square = [one for one in root.iter("rect") if "split-mark" in one.get("class", "")][-1]
+    assert float(square.get("x", "nan")) + 5 == pytest.approx((ticks["0"] + ticks["1"]) / 2, abs=0.2)
+
+
+def test_words_say_what_each_protocol_lets_through():
+    said = " ".join(splits.section(every())["words"])
+    assert "voices leak" in said and "altered copies of a test utterance are trained on" in said
+
+
+def test_without_the_file_it_says_how_to_make_it():
+    made = splits.section(None)
+    assert made["words"] == [splits.HOW] and "ser-ops reproduce splits" in splits.HOW
+    assert not made["svg"] and made["table"] is None
+
+
+def test_names_from_a_file_are_escaped():
+    made = content(("cnn", 0.4, 0.5, 0.6))
+    made["models"][0]["model"] = "<b>&"
+    assert "<b>&" in texts(svg(splits.section(made)))
+    assert "<b>" not in str(splits.section(made)["svg"])
+
+
+def test_page_names_what_it_stands_on():
+    made = splits.page(content(("cnn", 0.4, 0.5, 0.6), synthetic=["ravdess"], declared={
+        "random": ["speakers in train and test"]}))
+    assert (made.name, made.title) == ("splits", "What the split is worth")
+    assert any("SYNTHETIC" in one for one in made.warnings)
+    facts = dict(made.facts)
+    assert "speakers in train and test" in facts["Partition protocol random"]
+    assert "run_cnn" in facts["MLflow runs"] and "TESS" in facts["Missing"]
+    assert len(made.sections) == 1 and re.search("leakage", str(made.sections[0]["svg"]))
