@@ -23,8 +23,8 @@ CUTS: dict[str, str] = {
 _LEFT, _GAP, _HIGH, _HEAD = 190, 36, 46, 66
 # One hue from light to dark: the order survives grey print. Ink turns where both contrasts are equal.
 _RAMP = ((243, 246, 250), (150, 193, 232), (38, 98, 172), (11, 44, 96))
-_STYLE = (".across-cell{stroke:none}.across-own{fill:none;stroke:#d55e00;stroke-width:3}"
-          ".across-new{fill:none;stroke:#d55e00;stroke-width:2;stroke-dasharray:3 3}"
+_STYLE = (".across-cell{stroke:none}.across-own,.across-new{fill:none;stroke:var(--ink,#16202b);stroke-width:2}"
+          ".across-new{stroke-dasharray:4 3}"
           ".across-none{fill:none;stroke:var(--rule,#dde3ea)}"
           "svg text.across-value{font-weight:700;font-size:15px;fill:inherit}"
           "svg text.across-small{font-size:11px;fill:inherit}.across-pale{fill:#fff}.across-ink{fill:#000}")
@@ -149,7 +149,8 @@ def notes_of(model: Mapping[str, Any]) -> dict[str, str]:
 
 def _lacks(row: Mapping[str, Any], cell: Mapping[str, Any]) -> list[str]:
     said = []
-    if lacks := _named(row.get("train_lacks")):
+    tested = [one for one in row.get("train_lacks") or [] if one not in (cell.get("test_lacks") or [])]
+    if lacks := _named(tested):
         said.append(f"{row['train']} holds no {lacks} in training: a test utterance of it is always taken for another "
                     "class")
     if lacks := _named(cell.get("test_lacks")):
@@ -247,11 +248,13 @@ def _square(model: Mapping[str, Any], row: Mapping[str, Any], test: str, kind: s
                    tag("rect", x=x + 2, y=y + 2, width=wide - 4, height=_HIGH - 4.0, rx=5.0, class_="across-none"),
                    text(x + wide / 2, y + _HIGH / 2 + 4, number(None), "middle", "tick"))
     colour, ink = shade(value)
+    frame = {"within": "across-own", "left out": "across-new"}.get(_kind(row, cell))
+    inset = 4.5 if frame else 2.0  # a framed cell keeps a gap to its frame, so that the frame shows in grey print too
     content = [tag("title", _said(row, cell, kind)),
-               tag("rect", x=x + 2, y=y + 2, width=wide - 4, height=_HIGH - 4.0, rx=5.0, fill=colour,
-                   class_="across-cell")]
-    if frame := {"within": "across-own", "left out": "across-new"}.get(_kind(row, cell)):
-        content.append(tag("rect", x=x + 3.5, y=y + 3.5, width=wide - 7, height=_HIGH - 7.0, rx=4.0, class_=frame))
+               tag("rect", x=x + inset, y=y + inset, width=wide - 2 * inset, height=_HIGH - 2 * inset, rx=4.0,
+                   fill=colour, class_="across-cell")]
+    if frame:
+        content.append(tag("rect", x=x + 2, y=y + 2, width=wide - 4, height=_HIGH - 4.0, rx=6.0, class_=frame))
     middle, letters = x + wide / 2, _letters(model, row, cell)
     low, high = pick(cell, kind, "uar_low"), pick(cell, kind, "uar_high")
     bounded = low is not None and high is not None

@@ -102,6 +102,11 @@ def test_classes_that_a_corpus_lacks_are_named_in_cell_title_and_note(section):
     assert trained in [one.text for one in cell.iter("text")]
 
 
+def test_a_class_that_neither_side_holds_costs_nothing(section):
+    of = next(one for one in titles(svg(section)) if one.startswith("trained on crema_d, tested on crema_d, clean"))
+    assert "to test on" in of and "in training:" not in of
+
+
 def test_every_pair_has_a_cell_clean_and_noisy(section):
     found = titles(svg(section))
     for model_row in content()["models"][0]["rows"]:
