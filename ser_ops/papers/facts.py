@@ -29,7 +29,7 @@ def warnings(provenance: Mapping[str, Any], backbones: Iterable[str | None] = ()
                      "published corpus. Our figures cannot be set beside results on the whole.")
     if random := sorted({one for one in backbones if one and one.startswith("random")}):
         found.append(f"RANDOM-WEIGHT BACKBONE: not pretrained ({'; '.join(random)}). Such models are much weaker than "
-                     "the paper's, which start from large pretrained ones.")
+                     "ones that start from a large pretrained checkpoint.")
     return tuple(found)
 
 
@@ -60,7 +60,7 @@ def facts(provenance: Mapping[str, Any], protocols: Iterable[str] = (),
     seeds = provenance.get("seeds") or ([provenance["seed"]] if provenance.get("seed") is not None else [])
     found.append(("Seeds" if len(seeds) > 1 else "Seed", _names([str(one) for one in seeds])))
     if runs:
-        found.append(("MLflow runs", ", ".join(f"{name} {run or DASH}" for name, run in runs.items())))
+        found.append(("MLflow runs", "; ".join(f"{name}: {run or DASH}" for name, run in runs.items())))
     changed = {"true": " with changes", "false": ""}.get(str(provenance.get("dirty")).lower(), "")
     found += [("Commit", _known(provenance.get("commit")) + changed),
               ("Data (DVC)", _known(provenance.get("data_md5")))]

@@ -200,6 +200,17 @@ def _letters(place: int) -> str:
     return (_letters(place // 26 - 1) if place >= 26 else "") + chr(ord("a") + place % 26)
 
 
+def numeric(table: Table) -> tuple[bool, ...]:
+    """Which columns hold figures with a unit: those stand to the right."""
+    return tuple(any(isinstance(row[place], Cell) and row[place].unit for row in table.rows)  # type: ignore[union-attr]
+                 for place in range(len(table.columns)))
+
+
+def compared(table: Table) -> bool:
+    """Whether the paper's figures stand in it."""
+    return any(isinstance(one, Cell) and one.paper is not None for row in table.rows for one in row)
+
+
 def protocols(table: Table, facts: Sequence[tuple[str, str]]) -> str:
     """For the caption: the partition protocols that ours were made under; "" for a table that has none of ours."""
     if not any(isinstance(one, Cell) and one.ours is not None for row in table.rows for one in row):
@@ -226,7 +237,8 @@ def render(page: Page, folder: Path) -> str:
                               undefined=StrictUndefined)
     environment.tests |= {"cell": lambda value: isinstance(value, Cell)}
     environment.globals |= {"footnotes": lambda: _Notes([]), "shown": shown, "claimed": _claimed, "bounds": _bounds,
-                            "spread": _spread, "heading": heading, "protocols": protocols}
+                            "spread": _spread, "heading": heading, "protocols": protocols, "numeric": numeric,
+                            "compared": compared}
     tables, figures = blocks(page)
     values: Mapping[str, Any] = {
         "page": page, "tables": tables, "figures": figures, "dash": DASH,

@@ -6,7 +6,7 @@ from typing import Any
 from ser_ops.emotions import EMOTIONS
 from ser_ops.papers import published_two as printed
 from ser_ops.papers.table import Cell, Figure, Table
-from ser_ops.papers.two_results import PROTOCOLS, Results, joined, named, no_cam, no_model, other_corpus
+from ser_ops.papers.two_results import PROTOCOLS, Results, named, no_cam, no_model, other_corpus
 
 
 def cam_table(results: Results, emotion: str) -> Table:
@@ -22,7 +22,7 @@ def cam_table(results: Results, emotion: str) -> Table:
         ("Entropy, nats", "entropy", "", paper.entropy),
         ("Time focus, seconds", "time_focus_range", "", " to ".join(paper.time_focus_range)),
         ("Frequency focus, hertz", "freq_focus_range", "", " to ".join(paper.freq_focus_range)),
-        ("Confidence drop after masking", "confidence_drop", "percent", paper.confidence_drop)]
+        ("Confidence drop after masking, points", "confidence_drop", "percent", paper.confidence_drop)]
     rows: list[tuple[Cell | str, ...]] = []
     for label, name, unit, claim in asked:
         rows.append((label, *(Cell(_cam_value(one, name), claim if not place else None, unit,
@@ -32,9 +32,9 @@ def cam_table(results: Results, emotion: str) -> Table:
         rows.append((f"Probability of {one}", *(
             Cell((cam.get("probabilities") or {}).get(one), paper.probabilities[place] if not number else None, "share")
             for number, cam in enumerate(cams or [{}]))))
-    missing = other_corpus(results) if cams else joined(other_corpus(results), no_cam(results, emotion))
-    return Table(f"figure_{paper.figure}", f"Grad-CAM metrics, {emotion}", columns, tuple(rows),
-                 (printed.SOURCES["grad_cam"],), missing, (results.pictures.protocol,) if cams else ())
+    notes = (*filter(None, [other_corpus(results) if cams else ""]), printed.SOURCES["grad_cam"])
+    return Table(f"figure_{paper.figure}", f"Grad-CAM metrics, {emotion}", columns, tuple(rows), notes,
+                 "" if cams else no_cam(results, emotion), (results.pictures.protocol,) if cams else ())
 
 
 def _cam_value(cam: Mapping[str, Any], name: str) -> float | str | None:
@@ -52,13 +52,13 @@ def _cam_value(cam: Mapping[str, Any], name: str) -> float | str | None:
 
 def figures(results: Results) -> tuple[Figure, ...]:
     """Figures 4 to 13."""
-    pictures, missing = results.pictures, other_corpus(results)
+    pictures, other = results.pictures, other_corpus(results)
     name, absent = named(results.explained), no_model(results.explained)
     found = [Figure(
         "figure_4", f"Confusion matrix of {name}", (pictures.confusion,) if pictures.confusion else (),
         "All folds pooled: share of the true class (colour) and count. The paper's matrix is a picture whose counts "
-        "cannot be read here; figure 3's rows admit 4 errors in 563: two of class 0, one each of classes 3 and 5.",
-        missing if pictures.confusion else joined(missing, absent))]
+        "cannot be read here; figure 3's rows admit 4 errors in 563: two of class 0, one each of classes 3 and "
+        f"5. {other}", "" if pictures.confusion else absent)]
     for number, kind, title, caption in (
             (5, "uar", "Accuracy curve", "The training loop records UAR (the mean recall of the seven classes), not "
              "accuracy: with classes of one size, as in TESS, they are the same. "),
@@ -66,9 +66,9 @@ def figures(results: Results) -> tuple[Figure, ...]:
         file = pictures.curves.get(kind, "")
         found.append(Figure(
             f"figure_{number}", f"{title} of {name}", (file,) if file else (), caption + "One line for each fold: "
-            "dashed over its training utterances, with dropout, whole over its validation utterances; a dot marks the "
-            "epoch whose weights were tested, the best on validation. The paper shows one training and one test line "
-            "and does not say of which fold.", missing if file else joined(missing, absent)))
+            "dashed over its training utterances, with dropout, whole over its validation utterances; a mark stands at "
+            "the epoch whose weights were tested, the best on validation. The paper does not say which fold its curve "
+            f"is of. {other}", "" if file else absent))
     return (*found, *(_cam_figure(results, emotion) for emotion in by_figure()))
 
 
@@ -85,8 +85,9 @@ def _cam_figure(results: Results, emotion: str) -> Figure:
                if cams else "")
     return Figure(f"figure_{printed.FIGURES_7_TO_13[emotion].figure}", f"Grad-CAM, {emotion}",
                   tuple(str(one["figure"]) for one in cams), caption,
-                  "" if cams else joined(no_cam(results, emotion)))
+                  "" if cams else no_cam(results, emotion))
 
 
 def by_figure() -> list[str]:
+    """The seven emotions in the order of figures 7 to 13."""
     return sorted(printed.FIGURES_7_TO_13, key=lambda emotion: printed.FIGURES_7_TO_13[emotion].figure)

@@ -30,7 +30,7 @@ def confusion_matrices(counts: Mapping[str, Sequence[Sequence[int]]], path: Path
         totals = table.sum(1, keepdims=True)
         shares = np.divide(table, totals, out=np.full(table.shape, np.nan), where=totals > 0)
         axis = axes[place]
-        image = axis.imshow(shares, cmap="cividis", vmin=0, vmax=1)
+        image = axis.imshow(shares, cmap="cividis", vmin=0, vmax=1, aspect="auto")
         for (row, column), share in np.ndenumerate(shares):
             if np.isfinite(share):
                 axis.text(column, row, f"{share:.2f}\n{table[row, column]}", ha="center", va="center", fontsize=8,

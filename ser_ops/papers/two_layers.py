@@ -6,6 +6,9 @@ from torch import Tensor, nn
 from ser_ops.models import EmotionModel
 from ser_ops.papers.two_results import Layer
 
+_USUAL = {"inplace=False", "bias=True", "dilation=1", "ceil_mode=False", "padding=0", "batch_first=True",
+          "start_dim=1", "end_dim=-1"}     # as every layer of its kind has it here
+
 
 def layers_of(model: EmotionModel, waveform: Tensor, valid: Tensor, features: Tensor) -> tuple[Layer, ...]:
     """Every layer that has no layers of its own, in the order in which it answers, with the shape that it gives.
@@ -21,7 +24,8 @@ def layers_of(model: EmotionModel, waveform: Tensor, valid: Tensor, features: Te
         seen.add(id(layer))
         shape = " x ".join(map(str, output.shape[1:])) if isinstance(output, Tensor) else ""
         name = "LSTM" if isinstance(layer, nn.LSTM) else type(layer).__name__
-        found.append(Layer(f"{name}({layer.extra_repr()})", shape, own))
+        said = [one for one in layer.extra_repr().split(", ") if one and one not in _USUAL]
+        found.append(Layer(f"{name}({', '.join(said)})", shape, own))
 
     hooks = [layer.register_forward_hook(look) for layer in model.modules() if not list(layer.children())]
     training = model.training

@@ -80,7 +80,7 @@ class Results:
         return tuple(name for name in PROTOCOLS if name in there)
 
 
-def joined(*reasons: str) -> str:
+def _joined(*reasons: str) -> str:
     return " ".join(filter(None, reasons))
 
 
@@ -122,7 +122,7 @@ def lacking(results: Results, models: Sequence[str]) -> str:
         keys = " and ".join(f"presets.{preset}.{model}.checkpoint" for model in random)
         reasons.append(f"{names} began from random weights in a small configuration. For pretrained ones set {keys} in "
                        "params.yaml to a hub name or a local folder (preset paper names both).")
-    return joined(*reasons)
+    return _joined(*reasons)
 
 
 def no_model(model: str) -> str:

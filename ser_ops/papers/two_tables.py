@@ -10,7 +10,6 @@ from ser_ops.papers.two_results import (
     Layer,
     Results,
     Scores,
-    joined,
     lacking,
     named,
     no_model,
@@ -36,7 +35,7 @@ def accuracy_table(results: Results, key: str, title: str, models: Sequence[str]
                         marks.get(f"{model}.accuracy", "")) for protocol in PROTOCOLS]
         rows.append(tuple(row))
     columns = ("Model", *(["Layers"] if layered else []), "Learning rate",
-               *(f"Accuracy, {words}" for words in PROTOCOLS.values()))
+               *(f"Accuracy, {words.partition(',')[0]}" for words in PROTOCOLS.values()))
     return Table(key, title, columns, tuple(rows), (*_notes(results, models), printed.SOURCES[key]),
                  lacking(results, models), results.protocols)
 
@@ -51,7 +50,8 @@ def quality_table(results: Results, key: str, title: str, models: Sequence[str],
         rows.append((printed.NAMES[model], *(
             _scored(results.of(model, protocol), name, claims[name], marks.get(f"{model}.{name}", ""))
             for protocol in PROTOCOLS for name in _QUALITIES)))
-    columns = ("Model", *(f"{name}, {words}" for words in PROTOCOLS.values() for name in _QUALITIES.values()))
+    columns = ("Model", *(f"{name}, {words.partition(',')[0]}" for words in PROTOCOLS.values()
+                          for name in _QUALITIES.values()))
     note = ("Ours are macro averages: the mean over the classes, each counting the same. The paper's are weighted by "
             "class size where it says anything (figure 3); ours weighted stand in figure 3's table.")
     return Table(key, title, columns, tuple(rows), (*_notes(results, models), note, printed.SOURCES[key]),
@@ -67,15 +67,14 @@ def classification_report(results: Results, protocol: str) -> Table:
         rows.append((name, *(
             Cell(ours.get(column), getattr(row, column), "count" if column == "support" else "share",
                  mark=marks.get(f"{name}.{column}", "")) for column in ("precision", "recall", "f1", "support"))))
-    missing = other_corpus(results)
-    if scores is None:
-        missing = joined(missing, not_run(results, results.explained, protocol))
-    notes = [f"Ours: all {scores.folds} folds pooled, each utterance once, as the test utterance of its fold."
-             if scores else "", "The paper numbers its classes 0 to 6; they are taken in the order of its probability "
-             "lists. Rows 'accuracy' show one figure under F1, as the paper does.", printed.SOURCES["figure_3"]]
+    notes = [] if scores is None else [
+        other_corpus(results),
+        f"Ours: all {scores.folds} folds pooled, each utterance once, as the test utterance of its fold."]
+    notes += ["The paper numbers its classes 0 to 6; they are taken in the order of its probability lists. The row "
+              "'accuracy' shows one figure under F1, as the paper does.", printed.SOURCES["figure_3"]]
     return Table(f"figure_3_{protocol}", f"Classification report of {named(results.explained)}, {PROTOCOLS[protocol]}",
                  ("Class", "Precision", "Recall", "F1-score", "Support"), tuple(rows), tuple(filter(None, notes)),
-                 missing, (protocol,))
+                 "" if scores else not_run(results, results.explained, protocol), (protocol,))
 
 
 def _report_row(scores: Scores, name: str) -> Mapping[str, float | None]:

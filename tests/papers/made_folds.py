@@ -1,0 +1,98 @@
+"""A made-up project after the stage folds: answers, learning curves, models with random weights, their inputs."""
+
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from ser_ops import config, models
+from ser_ops.corpora.table import write_csv
+from ser_ops.emotions import EMOTIONS
+from ser_ops.features import channels_of, shape_of
+from ser_ops.files import write_json
+from ser_ops.seeds import generator
+from ser_ops.shards import write_index, write_shard
+from ser_ops.stages.reproduce.folds import HISTORY, PREDICTIONS
+
+PROJECT = Path(__file__).parents[2]
+MODELS = ("cnn", "lstm", "cnn_lstm", "vit", "beit")
+PROTOCOLS = ("random", "speaker")
+
+
+def answer(utterance: str, emotion: str, right: float) -> str:
+    """The emotion, `right` of the time; else another, by the utterance's name."""
+    draw = generator(5, utterance, right)
+    return emotion if draw.random() < right else EMOTIONS[(EMOTIONS.index(emotion) + int(draw.integers(1, 7))) % 7]
+
+
+def make(folder: Path, wanted: tuple[str, ...] = MODELS, protocols: tuple[str, ...] = PROTOCOLS, folds: int = 3,
+         explained: str = "cnn_lstm", emotions: tuple[str, ...] = EMOTIONS, per_class: int = 6,
+         corpora: tuple[str, ...] = ("synthetic_ravdess", "synthetic_tess")) -> config.Params:
+    """Write params.yaml and work/ below `folder`; right answers: 0.9 at random, 0.6 by speaker."""
+    values = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
+    values["paths"] = {name: str(folder / name) for name in ("data", "work", "state", "reports")}
+    values["evaluate"]["resamples"] = 200
+    values["reproduce"]["folds"] |= {"count": folds, "explained": explained, "protocols": list(protocols)}
+    (folder / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    params = config.load(folder / "params.yaml")
+    spoken = [(f"{corpora[number % len(corpora)]}/{emotion}_{number}", emotion, f"speaker_{number}")
+              for emotion in emotions for number in range(per_class)]
+    target = params.paths.work / "papers" / "folds"
+    target.mkdir(parents=True)
+    answers, history, groups = [], [], []
+    for model in wanted:
+        for protocol in protocols:
+            right = {"random": 0.9, "speaker": 0.6}[protocol]
+            for place, (utterance, emotion, speaker) in enumerate(spoken):
+                predicted = answer(f"{model} {utterance}", emotion, right)
+                chances = {f"p_{one}": 0.4 if one == predicted else 0.1 for one in EMOTIONS}
+                answers.append({"model": model, "protocol": protocol, "fold": place % folds + 1,
+                                "utterance": utterance, "corpus": utterance.split("/")[0], "speaker": speaker,
+                                "emotion": emotion, "predicted": predicted} | chances)
+            history += [{"model": model, "protocol": protocol, "fold": fold, "epoch": epoch,
+                         "train_loss": 2 / epoch, "train_uar": 1 - 0.8 / epoch, "validation_loss": 2.2 / epoch,
+                         "validation_uar": right * (1 - 0.7 / (epoch + fold)), "learning_rate": 0.001, "seconds": 1.0}
+                        for fold in range(1, folds + 1) for epoch in range(1, 9)]
+            groups.append({"model": model, "protocol": protocol, "run_id": f"{model}{protocol}", "parameters": 7,
+                           "backbone": "random weights" if model in ("vit", "beit") else "none", "seconds": 60.0,
+                           "folds": []})
+            _model(params, model, target / "models" / model / protocol)
+    write_csv(target / "predictions.csv", answers, PREDICTIONS)
+    write_csv(target / "history.csv", history, HISTORY)
+    write_json(target / "runs.json", {"groups": groups, "provenance": {
+        "corpora": list(corpora), "synthetic": [one for one in corpora if one.startswith("synthetic")], "partial": [],
+        "missing": [one for one in ("ravdess", "crema_d", "tess", "savee")
+                    if not any(one in name for name in corpora)],
+        "preset": "small", "count": folds, "variants": ["original"], "seed": 100, "commit": "0123abcd",
+        "dirty": "false", "data_md5": "f00d", "confidence": 0.95,
+        "declared": {"random": ["split by utterance: speakers are in several partitions"], "speaker": []}}})
+    _inputs(params, spoken)
+    return params
+
+
+def _model(params: config.Params, name: str, folder: Path) -> None:
+    reads = params.chosen.input_of(name)
+    channels = channels_of(reads)
+    model = models.build(name, params.chosen, {"mean": [0.0] * channels, "std": [1.0] * channels}, 3)
+    models.save(folder, model, {"preset": "small"})
+    write_json(folder / "run.json", {"run_id": f"{name}1", "experiment": "made", "tracking_uri": "none"})
+
+
+def _inputs(params: config.Params, spoken: list[tuple[str, str, str]]) -> None:
+    """Waveforms and stacked features of noise, with the table of rows."""
+    work, reads = params.paths.work, params.chosen.input_of("cnn_lstm")
+    stores = {work / "ingest" / "waveforms": {}, work / "papers" / "augmented" / "waveforms": {},
+              work / "papers" / "features" / "stacked": {}}
+    waves, _, values = stores.values()
+    for utterance, _, _ in spoken:
+        draw = generator(6, utterance)
+        waves[utterance] = draw.normal(0, 0.1, 24000).astype(np.float32)
+        values[f"{utterance}#original"] = draw.normal(0, 1, shape_of(reads)).astype(np.float32)
+    for store, arrays in stores.items():
+        store.mkdir(parents=True)
+        write_index(store, write_shard(store, 0, arrays.items()))
+    write_csv(work / "papers" / "augmented" / "variants.csv", [
+        {"row": f"{utterance}#original", "utterance": utterance, "variant": "original", "partition": "",
+         "emotion": emotion, "speaker": speaker, "corpus": utterance.split("/")[0]}
+        for utterance, emotion, speaker in spoken],
+        ("row", "utterance", "variant", "partition", "emotion", "speaker", "corpus"))
