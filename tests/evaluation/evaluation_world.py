@@ -24,8 +24,8 @@ TINY = {
     "image": {"sample_rate": 16000, "seconds": 0.5, "frame": 512, "hop": 256, "mels": 32},
     **{name: {"checkpoint": None, "trainable": "all", "dropout": 0.0, "hidden": 16, "layers": 1, "heads": 2,
               "patch": 16, "crop": [0.7, 1.0]} for name in ("vit", "beit")}}
-FOLDERS = {"fusion": "models/fusion", "spectral": "ablations/spectral", "wav2vec": "ablations/wav2vec",
-           "shuffled_1": "ablations/shuffled_1"}
+FOLDERS = {"fusion": "models/fusion", **{name: f"ablations/{name}" for name in (
+    "spectral", "wav2vec", "cnn", "vit", "shuffled_1")}}
 
 
 def settings(**evaluate) -> dict:
@@ -68,7 +68,8 @@ def build(folder: Path, utterances: int = 14, **evaluate) -> config.Params:
         for name in noise], ["recording", "collection", "category", "partition"])
     for name, place in FOLDERS.items():
         kind = "fusion" if name.startswith("shuffled") else name
-        model = models.build(kind, params.chosen, {"mean": [0.0] * 10, "std": [1.0] * 10}, seed=len(name))
+        plain = {"mean": [0.0] * 10, "std": [1.0] * 10} if config.READS[kind] == "features" else None
+        model = models.build(kind, params.chosen, plain, seed=len(name))
         models.save(work / place, model, {
             "preset": "tiny", "shuffled_labels": name.startswith("shuffled"), "training": {}, "best_epoch": 1,
             "validation_uar": 0.2, "data": {"corpora": ["made"], "synthetic": ["made"], "partial": [],

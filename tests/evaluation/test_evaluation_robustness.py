@@ -63,10 +63,10 @@ def test_a_panel_answers_as_each_model_alone(world):
     loaded = {name: models.load(folder) for name, folder in job.models}
     waveforms = [Shards(job.work / "ingest" / "waveforms")[one] for one in job.utterances]
     together = Panel(loaded, torch.device("cpu"), 4)(waveforms)
-    assert together.shape == (4, 13, 7)
+    assert together.shape == (6, 13, 7)
     np.testing.assert_allclose(together.sum(-1), 1)
-    extractor = Extractor(params.chosen.features)
     for place, (model, _) in enumerate(loaded.values()):
+        extractor = Extractor(params.chosen.input_of(model.name))
         for number in (0, 12):
             window, valid = fit(waveforms[number], 8000)
             batch = torch.from_numpy(window[None].copy())

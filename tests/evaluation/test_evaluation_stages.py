@@ -46,7 +46,10 @@ def test_evaluate_writes_every_report(evaluated):
     assert (made["protocol"], made["synthetic"], made["test_utterances"], made["test_speakers"]) == (
         "speaker", ["made"], 13, 2)
     assert made["noise"] == ["fish_market", "white"] and made["noise_without_test_recordings"] == ["railway_engine"]
-    assert list(metrics["models"]) == ["fusion", "spectral", "wav2vec"] and metrics["shuffled"]["models"] == 1
+    found = list(metrics["models"])
+    assert found[0] == "fusion" and set(found) == {"fusion", "spectral", "wav2vec", "cnn", "vit"}
+    assert metrics["shuffled"]["models"] == 1
+    assert metrics["models"]["cnn"]["row"] == "" and metrics["models"]["vit"]["streams"] == ["image"]
     own = metrics["models"]["fusion"]
     assert list(own["cells"]) == ["fish_market@0.25", "fish_market@0.75", "white@0.25", "white@0.75"]
     assert own["streams"] == ["wav2vec", "spectral"] and own["row"] == "D"
@@ -56,10 +59,10 @@ def test_evaluate_writes_every_report(evaluated):
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["model", "noise", "intensity", "seed", "accuracy", "precision", "recall", "f1", "uar",
                              "snr_db"]
-    assert len(rows) == 3 * 2 * 2 * 2
+    assert len(rows) == 5 * 2 * 2 * 2
     with (folder / "reports" / "ablation.csv").open(newline="") as file:
-        assert [row["row"] for row in csv.DictReader(file)] == ["A", "B", "D"]
-    for name in ("confusion.png", "confusion_spectral.png", "robustness.png"):
+        assert [row["row"] for row in csv.DictReader(file)] == ["A", "B", "D", "", ""]
+    for name in ("confusion.png", "confusion_spectral.png", "confusion_vit.png", "robustness.png"):
         assert (folder / "reports" / "figures" / "evaluation" / name).stat().st_size > 5000
     answers = read(folder / "reports" / "predictions.csv", "shuffled_1")
     assert answers.probabilities.shape == (1, 9, 13, 7)
@@ -78,7 +81,9 @@ def test_the_same_figures_stand_on_every_run(evaluated):
     wanted = {"clean/uar", "noisy/uar", "noisy/fish_market:0.25/uar", "worst_cell/uar", "drop/uar"}
     assert all(wanted <= set(one) for one in logged.values())
     assert logged["fusion"]["clean/uar"] == pytest.approx(metrics["models"]["fusion"]["clean"]["uar"])
-    assert logged["spectral"].keys() == logged["fusion"].keys() >= {"samples_per_second", "parameters_millions"}
+    assert {"samples_per_second", "parameters_millions"} <= logged["fusion"].keys()
+    for name in ("spectral", "wav2vec", "cnn", "vit"):
+        assert logged[name].keys() == logged["fusion"].keys(), "the comparison needs the same names"
     files = {one.path for one in client.list_artifacts(
         read_json(folder / "work" / FOLDERS["fusion"] / "run.json")["run_id"], "evaluation")}
     assert {"evaluation/metrics.json", "evaluation/confusion.png", "evaluation/robustness.png"} <= files

@@ -10,7 +10,7 @@ import soundfile
 import torch
 
 from ser_ops.audio import fit, resample
-from ser_ops.config import load
+from ser_ops.config import READS, load
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.features import Extractor
@@ -87,6 +87,20 @@ def test_a_file_gets_the_answer_of_its_samples(recogniser, tmp_path, rate, chann
                        atol=2e-3)  # a stream is resampled in blocks
     assert answer.warnings == whole.warnings and bool(answer.warnings) == (rate < RATE)
     assert json.loads(json.dumps(answer.record()))["emotion"] == answer.emotion
+
+
+@pytest.mark.parametrize("name", list(READS))
+def test_every_model_answers_recordings_of_any_length(tmp_path, name):
+    small = load().presets["small"]
+    few = {"hidden": 16, "layers": 1, "heads": 2}
+    preset = small.model_copy(update={"wav2vec": small.wav2vec.model_copy(update=few), **{
+        family: getattr(small, family).model_copy(update=few) for family in ("vit", "beit")}})
+    save(tmp_path, build(name, preset, seed=1), {"preset": "tiny"})
+    one = Recogniser(tmp_path, "cpu", batch_size=4, window_hop=1.25)
+    assert one.extractor.settings == preset.input_of(name)
+    answer = one.answer(speech(5.0), RATE)
+    assert answer.probabilities.sum() == pytest.approx(1) and [w.end for w in answer.windows] == [2.5, 3.75, 5.0]
+    assert np.isfinite(one.answer(speech(0.3), RATE).probabilities).all()
 
 
 def test_telephone_speech_is_answered_with_a_warning(recogniser):

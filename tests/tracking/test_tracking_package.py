@@ -13,6 +13,7 @@ import pytest
 import yaml
 from tracking_project import PARAMS, free_port, post, wait_for
 
+from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.evaluation.staging import comparison
 from ser_ops.inference import Recogniser
@@ -39,6 +40,23 @@ def test_a_package_holds_no_pickle_and_answers_in_a_fresh_interpreter(params, pr
     tried = compare_answers(package, made.reports / "predictions.csv", "fusion", Path("work/ingest/waveforms"))
     assert tried["loads"] and tried["error"] == "" and tried["utterances"] == 12
     assert tried["largest_difference"] < 1e-5
+
+
+@pytest.mark.slow
+def test_a_model_of_paper_2_is_packaged_alike(params, project):
+    made = project(model="beit")
+    tried = try_package(params, made.folder)
+    assert tried["loads"] and tried["error"] == "" and tried["pickles"] == [] and tried["utterances"] == 12
+    assert tried["largest_difference"] < 1e-5
+
+
+def test_the_card_of_a_model_names_its_own_window_and_backbone():
+    small = PARAMS.presets["small"]
+    settings = small.model_copy(update={"image": small.image.model_copy(update={"seconds": 3.25})})
+    card = {"model": "vit", "preset": "small", "emotions": list(EMOTIONS), "sample_rate": 16000, "parameters": 5,
+            "preset_settings": settings.model_dump(mode="json"), "backbone": "checkpoint google/vit", "data": {}}
+    text = model_card(card, [], None)
+    assert "Windows of 3.25 s" in text and "backbone: checkpoint google/vit" in text and text.startswith("# vit, ")
 
 
 def test_faults_of_a_package_are_told_and_never_raised(params, project, tmp_path):
