@@ -5,7 +5,7 @@ import pytest
 import soxr
 import torch
 
-from ser_ops.config import load
+from ser_ops.config import Window, load
 from ser_ops.features import Extractor, frames_of
 
 PRESETS = load().presets
@@ -51,8 +51,9 @@ def test_refuses_windows_of_another_length() -> None:
         Extractor(PRESETS["small"].features)(torch.zeros(2, 39999))
 
 
-def test_tables_serve_training_after_inference() -> None:
-    settings = PRESETS["small"].features.model_copy(update={"mfcc": 7})     # not cached by another test
+@pytest.mark.parametrize("settings", [PRESETS["small"].features, PRESETS["small"].stacked, PRESETS["small"].image])
+def test_tables_serve_training_after_inference(settings: Window) -> None:
+    settings = settings.model_copy(update={"frame": 1536})     # not cached by another test
     extractor = Extractor(settings)
     with torch.inference_mode():
         extractor(waveforms(1))

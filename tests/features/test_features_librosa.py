@@ -6,6 +6,7 @@ import librosa
 import numpy as np
 import pytest
 import torch
+from feature_signals import assert_agrees, signals, speech_like
 
 from ser_ops.audio import fit, read
 from ser_ops.config import Features, load
@@ -23,44 +24,6 @@ def reference(samples: np.ndarray, settings: Features) -> np.ndarray:
         librosa.feature.zero_crossing_rate(samples, **size), librosa.feature.rms(y=samples, **size),
         librosa.feature.mfcc(y=samples, sr=settings.sample_rate, n_mfcc=settings.mfcc, n_fft=settings.frame,
                              hop_length=settings.hop)])
-
-
-def speech_like(length: int, rate: int, generator: np.random.Generator) -> np.ndarray:
-    """Syllables: a gliding buzz through two resonances, with pauses and breath."""
-    time = np.arange(length) / rate
-    pitch = 140 + 40 * np.sin(2 * np.pi * 0.7 * time)
-    phase = 2 * np.pi * np.cumsum(pitch) / rate
-    buzz = sum(np.cos(k * phase) / k * (1 / (1 + ((k * 140 - 600) / 300) ** 2) + 0.1) for k in range(1, 30))
-    syllables = np.clip(np.sin(2 * np.pi * 3 * time), 0, None) ** 2
-    return (0.2 * buzz * syllables + 0.002 * generator.standard_normal(length)).astype(np.float32)
-
-
-def signals(rate: int, length: int) -> dict[str, np.ndarray]:
-    generator = np.random.default_rng(1)
-    speech = speech_like(length, rate, generator)
-    padded = speech.copy()
-    padded[length // 2:] = 0
-    time = np.arange(length) / rate
-    return {
-        "noise": (0.1 * generator.standard_normal(length)).astype(np.float32),
-        "speech_like": speech,
-        "silence_padded": padded,
-        "sweep": (0.5 * np.sin(2 * np.pi * (100 + 1500 * time) * time)).astype(np.float32),
-        "click": np.where(np.arange(length) == length // 3, 1.0, 0.0).astype(np.float32),
-        "faint": (1e-4 * speech).astype(np.float32),
-        "beyond_full_scale": (8 * speech).astype(np.float32),
-        "quantised": (np.round(speech * 64) / 64).astype(np.float32),
-        "offset": (speech + 0.3).astype(np.float32),
-    }
-
-
-def assert_agrees(ours: np.ndarray, theirs: np.ndarray) -> None:
-    assert ours.shape == theirs.shape
-    worst, deviation = np.abs(ours.astype(np.float64) - theirs).max(1), theirs.std(1, dtype=np.float64)
-    rounding = 3e-6 * np.abs(theirs).max()
-    varies = deviation > rounding       # the others have no deviation to measure by
-    assert (worst[varies] <= 1e-3 * deviation[varies]).all(), (worst[varies] / deviation[varies]).max()
-    assert (worst[~varies] <= rounding).all(), worst[~varies].max()
 
 
 @pytest.mark.parametrize("name", sorted(signals(16000, 16)))

@@ -46,7 +46,7 @@ def work(tmp_path: Path) -> Path:
 
 def extract(work: Path, name: str, workers: int = 1) -> Path:
     compute = PARAMS.compute.model_copy(update={"workers": workers})
-    stage.extract(stage.rows_of(work), work / name, SETTINGS, 16000, compute)
+    stage.extract(stage.rows_of(work / "ingest", work / "augmented"), work / name, SETTINGS, 16000, compute)
     return work / name
 
 
@@ -86,6 +86,25 @@ def test_a_failure_leaves_what_was_there(work: Path, monkeypatch: pytest.MonkeyP
         extract(work, "features")
     assert (work / "features" / "index.csv").read_bytes() == before
     assert sorted(one.name for one in work.iterdir()) == ["augmented", "features", "ingest"]
+
+
+def test_each_kind_of_input_gets_its_folder(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    params = PARAMS.model_copy(update={"compute": PARAMS.compute.model_copy(update={"workers": 1})})
+    rows = stage.rows_of(work / "ingest", work / "augmented")
+    stage.extract_all(params, rows, ["cnn", "fusion", "beit", "lstm", "spectral"], work / "features")
+    shapes = {"features": (42, 79), "image": (128, 128), "stacked": (187, 79)}
+    assert sorted(one.name for one in (work / "features").iterdir()) == sorted(shapes)
+    assert capsys.readouterr().out.splitlines() == [
+        f"extracted {name} of 32 rows, each {one} x {two}" for name, (one, two) in shapes.items()]
+    window, _ = fit(Shards(work / "ingest" / "waveforms")[rows[0].key], 40000)
+    for name, shape in shapes.items():
+        made = Shards(work / "features" / name)
+        settings = getattr(PARAMS.chosen, name)
+        expected = Extractor(settings)(torch.tensor(window)[None])[0].numpy()
+        assert len(made) == 32 and made[rows[0].row].shape == shape
+        np.testing.assert_allclose(made[rows[0].row], expected, rtol=1e-4, atol=1e-3)
+        standardisation = json.loads((work / "features" / name / "standardisation.json").read_text())
+        assert len(standardisation["mean"]) == len(standardisation["std"]) == shape[0]
 
 
 def test_the_command(work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
