@@ -12,11 +12,11 @@ import pytest
 from reproduce_project import project
 
 from ser_ops import config
-from ser_ops.corpora.table import read_csv
+from ser_ops.corpora.table import read_csv, write_csv
 from ser_ops.errors import UserError
 from ser_ops.files import read_json
 from ser_ops.shards import Shards
-from ser_ops.stages.reproduce import corpora, folds
+from ser_ops.stages.reproduce import across, corpora, folds
 from ser_ops.stages.reproduce.experiment import Experiment, divided, examples, settings_of, standardisation
 
 
@@ -148,3 +148,19 @@ def test_a_model_for_each_fold_and_protocol(params):
     wanted = folds.experiments(params)
     assert len(wanted) == 6 and len({one.settings.seed for one in wanted}) == 6
     assert {one.group for one in wanted} == {"spectral 3 folds random", "spectral 3 folds by speaker"}
+
+
+def test_a_corpus_has_one_test_part_whatever_trains_beside_it(params):
+    """Two speakers alone go by word; beside others they would go by speaker, and words of the test would train."""
+    manifest = Path("work/validated/manifest.csv")
+    kept = [row for row in read_csv(manifest) if row["corpus"] == "one" or row["speaker"] in ("two/0", "two/1")]
+    write_csv(manifest, kept, list(kept[0]))
+    table = Path("work/papers/augmented/variants.csv")
+    known = {row["utterance"] for row in kept}
+    rows = read_csv(table)
+    write_csv(table, [row for row in rows if row["utterance"] in known], list(rows[0]))
+    tests = {row["utterance"] for row in across.test_part(params, kept, "two")}
+    for corpora_of in (("two",), ("one", "two")):
+        found, _ = divided(params, experiment(params, corpora=corpora_of, apart=True))
+        assert {row["utterance"] for row in found if row["partition"] == "test" and row["corpus"] == "two"} == tests
+        assert not tests & {row["utterance"] for row in found if row["partition"] != "test"}

@@ -19,6 +19,7 @@ from ser_ops.papers import across, page
 from ser_ops.stages import run
 from ser_ops.stages.reproduce.experiment import folder
 from ser_ops.stages.reproduce.record import every_corpus, provenance
+from ser_ops.stages.training_run import backbone_of
 from ser_ops.tracking import reopen
 
 Rows = Sequence[Mapping[str, str]]
@@ -47,7 +48,8 @@ def main() -> None:
                  | _cell(params, found.of(one["folder"]), parts[name], known) for name in parts]
         row = {name: one[name] for name in ("train", "train_corpora", "run_id", "validation_uar")} | {
             "train_lacks": _absent(known), "cells": cells}
-        models.setdefault(one["model"], {"model": one["model"], "rows": []})["rows"].append(row)
+        models.setdefault(one["model"], {"model": one["model"], "backbone": backbone_of(params, one["model"]),
+                                         "rows": []})["rows"].append(row)
         with reopen(params, folder(params) / "corpora" / one["folder"] / "run.json") as record:
             for cell in cells:
                 record.metrics({f"on_{cell['test']}/{name}": cell[name.split("/")[0]]["uar"]

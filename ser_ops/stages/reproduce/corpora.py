@@ -1,4 +1,7 @@
-"""corpora: models trained on each corpus alone and on all but one, into work/papers/corpora."""
+"""corpora: models trained on each corpus alone and on all but one, into work/papers/corpora.
+
+Each corpus is divided by itself, so that its test part is unheard by every one of these models.
+"""
 
 from ser_ops import config
 from ser_ops.config import Params
@@ -23,7 +26,7 @@ def experiments(params: Params) -> list[Experiment]:
     wanted = params.reproduce.corpora
     return [Experiment(f"{model} across corpora", f"{model} on {name}", model,
                        settings_of(params, wanted.train, "corpora", model, name), corpora, "speaker",
-                       params.augment.variants)
+                       params.augment.variants, apart=True)
             for model in wanted.models for name, corpora in trained_on(params).items()]
 
 

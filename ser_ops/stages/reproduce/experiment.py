@@ -42,7 +42,8 @@ ANSWERS = ("row", "utterance", "variant", "corpus", "speaker", "emotion", "predi
 class Experiment:
     """A model, what trains it, and how its utterances are divided; `fold` counts from 1, None for one split.
 
-    group: experiments of one group are children of one run; name: its own run's.
+    group: experiments of one group are children of one run; name: its own run's. apart: each corpus is divided as if it
+    were alone, so that its test part is the same whatever trains beside it.
     """
 
     group: str
@@ -53,6 +54,7 @@ class Experiment:
     protocol: str
     variants: tuple[str, ...]
     fold: int | None = None
+    apart: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,10 @@ def divided(params: Params, experiment: Experiment) -> tuple[list[dict[str, str]
     spoken = [row for row in read_csv(work / "validated" / "manifest.csv") if row["corpus"] in experiment.corpora]
     rows = [row for row in read_csv(folder(params) / "augmented" / "variants.csv")
             if row["corpus"] in experiment.corpora and row["variant"] in experiment.variants]
+    alone = partitions.grouped(spoken, "corpus") if experiment.apart else {"all": spoken}
+    spoken = [row for own in alone.values() for row in own]
     if experiment.fold is None:
-        places = partitions.assign(spoken, settings)
+        places = [place for own in alone.values() for place in partitions.assign(own, settings)]
     else:
         places = assign_fold(spoken, settings, params.reproduce.folds.count, experiment.fold)
     place_of = {row["utterance"]: place for row, place in zip(spoken, places, strict=True)}
@@ -97,11 +101,15 @@ def divided(params: Params, experiment: Experiment) -> tuple[list[dict[str, str]
     else:
         rows = [row | {"partition": place_of[row["utterance"]]} for row in rows
                 if row["variant"] == "original" or place_of[row["utterance"]] == "train"]
-    report = leaks.audit(spoken, read_csv(work / "validated" / "noise.csv"), experiment.protocol, rows)
-    if stopping := leaks.undeclared(report):
-        raise UserError(f"{experiment.name}: leak: {stopping[0]}: take the recording out or mend its labels, and run "
-                        "again")
-    return rows, report["declared"]
+    noise, declared = read_csv(work / "validated" / "noise.csv"), []
+    for corpora in (experiment.corpora,) if not experiment.apart else ((one,) for one in experiment.corpora):
+        report = leaks.audit([row for row in spoken if row["corpus"] in corpora], noise, experiment.protocol,
+                             [row for row in rows if row["corpus"] in corpora])
+        if stopping := leaks.undeclared(report):
+            raise UserError(f"{experiment.name}: leak: {stopping[0]}: take the recording out or mend its labels, and "
+                            "run again")
+        declared += report["declared"]
+    return rows, declared
 
 
 def examples(params: Params, experiment: Experiment, rows: Sequence[Mapping[str, str]], partition: str) -> Examples:

@@ -14,7 +14,7 @@ from ser_ops.papers import page, splits
 from ser_ops.stages import run
 from ser_ops.stages.reproduce.experiment import Experiment, results, settings_of
 from ser_ops.stages.reproduce.record import every_corpus, provenance, with_intervals
-from ser_ops.stages.training_run import Job, tags_of
+from ser_ops.stages.training_run import Job, backbone_of, tags_of
 
 PROTOCOLS = ("speaker", "random", "paper")
 
@@ -43,9 +43,10 @@ def main() -> None:
             figures = with_intervals(params, unaltered) | {
                 name: result[name] for name in ("validation_uar", "best_epoch", "seconds", "run_id")}
             figures["all_rows"] = with_intervals(params, tests) if len(tests) > len(unaltered) else None
-            models.setdefault(one.model, {
+            entry = models.setdefault(one.model, {
                 "model": one.model, "family": "paper 1" if READS[one.model] == "features" else "paper 2",
-                "run_id": runs[one.group].id, "protocols": {}})["protocols"][one.protocol] = figures
+                "backbone": backbone_of(params, one.model), "run_id": runs[one.group].id, "protocols": {}})
+            entry["protocols"][one.protocol] = figures
         for one in wanted:
             runs[one.group].metrics({f"{protocol}/clean/uar": figures["uar"]
                                      for protocol, figures in models[one.model]["protocols"].items()})
