@@ -82,3 +82,13 @@ def test_rows_are_mel_bands_and_columns_are_time(name: str) -> None:
     with torch.no_grad():
         change = model.maps(looked(model, features)[0] - looked(model, other)[0]).abs().sum((0, 1))
     assert change.nonzero().tolist() == [[1, 5]]
+
+
+def test_the_last_place_where_patch_tokens_reach_a_vit_s_logits() -> None:
+    model = build("vit", SMALL).eval()
+    assert model.camera() is model.backbone.network.layers[-1].layernorm_before
+    made: list[Tensor] = []
+    model.backbone.network.layers[-1].register_forward_hook(lambda module, given, output: made.append(output))
+    output, logits = looked(model, features_of("vit"))
+    here, behind = torch.autograd.grad(logits[:, 0].sum(), [output, made[0]])
+    assert (here[:, 1:].abs().sum(2) > 0).all() and not behind[:, 1:].any()
