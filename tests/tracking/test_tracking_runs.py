@@ -236,6 +236,8 @@ def test_git_and_dvc_in_a_repository(tmp_path, monkeypatch):
     for command in (["init", "-q"], ["add", "a", "dvc.lock"], ["commit", "-qm", "a"]):
         subprocess.run([*git, *command], check=True)
     Path("dvc.lock").write_text("dvc repro writes it while stages run")
+    Path("papers").mkdir()
+    Path("papers/dvc.lock").write_text("and this one")
     assert len(git_commit()) == 40 and git_dirty() == "false"
     Path("a").write_text("2")
     assert git_dirty() == "true"
