@@ -80,8 +80,8 @@ def tags_of(params: Params, job: Job, stage: str) -> dict[str, str]:
 
 def backbone_of(params: Params, model: str) -> str:
     """Where a model's pretrained part comes from: a checkpoint, random weights, or none for a model without."""
-    section = {"vit": "vit", "beit": "beit", "fusion": "wav2vec", "concat": "wav2vec", "wav2vec": "wav2vec"}.get(model)
-    return "none" if section is None else getattr(params.chosen, section).checkpoint or "random weights"
+    section = models.MODELS[model].backbone
+    return getattr(params.chosen, section).checkpoint or "random weights" if section else "none"
 
 
 def train_model(params: Params, job: Job, device: torch.device, stage: str, target: Path,
