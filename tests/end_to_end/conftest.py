@@ -21,6 +21,11 @@ QUICK: dict[str, dict[str, Any]] = {
     "ablations": {"shuffled": 1, "shuffled_epochs": 1},
     "evaluate": {"seeds": [1], "resamples": 200, "speed_utterances": 8},
     "explain": {"per_class": 1, "background": 8, "shap_samples": 10},
+    "reproduce": {"corpora": {"models": ["fusion"], "train": {"epochs": 1}},
+                  "splits": {"models": ["spectral", "cnn", "vit"], "train": {"epochs": 1}},
+                  "folds": {"count": 2, "protocols": ["random", "speaker"], "variants": ["original"],
+                            "train": {"batch_size": 32}, "explained": "cnn_lstm", "per_class": 1,
+                            "models": {name: {"epochs": 1} for name in ("cnn", "lstm", "cnn_lstm", "vit", "beit")}}},
 }
 
 
