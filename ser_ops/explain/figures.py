@@ -33,9 +33,10 @@ def blank(width: float, height: float) -> "Figure":
 def save(figure: "Figure", caption: str, path: Path, columns: int) -> None:
     """Under the picture, the caption; without a time or version in the file, so that the same gives the same bytes."""
     text = figure.text(0.01, 0.0, fill(caption, columns), va="top", fontsize=7.5, color="#52606d")
+    beside = [legend for axes in figure.axes if (legend := axes.get_legend()) is not None]
     with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", bbox_inches="tight", pad_inches=0.15, bbox_extra_artists=[text],
-                       metadata={"Software": None})
+        figure.savefig(temporary, format="png", bbox_inches="tight", pad_inches=0.15,
+                       bbox_extra_artists=[text, *beside], metadata={"Software": None})
 
 
 def shap_bar(names: Sequence[str], per_class: Mapping[str, Sequence[float]], caption: str, path: Path) -> None:
@@ -43,7 +44,7 @@ def shap_bar(names: Sequence[str], per_class: Mapping[str, Sequence[float]], cap
 
     `names` from the most important down; `per_class` holds one value a name for each class. Writes a PNG.
     """
-    figure = blank(8, 1.3 + 0.27 * len(names))
+    figure = blank(8.5, 1.3 + 0.27 * len(names))
     axes = figure.subplots()
     left, rows = np.zeros(len(names)), np.arange(len(names))
     for emotion, values in per_class.items():
@@ -56,7 +57,7 @@ def shap_bar(names: Sequence[str], per_class: Mapping[str, Sequence[float]], cap
     axes.grid(axis="x", color="#e4e7eb", linewidth=0.7)
     axes.set_axisbelow(True)
     axes.set_xlabel("mean |SHAP value|, summed over the classes (score: logit less the mean of all seven)")
-    axes.legend(title="pushes the score of", ncols=1, frameon=False, loc="lower right")
+    axes.legend(title="pushes the score of", ncols=1, frameon=False, loc="lower left", bbox_to_anchor=(1.0, 0.0))
     figure.tight_layout()
     save(figure, caption, path, 130)
 

@@ -47,8 +47,8 @@ def activated(values: np.ndarray) -> np.ndarray:
 def entropy(values: np.ndarray) -> float | None:
     """Entropy in nats of a map (at least 0) scaled to sum 1; None for zeros.
 
-    >>> round(entropy(np.ones((2, 4))), 4) == round(np.log(8), 4)
-    True
+    >>> round(entropy(np.ones((2, 4))), 4)      # ln 8
+    2.0794
     """
     total = values.sum()
     if not total > 0:

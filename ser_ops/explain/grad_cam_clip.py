@@ -84,8 +84,7 @@ def _caption(window: config.Window, where: Sequence[Places], predicted: str) -> 
     else:
         bands, time = where
         words = _OVER_IMAGE.format(rows=len(bands.centres), columns=len(time.centres),
-                                   seconds=len(time.seen) / len(time.centres) * window.hop / second,
-                                   bands=len(bands.seen) / len(bands.centres))
+                                   seconds=time.step * window.hop / second, bands=bands.step)
     return words + _NOT_SHOWN.format(predicted=predicted)
 
 

@@ -54,6 +54,12 @@ class Places:
         step = (middle[-1] - middle[0]) / (whole[-1] - whole[0])
         return cls(middle[0] + step * (np.arange(positions) - whole[0]), np.asarray(reached.any(1)), float(width.max()))
 
+    @property
+    def step(self) -> float:
+        """Input steps from one position to the next."""
+        count = len(self.centres)
+        return float(self.centres[-1] - self.centres[0]) / (count - 1) if count > 1 else float(len(self.seen))
+
     def weights(self) -> np.ndarray:
         """Linear interpolation between the centres, float64 (length, positions); beyond the outermost ones their value.
 

@@ -1,13 +1,14 @@
-"""A small model with the interface of ser_ops.models, and examples in memory."""
+"""Small models with the interface of ser_ops.models, and examples in memory."""
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ser_ops import config
+from ser_ops.audio import fit
 from ser_ops.dataset import Examples, Row, Stores
 from ser_ops.emotions import EMOTIONS
-from ser_ops.features import shape_of
+from ser_ops.features import Extractor, mel_rows, shape_of
 from ser_ops.seeds import generator
 
 RATE = 16000
@@ -80,3 +81,88 @@ def examples(settings: config.Features, partition: str, per_class: int = 2) -> E
             waves[name] = random.normal(0, 0.1, int(RATE * random.uniform(0.3, 0.7))).astype(np.float32)
             values[rows[-1].row] = random.normal(size=shape_of(settings)).astype(np.float32)
     return Examples(rows, Stores(waves, {}, values), RATE // 2)
+
+
+def stacked_settings(**changes: object) -> config.Stacked:
+    """Two seconds, 32 bands: 63 frames."""
+    return config.Stacked(**{"sample_rate": RATE, "seconds": 2.0, "frame": 1024, "hop": 512, "mfcc": 10, "mels": 32,
+                             "mel_scale": "decibels", "standardise": True} | changes)
+
+
+def image_settings() -> config.MelImage:
+    """Two seconds, 64 bands by 64 frames."""
+    return config.MelImage(sample_rate=RATE, seconds=2.0, frame=1024, hop=507, mels=64)
+
+
+class OverTime(nn.Module):
+    """Class 0 is how loud one band is, heard through convolution, pooling and convolution, none of them padded."""
+
+    streams = ("stacked",)
+
+    def __init__(self, settings: config.Stacked, band: int, standardisation: dict[str, list[float]]) -> None:
+        super().__init__()
+        self.mean, self.std = (torch.tensor(standardisation[name])[:, None] for name in ("mean", "std"))
+        row = mel_rows(settings).start + band
+        self.first, self.second = nn.Conv1d(shape_of(settings)[0], 2, 3), nn.Conv1d(2, 2, 5)
+        for layer in (self.first, self.second):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        self.first.weight.data[0, row] = 1 / 3
+        self.second.weight.data[0, 0, 2] = 1.0
+        self.first.bias.data.fill_(-1.0)    # deviations above the mean, below which the band does not count
+
+    def context(self, waveform: Tensor, valid: Tensor) -> Tensor:
+        return waveform.new_zeros(len(waveform), 0)
+
+    def classify(self, context: Tensor, values: Tensor) -> Tensor:
+        values = (values - self.mean) / self.std
+        heard = self.second(nn.functional.max_pool1d(torch.relu(self.first(values)), 2))
+        return nn.functional.pad(heard[:, :1].sum(2), (0, 6))
+
+    def camera(self) -> nn.Module:
+        return self.second
+
+    def maps(self, output: Tensor) -> Tensor:
+        return output
+
+    def forward(self, waveform: Tensor, valid: Tensor, values: Tensor) -> Tensor:
+        return self.classify(self.context(waveform, valid), values)
+
+
+class OverImage(OverTime):
+    """Class 0 is how much of each patch of 8 by 8 is loud."""
+
+    streams = ("image",)
+
+    def __init__(self) -> None:
+        nn.Module.__init__(self)
+        self.patches = nn.Conv2d(1, 2, 8, stride=8)
+        nn.init.constant_(self.patches.weight, 1 / 64)
+        nn.init.zeros_(self.patches.bias)
+
+    def classify(self, context: Tensor, values: Tensor) -> Tensor:
+        loud = torch.relu(values[:, None] / 80 + 0.5)
+        return nn.functional.pad(self.patches(loud).square().sum((1, 2, 3))[:, None], (0, 6))
+
+    def camera(self) -> nn.Module:
+        return self.patches
+
+
+def burst(hertz: float, start: float | None, seed: int = 1) -> np.ndarray:
+    """Two seconds of faint noise with a tone of 0.2 s from `start`, or without: float32 (n,)."""
+    time, tone = np.arange(2 * RATE) / RATE, np.zeros(2 * RATE)
+    if start is not None:   # faded in and out: a sudden edge would sound at every frequency
+        first, last = round(start * RATE), round((start + 0.2) * RATE)
+        tone[first:last] = 0.5 * np.hanning(last - first) * np.sin(2 * np.pi * hertz * time[first:last])
+    return (tone + generator(seed, "burst").normal(0, 0.001, len(time))).astype(np.float32)
+
+
+def heard(settings: config.Window, waves: dict[str, np.ndarray], emotions: tuple[str, ...] = EMOTIONS) -> Examples:
+    """Examples whose features are made of their waveforms; names of `waves` are utterances, emotions go round."""
+    length, values = round(settings.seconds * RATE), {}
+    rows = [Row(f"{name}#original", name, "original", "test", emotions[number % len(emotions)], "made/1", "made")
+            for number, name in enumerate(waves)]
+    extract = Extractor(settings, RATE)
+    for row in rows:
+        values[row.row] = extract(torch.from_numpy(fit(waves[row.utterance], length)[0])[None])[0].numpy()
+    return Examples(rows, Stores(waves, {}, values), length)

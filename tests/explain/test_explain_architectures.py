@@ -1,0 +1,197 @@
+"""The suite over paper 2's models: methods, entries, pictures, captions, and the gate's own list of them."""
+
+import json
+import struct
+
+import numpy as np
+import pytest
+import torch
+from explain_stand_ins import RATE, burst, explain_settings, heard, stacked_settings
+
+from ser_ops import config
+from ser_ops.config import READS
+from ser_ops.emotions import EMOTIONS
+from ser_ops.evaluation.explained import ADMITTED
+from ser_ops.explain import Subject, clip, explain, figures, grad_cam_clip, grad_cam_figures, mel_picture
+from ser_ops.features import Moments, frames_of
+from ser_ops.models import build
+
+IMAGE = config.MelImage(sample_rate=RATE, seconds=2.0, frame=1024, hop=1024, mels=32)
+PRESET = config.load().presets["small"].model_copy(update={"stacked": stacked_settings(), "image": IMAGE})
+TABLE = {"confidence", "mean_activation", "max_activation", "activated_area_pct", "entropy", "time_focus_range",
+         "freq_focus_range", "confidence_drop", "probabilities"}
+
+
+def voices(settings, emotions=("angry",)):
+    """Two utterances a class, of 1.5 s: the last half second is padding."""
+    return heard(settings, {f"r/{number}": burst(400 * (number + 1), 0.5, number)[:3 * RATE // 2]
+                            for number in range(2 * len(emotions))}, emotions)
+
+
+def subject(name, examples):
+    settings = PRESET.input_of(name)
+    mean_std = Moments.of(examples.batch(range(len(examples))).features, settings).standardisation()
+    standardised = mean_std if READS[name] == "stacked" else None
+    model = build(name, PRESET, standardised).eval()
+    return Subject(model, settings, standardised, RATE, torch.device("cpu"), (5, 5, 3))
+
+
+def size(file):
+    data = file.read_bytes()
+    assert data.startswith(b"\x89PNG")
+    return struct.unpack(">II", data[16:24])
+
+
+@pytest.fixture()
+def undrawn(monkeypatch):
+    """Pictures that nobody looks at: only their files are made."""
+    monkeypatch.setattr(grad_cam_clip, "over_mel", lambda *parts: parts[-1].touch())
+
+
+@pytest.fixture()
+def captions(monkeypatch):
+    """Captions by file name, as they are drawn."""
+    seen = {}
+    for module in (figures, mel_picture):
+        monkeypatch.setattr(module, "save", lambda figure, caption, path, columns, save=figures.save: (
+            seen.update({path.name: caption}), save(figure, caption, path, columns)))
+    return seen
+
+
+@pytest.mark.parametrize("name", ["cnn", "lstm", "cnn_lstm", "vit", "beit"])
+def test_each_model_gets_what_it_admits_complete_and_drawn(name, tmp_path, captions):
+    examples = voices(PRESET.input_of(name))
+    found = explain(subject(name, examples), examples, examples, explain_settings(), tmp_path, "f/")
+    json.dumps(found, allow_nan=False)
+    assert tuple(found["methods"]) == ADMITTED[name]
+    assert [one["emotion"] for one in found["clips"]] == ["angry"]
+    for one in found["clips"]:
+        drawn = [method for method in found["methods"] if method != "shap"]
+        assert one["figure"] == one[drawn[0]]["figure"]
+        for method in drawn:
+            file = one[method]["figure"].removeprefix("f/")
+            assert file == f"{method}_{one['emotion']}_1.png"
+            width, height = size(tmp_path / file)
+            assert 1000 < width < 1500 and 400 < height < 900
+            assert "ot show" in captions[file] and one["predicted"] in captions[file]
+        if "gradcam" in drawn:
+            complete(one, name)
+    assert (found["shap"] is not None) == ("shap" in found["methods"]) == (tmp_path / "shap_global.png").exists()
+    if found["shap"]:
+        assert all(" at " in one["feature"] for one in found["shap"]["top"])
+        assert not any(" at " in one["feature"] for one in found["shap"]["kinds"])
+
+
+def complete(one, name):
+    found = one["gradcam"]
+    assert found.keys() >= TABLE
+    assert found["confidence"] == pytest.approx(one["confidence"], abs=1e-5)
+    assert list(found["probabilities"]) == list(EMOTIONS)
+    assert sum(found["probabilities"].values()) == pytest.approx(1)
+    assert len(found["times"]) == len(found["values"]) == frames_of(PRESET.input_of(name))
+    assert np.ndim(found["map"]) == (2 if READS[name] == "image" else 1)
+    if not found["empty"]:
+        assert max(found["values"]) == pytest.approx(found["max_activation"], abs=1e-5)
+        assert found["time_focus_range"][0] < found["time_focus_range"][1] <= 2.0
+        assert 0 < found["freq_focus_range"][0] < found["freq_focus_range"][1] < RATE / 2
+
+
+def test_what_is_not_admitted_is_said():
+    examples = {name: voices(PRESET.input_of(name)) for name in ("lstm", "vit")}
+    assert "no convolution" in subject("lstm", examples["lstm"]).admitted[1]["gradcam"]
+    assert "image" in subject("vit", examples["vit"]).admitted[1]["shap"]
+
+
+@pytest.mark.parametrize("name", sorted(READS))
+def test_the_gate_asks_for_what_the_architecture_admits(name):
+    model = build(name, config.load().presets["small"])
+    found = Subject(model, model.preset.input_of(name), None, RATE, torch.device("cpu"), (5, 5, 3))
+    assert found.admitted[0] == ADMITTED[name]
+
+
+def test_captions_say_what_a_map_does_not_show(tmp_path, captions):
+    for name in ("cnn", "vit"):
+        examples = voices(PRESET.input_of(name))
+        grad_cam_figures(subject(name, examples), examples, [0], tmp_path / name, "")
+        words = captions["gradcam_angry_1.png"]
+        assert "Not shown" in words and "cause" in words
+        assert ("over time alone" in words and "gradient times standardised input" in words) == (name == "cnn")
+        assert ("cells" in words) == (name == "vit")
+
+
+def test_pictures_of_the_paper_come_in_its_order(tmp_path, undrawn):
+    examples = voices(PRESET.image, ("neutral", "disgust", "angry", "fear"))
+    found = grad_cam_figures(subject("vit", examples), examples, [0, 1, 2, 3, 5], tmp_path, "figures/")
+    assert [one["figure"] for one in found] == [f"figures/gradcam_{emotion}_{number}.png" for emotion, number in (
+        ("angry", 1), ("fear", 1), ("disgust", 1), ("disgust", 2), ("neutral", 1))]
+    assert {file.name for file in tmp_path.iterdir()} == {one["figure"].removeprefix("figures/") for one in found}
+    with pytest.raises(ValueError, match="no convolution"):
+        grad_cam_figures(subject("lstm", voices(PRESET.stacked)), voices(PRESET.stacked), [0], tmp_path, "")
+
+
+def test_a_map_that_is_zero_everywhere_is_drawn_in_words_and_has_no_ranges(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(mel_picture, "save", lambda figure, *rest: said.extend(
+        text.get_text() for axes in figure.axes for text in axes.texts))
+    examples = voices(PRESET.image)
+    one = subject("vit", examples)
+    monkeypatch.setattr(one.model, "maps", lambda output: 0 * type(one.model).maps(one.model, output))
+    (found,) = grad_cam_figures(one, examples, [0], tmp_path, "")
+    assert found["gradcam"]["empty"] and found["gradcam"]["peak"] == 0
+    for name in ("entropy", "time_focus_range", "freq_focus_range", "confidence_drop"):
+        assert found["gradcam"][name] is None
+    assert any("the map is zero everywhere" in text for text in said) and "none" in said
+    json.dumps(found, allow_nan=False)
+
+
+def test_the_share_of_a_map_on_padding_is_counted(tmp_path, monkeypatch, undrawn):
+    examples = voices(PRESET.image)
+    one, where = subject("vit", examples), np.zeros((2, 2))
+    where[:, 1] = 1.0   # the second half of two seconds, of which the last half second is padding
+    monkeypatch.setattr(grad_cam_clip, "grad_cam", lambda *_: type("Cam", (), {"maps": torch.tensor(where[None])}))
+    (found,) = grad_cam_figures(one, examples, [0], tmp_path, "")
+    heat = np.array(found["gradcam"]["values"])
+    times = np.array(found["gradcam"]["times"])
+    assert found["gradcam"]["share_in_padding"] == pytest.approx(heat[times > 1.5].sum() / heat.sum(), abs=1e-3)
+    assert 0.4 < found["gradcam"]["share_in_padding"] < 0.7
+
+
+def test_the_level_below_a_map_is_the_same_from_power_and_from_decibels():
+    waves = {"r/0": burst(900, 0.5)}
+    levels = []
+    for scale in ("power", "decibels"):
+        settings = stacked_settings(mel_scale=scale)
+        features = heard(settings, waves).batch([0]).features
+        levels.append(np.maximum(grad_cam_clip._spectrogram(settings, features, 2.0).level, -60))
+    np.testing.assert_allclose(*levels, atol=0.01)
+    assert levels[0].max() == 0
+
+
+@pytest.mark.parametrize("name", ["lstm", "vit"])
+def test_occlusion_hears_the_whole_sound_as_the_stored_features_do(name):
+    examples = voices(PRESET.input_of(name))
+    batch = examples.batch([0])
+    one = subject(name, examples)
+    with torch.no_grad():
+        torch.testing.assert_close(clip._logits(one, batch)(batch.waveform),
+                                   one.model(batch.waveform, batch.valid, batch.features), rtol=1e-3, atol=1e-3)
+
+
+def test_the_confidence_drop_is_that_of_the_masked_area(tmp_path, undrawn):
+    settings = PRESET.stacked
+    examples = voices(settings)
+    one = subject("cnn", examples)
+    (found,) = grad_cam_figures(one, examples, [0], tmp_path, "")
+    batch, target = examples.batch([0]), EMOTIONS.index(found["explained"])
+    held = grad_cam_clip.Held(one.model, batch.waveform[0], batch.valid[0])
+    values = grad_cam_clip._heat(one, held, batch, target)[0].values
+    features = batch.features.clone()
+    rows = settings.mfcc + 12
+    valid = np.arange(63) * 512 / RATE <= 1.5
+    for band in range(32):
+        for frame in range(63):
+            if values[band, frame] >= values.max() / 2:
+                features[0, rows + band, frame] = batch.features[0, rows + band, valid].mean()
+    with torch.no_grad():
+        before, after = (held(some).softmax(1)[0, target].item() for some in (batch.features, features))
+    assert found["gradcam"]["confidence_drop"] == pytest.approx(100 * (before - after), abs=1e-3)

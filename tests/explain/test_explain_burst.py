@@ -1,0 +1,95 @@
+"""A tone burst of known time and frequency, planted where a model must look at it, and the focus range found again."""
+
+import numpy as np
+import pytest
+import torch
+from explain_stand_ins import RATE, OverImage, OverTime, burst, heard, image_settings, stacked_settings
+from torch import nn
+
+from ser_ops import config
+from ser_ops.explain import Subject, grad_cam_clip, grad_cam_figures
+from ser_ops.features import Moments, mel_edges_hertz
+from ser_ops.models import build
+from ser_ops.seeds import generator
+
+PLANTED = [(300.0, 0.1), (1500.0, 0.9), (1500.0, 1.37), (5000.0, 1.5)]    # hertz, start of 0.2 s
+
+
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch):
+    """Nobody looks at these pictures."""
+    monkeypatch.setattr(grad_cam_clip, "over_mel", lambda *parts: None)
+
+
+def subject(model, settings, standardisation=None):
+    return Subject(model.eval(), settings, standardisation, RATE, torch.device("cpu"), (5, 5, 3))
+
+
+@pytest.mark.parametrize(("hertz", "start"), PLANTED)
+def test_a_convolution_over_time_finds_time_and_band(hertz, start, tmp_path):
+    settings = stacked_settings()
+    edges = mel_edges_hertz(settings)
+    band = int(np.searchsorted(edges, hertz)) - 1
+    examples = heard(settings, {"r/burst": burst(hertz, start)}, ("angry",))
+    mean_std = Moments.of(examples.batch([0]).features, settings).standardisation()
+    one = subject(OverTime(settings, band, mean_std), settings, mean_std)
+    (clip,) = grad_cam_figures(one, examples, [0], tmp_path, "")
+    found = clip["gradcam"]
+    assert found["freq_focus_range"] == pytest.approx([edges[band], edges[band + 1]], abs=0.05)
+    assert found["freq_focus_range"][0] <= hertz <= found["freq_focus_range"][1]
+    field = ((one.places[0].field - 1) * settings.hop + settings.frame) / RATE
+    first, last = found["time_focus_range"]
+    assert start - field / 2 <= first <= start + 0.1 <= last <= start + 0.2 + field / 2
+    assert last - first < 0.2 + field
+    middle = np.average(found["times"], weights=found["values"])
+    assert middle == pytest.approx(start + 0.1, abs=1.5 * settings.hop / RATE)      # no stretch and no shift
+    assert found["share_in_padding"] == 0 and 0 <= found["share_without_band"] < 1
+
+
+@pytest.mark.parametrize(("hertz", "start"), PLANTED)
+def test_an_image_model_finds_the_patch(hertz, start, tmp_path):
+    settings = image_settings()
+    edges = mel_edges_hertz(settings)
+    band = int(np.searchsorted(edges, hertz)) - 1
+    (clip,) = grad_cam_figures(subject(OverImage(), settings), heard(settings, {"r/burst": burst(hertz, start)}),
+                               [0], tmp_path, "")
+    found, patch = clip["gradcam"], 8 * settings.hop / RATE
+    first, last = found["time_focus_range"]
+    assert start - patch <= first <= start + 0.1 <= last <= start + 0.2 + patch
+    low, high = np.searchsorted(edges, found["freq_focus_range"], side="right") - 1
+    assert band - 8 <= low <= band <= high <= band + 8
+    assert np.shape(found["map"]) == (8, 8) and np.max(found["map"]) == 1
+
+
+def trained(name, preset, examples, steps, rate):
+    settings = preset.input_of(name)
+    batch = examples.batch(range(len(examples)))
+    mean_std = Moments.of(batch.features, settings).standardisation()
+    model = build(name, preset, mean_std, seed=1).train()
+    optimiser = torch.optim.Adam(model.parameters(), rate)
+    torch.manual_seed(1)
+    for _ in range(steps):
+        optimiser.zero_grad()
+        nn.functional.cross_entropy(model(batch.waveform, batch.valid, batch.features), batch.labels).backward()
+        optimiser.step()
+    return subject(model, settings, mean_std)
+
+
+@pytest.mark.parametrize(("name", "steps"), [("cnn", 25), ("cnn_lstm", 25)])
+def test_a_network_that_learned_to_tell_a_burst_from_noise_looks_at_it(name, steps, tmp_path):
+    settings = stacked_settings()
+    preset = config.load().presets["small"].model_copy(update={"stacked": settings})
+    random, waves = generator(1, "learned"), {}
+    for number in range(24):
+        waves[f"r/{number}"] = burst(1500, random.uniform(0.1, 1.6), 2 * number + 2)
+        waves[f"r/{number} noise"] = burst(1500, None, 2 * number + 3)
+    one = trained(name, preset, heard(settings, waves, ("angry", "neutral")), steps, 0.002)
+    start = 0.85
+    (clip,) = grad_cam_figures(one, heard(settings, {"r/burst": burst(1500, start)}, ("angry",)), [0], tmp_path, "")
+    found = clip["gradcam"]
+    assert clip["predicted"] == "angry" and found["confidence"] > 0.9
+    field = ((one.places[0].field - 1) * settings.hop + settings.frame) / RATE
+    first, last = found["time_focus_range"]
+    low, high = found["freq_focus_range"]
+    assert low <= 1500 <= high and high - low < 3000
+    assert start - field <= first and last <= start + 0.2 + field
