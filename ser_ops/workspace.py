@@ -23,13 +23,14 @@ def environment() -> dict[str, str]:
             "PYTHONUNBUFFERED": "1"}
 
 
-def dvc(*arguments: str, say: Say = print, wait: float = 3600) -> dict[str, float]:
+def dvc(*arguments: str, say: Say = print) -> dict[str, float]:
     """Run one dvc command in the project's folder; each of its lines goes to `say`.
 
-    Two flows that need the same workspace queue here, at most `wait` seconds, instead of fighting over DVC's
+    Two flows that need the same workspace queue here, at most compute.queue_seconds, instead of fighting over DVC's
     own lock. Returns the seconds that each stage took. Raises UserError with the command's own error lines.
     """
-    state = config.load().paths.state
+    params = config.load()
+    state, wait = params.paths.state, params.compute.queue_seconds
     state.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(state / "workspace.lock", timeout=wait):

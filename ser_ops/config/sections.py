@@ -351,6 +351,7 @@ class Compute(Section):
     workers: Annotated[int, Field(ge=0)]
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
     shard_megabytes: Count
+    queue_seconds: Positive
 
 
 class Params(Section):

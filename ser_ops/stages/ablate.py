@@ -10,7 +10,7 @@ from ser_ops.files import replacing
 from ser_ops.seeds import derive
 from ser_ops.stages import run
 from ser_ops.stages.train import main_job
-from ser_ops.stages.training_run import Job, forget, inputs_mark, recorded, state_of, tags_of, train_model
+from ser_ops.stages.training_run import Job, forget, inputs_mark, overview_tags, recorded, state_of, train_model
 from ser_ops.training import device_of
 from ser_ops.training.workers import number, side_by_side
 
@@ -44,8 +44,7 @@ def main() -> None:
     params = config.load()
     wanted = jobs(params)
     state = params.paths.state / STAGE / inputs_mark(params, [job.name for job in wanted])
-    overview = Job("ablations", params.train.model, params.train.training())
-    with recorded(params, overview.name, tags_of(params, overview, STAGE), state / "run.json") as record:
+    with recorded(params, "ablations", overview_tags(params, STAGE), state / "run.json") as record:
         with side_by_side(min(number(params.compute.workers, device_of(params.compute.device)),
                               max(1, len(wanted)))) as spread:
             folders = spread(partial(_train, params, record.id), wanted)

@@ -55,8 +55,12 @@ def model_of(params: Params, name: str, seed: int) -> models.EmotionModel:
 
 
 def settings_record(params: Params, job: Job) -> dict[str, Any]:
-    """What MLflow records of a training's settings."""
-    return {"model": job.model, "train": job.settings.model_dump(), "preset": params.chosen.model_dump(mode="json"),
+    """What MLflow records of a training's settings: of the preset, the sections that the model is built from."""
+    used = {READS[job.model], models.MODELS[job.model].backbone} | (
+        {"spectral", "head"} if READS[job.model] == "features" else set())
+    preset = params.chosen.model_dump(mode="json")
+    return {"model": job.model, "train": job.settings.model_dump(),
+            "preset": {name: values for name, values in preset.items() if name in used},
             "shuffled_labels": job.shuffle is not None}
 
 
@@ -70,12 +74,16 @@ def recorded(params: Params, name: str, tags: Mapping[str, str], kept: Path,
         yield run
 
 
+def overview_tags(params: Params, stage: str) -> dict[str, str]:
+    """Tags of a run that holds others, of several models or trials."""
+    return {"stage": stage, "corpus": "+".join(_corpora(params)), "partition": params.partitions.protocol,
+            "preset": params.preset}
+
+
 def tags_of(params: Params, job: Job, stage: str) -> dict[str, str]:
     """Tags by which runs are told apart on MLflow's pages."""
-    return {"stage": stage, "family": job.model, "corpus": "+".join(_corpora(params)),
-            "partition": params.partitions.protocol, "preset": params.preset,
-            "backbone": backbone_of(params, job.model),
-            "shuffled_labels": str(job.shuffle is not None).lower()}
+    return overview_tags(params, stage) | {"family": job.model, "backbone": backbone_of(params, job.model),
+                                           "shuffled_labels": str(job.shuffle is not None).lower()}
 
 
 def backbone_of(params: Params, model: str) -> str:

@@ -16,6 +16,7 @@ from ser_ops.stages.training_run import (
     forget,
     inputs_mark,
     model_of,
+    overview_tags,
     recorded,
     settings_record,
     tags_of,
@@ -58,8 +59,7 @@ def main() -> None:
         return
     mark = inputs_mark(params, [params.tune.model_dump(), params.train.model])
     state = params.paths.state / "tune" / mark
-    job = Job("tuning", params.train.model, params.tune.trial)
-    with recorded(params, job.name, tags_of(params, job, "tune"), state / "run.json") as record:
+    with recorded(params, "tuning", overview_tags(params, "tune"), state / "run.json") as record:
         record.params({"tune": params.tune.model_dump()})
         with side_by_side(min(number(params.compute.workers, device_of(params.compute.device)),
                               params.tune.together)) as spread:

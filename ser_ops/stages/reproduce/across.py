@@ -33,19 +33,19 @@ def main() -> None:
     manifest = read_csv(work / "validated" / "manifest.csv")
     parts = {name: test_part(params, manifest, name) for name in every_corpus(params)}
     tested = sorted((row for rows in parts.values() for row in rows), key=lambda row: row["utterance"])
+    truth = np.array([EMOTIONS.index(row["emotion"]) for row in tested])
     job = robustness.Job(tuple((one["folder"], folder(params) / "corpora" / one["folder"]) for one in trainings), work,
                          tuple(row["utterance"] for row in tested), params.compute.device, settings.batch_size,
                          params.augment.level, params.augment.silent_crop_dbfs)
     grid = robustness.grid(read_csv(work / "validated" / "noise.csv"), settings)
-    found = robustness.predict(job, np.array([EMOTIONS.index(row["emotion"]) for row in tested]), [CLEAN, *grid],
-                               params.compute.workers)
+    found = robustness.predict(job, truth, [CLEAN, *grid], params.compute.workers)
     classes = {name: {row["emotion"] for row in manifest if row["corpus"] == name} for name in parts}
     ways = {name: partitions.plan([row for row in manifest if row["corpus"] == name])[name] for name in parts}
     models: dict[str, dict[str, Any]] = {}
     for one in trainings:
         known = {emotion for name in one["train_corpora"] for emotion in classes[name]}
-        cells = [{"test": name, "seen": name in one["train_corpora"], "split": ways[name]}
-                 | _cell(params, found.of(one["folder"]), parts[name], known) for name in parts]
+        cells: list[dict[str, Any]] = [{"test": name, "seen": name in one["train_corpora"], "split": ways[name]}
+                                       | _cell(params, found.of(one["folder"]), parts[name], known) for name in parts]
         row = {name: one[name] for name in ("train", "train_corpora", "run_id", "validation_uar")} | {
             "train_lacks": _absent(known), "cells": cells}
         models.setdefault(one["model"], {"model": one["model"], "backbone": backbone_of(params, one["model"]),

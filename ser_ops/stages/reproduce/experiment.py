@@ -88,13 +88,13 @@ def divided(params: Params, experiment: Experiment) -> tuple[list[dict[str, str]
     rows = [row for row in read_csv(folder(params) / "augmented" / "variants.csv")
             if row["corpus"] in experiment.corpora and row["variant"] in experiment.variants]
     alone = partitions.grouped(spoken, "corpus") if experiment.apart else {"all": spoken}
-    spoken = [row for own in alone.values() for row in own]
+    spoken = [dict(row) for own in alone.values() for row in own]
     if experiment.fold is None:
         places = [place for own in alone.values() for place in partitions.assign(own, settings)]
     else:
         places = assign_fold(spoken, settings, params.reproduce.folds.count, experiment.fold)
     place_of = {row["utterance"]: place for row, place in zip(spoken, places, strict=True)}
-    spoken = [row | {"partition": place_of[row["utterance"]]} for row in spoken]
+    spoken = [{**row, "partition": place_of[row["utterance"]]} for row in spoken]
     if experiment.protocol == "paper":
         by_row = partitions.assign_rows(rows, settings)
         rows = [row | {"partition": place} for row, place in zip(rows, by_row, strict=True)]

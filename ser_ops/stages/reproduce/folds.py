@@ -52,15 +52,15 @@ def main() -> None:
             for one, source in zip(wanted, folders, strict=True):
                 if one.fold == 1:
                     keep(source, target / "models" / one.model / one.protocol)
-            groups = [_record(params, group, wanted, found, runs[group]) for group in runs]
+            groups = [_record(params, name, wanted, found, runs[name]) for name in runs]
             declared = {one.protocol: result["declared"] for one, result in zip(wanted, found, strict=True)}
             write_json(target / "runs.json", {
                 "groups": groups,
                 "provenance": provenance(params, params.reproduce.folds.variants, declared)
                 | {"count": params.reproduce.folds.count}})
-    for one in groups:
-        print(f"{one['name']}: UAR {one['uar']:.3f} (deviation over folds {one['uar_std']:.3f}), accuracy "
-              f"{one['accuracy']:.3f}")
+    for group in groups:
+        print(f"{group['name']}: UAR {group['uar']:.3f} (deviation over folds {group['uar_std']:.3f}), accuracy "
+              f"{group['accuracy']:.3f}")
 
 
 def _tables(target: Path, wanted: Sequence[Experiment], folders: Sequence[Path]) -> None:
@@ -79,7 +79,7 @@ def _record(params: Params, group: str, wanted: Sequence[Experiment], found: Seq
     """What runs.json says of a model's folds; their means and deviations go to the parent run."""
     members = [(one, result) for one, result in zip(wanted, found, strict=True) if one.group == group]
     first, result = members[0]
-    means = {}
+    means: dict[str, float] = {}
     for name in ("uar", "accuracy", "f1", "precision", "recall"):
         values = np.array([each["clean"][name] for _, each in members])
         means |= {name: float(values.mean()), f"{name}_std": float(values.std(ddof=1)) if len(values) > 1 else 0.0}
