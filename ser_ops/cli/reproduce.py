@@ -37,7 +37,9 @@ def reproduce(paper: Annotated[Paper, typer.Argument(help="paper1: tables I to V
 
 
 def filled(tables: Path) -> dict[str, Any]:
-    """How many tables the page has, and the keys of those that could not be filled, from its tables.json.
+    """How many tables the page has, which could not be filled, and which were filled otherwise than the paper's.
+
+    Otherwise: from part of the paper's corpora, or from others. Keys, from the page's tables.json.
 
     Raises UserError when the file is not there or is none.
     """
@@ -45,7 +47,9 @@ def filled(tables: Path) -> dict[str, Any]:
     if not isinstance(content, Mapping) or not isinstance(content.get("tables"), list):
         raise UserError(f"{tables}: holds no tables: remove its folder and run the same command again")
     every = [*content["tables"], *(one["table"] for one in content.get("sections") or [] if one.get("table"))]
-    return {"tables": len(every), "missing": [one["key"] for one in every if one.get("missing")]}
+    lacking = [one for one in every if one.get("missing")]
+    return {"tables": len(every), "missing": [one["key"] for one in lacking if not one.get("filled")],
+            "otherwise": [one["key"] for one in lacking if one.get("filled")]}
 
 
 def _words(found: Mapping[str, Any]) -> list[str]:
@@ -54,4 +58,7 @@ def _words(found: Mapping[str, Any]) -> list[str]:
     if found["missing"]:
         lines.append(f"{len(found['missing'])} of {found['tables']} tables could not be filled: "
                      f"{', '.join(found['missing'])}; the page says what each lacks")
+    if found["otherwise"]:
+        lines.append(f"{len(found['otherwise'])} of {found['tables']} tables stand on other data than the paper's: "
+                     f"{', '.join(found['otherwise'])}; the page says on which")
     return [*lines, f"the page: {found['page']}"]

@@ -58,7 +58,8 @@ def content(page: Page) -> dict[str, Any]:
 def _table(table: Table) -> dict[str, Any]:
     rows = [[_entry(one) if isinstance(one, Cell) else one for one in row] for row in table.rows]
     return {"key": table.key, "title": table.title, "columns": list(table.columns), "rows": rows,
-            "notes": list(table.notes), "missing": table.missing, "protocols": list(table.protocols)}
+            "notes": list(table.notes), "missing": table.missing, "filled": table.filled,
+            "protocols": list(table.protocols)}
 
 
 def _entry(cell: Cell) -> dict[str, Any]:

@@ -38,6 +38,11 @@ class Table:
     missing: str = ""
     protocols: tuple[str, ...] = ()
 
+    @property
+    def filled(self) -> bool:
+        """Whether it holds any figure of ours."""
+        return any(isinstance(cell, Cell) and isinstance(cell.ours, int | float) for row in self.rows for cell in row)
+
 
 @dataclass(frozen=True)
 class Figure:

@@ -13,7 +13,8 @@ from ser_ops.errors import UserError
 from ser_ops.files import write_json
 
 PROJECT = Path(__file__).resolve().parents[2]
-TABLES = {"tables": [{"key": "table_i", "missing": ""}, {"key": "table_iv", "missing": "TESS is not here: ..."}],
+TABLES = {"tables": [{"key": "table_i", "missing": ""}, {"key": "table_iv", "missing": "TESS is not here: ..."},
+                     {"key": "table_v", "missing": "synthetic speech", "filled": True}],
           "sections": [{"title": "a", "table": None}, {"title": "b", "table": {"key": "splits", "missing": "no run"}}]}
 
 
@@ -45,7 +46,8 @@ def test_it_pulls_runs_and_says_where_the_page_is(asked):
     assert done.stdout.splitlines() == [
         "Running stage 'data.dvc':", "Running stage 'papers/dvc.yaml:paper1':",
         "seconds by stage: train 61, papers/paper1 2",
-        "2 of 3 tables could not be filled: table_iv, splits; the page says what each lacks",
+        "2 of 4 tables could not be filled: table_iv, splits; the page says what each lacks",
+        "1 of 4 tables stand on other data than the paper's: table_v; the page says on which",
         "the page: reports/paper1/index.html"]
 
 
@@ -54,7 +56,7 @@ def test_a_program_gets_one_object_and_dvcs_lines_elsewhere(asked, tmp_path):
     done = CliRunner().invoke(app, ["reproduce", "paper1", "--json"])
     assert json.loads(done.stdout) == {
         "paper": "paper1", "page": "reports/paper1/index.html", "seconds": {"train": 61.3, "papers/paper1": 2.0},
-        "tables": 3, "missing": ["table_iv", "splits"]}
+        "tables": 4, "missing": ["table_iv", "splits"], "otherwise": ["table_v"]}
     assert "Running stage" in done.stderr and asked == [("repro", "papers/dvc.yaml:paper1")]
 
 

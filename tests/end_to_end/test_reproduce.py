@@ -24,8 +24,9 @@ def test_every_table_is_filled_on_the_embedded_corpus(reproduced, reproductions,
     assert "SYNTHETIC" in page.upper() and "<script" not in page
     assert answer["tables"] >= {"paper1": 6, "paper2": 4, "splits": 1, "across": 1}[paper]
     content = json.loads((reproduced.folder / "reports" / paper / "tables.json").read_text())
+    assert answer["missing"] == []
     for table in content["tables"]:
-        assert table["rows"], table["key"]
+        assert table["rows"] and (table["filled"] or table["key"] in ("table_i", "figure_1", "figure_2")), table["key"]
 
 
 def test_the_main_graph_does_not_run_them(reproduced, reproductions):
