@@ -52,7 +52,8 @@ def _wait(url: str, seconds: float = 120) -> None:
 
 def test_all_flows_are_deployed(prefect):
     listed = prefect.run("prefect", "deployment", "ls").stdout
-    for flow in ("validate-data", "augment-data", "train-fusion", "train-ablations", "evaluate-model", "promote-model"):
+    for flow in ("validate-data", "augment-data", "train-fusion", "train-ablations", "evaluate-model", "promote-model",
+                 "reproduce-paper1", "reproduce-paper2", "reproduce-splits", "reproduce-across"):
         assert f"{flow}/local" in listed
     assert "train-fusion/gpu" in listed
 
