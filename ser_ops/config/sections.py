@@ -264,6 +264,8 @@ class Explain(Section):
     shap_samples: Count
     top: Count
     batch_size: Count
+    occlusion_seconds: Positive
+    occlusion_hop: Positive
 
 
 Overrides = dict[str, float | int | bool | str]
