@@ -92,7 +92,7 @@ def by_occlusion(subject: Subject, _held: Held, batch: Batch, clip: Mapping[str,
     """Occlusion of a batch of one for `clip["explained"]`, drawn into `file`; its curve for explanations.json."""
     target, logits = EMOTIONS.index(clip["explained"]), _logits(subject, batch)
     found = occlude(lambda waveforms: logits(waveforms).softmax(1)[:, target], batch.waveform[0], subject.sample_rate,
-                    batch_size=settings.batch_size)
+                    settings.occlusion_seconds, settings.occlusion_hop, settings.batch_size)
     shown = curve(found.seconds, found.drop, clip["valid_seconds"])
     more = _NO_STREAM if "wav2vec" in subject.model.streams else _ANEW
     _draw(subject, batch, clip, shown, "loss of probability",
