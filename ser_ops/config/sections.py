@@ -296,8 +296,8 @@ class Planted(Section):
     max_steps: Count
     check_every: Count
     learning_rate: Positive
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     accuracy: Share
-    margin_seconds: Annotated[float, Field(ge=0)]
 
 
 class Conditions(Section):
@@ -307,6 +307,7 @@ class Conditions(Section):
     intensities: tuple[Share, ...]
     seed: Seed
     per_class: Count
+    shap_samples: Count
     resamples: Annotated[int, Field(ge=100)]
     confidence: Annotated[float, Field(gt=0, lt=1)]
 

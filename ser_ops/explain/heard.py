@@ -52,8 +52,8 @@ def hear(subject: Subject, row: Row, speech: np.ndarray, mix: Mix | None = None,
             raise ValueError(f"{noise}: a noisy condition needs a mixer and a seed")
         mixture = mix(row.utterance, speech, noise, intensity, seed, "test")
     samples = speech if mixture is None else mixture.samples
-    window, valid = fit(samples, extractor.length)
-    clean, _ = fit(speech, extractor.length)
+    (window, valid), (clean, _) = fit(samples, extractor.length), fit(speech, extractor.length)
+    window, clean = window.copy(), clean.copy()     # not a part of the store's memory map
     with torch.inference_mode():
         features = extractor(torch.from_numpy(window)[None].to(subject.device)).cpu()
     batch = assemble([samples], features.clone(), [row], np.array([row.label], np.int64), extractor.length)

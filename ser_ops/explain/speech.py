@@ -12,9 +12,9 @@ def speech_of(clean: np.ndarray, sample_rate: int, settings: config.Speech) -> n
     """Stretches of speech in a window without noise, (N,) at `sample_rate`: float64 (k, 2), start and end in seconds.
 
     Speech begins where the mean square of a frame comes within `settings.start_db` of the loudest frame's, and lasts
-    until it falls below `settings.stop_db` for longer than `settings.hangover` seconds (hysteresis: a word's quiet end is
-    still speech, a rustle between words is none). Rising, without overlap, within the window; (0, 2) for silence. It
-    takes whatever is loud for speech: give it a recording without noise.
+    until it falls below `settings.stop_db` for longer than `settings.hangover` seconds (hysteresis: a word's quiet end
+    is still speech, a rustle between words is none). Rising, without overlap, within the window; (0, 2) for silence.
+    It takes whatever is loud for speech: give it a recording without noise.
     """
     frame, hop = max(1, round(settings.frame * sample_rate)), max(1, round(settings.hop * sample_rate))
     starts = np.arange(0, max(1, len(clean) - frame + 1), hop)
@@ -33,7 +33,8 @@ def _hysteresis(level: np.ndarray, start: float, stop: float) -> np.ndarray:
     """Frames of runs that stay at or above `stop` and reach `start` somewhere: bool (frames,)."""
     loud = level >= stop
     run = np.cumsum(np.diff(loud, prepend=False) & loud)    # number of the run that a loud frame belongs to
-    return loud & np.isin(run, np.unique(run[level >= start]))
+    reached = set(run[level >= start].tolist())
+    return loud & np.array([one in reached for one in run.tolist()], dtype=bool)
 
 
 def _joined(frames: np.ndarray, gap: float) -> np.ndarray:

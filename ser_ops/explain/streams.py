@@ -1,8 +1,8 @@
 """Exact Shapley values of a model's streams: what each of them adds to the score of one clip.
 
-Shapley, 1953: with n streams there are 2^n coalitions, all of which are asked (16 for Wav2Vec 2.0, MFCC, ZCR and RMS), so
-nothing is sampled. Paper 1 claims that its fusion 'shifts attention between temporal and spectral cues'; these are the
-numbers to hold that against.
+Shapley, 1953: with n streams there are 2^n coalitions, all of which are asked (16 for Wav2Vec 2.0, MFCC, ZCR and RMS),
+so nothing is sampled. Paper 1 claims that its fusion 'shifts attention between temporal and spectral cues'; these are
+the numbers to hold that against.
 """
 
 from collections.abc import Callable
