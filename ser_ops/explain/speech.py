@@ -33,8 +33,7 @@ def _hysteresis(level: np.ndarray, start: float, stop: float) -> np.ndarray:
     """Frames of runs that stay at or above `stop` and reach `start` somewhere: bool (frames,)."""
     loud = level >= stop
     run = np.cumsum(np.diff(loud, prepend=False) & loud)    # number of the run that a loud frame belongs to
-    reached = set(run[level >= start].tolist())
-    return loud & np.array([one in reached for one in run.tolist()], dtype=bool)
+    return loud & np.isin(run, run[level >= start])
 
 
 def _joined(frames: np.ndarray, gap: float) -> np.ndarray:
@@ -51,7 +50,8 @@ def covers(stretches: np.ndarray, seconds: np.ndarray) -> np.ndarray:
     >>> covers(np.array([[0.0, 1.0], [2.0, 3.0]]), np.array([0.5, 1.5, 2.5])).tolist()
     [True, False, True]
     """
-    return ((seconds[:, None] >= stretches[:, 0]) & (seconds[:, None] < stretches[:, 1])).any(1)
+    inside = (seconds[:, None] >= stretches[:, 0]) & (seconds[:, None] < stretches[:, 1])
+    return np.asarray(inside.any(axis=1))
 
 
 def share_of_time(stretches: np.ndarray, seconds: float) -> float:
