@@ -46,9 +46,11 @@ def data(found: Mapping[str, Any], reports: Path) -> dict[str, Any]:
 
 
 def provenance(found: Mapping[str, Any], reports: Path) -> dict[str, Any]:
-    """{synthetic, partial, backbone}: each from the content, else from provenance.json, else from metrics.json."""
-    where = [found.get("provenance"), *(_read(reports / f"{name}.json") for name in ("provenance", "metrics"))]
-    where += [pick(where[1], "card"), pick(where[2], "provenance")]
+    """{synthetic, partial, backbone}: the content's, else each from provenance.json or metrics.json."""
+    where = [found.get("provenance")]
+    if not isinstance(where[0], Mapping):
+        beside, metrics = (_read(reports / f"{name}.json") for name in ("provenance", "metrics"))
+        where = [beside, pick(beside, "card"), pick(metrics, "provenance")]
     return {name: next((one[name] for one in where if isinstance(one, Mapping) and one.get(name) is not None), None)
             for name in ("synthetic", "partial", "backbone")}
 

@@ -66,6 +66,7 @@ function besides(clip, method) {
   const moved = clip.rank_correlation?.[method];
   found.push(held ? `Held fixed: ${held}.` : "Nothing was held fixed.");
   if (isNumber(inside)) found.push(`${Math.round(inside * 100)} % of what is positive lies in speech${isNumber(time) ? `, which is ${Math.round(time * 100)} % of the window` : ""}.`);
+  if (onPadding(clip, method) > 0.05) found.push(`${Math.round(onPadding(clip, method) * 100)} % of it lies on padding.`);
   if (isNumber(moved)) found.push(`Rank correlation with the same utterance clean: ${figure(moved)}.`);
   return found.join(" ");
 }

@@ -22,6 +22,13 @@ function gainOf(clip, method, share) {
   return { gain: smooth(chosen), heard, positive: positive / 1000, peak };
 }
 
+// Share of a method's positive values on padding, where there is no sound.
+function onPadding(clip, method) {
+  const curve = curveOf(clip, method), sums = [0, 0];
+  for (let moment = 0.0005; moment < windowOf(clip); moment += 0.001) sums[moment < validOf(clip) ? 0 : 1] += Math.max(0, valueAt(curve, moment));
+  return sums[1] > 0 ? sums[1] / (sums[0] + sums[1]) : 0;
+}
+
 function smooth(values) {
   const sums = new Float64Array(values.length + 1);
   values.forEach((value, place) => { sums[place + 1] = sums[place] + value; });
@@ -40,8 +47,9 @@ function inWords(clip, what, method, share, found) {
     return what === "used" ? `${one.name} finds nothing here that speaks for the class: only what it used is silence.` : `${one.name} finds nothing here that speaks for the class: what is left is the whole clip.`;
   }
   const valid = validOf(clip), part = share === "curve" ? "" : `${Math.round(Number(share) * 100)} %`;
+  const padding = onPadding(clip, method) > 0.05 ? ` ${Math.round(onPadding(clip, method) * 100)} % of what ${one.name} gives lies on padding, where there is nothing to hear.` : "";
   const short = share !== "curve" && found.heard < Number(share) * valid - 0.002 ? ` Only ${inSeconds(found.positive)} speak for the class at all, so less is taken.` : "";
   const used = share === "curve" ? `Each moment as loud as ${one.name} gives it for ${clip.explained}, its peak in full` : `The ${part} of the recording's time to which ${one.name} gives most for ${clip.explained} (${inSeconds(found.heard)} of ${inSeconds(valid)})`;
   const sentence = what === "used" ? `${used}; the rest is silent.` : share === "curve" ? `What is left when each moment is turned down by what ${one.name} gives it for ${clip.explained}.` : `All but the ${part} of the recording's time to which ${one.name} gives most for ${clip.explained} (${inSeconds(found.heard)} of ${inSeconds(valid)} are silent).`;
-  return `${sentence}${short}${mark}`;
+  return `${sentence}${short}${padding}${mark}`;
 }

@@ -49,6 +49,8 @@ def _spectrogram(samples: np.ndarray, path: Path) -> dict[str, Any]:
 def _traces(random: np.random.Generator, valid_seconds: float, empty: bool) -> dict[str, Any]:
     frames, mutings = np.arange(79) * 512 / RATE, np.arange(0, valid_seconds, 0.025) + 0.05
     bump = np.exp(-((frames - 0.4 - random.random()) / 0.2) ** 2)
+    if valid_seconds < WINDOW:
+        bump = np.where(frames > valid_seconds + 0.1, 0.5, bump)     # some of it on padding
     values = {"scorecam": np.zeros(79) if empty else bump * 0.3, "shap": bump - 0.4 * np.roll(bump, 20),
               "occlusion": 0.2 * np.sin(5 * mutings + random.random())}
     return {method: {"seconds": (mutings if method == "occlusion" else frames).round(4).tolist(),

@@ -303,9 +303,11 @@ def test_padding_an_empty_map_and_a_hostile_name(reports):
     path = reports / "explanations" / "index.html"
     html, body = shown(path, "#class=fear&noise=clean&method=scorecam&what=used")
     assert "zero everywhere" in html and "only what it used is silence" in html
-    html, body = shown(path, "#class=disgust&intensity=0.75")
+    html, body = shown(path, "#class=disgust&intensity=0.75&what=used")
     assert body["shown"] == f"{HOSTILE}|white|0.75" and 'class="padding"' in html
     assert "padding from 2.00 s on: no sound" in html
+    assert re.search(r"\d+ % of it lies on padding\.", html)
+    assert re.search(r"\d+ % of what Score-CAM gives lies on padding, where there is nothing", words_of(html))
     html, body = shown(path, "#class=happy&noise=white")
     assert "Nothing can be played: the sound of this condition was not kept" in html
     assert html.count("data-play=") == len(re.findall(r"data-play=[^>]*disabled", html)) == 3
