@@ -344,6 +344,7 @@ class Explain(Section):
     shap_samples: Count
     top: Count
     batch_size: Count
+    figures_per_class: Annotated[int, Field(ge=0)]
     active_share: Annotated[float, Field(gt=0.0, lt=1.0)]
     counterfactual_block: Positive
     counterfactual_steps: Count

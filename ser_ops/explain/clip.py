@@ -47,9 +47,10 @@ def curve(seconds: np.ndarray, values: np.ndarray, valid_seconds: float) -> dict
 
 
 def title(clip: Mapping[str, Any]) -> str:
-    """The utterance, what it was meant as and what it was taken for."""
+    """The utterance, what it was meant as (where that is known) and what it was taken for."""
     taken = "recognised" if clip["predicted"] == clip["emotion"] else f"taken for {clip['predicted']}"
-    return f"{clip['emotion']}, {taken} ({clip['confidence']:.2f})   {clip['utterance']}"
+    meant = f"{clip['emotion']}, " if clip["emotion"] else ""
+    return f"{meant}{taken} ({clip['confidence']:.2f})   {clip['utterance']}"
 
 
 def _draw(subject: Subject, batch: Batch, clip: Mapping[str, Any], found: Mapping[str, Any], unit: str, caption: str,

@@ -44,7 +44,8 @@ def hear(subject: Subject, row: Row, speech: np.ndarray, mix: Mix | None = None,
          intensity: float = 0.0, seed: int | None = None) -> Heard:
     """The middle window of an utterance (n,), mixed as evaluation mixes it: the whole utterance first, then the window.
 
-    mix: what `noise.mixing.Mixer` is; noise recordings of the test partition are taken.
+    mix: what `noise.mixing.Mixer` is; noise recordings of the test partition are taken. A row without an emotion, as of
+    a recording that nobody has labelled, has the label -1.
     """
     extractor, mixture = Extractor(subject.features, subject.sample_rate), None
     if noise != "clean":
@@ -56,7 +57,8 @@ def hear(subject: Subject, row: Row, speech: np.ndarray, mix: Mix | None = None,
     window, clean = window.copy(), clean.copy()     # not a part of the store's memory map
     with torch.inference_mode():
         features = extractor(torch.from_numpy(window)[None].to(subject.device)).cpu()
-    batch = assemble([samples], features.clone(), [row], np.array([row.label], np.int64), extractor.length)
+    batch = assemble([samples], features.clone(), [row],
+                     np.array([row.label if row.emotion else -1], np.int64), extractor.length)
     return Heard(row, noise, intensity, seed, None if mixture is None else mixture.snr_db, window, clean, int(valid),
                  batch.to(subject.device))
 

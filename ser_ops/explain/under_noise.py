@@ -49,6 +49,7 @@ class Opened:
     """A job's model and stores, loaded once in each process."""
 
     subject: Subject
+    settings: config.Explain
     waveforms: Mapping[str, np.ndarray]
     mixer: Mixer
     background: Background | None
@@ -60,7 +61,7 @@ class Opened:
         subject = Subject.of(model, card, choose_device(job.device))
         mixer = Mixer(Shards(job.work / "ingest" / "noise"), read_csv(job.work / "validated" / "noise.csv"),
                       subject.sample_rate, job.level, job.silent_dbfs)
-        return cls(subject, Shards(job.work / "ingest" / "waveforms"), mixer,
+        return cls(subject, job.settings, Shards(job.work / "ingest" / "waveforms"), mixer,
                    background_of(subject, job.work, card["model"], job.settings))
 
     def clips(self, row: Row, conditions: config.Conditions) -> list[Heard]:
