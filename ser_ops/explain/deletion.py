@@ -68,13 +68,14 @@ def removed(cells: Cells, ranking: np.ndarray, steps: int, fade: float, length: 
     """What is gone after each step: shares of the valid part, float64 (s,) from 0 to 1, and masks float32 (s, length).
 
     ranking: cells, first to go first. A mask is 1 where sound is gone and 0 where it stays, with straight edges of
-    `fade` seconds; beyond the valid part it is 0. With fewer cells than steps, s is the number of cells and one.
+    `fade` seconds, or of a cell where that is shorter; beyond the valid part it is 0. With fewer cells than steps, s is
+    the number of cells and one.
     """
     counts = np.unique(np.round(np.arange(steps + 1) * len(cells) / steps).astype(np.int64))
     gone = np.zeros((len(counts), len(cells)))
     for row, count in zip(gone, counts, strict=True):
         row[ranking[:count]] = 1
-    half = fade * cells.sample_rate / 2
+    half = min(fade * cells.sample_rate, np.diff(cells.edges).min()) / 2
     knots = np.concatenate([[-1.0], np.stack([cells.edges[1:-1] - half, cells.edges[1:-1] + half], 1).ravel(),
                             [length + 1.0]])
     moments = np.arange(length) + 0.5

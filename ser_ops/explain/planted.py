@@ -98,7 +98,7 @@ def untrained(subject: Subject, features: Tensor, seed: int) -> Subject:
     if section and getattr(model.preset, section).checkpoint:
         model.backbone.load_state_dict(subject.model.backbone.state_dict())
         model.backbone.requires_grad_(False)
-    return replace(made, model=model.to(subject.device))
+    return replace(made, model=model.to(subject.device).eval())
 
 
 def learn(subject: Subject, train: Sequence[Clip], test: Sequence[Clip], chosen: config.Planted,
