@@ -70,13 +70,16 @@ def global_figures(subject: Subject, attributions: Sequence[Attribution], rows: 
                 file(f"figure_4c_{emotion}"))
         number = next((number for number, row in enumerate(rows) if row.explained == emotion), None)
         if number is not None:
-            _waterfall(subject, attributions[number], rows[number], c, settings.top,
-                       under(_FALL.format(emotion=emotion) + told, believe), file(f"figure_4d_{emotion}"))
+            waterfall_of(subject, attributions[number], rows[number], c, settings.top, file(f"figure_4d_{emotion}"),
+                         believe)
     return files
 
 
-def _waterfall(subject: Subject, one: Attribution, row: ShapRow, target: int, top: int, caption: str,
-               path: Path) -> None:
+def waterfall_of(subject: Subject, one: Attribution, row: ShapRow, target: int, top: int, path: Path,
+                 believe: str = "") -> None:
+    """Draw figure 4d of one utterance for class `target`: its `top` features, all others, and what sampling missed."""
+    caption = under(_FALL.format(emotion=EMOTIONS[target]) +
+                    (HELD if "wav2vec" in subject.model.streams else ""), believe)
     values = one.values.reshape(-1, len(one.base))[:, target]
     best = np.argsort(-np.abs(values), kind="stable")[:top]
     rest = float(values.sum() - values[best].sum())

@@ -67,7 +67,7 @@ def paper_figures(subject: Subject, heard: Heard, traces: Mapping[str, Trace], a
     aligned(sound, ordered, explained, file("figure_3ab"), said)
     if "occlusion" in traces:
         occluded(sound, traces["occlusion"], settings.occlusion_seconds, explained, clip["confidence"],
-                 file("figure_3c"), believe=said.get("occlusion", ""))
+                 file("figure_3c"), subject.model.streams != ("wav2vec",), said.get("occlusion", ""))
     regions(sound, ordered, settings.active_share, explained, file("figure_3d"), said)
     masked(sound, counterfactual(heard, Answering(subject, settings.batch_size), first, target, settings),
            file("figure_3e"), said.get(first.method, ""))

@@ -67,6 +67,7 @@ def regions(sound: Sound, traces: Sequence[Trace], share: float, explained: str,
                   color=colour)
     padding(rows[0], sound)
     heading(rows[0], sound.title)
-    figure.tight_layout(h_pad=0.5, rect=(0, 0, 0.99, 1))
+    figure.tight_layout(h_pad=0.5)
+    figure.subplots_adjust(right=0.86)      # room for the words beside each row
     save(figure, under(_CAPTION.format(share=share, explained=explained, held=held(traces)),
                        sentences(believe, traces)), path, 135)
