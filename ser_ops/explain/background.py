@@ -5,8 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ser_ops import config
 from ser_ops.dataset import Batch
+from ser_ops.explain.heard import Heard
 from ser_ops.explain.subject import Subject
+from ser_ops.features import Extractor, shape_of
 
 
 @dataclass(frozen=True)
@@ -28,3 +31,29 @@ class Background:
                                               batch.valid[first:first + batch_size].to(subject.device))
                         for first in range(0, len(batch), batch_size)]
         return cls(batch.features.to(subject.device), torch.cat(contexts), words)
+
+    @classmethod
+    def of_card(cls, subject: Subject, heard: Heard) -> "Background":
+        """One row, for where no training data are at hand: what the model's card keeps of them.
+
+        The features are the mean by which the model standardises them, alike in every frame, or those of silence where
+        it does not; the context is that of silence as long as the clip.
+        """
+        silence = torch.zeros_like(heard.batch.waveform)
+        with torch.no_grad():
+            context = subject.model.context(silence, heard.batch.valid)
+            if subject.standardisation is None:
+                features, words = Extractor(subject.features, subject.sample_rate)(silence), "the features of silence"
+            else:
+                features, words = _mean(subject)[None], ("the mean of the training features, alike in every frame, "
+                                                         "which is all that the model's card keeps of them")
+        if context.shape[1]:
+            words += ", and silence in the place of the waveform"
+        return cls(features, context, words)
+
+
+def _mean(subject: Subject) -> Tensor:
+    if isinstance(subject.features, config.Features):
+        return subject.baseline()
+    mean = torch.tensor((subject.standardisation or {})["mean"], device=subject.device)
+    return mean[:, None].expand(shape_of(subject.features)).contiguous()

@@ -51,6 +51,7 @@ def render(found: Mapping[str, Any], reports: Path) -> str:
         model=str(found.get("model") or "a model"), style=style, script=script, data=script_json(clips),
         policy=_policy(script, style), badges=listening_words.badges(provenance(found, reports)),
         people=people(found, reports), number=len(clips["heard"]), methods=methods,
+        notes=[str(one) for one in found.get("notes") or []],
         captions=listening_words.CAPTIONS, fails=listening_words.FAILS,
         refused=_texts(found.get("not_admitted")), leaning=listening_charts.leaning(across),
         moving=listening_charts.rank_correlation(across, methods),
