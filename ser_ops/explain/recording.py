@@ -18,7 +18,7 @@ from ser_ops.explain.background import Background
 from ser_ops.explain.clip import answer, title
 from ser_ops.explain.dossier import dossier
 from ser_ops.explain.heard import Heard, hear
-from ser_ops.explain.held import Centred, Held
+from ser_ops.explain.held import Centred, Held, Single
 from ser_ops.explain.pictures import ShapRow, paper_figures, waterfall_of
 from ser_ops.explain.streams import parts
 from ser_ops.explain.subject import Subject
@@ -71,42 +71,46 @@ def explain_recording(model: EmotionModel, card: Mapping[str, Any], device: torc
     """
     subject = Subject.of(model, card, device)
     window = window_of(path, subject.sample_rate, subject.features.seconds, start)
-    row = Row(path.name, path.name, "original", "", "", "", "")
-    heard = hear(subject, row, window.samples)
+    heard = hear(subject, Row(path.name, path.name, "original", "", "", "", ""), window.samples)
     background = Background.of_card(subject, heard) if _compares(subject) else None
     out.mkdir(parents=True, exist_ok=True)
     told = dossier(subject, [heard], background, settings, out, "", "recording")
-    entry, attribution = told.entries[0], _attribution(subject, heard, background, settings)
+    clip, entry = answer(heard.batch, subject), told.entries[0]
+    target = EMOTIONS.index(clip["explained"])
+    attribution = _attribution(subject, heard, target, background, settings)
     entry["figures"] = paper_figures(subject, heard, told.traces, attribution, settings, out, "")
     if attribution is not None:
-        clip = answer(heard.batch, subject)
-        waterfall_of(subject, attribution,
-                     ShapRow(heard.batch.features[0].cpu().numpy(), clip["explained"], title(clip)),
-                     EMOTIONS.index(clip["explained"]), settings.top, out / "figure_4d.png")
+        row = ShapRow(heard.batch.features[0].cpu().numpy(), clip["explained"], title(clip))
+        waterfall_of(subject, attribution, row, target, settings.top, out / "figure_4d.png")
         entry["figures"]["figure_4d"] = "figure_4d.png"
     methods, refused = subject.admitted
-    data = card.get("data", {})
     return {"model": card["model"], "methods": list(methods), "not_admitted": refused,
-            "provenance": {"synthetic": data.get("synthetic"), "partial": data.get("partial"),
-                           "backbone": card.get("backbone")},
-            "notes": _notes(subject, window, background), "heard": [entry | {"window_start": window.start}]}
+            "provenance": {"backbone": card.get("backbone")},
+            "notes": _notes(subject, window, background, card.get("data", {}).get("synthetic") or []),
+            "heard": [entry | {"window_start": window.start}]}
 
 
 def _compares(subject: Subject) -> bool:
     return "shap" in subject.admitted[0] or parts(subject) is not None
 
 
-def _attribution(subject: Subject, heard: Heard, background: Background | None,
+def _attribution(subject: Subject, heard: Heard, target: int, background: Background | None,
                  settings: config.Explain) -> Attribution | None:
+    """SHAP for class `target`; the other classes, which nobody asks about, cost as much each and stay 0."""
     if background is None or "shap" not in subject.admitted[0]:
         return None
     held = Held(subject.model, heard.batch.waveform[0], heard.batch.valid[0])
-    return expected_gradients(Centred(held), heard.batch.features[0], background.features, settings.shap_samples,
-                              settings.seed, heard.key, settings.batch_size)
+    found = expected_gradients(Single(Centred(held), target), heard.batch.features[0], background.features,
+                               settings.shap_samples, settings.seed, heard.key, settings.batch_size)
+    only = np.arange(len(EMOTIONS)) == target
+    return Attribution(found.values * only, found.base * only, found.score * only)
 
 
-def _notes(subject: Subject, window: Window, background: Background | None) -> list[str]:
+def _notes(subject: Subject, window: Window, background: Background | None, synthetic: list[str]) -> list[str]:
     end, said = window.start + len(window.samples) / subject.sample_rate, []
+    if synthetic:
+        said.append(f"The model learnt from speech of a synthesiser ({', '.join(synthetic)}): what it uses of a "
+                    "person's voice says little about people.")
     if window.total > subject.features.seconds:
         said.append(f"The recording lasts {window.total:.1f} s; explained is one window of it, {window.start:.2f} to "
                     f"{end:.2f} s (--start chooses another). Seconds on this page count from its start.")
