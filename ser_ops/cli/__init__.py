@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from ser_ops.cli import corpora, noise, predict, registry, reproduce
+from ser_ops.cli import corpora, explain, noise, predict, registry, reproduce
 from ser_ops.errors import UserError
 
 app = typer.Typer(name="ser-ops", no_args_is_help=True, add_completion=False, rich_markup_mode=None,
@@ -14,6 +14,7 @@ app.add_typer(corpora.app, name="corpora")
 app.add_typer(noise.app, name="noise")
 app.command("predict")(predict.predict)
 app.command("evaluate")(predict.evaluate)
+app.command("explain")(explain.explain)
 app.command("reproduce")(reproduce.reproduce)
 app.command("register")(registry.register)
 app.command("promote")(registry.promote)

@@ -15,7 +15,7 @@ Model = Annotated[str | None, typer.Option("--model", help="As MLflow writes it:
                                            "folder. Default: the registered model's staging.")]
 
 
-def _folder(params: Params, model: str | None) -> Path:
+def folder_of(params: Params, model: str | None) -> Path:
     from ser_ops.tracking import models
 
     return models.fetch(params, model or f"models:/{params.tracking.registered_model}@staging")
@@ -28,7 +28,7 @@ def predict(files: Annotated[list[Path], typer.Argument(help="Recordings of any 
     A bad recording is one line on standard error; the others are answered all the same, and the exit code is 1.
     """
     params = config.load()
-    folder = _folder(params, model)
+    folder = folder_of(params, model)
     from ser_ops.inference import Recogniser
 
     recogniser = Recogniser(folder, params.compute.device, params.predict.batch_size, params.predict.window_hop)
@@ -55,7 +55,7 @@ def evaluate(manifest: Annotated[Path, typer.Option(help="CSV: path, emotion, sp
              model: Model = None, json: Json = False) -> None:
     """Measure any registered model on labelled audio, clean and in noise."""
     params = config.load()
-    folder = _folder(params, model)
+    folder = folder_of(params, model)
     from ser_ops import models
     from ser_ops.evaluation.corpus import evaluate_manifest
 

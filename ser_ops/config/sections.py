@@ -257,6 +257,86 @@ class Evaluate(Section):
     speed_utterances: Count
 
 
+class Faithfulness(Section):
+    """How far the traces of the methods can be believed, measured by what the model itself answers."""
+
+    steps: Annotated[int, Field(ge=2)]
+    cell_seconds: Positive
+    fade_seconds: Annotated[float, Field(ge=0)]
+    fills: Annotated[tuple[Literal["silence", "noise"], ...], Field(min_length=2)]
+    random_draws: Count
+    resamples: Annotated[int, Field(ge=100)]
+    confidence: Annotated[float, Field(gt=0, lt=1)]
+    shap_seeds: Annotated[tuple[Seed, ...], Field(min_length=3)]
+    seed_clips: Count
+    randomised_clips: Count
+    randomised_limit: Share
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Faithfulness":
+        if self.fade_seconds > self.cell_seconds:
+            raise ValueError("fade_seconds is longer than cell_seconds: two edges of one cell would overlap")
+        for name, values in (("fills", self.fills), ("shap_seeds", self.shap_seeds)):
+            if len(set(values)) != len(values):
+                raise ValueError(f"{name} names one twice: name each one once")
+        return self
+
+
+class Planted(Section):
+    """A burst at a known place that alone decides the class, and the training of the model that must find it."""
+
+    seconds: Positive
+    hertz: tuple[Positive, Positive]
+    other_hertz: Positive
+    others: Annotated[int, Field(ge=0)]
+    level_db: float
+    train_clips: Annotated[int, Field(ge=4)]
+    clips: Annotated[int, Field(ge=2)]
+    batch_size: Annotated[int, Field(ge=2)]
+    max_steps: Count
+    check_every: Count
+    learning_rate: Positive
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    accuracy: Share
+
+
+class Conditions(Section):
+    """The noises in which explanations are held against the clean ones: every recorded category, and these."""
+
+    stationary: tuple[StationaryNoise, ...]
+    intensities: tuple[Share, ...]
+    seed: Seed
+    per_class: Count
+    shap_samples: Count
+    resamples: Annotated[int, Field(ge=100)]
+    confidence: Annotated[float, Field(gt=0, lt=1)]
+
+
+class Speech(Section):
+    """Where speech is, by its energy; decibels relative to the loudest frame of the window."""
+
+    frame: Positive
+    hop: Positive
+    start_db: Annotated[float, Field(lt=0)]
+    stop_db: Annotated[float, Field(lt=0)]
+    hangover: Annotated[float, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _stops_below(self) -> "Speech":
+        if self.stop_db > self.start_db:
+            raise ValueError("stop_db is above start_db: speech would end before it began, set it lower")
+        return self
+
+
+class Listen(Section):
+    """What the page can play and show as a spectrogram: every clip clean, and at this intensity of each noise."""
+
+    intensity: Share
+    frame: Count
+    hop: Count
+    mels: Annotated[int, Field(ge=8, le=256)]
+
+
 class Explain(Section):
     seed: Seed
     per_class: Count
@@ -264,6 +344,18 @@ class Explain(Section):
     shap_samples: Count
     top: Count
     batch_size: Count
+    figures_per_class: Annotated[int, Field(ge=0)]
+    active_share: Annotated[float, Field(gt=0.0, lt=1.0)]
+    counterfactual_block: Positive
+    counterfactual_steps: Count
+    counterfactual_orders: Count
+    occlusion_seconds: Positive
+    occlusion_hop: Positive
+    conditions: Conditions
+    speech: Speech
+    listen: Listen
+    faithfulness: Faithfulness
+    planted: Planted
 
 
 Overrides = dict[str, float | int | bool | str]

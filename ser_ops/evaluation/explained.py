@@ -12,15 +12,22 @@ ADMITTED: dict[str, tuple[str, ...]] = {
     "wav2vec": ("occlusion",), "cnn": ("gradcam", "shap"), "cnn_lstm": ("gradcam", "shap"),
     "lstm": ("shap", "occlusion"), "vit": ("gradcam", "occlusion"), "beit": ("gradcam", "occlusion")}
 
+# How a sentence of the report names a method, and which way its areas should differ from a random ranking's.
+TITLES: dict[str, str] = {"scorecam": "Score-CAM", "shap": "SHAP", "gradcam": "Grad-CAM", "occlusion": "occlusion"}
+BETTER: dict[str, int] = {"deletion": -1, "insertion": 1}
+ADMITS = "does not beat a random ranking"     # words by which a report says so
+FILLS = 2                                      # under which a claim must hold, at least
+
 _ALWAYS = ("mean_activation", "max_activation", "activated_area_pct", "confidence")
 _OF_AN_AREA = ("entropy", "confidence_drop")
 _RANGES = ("time_focus_range", "freq_focus_range")
 _WHERE = "whoever relies on an answer must be able to see where in the recording it comes from"
 _WHAT = "whoever relies on the model must be able to see what it listens to"
+_BELIEVED = "a picture that tells no more than chance does must say so"
 
 
 def explained(report: Any, model: str, files: Collection[str]) -> list[Rule]:
-    """The rules shap and score_cam, and grad_cam and occlusion for the models that admit them.
+    """The rules shap and score_cam, grad_cam and occlusion for the models that admit them, and faithful.
 
     report: explanations.json; files: names of the files under reports/.
     """
@@ -34,7 +41,7 @@ def explained(report: Any, model: str, files: Collection[str]) -> list[Rule]:
         rules.append(_clips("grad_cam", "gradcam", "Grad-CAM", _is_table, report, model, files))
     if "occlusion" in methods:
         rules.append(_clips("occlusion", "occlusion", "occlusion", _is_curve, report, model, files))
-    return rules
+    return [*rules, _faithful(report, model)]
 
 
 def _figure(name: Any, files: Collection[str], what: str) -> str:
@@ -91,3 +98,59 @@ def _is_table(found: Any) -> bool:
 def _is_range(found: Any) -> bool:
     ends = [number(end) for end in found] if isinstance(found, list) else []
     return len(ends) == 2 and None not in ends and ends[0] <= ends[1]  # type: ignore[operator]
+
+
+def _faithful(report: Any, model: str) -> Rule:
+    """Every method that is shown beats random rankings, by its own figures, or the report says that it does not."""
+    measured = pick(report, "faithfulness", "methods")
+    if pick(report, "model") != model or not isinstance(measured, dict):
+        return decide("faithful", False, f"no faithfulness of {model} in explanations.json", _BELIEVED)
+    said = pick(report, "faithfulness", "words")
+    sentences = [one.casefold() for one in said if isinstance(one, str)] if isinstance(said, list) else []
+    wrong, beating, admitted = [], [], []
+    for method in _shown(report):
+        title = TITLES.get(method, method)
+        claim = pick(measured, method, "beats_random")
+        if any(title.casefold() in one and ADMITS in one for one in sentences):
+            admitted.append(title)
+        elif claim is not True:
+            wrong.append(f"{title} is shown, beats no random ranking, and the report keeps silent about it"
+                         if claim is False else f"{title} is shown and was not held against random rankings")
+        elif not _borne_out(pick(measured, method, "against_random")):
+            wrong.append(f"{title} is said to beat a random ranking, which its own figures do not bear out")
+        else:
+            beating.append(title)
+    if not (wrong or beating or admitted):
+        return decide("faithful", False, f"no method of {model} is shown in explanations.json", _BELIEVED)
+    words = [f"{_listed(beating)} beat{'' if len(beating) > 1 else 's'} random rankings in deletion and insertion"] \
+        if beating else []
+    words += [f"of {_listed(admitted)} the report says that it does not"] if admitted else []
+    return decide("faithful", not wrong, "; ".join(wrong or words), _BELIEVED, len(beating) + len(admitted),
+                  len(_shown(report)))
+
+
+def _shown(report: Any) -> list[str]:
+    """Methods of which explanations.json has figures: those that it names, and those with a trace of any clip."""
+    named, heard = pick(report, "methods"), pick(report, "heard")
+    names = [one for one in named if isinstance(one, str)] if isinstance(named, list) else []
+    for clip in heard if isinstance(heard, list) else []:
+        traces = pick(clip, "traces")
+        names += list(traces) if isinstance(traces, dict) else []
+    return list(dict.fromkeys(names))
+
+
+def _borne_out(against: Any) -> bool:
+    """Whether in deletion and insertion, under every fill of at least FILLS, the interval lies on the right side."""
+    for mode, direction in BETTER.items():
+        fills = pick(against, mode)
+        if not isinstance(fills, dict) or len(fills) < FILLS:
+            return False
+        for one in fills.values():
+            bounds = [number(pick(one, name)) for name in ("low", "high")]
+            if None in bounds or min(bound * direction for bound in bounds) <= 0:   # type: ignore[operator]
+                return False
+    return True
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))

@@ -45,7 +45,7 @@ def expected_gradients(scores: nn.Module, features: Tensor, background: Tensor, 
                        key: str, batch_size: int = 64) -> Attribution:
     """SHAP values of one utterance's features, shape (...), against background (b, ...).
 
-    `scores` takes (n, ...) to (n, classes), at least two. The same `seed` and `key` give the same values.
+    `scores` takes (n, ...) to (n, classes). The same `seed` and `key` give the same values.
     """
     import shap
 

@@ -47,9 +47,10 @@ def curve(seconds: np.ndarray, values: np.ndarray, valid_seconds: float) -> dict
 
 
 def title(clip: Mapping[str, Any]) -> str:
-    """The utterance, what it was meant as and what it was taken for."""
+    """The utterance, what it was meant as (where that is known) and what it was taken for."""
     taken = "recognised" if clip["predicted"] == clip["emotion"] else f"taken for {clip['predicted']}"
-    return f"{clip['emotion']}, {taken} ({clip['confidence']:.2f})   {clip['utterance']}"
+    meant = f"{clip['emotion']}, " if clip["emotion"] else ""
+    return f"{meant}{taken} ({clip['confidence']:.2f})   {clip['utterance']}"
 
 
 def _draw(subject: Subject, batch: Batch, clip: Mapping[str, Any], found: Mapping[str, Any], unit: str, caption: str,
@@ -92,7 +93,7 @@ def by_occlusion(subject: Subject, _held: Held, batch: Batch, clip: Mapping[str,
     """Occlusion of a batch of one for `clip["explained"]`, drawn into `file`; its curve for explanations.json."""
     target, logits = EMOTIONS.index(clip["explained"]), _logits(subject, batch)
     found = occlude(lambda waveforms: logits(waveforms).softmax(1)[:, target], batch.waveform[0], subject.sample_rate,
-                    batch_size=settings.batch_size)
+                    settings.occlusion_seconds, settings.occlusion_hop, settings.batch_size)
     shown = curve(found.seconds, found.drop, clip["valid_seconds"])
     more = _NO_STREAM if "wav2vec" in subject.model.streams else _ANEW
     _draw(subject, batch, clip, shown, "loss of probability",

@@ -33,7 +33,7 @@ def blank(width: float, height: float) -> "Figure":
 def save(figure: "Figure", caption: str, path: Path, columns: int) -> None:
     """Under the picture, the caption; without a time or version in the file, so that the same gives the same bytes."""
     text = figure.text(0.01, 0.0, fill(caption, columns), va="top", fontsize=7.5, color="#52606d")
-    beside = [legend for axes in figure.axes if (legend := axes.get_legend()) is not None]
+    beside = [one for axes in figure.axes for one in (axes.get_legend(), *axes.texts) if one is not None]
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", bbox_inches="tight", pad_inches=0.15,
                        bbox_extra_artists=[text, *beside], metadata={"Software": None})

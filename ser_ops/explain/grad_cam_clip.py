@@ -45,8 +45,11 @@ def _window(subject: Subject) -> config.Stacked | config.MelImage:
     return subject.features
 
 
-def _heat(subject: Subject, held: Held, batch: Batch, target: int) -> tuple[Heat, np.ndarray]:
-    """The map on the mel spectrogram, and at its own resolution."""
+def heat_of(subject: Subject, held: Held, batch: Batch, target: int) -> tuple[Heat, np.ndarray]:
+    """Grad-CAM of a batch of one for class `target`: the map on the mel spectrogram, and at its own resolution.
+
+    Raises TypeError for a model that reads no mel spectrogram.
+    """
     window, where = _window(subject), subject.places
     found = grad_cam(held, subject.model.camera(), subject.model.maps, batch.features, [target])
     cam = found.maps[0].double().cpu().numpy()
@@ -124,7 +127,7 @@ def by_grad_cam(subject: Subject, held: Held, batch: Batch, clip: Mapping[str, A
     share_without_band, map (at its own resolution, peak 1).
     """
     window, target = _window(subject), EMOTIONS.index(clip["explained"])
-    heat, cam = _heat(subject, held, batch, target)
+    heat, cam = heat_of(subject, held, batch, target)
     picture = _spectrogram(window, batch.features, clip["valid_seconds"])
     times = np.arange(heat.values.shape[1]) * window.hop / window.sample_rate
     valid, area = times <= clip["valid_seconds"], activated(heat.values)

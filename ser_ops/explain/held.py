@@ -37,3 +37,15 @@ class Centred(nn.Module):
         """Shape (b, ...) to (b, classes); each row sums to 0."""
         logits = self.classify(features)
         return logits - logits.mean(1, keepdim=True)
+
+
+class Single(nn.Module):
+    """One class's score alone, (b, 1): what is asked of a method that walks back from each score in turn."""
+
+    def __init__(self, scores: nn.Module, target: int) -> None:
+        super().__init__()
+        self.scores, self.target = scores, target
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Shape (b, ...) to (b, 1)."""
+        return self.scores(features)[:, self.target:self.target + 1]

@@ -1,4 +1,4 @@
-"""Occlusion over the waveform, for models that have no spectral stream: mute a moment, see what it costs.
+"""Occlusion over the waveform: mute a moment, see what it costs.
 
 Paper 1, figure 3c.
 """
@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
 
@@ -24,17 +23,23 @@ def occlude(probability: Callable[[Tensor], Tensor], waveform: Tensor, sample_ra
     """Mute `width` seconds at a time, every `hop` seconds, and measure what the class loses.
 
     `probability` takes waveforms (b, n) to the explained class's probability (b,); `waveform` has shape (n,).
+
+    captum.attr.FeatureAblation over switches, one a stretch. captum.attr.Occlusion would average stretches that overlap
+    and so give to a sample what no single stretch has lost.
     """
+    from captum.attr import FeatureAblation
+
     stretch, step = max(1, round(width * sample_rate)), max(1, round(hop * sample_rate))
-    starts = list(range(0, max(1, len(waveform) - stretch + 1), step))
-    drops = []
-    with torch.no_grad():
-        whole = probability(waveform[None])[0]
-        for first in range(0, len(starts), batch_size):
-            some = starts[first:first + batch_size]
-            muted = waveform.repeat(len(some), 1)
-            for row, start in zip(muted, some, strict=True):
-                row[start:start + stretch] = 0
-            drops.append(whole - probability(muted))
-    middle = np.minimum(np.array(starts) + stretch / 2, len(waveform)) / sample_rate
-    return Occlusion(middle, torch.cat(drops).float().cpu().numpy())
+    starts = np.arange(0, max(1, len(waveform) - stretch + 1), step)
+
+    def heard(switches: Tensor) -> Tensor:
+        """The class's probability with the stretches muted whose switch, of (b, stretches), is 0."""
+        windows = waveform.repeat(len(switches), 1)
+        for window, off in zip(windows, (switches == 0).cpu().numpy(), strict=True):
+            for start in starts[off]:
+                window[start:start + stretch] = 0
+        return probability(windows)
+
+    drops = FeatureAblation(heard).attribute(waveform.new_ones(1, len(starts)), perturbations_per_eval=batch_size)
+    middle = np.minimum(starts + stretch / 2, len(waveform)) / sample_rate
+    return Occlusion(middle, drops[0].float().cpu().numpy())

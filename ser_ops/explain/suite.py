@@ -11,6 +11,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,11 @@ from ser_ops import config
 from ser_ops.dataset import Batch, Examples
 from ser_ops.explain import choice
 from ser_ops.explain.attribution import Attribution, expected_gradients
-from ser_ops.explain.clip import answer, by_occlusion, by_score_cam
+from ser_ops.explain.clip import answer, by_occlusion, by_score_cam, title
 from ser_ops.explain.grad_cam_clip import by_grad_cam
 from ser_ops.explain.held import Centred, Held
 from ser_ops.explain.overall import overall
+from ser_ops.explain.pictures import ShapRow
 from ser_ops.explain.subject import Subject
 from ser_ops.progress import progress
 
@@ -31,8 +33,23 @@ _Drawn = Callable[[Subject, Held, Batch, Mapping[str, Any], config.Explain, Path
 _EACH: dict[str, _Drawn] = {"scorecam": by_score_cam, "gradcam": by_grad_cam, "occlusion": by_occlusion}
 
 
+@dataclass(frozen=True)
+class Explained:
+    """What explanations.json holds of the chosen utterances, and SHAP of each with what belongs to it (or none)."""
+
+    report: dict[str, Any]
+    attributions: list[Attribution]
+    rows: list[ShapRow]
+
+
 def explain(subject: Subject, test: Examples, train: Examples, settings: config.Explain, folder: Path,
             prefix: str) -> dict[str, Any]:
+    """The report of `examine`."""
+    return examine(subject, test, train, settings, folder, prefix).report
+
+
+def examine(subject: Subject, test: Examples, train: Examples, settings: config.Explain, folder: Path,
+            prefix: str) -> Explained:
     """Explain `per_class` test utterances of each class; draw into `folder`; return what explanations.json holds.
 
     methods, not_admitted (method to reason), clips, shap (None for a model that admits none). A clip has an entry a
@@ -45,7 +62,7 @@ def explain(subject: Subject, test: Examples, train: Examples, settings: config.
     if "shap" in methods:
         rows = choice.background(train.rows, settings.background, settings.seed)
         ground = train.batch(rows).features.to(subject.device)
-    clips, attributions, number = [], [], Counter[str]()
+    clips, attributions, rows_of, number = list[dict[str, Any]](), [], [], Counter[str]()
     for position in progress(choice.per_class(test.rows, settings.per_class, settings.seed), "explain"):
         batch = test.batch([position]).to(subject.device)
         held = Held(subject.model, batch.waveform[0], batch.valid[0])
@@ -55,6 +72,7 @@ def explain(subject: Subject, test: Examples, train: Examples, settings: config.
         clips.append(clip | {"window_start": max(0, beyond) // 2 / subject.sample_rate})
         if ground is not None:
             attributions.append(_attribution(held, batch, ground, settings))
+            rows_of.append(ShapRow(batch.features[0].cpu().numpy(), clips[-1]["explained"], title(clips[-1])))
     found: dict[str, Any] = {"methods": list(methods), "not_admitted": refused, "clips": clips, "shap": None}
     if subject.spectral:
         found["blur"] = subject.blur()
@@ -63,7 +81,7 @@ def explain(subject: Subject, test: Examples, train: Examples, settings: config.
         explained = [clip["explained"] for clip in clips]
         found["shap"] = {"figure": f"{prefix}{file.name}"} | overall(subject, attributions, explained, settings,
                                                                      len(ground), file)
-    return found
+    return Explained(found, attributions, rows_of)
 
 
 def _clip(subject: Subject, held: Held, batch: Batch, settings: config.Explain, folder: Path, prefix: str,

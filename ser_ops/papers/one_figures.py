@@ -15,15 +15,30 @@ from ser_ops.papers.table import Figure
 NO_EXPLANATIONS = "reports/explanations.json is not there: `dvc repro explain` makes it"
 _SALIENCY = ("neutral", "angry", "disgust")             # figure 2
 _ALIGNED = {"figure_3a": "angry", "figure_3b": "disgust"}
-_PANELS = {
-    "figure_3c": ("Occlusion, active against ignored regions, counterfactual masking (panels c to e)",
-                  "For a model with a spectral stream this pipeline measures Score-CAM and SHAP alone; occlusion, the "
-                  "masking of important regions and their removal are not drawn yet"),
-    "figure_5": ("SHAP on the waveform",
-                 "explanations.json keeps each feature's mean over utterances, not each utterance's own values, so "
-                 "this pipeline does not draw them on a waveform yet")}
-_NO_SPREAD = ("Panels b (beeswarm), c (violin) and d (waterfall) show single utterances; explanations.json keeps each "
-              "feature's mean over utterances alone, so this pipeline does not draw them yet")
+_OLDER = "explanations.json holds no {key} of this: it is older than the figures, run `dvc repro explain`"
+_CLASSES = {"figure_3c": ("fear",), "figure_3d": ("surprise",), "figure_3e": ("",),     # "": of any class
+            "figure_5": ("fear", "surprise", "happy")}
+_TWO = ("figure_5", "surprise")                         # the paper shows two
+_TITLES = {
+    "figure_3c": "Occlusion sensitivity: fear",
+    "figure_3d": "Active against ignored regions: surprise",
+    "figure_3e": "Counterfactual masking: the sound, the sound without what was important, and the answer on the way",
+    "figure_5": "SHAP on the waveform, the glowing signal: fear, surprise and happy"}
+_SAID = {
+    "figure_3c": "What the class loses when a moment is muted: {clips}.",
+    "figure_3d": "What a method gives most to, coloured, against the rest: {clips}. The paper draws one method, here "
+                 "are all that the model admits.",
+    "figure_3e": "{clips}. The paper masks once and shows one clip whose confidence collapses; here more and more is "
+                 "muted until the answer changes, and the same in random orders, which the paper leaves out.",
+    "figure_5": "{clips}. Signed: orange for the class, blue against it; the paper's dots show the amount alone. That "
+                "the model finds onsets and leaves silence out is the paper's reading of four clips; how much of SHAP "
+                "lies within speech, and whether it beats chance, is measured on the page of explanations."}
+_SHAP_CLASS = "fear"                                    # figures 4b to 4d are of it
+_SHAP_PANELS = {
+    "b": "Panel b: an utterance a dot, orange where the feature was high; the paper reads 'more spectral roughness, "
+         "more fear' out of it, which asks for orange on the right and blue on the left of a row.",
+    "c": "Panel c: the same values as violins; long tails of so few utterances are single dots.",
+    "d": "Panel d: one answer taken apart, with all other features and what sampling missed as bars of their own."}
 _INK, _SOFT, _FILL, _OTHER, _JOINT = "#1f2933", "#56626f", "#dbe9f6", "#fdebd3", "#e4e7eb"
 
 
@@ -36,8 +51,8 @@ def figures(explanations: Mapping[str, Any] | None, card: Mapping[str, Any] | No
     """
     return (_architecture(card, folder), _saliency(explanations, reports, folder),
             *(_aligned(key, emotion, explanations, reports, folder) for key, emotion in _ALIGNED.items()),
-            _occlusion(explanations, reports, folder), _shap(explanations, reports, folder),
-            Figure("figure_5", _PANELS["figure_5"][0], (), "", f"{_PANELS['figure_5'][1]}."))
+            *(_of_clips(key, explanations, reports, folder) for key in ("figure_3c", "figure_3d", "figure_3e")),
+            _shap(explanations, reports, folder), _of_clips("figure_5", explanations, reports, folder))
 
 
 def layers(card: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
@@ -176,34 +191,71 @@ def _saliency(explanations: Mapping[str, Any] | None, reports: Path, folder: Pat
 
 
 def _aligned(key: str, emotion: str, explanations: Mapping[str, Any] | None, reports: Path, folder: Path) -> Figure:
-    """The last clip of a class: another one than figure 2's where there are two."""
+    """All methods on two axes; in an older run the last clip's heat map, another one than figure 2's."""
+    both = _heard(explanations, emotion, "figure_3ab")
     clips = _clips(explanations, emotion, "scorecam")
-    files = _copy(clips[-1].get("figure"), reports, folder, f"{key}.png") if clips else ()
+    files = _copy(both[0]["figures"]["figure_3ab"], reports, folder, f"{key}.png") if both else ()
+    caption = f"Test utterance: {_said(both[0])}. Each method has an axis of its own." if files else ""
+    if not files and clips:
+        files = _copy(clips[-1].get("figure"), reports, folder, f"{key}.png")
+        if files:
+            caption = (f"Test utterance: {_said(clips[-1])}. Importance and waveform share one time axis; "
+                       f"{percent(clips[-1]['scorecam'].get('share_in_padding'))} of the importance lies on padding, "
+                       "where nobody speaks.")
     why = _lacks(explanations, "scorecam")
-    caption = ""
-    if files:
-        curve = clips[-1]["scorecam"]
-        caption = (f"Test utterance: {_said(clips[-1])}. Importance and waveform share one time axis; "
-                   f"{percent(curve.get('share_in_padding'))} of the importance lies on padding, where nobody speaks.")
-    elif not why:
+    if not files and not why:
         why = _no_picture(explanations, [emotion])
     return Figure(key, f"Importance aligned with the waveform: {emotion}", files, caption, why)
 
 
-def _occlusion(explanations: Mapping[str, Any] | None, reports: Path, folder: Path) -> Figure:
-    title, missing = _PANELS["figure_3c"]
-    clips = _clips(explanations, "fear", "occlusion")
-    files = _copy(clips[0].get("figure"), reports, folder, "figure_3c.png") if clips else ()
-    if not files:
-        return Figure("figure_3c", title, (), "", f"{missing}.")
-    return Figure("figure_3c", title, files, f"Panel c, occlusion: {_said(clips[0])}.",
-                  f"Of {pick(explanations, 'model')}, a model without a spectral stream; panels d and e are not drawn "
-                  "yet.")
+def _heard(explanations: Mapping[str, Any] | None, emotion: str, key: str) -> list[Mapping[str, Any]]:
+    """Clips without noise of a class ("" for any) that have this figure, those that were recognised first."""
+    found = [one for one in pick(explanations, "heard") or []
+             if one.get("noise") == "clean" and emotion in ("", one.get("emotion")) and pick(one, "figures", key)]
+    return sorted(found, key=lambda one: one.get("predicted") != one.get("emotion"))
+
+
+def _of_clips(key: str, explanations: Mapping[str, Any] | None, reports: Path, folder: Path) -> Figure:
+    """A figure of single clips: the paper's own classes, the first clip of each (two of surprise in figure 5)."""
+    files: list[str] = []
+    clips: list[Mapping[str, Any]] = []
+    lacking = []
+    for emotion in _CLASSES[key]:
+        shown: list[Mapping[str, Any]] = []
+        for one in _heard(explanations, emotion, key)[:1 + ((key, emotion) == _TWO)]:
+            target = "_".join(filter(None, (key, emotion, "2" if shown else ""))) + ".png"
+            if copied := _copy(one["figures"][key], reports, folder, target):
+                files += copied
+                shown.append(one)
+        clips += shown
+        if not shown:
+            lacking.append(emotion)
+    caption = _SAID[key].format(clips="; ".join(map(_said, clips))) if clips else ""
+    return Figure(key, _TITLES[key], tuple(files), caption, _missing(key, explanations, lacking))
+
+
+def _missing(key: str, explanations: Mapping[str, Any] | None, lacking: Sequence[str]) -> str:
+    """Why a figure is not there for some classes, and what to do; "" where all are and the model is the paper's."""
+    if explanations is None:
+        return f"{NO_EXPLANATIONS}."
+    if key == "figure_5" and "shap" not in (explanations.get("methods") or []):
+        return _lacks(explanations, "shap")
+    if "heard" not in explanations:
+        return f"{_OLDER.format(key='heard')}."
+    other = "" if explanations.get("model") in (None, MODEL) else \
+        f"These are of {explanations['model']}: set train.model to {MODEL} for the paper's own model."
+    classes = ", ".join(filter(None, lacking))
+    none = (f"No clip{f' of {classes}' if classes else ''} has it: none was explained, or its picture is not under "
+            "reports: run `dvc repro explain`.") if lacking else ""
+    return " ".join(filter(None, (none, other)))
 
 
 def _shap(explanations: Mapping[str, Any] | None, reports: Path, folder: Path) -> Figure:
     title = "SHAP feature contributions"
-    files = _copy(pick(explanations, "shap", "figure"), reports, folder, "figure_4.png")
+    names = {"a": pick(explanations, "shap", "figure")} | {
+        panel: pick(explanations, "shap", "figures", f"figure_4{panel}_{_SHAP_CLASS}") for panel in "bcd"}
+    copied = {panel: _copy(name, reports, folder, f"figure_4{panel}.png") for panel, name in names.items()}
+    files = tuple(name for panel in copied for name in copied[panel])
     why = _lacks(explanations, "shap")
     if not files:
         return Figure("figure_4", title, (), "", why or "The picture of the stage explain is not there: run `dvc repro "
@@ -213,4 +265,15 @@ def _shap(explanations: Mapping[str, Any] | None, reports: Path, folder: Path) -
     caption = (f"Panel a, the global bar, over {found.get('utterances', '–')} test utterances against "
                f"{found.get('background', '–')} training utterances. First here: {first or '–'}; in the paper it is "
                "Feature 1191, which equation 29 makes MFCC 15 (from 0) of frame 48 of 108 where there are 20 MFCC.")
-    return Figure("figure_4", title, files, caption, " ".join(filter(None, (why, f"{_NO_SPREAD}."))))
+    caption += "".join(f" {_SHAP_PANELS[panel]}" for panel in "bcd" if copied[panel])
+    return Figure("figure_4", title, files, caption, " ".join(filter(None, (why, _no_panels(explanations, copied)))))
+
+
+def _no_panels(explanations: Mapping[str, Any] | None, copied: Mapping[str, tuple[str, ...]]) -> str:
+    lacking = [panel for panel in "bcd" if not copied[panel]]
+    if not lacking:
+        return ""
+    if pick(explanations, "shap", "figures") is None:
+        return f"Panels {', '.join(lacking)}: {_OLDER.format(key='shap.figures')}."
+    return (f"Panels {', '.join(lacking)} of {_SHAP_CLASS} are not there: no utterance was answered with it, or the "
+            "picture is not under reports.")

@@ -1,37 +1,72 @@
-"""explain: the trained model in, explanations.json and its figures out, attached to the model's run."""
+"""explain: the trained model in; explanations.json, its figures and the page to listen to out, attached to its run."""
+
+from collections.abc import Mapping
+from typing import Any
 
 from ser_ops import config
 from ser_ops.config import READS
 from ser_ops.dataset import Examples
-from ser_ops.explain import Subject, explain
-from ser_ops.files import replacing, write_json
-from ser_ops.inference import choose_device
-from ser_ops.models import load
+from ser_ops.explain.everything import everything
+from ser_ops.explain.under_noise import Job
+from ser_ops.files import read_json, replacing, write_json
+from ser_ops.models import input_of
+from ser_ops.report import listening
 from ser_ops.stages import run
 from ser_ops.tracking import reopen
 from ser_ops.tracking.server import connect
 
 FIGURES = "figures/explanations"
+HEARD = "explanations"
 
 
 def main() -> None:
-    """Explain a few test utterances of each class."""
+    """Explain a few test utterances of each class, clean and in noise, and measure how far that can be believed."""
     params = config.load()
     connect(params)  # a server that is down is better known before the work than after it
-    folder, reports = params.paths.work / "models" / params.train.model, params.paths.reports
-    model, card = load(folder)
-    subject = Subject.of(model, card, choose_device(params.compute.device))
-    test, train = (Examples.open(params.paths.work, partition, READS[params.train.model], subject.features.seconds,
-                                       subject.sample_rate)
-                   for partition in ("test", "train"))
-    with replacing(reports / FIGURES) as figures:
+    folder, reports, work = params.paths.work / "models" / params.train.model, params.paths.reports, params.paths.work
+    card = read_json(folder / "model.json")
+    test, train = (Examples.open(work, partition, READS[params.train.model], input_of(card).seconds,
+                                 card["sample_rate"]) for partition in ("test", "train"))
+    with replacing(reports / FIGURES) as figures, replacing(reports / HEARD) as files:
         figures.mkdir()
-        found = explain(subject, test, train, params.explain, figures, f"{FIGURES}/")
-    write_json(reports / "explanations.json", {"model": params.train.model} | found)
+        files.mkdir()
+        job = Job(folder, work, params.explain, params.compute.device, params.augment.level,
+                  params.augment.silent_crop_dbfs, files, f"{HEARD}/")
+        found = everything(job, test, train, params.compute.workers, figures, f"{FIGURES}/")
+    write_json(reports / "explanations.json", {"model": params.train.model, "provenance": provenance(card)} | found)
+    page = listening.build(reports)
     with reopen(params, folder / "run.json") as record:
+        record.metrics(figures_of(found))
         record.artifact(reports / "explanations.json", "explanations")
         record.artifact(reports / FIGURES, "explanations/figures")
-    print(f"explained {len(found['clips'])} utterances by {' and '.join(found['methods'])}")
+        record.artifact(reports / HEARD, "explanations/heard")
+    print(f"explained {len(found['clips'])} utterances by {' and '.join(found['methods'])}, "
+          f"{len(found['heard'])} clips to look at: {page}")
+
+
+def figures_of(found: Mapping[str, Any]) -> dict[str, float]:
+    """What the run keeps as metrics: how far each method can be believed, and which stream gains in noise.
+
+    explain.<method>.<deletion or insertion>.<fill>: area less that of random rankings.
+    """
+    values: dict[str, float] = {}
+    for method, one in (found["faithfulness"] or {}).get("methods", {}).items():
+        values |= {f"explain.{method}.{mode}.{fill}": figure["difference"]
+                   for mode, fills in one["against_random"].items() for fill, figure in fills.items()}
+        values |= {f"explain.{method}.{name}": one[name]
+                   for name in ("completeness_error", "seed_agreement", "randomised_correlation")
+                   if one.get(name) is not None}
+    for method, one in (found["planted"] or {}).get("methods", {}).items():
+        values[f"explain.{method}.planted_hit_rate"] = one["hit_rate"]
+    for stream, moved in found["across_noise"]["shift"].items():
+        values[f"explain.streams.{stream}.change_in_noise"] = moved["change"]["mean"]
+    return values
+
+
+def provenance(card: Mapping[str, Any]) -> dict[str, Any]:
+    """What stands on top of the page: synthetic and partial corpora, and where the backbone came from."""
+    data = card.get("data", {})
+    return {"synthetic": data.get("synthetic"), "partial": data.get("partial"), "backbone": card.get("backbone")}
 
 
 if __name__ == "__main__":

@@ -82,8 +82,12 @@ def reports(folder: Path, files: list[str]) -> None:
     write_json(folder / "leak_audit.json", {"protocol": "speaker", "clean": True, "declared": [], "findings": []})
     write_json(folder / "data_validation.json", {"success": True, "rules": []})
     shares = dict.fromkeys(EMOTIONS, 0.1)
+    away = {mode: {fill: {"low": figure - 0.1, "high": figure + 0.1} for fill in ("silence", "noise")}
+            for mode, figure in (("deletion", -0.2), ("insertion", 0.2))}
     write_json(folder / "explanations.json", {
         "model": "fusion", "methods": ["shap", "scorecam"],
+        "faithfulness": {"words": [], "methods": {one: {"beats_random": True, "against_random": away}
+                                                  for one in ("shap", "scorecam")}},
         "clips": [{"utterance": "made/000", "figure": files[0], "scorecam": {"times": [0.0], "values": [0.5]}}],
         "shap": {"top": [{"feature": "RMS at 0.1 s", "per_class": shares}], "figure": files[1]}})
     for file in files:

@@ -24,6 +24,17 @@ GRID = [Condition(noise, intensity, seed) for noise in ("fish_market", "white") 
 UAR = {"fish_market@0.25": 0.60, "fish_market@0.75": 0.50, "white@0.25": 0.62, "white@0.75": 0.55}
 
 
+def believed(*methods):
+    """What the gate reads of "faithfulness", of methods that beat random rankings."""
+    away = {"deletion": {"difference": -0.2, "low": -0.3, "high": -0.1},
+            "insertion": {"difference": 0.2, "low": 0.1, "high": 0.3}}
+    return {"fills": ["silence", "noise"],
+            "words": [f"{explained.TITLES[one]} beats a random ranking." for one in methods],
+            "methods": {one: {"beats_random": True, "against_random": {
+                mode: {fill: dict(figures) for fill in ("silence", "noise")} for mode, figures in away.items()}}
+                for one in methods}}
+
+
 def good():
     """Everything that the gate reads, of a model that passes."""
     cells = {cell: {"uar": uar} for cell, uar in UAR.items()}
@@ -43,7 +54,9 @@ def good():
             "leak_audit": {"protocol": "speaker", "clean": True, "declared": [], "findings": []},
             "data_validation": {"success": True, "rules": []},
             "explanations": {
-                "model": "fusion",
+                "model": "fusion", "methods": ["scorecam", "shap"],
+                "heard": [{"utterance": "a/1", "traces": {"scorecam": {}, "shap": {}, "occlusion": {}}}],
+                "faithfulness": believed("scorecam", "shap", "occlusion"),
                 "clips": [{"utterance": "a/1", "scorecam": {"times": [0.0, 0.1], "values": [0.2, 0.9]},
                            "figure": "figures/explanations/a.png"}],
                 "shap": {"top": [{"feature": "MFCC 3 at 0.5 s", "per_class": dict.fromkeys(EMOTIONS, 0.1)}],
@@ -76,7 +89,7 @@ def test_a_good_model_passes_every_rule():
     assert found["passed"] is True and found["verdict"] == "passed" and found["model"] == "fusion"
     assert [rule["rule"] for rule in found["rules"]] == [
         "protocol", "validation", "leak_audit", "clean_uar", "worst_cell_uar", "largest_drop", "beats_shuffled",
-        "streams", "robustness_table", "shap", "score_cam", "loads_without_pickle", "same_answers"]
+        "streams", "robustness_table", "shap", "score_cam", "faithful", "loads_without_pickle", "same_answers"]
     for rule in found["rules"]:
         assert set(rule) == {"rule", "figure", "limit", "passed", "verdict", "reason", "applies"}
         assert rule["passed"] and rule["verdict"].startswith("passed: ") and rule["reason"]
@@ -85,6 +98,7 @@ def test_a_good_model_passes_every_rule():
 
 METRICS = ("reports", "metrics")
 FUSION = (*METRICS, "models", "fusion")
+FAITHFUL = ("reports", "explanations", "faithfulness")
 PLANTED = [
     # one thing wrong, the only rule that it may block, and what must be said
     ((*METRICS, "provenance", "protocol"), "random", {"protocol"}, "protocol random"),
@@ -122,6 +136,16 @@ PLANTED = [
     (("reports", "explanations", "clips", 0, "scorecam", "values"), [0.1], {"score_cam"}, "a/1"),
     (("files",), {"figures/explanations/shap.png"}, {"score_cam"}, "a.png is not in reports/"),
     (("files",), {"figures/explanations/a.png"}, {"shap"}, "shap.png is not in reports/"),
+    ((*FAITHFUL,), None, {"faithful"}, "no faithfulness of fusion"),
+    ((*FAITHFUL, "methods"), {}, {"faithful"}, "Score-CAM is shown and was not held against random rankings"),
+    ((*FAITHFUL, "methods", "occlusion"), None, {"faithful"}, "occlusion is shown and was not held against"),
+    ((*FAITHFUL, "methods", "shap", "beats_random"), False, {"faithful"}, "SHAP is shown, beats no random ranking"),
+    ((*FAITHFUL, "methods", "shap", "beats_random"), "yes", {"faithful"}, "SHAP is shown and was not held against"),
+    ((*FAITHFUL, "methods", "shap", "against_random", "deletion", "noise", "high"), 0.001, {"faithful"},
+     "its own figures do not bear out"),
+    ((*FAITHFUL, "methods", "shap", "against_random", "insertion", "silence", "low"), 0.0, {"faithful"}, "bear out"),
+    ((*FAITHFUL, "methods", "shap", "against_random", "insertion", "noise", "low"), math.nan, {"faithful"}, "bear out"),
+    ((*FAITHFUL, "methods", "shap", "against_random", "deletion", "noise"), None, {"faithful"}, "bear out"),
     (("answers", "loads"), False, {"loads_without_pickle"}, "does not load"),
     (("answers", "pickles"), ["data/model.pkl"], {"loads_without_pickle"}, "data/model.pkl"),
     (("answers", "pickles"), None, {"loads_without_pickle"}, "nobody looked"),
@@ -181,7 +205,7 @@ def test_an_empty_grid_is_no_robustness():
 def test_another_models_explanations_do_not_count():
     blocked = {rule["rule"] for rule in judged(plant(("reports", "explanations", "model"), "concat"))["rules"]
                if not rule["passed"]}
-    assert blocked == {"shap", "score_cam"}
+    assert blocked == {"shap", "score_cam", "faithful"}
 
 
 def test_a_stream_that_adds_nothing_is_said_and_passes():
@@ -216,7 +240,8 @@ def other(model):
             file = f"figures/explanations/{method}.png"
             clip[method] = {"gradcam": TABLE, "occlusion": CURVE}[method] | {"figure": file}
             case["files"].add(file)
-    explanations |= {"model": model, "clips": [clip], "shap": explanations["shap"] if "shap" in methods else None}
+    explanations |= {"model": model, "methods": list(methods), "heard": [], "faithfulness": believed(*methods)}
+    explanations |= {"clips": [clip], "shap": explanations["shap"] if "shap" in methods else None}
     return case
 
 
@@ -257,6 +282,39 @@ def test_a_picture_counts_for_its_own_method_alone():
     del case["reports"]["explanations"]["clips"][0]["occlusion"]["figure"]
     case["reports"]["explanations"]["clips"][0]["figure"] = "figures/explanations/gradcam.png"
     assert {one["rule"] for one in judged(case)["rules"] if not one["passed"]} == {"occlusion"}
+
+
+@pytest.mark.parametrize("sentence", [
+    "Occlusion does not beat a random ranking in deletion under noise (+0.010 [-0.020, +0.040]).",
+    "occlusion does not beat a random ranking in insertion under silence."])
+def test_a_method_that_fails_passes_when_the_report_says_so(sentence):
+    case = plant((*FAITHFUL, "methods", "occlusion", "beats_random"), False)
+    case["reports"]["explanations"]["faithfulness"]["words"][2] = sentence
+    found = judged(case)
+    verdict = next(rule["verdict"] for rule in found["rules"] if rule["rule"] == "faithful")
+    assert found["passed"] and verdict == (
+        "passed: Score-CAM and SHAP beat random rankings in deletion and insertion; of occlusion the report says that "
+        "it does not")
+
+
+@pytest.mark.parametrize("sentence", [
+    "SHAP does not beat a random ranking in deletion under noise.",                     # another method
+    "Loudness, which asks no model, does not beat a random ranking.",                   # no method at all
+    "Occlusion is no better than a ranking by loudness in deletion under silence.",     # another ranking
+    "Occlusion does not show what two moments do together.", "", None, 3])
+def test_other_words_do_not_excuse_a_method(sentence):
+    case = plant((*FAITHFUL, "methods", "occlusion", "beats_random"), False)
+    case["reports"]["explanations"]["faithfulness"]["words"][2] = sentence
+    assert {rule["rule"] for rule in judged(case)["rules"] if not rule["passed"]} == {"faithful"}
+
+
+def test_what_a_report_shows_is_what_must_be_believed():
+    case = good()
+    report = case["reports"]["explanations"]
+    del report["faithfulness"]["methods"]["occlusion"], report["heard"][0]["traces"]["occlusion"]
+    assert judged(case)["passed"]
+    report["methods"], report["heard"] = [], "rubbish"
+    assert {rule["rule"] for rule in judged(case)["rules"] if not rule["passed"]} == {"faithful"}
 
 
 @pytest.mark.parametrize(("name", "value"), [

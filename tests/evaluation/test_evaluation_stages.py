@@ -97,7 +97,7 @@ def test_judge_writes_a_verdict_and_exits_well_for_a_blocked_model(evaluated, ca
     gate = read_json(folder / "reports" / "gate.json")
     rules = {rule["rule"]: rule for rule in gate["rules"]}
     assert not gate["passed"] and gate["verdict"].startswith("blocked: clean: UAR ")
-    for name in ("protocol", "validation", "leak_audit", "robustness_table", "shap", "score_cam",
+    for name in ("protocol", "validation", "leak_audit", "robustness_table", "shap", "score_cam", "faithful",
                  "loads_without_pickle", "same_answers"):
         assert rules[name]["passed"], rules[name]["verdict"]
     assert rules["same_answers"]["figure"] < 1e-5

@@ -19,9 +19,10 @@ def features(layout: str = "frames") -> config.Features:
     return config.Features(sample_rate=RATE, seconds=0.5, frame=1024, hop=512, mfcc=10, layout=layout, standardise=True)
 
 
-def explain_settings(**changes: int) -> config.Explain:
-    return config.Explain(**{"seed": 1, "per_class": 1, "background": 4, "shap_samples": 20, "top": 5,
-                             "batch_size": 8} | changes)
+def explain_settings(**changes: object) -> config.Explain:
+    """Section explain of params.yaml, with the numbers of it small."""
+    small = {"seed": 1, "per_class": 1, "background": 4, "shap_samples": 20, "top": 5, "batch_size": 8}
+    return config.Explain(**config.load().explain.model_dump() | small | changes)
 
 
 class Spectral(nn.Module):

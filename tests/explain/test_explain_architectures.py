@@ -184,7 +184,7 @@ def test_the_confidence_drop_is_that_of_the_masked_area(tmp_path, undrawn):
     (found,) = grad_cam_figures(one, examples, [0], tmp_path, "")
     batch, target = examples.batch([0]), EMOTIONS.index(found["explained"])
     held = grad_cam_clip.Held(one.model, batch.waveform[0], batch.valid[0])
-    values = grad_cam_clip._heat(one, held, batch, target)[0].values
+    values = grad_cam_clip.heat_of(one, held, batch, target)[0].values
     features = batch.features.clone()
     rows = settings.mfcc + 12
     valid = np.arange(63) * 512 / RATE <= 1.5

@@ -234,6 +234,24 @@ def explanations(reports: Path) -> dict[str, Any]:
                      "top": [{"feature": "MFCC 3 at 1.92 s"}]}}
 
 
+def with_figures(found: dict[str, Any], reports: Path) -> dict[str, Any]:
+    """The same run with paper 1's figures of single clips, and its SHAP panels of fear."""
+    def drawn_as(name: str) -> str:
+        (reports / "figures/explanations" / name).write_bytes(PIXEL + name.encode())
+        return f"figures/explanations/{name}"
+
+    heard = []
+    for emotion, number, predicted in (("fear", 1, "sad"), ("fear", 2, "fear"), ("surprise", 1, "surprise"),
+                                       ("surprise", 2, "happy"), ("happy", 1, "happy"), ("angry", 1, "angry")):
+        clip = {"utterance": f"{emotion}_{number}", "emotion": emotion, "predicted": predicted, "confidence": 0.5}
+        keys = ("figure_2", "figure_3ab", "figure_3c", "figure_3d", "figure_3e", "figure_5")
+        made = {key: drawn_as(f"{emotion}_{number}_{key}.png") for key in keys}
+        heard.append(clip | {"noise": "clean", "figures": made})
+        heard.append(clip | {"noise": "white", "figures": {}})
+    return found | {"heard": heard, "shap": found["shap"] | {
+        "figures": {f"figure_4{panel}_fear": drawn_as(f"shap_4{panel}.png") for panel in "bcd"}}}
+
+
 def drawn(found: dict[str, Any] | None, made: dict[str, Any] | None, reports: Path) -> dict[str, Any]:
     folder = reports / "paper1"
     folder.mkdir(parents=True, exist_ok=True)
@@ -245,10 +263,38 @@ def test_pictures_are_copied_and_named(tmp_path):
     assert found["figure_2"].files == ("figure_2_neutral.png", "figure_2_angry.png", "figure_2_disgust.png")
     assert (tmp_path / "paper1/figure_3a.png").read_bytes().endswith(b"angry2"), "another clip than figure 2's"
     assert "neutral, taken for angry with 50" in found["figure_2"].caption and "25" in found["figure_3b"].caption
-    assert found["figure_4"].files == ("figure_4.png",) and "MFCC 3 at 1.92 s" in found["figure_4"].caption
-    assert "beeswarm" in found["figure_4"].missing
-    assert not found["figure_5"].files and "does not draw" in found["figure_5"].missing
+    assert found["figure_4"].files == ("figure_4a.png",) and "MFCC 3 at 1.92 s" in found["figure_4"].caption
+    assert "Panels b, c, d" in found["figure_4"].missing and "older" in found["figure_4"].missing
+    for key in ("figure_3c", "figure_3d", "figure_3e", "figure_5"):
+        assert not found[key].files and "older than the figures" in found[key].missing
     assert all(figure.files or figure.missing for figure in found.values())
+
+
+def test_figures_of_single_clips_are_the_papers_classes(tmp_path):
+    found = drawn(with_figures(explanations(tmp_path), tmp_path), card(), tmp_path)
+    folder = tmp_path / "paper1"
+    assert (folder / "figure_3c_fear.png").read_bytes().endswith(b"fear_2_figure_3c.png"), "recognised first"
+    assert (folder / "figure_3d_surprise.png").read_bytes().endswith(b"surprise_1_figure_3d.png")
+    assert found["figure_3e"].files == ("figure_3e.png",) and "random orders" in found["figure_3e"].caption
+    assert found["figure_5"].files == ("figure_5_fear.png", "figure_5_surprise.png", "figure_5_surprise_2.png",
+                                       "figure_5_happy.png")
+    assert "surprise, taken for happy" in found["figure_5"].caption
+    assert found["figure_4"].files == ("figure_4a.png", "figure_4b.png", "figure_4c.png", "figure_4d.png")
+    assert (folder / "figure_3a.png").read_bytes().endswith(b"angry_1_figure_3ab.png")
+    for key in ("figure_3a", "figure_3c", "figure_3d", "figure_3e", "figure_4", "figure_5"):
+        assert not found[key].missing, key
+    assert "Importance and waveform" in found["figure_3b"].caption, "no clip of disgust has it: the heat map stands in"
+
+
+def test_a_class_that_was_not_explained_is_named(tmp_path):
+    found = with_figures(explanations(tmp_path), tmp_path)
+    found["heard"] = [one for one in found["heard"] if one["emotion"] in ("fear", "angry")]
+    (tmp_path / "figures/explanations/shap_4c.png").unlink()
+    figures = drawn(found, card(), tmp_path)
+    assert "No clip of surprise, happy has it" in figures["figure_5"].missing
+    assert figures["figure_5"].files == ("figure_5_fear.png",)
+    assert not figures["figure_3d"].files and "No clip of surprise" in figures["figure_3d"].missing
+    assert "Panels c of fear" in figures["figure_4"].missing and len(figures["figure_4"].files) == 3
 
 
 def test_architecture_is_drawn_from_the_card(tmp_path):
@@ -277,7 +323,10 @@ def test_what_a_model_does_not_admit_is_said(tmp_path):
     figures = drawn(found, None, tmp_path)
     for key in ("figure_2", "figure_3a", "figure_4"):
         assert "no spectral stream" in figures[key].missing and not figures[key].files
-    assert figures["figure_3c"].files == ("figure_3c.png",)
+    assert "older than the figures" in figures["figure_3c"].missing and "no spectral" in figures["figure_5"].missing
+    later = drawn(with_figures(explanations(tmp_path), tmp_path) | {
+        "model": "wav2vec", "methods": ["occlusion"], "not_admitted": found["not_admitted"]}, None, tmp_path)
+    assert later["figure_3c"].files == ("figure_3c_fear.png",) and "These are of wav2vec" in later["figure_3c"].missing
     assert "explain" in drawn(None, None, tmp_path)["figure_2"].missing
 
 

@@ -120,8 +120,13 @@ def _explanations(reports: Path, found: Predictions) -> dict[str, Any]:
     top = [{"feature": name, "index": k, "per_class": {emotion: per_class[emotion][k] for emotion in EMOTIONS}}
            for k, name in enumerate(names)]
     kinds = [one | {"feature": one["feature"].split(" at")[0]} for one in top]
+    away = {mode: {fill: {"difference": figure, "low": figure - 0.1, "high": figure + 0.1}
+                   for fill in ("silence", "noise")} for mode, figure in (("deletion", -0.2), ("insertion", 0.2))}
     return {"model": "fusion", "methods": ["scorecam", "shap"], "not_admitted": {}, "clips": clips,
             "blur": "1.1 s of sound",
+            "faithfulness": {"fills": ["silence", "noise"], "steps": 10, "clips": 14, "words": [],
+                             "methods": {method: {"beats_random": True, "against_random": away}
+                                         for method in ("scorecam", "shap")}},
             "shap": {"figure": f"{folder}/shap_global.png", "utterances": 14, "background": 32, "samples": 400,
                      "score": "logit less the mean of all seven logits", "top": top, "kinds": kinds,
                      "base_values": dict.fromkeys(EMOTIONS, 0.0), "additivity_error": 0.031,

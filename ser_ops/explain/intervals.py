@@ -1,0 +1,55 @@
+"""How far a mean over clips would move with other clips: one percentile bootstrap behind every figure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ser_ops.seeds import generator
+
+
+@dataclass(frozen=True)
+class Resamples:
+    """How often each resample holds each utterance, float64 (resamples, utterances), and where each clip belongs.
+
+    One matrix serves every figure, so that all differences are paired. Clips of one utterance, as under several
+    noises, are no independent evidence: an utterance counts once, with the mean of its clips.
+    """
+
+    weights: np.ndarray
+    utterance: np.ndarray
+    confidence: float
+
+    @classmethod
+    def of(cls, utterances: Sequence[str], resamples: int, confidence: float, seed: int) -> "Resamples":
+        """utterances: that of each of the (n,) clips; n at least 1."""
+        names, place = np.unique(np.asarray(utterances, dtype=str), return_inverse=True)
+        draw = generator(seed, "resamples", "clips")
+        weights = draw.multinomial(len(names), np.full(len(names), 1 / len(names)), resamples) / len(names)
+        return cls(weights, place, confidence)
+
+    def mean(self, values: np.ndarray) -> tuple[float, float, float]:
+        """Mean of values (n,) over utterances, and the bounds of its interval.
+
+        >>> Resamples.of(["a", "b"], 100, 0.95, seed=1).mean(np.array([1.0, 1.0]))
+        (1.0, 1.0, 1.0)
+        """
+        each = np.bincount(self.utterance, np.asarray(values, np.float64)) / np.bincount(self.utterance)
+        low, high = np.quantile(self.weights @ each, [(1 - self.confidence) / 2, (1 + self.confidence) / 2])
+        return float(each.mean()), float(low), float(high)
+
+
+def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
+    """Spearman's rank correlation of two (n,), in [-1, 1]; 0 where one of them is constant and so ranks nothing.
+
+    >>> rank_correlation(np.array([1.0, 2.0, 30.0]), np.array([0.0, 0.5, 0.6]))
+    1.0
+    >>> rank_correlation(np.array([1.0, 2.0, 3.0]), np.zeros(3))
+    0.0
+    """
+    from scipy.stats import rankdata
+
+    ranks = np.stack([rankdata(one), rankdata(other)])
+    ranks -= ranks.mean(1, keepdims=True)
+    spread = float(np.sqrt(np.square(ranks).sum(1).prod()))
+    return float(ranks[0] @ ranks[1]) / spread if spread else 0.0

@@ -1,0 +1,121 @@
+"""What the pictures of one clip share: the waveform, the time axis under it, padding, and the words below."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ser_ops.explain.trace import Trace
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SECONDS = "seconds from the start of the window"
+GREY, INK, PALE = "#b8c2cc", "#1f2933", "#9aa5b1"
+FOR, AGAINST = "#D55E00", "#0072B2"     # Okabe and Ito's orange and blue: speaks for the class, against it
+NAMES: Mapping[str, str] = {"scorecam": "Score-CAM", "shap": "SHAP", "gradcam": "Grad-CAM", "occlusion": "Occlusion"}
+COLOURS: Mapping[str, str] = {"scorecam": "#D55E00", "shap": "#0072B2", "gradcam": "#AA4499", "occlusion": "#009E73"}
+SIGNED = ("shap", "occlusion")          # methods that can speak against the class
+_COLUMNS = 1200                         # of a waveform: as many as the picture has pixels
+
+
+@dataclass(frozen=True)
+class Sound:
+    """The window of one clip: samples float32 (n,) with `sample_rate` a second, and what stands above its picture.
+
+    valid_seconds: where padding begins.
+    """
+
+    samples: np.ndarray
+    sample_rate: int
+    valid_seconds: float
+    title: str
+
+    @property
+    def seconds(self) -> float:
+        """Length of the window."""
+        return len(self.samples) / self.sample_rate
+
+    @property
+    def reach(self) -> float:
+        """Half the height of an axis that holds the waveform."""
+        return 1.1 * max(float(np.abs(self.samples).max(initial=0.0)), 1e-3)
+
+    def columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Centres in seconds, lowest and highest sample of each column of pixels: (c,) each; neighbours touch."""
+        starts = np.unique(np.linspace(0, len(self.samples), _COLUMNS + 1).astype(int)[:-1])
+        low, high = np.minimum.reduceat(self.samples, starts), np.maximum.reduceat(self.samples, starts)
+        ends = np.append(starts[1:], len(self.samples))
+        return (starts + ends) / 2 / self.sample_rate, np.minimum(low, np.append(high[:1], high[:-1])), \
+            np.maximum(high, np.append(low[:1], low[:-1]))
+
+
+def waveform(axes: "Axes", sound: Sound, colour: str = GREY) -> None:
+    """The waveform as an area, with its amplitude axis."""
+    seconds, low, high = sound.columns()
+    axes.fill_between(seconds, low, high, color=colour, linewidth=0.4, zorder=1)
+    axes.set(ylim=(-sound.reach, sound.reach), ylabel="amplitude")
+
+
+def coloured(axes: "Axes", sound: Sound, colours: object, width: float = 0.9, alpha: float | None = None) -> None:
+    """The waveform with one colour a column, (c, 3) or (c, 4)."""
+    from matplotlib.collections import LineCollection
+    seconds, low, high = sound.columns()
+    lines = np.stack([np.stack([seconds, low], 1), np.stack([seconds, high], 1)], 1)
+    axes.add_collection(LineCollection(list(lines), colors=colours, linewidths=width, alpha=alpha, zorder=2,
+                                       capstyle="round"))
+    axes.axhline(0, color=PALE, linewidth=0.4, alpha=0.7, zorder=1)     # silence has no height of its own
+    axes.set(ylim=(-sound.reach, sound.reach), ylabel="amplitude")
+
+
+def time_axis(axes: "Axes", sound: Sound, last: bool, dark: bool = False) -> None:
+    """The window's seconds, padding hatched and named; `last`: the axis that carries the words."""
+    axes.set_xlim(0, sound.seconds)
+    axes.tick_params(labelbottom=last)
+    if last:
+        axes.set_xlabel(SECONDS)
+    if sound.valid_seconds < sound.seconds:
+        axes.axvspan(sound.valid_seconds, sound.seconds, facecolor="none" if dark else "#f5f7fa",
+                     edgecolor="#3a4654" if dark else "#dfe4ea", hatch="///", linewidth=0, zorder=0)
+
+
+def padding(axes: "Axes", sound: Sound, colour: str = INK) -> None:
+    """Names the hatched part, where there is room for the word."""
+    if sound.seconds - sound.valid_seconds > 0.08 * sound.seconds:
+        axes.text(sound.seconds, 0.97, "padding ", ha="right", va="top", fontsize=8, color=colour,
+                  transform=axes.get_xaxis_transform())
+
+
+def heading(axes: "Axes", words: str) -> None:
+    """The bold line above a picture."""
+    axes.set_title(words, loc="left", fontsize=10, fontweight="bold")
+
+
+def named(method: str) -> str:
+    """A method's name in words; one that is not known keeps its own."""
+    return NAMES.get(method, method)
+
+
+def peak(trace: Trace) -> float:
+    """The largest |value|, 0 for a trace of nothing."""
+    return float(np.abs(trace.values).max(initial=0.0))
+
+
+def under(caption: str, believe: str = "") -> str:
+    """The caption, and after it how far the method can be believed."""
+    return f"{caption} {believe}".strip()
+
+
+def sentences(believe: Mapping[str, str] | None, traces: Sequence[Trace]) -> str:
+    """What is said of the methods of these traces, one after another."""
+    return " ".join(filter(None, ((believe or {}).get(trace.method, "") for trace in traces)))
+
+
+def held(traces: Sequence[Trace]) -> str:
+    """What methods left as it was, as sentences with a space after them; "" for nothing."""
+    words: dict[str, list[str]] = {}
+    for trace in traces:
+        if trace.held:
+            words.setdefault(trace.held, []).append(named(trace.method))
+    return "".join(f"{' and '.join(names)} held {what}. " for what, names in words.items())

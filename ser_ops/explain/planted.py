@@ -1,0 +1,258 @@
+"""A cue whose place is known: a model of the same architecture learns clips that a tone burst decides, and every method
+must point there.
+
+Each clip is noise with several bursts as loud and as long as one another. The frequency of one decides between two
+classes; the others say nothing. Loudness alone, which the figures of a trained model cannot tell from a good
+explanation, finds the right burst only by chance; and all places are drawn anew for each clip, so that no
+habit of pointing at the middle helps either.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ser_ops import config
+from ser_ops.dataset import Row
+from ser_ops.explain.believed import TITLES
+from ser_ops.explain.deletion import Cells
+from ser_ops.explain.heard import Heard, hear
+from ser_ops.explain.methods import traces
+from ser_ops.explain.sanity import fresh
+from ser_ops.explain.scorecam import receptive_field
+from ser_ops.explain.subject import Subject
+from ser_ops.explain.trace import Trace
+from ser_ops.features import Moments
+from ser_ops.models import MODELS
+from ser_ops.noise.colour import stationary
+from ser_ops.seeds import derive, generator
+
+CLASSES = ("angry", "sad")      # any two: the sound has nothing of either
+_LEVEL = 0.01                   # RMS of the noise, full scale is 1
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A made clip as the model hears it, with the start of its deciding burst in seconds."""
+
+    heard: Heard
+    start: float
+
+
+def sound(chosen: config.Planted, length: int, sample_rate: int, emotion: str, seed: int,
+          name: str) -> tuple[np.ndarray, float]:
+    """A clip of the class, float32 (length,), and the start of its deciding burst in seconds.
+
+    Raises ValueError where the window is too short for the bursts.
+    """
+    draw = generator(seed, "planted", name)
+    number, size = 1 + chosen.others, round(chosen.seconds * sample_rate)
+    room = length - number * size
+    if room < 0:
+        raise ValueError(f"{number} bursts of {chosen.seconds} s are longer than the window")
+    starts = np.sort(draw.integers(room + 1, size=number)) + np.arange(number) * size   # uniform, without overlap
+    cue = int(draw.integers(number))
+    noise = stationary("pink", length, sample_rate, draw)
+    noise *= _LEVEL / np.sqrt(np.mean(np.square(noise)))
+    # Faded in and out: a sudden edge would sound at every frequency.
+    shape, time = np.hanning(size), np.arange(size) / sample_rate
+    height = _LEVEL * 10 ** (chosen.level_db / 20) / np.sqrt(np.mean(np.square(shape)) / 2)
+    samples = noise.astype(np.float64)
+    for place, start in enumerate(starts):
+        hertz = chosen.hertz[CLASSES.index(emotion)] if place == cue else chosen.other_hertz
+        samples[start:start + size] += height * shape * np.sin(2 * np.pi * (hertz * time + draw.random()))
+    return samples.astype(np.float32), float(starts[cue] / sample_rate)
+
+
+def clips(subject: Subject, chosen: config.Planted, number: int, seed: int, partition: str) -> list[Clip]:
+    """`number` clips, both classes in turn, heard as the subject hears."""
+    made, length = [], round(subject.features.seconds * subject.sample_rate)
+    for place in range(number):
+        name, emotion = f"planted/{partition}_{place}", CLASSES[place % len(CLASSES)]
+        samples, start = sound(chosen, length, subject.sample_rate, emotion, seed, name)
+        row = Row(f"{name}#original", name, "original", partition, emotion, "planted/noise", "planted")
+        made.append(Clip(hear(subject, row, samples), start))
+    return made
+
+
+def _stacked(some: Sequence[Clip]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    batches = [one.heard.batch for one in some]
+    return (torch.cat([one.waveform for one in batches]), torch.cat([one.valid for one in batches]),
+            torch.cat([one.features for one in batches]), torch.cat([one.labels for one in batches]))
+
+
+def untrained(subject: Subject, features: Tensor, seed: int) -> Subject:
+    """The subject's architecture with random weights, and these features' moments where it standardises its input.
+
+    Where the preset starts the backbone at a checkpoint, the subject's own backbone is taken and frozen: random
+    weights of that size learn nothing from a few clips.
+    """
+    standardisation = None if subject.standardisation is None else \
+        Moments.of(features.cpu(), subject.features).standardisation()
+    made = replace(subject, standardisation=standardisation)
+    model = fresh(made, derive(seed, "planted"))
+    section = MODELS[model.name].backbone
+    if section and getattr(model.preset, section).checkpoint:
+        model.backbone.load_state_dict(subject.model.backbone.state_dict())
+        model.backbone.requires_grad_(False)
+    return replace(made, model=model.to(subject.device).eval())
+
+
+def learn(subject: Subject, train: Sequence[Clip], test: Sequence[Clip], chosen: config.Planted,
+          seed: int) -> tuple[float, int]:
+    """Train the subject's model in place until it knows the test clips or the steps are used up: accuracy and steps.
+
+    Accuracy is over `test`, in [0, 1]. On a CPU the same seed gives the same weights.
+    """
+    model, kept = subject.model, [one for one in subject.model.parameters() if one.requires_grad]
+    optimiser = torch.optim.AdamW(kept, chosen.learning_rate)
+    waveform, valid, features, labels = _stacked(train)
+    accuracy, step = 0.0, 0
+    with torch.random.fork_rng(devices=[subject.device] if subject.device.type == "cuda" else []):
+        torch.manual_seed(derive(seed, "planted", "dropout"))
+        draw = generator(seed, "planted", "order")
+        while step < chosen.max_steps and accuracy < chosen.accuracy:
+            model.train()
+            some = torch.from_numpy(draw.permutation(len(train))[:chosen.batch_size]).to(subject.device)
+            loss = nn.functional.cross_entropy(model(waveform[some], valid[some], features[some]), labels[some],
+                                               label_smoothing=chosen.label_smoothing)
+            optimiser.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(kept, 1.0)
+            optimiser.step()
+            step += 1
+            if step % chosen.check_every == 0 or step == chosen.max_steps:
+                accuracy = _accuracy(subject, test)
+    model.eval()
+    return accuracy, step
+
+
+@torch.no_grad()
+def _accuracy(subject: Subject, test: Sequence[Clip]) -> float:
+    waveform, valid, features, labels = _stacked(test)
+    return float((subject.model.eval()(waveform, valid, features).argmax(1) == labels).double().mean())
+
+
+def blur(subject: Subject, method: str, settings: config.Explain) -> float:
+    """Seconds of sound behind one moment of a method's trace: how far beside its reason the peak may lie, twice over.
+
+    Of Score-CAM and Grad-CAM the receptive field of the maps, of SHAP a frame, of occlusion the muted stretch.
+    """
+    window = subject.features
+    frames = 1.0
+    if method == "gradcam":
+        frames = subject.places[-1].field
+    elif method == "scorecam" and not (isinstance(window, config.Features) and window.layout == "serial"):
+        frames = receptive_field(subject.kernels)
+    if method == "occlusion":
+        return settings.occlusion_seconds
+    return ((frames - 1) * window.hop + window.frame) / window.sample_rate
+
+
+def hits(peaks: Sequence[float], starts: Sequence[float], burst: float, margin: float,
+         window: float) -> tuple[list[bool], float]:
+    """Whether each peak lies in its burst or up to `margin` beside it, and how often a moment drawn blindly would.
+
+    peaks (n,): seconds, NaN for a trace that points nowhere; starts (n,): of the bursts; burst, window: their length.
+
+    >>> hits([1.1, 0.2], [1.0, 1.0], burst=0.25, margin=0.125, window=2.0)
+    ([True, False], 0.25)
+    """
+    ends = [(max(0.0, start - margin), min(window, start + burst + margin)) for start in starts]
+    return ([first <= peak <= last for peak, (first, last) in zip(peaks, ends, strict=True)],
+            float(np.mean([last - first for first, last in ends])) / window)
+
+
+def lower_bound(successes: int, number: int, z: float = 1.96) -> float:
+    """Wilson's lower 95 % bound of a share.
+
+    >>> round(lower_bound(10, 10), 3), lower_bound(0, 10)
+    (0.722, 0.0)
+    """
+    share, spread = successes / number, z * z / number
+    half = z * np.sqrt(share * (1 - share) / number + spread / (4 * number))
+    return float(max(0.0, (share + spread / 2 - half) / (1 + spread)))
+
+
+def _peak(seconds: np.ndarray, values: np.ndarray) -> float:
+    """Where a trace is strongest, NaN where nothing of it is above 0."""
+    return float(seconds[values.argmax()]) if values.max() > 0 else float("nan")
+
+
+def measure(subject: Subject, settings: config.Explain) -> dict[str, Any]:
+    """What explanations.json holds under "planted".
+
+    A model of the subject's architecture, preset and input is trained on made clips, and each method asked where the
+    class of others comes from. `hit_rate`: clips whose strongest moment lies in the burst, or beside it by half of what
+    any trace has as its grain, a frame or a muted stretch; `chance`: what a blind draw would reach; `loudness`: what
+    pointing at any of the bursts would. `within_blur`: the same with half the method's receptive field as margin, which
+    for a wide one is easily reached by chance. Each method has the `low` of Wilson's 95 % interval, and `found` says
+    whether that exceeds both. `seconds` of the cue: from the earliest start to the latest end; its place is drawn for
+    each clip. Raises ValueError where the window is too short.
+    """
+    chosen, seed = settings.planted, settings.seed
+    train, test = (clips(subject, chosen, number, seed, partition)
+                   for number, partition in ((chosen.train_clips, "train"), (chosen.clips, "test")))
+    features = torch.cat([one.heard.batch.features for one in train])
+    model = untrained(subject, features, seed)
+    accuracy, steps = learn(model, train, test, chosen, seed)
+    peaks: dict[str, list[float]] = {}
+    for one in test:
+        cells = Cells.of(one.heard.valid, settings.faithfulness.cell_seconds, subject.sample_rate)
+        loud = Trace("energy", cells.seconds, cells.rms(one.heard.window), "RMS")
+        for method, trace in (_traces(model, one, features[:settings.background], settings) | {"energy": loud}).items():
+            peaks.setdefault(method, []).append(_peak(trace.seconds, trace.values))
+    starts, window = [one.start for one in test], subject.features.seconds
+    grain, loudness = subject.features.frame / subject.features.sample_rate, 1 / (1 + chosen.others)
+    methods = {}
+    for method, some in peaks.items():
+        wide = grain if method == "energy" else blur(model, method, settings)
+        rate, blurred = (_rate(some, starts, chosen.seconds, margin / 2, window, loudness)
+                         for margin in (min(wide, grain), wide))
+        methods[method] = rate | {"within_blur": {"seconds": wide} | blurred}
+    found = {
+        "cue": {"seconds": [min(starts), max(starts) + chosen.seconds], "hertz": list(chosen.hertz),
+                "duration": chosen.seconds, "others": chosen.others, "other_hertz": chosen.other_hertz},
+        "energy": methods.pop("energy"), "loudness": loudness, "methods": methods, "accuracy": accuracy, "steps": steps,
+        "learned": accuracy >= chosen.accuracy}
+    return found | {"words": words(found)}
+
+
+def _traces(model: Subject, clip: Clip, background: Tensor, settings: config.Explain) -> dict[str, Trace]:
+    batch = clip.heard.batch
+    with torch.no_grad():
+        target = int(model.model(batch.waveform, batch.valid, batch.features)[0].argmax())
+    return traces(model, clip.heard, target, background, settings)
+
+
+def _rate(peaks: Sequence[float], starts: Sequence[float], burst: float, margin: float, window: float,
+          loudness: float) -> dict[str, Any]:
+    hit, chance = hits(peaks, starts, burst, margin, window)
+    low = lower_bound(sum(hit), len(hit))
+    return {"hit_rate": sum(hit) / len(hit), "n": len(hit), "chance": chance, "low": low,
+            "found": low > max(chance, loudness)}
+
+
+def words(found: Mapping[str, Any]) -> list[str]:
+    """Sentences on each method, computed from the figures of `measure`."""
+    cue = found["cue"]
+    said = [f"A model of the same architecture was trained to tell clips by the frequency of one burst of "
+            f"{cue['duration']:g} s; {cue['others']} others as loud decide nothing ({found['steps']} steps, accuracy "
+            f"{found['accuracy']:.2f})."]
+    if not found["learned"]:
+        said.append("That is too little for anything to follow from where its methods point.")
+    for name, one in (*found["methods"].items(), ("energy", found["energy"])):
+        title = TITLES.get(name, "Loudness, which asks no model,")
+        said.append(f"{title} points at it in {round(one['hit_rate'] * one['n'])} of {one['n']} clips"
+                    f"{_beside(name, one, found['loudness'])}.")
+    return said
+
+
+def _beside(name: str, one: Mapping[str, Any], loudness: float) -> str:
+    if name == "energy":
+        return ""
+    chances = f"a blind draw would in {one['chance']:.0%}, pointing at any burst in {loudness:.0%} of them"
+    return f": {chances}" if one["found"] else f", which is not clearly more than chance: {chances}"

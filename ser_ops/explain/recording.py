@@ -1,0 +1,121 @@
+"""A recording of the user's own explained: one window of it, by every method, with paper 1's figures."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ser_ops import config
+from ser_ops.audio import blocks, describe
+from ser_ops.dataset import Row
+from ser_ops.emotions import EMOTIONS
+from ser_ops.errors import UserError
+from ser_ops.explain.attribution import Attribution, expected_gradients
+from ser_ops.explain.background import Background
+from ser_ops.explain.clip import answer, title
+from ser_ops.explain.dossier import dossier
+from ser_ops.explain.heard import Heard, hear
+from ser_ops.explain.held import Centred, Held, Single
+from ser_ops.explain.pictures import ShapRow, paper_figures, waterfall_of
+from ser_ops.explain.streams import parts
+from ser_ops.explain.subject import Subject
+from ser_ops.inference.windows import SILENCE_DBFS, silent
+from ser_ops.models import EmotionModel
+
+SHORTEST = 0.1      # seconds of sound that a window holds at least
+
+
+@dataclass(frozen=True)
+class Window:
+    """Mono samples (n,) from `start` seconds of a recording that lasts `total` seconds."""
+
+    samples: np.ndarray
+    start: float
+    total: float
+
+
+def window_of(path: Path, sample_rate: int, seconds: float, start: float | None = None) -> Window:
+    """`seconds` of a recording at `sample_rate` hertz from `start`, or its middle; less where it ends before.
+
+    No more than a block is held beside it. Raises UserError in one line for a file that cannot be read, a start beyond
+    the end and a window in which nothing sounds.
+    """
+    _, _, total = describe(path)
+    if start is not None and not 0 <= start <= max(0.0, total - SHORTEST):
+        raise UserError(f"{path}: --start {start:g} leaves no sound: the recording lasts {total:.1f} s, give 0 to "
+                        f"{max(0.0, total - seconds):.1f}")
+    begin = max(0.0, total - seconds) / 2 if start is None else start
+    first, last = round(begin * sample_rate), round((begin + seconds) * sample_rate)
+    place, kept = 0, [np.zeros(0, np.float32)]
+    for block in blocks(path, sample_rate):
+        kept.append(block[max(0, first - place):max(0, last - place)])
+        place += len(block)
+        if place >= last:
+            break
+    samples = np.concatenate(kept)
+    if silent(samples):
+        raise UserError(f"{path}: nothing rises above {SILENCE_DBFS:g} dBFS from {begin:.1f} to {begin + seconds:.1f} "
+                        "s: give another --start")
+    return Window(samples, begin, total)
+
+
+def explain_recording(model: EmotionModel, card: Mapping[str, Any], device: torch.device, path: Path,
+                      settings: config.Explain, out: Path, start: float | None = None) -> dict[str, Any]:
+    """Explain one window of a recording; sounds and pictures go into the folder `out`.
+
+    Returns what explanations.json holds of it: model, methods, not_admitted, provenance, notes (sentences on what the
+    reader must know), heard (one entry). Raises UserError as `window_of` does.
+    """
+    subject = Subject.of(model, card, device)
+    window = window_of(path, subject.sample_rate, subject.features.seconds, start)
+    heard = hear(subject, Row(path.name, path.name, "original", "", "", "", ""), window.samples)
+    background = Background.of_card(subject, heard) if _compares(subject) else None
+    out.mkdir(parents=True, exist_ok=True)
+    told = dossier(subject, [heard], background, settings, out, "", "recording")
+    clip, entry = answer(heard.batch, subject), told.entries[0]
+    target = EMOTIONS.index(clip["explained"])
+    attribution = _attribution(subject, heard, target, background, settings)
+    entry["figures"] = paper_figures(subject, heard, told.traces, attribution, settings, out, "")
+    if attribution is not None:
+        row = ShapRow(heard.batch.features[0].cpu().numpy(), clip["explained"], title(clip))
+        waterfall_of(subject, attribution, row, target, settings.top, out / "figure_4d.png")
+        entry["figures"]["figure_4d"] = "figure_4d.png"
+    methods, refused = subject.admitted
+    return {"model": card["model"], "methods": list(methods), "not_admitted": refused,
+            "provenance": {"backbone": card.get("backbone")},
+            "notes": _notes(subject, window, background, card.get("data", {}).get("synthetic") or []),
+            "heard": [entry | {"window_start": window.start}]}
+
+
+def _compares(subject: Subject) -> bool:
+    return "shap" in subject.admitted[0] or parts(subject) is not None
+
+
+def _attribution(subject: Subject, heard: Heard, target: int, background: Background | None,
+                 settings: config.Explain) -> Attribution | None:
+    """SHAP for class `target`; the other classes, which nobody asks about, cost as much each and stay 0."""
+    if background is None or "shap" not in subject.admitted[0]:
+        return None
+    held = Held(subject.model, heard.batch.waveform[0], heard.batch.valid[0])
+    found = expected_gradients(Single(Centred(held), target), heard.batch.features[0], background.features,
+                               settings.shap_samples, settings.seed, heard.key, settings.batch_size)
+    only = np.arange(len(EMOTIONS)) == target
+    return Attribution(found.values * only, found.base * only, found.score * only)
+
+
+def _notes(subject: Subject, window: Window, background: Background | None, synthetic: list[str]) -> list[str]:
+    end, said = window.start + len(window.samples) / subject.sample_rate, []
+    if synthetic:
+        said.append(f"The model learnt from speech of a synthesiser ({', '.join(synthetic)}): what it uses of a "
+                    "person's voice says little about people.")
+    if window.total > subject.features.seconds:
+        said.append(f"The recording lasts {window.total:.1f} s; explained is one window of it, {window.start:.2f} to "
+                    f"{end:.2f} s (--start chooses another). Seconds on this page count from its start.")
+    if background is not None:
+        said.append(f"SHAP and the streams compare the recording with {background.words}, not with other speech.")
+    said.append("Where speech is was found by energy in the recording itself, so loud noise is taken for speech.")
+    return [*said, "How far each method can be believed was not measured on this recording: explanations.json of the "
+                   "model's run says what was found on its test utterances."]

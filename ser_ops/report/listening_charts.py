@@ -1,0 +1,219 @@
+"""The listening page's charts that do not depend on the chosen clip: across noise, and areas of faithfulness.
+
+Lines differ by colour (Okabe and Ito), by dashes and by the shape of their points, so that grey print tells them apart.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from ser_ops.pages.svg import diamond, dot, line, path, rect, scale, tag, text
+from ser_ops.pages.words import number, pick, plain
+from ser_ops.report.listening_words import name_of
+
+LEFT, TOP, _WIDTH, _PLOT = 46, 42, 340, 170
+RIGHT, BOTTOM = _WIDTH - 14, TOP + _PLOT
+_TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line: its name, what to show of a cell ({mean, low, high} or None), and its place among the colours."""
+
+    name: str
+    of: Callable[[Mapping[str, Any]], Any]
+    style: int
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A picture: `panels` (svg), and `key` (svg, name) for each line."""
+
+    panels: list[Markup]
+    key: list[tuple[Markup, str]]
+
+
+def leaning(across: Any) -> Chart | None:
+    """Share of |Shapley value| of each stream by intensity: all noises together, and a panel for each."""
+    every = [{"noise": "all noises together", **one} for one in pick(across, "by_intensity") or []
+             if isinstance(one, Mapping) and one.get("intensity")]
+    cells = _cells({"cells": [*every, *_cells(across)]})
+    names = _names(cells, "streams")
+    lines = [Series(plain(name), lambda cell, name=name: pick(cell, "streams", name), place)  # type: ignore[misc]
+             for place, name in enumerate(names)]
+    return _panels(cells, lines, pick(across, "clean"), "share of |Shapley value|", 0.0, None)
+
+
+def rank_correlation(across: Any, methods: Mapping[str, Mapping[str, Any]]) -> Chart | None:
+    """Rank correlation with the clean clip, of each method by intensity, a panel for each noise."""
+    cells = _cells(across)
+    lines = _of_methods(cells, methods, "rank_correlation")
+    below = any(is_number(one) and one < 0 for cell in cells for series in lines
+                for one in (pick(series.of(cell), "mean"), pick(series.of(cell), "low")))
+    return _panels(cells, lines, None, "rank correlation with clean (Spearman)", -1.0 if below else 0.0, None)
+
+
+def speech(across: Any, methods: Mapping[str, Mapping[str, Any]], heard: Iterable[Mapping[str, Any]]) -> Chart | None:
+    """Share of positive attribution inside speech, of each method by intensity, a panel for each noise."""
+    cells = _cells(across)
+    time = pick(across, "share_of_time", "mean")
+    times = [time] if is_number(time) else [
+        value for one in heard if is_number(value := pick(one, "speech", "share_of_time"))]
+    even = sum(times) / len(times) if times else None
+    return _panels(cells, _of_methods(cells, methods, "speech_share"), pick(across, "clean"),
+                   "share of positive attribution", 0.0, even)
+
+
+def areas(faithfulness: Any, methods: Mapping[str, Mapping[str, Any]]) -> Chart | None:
+    """Areas of deletion and insertion with intervals: one panel a curve and fill, one row a method and baseline."""
+    rows = [(str(one["name"]) + (" ✗" if pick(faithfulness, "methods", key, "beats_random") is False else ""),
+             pick(faithfulness, "methods", key), place)
+            for place, (key, one) in enumerate(methods.items()) if pick(faithfulness, "methods", key)]
+    rows += [(f"{name} order", pick(faithfulness, name), 8) for name in ("random", "energy")]
+    panels = []
+    for curve, good in (("deletion", "low is good"), ("insertion", "high is good")):
+        for fill in pick(faithfulness, "fills") or []:
+            found = [(name, pick(one, curve, fill), place) for name, one, place in rows]
+            if any(is_number(pick(one, "area")) for _, one, _ in found):
+                panels.append(_dots(f"{curve}, filled with {plain(fill)}: {good}", found))
+    return Chart(panels, []) if panels else None
+
+
+def _of_methods(cells: Sequence[Mapping[str, Any]], methods: Mapping[str, Mapping[str, Any]], key: str) -> list[Series]:
+    found = _names(cells, key)
+    order = [*(one for one in methods if one in found), *(one for one in found if one not in methods)]
+    marks = {one: f" ({methods[one]['mark']})" if one in methods and methods[one]["mark"] else "" for one in order}
+    return [Series(name_of(name) + marks[name], lambda cell, name=name: pick(cell, key, name), place)  # type: ignore[misc]
+            for place, name in enumerate(order)]
+
+
+def _cells(across: Any) -> list[Mapping[str, Any]]:
+    return [one for one in pick(across, "cells") or []
+            if isinstance(one, Mapping) and is_number(one.get("intensity")) and "noise" in one]
+
+
+def _names(cells: Sequence[Mapping[str, Any]], key: str) -> list[str]:
+    return list(dict.fromkeys(str(name) for cell in cells for name in pick(cell, key) or {}))
+
+
+def _panels(cells: Sequence[Mapping[str, Any]], lines: Sequence[Series], clean: Any, unit: str, low: float,
+            even: float | None) -> Chart | None:
+    """One panel for each noise; `clean` stands at intensity 0, `even` is a dotted line across."""
+    shown = [one for one in lines if any(is_number(pick(one.of(cell), "mean")) for cell in cells)]
+    if not shown:
+        return None
+    top = max(float(cell["intensity"]) for cell in cells)
+    x, y = scale(0, top or 1, LEFT + 20, RIGHT - 18), scale(low, 1, BOTTOM, TOP)
+    panels = []
+    for noise in dict.fromkeys(str(cell["noise"]) for cell in cells):
+        row = sorted((cell for cell in cells if str(cell["noise"]) == noise), key=lambda cell: cell["intensity"])
+        parts = framed(plain(noise), unit, "intensity (ratio of peaks)", y, low)
+        places = ([0.0] if clean else []) + [float(cell["intensity"]) for cell in row]
+        parts += [text(x(place), BOTTOM + 16, "clean" if place == 0 else f"{place:g}", "middle", "tick")
+                  for place in dict.fromkeys(places)]
+        if even is not None:
+            parts.append(line(LEFT, y(even), RIGHT, y(even), "even"))
+        for place, one in enumerate(shown):
+            parts += _line(one, [*([(0.0, clean)] if clean else []), *((float(cell["intensity"]), cell)
+                                                                       for cell in row)],
+                           x, y, 5.0 * (place - (len(shown) - 1) / 2), unit)
+        panels.append(panel(f"{unit} by intensity of {plain(noise)}", parts, BOTTOM + 38))
+    key = [(_sample(one.style), one.name) for one in shown]
+    if even is not None:
+        key.append((keyed(line(2, 8, 34, 8, "even")), f"share of time ({number(even)})"))
+    return Chart(panels, key)
+
+
+def _line(one: Series, cells: Sequence[tuple[float, Any]], x: Any, y: Any, shift: float, unit: str) -> list[Markup]:
+    """Points with their intervals beside each other, so that none hides another, and the line through them."""
+    found = [(at, cell, one.of(cell)) for at, cell in cells if is_number(pick(one.of(cell), "mean"))]
+    bars, points, marks = [], [], []
+    for at, cell, value in found:
+        low, high = (value.get(name) for name in ("low", "high"))
+        centre = x(at) + shift
+        points.append((centre, y(value["mean"])))
+        if is_number(low) and is_number(high):
+            bars.append(line(centre, y(low), centre, y(high), f"spread series-{one.style % 8}"))
+        where = "clean" if at == 0 else f"intensity {at:g}"
+        title = (f"{one.name}, {where}: {unit} {number(value['mean'])} [{number(low)}, {number(high)}], "
+                 f"{value.get('n') or pick(cell, 'n') or '?'} clips")
+        marks.append(_mark(centre, y(value["mean"]), one.style, title))
+    return [path(points, f"trend series-{one.style % 8}"), *bars, *marks]
+
+
+def _mark(x: float, y: float, style: int, title: str) -> Markup:
+    kind, class_ = style % 4, f"mark series-{style % 8}"
+    if kind == 1:
+        return rect(x - 4, y - 4, 8, 8, class_, title=title)
+    if kind == 2:
+        return diamond(x, y, class_, title)
+    if kind == 3:
+        return tag("polygon", tag("title", title), points=f"{x:.1f},{y - 5:.1f} {x + 5:.1f},{y + 4:.1f} "
+                   f"{x - 5:.1f},{y + 4:.1f}", class_=class_)
+    return dot(x, y, class_, title, 4.2)
+
+
+def _sample(style: int) -> Markup:
+    """A line as the key shows it."""
+    return keyed(path([(2, 8), (34, 8)], f"trend series-{style % 8}"), _mark(18, 8, style, ""))
+
+
+def keyed(*parts: Markup) -> Markup:
+    """A small picture for the key."""
+    return tag("svg", *parts, viewBox="0 0 36 16", width=36, height=16, aria_hidden="true")
+
+
+def framed(title: str, unit: str, below: str, y: Any, low: float) -> list[Markup]:
+    """Title, vertical axis with its unit, and the words below the horizontal one; from `low`, 0 or -1, to 1."""
+    ticks = _TICKS if low >= 0 else (-1.0, -0.5, 0.0, 0.5, 1.0)
+    return [text(0, 12, title, class_="label"), text(0, 28, unit, class_="tick unit"),
+            *(part for tick in ticks for part in (
+                line(LEFT, y(tick), RIGHT, y(tick), "zero" if tick == 0 else "grid"),
+                text(LEFT - 6, y(tick) + 4, f"{tick:g}", "end", "tick"))),
+            text(RIGHT, BOTTOM + 32, below, "end", "tick unit")]
+
+
+def _dots(title: str, rows: Sequence[tuple[str, Any, int]]) -> Markup:
+    left, step, top = 128, 26, 28
+    bottom = top + step * len(rows)
+    x = scale(0, 1, left, RIGHT)
+    parts = [text(0, 12, title, class_="label")]
+    for tick in _TICKS:
+        parts += [line(x(tick), top - 4, x(tick), bottom, "zero" if tick == 0 else "grid"),
+                  text(x(tick), bottom + 14, f"{tick:g}", "middle", "tick")]
+    parts.append(text(RIGHT, bottom + 30, "area (probability of the answer)", "end", "tick unit"))
+    for place, (name, one, style) in enumerate(rows):
+        y = top + step * (place + 0.5)
+        parts.append(text(left - 8, y + 4, name, "end", "tick"))
+        area, low, high = (pick(one, key) for key in ("area", "low", "high"))
+        if not is_number(area):
+            continue
+        class_ = "baseline" if style == 8 else f"series-{style % 8}"
+        if is_number(low) and is_number(high):
+            parts.append(line(x(low), y, x(high), y, f"spread {class_}"))
+        said = f"{name}: {number(area, 3)} [{number(low, 3)}, {number(high, 3)}]"
+        parts.append(dot(x(area), y, f"mark {class_}", said, 5) if style == 8 else _mark(x(area), y, style, said))
+    return panel(title, parts, bottom + 36)
+
+
+def panel(label: str, parts: Sequence[Markup], height: float) -> Markup:
+    """A whole picture that a screen reader announces by `label`."""
+    return tag("svg", *parts, viewBox=f"0 0 {_WIDTH} {height:g}", role="img", aria_label=label)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a file holds a number here, and not a missing value or a yes."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def spread(one: Any, digits: int = 2, key: str = "mean") -> str:
+    """A figure with its interval.
+
+    >>> spread({"mean": 0.5, "low": 0.4, "high": 0.6})
+    '0.50 [0.40, 0.60]'
+    """
+    low, high = number(pick(one, "low"), digits), number(pick(one, "high"), digits)
+    shown = number(pick(one, key), digits)
+    return shown if "–" in (low, high) else f"{shown} [{low}, {high}]"

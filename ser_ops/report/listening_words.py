@@ -1,0 +1,113 @@
+"""What the listening page says in words: each picture's caption, each method's name, and what stands on top."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ser_ops.pages.words import number, pick, plain
+from ser_ops.report.why import METHODS
+
+FAILS = "does not beat random order here"
+
+CAPTIONS: dict[str, str] = {
+    "waveform": "The window as the model heard it, noise included; amplitude 1 is full scale. It does not show pitch "
+                "or words, nor what the model uses.",
+    "gain": "How loud each moment is in what the buttons play. It changes what you hear; the model heard all of it.",
+    "spectrogram": "Level of each mel band over time; the bands are of equal height, so hertz are on the mel scale. It "
+                   "does not show what the model uses, and not every model reads it.",
+    "probabilities": "The model's own probabilities. They do not say how often it is right when it is that sure.",
+    "streams": "Exact Shapley values: what each stream adds to the score, averaged over every order in which the "
+               "streams can join. They do not show when in the clip, nor why.",
+    "leaning": "Share of |Shapley value| that each stream has, mean over the clips with its interval. A share says how "
+               "much a stream moves the score, not whether it moves it to the right answer.",
+    "rank_correlation": "Rank correlation (Spearman) of a clip's attribution over time with that of the same utterance "
+                        "clean, mean with its interval: 1 is the same order of moments, 0 is none. A high value does "
+                        "not show that either explanation is right.",
+    "speech": "Share of the positive attribution that lies where the clean recording has speech by its energy, mean "
+              "with its interval. The dotted line is the share of the window that is speech: what attribution would "
+              "reach that is spread evenly. More inside speech does not show that the right cue was found.",
+    "curves": "The answer's probability while the moments that a method names first are taken away (deletion) or put "
+              "back (insertion), mean over the clips. A curve does not show why a moment matters, and under each fill "
+              "the model hears sounds that no speaker makes.",
+    "areas": "Area under the curve of the answer's probability while the moments that a method names first are taken "
+             "away (deletion: low is good) or put back (insertion: high is good), mean with its interval. It says "
+             "whether the order of moments matters to the model, not why; each fill makes sounds that no speaker "
+             "makes.",
+}
+
+_METHODS = {
+    "scorecam": "Moments that, left in while the rest is masked, raise the probability of the class. Edges are as soft "
+                "as the last convolution is coarse. It does not show what speaks against the class.",
+    "gradcam": "Moments at which a change of the last maps would raise the class's logit most. It does not show what "
+               "speaks against the class; edges are as soft as those maps are coarse.",
+    "shap": "What the features of each moment add to the score, against recordings of other speech. It does not show "
+            "which feature, and moments that only count together share what they bring.",
+    "occlusion": "What the class loses when a short stretch around a moment is muted; below zero, muting helps it. "
+                 "It does not show cues that the clip has twice, and silence is itself a sound that the model judges.",
+}
+_OTHER = "What this method gives to each moment. It does not show why."
+
+
+def name_of(method: str) -> str:
+    """A method as it is written on the page.
+
+    >>> name_of("shap"), name_of("integrated_gradients")
+    ('SHAP', 'integrated gradients')
+    """
+    known = METHODS.get(str(method))
+    return known[:1].upper() + known[1:] if known else plain(method)
+
+
+def caption_of(method: str) -> str:
+    """What a method shows and what it does not."""
+    return _METHODS.get(str(method), _OTHER)
+
+
+def mark_of(faithfulness: Any, method: str) -> str | None:
+    """What stands beside a method wherever it is shown: FAILS, or that it was not measured; None when it passed.
+
+    >>> mark_of({"methods": {"shap": {"beats_random": False}}}, "shap")
+    'does not beat random order here'
+    """
+    beats = pick(faithfulness, "methods", method, "beats_random")
+    if beats is True:
+        return None
+    return FAILS if beats is False else "faithfulness not measured"
+
+
+def badges(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Warnings in capitals with what each means."""
+    found = []
+    synthetic, partial, backbone = (provenance.get(name) for name in ("synthetic", "partial", "backbone"))
+    if synthetic:
+        found.append(("Synthetic speech", f"Spoken by a synthesiser ({_list(synthetic)}). What a model looks at here "
+                      "says nothing about people."))
+    if partial:
+        found.append(("Partial corpus", f"Not the full published corpus: {_list(partial)}."))
+    if isinstance(backbone, str) and "random" in backbone.lower():
+        found.append(("Random weights", f"The backbone was not pretrained ({backbone}): what is explained is a much "
+                      "weaker model than the paper's."))
+    return found
+
+
+def planted(found: Any) -> str | None:
+    """What was planted, in words; None when nothing was."""
+    cue = pick(found, "cue")
+    if not isinstance(cue, Mapping):
+        return None
+    seconds = " to ".join(number(one) for one in cue.get("seconds") or [])
+    hertz = " or ".join(number(one, 0) for one in cue.get("hertz") or [])
+    return (f"Planted cue: a model was trained on clips whose class is decided by a burst of {hertz} Hz somewhere at "
+            f"{seconds} s, and nothing else. Its accuracy is {number(found.get('accuracy'))}. A method that points "
+            "elsewhere is wrong, whatever else it shows.")
+
+
+def counted(faithfulness: Any) -> str | None:
+    """Over how many clips, steps and fills."""
+    if not isinstance(faithfulness, Mapping):
+        return None
+    clips, steps, fills = (faithfulness.get(name) for name in ("clips", "steps", "fills"))
+    return f"Measured on {clips} clips in {steps} steps, with {len(fills or [])} fills: {_list(fills or [])}."
+
+
+def _list(names: Any) -> str:
+    return ", ".join(plain(one) for one in ([names] if isinstance(names, str) else names))

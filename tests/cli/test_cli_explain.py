@@ -1,0 +1,125 @@
+"""ser-ops explain: a page for a recording of the user's own, and one clear line for each mistake."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from ser_ops import config, models
+from ser_ops.cli import explain as command
+from ser_ops.emotions import EMOTIONS
+from ser_ops.errors import UserError
+from ser_ops.explain.recording import explain_recording, window_of
+from ser_ops.report import listening
+
+PROJECT = Path(__file__).resolve().parents[2]
+RATE = 16000
+
+
+def made(path: Path, seconds: float, rate: int = RATE) -> Path:
+    """A rising tone whose amplitude steps up every second."""
+    moment = np.arange(int(seconds * rate)) / rate
+    loud = 0.1 * (1 + np.floor(moment)) / (1 + seconds)
+    soundfile.write(path, loud * np.sin(2 * np.pi * (200 + 20 * moment) * moment), rate)
+    return path
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A folder with params.yaml and a small untrained fusion that standardises its features."""
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "params.yaml").write_text((PROJECT / "params.yaml").read_text())
+    preset = config.load(folder / "params.yaml").chosen
+    model = models.build("fusion", preset, {"mean": [1.0] * 42, "std": [2.0] * 42}, seed=1)
+    models.save(folder / "model", model, {"preset": "small", "data": {"synthetic": ["made"], "partial": []}})
+    return folder
+
+
+def test_a_long_recording_gets_its_page(project):
+    file = made(project / "long.wav", 6.0, 8000)
+    began = time.perf_counter()
+    done = subprocess.run([sys.executable, "-m", "ser_ops.cli", "explain", file.name, "--model", "model", "--json"],
+                          cwd=project, capture_output=True, text=True, timeout=120,
+                          env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    assert time.perf_counter() - began < 60
+    answer = json.loads(done.stdout)
+    assert answer["path"] == "long.wav" and set(answer["probabilities"]) == set(EMOTIONS)
+    assert answer["window"]["start"] == pytest.approx(1.75) and answer["window"]["seconds"] == 2.5
+    for note, words in zip(answer["notes"], ("a synthesiser (made)", "lasts 6.0 s", "mean of the training features"),
+                           strict=False):
+        assert words in note
+    assert "8000 Hz" in done.stderr
+    page = (project / "reports/explain/long/index.html").read_text()
+    for words in (answer["notes"][0][:45], "Random weights", "Score-CAM", "SHAP", "Occlusion", "data:"):
+        assert words in page, words
+    found = json.loads((project / "reports/explain/long/explanations.json").read_text())
+    (entry,) = found["heard"]
+    assert set(entry["traces"]) == {"scorecam", "shap", "occlusion"} and set(entry["streams"]["phi"]) == {
+        "wav2vec", "mfcc", "zcr", "rms"}
+    assert {"figure_2", "figure_3e", "figure_4d", "figure_5"} <= set(entry["figures"])
+    for name in (entry["audio"], entry["spectrogram"]["file"], *entry["figures"].values()):
+        assert (project / "reports/explain/long" / name).is_file()
+
+
+def test_the_window_is_where_it_is_asked_for(tmp_path):
+    file = made(tmp_path / "a.wav", 6.0)
+    samples, _ = soundfile.read(file, dtype="float32")
+    middle, late, end = (window_of(file, RATE, 2.5, start) for start in (None, 3.0, 5.0))
+    np.testing.assert_allclose(middle.samples, samples[28000:68000], atol=1e-6)
+    np.testing.assert_allclose(late.samples, samples[48000:88000], atol=1e-6)
+    np.testing.assert_allclose(end.samples, samples[80000:], atol=1e-6)
+    assert (middle.start, middle.total) == (1.75, 6.0)
+    np.testing.assert_allclose(window_of(made(tmp_path / "b.wav", 1.0), RATE, 2.5).samples,
+                               soundfile.read(tmp_path / "b.wav", dtype="float32")[0], atol=1e-6)
+
+
+def test_mistakes_are_one_line(tmp_path):
+    file = made(tmp_path / "a.wav", 6.0)
+    for start, words in ((9.0, "lasts 6.0 s, give 0 to 3.5"), (-1.0, "leaves no sound")):
+        with pytest.raises(UserError, match=words):
+            window_of(file, RATE, 2.5, start)
+    quiet = np.concatenate([np.zeros(3 * RATE), np.full(RATE, 0.5) * np.sin(np.arange(RATE))])
+    soundfile.write(tmp_path / "quiet.wav", quiet, RATE)
+    with pytest.raises(UserError, match=r"nothing rises above -60 dBFS from 0.0 to 2.5 s: give another --start"):
+        window_of(tmp_path / "quiet.wav", RATE, 2.5, 0.0)
+    (tmp_path / "words.wav").write_bytes(b"no audio at all" * 50)
+    with pytest.raises(UserError, match="not readable as audio"):
+        window_of(tmp_path / "words.wav", RATE, 2.5)
+
+
+def test_errors_are_those_of_predict_and_nothing_is_written(project, monkeypatch):
+    monkeypatch.chdir(project)
+    soundfile.write("silent.wav", np.zeros(RATE), RATE)
+    for file, model, words in (("missing.wav", "model", "missing.wav"), ("silent.wav", "model", "silent"),
+                               ("silent.wav", "nowhere", "no such model folder")):
+        with pytest.raises(UserError, match=words):
+            command.explain(Path(file), model, Path("none"), None, False)
+    assert not Path("none").exists()
+
+
+@pytest.mark.parametrize("name", ["cnn", "vit"])
+def test_every_kind_of_model_is_explained(name, tmp_path):
+    params = config.load(PROJECT / "params.yaml")
+    settings = params.explain.model_copy(update={"shap_samples": 10, "counterfactual_orders": 1,
+                                                 "counterfactual_steps": 2, "occlusion_hop": 0.5})
+    mean_std = {"mean": [1.0] * 187, "std": [2.0] * 187} if name == "cnn" else None
+    model = models.build(name, params.chosen, mean_std, seed=1).eval()
+    models.save(tmp_path / "model", model, {"data": {}})
+    model, card = models.load(tmp_path / "model")
+    found = explain_recording(model, card, torch.device("cpu"), made(tmp_path / "a.wav", 1.0), settings,
+                              tmp_path / "out")
+    json.dumps(found, allow_nan=False)
+    (entry,) = found["heard"]
+    assert set(entry["traces"]) == {"gradcam", "occlusion"} | ({"shap"} if name == "cnn" else set())
+    assert (entry["streams"] is None) == (name == "vit") and entry["valid_seconds"] == 1.0
+    assert "synthesiser" not in " ".join(found["notes"])
+    assert ("mean of the training features" in " ".join(found["notes"])) == (name == "cnn")
+    assert listening.build(tmp_path / "out", found, ".").is_file()

@@ -1,0 +1,104 @@
+"""One utterance under every condition: entries as the page reads them, and its sounds and pictures."""
+
+import json
+import struct
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from explain_stand_ins import RATE, StandIn, explain_settings, features
+
+from ser_ops.dataset import Row
+from ser_ops.explain import Subject
+from ser_ops.explain.background import Background
+from ser_ops.explain.dossier import against, dossier
+from ser_ops.explain.heard import hear
+from ser_ops.explain.sound import numbered, write_ogg
+from ser_ops.explain.spectrogram import write_spectrogram
+from ser_ops.explain.trace import Trace
+from ser_ops.noise.mixing import Mixer
+
+ROW = Row("made/a#original", "made/a", "original", "test", "fear", "made/1", "made")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A dossier of half a second of tone, clean and in white noise at 0.5 and 0.75."""
+    window = features()
+    subject = Subject(StandIn(window).eval(), window, None, RATE, torch.device("cpu"), (5, 5, 3))
+    time = np.arange(int(0.4 * RATE)) / RATE
+    speech = (0.5 * np.sin(2 * np.pi * 300 * time) * (time < 0.2)).astype(np.float32)
+    mixer, folder = Mixer({}, [], RATE), tmp_path_factory.mktemp("files")
+    clips = [hear(subject, ROW, speech)] + [hear(subject, ROW, speech, mixer, "white", one, 1) for one in (0.5, 0.75)]
+    ground = Background.of(subject, hear(subject, ROW, speech[::-1].copy()).batch, 8, "made")
+    return dossier(subject, clips, ground, explain_settings(), folder, "x/", "fear_1"), clips, folder
+
+
+def test_entries_are_whole_and_plain_json(made):
+    found = made[0]
+    json.dumps(found.entries, allow_nan=False)
+    clean, half, loud = found.entries
+    assert clean["rank_correlation"] is None and clean["snr_db"] is None and half["snr_db"] > loud["snr_db"]
+    assert {one["explained"] for one in found.entries} == {clean["predicted"]}
+    for one in found.entries:
+        assert one["confidence"] == max(one["probabilities"].values())
+        assert list(one["traces"]) == ["scorecam", "shap", "occlusion"] == list(one["speech"]["share"])
+        assert one["streams"]["base"] + sum(one["streams"]["phi"].values()) == pytest.approx(one["streams"]["score"])
+        assert one["speech"]["seconds"] == clean["speech"]["seconds"]       # speech is where it is without noise
+        assert one["valid_seconds"] == 0.4 and one["window_seconds"] == 0.5
+    np.testing.assert_allclose(clean["speech"]["seconds"], [[0, 0.21]], atol=0.02)
+    assert all(-1 <= one <= 1 for entry in (half, loud) for one in entry["rank_correlation"].values())
+
+
+def test_sounds_and_pictures_are_there_for_what_can_be_listened_to(made):
+    found, clips, folder = made
+    assert [one["audio"] for one in found.entries] == ["x/fear_1_clean.ogg", "x/fear_1_white_0.5.ogg", None]
+    assert found.entries[2]["spectrogram"] is None
+    for entry, clip in zip(found.entries[:2], clips, strict=False):
+        samples, rate = soundfile.read(folder / entry["audio"].removeprefix("x/"))
+        assert rate == RATE and len(samples) == len(clip.window)
+        assert np.abs(samples).max() < 1
+        assert np.corrcoef(samples, clip.window)[0, 1] > 0.95
+        assert samples.std() == pytest.approx(entry["gain"] * clip.window.std(), rel=0.1)
+    assert found.entries[0]["gain"] == found.entries[1]["gain"]
+
+
+def test_it_can_be_made_without_files():
+    window = features()
+    subject = Subject(StandIn(window).eval(), window, None, RATE, torch.device("cpu"), (5, 5, 3))
+    (entry,) = dossier(subject, [hear(subject, ROW, np.ones(RATE, np.float32))], None, explain_settings()).entries
+    assert entry["audio"] is None and entry["streams"] is None and list(entry["traces"]) == ["scorecam", "occlusion"]
+
+
+def test_rank_correlation_looks_at_the_utterance_alone():
+    seconds = np.arange(10) / 10
+    before = {"shap": Trace("shap", seconds, np.arange(10.0), "")}
+    after = {"shap": Trace("shap", seconds, np.where(seconds <= 0.5, np.arange(10.0) ** 2, -seconds), "")}
+    assert against(before, after, 0.5)["shap"] == pytest.approx(1)
+    assert against(before, after, 1.0)["shap"] < 0.5
+    assert against(before, {"shap": Trace("shap", seconds, np.zeros(10), "")}, 1.0)["shap"] == 0
+
+
+def test_a_sound_has_the_same_bytes_every_time(tmp_path):
+    samples = np.random.default_rng(1).normal(0, 0.1, RATE).astype(np.float32)
+    for name in ("a.ogg", "b.ogg"):
+        write_ogg(tmp_path / name, samples, RATE)
+    assert (tmp_path / "a.ogg").read_bytes() == (tmp_path / "b.ogg").read_bytes()
+    soundfile.write(tmp_path / "c.ogg", samples, RATE, format="OGG", subtype="VORBIS")
+    given = (tmp_path / "c.ogg").read_bytes()
+    assert numbered(given, struct.unpack("<I", given[14:18])[0]) == given        # the encoder's own checksums
+    with pytest.raises(ValueError, match="no page"):
+        numbered(b"RIFF" * 20, 1)
+
+
+def test_a_tone_stands_where_the_picture_says(tmp_path):
+    from matplotlib.image import imread
+    time, settings = np.arange(RATE) / RATE, explain_settings().listen
+    tone = np.sin(2 * np.pi * 1000 * time) * (time > 0.5)
+    found = write_spectrogram(tmp_path / "a.png", tone.astype(np.float32), RATE, settings)
+    cells = imread(tmp_path / "a.png")
+    assert cells.ndim == 2 and cells.shape[0] == len(found["hertz"]) == settings.mels
+    row, column = np.unravel_index(cells.argmax(), cells.shape)
+    assert found["hertz"][settings.mels - 1 - row] == pytest.approx(1000, rel=0.1)
+    assert column * found["hop_seconds"] > 0.45 and cells.max() == 1 and cells[:, :10].max() == 0

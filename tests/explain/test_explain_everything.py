@@ -1,0 +1,127 @@
+"""The whole of the stage over a tiny finished pipeline: every part of explanations.json, its files, and no chance."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from explain_stand_ins import RATE, explain_settings
+
+from ser_ops import config, models
+from ser_ops.audio import fit
+from ser_ops.config import READS
+from ser_ops.corpora.table import write_csv
+from ser_ops.dataset import Examples
+from ser_ops.emotions import EMOTIONS
+from ser_ops.explain import everything as whole
+from ser_ops.explain.under_noise import Job, Opened, items
+from ser_ops.features import Extractor
+from ser_ops.seeds import generator
+from ser_ops.shards import write_index, write_shard
+from ser_ops.stages.explain import figures_of
+
+SECONDS = 1.0
+
+
+def store(folder: Path, arrays: dict[str, np.ndarray]) -> None:
+    folder.mkdir(parents=True)
+    write_index(folder, write_shard(folder, 0, arrays.items()))
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """work/ with two utterances of each class, one in training, a noise category, and two small models."""
+    import torch
+    folder = tmp_path_factory.mktemp("work")
+    preset = config.load().presets["small"]
+    short = {"features": preset.features.model_copy(update={"seconds": SECONDS}),
+             "image": preset.image.model_copy(update={"seconds": SECONDS, "mels": 32, "hop": 512}),
+             "spectral": preset.spectral.model_copy(update={"channels": (8, 8, 8)})}
+    preset = preset.model_copy(update=short)
+    speech, rows, values = {}, [], {name: {} for name in ("features", "image")}
+    for number in range(14):
+        name, draw = f"made/{number:02d}", generator(1, number)
+        time = np.arange(int(draw.integers(10000, 20000))) / RATE
+        speech[name] = (0.3 * np.sin(2 * np.pi * (150 + 20 * number) * time) * (time > 0.2)
+                        + draw.normal(0, 0.01, len(time))).astype(np.float32)
+        rows.append({"row": f"{name}#original", "utterance": name, "variant": "original",
+                     "partition": "test" if number < 7 else "train", "emotion": EMOTIONS[number % 7],
+                     "speaker": "made/1", "corpus": "made"})
+        for reads, some in values.items():
+            window = torch.from_numpy(fit(speech[name], int(SECONDS * RATE))[0])[None]
+            some[rows[-1]["row"]] = Extractor(getattr(preset, reads), RATE)(window)[0].numpy()
+    store(folder / "ingest" / "waveforms", speech)
+    store(folder / "ingest" / "noise", {"made/market/1": generator(2).normal(0, 0.1, 40000).astype(np.float32)})
+    (folder / "augmented" / "waveforms").mkdir(parents=True)
+    write_index(folder / "augmented" / "waveforms", [])
+    write_csv(folder / "augmented" / "variants.csv", rows, list(rows[0]))
+    write_csv(folder / "validated" / "noise.csv", [{"recording": "made/market/1", "category": "market",
+                                                    "partition": "test"}], ["recording", "category", "partition"])
+    for reads, some in values.items():
+        store(folder / "features" / reads, some)
+    mean_std = {"mean": [0.0] * 42, "std": [10.0] * 42}
+    for name in ("fusion", "vit"):
+        models.save(folder / "models" / name, models.build(name, preset, mean_std, seed=1), {"preset": "small"})
+    return folder
+
+
+def quick() -> config.Explain:
+    own = explain_settings(figures_per_class=0, occlusion_hop=0.2)
+    return own.model_copy(update={
+        "conditions": own.conditions.model_copy(update={"stationary": ("white",), "intensities": (0.5,), "per_class": 1,
+                                                        "shap_samples": 5, "resamples": 100}),
+        "faithfulness": own.faithfulness.model_copy(update={"steps": 2, "random_draws": 1, "resamples": 100,
+                                                            "seed_clips": 1, "randomised_clips": 1}),
+        "planted": own.planted.model_copy(update={"train_clips": 4, "clips": 2, "max_steps": 1})})
+
+
+def run(work: Path, model: str, out: Path) -> dict:
+    job = Job(work / "models" / model, work, quick(), "cpu", "keep", -60.0, out / "explanations", "explanations/")
+    job.files.mkdir(parents=True)
+    test, train = (Examples.open(work, partition, READS[model], SECONDS, RATE) for partition in ("test", "train"))
+    return whole.everything(job, test, train, 1, out / "figures", "figures/")
+
+
+def test_a_fusion_gets_all_of_it(work, tmp_path, monkeypatch):
+    monkeypatch.setattr(whole, "global_figures", lambda *_: {"figure_4b_fear": "figures/shap_global.png"})  # slow
+    found = run(work, "fusion", tmp_path)
+    json.dumps(found, allow_nan=False)
+    assert {"methods", "clips", "shap", "blur", "heard", "across_noise", "faithfulness", "planted"} <= set(found)
+    assert len(found["heard"]) == 7 * 3     # clean, market and white
+    assert {(one["noise"], one["intensity"]) for one in found["heard"]} == {("clean", 0.0), ("market", 0.5),
+                                                                            ("white", 0.5)}
+    for one in found["heard"]:
+        assert (tmp_path / one["audio"]).is_file() and (tmp_path / one["spectrogram"]["file"]).is_file()
+        assert list(one["streams"]["phi"]) == ["wav2vec", "mfcc", "zcr", "rms"]
+    clean = {one["utterance"]: one for one in found["heard"] if one["noise"] == "clean"}
+    for clip in found["clips"]:     # the same utterances and answers, and the same map
+        other = clean[clip["utterance"]]
+        assert clip["predicted"] == other["predicted"] == other["explained"]
+        np.testing.assert_allclose(np.array(clip["scorecam"]["values"]) * clip["scorecam"]["peak"],
+                                   other["traces"]["scorecam"]["values"], rtol=0.02, atol=1e-5)
+    assert set(found["faithfulness"]["methods"]) == {"scorecam", "shap", "occlusion"}
+    assert len(found["across_noise"]["cells"]) == 2
+    assert all((tmp_path / file).is_file() for file in found["shap"]["figures"].values())
+    assert "explain.shap.deletion.silence" in figures_of(found)
+    assert "explain.streams.wav2vec.change_in_noise" in figures_of(found)
+
+
+def test_an_image_model_gets_what_it_admits(work, tmp_path):
+    found = run(work, "vit", tmp_path)
+    json.dumps(found, allow_nan=False)
+    assert found["shap"] is None and found["across_noise"]["shift"] == {}
+    assert all(one["streams"] is None and list(one["traces"]) == ["gradcam", "occlusion"] for one in found["heard"])
+    assert set(figures_of(found)) >= {"explain.gradcam.insertion.noise"}
+
+
+def test_utterances_for_methods_are_among_those_for_streams(work):
+    rows = Examples.open(work, "test", "features", SECONDS, RATE).rows
+    more = quick().model_copy(update={"per_class": 1})
+    found = items(rows, more)
+    assert [one.traced for one in found] == [True] * 7 and len({one.name for one in found}) == 7
+
+
+def test_noise_of_other_partitions_is_not_heard(work):
+    job = Job(work / "models" / "fusion", work, quick(), "cpu", "keep", -60.0, work, "")
+    opened = Opened.of(job)
+    assert opened.mixer.categories("test") == ("market",) and opened.background.features.shape[0] == 4

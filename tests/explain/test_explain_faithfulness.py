@@ -1,0 +1,249 @@
+"""Faithfulness of made traces whose worth is known, words that follow the figures, and randomised weights."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from explain_stand_ins import RATE, explain_settings
+
+from ser_ops import config
+from ser_ops.dataset import Row
+from ser_ops.emotions import EMOTIONS
+from ser_ops.evaluation import explained
+from ser_ops.explain import Subject, believed, faithfulness, sanity
+from ser_ops.explain.deletion import Cells
+from ser_ops.explain.heard import Answering, hear
+from ser_ops.explain.intervals import rank_correlation
+from ser_ops.explain.methods import traces as traces_of
+from ser_ops.explain.trace import Trace
+from ser_ops.features import shape_of
+from ser_ops.models import build
+from ser_ops.seeds import generator
+
+SECONDS = 0.5
+STANDARD = {"mean": [0.1, 0.05, -300.0, *[0.0] * 39], "std": [0.1, 0.05, 100.0, *[10.0] * 39]}
+FEW = {"random_draws": 3, "steps": 5, "resamples": 200, "seed_clips": 2, "randomised_clips": 2,
+       "fade_seconds": 0.0}
+
+
+def a_subject(name="fusion", seed=1):
+    """A model of the small preset with random weights that hears half a second."""
+    preset = config.load().presets["small"]
+    window = preset.features.model_copy(update={"seconds": SECONDS})
+    preset = preset.model_copy(update={"features": window})
+    return Subject(build(name, preset, STANDARD, seed).eval(), window, STANDARD, RATE, torch.device("cpu"), (5, 5, 3))
+
+
+def clips(subject, number, utterance="{}"):
+    """Noise with a loud middle, the last ones padded."""
+    made = []
+    for place in range(number):
+        samples = generator(5, place).normal(0, 0.02, round(RATE * (SECONDS if place % 2 else 0.8 * SECONDS)))
+        samples[2000:4000] *= 8
+        name = utterance.format(place)
+        row = Row(f"{name}#original", name, "original", "test", EMOTIONS[place % 7], "made/1", "made")
+        made.append(hear(subject, row, samples.astype(np.float32)))
+    return made
+
+
+def some_settings(**changes):
+    whole = explain_settings()
+    return whole.model_copy(update={"faithfulness": whole.faithfulness.model_copy(update=FEW | changes)})
+
+
+CUE = slice(4800, 5600)     # one cell, not where the sound is loud
+
+
+def answering(windows, valid):
+    """Class 2 by how many of the cue's samples are as they were: those of the made noise are never 0 nor loud."""
+    kept = (windows[:, CUE].abs() > 0).double().mean(1)
+    kept = kept * (windows[:, CUE].square().mean(1) < 0.02 ** 2 * 2)
+    share = 0.1 + 0.8 * kept
+    return torch.stack([(1 - share) / 6 if place != 2 else share for place in range(7)], 1).log()
+
+
+def right(clip):
+    """A trace that points at the cue."""
+    seconds = (np.arange(len(clip.window) // 80) + 0.5) * 80 / RATE
+    return Trace("scorecam", seconds, ((seconds > CUE.start / RATE) & (seconds < CUE.stop / RATE)) * 1.0, "made")
+
+
+@pytest.fixture(scope="module")
+def measured():
+    subject = a_subject()
+    heard = clips(subject, 4)
+    traces = [{"scorecam": right(one), "occlusion": replace(right(one), values=-right(one).values)} for one in heard]
+    return faithfulness.measure(subject, heard, traces, answering, some_settings())
+
+
+def test_a_right_trace_beats_random_and_a_reversed_one_loses(measured):
+    good, bad = measured["methods"]["scorecam"], measured["methods"]["occlusion"]
+    assert good["beats_random"] is True and bad["beats_random"] is False
+    for fill in ("silence", "noise"):
+        assert good["deletion"][fill]["area"] < measured["random"]["deletion"][fill]["area"] < \
+            bad["deletion"][fill]["area"]
+        assert good["insertion"][fill]["area"] > measured["random"]["insertion"][fill]["area"] > \
+            bad["insertion"][fill]["area"]
+        assert good["against_random"]["deletion"][fill]["high"] < 0 < bad["against_random"]["deletion"][fill]["low"]
+        for mode in ("deletion", "insertion"):      # paired: the difference of means is the mean of differences
+            assert good["against_random"][mode][fill]["difference"] == pytest.approx(
+                good[mode][fill]["area"] - measured["random"][mode][fill]["area"])
+            assert good["against_energy"][mode][fill]["difference"] == pytest.approx(
+                good[mode][fill]["area"] - measured["energy"][mode][fill]["area"])
+
+
+def test_the_area_of_silence_by_hand(measured):
+    # The cue is one cell, gone in the first of five steps: of two clips a fifth is gone by then, of two, which have
+    # eight cells, a quarter. 0.9 falls to 0.1 on the way, and stays there.
+    found = measured["methods"]["scorecam"]["deletion"]["silence"]
+    assert found["area"] == pytest.approx(np.mean([first * 0.5 + (1 - first) * 0.1 for first in (0.2, 0.25)]), abs=1e-3)
+    assert found["curve"][0] == pytest.approx(0.9, abs=1e-3) and found["curve"][-1] == pytest.approx(0.1, abs=1e-3)
+    assert measured["shares"] == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1]) and len(found["curve"]) == 6
+
+
+def test_words_follow_the_figures_and_the_gate_reads_them(measured):
+    words = " ".join(measured["words"])
+    assert "Score-CAM beats a random ranking in deletion and insertion under every fill" in words
+    assert "Occlusion does not beat a random ranking in deletion under silence" in words
+    assert "Score-CAM is better than a ranking by loudness" in words
+    assert "4 clips of 4 utterances" in words
+    report = {"model": "fusion", "methods": ["scorecam", "occlusion"], "faithfulness": measured}
+    rule = explained.explained(json.loads(json.dumps(report, allow_nan=False)), "fusion", [])[-1]
+    assert rule.rule == "faithful" and rule.passed and "of occlusion the report says that it does not" in rule.verdict
+    silent = report | {"faithfulness": measured | {"words": []}}
+    assert not explained.explained(silent, "fusion", [])[-1].passed
+    boast = {name: one | {"beats_random": True} for name, one in measured["methods"].items()}
+    found = explained.explained(report | {"faithfulness": measured | {"methods": boast, "words": []}}, "fusion", [])[-1]
+    assert not found.passed and "do not bear out" in found.verdict
+
+
+def test_conditions_of_one_utterance_count_once():
+    subject = a_subject()
+    heard = clips(subject, 3, "same")
+    traces = [{"scorecam": right(one)} for one in heard]
+    found = faithfulness.measure(subject, heard, traces, answering, some_settings(randomised_clips=1))
+    assert (found["clips"], found["utterances"]) == (3, 1)
+    area = found["random"]["deletion"]["noise"]
+    assert area["low"] == pytest.approx(area["area"]) == pytest.approx(area["high"])
+
+
+def test_the_whole_measurement_of_a_real_model():
+    subject, settings = a_subject(), some_settings(steps=2, random_draws=1)
+    heard, ground = clips(subject, 2), torch.cat([one.batch.features for one in clips(subject, 6)[2:]])
+    answer = Answering(subject, 16)
+    targets = [int(answer(one.batch.waveform, one.batch.valid)[0].argmax()) for one in heard]
+    traces = [traces_of(subject, one, target, ground, settings) for one, target in zip(heard, targets, strict=True)]
+    found = faithfulness.measure(subject, heard, traces, answer, settings, ground)
+    assert set(found["methods"]) == {"scorecam", "shap", "occlusion"}
+    json.dumps(found, allow_nan=False)
+    shap = found["methods"]["shap"]
+    assert shap["completeness_error"] > 0 and -1 <= shap["seed_agreement"] < 1
+    assert found["methods"]["scorecam"]["seed_agreement"] is None
+    for one in (*found["methods"].values(), found["random"], found["energy"]):
+        for mode in ("deletion", "insertion"):
+            for area in one[mode].values():
+                assert 0 <= area["low"] <= area["area"] <= area["high"] <= 1
+    assert found == faithfulness.measure(subject, heard, traces, answer, settings, ground)
+
+
+def test_completeness_by_hand():
+    subject = a_subject()
+    heard = clips(subject, 2)
+    ground = torch.cat([one.batch.features for one in clips(subject, 5)[2:]])
+    with torch.no_grad():
+        reach = []
+        for one in heard:
+            context = subject.model.context(one.batch.waveform, one.batch.valid)
+            logits = subject.model.classify(context.expand(4, -1), torch.cat([one.batch.features, ground]))
+            centred = (logits - logits.mean(1, keepdim=True))[:, 3]
+            reach.append(float(centred[0] - centred[1:].mean()))
+
+    def error(factor):
+        traces = [{"shap": Trace("shap", np.arange(4) / 8, np.full(4, factor * one / 4), "")} for one in reach]
+        return faithfulness.completeness(subject, heard, [3, 3], traces, ground)
+
+    assert error(1) == pytest.approx(0, abs=1e-3)
+    assert error(1.25) == pytest.approx(0.25, abs=1e-3) and error(0) == pytest.approx(1, abs=1e-3)
+
+
+def test_random_weights_are_fresh_and_the_same_for_the_same_seed():
+    subject = a_subject()
+    found = sanity.randomised(subject, 7)
+    own, head, whole = (one.model.state_dict() for one in (subject, found["head"], found["all"]))
+    learned = [name for name in own if name.endswith(("weight", "original1")) and own[name].ndim > 1]
+    assert learned and all(not torch.equal(own[name], whole[name]) for name in learned)
+    for name in own:
+        assert torch.equal(head[name], (whole if name.startswith("head.") else own)[name])
+        assert "standardise" not in name or torch.equal(own[name], whole[name])
+    again = sanity.randomised(subject, 7)["all"].model.state_dict()
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+    assert any(not torch.equal(whole[name], one) for name, one in
+               sanity.randomised(subject, 8)["all"].model.state_dict().items())
+    assert not found["all"].model.training
+
+
+@pytest.mark.parametrize("name", ["spectral", "wav2vec", "concat", "cnn", "lstm", "cnn_lstm", "vit", "beit"])
+def test_every_architecture_can_be_randomised(name):
+    preset = config.load().presets["small"]
+    subject = Subject(build(name, preset, seed=1).eval(), preset.input_of(name), None, RATE, torch.device("cpu"),
+                      (5, 5, 3))
+    found = sanity.randomised(subject, 3)
+    waveform, features = torch.zeros(2, 40000), torch.zeros(2, *shape_of(subject.features))
+    with torch.no_grad():
+        own, head, whole = (one.model(waveform, torch.tensor([40000, 9000]), features)
+                            for one in (subject, found["head"], found["all"]))
+    assert own.shape == whole.shape == (2, 7)
+    assert not torch.allclose(own, head) and not torch.allclose(own, whole)
+
+
+def test_a_method_that_does_not_ask_the_model_is_caught(monkeypatch):
+    subject, settings = a_subject(), some_settings()
+    heard = clips(subject, 3)
+
+    def loud(one):
+        cells = Cells.of(one.valid, 0.05, RATE)
+        return {"scorecam": Trace("scorecam", cells.seconds, cells.rms(one.window), "")}
+
+    def blind(other, one, target, background, settings, only=()):
+        return loud(one)
+
+    def drawn(other, one, target, background, settings, only=()):
+        trace = loud(one)["scorecam"]
+        return {"scorecam": replace(trace, values=generator(1, one.key).normal(size=len(trace.values)))}
+
+    traces = [loud(one) for one in heard]
+    monkeypatch.setattr(sanity, "traces_of", blind)
+    found = faithfulness.measure(subject, heard, traces, answering, settings)
+    assert found["methods"]["scorecam"]["randomised_correlation"] == pytest.approx(1)
+    assert any("On random weights Score-CAM ranks moments much as before (rank correlation 1.00, beyond 0.5)" in one
+               for one in found["words"])
+    monkeypatch.setattr(sanity, "traces_of", drawn)
+    found = faithfulness.measure(subject, heard, traces, answering, settings)
+    assert abs(found["methods"]["scorecam"]["randomised_correlation"]) < 0.5
+    assert any("On random weights Score-CAM ranks moments otherwise" in one for one in found["words"])
+
+
+def test_a_flat_trace_agrees_with_nothing_and_signs_do_not_count(monkeypatch):
+    subject, settings = a_subject(), some_settings()
+    heard = clips(subject, 2)
+    traces = [{"scorecam": right(one)} for one in heard]
+    monkeypatch.setattr(sanity, "traces_of", lambda other, one, *_, only=(): {
+        "scorecam": replace(right(one), values=np.zeros_like(right(one).values))})
+    assert sanity.correlations(subject, heard, [2, 2], traces, None, settings)["all"] == {"scorecam": 0}
+    monkeypatch.setattr(sanity, "traces_of", lambda other, one, *_, only=(): {
+        "scorecam": replace(right(one), values=-right(one).values)})
+    assert sanity.correlations(subject, heard, [2, 2], traces, None, settings)["all"]["scorecam"] == pytest.approx(1)
+    assert rank_correlation(np.array([1.0, 2.0]), np.array([2.0, 1.0])) == -1
+
+
+@pytest.mark.parametrize(("mode", "low", "high", "wrong"), [
+    ("deletion", -0.2, -0.01, False), ("deletion", -0.2, 0.0, True), ("deletion", 0.1, 0.2, True),
+    ("insertion", 0.01, 0.2, False), ("insertion", 0.0, 0.2, True), ("insertion", -0.2, -0.1, True),
+    ("deletion", float("nan"), float("nan"), True)])
+def test_an_interval_must_exclude_zero_on_the_right_side(mode, low, high, wrong):
+    one = {"difference": (low + high) / 2, "low": low, "high": high}
+    assert believed.failures({"noise": one}, believed.BETTER[mode]) == {"noise": wrong}
+    good = {"deletion": {"noise": {"low": -0.2, "high": -0.1}}, "insertion": {"noise": {"low": 0.1, "high": 0.2}}}
+    assert believed.better(good) and believed.better(good | {mode: {"noise": one}}) is not wrong

@@ -1,0 +1,142 @@
+"""Traces of every method: one time axis, the models that admit them, and a burst that each of them must point at."""
+
+import numpy as np
+import pytest
+import torch
+from explain_stand_ins import (
+    RATE,
+    OverImage,
+    OverTime,
+    StandIn,
+    burst,
+    explain_settings,
+    features,
+    image_settings,
+    stacked_settings,
+)
+
+from ser_ops.dataset import Row
+from ser_ops.explain import Subject
+from ser_ops.explain.attribution import expected_gradients
+from ser_ops.explain.heard import Heard, hear
+from ser_ops.explain.held import Centred, Held
+from ser_ops.explain.methods import methods_of, traces
+from ser_ops.explain.scorecam import score_cam
+from ser_ops.features import Extractor, Moments, mel_edges_hertz, shape_of, to_frames
+
+CPU = torch.device("cpu")
+ROW = Row("made/a#original", "made/a", "original", "test", "fear", "made/1", "made")
+
+
+def spectral_subject(layout="frames", streams=("wav2vec", "spectral")) -> Subject:
+    settings = features(layout)
+    return Subject(StandIn(settings, streams).eval(), settings, None, RATE, CPU, (5, 5, 3))
+
+
+def noise(seconds: float) -> np.ndarray:
+    return np.random.default_rng(1).normal(0, 0.1, int(RATE * seconds)).astype(np.float32)
+
+
+@pytest.mark.parametrize("layout", ["frames", "serial"])
+def test_a_fusion_has_three_methods_on_the_time_axis_of_the_clip(layout):
+    subject = spectral_subject(layout)
+    heard = hear(subject, ROW, noise(0.3))
+    background = torch.randn(3, *shape_of(subject.features))
+    found = traces(subject, heard, 2, background, explain_settings())
+    assert list(found) == ["scorecam", "shap", "occlusion"] == list(methods_of(subject))
+    for name in ("scorecam", "shap"):
+        assert found[name].method == name and "Wav2Vec" in found[name].held
+        np.testing.assert_allclose(found[name].seconds, np.arange(16) * 512 / RATE)
+        assert found[name].values.shape == (16,) and found[name].values.dtype == np.float64
+    assert found["scorecam"].values.min() >= 0
+    assert found["occlusion"].held == ""
+    assert found["occlusion"].values[-1] == 0 and np.all(np.diff(found["occlusion"].seconds) > 0)
+
+
+@pytest.mark.parametrize("layout", ["frames", "serial"])
+def test_they_are_what_the_methods_alone_give(layout):
+    subject, settings = spectral_subject(layout), explain_settings()
+    heard = hear(subject, ROW, noise(0.5))
+    held = Held(subject.model, heard.batch.waveform[0], heard.batch.valid[0])
+    background = torch.randn(3, *shape_of(subject.features))
+    found = traces(subject, heard, 4, background, settings, only=["scorecam", "shap"])
+    cam = score_cam(held, subject.model.spectral_layer(), heard.batch.features[0], 4, torch.zeros(1)).numpy()
+    np.testing.assert_allclose(found["scorecam"].values,
+                               to_frames(cam, subject.features) if layout == "serial" else cam, rtol=1e-5, atol=1e-8)
+    whole = expected_gradients(Centred(held), heard.batch.features[0], background, settings.shap_samples,
+                               settings.seed, heard.key, settings.batch_size)
+    np.testing.assert_allclose(found["shap"].values, to_frames(whole.values[..., 4], subject.features), rtol=1e-4,
+                               atol=1e-7)
+
+
+def test_chance_is_in_shap_alone_and_keyed():
+    subject = spectral_subject()
+    heard = hear(subject, ROW, noise(0.5))
+    background = torch.randn(3, *shape_of(subject.features))
+    first, same, other = (traces(subject, heard, 0, background, explain_settings(), key) for key in ("", "", "again"))
+    for name in first:
+        np.testing.assert_array_equal(first[name].values, same[name].values)
+    assert not np.array_equal(first["shap"].values, other["shap"].values)
+    np.testing.assert_array_equal(first["scorecam"].values, other["scorecam"].values)
+    np.testing.assert_array_equal(first["occlusion"].values, other["occlusion"].values)
+
+
+def test_without_a_background_there_is_no_shap():
+    subject = spectral_subject()
+    assert list(traces(subject, hear(subject, ROW, noise(0.5)), 0, None, explain_settings())) == ["scorecam",
+                                                                                                  "occlusion"]
+
+
+class Loudness(torch.nn.Module):
+    """Class 0 is how loud the waveform is."""
+
+    streams = ("wav2vec",)
+
+    def context(self, waveform, valid):
+        return waveform.abs().mean(1, keepdim=True)
+
+    def classify(self, context, values):
+        return torch.nn.functional.pad(20 * context, (0, 6))
+
+    def forward(self, waveform, valid, values):
+        return self.classify(self.context(waveform, valid), values)
+
+
+def points_at(trace, start: float, end: float) -> None:
+    positive = np.maximum(trace.values, 0)
+    assert start - 0.1 <= trace.seconds[positive.argmax()] <= end + 0.1
+
+
+def clip(subject: Subject) -> Heard:
+    return hear(subject, ROW, burst(1500, 0.8))
+
+
+def test_occlusion_of_a_waveform_model_points_at_the_burst():
+    settings = features().model_copy(update={"seconds": 2.0})
+    subject = Subject(Loudness(), settings, None, RATE, CPU, (5, 5, 3))
+    found = traces(subject, clip(subject), 0, None, explain_settings())
+    assert list(found) == ["occlusion"]
+    points_at(found["occlusion"], 0.8, 1.0)
+    quiet = np.abs(found["occlusion"].seconds - 0.9) > 0.2
+    assert np.abs(found["occlusion"].values[quiet]).max() < 0.05 * found["occlusion"].values.max()
+
+
+def test_every_method_of_a_model_of_stacked_features_points_at_the_burst():
+    settings = stacked_settings()
+    band = int(np.searchsorted(mel_edges_hertz(settings), 1500)) - 1
+    values = Extractor(settings, RATE)(torch.from_numpy(burst(1500, 0.8))[None])
+    mean_std = Moments.of(values, settings).standardisation()
+    subject = Subject(OverTime(settings, band, mean_std).eval(), settings, mean_std, RATE, CPU, (5, 5, 3))
+    background = hear(subject, ROW, burst(1500, None)).batch.features
+    found = traces(subject, clip(subject), 0, background, explain_settings())
+    assert list(found) == ["shap", "gradcam", "occlusion"]
+    for trace in found.values():
+        points_at(trace, 0.8, 1.0)
+        assert trace.held == ""
+
+
+def test_an_image_model_has_gradcam_and_occlusion():
+    subject = Subject(OverImage(), image_settings(), None, RATE, CPU, (5, 5, 3))
+    found = traces(subject, clip(subject), 0, None, explain_settings())
+    assert list(found) == ["gradcam", "occlusion"]
+    assert found["gradcam"].values.min() >= 0 and len(found["gradcam"].values) == 64

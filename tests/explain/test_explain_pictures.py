@@ -1,0 +1,225 @@
+"""Paper 1's figures: which are drawn, what stands in them, that the same gives the same bytes."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from explain_stand_ins import RATE, StandIn, explain_settings, features
+from matplotlib.image import imread
+
+from ser_ops.dataset import Row
+from ser_ops.emotions import EMOTIONS
+from ser_ops.explain import Attribution, Subject
+from ser_ops.explain.counterfactual import counterfactual
+from ser_ops.explain.heard import Answering, hear
+from ser_ops.explain.pictures import KEYS, ShapRow, active, global_figures, overall, paper, paper_figures
+from ser_ops.explain.pictures.beeswarm import beeswarm
+from ser_ops.explain.pictures.canvas import COLOURS, Sound
+from ser_ops.explain.pictures.masked import found_in_words, random_in_words
+from ser_ops.explain.pictures.spread import violins
+from ser_ops.explain.pictures.waterfall import waterfall
+from ser_ops.explain.trace import Trace
+from ser_ops.features import describe, frames_of, index_at, shape_of, to_frames
+
+WAVEFORM = "the Wav2Vec 2.0 stream, which kept hearing the whole waveform"
+
+
+def subject(layout: str = "frames") -> Subject:
+    settings = features(layout)
+    card = {"preset_settings": {"features": settings.model_dump(), "spectral": {"kernels": [5, 5, 3]}},
+            "sample_rate": RATE, "model": "fusion", "standardisation": None}
+    return Subject.of(StandIn(settings), card, torch.device("cpu"))
+
+
+def clip(one: Subject, seconds: float = 0.4):
+    wave = np.random.default_rng(1).normal(0, 0.1, round(seconds * RATE)).astype(np.float32)
+    return hear(one, Row("made/a#original", "made/a", "original", "test", "angry", "made/1", "made"), wave)
+
+
+def traces() -> dict[str, Trace]:
+    seconds = np.arange(16) * 512 / RATE
+    return {"scorecam": Trace("scorecam", seconds, np.hanning(16), "probability", WAVEFORM),
+            "shap": Trace("shap", seconds, np.sin(seconds * 20), "log odds", WAVEFORM),
+            "occlusion": Trace("occlusion", np.linspace(0.05, 0.45, 9), np.linspace(-0.1, 0.3, 9), "loss")}
+
+
+def attribution(one: Subject, seed: int = 0) -> Attribution:
+    values = np.random.default_rng(seed).normal(size=(*shape_of(one.features), len(EMOTIONS)))
+    return Attribution(values, np.zeros(7), values.reshape(-1, 7).sum(0))
+
+
+@pytest.fixture
+def captions(monkeypatch) -> dict[str, str]:
+    """What `save` was asked to put below each file."""
+    from ser_ops.explain import figures
+    from ser_ops.explain.pictures import aligned, beeswarm, glowing, masked, occluded, regions, spread, waterfall
+    said: dict[str, str] = {}
+
+    def kept(figure, caption, path, columns):
+        said[path.name] = caption
+        figures_save(figure, caption, path, columns)
+
+    figures_save = figures.save
+    for module in (figures, aligned, beeswarm, glowing, masked, occluded, regions, spread, waterfall):
+        monkeypatch.setattr(module, "save", kept)
+    return said
+
+
+def test_every_figure_of_a_clip_says_what_it_does_not_show(tmp_path, captions):
+    one = subject()
+    believe = {"scorecam": "Score-CAM was no better than chance.", "occlusion": "Occlusion was."}
+    files = paper_figures(one, clip(one), traces(), attribution(one), explain_settings(), tmp_path, "p/", believe)
+    assert tuple(files) == KEYS and len(set(files.values())) == len(KEYS)
+    for key, name in files.items():
+        assert name.startswith("p/made_a_clean_0_None_") and imread(tmp_path / name[2:]).ndim == 3
+        assert "Not shown: " in captions[name[2:]]
+        expected = {"figure_3c": "Occlusion was.", "figure_5": ""}.get(key, "Score-CAM was no better than chance.")
+        assert expected in captions[name[2:]]
+        assert (WAVEFORM in captions[name[2:]]) == (key not in ("figure_3c", "figure_3e"))
+
+
+def test_the_same_clip_gives_the_same_bytes(tmp_path):
+    one = subject()
+    values = np.random.default_rng(0).normal(size=(5, 2))
+    for name in ("a", "b"):
+        paper_figures(one, clip(one), traces(), None, explain_settings(), tmp_path / name, "")
+        beeswarm(["RMS at 0.10 s", "ZCR at 0.20 s"], values, values, "fear", 1, "words", tmp_path / name / "4b.png")
+    for file in (tmp_path / "a").iterdir():
+        assert file.read_bytes() == (tmp_path / "b" / file.name).read_bytes()
+
+
+def test_what_a_model_does_not_give_is_left_out(tmp_path):
+    one = subject()
+    alone = {"occlusion": traces()["occlusion"]}
+    assert set(paper_figures(one, clip(one), alone, None, explain_settings(), tmp_path, "")) == set(KEYS) - {"figure_5"}
+    both = {"gradcam": Trace("gradcam", np.arange(3.0) / 10, np.zeros(3), "logit")}
+    assert set(paper_figures(one, clip(one), both, None, explain_settings(), tmp_path, "")) == \
+        {"figure_2", "figure_3ab", "figure_3d", "figure_3e"}
+    with pytest.raises(ValueError, match="at least one trace"):
+        paper.leading({})
+
+
+@pytest.mark.parametrize("layout", ["frames", "serial"])
+def test_the_glow_follows_equation_29(layout, tmp_path, monkeypatch):
+    one = subject(layout)
+    values = np.zeros((*shape_of(one.features), 7))
+    values.reshape(-1, 7)[index_at(2 + 4, 9, one.features), :] = 2.0
+    values.reshape(-1, 7)[index_at(0, 9, one.features), :] = -0.5
+    drawn = []
+    for name in ("over_waveform", "aligned", "occluded", "regions", "masked"):
+        monkeypatch.setattr(paper, name, lambda *_given, **_named: None)
+    monkeypatch.setattr(paper, "glowing", lambda _sound, trace, *_rest: drawn.append(trace))
+    made = Attribution(values, np.zeros(7), np.zeros(7))
+    paper_figures(one, clip(one), traces(), made, explain_settings(), tmp_path, "")
+    expected = np.zeros(frames_of(one.features))
+    expected[9] = 1.5
+    np.testing.assert_allclose(drawn[0].values, expected)
+    assert drawn[0].seconds[9] == pytest.approx(9 * 512 / RATE)
+    assert to_frames(values[..., 0], one.features).sum() == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize("layout", ["frames", "serial"])
+def test_features_are_named_in_words_for_each_class(layout, tmp_path, monkeypatch):
+    one = subject(layout)
+    index = index_at(2 + 7, 12, one.features)
+    found = []
+    for seed in (1, 2, 3):
+        made = attribution(one, seed)
+        made.values.reshape(-1, 7)[index, 2] = 50.0 * (-1) ** seed
+        found.append(made)
+    rows = [ShapRow(np.full(shape_of(one.features), 3.0), "fear", f"clip {number}") for number in range(3)]
+    asked = {}
+    for name in ("beeswarm", "violins", "waterfall"):
+        monkeypatch.setattr(overall, name, lambda *given, name=name: asked.setdefault(name, []).append(given))
+    files = global_figures(one, found, rows, explain_settings(top=4), tmp_path, "p/")
+    assert [key for key in files if "4d" in key] == ["figure_4d_fear"] and len(files) == 15
+    first = describe(index, one.features)
+    assert first == f"MFCC 7 at {12 * 512 / RATE:.2f} s"
+    fear = EMOTIONS.index("fear")
+    names, values, shown = asked["beeswarm"][fear][:3]
+    assert names[0] == first and values[:, 0].tolist() == [-50.0, 50.0, -50.0] and (shown == 3).all()
+    assert asked["violins"][fear][0] == names
+    labels, steps, others, missed, base, score = asked["waterfall"][0][:6]
+    assert labels[0] == f"{first}  = 3" and others[0] == np.prod(shape_of(one.features)) - 4
+    assert base + steps.sum() + others[1] + missed == pytest.approx(score), "equation 25, with what sampling missed"
+    assert not any(re.search(r"Feature \d|Time_\d", one) for one in names)
+
+
+def test_what_sampling_missed_is_a_step_of_its_own(tmp_path, monkeypatch):
+    one = subject()
+    values = np.ones((*shape_of(one.features), 7)) / 100
+    size = int(np.prod(shape_of(one.features)))
+    asked = []
+    monkeypatch.setattr(overall, "waterfall", lambda *given: asked.append(given))
+    monkeypatch.setattr(overall, "beeswarm", lambda *_given: None)
+    monkeypatch.setattr(overall, "violins", lambda *_given: None)
+    made = Attribution(values, np.full(7, 0.25), np.full(7, 0.25 + size / 100 + 0.4))
+    row = ShapRow(np.zeros(shape_of(one.features)), "sad", "x")
+    global_figures(one, [made], [row], explain_settings(), tmp_path, "")
+    assert asked[0][3] == pytest.approx(0.4)
+    assert global_figures(one, [], [], explain_settings(), tmp_path, "") == {}
+
+
+def test_every_global_figure_says_what_it_does_not_show(tmp_path, captions, monkeypatch):
+    monkeypatch.setattr(overall, "EMOTIONS", ("angry", "disgust"))
+    one = subject()
+    made = [Attribution(attribution(one, seed).values[..., :2], np.zeros(2), np.ones(2)) for seed in (1, 2, 3)]
+    rows = [ShapRow(np.full(shape_of(one.features), 3.0), "disgust", f"clip {number}") for number in range(3)]
+    files = global_figures(one, made, rows, explain_settings(top=3), tmp_path, "p/", "SHAP did no better.")
+    assert len(files) == 5
+    for name in files.values():
+        assert imread(tmp_path / name[2:]).ndim == 3
+        assert "SHAP did no better." in captions[name[2:]] and "Not shown: " in captions[name[2:]]
+
+
+def test_values_that_are_all_alike_can_be_drawn(tmp_path):
+    names, zeros = ["RMS at 0.10 s", "ZCR at 0.20 s"], np.zeros((3, 2))
+    violins(names, zeros, "sad", "words", tmp_path / "4c.png")
+    beeswarm(names, zeros, zeros, "sad", 1, "words", tmp_path / "4b.png")
+    waterfall(names, zeros[0], (7, 0.0), 0.0, 1.0, 1.0, "x", "words", tmp_path / "4d.png")
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_numpys_generator_is_left_alone(tmp_path):
+    np.random.seed(5)
+    expected = np.random.random(3)
+    np.random.seed(5)
+    values = np.array([[1.0], [2.0]])
+    beeswarm(["RMS at 0.10 s"], values, values, "fear", 1, "words", tmp_path / "a.png")
+    np.testing.assert_array_equal(np.random.random(3), expected)
+
+
+def test_active_is_the_share_that_is_asked_for_and_never_below_zero():
+    values = np.random.default_rng(0).normal(size=200)
+    lit = active(values, 0.2)
+    assert lit.sum() == 40 and values[lit].min() >= values[~lit].max()
+    assert active(values, 0.9).sum() == (values > 0).sum()
+    assert not active(-np.ones(5), 0.5).any() and not active(np.zeros(0), 0.5).any()
+
+
+def test_columns_hold_every_sample_and_touch():
+    samples = np.random.default_rng(0).normal(size=40_000).astype(np.float32)
+    seconds, low, high = Sound(samples, RATE, 2.5, "").columns()
+    assert len(seconds) == 1200 and low.min() == samples.min() and high.max() == samples.max()
+    assert (high[:-1] >= low[1:]).all() and (low[:-1] <= high[1:]).all()
+    few = Sound(samples[:10], RATE, 1.0, "").columns()
+    assert len(few[0]) == 10
+
+
+def test_words_of_figure_3e_are_those_of_its_numbers():
+    one = subject()
+    made = counterfactual(clip(one), Answering(one, 8), traces()["scorecam"], 0, explain_settings())
+    numbers = made.numbers()
+    said = found_in_words(made)
+    assert ("never" in said) == (numbers["seconds"] is None)
+    if numbers["seconds"]:
+        assert f"{numbers['seconds']:.2f} s" in said and numbers["to"] in said
+    assert random_in_words(made).count(",") == explain_settings().counterfactual_orders - 1
+
+
+def test_methods_are_told_apart_in_grey_too():
+    def light(colour: str) -> float:
+        red, green, blue = (int(colour[at:at + 2], 16) / 255 for at in (1, 3, 5))
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    assert len({round(light(colour), 2) for colour in COLOURS.values()}) == len(COLOURS)

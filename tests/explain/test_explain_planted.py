@@ -1,0 +1,157 @@
+"""A planted burst: the clips are what they say, methods find what decides, and one that points elsewhere is told."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from explain_stand_ins import RATE, explain_settings
+from torch import nn
+
+from ser_ops import config
+from ser_ops.emotions import EMOTIONS
+from ser_ops.explain import Subject, planted
+from ser_ops.explain.trace import Trace
+from ser_ops.features import channels_of
+from ser_ops.models import build
+
+PLANTED = config.load().explain.planted
+
+
+def some_settings(**changes):
+    whole = explain_settings(shap_samples=60, batch_size=64, background=8)
+    small = {"train_clips": 48, "clips": 8, "max_steps": 60, "check_every": 10} | changes
+    return whole.model_copy(update={"planted": PLANTED.model_copy(update=small)})
+
+
+def a_subject(name):
+    preset = config.load().presets["small"]
+    window = preset.input_of(name)
+    kinds = channels_of(window)
+    standard = {"mean": [0.0] * kinds, "std": [1.0] * kinds} if getattr(window, "standardise", False) else None
+    return Subject(build(name, preset, standard, seed=1).eval(), window, standard, RATE, torch.device("cpu"), (5, 5, 3))
+
+
+def loudest(samples, start):
+    """The frequency of the strongest component of a burst, and its RMS."""
+    size = round(PLANTED.seconds * RATE)
+    burst = samples[round(start * RATE):round(start * RATE) + size]
+    return np.abs(np.fft.rfft(burst, RATE)).argmax(), np.sqrt(np.mean(burst**2))
+
+
+@pytest.mark.parametrize(("emotion", "hertz"), zip(planted.CLASSES, PLANTED.hertz, strict=True))
+def test_the_deciding_burst_is_where_and_what_it_is_said_to_be(emotion, hertz):
+    starts = []
+    for number in range(20):
+        samples, start = planted.sound(PLANTED, 40000, RATE, emotion, 1, f"clip {number}")
+        found, level = loudest(samples, start)
+        assert found == pytest.approx(hertz, abs=10)
+        assert level == pytest.approx(0.01 * 10 ** (PLANTED.level_db / 20), rel=0.15)
+        assert 0 <= start <= 2.5 - PLANTED.seconds
+        spectrum = np.abs(np.fft.rfft(samples))[::1]
+        others = {one for one in PLANTED.hertz if one != hertz}
+        heard = {one: spectrum[round(one * 2.5) - 20:round(one * 2.5) + 20].max() for one in (*PLANTED.hertz, 500)}
+        assert all(heard[one] < heard[hertz] / 5 for one in others) and heard[500] > heard[hertz] / 2
+        starts.append(start)
+    assert min(starts) < 0.6 and max(starts) > 1.9
+    again, start = planted.sound(PLANTED, 40000, RATE, emotion, 1, "clip 19")
+    assert start == starts[-1] and np.array_equal(again, samples)
+
+
+def test_bursts_are_as_loud_as_one_another_and_do_not_overlap():
+    chosen = PLANTED.model_copy(update={"others": 3})
+    samples, _ = planted.sound(chosen, 10000, RATE, "angry", 1, "crowded")      # 0.6 of 0.625 s are bursts
+    energy = np.sum(samples.astype(np.float64)**2)
+    each = (0.01 * 10 ** (PLANTED.level_db / 20)) ** 2 * PLANTED.seconds * RATE
+    assert energy == pytest.approx(4 * each, rel=0.1)
+    with pytest.raises(ValueError, match="longer than the window"):
+        planted.sound(chosen, 9000, RATE, "angry", 1, "too crowded")
+
+
+@pytest.mark.parametrize(("name", "methods"), [("spectral", {"scorecam", "shap", "occlusion"}),
+                                               ("cnn", {"gradcam", "shap", "occlusion"})])
+def test_methods_find_the_planted_burst(name, methods):
+    found = planted.measure(a_subject(name), some_settings())
+    assert found["learned"] and found["accuracy"] >= 0.95 and set(found["methods"]) == methods
+    for method in methods - {"occlusion"}:
+        assert found["methods"][method]["hit_rate"] >= 0.8 and found["methods"][method]["found"]
+    assert found["energy"]["hit_rate"] < 0.8 and not found["energy"]["found"]
+    for one in found["methods"].values():
+        assert one["n"] == 8 and 0 < one["chance"] < 0.15
+        assert one["within_blur"]["hit_rate"] >= one["hit_rate"] and one["within_blur"]["chance"] >= one["chance"]
+    assert found["cue"]["hertz"] == list(PLANTED.hertz) and len(found["words"]) == 2 + len(methods)
+
+
+class Listener(nn.Module):
+    """Class 0 by how much of one planted frequency is in the sound, class 5 by how much of the other."""
+
+    streams = ("wav2vec",)
+
+    def context(self, waveform, valid):
+        time = torch.arange(waveform.shape[1]) / RATE
+        return torch.stack([(waveform * torch.exp(2j * torch.pi * hertz * time)).sum(1).abs()
+                            for hertz in PLANTED.hertz], 1)
+
+    def classify(self, context, features):
+        logits = torch.full((len(context), 7), -4.0)
+        logits[:, [0, 5]] = context / context.new_tensor(100.0)
+        return logits
+
+    def forward(self, waveform, valid, features):
+        return self.classify(self.context(waveform, valid), features)
+
+
+def test_occlusion_finds_the_burst_that_a_made_model_listens_to(monkeypatch):
+    subject = a_subject("wav2vec")
+    monkeypatch.setattr(planted, "untrained", lambda *parts: replace(subject, model=Listener()))
+    monkeypatch.setattr(planted, "learn", lambda *parts: (1.0, 1))
+    found = planted.measure(subject, some_settings())
+    assert found["methods"]["occlusion"]["hit_rate"] == 1 and found["methods"]["occlusion"]["found"]
+    assert tuple(EMOTIONS[place] for place in (0, 5)) == planted.CLASSES
+
+
+def test_a_method_that_points_elsewhere_is_told(monkeypatch):
+    seconds = np.arange(250) / 100
+
+    def pointing(subject, heard, target, background, settings):
+        return {"occlusion": Trace("occlusion", seconds, (seconds == 0.01) * 1.0, ""),
+                "scorecam": Trace("scorecam", seconds, np.zeros(250), "")}
+
+    monkeypatch.setattr(planted, "traces", pointing)
+    monkeypatch.setattr(planted, "learn", lambda *parts: (1.0, 5))
+    found = planted.measure(a_subject("spectral"), some_settings())
+    for method in ("occlusion", "scorecam"):
+        assert found["methods"][method]["hit_rate"] <= 0.13 and not found["methods"][method]["found"]
+    assert sum("not clearly more than chance" in one for one in found["words"]) == 2
+
+
+def test_a_model_that_did_not_learn_is_told():
+    found = planted.measure(a_subject("wav2vec"), some_settings(max_steps=1, train_clips=8, clips=4))
+    assert not found["learned"] and found["steps"] == 1
+    assert any("too little for anything to follow" in one for one in found["words"])
+
+
+def test_training_is_the_same_each_time_and_leaves_the_subject_alone():
+    subject, settings = a_subject("spectral"), some_settings(max_steps=3, train_clips=8, clips=4)
+    before = {name: one.clone() for name, one in subject.model.state_dict().items()}
+    train, test = (planted.clips(subject, settings.planted, 8, 1, part) for part in ("train", "test"))
+    features = torch.cat([one.heard.batch.features for one in train])
+    torch.manual_seed(5)
+    drawn = torch.random.get_rng_state()
+    made = []
+    for _ in range(2):
+        one = planted.untrained(subject, features, 1)
+        planted.learn(one, train, test, settings.planted, 1)
+        made.append(one.model.state_dict())
+    assert all(torch.equal(made[0][name], made[1][name]) for name in made[0])
+    assert all(torch.equal(before[name], one) for name, one in subject.model.state_dict().items())
+    assert torch.equal(torch.random.get_rng_state(), drawn)
+    assert one.standardisation["mean"][2] == pytest.approx(float(features[:, 2].mean()), rel=1e-4)
+
+
+@pytest.mark.parametrize(("name", "method", "expected"), [
+    ("spectral", "scorecam", (32 * 512 + 2048) / 16000), ("spectral", "shap", 2048 / 16000),
+    ("spectral", "occlusion", 0.1), ("cnn", "gradcam", (7 * 512 + 2048) / 16000)])
+def test_blur_by_hand(name, method, expected):
+    # cnn: kernel 3, pooling by 2, kernel 3: 3 + 1 + 2 * 2 frames
+    assert planted.blur(a_subject(name), method, explain_settings(occlusion_seconds=0.1)) == pytest.approx(expected)

@@ -1,0 +1,144 @@
+"""Exact Shapley values: by hand for an additive model, their axioms for any game, and efficiency on real networks."""
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+import torch
+from explain_stand_ins import RATE, StandIn, features, stacked_settings
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ser_ops.config import load
+from ser_ops.dataset import Row
+from ser_ops.explain import Subject
+from ser_ops.explain.background import Background
+from ser_ops.explain.heard import hear
+from ser_ops.explain.streams import coalitions, exact, of_inputs, parts, shapley
+from ser_ops.features import channels_of, shape_of, to_grid
+from ser_ops.models import build
+
+CPU = torch.device("cpu")
+ROW = Row("made/a#original", "made/a", "original", "test", "fear", "made/1", "made")
+GAMES = st.integers(1, 4).flatmap(lambda players: st.lists(
+    st.floats(-10, 10), min_size=2 ** players, max_size=2 ** players)).map(np.array)
+
+
+def subject(layout="frames", streams=("wav2vec", "spectral")) -> Subject:
+    window = features(layout)
+    return Subject(StandIn(window, streams).eval(), window, None, RATE, CPU, (5, 5, 3))
+
+
+def by_orders(values: np.ndarray) -> np.ndarray:
+    """Shapley's definition: what each adds on joining, averaged over all orders."""
+    players = int(np.log2(len(values)))
+    orders, total = list(permutations(range(players))), np.zeros(players)
+    for order in orders:
+        before = 0
+        for player in order:
+            total[player] += values[before | 1 << player] - values[before]
+            before |= 1 << player
+    return total / len(orders)
+
+
+@given(GAMES)
+def test_it_is_the_mean_over_all_orders_and_adds_up(values):
+    found = exact(values)
+    np.testing.assert_allclose(found, by_orders(values), atol=1e-9)
+    assert found.sum() == pytest.approx(values[-1] - values[0], abs=1e-9)
+
+
+@given(st.lists(st.floats(-10, 10), min_size=8, max_size=8).map(np.array), st.integers(0, 3))
+def test_one_who_adds_nothing_gets_nothing(others, idle):
+    """A fourth player at place `idle` who changes no coalition's value."""
+    there = coalitions(4)
+    kept = [player for player in range(4) if player != idle]
+    values = others[there[:, kept] @ (1 << np.arange(3))]
+    found = exact(values)
+    assert found[idle] == pytest.approx(0, abs=1e-12)
+    np.testing.assert_allclose(found[kept], exact(others), atol=1e-9)
+
+
+@given(st.lists(st.floats(-10, 10), min_size=5, max_size=5))
+def test_those_who_are_alike_get_alike(by_size):
+    values = np.array(by_size)[coalitions(4).sum(1)]
+    np.testing.assert_allclose(exact(values), (by_size[4] - by_size[0]) / 4, atol=1e-9)
+
+
+@given(GAMES, GAMES, st.floats(-3, 3))
+@settings(max_examples=30)
+def test_it_is_linear(one, other, factor):
+    if len(one) == len(other):
+        np.testing.assert_allclose(exact(one + factor * other), exact(one) + factor * exact(other), atol=1e-8)
+
+
+def test_values_of_some_coalitions_are_refused():
+    with pytest.raises(ValueError, match="power of 2"):
+        exact(np.zeros(6))
+
+
+@pytest.mark.parametrize("layout", ["frames", "serial"])
+def test_of_a_model_that_adds_its_streams_up_each_gets_its_part(layout):
+    """Logit 3 is 2 x mean context + 5 x mean MFCC + 7 x mean ZCR - 3 x mean RMS, the others 0: centred, 6/7 of it."""
+    one = subject(layout)
+
+    def classify(context, values):
+        grid = to_grid(values, one.features)
+        logits = torch.zeros(len(values), 7)
+        logits[:, 3] = (2 * context.mean(1) + 5 * grid[:, 2:].mean((1, 2)) + 7 * grid[:, 0].mean(1)
+                        - 3 * grid[:, 1].mean(1))
+        return logits
+
+    torch.manual_seed(1)
+    values, context = torch.randn(1, *shape_of(one.features)), torch.randn(1, 5)
+    ground = Background(torch.randn(4, *shape_of(one.features)), torch.randn(4, 5), "")
+    found = of_inputs(classify, parts(one), values, context, ground, 3)
+    moved = to_grid(values[0] - ground.features.mean(0), one.features)
+    expected = {"wav2vec": 2 * (context[0] - ground.context.mean(0)).mean(), "mfcc": 5 * moved[2:].mean(),
+                "zcr": 7 * moved[0].mean(), "rms": -3 * moved[1].mean()}
+    assert list(found.phi) == list(expected)
+    for name, value in expected.items():
+        assert found.phi[name] == pytest.approx(6 / 7 * float(value), abs=1e-6)
+    assert sum(found.shares().values()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("name", "streams"), [
+    ("fusion", ["wav2vec", "mfcc", "zcr", "rms"]), ("concat", ["wav2vec", "mfcc", "zcr", "rms"]),
+    ("spectral", ["mfcc", "zcr", "rms"]), ("cnn", ["mfcc", "chroma", "mel", "contrast"])])
+def test_the_real_networks_values_add_up_to_their_score(name, streams):
+    preset = load().presets["small"]
+    model = build(name, preset, seed=1).eval()
+    one = Subject(model, preset.input_of(name), None, RATE, CPU, preset.spectral.kernels)
+    heard, other = (hear(one, ROW, np.random.default_rng(seed).normal(0, 0.1, 2 * RATE).astype(np.float32))
+                    for seed in (1, 2))
+    ground = Background.of(one, other.batch, 8, "another utterance")
+    found = shapley(one, heard, 2, ground)
+    with torch.no_grad():
+        logits = [model(some.waveform, some.valid, some.features)[0].double() for some in (heard.batch, other.batch)]
+    score, base = (float(some[2] - some.mean()) for some in logits)
+    assert list(found.phi) == streams
+    assert found.score == pytest.approx(score, abs=1e-5) and found.base == pytest.approx(base, abs=1e-5)
+    assert sum(found.phi.values()) == pytest.approx(found.score - found.base, abs=1e-12)
+
+
+def test_the_streams_tile_the_features():
+    for one in (subject(), subject("serial"), Subject(build("cnn", load().presets["small"]), stacked_settings(), None,
+                                                      RATE, CPU, (5, 5, 3))):
+        marked = torch.stack([part for part in parts(one).values() if part is not None])
+        assert (marked.sum(0) == 1).all() and marked[0].sum() == one.features.mfcc * shape_of(one.features)[-1] // (
+            channels_of(one.features) if len(shape_of(one.features)) == 1 else 1)
+
+
+def test_one_stream_has_nothing_to_be_set_against():
+    one = subject(streams=("wav2vec",))
+    heard = hear(one, ROW, np.ones(RATE, np.float32))
+    assert shapley(one, heard, 0, Background.of(one, heard.batch, 8, "")) is None
+
+
+def test_the_model_is_asked_once():
+    one = subject()
+    heard = hear(one, ROW, np.random.default_rng(1).normal(0, 0.1, RATE).astype(np.float32))
+    ground, asked, classify = Background.of(one, heard.batch, 8, ""), [], one.model.classify
+    one.model.classify = lambda context, values: (asked.append(len(values)), classify(context, values))[1]
+    shapley(one, heard, 0, ground)
+    assert asked == [16]
