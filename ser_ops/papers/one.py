@@ -24,10 +24,10 @@ _THIRD = ("ravdess", "crema_d", "tess", "savee")        # of table III
 _FOURTH = ("tess", "crema_d", "ravdess", "savee")       # of table IV
 _GENDERS = {"crema_d": "M/F", "ravdess": "M/F", "tess": "F", "savee": "M"}
 _CHARACTERISTICS = {
-    "crema_d": "High ethnic diversity, varying vocal intensity",
-    "ravdess": "Professional actors, neutral North American accent",
-    "tess": "Senior & young subjects; high-quality articulation",
-    "savee": "Male-specific; phonetically balanced sentences"}
+    "crema_d": "many ethnic groups, intensity varied",
+    "ravdess": "actors by profession, North American",
+    "tess": "an older and a younger voice, clear speech",
+    "savee": "men only, phonetically balanced"}
 _STATIONARY = ("white", "pink", "brown")
 _NOISES = {"white": "White noise", "pink": "Pink noise", "brown": "Brown noise", "railway_engine": "Railway engine",
            "children": "Children playing", "fish_market": "Fish market"}
