@@ -39,8 +39,9 @@ _METHODS = {
                 "as the last convolution is coarse. It does not show what speaks against the class.",
     "gradcam": "Moments at which a change of the last maps would raise the class's logit most. It does not show what "
                "speaks against the class; edges are as soft as those maps are coarse.",
-    "shap": "What the features of each moment add to the score, against recordings of other speech. It does not show "
-            "which feature, and moments that only count together share what they bring.",
+    "shap": "What the features of each moment add to the score, against a background: training speech, or its mean for "
+            "a recording of one's own. It does not show which feature, and moments that only count together share what "
+            "they bring.",
     "occlusion": "What the class loses when a short stretch around a moment is muted; below zero, muting helps it. "
                  "It does not show cues that the clip has twice, and silence is itself a sound that the model judges.",
 }
@@ -97,7 +98,7 @@ def planted(found: Any) -> str | None:
     seconds = " to ".join(number(one) for one in cue.get("seconds") or [])
     hertz = " or ".join(number(one, 0) for one in cue.get("hertz") or [])
     return (f"Planted cue: a model was trained on clips whose class is decided by a burst of {hertz} Hz somewhere at "
-            f"{seconds} s, and nothing else. Its accuracy is {number(found.get('accuracy'))}. A method that points "
+            f"{seconds} s, among others as loud that decide nothing. Its accuracy is {number(found.get('accuracy'))}. A method that points "
             "elsewhere is wrong, whatever else it shows.")
 
 
