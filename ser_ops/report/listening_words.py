@@ -98,8 +98,8 @@ def planted(found: Any) -> str | None:
     seconds = " to ".join(number(one) for one in cue.get("seconds") or [])
     hertz = " or ".join(number(one, 0) for one in cue.get("hertz") or [])
     return (f"Planted cue: a model was trained on clips whose class is decided by a burst of {hertz} Hz somewhere at "
-            f"{seconds} s, among others as loud that decide nothing. Its accuracy is {number(found.get('accuracy'))}. A method that points "
-            "elsewhere is wrong, whatever else it shows.")
+            f"{seconds} s, among others as loud that decide nothing. Its accuracy is "
+            f"{number(found.get('accuracy'))}. A method that points elsewhere is wrong, whatever else it shows.")
 
 
 def counted(faithfulness: Any) -> str | None:
