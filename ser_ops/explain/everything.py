@@ -38,7 +38,7 @@ def everything(job: Job, test: Examples, train: Examples, workers: int, figures:
 def _planted(opened: Opened, job: Job) -> dict[str, Any] | None:
     try:
         return planted.measure(opened.subject, job.settings)
-    except ValueError as error:
+    except planted.WindowTooShort as error:
         print(f"explain: no cue was planted: {error}")
         return None
 

@@ -64,7 +64,7 @@ def _verdict(found: Mapping[str, Any], change: Mapping[str, float], loudest: flo
     single = f"{' and '.join(where)} (of {total})" if where else f"in none of {total} noises"
     return (f"Paper 1 says that its fusion shifts attention between temporal and spectral cues in noise: here {said} "
             f"(change of the waveform's share at intensity {loudest:g}: {_points(change)} points); taken singly, "
-            f"{single} the interval excludes 0.")
+            f"{single} the interval excludes 0 (each at its own level, not corrected for their number).")
 
 
 def _methods(found: Mapping[str, Any], loud: list[Any], loudest: float) -> list[str]:

@@ -34,6 +34,10 @@ CLASSES = ("angry", "sad")      # any two: the sound has nothing of either
 _LEVEL = 0.01                   # RMS of the noise, full scale is 1
 
 
+class WindowTooShort(ValueError):
+    """The bursts do not fit into the window that the model hears."""
+
+
 @dataclass(frozen=True)
 class Clip:
     """A made clip as the model hears it, with the start of its deciding burst in seconds."""
@@ -46,13 +50,13 @@ def sound(chosen: config.Planted, length: int, sample_rate: int, emotion: str, s
           name: str) -> tuple[np.ndarray, float]:
     """A clip of the class, float32 (length,), and the start of its deciding burst in seconds.
 
-    Raises ValueError where the window is too short for the bursts.
+    Raises WindowTooShort where the window is too short for the bursts.
     """
     draw = generator(seed, "planted", name)
     number, size = 1 + chosen.others, round(chosen.seconds * sample_rate)
     room = length - number * size
     if room < 0:
-        raise ValueError(f"{number} bursts of {chosen.seconds} s are longer than the window")
+        raise WindowTooShort(f"{number} bursts of {chosen.seconds} s are longer than the window")
     starts = np.sort(draw.integers(room + 1, size=number)) + np.arange(number) * size   # uniform, without overlap
     cue = int(draw.integers(number))
     noise = stationary("pink", length, sample_rate, draw)

@@ -73,7 +73,10 @@ def explain_recording(model: EmotionModel, card: Mapping[str, Any], device: torc
     window = window_of(path, subject.sample_rate, subject.features.seconds, start)
     heard = hear(subject, Row(path.name, path.name, "original", "", "", "", ""), window.samples)
     background = Background.of_card(subject, heard) if _compares(subject) else None
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{out}: no folder to write to ({error.strerror}): give another with --out") from error
     told = dossier(subject, [heard], background, settings, out, "", "recording")
     clip, entry = answer(heard.batch, subject), told.entries[0]
     target = EMOTIONS.index(clip["explained"])

@@ -19,7 +19,8 @@ LETS_THROUGH: dict[str, str] = {
               "voices leak",
     "paper": "augmented first and split by row afterwards: altered copies of a test utterance are trained on: the "
              "utterances themselves leak"}
-HOW = "reports/splits.json is not there: `ser-ops reproduce splits` makes it"
+HOW = ("Each model under the three partition protocols stands on a page of its own, reports/splits/index.html, which "
+       "`ser-ops reproduce splits` makes.")
 
 _WIDTH, _LEFT, _RIGHT = 960, 150, 700
 _ROW, _LANE, _TOP = 66, 16, 40

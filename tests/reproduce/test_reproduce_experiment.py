@@ -17,7 +17,14 @@ from ser_ops.errors import UserError
 from ser_ops.files import read_json
 from ser_ops.shards import Shards
 from ser_ops.stages.reproduce import across, corpora, folds
-from ser_ops.stages.reproduce.experiment import Experiment, divided, examples, settings_of, standardisation
+from ser_ops.stages.reproduce.experiment import (
+    Experiment,
+    divided,
+    examples,
+    results,
+    settings_of,
+    standardisation,
+)
 
 
 @pytest.fixture
@@ -164,3 +171,13 @@ def test_a_corpus_has_one_test_part_whatever_trains_beside_it(params):
         found, _ = divided(params, experiment(params, corpora=corpora_of, apart=True))
         assert {row["utterance"] for row in found if row["partition"] == "test" and row["corpus"] == "two"} == tests
         assert not tests & {row["utterance"] for row in found if row["partition"] != "test"}
+
+
+def test_a_fold_without_a_test_part_is_said_before_anything_trains(params):
+    """Five speakers cannot fill six folds; the word for it names the setting."""
+    wanted = params.model_copy(update={"reproduce": params.reproduce.model_copy(update={
+        "folds": params.reproduce.folds.model_copy(update={"count": 6})})})
+    with (pytest.raises(UserError, match=r"reproduce\.folds\.count, now 6"),
+          results(wanted, "folds", folds.experiments(wanted), {})):
+        pass
+    assert not Path("state/folds").exists()

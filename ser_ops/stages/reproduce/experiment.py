@@ -229,6 +229,7 @@ def results(params: Params, name: str, experiments: Sequence[Experiment],
     tags: of each group's run. Yields the folder of each one's results (a model folder with test.csv and result.json),
     in their order, and the open run of each group. When the block ends well, what let a killed stage go on is removed.
     """
+    _check(params, experiments)
     states = tuple(_state(params, name, one) for one in experiments)
     stage, state = Stage(name, states), params.paths.state / name
     groups = list(dict.fromkeys(one.group for one in experiments))
@@ -243,6 +244,19 @@ def results(params: Params, name: str, experiments: Sequence[Experiment],
         yield folders, runs
     for finished in (*states, state / mark):
         forget(finished)
+
+
+def _check(params: Params, experiments: Sequence[Experiment]) -> None:
+    """Before any of them trains: that each one's partitions hold something. Raises UserError for one that does not."""
+    for one in {(each.corpora, each.protocol, each.fold, each.apart, each.variants): each
+                for each in experiments}.values():
+        rows, _ = divided(params, one)
+        for partition in ("train", "validation", "test"):
+            if all(row["partition"] != partition for row in rows):
+                raise UserError(f"{one.name}: no utterance is in the {partition} partition: " + (
+                    "bring in more speakers, or change the shares of section partitions in params.yaml"
+                    if one.fold is None else f"lower reproduce.folds.count, now {params.reproduce.folds.count}, to the "
+                    "number of speakers"))
 
 
 def keep(source: Path, target: Path) -> None:

@@ -60,7 +60,8 @@ def page(params: Params, folder: Path) -> Page:
                 facts.facts(basis, [protocol], backbones,
                             {f"{params.train.model} (main)": (trained or {}).get("run_id")} | _runs(matrix)),
                 one.tables(sources), one_figures.figures(explanations, card, reports, folder),
-                (splits.section(_there(reports / "splits.json")), *across.sections(matrix)))
+                # Its figures would be out of date whenever they are made anew, or drag their trainings along.
+                (splits.section(None), *across.sections(matrix)))
 
 
 def genders(manifest: Iterable[Mapping[str, str]]) -> dict[str, str]:

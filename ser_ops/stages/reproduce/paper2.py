@@ -44,7 +44,9 @@ def main() -> None:
     with replacing(params.paths.reports / "paper2") as target:
         target.mkdir()
         pictures = _pictures(params, scores, predictions, history, target)
-        results = two.Results(scores, record["groups"], record["provenance"], settings(params),
+        basis = record["provenance"] | {"resamples": params.evaluate.resamples,
+                                        "confidence": params.evaluate.confidence}
+        results = two.Results(scores, record["groups"], basis, settings(params),
                               params.reproduce.folds.explained, _layers(params, scores), pictures)
         build(two.page(results), target.parent)
     _attach(params, pictures, folds)

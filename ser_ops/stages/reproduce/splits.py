@@ -12,7 +12,7 @@ from ser_ops.corpora.table import read_csv
 from ser_ops.files import read_json, write_json
 from ser_ops.papers import page, splits
 from ser_ops.stages import run
-from ser_ops.stages.reproduce.experiment import Experiment, results, settings_of
+from ser_ops.stages.reproduce.experiment import Experiment, results, scores, settings_of
 from ser_ops.stages.reproduce.record import every_corpus, provenance, with_intervals
 from ser_ops.stages.training_run import Job, backbone_of, tags_of
 
@@ -42,7 +42,8 @@ def main() -> None:
             unaltered = [row for row in tests if row["variant"] == "original"]
             figures = with_intervals(params, unaltered) | {
                 name: result[name] for name in ("validation_uar", "best_epoch", "seconds", "run_id")}
-            figures["all_rows"] = with_intervals(params, tests) if len(tests) > len(unaltered) else None
+            # Without intervals: copies of one utterance are no utterances of their own.
+            figures["all_rows"] = scores(tests) | {"n": len(tests)} if len(tests) > len(unaltered) else None
             entry = models.setdefault(one.model, {
                 "model": one.model, "family": "paper 1" if READS[one.model] == "features" else "paper 2",
                 "backbone": backbone_of(params, one.model), "run_id": runs[one.group].id, "protocols": {}})
