@@ -57,8 +57,9 @@ def _probe_sqlite(path: Path) -> None:
     folder = path.absolute().parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with path.open("ab"):
-            pass
+        if path.exists():   # an empty one, made here, would pass for a database
+            with path.open("ab"):
+                pass
         writable = os.access(folder, os.W_OK)  # SQLite keeps its journal beside the file
     except OSError:
         writable = False
@@ -155,7 +156,7 @@ def connect(params: Params) -> "MlflowClient":
     file = sqlite_file(uri)
     with one_line(uri), nullcontext() if file is None else FileLock(f"{file}.lock"):
         import mlflow
-        if file is not None and not file.exists():
+        if file is not None and not (file.exists() and file.stat().st_size):
             with replacing(file) as fresh:  # the tables are made beside: a kill meanwhile leaves no half of them
                 mlflow.MlflowClient(f"sqlite:///{fresh.absolute()}").search_experiments(max_results=1)
         mlflow.set_tracking_uri(uri)

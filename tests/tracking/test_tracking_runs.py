@@ -19,6 +19,7 @@ from ser_ops import config
 from ser_ops.errors import UserError
 from ser_ops.tracking import open_run, reopen
 from ser_ops.tracking.provenance import data_md5, git_commit, git_dirty
+from ser_ops.tracking.server import connect
 
 KILLED = """
 import os, signal, sys
@@ -246,3 +247,23 @@ def test_git_and_dvc_in_a_repository(tmp_path, monkeypatch):
 def test_importing_the_room_is_fast():
     code = "import sys, ser_ops.tracking; print([one for one in ('mlflow', 'torch', 'pandas') if one in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_a_database_whose_making_was_killed_is_made_anew(params, tmp_path, monkeypatch):
+    """Its tables are made beside it: whatever stops that leaves no half of them in its place, nor an empty file."""
+    file = tmp_path / "store" / "mlflow.db"
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    params = params.model_copy(update={"tracking": params.tracking.model_copy(update={"uri": f"sqlite:///{file}"})})
+    with monkeypatch.context() as patched:
+        made = mlflow.MlflowClient.search_experiments
+
+        def stopped(client, **settings):
+            made(client, **settings)
+            raise KeyboardInterrupt
+
+        patched.setattr(mlflow.MlflowClient, "search_experiments", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            connect(params)
+    assert not file.exists()
+    file.touch()    # what an older version left
+    assert connect(params).search_experiments(max_results=1)
