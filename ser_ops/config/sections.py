@@ -51,6 +51,11 @@ class Data(Section):
             raise ValueError("names no corpus: list at least one folder of data/corpora or one manifest")
         return self
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every corpus by name: folders of data/corpora, then manifests."""
+        return (*self.corpora, *(one.name for one in self.manifests))
+
 
 class Partitions(Section):
     protocol: Literal["speaker", "random", "paper"]

@@ -18,7 +18,6 @@ __all__ = ["COMPARED_ANSWERS", "comparison", "judge", "not_worse_than"]
 COMPARED_ANSWERS = 8  # test utterances on which package and evaluation must agree, at least
 _SAME = 1e-5  # robustness.csv is rounded to six digits
 
-_MISSING = "a figure that is missing cannot vouch for anything"
 _UNSEEN = "only speakers that training never heard say what a stranger will meet"
 
 

@@ -36,11 +36,6 @@ class Streams:
     score: float
     unit: str = UNIT
 
-    def shares(self) -> dict[str, float] | None:
-        """Share of each stream in the sum of |phi|, adding up to 1; None where all are 0."""
-        total = sum(abs(value) for value in self.phi.values())
-        return {name: abs(value) / total for name, value in self.phi.items()} if total else None
-
 
 def coalitions(players: int) -> np.ndarray:
     """Who is there in each of the 2^n coalitions: bool (2^n, n); row r holds player p where bit p of r is set.

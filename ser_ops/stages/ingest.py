@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def _scan(params: config.Params) -> tuple[list[corpora.Utterance], list[corpora.Found]]:
-    names = [*params.data.corpora, *(source.name for source in params.data.manifests)]
+    names = params.data.names
     if twice := {name for name in names if names.count(name) > 1}:
         raise UserError(f"params.yaml: data names {', '.join(sorted(twice))} more than once: give each corpus and "
                         "manifest a name of its own")

@@ -76,7 +76,7 @@ def recorded(params: Params, name: str, tags: Mapping[str, str], kept: Path,
 
 def overview_tags(params: Params, stage: str) -> dict[str, str]:
     """Tags of a run that holds others, of several models or trials."""
-    return {"stage": stage, "corpus": "+".join(_corpora(params)), "partition": params.partitions.protocol,
+    return {"stage": stage, "corpus": "+".join(params.data.names), "partition": params.partitions.protocol,
             "preset": params.preset}
 
 
@@ -107,11 +107,11 @@ def train_model(params: Params, job: Job, device: torch.device, stage: str, targ
         return fit(model, train, validation, job.settings, device, state / "checkpoint", what=job.name)
     with recorded(params, job.name, tags_of(params, job, stage), state / "run.json", parent) as run:
         run.params(settings_record(params, job))
-        run.dataset(params.paths.work / "validated" / "manifest.csv", "+".join(_corpora(params)))
+        run.dataset(params.paths.work / "validated" / "manifest.csv", "+".join(params.data.names))
         result = fit(model, train, validation, job.settings, device, state / "checkpoint", run, what=job.name)
         rows = read_rows(params.paths.work / "augmented" / "variants.csv", "train")
         write_folder(target, params, job, model, result, run,
-                     data_record(params, _corpora(params), params.partitions.protocol, rows))
+                     data_record(params, params.data.names, params.partitions.protocol, rows))
         run.metrics({"best/epoch": result.best_epoch, "best/validation_uar": result.validation_uar})
         run.artifact(target / "curves.png", "figures")
         run.artifact(target / "history.csv")
@@ -144,8 +144,3 @@ def data_record(params: Params, corpora: Sequence[str], protocol: str, rows: Seq
 def forget(state: Path) -> None:
     """Remove the state of a training that is finished."""
     shutil.rmtree(state, ignore_errors=True)
-
-
-def _corpora(params: Params) -> list[str]:
-    return [*params.data.corpora, *(one.name for one in params.data.manifests)]
-

@@ -20,8 +20,7 @@ _AT_ONCE = 1000
 
 def conditions(params: Params) -> dict[str, str]:
     """Preset, corpus and partition in force, as runs are tagged with them: only runs of the same can be compared."""
-    corpora = [*params.data.corpora, *(one.name for one in params.data.manifests)]
-    return {"preset": params.preset, "corpus": "+".join(corpora), "partition": params.partitions.protocol}
+    return {"preset": params.preset, "corpus": "+".join(params.data.names), "partition": params.partitions.protocol}
 
 
 def latest_models(params: Params) -> list[dict[str, Any]]:

@@ -56,7 +56,7 @@ def synthetic_corpora(params: Params) -> list[str]:
 
 def standard_tags(params: Params) -> dict[str, str]:
     """The tags of every run: the same on every machine for the same code, data and params.yaml."""
-    corpora = [*params.data.corpora, *(one.name for one in params.data.manifests)]
+    corpora = params.data.names
     synthetic = synthetic_corpora(params)
     return {
         "mlflow.source.git.commit": git_commit(),  # MLflow shows this one in its own column

@@ -18,7 +18,7 @@ from ser_ops.files import read_json, write_json
 from ser_ops.papers import across, page
 from ser_ops.stages import run
 from ser_ops.stages.reproduce.experiment import folder
-from ser_ops.stages.reproduce.record import every_corpus, provenance
+from ser_ops.stages.reproduce.record import provenance
 from ser_ops.stages.training_run import backbone_of
 from ser_ops.tracking import reopen
 
@@ -31,7 +31,7 @@ def main() -> None:
     work, settings = params.paths.work, params.evaluate
     trainings = read_json(folder(params) / "corpora" / "runs.json")["trainings"]
     manifest = read_csv(work / "validated" / "manifest.csv")
-    parts = {name: test_part(params, manifest, name) for name in every_corpus(params)}
+    parts = {name: test_part(params, manifest, name) for name in params.data.names}
     tested = sorted((row for rows in parts.values() for row in rows), key=lambda row: row["utterance"])
     truth = np.array([EMOTIONS.index(row["emotion"]) for row in tested])
     job = robustness.Job(tuple((one["folder"], folder(params) / "corpora" / one["folder"]) for one in trainings), work,

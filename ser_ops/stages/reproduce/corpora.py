@@ -8,13 +8,12 @@ from ser_ops.config import Params
 from ser_ops.files import read_json, replacing, write_json
 from ser_ops.stages import run
 from ser_ops.stages.reproduce.experiment import Experiment, folder, keep, results, settings_of
-from ser_ops.stages.reproduce.record import every_corpus
 from ser_ops.stages.training_run import Job, tags_of
 
 
 def trained_on(params: Params) -> dict[str, tuple[str, ...]]:
     """Names of training sets and their corpora: each alone, and all but each where there are three or more."""
-    names = every_corpus(params)
+    names = params.data.names
     found: dict[str, tuple[str, ...]] = {name: (name,) for name in names}
     if len(names) > 2:
         found |= {f"all but {left}": tuple(name for name in names if name != left) for left in names}

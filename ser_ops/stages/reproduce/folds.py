@@ -13,7 +13,7 @@ from ser_ops.emotions import EMOTIONS
 from ser_ops.files import read_json, replacing, write_json
 from ser_ops.stages import run
 from ser_ops.stages.reproduce.experiment import Experiment, folder, keep, results, settings_of
-from ser_ops.stages.reproduce.record import every_corpus, provenance
+from ser_ops.stages.reproduce.record import provenance
 from ser_ops.stages.training_run import Job, backbone_of, tags_of
 from ser_ops.tracking import Run
 
@@ -28,7 +28,7 @@ def experiments(params: Params) -> list[Experiment]:
     """A training for each model, protocol and fold."""
     wanted = params.reproduce.folds
     return [Experiment(_group(model, protocol, wanted.count), f"{model} {protocol} fold {fold}", model,
-                       settings_of(params, wanted.train | own, model, protocol, fold), every_corpus(params), protocol,
+                       settings_of(params, wanted.train | own, model, protocol, fold), params.data.names, protocol,
                        wanted.variants, fold)
             for model, own in wanted.models.items() for protocol in wanted.protocols
             for fold in range(1, wanted.count + 1)]

@@ -13,11 +13,6 @@ from ser_ops.files import read_json
 from ser_ops.tracking.provenance import data_md5, git_commit, git_dirty
 
 
-def every_corpus(params: Params) -> tuple[str, ...]:
-    """Names of all corpora and manifests that params.yaml lists."""
-    return (*params.data.corpora, *(one.name for one in params.data.manifests))
-
-
 def provenance(params: Params, variants: Sequence[str], declared: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     """Corpora (synthetic, partial, missing of the papers' four), preset, seed, variants, commit and declared leaks."""
     found = read_json(params.paths.work / "ingest" / "corpora.json")

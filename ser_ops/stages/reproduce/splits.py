@@ -13,7 +13,7 @@ from ser_ops.files import read_json, write_json
 from ser_ops.papers import page, splits
 from ser_ops.stages import run
 from ser_ops.stages.reproduce.experiment import Experiment, results, scores, settings_of
-from ser_ops.stages.reproduce.record import every_corpus, provenance, with_intervals
+from ser_ops.stages.reproduce.record import provenance, with_intervals
 from ser_ops.stages.training_run import Job, backbone_of, tags_of
 
 PROTOCOLS = ("speaker", "random", "paper")
@@ -23,7 +23,7 @@ def experiments(params: Params) -> list[Experiment]:
     """A training for each model and protocol."""
     wanted = params.reproduce.splits
     return [Experiment(f"{model} by split", f"{model} {protocol} split", model,
-                       settings_of(params, wanted.train, "splits", model), every_corpus(params), protocol,
+                       settings_of(params, wanted.train, "splits", model), params.data.names, protocol,
                        params.augment.variants) for model in wanted.models for protocol in PROTOCOLS]
 
 
