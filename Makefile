@@ -36,4 +36,4 @@ ui: .venv/installed          ## the MLflow page, on loopback
 
 lock:                        ## pin what is installed now
 	@{ echo "# Every package of the project, pinned. Remade by: make lock"; \
-	   $(BIN)/pip freeze --all --exclude-editable | grep -viE '^(pip|ser-ops|wheel)( |=|@)|^-e|^#' | sed 's/+cpu$$//'; } > requirements.lock
+	   $(BIN)/pip list --format=freeze --exclude-editable | grep -viE '^(pip|ser-ops|wheel)=' | sed 's/+cpu$$//'; } > requirements.lock
