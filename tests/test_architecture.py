@@ -13,7 +13,8 @@ FLOORS = {
     4: {"dataset", "inference", "pages"},
     5: {"training", "evaluation", "explain", "report", "tracking", "papers"},
     6: {"stages", "workspace"},
-    7: {"cli"},
+    7: {"doctor"},
+    8: {"cli"},
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 ONE_ROOM = {"mlflow": {"tracking"}, "great_expectations": {"validation"}, "boto3": {"storage"}, "shap": {"explain"},

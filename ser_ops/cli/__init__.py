@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from ser_ops.cli import corpora, explain, noise, predict, registry, reproduce
+from ser_ops.cli import corpora, doctor, explain, noise, predict, registry, reproduce
 from ser_ops.errors import UserError
 
 app = typer.Typer(name="ser-ops", no_args_is_help=True, add_completion=False, rich_markup_mode=None,
@@ -21,6 +21,7 @@ app.command("promote")(registry.promote)
 app.command("demote")(registry.demote)
 app.command("compare")(registry.compare)
 app.command("ui")(registry.ui)
+app.command("doctor")(doctor.doctor)
 
 
 def main() -> None:

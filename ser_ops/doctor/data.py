@@ -1,0 +1,69 @@
+"""Folders, free space, and whether the recordings are the ones that data.dvc names."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from ser_ops.config import Params
+from ser_ops.doctor.finding import Finding
+from ser_ops.workspace import environment
+
+
+def look(folder: Path, params: Params) -> Iterator[Finding]:
+    """The corpora and noise that params.yaml lists, and DVC's view of them."""
+    if not (folder / params.paths.data).is_dir():
+        yield Finding("data", str(params.paths.data), "fault", "is not here", "dvc pull data.dvc")
+        return
+    yield from _listed(folder, params)
+    yield from _versioned(folder)
+
+
+def folders(folder: Path, params: Params) -> Iterator[Finding]:
+    """The folders under paths in params.yaml: writable, with space left."""
+    paths = params.paths
+    places = [folder / path for path in (paths.data, paths.work, paths.state, paths.reports)]
+    closed = [place for place in places if not os.access(_nearest(place), os.W_OK)]
+    free = shutil.disk_usage(_nearest(places[1])).free / 1e9
+    if closed:
+        yield Finding("project", "paths", "fault", f"{', '.join(map(str, closed))} cannot be written",
+                      "make them writable, or name others under paths in params.yaml")
+    elif free < 1:
+        yield Finding("project", "paths", "warning", f"{free:.1f} GB are free in {places[1]}", "free space")
+    else:
+        yield Finding("project", "paths", "ok", f"{', '.join(str(place) for place in places)}; {free:.0f} GB free")
+
+
+def _nearest(place: Path) -> Path:
+    return next(one for one in (place, *place.absolute().parents) if one.exists())
+
+
+def _listed(folder: Path, params: Params) -> Iterator[Finding]:
+    data = folder / params.paths.data
+    for kind, names in (("corpora", params.data.corpora), ("noise", params.data.noise)):
+        section = f"data.{kind}"
+        missing = [name for name in names if not (data / kind / name).is_dir()]
+        if missing:
+            yield Finding("data", section, "fault", f"not in {data / kind}: {', '.join(missing)}",
+                          f"ser-ops {kind} add, or take it out of {section} in params.yaml")
+        else:
+            yield Finding("data", section, "ok", ", ".join(names) or "none")
+
+
+def _versioned(folder: Path) -> Iterator[Finding]:
+    if not (folder / "data.dvc").is_file():
+        yield Finding("data", "data.dvc", "warning", "is not here", "dvc add data")
+        return
+    done = subprocess.run([sys.executable, "-m", "dvc", "status", "--json", "data.dvc"], cwd=folder, env=environment(),
+                          capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = (done.stderr.strip() or "dvc status failed").splitlines()[-1].removeprefix("ERROR: ")
+        yield Finding("data", "data.dvc", "fault", said, "mend what dvc status says")
+    elif json.loads(done.stdout or "{}"):
+        yield Finding("data", "data.dvc", "warning", "the recordings are not those that it names",
+                      "dvc add data to keep them, dvc checkout data.dvc to go back")
+    else:
+        yield Finding("data", "data.dvc", "ok", "the recordings are those that it names")

@@ -1,0 +1,31 @@
+"""Every check, one after another; one that cannot be made because params.yaml is wrong says so."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ser_ops import config
+from ser_ops.doctor import data, machine, secrets, servers, versions
+from ser_ops.doctor.finding import Finding
+from ser_ops.errors import UserError
+
+
+def examine(folder: Path = Path()) -> Iterator[Finding]:
+    """Look at the project in `folder`, this machine and the servers that its environment names.
+
+    Findings come as they are made. Nothing is changed anywhere; a server that does not answer costs at most
+    tracking.timeout seconds.
+    """
+    yield from versions.look(folder)
+    yield from secrets.look(folder)
+    try:
+        params = config.load(folder / "params.yaml")
+    except UserError as error:
+        fault, _, mend = str(error).rpartition(": ")
+        yield Finding("project", "params.yaml", "fault", fault or mend, mend if fault else "mend the file")
+        return
+    yield Finding("project", "params.yaml", "ok", f"preset {params.preset}, model {params.train.model}, "
+                  f"corpora {', '.join(params.data.names)}")
+    yield from data.folders(folder, params)
+    yield from machine.look(params)
+    yield from data.look(folder, params)
+    yield from servers.look(folder, params)

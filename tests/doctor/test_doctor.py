@@ -1,0 +1,139 @@
+"""ser-ops doctor in a folder that has one thing wrong at a time; nothing here needs a server."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ser_ops.doctor.finding import Finding
+from ser_ops.doctor.prefect_settings import prefect_settings
+
+PROJECT = Path(__file__).resolve().parents[2]
+NAMED = ("MLFLOW_", "PREFECT_", "AWS_", "PG", "OPTUNA_", "DASK_", "DVC_")
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A folder with params.yaml, the corpora that it lists, and DVC's view of them."""
+    shutil.copy(PROJECT / "params.yaml", tmp_path)
+    params = yaml.safe_load((tmp_path / "params.yaml").read_text())
+    for kind in ("corpora", "noise"):
+        for name in params["data"][kind]:
+            (tmp_path / "data" / kind / name).mkdir(parents=True)
+            (tmp_path / "data" / kind / name / "one").write_text(name)
+    (tmp_path / "remote").mkdir()
+    for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"],
+                    [sys.executable, "-m", "dvc", "remote", "add", "-d", "near", str(tmp_path / "remote")],
+                    [sys.executable, "-m", "dvc", "add", "-q", "data"]):
+        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True,
+                       env={**os.environ, "DVC_NO_ANALYTICS": "1"})
+    return tmp_path
+
+
+def examined(folder: Path, **environment: str) -> tuple[dict[str, Finding], int, str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(NAMED)}
+    command = [sys.executable, "-c", "from ser_ops.cli import main; main()", "doctor", "--json"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120,
+                          env=clean | {"PYTHONPATH": str(PROJECT), "PREFECT_HOME": str(folder), **environment})
+    assert "Traceback" not in done.stderr, done.stderr
+    found = [Finding(**json.loads(line)) for line in done.stdout.splitlines()]
+    return {f"secrets: {one.subject}" if one.group == "secrets" else one.subject: one for one in found}, done.returncode, done.stdout + done.stderr
+
+
+def port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_a_sound_project_has_no_fault(project):
+    found, code, _ = examined(project)
+    assert code == 0
+    assert {name: one.verdict for name, one in found.items() if one.verdict not in ("ok", "off")} == {}
+    assert found["data.dvc"].verdict == "ok" and found["MLflow"].found.startswith("sqlite:///mlflow.db")
+    assert not (project / "mlflow.db").exists(), "looking must not make a database"
+
+
+def test_nothing_that_is_named_answers(project):
+    nowhere = port()
+    found, code, said = examined(
+        project, MLFLOW_TRACKING_URI=f"http://ann:planted-1@127.0.0.1:{nowhere}", OPTUNA_STORAGE="postgresql:///optuna",
+        PREFECT_API_URL=f"http://127.0.0.1:{nowhere}/api", PREFECT_API_AUTH_STRING="ann:planted-2", PGHOST="127.0.0.1",
+        PGPORT=str(nowhere), PGPASSWORD="planted-3", DASK_SCHEDULER_ADDRESS=f"tcp://127.0.0.1:{nowhere}")
+    assert code == 1
+    for subject in ("MLflow", "Prefect", "tuning", "Dask"):
+        assert found[subject].verdict == "fault" and found[subject].mend, subject
+        assert "\n" not in found[subject].found
+    assert "planted" not in said
+
+
+def test_a_login_that_is_refused_is_told_from_a_server_that_is_down(project):
+    class Closed(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/health" else 401)
+            self.end_headers()
+
+        do_POST = do_GET
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = HTTPServer(("127.0.0.1", 0), Closed)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        address = f"http://127.0.0.1:{server.server_port}"
+        found, _, _ = examined(project, MLFLOW_TRACKING_URI=address, PREFECT_API_URL=f"{address}/api")
+    finally:
+        server.shutdown()
+    assert "MLFLOW_TRACKING_USERNAME" in found["MLflow"].mend and "no login" in found["MLflow"].found
+    assert "PREFECT_API_AUTH_STRING" in found["Prefect"].mend
+
+
+def test_params_that_cannot_be_read_are_a_finding(project):
+    text = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(text + "\ntran: 1\n")
+    found, code, _ = examined(project)
+    assert code == 1 and "tran" in found["params.yaml"].found + found["params.yaml"].mend
+    assert found["Python"].verdict == "ok"
+
+
+def test_recordings_that_are_gone_or_other_ones(project):
+    (project / "data/corpora/synthetic_tess/one").write_text("another recording")
+    assert examined(project)[0]["data.dvc"].verdict == "warning"
+    shutil.rmtree(project / "data/corpora/synthetic_tess")
+    found, code, _ = examined(project)
+    assert code == 1 and "synthetic_tess" in found["data.corpora"].found
+    shutil.rmtree(project / "data")
+    assert examined(project)[0]["data"].mend == "dvc pull data.dvc"
+
+
+def test_credentials_in_files_are_found_and_not_shown(project):
+    params = yaml.safe_load((project / "params.yaml").read_text())
+    params["tracking"]["uri"] = "postgresql://ann:planted@127.0.0.1/mlflow"
+    (project / "params.yaml").write_text(yaml.safe_dump(params))
+    with (project / ".dvc/config").open("a") as file:
+        file.write("['remote \"far\"']\n    url = s3://bucket\n    secret_access_key = planted\n")
+    (project / "infra").mkdir()
+    (project / "infra/.env").write_text("PGPASSWORD=planted\n")
+    (project / "infra/.env").chmod(0o644)
+    found, code, said = examined(project, MLFLOW_ALLOW_PICKLE_DESERIALIZATION="true")
+    assert code == 1 and "planted" not in said
+    assert [found[f"secrets: {name}"].verdict for name in ("params.yaml", ".dvc/config", "infra/.env")] == ["fault"] * 3
+    assert found["secrets: MLFLOW_ALLOW_PICKLE_DESERIALIZATION"].verdict == "warning"
+
+
+def test_the_active_profile_of_prefect_stands_below_the_environment(tmp_path, monkeypatch):
+    for name in [name for name in os.environ if name.startswith("PREFECT_")]:
+        monkeypatch.delenv(name)
+    (tmp_path / "profiles.toml").write_text('active = "team"\n[profiles.team]\nPREFECT_API_URL = "http://team/api"\n')
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+    assert prefect_settings()["PREFECT_API_URL"] == "http://team/api"
+    monkeypatch.setenv("PREFECT_API_URL", "http://mine/api")
+    assert prefect_settings()["PREFECT_API_URL"] == "http://mine/api"
