@@ -1,5 +1,5 @@
 # make demo, make test and make ui each do all their set-up by themselves, in .venv.
-.PHONY: demo test ui lock clean-state
+.PHONY: demo test ui stack stack-down audit lock
 PYTHON ?= python3.11
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
@@ -28,11 +28,20 @@ demo: .venv/installed        ## from recordings to a gated model that stands in 
 test: .venv/installed        ## everything that CI runs
 	@test -d data || $(BIN)/dvc pull --quiet data.dvc
 	@$(BIN)/ruff check .
-	@$(BIN)/python -m pytest -q --ignore=tests/end_to_end -n auto --dist loadfile
-	@$(BIN)/python -m pytest -q tests/end_to_end
+	@$(BIN)/python -m pytest -q --ignore=tests/end_to_end --ignore=tests/stack -n auto --dist loadfile
+	@$(BIN)/python -m pytest -q tests/end_to_end tests/stack
 
 ui: .venv/installed          ## the MLflow page, on loopback
 	@$(BIN)/python -m ser_ops.cli ui
+
+stack: .venv/installed       ## PostgreSQL, an S3 store, MLflow and Prefect on loopback, with random passwords in infra/.env
+	@$(BIN)/python -m infra.stack up
+
+stack-down: .venv/installed
+	@$(BIN)/python -m infra.stack down
+
+audit: .venv/installed       ## known vulnerabilities of the pinned packages
+	@$(BIN)/pip-audit --requirement requirements.lock --no-deps --disable-pip --progress-spinner off
 
 lock:                        ## pin what is installed now
 	@{ echo "# Every package of the project, pinned. Remade by: make lock"; \

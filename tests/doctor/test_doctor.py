@@ -45,7 +45,8 @@ def examined(folder: Path, **environment: str) -> tuple[dict[str, Finding], int,
                           env=clean | {"PYTHONPATH": str(PROJECT), "PREFECT_HOME": str(folder), **environment})
     assert "Traceback" not in done.stderr, done.stderr
     found = [Finding(**json.loads(line)) for line in done.stdout.splitlines()]
-    return {f"secrets: {one.subject}" if one.group == "secrets" else one.subject: one for one in found}, done.returncode, done.stdout + done.stderr
+    named = {f"secrets: {one.subject}" if one.group == "secrets" else one.subject: one for one in found}
+    return named, done.returncode, done.stdout + done.stderr
 
 
 def port() -> int:
