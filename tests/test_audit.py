@@ -1,0 +1,29 @@
+"""The pinned packages against the public record of vulnerabilities, as `make audit` asks it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.slow
+def test_no_pinned_package_has_a_known_vulnerability():
+    done = subprocess.run([sys.executable, "-m", "pip_audit", "--requirement", "requirements.lock", "--no-deps",
+                           "--disable-pip", "--progress-spinner", "off", "--format", "json"],
+                          cwd=PROJECT, capture_output=True, text=True, timeout=300)
+    try:
+        packages = json.loads(done.stdout)["dependencies"]
+    except ValueError:
+        pytest.skip(f"the record cannot be asked from here: {(done.stderr.strip() or 'no answer').splitlines()[-1]}")
+    pins = sum("==" in line for line in (PROJECT / "requirements.lock").read_text().splitlines())
+    assert len(packages) == pins
+    asked = [one for one in packages if "skip_reason" not in one]
+    if len(asked) < pins // 2:
+        pytest.skip(f"the record knew only {len(asked)} of {pins} packages: it cannot be reached from here")
+    weak = [f"{one['name']} {one['version']}: {fault['id']}, mended in {fault['fix_versions'] or 'no version'}"
+            for one in asked for fault in one["vulns"]]
+    assert not weak, "\n".join(weak)
