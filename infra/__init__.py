@@ -1,0 +1,1 @@
+"""What runs beside the project: servers, images, cluster manifests, the corpus that comes with it."""
