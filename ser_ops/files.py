@@ -15,7 +15,19 @@ from typing import Any
 from ser_ops.errors import UserError
 
 _LEFTOVER = re.compile(r"\..+\.[a-z0-9_]{8}")  # as `replacing` names the folder beside a path
-_CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+_CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """A fault in writing `path` in the block (a full disk, a folder that is read-only) becomes a UserError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _CANNOT_WRITE:
+            raise
+        raise UserError(f"{path}: cannot be written ({error.strerror or error}): free space or choose another "
+                        "folder, then run the same command again") from error
 
 
 @contextmanager
@@ -27,18 +39,14 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        holder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-        temporary = holder / path.name
-        yield temporary
-        if temporary.is_dir() and path.is_dir():
-            path.rename(holder / "before")
-        os.replace(temporary, path)
-    except OSError as error:
-        if error.errno not in _CANNOT_WRITE:
-            raise
-        raise UserError(f"{path}: cannot be written ({error.strerror or error}): free space or choose another "
-                        "folder, then run the same command again") from error
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            holder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+            temporary = holder / path.name
+            yield temporary
+            if temporary.is_dir() and path.is_dir():
+                path.rename(holder / "before")
+            os.replace(temporary, path)
     finally:
         if temporary is not None:
             shutil.rmtree(temporary.parent, ignore_errors=True)

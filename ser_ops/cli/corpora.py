@@ -1,6 +1,5 @@
 """ser-ops corpora: bring a corpus in, see what is there, check it."""
 
-import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,6 +7,7 @@ import typer
 
 from ser_ops import config
 from ser_ops.cli.answers import Json, say
+from ser_ops.errors import UserError
 
 app = typer.Typer(no_args_is_help=True, help="Corpora: add, list, check.", rich_markup_mode=None)
 Layout = Annotated[str, typer.Argument(help="ravdess, crema_d, tess or savee: whose file names it has.")]
@@ -34,9 +34,11 @@ def add(layout: Layout, source: Annotated[str, typer.Argument(help="Folder, zip,
     params = config.load()
     target = params.paths.data / "corpora"
     if storage.is_remote(source):
-        with tempfile.TemporaryDirectory(dir=params.paths.data) as folder:
-            files = storage.bring(source, Path(folder))
-            found = corpora.add(layout, files[0] if len(files) == 1 else Path(folder), target, name, link=False)
+        if link:
+            raise UserError(f"{source}: what lies in a bucket cannot be linked: leave --link out")
+        corpora.free_place(layout, target, name)
+        with storage.brought(source, params.paths.state / "downloads", params.storage) as local:
+            found = corpora.add(layout, local, target, name)
     else:
         found = corpora.add(layout, Path(source), target, name, link=link)
     record = found.record()

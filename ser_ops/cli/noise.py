@@ -1,6 +1,5 @@
 """ser-ops noise: bring noise recordings in, see what is there."""
 
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +7,7 @@ import typer
 
 from ser_ops import config
 from ser_ops.cli.answers import Json, say
+from ser_ops.errors import UserError
 
 app = typer.Typer(no_args_is_help=True, help="Noise recordings: add, list.", rich_markup_mode=None)
 
@@ -26,9 +26,11 @@ def add(category: Annotated[str, typer.Argument(help="fish_market, railway_engin
     params = config.load()
     target = params.paths.data / "noise"
     if storage.is_remote(source):
-        with tempfile.TemporaryDirectory(dir=params.paths.data) as folder:
-            storage.bring(source, Path(folder))
-            found = recordings.add(category, Path(folder), target, collection, link=False, licence=licence)
+        if link:
+            raise UserError(f"{source}: what lies in a bucket cannot be linked: leave --link out")
+        with storage.brought(source, params.paths.state / "downloads", params.storage) as local:
+            folder = local if local.is_dir() else local.parent
+            found = recordings.add(category, folder, target, collection, licence=licence)
     else:
         found = recordings.add(category, Path(source), target, collection, link=link, licence=licence)
     record = found.record()

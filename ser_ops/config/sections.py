@@ -437,6 +437,16 @@ class Tracking(Section):
     experiment: Name
     registered_model: Name
     timeout: Positive
+    outage: Positive
+    lease: Positive
+
+
+class Storage(Section):
+    part_megabytes: Count
+    parallel: Count
+    attempts: Count
+    longest_wait: Positive
+    timeout: Positive
 
 
 class Predict(Section):
@@ -449,6 +459,9 @@ class Compute(Section):
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
     shard_megabytes: Count
     queue_seconds: Positive
+    heartbeat_seconds: Positive
+    lost_seconds: Positive
+    outage_seconds: Positive
 
 
 class Params(Section):
@@ -468,6 +481,7 @@ class Params(Section):
     report: Report
     reproduce: Reproduce
     tracking: Tracking
+    storage: Storage
     predict: Predict
     compute: Compute
 

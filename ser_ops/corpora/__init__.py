@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ser_ops.corpora.adding import add, check, list_all
+from ser_ops.corpora.adding import add, check, free_place, list_all
 from ser_ops.corpora.card import Card, read_card
 from ser_ops.corpora.checksums import Comparison, compare_checksums
 from ser_ops.corpora.csv_manifest import read_manifest
@@ -11,7 +11,8 @@ from ser_ops.corpora.layouts import LAYOUTS, known_faults
 from ser_ops.corpora.utterance import Scan, Utterance
 
 __all__ = ["LAYOUTS", "Card", "Comparison", "Found", "Scan", "Utterance", "add", "check", "compare_checksums",
-           "known_faults", "list_all", "read_card", "read_manifest", "scan", "summarise", "summarise_manifest"]
+           "free_place", "known_faults", "list_all", "read_card", "read_manifest", "scan", "summarise",
+           "summarise_manifest"]
 
 
 def scan(corpora_folder: Path, name: str, calm: str = "neutral") -> Scan:

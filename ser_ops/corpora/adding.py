@@ -27,13 +27,8 @@ def add(layout: str, source: Path, corpora_folder: Path, name: str | None = None
     Raises UserError when the source holds no such recordings or must be refused, when a corpus of that name is
     already there, or when the disk has too little space; nothing is left behind then.
     """
-    kind = of_name(layout)
-    name = name or layout
-    target = corpora_folder / name
-    if not NAME.fullmatch(name):
-        raise UserError(f"{name!r}: is no name for a corpus: use letters, digits, point, dash and underscore")
-    if target.exists():
-        raise UserError(f"{target}: is already there: remove it first, or bring the corpus in under another name")
+    kind, target = of_name(layout), free_place(layout, corpora_folder, name)
+    name = target.name
     with opened(source, link) as box:
         found = kind.arrange(box.paths, same=box.same)
         if not found.taken:
@@ -52,6 +47,17 @@ def add(layout: str, source: Path, corpora_folder: Path, name: str | None = None
                  note=f"brought in with {len(found.taken)} of {sum(kind.counts.values())} recordings").write(folder)
     card, scan = _scanned(corpora_folder, name, "neutral")
     return summarise(card, _tried(Scan(scan.utterances, found.skipped, found.oddities), name), "neutral")
+
+
+def free_place(layout: str, corpora_folder: Path, name: str | None = None) -> Path:
+    """Where `add` would put the corpus. Raises UserError when one is there, or for a name or layout that is none."""
+    name = name or of_name(layout).name
+    if not NAME.fullmatch(name):
+        raise UserError(f"{name!r}: is no name for a corpus: use letters, digits, point, dash and underscore")
+    if (corpora_folder / name).exists():
+        raise UserError(f"{corpora_folder / name}: is already there: remove it first, or bring the corpus in under "
+                        "another name")
+    return corpora_folder / name
 
 
 def check(corpora_folder: Path, name: str, calm: str = "neutral") -> Found:

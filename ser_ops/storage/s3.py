@@ -1,64 +1,133 @@
-"""S3 and what speaks its protocol. Endpoint, region and credentials come from the AWS_* environment alone."""
+"""Bring what lies under an s3:// address here: whole, checked, and on from where a killed command was."""
 
+import hashlib
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
 
+from filelock import FileLock, Timeout
+from tqdm import tqdm
+
+from ser_ops.config.sections import Storage
 from ser_ops.errors import UserError
-from ser_ops.files import replacing
-from ser_ops.progress import progress
+from ser_ops.files import writing
+from ser_ops.storage.address import Address
+from ser_ops.storage.client import connect, spoken
+from ser_ops.storage.download import Download, Object
+from ser_ops.storage.journal import Journal
 
 
-def is_remote(source: str) -> bool:
-    """Whether `source` is an s3:// address rather than a path.
+@contextmanager
+def brought(source: str, downloads: Path, limits: Storage) -> Iterator[Path]:
+    """A folder below `downloads` with what lies under `source`, or the file where `source` names one object.
 
-    >>> is_remote("s3://bucket/ravdess"), is_remote("/data/ravdess")
-    (True, False)
+    It is removed when the block ends well. What a command brought that was killed or failed stays, and the same
+    command goes on from there. Raises UserError as `bring` does, and where another process brings the same.
     """
-    return source.startswith("s3://")
-
-
-def bring(source: str, folder: Path) -> list[Path]:
-    """Download every object under an s3:// prefix (or the one object it names) into `folder`.
-
-    Each object is written beside its place and renamed when all of its bytes are there, so that a partial file
-    is never taken for a whole one; run again, what is there whole (same size) is skipped. boto3 downloads in
-    parts, verifies its checksums and retries with back-off.
-
-    Returns the files' paths. Raises UserError for an address that holds nothing, keys that lead out of the
-    folder, missing credentials and an endpoint that does not answer.
-    """
-    import boto3
-    from botocore.config import Config
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    parts = urlsplit(source)
-    bucket, prefix = parts.netloc, parts.path.lstrip("/")
-    client: Any = boto3.client("s3", config=Config(retries={"mode": "adaptive", "max_attempts": 5}, connect_timeout=10))
+    where = f"{os.environ.get('AWS_ENDPOINT_URL_S3') or os.environ.get('AWS_ENDPOINT_URL')} {source}"
+    folder = downloads / hashlib.sha256(where.encode()).hexdigest()[:16]
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    address = Address.read(source)
+    place = folder / "whole" / address.name
     try:
-        pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-        objects = [one for page in pages for one in page.get("Contents", []) if not one["Key"].endswith("/")
-                   and (one["Key"] == prefix or not prefix or one["Key"].startswith(prefix.rstrip("/") + "/"))]
-        if not objects:
-            raise UserError(f"{source}: nothing lies there: check the bucket and the prefix")
-        files = []
-        for one in progress(objects, f"from {bucket}", len(objects), "file"):
-            file = folder / _relative(one["Key"], prefix, source)
-            if not (file.is_file() and file.stat().st_size == one["Size"]):
-                with replacing(file) as temporary:
-                    client.download_file(bucket, one["Key"], str(temporary))
-                    if temporary.stat().st_size != one["Size"]:
-                        raise UserError(f"{source}: {one['Key']} came incomplete: run the same command again")
-            files.append(file)
-        return files
-    except (BotoCoreError, ClientError) as error:
-        raise UserError(f"{source}: {str(error).splitlines()[0].rstrip('.')}: check the AWS_* settings (endpoint, "
-                        "region, credentials) in the environment") from error
+        with FileLock(folder / "lock", timeout=0):
+            files = bring(source, place, limits, folder / "parts")
+            local = files[0] if files == [place / address.name] else place
+            try:
+                yield local
+            except UserError as error:
+                raise UserError(str(error).replace(str(local), source)) from error
+            shutil.rmtree(folder, ignore_errors=True)
+    except Timeout as error:
+        raise UserError(f"{source}: another process is bringing it to {folder}: wait for it or stop it") from error
 
 
-def _relative(key: str, prefix: str, source: str) -> PurePosixPath:
-    inside = PurePosixPath(key).name if key == prefix else key[len(prefix.rstrip("/")) + 1 if prefix else 0:]
-    path = PurePosixPath(inside)
-    if path.is_absolute() or ".." in path.parts:
-        raise UserError(f"{source}: the key {key!r} leads out of its folder: nothing more was brought")
-    return path
+def bring(source: str, folder: Path, limits: Storage, beside: Path) -> list[Path]:
+    """Download every object under an s3:// prefix, or the one object it names, into `folder`.
+
+    An object comes in parts, several at once, into `beside`, with a journal of the parts that have come, and takes its
+    place in `folder` when all of its bytes are there and fit the digest that the store gives (a checksum given at
+    upload, or an ETag that is an MD5). Run again, only what is not here comes, and what changed in the bucket.
+
+    Returns the files' paths. Raises UserError for an address that holds nothing, keys that lead out of the folder,
+    credentials that are missing or refused, an endpoint that does not answer `limits.attempts` times, an object that
+    changes while it comes or does not fit its digest twice, and a full disk.
+    """
+    address = Address.read(source)
+    with spoken(source), writing(folder):
+        beside.mkdir(parents=True, exist_ok=True)
+        client, journal, stopped = connect(limits), Journal(beside / "journal"), threading.Event()
+        with _Bar(address.bucket) as bar, ThreadPoolExecutor(limits.parallel) as pool:
+            downloads = [Download(client, one, folder / place, beside / hashlib.sha256(one.key.encode()).hexdigest(),
+                                  journal, limits, bar.move, stopped)
+                         for place, one in _listed(client, address, source).items()]
+            try:
+                _bring_all(downloads, pool, bar, beside)
+            except BaseException:
+                stopped.set()
+                pool.shutdown(cancel_futures=True)
+                raise
+        return [one.target for one in downloads]
+
+
+class _Bar(tqdm):
+    """Bytes, rate and time left; `move` may be called by several threads."""
+
+    def __init__(self, bucket: str) -> None:
+        super().__init__(desc=f"from {bucket}", unit="B", unit_scale=True, file=sys.stderr, mininterval=1, delay=1)
+        self._moving = threading.Lock()
+
+    def move(self, size: int) -> None:
+        with self._moving:
+            self.update(size)
+
+
+def _listed(client: Any, address: Address, source: str) -> dict[PurePosixPath, Object]:
+    """Each object by its place in the folder."""
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=address.bucket, Prefix=address.prefix)
+    objects = [Object(address.bucket, one["Key"], one["Size"], one["ETag"])
+               for page in pages for one in page.get("Contents", []) if address.holds(one["Key"])]
+    if not objects:
+        raise UserError(f"{source}: nothing lies there: check the bucket and the prefix")
+    places: dict[PurePosixPath, Object] = {}
+    for one in objects:
+        if places.setdefault(place := address.place(one.key), one) is not one:
+            raise _clash(source, place)
+    for folder in {folder for place in places for folder in place.parents} & places.keys():
+        raise _clash(source, folder)
+    return places
+
+
+def _clash(source: str, place: PurePosixPath) -> UserError:
+    return UserError(f"{source}: two keys want the place {place}: rename one of them in the bucket")
+
+
+def _bring_all(downloads: list[Download], pool: ThreadPoolExecutor, bar: _Bar, beside: Path) -> None:
+    missing = [one.missing() for one in downloads]
+    bar.reset(total := sum(one.object.size for one in downloads))
+    needed = sum(part.stop - part.start for parts in missing for part in parts)
+    bar.move(total - needed)
+    free = shutil.disk_usage(beside).free
+    if needed > free:
+        raise UserError(f"{beside}: {needed / 1e9:.1f} GB are to come and {free / 1e9:.1f} GB are free: free space, "
+                        "then run the same command again")
+    running = [[pool.submit(one.fetch, part) for part in parts] for one, parts in zip(downloads, missing, strict=True)]
+    for one, parts in zip(downloads, running, strict=True):
+        _wait(parts)
+        if not one.finish():
+            _wait([pool.submit(one.fetch, part) for part in one.missing()])
+            if not one.finish():
+                raise UserError(f"{one.object}: its bytes do not fit the checksum that the store gives, twice: upload "
+                                "it again")
+
+
+def _wait(parts: list[Future[None]]) -> None:
+    for part in parts:
+        part.result()

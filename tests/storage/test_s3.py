@@ -1,16 +1,20 @@
 """S3 through a real HTTP endpoint (moto's server)."""
 
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from ser_ops import storage
+from ser_ops.config.sections import Storage
 from ser_ops.errors import UserError
-from ser_ops.storage import bring
+
+LIMITS = Storage(part_megabytes=8, parallel=4, attempts=2, longest_wait=1, timeout=5)
+
+
+def bring(source, folder):
+    return storage.bring(source, folder, LIMITS, folder.with_name(f"{folder.name}-parts"))
 
 
 @pytest.fixture(scope="module")
@@ -70,26 +74,10 @@ def test_a_key_that_leads_outside_is_refused(bucket, tmp_path):
     assert not (tmp_path / "outside.wav").exists()
 
 
-@pytest.mark.slow
-def test_dvc_pushes_to_s3_and_a_second_clone_pulls(bucket, tmp_path):
-    """Data goes to a bucket and comes back into another folder with only the address and the environment."""
-    environment = {**os.environ, "DVC_NO_ANALYTICS": "1"}
-
-    def dvc(folder: Path, *arguments: str) -> None:
-        subprocess.run([sys.executable, "-m", "dvc", *arguments], cwd=folder, env=environment, check=True,
-                       capture_output=True, timeout=120)
-
-    first, second = tmp_path / "first", tmp_path / "second"
-    for folder in (first, second):
-        folder.mkdir()
-        dvc(folder, "init", "--no-scm", "-q")
-        dvc(folder, "remote", "add", "-d", "team", "s3://voices/dvc")
-        dvc(folder, "remote", "modify", "team", "endpointurl", os.environ["AWS_ENDPOINT_URL"])
-    (first / "data").mkdir()
-    (first / "data/a.wav").write_bytes(b"speech")
-    dvc(first, "add", "-q", "data")
-    dvc(first, "push", "-q")
-    (second / "data.dvc").write_bytes((first / "data.dvc").read_bytes())
-    dvc(second, "pull", "-q")
-    assert (second / "data/a.wav").read_bytes() == b"speech"
-    assert "planted" not in (first / ".dvc/config").read_text()
+@pytest.mark.parametrize("other", ["set/a/b.wav", "set/./a"])
+def test_two_keys_for_one_place_are_refused(bucket, tmp_path, other):
+    for key in ("set/a", other):
+        bucket.put_object(Bucket="voices", Key=key, Body=b"x")
+    with pytest.raises(UserError, match="two keys want the place a:"):
+        bring("s3://voices/set", tmp_path)
+    assert os.listdir(tmp_path) == []
