@@ -1,23 +1,57 @@
 """What the flows and the demo do, as plain functions: DVC for what is cached, the registry for what never is."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Literal
 
 from ser_ops import config
 from ser_ops.files import read_json
-from ser_ops.workspace import Say, dvc, pull
+from ser_ops.workspace import Say, dvc
+from ser_ops.workspace import pull as pull_missing
 
-__all__ = ["promote", "pull", "register", "repro", "reproduce", "verdict"]
+__all__ = ["promote", "pull", "push", "register", "repro", "reproduce", "shared", "verdict"]
+
+
+def pull(say: Say = print) -> None:
+    """Bring data/ from the DVC remote: what is missing, and from a shared remote what data.dvc names by now."""
+    pull_missing(say)
+    if shared():
+        dvc("pull", "--quiet", "data.dvc", say=say)
 
 
 def repro(*stages: str, say: Say = print) -> dict[str, float]:
-    """`dvc repro` of some stages, or of the whole graph: what is up to date is skipped. Seconds per stage."""
-    return dvc("repro", *stages, say=say)
+    """`dvc repro` of some stages, or of the whole graph: what is up to date is skipped. Seconds per stage.
+
+    With a shared remote, what another machine has made of the same inputs is fetched instead of made again.
+    """
+    return dvc("repro", *_fetching(), *stages, say=say)
 
 
 def reproduce(paper: Literal["paper1", "paper2", "splits", "across"], say: Say = print) -> dict[str, float]:
     """`dvc repro` of one stage of papers/dvc.yaml with all that it stands on. Seconds per stage."""
-    return dvc("repro", f"papers/dvc.yaml:{paper}", say=say)
+    return dvc("repro", *_fetching(), f"papers/dvc.yaml:{paper}", say=say)
+
+
+def push(say: Say = print) -> None:
+    """Give what was made to the other machines: outputs and run cache into the shared remote, if there is one."""
+    if shared():
+        dvc("push", "--quiet", "--run-cache", say=say)
+
+
+def shared() -> bool:
+    """Whether DVC's default remote is one that other machines reach: not a folder inside this repository."""
+    from dvc.config import Config
+
+    settings = Config(".dvc")
+    name = settings["core"].get("remote")
+    if not name:
+        return False
+    url = str(settings["remote"][name]["url"])
+    return "://" in url or not Path(url).resolve().is_relative_to(Path.cwd())
+
+
+def _fetching() -> list[str]:
+    return ["--pull"] if shared() else []
 
 
 def register() -> str:

@@ -1,5 +1,8 @@
 """The steps as Prefect tasks. Prefect's own result cache is off: DVC decides what to skip."""
 
+import os
+import platform
+from pathlib import Path
 from typing import Literal
 
 from prefect import get_run_logger, task
@@ -11,7 +14,9 @@ from pipelines import steps
 @task(name="pull-data", cache_policy=NO_CACHE, persist_result=False, retries=2, retry_delay_seconds=10)
 def pull_data() -> None:
     """Bring data/ from the DVC remote; retried, since a remote may be away for a moment."""
-    steps.pull(say=get_run_logger().info)
+    log = get_run_logger().info
+    log("on %s in %s, CUDA_VISIBLE_DEVICES=%s", platform.node(), Path.cwd(), os.environ.get("CUDA_VISIBLE_DEVICES", ""))
+    steps.pull(say=log)
 
 
 @task(name="dvc-repro", task_run_name="dvc-repro-{stage}", cache_policy=NO_CACHE, persist_result=False)
@@ -24,6 +29,12 @@ def repro(stage: str) -> dict[str, float]:
 def reproduce(paper: Literal["paper1", "paper2", "splits", "across"]) -> dict[str, float]:
     """`dvc repro papers/dvc.yaml:PAPER` with all that it stands on, the main graph's stages among it."""
     return steps.reproduce(paper, say=get_run_logger().info)
+
+
+@task(name="push-outputs", cache_policy=NO_CACHE, persist_result=False, retries=2, retry_delay_seconds=10)
+def push_outputs() -> None:
+    """Outputs and run cache to the shared DVC remote, where there is one: no other machine makes them again."""
+    steps.push(say=get_run_logger().info)
 
 
 @task(name="register-candidate", cache_policy=NO_CACHE, persist_result=False, retries=2, retry_delay_seconds=10)

@@ -7,28 +7,46 @@ import pytest
 import yaml
 from prefect import Flow
 from prefect.cache_policies import NO_CACHE
+from prefect.events.schemas.automations import AutomationCore
 
-from pipelines import flows, steps, tasks
+from pipelines import checkout, flows, steps, tasks
 
 PROJECT = Path(__file__).resolve().parents[2]
 FLOWS = {name: one for name, one in vars(flows).items() if isinstance(one, Flow)}
-DEPLOYED = yaml.safe_load((PROJECT / "prefect.yaml").read_text())["deployments"]
+PREFECT = yaml.safe_load((PROJECT / "prefect.yaml").read_text())
+DEPLOYED = PREFECT["deployments"]
 PAPERS = ("paper1", "paper2", "splits", "across")
 
 
+TASKS = ("pull_data", "repro", "reproduce", "push_outputs", "register_candidate", "promote", "publish_tables")
+
+
 @pytest.fixture
-def called(monkeypatch):
+def made():
+    """The stages that are not up to date."""
+    return set()
+
+
+@pytest.fixture
+def called(monkeypatch, made):
     """What the flows ask of their tasks, in order."""
     found = []
-    for name in ("pull_data", "repro", "reproduce", "register_candidate", "promote", "publish_tables"):
-        monkeypatch.setattr(tasks, name, lambda *arguments, name=name: found.append((name, *arguments)))
+
+    def note(name):
+        def task(*arguments):
+            found.append((name, *arguments))
+            return dict.fromkeys(made.intersection(arguments), 1.0)
+        return task
+
+    for name in TASKS:
+        monkeypatch.setattr(tasks, name, note(name))
     return found
 
 
 @pytest.mark.parametrize("paper", PAPERS)
 def test_a_reproduction_pulls_and_runs_its_stage(called, paper):
     FLOWS[f"reproduce_{paper}"].fn()
-    assert called == [("pull_data",), ("reproduce", paper)]
+    assert called == [("pull_data",), ("reproduce", paper), ("push_outputs",)]
 
 
 def test_training_registers_last(called):
@@ -38,6 +56,14 @@ def test_training_registers_last(called):
     assert stages[0] == "validate" and stages[-1] == "report" and len(stages) == len(set(stages))
     graph = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]
     assert set(stages) <= set(graph)
+
+
+def test_what_was_made_is_pushed_before_the_next_stage_may_die(called, made):
+    made |= {"train", "ablate"}
+    flows.train_fusion.fn()
+    order = [one[-1] for one in called]
+    pushed = [order[at - 1] for at, one in enumerate(order) if one == "push_outputs"]
+    assert pushed == ["train", "ablate", "report"], "after each that ran, and at the end what a dead attempt left"
 
 
 @pytest.mark.parametrize(("flow", "stage"), [("validate_data", "validate"), ("augment_data", "audit"),
@@ -70,23 +96,76 @@ def test_every_flow_is_deployed_and_every_deployment_is_a_flow():
         assert found == wanted, f"{name}: each pool once, a GPU where something is trained or answered"
 
 
-def test_steps_ask_dvc_and_say_its_lines(monkeypatch):
-    asked = []
+def test_every_pool_has_its_workers_say_that_they_live():
+    """Less often than pipelines/automations.yaml waits, or a run that lives would be taken for dead."""
+    silent, again = yaml.safe_load((PROJECT / "pipelines/automations.yaml").read_text())
+    for one in DEPLOYED:
+        beat = int(one["work_pool"]["job_variables"]["env"]["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"])
+        assert beat >= 30 and silent["trigger"]["within"] >= 2 * beat
+    for one in (silent, again):
+        assert AutomationCore.model_validate(one).name.startswith("ser-ops ")
+
+
+def test_a_gpu_deployment_is_a_commit_and_a_local_one_the_folder():
+    for one in DEPLOYED:
+        pull = one.get("pull", PREFECT["pull"])
+        (step, given), = pull[0].items()
+        assert step == f"pipelines.checkout.{'at_commit' if one['name'] == 'gpu' else 'as_it_lies'}"
+        assert set(given) == set(inspect.signature(getattr(checkout, step.rsplit(".", 1)[1])).parameters)
+        assert ("build" in one) == (one["name"] == "gpu")
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The dvc commands of the steps, in a folder whose remote is set by the test."""
+    found = []
 
     def dvc(*arguments, say):
-        asked.append(arguments)
+        found.append(arguments)
         say("a line")
         return {"folds": 3.0}
 
-    lines = []
     monkeypatch.setattr(steps, "dvc", dvc)
+    monkeypatch.setattr(steps, "pull_missing", lambda say: found.append(("what is missing",)))
+    return found
+
+
+@pytest.fixture
+def remote(tmp_path, monkeypatch):
+    """Set DVC's default remote in an empty repository."""
+    def to(url):
+        (tmp_path / ".dvc").mkdir(exist_ok=True)
+        (tmp_path / ".dvc/config").write_text(f"[core]\n    remote = one\n['remote \"one\"']\n    url = {url}\n"
+                                              if url else "[core]\n    no_scm = true\n")
+        monkeypatch.chdir(tmp_path)
+    return to
+
+
+@pytest.mark.parametrize("url", [None, "../infra/dvc-remote"])
+def test_without_a_shared_remote_nothing_is_fetched_or_pushed(asked, remote, url):
+    remote(url)
+    lines = []
     assert steps.reproduce("paper2", say=lines.append) == {"folds": 3.0}
     steps.repro("train", "report", say=lines.append)
-    assert asked == [("repro", "papers/dvc.yaml:paper2"), ("repro", "train", "report")] and lines == ["a line"] * 2
+    steps.pull(say=lines.append)
+    steps.push(say=lines.append)
+    assert asked == [("repro", "papers/dvc.yaml:paper2"), ("repro", "train", "report"), ("what is missing",)]
+    assert lines == ["a line"] * 2
+
+
+@pytest.mark.parametrize("url", ["s3://dvc", "../../elsewhere"])
+def test_with_a_shared_remote_work_is_fetched_and_given(asked, remote, url):
+    remote(url)
+    steps.reproduce("paper2")
+    steps.repro("train")
+    steps.pull()
+    steps.push()
+    assert asked == [("repro", "--pull", "papers/dvc.yaml:paper2"), ("repro", "--pull", "train"), ("what is missing",),
+                     ("pull", "--quiet", "data.dvc"), ("push", "--quiet", "--run-cache")]
 
 
 def test_tasks_are_never_cached_by_prefect():
-    for name in ("pull_data", "repro", "reproduce", "register_candidate", "promote", "publish_tables"):
+    for name in TASKS:
         one = getattr(tasks, name)
         assert one.persist_result is False and one.cache_policy == NO_CACHE, name
 
