@@ -1,4 +1,4 @@
-"""python -m pipelines.deploy: work pools, the deployments of prefect.yaml and automations, made or brought up to date."""
+"""python -m pipelines.deploy: work pools, deployments of prefect.yaml and automations, made or brought up to date."""
 
 import subprocess
 import sys
