@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ser_ops.errors import UserError
+from ser_ops.files import replacing, sweep_below
 
 _FIELDS = ("key", "shard", "offset", "shape")
 
@@ -32,9 +33,12 @@ def _file(folder: Path, shard: int) -> Path:
 
 
 def write_shard(folder: Path, shard: int, arrays: Iterable[tuple[str, np.ndarray]]) -> list[Entry]:
-    """Write one shard as its arrays come; any number of processes may write different shards."""
+    """Write one shard as its arrays come, whole or not at all; any number of processes may write different shards.
+
+    A shard that two write, since one was given up for lost, is that of the later one: the same bytes.
+    """
     entries, offset = [], 0
-    with _file(folder, shard).open("wb") as file:
+    with replacing(_file(folder, shard)) as made, made.open("wb") as file:
         for key, array in arrays:
             values = np.ascontiguousarray(array, "<f4")
             file.write(values.tobytes())
@@ -44,7 +48,8 @@ def write_shard(folder: Path, shard: int, arrays: Iterable[tuple[str, np.ndarray
 
 
 def write_index(folder: Path, entries: Iterable[Entry]) -> None:
-    """Write index.csv; a folder without it is not a finished store."""
+    """Write index.csv; a folder without it is not a finished store. What killed writers left half is removed."""
+    sweep_below(folder)
     with (folder / "index.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(_FIELDS)

@@ -1,7 +1,9 @@
 """One thin module per DVC stage: read params.yaml and inputs, call the rooms, write outputs."""
 
+import importlib
 import sys
 from collections.abc import Callable
+from typing import cast
 
 from ser_ops import config
 from ser_ops.errors import UserError
@@ -15,6 +17,7 @@ def run(main: Callable[[], None]) -> None:
     the program and keeps its traceback; Ctrl-C exits with 130, as a shell expects. What a killed stage left half
     written is removed first: DVC lets one stage at a time work here.
     """
+    main = _importable(main)
     try:
         paths = config.load().paths
         sweep_below(paths.work)
@@ -25,3 +28,11 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _importable(main: Callable[[], None]) -> Callable[[], None]:
+    """The same function by its module's name: what is called __main__ here is another module in another process."""
+    spec = sys.modules["__main__"].__spec__
+    if main.__module__ != "__main__" or spec is None:
+        return main
+    return cast(Callable[[], None], getattr(importlib.import_module(spec.name), main.__name__))

@@ -1,0 +1,48 @@
+"""A map over processes of this machine, one a core, one thread each."""
+
+import multiprocessing
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
+from typing import TypeVar
+
+from ser_ops.errors import UserError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def cores(workers: int) -> int:
+    """Processes to use: `workers`, or one per core that this process may use when it is 0."""
+    return workers or len(os.sched_getaffinity(0))
+
+
+def one_thread() -> None:
+    """Let numerical libraries use one thread in this process."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = "1"
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+
+
+def _prepare() -> None:
+    """One thread, and no orphan: a worker ends when the process that started it is gone, however it went."""
+    one_thread()
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=lambda: (wait([parent.sentinel]), os._exit(1)), daemon=True).start()
+
+
+def over_processes(function: Callable[[Item], Result], items: Sequence[Item], number: int, what: str,
+                   ) -> Iterator[Result]:
+    """Results in the order of `items` from `number` fresh processes. Raises UserError when one of them is killed."""
+    with ProcessPoolExecutor(number, multiprocessing.get_context("spawn"), _prepare) as pool:
+        try:
+            yield from pool.map(function, items)
+        except BrokenProcessPool as error:
+            raise UserError(f"{what}: a worker process was killed, most likely for want of memory: set compute.workers "
+                            "lower and run the same command again") from error
