@@ -8,7 +8,7 @@ from typing import Any
 from ser_ops import config
 from ser_ops.config import Params
 from ser_ops.errors import UserError
-from ser_ops.files import read_json, replacing, write_json
+from ser_ops.files import replacing, write_json
 from ser_ops.stages import run
 from ser_ops.stages.training_run import (
     Job,
@@ -22,6 +22,8 @@ from ser_ops.stages.training_run import (
     tags_of,
 )
 from ser_ops.training import Epoch, device_of, fit
+from ser_ops.training.shared_search import search_together, study_of
+from ser_ops.training.study_store import StudyStore, shared
 from ser_ops.training.tuning import Outcome, Trial, chosen, search, write_trials
 from ser_ops.training.workers import number, side_by_side
 
@@ -50,21 +52,22 @@ class Objective:
 
 
 def main() -> None:
-    """Search; killed and started again, go on where it was, to the same result."""
+    """Search; killed and started again, go on where it was, to the same result. OPTUNA_STORAGE shares the search."""
     params = config.load()
     target = params.paths.work / "tuning"
     if params.tune.trials == 0:
         _write(target, [], NOTHING, list(params.tune.space))
         print("tuned nothing: tune.trials is 0, training takes the settings as they are")
         return
-    mark = inputs_mark(params, [params.tune.model_dump(), params.train.model])
+    mark = mark_of(params)
     state = params.paths.state / "tune" / mark
+    study = _begun(params, mark, state / "run.json") if shared() else None
     with recorded(params, "tuning", overview_tags(params, "tune"), state / "run.json") as record:
         record.params({"tune": params.tune.model_dump()})
-        with side_by_side(min(number(params.compute.workers, device_of(params.compute.device)),
-                              params.tune.together)) as spread:
-            outcomes = search(params.tune, Objective(params, record.id), state, spread)
-        best = _best(outcomes, state, mark)
+        if study is not None:
+            study.run_id = record.id
+        outcomes = searched(params, record.id, state, study)
+        best = _best(outcomes, mark)
         _write(target, outcomes, best, list(params.tune.space))
         record.artifact(target)
         record.params({"best": best["values"]})
@@ -75,13 +78,37 @@ def main() -> None:
           f"{best['validation_uar']:.3f} with {', '.join(f'{name} {value}' for name, value in best['values'].items())}")
 
 
-def _best(outcomes: list[Outcome], state: Path, mark: str) -> dict:
+def mark_of(params: Params) -> str:
+    """Fingerprint of what a search's result depends on: settings and data."""
+    return inputs_mark(params, [params.tune.model_dump(), params.train.model])
+
+
+def searched(params: Params, parent: str, state: Path, study: StudyStore | None) -> list[Outcome]:
+    """Run what is left of a search, alone or together with other machines, below the run `parent`."""
+    objective = Objective(params, parent)
+    processes = min(number(params.compute.workers, device_of(params.compute.device)), params.tune.together)
+    with side_by_side(processes) as spread:
+        if study is None:
+            return search(params.tune, objective, state, spread)
+        return search_together(params.tune, objective, state, study.name, params.compute, spread, processes)
+
+
+def _begun(params: Params, mark: str, kept: Path) -> StudyStore:
+    """The shared study, made by whoever is first; all of it is recorded in the run of the first one's stage."""
+    study = StudyStore(study_of(mark), params.compute)
+    study.look()
+    if not study.create() and not kept.exists() and (run_id := study.awaited_run(params.compute.lost_seconds)):
+        write_json(kept, {"run_id": run_id})
+    return study
+
+
+def _best(outcomes: list[Outcome], mark: str) -> dict:
     one = chosen(outcomes)
     if one is None:
         raise UserError("tune: the loss of every trial ceased to be a number: lower the learning rates of tune.space "
                         "in params.yaml")
     return {"values": one.values, "validation_uar": one.validation_uar, "trial": one.number, "study": mark,
-            "run_id": read_json(state / f"trial-{one.number:03d}" / "run.json")["run_id"], "trials": len(outcomes),
+            "run_id": one.run_id, "trials": len(outcomes),
             "pruned": sum(other.state == "pruned" for other in outcomes)}
 
 

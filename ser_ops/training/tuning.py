@@ -1,22 +1,24 @@
 """Search of training settings with Optuna: pruned, side by side, and the same result after any number of kills.
 
 A study kept in a database holds a killed trial as RUNNING for ever, and what is suggested next depends on it. Here
-what is kept is each finished trial's outcome, one JSON file; the study itself is made anew in memory and replayed:
+what is kept is each finished trial's outcome, one JSON file; the study itself is made anew in memory from them:
 trial n is asked for with a sampler seeded by (seed, n) and answered from its file, or trained when there is none.
 `together` trials are asked for at once and judged by those before them only, so that neither timing nor the number
-of cores can change a result.
+of cores can change a result. `shared_study` keeps the outcomes in a database instead, for several machines.
 """
 
 import csv
 import io
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
 from pydantic import ValidationError
 
 from ser_ops.config import Training, Tune
@@ -31,7 +33,7 @@ from ser_ops.training.workers import Spread
 
 @dataclass(frozen=True)
 class Trial:
-    """One set of values to train with, counted from 0, and a folder of its own for what it must keep."""
+    """One set of values to train with, counted from 0, and a folder of its own for its checkpoint and run.json."""
 
     number: int
     values: dict[str, Any]
@@ -41,16 +43,19 @@ class Trial:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a trial ended: complete, pruned or diverged; validation UAR by epoch, and the highest."""
+    """How a trial ended: complete, pruned or diverged; validation UAR by epoch, and the highest; its recorded run."""
 
     number: int
     state: str
     values: dict[str, Any]
     uars: list[float]
     validation_uar: float
+    run_id: str | None = None
 
 
 Objective = Callable[[Trial, Callable[[Epoch], bool]], None]
+Wave = Callable[[Sequence[FrozenTrial], Sequence[Trial]], Iterable[Outcome]]   # of earlier trials, these ones' ends
+STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "diverged": TrialState.FAIL}
 
 
 def search(settings: Tune, objective: Objective, folder: Path, spread: Spread) -> list[Outcome]:
@@ -60,47 +65,56 @@ def search(settings: Tune, objective: Objective, folder: Path, spread: Spread) -
     and must stop. It must be importable by a fresh process. `spread` is what `workers.side_by_side` gives.
     Raises UserError for a space that training settings do not admit.
     """
+    def wave(before: Sequence[FrozenTrial], trials: Sequence[Trial]) -> Iterable[Outcome]:
+        left = [one for one in trials if not _file(one).exists()]
+        spread(partial(_run_and_keep, settings, objective, before), left)
+        return [Outcome(**read_json(_file(one))) for one in trials]
+
+    return replay(settings, folder, wave)
+
+
+def replay(settings: Tune, folder: Path, wave: Wave) -> list[Outcome]:
+    """Ask for all trials, `settings.together` at once, and have each wave of them answered."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    distributions = {name: _distribution(name, values, settings.trial) for name, values in settings.space.items()}
-    study = optuna.create_study(direction="maximize", pruner=_pruner(settings))
+    finished: list[FrozenTrial] = []
     outcomes: list[Outcome] = []
     for start in range(0, settings.trials, settings.together):
+        study = optuna.create_study(direction="maximize")
+        study.add_trials(finished)
         asked = []
         for number in range(start, min(start + settings.together, settings.trials)):
             study.sampler = optuna.samplers.TPESampler(seed=derive(settings.seed, "trial", number) % 2**32,
                                                        n_startup_trials=settings.startup_trials)
-            asked.append(study.ask(distributions))
-        before = [one for one in study.get_trials(deepcopy=False) if one.state.is_finished()]
-        wave = [Trial(one.number, one.params, settings_with(settings.trial, one.params),
-                      folder / f"trial-{one.number:03d}") for one in asked]
-        found = {one.number: Outcome(**read_json(_file(one))) for one in wave if _file(one).exists()}
-        left = [one for one in wave if one.number not in found]
-        found |= {one.number: one for one in spread(partial(_run, settings, objective, before), left)}
-        for one in asked:
-            outcome = found[one.number]
-            for epoch, value in enumerate(outcome.uars):
-                one.report(value, epoch)
-            study.tell(one, outcome.validation_uar if outcome.state == "complete" else None,
-                       state=_STATES[outcome.state])
-            outcomes.append(outcome)
+            asked.append(study.ask(distributions(settings)))
+        for one in wave(finished, [trial_of(settings, folder, one.number, one.params) for one in asked]):
+            outcomes.append(one)
+            finished = [*finished, create_trial(
+                state=STATES[one.state], value=one.validation_uar if one.state == "complete" else None,
+                params=one.values, distributions=distributions(settings),
+                intermediate_values=dict(enumerate(one.uars)))]
     return outcomes
 
 
-_STATES = {"complete": optuna.trial.TrialState.COMPLETE, "pruned": optuna.trial.TrialState.PRUNED,
-           "diverged": optuna.trial.TrialState.FAIL}
+def trial_of(settings: Tune, folder: Path, number: int, values: dict[str, Any]) -> Trial:
+    """Trial `number` with its values. Raises UserError for values that training settings do not admit."""
+    return Trial(number, values, settings_with(settings.trial, values), folder / f"trial-{number:03d}")
 
 
 def _file(trial: Trial) -> Path:
     return trial.folder.with_suffix(".json")
 
 
-def _pruner(settings: Tune) -> optuna.pruners.BasePruner:
-    return optuna.pruners.MedianPruner(n_startup_trials=settings.startup_trials, n_warmup_steps=settings.warmup_epochs)
+def _run_and_keep(settings: Tune, objective: Objective, before: Sequence[FrozenTrial], trial: Trial) -> None:
+    write_json(_file(trial), asdict(run_trial(settings, objective, before, trial)))
+    shutil.rmtree(trial.folder / "checkpoint", ignore_errors=True)
 
 
-def _run(settings: Tune, objective: Objective, before: Sequence[optuna.trial.FrozenTrial], trial: Trial) -> Outcome:
+def run_trial(settings: Tune, objective: Objective, before: Sequence[FrozenTrial], trial: Trial,
+              told: Callable[[float], None] = lambda uar: None) -> Outcome:
+    """Train, judged epoch by epoch against the trials `before`; `told` hears each epoch's validation UAR."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    judge = optuna.create_study(direction="maximize", pruner=_pruner(settings))
+    judge = optuna.create_study(direction="maximize", pruner=optuna.pruners.MedianPruner(
+        n_startup_trials=settings.startup_trials, n_warmup_steps=settings.warmup_epochs))
     judge.add_trials(before)
     probe = judge.ask()
     uars: list[float] = []
@@ -109,6 +123,7 @@ def _run(settings: Tune, objective: Objective, before: Sequence[optuna.trial.Fro
     def report(epoch: Epoch) -> bool:
         nonlocal state
         uars.append(epoch.validation_uar)
+        told(epoch.validation_uar)
         probe.report(epoch.validation_uar, epoch.epoch - 1)
         if epoch.epoch < settings.trial.epochs and probe.should_prune():
             state = "pruned"
@@ -118,18 +133,26 @@ def _run(settings: Tune, objective: Objective, before: Sequence[optuna.trial.Fro
         objective(trial, report)
     except Diverged:
         state = "diverged"
-    outcome = Outcome(trial.number, state, trial.values, uars, max(uars, default=0.0))
-    write_json(_file(trial), asdict(outcome))
-    shutil.rmtree(trial.folder / "checkpoint", ignore_errors=True)
-    return outcome
+    return Outcome(trial.number, state, trial.values, uars, max(uars, default=0.0), run_of(trial))
 
 
-def _distribution(name: str, values: Range | Choices, settings: Training) -> optuna.distributions.BaseDistribution:
+def run_of(trial: Trial) -> str | None:
+    """Id of the run in which a trial is recorded, once it is."""
+    kept = trial.folder / "run.json"
+    return read_json(kept)["run_id"] if kept.exists() else None
+
+
+def distributions(settings: Tune) -> dict[str, BaseDistribution]:
+    """The space, in Optuna's words."""
+    return {name: _distribution(name, values, settings.trial) for name, values in settings.space.items()}
+
+
+def _distribution(name: str, values: Range | Choices, settings: Training) -> BaseDistribution:
     if isinstance(values, Choices):
-        return optuna.distributions.CategoricalDistribution(values.choices)
+        return CategoricalDistribution(values.choices)
     if type(getattr(settings, name)) is int:
-        return optuna.distributions.IntDistribution(int(values.low), int(values.high), log=values.log)
-    return optuna.distributions.FloatDistribution(values.low, values.high, log=values.log)
+        return IntDistribution(int(values.low), int(values.high), log=values.log)
+    return FloatDistribution(values.low, values.high, log=values.log)
 
 
 def settings_with(settings: Training, values: dict[str, Any]) -> Training:

@@ -1,0 +1,44 @@
+"""Take part in the search that stage tune runs on another machine."""
+
+import contextlib
+from typing import Any
+
+from ser_ops import config
+from ser_ops.errors import UserError
+from ser_ops.stages.training_run import forget
+from ser_ops.stages.tune import mark_of, searched
+from ser_ops.training.shared_search import ran_here, study_of
+from ser_ops.training.study_store import ADDRESS, StudyStore, shared
+from ser_ops.training.tuning import chosen
+
+
+def join() -> dict[str, Any]:
+    """Run trials of the search on the same code, settings and data, until it is done; what it found.
+
+    Waits for it to begin, compute.queue_seconds at most. Raises UserError when OPTUNA_STORAGE or data are missing, or
+    nobody has begun.
+    """
+    params = config.load()
+    if not shared():
+        raise UserError(f"{ADDRESS} is not set: give it the address of the database in which stage tune keeps its "
+                        "search (postgresql://HOST/DATABASE)")
+    needed = [params.paths.work / name for name in ("augmented", "features", "ingest")]
+    if missing := [str(path) for path in needed if not path.is_dir()]:
+        raise UserError(f"{', '.join(missing)}: not here: fetch the data of the search with dvc pull ingest augment "
+                        "features, or make them with dvc repro features")
+    mark = mark_of(params)
+    study = StudyStore(study_of(mark), params.compute)
+    study.look()
+    parent = study.awaited_run(params.compute.queue_seconds)
+    if parent is None:
+        raise UserError(f"{study.shown}: nobody has begun this search: run dvc repro tune on one machine, with the "
+                        "commit, params.yaml and data of this one")
+    state = params.paths.state / "tune" / mark
+    outcomes = searched(params, parent, state, study)
+    for one in state.glob("trial-*"):
+        forget(one)
+    with contextlib.suppress(OSError):    # a stage that works in this folder too keeps its own here
+        state.rmdir()
+    best = chosen(outcomes)
+    return {"study": study.name, "trials": len(outcomes), "here": ran_here(study),
+            "best": best.number if best else None, "validation_uar": best.validation_uar if best else None}
