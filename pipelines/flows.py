@@ -4,7 +4,7 @@ from typing import Literal
 
 from prefect import flow
 
-from pipelines import tasks
+from pipelines import cluster, tasks
 
 
 def _made(*stages: str) -> None:
@@ -20,21 +20,21 @@ def _reproduced(paper: Literal["paper1", "paper2", "splits", "across"]) -> None:
     tasks.push_outputs()
 
 
-@flow(name="validate-data", persist_result=False)
+@flow(name="validate-data", persist_result=False, task_runner=cluster.runner())
 def validate_data() -> None:
     """Recordings in, validated manifest and data docs out."""
     tasks.pull_data()
     _made("validate")
 
 
-@flow(name="augment-data", persist_result=False)
+@flow(name="augment-data", persist_result=False, task_runner=cluster.runner())
 def augment_data() -> None:
     """Quadruplets of the training partition, audited for leaks."""
     tasks.pull_data()
     _made("audit")
 
 
-@flow(name="train-fusion", persist_result=False)
+@flow(name="train-fusion", persist_result=False, task_runner=cluster.runner())
 def train_fusion() -> str:
     """From recordings to a registered candidate with its evaluation, explanations, verdict and report."""
     tasks.pull_data()
@@ -43,14 +43,14 @@ def train_fusion() -> str:
     return tasks.register_candidate()
 
 
-@flow(name="train-ablations", persist_result=False)
+@flow(name="train-ablations", persist_result=False, task_runner=cluster.runner())
 def train_ablations() -> None:
     """Rows A, B and C of table VI and the label-shuffled models."""
     tasks.pull_data()
     _made("ablate")
 
 
-@flow(name="evaluate-model", persist_result=False)
+@flow(name="evaluate-model", persist_result=False, task_runner=cluster.runner())
 def evaluate_model() -> None:
     """Robustness, explanations, verdict and report of the trained models."""
     tasks.pull_data()
@@ -65,25 +65,25 @@ def promote_model(version: str | None = None, to: Literal["staging", "production
     return tasks.promote(version, to, override_reason)
 
 
-@flow(name="reproduce-paper1", persist_result=False)
+@flow(name="reproduce-paper1", persist_result=False, task_runner=cluster.runner())
 def reproduce_paper1() -> None:
     """Tables and figures of paper 1 from the corpora at hand, into reports/paper1."""
     _reproduced("paper1")
 
 
-@flow(name="reproduce-paper2", persist_result=False)
+@flow(name="reproduce-paper2", persist_result=False, task_runner=cluster.runner())
 def reproduce_paper2() -> None:
     """Tables and figures of paper 2 from the corpora at hand, into reports/paper2."""
     _reproduced("paper2")
 
 
-@flow(name="reproduce-splits", persist_result=False)
+@flow(name="reproduce-splits", persist_result=False, task_runner=cluster.runner())
 def reproduce_splits() -> None:
     """Every model under the protocols speaker, random and paper, into reports/splits."""
     _reproduced("splits")
 
 
-@flow(name="reproduce-across", persist_result=False)
+@flow(name="reproduce-across", persist_result=False, task_runner=cluster.runner())
 def reproduce_across() -> None:
     """Models trained on each corpus and on all but one, tested on each, into reports/across."""
     _reproduced("across")

@@ -8,7 +8,7 @@ from typing import Literal
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
-from pipelines import steps
+from pipelines import cluster, steps
 
 
 @task(name="pull-data", cache_policy=NO_CACHE, persist_result=False, retries=2, retry_delay_seconds=10)
@@ -22,13 +22,15 @@ def pull_data() -> None:
 @task(name="dvc-repro", task_run_name="dvc-repro-{stage}", cache_policy=NO_CACHE, persist_result=False)
 def repro(stage: str) -> dict[str, float]:
     """`dvc repro STAGE` with all that it stands on."""
-    return steps.repro(stage, say=get_run_logger().info)
+    with cluster.lent():
+        return steps.repro(stage, say=get_run_logger().info)
 
 
 @task(name="reproduce", task_run_name="reproduce-{paper}", cache_policy=NO_CACHE, persist_result=False)
 def reproduce(paper: Literal["paper1", "paper2", "splits", "across"]) -> dict[str, float]:
     """`dvc repro papers/dvc.yaml:PAPER` with all that it stands on, the main graph's stages among it."""
-    return steps.reproduce(paper, say=get_run_logger().info)
+    with cluster.lent():
+        return steps.reproduce(paper, say=get_run_logger().info)
 
 
 @task(name="push-outputs", cache_policy=NO_CACHE, persist_result=False, retries=2, retry_delay_seconds=10)
