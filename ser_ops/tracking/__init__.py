@@ -6,7 +6,8 @@ from ser_ops.tracking.package import package_model
 from ser_ops.tracking.packaged import compare_answers, packaged_answers, try_package
 from ser_ops.tracking.promotion import Demotion, Promotion, demote, promote
 from ser_ops.tracking.registry import register, versions
-from ser_ops.tracking.runs import Run, open_run, reopen
+from ser_ops.tracking.run import Run
+from ser_ops.tracking.runs import open_run, reopen
 
 __all__ = ["Demotion", "Promotion", "Run", "charts_link", "compare_answers", "compare_link", "demote", "fetch",
            "latest_models", "open_run", "package_model", "packaged_answers", "promote", "register", "reopen",

@@ -1,7 +1,6 @@
 """Any model URI to a local folder with safetensors and JSON; nothing from it is ever executed or unpickled."""
 
 import shutil
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,8 @@ import yaml
 from ser_ops.config import Params
 from ser_ops.errors import UserError
 from ser_ops.files import replacing
-from ser_ops.tracking.package import CARD, WEIGHTS, fingerprint
+from ser_ops.tracking.outage import is_away
+from ser_ops.tracking.package import CARD, MODEL_CARD, WEIGHTS, fingerprint
 from ser_ops.tracking.registry import FINGERPRINT, resolve
 from ser_ops.tracking.server import connect, one_line, public, tracking_uri
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _INSIDE = "artifacts/model"  # where a packaged model keeps the model folder
 _SCHEMES = ("models:/", "runs:/")
+_LONGEST_TEXT = 16 * 2**20  # bytes that MLmodel or model.json of a model of ser-ops never comes near
 
 
 def _refuse(uri: str, mlmodel: Any) -> UserError:
@@ -33,6 +34,10 @@ def _refuse(uri: str, mlmodel: Any) -> UserError:
 
 def _checked(uri: str, folder: Path) -> Path:
     """The model folder inside `folder`, a packaged model or a model folder itself."""
+    for text in (folder / "MLmodel", folder / CARD, folder / _INSIDE / CARD):
+        if text.is_file() and text.stat().st_size > _LONGEST_TEXT:
+            raise UserError(f"{public(uri)}: {text.name} is larger than {_LONGEST_TEXT // 2**20} MiB: it is not "
+                            "loaded; give a model that ser-ops registered")
     mlmodel = folder / "MLmodel"
     if mlmodel.is_file():
         try:
@@ -90,18 +95,28 @@ def fetch(params: Params, uri: str) -> Path:
 
 
 def _fetched(client: "MlflowClient", pinned: str, folder: Path) -> Path:
-    """Download MLmodel and the model folder to where a packaged model has them, and nothing else of the package."""
+    """Download what is read of a packaged model, by name, to where the package has it, and nothing else."""
     from mlflow.exceptions import MlflowException
     try:
         if pinned.startswith("models:/") and pinned.count("/") == 1:  # a logged model's id
             pinned = client.get_logged_model(pinned.removeprefix("models:/")).artifact_location
-        _download(f"{pinned}/MLmodel", folder / "MLmodel")
+        there = _names(pinned)
     except (MlflowException, OSError) as error:
-        raise UserError(f"{public(pinned)}: no model there: see the registry or the run for those that there "
-                        "are") from error
-    with suppress(MlflowException, OSError):  # a foreign model has none; its MLmodel says what it is
-        _download(f"{pinned}/{_INSIDE}", folder / _INSIDE)
+        if is_away(error):
+            raise
+        there = set()
+    if "MLmodel" not in there:
+        raise UserError(f"{public(pinned)}: no model there: see the registry or the run for those that there are")
+    _download(f"{pinned}/MLmodel", folder / "MLmodel")
+    for name in _names(f"{pinned}/{_INSIDE}") & {WEIGHTS, CARD, MODEL_CARD}:
+        _download(f"{pinned}/{_INSIDE}/{name}", folder / _INSIDE / name)
     return folder
+
+
+def _names(uri: str) -> set[str]:
+    """Names of what lies right below an artifact URI."""
+    import mlflow
+    return {one.path.rpartition("/")[2] for one in mlflow.artifacts.list_artifacts(uri)}
 
 
 def _download(uri: str, target: Path) -> None:

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -23,6 +24,8 @@ from ser_ops.tracking.package import package_model
 
 PATIENCE = 900  # seconds
 COMPARED = 32  # test utterances, spread evenly over the partition
+# All of the environment that a foreign package's code gets to see: no credential is among it.
+_HARMLESS = re.compile(r"PATH|LANG|TZ|TMPDIR|VIRTUAL_ENV|(LC|OMP|MKL|OPENBLAS|NUMBA|CUDA|NVIDIA|LD)_.*")
 _PICKLED = {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin", ".dill", ".cloudpickle"}
 
 
@@ -44,7 +47,8 @@ def pickled_files(folder: Path) -> list[str]:
 def packaged_answers(package: Path, waveforms: Sequence[np.ndarray], sample_rate: int) -> np.ndarray:
     """Probabilities, float64 of shape (n, 7), of a packaged model for mono float waveforms of any length.
 
-    MLFLOW_ALLOW_PICKLE_DESERIALIZATION is false, and no ser_ops but the package's own is imported.
+    The package's own code runs in a process of its own, with pickle forbidden, without the credentials of this one's
+    environment and with an empty home folder; no ser_ops but the package's own is imported.
     Raises UserError in one line when it does not load or does not answer so.
     """
     package = package.absolute()
@@ -52,8 +56,8 @@ def packaged_answers(package: Path, waveforms: Sequence[np.ndarray], sample_rate
         inputs, outputs = Path(holder) / "inputs.npz", Path(holder) / "outputs.json"
         stored: dict[str, Any] = {f"{number:06d}": np.asarray(one, np.float32) for number, one in enumerate(waveforms)}
         np.savez(inputs, **stored)
-        environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "MLFLOW_RUN_ID")}
-        environment |= {"MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "MLFLOW_LOGGING_LEVEL": "ERROR",
+        environment = {key: value for key, value in os.environ.items() if _HARMLESS.fullmatch(key)}
+        environment |= {"HOME": holder, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "MLFLOW_LOGGING_LEVEL": "ERROR",
                         "MLFLOW_TRACKING_URI": f"sqlite:///{holder}/none.db", "MLFLOW_DISABLE_TELEMETRY": "true"}
         script = Path(__file__).with_name("isolated.py")
         try:

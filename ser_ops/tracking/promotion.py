@@ -167,7 +167,7 @@ def promote(params: Params, not_worse_than: Compare, version: str | None = None,
         raise UserError(f"override: needs a written reason of at least {SHORTEST_REASON} characters: say why the gate "
                         "is wrong here")
     client, name = connect(params), params.tracking.registered_model
-    with locked(params), one_line(tracking_uri(params)):
+    with one_line(tracking_uri(params)), locked(params, client) as still_ours:
         found = resolve(client, name, version or ("staging" if to == "production" else CANDIDATE))
         number, tags = str(found.version), found.tags
         if to == "production" and tags.get("held_staging") != "true":
@@ -178,12 +178,13 @@ def promote(params: Params, not_worse_than: Compare, version: str | None = None,
         reason = override_reason.strip() if blocked and override_reason else None
         verdict = {"verdict": blocked or "passed", "verdict_for": to, "verdict_rules": _in_short(rules),
                    "verdict_at": _now()} | ({"override_reason": reason, "override_for": to} if reason else {})
+        still_ours()
         for key, value in verdict.items():
             client.set_model_version_tag(name, number, key, value[:LONGEST_TAG])
         if blocked and not reason:
             raise UserError(f"{blocked} (version {number} of {name} is not promoted to {to}; an override needs a "
                             "written reason)")
-        before = _give(client, name, number, to, None if today is None else str(today.version))
+        before = _give(client, name, number, to, None if today is None else str(today.version), still_ours)
         return Promotion(name, number, to, before, f"overridden, {blocked}" if reason else "passed", reason, rules)
 
 
@@ -196,7 +197,8 @@ def _judge(params: Params, client: "MlflowClient", version: "ModelVersion", toda
     return tuple(dict(one) for one in rules)
 
 
-def _give(client: "MlflowClient", name: str, number: str, to: Alias, today: str | None) -> str | None:
+def _give(client: "MlflowClient", name: str, number: str, to: Alias, today: str | None,
+          still_ours: Callable[[], None]) -> str | None:
     """Remember who holds the alias, then set it: the last call of all. Returns the version before."""
     kept = _before(client, name, to)
     if today == number:
@@ -206,6 +208,7 @@ def _give(client: "MlflowClient", name: str, number: str, to: Alias, today: str 
     _remember(client, name, to, kept)
     client.set_model_version_tag(name, number, f"previous_{to}", today or "none")
     client.set_model_version_tag(name, number, f"held_{to}", "true")
+    still_ours()
     client.set_registered_model_alias(name, to, number)
     return today
 
@@ -217,12 +220,13 @@ def demote(params: Params, alias: Alias = "staging") -> Demotion:
     """
     _check_alias(alias)
     client, name = connect(params), params.tracking.registered_model
-    with locked(params), one_line(tracking_uri(params)):
+    with one_line(tracking_uri(params)), locked(params, client) as still_ours:
         today = str(resolve(client, name, alias).version)
         kept = [one for one in _before(client, name, alias) if _there(client, name, one)]
         while kept[-1:] == [today]:  # left by a process that was killed before it had set the alias
             kept.pop()
         now = kept.pop() if kept else None
+        still_ours()
         if now is None:
             client.delete_registered_model_alias(name, alias)
         else:

@@ -1,7 +1,7 @@
 """The registered model: versions with their card, reports and tags; `register` makes one and calls it candidate."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,10 +12,12 @@ from filelock import FileLock
 from ser_ops.config import Params
 from ser_ops.errors import UserError
 from ser_ops.files import read_json
+from ser_ops.tracking.lease import holding
 from ser_ops.tracking.licences import non_commercial, sources
 from ser_ops.tracking.package import CARD, card_of, fingerprint, parts
-from ser_ops.tracking.runs import Run, open_run, reopen
-from ser_ops.tracking.server import connect, one_line, public, tracking_uri
+from ser_ops.tracking.run import Run
+from ser_ops.tracking.runs import open_run, reopen
+from ser_ops.tracking.server import connect, one_line, public, sqlite_file, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -30,11 +32,18 @@ _FROM_RUN = ("git_commit", "git_dirty", "data_md5")
 
 
 @contextmanager
-def locked(params: Params) -> Iterator[None]:
-    """One change of the registry at a time on this machine."""
-    params.paths.state.mkdir(parents=True, exist_ok=True)
-    with FileLock(params.paths.state / "registry.lock"):
-        yield
+def locked(params: Params, client: "MlflowClient") -> Iterator[Callable[[], None]]:
+    """One change of the registry at a time, on whatever machine: others wait.
+
+    Yields what is to be called before the last step: it raises UserError when this process was taken for dead.
+    """
+    file = sqlite_file(tracking_uri(params))
+    if file is not None:  # one machine: the lock of a process that is killed is free at once
+        with FileLock(f"{file}.registry.lock"):
+            yield lambda: None
+    else:
+        with holding(client, f"{params.tracking.registered_model} registry", params.tracking.lease) as lease:
+            yield lease.check
 
 
 def _code(error: Exception) -> str:
@@ -129,7 +138,7 @@ def register(params: Params, model_folder: Path, reports: Path) -> str:
     gate = read_json(reports / "gate.json") if (reports / "gate.json").is_file() else None
     name, uri = params.tracking.registered_model, tracking_uri(params)
     client = connect(params)
-    with locked(params), one_line(uri):
+    with one_line(uri), locked(params, client) as still_ours:
         found = _existing(client, name, digest)
         opened = (open_run(params, str(card["model"]), {}, resume=found.run_id) if found
                   else reopen(params, model_folder / "run.json"))
@@ -144,6 +153,7 @@ def register(params: Params, model_folder: Path, reports: Path) -> str:
                     client.set_model_version_tag(name, version, key, value)
             else:
                 version = _create(client, params, run, model_folder, card_text, tags)
+        still_ours()
         client.set_registered_model_alias(name, CANDIDATE, version)
     return version
 

@@ -18,13 +18,19 @@ from filelock import FileLock
 from ser_ops.config import Params
 from ser_ops.errors import UserError
 from ser_ops.files import replacing
+from ser_ops.tracking.outage import Away, is_away, patiently
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
+_SECRET = re.compile(r"(PASSWORD|TOKEN|SECRET_ACCESS_KEY|AUTH_STRING|API_KEY)$")
 _DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _REMEDY = f"start it, or set {URI_VARIABLE} or tracking.uri in params.yaml"
+_REMEDIES = {"UNAUTHENTICATED": "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to an account there",
+             "CUSTOMER_UNAUTHORIZED": "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to an account there",
+             "PERMISSION_DENIED": "ask its administrator for the permission"}
+_reached: set[str] = set()  # stores that this process has used: one that then goes away is waited for
 
 
 def tracking_uri(params: Params) -> str:
@@ -33,13 +39,16 @@ def tracking_uri(params: Params) -> str:
 
 
 def public(text: str) -> str:
-    """`text` with the credentials of every URI in it left out.
+    """`text` with the credentials of every URI in it left out, and every secret of the environment.
 
     >>> public("http://ann:secret@host:5000/x is down, sqlite:///mlflow.db is not")
     'http://host:5000/x is down, sqlite:///mlflow.db is not'
     >>> public("postgresql://ann:se/c@ret@host/db?password=secret")
     'postgresql://host/db'
     """
+    secrets = sorted((value for name, value in os.environ.items() if _SECRET.search(name) and len(value) > 3), key=len)
+    for secret in reversed(secrets):
+        text = text.replace(secret, "***")
     return re.sub(r"(\w://)([^\s'\"]*)@", r"\1", re.sub(r"(\w://[^\s'\"?]*)\?[^\s'\"]*", r"\1", text))
 
 
@@ -80,15 +89,14 @@ def _probe_http(uri: str, parts: SplitResult, timeout: float) -> None:
         reason = f"HTTP {error.code}"
     except (OSError, ValueError) as error:
         reason = str(getattr(error, "reason", error))
-    raise UserError(f"{public(uri)}: the tracking server does not answer ({reason}): {_REMEDY}")
+    raise Away(f"{public(uri)}: the tracking server does not answer ({reason}): {_REMEDY}")
 
 
 def _probe_database(uri: str, parts: SplitResult, port: int, timeout: float) -> None:
     try:
         socket.create_connection((parts.hostname or "localhost", parts.port or port), timeout).close()
     except (OSError, ValueError) as error:
-        raise UserError(f"{public(uri)}: the tracking database does not answer ({error}): "
-                        f"{_REMEDY}") from None
+        raise Away(f"{public(uri)}: the tracking database does not answer ({error}): {_REMEDY}") from None
 
 
 def probe(uri: str, timeout: float) -> None:
@@ -111,14 +119,14 @@ def probe(uri: str, timeout: float) -> None:
 
 
 def quiet() -> None:
-    """Keep MLflow to errors: no links to runs on standard output, no log lines, no telemetry, few retries.
+    """Keep MLflow to errors: no links to runs on standard output, no log lines, no telemetry, few retries, no pickle.
 
     What the user has set in the environment stands.
     """
     for name, value in (("MLFLOW_LOGGING_LEVEL", "ERROR"), ("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true"),
                         ("MLFLOW_DISABLE_TELEMETRY", "true"), ("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false"),
                         ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2"), ("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1"),
-                        ("GIT_PYTHON_REFRESH", "quiet")):
+                        ("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false"), ("GIT_PYTHON_REFRESH", "quiet")):
         os.environ.setdefault(name, value)
     for name in ("mlflow", "alembic", "urllib3.connectionpool"):
         logging.getLogger(name).setLevel(os.environ["MLFLOW_LOGGING_LEVEL"])
@@ -126,7 +134,10 @@ def quiet() -> None:
 
 @contextmanager
 def one_line(uri: str) -> Iterator[None]:
-    """Turn what MLflow raises about its store or server into one UserError line without credentials."""
+    """Turn what MLflow raises about its store or server into one UserError line without credentials.
+
+    It is `Away` for what may pass by itself.
+    """
     quiet()
     from alembic.util.exc import CommandError
     from mlflow.exceptions import MlflowException
@@ -137,8 +148,12 @@ def one_line(uri: str) -> Iterator[None]:
     except (MlflowException, RequestException, SQLAlchemyError, CommandError) as error:
         said = public(" ".join(str(error).split("\n", 1)[0].split()))
         said = said if len(said) <= 300 else said[:297] + "..."
-        raise UserError(f"{public(uri)}: the tracking server refused or went away ({said}): {_REMEDY}, then run the "
-                        "same command again") from error
+        if is_away(error):
+            raise Away(f"{public(uri)}: the tracking server went away ({said}): {_REMEDY}, then run the same command "
+                       "again") from error
+        remedy = _REMEDIES.get(getattr(error, "error_code", ""), "mend what it says")
+        raise UserError(f"{public(uri)}: the tracking server refused ({said}): {remedy}, then run the same command "
+                        "again") from error
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
             raise
@@ -146,7 +161,17 @@ def one_line(uri: str) -> Iterator[None]:
                         "set TMPDIR, then run the same command again") from error
 
 
+def reached(params: Params) -> bool:
+    """Whether this process has used the tracking store in force before: a reason to wait when it is away."""
+    return tracking_uri(params) in _reached
+
+
 def connect(params: Params) -> "MlflowClient":
+    """As `reach`; a store that this process has used before is waited for, up to tracking.outage seconds."""
+    return patiently(lambda: reach(params), params.tracking.outage if reached(params) else 0.0)
+
+
+def reach(params: Params) -> "MlflowClient":
     """A client of the tracking store in force, after a quick look whether it can be used.
 
     Raises UserError in one line, within tracking.timeout seconds, when it cannot.
@@ -163,4 +188,5 @@ def connect(params: Params) -> "MlflowClient":
         client = mlflow.MlflowClient(uri)
         if file is not None:
             client.search_experiments(max_results=1)  # brings older tables up to date: one process alone may do that
+        _reached.add(uri)
         return client
