@@ -20,7 +20,6 @@ class Health:
     """How to see that a service answers; times in seconds."""
 
     command: tuple[str, ...]
-    pause: float
     timeout: float
     limit: float
 
@@ -47,6 +46,11 @@ def read(file: Path, variables: Mapping[str, str]) -> dict[str, Service]:
     """
     raw = yaml.safe_load(file.read_text(encoding="utf-8"))["services"]
     return {name: _service(name, content, variables) for name, content in raw.items()}
+
+
+def client(file: Path, variables: Mapping[str, str]) -> dict[str, str]:
+    """The environment that a compose file's `x-client` gives to every client of its services."""
+    return dict(_filled(yaml.safe_load(file.read_text(encoding="utf-8"))["x-client"], variables))
 
 
 def required(file: Path) -> list[str]:
@@ -85,19 +89,19 @@ def interpolate(text: str, variables: Mapping[str, str]) -> str:
 
 
 def _service(name: str, raw: dict[str, Any], variables: Mapping[str, str]) -> Service:
-    used = {match["name"] for text in _texts([raw.get("command"), raw.get("ports")])
-            for match in _VARIABLE.finditer(text) if match["name"]}
     content = _filled(raw, variables)
     health = content.get("healthcheck")
-    defaults = {match["name"]: match["word"] for text in _texts(raw) for match in _VARIABLE.finditer(text)
-                if match["name"]}
+    # Its own ports; those of services that it asks stand in its environment alone.
+    said = _texts([raw.get(key) for key in ("command", "ports", "healthcheck")])
+    ports = {match["name"]: match["word"] for text in said for match in _VARIABLE.finditer(text)
+             if match["name"] and match["name"].endswith("_PORT")}
     return Service(
         name=name,
         command=tuple(content.get("command", ())),
         environment=dict(content.get("environment", {})),
         needs={needed: how["condition"] for needed, how in content.get("depends_on", {}).items()},
         health=_health(health) if health else None,
-        ports={port: int(variables.get(port) or defaults[port]) for port in sorted(used) if port.endswith("_PORT")},
+        ports={port: int(variables.get(port) or default) for port, default in sorted(ports.items())},
         profiles=tuple(content.get("profiles", ())),
         stop_signal=signal.Signals[content.get("stop_signal", "SIGTERM")],
         grace=_seconds(content.get("stop_grace_period", "10s")),
@@ -106,8 +110,7 @@ def _service(name: str, raw: dict[str, Any], variables: Mapping[str, str]) -> Se
 
 def _health(content: dict[str, Any]) -> Health:
     interval = _seconds(content["interval"])
-    return Health(command=tuple(content["test"][1:]), pause=_seconds(content.get("start_interval", "5s")),
-                  timeout=_seconds(content["timeout"]),
+    return Health(command=tuple(content["test"][1:]), timeout=_seconds(content["timeout"]),
                   limit=_seconds(content.get("start_period", "0s")) + interval * content["retries"])
 
 

@@ -16,8 +16,8 @@ MARK = "SER_OPS_SERVICE"  # in the environment of a service and of all that it s
 def start(command: Sequence[str], environment: Mapping[str, str], folder: Path, log: Path, record: Path,
           user: str | None = None) -> subprocess.Popen[bytes]:
     """Start a command in a session of its own; its pid and start time are kept in the file `record`."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    record.parent.mkdir(parents=True, exist_ok=True)
+    for folder_of_its_owner in (log.parent, record.parent):
+        folder_of_its_owner.mkdir(mode=0o700, parents=True, exist_ok=True)
     with log.open("ab") as lines:
         process = subprocess.Popen(
             list(command), env={**environment, MARK: str(record)}, cwd=folder, stdin=subprocess.DEVNULL, stdout=lines,
@@ -57,12 +57,16 @@ def _belongs(process: psutil.Process, session: int, mark: str) -> bool:
         return False
 
 
-def stop(record: Path, how: signal.Signals, grace: float) -> None:
-    """Ask the service to end, wait `grace` seconds, then kill what is left of it."""
-    if process := leader(record):
-        process.send_signal(how)
-        psutil.wait_procs([process], timeout=grace)
-    kill(record)
+def stop(records: Sequence[Path], how: Sequence[signal.Signals], grace: float) -> None:
+    """Ask services to end, each by its own signal, wait at most `grace` seconds, then kill what is left of them."""
+    asked = []
+    for record, signum in zip(records, how, strict=True):
+        if process := leader(record):
+            process.send_signal(signum)
+            asked.append(process)
+    psutil.wait_procs(asked, timeout=grace)
+    for record in records:
+        kill(record)
 
 
 def kill(record: Path) -> None:

@@ -1,7 +1,6 @@
 """The services of infra/compose.yaml as plain processes on loopback."""
 
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -12,7 +11,7 @@ from typing import Self
 
 from filelock import FileLock
 
-from infra.stack import compose, postgres, processes, settings
+from infra.stack import compose, postgres, processes, seaweed, settings
 from infra.stack.compose import Service
 from ser_ops.errors import UserError
 
@@ -43,39 +42,42 @@ class Stack:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a client needs in its environment: what a worker of infra/compose.yaml has."""
-        return dict(self.services["worker-cpu"].environment)
+        """What a client needs in its environment, a worker like a developer."""
+        return compose.client(COMPOSE, self.settings)
 
-    def start(self, service: str | None = None) -> None:
-        """Start one service, or all, and wait until they answer.
+    def start(self, service: str | None = None) -> list[str]:
+        """Start one service, or all; wait until they answer. Returns the names of those that did not run before.
 
         Raises UserError, and leaves no new process behind, when one does not come up.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        names = [service] if service else self.wanted
         with FileLock(self.folder / "lock"):
-            names = [name for name in ([service] if service else self.wanted) if not self.pid(name)]
-            long = [name for name in names if not self._is_one_shot(name)]
-            if not long:
-                return
+            new = [name for name in names if not self.is_one_shot(name) and not self.pid(name)]
             launched: list[str] = []
             try:
-                self._bring_up(names, launched)
+                self._await([name for name in names if not self.is_one_shot(name) and name not in new])
+                self._bring_up([name for name in names if name in new or (new and self.is_one_shot(name))], launched)
             except BaseException:
                 for name in reversed(launched):
-                    processes.kill(self._record(name))
+                    self.kill(name)
                 raise
+        return new
 
     def stop(self, service: str | None = None) -> None:
-        """End one service, or all in the reverse order of their start, as gently as each allows."""
-        for name in [service] if service else reversed(list(self.services)):
-            content = self.services[name]
-            processes.stop(self._record(name), content.stop_signal, content.grace)
-            self._reap(name)
+        """End one service, or all, as gently as each allows: first those for which no other one waits."""
+        for names in [[service]] if service else self._layers():
+            processes.stop([self._record(name) for name in names],
+                           [self.services[name].stop_signal for name in names],
+                           max(self.services[name].grace for name in names))
+            for name in names:
+                self._after(name)
 
-    def kill(self, service: str) -> None:
-        """End a service and all its children at once (SIGKILL)."""
-        processes.kill(self._record(service))
-        self._reap(service)
+    def kill(self, service: str | None = None) -> None:
+        """End one service, or all, with all their children at once (SIGKILL)."""
+        for name in [service] if service else self.services:
+            processes.kill(self._record(name))
+            self._after(name)
 
     def pid(self, service: str) -> int | None:
         """The process id of a service's first process, None when it does not run."""
@@ -85,6 +87,14 @@ class Stack:
     def pids(self, service: str) -> list[int]:
         """The process ids of a service with all its children."""
         return [process.pid for process in processes.members(self._record(service))]
+
+    def running(self) -> list[str]:
+        """The names of the services that run."""
+        return [name for name in self.services if self.pid(name)]
+
+    def is_one_shot(self, name: str) -> bool:
+        """Whether a service does its work and ends, before others start."""
+        return any(service.needs.get(name) == _DONE for service in self.services.values())
 
     def log(self, service: str) -> Path:
         return self.folder / "logs" / f"{service}.log"
@@ -110,12 +120,18 @@ class Stack:
                 waiting += self.services[name].needs
         return [name for name in self.services if name in found]
 
-    def _is_one_shot(self, name: str) -> bool:
-        return any(service.needs.get(name) == _DONE for service in self.services.values())
+    def _layers(self) -> list[list[str]]:
+        """All services; nobody in a layer waits for one in the same or an earlier layer."""
+        left, layers = list(self.services), []
+        while left:
+            needed = {need for name in left for need in self.services[name].needs}
+            layers.append([name for name in left if name not in needed])
+            left = [name for name in left if name in needed]
+        return layers
 
     def _bring_up(self, names: Sequence[str], launched: list[str]) -> None:
+        """Start each service as soon as those that it waits for answer."""
         pending, waiting = list(names), dict[str, float]()
-        last_look = dict[str, float]()
         while pending or waiting:
             for name in list(pending):
                 if not any(needed in pending or needed in waiting for needed in self.services[name].needs):
@@ -124,18 +140,19 @@ class Stack:
                     self._launch(name)
                     waiting[name] = time.monotonic()
             for name, since in list(waiting.items()):
-                health = self.services[name].health
-                if time.monotonic() - last_look.get(name, 0) < (health.pause if health else 0):
-                    continue
-                last_look[name] = time.monotonic()
-                if self._is_ready(name):
+                if self._is_ready(name, since):
                     del waiting[name]
-                elif health and time.monotonic() - since > health.limit:
-                    raise UserError(f"{name}: no answer within {health.limit:.0f} s: see {self.log(name)}")
-            time.sleep(0.1)
+            time.sleep(0.3)
+
+    def _await(self, names: Sequence[str]) -> None:
+        for name in names:
+            since = time.monotonic()
+            while not self._is_ready(name, since):
+                time.sleep(0.5)
 
     def _launch(self, name: str) -> None:
         service = self.services[name]
+        processes.kill(self._record(name))  # children of one that was killed alone may hold its port
         for port, number in service.ports.items():
             if not settings.is_free(number, self.settings["STACK_HOST"]):
                 raise UserError(f"{name}: port {number} is taken: end what listens there, or set {port} in "
@@ -146,31 +163,37 @@ class Stack:
             postgres.make(Path(service.environment["PGDATA"]), environment,
                           COMPOSE.parent / "services" / "databases.sh")
         if name == "s3":
-            (self.folder / "data" / "s3").mkdir(parents=True, exist_ok=True)
+            seaweed.make(self.folder / "data" / "s3")
         self._started[name] = processes.start(service.command, environment, Path("/") if user else PROJECT,
                                               self.log(name), self._record(name), user)
 
-    def _is_ready(self, name: str) -> bool:
-        code = self._started[name].poll()
-        if self._is_one_shot(name) and code == 0:
-            return True
-        if code is not None:
+    def _is_ready(self, name: str, since: float) -> bool:
+        """Whether a service answers, or a one-shot one is done.
+
+        Raises UserError when it has ended otherwise, or has not answered for too long.
+        """
+        if not self.pid(name):
+            code = self._started[name].wait() if name in self._started else None
+            if code == 0 and self.is_one_shot(name):
+                return True
             lines = self.log(name).read_text(errors="replace").strip().splitlines() or ["no word from it"]
-            raise UserError(f"{name}: ended at once with {code}: {lines[-1]} (all of it: {self.log(name)})")
-        if self._is_one_shot(name):
-            return False
+            raise UserError(f"{name}: ended with {code}: {lines[-1]} (all of it: {self.log(name)})")
         service = self.services[name]
-        if not service.health:
-            return True
+        if self.is_one_shot(name) or not service.health:
+            return not self.is_one_shot(name)
         try:
-            return not subprocess.run(service.health.command, env=self._environment(service), capture_output=True,
-                                      timeout=service.health.timeout).returncode
+            if not subprocess.run(service.health.command, env=self._environment(service), cwd=PROJECT,
+                                  capture_output=True, timeout=service.health.timeout).returncode:
+                return True
         except subprocess.TimeoutExpired:
-            return False
+            pass
+        if time.monotonic() - since > service.health.limit:
+            raise UserError(f"{name}: no answer within {service.health.limit:.0f} s: see {self.log(name)}")
+        return False
 
     def _environment(self, service: Service) -> dict[str, str]:
         """What a container would see: little of the caller's environment, and what the compose file says."""
-        kept = {name: os.environ[name] for name in ("HOME", "LANG", "TMPDIR", "OMP_NUM_THREADS") if name in os.environ}
+        kept = {name: os.environ[name] for name in ("HOME", "LANG", "TMPDIR") if name in os.environ}
         path = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
         if service.name == "postgres":
             path.insert(0, str(postgres.programs()))
@@ -179,11 +202,9 @@ class Stack:
     def _record(self, name: str) -> Path:
         return self.folder / "run" / f"{name}.json"
 
-    def _reap(self, name: str) -> None:
+    def _after(self, name: str) -> None:
+        """What is left to do when a service has ended."""
         if process := self._started.pop(name, None):
             process.wait(timeout=10)
-
-
-def forget(folder: Path) -> None:
-    """Remove a stopped stack's folder with all its data."""
-    shutil.rmtree(folder, ignore_errors=True)
+        if name == "s3":
+            seaweed.sweep(self.services[name].ports.values())

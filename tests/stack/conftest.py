@@ -41,7 +41,7 @@ def make_stack() -> Iterator[Callable[..., Stack]]:
         def make(*services: str) -> Stack:
             _need_postgresql()
             stack = Stack(held.enter_context(_folder()), services)
-            held.callback(stack.stop)
+            held.callback(stack.kill)  # the data goes anyway
             stack.start()
             return stack
 
