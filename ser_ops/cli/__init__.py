@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from ser_ops.cli import corpora, doctor, explain, noise, predict, registry, reproduce
+from ser_ops.cli import corpora, doctor, explain, noise, predict, registry, reproduce, tune
 from ser_ops.errors import UserError
 
 app = typer.Typer(name="ser-ops", no_args_is_help=True, add_completion=False, rich_markup_mode=None,
@@ -16,6 +16,7 @@ app.command("predict")(predict.predict)
 app.command("evaluate")(predict.evaluate)
 app.command("explain")(explain.explain)
 app.command("reproduce")(reproduce.reproduce)
+app.command("join-tuning")(tune.join)
 app.command("register")(registry.register)
 app.command("promote")(registry.promote)
 app.command("demote")(registry.demote)
