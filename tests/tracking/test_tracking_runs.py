@@ -13,7 +13,6 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from tracking_project import SERVER, free_port, wait_for
 
 from ser_ops import config
 from ser_ops.errors import UserError
