@@ -1,10 +1,12 @@
 """DVC commands in the project's folder: one at a time, said line by line, with each stage's seconds."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import yaml
@@ -12,6 +14,8 @@ from filelock import FileLock, Timeout
 
 from ser_ops import config
 from ser_ops.errors import UserError
+from ser_ops.files import replacing
+from ser_ops.storage import cache
 
 Say = Callable[[str], None]
 
@@ -42,9 +46,69 @@ def dvc(*arguments: str, say: Say = print) -> dict[str, float]:
 
 
 def pull(say: Say = print) -> None:
-    """Bring data/ from the DVC remote unless it is here already."""
-    if not config.load().paths.data.is_dir():
-        dvc("pull", "--quiet", "data.dvc", say=say)
+    """Bring data/ from the DVC remote unless it is here already; nothing of it comes from a damaged cache.
+
+    Raises UserError that names what the remote does not hold whole.
+    """
+    data = config.load().paths.data
+    if data.is_dir():
+        return
+    mend(say)
+    try:
+        dvc("pull", "data.dvc", say=say)                    # not --quiet, which leaves out what went wrong
+    except UserError as error:
+        missing = [one for one in cache.tracked([data]) if not one.file.exists()]
+        if missing and "Checkout failed" in str(error):     # the remote answered, and what it gave was not kept
+            raise UserError(_not_whole(missing)) from error
+        raise
+
+
+def mend(say: Say = print) -> list[cache.Damaged]:
+    """Look for damage in DVC's cache; take each damaged file from the workspace or a remote again.
+
+    A copy of the damage in the workspace is replaced too; a file that was changed there is not. Returns what was
+    damaged. Raises UserError that names what is whole nowhere.
+    """
+    bad, lost = cache.damaged(), []
+    for one in bad:
+        name = ", ".join(map(_short, one.paths)) or "of no output of now"
+        one.file.unlink()
+        here = [(path, cache.md5(path)) for path in one.paths if path.is_file()]
+        whole = next((path for path, found in here if found == one.wanted), None)
+        for path, found in here:
+            if found == one.found:
+                path.unlink()
+        if whole:
+            with replacing(one.file) as temporary:
+                shutil.copyfile(whole, temporary)
+                temporary.chmod(0o444)                      # as DVC keeps what it has seen to be whole
+        elif one.paths:
+            lost.append(one)
+        say(f"{_short(one.file)} ({name}) is damaged: " + ("taken from the workspace again" if whole else
+                                                          "fetched again" if one.paths else "removed"))
+    if lost:
+        files = {one.file for one in lost}
+        outputs = sorted({_short(one.output) for one in cache.tracked() if one.file in files})
+        with suppress(UserError):                           # what is missing then is named below
+            dvc("pull", *outputs, say=say)
+        missing = [one for one in cache.tracked() if one.file in files and not one.file.exists()]
+        if missing:
+            raise UserError(_not_whole(missing) + "; a stage's outputs are made again by dvc repro")
+    return bad
+
+
+def _not_whole(missing: list[cache.Tracked]) -> str:
+    """The remedy names listings too: DVC pushes nothing below one that the remote has."""
+    names = ", ".join(_short(one.path) for one in missing[:3]) + (" ..." if len(missing) > 3 else "")
+    bad = [one.file for one in missing[:3]]
+    bad += sorted({one.file for one in cache.tracked([one.output for one in missing]) if one.file.suffix == ".dir"})
+    objects = ", ".join("/".join(file.parts[-4:]) for file in dict.fromkeys(bad))
+    return (f"{names}: {len(missing)} files are not, or not whole, in the DVC remote: remove {objects} there, then run "
+            "dvc push on a machine that has the files")
+
+
+def _short(path: Path) -> str:
+    return os.path.relpath(path)
 
 
 def _drop_cut_lock_file(say: Say) -> None:

@@ -1,5 +1,7 @@
 """DVC in a small repository: what is said, how long each stage took, what a kill or another flow left behind."""
 
+import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -127,4 +129,121 @@ def test_data_is_pulled_only_when_it_is_not_there(repository, monkeypatch):
     workspace.pull()
     (repository / "data").mkdir()
     workspace.pull()
-    assert called == [("pull", "--quiet", "data.dvc")]
+    assert called == [("pull", "data.dvc")]
+
+
+@pytest.fixture(scope="module")
+def pushed(made, tmp_path_factory):
+    """The repository with data/, three recordings, pushed to a folder as DVC remote."""
+    folder = shutil.copytree(made, tmp_path_factory.mktemp("pushed") / "repository")
+    (folder / "data").mkdir()
+    for number in range(3):
+        (folder / f"data/{number}.wav").write_bytes(bytes([number]) * 1000)
+    for command in (("remote", "add", "-d", "team", "remote"), ("remote", "modify", "team", "verify", "true"),
+                    ("add", "-q", "data"), ("push", "-q")):
+        subprocess.run([sys.executable, "-m", "dvc", *command], cwd=folder, check=True, env=workspace.environment())
+    return folder
+
+
+@pytest.fixture
+def recordings(pushed, repository):
+    """The repository above; the cache file of its second recording."""
+    shutil.rmtree(repository)
+    shutil.copytree(pushed, repository)
+    os.chdir(repository)
+    name = hashlib.md5(b"\1" * 1000).hexdigest()
+    return repository / ".dvc/cache/files/md5" / name[:2] / name[2:]
+
+
+def damage(file, content=b"\1" * 500 + b"x" + b"\1" * 499):
+    """As a failing disk does it: DVC's own mark, the file being read-only, stays."""
+    file.chmod(0o644)
+    file.write_bytes(content)
+    file.chmod(0o444)
+
+
+def test_dvc_itself_takes_a_damaged_cache_file_for_whole(recordings, repository, said):
+    damage(recordings)
+    shutil.rmtree(repository / "data")
+    workspace.dvc("pull", "data.dvc", say=said.append)
+    assert b"x" in (repository / "data/1.wav").read_bytes(), "why `mend` has to look"
+
+
+@pytest.mark.parametrize("checked_out", [True, False])
+def test_a_damaged_cache_file_is_named_and_fetched_again(recordings, repository, said, checked_out):
+    damage(recordings)
+    shutil.rmtree(repository / "data")
+    if checked_out:
+        workspace.dvc("pull", "data.dvc", say=said.append)      # the damage is in the workspace now
+        assert [one.paths for one in workspace.mend(say=said.append)] == [(repository / "data/1.wav",)]
+    else:
+        workspace.pull(say=said.append)
+    assert any(line.endswith(f"{recordings.name} (data/1.wav) is damaged: fetched again") for line in said)
+    assert [(repository / f"data/{number}.wav").read_bytes() for number in range(3)] == [
+        bytes([number]) * 1000 for number in range(3)]
+    assert recordings.read_bytes() == b"\1" * 1000 and workspace.mend(say=said.append) == []
+
+
+def test_a_damaged_cache_file_comes_from_the_workspace_where_that_is_whole(recordings, repository, said):
+    shutil.rmtree(repository / "remote")
+    damage(recordings)
+    workspace.mend(say=said.append)
+    assert recordings.read_bytes() == b"\1" * 1000 and recordings.stat().st_mode & 0o777 == 0o444
+    assert said[-1].endswith("(data/1.wav) is damaged: taken from the workspace again")
+
+
+def test_a_changed_recording_stays_when_its_cache_file_is_damaged(recordings, repository, said):
+    (repository / "data/1.wav").write_bytes(b"changed by hand")
+    damage(recordings)
+    workspace.mend(say=said.append)
+    assert (repository / "data/1.wav").read_bytes() == b"changed by hand"
+    assert recordings.read_bytes() == b"\1" * 1000
+
+
+def test_a_damaged_listing_is_fetched_again(recordings, repository, said):
+    (listing,) = repository.glob(".dvc/cache/files/md5/*/*.dir")
+    damage(listing, listing.read_bytes()[:-20])
+    shutil.rmtree(repository / "data")
+    workspace.pull(say=said.append)
+    assert sorted(path.name for path in (repository / "data").iterdir()) == ["0.wav", "1.wav", "2.wav"]
+    assert any("(data) is damaged: fetched again" in line for line in said)
+
+
+def test_what_no_output_of_now_is_made_of_is_removed(recordings, repository, said):
+    old = recordings.with_name("0" * 30)
+    old.write_bytes(b"old")
+    workspace.mend(say=said.append)
+    assert not old.exists() and said[-1].endswith("(of no output of now) is damaged: removed")
+
+
+def test_what_is_whole_nowhere_is_named(recordings, repository, said):
+    half = repository / "remote" / recordings.relative_to(repository / ".dvc/cache")
+    damage(half, b"\1" * 500)
+    shutil.rmtree(repository / "data")
+    shutil.rmtree(repository / ".dvc/cache")
+    with pytest.raises(UserError, match=r"data/1\.wav: 1 files are not, or not whole, in the DVC remote") as caught:
+        workspace.pull(say=said.append)
+    (listing,) = repository.glob("remote/files/md5/*/*.dir")
+    for file in (half, listing):                                # what the line says
+        assert str(file.relative_to(repository / "remote")) in str(caught.value)
+        file.unlink()
+    recordings.parent.mkdir(parents=True, exist_ok=True)
+    recordings.write_bytes(b"\1" * 1000)                        # a machine that has it
+    workspace.dvc("push", "-q", say=said.append)
+    recordings.unlink()
+    workspace.pull(say=said.append)
+    assert (repository / "data/1.wav").read_bytes() == b"\1" * 1000
+
+
+def test_a_remote_that_is_away_is_not_blamed_for_its_files(recordings, repository, said, monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "planted")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    shutil.rmtree(repository / "data")
+    shutil.rmtree(repository / ".dvc/cache")
+    for command in (("remote", "modify", "team", "url", "s3://nobody/here"),
+                    ("remote", "modify", "team", "endpointurl", "http://127.0.0.1:9")):
+        subprocess.run([sys.executable, "-m", "dvc", *command], check=True, env=workspace.environment())
+    with pytest.raises(UserError) as caught:
+        workspace.pull(say=said.append)
+    assert "Could not connect to the endpoint" in str(caught.value) and "planted" not in str(caught.value)

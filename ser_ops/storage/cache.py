@@ -1,0 +1,92 @@
+"""DVC's cache: files whose bytes are not those that their names say, and where this workspace has them.
+
+DVC takes a cache file that is read-only for whole without looking, and puts it into the workspace as it is.
+"""
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from ser_ops.progress import progress
+
+
+class Damaged(NamedTuple):
+    """A cache file; the MD5 that it should have and has; the paths of this workspace that are made of it."""
+
+    file: Path
+    wanted: str
+    found: str
+    paths: tuple[Path, ...]
+
+
+class Tracked(NamedTuple):
+    """A path that DVC tracks: its file in the cache, the MD5 of its bytes, and the output that it is (part of)."""
+
+    path: Path
+    file: Path
+    md5: str
+    output: Path
+
+
+def damaged() -> list[Damaged]:
+    """Look at every file of the cache of the project in the current folder; costs as much as reading it."""
+    cache = folder()
+    files = sorted(cache.glob("[0-9a-f][0-9a-f]/*")) if cache.is_dir() else []
+    if not files:
+        return []
+    bad = []
+    for file in progress(files, "checking DVC's cache", len(files), "file"):
+        wanted = file.parent.name + file.name.removesuffix(".dir")
+        if len(wanted) == 32 and (found := md5(file)) != wanted:
+            bad.append((file, wanted, found))
+    if not bad:
+        return []
+    places = defaultdict(list)
+    for one in tracked():
+        places[one.file].append(one.path)
+    return [Damaged(file, wanted, found, tuple(places[file])) for file, wanted, found in bad]
+
+
+def folder() -> Path:
+    """Where the project in the current folder has its cache."""
+    from dvc.repo import Repo
+    with Repo() as repo:
+        return Path(repo.cache.local.path)
+
+
+def tracked(targets: Iterable[Path] = ()) -> list[Tracked]:
+    """The files of the outputs that are named, or of all; a folder whose listing is damaged or not here has none."""
+    from dvc.repo import Repo
+    wanted = [path.absolute() for path in targets]
+    found = []
+    with Repo() as repo:
+        cache = Path(repo.cache.local.path)
+        for out in repo.index.outs:
+            path, value = Path(out.fs_path), out.hash_info.value if out.hash_info else None
+            if not value or not out.use_cache or (wanted and path not in wanted):
+                continue
+            file = _place(cache, value)
+            found.append(Tracked(path, file, value.removesuffix(".dir"), path))
+            if value.endswith(".dir"):
+                found += [Tracked(path / part, _place(cache, inner), inner, path) for part, inner in _listing(file)]
+    return found
+
+
+def md5(file: Path) -> str:
+    """MD5 of a file's bytes, as 32 hexadecimal digits."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _place(cache: Path, value: str) -> Path:
+    return cache / value[:2] / value[2:]
+
+
+def _listing(file: Path) -> list[tuple[str, str]]:
+    try:
+        return [(one["relpath"], one["md5"]) for one in json.loads(file.read_text(encoding="utf-8"))]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
