@@ -29,27 +29,18 @@ LIMITS = Storage(part_megabytes=1, parallel=4, attempts=4, longest_wait=0.2, tim
 SOUND = random.Random(1).randbytes(5 * MIB + 12345)     # six parts
 
 
-@pytest.fixture(scope="session")
-def store(make_stack):
-    """An object store alone, with the bucket `voices`."""
-    stack = make_stack("s3")
-    names = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION")
-    environment = {name: stack.environment[name] for name in names}
-    client = boto3.client("s3", endpoint_url=environment["AWS_ENDPOINT_URL"],
-                          aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-                          aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"], region_name="us-east-1")
-    client.create_bucket(Bucket="voices")
-    return client, environment
-
-
 @pytest.fixture
-def bucket(store, monkeypatch):
-    client, environment = store
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
+def bucket(stack, monkeypatch):
+    """A client of the store, and an empty bucket `voices` in it."""
+    for name, value in stack.environment.items():
+        if name.startswith("AWS_"):
+            monkeypatch.setenv(name, value)
+    client = boto3.Session().client("s3")
+    client.create_bucket(Bucket="voices")
     yield client
     for one in client.list_objects_v2(Bucket="voices").get("Contents", []):
         client.delete_object(Bucket="voices", Key=one["Key"])
+    client.delete_bucket(Bucket="voices")
 
 
 @pytest.fixture
