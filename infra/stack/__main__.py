@@ -1,4 +1,4 @@
-"""`python -m infra.stack up|down|status|env`: the shared servers on this machine, for a developer.
+"""`python -m infra.stack up|down|status|env|passwords`: the shared servers on this machine, for a developer.
 
 What belongs to it lies in infra/.stack, passwords and ports in infra/.env (which `docker compose` reads too).
 """
@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from infra.stack import compose, settings
 from infra.stack.stack import COMPOSE, Stack
 from ser_ops.errors import UserError
 
@@ -59,6 +60,13 @@ def env(folder: Folder = FOLDER) -> None:
     """NAME=value lines for a shell: what a client of these servers needs. They hold passwords."""
     for name, value in _stack(folder).environment.items():
         print(f"{name}={shlex.quote(value)}")
+
+
+@app.command()
+def passwords(file: Annotated[Path, typer.Option(help="The .env file to write.")] = COMPOSE.parent / ".env") -> None:
+    """Write the .env file that `docker compose` reads: random passwords, where it lacks any."""
+    settings.complete(file, compose.required(COMPOSE))
+    print(f"{file}: readable by its owner alone; git ignores infra/.env")
 
 
 def _option(folder: Path) -> str:
