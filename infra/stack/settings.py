@@ -25,14 +25,19 @@ def complete(file: Path, passwords: Sequence[str], ports: Sequence[str] = ()) ->
     free = _free_ports(len(ports))
     added |= {name: str(free.pop()) for name in ports if not there.get(name)}
     if added:
-        lines = [f"{name}={value}" for name, value in (there | added).items()]
-        file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_name(file.name + ".new")
-        temporary.unlink(missing_ok=True)
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as lines_to:
-            lines_to.write("\n".join(lines) + "\n")
-        temporary.replace(file)
+        before = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+        kept = [line for line in before if line.strip().split("=", 1)[0] not in added]
+        _write_for_owner(file, [*kept, *(f"{name}={value}" for name, value in added.items())])
     return there | added
+
+
+def _write_for_owner(file: Path, lines: Sequence[str]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f"{file.name}.new")
+    temporary.unlink(missing_ok=True)
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as new:
+        new.write("\n".join(lines) + "\n")
+    temporary.replace(file)
 
 
 def _password(name: str) -> str:

@@ -1,0 +1,134 @@
+"""The manifests by Kubernetes' own schema, and service by service against infra/compose.yaml."""
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from infra.stack import compose
+from infra.stack.stack import COMPOSE
+
+FILES = sorted((COMPOSE.parent / "kubernetes").glob("*.yaml"))
+KUSTOMIZATION = yaml.safe_load((COMPOSE.parent / "kustomization.yaml").read_text())
+SECRETS = {name: f"<{name}>" for name in compose.required(COMPOSE)}
+SERVICES = compose.read(COMPOSE, SECRETS)
+
+
+def documents(files: list[Path]) -> list[dict[str, Any]]:
+    return [document for file in files for document in yaml.safe_load_all(file.read_text())]
+
+
+ALL = documents(FILES)
+PODS = {one["metadata"]["name"]: one["spec"]["template"] for one in ALL if "template" in one.get("spec", {})}
+CONFIG = {generator["name"]: dict(line.split("=", 1) for line in generator.get("literals", []))
+          for generator in KUSTOMIZATION["configMapGenerator"]}
+
+
+def container(name: str) -> dict[str, Any]:
+    only, = PODS[name]["spec"]["containers"]
+    return dict(only)
+
+
+def environment(name: str) -> dict[str, str]:
+    """What a container gets, the secrets by the name of their key."""
+    given: dict[str, str] = {}
+    for source in container(name).get("envFrom", []):
+        given |= CONFIG[source["configMapRef"]["name"]]
+    for one in container(name)["env"]:
+        if "value" in one:
+            given[one["name"]] = one["value"]
+        elif "secretKeyRef" in one["valueFrom"]:
+            assert one["valueFrom"]["secretKeyRef"]["name"] == "ser-ops"
+            given[one["name"]] = f"<{one['valueFrom']['secretKeyRef']['key']}>"
+        else:
+            reference = one["valueFrom"]["configMapKeyRef"]
+            given[one["name"]] = CONFIG[reference["name"]][reference["key"]]
+    return given
+
+
+@pytest.mark.parametrize("manifest", ALL, ids=lambda one: f"{one['kind']}-{one['metadata']['name']}")
+def test_the_schema_of_kubernetes_is_kept(manifest):
+    kubernetes_validate.validate(manifest, "1.37", strict=True)
+
+
+def test_the_schema_is_looked_at():
+    wrong = {**ALL[0], "spec": {"replica": 1}}
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(wrong, "1.37", strict=True)
+
+
+def test_every_service_of_the_compose_file_stands_here():
+    assert set(PODS) == set(SERVICES)
+    assert sorted(KUSTOMIZATION["resources"]) == sorted(f"kubernetes/{file.name}" for file in FILES
+                                                        if "example" not in file.name)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_started_by_the_same_command_in_the_same_environment(name):
+    assert tuple(container(name)["args"]) == SERVICES[name].command
+    expected = SERVICES[name].environment
+    if "SER_OPS_ORIGIN" in expected:
+        expected = expected | {"SER_OPS_ORIGIN": CONFIG["client"]["SER_OPS_ORIGIN"]}    # a team's own
+    assert environment(name) == expected
+
+
+@pytest.mark.parametrize("name", [name for name, service in SERVICES.items() if service.health])
+def test_probed_by_the_same_command(name):
+    health = SERVICES[name].health
+    assert health
+    for probe in ("startupProbe", "livenessProbe"):
+        assert tuple(container(name)[probe]["exec"]["command"]) == health.command
+
+
+@pytest.mark.parametrize("name", PODS)
+def test_not_root_and_closed(name):
+    pod, inner = PODS[name]["spec"]["securityContext"], container(name)["securityContext"]
+    assert pod["runAsNonRoot"] and pod["runAsUser"] > 0 and pod["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert inner == {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
+                     "capabilities": {"drop": ["ALL"]}}
+    assert PODS[name]["spec"]["automountServiceAccountToken"] is False
+    # Without it the cluster puts POSTGRES_PORT=tcp://... and its like into every container.
+    assert PODS[name]["spec"]["enableServiceLinks"] is False
+    assert container(name)["resources"]["limits"]["memory"] and container(name)["resources"]["requests"]["cpu"]
+
+
+def test_a_gpu_worker_has_one_gpu_and_data_has_disks():
+    assert container("worker-gpu")["resources"]["limits"]["nvidia.com/gpu"] == 1
+    keeping = {one["metadata"]["name"] for one in ALL if one.get("spec", {}).get("volumeClaimTemplates")}
+    assert keeping == {"postgres", "s3", "worker-cpu", "worker-gpu"}
+
+
+def test_what_listens_lets_in_only_who_is_named():
+    policies = {one["metadata"]["name"]: one["spec"] for one in ALL if one["kind"] == "NetworkPolicy"}
+    assert policies["nobody"] == {"podSelector": {}, "policyTypes": ["Ingress"]}
+    for service in [one for one in ALL if one["kind"] == "Service" and one["spec"].get("ports")]:
+        name, ports = service["metadata"]["name"], service["spec"]["ports"]
+        rule, = policies[name]["ingress"]
+        assert policies[name]["podSelector"]["matchLabels"] == {"app": name} == service["spec"]["selector"]
+        assert [port["port"] for port in rule["ports"]] == [port["port"] for port in ports]
+        assert rule["from"]
+
+
+def test_no_secret_in_any_manifest():
+    keys, = [one["stringData"] for one in ALL if one["kind"] == "Secret"]
+    assert sorted(keys) == sorted(SECRETS) and set(keys.values()) == {""}
+    assert "secret.example.yaml" not in " ".join(KUSTOMIZATION["resources"])
+    for name in PODS:
+        for one in container(name)["env"]:
+            secret = any(word in one["name"] for word in ("PASSWORD", "SECRET", "_KEY", "AUTH_STRING"))
+            assert ("secretKeyRef" in one.get("valueFrom", {})) == secret, one["name"]
+
+
+@pytest.mark.skipif(not shutil.which("kubectl"), reason="no kubectl here: what it would build is checked file by file")
+def test_kubectl_builds_it():
+    done = subprocess.run(["kubectl", "kustomize", str(COMPOSE.parent)], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    built = list(yaml.safe_load_all(done.stdout))
+    assert len(built) == len(ALL) - 1 + len(CONFIG)         # without the example, with the config maps
+    for one in built:
+        kubernetes_validate.validate(one, "1.37", strict=True)
+        assert one["kind"] == "Namespace" or one["metadata"]["namespace"] == "ser-ops"
