@@ -12,10 +12,13 @@ from ser_ops.workspace import pull as pull_missing
 __all__ = ["promote", "pull", "push", "register", "repro", "reproduce", "shared", "verdict"]
 
 
-def pull(say: Say = print) -> None:
-    """Bring data/ from the DVC remote: what is missing, and from a shared remote what data.dvc names by now."""
+def pull(say: Say = print, as_named: bool = False) -> None:
+    """Bring data/ from the DVC remote where it is missing; `as_named`: also where data.dvc names other data by now.
+
+    Data that was changed by hand and is in no cache is never overwritten: as_named, that is a UserError.
+    """
     pull_missing(say)
-    if shared():
+    if as_named:
         dvc("pull", "--quiet", "data.dvc", say=say)
 
 

@@ -5,7 +5,7 @@ import platform
 from pathlib import Path
 from typing import Literal
 
-from prefect import get_run_logger, task
+from prefect import get_run_logger, runtime, task
 from prefect.cache_policies import NO_CACHE
 
 from pipelines import cluster, steps
@@ -13,10 +13,13 @@ from pipelines import cluster, steps
 
 @task(name="pull-data", cache_policy=NO_CACHE, persist_result=False, retries=2, retry_delay_seconds=10)
 def pull_data() -> None:
-    """Bring data/ from the DVC remote; retried, since a remote may be away for a moment."""
+    """Bring data/ from the DVC remote; retried, since a remote may be away for a moment.
+
+    A deployment `local` takes data/ as it lies, like all of the folder; any other the data of its commit.
+    """
     log = get_run_logger().info
     log("on %s in %s, CUDA_VISIBLE_DEVICES=%s", platform.node(), Path.cwd(), os.environ.get("CUDA_VISIBLE_DEVICES", ""))
-    steps.pull(say=log)
+    steps.pull(say=log, as_named=runtime.deployment.name not in (None, "local"))
 
 
 @task(name="dvc-repro", task_run_name="dvc-repro-{stage}", cache_policy=NO_CACHE, persist_result=False)

@@ -1,6 +1,7 @@
 """Flows call their steps in order, prefect.yaml deploys every flow, and the steps ask DVC for the right stages."""
 
 import inspect
+import logging
 from pathlib import Path
 
 import pytest
@@ -158,10 +159,18 @@ def test_with_a_shared_remote_work_is_fetched_and_given(asked, remote, url):
     remote(url)
     steps.reproduce("paper2")
     steps.repro("train")
-    steps.pull()
     steps.push()
-    assert asked == [("repro", "--pull", "papers/dvc.yaml:paper2"), ("repro", "--pull", "train"), ("what is missing",),
-                     ("pull", "--quiet", "data.dvc"), ("push", "--quiet", "--run-cache")]
+    assert asked == [("repro", "--pull", "papers/dvc.yaml:paper2"), ("repro", "--pull", "train"),
+                     ("push", "--quiet", "--run-cache")]
+
+
+@pytest.mark.parametrize(("deployment", "asked_for"), [
+    (None, []), ("local", []), ("gpu", [("pull", "--quiet", "data.dvc")])])
+def test_a_folder_keeps_its_data_and_a_commit_has_its_own(asked, monkeypatch, deployment, asked_for):
+    monkeypatch.setattr(tasks, "get_run_logger", lambda: logging.getLogger())
+    monkeypatch.setattr(tasks.runtime.deployment, "name", deployment, raising=False)
+    tasks.pull_data.fn()
+    assert asked == [("what is missing",), *asked_for]
 
 
 def test_tasks_are_never_cached_by_prefect():
