@@ -39,7 +39,10 @@ def dvc(*arguments: str, say: Say = print) -> dict[str, float]:
     try:
         with FileLock(state / "workspace.lock", timeout=wait):
             _drop_cut_lock_file(say)
-            return _run([sys.executable, "-m", "dvc", *arguments], say)
+            try:
+                return _run([sys.executable, "-m", "dvc", *arguments], say)
+            finally:
+                _drop_cut_downloads()
     except Timeout as error:
         raise UserError(f"{state / 'workspace.lock'}: another flow has worked here for {wait:.0f} s: wait for it, or "
                         "stop it, then start this one again") from error
@@ -57,6 +60,8 @@ def pull(say: Say = print) -> None:
     try:
         dvc("pull", "data.dvc", say=say)                    # not --quiet, which leaves out what went wrong
     except UserError as error:
+        if why := _no_room(data, str(error)):
+            raise why from error
         missing = [one for one in cache.tracked([data]) if not one.file.exists()]
         if missing and "Checkout failed" in str(error):     # the remote answered, and what it gave was not kept
             raise UserError(_not_whole(missing)) from error
@@ -97,6 +102,15 @@ def mend(say: Say = print) -> list[cache.Damaged]:
     return bad
 
 
+def _no_room(data: Path, error: str) -> UserError | None:
+    """Of a full disk DVC says so while it downloads, and while it checks out that the checkout failed."""
+    needed, free = cache.size(data), shutil.disk_usage(Path.cwd()).free
+    if not ("No space left" in error or "File too large" in error or ("Checkout failed" in error and free < needed)):
+        return None
+    return UserError(f"{data}: {needed / 1e6:.1f} MB come here, and as much to DVC's cache; {free / 1e6:.1f} MB are "
+                     "free now: free space, then run the same command again")
+
+
 def _not_whole(missing: list[cache.Tracked]) -> str:
     """The remedy names listings too: DVC pushes nothing below one that the remote has."""
     names = ", ".join(_short(one.path) for one in missing[:3]) + (" ..." if len(missing) > 3 else "")
@@ -117,6 +131,12 @@ def _drop_cut_lock_file(say: Say) -> None:
         if file.exists() and not _whole(file):
             file.unlink()
             say(f"{file} was cut short by a kill and is removed: stages that were done come back from DVC's run cache")
+
+
+def _drop_cut_downloads() -> None:
+    """DVC leaves halves of files in its cache when the disk is full, or when it is killed."""
+    for half in Path(".dvc", "cache", "files").glob("md5/??/.*.tmp"):
+        half.unlink(missing_ok=True)
 
 
 def _whole(lock_file: Path) -> bool:

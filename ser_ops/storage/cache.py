@@ -75,6 +75,13 @@ def tracked(targets: Iterable[Path] = ()) -> list[Tracked]:
     return found
 
 
+def size(target: Path) -> int:
+    """Bytes of one output, as its record says; 0 where it says none."""
+    from dvc.repo import Repo
+    with Repo() as repo:
+        return sum(out.meta.size or 0 for out in repo.index.outs if Path(out.fs_path) == target.absolute() and out.meta)
+
+
 def md5(file: Path) -> str:
     """MD5 of a file's bytes, as 32 hexadecimal digits."""
     with file.open("rb") as opened:

@@ -81,7 +81,7 @@ class _Bar(tqdm):
     """Bytes, rate and time left; `move` may be called by several threads."""
 
     def __init__(self, bucket: str) -> None:
-        super().__init__(desc=f"from {bucket}", unit="B", unit_scale=True, file=sys.stderr, mininterval=1, delay=1)
+        super().__init__(desc=f"from {bucket}", unit="B", unit_scale=True, file=sys.stderr, mininterval=1)
         self._moving = threading.Lock()
 
     def move(self, size: int) -> None:
@@ -116,7 +116,7 @@ def _bring_all(downloads: list[Download], pool: ThreadPoolExecutor, bar: _Bar, b
     bar.move(total - needed)
     free = shutil.disk_usage(beside).free
     if needed > free:
-        raise UserError(f"{beside}: {needed / 1e9:.1f} GB are to come and {free / 1e9:.1f} GB are free: free space, "
+        raise UserError(f"{beside}: {needed / 1e6:.1f} MB are to come and {free / 1e6:.1f} MB are free: free space, "
                         "then run the same command again")
     running = [[pool.submit(one.fetch, part) for part in parts] for one, parts in zip(downloads, missing, strict=True)]
     for one, parts in zip(downloads, running, strict=True):
