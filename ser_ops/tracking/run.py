@@ -76,7 +76,7 @@ class Run:
         self.experiment = params.tracking.experiment
         self._name, self._opened_with = name, dict(opened_with)
         self._clock = Clock(resumed_after or 0)
-        self._may_be_there = resumed_after is not None
+        self._resumed = resumed_after is not None
         self._outbox = Outbox(client, run_id, self.uri, params.paths.state / "tracking" / f"{run_id}.jsonl",
                               params.tracking.timeout)
         self._outage = params.tracking.outage
@@ -94,8 +94,8 @@ class Run:
         entry: dict[str, Any] = {"metrics": [[metric_name(name), float(value), now, step or 0]
                                              for name, value in values.items()
                                              if value is not None and not math.isinf(value)]}
-        if step is not None and self._may_be_there:  # killed between logging an epoch and its checkpoint
-            entry["unless_there"], self._may_be_there = True, False
+        if step is not None and self._resumed:  # an epoch may have been logged without a checkpoint of it
+            entry["unless_there"] = True
         self._outbox.put(entry)
 
     def tags(self, values: Mapping[str, Any]) -> None:

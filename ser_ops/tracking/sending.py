@@ -16,10 +16,10 @@ _METRICS_AT_ONCE = 1000
 def send(client: "MlflowClient", run_id: str, entry: Mapping[str, Any]) -> None:
     """Send an entry of one of the kinds below.
 
-    {"params": {name: value}}; {"tags": {name: value}}; {"metrics": [[name, value, milliseconds, step], ...]}, with
-    "unless_there" leaving out steps that the run has; {"artifact": path, "folder": name}; {"dataset": its fields,
-    "context": word}; {"status": word, "at": milliseconds}. Raises what MLflow raises, and UserError for a parameter
-    that stands there with another value.
+    {"params": {name: value}}; {"tags": {name: value}}; {"metrics": [[name, value, milliseconds, step], ...]} of one
+    step, with "unless_there" only when the run has not got that step; {"artifact": path, "folder": name}; {"dataset":
+    its fields, "context": word}; {"status": word, "at": milliseconds}. Raises what MLflow raises, and UserError for a
+    parameter that stands there with another value.
     """
     if "params" in entry:
         _params(client, run_id, entry["params"])
@@ -58,8 +58,8 @@ def _metrics(client: "MlflowClient", run_id: str, values: list[list[Any]], unles
     """A server takes the same figure of the same moment and step once, so a moment is chosen only once."""
     from mlflow.entities import Metric
     new = [Metric(*one) for one in values]
-    if unless_there:
-        new = [one for one in new if one.step not in {kept.step for kept in client.get_metric_history(run_id, one.key)}]
+    if unless_there and new and any(one.step == new[0].step for one in client.get_metric_history(run_id, new[0].key)):
+        return
     for start in range(0, len(new), _METRICS_AT_ONCE):
         client.log_batch(run_id, metrics=new[start:start + _METRICS_AT_ONCE])
 

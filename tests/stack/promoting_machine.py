@@ -1,0 +1,33 @@
+"""A machine that promotes: `python promoting_machine.py VERSION SECONDS CLOCK`, in a folder with its params.yaml.
+
+It says "judging", judges for SECONDS, and says which version held the alias before. CLOCK: by how many seconds its
+clock is ahead of everybody's. What the registered package answers is taken for granted: others test that.
+"""
+
+import sys
+import time
+
+_right = time.time
+time.time = lambda: _right() + float(sys.argv[3])
+
+from ser_ops import config  # noqa: E402
+from ser_ops.errors import UserError  # noqa: E402
+from ser_ops.tracking import promotion  # noqa: E402
+
+promotion.download = lambda client, version, folder: folder
+promotion.compare_answers = lambda *arguments: {"loads": True, "pickles": [], "utterances": 12,
+                                                "largest_difference": 0.0, "error": ""}
+
+
+def judged(candidate: object, today: object) -> dict[str, object]:
+    print("judging", flush=True)
+    time.sleep(float(sys.argv[2]))
+    return {"rule": "not_worse_than_staging", "figure": None, "limit": None, "passed": True, "verdict": "passed",
+            "reason": "", "applies": True}
+
+
+try:
+    done = promotion.promote(config.load(), judged, sys.argv[1])
+except UserError as error:
+    sys.exit(f"error: {error}")
+print(done.before)
