@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -173,15 +174,21 @@ def corpora_add(workspace, *arguments, **options):
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
 
 
-def test_a_killed_corpora_add_goes_on_with_the_parts_it_has(bucket, bad_day, workspace):
-    rng = np.random.default_rng(1)
-    names = [f"Actor_01/03-01-{code:02d}-01-01-01-01.wav" for code in range(1, 9)]
-    for name in names:      # 0.9 MB each: a small and slow corpus
-        soundfile.write(workspace / "one.wav", rng.normal(0, 0.05, 450_000), 16000)
-        bucket.upload_file(str(workspace / "one.wav"), "voices", f"set/{name}")
-    (workspace / "one.wav").unlink()
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_a_killed_corpora_add_goes_on_with_what_it_has(bucket, bad_day, workspace, tmp_path, kind):
+    """Eight recordings of 0.9 MB, or one zip of seven parts, one after another; killed in the middle of the sixth."""
+    rng, given = np.random.default_rng(1), tmp_path / "Actor_01"
+    given.mkdir()
+    for code in range(1, 9):
+        soundfile.write(given / f"03-01-{code:02d}-01-01-01-01.wav", rng.normal(0, 0.05, 450_000), 16000)
+    if kind == "folder":
+        for file in given.iterdir():
+            bucket.upload_file(str(file), "voices", f"set/Actor_01/{file.name}")
+    else:
+        upload(bucket, "set.zip", Path(shutil.make_archive(str(tmp_path / "set"), "zip", given)).read_bytes())
+    source, pieces = {"folder": ("s3://voices/set", 8), "zip": ("s3://voices/set.zip", 7)}[kind]
     bad_day.before = lambda number: time.sleep(30 if number == 6 else 0)
-    process = corpora_add(workspace, "ravdess", "s3://voices/set", start_new_session=True)
+    process = corpora_add(workspace, "ravdess", source, start_new_session=True)
     while len(bad_day.objects()) < 6:
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
@@ -189,14 +196,13 @@ def test_a_killed_corpora_add_goes_on_with_the_parts_it_has(bucket, bad_day, wor
     process.communicate()
     assert not (workspace / "data/corpora").exists()
     bad_day.before, before = None, len(bad_day.objects())
-    process = corpora_add(workspace, "ravdess", "s3://voices/set")
+    process = corpora_add(workspace, "ravdess", source)
     answer, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors
     assert json.loads(answer)["found"] == 8
-    assert len(bad_day.objects()) - before == 3, "five of the eight had come"
-    for name in names:
-        body = bucket.get_object(Bucket="voices", Key=f"set/{name}")["Body"].read()
-        assert (workspace / "data/corpora/ravdess" / name).read_bytes() == body
+    assert len(bad_day.objects()) - before == pieces - 5, "five had come"
+    for file in given.iterdir():
+        assert (workspace / "data/corpora/ravdess/Actor_01" / file.name).read_bytes() == file.read_bytes()
     assert os.listdir(workspace / "state/downloads") == [], "what was fetched for it is gone"
 
 

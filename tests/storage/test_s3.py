@@ -1,15 +1,21 @@
 """S3 through a real HTTP endpoint (moto's server)."""
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import boto3
+import numpy as np
 import pytest
+import soundfile
 from moto.server import ThreadedMotoServer
 
 from ser_ops import storage
 from ser_ops.config.sections import Storage
 from ser_ops.errors import UserError
 
+PROJECT = Path(__file__).resolve().parents[2]
 LIMITS = Storage(part_megabytes=8, parallel=4, attempts=2, longest_wait=1, timeout=5)
 
 
@@ -81,3 +87,41 @@ def test_two_keys_for_one_place_are_refused(bucket, tmp_path, other):
     with pytest.raises(UserError, match="two keys want the place a:"):
         bring("s3://voices/set", tmp_path)
     assert os.listdir(tmp_path) == []
+
+
+@pytest.fixture
+def ser_ops(bucket, tmp_path):
+    """The command in a folder of its own."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "params.yaml").write_bytes((PROJECT / "params.yaml").read_bytes())
+    return lambda *command: subprocess.run([sys.executable, "-m", "ser_ops.cli", *command], cwd=tmp_path, text=True,
+                                           env={**os.environ, "PYTHONPATH": str(PROJECT)}, capture_output=True,
+                                           check=False)
+
+
+def test_noise_comes_from_a_bucket(bucket, tmp_path, ser_ops):
+    soundfile.write(tmp_path / "a.wav", np.random.default_rng(2).normal(0, 0.1, 48000), 16000)
+    for key in ("market/a.wav", "market/b.wav"):
+        bucket.upload_file(str(tmp_path / "a.wav"), "voices", key)
+    done = ser_ops("noise", "add", "fish_market", "s3://voices/market/a.wav")
+    assert done.returncode == 0 and "1 recordings" in done.stdout, done.stderr
+    added = tmp_path / "data/noise/recorded/fish_market/a.wav"
+    assert added.read_bytes() == (tmp_path / "a.wav").read_bytes()
+    assert os.listdir(tmp_path / "state/downloads") == []
+
+
+@pytest.mark.parametrize(("arguments", "words", "kept"), [
+    (("corpora", "add", "ravdess", "s3://voices/set"), "s3://voices/set: no RAVDESS speech recordings", 1),
+    (("corpora", "add", "ravdess", "s3://voices/set", "--link"), "cannot be linked", 0),
+    (("corpora", "add", "ravdess", "s3://voices/set", "--name", "here"), "is already there", 0),
+    (("noise", "add", "fish_market", "s3://voices/set"), "s3://voices/set: holds no usable recordings", 1),
+    (("noise", "add", "fish_market", "s3://"), "names no bucket", 0)])
+def test_what_cannot_be_brought_in_is_one_line_and_known_before_it_comes_where_it_can_be(
+        bucket, tmp_path, ser_ops, arguments, words, kept):
+    (tmp_path / "data/corpora/here").mkdir(parents=True)
+    bucket.put_object(Bucket="voices", Key="set/notes.txt", Body=b"x")
+    done = ser_ops(*arguments)
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert done.returncode == 1 and len(errors) == 1 and "Traceback" not in done.stderr, done.stderr
+    assert words in errors[0], errors
+    assert len(list((tmp_path / "state").rglob("notes.txt"))) == kept, "the next try does not fetch it again"
