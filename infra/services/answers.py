@@ -1,4 +1,4 @@
-"""Whether a server answers: `python -m infra.services.answers URL`; exit code 0 when it does. Runs beside the server."""
+"""Whether a server answers: `python -m infra.services.answers URL`, exit code 0 when it does. Runs beside it."""
 
 import sys
 import urllib.request

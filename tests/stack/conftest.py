@@ -33,6 +33,14 @@ def _folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture
+def stack_folder() -> Iterator[Path]:
+    """A folder for a stack of one test."""
+    _need_postgresql()
+    with _folder() as folder:
+        yield folder
+
+
 @pytest.fixture(scope="session")
 def make_stack() -> Iterator[Callable[..., Stack]]:
     """Start services, `make_stack("postgres", "s3")`, with passwords and data of their own, until the tests end."""
