@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -74,13 +73,28 @@ class Machine:
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
-    """The machine loses power: the process and all its descendants, whatever their group, at once."""
+    """The machine loses power: the process and all its descendants, whatever their group, none of whom sees it come."""
+    family: set[psutil.Process] = set()
     with suppress(psutil.Error):
-        family = psutil.Process(process.pid).children(recursive=True)
-        for one in (psutil.Process(process.pid), *family):
+        family.add(psutil.Process(process.pid))
+    while found := {child for one in family for child in _children(one)} - family:   # stopped, they start no others
+        family |= found
+        for one in family:
             with suppress(psutil.Error):
-                one.send_signal(signal.SIGKILL)
+                one.suspend()
+    for one in family:
+        with suppress(psutil.Error):
+            one.kill()
     process.wait(30)
+    _, alive = psutil.wait_procs(family, timeout=30)
+    assert not alive, alive
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children(recursive=True)
+    except psutil.Error:
+        return []
 
 
 def author(folder: Path, given: dict[str, str], **changes: dict[str, Any]) -> Machine:

@@ -36,8 +36,11 @@ class Server:
 
     def cancel(self, identity: str) -> None:
         """What `prefect flow-run cancel` asks for, without the seconds that a new process takes."""
+        self.turn(identity, "CANCELLING")
+
+    def turn(self, identity: str, state: str) -> None:
         self.client.post(f"/flow_runs/{identity}/set_state",
-                         json={"state": {"type": "CANCELLING", "name": "Cancelling"}}).raise_for_status()
+                         json={"state": {"type": state, "name": state.title()}}).raise_for_status()
 
     def end(self, identity: str, seconds: float = 600) -> dict[str, Any]:
         """The run, once it has ended for good."""
