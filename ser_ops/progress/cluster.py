@@ -4,6 +4,7 @@ Dask's messages are pickles: whoever reaches the scheduler's or a worker's port 
 listen on loopback or inside a trusted network, with TLS beyond it (docs/many-machines.md).
 """
 
+import logging
 import os
 import tempfile
 from collections import deque
@@ -52,6 +53,7 @@ def over_cluster(function: Callable[[Item], Result], items: Sequence[Item], what
 
 
 def _connected(what: str) -> Client:
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # its tracebacks: here they end in one line
     try:
         return Client(_address(), set_as_default=False)
     except (OSError, ValueError) as error:
@@ -86,6 +88,9 @@ def _result(client: Client, future: Future, what: str) -> Any:
         raise UserError(f"{what}: an item killed {error.allowed_failures + 1} Dask workers one after another, most "
                         "likely for want of memory: start workers with fewer --nthreads and run the same command "
                         "again") from error
+    except (ImportError, RuntimeError) as error:
+        raise UserError(f"{what}: the Dask scheduler or a worker cannot read what it is asked ({type(error).__name__}): "
+                        "install requirements.lock and this project there too") from error
     except (FutureCancelledError, CommClosedError) as error:
         raise _gone(what) from error
     return unpack(answer)

@@ -86,14 +86,13 @@ def relay(job: Job, request: bytes) -> bytes:
     """
     key = (threading.get_ident(), job.beacon)
     for _ in range(_LIVES):
-        child = _child(key, job)
         try:
-            return child.ask(request)
+            return _child(key, job).ask(request)
         except (EOFError, OSError):
-            child.end()
             with _lock:
-                if _children.pop(key, None) is None:
-                    raise UserError("the one who asked has gone") from None
+                lost = _children.pop(key, None)
+            if lost is not None:
+                lost.end()
     raise UserError(f"Dask worker on {platform.node()}: an item's process was killed {_LIVES} times, most likely for "
                     "want of memory: start the worker there with fewer --nthreads and run the same command again")
 
@@ -115,7 +114,7 @@ def _child(key: tuple[int, str], job: Job) -> Child:
 
 
 def end(beacon: str) -> None:
-    """End the children of a map, at work or not."""
+    """End the children of a map, at work or not; one that replaces them finds the beacon gone."""
     with _lock:
         done = [_children.pop(key) for key in list(_children) if key[1] == beacon]
     for one in done:
