@@ -89,8 +89,8 @@ def _result(client: Client, future: Future, what: str) -> Any:
                         "likely for want of memory: start workers with fewer --nthreads and run the same command "
                         "again") from error
     except (ImportError, RuntimeError) as error:
-        raise UserError(f"{what}: the Dask scheduler or a worker cannot read what it is asked ({type(error).__name__}): "
-                        "install requirements.lock and this project there too") from error
+        raise UserError(f"{what}: the Dask scheduler or a worker cannot read what it is asked "
+                        f"({type(error).__name__}): install requirements.lock and this project there too") from error
     except (FutureCancelledError, CommClosedError) as error:
         raise _gone(what) from error
     return unpack(answer)
