@@ -169,6 +169,8 @@ def _run(command: list[str], say: Say) -> dict[str, float]:
                     stage, began = line.split("'")[1], time.monotonic()
                 if line.lower().startswith(("error:", "error ")):
                     errors.append(line)
+                elif errors and errors[-1].endswith(":"):       # what it is about stands in the next line
+                    errors[-1] += f" {line}"
                 if line:
                     say(line)
         except BaseException:

@@ -84,6 +84,13 @@ def test_a_failure_without_an_error_line_names_the_code(repository, said, comman
     assert said == ["half way"]
 
 
+def test_an_error_that_goes_on_in_the_next_line_is_whole(repository, said, command):
+    command("print('ERROR: Checkout failed for following targets:\\ndata\\nIs your cache up to date?'); exit(1)")
+    with pytest.raises(UserError) as raised:
+        workspace.dvc("pull", say=said.append)
+    assert str(raised.value).endswith(": Checkout failed for following targets: data") and len(said) == 3
+
+
 @pytest.mark.parametrize("file", ["dvc.lock", "papers/dvc.lock"])
 @pytest.mark.parametrize("cut", [0, 3, 12, 25, 40])
 def test_a_lock_file_that_was_cut_is_removed_and_said(repository, said, command, file, cut):
@@ -214,6 +221,20 @@ def test_what_no_output_of_now_is_made_of_is_removed(recordings, repository, sai
     old.write_bytes(b"old")
     workspace.mend(say=said.append)
     assert not old.exists() and said[-1].endswith("(of no output of now) is damaged: removed")
+
+
+def test_a_stage_output_that_is_damaged_everywhere_is_named_and_made_again(repository, said):
+    workspace.dvc("repro", "one", say=said.append)
+    file = repository / ".dvc/cache/files/md5" / "c4/ca4238a0b923820dcc509a6f75849b"    # of "1"
+    damage(file, b"2")
+    (repository / "one.txt").unlink()
+    workspace.dvc("checkout", "one.txt", say=said.append)
+    assert (repository / "one.txt").read_text() == "2", "the damage is in the workspace"
+    with pytest.raises(UserError, match=r"one\.txt: .* a stage's outputs are made again by dvc repro"):
+        workspace.mend(say=said.append)
+    assert "one" in workspace.dvc("repro", "one", say=said.append)
+    assert (repository / "one.txt").read_text() == "1" and file.read_bytes() == b"1"
+    assert workspace.mend(say=said.append) == []
 
 
 def test_what_is_whole_nowhere_is_named(recordings, repository, said):

@@ -84,6 +84,12 @@ class _Bar(tqdm):
         super().__init__(desc=f"from {bucket}", unit="B", unit_scale=True, file=sys.stderr, mininterval=1)
         self._moving = threading.Lock()
 
+    def begin(self, total: int, needed: int) -> None:
+        """`total` bytes, of which all but `needed` are here."""
+        self.reset(total)
+        self.initial = self.n = total - needed
+        self.refresh()
+
     def move(self, size: int) -> None:
         with self._moving:
             self.update(size)
@@ -111,9 +117,8 @@ def _clash(source: str, place: PurePosixPath) -> UserError:
 
 def _bring_all(downloads: list[Download], pool: ThreadPoolExecutor, bar: _Bar, beside: Path) -> None:
     missing = [one.missing() for one in downloads]
-    bar.reset(total := sum(one.object.size for one in downloads))
     needed = sum(part.stop - part.start for parts in missing for part in parts)
-    bar.move(total - needed)
+    bar.begin(sum(one.object.size for one in downloads), needed)
     free = shutil.disk_usage(beside).free
     if needed > free:
         raise UserError(f"{beside}: {needed / 1e6:.1f} MB are to come and {free / 1e6:.1f} MB are free: free space, "
