@@ -23,7 +23,7 @@ class Machine:
 
     clone: Path
     home: Path
-    given: dict[str, str]   # credentials and addresses
+    given: dict[str, str] = field(repr=False)   # credentials and addresses
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
@@ -38,7 +38,7 @@ class Machine:
             "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@example.org", "GIT_COMMITTER_NAME": "t",
             "GIT_COMMITTER_EMAIL": "t@example.org"} | self.given
 
-    def run(self, *command: str, check: bool = True, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, check: bool = True, timeout: float = 600) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(command, cwd=self.clone, env=self.environment, capture_output=True, text=True,
                               timeout=timeout, check=False)
         if check and done.returncode:

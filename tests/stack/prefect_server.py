@@ -42,7 +42,7 @@ class Server:
         self.client.post(f"/flow_runs/{identity}/set_state",
                          json={"state": {"type": state, "name": state.title()}}).raise_for_status()
 
-    def end(self, identity: str, seconds: float = 600) -> dict[str, Any]:
+    def end(self, identity: str, seconds: float = 1500) -> dict[str, Any]:
         """The run, once it has ended for good."""
         wait(lambda: self.run(identity)["state_type"] in ENDED, f"end of {identity}", seconds)
         return self.run(identity)

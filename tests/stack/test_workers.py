@@ -22,7 +22,7 @@ from prefect_server import ENDED, Server, wait
 
 from ser_ops.files import sha256
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
 
 QUICK: dict[str, Any] = {
     "data": {"corpora": ["synthetic_savee"]},
@@ -78,7 +78,7 @@ def checkpoints(machine: Machine, stage: str) -> list[Path]:
 
 def met(team: Team, run: str, stage: str) -> None:
     """Wait until a run is in the middle of a training."""
-    wait(lambda: checkpoints(team.first, stage) or team.server.run(run)["state_type"] in ENDED, "a checkpoint", 400)
+    wait(lambda: checkpoints(team.first, stage) or team.server.run(run)["state_type"] in ENDED, "a checkpoint", 900)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def cancelled(team) -> Team:
         run = team.runs["cancelled"] = team.server.ask("train-fusion/gpu")
         met(team, run, "train")
         team.server.cancel(run)
-        team.server.end(run, 60)
+        team.server.end(run, 120)
         wait(lambda: not team.first.at_work(), "the end of its processes", 30)
     return team
 
@@ -115,7 +115,7 @@ def killed(cancelled) -> Team:
         kill(worker)
     assert not team.first.at_work()
     with team.first.worker("gpu-pool", CUDA_VISIBLE_DEVICES="0"):
-        wait(lambda: "AwaitingRetry" in team.server.states(run), "the server's notice", 180)
+        wait(lambda: "AwaitingRetry" in team.server.states(run), "the server's notice", 300)
         team.server.end(run)
     return team
 
