@@ -1,7 +1,7 @@
 """train: the model with the best values found, into work/models."""
 
 import os
-import sys
+from pathlib import Path
 
 import torch
 
@@ -12,6 +12,7 @@ from ser_ops.stages import run
 from ser_ops.stages.training_run import Job, forget, state_of, train_model
 from ser_ops.training import device_of, rank, together
 from ser_ops.training.tuning import settings_with
+from ser_ops.training.workers import as_one
 
 
 def main_job(params: Params) -> Job:
@@ -22,23 +23,32 @@ def main_job(params: Params) -> Job:
 
 def main() -> None:
     """Train the main model; killed and started again, go on with the last checkpoint."""
+    train_by(_processes(config.load().compute.device))
+
+
+def train_by(processes: int) -> None:
+    """Train with so many processes of this machine. Started by torchrun, each of its processes calls this with 1."""
+    if processes > 1:
+        as_one(_train, processes)
+    else:
+        _train()
+
+
+def _train(meeting: Path | None = None) -> None:
     params = config.load()
-    _take_every_gpu(params.compute.device)
     job, device = main_job(params), device_of(params.compute.device)
-    with together(device):
+    with together(device, meeting):
         result = train_model(params, job, device, "train", params.paths.work / "models" / job.name)
         if rank() == 0:
             forget(state_of(params, "train", job))
             print(f"trained {job.name}: validation UAR {result.validation_uar:.3f} at epoch {result.best_epoch} of "
-                  f"{len(result.history)}, {sum(one.seconds for one in result.history):.0f} s")
+                  f"{len(result.history)}, {sum(one.seconds for one in result.history):.0f} s", flush=True)
 
 
-def _take_every_gpu(device: str) -> None:
-    """With several GPUs and none named, start this stage anew under torchrun, a process for each."""
-    gpus = torch.cuda.device_count()
-    if device in ("auto", "cuda") and gpus > 1 and "WORLD_SIZE" not in os.environ:
-        os.execv(sys.executable, [sys.executable, "-m", "torch.distributed.run", "--standalone",
-                                  f"--nproc-per-node={gpus}", "-m", "ser_ops.stages.train"])
+def _processes(device: str) -> int:
+    """One for each GPU, where none is named and torchrun has not divided them already; else one."""
+    every = device in ("auto", "cuda") and "WORLD_SIZE" not in os.environ
+    return max(1, torch.cuda.device_count()) if every else 1
 
 
 if __name__ == "__main__":

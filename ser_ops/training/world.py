@@ -4,6 +4,7 @@ import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -41,14 +42,19 @@ def size() -> int:
 
 
 @contextmanager
-def together(device: torch.device) -> Iterator[None]:
-    """Join the processes that torchrun started (nccl on GPUs, gloo on CPUs); alone, do nothing."""
+def together(device: torch.device, meeting: Path | None = None) -> Iterator[None]:
+    """Join the processes that torchrun, or `workers.as_one` (by a file), started; alone, do nothing.
+
+    They talk by nccl on GPUs, by gloo on CPUs.
+    """
     if int(os.environ.get("WORLD_SIZE", 1)) == 1:
         yield
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo",
+                                   init_method=f"file://{meeting}" if meeting else None,
+                                   rank=int(os.environ["RANK"]), world_size=int(os.environ["WORLD_SIZE"]))
     try:
         yield
     finally:

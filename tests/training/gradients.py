@@ -1,0 +1,66 @@
+"""Gradients of one step over the whole training partition, by one process or by those that torchrun started.
+
+`python gradients.py FOLDER OUT`, FOLDER as `test_training_stages.project` makes it. With BatchNorm live or frozen,
+dropout on or off.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from ser_ops import config
+from ser_ops.config import Params, Training
+from ser_ops.stages.training_run import examples, model_of
+from ser_ops.training import fit, rank, size, together
+
+
+class Frozen(nn.Module):
+    """BatchNorm by its stored figures, in training too."""
+
+    def __init__(self, norm: nn.BatchNorm1d) -> None:
+        super().__init__()
+        self.norm = norm
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        return self.norm.eval()(values)
+
+
+def without_dropout(params: Params) -> Params:
+    """Every probability of dropout in the model's sections at nothing."""
+    sections = {name: getattr(params.chosen, name) for name in ("wav2vec", "spectral", "head")}
+    changed = {name: one.model_copy(update=dict.fromkeys({"dropout", "kind_dropout"} & one.model_fields_set, 0.0))
+               for name, one in sections.items()}
+    return params.model_copy(update={"presets": {params.preset: params.chosen.model_copy(update=changed)}})
+
+
+def freeze(model: nn.Module) -> None:
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.BatchNorm1d):
+                setattr(parent, name, Frozen(child))
+
+
+def main(folder: str, out: str) -> None:
+    os.chdir(folder)
+    device = torch.device("cpu")
+    loaded = config.load()
+    with together(device):
+        train, validation = (examples(loaded, "fusion", one) for one in ("train", "validation"))
+        one_step = Training(**{**loaded.train.training().model_dump(), "epochs": 1, "batch_size": len(train),
+                               "gradient_clip": 1e9})
+        for norm, dropout in (("frozen", "off"), ("frozen", "on"), ("live", "off")):
+            model = model_of(loaded if dropout == "on" else without_dropout(loaded), "fusion", 1)
+            if norm == "frozen":
+                freeze(model)
+            fit(model, train, validation, one_step, device, quiet=True)
+            if rank() == 0:
+                save_file({name: one.grad for name, one in model.named_parameters() if one.grad is not None},
+                          Path(out) / f"{norm}-{dropout}-{size()}.safetensors")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
