@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
@@ -66,9 +67,10 @@ def load(folder: Path) -> tuple[EmotionModel, dict[str, Any]]:
     model's.
     """
     card = read_json(folder / "model.json")
-    model = _skeleton(card, folder / "model.json")
     weights = folder / "weights.safetensors"
-    _check(model, weights, card)
+    with torch.device("meta"):  # sizes in a card from outside cost no memory until the file bears them out
+        _check(_skeleton(card, folder / "model.json"), weights, card)
+    model = _skeleton(card, folder / "model.json")
     model.load_state_dict(load_file(weights))
     return model.eval(), card
 

@@ -1,0 +1,86 @@
+"""Models from outside: what they may not do, and what is said of them."""
+
+import json
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ser_ops.errors import UserError
+from ser_ops.models import load
+from ser_ops.tracking import fetch, open_run, package_model, packaged_answers
+from ser_ops.tracking.server import quiet
+
+WATCHING = """
+import json, os, pathlib
+pathlib.Path({target!r}).write_text(json.dumps([dict(os.environ), str(pathlib.Path.home())]))
+"""
+
+
+@pytest.mark.slow
+def test_the_code_of_a_package_sees_no_credential_and_no_home(params, project, tmp_path, monkeypatch):
+    package = package_model(params, project().folder, Path("package"))
+    seen = tmp_path / "seen.json"
+    code = package / "served_model.py"
+    code.write_text(code.read_text() + WATCHING.format(target=str(seen)))
+    planted = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "AWS_SECRET_ACCESS_KEY", "PGPASSWORD",
+               "PREFECT_API_AUTH_STRING", "GITHUB_TOKEN")
+    for name in planted:
+        monkeypatch.setenv(name, "planted")
+    answers = packaged_answers(package, [np.sin(np.arange(16000) / 9)], 16000)
+    assert answers.shape == (1, 7)
+    environment, home = json.loads(seen.read_text())
+    assert not {name for name, value in environment.items() if "planted" in value}
+    assert environment["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] == "false" and home != str(Path.home())
+
+
+def test_of_a_package_weights_and_cards_are_fetched_and_nothing_else(params, project):
+    package = package_model(params, project().folder, Path("package"))
+    inside = package / "artifacts" / "model"
+    (inside / "conftest.py").write_text("raise SystemExit('it ran')")
+    (inside / "more").mkdir()
+    (inside / "more" / "weights.pkl").write_bytes(b"\x80\x04.")
+    with open_run(params, "train", {}) as run:
+        run.artifact(package, "model")
+    folder = fetch(params, f"runs:/{run.id}/model")
+    assert {one.name for one in folder.rglob("*")} == {"weights.safetensors", "model.json", "model_card.md"}
+    assert load(folder)[1]["model"] == "spectral"
+
+
+@pytest.mark.parametrize(("file", "content"), [("MLmodel", b"a: b\n" * 2**22), ("model.json", b" " * 2**25)])
+def test_a_text_without_end_is_not_read(params, project, file, content):
+    folder = project().folder
+    (folder / file).write_bytes(content)
+    with pytest.raises(UserError, match=rf"{file} is larger than 16 MiB: it is not loaded"):
+        fetch(params, str(folder))
+
+
+@pytest.mark.parametrize("start", [struct.pack("<Q", 2**62), struct.pack("<Q", 90 * 2**20) + b"{", b"", b"\x80\x04."])
+def test_weights_with_a_header_that_lies_are_one_line(params, project, start):
+    folder = project().folder
+    (folder / "weights.safetensors").write_bytes(start)
+    with pytest.raises(UserError, match="not a safetensors file") as raised:
+        load(fetch(params, str(folder)))
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("model", ["spectral", "vit"])
+def test_a_card_that_asks_for_all_memory_gets_none(params, project, model):
+    """Weights of some kilobytes, and a card of a model of terabytes."""
+    folder = project(model=model).folder
+    card = json.loads((folder / "model.json").read_text())
+    if model == "vit":
+        card["preset_settings"]["vit"]["hidden"] = card["backbone_config"]["hidden_size"] = 2**20
+    else:
+        card["preset_settings"]["spectral"]["channels"] = [2**20] * 3
+    (folder / "model.json").write_text(json.dumps(card))
+    with pytest.raises(UserError, match="tensors are not those of a"):
+        load(folder)
+
+
+def test_pickle_is_forbidden_wherever_mlflow_is_used(monkeypatch):
+    monkeypatch.delenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", raising=False)
+    quiet()
+    from mlflow.environment_variables import MLFLOW_ALLOW_PICKLE_DESERIALIZATION
+    assert MLFLOW_ALLOW_PICKLE_DESERIALIZATION.get() is False
