@@ -34,7 +34,7 @@ test: .venv/installed        ## everything that CI runs
 ui: .venv/installed          ## the MLflow page, on loopback
 	@$(BIN)/python -m ser_ops.cli ui
 
-stack: .venv/installed       ## PostgreSQL, an S3 store, MLflow and Prefect on loopback, with random passwords in infra/.env
+stack: .venv/installed       ## all of infra/compose.yaml on loopback, with random passwords in infra/.env
 	@$(BIN)/python -m infra.stack up
 
 stack-down: .venv/installed

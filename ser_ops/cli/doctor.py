@@ -1,6 +1,8 @@
 """ser-ops doctor: what is configured, what answers, and how to mend what does not."""
 
+import sys
 from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
@@ -9,17 +11,23 @@ from ser_ops.cli.answers import Json, say
 _MARKS = {"ok": "ok     ", "off": "off    ", "warning": "WARNING", "fault": "FAULT  "}
 
 
-def doctor(json: Json = False) -> None:
+def doctor(cache: Annotated[bool, typer.Option("--cache", help="Read every file of DVC's cache too.")] = False,
+           mend: Annotated[bool, typer.Option("--mend", help="First fetch again what is damaged in DVC's cache.")]
+           = False, json: Json = False) -> None:
     """Look at versions, paths, data, credentials and servers. Ends with 1 when something is at fault."""
+    from ser_ops import workspace
     from ser_ops.doctor import examine
 
+    if mend:
+        workspace.mend(say=lambda line: print(line, file=sys.stderr, flush=True))
+
     faults, group = 0, ""
-    for one in examine():
+    for one in examine(cache=cache or mend):
         if not json and one.group != group:
             group = one.group
             print(group)
-        mend = f"\n          mend: {one.mend}" if one.mend else ""
-        say(asdict(one), json, f"  {_MARKS[one.verdict]} {one.subject}: {one.found}{mend}")
+        remedy = f"\n          mend: {one.mend}" if one.mend else ""
+        say(asdict(one), json, f"  {_MARKS[one.verdict]} {one.subject}: {one.found}{remedy}")
         faults += one.verdict == "fault"
     if faults:
         if not json:

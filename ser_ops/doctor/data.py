@@ -22,6 +22,17 @@ def look(folder: Path, params: Params) -> Iterator[Finding]:
     yield from _versioned(folder)
 
 
+def cache() -> Iterator[Finding]:
+    """Every file of DVC's cache; costs as much as reading it."""
+    from ser_ops.storage.cache import damaged
+    bad = damaged()
+    for one in bad:
+        names = ", ".join(map(os.path.relpath, one.paths)) or "of no output of now"
+        yield Finding("data", os.path.relpath(one.file), "fault", f"is damaged ({names})", "ser-ops doctor --mend")
+    if not bad:
+        yield Finding("data", "DVC's cache", "ok", "every file is what its name says")
+
+
 def folders(folder: Path, params: Params) -> Iterator[Finding]:
     """The folders under paths in params.yaml: writable, with space left."""
     paths = params.paths

@@ -9,8 +9,10 @@ from ser_ops.doctor.finding import Finding
 from ser_ops.errors import UserError
 
 
-def examine(folder: Path = Path()) -> Iterator[Finding]:
+def examine(folder: Path = Path(), cache: bool = False) -> Iterator[Finding]:
     """Look at the project in `folder`, this machine and the servers that its environment names.
+
+    `cache`: every file of DVC's cache too (of the project in the current folder).
 
     Findings come as they are made. Nothing is changed anywhere; a server that does not answer costs at most
     tracking.timeout seconds.
@@ -28,4 +30,6 @@ def examine(folder: Path = Path()) -> Iterator[Finding]:
     yield from data.folders(folder, params)
     yield from machine.look(params)
     yield from data.look(folder, params)
+    if cache:
+        yield from data.cache()
     yield from servers.look(folder, params)

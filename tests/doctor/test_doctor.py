@@ -38,9 +38,9 @@ def project(tmp_path):
     return tmp_path
 
 
-def examined(folder: Path, **environment: str) -> tuple[dict[str, Finding], int, str]:
+def examined(folder: Path, *options: str, **environment: str) -> tuple[dict[str, Finding], int, str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(NAMED)}
-    command = [sys.executable, "-c", "from ser_ops.cli import main; main()", "doctor", "--json"]
+    command = [sys.executable, "-c", "from ser_ops.cli import main; main()", "doctor", "--json", *options]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120,
                           env=clean | {"PYTHONPATH": str(PROJECT), "PREFECT_HOME": str(folder), **environment})
     assert "Traceback" not in done.stderr, done.stderr
@@ -138,3 +138,16 @@ def test_the_active_profile_of_prefect_stands_below_the_environment(tmp_path, mo
     assert prefect_settings()["PREFECT_API_URL"] == "http://team/api"
     monkeypatch.setenv("PREFECT_API_URL", "http://mine/api")
     assert prefect_settings()["PREFECT_API_URL"] == "http://mine/api"
+
+
+def test_a_damaged_file_of_the_cache_is_named_and_fetched_again(project):
+    subprocess.run([sys.executable, "-m", "dvc", "push", "-q"], cwd=project, check=True, capture_output=True)
+    file = next(file for file in (project / ".dvc/cache/files/md5").glob("??/*") if file.suffix != ".dir")
+    sound = file.read_bytes()
+    file.chmod(0o644)
+    file.write_bytes(sound[:-1] + b"?")
+    file.chmod(0o444)
+    found, code, _ = examined(project, "--cache")
+    assert code == 1 and any("is damaged (data/" in one.found for one in found.values())
+    found, code, _ = examined(project, "--mend")
+    assert code == 0 and found["DVC's cache"].verdict == "ok" and file.read_bytes() == sound
