@@ -39,9 +39,9 @@ def lent() -> Iterator[None]:
     try:
         of_prefect_dask: Any = context.task_runner
         address = of_prefect_dask.client.scheduler_info()["address"]
-    except (OSError, ValueError) as error:
-        raise UserError(f"no Dask scheduler answers at {before or 'the address of this flow'}: start it with `dask "
-                        f"scheduler`, or unset {_NAME} to work on this machine alone") from error
+    except (OSError, TypeError, ValueError) as error:
+        raise UserError(f"no Dask scheduler answers at {before or 'the address of this flow'} ({error}): start it "
+                        f"with `dask scheduler`, or unset {_NAME} to work on this machine alone") from error
     os.environ[_NAME] = address
     try:
         yield

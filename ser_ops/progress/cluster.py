@@ -18,6 +18,7 @@ from distributed import Client, Future
 from distributed.client import FutureCancelledError
 from distributed.comm import CommClosedError
 from distributed.scheduler import KilledWorker
+from distributed.security import Security
 
 from ser_ops.errors import UserError
 from ser_ops.progress.relay import Job, end, pack, relay, unpack
@@ -55,6 +56,10 @@ def over_cluster(function: Callable[[Item], Result], items: Sequence[Item], what
 def _connected(what: str) -> Client:
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # its tracebacks: here they end in one line
     try:
+        if _address().startswith("tls://") and Security().get_connection_args("client")["ssl_context"] is None:
+            raise UserError(f"{what}: DASK_SCHEDULER_ADDRESS={_address()} asks for a certificate: name one with "
+                            "DASK_DISTRIBUTED__COMM__TLS__CA_FILE, __CLIENT__CERT and __CLIENT__KEY "
+                            "(docs/many-machines.md)")
         return Client(_address(), set_as_default=False)
     except (OSError, ValueError) as error:
         raise UserError(f"{what}: no Dask scheduler answers at DASK_SCHEDULER_ADDRESS={_address()} "

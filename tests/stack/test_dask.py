@@ -1,5 +1,6 @@
 """Validation, augmentation and features over a real Dask scheduler with two workers: the bytes of one process."""
 
+import datetime
 import math
 import signal
 import subprocess
@@ -11,6 +12,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from dask_cluster import Cluster, started
 from distributed import Client
 from machines import Machine, author
@@ -79,12 +84,12 @@ def until_at_work(cluster: Cluster, name: str, process: subprocess.Popen[str]) -
     raise AssertionError(f"{name} was never at work: {process.communicate()}")
 
 
-def in_clone(machine: Machine, address: str, code: str) -> str:
+def in_clone(machine: Machine, address: str, code: str, **variables: str) -> str:
     """What a program prints that runs in the clone."""
     spread = "import math, signal, time; from ser_ops.progress import spread; from distributed import Client"
     done = subprocess.run([sys.executable, "-c", f"{spread}\n{code}"], cwd=machine.clone, text=True, check=False,
                           capture_output=True, timeout=200,
-                          env=machine.environment | {"DASK_SCHEDULER_ADDRESS": address})
+                          env=machine.environment | {"DASK_SCHEDULER_ADDRESS": address} | variables)
     return done.stdout + done.stderr
 
 
@@ -185,3 +190,35 @@ def test_all_of_it_listens_on_loopback(cluster):
     heard = [connection.laddr.ip for name in cluster.processes for one in cluster.family(name)
              for connection in one.net_connections() if connection.status == psutil.CONN_LISTEN]
     assert heard and set(heard) == {"127.0.0.1"}
+
+
+def test_with_tls_only_who_has_a_certificate_is_served(machine, tmp_path):
+    tls = certified(tmp_path)
+    roots = "print(list(spread(math.sqrt, [4, 9], 'roots')))"
+    with started(tmp_path / "cluster", {"PYTHONPATH": str(machine.clone), **tls}, 1) as cluster:
+        assert cluster.address.startswith("tls://127.0.0.1:")
+        assert "[2.0, 3.0]" in in_clone(machine, cluster.address, roots, **tls)
+        said = in_clone(machine, cluster.address, roots, **IMPATIENT, **certified(tmp_path / "strange"))
+        assert "roots: no Dask scheduler answers at DASK_SCHEDULER_ADDRESS=tls://127.0.0.1:" in said
+        assert "asks for a certificate: name one" in in_clone(machine, cluster.address, roots, **IMPATIENT)
+
+
+def certified(folder: Path) -> dict[str, str]:
+    """Dask's own variables for a certificate that signs itself and so is its own authority, new in `folder`."""
+    folder.mkdir(exist_ok=True)
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "dask")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+                   .serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(days=1))
+                   .not_valid_after(now + datetime.timedelta(days=1))
+                   .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+                   .sign(key, hashes.SHA256()))
+    files = {"CERT": folder / "cert.pem", "KEY": folder / "key.pem"}
+    files["CERT"].write_bytes(certificate.public_bytes(Encoding.PEM))
+    files["KEY"].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    tls = "DASK_DISTRIBUTED__COMM__TLS"
+    return {"DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "True", "DASK_DISTRIBUTED__COMM__DEFAULT_SCHEME": "tls",
+            f"{tls}__CA_FILE": str(files["CERT"]),
+            **{f"{tls}__{role}__{what}": str(file) for role in ("SCHEDULER", "WORKER", "CLIENT")
+               for what, file in files.items()}}
