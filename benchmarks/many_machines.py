@@ -17,14 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch.nn.functional import cross_entropy
-
 from ser_ops import config
-from ser_ops.config import Tune
 from ser_ops.progress import spread
-from ser_ops.training.workers import as_one, side_by_side
-from ser_ops.training.world import rank, summed, together
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -41,7 +35,7 @@ def least(what: Callable[[], object], repetitions: int) -> float:
 
 def dask() -> None:
     """From the call to the first result, and each further item, with items that cost nothing themselves."""
-    many = 400
+    many = 2000
 
     def both(name: str, repetitions: int = 3) -> None:
         start = least(lambda: list(spread(math.sqrt, [1.0, 4.0], name, 2)), repetitions)
@@ -87,9 +81,10 @@ def tuning() -> None:
     from ser_ops.training.shared_search import search_together
     from ser_ops.training.study_store import StudyStore
     from ser_ops.training.tuning import search
+    from ser_ops.training.workers import side_by_side
 
     params = config.load()
-    settings: Tune = params.tune.model_copy(update={"trials": 16})
+    settings = params.tune.model_copy(update={"trials": 16})
     postgres = Path(tempfile.mkdtemp(prefix="stack-"))
     postgres.chmod(0o755)
     with tempfile.TemporaryDirectory() as folder, Stack(postgres, ("postgres",)) as stack:
@@ -113,8 +108,12 @@ def tuning() -> None:
 
 def training() -> None:
     """Summing the gradients of the main model over two processes, beside the step that makes them."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
     from ser_ops.features import shape_of
     from ser_ops.models import build, count
+    from ser_ops.training.workers import as_one
 
     torch.set_num_threads(1)
     params = config.load()
@@ -135,6 +134,10 @@ def training() -> None:
 
 
 def _summing(parameters: int, meeting: Path) -> None:
+    import torch
+
+    from ser_ops.training.world import rank, summed, together
+
     torch.set_num_threads(1)
     with together(torch.device("cpu"), meeting):
         values = torch.ones(parameters)
