@@ -24,7 +24,6 @@ class Machine:
     clone: Path
     home: Path
     given: dict[str, str] = field(repr=False)   # credentials and addresses
-    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @property
     def environment(self) -> dict[str, str]:
