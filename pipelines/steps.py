@@ -19,7 +19,7 @@ def pull(say: Say = print, as_named: bool = False) -> None:
     """
     pull_missing(say)
     if as_named:
-        dvc("pull", "--quiet", "data.dvc", say=say)
+        dvc("pull", "data.dvc", say=say)
 
 
 def repro(*stages: str, say: Say = print) -> dict[str, float]:
@@ -38,7 +38,7 @@ def reproduce(paper: Literal["paper1", "paper2", "splits", "across"], say: Say =
 def push(say: Say = print) -> None:
     """Give what was made to the other machines: outputs and run cache into the shared remote, if there is one."""
     if shared():
-        dvc("push", "--quiet", "--run-cache", say=say)
+        dvc("push", "--run-cache", say=say)
 
 
 def shared() -> bool:

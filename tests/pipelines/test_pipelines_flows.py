@@ -162,11 +162,11 @@ def test_with_a_shared_remote_work_is_fetched_and_given(asked, remote, url):
     steps.repro("train")
     steps.push()
     assert asked == [("repro", "--pull", "papers/dvc.yaml:paper2"), ("repro", "--pull", "train"),
-                     ("push", "--quiet", "--run-cache")]
+                     ("push", "--run-cache")]
 
 
 @pytest.mark.parametrize(("deployment", "asked_for"), [
-    (None, []), ("local", []), ("gpu", [("pull", "--quiet", "data.dvc")])])
+    (None, []), ("local", []), ("gpu", [("pull", "data.dvc")])])
 def test_a_folder_keeps_its_data_and_a_commit_has_its_own(asked, monkeypatch, deployment, asked_for):
     monkeypatch.setattr(tasks, "get_run_logger", lambda: logging.getLogger())
     monkeypatch.setattr(tasks.runtime.deployment, "name", deployment, raising=False)
