@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -85,9 +86,10 @@ def tuning() -> None:
 
     params = config.load()
     settings = params.tune.model_copy(update={"trials": 16})
-    postgres = Path(tempfile.mkdtemp(prefix="stack-"))
-    postgres.chmod(0o755)
-    with tempfile.TemporaryDirectory() as folder, Stack(postgres, ("postgres",)) as stack:
+    with (tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory(prefix="stack-") as postgres,
+          ExitStack() as held):
+        Path(postgres).chmod(0o755)     # PostgreSQL's own account enters it
+        stack = held.enter_context(Stack(Path(postgres), ("postgres",)))
         os.environ.update(stack.environment)
         numbers = iter(range(100))
 
