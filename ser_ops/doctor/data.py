@@ -46,6 +46,9 @@ def folders(folder: Path, params: Params) -> Iterator[Finding]:
         yield Finding("project", "paths", "warning", f"{free:.1f} GB are free in {places[1]}", "free space")
     else:
         yield Finding("project", "paths", "ok", f"{', '.join(str(place) for place in places)}; {free:.0f} GB free")
+    if unsent := sorted((folder / params.paths.state / "tracking").glob("*.jsonl")):
+        yield Finding("project", "tracking journal", "warning", f"{len(unsent)} runs have records that their server never "
+                      f"got: {', '.join(file.stem for file in unsent[:3])}", "start the server and run dvc repro again")
 
 
 def _nearest(place: Path) -> Path:

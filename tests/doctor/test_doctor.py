@@ -61,6 +61,10 @@ def test_a_sound_project_has_no_fault(project):
     assert {name: one.verdict for name, one in found.items() if one.verdict not in ("ok", "off")} == {}
     assert found["data.dvc"].verdict == "ok" and found["MLflow"].found.startswith("sqlite:///mlflow.db")
     assert not (project / "mlflow.db").exists(), "looking must not make a database"
+    (project / "state/tracking").mkdir(parents=True)
+    (project / "state/tracking/0a1b.jsonl").write_text("{}\n")
+    found, code, _ = examined(project)
+    assert code == 0 and "0a1b" in found["tracking journal"].found
 
 
 def test_nothing_that_is_named_answers(project):
