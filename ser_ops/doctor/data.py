@@ -47,8 +47,9 @@ def folders(folder: Path, params: Params) -> Iterator[Finding]:
     else:
         yield Finding("project", "paths", "ok", f"{', '.join(str(place) for place in places)}; {free:.0f} GB free")
     if unsent := sorted((folder / params.paths.state / "tracking").glob("*.jsonl")):
-        yield Finding("project", "tracking journal", "warning", f"{len(unsent)} runs have records that their server never "
-                      f"got: {', '.join(file.stem for file in unsent[:3])}", "start the server and run dvc repro again")
+        runs = ", ".join(file.stem for file in unsent[:3])
+        yield Finding("project", "tracking journal", "warning", f"{len(unsent)} runs have records that their server "
+                      f"never got: {runs}", "start the server and run dvc repro again")
 
 
 def _nearest(place: Path) -> Path:
