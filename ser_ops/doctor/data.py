@@ -17,8 +17,9 @@ def look(folder: Path, params: Params) -> Iterator[Finding]:
     """The corpora and noise that params.yaml lists, and DVC's view of them."""
     if not (folder / params.paths.data).is_dir():
         named = (folder / "data.dvc").is_file()
-        yield Finding("data", str(params.paths.data), "warning" if named else "fault", "is not here", "dvc pull data.dvc "
-                      "(the demo and the flows do it by themselves)" if named else "ser-ops corpora add, dvc add data")
+        yield Finding("data", str(params.paths.data), "warning" if named else "fault", "is not here",
+                      "dvc pull data.dvc (the demo and the flows do it by themselves)" if named else
+                      "ser-ops corpora add, then dvc add data")
         return
     yield from _listed(folder, params)
     yield from _versioned(folder)
