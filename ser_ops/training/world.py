@@ -52,9 +52,12 @@ def together(device: torch.device, meeting: Path | None = None) -> Iterator[None
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo",
-                                   init_method=f"file://{meeting}" if meeting else None,
-                                   rank=int(os.environ["RANK"]), world_size=int(os.environ["WORLD_SIZE"]))
+    number, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    found = next(distributed.rendezvous(f"file://{meeting}" if meeting else "env://", number, size))
+    # torchrun starts all again after one was killed, and the addresses of those before still stand in its store.
+    store = distributed.PrefixStore(f"start-{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", found[0])
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", store=store, rank=number,
+                                   world_size=size)
     try:
         yield
     finally:

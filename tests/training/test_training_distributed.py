@@ -1,16 +1,22 @@
-"""Two processes under torchrun train as one with the whole batch."""
+"""Two processes train as one with the whole batch; one of them killed, they go on from their checkpoint."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
+from test_training_stages import PROJECT, project
 from training_standins import Tiny, examples, settings
 
 from ser_ops.errors import UserError
+from ser_ops.files import read_json, write_json
 from ser_ops.training import device_of, fit
 
 SCRIPT = """
@@ -51,6 +57,73 @@ def test_two_processes_reduce_their_gradients_and_resume(tmp_path):
     alone = fit(Tiny(plain=True), examples(8), examples(4, seed=2), settings(epochs=3), torch.device("cpu"))
     assert all(torch.allclose(states[0][name], alone.best_state[name], atol=1e-4) for name in states[0]), \
         "the gradients are those of one process with the whole batch"
+
+
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+BY_TWO = ("-c", "from ser_ops.stages import run, train; run(lambda: train.train_by(2))")
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")} | {
+    "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT),
+    "PYTHONWARNINGS": "ignore"}    # as make sets it: what Python itself says of a killed process's semaphores
+
+
+@pytest.mark.slow
+def test_gradients_of_the_fusion_model(tmp_path):
+    """The same within rounding where no example depends on the others of its batch or on a draw; not so elsewhere."""
+    folder, script = project(tmp_path / "project"), Path(__file__).parent / "gradients.py"
+    for command in ([script], [*TORCHRUN, script]):
+        subprocess.run([sys.executable, *command, folder, tmp_path], env=ENVIRONMENT, capture_output=True, check=True,
+                       timeout=200)
+
+    def apart(kind):
+        one, two = (load_file(tmp_path / f"{kind}-{size}.safetensors") for size in (1, 2))
+        assert one.keys() == two.keys() and len(one) > 50
+        one, two = (torch.cat([part[name].double().flatten() for name in sorted(part)]) for part in (one, two))
+        return float((one - two).norm() / one.norm())
+
+    assert apart("frozen-off") < 1e-5
+    assert apart("frozen-on") > 0.1, "each process draws its own dropout"
+    assert apart("live-off") > 0.1, "on a CPU each process has its own half's mean and variance"
+
+
+def _trained(folder, *command, kill=0):
+    """Run the train stage; after the checkpoint of epoch `kill` end one of its processes by SIGKILL."""
+    running = subprocess.Popen([sys.executable, *command], cwd=folder, env=ENVIRONMENT, text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    if kill:
+        deadline = time.monotonic() + 150
+        while not list(folder.glob(f"state/train/*/checkpoint/epoch-{kill:04d}")) and time.monotonic() < deadline:
+            time.sleep(0.005)
+        family = [one for one in psutil.Process(running.pid).children() if "resource_tracker" not in str(one.cmdline())]
+        addresses = {one.laddr.ip for member in family for one in member.net_connections() if one.status == "LISTEN"}
+        assert len(family) == 2
+        if command is BY_TWO:
+            assert addresses == {"127.0.0.1"}, "they listen on loopback alone"
+        family[1].send_signal(signal.SIGKILL)
+    _, said = running.communicate(timeout=200)
+    return running.returncode, said
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_one_of_two_killed_the_training_goes_on_from_its_checkpoint(tmp_path):
+    folders = {}
+    for name in ("calm", "killed", "restarted"):
+        folder = folders[name] = project(tmp_path / name)
+        values = yaml.safe_load((folder / "params.yaml").read_text())
+        values["train"].update(epochs=10, patience=10)
+        (folder / "params.yaml").write_text(yaml.safe_dump(values))
+        write_json(folder / "work/tuning/best.json", {"values": {}})
+    assert _trained(folders["calm"], *BY_TWO)[0] == 0
+    code, said = _trained(folders["killed"], *BY_TWO, kill=3)
+    lines = [line for line in said.splitlines() if not line.startswith("fusion: epoch")]
+    assert code == 1 and len(lines) == 1 and lines[0].startswith("error: training: a process was killed"), said
+    code, said = _trained(folders["killed"], *BY_TWO)
+    assert code == 0 and "fusion: goes on after epoch" in said
+    code, said = _trained(folders["restarted"], *TORCHRUN, "--max-restarts=1", "-m", "ser_ops.stages.train", kill=3)
+    assert code == 0 and "fusion: goes on after epoch" in said, "torchrun starts both again by itself"
+    cards = [read_json(folder / "work/models/fusion/model.json") for folder in folders.values()]
+    weights = [(folder / "work/models/fusion/weights.safetensors").read_bytes() for folder in folders.values()]
+    assert weights[0] == weights[1] == weights[2] and cards[0] == cards[1] == cards[2]
 
 
 def test_a_gpu_that_is_not_there():
