@@ -6,11 +6,16 @@ DVC takes a cache file that is read-only for whole without looking, and puts it 
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from ser_ops.errors import UserError
 from ser_ops.progress import progress
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
 
 
 class Damaged(NamedTuple):
@@ -52,17 +57,15 @@ def damaged() -> list[Damaged]:
 
 def folder() -> Path:
     """Where the project in the current folder has its cache."""
-    from dvc.repo import Repo
-    with Repo() as repo:
+    with _opened() as repo:
         return Path(repo.cache.local.path)
 
 
 def tracked(targets: Iterable[Path] = ()) -> list[Tracked]:
     """The files of the outputs that are named, or of all; a folder whose listing is damaged or not here has none."""
-    from dvc.repo import Repo
     wanted = [path.absolute() for path in targets]
     found = []
-    with Repo() as repo:
+    with _opened() as repo:
         cache = Path(repo.cache.local.path)
         for out in repo.index.outs:
             path, value = Path(out.fs_path), out.hash_info.value if out.hash_info else None
@@ -77,9 +80,20 @@ def tracked(targets: Iterable[Path] = ()) -> list[Tracked]:
 
 def size(target: Path) -> int:
     """Bytes of one output, as its record says; 0 where it says none."""
-    from dvc.repo import Repo
-    with Repo() as repo:
+    with _opened() as repo:
         return sum(out.meta.size or 0 for out in repo.index.outs if Path(out.fs_path) == target.absolute() and out.meta)
+
+
+@contextmanager
+def _opened() -> "Iterator[Repo]":
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    try:
+        with Repo() as repo:
+            yield repo
+    except DvcException as error:
+        raise UserError(f"{Path.cwd()}: DVC cannot work here ({str(error).splitlines()[0]}): run this in the project's "
+                        "folder") from error
 
 
 def md5(file: Path) -> str:

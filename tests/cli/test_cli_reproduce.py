@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
 from typer.testing import CliRunner
 
 from ser_ops import workspace
@@ -23,6 +24,7 @@ def asked(tmp_path, monkeypatch):
     """A project in which DVC writes paper1's tables.json and says one line; what it was asked."""
     shutil.copy(PROJECT / "params.yaml", tmp_path)
     monkeypatch.chdir(tmp_path)
+    Repo.init(no_scm=True)
     found = []
 
     def dvc(*arguments, say):
@@ -42,7 +44,7 @@ def asked(tmp_path, monkeypatch):
 def test_it_pulls_runs_and_says_where_the_page_is(asked):
     done = CliRunner().invoke(app, ["reproduce", "paper1"])
     assert done.exit_code == 0, done.output
-    assert asked == [("pull", "--quiet", "data.dvc"), ("repro", "papers/dvc.yaml:paper1")]
+    assert asked == [("pull", "data.dvc"), ("repro", "papers/dvc.yaml:paper1")]
     assert done.stdout.splitlines() == [
         "Running stage 'data.dvc':", "Running stage 'papers/dvc.yaml:paper1':",
         "seconds by stage: train 61, papers/paper1 2",
