@@ -29,7 +29,8 @@ test: .venv/installed        ## everything that CI runs
 	@test -d data || $(BIN)/dvc pull --quiet data.dvc
 	@$(BIN)/ruff check .
 	@$(BIN)/python -m pytest -q --ignore=tests/end_to_end --ignore=tests/stack -n auto --dist loadfile
-	@$(BIN)/python -m pytest -q tests/end_to_end tests/stack
+	@$(BIN)/python -m pytest -q tests/end_to_end
+	@$(BIN)/python -m pytest -q tests/stack
 
 ui: .venv/installed          ## the MLflow page, on loopback
 	@$(BIN)/python -m ser_ops.cli ui

@@ -7,17 +7,6 @@ clock is ahead of everybody's. What the registered package answers is taken for 
 import sys
 import time
 
-_right = time.time
-time.time = lambda: _right() + float(sys.argv[3])
-
-from ser_ops import config  # noqa: E402
-from ser_ops.errors import UserError  # noqa: E402
-from ser_ops.tracking import promotion  # noqa: E402
-
-promotion.download = lambda client, version, folder: folder
-promotion.compare_answers = lambda *arguments: {"loads": True, "pickles": [], "utterances": 12,
-                                                "largest_difference": 0.0, "error": ""}
-
 
 def judged(candidate: object, today: object) -> dict[str, object]:
     print("judging", flush=True)
@@ -26,8 +15,22 @@ def judged(candidate: object, today: object) -> dict[str, object]:
             "reason": "", "applies": True}
 
 
-try:
-    done = promotion.promote(config.load(), judged, sys.argv[1])
-except UserError as error:
-    sys.exit(f"error: {error}")
-print(done.before)
+def main() -> None:
+    right, ahead = time.time, float(sys.argv[3])
+    time.time = lambda: right() + ahead
+
+    from ser_ops import config      # with the clock as it is now
+    from ser_ops.errors import UserError
+    from ser_ops.tracking import promotion
+
+    promotion.download = lambda client, version, folder: folder
+    promotion.compare_answers = lambda *arguments: {"loads": True, "pickles": [], "utterances": 12,
+                                                    "largest_difference": 0.0, "error": ""}
+    try:
+        print(promotion.promote(config.load(), judged, sys.argv[1]).before)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()
