@@ -19,7 +19,7 @@ def main() -> None:
     right, ahead = time.time, float(sys.argv[3])
     time.time = lambda: right() + ahead
 
-    from ser_ops import config      # with the clock as it is now
+    from ser_ops import config  # with the clock as it is now
     from ser_ops.errors import UserError
     from ser_ops.tracking import promotion
 
