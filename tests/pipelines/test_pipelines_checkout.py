@@ -97,3 +97,63 @@ def test_files_do_not_change_under_a_command_of_dvc(author, clone):
     threading.Timer(0.1, lock.release).start()
     checkout.at_commit(commit)
     assert (clone / "code.py").read_text() == "2"
+
+
+def test_a_branch_with_commits_of_its_own_is_left_alone(author, clone):
+    git(author, "push", "-q", "origin", "main")
+    commit = git(author, "rev-parse", "main")
+    (clone / "mine.py").write_text("1")
+    git(clone, "add", "mine.py")
+    git(clone, "commit", "-qm", "mine")
+    with pytest.raises(UserError, match=r"has commits of its own.*use a clone of its own for a worker") as raised:
+        checkout.at_commit(commit)
+    assert "\n" not in str(raised.value) and git(clone, "symbolic-ref", "--short", "HEAD") == "main"
+    assert (clone / "mine.py").exists()
+    git(clone, "checkout", "-q", "--detach")
+    checkout.at_commit(commit)
+    assert git(clone, "rev-parse", "HEAD") == commit
+
+
+@pytest.mark.parametrize("known", ["by both", "by the deployed one", "by the one here", "by neither, but staged"])
+def test_lock_files_that_dvc_rewrites_stop_no_worker(author, clone, known):
+    (clone / "dvc.lock").unlink()
+    (clone / "papers").mkdir()
+    for name in ("dvc.lock", "papers/dvc.lock"):
+        (author / name).parent.mkdir(exist_ok=True)
+        (author / name).write_text("committed")
+    if known in ("by both", "by the one here"):
+        git(author, "add", "-A")
+        git(author, "commit", "-qm", "locks")
+        git(author, "push", "-q", "origin", "main")
+        checkout.at_commit(git(author, "rev-parse", "main"))
+    if known == "by the one here":
+        git(author, "rm", "-q", "--cached", "dvc.lock", "papers/dvc.lock")
+    if known == "by the deployed one":
+        git(author, "add", "-A")
+    (author / "code.py").write_text("3")
+    git(author, "add", "code.py")
+    git(author, "commit", "-qm", "third")
+    git(author, "push", "-q", "origin", "main")
+    for name in ("dvc.lock", "papers/dvc.lock"):
+        (clone / name).write_text("by a run")
+    if known == "by neither, but staged":
+        git(clone, "add", "-A")
+    checkout.at_commit(git(author, "rev-parse", "main"))
+    assert (clone / "code.py").read_text() == "3"
+    if known in ("by both", "by the deployed one"):
+        assert (clone / "dvc.lock").read_text() == (clone / "papers/dvc.lock").read_text() == "committed"
+    (clone / "dvc.lock").write_text("by a run")
+    checkout.at_commit(git(author, "rev-parse", "main"))
+    assert (clone / "dvc.lock").read_text() == "by a run"
+
+
+def test_what_git_refuses_is_said_in_its_own_words(author, clone):
+    (author / "new.py").write_text("theirs")
+    git(author, "add", "new.py")
+    git(author, "commit", "-qm", "third")
+    git(author, "push", "-q", "origin", "main")
+    (clone / "new.py").write_text("mine")
+    with pytest.raises(UserError, match=r"git checkout: error: .*would be overwritten.* new\.py: mend") as raised:
+        checkout.at_commit(git(author, "rev-parse", "main"))
+    assert "origin" not in str(raised.value) and "\n" not in str(raised.value)
+    assert (clone / "new.py").read_text() == "mine"
