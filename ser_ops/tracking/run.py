@@ -12,7 +12,7 @@ from ser_ops.config import Params
 from ser_ops.errors import UserError
 from ser_ops.files import sha256, write_json
 from ser_ops.tracking.outbox import Outbox
-from ser_ops.tracking.server import public, tracking_uri
+from ser_ops.tracking.server import tracking_uri, without_login
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -119,7 +119,7 @@ class Run:
 
     def write(self, path: Path) -> None:
         """Write run.json: the run's id, experiment and tracking store, without credentials, its name and its tags."""
-        write_json(path, {"run_id": self.id, "experiment": self.experiment, "tracking_uri": public(self.uri),
+        write_json(path, {"run_id": self.id, "experiment": self.experiment, "tracking_uri": without_login(self.uri),
                           "name": self._name, "tags": self._opened_with})
 
     def settle(self, seconds: float = 0.0) -> None:

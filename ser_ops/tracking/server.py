@@ -1,10 +1,12 @@
 """Where the record lives: one URI, a server that answers in time or one clear line, and no credentials in either."""
 
+import base64
 import errno
 import logging
 import os
 import re
 import socket
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 _SECRET = re.compile(r"(PASSWORD|TOKEN|SECRET_ACCESS_KEY|AUTH_STRING|API_KEY)$")
+_SHORTEST_SECRET = 8    # a shorter one is a part of ordinary words
 _DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _REMEDY = f"start it, or set {URI_VARIABLE} or tracking.uri in params.yaml"
 _REMEDIES = {"UNAUTHENTICATED": "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to an account there",
@@ -38,18 +41,32 @@ def tracking_uri(params: Params) -> str:
     return os.environ.get(URI_VARIABLE) or params.tracking.uri
 
 
+def _secrets() -> set[str]:
+    """The secrets of the environment, in each form in which they may be said."""
+    found = {value for name, value in os.environ.items() if _SECRET.search(name)}
+    login = os.environ.get("PREFECT_API_AUTH_STRING", "")
+    found |= {login.partition(":")[2], base64.b64encode(login.encode()).decode()}
+    return {one for one in found if len(one) >= _SHORTEST_SECRET}
+
+
+def without_login(text: str) -> str:
+    """`text` with user, password and query of every URI in it left out."""
+    return re.sub(r"(\w://)([^\s'\"]*)@", r"\1", re.sub(r"(\w://[^\s'\"?]*)\?[^\s'\"]*", r"\1", text))
+
+
 def public(text: str) -> str:
     """`text` with the credentials of every URI in it left out, and every secret of the environment.
+
+    A secret of fewer than eight characters stays where no URI holds it.
 
     >>> public("http://ann:secret@host:5000/x is down, sqlite:///mlflow.db is not")
     'http://host:5000/x is down, sqlite:///mlflow.db is not'
     >>> public("postgresql://ann:se/c@ret@host/db?password=secret")
     'postgresql://host/db'
     """
-    secrets = sorted((value for name, value in os.environ.items() if _SECRET.search(name) and len(value) > 3), key=len)
-    for secret in reversed(secrets):
+    for secret in sorted(_secrets(), key=len, reverse=True):
         text = text.replace(secret, "***")
-    return re.sub(r"(\w://)([^\s'\"]*)@", r"\1", re.sub(r"(\w://[^\s'\"?]*)\?[^\s'\"]*", r"\1", text))
+    return without_login(text)
 
 
 def sqlite_file(uri: str) -> Path | None:
@@ -88,7 +105,11 @@ def _probe_http(uri: str, parts: SplitResult, timeout: float) -> None:
             return
         reason = f"HTTP {error.code}"
     except (OSError, ValueError) as error:
-        reason = str(getattr(error, "reason", error))
+        cause = getattr(error, "reason", error)
+        # Something answers. Which certificates to trust MLflow has settings of its own for, and judges by them.
+        if isinstance(error, ssl.SSLError) or isinstance(cause, ssl.SSLError):
+            return
+        reason = str(cause)
     raise Away(f"{public(uri)}: the tracking server does not answer ({reason}): {_REMEDY}")
 
 

@@ -40,7 +40,7 @@ def shared() -> bool:
 def _address() -> sqlalchemy.URL:
     try:
         url = sqlalchemy.make_url(os.environ[ADDRESS])
-    except SQLAlchemyError:
+    except (SQLAlchemyError, ValueError):   # a port that is no number is the latter
         url = sqlalchemy.URL.create("unknown")
     if url.get_backend_name() != "postgresql":
         raise UserError(f"{ADDRESS}: is no address that machines can share: give it as postgresql://HOST/DATABASE, "
@@ -169,13 +169,17 @@ class StudyStore:
             raise Ended(attempt) from None
 
     def _patiently(self, call: Callable[[], Answer]) -> Answer:
-        began = time.monotonic()
+        began, told = time.monotonic(), False
         while True:
             try:
                 return call()
             except AWAY as error:
                 if time.monotonic() - began > self._limits.outage_seconds:
                     raise UserError(f"{self._said(error)}, then run the same command again: it goes on") from None
+                if not told:
+                    print(f"waiting for up to {self._limits.outage_seconds:g} s: {self._said(error)}", file=sys.stderr,
+                          flush=True)
+                    told = True
                 time.sleep(self._limits.heartbeat_seconds)
 
     def _said(self, error: BaseException) -> str:

@@ -4,7 +4,7 @@ A study kept in a database holds a killed trial as RUNNING for ever, and what is
 what is kept is each finished trial's outcome, one JSON file; the study itself is made anew in memory from them:
 trial n is asked for with a sampler seeded by (seed, n) and answered from its file, or trained when there is none.
 `together` trials are asked for at once and judged by those before them only, so that neither timing nor the number
-of cores can change a result. `shared_study` keeps the outcomes in a database instead, for several machines.
+of cores can change a result. `shared_search` keeps the outcomes in a database instead, for several machines.
 """
 
 import csv
