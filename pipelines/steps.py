@@ -47,7 +47,7 @@ def shared() -> bool:
 
     settings = Config(".dvc")
     name = settings["core"].get("remote")
-    if not name:
+    if name not in settings["remote"]:              # none, or one that is not defined: dvc pull says so itself
         return False
     url = str(settings["remote"][name]["url"])
     return "://" in url or not Path(url).resolve().is_relative_to(Path.cwd())

@@ -5,8 +5,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import yaml
@@ -33,19 +33,8 @@ def dvc(*arguments: str, say: Say = print) -> dict[str, float]:
     Two flows that need the same workspace queue here, at most compute.queue_seconds, instead of fighting over DVC's
     own lock. Returns the seconds that each stage took. Raises UserError with the command's own error lines.
     """
-    params = config.load()
-    state, wait = params.paths.state, params.compute.queue_seconds
-    state.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(state / "workspace.lock", timeout=wait):
-            _drop_cut_lock_file(say)
-            try:
-                return _run([sys.executable, "-m", "dvc", *arguments], say)
-            finally:
-                _drop_cut_downloads()
-    except Timeout as error:
-        raise UserError(f"{state / 'workspace.lock'}: another flow has worked here for {wait:.0f} s: wait for it, or "
-                        "stop it, then start this one again") from error
+    with _alone():
+        return _dvc(*arguments, say=say)
 
 
 def pull(say: Say = print) -> None:
@@ -72,34 +61,75 @@ def mend(say: Say = print) -> list[cache.Damaged]:
     """Look for damage in DVC's cache; take each damaged file from the workspace or a remote again.
 
     A copy of the damage in the workspace is replaced too; a file that was changed there is not. Returns what was
-    damaged. Raises UserError that names what is whole nowhere.
+    damaged. Raises UserError that names what is whole nowhere: of that the damaged bytes are kept.
     """
+    with _alone():
+        cache.drop_cut_downloads()
+        return _mend(say)
+
+
+def _mend(say: Say) -> list[cache.Damaged]:
     bad, lost = cache.damaged(), []
     for one in bad:
         name = ", ".join(map(_short, one.paths)) or "of no output of now"
-        one.file.unlink()
         here = [(path, cache.md5(path)) for path in one.paths if path.is_file()]
         whole = next((path for path, found in here if found == one.wanted), None)
-        for path, found in here:
-            if found == one.found:
-                path.unlink()
         if whole:
+            one.file.unlink()
             with replacing(one.file) as temporary:
                 shutil.copyfile(whole, temporary)
                 temporary.chmod(0o444)                      # as DVC keeps what it has seen to be whole
-        elif one.paths:
-            lost.append(one)
+        else:
+            one.file.rename(_aside(one.file))               # maybe the only copy: a remote may not have it
+        same = [path for path, found in here if found == one.found]
+        for path in same:
+            path.unlink()
+        if one.paths and not whole:
+            lost.append((one, same))
         say(f"{_short(one.file)} ({name}) is damaged: " + ("taken from the workspace again" if whole else
-                                                          "fetched again" if one.paths else "removed"))
+                                                          "fetched again" if one.paths else
+                                                          f"kept as {_aside(one.file).name}"))
     if lost:
-        files = {one.file for one in lost}
+        _fetch(lost, say)
+    return bad
+
+
+def _fetch(lost: list[tuple[cache.Damaged, list[Path]]], say: Say) -> None:
+    files = {one.file for one, _ in lost}
+    try:
         outputs = sorted({_short(one.output) for one in cache.tracked() if one.file in files})
         with suppress(UserError):                           # what is missing then is named below
-            dvc("pull", *outputs, say=say)
+            _dvc("fetch", *outputs, say=say)                # not pull: where it fails, it empties the whole output
         missing = [one for one in cache.tracked() if one.file in files and not one.file.exists()]
-        if missing:
-            raise UserError(_not_whole(missing) + "; a stage's outputs are made again by dvc repro")
-    return bad
+    finally:
+        kept = [_settle(one, same) for one, same in lost]
+    if missing:
+        raise UserError(_not_whole(missing) + "; a stage's outputs are made again by dvc repro; damaged copies are "
+                        "kept: " + ", ".join(_short(file) for file in kept if file))
+
+
+def _settle(one: cache.Damaged, same: list[Path]) -> Path | None:
+    """Drop what lies aside of a file that came whole, else keep it; returns where.
+
+    A recording goes back to where it was, in the workspace too; the output of a stage does not: DVC would take it for
+    whole and not make it again.
+    """
+    aside, kept = _aside(one.file), None
+    if one.file.exists():
+        aside.unlink()
+    elif one.source:
+        kept = aside.rename(one.file)
+    else:
+        return aside
+    for path in same:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(one.file, path)
+    return kept
+
+
+def _aside(file: Path) -> Path:
+    """A name that DVC takes for none of its own."""
+    return file.with_name(file.name + ".damaged")
 
 
 def _no_room(data: Path, error: str) -> UserError | None:
@@ -121,6 +151,35 @@ def _not_whole(missing: list[cache.Tracked]) -> str:
             "dvc push on a machine that has the files")
 
 
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Hold this workspace; raises UserError after compute.queue_seconds of waiting. Not reentrant."""
+    params = config.load()
+    state, wait = params.paths.state, params.compute.queue_seconds
+    state.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(state / "workspace.lock", timeout=wait)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise UserError(f"{state / 'workspace.lock'}: another flow has worked here for {wait:.0f} s: wait for it, or "
+                        "stop it, then start this one again") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _dvc(*arguments: str, say: Say) -> dict[str, float]:
+    """`dvc` for who holds the workspace already."""
+    _drop_cut_lock_file(say)
+    try:
+        return _run([sys.executable, "-m", "dvc", *arguments], say)
+    except BaseException:
+        with suppress(UserError):                           # DVC cannot work here at all: it has said so
+            cache.drop_cut_downloads()
+        raise
+
+
 def _short(path: Path) -> str:
     return os.path.relpath(path)
 
@@ -131,12 +190,6 @@ def _drop_cut_lock_file(say: Say) -> None:
         if file.exists() and not _whole(file):
             file.unlink()
             say(f"{file} was cut short by a kill and is removed: stages that were done come back from DVC's run cache")
-
-
-def _drop_cut_downloads() -> None:
-    """DVC leaves halves of files in its cache when the disk is full, or when it is killed."""
-    for half in Path(".dvc", "cache", "files").glob("md5/??/.*.tmp"):
-        half.unlink(missing_ok=True)
 
 
 def _whole(lock_file: Path) -> bool:

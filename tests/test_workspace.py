@@ -1,5 +1,6 @@
 """DVC in a small repository: what is said, how long each stage took, what a kill or another flow left behind."""
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -13,6 +14,7 @@ import pytest
 import yaml
 from filelock import FileLock
 
+from pipelines import steps
 from ser_ops import workspace
 from ser_ops.errors import UserError
 
@@ -119,15 +121,52 @@ def test_two_commands_queue(repository, said, command):
     assert said == ["in", "out"] * 3
 
 
-def test_who_waits_too_long_is_told(repository, said):
+@pytest.mark.parametrize("work", [lambda say: workspace.dvc("repro", "one", say=say), workspace.mend])
+def test_who_waits_too_long_is_told(repository, said, work):
     values = yaml.safe_load((repository / "params.yaml").read_text())
     values["compute"]["queue_seconds"] = 0.2
     (repository / "params.yaml").write_text(yaml.safe_dump(values))
     with FileLock(repository / "state/workspace.lock"):
         began = time.monotonic()
         with pytest.raises(UserError, match="another flow has worked here"):
-            workspace.dvc("repro", "one", say=said.append)
+            work(say=said.append)
     assert time.monotonic() - began < 5 and said == []
+
+
+def test_halves_of_a_failed_command_are_dropped_but_not_those_of_one_that_works(repository, said, command):
+    half = repository / "elsewhere/files/md5/ab/.half.tmp"
+    half.parent.mkdir(parents=True)
+    (repository / ".dvc/config.local").write_text("[cache]\n    dir = ../elsewhere\n")
+    half.touch()
+    command("raise SystemExit(3)")
+    with (repository / ".dvc/tmp/lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)                        # as a `dvc pull` in another terminal does
+        with pytest.raises(UserError, match="ended with code 3"):
+            workspace.dvc("pull", say=said.append)
+        workspace.mend(say=said.append)
+        assert half.exists()
+    with pytest.raises(UserError, match="ended with code 3"):
+        workspace.dvc("pull", say=said.append)
+    assert not half.exists()
+    half.touch()
+    workspace.mend(say=said.append)
+    assert not half.exists(), "a kill leaves them too"
+
+
+def test_halves_in_a_cache_of_several_repositories_stay_for_a_day(repository, said, tmp_path):
+    new, old = (tmp_path / f"cache/files/md5/ab/.{name}.tmp" for name in ("new", "old"))
+    new.parent.mkdir(parents=True)
+    (repository / ".dvc/config.local").write_text(f"[cache]\n    dir = {tmp_path / 'cache'}\n")
+    for half in (new, old):
+        half.touch()
+    os.utime(old, (0, 0))
+    workspace.mend(say=said.append)
+    assert new.exists() and not old.exists()
+
+
+def test_a_default_remote_that_is_not_defined_is_not_shared(repository):
+    (repository / ".dvc/config.local").write_text("[core]\n    remote = nobody\n")
+    assert not steps.shared()
 
 
 def test_data_is_pulled_only_when_it_is_not_there(repository, monkeypatch):
@@ -216,11 +255,52 @@ def test_a_damaged_listing_is_fetched_again(recordings, repository, said):
     assert any("(data) is damaged: fetched again" in line for line in said)
 
 
-def test_what_no_output_of_now_is_made_of_is_removed(recordings, repository, said):
+@pytest.mark.parametrize("checked_out", [True, False])
+def test_a_recording_that_was_never_pushed_stays_as_damaged_as_it_is(recordings, repository, said, checked_out):
+    shutil.rmtree(repository / "remote")
+    damage(recordings)
+    bad = recordings.read_bytes()
+    shutil.rmtree(repository / "data")
+    if checked_out:
+        workspace.dvc("checkout", "data.dvc", say=said.append)
+    for _ in range(2):
+        with pytest.raises(UserError, match=f"data/1.wav: 1 files .* damaged copies are kept: .*{recordings.name}$"):
+            workspace.mend(say=said.append)
+        assert recordings.read_bytes() == bad and not list(recordings.parent.glob("*.damaged"))
+        if checked_out:
+            assert [(repository / f"data/{number}.wav").read_bytes() for number in range(3)] == [
+                b"\0" * 1000, bad, b"\2" * 1000]
+
+
+def test_a_damaged_listing_that_was_never_pushed_stays(recordings, repository, said):
+    shutil.rmtree(repository / "remote")
+    (listing,) = repository.glob(".dvc/cache/files/md5/*/*.dir")
+    damage(listing, bad := listing.read_bytes()[:-20])
+    with pytest.raises(UserError, match="damaged copies are kept"):
+        workspace.mend(say=said.append)
+    assert listing.read_bytes() == bad and recordings.exists()
+    assert sorted(path.name for path in (repository / "data").iterdir()) == ["0.wav", "1.wav", "2.wav"]
+
+
+def test_a_fetch_that_is_stopped_loses_nothing(recordings, repository, said, monkeypatch):
+    damage(recordings)
+    bad = recordings.read_bytes()
+    shutil.copyfile(recordings, repository / "data/1.wav")
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+    monkeypatch.setattr(workspace, "_run", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        workspace.mend(say=said.append)
+    assert recordings.read_bytes() == bad == (repository / "data/1.wav").read_bytes()
+
+
+def test_what_no_output_of_now_is_made_of_is_put_aside(recordings, repository, said):
     old = recordings.with_name("0" * 30)
     old.write_bytes(b"old")
     workspace.mend(say=said.append)
-    assert not old.exists() and said[-1].endswith("(of no output of now) is damaged: removed")
+    assert not old.exists() and said[-1].endswith(f"(of no output of now) is damaged: kept as {old.name}.damaged")
+    assert workspace.mend(say=said.append) == []
 
 
 def test_a_stage_output_that_is_damaged_everywhere_is_named_and_made_again(repository, said):
@@ -230,8 +310,9 @@ def test_a_stage_output_that_is_damaged_everywhere_is_named_and_made_again(repos
     (repository / "one.txt").unlink()
     workspace.dvc("checkout", "one.txt", say=said.append)
     assert (repository / "one.txt").read_text() == "2", "the damage is in the workspace"
-    with pytest.raises(UserError, match=r"one\.txt: .* a stage's outputs are made again by dvc repro"):
+    with pytest.raises(UserError, match=r"one\.txt: .* a stage's outputs are made again by dvc repro.*\.damaged$"):
         workspace.mend(say=said.append)
+    assert file.with_name(file.name + ".damaged").read_bytes() == b"2"
     assert "one" in workspace.dvc("repro", "one", say=said.append)
     assert (repository / "one.txt").read_text() == "1" and file.read_bytes() == b"1"
     assert workspace.mend(say=said.append) == []

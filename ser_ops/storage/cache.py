@@ -3,11 +3,13 @@
 DVC takes a cache file that is read-only for whole without looking, and puts it into the workspace as it is.
 """
 
+import fcntl
 import hashlib
 import json
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,21 +21,29 @@ if TYPE_CHECKING:
 
 
 class Damaged(NamedTuple):
-    """A cache file; the MD5 that it should have and has; the paths of this workspace that are made of it."""
+    """A cache file; the MD5 that it should have and has; the paths of this workspace that are made of it.
+
+    source: one of these came by `dvc add` or an import: no stage makes it again.
+    """
 
     file: Path
     wanted: str
     found: str
     paths: tuple[Path, ...]
+    source: bool
 
 
 class Tracked(NamedTuple):
-    """A path that DVC tracks: its file in the cache, the MD5 of its bytes, and the output that it is (part of)."""
+    """A path that DVC tracks: its file in the cache, the MD5 of its bytes, and the output that it is (part of).
+
+    source: that output is one that no stage makes.
+    """
 
     path: Path
     file: Path
     md5: str
     output: Path
+    source: bool
 
 
 def damaged() -> list[Damaged]:
@@ -51,8 +61,9 @@ def damaged() -> list[Damaged]:
         return []
     places = defaultdict(list)
     for one in tracked():
-        places[one.file].append(one.path)
-    return [Damaged(file, wanted, found, tuple(places[file])) for file, wanted, found in bad]
+        places[one.file].append(one)
+    return [Damaged(file, wanted, found, tuple(one.path for one in places[file]),
+                    any(one.source for one in places[file])) for file, wanted, found in bad]
 
 
 def folder() -> Path:
@@ -71,10 +82,11 @@ def tracked(targets: Iterable[Path] = ()) -> list[Tracked]:
             path, value = Path(out.fs_path), out.hash_info.value if out.hash_info else None
             if not value or not out.use_cache or (wanted and path not in wanted):
                 continue
-            file = _place(cache, value)
-            found.append(Tracked(path, file, value.removesuffix(".dir"), path))
+            file, source = _place(cache, value), out.stage.cmd is None
+            found.append(Tracked(path, file, value.removesuffix(".dir"), path, source))
             if value.endswith(".dir"):
-                found += [Tracked(path / part, _place(cache, inner), inner, path) for part, inner in _listing(file)]
+                found += [Tracked(path / part, _place(cache, inner), inner, path, source)
+                          for part, inner in _listing(file)]
     return found
 
 
@@ -82,6 +94,24 @@ def size(target: Path) -> int:
     """Bytes of one output, as its record says; 0 where it says none."""
     with _opened() as repo:
         return sum(out.meta.size or 0 for out in repo.index.outs if Path(out.fs_path) == target.absolute() and out.meta)
+
+
+def drop_cut_downloads() -> None:
+    """Remove the halves of files that DVC leaves when the disk is full or it is killed.
+
+    Those of a dvc command that works now stay: it holds DVC's lock, or it has another repository with the same cache.
+    """
+    with _opened() as repo, (Path(repo.tmp_dir or ".dvc/tmp") / "lock").open("a") as lock:
+        cache = Path(repo.cache.local.path)
+        try:                                        # not by repo.lock, which writes: the disk may be full
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        ours = cache.is_relative_to(repo.root_dir) and not repo.config["core"].get("hardlink_lock")
+        for half in cache.glob("??/.*.tmp"):
+            with suppress(FileNotFoundError):
+                if ours or time.time() - half.stat().st_mtime > 86400:
+                    half.unlink()
 
 
 @contextmanager
