@@ -12,9 +12,12 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 @pytest.mark.slow
 def test_no_pinned_package_has_a_known_vulnerability():
-    done = subprocess.run([sys.executable, "-m", "pip_audit", "--requirement", "requirements.lock", "--no-deps",
-                           "--disable-pip", "--progress-spinner", "off", "--format", "json"],
-                          cwd=PROJECT, capture_output=True, text=True, timeout=300)
+    command = [sys.executable, "-m", "pip_audit", "--requirement", "requirements.lock", "--no-deps", "--disable-pip",
+               "--progress-spinner", "off", "--format", "json"]
+    try:
+        done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=300)
+    except subprocess.TimeoutExpired:
+        pytest.skip("the record did not answer within 300 s")
     try:
         packages = json.loads(done.stdout)["dependencies"]
     except ValueError:

@@ -32,7 +32,7 @@ def up(services: Annotated[list[str] | None, typer.Argument(help="With what they
     stack = _stack(folder, services)
     new = stack.start()
     print(f"up: {', '.join(new)}" if new else f"up already: {', '.join(stack.running())}")
-    print(f"to use it: set -a; eval \"$(python -m infra.stack env{_option(folder)})\"; set +a")
+    print(f"to use it: set -a; eval \"$({sys.executable} -m infra.stack env{_option(folder)})\"; set +a")
 
 
 @app.command()

@@ -19,6 +19,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 COMPOSE = PROJECT / "infra" / "compose.yaml"
 SERVERS = ("postgres", "s3", "mlflow", "prefect")
 _DONE = "service_completed_successfully"
+_ONE_SHOT = 180.0  # seconds that a service which ends by itself may take
 
 
 class Stack:
@@ -179,16 +180,17 @@ class Stack:
             lines = self.log(name).read_text(errors="replace").strip().splitlines() or ["no word from it"]
             raise UserError(f"{name}: ended with {code}: {lines[-1]} (all of it: {self.log(name)})")
         service = self.services[name]
-        if self.is_one_shot(name) or not service.health:
-            return not self.is_one_shot(name)
+        limit = service.health.limit if service.health else _ONE_SHOT
+        if not self.is_one_shot(name) and not service.health:
+            return True
         try:
-            if not subprocess.run(service.health.command, env=self._environment(service), cwd=PROJECT,
+            if service.health and not subprocess.run(service.health.command, env=self._environment(service), cwd=PROJECT,
                                   capture_output=True, timeout=service.health.timeout).returncode:
                 return True
         except subprocess.TimeoutExpired:
             pass
-        if time.monotonic() - since > service.health.limit:
-            raise UserError(f"{name}: no answer within {service.health.limit:.0f} s: see {self.log(name)}")
+        if time.monotonic() - since > limit:
+            raise UserError(f"{name}: no answer within {limit:.0f} s: see {self.log(name)}")
         return False
 
     def _environment(self, service: Service) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,7 +41,7 @@ def _readable(folder: Path) -> Iterator[Finding]:
         if file.stat().st_mode & 0o077:
             yield Finding("secrets", name, "fault", "other users of this machine can read it", f"chmod 600 {name}")
         asked = ["git", "ls-files", "--error-unmatch", name]
-        if subprocess.run(asked, cwd=folder, capture_output=True, check=False).returncode == 0:
+        if shutil.which("git") and subprocess.run(asked, cwd=folder, capture_output=True, check=False).returncode == 0:
             yield Finding("secrets", name, "fault", "is committed to git", f"git rm --cached {name}; then change every "
                           "password in it")
 

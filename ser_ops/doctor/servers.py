@@ -85,7 +85,7 @@ def _prefect(limit: float) -> Iterator[Finding]:
     yield Finding("servers", "Prefect", "ok", f"{root} answers, version {version}; pools: {said}")
     if not pools:
         yield Finding("servers", "Prefect pools", "warning", "there are none: a deployment has nowhere to run",
-                      "prefect work-pool create local-pool --type process, then prefect --no-prompt deploy --all")
+                      "python -m pipelines.deploy makes pools, deployments and what happens when a worker dies")
 
 
 def _workers(root: str, pool: str, limit: float, login: dict[str, str]) -> str:
@@ -127,21 +127,26 @@ def _study(limit: float) -> Iterator[Finding]:
     if not uri:
         yield Finding("servers", "tuning", "off", "OPTUNA_STORAGE is not set: the search stays on this machine")
         return
-    shown = public(uri)
-    if urlsplit(uri).scheme.partition("+")[0] != "postgresql":
-        yield Finding("servers", "tuning", "warning", f"{shown} is not PostgreSQL",
-                      "set OPTUNA_STORAGE to postgresql://HOST/DATABASE: several machines need it")
-        return
     import psycopg2
+
+    from ser_ops.training.study_store import address
     try:
-        connection = psycopg2.connect(uri.replace("postgresql+psycopg2:", "postgresql:", 1),
+        url = address()
+    except UserError as error:
+        fault, _, mend = str(error).partition(": ")
+        yield Finding("servers", "tuning", "fault", fault, mend)
+        return
+    shown = f"postgresql://{url.host or ''}/{url.database or ''}"
+    try:
+        connection = psycopg2.connect(url.set(drivername="postgresql").render_as_string(hide_password=False),
                                       connect_timeout=max(2, int(limit)))
-        version = connection.info.server_version // 10000
-        connection.close()
-    except psycopg2.OperationalError as error:
-        yield Finding("servers", "tuning", "fault", f"{shown}: {public(str(error).strip().splitlines()[0])}",
+    except psycopg2.Error as error:   # its words may repeat the address
+        refused = "password" in str(error) or "does not exist" in str(error)
+        yield Finding("servers", "tuning", "fault", f"{shown} {'refuses' if refused else 'does not answer'}",
                       "start PostgreSQL, and set PGHOST, PGPORT, PGUSER and PGPASSWORD")
         return
+    version = connection.info.server_version // 10000
+    connection.close()
     yield Finding("servers", "tuning", "ok", f"{shown} answers, PostgreSQL {version}")
 
 

@@ -37,7 +37,8 @@ def shared() -> bool:
     return bool(os.environ.get(ADDRESS))
 
 
-def _address() -> sqlalchemy.URL:
+def address() -> sqlalchemy.URL:
+    """OPTUNA_STORAGE as SQLAlchemy takes it. Raises UserError, without the password, for what is no such address."""
     try:
         url = sqlalchemy.make_url(os.environ[ADDRESS])
     except (SQLAlchemyError, ValueError):   # a port that is no number is the latter
@@ -56,7 +57,7 @@ class StudyStore:
     def __init__(self, name: str, limits: Compute) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.name, self._limits = name, limits
-        url = _address()
+        url = address()
         self.shown = f"postgresql://{url.host or ''}{f':{url.port}' if url.port else ''}/{url.database or ''}"
         lost = max(2, round(limits.lost_seconds))   # a connection that is silent for so long is as lost as a trial
         self._engine: dict[str, Any] = {"pool_pre_ping": True, "connect_args": {

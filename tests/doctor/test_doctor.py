@@ -80,6 +80,15 @@ def test_nothing_that_is_named_answers(project):
     assert "planted" not in said
 
 
+@pytest.mark.parametrize("address", [
+    "postgresql+psycopg://ann:planted-a@127.0.0.1:1/optuna", "postgresql://ann:pl%zzanted@127.0.0.1:1/x",
+    "postgresql://ann:sec@planted@127.0.0.1/x", "sqlite:///planted.db"])
+def test_an_address_of_the_study_is_never_repeated(project, address):
+    found, code, said = examined(project, OPTUNA_STORAGE=address)
+    assert code == 1 and found["tuning"].verdict == "fault" and found["tuning"].mend
+    assert "planted" not in said and "anted" not in said
+
+
 def test_a_login_that_is_refused_is_told_from_a_server_that_is_down(project):
     class Closed(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
