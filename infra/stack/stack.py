@@ -184,8 +184,9 @@ class Stack:
         if not self.is_one_shot(name) and not service.health:
             return True
         try:
-            if service.health and not subprocess.run(service.health.command, env=self._environment(service), cwd=PROJECT,
-                                  capture_output=True, timeout=service.health.timeout).returncode:
+            if service.health and not subprocess.run(
+                    service.health.command, env=self._environment(service), cwd=PROJECT, capture_output=True,
+                    timeout=service.health.timeout).returncode:
                 return True
         except subprocess.TimeoutExpired:
             pass
