@@ -28,7 +28,7 @@ demo: .venv/installed        ## from recordings to a gated model that stands in 
 test: .venv/installed        ## everything that CI runs
 	@test -d data || $(BIN)/dvc pull --quiet data.dvc
 	@$(BIN)/ruff check .
-	@$(BIN)/python -m pytest -q --ignore=tests/end_to_end --ignore=tests/stack -n auto --dist loadfile
+	@$(BIN)/python -m pytest -q --ignore=tests/end_to_end --ignore=tests/stack -n auto --dist loadfile --max-worker-restart=0
 	@$(BIN)/python -m pytest -q tests/end_to_end
 	@$(BIN)/python -m pytest -q tests/stack
 
