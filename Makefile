@@ -1,5 +1,5 @@
 # make demo, make test and make ui each do all their set-up by themselves, in .venv.
-.PHONY: demo test ui stack stack-down audit lock
+.PHONY: demo test end-to-end servers ui stack stack-down audit lock
 PYTHON ?= python3.11
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
@@ -29,7 +29,12 @@ test: .venv/installed        ## everything that CI runs
 	@test -d data || $(BIN)/dvc pull --quiet data.dvc
 	@$(BIN)/ruff check .
 	@$(BIN)/python -m pytest -q --ignore=tests/end_to_end --ignore=tests/stack -n auto --dist loadfile --max-worker-restart=0
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line end-to-end servers
+
+end-to-end: .venv/installed  ## the whole pipeline in copies of the project
 	@$(BIN)/python -m pytest -q tests/end_to_end
+
+servers: .venv/installed     ## everything that needs the team's servers: most of its time is waiting
 	@$(BIN)/python -m pytest -q tests/stack
 
 ui: .venv/installed          ## the MLflow page, on loopback
