@@ -5,6 +5,7 @@ from ser_ops.config.sections import (
     READS,
     Ablations,
     Augment,
+    Behave,
     Compared,
     Compute,
     Conditions,
@@ -43,7 +44,7 @@ from ser_ops.config.sections import (
 )
 
 __all__ = [
-    "READS", "Ablations", "Augment", "Compared", "Compute", "Conditions", "Data", "Evaluate", "Explain",
+    "READS", "Ablations", "Augment", "Behave", "Compared", "Compute", "Conditions", "Data", "Evaluate", "Explain",
     "Faithfulness", "Features", "Folds", "Gate", "Head", "ImageTransformer", "Limit", "Listen", "ManifestSource",
     "MelImage", "Params", "Partitions", "Paths", "Planted", "Predict", "Preset", "Range", "Report", "Reproduce",
     "Spectral", "Speech", "Stacked", "Tracking", "Train", "Training", "Tune", "Validation", "Wav2Vec", "Window",

@@ -262,6 +262,28 @@ class Evaluate(Section):
     speed_utterances: Count
 
 
+class Behave(Section):
+    """What must not change a model's answers: small changes of the sound, and who speaks."""
+
+    seed: Seed
+    utterances: Count
+    gain_db: Annotated[tuple[float, ...], Field(min_length=1)]
+    noise_snr_db: Annotated[tuple[float, ...], Field(min_length=1)]
+    crop_seconds: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    high_pass_hertz: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    low_pass_hertz: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    tilt_db: Positive
+    pitch_hertz: tuple[Positive, Positive]
+    group_utterances: Count
+    simulations: Annotated[int, Field(ge=1000)]
+
+    @model_validator(mode="after")
+    def _a_range(self) -> "Behave":
+        if self.pitch_hertz[0] >= self.pitch_hertz[1]:
+            raise ValueError("pitch_hertz: lowest and highest, the lower one first")
+        return self
+
+
 class Faithfulness(Section):
     """How far the traces of the methods can be believed, measured by what the model itself answers."""
 
@@ -422,6 +444,9 @@ class Gate(Section):
     worst_cell_uar: Limit
     largest_drop: Limit
     shuffled_margin: Limit
+    unchanged_labels: Limit
+    group_difference: Limit
+    calibration_error: Limit
     staging_confidence: Limit
     answers_tolerance: Limit
 
@@ -476,6 +501,7 @@ class Params(Section):
     tune: Tune
     ablations: Ablations
     evaluate: Evaluate
+    behave: Behave
     explain: Explain
     gate: Gate
     report: Report

@@ -57,6 +57,14 @@ def build(folder: Path, utterances: int = 14, **evaluate) -> config.Params:
         for variant in ("original", "noisy") if partition == "train" else ("original",):
             rows.append({"row": f"{name}#{variant}", "utterance": name, "variant": variant, "partition": partition,
                          "emotion": EMOTIONS[number % 7], "speaker": f"made/s{number // 7}", "corpus": "made"})
+    for number in range(7):
+        name = f"made/v{number}"
+        speech[name] = (0.3 * np.sin(2 * np.pi * (100 + 40 * number) * np.arange(8000) / 16000)).astype(np.float32)
+        rows.append({"row": f"{name}#original", "utterance": name, "variant": "original", "partition": "validation",
+                     "emotion": EMOTIONS[number], "speaker": "made/v", "corpus": "made"})
+    write_csv(work / "validated" / "manifest.csv",
+              [{"utterance": name, "gender": ("female", "male", "")[number % 3]} for number, name in enumerate(speech)],
+              ["utterance", "gender"])
     _store(work / "ingest" / "waveforms", speech)
     write_csv(work / "augmented" / "variants.csv", rows, list(rows[0]))
     noise = {f"made/{kind}/{part}": (0.1 * rng.standard_normal(20000)).astype(np.float32)
