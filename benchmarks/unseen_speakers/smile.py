@@ -23,7 +23,7 @@ class Functionals:
 
     def __call__(self, heard: Heard) -> np.ndarray:
         """Float32 (utterances, features); seconds of one core per utterance are kept beside them."""
-        path = self.folder / f"{heard.name}.npy"
+        path = self.folder / f"{self.sound.name(heard)}.npy"
         if not path.exists():
             rows, seconds = self._extract(heard)
             with replacing(path) as temporary, temporary.open("wb") as file:
@@ -33,7 +33,7 @@ class Functionals:
 
     def seconds(self, heard: Heard) -> float:
         """Seconds of one core that one utterance took."""
-        return float(read_json(self.folder / f"{heard.name}.json")["seconds_each"])
+        return float(read_json(self.folder / f"{self.sound.name(heard)}.json")["seconds_each"])
 
     def _extract(self, heard: Heard) -> tuple[np.ndarray, float]:
         try:
@@ -43,7 +43,7 @@ class Functionals:
         smile = opensmile.Smile(feature_set=opensmile.FeatureSet[self.name],
                                 feature_level=opensmile.FeatureLevel.Functionals)
         rows, seconds = [], 0.0
-        for row in progress(self.sound.rows, f"{self.name} {heard.name}"):
+        for row in progress(self.sound.rows, f"{self.name} {self.sound.name(heard)}"):
             samples = self.sound(row["utterance"], heard)
             start = time.process_time()
             rows.append(smile.process_signal(samples, self.sound.sample_rate).to_numpy(np.float32)[0])

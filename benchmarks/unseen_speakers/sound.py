@@ -27,11 +27,6 @@ class Heard:
     condition: Condition = CLEAN
     seed: int = 0
 
-    @property
-    def name(self) -> str:
-        """Name of the file that keeps its features."""
-        return f"{self.use}-{self.seed}" if self.use in ("train", "validation") else self.condition.cell
-
 
 class Sound:
     """Utterances of a workspace as rows of its manifest, and their samples under every condition."""
@@ -48,10 +43,17 @@ class Sound:
 
     @property
     def mark(self) -> str:
-        """Fingerprint of everything that decides what is heard, 12 hexadecimal digits."""
+        """Fingerprint of the recordings and of how noise goes into them, 12 hexadecimal digits."""
         work, settings = self.params.paths.work, self.params.augment
         files = [sha256(work / "validated" / name) for name in ("manifest.csv", "noise.csv")]
-        return f"{derive(0, *files, settings.intensity, settings.level, settings.silent_crop_dbfs):016x}"[:12]
+        return f"{derive(0, *files, settings.level, settings.silent_crop_dbfs):016x}"[:12]
+
+    def name(self, heard: Heard) -> str:
+        """A name for what is heard: another for other mixtures of these recordings."""
+        if heard.use == "test":
+            return heard.condition.cell if heard.condition.clean else f"{heard.condition.cell}-{heard.seed}"
+        low, high = self.params.augment.intensity
+        return f"{heard.use}-{heard.seed}-{low:g}-{high:g}"
 
     def grid(self, seed: int) -> list[Condition]:
         """Cells of the test grid, one seed each."""
@@ -68,6 +70,10 @@ class Sound:
             return speech
         one = heard.condition
         return self._mixer(utterance, speech, one.noise, one.intensity, heard.seed, "test").samples
+
+    def variants(self, utterance: str) -> list[quadruplets.Variant]:
+        """What the stage augment makes of an utterance for training, the original first."""
+        return list(quadruplets.make(utterance, self._waveforms[utterance], self.params.augment, self._mixer))
 
     def _variant(self, utterance: str, speech: np.ndarray, seed: int) -> np.ndarray:
         """The noisy variant of the stage augment, stationary noise among its kinds."""
