@@ -11,10 +11,10 @@ import numpy as np
 from ser_ops.config import Behave
 from ser_ops.evaluation import groups
 from ser_ops.evaluation.behaved import ALL
-from ser_ops.evaluation.calibration import fit_temperature, tempered
 from ser_ops.evaluation.changes import changes
 from ser_ops.evaluation.metrics import calibration_error
 from ser_ops.evaluation.pitch import median_pitch, upper_half
+from ser_ops.models.temperature import fit_temperature, tempered
 from ser_ops.progress import progress
 from ser_ops.seeds import derive, generator
 

@@ -7,9 +7,9 @@ from ser_ops import config
 from ser_ops.errors import UserError
 from ser_ops.evaluation import behaviour, groups
 from ser_ops.evaluation.behaved import ALL
-from ser_ops.evaluation.calibration import fit_temperature, tempered
 from ser_ops.evaluation.changes import changes, crop, gain, passing, tilt, white_noise
 from ser_ops.evaluation.pitch import median_pitch, upper_half
+from ser_ops.models.temperature import fit_temperature, tempered
 
 SETTINGS = config.load().behave
 RATE = 16000

@@ -1,7 +1,11 @@
 """Temperature scaling (Guo et al. 2017): one number that makes probabilities mean how often they are right."""
 
 import numpy as np
+import torch
 from scipy.optimize import minimize_scalar
+from torch import nn
+
+from ser_ops.emotions import EMOTIONS
 
 RANGE = (0.05, 20.0)
 _LEAST = 1e-9   # of a probability, so that its logarithm is a number
@@ -30,3 +34,14 @@ def fit_temperature(true: np.ndarray, probabilities: np.ndarray) -> float:
         return float(-np.log(np.maximum(right, _LEAST)).mean())
 
     return float(np.exp(minimize_scalar(cost, bounds=np.log(RANGE), method="bounded").x))
+
+
+def divide_logits(model: nn.Module, temperature: float) -> None:
+    """Fold a temperature (above 0) into the model's last layer: its logits are divided by it from now on.
+
+    The last layer is a Linear onto the classes, as every model here has. No label changes.
+    """
+    last = [part for part in model.modules() if isinstance(part, nn.Linear) and part.out_features == len(EMOTIONS)][-1]
+    with torch.no_grad():
+        for parameter in last.parameters():
+            parameter.div_(temperature)
