@@ -22,8 +22,7 @@ def tested(sound: Sound, choices: Choices) -> list[Heard]:
 
 
 def run(functionals: Functionals, choices: Choices, folds: Sequence[Fold], predictions: Path) -> None:
-    """Both SVMs of one feature set, fold by fold; what is done already is left."""
-    sound = functionals.sound
+    """Both SVMs of one feature set, fold by fold; what is done already is left. The other folds choose C, in turn."""
     name = NAMES[functionals.name]
     clean, noisy = Heard("test"), [Heard("train", seed=seed) for seed in choices.training_seeds]
     validated = Heard("validation", seed=choices.validation_seed)
@@ -33,27 +32,27 @@ def run(functionals: Functionals, choices: Choices, folds: Sequence[Fold], predi
             continue
         heard = [functionals(one) for one in sets], [functionals(one) for one in checks]
         for fold in left:
-            _fold(functionals, system, heard, tested(sound, choices), choices, fold, predictions)
+            groups = [one.test for one in folds if one is not fold]
+            _fold(functionals, system, heard, choices, fold, groups, predictions)
             print(f"{system} fold {fold.number}: done", flush=True)
 
 
 def _fold(functionals: Functionals, system: str, heard: tuple[list[np.ndarray], list[np.ndarray]],
-          conditions: Sequence[Heard], choices: Choices, fold: Fold, predictions: Path) -> None:
+          choices: Choices, fold: Fold, groups: Sequence[tuple[str, ...]], predictions: Path) -> None:
     rows = functionals.sound.rows
     labels = np.array([index_of(row["emotion"]) for row in rows])
-    train, validation, test = (np.array([row["speaker"] in names for row in rows])
-                               for names in (fold.train, fold.validation, fold.test))
-    fitted = svm.fit(*heard, labels, train, validation, choices.costs)
+    test, *parts = (np.array([row["speaker"] in names for row in rows]) for names in (fold.test, *groups))
+    fitted = svm.fit(*heard, labels, parts, choices.costs)
     found = []
-    for one in conditions:
+    for one in tested(functionals.sound, choices):
         said = fitted.svm(functionals(one)[test])
         found += [_answer(one, row, int(place)) for row, place in
                   zip((row for row, here in zip(rows, test, strict=True) if here), said, strict=True)]
-    extracted = functionals.seconds(Heard("test")) * int((train | validation).sum()) * len(heard[0])
+    extracted = functionals.seconds(Heard("test")) * int((~test).sum()) * len(heard[0])
     answers.write(predictions, system, fold.number, found, {
         "seconds_training": round(fitted.seconds, 1), "threads": 1,
         "seconds_features": round(extracted, 1),
-        "trained_on": [*fold.train, *fold.validation], "chosen": dict(fitted.chosen),
+        "trained_on": sorted(name for group in groups for name in group), "chosen": dict(fitted.chosen),
         "validation_uar": round(fitted.validation_uar, 4)})
 
 

@@ -1,4 +1,4 @@
-"""Linear SVMs on functionals: standardised by training rows, classes weighted, C chosen on validation speakers."""
+"""Linear SVMs on functionals: standardised by training rows, classes weighted, C chosen on training speakers."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -62,21 +62,27 @@ class Fitted:
     seconds: float
 
 
-def fit(sets: Sequence[np.ndarray], checks: Sequence[np.ndarray], labels: np.ndarray, train: np.ndarray,
-        validation: np.ndarray, costs: Sequence[float]) -> Fitted:
-    """Choose C on the validation speakers, then fit on training and validation speakers together.
+def fit(sets: Sequence[np.ndarray], checks: Sequence[np.ndarray], labels: np.ndarray, groups: Sequence[np.ndarray],
+        costs: Sequence[float]) -> Fitted:
+    """Choose C on groups of speakers that validate in turn, then fit on all of them.
 
-    sets: features (utterances, d) under each condition that is trained on; checks: those that are validated on, whose
-    mean UAR chooses (of equal ones the smaller C). labels (utterances,); train, validation: bool (utterances,).
+    sets: features (utterances, d) under each condition that is trained on; checks: those that are validated on. The
+    mean UAR over checks and groups chooses (of equal ones the smaller C). labels (utterances,); groups: bool
+    (utterances,) each, the training speakers in parts.
     """
     start = time.process_time()
-    svm = LinearSVM(np.concatenate([one[train] for one in sets]), np.tile(labels[train], len(sets)), costs[0])
-    found = []
-    for cost in costs:
-        svm.refit(cost)
-        found.append(float(np.mean([recall(labels[validation], svm(one[validation])) for one in checks])))
+    everybody = np.logical_or.reduce(groups)
+    tried = []
+    for group in groups:
+        svm = _fitted(sets, labels, everybody & ~group, costs[0])
+        tried.append([np.mean([recall(labels[group], svm.refit(cost)(one[group])) for one in checks])
+                      for cost in costs])
+    found = [float(uar) for uar in np.mean(tried, axis=0)]
     best = int(np.argmax(found))
-    both = train | validation
-    final = LinearSVM(np.concatenate([one[both] for one in sets]), np.tile(labels[both], len(sets)), costs[best])
+    final = _fitted(sets, labels, everybody, costs[best])
     return Fitted(final, {"C": costs[best], "validation": dict(zip(map(str, costs), found, strict=True))},
                   found[best], time.process_time() - start)
+
+
+def _fitted(sets: Sequence[np.ndarray], labels: np.ndarray, chosen: np.ndarray, cost: float) -> LinearSVM:
+    return LinearSVM(np.concatenate([one[chosen] for one in sets]), np.tile(labels[chosen], len(sets)), cost)
