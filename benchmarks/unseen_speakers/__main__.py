@@ -7,7 +7,7 @@ Everything made is kept under work/benchmarks; killed and started again, it goes
 import argparse
 import sys
 
-from benchmarks.unseen_speakers import baselines, choices, folds
+from benchmarks.unseen_speakers import baselines, choices, folds, ours
 from benchmarks.unseen_speakers.smile import Functionals
 from benchmarks.unseen_speakers.sound import Sound
 from benchmarks.unseen_speakers.table import table
@@ -19,6 +19,10 @@ from ser_ops.errors import UserError
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", help="feature sets to run; none: the table of what is there")
+    parser.add_argument("--models", nargs="*", default=[], help="our models to train by params.yaml, such as spectral")
+    parser.add_argument("--folds", nargs="*", type=int, help="folds of our models; all by default")
+    parser.add_argument("--name", default="", help="what to call our model in the table, if not by its name")
+    parser.add_argument("--unchecked", action="store_true", help="leave the validation speakers unasked")
     asked = parser.parse_args()
     params, chosen = config.load(), choices.load()
     sound, folder = Sound(params), params.paths.work / "benchmarks"
@@ -29,6 +33,9 @@ def main() -> None:
               ("utterance", "speaker", "gender", "truth", "fold"))
     for name in chosen.feature_sets if asked.only is None else asked.only:
         baselines.run(Functionals(name, sound, folder / "functionals"), chosen, parts, folder / "predictions")
+    for model in asked.models:
+        some = [fold for fold in parts if asked.folds is None or fold.number in asked.folds]
+        ours.run(model, sound, chosen, some, folder, params.train.training(), asked.name, not asked.unchecked)
     print(table(folder / "predictions", chosen, parts))
 
 

@@ -22,7 +22,6 @@ from ser_ops.explain.deletion import Cells
 from ser_ops.explain.heard import Heard, hear
 from ser_ops.explain.methods import traces
 from ser_ops.explain.sanity import fresh
-from ser_ops.explain.scorecam import receptive_field
 from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import Trace
 from ser_ops.features import Moments
@@ -150,7 +149,7 @@ def blur(subject: Subject, method: str, settings: config.Explain) -> float:
     if method == "gradcam":
         frames = subject.places[-1].field
     elif method == "scorecam" and not (isinstance(window, config.Features) and window.layout == "serial"):
-        frames = receptive_field(subject.kernels)
+        frames = subject.field
     if method == "occlusion":
         return settings.occlusion_seconds
     return ((frames - 1) * window.hop + window.frame) / window.sample_rate

@@ -8,7 +8,7 @@ from ser_ops.models.backbone import Backbone
 from ser_ops.models.base import EmotionModel
 from ser_ops.models.head import head
 from ser_ops.models.pooling import MeanPooling
-from ser_ops.models.spectral_branch import SpectralBranch
+from ser_ops.models.spectral_branch import spectral_branch
 from ser_ops.models.standardise import Standardisation
 
 
@@ -25,7 +25,7 @@ class ConcatModel(EmotionModel):
         super().__init__(preset)
         self.backbone = backbone
         self.pooling = self.Pooling(backbone.hidden)
-        self.spectral = SpectralBranch(preset.features, preset.spectral, standardisation)
+        self.spectral = spectral_branch(preset, standardisation)
         self.head = head(backbone.hidden + preset.spectral.embedding, preset.head)
 
     def context(self, waveform: Tensor, valid: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from torch import Tensor
 from ser_ops.config import Preset
 from ser_ops.models.base import EmotionModel
 from ser_ops.models.head import head
-from ser_ops.models.spectral_branch import SpectralBranch
+from ser_ops.models.spectral_branch import spectral_branch
 from ser_ops.models.standardise import Standardisation
 
 
@@ -17,7 +17,7 @@ class SpectralModel(EmotionModel):
 
     def __init__(self, preset: Preset, standardisation: Standardisation | None = None) -> None:
         super().__init__(preset)
-        self.spectral = SpectralBranch(preset.features, preset.spectral, standardisation)
+        self.spectral = spectral_branch(preset, standardisation)
         self.head = head(preset.spectral.embedding, preset.head)
 
     def classify(self, context: Tensor, features: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ def a_subject(name):
     window = preset.input_of(name)
     kinds = channels_of(window)
     standard = {"mean": [0.0] * kinds, "std": [1.0] * kinds} if getattr(window, "standardise", False) else None
-    return Subject(build(name, preset, standard, seed=1).eval(), window, standard, RATE, torch.device("cpu"), (5, 5, 3))
+    return Subject(build(name, preset, standard, seed=1).eval(), window, standard, RATE, torch.device("cpu"), 33)
 
 
 def loudest(samples, start):

@@ -25,7 +25,10 @@ def inputs(preset: Preset, rows: int = 4, name: str = "fusion") -> tuple[torch.T
 
 
 def in_serial(preset: Preset) -> Preset:
-    return preset.model_copy(update={"features": preset.features.model_copy(update={"layout": "serial"})})
+    """The preset with the serial layout and the blocks that read it, small ones."""
+    blocks = PRESETS["paper"].spectral.model_copy(update={"channels": (16, 8, 8), "embedding": 16})
+    return preset.model_copy(update={
+        "features": preset.features.model_copy(update={"layout": "serial"}), "spectral": blocks})
 
 
 PUBLISHED = {   # configurations of the checkpoints that the paper preset names
@@ -268,6 +271,6 @@ def test_spectral_layer_sees_time() -> None:
     model.spectral_layer().register_forward_hook(lambda module, given, made: maps.append(made))
     with torch.inference_mode():
         model(*inputs(SMALL))
-    assert maps[0].shape == (4, SMALL.spectral.channels[-1], 20)    # 79 frames halved twice
+    assert maps[0].shape == (4, SMALL.spectral.channels[-1], 31)    # 126 frames halved twice
     with pytest.raises(ValueError, match="no spectral stream"):
         build("wav2vec", SMALL).spectral_layer()
