@@ -20,7 +20,8 @@ STAGES = {"ingest": 1.0, "validate": 2.0, "augment": 1.0, "audit": 0.3, "feature
 MODELS = ("models/fusion", "ablations/spectral", "ablations/wav2vec", "ablations/concat", "ablations/shuffled_1")
 SAME_BYTES = ("work/ingest/manifest.csv", "work/ingest/noise.csv", "work/validated/manifest.csv",
               "work/augmented/variants.csv", "work/features/features/standardisation.json", "reports/leak_audit.json",
-              "reports/data_validation.json", "reports/predictions.csv", "reports/robustness.csv", "reports/behaviour.json",
+              "reports/data_validation.json", "reports/predictions.csv", "reports/robustness.csv",
+              "reports/behaviour.json",
               *(f"work/{name}/weights.safetensors" for name in MODELS))
 SAME_VALUES = {"work/tuning/best.json": ("values", "validation_uar", "trial", "trials", "pruned"),
                "reports/explanations.json": ("clips", "shap"), "reports/gate.json": ("passed", "verdict")}
