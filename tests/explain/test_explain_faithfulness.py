@@ -23,7 +23,7 @@ from ser_ops.models import build
 from ser_ops.seeds import generator
 
 SECONDS = 0.5
-STANDARD = {"mean": [0.1, 0.05, -300.0, *[0.0] * 39], "std": [0.1, 0.05, 100.0, *[10.0] * 39]}
+STANDARD = {"mean": [0.1, 0.05, -300.0, *[0.0] * 79], "std": [0.1, 0.05, 100.0, *[10.0] * 79]}
 FEW = {"random_draws": 3, "steps": 5, "resamples": 200, "seed_clips": 2, "randomised_clips": 2,
        "fade_seconds": 0.0}
 
