@@ -16,6 +16,7 @@ import yaml
 PROJECT = Path(__file__).resolve().parents[2]
 
 QUICK: dict[str, dict[str, Any]] = {
+    "augment": {"variants": ["original", "noisy"]},
     "train": {"epochs": 3},
     "tune": {"trials": 3, "startup_trials": 1, "warmup_epochs": 1},
     "ablations": {"shuffled": 1, "shuffled_epochs": 1},
