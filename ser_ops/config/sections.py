@@ -163,11 +163,16 @@ class Blocks(Section):
     dropout: Annotated[float, Field(ge=0, lt=1)]
     embedding: Count
 
+    @property
+    def members(self) -> int:
+        return 1
+
 
 class Bands(Section):
     """The spectral stream over log-mel bands: convolutions, attentive statistics."""
 
     design: Literal["bands"]
+    members: Count
     channels: Annotated[tuple[Count, ...], Field(min_length=1)]
     kernels: tuple[Count, ...]
     strides: tuple[Count, ...]

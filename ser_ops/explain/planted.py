@@ -25,7 +25,7 @@ from ser_ops.explain.sanity import fresh
 from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import Trace
 from ser_ops.features import Moments
-from ser_ops.models import MODELS
+from ser_ops.models import MODELS, separate
 from ser_ops.noise.colour import stationary
 from ser_ops.seeds import derive, generator
 
@@ -120,8 +120,8 @@ def learn(subject: Subject, train: Sequence[Clip], test: Sequence[Clip], chosen:
         while step < chosen.max_steps and accuracy < chosen.accuracy:
             model.train()
             some = torch.from_numpy(draw.permutation(len(train))[:chosen.batch_size]).to(subject.device)
-            loss = nn.functional.cross_entropy(model(waveform[some], valid[some], features[some]), labels[some],
-                                               label_smoothing=chosen.label_smoothing)
+            answers = separate(model(waveform[some], valid[some], features[some]), labels[some])
+            loss = nn.functional.cross_entropy(*answers, label_smoothing=chosen.label_smoothing)
             optimiser.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(kept, 1.0)

@@ -33,12 +33,13 @@ def stretch(rows: int, length: int, longest: int, device: torch.device) -> Tenso
 
 
 class BandBranch(nn.Module):
-    """Features (B, 2 + K, T) to the spectral embedding (B, settings.embedding); the frames layout alone.
+    """Features (B, 2 + K, T) to the members' embeddings (B, members, settings.embedding); frames layout alone.
 
     The MFCCs become log-mel bands again (`features.mel_bands`), in which neighbours belong together; ZCR, RMS, bands,
     their slopes and the slopes' slopes are the channels. Each block: convolution with same padding, BatchNorm, ReLU,
     max pooling by its stride, dropout. Attentive mean and deviation over time, BatchNorm, dropout, Linear, ReLU,
-    BatchNorm.
+    BatchNorm. Each member is such a network with weights of its own, on the same input: their convolutions stand side
+    by side as groups, so that all maps come from one layer.
 
     In training a run of bands and a run of frames of each utterance become 0 (SpecAugment, Park et al. 2019), which is
     the utterance's mean where the features are centred.
@@ -48,21 +49,25 @@ class BandBranch(nn.Module):
         super().__init__()
         self.mels, self.settings = features.mels, settings
         self.standardise = Standardise(features, standardisation)
-        sizes = [3 * (channels_of(features) - features.mfcc + features.mels), *settings.channels]
+        own = settings.channels[-1]
+        sizes = [3 * (channels_of(features) - features.mfcc + features.mels),
+                 *(settings.members * one for one in settings.channels)]
         self.norm = nn.BatchNorm1d(sizes[0])
         self.blocks = nn.Sequential(*(
-            nn.Sequential(nn.Conv1d(inputs, outputs, kernel, padding="same"), nn.BatchNorm1d(outputs), nn.ReLU(),
+            nn.Sequential(nn.Conv1d(inputs, outputs, kernel, padding="same", groups=settings.members if number else 1),
+                          nn.BatchNorm1d(outputs), nn.ReLU(),
                           nn.MaxPool1d(stride) if stride > 1 else nn.Identity(), nn.Dropout(settings.dropout))
-            for inputs, outputs, kernel, stride in zip(
-                sizes[:-1], settings.channels, settings.kernels, settings.strides, strict=True)))
-        self.pooling = AttentiveStatistics(sizes[-1], settings.attention)
-        self.project = nn.Sequential(
-            nn.BatchNorm1d(2 * sizes[-1]), nn.Dropout(settings.pooled_dropout),
-            nn.Linear(2 * sizes[-1], settings.embedding), nn.ReLU(), nn.BatchNorm1d(settings.embedding))
+            for number, (inputs, outputs, kernel, stride) in enumerate(zip(
+                sizes[:-1], sizes[1:], settings.kernels, settings.strides, strict=True))))
+        self.pooling = nn.ModuleList(AttentiveStatistics(own, settings.attention) for _ in range(settings.members))
+        self.project = nn.ModuleList(nn.Sequential(
+            nn.BatchNorm1d(2 * own), nn.Dropout(settings.pooled_dropout),
+            nn.Linear(2 * own, settings.embedding), nn.ReLU(), nn.BatchNorm1d(settings.embedding))
+            for _ in range(settings.members))
 
     @property
     def last_convolution(self) -> nn.Conv1d:
-        """The last block's convolution, whose maps are the finest summary that still has a time axis."""
+        """The last block's convolution, whose maps, all members', are the finest summary that still has a time axis."""
         return cast(nn.Conv1d, self.blocks[-1].get_submodule("0"))
 
     @property
@@ -82,7 +87,9 @@ class BandBranch(nn.Module):
         if self.training:
             values = self._masked(values)
         slopes = deltas(values)
-        return self.project(self.pooling(self.blocks(self.norm(torch.cat([values, slopes, deltas(slopes)], dim=1)))))
+        maps = self.blocks(self.norm(torch.cat([values, slopes, deltas(slopes)], dim=1)))
+        return torch.stack([project(pooling(own)) for own, pooling, project in zip(
+            maps.chunk(self.settings.members, dim=1), self.pooling, self.project, strict=True)], dim=1)
 
     def _masked(self, values: Tensor) -> Tensor:
         rows, channels, frames = values.shape

@@ -34,7 +34,7 @@ def _block(inputs: int, outputs: int, kernel: int, dropout: float) -> nn.Sequent
 
 
 class BlockBranch(nn.Module):
-    """Features (B, L) or (B, 2 + K, T) to the spectral embedding (B, settings.embedding).
+    """Features (B, L) or (B, 2 + K, T) to the spectral embedding (B, 1, settings.embedding): one member.
 
     Three blocks (convolution with same padding, BatchNorm, ReLU, max pooling of the convolution's kernel with
     stride 2; dropout after the second and third), flatten, Linear, ReLU, BatchNorm. The serial layout enters as one
@@ -77,4 +77,4 @@ class BlockBranch(nn.Module):
         if self.training and self.kind_dropout.p:
             kinds = self.kind_dropout(features.new_ones(len(features), len(self.standardise.mean)))
             features = features * self.standardise.spread(kinds)
-        return self.project(self.blocks(features if features.ndim == 3 else features[:, None]))
+        return self.project(self.blocks(features if features.ndim == 3 else features[:, None]))[:, None]

@@ -9,7 +9,7 @@ SpectralBranch = BlockBranch | BandBranch
 
 
 def spectral_branch(preset: Preset, standardisation: Standardisation | None = None) -> SpectralBranch:
-    """The stream from features to the spectral embedding (B, preset.spectral.embedding)."""
+    """The stream from features to the members' embeddings (B, preset.spectral.members, preset.spectral.embedding)."""
     if isinstance(preset.spectral, Bands):
         return BandBranch(preset.features, preset.spectral, standardisation)
     return BlockBranch(preset.features, preset.spectral, standardisation)

@@ -6,6 +6,7 @@ from scipy.optimize import minimize_scalar
 from torch import nn
 
 from ser_ops.emotions import EMOTIONS
+from ser_ops.models.members import Members
 
 RANGE = (0.05, 20.0)
 _LEAST = 1e-9   # of a probability, so that its logarithm is a number
@@ -37,10 +38,15 @@ def fit_temperature(true: np.ndarray, probabilities: np.ndarray) -> float:
 
 
 def divide_logits(model: nn.Module, temperature: float) -> None:
-    """Fold a temperature (above 0) into the model's last layer: its logits are divided by it from now on.
+    """Fold a temperature (above 0) into the model: its logits are divided by it from now on. No label changes.
 
-    The last layer is a Linear onto the classes, as every model here has. No label changes.
+    Of members (`ser_ops.models.members`) what they answer together is divided; else the last layer is a Linear onto the
+    classes.
     """
+    for part in model.modules():
+        if isinstance(part, Members):
+            part.temperature *= temperature
+            return
     last = [part for part in model.modules() if isinstance(part, nn.Linear) and part.out_features == len(EMOTIONS)][-1]
     with torch.no_grad():
         for parameter in last.parameters():
