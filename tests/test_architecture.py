@@ -19,7 +19,7 @@ FLOORS = {
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 ONE_ROOM = {"mlflow": {"tracking"}, "great_expectations": {"validation"}, "boto3": {"storage"}, "shap": {"explain"},
             "captum": {"explain"}, "prefect": set(), "optuna": {"training"},
-            "dask": {"progress"}, "distributed": {"progress"}}
+            "dask": {"progress"}, "distributed": {"progress"}, "opensmile": set()}
 FILES = sorted((PROJECT / "ser_ops").rglob("*.py"))
 
 

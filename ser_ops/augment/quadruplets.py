@@ -1,4 +1,7 @@
-"""Original, noisy, pitched, pitched and noisy (paper 1, section III-C, quadruplet generation protocol)."""
+"""Original, noisy, pitched, pitched and noisy (paper 1, section III-C, quadruplet generation protocol).
+
+Beside the paper's four: slow and fast, each also noisy.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ser_ops.augment.pitch import shift
+from ser_ops.augment.speed import change
 from ser_ops.config import Augment
 from ser_ops.errors import UserError
 from ser_ops.noise.colour import BETA
@@ -30,7 +34,7 @@ class Added:
 
 
 class Variant(NamedTuple):
-    """One of the four: its name, its samples (float32, as long as the original), what noise is in it."""
+    """Its name, its samples (float32, as long as the original but for slow and fast), what noise is in it."""
 
     name: str
     samples: np.ndarray
@@ -56,12 +60,12 @@ def make(utterance: str, samples: np.ndarray, settings: Augment, mixer: Mixer) -
     `settings.intensity` (equation 10). Depends on the seed, the utterance's id and its samples, on nothing else.
     """
     names = noises(settings, mixer)
-    pitched: np.ndarray | None = None
+    voices: dict[str, np.ndarray] = {}
     for variant in settings.variants:
-        speech = samples
-        if variant.startswith("pitched"):
-            pitched = shift(samples, mixer.sample_rate, settings.semitones) if pitched is None else pitched
-            speech = pitched
+        voice = variant.removesuffix("noisy").removesuffix("_")
+        if voice not in voices:
+            voices[voice] = _voice(samples, voice, settings, mixer.sample_rate)
+        speech = voices[voice]
         if not variant.endswith("noisy"):
             yield Variant(variant, speech, Added())
             continue
@@ -71,6 +75,17 @@ def make(utterance: str, samples: np.ndarray, settings: Augment, mixer: Mixer) -
         intensity = round(float(draw.uniform(*settings.intensity)), 6)
         mixture = mixer(f"{utterance}#{variant}", speech, noise, intensity, settings.seed, TRAINING)
         yield Variant(variant, mixture.samples, _added(mixture))
+
+
+def _voice(samples: np.ndarray, voice: str, settings: Augment, sample_rate: int) -> np.ndarray:
+    match voice:
+        case "pitched":
+            return shift(samples, sample_rate, settings.semitones)
+        case "slow":
+            return change(samples, sample_rate, 1 - settings.speed)
+        case "fast":
+            return change(samples, sample_rate, 1 + settings.speed)
+    return samples
 
 
 def _added(mixture: Mixture) -> Added:

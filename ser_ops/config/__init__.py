@@ -5,6 +5,9 @@ from ser_ops.config.sections import (
     READS,
     Ablations,
     Augment,
+    Bands,
+    Behave,
+    Blocks,
     Compared,
     Compute,
     Conditions,
@@ -43,9 +46,9 @@ from ser_ops.config.sections import (
 )
 
 __all__ = [
-    "READS", "Ablations", "Augment", "Compared", "Compute", "Conditions", "Data", "Evaluate", "Explain",
-    "Faithfulness", "Features", "Folds", "Gate", "Head", "ImageTransformer", "Limit", "Listen", "ManifestSource",
-    "MelImage", "Params", "Partitions", "Paths", "Planted", "Predict", "Preset", "Range", "Report", "Reproduce",
-    "Spectral", "Speech", "Stacked", "Tracking", "Train", "Training", "Tune", "Validation", "Wav2Vec", "Window",
-    "load",
+    "READS", "Ablations", "Augment", "Bands", "Behave", "Blocks", "Compared", "Compute", "Conditions", "Data",
+    "Evaluate", "Explain", "Faithfulness", "Features", "Folds", "Gate", "Head", "ImageTransformer", "Limit", "Listen",
+    "ManifestSource", "MelImage", "Params", "Partitions", "Paths", "Planted", "Predict", "Preset", "Range", "Report",
+    "Reproduce", "Spectral", "Speech", "Stacked", "Tracking", "Train", "Training", "Tune", "Validation", "Wav2Vec",
+    "Window", "load",
 ]

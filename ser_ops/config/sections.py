@@ -12,6 +12,7 @@ Seed = Annotated[int, Field(ge=0)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 ModelName = Literal["fusion", "concat", "wav2vec", "spectral", "cnn", "lstm", "cnn_lstm", "vit", "beit"]
 StationaryNoise = Literal["white", "pink", "brown"]
+Variant = Literal["original", "noisy", "pitched", "pitched_noisy", "slow", "slow_noisy", "fast", "fast_noisy"]
 
 
 READS: dict[str, str] = {     # model to the section of its preset that says what it reads
@@ -85,8 +86,9 @@ class Validation(Section):
 
 class Augment(Section):
     seed: Seed
-    variants: tuple[Literal["original", "noisy", "pitched", "pitched_noisy"], ...]
+    variants: tuple[Variant, ...]
     semitones: Annotated[float, Field(ge=-12, le=12)]
+    speed: Annotated[float, Field(gt=0, lt=0.5)]
     intensity: tuple[Share, Share]
     stationary: bool
     level: Literal["keep", "clip", "renormalise"]
@@ -109,11 +111,20 @@ class Window(Section):
 
 
 class Features(Window):
-    """Paper 1: ZCR, RMS and MFCC."""
+    """Paper 1: ZCR, RMS and MFCC, these of `mels` mel bands."""
 
     mfcc: Annotated[int, Field(ge=1, le=128)]
+    mels: Annotated[int, Field(ge=8, le=256)]
     layout: Literal["serial", "frames"]
+    level: Literal["keep", "same"]
+    centre: bool
     standardise: bool
+
+    @model_validator(mode="after")
+    def _bands_enough(self) -> "Features":
+        if self.mfcc > self.mels:
+            raise ValueError(f"mfcc {self.mfcc} of {self.mels} mels: there are no more coefficients than bands")
+        return self
 
 
 class Stacked(Window):
@@ -142,12 +153,44 @@ class Wav2Vec(Section):
     convolutions: tuple[tuple[Count, Count, Count], ...]
 
 
-class Spectral(Section):
+class Blocks(Section):
+    """The spectral stream of paper 1: three blocks over the features, flattened."""
+
+    design: Literal["blocks"]
     channels: tuple[Count, Count, Count]
     kernels: tuple[Count, Count, Count]
     kind_dropout: Annotated[float, Field(ge=0, lt=1)]
     dropout: Annotated[float, Field(ge=0, lt=1)]
     embedding: Count
+
+    @property
+    def members(self) -> int:
+        return 1
+
+
+class Bands(Section):
+    """The spectral stream over log-mel bands: convolutions, attentive statistics."""
+
+    design: Literal["bands"]
+    members: Count
+    channels: Annotated[tuple[Count, ...], Field(min_length=1)]
+    kernels: tuple[Count, ...]
+    strides: tuple[Count, ...]
+    attention: Count
+    masked_bands: Annotated[int, Field(ge=0)]
+    masked_frames: Annotated[int, Field(ge=0)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    pooled_dropout: Annotated[float, Field(ge=0, lt=1)]
+    embedding: Count
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> "Bands":
+        if not len(self.channels) == len(self.kernels) == len(self.strides):
+            raise ValueError("channels, kernels and strides: one of each for every convolution")
+        return self
+
+
+Spectral = Annotated[Blocks | Bands, Field(discriminator="design")]
 
 
 class Head(Section):
@@ -186,6 +229,12 @@ class Preset(Section):
     vit: ImageTransformer
     beit: ImageTransformer
 
+    @model_validator(mode="after")
+    def _bands_over_time(self) -> "Preset":
+        if isinstance(self.spectral, Bands) and self.features.layout != "frames":
+            raise ValueError("spectral.design bands looks along time: set features.layout to frames")
+        return self
+
     def input_of(self, model: str) -> Window:
         """The section that says what a model reads; its window is the one that the model hears."""
         return getattr(self, READS[model])
@@ -201,9 +250,12 @@ class Training(Section):
     weight_decay: Annotated[float, Field(ge=0)]
     warmup: Annotated[float, Field(ge=0, lt=1)]
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    mixup: Annotated[float, Field(ge=0)]
+    mixup_share: Share
     class_weights: bool
     gradient_clip: Positive
     precision: Literal["auto", "float32", "bfloat16"]
+    keep: Literal["best", "last"]
 
 
 class Train(Training):
@@ -260,6 +312,28 @@ class Evaluate(Section):
     bootstrap_seed: Seed
     batch_size: Count
     speed_utterances: Count
+
+
+class Behave(Section):
+    """What must not change a model's answers: small changes of the sound, and who speaks."""
+
+    seed: Seed
+    utterances: Count
+    gain_db: Annotated[tuple[float, ...], Field(min_length=1)]
+    noise_snr_db: Annotated[tuple[float, ...], Field(min_length=1)]
+    crop_seconds: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    high_pass_hertz: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    low_pass_hertz: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    tilt_db: Positive
+    pitch_hertz: tuple[Positive, Positive]
+    group_utterances: Count
+    simulations: Annotated[int, Field(ge=1000)]
+
+    @model_validator(mode="after")
+    def _a_range(self) -> "Behave":
+        if self.pitch_hertz[0] >= self.pitch_hertz[1]:
+            raise ValueError("pitch_hertz: lowest and highest, the lower one first")
+        return self
 
 
 class Faithfulness(Section):
@@ -383,7 +457,7 @@ class Folds(Section):
 
     count: Annotated[int, Field(ge=2)]
     protocols: Annotated[tuple[Literal["speaker", "random"], ...], Field(min_length=1)]
-    variants: tuple[Literal["original", "noisy", "pitched", "pitched_noisy"], ...]
+    variants: tuple[Variant, ...]
     train: Overrides
     models: Annotated[dict[ModelName, Overrides], Field(min_length=1)]
     explained: ModelName
@@ -422,6 +496,9 @@ class Gate(Section):
     worst_cell_uar: Limit
     largest_drop: Limit
     shuffled_margin: Limit
+    unchanged_labels: Limit
+    group_difference: Limit
+    calibration_error: Limit
     staging_confidence: Limit
     answers_tolerance: Limit
 
@@ -476,6 +553,7 @@ class Params(Section):
     tune: Tune
     ablations: Ablations
     evaluate: Evaluate
+    behave: Behave
     explain: Explain
     gate: Gate
     report: Report

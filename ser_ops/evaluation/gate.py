@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ser_ops.config import Gate, Limit
+from ser_ops.evaluation.behaved import behaved
 from ser_ops.evaluation.explained import explained
 from ser_ops.evaluation.predictions import Condition
 from ser_ops.evaluation.rules import Rule, compared, decide, number, pick, spared
@@ -25,8 +26,8 @@ def judge(reports: Mapping[str, Any], gate: Gate, model: str, grid: Sequence[Con
           answers: Mapping[str, Any] | None) -> dict[str, Any]:
     """gate.json: {passed, verdict, model, rules: [{rule, figure, limit, passed, verdict, reason, applies}], notes}.
 
-    reports: what was read of reports/: `metrics`, `robustness` (rows), `leak_audit`, `data_validation` and
-    `explanations`, None where a file is missing. grid: the noisy conditions that must be there. files: names of the
+    reports: what was read of reports/: `metrics`, `robustness` (rows), `behaviour`, `leak_audit`, `data_validation`
+    and `explanations`, None where a file is missing. grid: the noisy conditions that must be there. files: names of the
     files under reports/, as in 'figures/shap.png'. answers: what the packaged model answered in a fresh process:
     {loads: bool, pickles: [file], utterances: n, largest_difference: x, error: words or ""}. Never raises for a bad
     report: whatever is wrong there blocks.
@@ -43,6 +44,7 @@ def judge(reports: Mapping[str, Any], gate: Gate, model: str, grid: Sequence[Con
         _beats_shuffled(figures, pick(metrics, "shuffled"), gate.shuffled_margin),
         _streams(figures, pick(metrics, "streams")),
         _robustness(figures, reports.get("robustness"), model, grid),
+        *behaved(reports.get("behaviour"), model, gate),
         *explained(reports.get("explanations"), model, files),
         _no_pickle(answers),
         _same_answers(answers, gate.answers_tolerance),

@@ -22,11 +22,10 @@ from ser_ops.explain.deletion import Cells
 from ser_ops.explain.heard import Heard, hear
 from ser_ops.explain.methods import traces
 from ser_ops.explain.sanity import fresh
-from ser_ops.explain.scorecam import receptive_field
 from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import Trace
 from ser_ops.features import Moments
-from ser_ops.models import MODELS
+from ser_ops.models import MODELS, separate
 from ser_ops.noise.colour import stationary
 from ser_ops.seeds import derive, generator
 
@@ -121,8 +120,8 @@ def learn(subject: Subject, train: Sequence[Clip], test: Sequence[Clip], chosen:
         while step < chosen.max_steps and accuracy < chosen.accuracy:
             model.train()
             some = torch.from_numpy(draw.permutation(len(train))[:chosen.batch_size]).to(subject.device)
-            loss = nn.functional.cross_entropy(model(waveform[some], valid[some], features[some]), labels[some],
-                                               label_smoothing=chosen.label_smoothing)
+            answers = separate(model(waveform[some], valid[some], features[some]), labels[some])
+            loss = nn.functional.cross_entropy(*answers, label_smoothing=chosen.label_smoothing)
             optimiser.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(kept, 1.0)
@@ -150,7 +149,7 @@ def blur(subject: Subject, method: str, settings: config.Explain) -> float:
     if method == "gradcam":
         frames = subject.places[-1].field
     elif method == "scorecam" and not (isinstance(window, config.Features) and window.layout == "serial"):
-        frames = receptive_field(subject.kernels)
+        frames = subject.field
     if method == "occlusion":
         return settings.occlusion_seconds
     return ((frames - 1) * window.hop + window.frame) / window.sample_rate

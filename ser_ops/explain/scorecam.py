@@ -5,30 +5,13 @@ length and scaled to [0, 1], is a mask over the input; its weight is the probabi
 leaves to the class, less the baseline's. No gradients.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 Classify = Callable[[Tensor], Tensor]
-
-
-def receptive_field(kernels: Sequence[int]) -> int:
-    """Input positions that one value of the last convolution has seen.
-
-    kernels: of the blocks' convolutions, each with stride 1, followed in all blocks but the last by a pooling of the
-    same kernel with stride 2 (paper 1, III-E).
-
-    >>> receptive_field([5, 5, 3])
-    33
-    """
-    seen, stride = 1, 1
-    for number, kernel in enumerate(kernels):
-        seen += (kernel - 1) * stride
-        if number < len(kernels) - 1:
-            seen, stride = seen + (kernel - 1) * stride, 2 * stride
-    return seen
 
 
 def activations(classify: Classify, layer: nn.Module, features: Tensor) -> Tensor:

@@ -12,7 +12,6 @@ from torch import Tensor
 from ser_ops import config
 from ser_ops.explain.held import Held
 from ser_ops.explain.places import Places, places
-from ser_ops.explain.scorecam import receptive_field
 from ser_ops.features import grid, shape_of
 from ser_ops.models import EmotionModel, input_of
 
@@ -30,14 +29,14 @@ class Subject:
     standardisation: Mapping[str, Sequence[float]] | None
     sample_rate: int
     device: torch.device
-    kernels: tuple[int, ...]
+    field: int
 
     @classmethod
     def of(cls, model: EmotionModel, card: Mapping[str, Any], device: torch.device) -> "Subject":
         """From a model and the card that was saved with it."""
         return cls(model.to(device).eval(), input_of(card),
                    card["standardisation"], card["sample_rate"], device,
-                   tuple(card["preset_settings"]["spectral"]["kernels"]))
+                   model.spectral.receptive_field if "spectral" in model.streams else 1)
 
     @property
     def spectral(self) -> bool:
@@ -69,7 +68,7 @@ class Subject:
 
     def blur(self) -> str:
         """How sharp a map of the last convolution can be, in words."""
-        seen, spectral = receptive_field(self.kernels), cast(config.Features, self.features)
+        seen, spectral = self.field, cast(config.Features, self.features)
         if spectral.layout == "serial":
             return f"{seen} neighbouring values of the serial layout"
         return f"{((seen - 1) * spectral.hop + spectral.frame) / spectral.sample_rate:.1f} s of sound"

@@ -15,9 +15,9 @@ from torch.nn import functional
 
 from ser_ops.config import Features, Window
 
-MELS = 128          # bands under paper 1's MFCCs
 _SILENT = 1e-10     # librosa: a sample of this magnitude has no sign, a band of this power is the quietest
 _TOP_DB = 80.0
+_LEVEL = 0.05       # RMS of a window whose level is brought to that of all others, about -26 dBFS
 
 
 def _frames(waveforms: Tensor, settings: Window) -> Tensor:
@@ -49,12 +49,24 @@ def _dct(mels: int, coefficients: int, device: torch.device) -> Tensor:
         return torch.from_numpy(table).to(device, torch.float32)
 
 
+def levelled(waveforms: Tensor) -> Tensor:
+    """Each window (B, N) at the same RMS, so that a microphone's gain says nothing; silence stays silence.
+
+    >>> levelled(torch.tensor([[0.5, -0.5], [0.0, 0.0]]))
+    tensor([[ 0.0500, -0.0500],
+            [ 0.0000,  0.0000]])
+    """
+    level = torch.linalg.vector_norm(waveforms, dim=-1, keepdim=True) / math.sqrt(waveforms.shape[-1])
+    return waveforms * (_LEVEL / level.clamp_min(_SILENT))
+
+
 def zcr(waveforms: Tensor, settings: Features) -> Tensor:
     """Zero-crossing rate (equation 13): the share of a frame's samples whose sign differs from the one before.
 
     Returns float32 of shape (B, T) in [0, 1]. Zero counts as positive; edges are padded with the edge value.
 
-    >>> settings = Features(sample_rate=16000, seconds=0.1, frame=4, hop=4, mfcc=1, layout="frames", standardise=True)
+    >>> settings = Features(sample_rate=16000, seconds=0.1, frame=4, hop=4, mfcc=1, mels=8, layout="frames",
+    ...                     level="keep", centre=False, standardise=True)
     >>> zcr(torch.tensor([[1., -1., 1., -1., 1., 1., 1., 1.]]), settings)
     tensor([[0.2500, 0.5000, 0.0000]])
     """
@@ -68,7 +80,8 @@ def zcr(waveforms: Tensor, settings: Features) -> Tensor:
 def rms(waveforms: Tensor, settings: Features) -> Tensor:
     """Root mean square of each frame (equation 14), float32 of shape (B, T), at least 0; edges are padded with zeros.
 
-    >>> settings = Features(sample_rate=16000, seconds=0.1, frame=4, hop=4, mfcc=1, layout="frames", standardise=True)
+    >>> settings = Features(sample_rate=16000, seconds=0.1, frame=4, hop=4, mfcc=1, mels=8, layout="frames",
+    ...                     level="keep", centre=False, standardise=True)
     >>> rms(torch.full((1, 8), 0.5), settings)
     tensor([[0.3536, 0.5000, 0.3536]])
     """
@@ -102,6 +115,14 @@ def decibels(power: Tensor, relative: bool = False) -> Tensor:
     return level - loudest if relative else level
 
 
+def mel_bands(cepstra: Tensor, mels: int) -> Tensor:
+    """`cepstrum` the other way round: mel bands in dB, (B, mels, T), from K coefficients, (B, K, T).
+
+    Exact where K is the number of bands, else smoothed along the frequency. Differentiable.
+    """
+    return torch.einsum("mk,bkt->bmt", _dct(mels, cepstra.shape[1], cepstra.device), cepstra)
+
+
 def cepstrum(mel_decibels: Tensor, coefficients: int) -> Tensor:
     """Mel-frequency cepstral coefficients, float32 of shape (B, K, T), from mel bands in dB (B, T, mels)."""
     return (mel_decibels @ _dct(mel_decibels.shape[-1], coefficients, mel_decibels.device)).transpose(1, 2)
@@ -110,8 +131,8 @@ def cepstrum(mel_decibels: Tensor, coefficients: int) -> Tensor:
 def mfcc(waveforms: Tensor, settings: Features) -> Tensor:
     """Mel-frequency cepstral coefficients (equations 15 to 19), float32 of shape (B, K, T).
 
-    Hann window, power spectrum, 128 Slaney mel bands, decibels no lower than 80 below the loudest of the utterance,
-    orthonormal DCT-II.
+    Hann window, power spectrum, settings.mels Slaney mel bands, decibels no lower than 80 below the loudest of the
+    utterance, orthonormal DCT-II.
     """
-    power = mel_power(power_spectrum(waveforms, settings), settings, MELS)
+    power = mel_power(power_spectrum(waveforms, settings), settings, settings.mels)
     return cepstrum(decibels(power), settings.mfcc)

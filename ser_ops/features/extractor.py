@@ -7,16 +7,23 @@ from torch.nn import functional
 
 from ser_ops.audio import resample
 from ser_ops.config import Features, MelImage, Stacked, Window
-from ser_ops.features.descriptors import mfcc, rms, zcr
+from ser_ops.features.descriptors import levelled, mfcc, rms, zcr
 from ser_ops.features.image import log_mel
 from ser_ops.features.index_map import shape_of
 from ser_ops.features.stacked import check, stacked
 
 
 def spectral(waveforms: Tensor, settings: Features) -> Tensor:
-    """ZCR, RMS and MFCC in the layout that the settings name (equations 12 and 28 of paper 1)."""
+    """ZCR, RMS and MFCC in the layout that the settings name (equations 12 and 28 of paper 1).
+
+    Where the settings say so, of windows brought to the same level, and each row less its own mean over the window.
+    """
+    if settings.level == "same":
+        waveforms = levelled(waveforms)
     channels = torch.cat([zcr(waveforms, settings)[:, None], rms(waveforms, settings)[:, None],
                           mfcc(waveforms, settings)], dim=1)
+    if settings.centre:
+        channels = channels - channels.mean(-1, keepdim=True)
     if settings.layout == "frames":
         return channels
     return torch.cat([channels[:, :2].flatten(1), channels[:, 2:].transpose(1, 2).flatten(1)], dim=1)
@@ -30,8 +37,8 @@ class Extractor:
     Stacked (B, 187, T); MelImage (B, mels, T). What one utterance yields does not depend on the others of its batch.
     Raises ValueError for windows of another length, UserError for settings that cannot be met.
 
-    >>> settings = Features(sample_rate=22050, seconds=2.5, frame=2048, hop=512, mfcc=20, layout="serial",
-    ...                     standardise=True)
+    >>> settings = Features(sample_rate=22050, seconds=2.5, frame=2048, hop=512, mfcc=20, mels=128,
+    ...                     layout="serial", level="keep", centre=False, standardise=True)
     >>> Extractor(settings)(torch.zeros(2, 40000)).shape
     torch.Size([2, 2376])
     """

@@ -2,6 +2,7 @@
 
 from ser_ops.models.base import EmotionModel
 from ser_ops.models.folder import input_of, load, save
+from ser_ops.models.members import separate
 from ser_ops.models.table import MODELS, build, count
 
-__all__ = ["MODELS", "EmotionModel", "build", "count", "input_of", "load", "save"]
+__all__ = ["MODELS", "EmotionModel", "build", "count", "input_of", "load", "save", "separate"]

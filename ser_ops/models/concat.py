@@ -6,9 +6,9 @@ from torch import Tensor
 from ser_ops.config import Preset
 from ser_ops.models.backbone import Backbone
 from ser_ops.models.base import EmotionModel
-from ser_ops.models.head import head
+from ser_ops.models.members import Members
 from ser_ops.models.pooling import MeanPooling
-from ser_ops.models.spectral_branch import SpectralBranch
+from ser_ops.models.spectral_branch import spectral_branch
 from ser_ops.models.standardise import Standardisation
 
 
@@ -25,11 +25,12 @@ class ConcatModel(EmotionModel):
         super().__init__(preset)
         self.backbone = backbone
         self.pooling = self.Pooling(backbone.hidden)
-        self.spectral = SpectralBranch(preset.features, preset.spectral, standardisation)
-        self.head = head(backbone.hidden + preset.spectral.embedding, preset.head)
+        self.spectral = spectral_branch(preset, standardisation)
+        self.head = Members(preset.spectral.members, backbone.hidden + preset.spectral.embedding, preset.head)
 
     def context(self, waveform: Tensor, valid: Tensor) -> Tensor:
         return self.pooling(*self.backbone(waveform, valid))
 
     def classify(self, context: Tensor, features: Tensor) -> Tensor:
-        return self.head(torch.cat([context, self.spectral(features)], dim=1))
+        own = self.spectral(features)
+        return self.head(torch.cat([context[:, None].expand(-1, own.shape[1], -1), own], dim=2))

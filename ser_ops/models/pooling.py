@@ -30,3 +30,21 @@ class AttentivePooling(MeanPooling):
         """The weight of each frame, (B, T), adding up to 1 over valid frames, 0 elsewhere."""
         scores = self.score(torch.tanh(self.project(states)))[..., 0]
         return scores.float().masked_fill(~valid, -torch.inf).softmax(1)
+
+
+class AttentiveStatistics(nn.Module):
+    """Mean and deviation over time under learned weights (Okabe et al. 2018): values (B, C, T) to (B, 2 C)."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.score = nn.Sequential(nn.Conv1d(channels, hidden, 1), nn.Tanh(), nn.Conv1d(hidden, 1, 1))
+
+    def weights(self, values: Tensor) -> Tensor:
+        """The weight of each frame, (B, 1, T), adding up to 1."""
+        return self.score(values).float().softmax(-1)
+
+    def forward(self, values: Tensor) -> Tensor:
+        weights, values = self.weights(values), values.float()
+        mean = (weights * values).sum(-1)
+        deviation = ((weights * values.square()).sum(-1) - mean.square()).clamp_min(1e-5).sqrt()
+        return torch.cat([mean, deviation], dim=1)

@@ -4,8 +4,8 @@ from torch import Tensor
 
 from ser_ops.config import Preset
 from ser_ops.models.base import EmotionModel
-from ser_ops.models.head import head
-from ser_ops.models.spectral_branch import SpectralBranch
+from ser_ops.models.members import Members
+from ser_ops.models.spectral_branch import spectral_branch
 from ser_ops.models.standardise import Standardisation
 
 
@@ -17,8 +17,8 @@ class SpectralModel(EmotionModel):
 
     def __init__(self, preset: Preset, standardisation: Standardisation | None = None) -> None:
         super().__init__(preset)
-        self.spectral = SpectralBranch(preset.features, preset.spectral, standardisation)
-        self.head = head(preset.spectral.embedding, preset.head)
+        self.spectral = spectral_branch(preset, standardisation)
+        self.head = Members(preset.spectral.members, preset.spectral.embedding, preset.head)
 
     def classify(self, context: Tensor, features: Tensor) -> Tensor:
         return self.head(self.spectral(features))

@@ -64,19 +64,33 @@ def layers(card: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], t
     convolutions = len(config.get("conv_kernel") or own["convolutions"])
     kinds = 2 + features["mfcc"]
     shape = "one serial vector" if features["layout"] == "serial" else f"{kinds} channels over time"
-    dropout = ["", *[f"; dropout {spectral['dropout']:g}"] * 2]
-    blocks = [f"Conv1D {channels}, k {kernel}; BatchNorm; ReLU; MaxPool {kernel}, stride 2{left_out}"
-              for channels, kernel, left_out in zip(spectral["channels"], spectral["kernels"], dropout, strict=True)]
     return (
         (f"waveform, {features['seconds']:g} s at 16,000 Hz",
          f"Wav2Vec 2.0: {convolutions} convolutions, {depth} transformer layers of {hidden}\n"
          f"({card.get('backbone') or 'backbone not said'})",
          "attentive temporal pooling: w·tanh(W h + b), softmax over valid frames"),
-        (f"ZCR, RMS, {features['mfcc']} MFCC at {features['sample_rate']:,} Hz, {shape}", *blocks,
-         f"flatten; Linear {spectral['embedding']}; ReLU; BatchNorm"),
+        (f"ZCR, RMS, {features['mfcc']} MFCC at {features['sample_rate']:,} Hz, {shape}",
+         *(_bands if spectral["design"] == "bands" else _blocks)(spectral, features)),
         (f"concatenation, {hidden + spectral['embedding']}",
          f"Linear {head['hidden']}; ReLU; dropout {head['dropout']:g}",
          "Linear 7; softmax: the seven emotions"))
+
+
+def _blocks(spectral: Mapping[str, Any], _features: Mapping[str, Any]) -> tuple[str, ...]:
+    dropout = ["", *[f"; dropout {spectral['dropout']:g}"] * 2]
+    return (*(f"Conv1D {channels}, k {kernel}; BatchNorm; ReLU; MaxPool {kernel}, stride 2{left_out}"
+              for channels, kernel, left_out in zip(spectral["channels"], spectral["kernels"], dropout, strict=True)),
+            f"flatten; Linear {spectral['embedding']}; ReLU; BatchNorm")
+
+
+def _bands(spectral: Mapping[str, Any], features: Mapping[str, Any]) -> tuple[str, ...]:
+    """Convolutions that are alike stand in one line, so that the drawing keeps its height."""
+    kernels = ", ".join(map(str, spectral["kernels"]))
+    return (f"{features['mels']} log-mel bands of the MFCC, with slopes and their slopes; BatchNorm",
+            f"{len(spectral['channels'])} Conv1D {max(spectral['channels'])}, k {kernels}; BatchNorm; ReLU;\n"
+            f"MaxPool {', '.join(map(str, spectral['strides']))}; dropout {spectral['dropout']:g}",
+            f"attentive mean and deviation; dropout {spectral['pooled_dropout']:g}",
+            f"Linear {spectral['embedding']}; ReLU; BatchNorm")
 
 
 def _architecture(card: Mapping[str, Any] | None, folder: Path) -> Figure:

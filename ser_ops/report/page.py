@@ -71,7 +71,7 @@ def _content(sources: Sources) -> Mapping[str, Any]:
     figures = words.pick(metrics, "models", model) or {}
     explanations = sources["explanations"]
     named = {name: sources[name] if sources[name] is not None else {} for name in
-             ("gate", "data_validation", "leak_audit", "explanations", "provenance", "clips", "published")}
+             ("gate", "behaviour", "data_validation", "leak_audit", "explanations", "provenance", "clips", "published")}
     shuffled = words.pick(metrics, "shuffled")
     others = words.pick(metrics, "models") or {}
     return named | {

@@ -12,7 +12,7 @@ from ser_ops.errors import UserError
 from ser_ops.files import read_json
 
 JSON: dict[str, str] = {  # file of reports/ and the stage that writes it
-    "metrics": "evaluate", "gate": "judge", "data_validation": "validate", "leak_audit": "audit",
+    "metrics": "evaluate", "behaviour": "behave", "gate": "judge", "data_validation": "validate", "leak_audit": "audit",
     "explanations": "explain", "clips": "report", "provenance": "report", "published": "report"}
 CSV: dict[str, str] = {"ablation": "evaluate", "robustness": "evaluate", "history": "report"}
 _KINDS = {".png": "image/png", ".wav": "audio/wav"}

@@ -20,7 +20,7 @@ def main() -> None:
     params = config.load()
     reports, model = params.paths.reports, params.train.model
     found = {name: _read(read_json, reports / f"{name}.json")
-             for name in ("metrics", "leak_audit", "data_validation", "explanations")}
+             for name in ("metrics", "behaviour", "leak_audit", "data_validation", "explanations")}
     found["robustness"] = _read(read_csv, reports / "robustness.csv")
     files = {path.relative_to(reports).as_posix() for path in reports.rglob("*") if path.is_file()}
     noise_rows = read_csv(params.paths.work / "validated" / "noise.csv")

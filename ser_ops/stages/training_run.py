@@ -15,7 +15,7 @@ from ser_ops.dataset import Examples, Row, read_rows
 from ser_ops.files import read_json, replacing
 from ser_ops.seeds import derive
 from ser_ops.tracking import Run, open_run
-from ser_ops.training import Result, draw, fingerprint, fit, rank, write_history
+from ser_ops.training import Result, calibrate, draw, fingerprint, fit, rank, write_history
 
 
 @dataclass(frozen=True)
@@ -109,21 +109,26 @@ def train_model(params: Params, job: Job, device: torch.device, stage: str, targ
         run.params(settings_record(params, job))
         run.dataset(params.paths.work / "validated" / "manifest.csv", "+".join(params.data.names))
         result = fit(model, train, validation, job.settings, device, state / "checkpoint", run, what=job.name)
+        temperature = calibrate(model, validation, job.settings.batch_size, device)
         rows = read_rows(params.paths.work / "augmented" / "variants.csv", "train")
         write_folder(target, params, job, model, result, run,
-                     data_record(params, params.data.names, params.partitions.protocol, rows))
-        run.metrics({"best/epoch": result.best_epoch, "best/validation_uar": result.validation_uar})
+                     data_record(params, params.data.names, params.partitions.protocol, rows), temperature)
+        run.metrics({"best/epoch": result.best_epoch, "best/validation_uar": result.validation_uar,
+                     "temperature": temperature})
         run.artifact(target / "curves.png", "figures")
         run.artifact(target / "history.csv")
     return result
 
 
 def write_folder(target: Path, params: Params, job: Job, model: models.EmotionModel, result: Result,
-                 run: Run, data: Mapping[str, Any]) -> None:
-    """Write the model folder: weights.safetensors, model.json, history.csv, curves.png, run.json."""
+                 run: Run, data: Mapping[str, Any], temperature: float = 1.0) -> None:
+    """Write the model folder: weights.safetensors, model.json, history.csv, curves.png, run.json.
+
+    temperature: what the logits were divided by after training.
+    """
     card = {"preset": params.preset, "training": job.settings.model_dump(),
             "shuffled_labels": job.shuffle is not None, "best_epoch": result.best_epoch,
-            "validation_uar": result.validation_uar, "data": dict(data)}
+            "validation_uar": result.validation_uar, "temperature": temperature, "data": dict(data)}
     with replacing(target) as folder:
         folder.mkdir()
         models.save(folder, model, card)

@@ -21,6 +21,7 @@ from ser_ops.training.checkpoint import State
 from ser_ops.training.history import Epoch, best, stale
 from ser_ops.training.log import Logger, Silent
 from ser_ops.training.loss import CLASSES, balanced, confusion, loss_sum, uar
+from ser_ops.training.mixup import mix
 from ser_ops.training.schedule import factor
 from ser_ops.training.world import rank, repeatable, reseed, size, summed
 
@@ -31,7 +32,7 @@ class Diverged(UserError):
 
 @dataclass(frozen=True)
 class Result:
-    """The best epoch's weights (CPU), every epoch, and which one was best. `stopped`: `on_epoch` asked for it."""
+    """The kept epoch's weights (CPU), every epoch, and which one was kept. `stopped`: `on_epoch` asked for it."""
 
     best_state: State
     history: tuple[Epoch, ...]
@@ -45,7 +46,8 @@ def fit(model: nn.Module, train: Examples, validation: Examples, settings: Train
         on_epoch: Callable[[Epoch], bool | None] | None = None, what: str = "training", quiet: bool = False) -> Result:
     """Train `model` until `settings.epochs`, or until validation UAR has not risen for `settings.patience` epochs.
 
-    The model ends with the weights of its best epoch (`history.best`). With a `checkpoint` folder each epoch is
+    The model ends with the weights of its best epoch (`history.best`), or, where settings.keep is last, of its last
+    one, however validation went, and then nothing stops it early. With a `checkpoint` folder each epoch is
     kept there; killed and called again with the same arguments, it goes on and, on a CPU, ends with the same bits,
     since all randomness is set anew at each epoch from (seed, epoch, process).
     `on_epoch` is called for every epoch, those of the checkpoint included; True stops the training. `log` gets the
@@ -69,6 +71,7 @@ class _Fitting:
             [settings.model_dump(), size(), device.type, [(one.row, int(label)) for part in (train, validation)
                                                           for one, label in zip(part.rows, part.labels, strict=True)]],
             tensors=model.state_dict())
+        self.last = settings.keep == "last"
         self.precision = _precision(settings.precision, device)
         self.steps = len(self._batches(1))
         weights = balanced(train.labels) if settings.class_weights else torch.ones(CLASSES)
@@ -97,10 +100,10 @@ class _Fitting:
         for one in history:
             stopped = bool(on_epoch(one)) or stopped
         for epoch in range(len(history) + 1, self.settings.epochs + 1):
-            if stopped or stale(history) >= self.settings.patience:
+            if stopped or (not self.last and stale(history) >= self.settings.patience):
                 break
             history.append(self._epoch(epoch))
-            if best(history).epoch == epoch:
+            if self.last or best(history).epoch == epoch:
                 best_state = checkpoints.to_cpu(self.model.state_dict())
             if rank() == 0:
                 if not self.quiet:
@@ -112,7 +115,7 @@ class _Fitting:
         if size() > 1:
             distributed.barrier()
         self.model.load_state_dict(best_state)
-        chosen = best(history)
+        chosen = history[-1] if self.last else best(history)
         return Result(best_state, tuple(history), chosen.epoch, chosen.validation_uar, stopped)
 
     def _resume(self) -> tuple[State, list[Epoch]]:
@@ -162,9 +165,11 @@ class _Fitting:
             for group, full in zip(self.optimiser.param_groups, self.full_rates, strict=True):
                 group["lr"] = full * share
             self.optimiser.zero_grad(set_to_none=True)
+            mixed = mix(batch, self.settings.mixup, self.settings.mixup_share)
             with self._autocast():
-                logits = self.wrapped(batch.waveform, batch.valid, batch.features)
-            loss = loss_sum(logits, batch.labels, self.weights, self.settings.label_smoothing)
+                logits = self.wrapped(mixed.waveform, mixed.valid, mixed.features)
+            loss = torch.stack([share * loss_sum(logits, labels, self.weights, self.settings.label_smoothing)
+                                for labels, share in mixed.labels]).sum()
             (loss * (size() / totals[number])).backward()
             nn.utils.clip_grad_norm_(self.parameters.values(), self.settings.gradient_clip)
             self.optimiser.step()

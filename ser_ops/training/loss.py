@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ser_ops.emotions import EMOTIONS
+from ser_ops.models.members import separate
 
 CLASSES = len(EMOTIONS)
 
@@ -24,13 +25,17 @@ def balanced(labels: np.ndarray) -> Tensor:
 def loss_sum(logits: Tensor, labels: Tensor, weights: Tensor, smoothing: float) -> Tensor:
     """Sum over the batch of weighted, label-smoothed cross-entropy in nats; logits (B, 7), labels int64 (B,).
 
-    Divided by the sum of the labels' weights it is `torch.nn.functional.cross_entropy`'s mean.
+    Of members' logits (B, K, 7) the mean of their losses: each learns from its own. Divided by the sum of the labels'
+    weights it is `torch.nn.functional.cross_entropy`'s mean.
     """
-    return functional.cross_entropy(logits.float(), labels, weights, reduction="sum", label_smoothing=smoothing)
+    each, repeated = separate(logits.float(), labels)
+    total = functional.cross_entropy(each, repeated, weights, reduction="sum", label_smoothing=smoothing)
+    return total * (len(labels) / len(repeated))
 
 
 def confusion(logits: Tensor, labels: Tensor) -> Tensor:
-    """Counts, int64 (7, 7): rows are the true class, columns the predicted one."""
+    """Counts, int64 (7, 7): rows are the true class, columns the predicted one; members (B, K, 7) count one by one."""
+    logits, labels = separate(logits, labels)
     return torch.bincount(labels * CLASSES + logits.argmax(1), minlength=CLASSES**2).view(CLASSES, CLASSES)
 
 

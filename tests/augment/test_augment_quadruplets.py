@@ -19,7 +19,8 @@ SPEECH = (0.4 * np.sin(np.arange(9000) / 15) * np.hanning(9000)).astype(np.float
 
 def chosen(**more) -> Augment:
     return Augment(**{"seed": 30, "variants": ("original", "noisy", "pitched", "pitched_noisy"), "semitones": 0.7,
-                      "intensity": (0.0, 0.75), "stationary": False, "level": "keep", "silent_crop_dbfs": -60.0} | more)
+                      "speed": 0.1, "intensity": (0.0, 0.75), "stationary": False,
+                      "level": "keep", "silent_crop_dbfs": -60.0} | more)
 
 
 def a_mixer(rows=(("train", "rain", 3), ("train", "crowd", 2), ("test", "rain", 2), ("test", "wind", 1))) -> Mixer:
@@ -72,6 +73,18 @@ def test_stationary_noise_by_one_setting():
 
     assert categories(False) == {"rain", "crowd"}
     assert categories(True) == {"rain", "crowd", "white", "pink", "brown"}
+
+
+def test_slow_and_fast_change_duration_and_pitch_together():
+    def loudest(samples):
+        return np.abs(np.fft.rfft(samples)).argmax() * RATE / len(samples)
+
+    names = ("original", "slow", "fast", "fast_noisy")
+    original, slow, fast, noisy = quadruplets.make("a", SPEECH, chosen(variants=names), a_mixer())
+    assert (len(slow.samples), len(fast.samples)) == (10000, 8182) and len(noisy.samples) == 8182
+    assert loudest(slow.samples) == pytest.approx(0.9 * loudest(original.samples), rel=0.02)
+    assert loudest(fast.samples) == pytest.approx(1.1 * loudest(original.samples), rel=0.02)
+    assert not slow.added.noise_category and noisy.added.noise_category in {"rain", "crowd"}
 
 
 def test_no_noise_for_training():

@@ -16,10 +16,12 @@ import yaml
 PROJECT = Path(__file__).resolve().parents[2]
 
 QUICK: dict[str, dict[str, Any]] = {
+    "augment": {"variants": ["original", "noisy"]},
     "train": {"epochs": 3},
     "tune": {"trials": 3, "startup_trials": 1, "warmup_epochs": 1},
     "ablations": {"shuffled": 1, "shuffled_epochs": 1},
     "evaluate": {"seeds": [1], "resamples": 200, "speed_utterances": 8},
+    "behave": {"utterances": 21},
     "explain": {"per_class": 1, "background": 8, "shap_samples": 10, "figures_per_class": 0,
                 "conditions": {"stationary": ["white"], "intensities": [0.5], "seed": 1, "per_class": 1,
                                "shap_samples": 10, "resamples": 100, "confidence": 0.95}},

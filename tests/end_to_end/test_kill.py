@@ -16,11 +16,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 # Seconds into the stage's own work; the longer ones are killed in the middle of an epoch, a trial or the grid.
 STAGES = {"ingest": 1.0, "validate": 2.0, "augment": 1.0, "audit": 0.3, "features": 1.5, "tune": 9.0, "train": 8.0,
-          "ablate": 8.0, "evaluate": 8.0, "explain": 4.0, "judge": 2.0, "report": 1.0}
+          "ablate": 8.0, "evaluate": 8.0, "behave": 3.0, "explain": 4.0, "judge": 2.0, "report": 1.0}
 MODELS = ("models/fusion", "ablations/spectral", "ablations/wav2vec", "ablations/concat", "ablations/shuffled_1")
 SAME_BYTES = ("work/ingest/manifest.csv", "work/ingest/noise.csv", "work/validated/manifest.csv",
               "work/augmented/variants.csv", "work/features/features/standardisation.json", "reports/leak_audit.json",
               "reports/data_validation.json", "reports/predictions.csv", "reports/robustness.csv",
+              "reports/behaviour.json",
               *(f"work/{name}/weights.safetensors" for name in MODELS))
 SAME_VALUES = {"work/tuning/best.json": ("values", "validation_uar", "trial", "trials", "pruned"),
                "reports/explanations.json": ("clips", "shap"), "reports/gate.json": ("passed", "verdict")}

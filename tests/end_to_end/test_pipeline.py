@@ -9,7 +9,8 @@ import pytest
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 REPORTS = ("data_validation.json", "metrics.json", "robustness.csv", "predictions.csv", "leak_audit.json",
-           "ablation.csv", "explanations.json", "gate.json", "index.html", "figures", "data_docs/index.html")
+           "ablation.csv", "behaviour.json", "explanations.json", "gate.json", "index.html", "figures",
+           "data_docs/index.html")
 
 
 def test_every_report_is_there(reproduced):

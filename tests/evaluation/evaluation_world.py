@@ -13,13 +13,16 @@ from ser_ops.shards import write_index, write_shard
 
 PROJECT = Path(__file__).resolve().parents[2]
 TINY = {
-    "features": {"sample_rate": 16000, "seconds": 0.5, "frame": 512, "hop": 256, "mfcc": 8, "layout": "frames",
-                 "standardise": True},
+    "features": {"sample_rate": 16000, "seconds": 0.5, "frame": 512, "hop": 256, "mfcc": 8,
+                 "mels": 128, "layout": "frames", "level": "keep",
+                 "centre": False, "standardise": True},
     "wav2vec": {"checkpoint": None, "trainable": "all", "tuned_layers": 0, "dropout": 0.1, "hidden": 16, "layers": 1,
                 "heads": 2, "convolutions": [[8, 20, 10], [8, 8, 8], [16, 4, 4]]},
-    "spectral": {"channels": [8, 8, 8], "kernels": [5, 5, 3], "kind_dropout": 0.0, "dropout": 0.2, "embedding": 16},
+    "spectral": {"design": "blocks", "channels": [8, 8, 8], "kernels": [5, 5, 3],
+                 "kind_dropout": 0.0, "dropout": 0.2, "embedding": 16},
     "head": {"hidden": 16, "dropout": 0.5},
-    "stacked": {"sample_rate": 16000, "seconds": 0.5, "frame": 1024, "hop": 512, "mfcc": 8, "mels": 24,
+    "stacked": {"sample_rate": 16000, "seconds": 0.5, "frame": 1024, "hop": 512, "mfcc": 8,
+                 "mels": 24,
                 "mel_scale": "decibels", "standardise": False},
     "image": {"sample_rate": 16000, "seconds": 0.5, "frame": 512, "hop": 256, "mels": 32},
     **{name: {"checkpoint": None, "trainable": "all", "dropout": 0.0, "hidden": 16, "layers": 1, "heads": 2,
@@ -57,6 +60,14 @@ def build(folder: Path, utterances: int = 14, **evaluate) -> config.Params:
         for variant in ("original", "noisy") if partition == "train" else ("original",):
             rows.append({"row": f"{name}#{variant}", "utterance": name, "variant": variant, "partition": partition,
                          "emotion": EMOTIONS[number % 7], "speaker": f"made/s{number // 7}", "corpus": "made"})
+    for number in range(7):
+        name = f"made/v{number}"
+        speech[name] = (0.3 * np.sin(2 * np.pi * (100 + 40 * number) * np.arange(8000) / 16000)).astype(np.float32)
+        rows.append({"row": f"{name}#original", "utterance": name, "variant": "original", "partition": "validation",
+                     "emotion": EMOTIONS[number], "speaker": "made/v", "corpus": "made"})
+    write_csv(work / "validated" / "manifest.csv",
+              [{"utterance": name, "gender": ("female", "male", "")[number % 3]} for number, name in enumerate(speech)],
+              ["utterance", "gender"])
     _store(work / "ingest" / "waveforms", speech)
     write_csv(work / "augmented" / "variants.csv", rows, list(rows[0]))
     noise = {f"made/{kind}/{part}": (0.1 * rng.standard_normal(20000)).astype(np.float32)

@@ -17,6 +17,9 @@ LIMITS = config.Gate(
     worst_cell_uar={"limit": 0.45, "reason": "useless in that room otherwise"},
     largest_drop={"limit": 0.20, "reason": "cannot be relied on otherwise"},
     shuffled_margin={"limit": 0.10, "reason": "must clear chance by a margin"},
+    unchanged_labels={"limit": 0.95, "reason": "what nobody hears must not change the answer"},
+    group_difference={"limit": 0.001, "reason": "as good for everybody, up to chance"},
+    calibration_error={"limit": 0.25, "reason": "as sure as it is right"},
     staging_confidence={"limit": 0.95, "reason": "not worse than today's model"},
     answers_tolerance={"limit": 1e-4, "reason": "the package must be what was evaluated"})
 GRID = [Condition(noise, intensity, seed) for noise in ("fish_market", "white") for intensity in (0.25, 0.75)
@@ -51,6 +54,14 @@ def good():
             "robustness": [{"model": "fusion", "noise": one.noise, "intensity": str(one.intensity),
                             "seed": str(one.seed), "uar": str(UAR[one.cell] + (0.01 if one.seed == 1 else -0.01))}
                            for one in GRID],
+            "behaviour": {
+                "model": "fusion",
+                "changes": {"all": {"unchanged": 0.97, "of": 400}, "gain": {"unchanged": 1.0, "of": 200},
+                            "low_pass": {"unchanged": 0.94, "of": 200}},
+                "groups": {name: {"groups": list(names), "uar": dict(zip(names, (0.66, 0.62), strict=True)),
+                                  "classes": 7, "difference": 0.04, "chance": 0.4}
+                           for name, names in (("sex", ("female", "male")), ("pitch", ("lower", "higher")))},
+                "calibration": {"error": 0.11, "temperature": 1.3, "error_with_temperature": 0.05}},
             "leak_audit": {"protocol": "speaker", "clean": True, "declared": [], "findings": []},
             "data_validation": {"success": True, "rules": []},
             "explanations": {
@@ -89,7 +100,8 @@ def test_a_good_model_passes_every_rule():
     assert found["passed"] is True and found["verdict"] == "passed" and found["model"] == "fusion"
     assert [rule["rule"] for rule in found["rules"]] == [
         "protocol", "validation", "leak_audit", "clean_uar", "worst_cell_uar", "largest_drop", "beats_shuffled",
-        "streams", "robustness_table", "shap", "score_cam", "faithful", "loads_without_pickle", "same_answers"]
+        "streams", "robustness_table", "unchanged_labels", "alike_by_sex", "alike_by_pitch", "calibration_error",
+        "shap", "score_cam", "faithful", "loads_without_pickle", "same_answers"]
     for rule in found["rules"]:
         assert set(rule) == {"rule", "figure", "limit", "passed", "verdict", "reason", "applies"}
         assert rule["passed"] and rule["verdict"].startswith("passed: ") and rule["reason"]
@@ -98,6 +110,8 @@ def test_a_good_model_passes_every_rule():
 
 METRICS = ("reports", "metrics")
 FUSION = (*METRICS, "models", "fusion")
+BEHAVIOUR = ("reports", "behaviour")
+CHANGES = (*BEHAVIOUR, "changes")
 FAITHFUL = ("reports", "explanations", "faithfulness")
 PLANTED = [
     # one thing wrong, the only rule that it may block, and what must be said
@@ -128,6 +142,18 @@ PLANTED = [
     (("reports", "robustness"), lambda rows: [{**row, "model": "concat"} for row in rows], {"robustness_table"},
      "lacks 8"),
     (("reports", "robustness"), lambda rows: [{**rows[0], "uar": "0.9"}, *rows[1:]], {"robustness_table"}, "disagree"),
+    ((*CHANGES, "all", "unchanged"), 0.949, {"unchanged_labels"}, "leave: 0.949 < 0.950 (least under low pass: 0.94)"),
+    ((*CHANGES, "gain", "unchanged"), math.nan, {"unchanged_labels"}, "missing"),
+    ((*CHANGES, "all"), None, {"unchanged_labels"}, "missing"),
+    ((*BEHAVIOUR, "changes"), {"all": {"unchanged": 1.0}}, {"unchanged_labels"}, "missing"),
+    ((*BEHAVIOUR, "groups", "sex", "chance"), 1 / 1001, {"alike_by_sex"}, "female 0.66 and male 0.62"),
+    ((*BEHAVIOUR, "groups", "pitch", "chance"), None, {"alike_by_pitch"}, "UAR by pitch is missing"),
+    ((*BEHAVIOUR, "groups", "pitch", "uar", "lower"), math.nan, {"alike_by_pitch"}, "UAR by pitch is missing"),
+    ((*BEHAVIOUR, "calibration", "error"), 0.26, {"calibration_error"}, "0.26 > 0.25"),
+    ((*BEHAVIOUR, "calibration"), None, {"calibration_error"}, "missing"),
+    (BEHAVIOUR, None, {"unchanged_labels", "alike_by_sex", "alike_by_pitch", "calibration_error"}, "missing"),
+    ((*BEHAVIOUR, "model"), "concat", {"unchanged_labels", "alike_by_sex", "alike_by_pitch", "calibration_error"},
+     "missing"),
     (("reports", "explanations", "shap"), None, {"shap"}, "no SHAP"),
     (("reports", "explanations", "shap", "top"), [], {"shap"}, "no SHAP"),
     (("reports", "explanations", "shap", "top", 0, "per_class", "sad"), math.nan, {"shap"}, "MFCC 3"),
@@ -208,6 +234,12 @@ def test_another_models_explanations_do_not_count():
     assert blocked == {"shap", "score_cam", "faithful"}
 
 
+def test_groups_without_enough_utterances_are_not_judged():
+    found = judged(plant((*BEHAVIOUR, "groups", "sex"), {"classes": 0, "difference": None, "chance": None}))
+    rule = next(rule for rule in found["rules"] if rule["rule"] == "alike_by_sex")
+    assert found["passed"] and not rule["applies"] and rule["verdict"].startswith("does not apply: no class")
+
+
 def test_a_stream_that_adds_nothing_is_said_and_passes():
     found = judged(plant((*METRICS, "streams", "wav2vec"), {"beats_shuffled": False, "uar_low": 0.15}))
     assert found["passed"]
@@ -230,6 +262,7 @@ def other(model):
     """What the gate reads of a model without a spectral stream that passes."""
     case = good() | {"model": model}
     metrics, explanations = case["reports"]["metrics"], case["reports"]["explanations"]
+    case["reports"]["behaviour"]["model"] = model
     metrics["models"] = {model: metrics["models"]["fusion"] | {"streams": STREAMS[model]}}
     for row in case["reports"]["robustness"]:
         row["model"] = model

@@ -90,6 +90,28 @@ def test_the_same_figures_stand_on_every_run(evaluated):
 
 
 @pytest.mark.slow
+def test_a_random_model_fails_the_gate_though_its_answers_stay(evaluated):
+    """Whoever always says the same is steady and fair: beside the rules on behaviour stands the floor on clean UAR."""
+    from ser_ops.stages import behave, judge
+    folder, _ = evaluated
+    behave.main()
+    report = read_json(folder / "reports" / "behaviour.json")
+    assert list(report["changes"]) == ["all", "gain", "white_noise", "crop_start", "crop_end", "high_pass", "low_pass",
+                                       "tilt_up", "tilt_down"]
+    assert report["changes"]["gain"]["of"] == 13 and report["changes"]["all"]["of"] == 8 * 13
+    assert report["groups"]["sex"]["classes"] == 0, "five utterances of a class in each group are needed"
+    assert report["calibration"]["validation_utterances"] == 7 and report["calibration"]["temperature"] > 0
+    again = (folder / "reports" / "behaviour.json").read_bytes()
+    behave.main()
+    assert (folder / "reports" / "behaviour.json").read_bytes() == again
+    judge.main()
+    rules = {rule["rule"]: rule for rule in read_json(folder / "reports" / "gate.json")["rules"]}
+    assert not rules["clean_uar"]["passed"] and not rules["beats_shuffled"]["passed"]
+    assert rules["alike_by_sex"]["verdict"].startswith("does not apply: ")
+    assert rules["unchanged_labels"]["figure"] == report["changes"]["all"]["unchanged"]
+
+
+@pytest.mark.slow
 def test_judge_writes_a_verdict_and_exits_well_for_a_blocked_model(evaluated, capsys):
     from ser_ops.stages import judge
     folder, _ = evaluated

@@ -16,7 +16,8 @@ RATE = 16000
 
 def features(layout: str = "frames") -> config.Features:
     """Half a second, ten coefficients: 16 frames of 12 kinds."""
-    return config.Features(sample_rate=RATE, seconds=0.5, frame=1024, hop=512, mfcc=10, layout=layout, standardise=True)
+    return config.Features(sample_rate=RATE, seconds=0.5, frame=1024, hop=512, mfcc=10, mels=128,
+                           layout=layout, level="keep", centre=False, standardise=True)
 
 
 def explain_settings(**changes: object) -> config.Explain:
@@ -27,6 +28,8 @@ def explain_settings(**changes: object) -> config.Explain:
 
 class Spectral(nn.Module):
     """Two convolutions over time; the serial layout is one long channel."""
+
+    receptive_field = 33    # not its own, as a number to recognise
 
     def __init__(self, settings: config.Features) -> None:
         super().__init__()

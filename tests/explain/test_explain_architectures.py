@@ -33,7 +33,7 @@ def subject(name, examples):
     mean_std = Moments.of(examples.batch(range(len(examples))).features, settings).standardisation()
     standardised = mean_std if READS[name] == "stacked" else None
     model = build(name, PRESET, standardised).eval()
-    return Subject(model, settings, standardised, RATE, torch.device("cpu"), (5, 5, 3))
+    return Subject(model, settings, standardised, RATE, torch.device("cpu"), 33)
 
 
 def size(file):
@@ -105,7 +105,7 @@ def test_what_is_not_admitted_is_said():
 @pytest.mark.parametrize("name", sorted(READS))
 def test_the_gate_asks_for_what_the_architecture_admits(name):
     model = build(name, config.load().presets["small"])
-    found = Subject(model, model.preset.input_of(name), None, RATE, torch.device("cpu"), (5, 5, 3))
+    found = Subject(model, model.preset.input_of(name), None, RATE, torch.device("cpu"), 33)
     assert found.admitted[0] == ADMITTED[name]
 
 

@@ -22,7 +22,7 @@ def undrawn(monkeypatch):
 
 
 def subject(model, settings, standardisation=None):
-    return Subject(model.eval(), settings, standardisation, RATE, torch.device("cpu"), (5, 5, 3))
+    return Subject(model.eval(), settings, standardisation, RATE, torch.device("cpu"), 33)
 
 
 @pytest.mark.parametrize(("hertz", "start"), PLANTED)

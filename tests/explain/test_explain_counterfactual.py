@@ -36,7 +36,7 @@ class Loud(nn.Module):
 
 def subject(model: nn.Module) -> Subject:
     settings = features()
-    card = {"preset_settings": {"features": settings.model_dump(), "spectral": {"kernels": [5, 5, 3]}},
+    card = {"preset_settings": {"features": settings.model_dump()},
             "sample_rate": RATE, "model": "fusion", "standardisation": None}
     return Subject.of(model, card, torch.device("cpu"))
 

@@ -26,7 +26,7 @@ ROW = Row("made/a#original", "made/a", "original", "test", "fear", "made/1", "ma
 def made(tmp_path_factory):
     """A dossier of half a second of tone, clean and in white noise at 0.5 and 0.75."""
     window = features()
-    subject = Subject(StandIn(window).eval(), window, None, RATE, torch.device("cpu"), (5, 5, 3))
+    subject = Subject(StandIn(window).eval(), window, None, RATE, torch.device("cpu"), 33)
     time = np.arange(int(0.4 * RATE)) / RATE
     speech = (0.5 * np.sin(2 * np.pi * 300 * time) * (time < 0.2)).astype(np.float32)
     mixer, folder = Mixer({}, [], RATE), tmp_path_factory.mktemp("files")
@@ -66,7 +66,7 @@ def test_sounds_and_pictures_are_there_for_what_can_be_listened_to(made):
 
 def test_it_can_be_made_without_files():
     window = features()
-    subject = Subject(StandIn(window).eval(), window, None, RATE, torch.device("cpu"), (5, 5, 3))
+    subject = Subject(StandIn(window).eval(), window, None, RATE, torch.device("cpu"), 33)
     (entry,) = dossier(subject, [hear(subject, ROW, np.ones(RATE, np.float32))], None, explain_settings()).entries
     assert entry["audio"] is None and entry["streams"] is None and list(entry["traces"]) == ["scorecam", "occlusion"]
 

@@ -36,7 +36,7 @@ def work(tmp_path_factory):
     preset = config.load().presets["small"]
     short = {"features": preset.features.model_copy(update={"seconds": SECONDS}),
              "image": preset.image.model_copy(update={"seconds": SECONDS, "mels": 32, "hop": 512}),
-             "spectral": preset.spectral.model_copy(update={"channels": (8, 8, 8)})}
+             "spectral": preset.spectral.model_copy(update={"channels": (8,) * 5})}
     preset = preset.model_copy(update=short)
     speech, rows, values = {}, [], {name: {} for name in ("features", "image")}
     for number in range(14):
@@ -59,7 +59,7 @@ def work(tmp_path_factory):
                                                     "partition": "test"}], ["recording", "category", "partition"])
     for reads, some in values.items():
         store(folder / "features" / reads, some)
-    mean_std = {"mean": [0.0] * 42, "std": [10.0] * 42}
+    mean_std = {"mean": [0.0] * 82, "std": [10.0] * 82}
     for name in ("fusion", "vit"):
         models.save(folder / "models" / name, models.build(name, preset, mean_std, seed=1), {"preset": "small"})
     return folder

@@ -23,7 +23,7 @@ from ser_ops.models import build
 from ser_ops.seeds import generator
 
 SECONDS = 0.5
-STANDARD = {"mean": [0.1, 0.05, -300.0, *[0.0] * 39], "std": [0.1, 0.05, 100.0, *[10.0] * 39]}
+STANDARD = {"mean": [0.1, 0.05, -300.0, *[0.0] * 79], "std": [0.1, 0.05, 100.0, *[10.0] * 79]}
 FEW = {"random_draws": 3, "steps": 5, "resamples": 200, "seed_clips": 2, "randomised_clips": 2,
        "fade_seconds": 0.0}
 
@@ -33,7 +33,7 @@ def a_subject(name="fusion", seed=1):
     preset = config.load().presets["small"]
     window = preset.features.model_copy(update={"seconds": SECONDS})
     preset = preset.model_copy(update={"features": window})
-    return Subject(build(name, preset, STANDARD, seed).eval(), window, STANDARD, RATE, torch.device("cpu"), (5, 5, 3))
+    return Subject(build(name, preset, STANDARD, seed).eval(), window, STANDARD, RATE, torch.device("cpu"), 33)
 
 
 def clips(subject, number, utterance="{}"):
@@ -187,8 +187,7 @@ def test_random_weights_are_fresh_and_the_same_for_the_same_seed():
 @pytest.mark.parametrize("name", ["spectral", "wav2vec", "concat", "cnn", "lstm", "cnn_lstm", "vit", "beit"])
 def test_every_architecture_can_be_randomised(name):
     preset = config.load().presets["small"]
-    subject = Subject(build(name, preset, seed=1).eval(), preset.input_of(name), None, RATE, torch.device("cpu"),
-                      (5, 5, 3))
+    subject = Subject(build(name, preset, seed=1).eval(), preset.input_of(name), None, RATE, torch.device("cpu"), 33)
     found = sanity.randomised(subject, 3)
     waveform, features = torch.zeros(2, 40000), torch.zeros(2, *shape_of(subject.features))
     with torch.no_grad():

@@ -30,7 +30,7 @@ ROW = Row("made/a#original", "made/a", "original", "test", "fear", "made/1", "ma
 
 def spectral_subject(layout="frames", streams=("wav2vec", "spectral")) -> Subject:
     settings = features(layout)
-    return Subject(StandIn(settings, streams).eval(), settings, None, RATE, CPU, (5, 5, 3))
+    return Subject(StandIn(settings, streams).eval(), settings, None, RATE, CPU, 33)
 
 
 def noise(seconds: float) -> np.ndarray:
@@ -113,7 +113,7 @@ def clip(subject: Subject) -> Heard:
 
 def test_occlusion_of_a_waveform_model_points_at_the_burst():
     settings = features().model_copy(update={"seconds": 2.0})
-    subject = Subject(Loudness(), settings, None, RATE, CPU, (5, 5, 3))
+    subject = Subject(Loudness(), settings, None, RATE, CPU, 33)
     found = traces(subject, clip(subject), 0, None, explain_settings())
     assert list(found) == ["occlusion"]
     points_at(found["occlusion"], 0.8, 1.0)
@@ -126,7 +126,7 @@ def test_every_method_of_a_model_of_stacked_features_points_at_the_burst():
     band = int(np.searchsorted(mel_edges_hertz(settings), 1500)) - 1
     values = Extractor(settings, RATE)(torch.from_numpy(burst(1500, 0.8))[None])
     mean_std = Moments.of(values, settings).standardisation()
-    subject = Subject(OverTime(settings, band, mean_std).eval(), settings, mean_std, RATE, CPU, (5, 5, 3))
+    subject = Subject(OverTime(settings, band, mean_std).eval(), settings, mean_std, RATE, CPU, 33)
     background = hear(subject, ROW, burst(1500, None)).batch.features
     found = traces(subject, clip(subject), 0, background, explain_settings())
     assert list(found) == ["shap", "gradcam", "occlusion"]
@@ -136,7 +136,7 @@ def test_every_method_of_a_model_of_stacked_features_points_at_the_burst():
 
 
 def test_an_image_model_has_gradcam_and_occlusion():
-    subject = Subject(OverImage(), image_settings(), None, RATE, CPU, (5, 5, 3))
+    subject = Subject(OverImage(), image_settings(), None, RATE, CPU, 33)
     found = traces(subject, clip(subject), 0, None, explain_settings())
     assert list(found) == ["gradcam", "occlusion"]
     assert found["gradcam"].values.min() >= 0 and len(found["gradcam"].values) == 64

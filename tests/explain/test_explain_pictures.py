@@ -27,7 +27,7 @@ WAVEFORM = "the Wav2Vec 2.0 stream, which kept hearing the whole waveform"
 
 def subject(layout: str = "frames") -> Subject:
     settings = features(layout)
-    card = {"preset_settings": {"features": settings.model_dump(), "spectral": {"kernels": [5, 5, 3]}},
+    card = {"preset_settings": {"features": settings.model_dump()},
             "sample_rate": RATE, "model": "fusion", "standardisation": None}
     return Subject.of(StandIn(settings), card, torch.device("cpu"))
 

@@ -8,9 +8,8 @@ from torch import nn
 
 from ser_ops.config import load
 from ser_ops.explain import Held, score_cam
-from ser_ops.explain.scorecam import receptive_field
 from ser_ops.features import shape_of
-from ser_ops.models.spectral_branch import SpectralBranch
+from ser_ops.models.block_branch import BlockBranch
 
 
 def by_algorithm_1(classify, layer, values, target, baseline):
@@ -80,9 +79,10 @@ def test_a_planted_cue_is_found():
 
 
 def test_the_receptive_field_is_that_of_the_real_stream():
-    settings = load().presets["small"]
-    branch = SpectralBranch(settings.features, settings.spectral).eval()
-    values = torch.randn(1, *shape_of(settings.features), requires_grad=True)
+    settings = load().presets["paper"]
+    window = settings.features.model_copy(update={"layout": "frames"})
+    branch = BlockBranch(window, settings.spectral.model_copy(update={"channels": (16, 8, 8), "embedding": 8})).eval()
+    values = torch.randn(1, *shape_of(window), requires_grad=True)
     maps = []
     branch.last_convolution.register_forward_hook(lambda _m, _i, output: maps.append(output))
     branch(values)
@@ -91,7 +91,7 @@ def test_the_receptive_field_is_that_of_the_real_stream():
         (slope,) = torch.autograd.grad(maps[0][0, :, position].sum(), values, retain_graph=True)
         seen = slope.abs().sum((0, 1)).nonzero().flatten()
         reached.append(int(seen.max() - seen.min()) + 1)
-    assert max(reached) <= receptive_field(settings.spectral.kernels) <= max(reached) + 8  # pooling passes one value on
+    assert max(reached) <= branch.receptive_field <= max(reached) + 8  # pooling passes one value on
 
 
 def test_nothing_for_the_class_gives_zeros():

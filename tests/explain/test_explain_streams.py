@@ -26,7 +26,7 @@ GAMES = st.integers(1, 4).flatmap(lambda players: st.lists(
 
 def subject(layout="frames", streams=("wav2vec", "spectral")) -> Subject:
     window = features(layout)
-    return Subject(StandIn(window, streams).eval(), window, None, RATE, CPU, (5, 5, 3))
+    return Subject(StandIn(window, streams).eval(), window, None, RATE, CPU, 33)
 
 
 def by_orders(values: np.ndarray) -> np.ndarray:
@@ -122,7 +122,7 @@ def test_the_real_networks_values_add_up_to_their_score(name, streams):
 
 def test_the_streams_tile_the_features():
     for one in (subject(), subject("serial"), Subject(build("cnn", load().presets["small"]), stacked_settings(), None,
-                                                      RATE, CPU, (5, 5, 3))):
+                                                      RATE, CPU, 33)):
         marked = torch.stack([part for part in parts(one).values() if part is not None])
         assert (marked.sum(0) == 1).all() and marked[0].sum() == one.features.mfcc * shape_of(one.features)[-1] // (
             channels_of(one.features) if len(shape_of(one.features)) == 1 else 1)

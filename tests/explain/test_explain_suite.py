@@ -15,7 +15,7 @@ from ser_ops.features import describe, index_at
 
 def subject(layout="frames", streams=("wav2vec", "spectral"), mean=None):
     settings = features(layout)
-    card = {"preset_settings": {"features": settings.model_dump(), "spectral": {"kernels": [5, 5, 3]}},
+    card = {"preset_settings": {"features": settings.model_dump()},
             "sample_rate": RATE, "model": "fusion",
             "standardisation": None if mean is None else {"mean": mean, "std": [1.0] * 12}}
     return Subject.of(StandIn(settings, streams), card, torch.device("cpu")), settings

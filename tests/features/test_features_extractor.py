@@ -6,7 +6,8 @@ import soxr
 import torch
 
 from ser_ops.config import Window, load
-from ser_ops.features import Extractor, frames_of
+from ser_ops.features import Extractor, frames_of, mel_bands, mfcc
+from ser_ops.features.descriptors import decibels, mel_power, power_spectrum
 
 PRESETS = load().presets
 
@@ -26,10 +27,30 @@ def test_layouts_hold_the_same_values() -> None:
     grid = Extractor(frames)(waveforms())
     serial = Extractor(frames.model_copy(update={"layout": "serial"}))(waveforms())
     count = frames_of(frames)
-    assert grid.shape == (3, 42, count) and serial.shape == (3, 42 * count)
+    assert grid.shape == (3, 82, count) and serial.shape == (3, 82 * count)
     assert torch.equal(serial[:, :count], grid[:, 0]) and torch.equal(serial[:, count:2 * count], grid[:, 1])
-    assert torch.equal(serial[:, 2 * count:2 * count + 40], grid[:, 2:, 0])     # all K of the first frame
-    assert torch.equal(serial[:, -40:], grid[:, 2:, -1])
+    assert torch.equal(serial[:, 2 * count:2 * count + 80], grid[:, 2:, 0])     # all K of the first frame
+    assert torch.equal(serial[:, -80:], grid[:, 2:, -1])
+
+
+def test_a_gain_changes_nothing_where_levels_are_made_the_same() -> None:
+    settings, batch = PRESETS["small"].features, waveforms()
+    torch.testing.assert_close(Extractor(settings)(0.01 * batch), Extractor(settings)(batch), rtol=1e-3, atol=1e-3)
+    kept = settings.model_copy(update={"level": "keep"})
+    assert not torch.allclose(Extractor(kept)(0.01 * batch)[:, 1], Extractor(kept)(batch)[:, 1], atol=1e-3)
+
+
+def test_centred_rows_have_mean_zero_and_nothing_else_changes() -> None:
+    settings, batch = PRESETS["small"].features, waveforms()
+    centred, kept = Extractor(settings)(batch), Extractor(settings.model_copy(update={"centre": False}))(batch)
+    assert centred.mean(-1).abs().max() < 1e-3
+    torch.testing.assert_close(centred, kept - kept.mean(-1, keepdim=True))
+
+
+def test_bands_come_back_from_as_many_coefficients() -> None:
+    settings, batch = PRESETS["small"].features, waveforms()
+    bands = decibels(mel_power(power_spectrum(batch, settings), settings, 80)).transpose(1, 2)
+    torch.testing.assert_close(mel_bands(mfcc(batch, settings), 80), bands, rtol=1e-4, atol=1e-3)
 
 
 def test_an_utterance_does_not_depend_on_its_batch() -> None:

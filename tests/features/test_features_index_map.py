@@ -13,7 +13,8 @@ PAPER = load().presets["paper"].features
 
 any_settings = st.builds(
     Features, sample_rate=st.sampled_from([8000, 16000, 22050]), seconds=st.floats(0.2, 4.0), frame=st.just(2048),
-    hop=st.integers(100, 1000), mfcc=st.integers(1, 60), layout=st.sampled_from(["serial", "frames"]),
+    hop=st.integers(100, 1000), mfcc=st.integers(1, 60), mels=st.just(64),
+    layout=st.sampled_from(["serial", "frames"]), level=st.just("keep"), centre=st.just(False),
     standardise=st.just(True))
 
 

@@ -12,7 +12,8 @@ from ser_ops.features.standardise import total
 
 
 def small(layout: str) -> Features:
-    return Features(sample_rate=16000, seconds=0.2, frame=512, hop=800, mfcc=3, layout=layout, standardise=True)
+    return Features(sample_rate=16000, seconds=0.2, frame=512, hop=800, mfcc=3, mels=128, layout=layout, level="keep",
+                    centre=False, standardise=True)
 
 
 @pytest.mark.parametrize("layout", ["serial", "frames"])

@@ -106,10 +106,10 @@ def pickled_beside(folder: Path) -> None:
     (edit(lambda card: card["backbone_config"].update(hidden_size="wide")), "not a wav2vec2 configuration"),
     (edit(lambda card: card["backbone_config"].update(hidden_size=32)), "tensors are not those of a fusion model"),
     (edit(lambda card: card.update(model="concat")), "tensors are not those of a concat model"),
-    (reweigh(lambda weights: weights.pop("head.0.bias")), "head.0.bias: expected (128,), found none"),
+    (reweigh(lambda weights: weights.pop("head.heads.0.0.bias")), "head.heads.0.0.bias: expected (128,), found none"),
     (reweigh(lambda weights: weights.update(extra=torch.zeros(1))), "extra: expected none, found (1,)"),
-    (reweigh(lambda weights: weights.update({"head.3.bias": torch.zeros(8)})), "expected (7,), found (8,)"),
-    (reweigh(lambda weights: weights["head.3.bias"].add_(1)), "not the weights that model.json was written for"),
+    (reweigh(lambda weights: weights.update({"head.heads.0.3.bias": torch.zeros(8)})), "expected (7,), found (8,)"),
+    (reweigh(lambda weights: weights["head.temperature"].add_(1)), "not the weights that model.json was written for"),
 ], ids=lambda value: value[:40] if isinstance(value, str) else "")
 def test_what_is_no_model_is_refused_in_one_line(
         saved: Path, tmp_path: Path, fault: Callable[[Path], None], words: str) -> None:

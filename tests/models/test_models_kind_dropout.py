@@ -7,15 +7,15 @@ import torch
 
 from ser_ops import config
 from ser_ops.features import shape_of
-from ser_ops.models.spectral_branch import SpectralBranch
+from ser_ops.models.block_branch import BlockBranch
 
-PRESET = config.load(Path(__file__).resolve().parents[2] / "params.yaml").presets["small"]
+PRESET = config.load(Path(__file__).resolve().parents[2] / "params.yaml").presets["paper"]
 
 
 @pytest.mark.parametrize("layout", ["frames", "serial"])
 def test_a_kind_is_left_out_over_all_its_frames(layout):
     features = PRESET.features.model_copy(update={"layout": layout, "mfcc": 3})
-    branch = SpectralBranch(features, PRESET.spectral.model_copy(update={"kind_dropout": 0.5}))
+    branch = BlockBranch(features, PRESET.spectral.model_copy(update={"kind_dropout": 0.5}))
     seen = []
     branch.blocks.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     torch.manual_seed(1)

@@ -7,8 +7,8 @@ import torch
 
 from ser_ops.config import load
 from ser_ops.features import Extractor, Moments, channels_of, to_grid
+from ser_ops.models.block_branch import BlockBranch
 from ser_ops.models.pooling import AttentivePooling, MeanPooling
-from ser_ops.models.spectral_branch import SpectralBranch
 from ser_ops.models.standardise import Standardise
 
 SMALL, PAPER = (load().presets[name] for name in ("small", "paper"))
@@ -56,13 +56,13 @@ def test_standardised_features_have_mean_0_and_deviation_1(features) -> None:
 
 
 def test_standardisation_of_another_width_is_refused() -> None:
-    with pytest.raises(ValueError, match="42"):
+    with pytest.raises(ValueError, match="82"):
         Standardise(SMALL.features, {"mean": [0.0], "std": [1.0]})
 
 
 def test_spectral_blocks_are_the_paper_s() -> None:
     with torch.device("meta"):
-        branch = SpectralBranch(PAPER.features, PAPER.spectral)
+        branch = BlockBranch(PAPER.features, PAPER.spectral)
     kinds = [[type(layer).__name__ for layer in block] for block in branch.blocks]
     assert kinds == [["Conv1d", "BatchNorm1d", "ReLU", "MaxPool1d", "Dropout"]] * 3
     sizes = [(conv.in_channels, conv.out_channels, *conv.kernel_size, pool.kernel_size, pool.stride, dropout.p)

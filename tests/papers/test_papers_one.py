@@ -300,10 +300,13 @@ def test_a_class_that_was_not_explained_is_named(tmp_path):
 def test_architecture_is_drawn_from_the_card(tmp_path):
     found = drawn(None, card(), tmp_path)["figure_1"]
     assert imread(tmp_path / "paper1" / "figure_1.png").ndim == 3
-    for words in ("0.377 M", "115.3 M", "Conv1D 96, k 5", "Conv1D 64, k 3", "2 transformer layers of 64",
-                  "concatenation, 192", "42 channels over time", "Linear 7"):
+    for words in ("0.377 M", "115.3 M", "80 log-mel bands", "5 Conv1D 160, k 5, 5, 5, 5, 5",
+                  "attentive mean and deviation", "2 transformer layers of 64", "concatenation, 192",
+                  "82 channels over time", "Linear 7"):
         assert words in found.caption
-    assert "one serial vector" in " ".join(one_figures.layers(card("serial"))[1])
+    paper = config.load(Path(__file__).parents[2] / "params.yaml").presets["paper"].model_dump(mode="json")
+    stream = " ".join(one_figures.layers(card() | {"preset_settings": paper})[1])
+    assert all(words in stream for words in ("one serial vector", "Conv1D 512, k 5", "Conv1D 128, k 3", "flatten"))
     assert "train.model is cnn" in drawn(None, {"model": "cnn"}, tmp_path)["figure_1"].missing
 
 

@@ -133,6 +133,20 @@ def _explanations(reports: Path, found: Predictions) -> dict[str, Any]:
                      "additivity_error_share": 0.04}}
 
 
+def _behaviour(found: Predictions) -> dict[str, Any]:
+    size = len(found.utterances)
+    changes = {"gain": 0.99, "white_noise": 0.96, "crop_start": 0.97, "high_pass": 0.94}
+    return {"model": "fusion", "utterances": size, "speakers": 8, "simulations": 1000,
+            "changes": {"all": {"unchanged": 0.965, "of": 4 * size},
+                        **{name: {"unchanged": share, "of": size} for name, share in changes.items()}},
+            "groups": {"sex": {"groups": ["female", "male"], "uar": {"female": 0.66, "male": 0.61},
+                               "utterances": {"female": 90, "male": 78}, "classes": 7, "difference": 0.05,
+                               "expected": 0.011, "largest_simulated": 0.21, "chance": 0.481},
+                       "pitch": {"groups": ["lower", "higher"], "classes": 0, "difference": None, "chance": None}},
+            "calibration": {"error": 0.121, "temperature": 1.42, "error_with_temperature": 0.063,
+                            "validation_utterances": 300}}
+
+
 def _clips(reports: Path, found: Predictions) -> dict[str, Any]:
     random, clips = np.random.default_rng(4), []
     for number in range(3):
@@ -182,6 +196,8 @@ def make(reports: Path, per_class: int = 24, partial: bool = False, resamples: i
     write_json(reports / "leak_audit.json", audit)
     write_json(reports / "data_validation.json", validation)
     write_json(reports / "explanations.json", explanations)
+    behaviour = _behaviour(found)
+    write_json(reports / "behaviour.json", behaviour)
     write_json(reports / "clips.json", _clips(reports, found))
     write_json(reports / "provenance.json", _provenance(params))
     write_json(reports / "published.json", published())
@@ -195,7 +211,8 @@ def make(reports: Path, per_class: int = 24, partial: bool = False, resamples: i
     files = {path.relative_to(reports).as_posix() for path in reports.rglob("*") if path.is_file()}
     verdict = gate.judge({"metrics": metrics, "robustness": [{key: str(value) for key, value in row.items()}
                                                              for row in rows],
-                          "leak_audit": audit, "data_validation": validation, "explanations": explanations},
+                          "behaviour": behaviour, "leak_audit": audit, "data_validation": validation,
+                          "explanations": explanations},
                          params.gate, "fusion", [one for one in found.conditions if not one.clean], files,
                          {"loads": True, "pickles": [], "utterances": 16, "largest_difference": 2e-7, "error": ""})
     write_json(reports / "gate.json", verdict)

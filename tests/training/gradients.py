@@ -1,7 +1,7 @@
 """Gradients of one step over the whole training partition, by one process or by those that torchrun started.
 
 `python gradients.py FOLDER OUT`, FOLDER as `test_training_stages.project` makes it. With BatchNorm live or frozen,
-dropout on or off.
+dropout, masks and mixup on or off.
 """
 
 import os
@@ -29,12 +29,16 @@ class Frozen(nn.Module):
         return self.norm.eval()(values)
 
 
-def without_dropout(params: Params) -> Params:
-    """Every probability of dropout in the model's sections at nothing."""
+ALL_OFF = ("dropout", "kind_dropout", "pooled_dropout", "masked_bands", "masked_frames")
+
+
+def without_draws(params: Params) -> Params:
+    """Every probability of dropout and every mask in the model's sections at nothing, and no example over another."""
     sections = {name: getattr(params.chosen, name) for name in ("wav2vec", "spectral", "head")}
-    changed = {name: one.model_copy(update=dict.fromkeys({"dropout", "kind_dropout"} & one.model_fields_set, 0.0))
+    changed = {name: one.model_copy(update=dict.fromkeys(set(ALL_OFF) & one.model_fields_set, 0))
                for name, one in sections.items()}
-    return params.model_copy(update={"presets": {params.preset: params.chosen.model_copy(update=changed)}})
+    return params.model_copy(update={"train": params.train.model_copy(update={"mixup": 0.0}),
+                                     "presets": {params.preset: params.chosen.model_copy(update=changed)}})
 
 
 def freeze(model: nn.Module) -> None:
@@ -50,10 +54,11 @@ def main(folder: str, out: str) -> None:
     loaded = config.load()
     with together(device):
         train, validation = (examples(loaded, "fusion", one) for one in ("train", "validation"))
-        one_step = Training(**{**loaded.train.training().model_dump(), "epochs": 1, "batch_size": len(train),
-                               "gradient_clip": 1e9})
         for norm, dropout in (("frozen", "off"), ("frozen", "on"), ("live", "off")):
-            model = model_of(loaded if dropout == "on" else without_dropout(loaded), "fusion", 1)
+            params = loaded if dropout == "on" else without_draws(loaded)
+            one_step = Training(**{**params.train.training().model_dump(), "epochs": 1, "batch_size": len(train),
+                                   "gradient_clip": 1e9})
+            model = model_of(params, "fusion", 1)
             if norm == "frozen":
                 freeze(model)
             fit(model, train, validation, one_step, device, quiet=True)

@@ -1,0 +1,1 @@
+"""openSMILE with linear SVMs beside this project's models: the same recordings, speakers, mixtures and table."""

@@ -1,0 +1,62 @@
+"""The SVMs' side: each feature set, trained on clean speech and with noise, answers every fold over the grid."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.unseen_speakers import answers, svm
+from benchmarks.unseen_speakers.answers import Answer
+from benchmarks.unseen_speakers.choices import Choices
+from benchmarks.unseen_speakers.folds import Fold
+from benchmarks.unseen_speakers.smile import Functionals
+from benchmarks.unseen_speakers.sound import Heard, Sound
+from ser_ops.emotions import EMOTIONS, index_of
+
+NAMES = {"ComParE_2016": "compare_svm", "eGeMAPSv02": "egemaps_svm"}
+
+
+def tested(sound: Sound, choices: Choices) -> list[Heard]:
+    """Clean, then every cell of the grid."""
+    return [Heard("test"), *(Heard("test", one, choices.grid_seed) for one in sound.grid(choices.grid_seed))]
+
+
+def run(functionals: Functionals, choices: Choices, folds: Sequence[Fold], predictions: Path) -> None:
+    """Both SVMs of one feature set, fold by fold; what is done already is left. The other folds choose C, in turn."""
+    name = NAMES[functionals.name]
+    clean, noisy = Heard("test"), [Heard("train", seed=seed) for seed in choices.training_seeds]
+    validated = Heard("validation", seed=choices.validation_seed)
+    for system, sets, checks in ((name, [clean], [clean]), (f"{name}_noise", [clean, *noisy], [clean, validated])):
+        left = [fold for fold in folds if not answers.done(predictions, system, fold.number)]
+        if not left:
+            continue
+        heard = [functionals(one) for one in sets], [functionals(one) for one in checks]
+        for fold in left:
+            groups = [one.test for one in folds if one is not fold]
+            _fold(functionals, system, heard, choices, fold, groups, predictions)
+            print(f"{system} fold {fold.number}: done", flush=True)
+
+
+def _fold(functionals: Functionals, system: str, heard: tuple[list[np.ndarray], list[np.ndarray]],
+          choices: Choices, fold: Fold, groups: Sequence[tuple[str, ...]], predictions: Path) -> None:
+    rows = functionals.sound.rows
+    labels = np.array([index_of(row["emotion"]) for row in rows])
+    test, *parts = (np.array([row["speaker"] in names for row in rows]) for names in (fold.test, *groups))
+    fitted = svm.fit(*heard, labels, parts, choices.costs)
+    found = []
+    for one in tested(functionals.sound, choices):
+        said = fitted.svm(functionals(one)[test])
+        found += [_answer(one, row, int(place)) for row, place in
+                  zip((row for row, here in zip(rows, test, strict=True) if here), said, strict=True)]
+    extracted = functionals.seconds(Heard("test")) * int((~test).sum()) * len(heard[0])
+    answers.write(predictions, system, fold.number, found, {
+        "seconds_training": round(fitted.seconds, 1), "threads": 1,
+        "seconds_features": round(extracted, 1),
+        "trained_on": sorted(name for group in groups for name in group), "chosen": dict(fitted.chosen),
+        "validation_uar": round(fitted.validation_uar, 4)})
+
+
+def _answer(heard: Heard, row: dict[str, str], place: int) -> Answer:
+    one = heard.condition
+    return Answer(one.noise, one.intensity, one.seed, row["utterance"], row["speaker"], row["emotion"],
+                  EMOTIONS[place])

@@ -1,0 +1,90 @@
+"""What is heard: clean utterances, the mixtures of the test grid, and those of training and validation.
+
+Read from a workspace whose pipeline has run up to `validate`, and mixed by the house's own mixer with its own keys: a
+system hears sample for sample what every other system hears.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ser_ops.augment import quadruplets
+from ser_ops.config import Params
+from ser_ops.corpora.table import read_csv
+from ser_ops.evaluation.predictions import CLEAN, Condition
+from ser_ops.evaluation.robustness import grid
+from ser_ops.files import sha256
+from ser_ops.noise.mixing import Mixer
+from ser_ops.seeds import derive, generator
+from ser_ops.shards import Shards
+
+
+@dataclass(frozen=True)
+class Heard:
+    """One way in which all utterances are heard: clean, a cell of the test grid, or a draw of noise for `use`."""
+
+    use: str
+    condition: Condition = CLEAN
+    seed: int = 0
+
+
+class Sound:
+    """Utterances of a workspace as rows of its manifest, and their samples under every condition."""
+
+    def __init__(self, params: Params) -> None:
+        work = params.paths.work
+        self.params = params
+        self.rows = sorted(read_csv(work / "validated" / "manifest.csv"), key=lambda row: row["utterance"])
+        self.noise_rows = read_csv(work / "validated" / "noise.csv")
+        self.sample_rate = params.data.sample_rate
+        self._waveforms = Shards(work / "ingest" / "waveforms")
+        self._mixer = Mixer(Shards(work / "ingest" / "noise"), self.noise_rows, self.sample_rate,
+                            params.augment.level, params.augment.silent_crop_dbfs)
+
+    @property
+    def mark(self) -> str:
+        """Fingerprint of the recordings and of how noise goes into them, 12 hexadecimal digits."""
+        work, settings = self.params.paths.work, self.params.augment
+        files = [sha256(work / "validated" / name) for name in ("manifest.csv", "noise.csv")]
+        return f"{derive(0, *files, settings.level, settings.silent_crop_dbfs):016x}"[:12]
+
+    def name(self, heard: Heard) -> str:
+        """A name for what is heard: another for other mixtures of these recordings."""
+        if heard.use == "test":
+            return heard.condition.cell if heard.condition.clean else f"{heard.condition.cell}-{heard.seed}"
+        low, high = self.params.augment.intensity
+        return f"{heard.use}-{heard.seed}-{low:g}-{high:g}"
+
+    def grid(self, seed: int) -> list[Condition]:
+        """Cells of the test grid, one seed each."""
+        return grid(self.noise_rows, self.params.evaluate.model_copy(update={"seeds": (seed,)}))
+
+    def __call__(self, utterance: str, heard: Heard) -> np.ndarray:
+        """Samples of one utterance, float32 (n,), whole."""
+        speech = self._waveforms[utterance]
+        if heard.use == "train":
+            return self._variant(utterance, speech, heard.seed)
+        if heard.use == "validation":
+            return self._validation(utterance, speech, heard.seed)
+        if heard.condition.clean:
+            return speech
+        one = heard.condition
+        return self._mixer(utterance, speech, one.noise, one.intensity, heard.seed, "test").samples
+
+    def variants(self, utterance: str) -> list[quadruplets.Variant]:
+        """What the stage augment makes of an utterance for training, the original first."""
+        return list(quadruplets.make(utterance, self._waveforms[utterance], self.params.augment, self._mixer))
+
+    def _variant(self, utterance: str, speech: np.ndarray, seed: int) -> np.ndarray:
+        """The noisy variant of the stage augment, stationary noise among its kinds."""
+        settings = self.params.augment.model_copy(
+            update={"seed": seed, "variants": ("original", "noisy"), "stationary": True})
+        return list(quadruplets.make(utterance, speech, settings, self._mixer))[1].samples
+
+    def _validation(self, utterance: str, speech: np.ndarray, seed: int) -> np.ndarray:
+        """A noise and an intensity drawn as for training, from recordings that neither training nor test hear."""
+        draw = generator(seed, "validation", utterance)
+        kinds = (*self._mixer.categories("validation"), *self.params.evaluate.stationary)
+        noise = kinds[int(draw.integers(len(kinds)))]
+        intensity = round(float(draw.uniform(*self.params.augment.intensity)), 6)
+        return self._mixer(utterance, speech, noise, intensity, seed, "validation").samples

@@ -1,0 +1,97 @@
+"""The table: every system that answered all folds, with intervals over speakers, and each against the reference."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.unseen_speakers import answers, figures
+from benchmarks.unseen_speakers.choices import Choices
+from benchmarks.unseen_speakers.figures import System
+from benchmarks.unseen_speakers.folds import Fold
+from ser_ops.corpora.table import write_csv
+from ser_ops.errors import UserError
+from ser_ops.evaluation import bootstrap
+
+REFERENCE = "compare_svm_noise"
+FIELDS = ("system", "clean_uar", "clean_low", "clean_high", "noisy_uar", "noisy_low", "noisy_high", "worst_cell",
+          "worst_uar", "seconds_training", "clean_over_reference", "clean_over_low", "clean_over_high",
+          "noisy_over_reference", "noisy_over_low", "noisy_over_high")
+
+
+def systems(folder: Path, folds: Sequence[Fold]) -> list[System]:
+    """Systems that answered every fold, by name, over the same utterances and conditions.
+
+    Raises UserError when two of them did not hear the same.
+    """
+    numbers = [fold.number for fold in folds]
+    names = sorted(path.name for path in folder.glob("*") if path.is_dir()
+                   and all(answers.done(folder, path.name, number) for number in numbers))
+    found = [figures.read(folder, name, numbers) for name in names]
+    for one in found[1:]:
+        if (one.utterances, sorted(one.conditions)) != (found[0].utterances, sorted(found[0].conditions)):
+            raise UserError(f"{folder / one.name}: heard other utterances or conditions than {found[0].name}: "
+                            "run it again")
+    return found
+
+
+def compared(found: Sequence[System], choices: Choices) -> list[dict[str, object]]:
+    """The rows of table.csv.
+
+    Intervals resample whole speakers over all folds, the same draws for every system: each speaker is tested in one
+    fold, so that the pooled UAR of a resample is the mean over folds up to one missing utterance. `*_over_*`: the
+    system less the reference, paired.
+    """
+    if not found:
+        return []
+    draws = bootstrap.by_speaker(found[0].true, found[0].speakers, choices.resamples, choices.bootstrap_seed)
+    reference = next((one for one in found if one.name == REFERENCE), None)
+    rows = []
+    for one in found:
+        cells = one.cells
+        worst = min(cells, key=lambda name: cells[name])
+        clean = bootstrap.interval(draws.uar(one.right[0]), choices.confidence)
+        noisy = bootstrap.interval(draws.uar(one.right[1:].mean(0)), choices.confidence)
+        values: list[object] = [one.name, one.clean, *clean, one.noisy, *noisy, worst, cells[worst], one.seconds]
+        for heard in (lambda system: system.right[0], lambda system: system.right[1:].mean(0)):
+            if reference is None or reference is one:
+                values += ["", "", ""]
+                continue
+            difference = bootstrap.paired(draws, heard(reference), heard(one), choices.confidence)
+            values += [difference.difference, difference.low, difference.high]
+        rows.append(dict(zip(FIELDS, (round(value, 4) if isinstance(value, float) else value for value in values),
+                             strict=True)))
+    return sorted(rows, key=lambda row: -float(str(row["noisy_uar"])))
+
+
+def table(folder: Path, choices: Choices, folds: Sequence[Fold]) -> str:
+    """The table in words (Markdown); table.csv and cells.csv are written beside `folder`."""
+    found = systems(folder, folds)
+    rows = compared(found, choices)
+    if not rows:
+        return f"{folder}: no system has answered every fold yet"
+    write_csv(folder.parent / "table.csv", rows, FIELDS)
+    write_csv(folder.parent / "cells.csv", [{"system": one.name, "clean": round(one.clean, 4),
+                                             **{name: round(uar, 4) for name, uar in one.cells.items()}}
+                                            for one in found], ("system", "clean", *sorted(found[0].cells)))
+    lines = [f"{len(folds)} folds of whole speakers, {len(found[0].utterances)} utterances of "
+             f"{len(set(found[0].speakers))} speakers, grid of {len(found[0].cells)} cells. Mean UAR over folds "
+             f"[{choices.confidence:.0%} interval: speakers resampled]; over: less {REFERENCE}, paired",
+             "", "| system | clean | noisy | worst cell | folds, clean | training, s | clean over | noisy over |",
+             "| --- | --- | --- | --- | --- | --- | --- | --- |"]
+    by_name = {one.name: one for one in found}
+    for row in rows:
+        each = " ".join(f"{uar:.2f}" for uar in by_name[str(row["system"])].uar(0))
+        lines.append(f"| {row['system']} | {_words(row, 'clean_uar', 'clean')} | {_words(row, 'noisy_uar', 'noisy')} | "
+                     f"{row['worst_uar']:.3f} {row['worst_cell']} | {each} | {row['seconds_training']:.0f} | "
+                     f"{_words(row, 'clean_over_reference', 'clean_over')} | "
+                     f"{_words(row, 'noisy_over_reference', 'noisy_over')} |")
+    return "\n".join(lines)
+
+
+def _words(row: dict[str, object], figure: str, bounds: str) -> str:
+    if row[figure] == "":
+        return ""
+    sign = "+" if "over" in figure else ""
+    value, low, high = (np.float64(str(row[name])) for name in (figure, f"{bounds}_low", f"{bounds}_high"))
+    return f"{value:{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]"

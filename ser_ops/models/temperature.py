@@ -1,0 +1,53 @@
+"""Temperature scaling (Guo et al. 2017): one number that makes probabilities mean how often they are right."""
+
+import numpy as np
+import torch
+from scipy.optimize import minimize_scalar
+from torch import nn
+
+from ser_ops.emotions import EMOTIONS
+from ser_ops.models.members import Members
+
+RANGE = (0.05, 20.0)
+_LEAST = 1e-9   # of a probability, so that its logarithm is a number
+
+
+def tempered(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """Probabilities (n, classes) after their logits were divided by `temperature` (above 0); the order stays.
+
+    >>> tempered(np.array([[0.8, 0.2]]), 2.0).round(4)
+    array([[0.6667, 0.3333]])
+    """
+    logits = np.log(np.maximum(probabilities, _LEAST)) / temperature
+    odds = np.exp(logits - logits.max(-1, keepdims=True))
+    return odds / odds.sum(-1, keepdims=True)
+
+
+def fit_temperature(true: np.ndarray, probabilities: np.ndarray) -> float:
+    """The temperature in RANGE of least mean negative log likelihood of class indices (n,), given (n, classes).
+
+    For validation answers: fitted to test answers it would be a choice made on the test.
+    """
+    rows = np.arange(len(true))
+
+    def cost(logarithm: float) -> float:
+        right = tempered(probabilities, float(np.exp(logarithm)))[rows, true]
+        return float(-np.log(np.maximum(right, _LEAST)).mean())
+
+    return float(np.exp(minimize_scalar(cost, bounds=np.log(RANGE), method="bounded").x))
+
+
+def divide_logits(model: nn.Module, temperature: float) -> None:
+    """Fold a temperature (above 0) into the model: its logits are divided by it from now on. No label changes.
+
+    Of members (`ser_ops.models.members`) what they answer together is divided; else the last layer is a Linear onto the
+    classes.
+    """
+    for part in model.modules():
+        if isinstance(part, Members):
+            part.temperature *= temperature
+            return
+    last = [part for part in model.modules() if isinstance(part, nn.Linear) and part.out_features == len(EMOTIONS)][-1]
+    with torch.no_grad():
+        for parameter in last.parameters():
+            parameter.div_(temperature)

@@ -1,0 +1,67 @@
+"""behave: what must not change the main model's answers, from the test partition, into reports/behaviour.json."""
+
+from typing import Any
+
+import numpy as np
+
+from ser_ops import config
+from ser_ops.config import Params
+from ser_ops.corpora.table import read_csv
+from ser_ops.dataset import Row, read_rows
+from ser_ops.evaluation import behaviour, predictions
+from ser_ops.evaluation.behaved import ALL
+from ser_ops.evaluation.panel import Panel
+from ser_ops.evaluation.predictions import CLEAN
+from ser_ops.files import write_json
+from ser_ops.inference import choose_device
+from ser_ops.models import load
+from ser_ops.shards import Shards
+from ser_ops.stages import run
+from ser_ops.stages.evaluate import test_rows
+
+
+def main() -> None:
+    """Write behaviour.json; groups and calibration are figured from predictions.csv, the rest is asked anew."""
+    params = config.load()
+    work, model, settings = params.paths.work, str(params.train.model), params.behave
+    panel = Panel({model: load(work / "models" / model)}, choose_device(params.compute.device),
+                  params.evaluate.batch_size)
+    waveforms, rows = Shards(work / "ingest" / "waveforms"), test_rows(work)
+    true = np.array([row.label for row in rows])
+    some = [rows[place].utterance for place in
+            behaviour.chosen([row.utterance for row in rows], true, settings.utterances, settings.seed)]
+    changed = behaviour.small_changes(lambda heard: panel(heard)[0], waveforms, some, panel.sample_rate, settings)
+    validation = [row for row in read_rows(work / "augmented" / "variants.csv", "validation")
+                  if row.variant == "original"]
+    known = panel([waveforms[row.utterance] for row in validation])[0]
+    answered = _clean(params, rows)
+    report: dict[str, Any] = {
+        "model": model, "utterances": len(rows), "speakers": len({row.speaker for row in rows}), "changes": changed,
+        "groups": _groups(params, rows, true, answered.argmax(1) == true, waveforms, panel.sample_rate),
+        "simulations": settings.simulations,
+        "calibration": behaviour.calibration((np.array([row.label for row in validation]), known), (true, answered))}
+    write_json(params.paths.reports / "behaviour.json", report)
+    worst = min((name for name in changed if name != ALL), key=lambda name: changed[name]["unchanged"])
+    print(f"behaviour of {model}: {changed[ALL]['unchanged']:.1%} of labels stay under small changes, "
+          f"{changed[worst]['unchanged']:.1%} under {worst}; calibration error {report['calibration']['error']:.3f}")
+
+
+def _clean(params: Params, rows: list[Row]) -> np.ndarray:
+    """Probabilities (n, 7) that predictions.csv holds for clean speech, in the order of `rows`."""
+    found = predictions.read(params.paths.reports / "predictions.csv", params.train.model)
+    place = {utterance: number for number, utterance in enumerate(found.utterances)}
+    return found.probabilities[0, found.conditions.index(CLEAN)][[place[row.utterance] for row in rows]]
+
+
+def _groups(params: Params, rows: list[Row], true: np.ndarray, right: np.ndarray, waveforms: Shards,
+            sample_rate: int) -> dict[str, Any]:
+    manifest = read_csv(params.paths.work / "validated" / "manifest.csv")
+    sexes = {row["utterance"]: row["gender"] for row in manifest}
+    utterances = [row.utterance for row in rows]
+    return behaviour.by_group(true, right, np.array([row.corpus for row in rows]),
+                              [sexes.get(one, "") for one in utterances],
+                              behaviour.pitches(waveforms, utterances, sample_rate, params.behave), params.behave)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,35 @@
+"""Mixup (Zhang et al. 2018): two examples of a batch over each other, and both their labels."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ser_ops.dataset import Batch
+
+
+class Mixed(NamedTuple):
+    """What the model hears, and the labels (B,) that hold for it, each with its share of the loss."""
+
+    waveform: Tensor
+    valid: Tensor
+    features: Tensor
+    labels: tuple[tuple[Tensor, float], ...]
+
+
+def mix(batch: Batch, parameter: float, share: float) -> Mixed:
+    """A batch as it is, or, for `share` of all batches, each example over another one of it.
+
+    The louder part is 0.5 to 1, of Beta(parameter, parameter); a parameter of 0 never mixes. Waveforms and features are
+    summed alike: of features that are logarithms that is no sum of sounds, and is what the field's mixup does. Draws
+    from torch's global generator.
+    """
+    if parameter <= 0 or float(torch.rand(())) >= share:
+        return Mixed(batch.waveform, batch.valid, batch.features, ((batch.labels, 1.0),))
+    drawn = float(torch.distributions.Beta(parameter, parameter).sample())
+    louder = max(drawn, 1 - drawn)
+    other = torch.randperm(len(batch)).to(batch.labels.device)
+    return Mixed(torch.lerp(batch.waveform[other], batch.waveform, louder),
+                 torch.maximum(batch.valid, batch.valid[other]),
+                 torch.lerp(batch.features[other], batch.features, louder),
+                 ((batch.labels, louder), (batch.labels[other], 1 - louder)))

@@ -1,0 +1,187 @@
+"""Small changes, groups of voices and calibration against figures worked out by hand."""
+
+import numpy as np
+import pytest
+
+from ser_ops import config
+from ser_ops.errors import UserError
+from ser_ops.evaluation import behaviour, groups
+from ser_ops.evaluation.behaved import ALL
+from ser_ops.evaluation.changes import changes, crop, gain, passing, tilt, white_noise
+from ser_ops.evaluation.pitch import median_pitch, upper_half
+from ser_ops.models.temperature import fit_temperature, tempered
+
+SETTINGS = config.load().behave
+RATE = 16000
+
+
+def tone(hertz, seconds=1.0, peak=0.5):
+    return (peak * np.sin(2 * np.pi * hertz * np.arange(int(seconds * RATE)) / RATE)).astype(np.float32)
+
+
+def rms(samples):
+    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
+
+
+def decibels(after, before):
+    return 20 * np.log10(rms(after) / rms(before))
+
+
+def test_gain_is_in_decibels():
+    assert decibels(gain(tone(200), 2.0), tone(200)) == pytest.approx(2.0, abs=1e-4)
+
+
+def test_white_noise_has_the_ratio_that_was_asked_for():
+    speech = tone(200, 4.0)
+    noise = white_noise(speech, 40.0, np.random.default_rng(1)) - speech
+    assert decibels(speech, noise) == pytest.approx(40.0, abs=0.1)
+    silence = np.zeros(100, np.float32)
+    assert np.array_equal(white_noise(silence, 40.0, np.random.default_rng(1)), silence)
+
+
+def test_a_crop_takes_from_the_side_that_was_asked_for():
+    samples = np.arange(RATE, dtype=np.float32)
+    assert crop(samples, RATE, 0.0625, 0.0)[0] == 1000 and len(crop(samples, RATE, 0.0625, 0.0)) == RATE - 1000
+    assert crop(samples, RATE, 0.0, 0.00625)[-1] == RATE - 101
+    assert len(crop(samples, RATE, 9.0, 9.0)) == RATE // 2, "half of a short one stays"
+
+
+@pytest.mark.parametrize(("side", "hertz"), [("high", 100.0), ("low", 7000.0)])
+def test_a_first_order_filter_halves_the_power_at_its_corner(side, hertz):
+    assert decibels(passing(tone(hertz, 4.0), RATE, hertz, side), tone(hertz, 4.0)) == pytest.approx(-3.01, abs=0.1)
+    untouched = tone(1000, 4.0)
+    assert abs(decibels(passing(untouched, RATE, hertz, side), untouched)) < 0.1
+
+
+def test_a_corner_that_the_rate_does_not_hold_is_an_error_in_words():
+    with pytest.raises(UserError, match="low_pass_hertz lower"):
+        passing(tone(100), 8000, 6500.0, "low")
+
+
+def test_a_tilt_is_a_straight_line_in_decibels_and_keeps_the_level():
+    low, high = tone(1000, 1.0), tone(7000, 1.0)
+    both = tilt(low + high, 3.0)
+    assert decibels(both, low + high) == pytest.approx(0.0, abs=1e-3)
+    spectrum, before = np.abs(np.fft.rfft(both)), np.abs(np.fft.rfft(low + high))
+    risen = 20 * np.log10(spectrum / before)[[1000, 7000]]
+    assert risen[1] - risen[0] == pytest.approx(3.0 * 6000 / 8000, abs=1e-3)
+    assert len(tilt(tone(100)[:999], -3.0)) == 999
+
+
+def test_every_change_is_small_and_answers_for_any_length():
+    speech = tone(150, 0.7) + white_noise(tone(150, 0.7), 20.0, np.random.default_rng(0))
+    for name, change in changes(SETTINGS).items():
+        changed = change(speech, RATE, np.random.default_rng(3))
+        assert changed.dtype == np.float32 and np.isfinite(changed).all(), name
+        assert abs(decibels(changed, speech)) < 3.1, name
+        assert len(change(speech[:7], RATE, np.random.default_rng(3))) > 3, name
+
+
+def test_labels_that_stay_are_counted_by_change():
+    """A model that listens to the level alone changes its mind under gain, and under nothing else here."""
+    waveforms = {f"u{level}": tone(300, 1.0, level / 100) for level in range(20, 40)}
+    limits = 10 ** (np.arange(-30, 1) / 20) / np.sqrt(2)
+
+    def answers(heard):
+        return np.eye(31)[[int(np.searchsorted(limits, rms(one))) for one in heard]]
+
+    found = behaviour.small_changes(answers, waveforms, sorted(waveforms), RATE, SETTINGS)
+    assert found["gain"]["unchanged"] == 0.0, "steps of 1 dB"
+    assert found["tilt_up"]["unchanged"] > 0.9
+    each = [one["unchanged"] for name, one in found.items() if name != ALL]
+    assert found[ALL] == {"unchanged": pytest.approx(np.mean(each)), "of": 160}
+    assert found == behaviour.small_changes(answers, waveforms, sorted(waveforms), RATE, SETTINGS)
+
+
+def test_chosen_utterances_hold_each_class_as_often_as_it_goes():
+    true = np.array([0] * 50 + [1] * 3 + [2] * 50)
+    names = [f"u{place:03d}" for place in range(len(true))]
+    taken = behaviour.chosen(names, true, 23, seed=1)
+    assert [int((true[taken] == one).sum()) for one in range(3)] == [10, 3, 10] and taken == sorted(taken)
+    assert behaviour.chosen(names, true, 500, seed=1) == list(range(103))
+
+
+def test_pitch_is_that_of_the_voice():
+    for hertz in (90.0, 210.0, 380.0):
+        harmonics = sum(tone(hertz * order, 1.0, 0.3 / order) for order in range(1, 8))
+        assert median_pitch(np.asarray(harmonics), RATE, 60.0, 500.0) == pytest.approx(hertz, rel=0.02)
+    assert median_pitch(np.zeros(RATE, np.float32), RATE, 60.0, 500.0) is None
+    assert median_pitch(tone(200)[:100], RATE, 60.0, 500.0) is None
+
+
+def test_halves_by_pitch_are_taken_within_each_kind():
+    pitch = np.array([100.0, 110.0, 220.0, 240.0, np.nan, 300.0])
+    assert upper_half(pitch, np.array([0, 0, 1, 1, 1, 1])).tolist() == [False, True, False, False, False, True]
+
+
+def halves(right_first, right_second, classes=2, each=20):
+    """Two groups with `each` utterances of each class, and so many right in each class."""
+    true = np.tile(np.repeat(np.arange(classes), each), 2)
+    second = np.arange(len(true)) >= classes * each
+    place = np.tile(np.arange(each), 2 * classes)
+    return true, place < np.where(second, right_second, right_first), second
+
+
+def test_a_difference_is_that_of_the_recalls():
+    true, right, second = halves(15, 12)
+    right[:20] = True       # class 0 of the first group: 20 of 20, class 1: 15 of 20
+    found = groups.compare(true, right, second, np.full(80, "a"), 5, 1000, seed=1)
+    assert found.uar == (pytest.approx((1.0 + 0.75) / 2), pytest.approx(0.6))
+    assert found.difference == pytest.approx(0.275) and found.utterances == (40, 40) and found.classes == 2
+    assert abs(found.expected) < 0.01
+
+
+def test_chance_alone_passes_and_an_effect_does_not():
+    same = groups.compare(*halves(14, 13), np.full(80, "a"), 5, 1000, seed=1)
+    assert same.chance > 0.3 and same.largest > 0.2
+    apart = groups.compare(*halves(18, 4), np.full(80, "a"), 5, 1000, seed=1)
+    assert apart.chance == pytest.approx(1 / 1001) and apart.difference > apart.largest
+
+
+def test_the_simulated_spread_is_that_of_independent_answers():
+    """Two groups of 40 that are right half of the time: the difference deviates by sqrt(2 * 0.25 / 40)."""
+    true, right, second = halves(10, 10)
+    spread = [groups.compare(true, right, second, np.full(80, "a"), 5, 4000, seed).largest for seed in range(3)]
+    deviation = np.sqrt(2 * 0.25 / 40)
+    assert all(2.8 * deviation < one < 4.8 * deviation for one in spread)
+
+
+def test_a_harder_corpus_is_no_effect_of_the_group():
+    """The first group has most of the easy corpus: the difference is large and explained."""
+    true, second = np.zeros(400, np.int64), np.arange(400) >= 200
+    easy = np.where(second, np.arange(400) % 10 == 0, np.arange(400) % 10 != 0)
+    right = np.where(easy, np.arange(400) % 20 < 19, np.arange(400) % 3 == 0)
+    found = groups.compare(true, right, second, np.where(easy, "easy", "hard"), 5, 1000, seed=1)
+    assert found.difference > 0.4 and found.chance > 0.05 and found.expected == pytest.approx(found.difference, abs=0.1)
+
+
+def test_a_class_that_one_group_lacks_is_not_compared():
+    true, right, second = halves(15, 12)
+    some = ~(second & (true == 1))
+    found = groups.compare(true[some], right[some], second[some], np.full(60, "a"), 5, 100, seed=1)
+    assert found.classes == 1 and found.utterances == (20, 20)
+    assert groups.compare(true[:40], right[:40], second[:40], np.full(40, "a"), 5, 100, seed=1) is None
+
+
+def test_unknown_sexes_are_left_out_and_nobody_known_is_no_error():
+    true, right, second = halves(15, 12)
+    sexes = np.where(second, "male", "female").tolist()
+    pitch = np.arange(80.0)
+    found = behaviour.by_group(true, right, np.full(80, "a"), sexes, pitch, SETTINGS)
+    assert found["sex"]["uar"] == {"female": pytest.approx(0.75), "male": pytest.approx(0.6)}
+    assert found["pitch"]["groups"] == ["lower", "higher"] and found["pitch"]["classes"] == 2
+    nobody = behaviour.by_group(true, right, np.full(80, "a"), [""] * 80, np.full(80, np.nan), SETTINGS)
+    assert nobody["sex"] == {"groups": ["female", "male"], "classes": 0, "difference": None, "chance": None}
+
+
+def test_a_temperature_is_found_again():
+    draw = np.random.default_rng(0)
+    logits = draw.normal(0, 2, (4000, 7))
+    honest = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    true = np.array([draw.choice(7, p=one) for one in honest])
+    boastful = tempered(honest, 0.4)
+    assert fit_temperature(true, boastful) == pytest.approx(2.5, rel=0.06)
+    assert fit_temperature(true, honest) == pytest.approx(1.0, rel=0.06)
+    report = behaviour.calibration((true, boastful), (true, boastful))
+    assert report["error_with_temperature"] < 0.03 < 0.1 < report["error"]
+    assert np.array_equal(tempered(boastful, 2.5).argmax(1), boastful.argmax(1)), "labels never change"

@@ -1,0 +1,111 @@
+"""The spectral stream over log-mel bands, step by step, and what it must and must not depend on."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional
+
+from ser_ops import config
+from ser_ops.features import shape_of
+from ser_ops.features.descriptors import cepstrum
+from ser_ops.models.band_branch import BandBranch, deltas, stretch
+from ser_ops.models.pooling import AttentiveStatistics
+
+PRESET = config.load(Path(__file__).resolve().parents[2] / "params.yaml").presets["small"]
+
+
+def branch(standardisation=None, **changes) -> BandBranch:
+    torch.manual_seed(1)
+    return BandBranch(PRESET.features, PRESET.spectral.model_copy(update=changes), standardisation).eval()
+
+
+def features(rows: int = 3) -> torch.Tensor:
+    return torch.randn(rows, *shape_of(PRESET.features), generator=torch.Generator().manual_seed(2))
+
+
+def entered(one: BandBranch, values: torch.Tensor) -> torch.Tensor:
+    """What reaches the first normalisation: (B, 3 (2 + bands), T)."""
+    seen = []
+    handle = one.norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    one(values)
+    handle.remove()
+    return seen[0]
+
+
+def test_it_sees_the_bands_that_the_coefficients_were_made_of():
+    bands, values = torch.randn(3, PRESET.features.mels, 126), features()
+    values[:, 2:] = cepstrum(bands.transpose(1, 2), PRESET.features.mfcc)
+    seen = entered(branch(), values)
+    torch.testing.assert_close(seen[:, 2:82], bands, rtol=0, atol=1e-4)
+    assert torch.equal(seen[:, :2], values[:, :2])
+    torch.testing.assert_close(seen[:, 82:164], deltas(seen[:, :82]))
+    torch.testing.assert_close(seen[:, 164:], deltas(seen[:, 82:164]))
+
+
+def test_standardisation_moves_the_bands_and_does_not_bend_them():
+    kept = {"mean": torch.randn(82).tolist(), "std": (0.5 + torch.rand(82)).tolist()}
+    plain, moved = (entered(branch(one), features())[:, 2:82] for one in (None, kept))
+    torch.testing.assert_close(plain - plain.mean(-1, keepdim=True), moved - moved.mean(-1, keepdim=True),
+                               rtol=0, atol=1e-4)
+
+
+def test_a_slope_is_that_of_the_line_through_five_frames():
+    values = torch.randn(1, 1, 9, dtype=torch.float64)
+    steps = torch.arange(-2.0, 3.0, dtype=torch.float64)
+    for frame in range(2, 7):
+        around = values[0, 0, frame - 2:frame + 3]
+        slope = (steps * around).sum() / steps.square().sum()
+        torch.testing.assert_close(deltas(values)[0, 0, frame], slope)
+
+
+def test_statistics_under_equal_weights_are_mean_and_deviation():
+    pooling, values = AttentiveStatistics(6, 4), torch.randn(2, 6, 30)
+    torch.nn.init.zeros_(pooling.score[2].weight)
+    expected = torch.cat([values.mean(-1), values.std(-1, correction=0)], 1)
+    torch.testing.assert_close(pooling(values), expected, rtol=1e-4, atol=1e-5)
+    weights = AttentiveStatistics(6, 4).weights(values)
+    torch.testing.assert_close(weights.sum(-1), torch.ones(2, 1)) and (weights > 0).all()
+
+
+def test_masks_in_training_alone_and_no_longer_than_asked():
+    one, values = branch(masked_bands=6, masked_frames=11, dropout=0.0, pooled_dropout=0.0), features(64)
+    torch.manual_seed(4)
+    gone = entered(one.train(), values)[:, :82] == 0
+    bands, frames = gone.all(2).sum(1), gone[:, :2].all(1).sum(1)
+    assert bands.max() <= 6 and frames.max() <= 11 and bands.max() > 3 and frames.max() > 6
+    assert not gone[:, :2].all(2).any(), "ZCR and RMS are no bands"
+    assert not (entered(one.eval(), values) == 0).any()
+    nothing = branch(masked_bands=0, masked_frames=0, dropout=0.0, pooled_dropout=0.0)
+    assert torch.equal(entered(nothing.train(), values), entered(nothing.eval(), values))
+
+
+def test_a_stretch_is_one_run():
+    torch.manual_seed(3)
+    runs = stretch(500, 20, 7, torch.device("cpu"))
+    edges = functional.pad(runs.int(), (1, 1)).diff(dim=1)
+    assert (edges == 1).sum(1).max() == 1 and set(runs.sum(1).tolist()) == set(range(8))
+    assert runs.any(0).all()
+
+
+@pytest.mark.parametrize("changes", [{}, {"kernels": (3, 5, 7, 3, 5), "strides": (1, 2, 2, 2, 1)}])
+def test_the_receptive_field_by_gradient(changes):
+    one = branch(**changes)
+    values = features(1).requires_grad_()
+    maps = []
+    one.last_convolution.register_forward_hook(lambda _m, _i, output: maps.append(output))
+    one(values)
+    middle = maps[0].shape[-1] // 2
+    reached = []
+    for position in range(middle - 3, middle + 3):
+        slope, = torch.autograd.grad(maps[0][0, :, position].sum(), values, retain_graph=True)
+        seen = slope.abs().sum((0, 1)).nonzero().flatten()
+        reached.append(int(seen.max() - seen.min()) + 1)
+    assert max(reached) <= one.receptive_field <= max(reached) + 4     # a maximum passes one of its values on
+
+
+def test_the_design_needs_frames():
+    values = PRESET.model_dump()
+    values["features"]["layout"] = "serial"
+    with pytest.raises(ValueError, match=r"set features\.layout to frames"):
+        config.Preset(**values)

@@ -1,0 +1,36 @@
+"""Calibration after training: on validation alone, and no label changes."""
+
+import numpy as np
+import pytest
+import torch
+from training_standins import Tiny, examples, settings
+
+from ser_ops.dataset import in_order, loader
+from ser_ops.training import calibrate, fit
+
+CPU = torch.device("cpu")
+
+
+def logits(model, some):
+    with torch.no_grad():
+        return torch.cat([model.eval()(batch.waveform, batch.valid, batch.features)
+                          for batch in loader(some, in_order(len(some), 16), CPU)])
+
+
+def test_a_boastful_model_becomes_modest_and_says_the_same():
+    model, validation = Tiny(), examples(12, seed=2, noise=2.0, partition="validation")
+    fit(model, examples(12, noise=2.0), validation, settings(epochs=5), CPU)
+    with torch.no_grad():
+        model.head[1].weight.mul_(8)
+    before = logits(model, validation)
+    temperature = calibrate(model, validation, 16, CPU)
+    after = logits(model, validation)
+    assert 2 < temperature < 15
+    torch.testing.assert_close(after, before / temperature, rtol=1e-4, atol=1e-5)
+    assert torch.equal(after.argmax(1), before.argmax(1))
+    assert calibrate(model, validation, 16, CPU) == pytest.approx(1.0, abs=1e-3), "once is enough"
+
+
+def test_the_batch_size_does_not_matter():
+    found = [calibrate(Tiny(), examples(6, partition="validation"), size, CPU) for size in (4, 64)]
+    assert np.ptp(found) < 1e-4

@@ -1,0 +1,208 @@
+"""The comparison with openSMILE: folds, sounds, SVM, answers and table, none of which needs openSMILE."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.svm import SVC
+
+from benchmarks.unseen_speakers import answers, baselines, choices, figures, folds, svm, table
+from benchmarks.unseen_speakers.answers import Answer
+from benchmarks.unseen_speakers.smile import Functionals
+from benchmarks.unseen_speakers.sound import Heard, Sound
+from ser_ops import config
+from ser_ops.corpora.table import write_csv
+from ser_ops.emotions import EMOTIONS
+from ser_ops.errors import UserError
+from ser_ops.shards import write_index, write_shard
+
+PROJECT = Path(__file__).resolve().parents[2]
+CHOICES = choices.load()
+ACTORS = [f"ravdess/{number:02d}" for number in range(1, 21)]
+
+
+def test_every_actor_is_tested_once_and_no_fold_hears_its_test():
+    found = folds.folds(ACTORS, CHOICES.folds, CHOICES.validation_speakers)
+    assert [name for fold in found for name in fold.test] == ACTORS
+    for fold in found:
+        parts = [set(fold.test), set(fold.validation), set(fold.train)]
+        assert [len(part) for part in parts] == [4, 2, 14] and set.union(*parts) == set(ACTORS)
+    assert found[0].validation == ("ravdess/05", "ravdess/06") and found[4].validation == ("ravdess/01", "ravdess/02")
+
+
+def test_too_few_speakers_are_an_error():
+    with pytest.raises(ValueError, match="3 speakers do not make 3 folds"):
+        folds.folds(["a", "b", "c"], 3, 1)
+
+
+def test_a_choice_that_is_none_is_refused(tmp_path):
+    file = tmp_path / "choices.yaml"
+    file.write_text(choices.FILE.read_text() + "\nmore: 1\n")
+    with pytest.raises(ValueError, match="more"):
+        choices.load(file)
+
+
+def data(seed, shift, number=60, features=12):
+    draw = np.random.default_rng(seed)
+    labels = np.arange(number) % 3
+    rows = draw.normal(0, 1, (number, features)) * np.arange(1, features + 1) + 5
+    rows[np.arange(number), labels] += shift * (labels + 1)
+    return rows.astype(np.float32), labels
+
+
+def test_the_svm_is_sklearns_on_standardised_rows():
+    rows, labels = data(0, 2.0)
+    other, _ = data(1, 2.0)
+    rows[:, 7] = other[:, 7] = 3.0      # a constant feature must not matter
+    standard = (rows - rows.mean(0)) / np.where(rows.std(0) > 0, rows.std(0), np.inf) / np.sqrt(12)
+    beside = (other - rows.mean(0)) / np.where(rows.std(0) > 0, rows.std(0), np.inf) / np.sqrt(12)
+    reference = SVC(C=3.0, kernel="linear", class_weight="balanced").fit(standard, labels)
+    assert np.array_equal(svm.LinearSVM(rows, labels, 3.0)(other), reference.predict(beside))
+
+
+def test_c_is_chosen_by_the_training_speakers_alone():
+    rows, labels = data(2, 1.0)
+    groups = [(np.arange(60) // 15) == one for one in range(3)]
+    fitted = svm.fit([rows], [rows], labels, groups, CHOICES.costs)
+    spoilt, wrong = rows.copy(), labels.copy()
+    spoilt[45:], wrong[45:] = 1e6, (labels[45:] + 1) % 3
+    again = svm.fit([spoilt], [spoilt], wrong, groups, CHOICES.costs)
+    assert again.chosen == fitted.chosen and np.array_equal(again.svm(rows), fitted.svm(rows))
+    tried = fitted.chosen["validation"]
+    rest = [(np.arange(60) < 45) & ~group for group in groups]
+    by_hand = [svm.recall(labels[group], svm.LinearSVM(rows[others], labels[others], 3.0)(rows[group]))
+               for group, others in zip(groups, rest, strict=True)]
+    assert tried["3.0"] == pytest.approx(np.mean(by_hand))
+    assert fitted.validation_uar == max(tried.values()) == tried[str(fitted.chosen["C"])]
+
+
+def test_uar_is_the_mean_of_the_recalls():
+    true, said = np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1])
+    assert svm.recall(true, said) == pytest.approx((2 / 3 + 1) / 2)
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch):
+    """Six speakers with two words each, and noise of every partition, as the stages ingest and validate leave them."""
+    monkeypatch.chdir(tmp_path)
+    params = config.load(PROJECT / "params.yaml")
+    draw, work = np.random.default_rng(0), tmp_path / "work"
+    rows = [{"utterance": f"made/{speaker}/{place}", "speaker": f"made/{speaker}", "emotion": EMOTIONS[place],
+             "gender": "female"} for speaker in "fedcba" for place in range(2)]
+    speech = {row["utterance"]: (0.1 * draw.standard_normal(4000)).astype(np.float32) for row in rows}
+    noise = [{"recording": f"made/{kind}/{part}", "category": kind, "partition": part}
+             for kind in ("children", "fish_market") for part in ("train", "validation", "test")]
+    write_csv(work / "validated" / "manifest.csv", rows, list(rows[0]))
+    write_csv(work / "validated" / "noise.csv", noise, list(noise[0]))
+    for folder, arrays in (("waveforms", speech), ("noise", {
+            row["recording"]: (0.3 * draw.standard_normal(9000)).astype(np.float32) for row in noise})):
+        (work / "ingest" / folder).mkdir(parents=True)
+        write_index(work / "ingest" / folder, write_shard(work / "ingest" / folder, 0, arrays.items()))
+    return params
+
+
+def test_a_mixture_of_the_grid_is_that_of_the_houses_evaluation(workspace):
+    from ser_ops.evaluation.robustness import Job, stores
+    sound = Sound(workspace)
+    conditions = sound.grid(CHOICES.grid_seed)
+    assert len(conditions) == (2 + 3) * 3 and {one.seed for one in conditions} == {CHOICES.grid_seed}
+    job = Job((), workspace.paths.work, (), "cpu", 1, workspace.augment.level, workspace.augment.silent_crop_dbfs)
+    waveforms, mixer = stores(job)
+    for one in (conditions[0], conditions[-1]):
+        mixture = mixer("made/a/1", waveforms["made/a/1"], one.noise, one.intensity, CHOICES.grid_seed, "test")
+        heard = sound("made/a/1", Heard("test", one, CHOICES.grid_seed))
+        assert np.array_equal(heard, mixture.samples)
+    assert np.array_equal(sound("made/a/1", Heard("test")), waveforms["made/a/1"])
+
+
+def test_training_and_validation_hear_other_noise_than_the_test(workspace, monkeypatch):
+    sound, heard = Sound(workspace), []
+    mix = sound._mixer._draw
+    monkeypatch.setattr(sound._mixer, "_draw", lambda category, part, draw: heard.append(part) or mix(category, part,
+                                                                                                      draw))
+    for row in sound.rows:
+        for use in ("train", "validation"):
+            one = sound(row["utterance"], Heard(use, seed=1))
+            assert np.array_equal(one, sound(row["utterance"], Heard(use, seed=1)))
+            assert not np.array_equal(one, sound(row["utterance"], Heard(use, seed=2)))
+    assert set(heard) == {"train", "validation"}
+
+
+class Loudness(Functionals):
+    """In the place of openSMILE: features that know the class when nothing is added."""
+
+    def _extract(self, heard):
+        self.asked.append(self.sound.name(heard))
+        draw = np.random.default_rng(len(self.asked))
+        labels = np.array([EMOTIONS.index(row["emotion"]) for row in self.sound.rows])
+        far = 1.0 if heard.condition.clean else 0.2
+        return (draw.normal(0, 0.1, (len(labels), 5)) + far * labels[:, None]).astype(np.float32), 1.2
+
+
+def test_the_whole_comparison_runs_and_goes_on_where_it_was(workspace, tmp_path):
+    few = CHOICES.model_copy(update={"folds": 3, "validation_speakers": 1, "resamples": 100})
+    sound = Sound(workspace)
+    parts = folds.of_rows(sound.rows, 3, 1)
+    functionals = Loudness("eGeMAPSv02", sound, tmp_path / "features")
+    functionals.asked = []
+    baselines.run(functionals, few, parts, tmp_path / "predictions")
+    assert len(functionals.asked) == len(set(functionals.asked)) == 1 + 15 + 3 + 1
+    baselines.run(functionals, few, parts, tmp_path / "predictions")
+    assert len(functionals.asked) == 20, "features and answers are kept"
+    shown = table.table(tmp_path / "predictions", few, parts)
+    assert "| egemaps_svm | 1.000 [1.000, 1.000] |" in shown and "egemaps_svm_noise" in shown
+    record = answers.read(tmp_path / "predictions", "egemaps_svm_noise", [1])[1][0]
+    assert record["trained_on"] == sorted([*parts[0].train, *parts[0].validation]) and record["seconds_features"] == 3.2
+    assert not set(record["trained_on"]) & set(parts[0].test)
+
+
+def test_openssmile_that_is_missing_is_said(workspace, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "opensmile", None)
+    with pytest.raises(UserError, match="pip install"):
+        Functionals("eGeMAPSv02", Sound(workspace), tmp_path)(Heard("test"))
+
+
+@pytest.mark.skipif(importlib.util.find_spec("opensmile") is None, reason="opensmile is not installed")
+def test_functionals_are_opensmiles(workspace, tmp_path):
+    found = Functionals("eGeMAPSv02", Sound(workspace), tmp_path)(Heard("test"))
+    assert found.shape == (12, 88) and found.dtype == np.float32 and np.isfinite(found).all()
+
+
+def said(system, folder, wrong, noise=("white",)):
+    """Answers of two folds: two speakers each with two classes; `wrong` holds (speaker, class, noise)."""
+    for number, speakers in ((1, "ab"), (2, "cd")):
+        rows = [Answer(kind, 0.0 if kind == "clean" else 0.5, None if kind == "clean" else 1, f"{one}/{place}", one,
+                       EMOTIONS[place], EMOTIONS[2 if (one, place, kind) in wrong else place])
+                for kind in ("clean", *noise) for one in speakers for place in range(2)]
+        answers.write(folder, system, number, rows, {"seconds_training": 10.0 * number})
+
+
+def test_the_table_by_hand(tmp_path):
+    parts = folds.folds("abcd", 2, 1)
+    said(table.REFERENCE, tmp_path, {("a", 0, "clean"), ("c", 1, "white"), ("d", 1, "white"), ("d", 0, "white")})
+    said("ours", tmp_path, {("a", 0, "white")})
+    found = {one.name: one for one in table.systems(tmp_path, parts)}
+    reference = found[table.REFERENCE]
+    assert reference.uar(0).tolist() == [0.75, 1.0] and reference.clean == pytest.approx(0.875)
+    assert reference.cells == {"white@0.50": pytest.approx((1.0 + 0.25) / 2)} and reference.seconds == 15.0
+    ours, other = table.compared(list(found.values()), CHOICES)
+    assert (ours["system"], other["system"]) == ("ours", table.REFERENCE), "the best in noise first"
+    assert ours["noisy_over_reference"] == pytest.approx(0.875 - 0.625) and ours["clean_over_reference"] == 0.125
+    assert ours["worst_cell"] == "white@0.50" and ours["clean_low"] == ours["clean_high"] == 1.0
+    assert other["clean_low"] <= 0.875 <= other["clean_high"] and other["noisy_over_reference"] == ""
+
+
+def test_answers_that_are_not_whole_are_refused(tmp_path):
+    said("ours", tmp_path, set())
+    rows, _ = answers.read(tmp_path, "ours", [1])
+    write_csv(tmp_path / "ours" / "fold1.csv", rows[1:], answers.FIELDS)
+    with pytest.raises(UserError, match="run the system again"):
+        figures.read(tmp_path, "ours", [1, 2])
+    said("other", tmp_path, set(), noise=("white", "pink"))
+    said("ours", tmp_path, set())
+    with pytest.raises(UserError, match="heard other utterances or conditions"):
+        table.systems(tmp_path, folds.folds("abcd", 2, 1))
+    (tmp_path / "other" / "fold2.json").unlink()
+    assert [one.name for one in table.systems(tmp_path, folds.folds("abcd", 2, 1))] == ["ours"]
