@@ -146,11 +146,18 @@ class Wav2Vec(Section):
     checkpoint: str | None
     trainable: Literal["frozen", "partly", "all"]
     tuned_layers: Annotated[int, Field(ge=0)]
+    states: Literal["last", "weighted"]
+    cache_states: bool
     dropout: Annotated[float, Field(ge=0, lt=1)]
     hidden: Count
     layers: Count
     heads: Count
     convolutions: tuple[tuple[Count, Count, Count], ...]
+
+    @property
+    def keeps_states(self) -> bool:
+        """Whether the states of a row are computed once and kept: only a frozen checkpoint's are always the same."""
+        return self.cache_states and self.trainable == "frozen" and self.checkpoint is not None
 
 
 class Blocks(Section):
@@ -240,6 +247,8 @@ class Training(Section):
     epochs: Count
     patience: Count
     batch_size: Annotated[int, Field(ge=2)]
+    accumulate: Count
+    length_buckets: Count
     learning_rate: Positive
     backbone_learning_rate: Positive
     weight_decay: Annotated[float, Field(ge=0)]
