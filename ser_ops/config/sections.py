@@ -12,6 +12,7 @@ Seed = Annotated[int, Field(ge=0)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 ModelName = Literal["fusion", "concat", "wav2vec", "spectral", "cnn", "lstm", "cnn_lstm", "vit", "beit"]
 StationaryNoise = Literal["white", "pink", "brown"]
+Overrides = dict[str, float | int | bool | str]
 Variant = Literal["original", "noisy", "pitched", "pitched_noisy", "slow", "slow_noisy", "fast", "fast_noisy"]
 
 
@@ -230,6 +231,12 @@ class Preset(Section):
     head: Head
     vit: ImageTransformer
     beit: ImageTransformer
+    over: dict[Literal["train", "tune"], Overrides]
+
+    @model_validator(mode="after")
+    def _known_settings(self) -> "Preset":
+        _check_overrides({"over.train": self.over.get("train", {})})
+        return self
 
     @model_validator(mode="after")
     def _bands_over_time(self) -> "Preset":
@@ -441,9 +448,6 @@ class Explain(Section):
     planted: Planted
 
 
-Overrides = dict[str, float | int | bool | str]
-
-
 class Compared(Section):
     """Models that are trained several times, with settings over section train."""
 
@@ -566,6 +570,16 @@ class Params(Section):
     storage: Storage
     predict: Predict
     compute: Compute
+
+    @model_validator(mode="before")
+    @classmethod
+    def _over_sections(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Sections as they are while the preset is in force; what is malformed is left to the sections to say."""
+        try:
+            over = values["presets"][values["preset"]]["over"]
+            return {**values, **{name: {**values[name], **settings} for name, settings in over.items()}}
+        except (KeyError, TypeError, AttributeError):
+            return values
 
     @model_validator(mode="after")
     def _preset_exists(self) -> "Params":
