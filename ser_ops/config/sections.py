@@ -235,7 +235,10 @@ class Preset(Section):
 
     @model_validator(mode="after")
     def _known_settings(self) -> "Preset":
-        _check_overrides({"over.train": self.over.get("train", {})})
+        for section, values in self.over.items():
+            known = (Training if section == "train" else Tune).model_fields
+            if unknown := sorted(values.keys() - known):
+                raise ValueError(f"over.{section} names {unknown[0]!r}: choose of {', '.join(sorted(known))}")
         return self
 
     @model_validator(mode="after")
