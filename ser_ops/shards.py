@@ -1,7 +1,7 @@
-"""Named float32 arrays in a few large memory-mapped files instead of many small ones.
+"""Named arrays of one dtype in a few large memory-mapped files instead of many small ones.
 
-A folder holds shard-00000.f32, shard-00001.f32, ... (little-endian float32, arrays one after another) and
-index.csv (key, shard, offset, shape). Reading maps the files: nothing is held that is not looked at.
+A folder holds shard-00000.f32, shard-00001.f32, ... (little-endian float32, arrays one after another; .f16 of
+float16) and index.csv (key, shard, offset, shape). Reading maps the files: nothing is held that is not looked at.
 """
 
 import csv
@@ -15,7 +15,9 @@ import numpy as np
 from ser_ops.errors import UserError
 from ser_ops.files import replacing, sweep_below
 
+SINGLE, HALF = "<f4", "<f2"
 _FIELDS = ("key", "shard", "offset", "shape")
+_SUFFIX = {SINGLE: ".f32", HALF: ".f16"}
 
 
 @dataclass(frozen=True)
@@ -28,19 +30,21 @@ class Entry:
     shape: tuple[int, ...]
 
 
-def _file(folder: Path, shard: int) -> Path:
-    return folder / f"shard-{shard:05d}.f32"
+def shard_file(folder: Path, shard: int, dtype: str = SINGLE) -> Path:
+    """Where a shard's values lie; the file is there only when it is whole."""
+    return folder / f"shard-{shard:05d}{_SUFFIX[dtype]}"
 
 
-def write_shard(folder: Path, shard: int, arrays: Iterable[tuple[str, np.ndarray]]) -> list[Entry]:
+def write_shard(folder: Path, shard: int, arrays: Iterable[tuple[str, np.ndarray]],
+                dtype: str = SINGLE) -> list[Entry]:
     """Write one shard as its arrays come, whole or not at all; any number of processes may write different shards.
 
     A shard that two write, since one was given up for lost, is that of the later one: the same bytes.
     """
     entries, offset = [], 0
-    with replacing(_file(folder, shard)) as made, made.open("wb") as file:
+    with replacing(shard_file(folder, shard, dtype)) as made, made.open("wb") as file:
         for key, array in arrays:
-            values = np.ascontiguousarray(array, "<f4")
+            values = np.ascontiguousarray(array, dtype)
             file.write(values.tobytes())
             entries.append(Entry(key, shard, offset, values.shape))
             offset += values.size
@@ -58,7 +62,7 @@ def write_index(folder: Path, entries: Iterable[Entry]) -> None:
 
 
 class Shards(Mapping[str, np.ndarray]):
-    """A finished store as a mapping from key to a read-only array of float32.
+    """A finished store as a mapping from key to a read-only array of its dtype.
 
     Raises UserError when the folder is no finished store or a shard is shorter than its index says.
     """
@@ -74,21 +78,22 @@ class Shards(Mapping[str, np.ndarray]):
         except OSError as error:
             raise UserError(f"{folder}: no finished store of arrays (index.csv: {error.strerror}): run the stage "
                             "that writes it") from error
+        self._dtype = HALF if shard_file(folder, 0, HALF).exists() else SINGLE
         self._map = lru_cache(maxsize=None)(self._open)
 
     def _open(self, shard: int) -> np.ndarray:
-        file = _file(self.folder, shard)
+        file = shard_file(self.folder, shard, self._dtype)
         if file.stat().st_size == 0:
-            return np.zeros(0, "<f4")
-        return np.memmap(file, "<f4", mode="r")
+            return np.zeros(0, self._dtype)
+        return np.memmap(file, self._dtype, mode="r")
 
     def __getitem__(self, key: str) -> np.ndarray:
         one = self._entries[key]
         size = int(np.prod(one.shape))
         values = self._map(one.shard)[one.offset:one.offset + size]
         if values.size != size:
-            raise UserError(f"{_file(self.folder, one.shard)}: shorter than its index says: remove {self.folder} and "
-                            "run the stage that writes it")
+            raise UserError(f"{shard_file(self.folder, one.shard, self._dtype)}: shorter than its index says: remove "
+                            f"{self.folder} and run the stage that writes it")
         return values.reshape(one.shape)
 
     def shape(self, key: str) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ser_ops.errors import UserError
-from ser_ops.shards import Shards, write_index, write_shard
+from ser_ops.shards import HALF, Shards, write_index, write_shard
 
 
 def store(folder):
@@ -41,3 +41,11 @@ def test_an_unfinished_or_damaged_store_is_said(tmp_path):
     (tmp_path / "shard-00001.f32").write_bytes(b"1234")
     with pytest.raises(UserError, match="shorter than its index"):
         Shards(tmp_path)["b/c"]
+
+
+def test_halves_take_half_the_place(tmp_path):
+    values = np.random.default_rng(4).normal(size=(3, 5))
+    write_index(tmp_path, write_shard(tmp_path, 0, [("a", values), ("b", values.T)], HALF))
+    shards = Shards(tmp_path)
+    assert shards["b"].dtype == np.float16 and np.array_equal(shards["b"], values.T.astype(np.float16))
+    assert (tmp_path / "shard-00000.f16").stat().st_size == 2 * 2 * values.size

@@ -12,6 +12,7 @@ Seed = Annotated[int, Field(ge=0)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 ModelName = Literal["fusion", "concat", "wav2vec", "spectral", "cnn", "lstm", "cnn_lstm", "vit", "beit"]
 StationaryNoise = Literal["white", "pink", "brown"]
+Overrides = dict[str, float | int | bool | str]
 Variant = Literal["original", "noisy", "pitched", "pitched_noisy", "slow", "slow_noisy", "fast", "fast_noisy"]
 
 
@@ -146,11 +147,18 @@ class Wav2Vec(Section):
     checkpoint: str | None
     trainable: Literal["frozen", "partly", "all"]
     tuned_layers: Annotated[int, Field(ge=0)]
+    states: Literal["last", "weighted"]
+    cache_states: bool
     dropout: Annotated[float, Field(ge=0, lt=1)]
     hidden: Count
     layers: Count
     heads: Count
     convolutions: tuple[tuple[Count, Count, Count], ...]
+
+    @property
+    def keeps_states(self) -> bool:
+        """Whether the states of a row are computed once and kept: only a frozen checkpoint's are always the same."""
+        return self.cache_states and self.trainable == "frozen" and self.checkpoint is not None
 
 
 class Blocks(Section):
@@ -228,6 +236,15 @@ class Preset(Section):
     head: Head
     vit: ImageTransformer
     beit: ImageTransformer
+    over: dict[Literal["train", "tune"], Overrides]
+
+    @model_validator(mode="after")
+    def _known_settings(self) -> "Preset":
+        for section, values in self.over.items():
+            known = (Training if section == "train" else Tune).model_fields
+            if unknown := sorted(values.keys() - known):
+                raise ValueError(f"over.{section} names {unknown[0]!r}: choose of {', '.join(sorted(known))}")
+        return self
 
     @model_validator(mode="after")
     def _bands_over_time(self) -> "Preset":
@@ -245,6 +262,8 @@ class Training(Section):
     epochs: Count
     patience: Count
     batch_size: Annotated[int, Field(ge=2)]
+    accumulate: Count
+    length_buckets: Count
     learning_rate: Positive
     backbone_learning_rate: Positive
     weight_decay: Annotated[float, Field(ge=0)]
@@ -437,9 +456,6 @@ class Explain(Section):
     planted: Planted
 
 
-Overrides = dict[str, float | int | bool | str]
-
-
 class Compared(Section):
     """Models that are trained several times, with settings over section train."""
 
@@ -562,6 +578,16 @@ class Params(Section):
     storage: Storage
     predict: Predict
     compute: Compute
+
+    @model_validator(mode="before")
+    @classmethod
+    def _over_sections(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Sections as they are while the preset is in force; what is malformed is left to the sections to say."""
+        try:
+            over = values["presets"][values["preset"]]["over"]
+            return {**values, **{name: {**values[name], **settings} for name, settings in over.items()}}
+        except (KeyError, TypeError, AttributeError):
+            return values
 
     @model_validator(mode="after")
     def _preset_exists(self) -> "Params":

@@ -11,11 +11,13 @@ from ser_ops.dataset.examples import Batch, Examples
 from ser_ops.seeds import generator
 
 
-def shuffled(count: int, size: int, seed: int, epoch: int, parts: int = 1) -> list[np.ndarray]:
+def shuffled(count: int, size: int, seed: int, epoch: int, parts: int = 1,
+             lengths: np.ndarray | None = None) -> list[np.ndarray]:
     """Indices 0 to count - 1 in batches of about `size`, in an order that only (seed, epoch) decide.
 
     Batches differ by one in length at most and hold at least two for each of `parts` processes, since
-    BatchNorm has no variance of one; to that end a batch may exceed `size`.
+    BatchNorm has no variance of one; to that end a batch may exceed `size`. With `lengths` a batch holds indices of
+    like length, those of equal length in random order, and batches come in random order too.
 
     >>> [len(batch) for batch in shuffled(33, 16, seed=1, epoch=1)]
     [11, 11, 11]
@@ -23,7 +25,11 @@ def shuffled(count: int, size: int, seed: int, epoch: int, parts: int = 1) -> li
     [3]
     """
     number = max(1, min(-(-count // size), count // (2 * parts)))
-    return np.array_split(generator(seed, "order", epoch).permutation(count), number)
+    order = generator(seed, "order", epoch).permutation(count)
+    if lengths is None:
+        return np.array_split(order, number)
+    batches = np.array_split(order[np.argsort(lengths[order], kind="stable")], number)
+    return [batches[place] for place in generator(seed, "order of batches", epoch).permutation(number)]
 
 
 def in_order(count: int, size: int) -> list[np.ndarray]:

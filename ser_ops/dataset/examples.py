@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,8 @@ from ser_ops.shards import Shards
 class Batch:
     """B examples as a model takes them.
 
-    waveform: float32 (B, N) at the data's sample rate; valid: int64 (B,), samples that are not padding;
+    waveform: float32 (B, N) at the data's sample rate, or what a frozen backbone made of it, float16 (B, layers, T, H);
+    valid: int64 (B,), samples that are not padding;
     features: float32 (B, L) or (B, channels, T), not standardised; labels: int64 (B,), 0 to 6.
     """
 
@@ -47,11 +49,16 @@ class Batch:
 
 @dataclass(frozen=True)
 class Stores:
-    """Where waveforms and features lie, memory-mapped: originals by utterance, the rest by row."""
+    """Where waveforms and features lie, memory-mapped: originals by utterance, the rest by row.
+
+    states: what a frozen backbone made of each row, (layers, T, H), where that is kept; it then stands in the
+    waveform's place.
+    """
 
     originals: Mapping[str, np.ndarray]
     variants: Mapping[str, np.ndarray]
     features: Mapping[str, np.ndarray]
+    states: Mapping[str, np.ndarray] | None = None
 
     @classmethod
     def open(cls, originals: Path, made: Path, reads: str) -> "Stores":
@@ -76,16 +83,30 @@ def assemble(samples: Sequence[np.ndarray], features: np.ndarray | Tensor, rows:
                  torch.as_tensor(labels, dtype=torch.int64), tuple(rows))
 
 
+def padded(states: Sequence[np.ndarray]) -> Tensor:
+    """States (layers, T, H) of different T as one tensor (B, layers, longest T, H), zero where there is no frame."""
+    layers, _, hidden = states[0].shape
+    longest = max(one.shape[1] for one in states)
+    batch = np.zeros((len(states), layers, longest, hidden), states[0].dtype)
+    for place, one in zip(batch, states, strict=True):
+        place[:, :one.shape[1]] = one
+    return torch.from_numpy(batch)
+
+
 class Examples:
     """Rows with their waveforms, features and labels; only what a batch needs is read.
 
-    `length` is the window in samples. Raises UserError when a row has no waveform or no features.
+    `length` is the window in samples. With `buckets` above 1 the waveforms of a batch are only as long as its longest
+    utterance asks for, rounded up to one of so many lengths. Raises UserError when a row has no waveform or no
+    features.
     """
 
-    def __init__(self, rows: Sequence[Row], stores: Stores, length: int, labels: np.ndarray | None = None) -> None:
+    def __init__(self, rows: Sequence[Row], stores: Stores, length: int, labels: np.ndarray | None = None,
+                 buckets: int = 1) -> None:
         self.rows = tuple(rows)
         self.stores = stores
         self.length = length
+        self.buckets = buckets
         self.labels = np.array([row.label for row in rows] if labels is None else labels, np.int64)
         for row in self.rows:
             known = row.utterance in stores.originals if row.variant == "original" else row.row in stores.variants
@@ -105,12 +126,39 @@ class Examples:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @cached_property
+    def valid(self) -> np.ndarray:
+        """Samples of each row's window that are not padding, int64; no waveform is read."""
+        return np.array([min(len(self.stores.waveform(row)), self.length) for row in self.rows], np.int64)
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """Samples that each row asks of a batch, int64: its valid ones, rounded up to one of the buckets."""
+        step = -(-self.length // self.buckets)
+        return np.minimum(-(-self.valid // step) * step, self.length)
+
     def batch(self, indices: Sequence[int] | np.ndarray) -> Batch:
         """The examples at `indices`, in that order."""
-        rows = [self.rows[index] for index in indices]
+        rows, chosen = [self.rows[index] for index in indices], np.asarray(indices, np.int64)
         features = np.stack([self.stores.features[row.row] for row in rows])
-        return assemble([self.stores.waveform(row) for row in rows], features, rows,
-                        self.labels[np.asarray(indices, np.int64)], self.length)
+        if self.stores.states is not None:
+            return Batch(padded([self.stores.states[row.row] for row in rows]), torch.from_numpy(self.valid[chosen]),
+                         torch.from_numpy(features), torch.from_numpy(self.labels[chosen]), tuple(rows))
+        length = self.length if self.buckets == 1 else int(self.lengths[chosen].max())
+        return assemble([self.stores.waveform(row) for row in rows], features, rows, self.labels[chosen], length)
+
+    def of(self, indices: Sequence[int] | np.ndarray) -> "Examples":
+        """The rows at `indices` alone, in that order."""
+        return Examples([self.rows[index] for index in indices], self.stores, self.length,
+                        self.labels[np.asarray(indices, np.int64)], self.buckets)
+
+    def in_buckets(self, buckets: int) -> "Examples":
+        """The same, cut in so many lengths."""
+        return Examples(self.rows, self.stores, self.length, self.labels, buckets)
+
+    def with_states(self, states: Mapping[str, np.ndarray]) -> "Examples":
+        """The same with a backbone's states of each row in the place of its waveform."""
+        return Examples(self.rows, replace(self.stores, states=states), self.length, self.labels, self.buckets)
 
     def with_shuffled_labels(self, seed: int) -> "Examples":
         """The same with labels permuted among the utterances; variants of one utterance keep one label.
@@ -121,4 +169,4 @@ class Examples:
         order = generator(seed, "labels").permutation(len(utterances))
         given = {utterance: utterances[other][1] for (utterance, _), other in zip(utterances, order, strict=True)}
         return Examples(self.rows, self.stores, self.length,
-                        np.array([given[row.utterance] for row in self.rows], np.int64))
+                        np.array([given[row.utterance] for row in self.rows], np.int64), self.buckets)

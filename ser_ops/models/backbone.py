@@ -7,10 +7,16 @@ from torch import Tensor, nn
 from transformers import AutoModel, PreTrainedConfig
 
 from ser_ops.config import Wav2Vec
+from ser_ops.models.layer_sum import LayerSum
+
+_MASKED_THROUGHOUT = ("wav2vec2", "hubert", "wavlm", "unispeech", "unispeech-sat")
 
 
 class Backbone(nn.Module):
     """Waveform (B, N) at 16 kHz and valid samples (B,) to states (B, T, H) and valid frames (B, T) bool.
+
+    The states are the last layer's or, by the settings, a learned sum of all layers'. In the place of the waveform it
+    takes what `states` made of it before.
 
     Padding never counts: samples from `valid` on are set to zero, whatever they hold, and only frames that lie
     whole in the valid samples are valid (at least one). Where the configuration says `input_masked`, attention does
@@ -31,6 +37,7 @@ class Backbone(nn.Module):
         self.network = network or AutoModel.from_config(config, attn_implementation="eager")
         if isinstance(getattr(self.network, "masked_spec_embed", None), nn.Parameter):
             self.network.masked_spec_embed.requires_grad_(False)    # serves SpecAugment alone
+        self.layer_sum = LayerSum(config.num_hidden_layers + 1) if settings.states == "weighted" else None
         self._tuned: list[nn.Module] = [self.network]
         if settings.trainable != "all":
             self.network.requires_grad_(False)
@@ -44,6 +51,16 @@ class Backbone(nn.Module):
     def hidden(self) -> int:
         """Width H of the states."""
         return self.config.hidden_size
+
+    @property
+    def hears_padding(self) -> bool:
+        """Whether the length of the padding, though not its content, has an influence on the states.
+
+        A mask on attention alone does not keep it out: norms over time, and convolutions between layers, which
+        the conformer and data2vec have, mix in what stands there.
+        """
+        return not (self.config.input_masked and getattr(self.config, "feat_extract_norm", "") == "layer"
+                    and self.config.model_type in _MASKED_THROUGHOUT)
 
     def frames(self, samples: Tensor) -> Tensor:
         """How many frames lie whole in so many samples, at least 1."""
@@ -59,6 +76,16 @@ class Backbone(nn.Module):
         return self
 
     def forward(self, waveform: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        states = waveform.float() if waveform.ndim == 4 else self.states(waveform, valid)
+        mixed = states[:, -1] if self.layer_sum is None else self.layer_sum(states)
+        return mixed, torch.arange(mixed.shape[1], device=mixed.device) < self.frames(valid)[:, None]
+
+    def states(self, waveform: Tensor, valid: Tensor) -> Tensor:
+        """What forward makes its answer of, (B, layers, T, H): the last layer alone or, for a sum, all.
+
+        All are what goes into the first layer and comes out of each, the last one as the network gives it back, with
+        its final norm. Of a frozen network they are the same in each epoch.
+        """
         inside = torch.arange(waveform.shape[1], device=waveform.device) < valid[:, None]
         waveform = waveform * inside * self.config.input_gain
         if self.config.input_normalised:
@@ -67,8 +94,10 @@ class Backbone(nn.Module):
         if self.config.input_masked:
             shortest = receptive_field(self.config)     # the network itself cannot do with no frame at all
             mask = torch.arange(waveform.shape[1], device=waveform.device) < valid.clamp_min(shortest)[:, None]
-        states = self.network(waveform, attention_mask=None if mask is None else mask.long()).last_hidden_state
-        return states, torch.arange(states.shape[1], device=states.device) < self.frames(valid)[:, None]
+        found = self.network(waveform, attention_mask=None if mask is None else mask.long(),
+                             output_hidden_states=self.layer_sum is not None)
+        earlier = found.hidden_states[:-1] if self.layer_sum is not None else ()
+        return torch.stack([*earlier, found.last_hidden_state], 1)
 
 
 def receptive_field(config: PreTrainedConfig) -> int:

@@ -15,7 +15,8 @@ _POSITIONS = ("cls_token", "position_embeddings")   # as little use for decay as
 class EmotionModel(nn.Module):
     """Waveform and features in, logits of the seven classes out.
 
-    forward takes waveform float32 (B, N) at 16 kHz, valid int64 (B,) the samples that are not padding, features
+    forward takes waveform float32 (B, N) at 16 kHz, or in its place what a frozen Wav2Vec 2.0 made of it
+    (`Backbone.states`); valid int64 (B,) the samples that are not padding; features
     float32 (B, *shape_of(preset.input_of(name))) as the extractor gives them; returns (B, 7). A model ignores what
     its `streams` do not use. forward is `classify(context(waveform, valid), features)`: who varies only the
     features, as explanations do, computes the context once.
@@ -70,6 +71,12 @@ class EmotionModel(nn.Module):
         """
         return output
 
+    @property
+    def hears_padding(self) -> bool:
+        """Whether the answer depends on how far the waveform is padded."""
+        backbone = getattr(self, "backbone", None)
+        return isinstance(backbone, Backbone) and backbone.hears_padding
+
     def parameter_groups(self, learning_rate: float, backbone_learning_rate: float) -> list[dict[str, Any]]:
         """Groups for a torch optimiser: the backbone at its own rate, no decay of biases, norms and positions.
 
@@ -81,7 +88,7 @@ class EmotionModel(nn.Module):
             if parameter.requires_grad:
                 # original0 are weight norm's lengths
                 decays = parameter.ndim > 1 and not name.endswith(("original0", *_POSITIONS))
-                groups.setdefault((name.startswith("backbone."), decays), []).append(parameter)
+                groups.setdefault((name.startswith("backbone.network."), decays), []).append(parameter)
         return [{"params": parameters, "lr": backbone_learning_rate if backbone else learning_rate,
                  "name": ("backbone" if backbone else "new") + ("" if decays else ", no decay"),
                  **({} if decays else {"weight_decay": 0.0})}

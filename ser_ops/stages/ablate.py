@@ -10,7 +10,16 @@ from ser_ops.files import replacing
 from ser_ops.seeds import derive
 from ser_ops.stages import run
 from ser_ops.stages.train import main_job
-from ser_ops.stages.training_run import Job, forget, inputs_mark, overview_tags, recorded, state_of, train_model
+from ser_ops.stages.training_run import (
+    Job,
+    forget,
+    inputs_mark,
+    keep_states,
+    overview_tags,
+    recorded,
+    state_of,
+    train_model,
+)
 from ser_ops.training import device_of
 from ser_ops.training.workers import number, side_by_side
 
@@ -43,6 +52,7 @@ def main() -> None:
     """Train them side by side; killed and started again, go on with those that are not finished."""
     params = config.load()
     wanted = jobs(params)
+    keep_states(params, [job.model for job in wanted])
     state = params.paths.state / STAGE / inputs_mark(params, [job.name for job in wanted])
     with recorded(params, "ablations", overview_tags(params, STAGE), state / "run.json") as record:
         with side_by_side(min(number(params.compute.workers, device_of(params.compute.device)),

@@ -1,7 +1,7 @@
 """One training as train, ablate and tune need it: its inputs, its run in MLflow, its state, its model folder."""
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from ser_ops.dataset import Examples, Row, read_rows
 from ser_ops.files import read_json, replacing
 from ser_ops.seeds import derive
 from ser_ops.tracking import Run, open_run
-from ser_ops.training import Result, calibrate, draw, fingerprint, fit, rank, write_history
+from ser_ops.training import Result, calibrate, device_of, draw, fingerprint, fit, rank, with_states, write_history
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,25 @@ def model_of(params: Params, name: str, seed: int) -> models.EmotionModel:
     """A fresh model of the preset, standardised by the training partition."""
     kept = params.paths.work / "features" / READS[name] / "standardisation.json"
     return models.build(name, params.chosen, read_json(kept), derive(seed, "model"))
+
+
+def prepared(params: Params, name: str, seed: int,
+             device: torch.device) -> tuple[models.EmotionModel, Examples, Examples]:
+    """A fresh model, and the rows that train it and that choose among its epochs, as it reads them.
+
+    What a frozen checkpoint makes of them is computed here, once for all trainings of this workspace, and kept.
+    """
+    model = model_of(params, name, seed)
+    parts = [examples(params, name, partition) for partition in ("train", "validation")]
+    train, validation = with_states(model, parts, params.paths.state / "states", device, params.compute)
+    return model, train, validation
+
+
+def keep_states(params: Params, names: Iterable[str]) -> None:
+    """Have a frozen checkpoint's states ready before trainings run side by side, each of which would compute them."""
+    for name in sorted(set(names)):
+        if models.MODELS[name].backbone == "wav2vec" and params.chosen.wav2vec.keeps_states:
+            prepared(params, name, params.train.seed, device_of(params.compute.device))
 
 
 def settings_record(params: Params, job: Job) -> dict[str, Any]:
@@ -99,10 +118,9 @@ def train_model(params: Params, job: Job, device: torch.device, stage: str, targ
     Under torchrun every process calls this; process 0 records and writes.
     """
     state = state_of(params, stage, job)
-    train, validation = (examples(params, job.model, partition) for partition in ("train", "validation"))
+    model, train, validation = prepared(params, job.model, job.settings.seed, device)
     if job.shuffle is not None:
         train = train.with_shuffled_labels(job.shuffle)
-    model = model_of(params, job.model, job.settings.seed)
     if rank() > 0:
         return fit(model, train, validation, job.settings, device, state / "checkpoint", what=job.name)
     with recorded(params, job.name, tags_of(params, job, stage), state / "run.json", parent) as run:

@@ -12,11 +12,11 @@ from ser_ops.files import replacing, write_json
 from ser_ops.stages import run
 from ser_ops.stages.training_run import (
     Job,
-    examples,
     forget,
     inputs_mark,
-    model_of,
+    keep_states,
     overview_tags,
+    prepared,
     recorded,
     settings_record,
     tags_of,
@@ -43,9 +43,9 @@ class Objective:
         with recorded(self.params, job.name, tags_of(self.params, job, "tune"), trial.folder / "run.json",
                       self.parent) as record:
             record.params(settings_record(self.params, job))
-            train, validation = (examples(self.params, job.model, one) for one in ("train", "validation"))
-            result = fit(model_of(self.params, job.model, job.settings.seed), train, validation, job.settings,
-                         device_of(self.params.compute.device), trial.folder / "checkpoint", record, report,
+            device = device_of(self.params.compute.device)
+            model, train, validation = prepared(self.params, job.model, job.settings.seed, device)
+            result = fit(model, train, validation, job.settings, device, trial.folder / "checkpoint", record, report,
                          what=job.name)
             record.metrics({"best/epoch": result.best_epoch, "best/validation_uar": result.validation_uar})
             record.tags({"trial": "pruned" if result.stopped else "complete"})
@@ -86,6 +86,7 @@ def mark_of(params: Params) -> str:
 def searched(params: Params, parent: str, state: Path, study: StudyStore | None) -> list[Outcome]:
     """Run what is left of a search, alone or together with other machines, below the run `parent`."""
     objective = Objective(params, parent)
+    keep_states(params, [params.train.model])
     processes = min(number(params.compute.workers, device_of(params.compute.device)), params.tune.together)
     with side_by_side(processes) as spread:
         if study is None:

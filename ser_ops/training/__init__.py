@@ -7,7 +7,9 @@ from ser_ops.training.history import Epoch, best, read_history, stale, write_his
 from ser_ops.training.log import Logger, Silent
 from ser_ops.training.loop import Diverged, Result, fit
 from ser_ops.training.loss import balanced
+from ser_ops.training.states import with_states
 from ser_ops.training.world import device_of, rank, size, together
 
 __all__ = ["Diverged", "Epoch", "Logger", "Result", "Silent", "balanced", "best", "calibrate", "device_of", "draw",
-           "fingerprint", "fit", "rank", "read_history", "size", "stale", "together", "write_history"]
+           "fingerprint", "fit", "rank", "read_history", "size", "stale", "together", "with_states",
+           "write_history"]

@@ -4,10 +4,12 @@ import multiprocessing
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -52,10 +54,14 @@ def fit(model: nn.Module, train: Examples, validation: Examples, settings: Train
     since all randomness is set anew at each epoch from (seed, epoch, process).
     `on_epoch` is called for every epoch, those of the checkpoint included; True stops the training. `log` gets the
     figures of each new epoch; `quiet` says nothing of it on standard error. Under torchrun the batch is divided among
-    the processes, and process 0 saves and logs.
+    the processes, and process 0 saves and logs. Each process works through its part of a batch in
+    `settings.accumulate` parts and adds their gradients up.
     Raises UserError: `Diverged` when a loss is not finite, and when there are too few rows for one batch.
     """
-    if len(train) < 2 * size():
+    if settings.length_buckets > 1 and train.stores.states is None and getattr(model, "hears_padding", True):
+        raise UserError(f"{what}: train.length_buckets is {settings.length_buckets}, but what this model answers "
+                        "depends on how far an utterance is padded: set it to 1")
+    if len(train) < 2 * size() * settings.accumulate:
         raise UserError(f"{what}: {len(train)} training rows are too few: bring more recordings in")
     with repeatable(device):
         return _Fitting(model.to(device), train, validation, settings, device, checkpoint, what, quiet).run(
@@ -65,7 +71,7 @@ def fit(model: nn.Module, train: Examples, validation: Examples, settings: Train
 class _Fitting:
     def __init__(self, model: Any, train: Examples, validation: Examples, settings: Training,
                  device: torch.device, checkpoint: Path | None, what: str, quiet: bool) -> None:
-        self.model, self.train, self.validation = model, train, validation
+        self.model, self.train, self.validation = model, train.in_buckets(settings.length_buckets), validation
         self.settings, self.device, self.folder, self.what, self.quiet = settings, device, checkpoint, what, quiet
         self.mark = checkpoints.fingerprint(
             [settings.model_dump(), size(), device.type, [(one.row, int(label)) for part in (train, validation)
@@ -92,7 +98,9 @@ class _Fitting:
                                        find_unused_parameters=True)
 
     def _batches(self, epoch: int) -> list:
-        return shuffled(len(self.train), self.settings.batch_size, self.settings.seed, epoch, size())
+        return shuffled(len(self.train), self.settings.batch_size, self.settings.seed, epoch,
+                        size() * self.settings.accumulate,
+                        self.train.lengths if self.settings.length_buckets > 1 else None)
 
     def run(self, log: Logger, on_epoch: Callable[[Epoch], bool | None]) -> Result:
         best_state, history = self._resume()
@@ -153,29 +161,44 @@ class _Fitting:
         reseed(self.settings.seed, "epoch", epoch, rank())
         self.wrapped.train()
         batches = self._batches(epoch)
-        # Dividing by the weight of the whole batch, not of this process's part, makes the processes' gradients
-        # (of which DistributedDataParallel takes the mean) those of one process with all of it.
+        # Dividing by the weight of the whole batch, not of this part of it, makes the gradients of the processes (of
+        # which DistributedDataParallel takes the mean) and of their parts those of one process with all of it.
         totals = [float(self.class_weights[self.train.labels[indices]].sum()) for indices in batches]
         sums, counts = torch.zeros((), dtype=torch.float64, device=self.device), self._no_counts()
-        mine = [indices[rank()::size()] for indices in batches]
+        mine = [part for indices in batches
+                for part in np.array_split(indices[rank()::size()], self.settings.accumulate)]
         bar = tqdm(loader(self.train, mine, self.device), desc=f"{self.what} epoch {epoch}", total=len(mine),
                    unit="batch", leave=False, disable=not _at_terminal())
-        for number, batch in enumerate(bar):
-            share = factor((epoch - 1) * self.steps + number, self.settings.epochs * self.steps, self.settings.warmup)
-            for group, full in zip(self.optimiser.param_groups, self.full_rates, strict=True):
-                group["lr"] = full * share
-            self.optimiser.zero_grad(set_to_none=True)
+        for place, batch in enumerate(bar):
+            number, part = divmod(place, self.settings.accumulate)
+            last = part + 1 == self.settings.accumulate
+            if part == 0:
+                self._begin_step((epoch - 1) * self.steps + number)
             mixed = mix(batch, self.settings.mixup, self.settings.mixup_share)
-            with self._autocast():
-                logits = self.wrapped(mixed.waveform, mixed.valid, mixed.features)
-            loss = torch.stack([share * loss_sum(logits, labels, self.weights, self.settings.label_smoothing)
-                                for labels, share in mixed.labels]).sum()
-            (loss * (size() / totals[number])).backward()
-            nn.utils.clip_grad_norm_(self.parameters.values(), self.settings.gradient_clip)
-            self.optimiser.step()
+            with self._exchanging(last):
+                with self._autocast():
+                    logits = self.wrapped(mixed.waveform, mixed.valid, mixed.features)
+                loss = torch.stack([share * loss_sum(logits, labels, self.weights, self.settings.label_smoothing)
+                                    for labels, share in mixed.labels]).sum()
+                (loss * (size() / totals[number])).backward()
+            if last:
+                nn.utils.clip_grad_norm_(self.parameters.values(), self.settings.gradient_clip)
+                self.optimiser.step()
             sums += loss.detach()
             counts += confusion(logits.detach(), batch.labels)
         return float(summed(sums)) / sum(totals), uar(summed(counts))
+
+    def _exchanging(self, last: bool) -> AbstractContextManager[None]:
+        """Processes exchange gradients once a step, with the last part of their batch."""
+        if isinstance(self.wrapped, DistributedDataParallel) and not last:
+            return self.wrapped.no_sync()
+        return nullcontext()
+
+    def _begin_step(self, step: int) -> None:
+        share = factor(step, self.settings.epochs * self.steps, self.settings.warmup)
+        for group, full in zip(self.optimiser.param_groups, self.full_rates, strict=True):
+            group["lr"] = full * share
+        self.optimiser.zero_grad(set_to_none=True)
 
     @torch.no_grad()
     def _validate(self) -> tuple[float, float]:

@@ -31,6 +31,19 @@ def test_the_committed_params_are_valid_and_frozen():
         params.train.epochs = 3  # type: ignore[misc]
 
 
+def test_a_preset_lays_its_settings_over_sections(tmp_path):
+    calm, paper = load(PARAMS), load(changed(tmp_path, "preset", value="paper"))
+    over = paper.chosen.over
+    assert over["train"] and calm.chosen.over == {}
+    for section in ("train", "tune"):
+        before, after = getattr(calm, section).model_dump(), getattr(paper, section).model_dump()
+        assert after == before | dict(over[section]) != before
+    with pytest.raises(UserError, match=r"over\.train names 'epoch': choose of"):
+        load(changed(tmp_path, "presets", "paper", "over", value={"train": {"epoch": 3}}))
+    with pytest.raises(UserError, match=r"presets\.paper: over\.tune names 'trial_s'"):
+        load(changed(tmp_path, "presets", "paper", "over", value={"tune": {"trial_s": 3}}))
+
+
 def test_every_gate_limit_has_a_reason():
     for name, limit in load(PARAMS).gate:
         assert len(limit.reason.split()) > 5, name

@@ -2,6 +2,7 @@
 
 import tracemalloc
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -83,6 +84,38 @@ def test_every_index_once_in_batches_that_batchnorm_can_take(count, size, parts,
     assert min(lengths) >= 2
     assert max(map(len, batches)) - min(map(len, batches)) <= 1
     assert max(map(len, batches)) <= max(size, 2 * parts) + (2 * parts - 1)
+
+
+@given(st.integers(4, 200), st.integers(2, 32), st.integers(1, 4), st.data())
+def test_batches_of_like_lengths_are_as_complete_and_no_less_random(count, size, parts, data):
+    if count < 2 * parts:
+        return
+    lengths = np.array(data.draw(st.lists(st.integers(1, 5), min_size=count, max_size=count)))
+    batches = shuffled(count, size, 7, 1, parts, lengths)
+    assert sorted(np.concatenate(batches)) == list(range(count))
+    assert sorted(map(len, batches)) == sorted(map(len, shuffled(count, size, 7, 1, parts)))
+    spans = sorted((lengths[batch].min(), lengths[batch].max()) for batch in batches)
+    assert all(before[1] <= after[0] for before, after in pairwise(spans))
+
+
+def test_like_lengths_are_drawn_anew_in_each_epoch():
+    lengths = np.repeat([1, 2, 3], 20)
+    one, same, other = (shuffled(60, 10, 7, epoch, lengths=lengths) for epoch in (1, 1, 2))
+    assert all(map(np.array_equal, one, same))
+    assert not any(set(batch) == set(another) for batch in one for another in other)
+    assert [lengths[batch[0]] for batch in one] != sorted(lengths[batch[0]] for batch in one)
+
+
+def test_a_batch_is_cut_to_its_longest_bucket(tmp_path):
+    work_folder(tmp_path, samples=100)      # 100 to 113 samples in a window of 800
+    train = Examples.open(tmp_path, "train", "features", 0.05, 16000)
+    cut = train.in_buckets(8).with_shuffled_labels(1)
+    both, short = train.batch([0, 2]), cut.batch([0, 2])
+    assert both.waveform.shape == (2, 800) and short.waveform.shape == (2, 200)
+    assert torch.equal(short.waveform, both.waveform[:, :200]) and torch.equal(short.valid, both.valid)
+    assert cut.batch([0]).waveform.shape == (1, 100) and train.lengths.tolist() == [800] * 20
+    assert train.in_buckets(7).lengths.max() == 115
+    assert set(Examples(train.rows, train.stores, 50, buckets=3).lengths) == {50}, "never longer than the window"
 
 
 def test_order_comes_from_seed_and_epoch_alone():

@@ -75,6 +75,23 @@ def test_states_are_the_checkpoint_s_own(tmp_path: Path) -> None:
     torch.testing.assert_close(states[frames], expected[frames], rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize(("kind", "norm", "masked", "hears"), [
+    *((kind, "layer", True, kind in ("data2vec-audio", "wav2vec2-conformer")) for kind in sorted(FAMILY)),
+    ("wav2vec2", "layer", False, True), ("wav2vec2", "group", True, True), ("hubert", "group", False, True)])
+def test_which_models_hear_how_far_an_utterance_is_padded(
+        tmp_path: Path, kind: str, norm: str, masked: bool, hears: bool) -> None:
+    given = {} if kind == "data2vec-audio" else {"feat_extract_norm": norm}
+    checkpoint(tmp_path, kind, {"return_attention_mask": masked}, **given)
+    model = build("wav2vec", preset_of(tmp_path)).eval()
+    waveform, valid, _ = batch()
+    with torch.inference_mode():
+        states, frames = model.backbone(waveform[1:], valid[1:])
+        cut, alone = model.backbone(waveform[1:, :24000], valid[1:])
+    assert alone.all() and frames.sum() == alone.sum()
+    assert torch.allclose(states[frames], cut[alone], atol=1e-4) != hears
+    assert model.hears_padding == hears
+
+
 @pytest.mark.parametrize(("norm", "preprocessor", "normalised", "masked"), [
     ("layer", None, True, True), ("group", None, True, False),
     ("group", {"do_normalize": False, "return_attention_mask": True, "sampling_rate": 16000}, False, True),

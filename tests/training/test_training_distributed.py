@@ -35,7 +35,7 @@ class Seen:
 device = torch.device("cpu")
 with together(device):
     for stop in (2, None):      # what the second has is the checkpoint of the first
-        result = fit(Tiny(plain=True), examples(8), examples(4, seed=2), settings(epochs=3), device,
+        result = fit(Tiny(plain=True), examples(8), examples(4, seed=2), settings(epochs=3, accumulate=2), device,
                      checkpoint=Path(sys.argv[2]) / "checkpoint", log=Seen(),
                      on_epoch=lambda epoch: epoch.epoch == stop)
     save_file(result.best_state, Path(sys.argv[2]) / f"rank-{rank()}.safetensors")
@@ -56,7 +56,7 @@ def test_two_processes_reduce_their_gradients_and_resume(tmp_path):
 
     alone = fit(Tiny(plain=True), examples(8), examples(4, seed=2), settings(epochs=3), torch.device("cpu"))
     assert all(torch.allclose(states[0][name], alone.best_state[name], atol=1e-4) for name in states[0]), \
-        "the gradients are those of one process with the whole batch"
+        "the gradients of two, in two parts each, are those of one process with the whole batch"
 
 
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")

@@ -150,6 +150,23 @@ def test_loss_that_is_no_number_says_what_to_do():
         fit(Tiny(), broken, broken, settings(), CPU)
 
 
+@pytest.mark.parametrize("parts", [2, 3, 8])
+def test_a_batch_in_parts_is_the_whole_batch(parts):
+    """Plain: no example depends on the others of its batch. Batches of uneven classes, so that weights differ."""
+    train = examples(8).of([*range(40), 0, 7, 14, 21, 28, 35, 0, 7])
+
+    def run(accumulate):
+        return fit(Tiny(plain=True), train, examples(2, seed=2),
+                   settings(epochs=2, accumulate=accumulate, batch_size=24, keep="last"), CPU)
+
+    whole, summed = run(1), run(parts)
+    assert len(set(train.labels)) == 7 and balanced(train.labels).max() > 1.5 * balanced(train.labels).min()
+    for name, tensor in whole.best_state.items():
+        torch.testing.assert_close(summed.best_state[name], tensor, rtol=1e-3, atol=1e-5, msg=name)
+    assert summed.history[-1].train_loss == pytest.approx(whole.history[-1].train_loss, rel=1e-5)
+    assert summed.history[-1].learning_rate == whole.history[-1].learning_rate, "steps are counted, not parts"
+
+
 def test_too_few_rows():
     one = examples(1)
     one.rows, one.labels = one.rows[:1], one.labels[:1]
