@@ -5,6 +5,7 @@ index.csv (key, shard, offset, shape). Reading maps the files: nothing is held t
 """
 
 import csv
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -80,11 +81,11 @@ class Shards(Mapping[str, np.ndarray]):
         file = _file(self.folder, shard)
         if file.stat().st_size == 0:
             return np.zeros(0, "<f4")
-        return np.memmap(file, "<f4", mode="r")
+        return np.asarray(np.memmap(file, "<f4", mode="r"))     # a plain view: slices of a memmap are slow to make
 
     def __getitem__(self, key: str) -> np.ndarray:
         one = self._entries[key]
-        size = int(np.prod(one.shape))
+        size = math.prod(one.shape)
         values = self._map(one.shard)[one.offset:one.offset + size]
         if values.size != size:
             raise UserError(f"{_file(self.folder, one.shard)}: shorter than its index says: remove {self.folder} and "

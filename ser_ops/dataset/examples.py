@@ -1,18 +1,21 @@
 """Examples that lie on disk until a batch asks for them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ser_ops.audio import fit
+from ser_ops.audio import fit_all
 from ser_ops.dataset.rows import Row, read_rows
 from ser_ops.errors import UserError
 from ser_ops.seeds import generator
 from ser_ops.shards import Shards
+
+_HEARS = "wav2vec"      # the stream that gets the waveform; any other gets the features
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,8 @@ class Batch:
     """B examples as a model takes them.
 
     waveform: float32 (B, N) at the data's sample rate; valid: int64 (B,), samples that are not padding;
-    features: float32 (B, L) or (B, channels, T), not standardised; labels: int64 (B,), 0 to 6.
+    features: float32 (B, L) or (B, channels, T), not standardised; labels: int64 (B,), 0 to 6. Where the examples are
+    `read_by` a model that does not use one of the first two, that one is (B, 0), and a waveform's `valid` 0.
     """
 
     waveform: Tensor
@@ -69,9 +73,7 @@ class Stores:
 def assemble(samples: Sequence[np.ndarray], features: np.ndarray | Tensor, rows: Sequence[Row], labels: np.ndarray,
              length: int) -> Batch:
     """A batch from waveforms of any length, each fitted to its middle `length` samples, and their features."""
-    waveform, valid = np.empty((len(samples), length), np.float32), np.empty(len(samples), np.int64)
-    for index, one in enumerate(samples):
-        waveform[index], valid[index] = fit(one, length)
+    waveform, valid = fit_all(samples, length)
     return Batch(torch.from_numpy(waveform), torch.from_numpy(valid), torch.as_tensor(features),
                  torch.as_tensor(labels, dtype=torch.int64), tuple(rows))
 
@@ -86,6 +88,7 @@ class Examples:
         self.rows = tuple(rows)
         self.stores = stores
         self.length = length
+        self.streams: Collection[str] | None = None
         self.labels = np.array([row.label for row in rows] if labels is None else labels, np.int64)
         for row in self.rows:
             known = row.utterance in stores.originals if row.variant == "original" else row.row in stores.variants
@@ -107,10 +110,21 @@ class Examples:
 
     def batch(self, indices: Sequence[int] | np.ndarray) -> Batch:
         """The examples at `indices`, in that order."""
-        rows = [self.rows[index] for index in indices]
-        features = np.stack([self.stores.features[row.row] for row in rows])
-        return assemble([self.stores.waveform(row) for row in rows], features, rows,
-                        self.labels[np.asarray(indices, np.int64)], self.length)
+        rows, nothing = [self.rows[index] for index in indices], np.empty(0, np.float32)
+        hears = self.streams is None or _HEARS in self.streams
+        reads = self.streams is None or bool(set(self.streams) - {_HEARS})
+        features = np.stack([self.stores.features[row.row] if reads else nothing for row in rows])
+        return assemble([self.stores.waveform(row) if hears else nothing for row in rows], features, rows,
+                        self.labels[np.asarray(indices, np.int64)], self.length if hears else 0)
+
+    def read_by(self, model: nn.Module) -> "Examples":
+        """The same, but that batches hold nothing of what none of the model's `streams` uses: no time goes into it.
+
+        A model that names no streams gets all.
+        """
+        read = copy(self)
+        read.streams = getattr(model, "streams", None)
+        return read
 
     def with_shuffled_labels(self, seed: int) -> "Examples":
         """The same with labels permuted among the utterances; variants of one utterance keep one label.
