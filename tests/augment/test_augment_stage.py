@@ -21,9 +21,9 @@ def store(folder: Path, arrays: dict[str, np.ndarray]) -> None:
 
 
 def work(folder: Path, shuffled: int | None = None, **sections) -> Path:
-    """A project folder whose ingest and validate stages have run on 20 made utterances; the paper's variants."""
+    """A project folder whose ingest and validate stages have run on 20 made utterances; the paper's variants and noises."""
     params = yaml.safe_load((PROJECT / "params.yaml").read_text())
-    paper = {"variants": ["original", "noisy", "pitched", "pitched_noisy"]}
+    paper = {"variants": ["original", "noisy", "pitched", "pitched_noisy"], "stationary": False}
     for name, values in ({"compute": {"workers": 1}, "augment": paper} | sections).items():
         params[name] |= values
     folder.mkdir(parents=True)
