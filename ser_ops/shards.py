@@ -1,13 +1,15 @@
 """Named arrays of one dtype in a few large memory-mapped files instead of many small ones.
 
 A folder holds shard-00000.f32, shard-00001.f32, ... (little-endian float32, arrays one after another; .f16 of
-float16) and index.csv (key, shard, offset, shape). Reading maps the files: nothing is held that is not looked at.
+float16) and index.csv (key, shard, offset, shape). Reading maps the files: nothing is held that is not looked at, and
+of that only the latest.
 """
 
 import csv
+import math
+import mmap
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +20,10 @@ from ser_ops.files import replacing, sweep_below
 SINGLE, HALF = "<f4", "<f2"
 _FIELDS = ("key", "shard", "offset", "shape")
 _SUFFIX = {SINGLE: ".f32", HALF: ".f16"}
+_HELD = 2**25   # bytes given out, after which the pages behind them go back to the system, which keeps them if it can
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """Where one array lies: the shard's number, the offset in values, and its shape."""
 
@@ -71,26 +74,42 @@ class Shards(Mapping[str, np.ndarray]):
         self.folder = folder
         try:
             with (folder / "index.csv").open(newline="", encoding="utf-8") as file:
-                self._entries = {
-                    row["key"]: Entry(row["key"], int(row["shard"]), int(row["offset"]),
-                                      tuple(map(int, row["shape"].split("x"))))
-                    for row in csv.DictReader(file)}
+                lines = csv.reader(file)
+                next(lines, None)
+                self._entries = {key: Entry(key, int(shard), int(offset), tuple(map(int, shape.split("x"))))
+                                 for key, shard, offset, shape in lines}
         except OSError as error:
             raise UserError(f"{folder}: no finished store of arrays (index.csv: {error.strerror}): run the stage "
                             "that writes it") from error
         self._dtype = HALF if shard_file(folder, 0, HALF).exists() else SINGLE
-        self._map = lru_cache(maxsize=None)(self._open)
+        self._maps: dict[int, tuple[mmap.mmap | None, np.ndarray]] = {}
+        self._touched: set[int] = set()
+        self._given = 0
 
-    def _open(self, shard: int) -> np.ndarray:
-        file = shard_file(self.folder, shard, self._dtype)
-        if file.stat().st_size == 0:
-            return np.zeros(0, self._dtype)
-        return np.memmap(file, self._dtype, mode="r")
+    def _map(self, shard: int) -> np.ndarray:
+        if shard not in self._maps:
+            path = shard_file(self.folder, shard, self._dtype)
+            with path.open("rb") as file:
+                pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if path.stat().st_size else None
+            self._maps[shard] = pages, np.frombuffer(pages, self._dtype) if pages else np.zeros(0, self._dtype)
+        return self._maps[shard][1]
+
+    def _release(self) -> None:
+        """Give back what was read, so that memory does not grow with the corpus; arrays still held stay valid."""
+        touched, self._touched, self._given = self._touched, set(), 0
+        for shard in list(touched):
+            pages = self._maps[shard][0]
+            if pages is not None:
+                pages.madvise(mmap.MADV_DONTNEED)
 
     def __getitem__(self, key: str) -> np.ndarray:
         one = self._entries[key]
-        size = int(np.prod(one.shape))
+        size = math.prod(one.shape)
+        if self._given > _HELD:
+            self._release()
+        self._given += np.dtype(self._dtype).itemsize * size
         values = self._map(one.shard)[one.offset:one.offset + size]
+        self._touched.add(one.shard)
         if values.size != size:
             raise UserError(f"{shard_file(self.folder, one.shard, self._dtype)}: shorter than its index says: remove "
                             f"{self.folder} and run the stage that writes it")

@@ -1,4 +1,5 @@
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -49,3 +50,32 @@ def test_halves_take_half_the_place(tmp_path):
     shards = Shards(tmp_path)
     assert shards["b"].dtype == np.float16 and np.array_equal(shards["b"], values.T.astype(np.float16))
     assert (tmp_path / "shard-00000.f16").stat().st_size == 2 * 2 * values.size
+
+
+def resident(folder):
+    """Bytes of the store's files that are mapped in memory, by the kernel's own account."""
+    bytes_, ours = 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if line.split()[0].endswith(":"):
+            bytes_ += 1024 * int(line.split()[1]) if ours and line.startswith("Rss:") else 0
+        else:
+            ours = str(folder) in line
+    return bytes_
+
+
+def test_what_was_read_is_given_back_and_what_is_held_stays_valid(tmp_path, monkeypatch):
+    size, number = 2**18, 12
+    entries = [entry for shard in range(number) for entry in write_shard(
+        tmp_path, shard, [(f"{shard}", np.full(size, shard, np.float32))])]
+    write_index(tmp_path, entries)
+    held = {}
+    for limit, least, most in ((2**40, number * 4 * size, number * 4 * size), (2 * 4 * size, 0, 5 * 4 * size)):
+        monkeypatch.setattr("ser_ops.shards._HELD", limit)
+        store = Shards(tmp_path)
+        for key in store:
+            held[key] = store[key]
+            assert held[key].sum() == size * int(key)
+        assert least <= resident(tmp_path) <= most
+        assert all((array == int(key)).all() for key, array in held.items())
+        held.clear()
+        del store

@@ -1,5 +1,7 @@
 """The fixed window of samples that a model sees."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
@@ -17,6 +19,21 @@ def fit(samples: np.ndarray, length: int) -> tuple[np.ndarray, int]:
         start = (len(samples) - length) // 2
         return np.asarray(samples[start:start + length], np.float32), length
     return np.pad(np.asarray(samples, np.float32), (0, length - len(samples))), len(samples)
+
+
+def fit_all(items: Sequence[np.ndarray], length: int) -> tuple[np.ndarray, np.ndarray]:
+    """`fit` of each: windows, float32 (n, length), and their samples that are not padding, int64 (n,).
+
+    >>> fit_all([np.arange(5), np.ones(2)], 3)[1]
+    array([3, 2])
+    """
+    windows, valid = np.empty((len(items), length), np.float32), np.empty(len(items), np.int64)
+    for index, samples in enumerate(items):
+        start, own = max(0, (len(samples) - length) // 2), min(len(samples), length)
+        windows[index, :own] = samples[start:start + own]
+        windows[index, own:] = 0.0
+        valid[index] = own
+    return windows, valid
 
 
 def spans(total: int, length: int, hop: int) -> list[tuple[int, int]]:

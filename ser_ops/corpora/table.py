@@ -1,7 +1,7 @@
 """Small tables as CSV: UTF-8, comma, one header line, every value text."""
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,19 @@ def read_csv(path: Path) -> list[dict[str, str]]:
     A byte order mark is skipped. Raises UserError when the file is missing, is not UTF-8, or a line has more
     or fewer values than the header has columns.
     """
+    return list(stream_csv(path))
+
+
+def stream_csv(path: Path) -> Iterator[dict[str, str]]:
+    """The same one row at a time, for a table of many rows of which little is kept."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, strict=True)
-            rows = []
             for row in reader:
                 if None in row or None in row.values():
                     raise UserError(f"{path}: line {reader.line_num} has another number of values than the header: "
                                     "mend that line (a value with a comma stands in quotes)")
-                rows.append(row)
-            return rows
+                yield row
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}): give an existing file, or run the stage that "
                         "writes it") from error

@@ -1,19 +1,23 @@
 """Examples that lie on disk until a batch asks for them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ser_ops.audio import fit
+from ser_ops.audio import fit_all
 from ser_ops.dataset.rows import Row, read_rows
 from ser_ops.errors import UserError
 from ser_ops.seeds import generator
 from ser_ops.shards import Shards
+
+_HEARS = "wav2vec"      # the stream that gets the waveform; any other gets the features
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,8 @@ class Batch:
 
     waveform: float32 (B, N) at the data's sample rate, or what a frozen backbone made of it, float16 (B, layers, T, H);
     valid: int64 (B,), samples that are not padding;
-    features: float32 (B, L) or (B, channels, T), not standardised; labels: int64 (B,), 0 to 6.
+    features: float32 (B, L) or (B, channels, T), not standardised; labels: int64 (B,), 0 to 6. Where the examples are
+    `read_by` a model that uses no waveform or no features, that one is (B, 0), and a waveform's `valid` 0.
     """
 
     waveform: Tensor
@@ -76,9 +81,7 @@ class Stores:
 def assemble(samples: Sequence[np.ndarray], features: np.ndarray | Tensor, rows: Sequence[Row], labels: np.ndarray,
              length: int) -> Batch:
     """A batch from waveforms of any length, each fitted to its middle `length` samples, and their features."""
-    waveform, valid = np.empty((len(samples), length), np.float32), np.empty(len(samples), np.int64)
-    for index, one in enumerate(samples):
-        waveform[index], valid[index] = fit(one, length)
+    waveform, valid = fit_all(samples, length)
     return Batch(torch.from_numpy(waveform), torch.from_numpy(valid), torch.as_tensor(features),
                  torch.as_tensor(labels, dtype=torch.int64), tuple(rows))
 
@@ -107,6 +110,7 @@ class Examples:
         self.stores = stores
         self.length = length
         self.buckets = buckets
+        self.streams: Collection[str] | None = None
         self.labels = np.array([row.label for row in rows] if labels is None else labels, np.int64)
         for row in self.rows:
             known = row.utterance in stores.originals if row.variant == "original" else row.row in stores.variants
@@ -140,25 +144,43 @@ class Examples:
     def batch(self, indices: Sequence[int] | np.ndarray) -> Batch:
         """The examples at `indices`, in that order."""
         rows, chosen = [self.rows[index] for index in indices], np.asarray(indices, np.int64)
-        features = np.stack([self.stores.features[row.row] for row in rows])
-        if self.stores.states is not None:
+        nothing = np.empty(0, np.float32)
+        hears = self.streams is None or _HEARS in self.streams
+        reads = self.streams is None or bool(set(self.streams) - {_HEARS})
+        features = np.stack([self.stores.features[row.row] if reads else nothing for row in rows])
+        if hears and self.stores.states is not None:
             return Batch(padded([self.stores.states[row.row] for row in rows]), torch.from_numpy(self.valid[chosen]),
                          torch.from_numpy(features), torch.from_numpy(self.labels[chosen]), tuple(rows))
-        length = self.length if self.buckets == 1 else int(self.lengths[chosen].max())
-        return assemble([self.stores.waveform(row) for row in rows], features, rows, self.labels[chosen], length)
+        length = 0 if not hears else self.length if self.buckets == 1 else int(self.lengths[chosen].max())
+        return assemble([self.stores.waveform(row) if hears else nothing for row in rows], features, rows,
+                        self.labels[chosen], length)
+
+    def _but(self, **changes: Any) -> "Examples":
+        other = copy(self)
+        for name in ("valid", "lengths"):   # known of these rows and buckets alone
+            other.__dict__.pop(name, None)
+        other.__dict__.update(changes)
+        return other
 
     def of(self, indices: Sequence[int] | np.ndarray) -> "Examples":
         """The rows at `indices` alone, in that order."""
-        return Examples([self.rows[index] for index in indices], self.stores, self.length,
-                        self.labels[np.asarray(indices, np.int64)], self.buckets)
+        return self._but(rows=tuple(self.rows[index] for index in indices),
+                         labels=self.labels[np.asarray(indices, np.int64)])
 
     def in_buckets(self, buckets: int) -> "Examples":
         """The same, cut in so many lengths."""
-        return Examples(self.rows, self.stores, self.length, self.labels, buckets)
+        return self._but(buckets=buckets)
 
     def with_states(self, states: Mapping[str, np.ndarray]) -> "Examples":
         """The same with a backbone's states of each row in the place of its waveform."""
-        return Examples(self.rows, replace(self.stores, states=states), self.length, self.labels, self.buckets)
+        return self._but(stores=replace(self.stores, states=states))
+
+    def read_by(self, model: nn.Module) -> "Examples":
+        """The same, but that batches hold nothing of what none of the model's `streams` uses: no time goes into it.
+
+        A model that names no streams gets all.
+        """
+        return self._but(streams=getattr(model, "streams", None))
 
     def with_shuffled_labels(self, seed: int) -> "Examples":
         """The same with labels permuted among the utterances; variants of one utterance keep one label.
@@ -168,5 +190,4 @@ class Examples:
         utterances = sorted({row.utterance: label for row, label in zip(self.rows, self.labels, strict=True)}.items())
         order = generator(seed, "labels").permutation(len(utterances))
         given = {utterance: utterances[other][1] for (utterance, _), other in zip(utterances, order, strict=True)}
-        return Examples(self.rows, self.stores, self.length,
-                        np.array([given[row.utterance] for row in self.rows], np.int64), self.buckets)
+        return self._but(labels=np.array([given[row.utterance] for row in self.rows], np.int64))

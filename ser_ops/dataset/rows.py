@@ -4,6 +4,7 @@ import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from sys import intern
 
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
@@ -11,7 +12,7 @@ from ser_ops.errors import UserError
 _COLUMNS = ("row", "utterance", "variant", "partition", "emotion", "speaker", "corpus")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One utterance in one variant; `row` is "<utterance>#<variant>"."""
 
@@ -30,7 +31,7 @@ class Row:
 
 
 def _row(values: Mapping[str, str], path: Path) -> Row:
-    one = Row(*(values[name] for name in _COLUMNS))
+    one = Row(values["row"], *(intern(values[name]) for name in _COLUMNS[1:]))  # many rows share each of these
     if one.emotion not in EMOTIONS:
         raise UserError(f"{path}: row {one.row!r} has the unknown emotion {one.emotion!r}: give one of "
                         f"{', '.join(EMOTIONS)}")

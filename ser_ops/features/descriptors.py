@@ -17,6 +17,7 @@ from ser_ops.config import Features, Window
 
 _SILENT = 1e-10     # librosa: a sample of this magnitude has no sign, a band of this power is the quietest
 _TOP_DB = 80.0
+_TOGETHER = 16      # mel bands: a filter reads a few neighbouring bins, a product of less than this does not pay
 _LEVEL = 0.05       # RMS of a window whose level is brought to that of all others, about -26 dBFS
 
 
@@ -32,11 +33,18 @@ def _window(frame: int, device: torch.device, dtype: torch.dtype) -> Tensor:
 
 
 @lru_cache(maxsize=32)
-def _mel_filters(sample_rate: int, frame: int, mels: int, device: torch.device) -> Tensor:
-    """Transposed Slaney filters, (bins, mels)."""
+def _mel_filters(sample_rate: int, frame: int, mels: int, device: torch.device) -> tuple[tuple[slice, Tensor], ...]:
+    """Transposed Slaney filters in groups of neighbours: the bins that a group reads, and (those bins, its bands)."""
     from librosa.filters import mel  # here, because it takes a second to import
-    with torch.inference_mode(False):
-        return torch.from_numpy(mel(sr=sample_rate, n_fft=frame, n_mels=mels).T.copy()).to(device)
+    filters = mel(sr=sample_rate, n_fft=frame, n_mels=mels).T
+    groups = []
+    for first in range(0, mels, _TOGETHER):
+        group = filters[:, first:first + _TOGETHER]
+        read = np.flatnonzero(group.any(1))
+        bins = slice(int(read[0]), int(read[-1]) + 1) if len(read) else slice(0, 1)
+        with torch.inference_mode(False):
+            groups.append((bins, torch.from_numpy(group[bins].copy()).to(device)))
+    return tuple(groups)
 
 
 @lru_cache(maxsize=32)
@@ -70,11 +78,11 @@ def zcr(waveforms: Tensor, settings: Features) -> Tensor:
     >>> zcr(torch.tensor([[1., -1., 1., -1., 1., 1., 1., 1.]]), settings)
     tensor([[0.2500, 0.5000, 0.0000]])
     """
+    # In floats throughout: torch is slow with truth values.
+    sign = torch.copysign(torch.tensor(0.5), waveforms + _SILENT)
     half = settings.frame // 2
-    negative = functional.pad(waveforms[:, None], (half, half), mode="replicate")[:, 0] < -_SILENT
-    crossings = functional.pad((negative[:, 1:] != negative[:, :-1]).cumsum(-1), (1, 0))
-    ends = crossings.unfold(-1, settings.frame, settings.hop)
-    return (ends[..., -1] - ends[..., 0]).to(waveforms.dtype) / settings.frame
+    crossings = functional.pad((sign[:, 1:] - sign[:, :-1]).abs(), (half, half))
+    return crossings.unfold(-1, settings.frame - 1, settings.hop).sum(-1) / settings.frame
 
 
 def rms(waveforms: Tensor, settings: Features) -> Tensor:
@@ -96,12 +104,16 @@ def power_spectrum(waveforms: Tensor, settings: Window, exact: bool = False) -> 
     """
     frames = _frames(waveforms.double() if exact else waveforms, settings)
     spectrum = torch.fft.rfft(frames * _window(settings.frame, frames.device, frames.dtype)).to(torch.complex64)
+    if spectrum.is_cpu and not spectrum.requires_grad:      # NumPy reads pairs of numbers twice as fast as torch
+        magnitude = np.abs(spectrum.numpy())
+        return torch.from_numpy(np.square(magnitude, out=magnitude))
     return spectrum.real.square() + spectrum.imag.square()
 
 
 def mel_power(power: Tensor, settings: Window, mels: int) -> Tensor:
     """Power in Slaney mel bands, float32 of shape (B, T, mels), from the power spectrum (B, T, bins)."""
-    return power @ _mel_filters(settings.sample_rate, settings.frame, mels, power.device)
+    groups = _mel_filters(settings.sample_rate, settings.frame, mels, power.device)
+    return torch.cat([power[..., bins] @ filters for bins, filters in groups], dim=-1)
 
 
 def decibels(power: Tensor, relative: bool = False) -> Tensor:

@@ -12,6 +12,8 @@ from ser_ops.features.image import log_mel
 from ser_ops.features.index_map import shape_of
 from ser_ops.features.stacked import check, stacked
 
+_TOGETHER = 2       # utterances whose frames and spectra stay in a core's cache and in memory that is at hand
+
 
 def spectral(waveforms: Tensor, settings: Features) -> Tensor:
     """ZCR, RMS and MFCC in the layout that the settings name (equations 12 and 28 of paper 1).
@@ -55,6 +57,10 @@ class Extractor:
         if waveforms.ndim != 2 or waveforms.shape[1] != self.length:
             raise ValueError(f"expected windows of shape (B, {self.length}), got {tuple(waveforms.shape)}")
         waveforms = self._resampled(waveforms)
+        together = _TOGETHER if waveforms.is_cpu else max(1, len(waveforms))
+        return torch.cat([self._extracted(part) for part in waveforms.split(together)])
+
+    def _extracted(self, waveforms: Tensor) -> Tensor:
         match self.settings:
             case Stacked():
                 return stacked(waveforms, self.settings)

@@ -9,8 +9,6 @@ from ser_ops.features.chroma import chroma
 from ser_ops.features.contrast import bands, spectral_contrast
 from ser_ops.features.descriptors import cepstrum, decibels, mel_power, power_spectrum
 
-_TOGETHER = 4       # utterances whose spectra fit a core's cache
-
 
 def check(settings: Stacked) -> None:
     """Raises UserError where the settings ask for more than the spectrum holds."""
@@ -25,11 +23,6 @@ def stacked(waveforms: Tensor, settings: Stacked) -> Tensor:
 
     By librosa's definitions; `rows` names each row. Nothing leads from one utterance of a batch to another.
     """
-    together = _TOGETHER if waveforms.is_cpu else max(1, len(waveforms))
-    return torch.cat([_stacked(part, settings) for part in waveforms.split(together)])
-
-
-def _stacked(waveforms: Tensor, settings: Stacked) -> Tensor:
     power = power_spectrum(waveforms, settings, exact=True)
     mel = mel_power(power, settings, settings.mels)
     level = decibels(mel)

@@ -1,8 +1,8 @@
 """Stage augment: the training table, and the waveforms of its variants."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import lru_cache, partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -56,12 +56,8 @@ def write(params: config.Params, target: Path, everything: bool, by_row: bool) -
         job = Job(params.paths.work, folder / "waveforms", params.augment, params.data.sample_rate)
         job.target.mkdir(parents=True)
         noted = _waveforms(job, chosen, params.compute.shard_megabytes, params.compute.workers)
-        table = list(_table(rows, noted, params.augment.variants))
-        if by_row:
-            places = partitions.assign_rows(table, params.partitions)
-            table = [row | {"partition": place} for row, place in zip(table, places, strict=True)]
-        write_csv(folder / "variants.csv", table, FIELDS)
-    print(f"{len(table)} rows: {len(rows)} utterances, and {len(noted)} variants of {len(chosen)} of them")
+        write_csv(folder / "variants.csv", _placed(rows, noted, params, by_row), FIELDS)
+    print(f"{len(rows)} utterances, and {len(noted)} variants of {len(chosen)} of them")
 
 
 def _waveforms(job: Job, utterances: Sequence[str], megabytes: int, workers: int) -> Noted:
@@ -69,6 +65,7 @@ def _waveforms(job: Job, utterances: Sequence[str], megabytes: int, workers: int
     originals = Shards(job.work / "ingest" / "waveforms")
     sizes = [4 * originals.shape(utterance)[0] * (len(job.settings.variants) - 1) for utterance in utterances]
     shards = list(enumerate(split(utterances, sizes, min(megabytes * 1_000_000, sum(sizes) // PIECES + 1))))
+    _opened.cache_clear()
     entries: list[Entry] = []
     noted: Noted = {}
     for made, notes in spread(partial(_shard, job), shards, "augment", workers, "shard"):
@@ -89,12 +86,18 @@ def split(names: Sequence[str], sizes: Sequence[int], limit: int) -> list[list[s
     return [[name for name, _ in group] for _, group in groupby(zip(names, numbers, strict=True), lambda pair: pair[1])]
 
 
+@lru_cache(maxsize=1)
+def _opened(job: Job) -> tuple[Shards, Mixer]:
+    """Opened once in each process: an index read for each shard would cost the square of the corpus."""
+    mixer = Mixer(Shards(job.work / "ingest" / "noise"), read_csv(job.work / "validated" / "noise.csv"),
+                  job.sample_rate, job.settings.level, job.settings.silent_crop_dbfs)
+    return Shards(job.work / "ingest" / "waveforms"), mixer
+
+
 def _shard(job: Job, item: tuple[int, list[str]]) -> tuple[list[Entry], Noted]:
     """One shard, written as its variants are made, so that only one utterance is held at a time."""
     number, utterances = item
-    originals = Shards(job.work / "ingest" / "waveforms")
-    mixer = Mixer(Shards(job.work / "ingest" / "noise"), read_csv(job.work / "validated" / "noise.csv"),
-                  job.sample_rate, job.settings.level, job.settings.silent_crop_dbfs)
+    originals, mixer = _opened(job)
     noted: Noted = {}
 
     def arrays() -> Iterator[tuple[str, np.ndarray]]:
@@ -106,6 +109,17 @@ def _shard(job: Job, item: tuple[int, list[str]]) -> tuple[list[Entry], Noted]:
                     yield row, variant.samples
 
     return write_shard(job.target, number, arrays()), noted
+
+
+def _placed(rows: Sequence[Mapping[str, str]], noted: Noted, params: config.Params,
+            by_row: bool) -> Iterable[dict[str, Any]]:
+    """The training table with its partitions, one row at a time unless each row's is drawn among all."""
+    table = _table(rows, noted, params.augment.variants)
+    if not by_row:
+        return table
+    drawn = list(table)
+    return (row | {"partition": place}
+            for row, place in zip(drawn, partitions.assign_rows(drawn, params.partitions), strict=True))
 
 
 def _table(rows: Sequence[Mapping[str, str]], noted: Noted, variants: Sequence[str]) -> Iterator[dict[str, Any]]:

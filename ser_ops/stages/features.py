@@ -11,7 +11,7 @@ import torch
 
 from ser_ops import config
 from ser_ops.audio import fit
-from ser_ops.corpora.table import read_csv
+from ser_ops.corpora.table import stream_csv
 from ser_ops.errors import UserError
 from ser_ops.features import Extractor, Moments, shape_of
 from ser_ops.features.standardise import total
@@ -24,7 +24,7 @@ _BATCH = 16         # what fits the cache; a constant, so that bytes do not depe
 _SHARDS = 32        # at least, where there are rows enough: what the processes share out among them
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One row to extract: its id, whether it is of the training partition, the store and key of its waveform."""
 
@@ -55,7 +55,7 @@ def rows_of(ingest: Path, augmented: Path) -> list[Row]:
     """
     stores = {True: ingest / "waveforms", False: augmented / "waveforms"}
     rows = []
-    for row in read_csv(augmented / "variants.csv"):
+    for row in stream_csv(augmented / "variants.csv"):
         original = row["variant"] == "original"
         rows.append(Row(row["row"], row["partition"] == "train", stores[original],
                         row["utterance"] if original else row["row"]))

@@ -30,8 +30,7 @@ def main() -> None:
     with replacing(params.paths.work / "validated") as folder:
         folder.mkdir()
         for name, rows in (("manifest", outcome.utterances), ("noise", outcome.noise)):
-            fields = list(read_csv(ingest / f"{name}.csv")[0]) if rows else list(rows[0]) if rows else []
-            write_csv(folder / f"{name}.csv", rows, fields)
+            write_csv(folder / f"{name}.csv", rows, list(rows[0]) if rows else [])
         write_csv(folder / "quarantine.csv", [vars(one) for one in outcome.quarantine],
                   ["kind", "id", "path", "rule", "reason"])
     print(f"validated {len(outcome.utterances)} utterances and {len(outcome.noise)} noise recordings, "

@@ -16,7 +16,7 @@ def calibrate(model: nn.Module, validation: Examples, batch_size: int, device: t
     model.eval()
     with torch.inference_mode():
         found = [model(batch.waveform, batch.valid, batch.features).double().softmax(1).cpu().numpy()
-                 for batch in loader(validation, in_order(len(validation), batch_size), device)]
+                 for batch in loader(validation.read_by(model), in_order(len(validation), batch_size), device)]
     temperature = fit_temperature(validation.labels, np.concatenate(found))
     divide_logits(model, temperature)
     return temperature

@@ -71,7 +71,8 @@ def fit(model: nn.Module, train: Examples, validation: Examples, settings: Train
 class _Fitting:
     def __init__(self, model: Any, train: Examples, validation: Examples, settings: Training,
                  device: torch.device, checkpoint: Path | None, what: str, quiet: bool) -> None:
-        self.model, self.train, self.validation = model, train.in_buckets(settings.length_buckets), validation
+        self.model, self.validation = model, validation.read_by(model)
+        self.train = train.read_by(model).in_buckets(settings.length_buckets)
         self.settings, self.device, self.folder, self.what, self.quiet = settings, device, checkpoint, what, quiet
         self.mark = checkpoints.fingerprint(
             [settings.model_dump(), size(), device.type, [(one.row, int(label)) for part in (train, validation)
@@ -85,7 +86,7 @@ class _Fitting:
         self.parameters = {name: one for name, one in model.named_parameters() if one.requires_grad}
         self.optimiser = torch.optim.AdamW(
             model.parameter_groups(settings.learning_rate, settings.backbone_learning_rate),
-            lr=settings.learning_rate, weight_decay=settings.weight_decay)
+            lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
         self.full_rates = [group["lr"] for group in self.optimiser.param_groups]
         self.wrapped = self._wrap()
 
@@ -135,8 +136,7 @@ class _Fitting:
             moments = {kind: kept.optimiser[f"{kind}/{name}"] for kind in ("step", "exp_avg", "exp_avg_sq")
                        if f"{kind}/{name}" in kept.optimiser}
             if moments:
-                self.optimiser.state[parameter] = {
-                    kind: tensor if kind == "step" else tensor.to(self.device) for kind, tensor in moments.items()}
+                self.optimiser.state[parameter] = {kind: one.to(self.device) for kind, one in moments.items()}
         if rank() == 0:
             print(f"{self.what}: goes on after epoch {len(kept.history)}", file=sys.stderr, flush=True)
         return kept.best, list(kept.history)

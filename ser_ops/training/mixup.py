@@ -26,10 +26,10 @@ def mix(batch: Batch, parameter: float, share: float) -> Mixed:
     """
     if parameter <= 0 or float(torch.rand(())) >= share:
         return Mixed(batch.waveform, batch.valid, batch.features, ((batch.labels, 1.0),))
-    drawn = float(torch.distributions.Beta(parameter, parameter).sample())
+    drawn = float(torch.distributions.Beta(parameter, parameter, validate_args=False).sample())
     louder = max(drawn, 1 - drawn)
     other = torch.randperm(len(batch)).to(batch.labels.device)
-    return Mixed(torch.lerp(batch.waveform[other], batch.waveform, louder),
+    return Mixed(batch.waveform[other].lerp_(batch.waveform, louder),
                  torch.maximum(batch.valid, batch.valid[other]),
-                 torch.lerp(batch.features[other], batch.features, louder),
+                 batch.features[other].lerp_(batch.features, louder),
                  ((batch.labels, louder), (batch.labels[other], 1 - louder)))

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from augment_voices import RATE, voice
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.speed.voices import RATE, distance, voice
 from ser_ops.audio import read
 from ser_ops.augment.pitch import shift
 from ser_ops.augment.stretch import stretch
@@ -47,17 +47,6 @@ def rough_pitch(samples: np.ndarray) -> float:
     part = samples[:640] - samples[:640].mean()
     likeness = np.correlate(part, part, "full")[639:] * np.linspace(1, 0.8, 640)
     return RATE / (40 + int(likeness[40:230].argmax()))
-
-
-def distance(one: np.ndarray, other: np.ndarray) -> float:
-    """Log-spectral distance in dB below 7 kHz, frames of 64 ms, floored 60 dB below the highest value."""
-    powers = []
-    for samples in (one, other):
-        frames = np.lib.stride_tricks.sliding_window_view(samples.astype(np.float64), 1024)[::256] * np.hanning(1024)
-        powers.append(np.abs(np.fft.rfft(frames)[:, :448]) ** 2)
-    floor = max(power.max() for power in powers) * 1e-6
-    first, second = (10 * np.log10(np.maximum(power, floor)) for power in powers)
-    return float(np.sqrt(((first - second) ** 2).mean(axis=1)).mean())
 
 
 @pytest.mark.parametrize("semitones", [0.7, -0.7, 3.0, -3.0])

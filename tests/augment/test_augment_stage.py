@@ -21,9 +21,10 @@ def store(folder: Path, arrays: dict[str, np.ndarray]) -> None:
 
 
 def work(folder: Path, shuffled: int | None = None, **sections) -> Path:
-    """A project folder whose ingest and validate stages have run on 20 made utterances."""
+    """A project folder whose ingest and validate stages have run on 20 made utterances; paper 1's variants."""
     params = yaml.safe_load((PROJECT / "params.yaml").read_text())
-    for name, values in ({"compute": {"workers": 1}} | sections).items():
+    paper = {"variants": ["original", "noisy", "pitched", "pitched_noisy"], "stationary": False}
+    for name, values in ({"compute": {"workers": 1}, "augment": paper} | sections).items():
         params[name] |= values
     folder.mkdir(parents=True)
     (folder / "params.yaml").write_text(yaml.safe_dump(params))

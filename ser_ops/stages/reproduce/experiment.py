@@ -137,7 +137,7 @@ def answers(model: models.EmotionModel, tests: Examples, device: torch.device, b
     model.to(device).eval()
     with torch.inference_mode():
         found = [model(batch.waveform, batch.valid, batch.features).double().softmax(1).cpu().numpy()
-                 for batch in loader(tests, in_order(len(tests), batch_size), device)]
+                 for batch in loader(tests.read_by(model), in_order(len(tests), batch_size), device)]
     return np.concatenate(found).round(DIGITS)
 
 

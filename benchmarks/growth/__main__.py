@@ -1,0 +1,101 @@
+"""Time and memory of each stage at several sizes of the corpus: python -m benchmarks.growth --folder SCRATCH
+
+Run in the project's top folder. The corpora are copies of the recordings that params.yaml names, with a little noise
+and new speakers (choices.yaml). Ends with 1 when a stage's time grows faster than the data or its memory with them.
+"""
+
+import argparse
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import yaml
+
+from benchmarks.growth import choices, copies, words
+from benchmarks.growth.stages import DATA, PROJECT, STAGES, Measured, check_space, measured, settings
+from benchmarks.growth.verdict import Growth, extrapolated, growth
+from benchmarks.page import put
+from benchmarks.speed.machine import described
+from ser_ops import config
+from ser_ops.errors import UserError
+from ser_ops.files import write_json
+
+
+def main() -> int:
+    """Measure, judge, write; 0 when nothing grows faster than the data."""
+    asked = _arguments()
+    params, chosen = config.load(), choices.load()
+    content = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+    first = asked.recordings or chosen.recordings
+    sizes = sorted({round(first * size) for size in asked.sizes} | ({asked.check} if asked.extrapolate else set()))
+    originals = copies.base(params, first, chosen.seed)
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    found: list[Measured] = []
+    for size in sizes:
+        manifest = copies.manifest(asked.folder / "corpus", originals, size, chosen.noise_db, chosen.seed)
+        speech = copies.seconds(manifest)
+        check_space(asked.folder, params, speech, size)
+        made = settings(content, params, chosen, manifest, asked.workers)
+        for one in measured(asked.folder / f"workspace-{size}", made, size, chosen.every, asked.stages):
+            print(f"{one.stage} of {size}: {one.cost.cpu:.1f} s of processors, {one.cost.wall:.1f} s, peak "
+                  f"{one.cost.peak_mb:.0f} MB (load {one.load})", file=sys.stderr, flush=True)
+            found.append(one)
+        write_json(asked.folder / "costs.json", [asdict(one) for one in found])
+    return _told(asked, params, chosen, found, speech / size)
+
+
+def _told(asked: argparse.Namespace, params: config.Params, chosen: choices.Choices, found: list[Measured],
+          each: float) -> int:
+    """Print what was found and write it where it was asked for. each: seconds of a recording."""
+    from benchmarks.growth.plot import draw
+
+    machine = {"commit": _commit(), "workers": str(asked.workers), "seconds a recording": f"{each:.2f}", **described()}
+    grown: list[Growth] = []
+    if len({one.recordings for one in found}) > 2:
+        grown = [growth(stage, [one for one in found if one.stage == stage], chosen.limits) for stage in asked.stages]
+    parts = [words.table(found, grown, machine)]
+    record = {"machine": machine, "costs": [asdict(one) for one in found], "growth": [asdict(one) for one in grown]}
+    if asked.extrapolate:
+        stages = [stage for stage in DATA if stage in asked.stages]
+        further = extrapolated(found, stages, asked.extrapolate, asked.check)
+        parts.append(words.sentence(further, stages))
+        record["extrapolation"] = asdict(further) | {"error": further.error, "stages": stages}
+    faults = [fault for one in grown for fault in one.faults]
+    print("\n\n".join([*parts, *faults]))
+    write_json(asked.folder / "growth.json", record | {"faults": faults})
+    rows = 1 + len(params.augment.variants)
+    draw(found, rows * each * 4 * params.data.sample_rate / 1e6, asked.plot or asked.folder / "growth.png")
+    if asked.page:
+        put(asked.page, "growth", "\n\n".join(parts))
+    return 1 if faults else 0
+
+
+def _commit() -> str:
+    found = subprocess.run(["git", "-C", str(PROJECT), "describe", "--always", "--dirty"], capture_output=True,
+                           text=True, check=False)
+    return found.stdout.strip() or "unknown"
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, required=True, help="a folder with room for the largest size")
+    parser.add_argument("--sizes", type=float, nargs="+", default=[1, 4, 16], help="times the first; 1 4 16 by default")
+    parser.add_argument("--recordings", type=int, help="at size 1; choices.yaml says it by default")
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, metavar="STAGE", help=" ".join(STAGES))
+    parser.add_argument("--workers", type=int, default=1, help="compute.workers; 1 by default")
+    parser.add_argument("--extrapolate", type=int, help="recordings whose time is predicted from the measured sizes")
+    parser.add_argument("--check", type=int, help="the size at which such a prediction is held against a measurement")
+    parser.add_argument("--plot", type=Path, help="where the picture goes; SCRATCH/growth.png by default")
+    parser.add_argument("--page", type=Path, help="a page whose part `growth` gets the figures")
+    asked = parser.parse_args()
+    if asked.extrapolate and not asked.check:
+        parser.error("--extrapolate needs --check")
+    return asked
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except UserError as error:
+        sys.exit(str(error))

@@ -1,0 +1,65 @@
+"""Corpora of any size: recordings of a base, and copies of them with a little noise by speakers of their own."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from ser_ops import corpora
+from ser_ops.audio import describe
+from ser_ops.config import Params
+from ser_ops.corpora.csv_manifest import OPTIONAL, REQUIRED
+from ser_ops.corpora.table import read_csv, write_csv
+from ser_ops.corpora.utterance import Utterance
+from ser_ops.errors import UserError
+from ser_ops.seeds import derive, generator
+
+_STEP = 1 / 2**15       # of 16 bit: less noise would leave some copies as their original is
+
+
+def base(params: Params, count: int, seed: int) -> list[Utterance]:
+    """`count` recordings of the corpora that params.yaml names, drawn without regard to corpus, speaker or emotion.
+
+    A smaller count gives the first of a larger one. Raises UserError where there are fewer.
+    """
+    folder = params.paths.data / "corpora"
+    found = [one for name in params.data.corpora for one in corpora.scan(folder, name, params.data.calm).utterances]
+    found += [one for source in params.data.manifests for one in corpora.read_manifest(source).utterances]
+    if len(found) < count:
+        raise UserError(f"growth: {count} recordings are wanted and {len(found)} are there: choose fewer")
+    return sorted(found, key=lambda one: derive(seed, one.utterance))[:count]
+
+
+def noisy(samples: np.ndarray, noise_db: float, random: np.random.Generator) -> np.ndarray:
+    """Samples (n,) or (n, channels) with white noise so many dB beside their RMS, at least a step of 16 bit."""
+    level = np.sqrt(np.mean(np.square(samples, dtype=np.float64))) * 10 ** (noise_db / 20)
+    return np.clip(samples + random.standard_normal(samples.shape) * max(level, _STEP), -1, 1 - _STEP)
+
+
+def manifest(folder: Path, originals: Sequence[Utterance], count: int, noise_db: float, seed: int) -> Path:
+    """A manifest of the first `count` recordings of a corpus in `folder`; those that are not there yet are made.
+
+    Recording k is number k modulo the number of `originals`, as it is in the first round, with noise in each further
+    one, where every speaker has another name. FLAC of 16 bit at the recording's own rate.
+    """
+    rows = []
+    for number in range(count):
+        turn, place = divmod(number, len(originals))
+        one, path = originals[place], folder / f"{number:06d}.flac"
+        if not path.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            samples, rate = soundfile.read(one.path)
+            if turn:
+                samples = noisy(samples, noise_db, generator(seed, one.utterance, turn))
+            soundfile.write(path, samples, rate, "PCM_16")
+        rows.append({"path": path.name, "emotion": one.emotion, "speaker": f"{one.speaker}-{turn}",
+                     "gender": one.gender, "language": one.language, "intensity": one.intensity, "text": one.text})
+    file = folder / f"first-{count}.csv"
+    write_csv(file, rows, [*REQUIRED, *OPTIONAL])
+    return file
+
+
+def seconds(manifest: Path) -> float:
+    """Of all recordings of a manifest together."""
+    return sum(describe(manifest.parent / row["path"])[2] for row in read_csv(manifest))

@@ -1,0 +1,44 @@
+"""One picture: time by stage and memory by stage over the size of the corpus."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.growth.stages import STAGES, Measured
+from ser_ops.files import replacing
+
+_COLOURS = ("#0b57a4", "#c2410c", "#15803d", "#7c3aed", "#b8860b", "#be185d", "#475569")
+
+
+def draw(found: Sequence[Measured], data_mb: float, path: Path) -> None:
+    """Both on logarithmic axes, with a line of slope 1: what grows as the data do runs along it.
+
+    data_mb: of the sound of one recording with all its variants; its line is drawn under the memory.
+    """
+    import matplotlib
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    sizes = sorted({one.recordings for one in found})
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4.8), layout="constrained")
+    least = min(one.cost.cpu for one in found)
+    for colour, stage in zip(_COLOURS, STAGES, strict=True):
+        own = sorted((one for one in found if one.stage == stage), key=lambda one: one.recordings)
+        across = [one.recordings for one in own]
+        left.plot(across, [one.cost.cpu for one in own], "o-", color=colour, label=stage)
+        right.plot(across, [one.cost.peak_mb for one in own], "o-", color=colour, label=stage)
+    left.plot(sizes, [least * size / sizes[0] for size in sizes], "--", color="#999", label="slope 1")
+    right.plot(sizes, [data_mb * size for size in sizes], "--", color="#999", label="slope 1: the sound itself")
+    left.set(title="Time by stage", ylabel="processor seconds")
+    right.set(title="Memory by stage", ylabel="peak resident MB, children included")
+    for axes in (left, right):
+        axes.set(xscale="log", yscale="log", xlabel="recordings")
+        axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
+        axes.minorticks_off()
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.grid(True, color="#e5e7eb")
+        axes.spines[["top", "right"]].set_visible(False)
+    right.legend(fontsize=8, frameon=False)
+    left.legend(fontsize=8, frameon=False)
+    with replacing(path) as made:
+        figure.savefig(made, dpi=110, format="png")
+    pyplot.close(figure)

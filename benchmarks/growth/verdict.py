@@ -1,0 +1,86 @@
+"""What the costs say: exponents, memory, what of it breaks a limit, and what a larger corpus would take."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmarks.growth.choices import Limits
+from benchmarks.growth.curve import Curve, best, fitted
+from benchmarks.growth.stages import Measured
+
+
+@dataclass(frozen=True)
+class Growth:
+    """Of one stage: its best curve of processor seconds, MB of peak from the smallest to the largest size, faults."""
+
+    stage: str
+    curve: Curve
+    smallest_mb: float
+    largest_mb: float
+    faults: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Extrapolation:
+    """Seconds of some stages together for `recordings`, by a line through all sizes; and the check of such a line.
+
+    checked_at: the size whose seconds were predicted from the smaller sizes alone. error: predicted less measured, as
+    a share of measured.
+    """
+
+    recordings: int
+    cpu: float
+    wall: float
+    checked_at: int
+    predicted: float
+    measured: float
+
+    @property
+    def error(self) -> float:
+        """In [-1, infinity)."""
+        return self.predicted / self.measured - 1
+
+
+def growth(stage: str, found: Sequence[Measured], limits: Limits) -> Growth:
+    """Judge one stage by its costs at three sizes or more.
+
+    Faster than the data: the best exponent is above the limit, and a curve of the limit misses a measured time by more
+    than noise. Holds the data: the peak at the largest size is above that at the smallest by more than is allowed.
+    """
+    sizes, seconds = [one.recordings for one in found], [one.cost.cpu for one in found]
+    curve = best(sizes, seconds)
+    small, large = (pick(found, key=lambda one: one.recordings) for pick in (min, max))
+    allowed = limits.megabytes + limits.kilobytes_per_recording * (large.recordings - small.recordings) / 1000
+    grown = large.cost.peak_mb - small.cost.peak_mb
+    faults = []
+    if curve.exponent > limits.exponent and fitted(sizes, seconds, limits.exponent).misfit > limits.noise:
+        faults.append(f"{stage}: its time grows with the power {curve.exponent:g} of the corpus, "
+                      f"{limits.exponent:g} is allowed")
+    if grown > allowed:
+        faults.append(f"{stage}: its memory grows by {grown:.0f} MB from {small.recordings} to {large.recordings} "
+                      f"recordings, {allowed:.0f} are allowed")
+    return Growth(stage, curve, small.cost.peak_mb, large.cost.peak_mb, tuple(faults))
+
+
+def together(found: Sequence[Measured], stages: Sequence[str]) -> Mapping[int, tuple[float, float]]:
+    """Processor and wall seconds of these stages together, by number of recordings."""
+    totals: dict[int, tuple[float, float]] = {}
+    for one in sorted(found, key=lambda one: one.recordings):
+        if one.stage in stages:
+            cpu, wall = totals.get(one.recordings, (0.0, 0.0))
+            totals[one.recordings] = cpu + one.cost.cpu, wall + one.cost.wall
+    return totals
+
+
+def extrapolated(found: Sequence[Measured], stages: Sequence[str], recordings: int, check: int) -> Extrapolation:
+    """What `recordings` would take, and how well smaller sizes foretell the size `check`.
+
+    Raises ValueError when fewer than two sizes below `check`, or `check` itself, were not measured.
+    """
+    totals = together(found, stages)
+    below = [size for size in totals if size < check]
+    if check not in totals or len(below) < 2:
+        raise ValueError(f"{check} recordings and two smaller sizes must be measured")
+    predicted = fitted(below, [totals[size][0] for size in below]).at(check)
+    sizes = list(totals)
+    cpu, wall = (fitted(sizes, [totals[size][which] for size in sizes]).at(recordings) for which in (0, 1))
+    return Extrapolation(recordings, cpu, wall, check, predicted, totals[check][0])

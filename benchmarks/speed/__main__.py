@@ -1,0 +1,57 @@
+"""Every benchmark against its peer and its floor, in one table: python -m benchmarks.speed [--only NAME ...] [--short]
+
+Run in the project's top folder. Ends with 1 where results differ or a ratio is below what is asked; the short form
+where it is below half of that.
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks.speed import machine, table
+from benchmarks.speed.case import CASES, Row, Setting
+from ser_ops import config
+from ser_ops.errors import UserError
+
+HALF = 0.5
+
+
+def main() -> int:
+    """Print the table; 0 when every row holds."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+                                     epilog="\n".join(f"{one.name:14s}{one.what}" for one in CASES))
+    parser.add_argument("--only", nargs="+", choices=[one.name for one in CASES], metavar="NAME", help="some of them")
+    parser.add_argument("--short", action="store_true", help="few files and rounds; half of a ratio is enough")
+    parser.add_argument("--corpus", type=Path, help="a folder of speech; the corpora of params.yaml by default")
+    parser.add_argument("--noise", type=Path, help="a folder of noise by category; that of params.yaml by default")
+    parser.add_argument("--out", type=Path, help="a folder for speed.md and speed.json")
+    parser.add_argument("--scratch", type=Path, help="a folder for what is made on the way; a temporary one by default")
+    asked = parser.parse_args()
+    params = config.load()
+    data = params.paths.data
+    corpora = (asked.corpus,) if asked.corpus else tuple(data / "corpora" / name for name in params.data.corpora)
+    noise = (asked.noise,) if asked.noise else tuple(data / "noise" / name for name in params.data.noise)
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory(dir=asked.scratch) as scratch:
+        setting = Setting(params, tuple(path.absolute() for path in corpora), tuple(path.absolute() for path in noise),
+                          Path(scratch), asked.short)
+        for case in CASES:
+            if asked.only and case.name not in asked.only:
+                continue
+            print(f"{case.name}: {case.what}", file=sys.stderr, flush=True)
+            rows += case.run(setting)
+        rates = {} if asked.short else machine.rates(Path(scratch))
+    told = machine.described()
+    print(table.markdown(rows, told, rates))
+    if asked.out:
+        table.write(asked.out, rows, told, rates)
+    slack = HALF if asked.short else 1.0
+    return 0 if all(row.holds(slack) for row in rows) else 1
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except UserError as error:
+        sys.exit(str(error))
