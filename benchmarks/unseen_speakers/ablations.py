@@ -1,4 +1,4 @@
-"""What each ingredient of the preset brings: the spectral model trained without it."""
+"""What each ingredient of the preset brings: the model trained without it."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path

@@ -74,8 +74,9 @@ def table(folder: Path, choices: Choices, folds: Sequence[Fold], against: str = 
     write_csv(folder.parent / "cells.csv", [{"system": one.name, "clean": round(one.clean, 4),
                                              **{name: round(uar, 4) for name, uar in one.cells.items()}}
                                             for one in found], ("system", "clean", *sorted(found[0].cells)))
-    lines = [f"folds {', '.join(str(fold.number) for fold in folds)} of whole speakers, {len(found[0].utterances)} utterances of "
-             f"{len(set(found[0].speakers))} speakers, grid of {len(found[0].cells)} cells. Mean UAR over folds "
+    lines = [f"fold {', '.join(str(fold.number) for fold in folds)} of whole speakers, "
+             f"{len(found[0].utterances)} utterances of {len(set(found[0].speakers))} speakers, "
+             f"grid of {len(found[0].cells)} cells. Mean UAR over folds "
              f"[{choices.confidence:.0%} interval: speakers resampled]; over: less {against}, paired",
              "", "| system | clean | noisy | worst cell | folds, clean | training, s | clean over | noisy over |",
              "| --- | --- | --- | --- | --- | --- | --- | --- |"]
