@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="feature sets to run; none: the table of what is there")
     parser.add_argument("--models", nargs="*", default=[], help="our models to train by params.yaml, such as spectral")
     parser.add_argument("--folds", nargs="*", type=int, help="folds of our models and of the table; all by default")
-    parser.add_argument("--ablations", action="store_true", help="train without one thing at a time: ablations.yaml")
+    parser.add_argument("--ablations", nargs="*", help="rows of ablations.yaml to train; all without a name")
     parser.add_argument("--against", default=REFERENCE, help="the system that others are set against in the table")
     parser.add_argument("--name", default="", help="what to call our model in the table, if not by its name")
     parser.add_argument("--unchecked", action="store_true", help="leave the validation speakers unasked")
@@ -39,7 +39,7 @@ def main() -> None:
     some = [fold for fold in parts if asked.folds is None or fold.number in asked.folds]
     for model in asked.models:
         ours.run(model, sound, chosen, some, folder, params.train.training(), asked.name, not asked.unchecked)
-    for name, other in ablations(params) if asked.ablations else ():
+    for name, other in ablations(params, asked.ablations) if asked.ablations is not None else ():
         ours.run(other.train.model, Sound(other), chosen, some, folder, other.train.training(), name, checked=False)
     print(table(folder / "predictions", chosen, some, asked.against))
 

@@ -1,6 +1,6 @@
 """What each ingredient of the preset brings: the model trained without it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,11 @@ def changed(params: Params, changes: Mapping[str, Any]) -> Params:
     return Params(**content)
 
 
-def ablations(params: Params, path: Path = FILE) -> Iterator[tuple[str, Params]]:
-    """Name and settings of each ablation, in the file's order."""
+def ablations(params: Params, names: Collection[str] = (), path: Path = FILE) -> Iterator[tuple[str, Params]]:
+    """Name and settings of each ablation, or of those named, in order. Raises UserError for a name of none."""
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if unknown := sorted(set(names) - set(content["without"])):
+        raise UserError(f"{path.name}: no ablation {unknown[0]!r}: choose of {', '.join(content['without'])}")
     for name, changes in content["without"].items():
-        yield name, changed(params, {**content["base"], **changes})
+        if not names or name in names:
+            yield name, changed(params, {**content["base"], **changes})

@@ -210,6 +210,9 @@ def test_each_ablation_changes_what_it_names_and_nothing_else():
         assert len(differ) == (0 if name == "one_member" else 2 if name in ("no_noise", "no_speeds") else 1), name
     with pytest.raises(UserError, match=r"train\.mixop: no such setting"):
         changed(params, {"train.mixop": 0})
+    assert [name for name, _ in ablations(params, ["no_mixup"])] == ["no_mixup"]
+    with pytest.raises(UserError, match="no ablation 'no_mix': choose of one_member"):
+        list(ablations(params, ["no_mix"]))
 
 
 def test_answers_that_are_not_whole_are_refused(tmp_path):
