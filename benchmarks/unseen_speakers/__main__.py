@@ -8,9 +8,10 @@ import argparse
 import sys
 
 from benchmarks.unseen_speakers import baselines, choices, folds, ours
+from benchmarks.unseen_speakers.ablations import ablations
 from benchmarks.unseen_speakers.smile import Functionals
 from benchmarks.unseen_speakers.sound import Sound
-from benchmarks.unseen_speakers.table import table
+from benchmarks.unseen_speakers.table import REFERENCE, table
 from ser_ops import config
 from ser_ops.corpora.table import write_csv
 from ser_ops.errors import UserError
@@ -20,7 +21,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", help="feature sets to run; none: the table of what is there")
     parser.add_argument("--models", nargs="*", default=[], help="our models to train by params.yaml, such as spectral")
-    parser.add_argument("--folds", nargs="*", type=int, help="folds of our models; all by default")
+    parser.add_argument("--folds", nargs="*", type=int, help="folds of our models and of the table; all by default")
+    parser.add_argument("--ablations", nargs="*", help="rows of ablations.yaml to train; all without a name")
+    parser.add_argument("--against", default=REFERENCE, help="the system that others are set against in the table")
     parser.add_argument("--name", default="", help="what to call our model in the table, if not by its name")
     parser.add_argument("--unchecked", action="store_true", help="leave the validation speakers unasked")
     asked = parser.parse_args()
@@ -33,10 +36,12 @@ def main() -> None:
               ("utterance", "speaker", "gender", "truth", "fold"))
     for name in chosen.feature_sets if asked.only is None else asked.only:
         baselines.run(Functionals(name, sound, folder / "functionals"), chosen, parts, folder / "predictions")
+    some = [fold for fold in parts if asked.folds is None or fold.number in asked.folds]
     for model in asked.models:
-        some = [fold for fold in parts if asked.folds is None or fold.number in asked.folds]
         ours.run(model, sound, chosen, some, folder, params.train.training(), asked.name, not asked.unchecked)
-    print(table(folder / "predictions", chosen, parts))
+    for name, other in ablations(params, asked.ablations) if asked.ablations is not None else ():
+        ours.run(other.train.model, Sound(other), chosen, some, folder, other.train.training(), name, checked=False)
+    print(table(folder / "predictions", chosen, some, asked.against))
 
 
 if __name__ == "__main__":

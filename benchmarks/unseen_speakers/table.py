@@ -35,17 +35,17 @@ def systems(folder: Path, folds: Sequence[Fold]) -> list[System]:
     return found
 
 
-def compared(found: Sequence[System], choices: Choices) -> list[dict[str, object]]:
+def compared(found: Sequence[System], choices: Choices, against: str = REFERENCE) -> list[dict[str, object]]:
     """The rows of table.csv.
 
     Intervals resample whole speakers over all folds, the same draws for every system: each speaker is tested in one
     fold, so that the pooled UAR of a resample is the mean over folds up to one missing utterance. `*_over_*`: the
-    system less the reference, paired.
+    system less `against`, paired.
     """
     if not found:
         return []
     draws = bootstrap.by_speaker(found[0].true, found[0].speakers, choices.resamples, choices.bootstrap_seed)
-    reference = next((one for one in found if one.name == REFERENCE), None)
+    reference = next((one for one in found if one.name == against), None)
     rows = []
     for one in found:
         cells = one.cells
@@ -64,19 +64,20 @@ def compared(found: Sequence[System], choices: Choices) -> list[dict[str, object
     return sorted(rows, key=lambda row: -float(str(row["noisy_uar"])))
 
 
-def table(folder: Path, choices: Choices, folds: Sequence[Fold]) -> str:
+def table(folder: Path, choices: Choices, folds: Sequence[Fold], against: str = REFERENCE) -> str:
     """The table in words (Markdown); table.csv and cells.csv are written beside `folder`."""
     found = systems(folder, folds)
-    rows = compared(found, choices)
+    rows = compared(found, choices, against)
     if not rows:
         return f"{folder}: no system has answered every fold yet"
     write_csv(folder.parent / "table.csv", rows, FIELDS)
     write_csv(folder.parent / "cells.csv", [{"system": one.name, "clean": round(one.clean, 4),
                                              **{name: round(uar, 4) for name, uar in one.cells.items()}}
                                             for one in found], ("system", "clean", *sorted(found[0].cells)))
-    lines = [f"{len(folds)} folds of whole speakers, {len(found[0].utterances)} utterances of "
-             f"{len(set(found[0].speakers))} speakers, grid of {len(found[0].cells)} cells. Mean UAR over folds "
-             f"[{choices.confidence:.0%} interval: speakers resampled]; over: less {REFERENCE}, paired",
+    lines = [f"fold {', '.join(str(fold.number) for fold in folds)} of whole speakers, "
+             f"{len(found[0].utterances)} utterances of {len(set(found[0].speakers))} speakers, "
+             f"grid of {len(found[0].cells)} cells. Mean UAR over folds "
+             f"[{choices.confidence:.0%} interval: speakers resampled]; over: less {against}, paired",
              "", "| system | clean | noisy | worst cell | folds, clean | training, s | clean over | noisy over |",
              "| --- | --- | --- | --- | --- | --- | --- | --- |"]
     by_name = {one.name: one for one in found}

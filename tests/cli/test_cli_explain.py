@@ -37,7 +37,7 @@ def project(tmp_path_factory):
     folder = tmp_path_factory.mktemp("project")
     (folder / "params.yaml").write_text((PROJECT / "params.yaml").read_text())
     preset = config.load(folder / "params.yaml").chosen
-    model = models.build("fusion", preset, {"mean": [1.0] * 42, "std": [2.0] * 42}, seed=1)
+    model = models.build("fusion", preset, {"mean": [1.0] * 82, "std": [2.0] * 82}, seed=1)
     models.save(folder / "model", model, {"preset": "small", "data": {"synthetic": ["made"], "partial": []}})
     return folder
 
@@ -52,7 +52,7 @@ def test_a_long_recording_gets_its_page(project):
     assert time.perf_counter() - began < 60
     answer = json.loads(done.stdout)
     assert answer["path"] == "long.wav" and set(answer["probabilities"]) == set(EMOTIONS)
-    assert answer["window"]["start"] == pytest.approx(1.75) and answer["window"]["seconds"] == 2.5
+    assert answer["window"]["start"] == pytest.approx(1.5) and answer["window"]["seconds"] == 3.0
     for note, words in zip(answer["notes"], ("a synthesiser (made)", "lasts 6.0 s", "mean of the training features"),
                            strict=False):
         assert words in note

@@ -17,6 +17,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 QUICK: dict[str, dict[str, Any]] = {
     "augment": {"variants": ["original", "noisy"]},
+    "presets": {"small": {"spectral": {"members": 2, "channels": [96, 96, 96, 96, 48]}}},
     "train": {"epochs": 3},
     "tune": {"trials": 3, "startup_trials": 1, "warmup_epochs": 1},
     "ablations": {"shuffled": 1, "shuffled_epochs": 1},
@@ -54,12 +55,19 @@ class Workspace:
                                     stderr=subprocess.STDOUT, text=True, start_new_session=True)
 
     def change(self, **sections: dict[str, Any]) -> None:
-        """Change settings in params.yaml, section by section."""
+        """Change settings in params.yaml: those that are named, at any depth."""
         file = self.folder / "params.yaml"
         content = yaml.safe_load(file.read_text())
-        for name, values in sections.items():
-            content[name].update(values)
+        _merge(content, sections)
         file.write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def _merge(settings: dict[str, Any], changes: dict[str, Any]) -> None:
+    for name, value in changes.items():
+        if isinstance(value, dict) and isinstance(settings.get(name), dict):
+            _merge(settings[name], value)
+        else:
+            settings[name] = value
 
 
 def _environment() -> dict[str, str]:

@@ -17,6 +17,7 @@ from ser_ops.stages import features as stage
 
 PARAMS = load()
 SETTINGS = PARAMS.chosen.features
+LENGTH = round(SETTINGS.seconds * 16000)
 
 
 def waveforms(keys: list[str]) -> dict[str, np.ndarray]:
@@ -57,7 +58,7 @@ def test_every_row_gets_the_features_of_its_window(work: Path) -> None:
     expected = {}
     for row in made:
         utterance, variant = row.split("#")
-        window, _ = fit(ingest[utterance] if variant == "original" else augmented[row], 40000)
+        window, _ = fit(ingest[utterance] if variant == "original" else augmented[row], LENGTH)
         expected[row] = Extractor(SETTINGS)(torch.tensor(window)[None])[0].numpy()
         np.testing.assert_allclose(made[row], expected[row], rtol=1e-4, atol=1e-3)
     train = np.stack([expected[row] for row in made if row.endswith("#noisy") or int(row.split("#")[0][-2:]) < 12])
@@ -92,14 +93,15 @@ def test_each_kind_of_input_gets_its_folder(work: Path, capsys: pytest.CaptureFi
     params = PARAMS.model_copy(update={"compute": PARAMS.compute.model_copy(update={"workers": 1})})
     rows = stage.rows_of(work / "ingest", work / "augmented")
     stage.extract_all(params, rows, ["cnn", "fusion", "beit", "lstm", "spectral"], work / "features")
-    shapes = {"features": (82, 126), "image": (128, 128), "stacked": (187, 79)}
+    shapes = {"features": (82, 151), "image": (128, 128), "stacked": (187, 79)}
     assert sorted(one.name for one in (work / "features").iterdir()) == sorted(shapes)
     assert capsys.readouterr().out.splitlines() == [
         f"extracted {name} of 32 rows, each {one} x {two}" for name, (one, two) in shapes.items()]
-    window, _ = fit(Shards(work / "ingest" / "waveforms")[rows[0].key], 40000)
+    whole = Shards(work / "ingest" / "waveforms")[rows[0].key]
     for name, shape in shapes.items():
         made = Shards(work / "features" / name)
         settings = getattr(PARAMS.chosen, name)
+        window, _ = fit(whole, round(settings.seconds * 16000))
         expected = Extractor(settings)(torch.tensor(window)[None])[0].numpy()
         assert len(made) == 32 and made[rows[0].row].shape == shape
         np.testing.assert_allclose(made[rows[0].row], expected, rtol=1e-4, atol=1e-3)
@@ -112,7 +114,7 @@ def test_the_command(work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     compute = PARAMS.compute.model_copy(update={"workers": 1})
     monkeypatch.setattr(stage.config, "load", lambda: PARAMS.model_copy(update={"paths": paths, "compute": compute}))
     stage.main()
-    assert capsys.readouterr().out == "extracted features of 32 rows, each 82 x 126\n"
+    assert capsys.readouterr().out == "extracted features of 32 rows, each 82 x 151\n"
     lines = (work / "augmented" / "variants.csv").read_text().replace("01/03#noisy", "01/99#noisy")
     (work / "augmented" / "variants.csv").write_text(lines)
     with pytest.raises(UserError, match=r"lacks 1 waveforms.*01/99#noisy"):

@@ -99,7 +99,8 @@ def test_every_model_answers_recordings_of_any_length(tmp_path, name):
     one = Recogniser(tmp_path, "cpu", batch_size=4, window_hop=1.25)
     assert one.extractor.settings == preset.input_of(name)
     answer = one.answer(speech(5.0), RATE)
-    assert answer.probabilities.sum() == pytest.approx(1) and [w.end for w in answer.windows] == [2.5, 3.75, 5.0]
+    ends, first = [window.end for window in answer.windows], preset.input_of(name).seconds
+    assert answer.probabilities.sum() == pytest.approx(1) and ends == [first, first + 1.25, 5.0]
     assert np.isfinite(one.answer(speech(0.3), RATE).probabilities).all()
 
 

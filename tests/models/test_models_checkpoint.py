@@ -44,7 +44,7 @@ def preset_of(name: str | Path) -> Preset:
 def batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(10)
     return (0.1 * torch.randn(2, 40000, generator=generator), torch.tensor([40000, 24000]),
-            torch.randn(2, 82, 126, generator=generator))
+            torch.randn(2, 82, 151, generator=generator))
 
 
 @pytest.mark.parametrize("kind", sorted(FAMILY))

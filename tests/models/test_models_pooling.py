@@ -45,7 +45,7 @@ def test_what_lies_in_padding_does_not_count(pooling: MeanPooling) -> None:
 
 @pytest.mark.parametrize("features", [SMALL.features, PAPER.features, SMALL.stacked], ids=["frames", "serial", "stack"])
 def test_standardised_features_have_mean_0_and_deviation_1(features) -> None:
-    waveforms = 0.1 * torch.randn(6, 40000, generator=torch.Generator().manual_seed(7))
+    waveforms = 0.1 * torch.randn(6, round(16000 * features.seconds), generator=torch.Generator().manual_seed(7))
     raw = Extractor(features)(waveforms * torch.linspace(0.1, 1, 6)[:, None])
     standardised = Standardise(features, Moments.of(raw, features).standardisation())(raw)
     values = to_grid(standardised, features)

@@ -9,6 +9,7 @@ import pytest
 from sklearn.svm import SVC
 
 from benchmarks.unseen_speakers import answers, baselines, choices, figures, folds, svm, table
+from benchmarks.unseen_speakers.ablations import ablations, changed
 from benchmarks.unseen_speakers.answers import Answer
 from benchmarks.unseen_speakers.smile import Functionals
 from benchmarks.unseen_speakers.sound import Heard, Sound
@@ -192,6 +193,26 @@ def test_the_table_by_hand(tmp_path):
     assert ours["noisy_over_reference"] == pytest.approx(0.875 - 0.625) and ours["clean_over_reference"] == 0.125
     assert ours["worst_cell"] == "white@0.50" and ours["clean_low"] == ours["clean_high"] == 1.0
     assert other["clean_low"] <= 0.875 <= other["clean_high"] and other["noisy_over_reference"] == ""
+    ours, other = table.compared(list(found.values()), CHOICES, against="ours")
+    assert ours["clean_over_reference"] == "" and other["clean_over_reference"] == -0.125
+    shown = table.table(tmp_path, CHOICES, parts[:1])
+    assert shown.startswith("fold 1 of whole speakers, 4 utterances of 2 speakers") and "0.750 [" in shown
+
+
+def test_each_ablation_changes_what_it_names_and_nothing_else():
+    params = config.load(PROJECT / "params.yaml")
+    made = dict(ablations(params))
+    assert made["no_mixup"].train.mixup == 0 and made["no_mixup"].presets["small"].spectral.members == 1
+    assert made["no_centring"].train == made["one_member"].train != made["no_mixup"].train
+    whole = made["one_member"].model_dump()
+    for name, one in made.items():
+        differ = [key for key, value in one.model_dump().items() if value != whole[key]]
+        assert len(differ) == (0 if name == "one_member" else 2 if name in ("no_noise", "no_speeds") else 1), name
+    with pytest.raises(UserError, match=r"train\.mixop: no such setting"):
+        changed(params, {"train.mixop": 0})
+    assert [name for name, _ in ablations(params, ["no_mixup"])] == ["no_mixup"]
+    with pytest.raises(UserError, match="no ablation 'no_mix': choose of one_member"):
+        list(ablations(params, ["no_mix"]))
 
 
 def test_answers_that_are_not_whole_are_refused(tmp_path):
