@@ -59,6 +59,11 @@ def test_extrapolation_is_checked_against_what_was_measured():
     assert one.error == pytest.approx(-0.1)
     assert 140 < one.cpu < 170 and one.wall == pytest.approx(2 * one.cpu)
     assert "-10.0%" in words.sentence(one, ("ingest", "features"))
+    machine, grown = {"commit": "abc"}, verdict.growth("train", costs[-3:], LIMITS)
+    lines = words.table(costs, [grown], machine).splitlines()
+    assert lines[2] == "| features | 5.0 | 8.0 | 24.0 |  |  | 1 | 1 | 1 |  |"
+    assert lines[4].startswith("| train | 9.0 | 9.0 | 9.0 | ") and lines[4].endswith(" | 1 | 1 | 1 | yes |")
+    assert lines[-1] == "Machine: commit abc; load while it ran 0.5 to 0.5."
     with pytest.raises(ValueError, match="two smaller"):
         verdict.extrapolated(costs, ("ingest",), 6400, 400)
 
