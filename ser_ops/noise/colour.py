@@ -25,8 +25,8 @@ def stationary(kind: str, length: int, sample_rate: int, generator: np.random.Ge
     noise = generator.standard_normal(size)
     if BETA[kind] > 0:
         # Drawn in float64, filtered in the float32 of the result, which takes half the time.
-        frequencies = np.maximum(scipy.fft.rfftfreq(size, 1 / sample_rate), LOWEST)
-        shape = (frequencies ** (-BETA[kind] / 2)).astype(np.float32)
+        shape = np.maximum(np.arange(size // 2 + 1, dtype=np.float32) * np.float32(sample_rate / size), LOWEST)
+        shape **= -BETA[kind] / 2
         shape[0] = 0.0
         noise = scipy.fft.irfft(scipy.fft.rfft(noise.astype(np.float32)) * shape, size)
     noise = noise[:length]
