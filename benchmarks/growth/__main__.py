@@ -64,7 +64,8 @@ def _told(asked: argparse.Namespace, params: config.Params, chosen: choices.Choi
     faults = [fault for one in grown for fault in one.faults]
     print("\n\n".join([*parts, *faults]))
     write_json(asked.folder / "growth.json", record | {"faults": faults})
-    rows = 1 + len(params.augment.variants)
+    trained = 1 - params.partitions.validation - params.partitions.test
+    rows = 1 + trained * (len(params.augment.variants) - 1)
     draw(found, rows * each * 4 * params.data.sample_rate / 1e6, asked.plot or asked.folder / "growth.png")
     if asked.page:
         put(asked.page, "growth", "\n\n".join(parts))

@@ -12,7 +12,7 @@ _COLOURS = ("#0b57a4", "#c2410c", "#15803d", "#7c3aed", "#b8860b", "#be185d", "#
 def draw(found: Sequence[Measured], data_mb: float, path: Path) -> None:
     """Both on logarithmic axes, with a line of slope 1: what grows as the data do runs along it.
 
-    data_mb: of the sound of one recording with all its variants; its line is drawn under the memory.
+    data_mb: of the sound that a recording becomes; its line is drawn beside the memory.
     """
     import matplotlib
     matplotlib.use("Agg")
@@ -27,7 +27,9 @@ def draw(found: Sequence[Measured], data_mb: float, path: Path) -> None:
         left.plot(across, [one.cost.cpu for one in own], "o-", color=colour, label=stage)
         right.plot(across, [one.cost.peak_mb for one in own], "o-", color=colour, label=stage)
     left.plot(sizes, [least * size / sizes[0] for size in sizes], "--", color="#999", label="slope 1")
-    right.plot(sizes, [data_mb * size for size in sizes], "--", color="#999", label="slope 1: the sound itself")
+    right.plot(sizes, [data_mb * size for size in sizes], "--", color="#999")
+    right.annotate("the sound itself", (sizes[-1], data_mb * sizes[-1]), (-4, 2), textcoords="offset points",
+                   ha="right", color="#666", fontsize=8)
     left.set(title="Time by stage", ylabel="processor seconds")
     right.set(title="Memory by stage", ylabel="peak resident MB, children included")
     for axes in (left, right):
@@ -37,8 +39,7 @@ def draw(found: Sequence[Measured], data_mb: float, path: Path) -> None:
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.grid(True, color="#e5e7eb")
         axes.spines[["top", "right"]].set_visible(False)
-    right.legend(fontsize=8, frameon=False)
-    left.legend(fontsize=8, frameon=False)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=8, frameon=False)
     with replacing(path) as made:
         figure.savefig(made, dpi=110, format="png")
     pyplot.close(figure)

@@ -7,16 +7,19 @@ from benchmarks.growth.verdict import Extrapolation, Growth
 
 
 def table(found: Sequence[Measured], grown: Sequence[Growth], machine: Mapping[str, str]) -> str:
-    """A line for each stage: processor seconds and peak MB at each size, its exponent, whether it holds."""
+    """A line for each stage: processor seconds and peak MB at each size and, where it is judged, its exponent."""
     sizes = sorted({one.recordings for one in found})
     costs = {(one.stage, one.recordings): one.cost for one in found}
     head = ["stage", *(f"{size:,}: s" for size in sizes), "exponent", "start-up, s",
             *(f"{size:,}: MB" for size in sizes), "holds"]
     lines = ["| " + " | ".join(head) + " |", "| " + " | ".join("---" for _ in head) + " |"]
-    for one in grown:
-        own = [costs[one.stage, size] for size in sizes]
-        cells = [one.stage, *(f"{cost.cpu:.1f}" for cost in own), f"{one.curve.exponent:.2f}", f"{one.curve.start:.1f}",
-                 *(f"{cost.peak_mb:.0f}" for cost in own), "NO" if one.faults else "yes"]
+    judged = {one.stage: [f"{one.curve.exponent:.2f}", f"{one.curve.start:.1f}", "NO" if one.faults else "yes"]
+              for one in grown}
+    for stage in dict.fromkeys(one.stage for one in found):
+        own = [costs[stage, size] for size in sizes]
+        exponent, start, holds = judged.get(stage, ["", "", ""])
+        cells = [stage, *(f"{cost.cpu:.1f}" for cost in own), exponent, start,
+                 *(f"{cost.peak_mb:.0f}" for cost in own), holds]
         lines.append("| " + " | ".join(cells) + " |")
     told = ", ".join(f"{name} {value}" for name, value in machine.items())
     loads = [one.load for one in found]

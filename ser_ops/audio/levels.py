@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+_FULL = 0.999
+
 
 @dataclass(frozen=True)
 class Levels:
@@ -31,14 +33,23 @@ def levels(samples: np.ndarray, sample_rate: int, silence_dbfs: float) -> Levels
     """
     if len(samples) == 0:
         return Levels(-120.0, -120.0, 0.0, 1.0)
-    magnitude = np.abs(samples)
-    flat = (magnitude[1:] >= 0.999) & (samples[1:] == samples[:-1])
     frame = max(1, int(0.025 * sample_rate))
-    padded = np.pad(samples, (0, -len(samples) % frame)).reshape(-1, frame)
-    frames_rms = np.sqrt(np.mean(np.square(padded, dtype=np.float64), axis=1))
+    padded = np.pad(samples, (0, -len(samples) % frame)).reshape(-1, frame).astype(np.float64, copy=False)
+    squares = np.vecdot(padded, padded)
     return Levels(
-        peak_dbfs=dbfs(float(magnitude.max())),
-        rms_dbfs=dbfs(float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))),
-        clipped_share=float(flat.mean()) if len(flat) else 0.0,
-        silent_share=float(np.mean(frames_rms < 10 ** (silence_dbfs / 20))),
+        peak_dbfs=dbfs(float(max(samples.max(), -samples.min()))),
+        rms_dbfs=dbfs(float(np.sqrt(squares.sum() / len(samples)))),
+        clipped_share=clipped_share(samples),
+        silent_share=float(np.mean(np.sqrt(squares / frame) < 10 ** (silence_dbfs / 20))),
     )
+
+
+def clipped_share(samples: np.ndarray) -> float:
+    """Share of float samples (n,) that are clipped: at full scale, beside another of the same value.
+
+    >>> clipped_share(np.array([0.0, 1.0, 1.0, 0.0, 1.0]))
+    0.25
+    """
+    if len(samples) < 2 or max(samples.max(), -samples.min()) < _FULL:
+        return 0.0
+    return float(((np.abs(samples[1:]) >= _FULL) & (samples[1:] == samples[:-1])).mean())

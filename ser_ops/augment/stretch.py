@@ -87,15 +87,24 @@ def _choose(found: Candidates, rate: float, fade: int, slack: float) -> list[Spl
     return splices
 
 
-def _render(samples: np.ndarray, splices: list[Splice], fade: int) -> np.ndarray:
+def _render(samples: np.ndarray, splices: list[Splice], fade: int, length: int) -> np.ndarray:
+    """The first `length` samples of the recording with its splices, zeros behind its end."""
     ramp = (0.5 - 0.5 * np.cos(np.pi * (np.arange(fade) + 0.5) / fade)).astype(np.float32)
-    pieces, read = [], 0
+    made = np.zeros(length, np.float32)
+    read = written = 0
     for splice in splices:
         goes, comes = splice.at, splice.at + splice.jump
-        left, right = samples[goes:goes + fade], samples[comes:comes + fade]
-        pieces += [samples[read:goes], left + (right - left) * ramp]
+        fades = written + goes - read
+        made[written:fades] = samples[read:goes]
+        written = fades + fade
+        into, left = made[fades:written], samples[goes:goes + fade]
+        np.subtract(samples[comes:comes + fade], left, out=into)
+        into *= ramp
+        into += left
         read = comes + fade
-    return np.concatenate([*pieces, samples[read:]])
+    rest = samples[read:read + length - written]
+    made[written:written + len(rest)] = rest
+    return made
 
 
 def stretch(samples: np.ndarray, length: int, sample_rate: int) -> np.ndarray:
@@ -121,5 +130,4 @@ def stretch(samples: np.ndarray, length: int, sample_rate: int) -> np.ndarray:
     end = len(samples) - fade
     if 0 < missing <= end:
         splices.append(Splice(end, -missing))
-        missing = 0
-    return np.pad(_render(samples, splices, fade), (0, max(0, missing)))[:length]
+    return _render(samples, splices, fade, length)

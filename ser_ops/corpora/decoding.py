@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ser_ops.audio import blocks, describe, levels, read, resample
+from ser_ops.audio import blocks, clipped_share, describe, levels, read, resample
 from ser_ops.errors import UserError
 from ser_ops.files import sha256
 from ser_ops.progress import spread
@@ -85,17 +85,17 @@ def _measured(path: Path, sample_rate: int, silence_dbfs: float) -> tuple[dict[s
         rate, channels, seconds = describe(path)
         if seconds > _LONG:
             samples = np.concatenate(list(blocks(path, sample_rate)))
-            clipped = levels(samples, sample_rate, silence_dbfs).clipped_share
+            clipped = clipped_share(samples)
         else:
             # Resampling rounds the flat tops that tell clipping, so it is looked for before.
             native = read(path, rate).samples
-            clipped = levels(native, rate, silence_dbfs).clipped_share
+            clipped = clipped_share(native)
             samples = resample(native, rate, sample_rate)
     except (UserError, OSError, RuntimeError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return {"sha256": digest, **_UNREADABLE, "error": reason.removeprefix(f"{path}: ")}, None
     level = levels(samples, sample_rate, silence_dbfs)
-    return {"sha256": digest, "content": hashlib.sha256(np.ascontiguousarray(samples, "<f4").tobytes()).hexdigest(),
+    return {"sha256": digest, "content": hashlib.sha256(np.ascontiguousarray(samples, "<f4")).hexdigest(),
             "native_rate": rate, "channels": channels, "seconds": round(len(samples) / sample_rate, 6),
             "peak_dbfs": round(level.peak_dbfs, 3), "rms_dbfs": round(level.rms_dbfs, 3),
             "clipped_share": round(clipped, 6), "silent_share": round(level.silent_share, 6), "error": ""}, samples

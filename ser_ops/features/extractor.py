@@ -9,10 +9,10 @@ from ser_ops.audio import resample
 from ser_ops.config import Features, MelImage, Stacked, Window
 from ser_ops.features.descriptors import levelled, mfcc, rms, zcr
 from ser_ops.features.image import log_mel
-from ser_ops.features.index_map import shape_of
+from ser_ops.features.index_map import frames_of, shape_of
 from ser_ops.features.stacked import check, stacked
 
-_TOGETHER = 2       # utterances whose frames and spectra stay in a core's cache and in memory that is at hand
+_TOGETHER = 2**19   # samples in frames at once; they and what is made of them stay in the cache and in memory at hand
 
 
 def spectral(waveforms: Tensor, settings: Features) -> Tensor:
@@ -57,7 +57,8 @@ class Extractor:
         if waveforms.ndim != 2 or waveforms.shape[1] != self.length:
             raise ValueError(f"expected windows of shape (B, {self.length}), got {tuple(waveforms.shape)}")
         waveforms = self._resampled(waveforms)
-        together = _TOGETHER if waveforms.is_cpu else max(1, len(waveforms))
+        samples = frames_of(self.settings) * self.settings.frame
+        together = max(1, _TOGETHER // samples if waveforms.is_cpu else len(waveforms))
         return torch.cat([self._extracted(part) for part in waveforms.split(together)])
 
     def _extracted(self, waveforms: Tensor) -> Tensor:

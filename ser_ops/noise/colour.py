@@ -24,9 +24,10 @@ def stationary(kind: str, length: int, sample_rate: int, generator: np.random.Ge
     size = scipy.fft.next_fast_len(max(length, sample_rate), real=True)
     noise = generator.standard_normal(size)
     if BETA[kind] > 0:
-        frequencies = np.maximum(scipy.fft.rfftfreq(size, 1 / sample_rate), LOWEST)
-        shape = frequencies ** (-BETA[kind] / 2)
+        # Drawn in float64, filtered in the float32 of the result, which takes half the time.
+        shape = np.maximum(np.arange(size // 2 + 1, dtype=np.float32) * np.float32(sample_rate / size), LOWEST)
+        shape **= -BETA[kind] / 2
         shape[0] = 0.0
-        noise = scipy.fft.irfft(scipy.fft.rfft(noise) * shape, size)
+        noise = scipy.fft.irfft(scipy.fft.rfft(noise.astype(np.float32)) * shape, size)
     noise = noise[:length]
     return (noise / np.abs(noise).max(initial=1e-12)).astype(np.float32)

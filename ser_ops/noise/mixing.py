@@ -47,10 +47,14 @@ def crop(noise: np.ndarray, length: int, generator: np.random.Generator, silent_
     for _ in range(DRAWS):
         start = int(generator.integers(abs(spare) + 1))
         taken = noise[start:start + length] if spare <= 0 else noise
-        if dbfs(float(np.abs(taken).max(initial=0.0))) >= silent_dbfs:
+        if dbfs(_peak(taken)) >= silent_dbfs:
             return taken.copy() if spare <= 0 else np.pad(taken, (start, spare - start))
     raise UserError(f"{name}: no crop of {DRAWS} draws is louder than {silent_dbfs:g} dBFS: remove the recording or "
                     "set augment.silent_crop_dbfs lower")
+
+
+def _peak(samples: np.ndarray) -> float:
+    return float(max(samples.max(initial=0.0), -samples.min(initial=0.0)))
 
 
 def mix(speech: np.ndarray, noise: np.ndarray, intensity: float, level: Level = "keep") -> Mixture:
@@ -66,18 +70,16 @@ def mix(speech: np.ndarray, noise: np.ndarray, intensity: float, level: Level = 
     """
     if np.shape(speech) != np.shape(noise) or intensity < 0:
         raise ValueError(f"speech {np.shape(speech)}, noise {np.shape(noise)}, intensity {intensity}")
-    signal = np.asarray(speech, np.float64)
-    added = np.asarray(noise, np.float64)
-    peak = np.abs(added).max(initial=0.0)
-    if peak > 0:
-        added = added * (intensity * np.abs(signal).max() / peak)
-    power = float(added @ added)
+    signal, total = np.asarray(speech, np.float64), np.array(noise, np.float64)
+    peak = _peak(total)
+    total *= intensity * _peak(signal) / peak if peak > 0 else 0.0
+    power = float(total @ total)
     snr = 10 * math.log10(float(signal @ signal) / power) if power > 0 else math.inf
-    total = signal + added
+    total += signal
     if level == "clip":
         total = total.clip(-1, 1)
     elif level == "renormalise":
-        total = total / max(1.0, np.abs(total).max(initial=0.0))
+        total /= max(1.0, _peak(total))
     return Mixture(total.astype(np.float32), snr, float(intensity))
 
 

@@ -1,0 +1,135 @@
+"""The machinery of the growth benchmark, on corpora of a few recordings; what it measures is no test's business."""
+
+import sys
+from collections import Counter, defaultdict
+
+import numpy as np
+import pytest
+import soundfile
+import yaml
+
+from benchmarks import page
+from benchmarks.growth import choices, copies, stages, verdict, words
+from benchmarks.growth.cost import Cost, cost
+from benchmarks.growth.curve import best, fitted
+from benchmarks.growth.stages import Measured
+from ser_ops import config
+from ser_ops.audio import levels
+from ser_ops.corpora import leaks
+from ser_ops.corpora.table import read_csv
+from ser_ops.errors import UserError
+
+LIMITS = choices.load().limits
+
+
+def test_curves_against_values_by_hand():
+    sizes = (10, 40, 160)
+    for exponent in (0.75, 1.0, 1.2, 2.0):
+        curve = best(sizes, [3 + 0.02 * size**exponent for size in sizes])
+        assert curve.exponent == exponent
+        assert (curve.start, curve.slope) == (pytest.approx(3), pytest.approx(0.02))
+        assert curve.at(640) == pytest.approx(3 + 0.02 * 640**exponent)
+    assert fitted([1, 2, 3], [1, 3, 5]).start == 0              # -1 would be the line's: no stage starts before it
+    with pytest.raises(ValueError, match="three"):
+        best([1, 2], [1, 2])
+
+
+def found(seconds, megabytes, stage="features"):
+    return [Measured(stage, size, Cost(2 * time, time, peak), 0.5)
+            for size, time, peak in zip((100, 400, 1600), seconds, megabytes, strict=True)]
+
+
+def test_verdicts():
+    linear, quadratic = (5.0, 8.0, 20.0), (5.0, 5.75, 17.75)
+    assert verdict.growth("features", found(linear, (400, 410, 420)), LIMITS).faults == ()
+    [fault] = verdict.growth("features", found(quadratic, (400, 410, 420)), LIMITS).faults
+    assert "power 2 " in fault
+    [fault] = verdict.growth("features", found(linear, (400, 700, 1900)), LIMITS).faults
+    assert "1500 MB" in fault and "100 to 1600" in fault
+    noisy = (5.0, 5.1, 6.5)                                     # a start-up that trembles is no growth
+    assert best((100, 400, 1600), noisy).exponent > 1
+    assert verdict.growth("features", found(noisy, (400, 410, 420)), LIMITS).faults == ()
+
+
+def test_extrapolation_is_checked_against_what_was_measured():
+    costs = found((5.0, 8.0, 24.0), (1, 1, 1)) + found((1.0, 4.0, 16.0), (1, 1, 1), "ingest")
+    costs += found((9.0, 9.0, 9.0), (1, 1, 1), "train")         # not asked for
+    one = verdict.extrapolated(costs, ("ingest", "features"), 6400, 1600)
+    assert (one.predicted, one.measured) == (pytest.approx(36), 40)     # 6 and 12 s: 4 s and 0.02 s a recording
+    assert one.error == pytest.approx(-0.1)
+    assert 140 < one.cpu < 170 and one.wall == pytest.approx(2 * one.cpu)
+    assert "-10.0%" in words.sentence(one, ("ingest", "features"))
+    machine, grown = {"commit": "abc"}, verdict.growth("train", costs[-3:], LIMITS)
+    lines = words.table(costs, [grown], machine).splitlines()
+    assert lines[2] == "| features | 5.0 | 8.0 | 24.0 |  |  | 1 | 1 | 1 |  |"
+    assert lines[4].startswith("| train | 9.0 | 9.0 | 9.0 | ") and lines[4].endswith(" | 1 | 1 | 1 | yes |")
+    assert lines[-1] == "Machine: commit abc; load while it ran 0.5 to 0.5."
+    with pytest.raises(ValueError, match="two smaller"):
+        verdict.extrapolated(costs, ("ingest",), 6400, 400)
+
+
+def test_memory_of_children_counts(tmp_path):
+    held = "import time; held = bytearray(%d * 10**6); time.sleep(1)"
+    alone = cost((sys.executable, "-c", held % 1), tmp_path, {}, 0.02)
+    child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {held % 150!r}], check=True)"
+    both = cost((sys.executable, "-c", child), tmp_path, {}, 0.02)
+    assert 150 < both.peak_mb - alone.peak_mb < 200
+    assert both.wall > 1 > both.cpu > 0
+    with pytest.raises(UserError, match="no such thing"):
+        cost((sys.executable, "-c", "raise SystemExit('no such thing')"), tmp_path, {}, 0.02)
+
+
+def test_processor_seconds_of_children_count(tmp_path):
+    work = "import time\nwhile time.process_time() < 0.5: pass"
+    child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {work!r}], check=True)"
+    assert cost((sys.executable, "-c", child), tmp_path, {}, 0.1).cpu > 0.5
+
+
+def test_noise_beside_the_level():
+    random = np.random.default_rng(1)
+    speech = 0.1 * np.sin(np.arange(16000) / 20)
+    added = copies.noisy(speech, -40.0, random) - speech
+    assert levels(added.astype(np.float32), 16000, -60).rms_dbfs == pytest.approx(-23 - 40, abs=0.2)
+    quiet = np.round(copies.noisy(np.zeros(16000), -40.0, random) * 2**15)
+    assert 0.8 < quiet.std() < 1.3                              # at least a step of 16 bit, or copies would be equal
+
+
+def test_stages_over_copies(tmp_path, monkeypatch):
+    """Twice as many recordings by other speakers; they pass the leak audit, and what a stage cost is there."""
+    project = stages.PROJECT
+    monkeypatch.chdir(project)
+    params, chosen = config.load(), choices.load()
+    originals = copies.base(params, 40, chosen.seed)
+    assert originals == copies.base(params, 50, chosen.seed)[:40]
+    file = copies.manifest(tmp_path / "corpus", originals, 80, chosen.noise_db, chosen.seed)
+    assert copies.seconds(file) == pytest.approx(2 * sum(
+        soundfile.info(one.path).duration for one in originals), rel=1e-6)
+    content = stages.settings(yaml.safe_load((project / "params.yaml").read_text()), params, chosen, file, 1)
+    for one in stages.measured(tmp_path / "work", content, 80, 0.02, ("ingest",)):
+        rows = read_csv(tmp_path / "work" / "work" / "ingest" / "manifest.csv")
+        assert (one.stage, one.recordings) == ("ingest", 80) and one.cost.peak_mb > 20
+    assert not (tmp_path / "work").exists()
+    assert len({row["content"] for row in rows}) == len(rows) == 80
+    places = defaultdict(set)
+    for row in rows:
+        places[row["speaker"]].add(row["partition"])
+    assert all(len(one) == 1 for one in places.values())
+    assert set.union(*places.values()) == {"train", "validation", "test"}
+    assert leaks.audit(rows, [], "speaker")["clean"]
+    turns = Counter(row["speaker"].rpartition("-")[2] for row in rows)
+    assert turns == {"0": 40, "1": 40}
+
+
+def test_no_room(tmp_path, monkeypatch):
+    monkeypatch.chdir(stages.PROJECT)
+    with pytest.raises(UserError, match="GB"):
+        stages.check_space(tmp_path, config.load(), 1e12, 10**9)
+
+
+def test_parts_of_a_page(tmp_path):
+    file = tmp_path / "page.md"
+    file.write_text("before\n<!-- growth: by command -->\nold\n<!-- end of growth -->\nafter\n")
+    page.put(file, "growth", "| new |\\1\n")
+    assert file.read_text() == "before\n<!-- growth: by command -->\n| new |\\1\n<!-- end of growth -->\nafter\n"
+    with pytest.raises(UserError, match="0 parts"):
+        page.put(file, "speed", "x")
