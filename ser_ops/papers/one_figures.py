@@ -73,7 +73,12 @@ def layers(card: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], t
          *(_bands if spectral["design"] == "bands" else _blocks)(spectral, features)),
         (f"concatenation, {hidden + spectral['embedding']}",
          f"Linear {head['hidden']}; ReLU; dropout {head['dropout']:g}",
-         "Linear 7; softmax: the seven emotions"))
+         f"Linear 7; softmax{_mean(spectral)}: the seven emotions"))
+
+
+def _mean(spectral: Mapping[str, Any]) -> str:
+    members = spectral.get("members", 1)
+    return f"; mean of {members} such heads, one of each member" if members > 1 else ""
 
 
 def _blocks(spectral: Mapping[str, Any], _features: Mapping[str, Any]) -> tuple[str, ...]:
@@ -86,8 +91,10 @@ def _blocks(spectral: Mapping[str, Any], _features: Mapping[str, Any]) -> tuple[
 def _bands(spectral: Mapping[str, Any], features: Mapping[str, Any]) -> tuple[str, ...]:
     """Convolutions that are alike stand in one line, so that the drawing keeps its height."""
     kernels = ", ".join(map(str, spectral["kernels"]))
+    widths = spectral["channels"] if len(set(spectral["channels"])) > 1 else spectral["channels"][:1]
+    many = f"{spectral['members']} members, each: " if spectral["members"] > 1 else ""
     return (f"{features['mels']} log-mel bands of the MFCC, with slopes and their slopes; BatchNorm",
-            f"{len(spectral['channels'])} Conv1D {max(spectral['channels'])}, k {kernels}; BatchNorm; ReLU;\n"
+            f"{many}{len(spectral['channels'])} Conv1D {', '.join(map(str, widths))}, k {kernels}; BatchNorm; ReLU;\n"
             f"MaxPool {', '.join(map(str, spectral['strides']))}; dropout {spectral['dropout']:g}",
             f"attentive mean and deviation; dropout {spectral['pooled_dropout']:g}",
             f"Linear {spectral['embedding']}; ReLU; BatchNorm")
