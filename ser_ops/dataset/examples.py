@@ -78,6 +78,14 @@ def assemble(samples: Sequence[np.ndarray], features: np.ndarray | Tensor, rows:
                  torch.as_tensor(labels, dtype=torch.int64), tuple(rows))
 
 
+def _scaled(features: Sequence[np.ndarray], mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+    made = np.empty((len(features), *mean.shape), np.float32)
+    for place, one in zip(made, features, strict=True):     # one by one, while it lies in the processor's cache
+        np.subtract(one, mean, out=place)
+        np.divide(place, deviation, out=place)
+    return made
+
+
 class Examples:
     """Rows with their waveforms, features and labels; only what a batch needs is read.
 
@@ -89,6 +97,7 @@ class Examples:
         self.stores = stores
         self.length = length
         self.streams: Collection[str] | None = None
+        self.scale: tuple[np.ndarray, np.ndarray] | None = None
         self.labels = np.array([row.label for row in rows] if labels is None else labels, np.int64)
         for row in self.rows:
             known = row.utterance in stores.originals if row.variant == "original" else row.row in stores.variants
@@ -113,17 +122,19 @@ class Examples:
         rows, nothing = [self.rows[index] for index in indices], np.empty(0, np.float32)
         hears = self.streams is None or _HEARS in self.streams
         reads = self.streams is None or bool(set(self.streams) - {_HEARS})
-        features = np.stack([self.stores.features[row.row] if reads else nothing for row in rows])
-        return assemble([self.stores.waveform(row) if hears else nothing for row in rows], features, rows,
+        features = [self.stores.features[row.row] if reads else nothing for row in rows]
+        return assemble([self.stores.waveform(row) if hears else nothing for row in rows],
+                        _scaled(features, *self.scale) if reads and self.scale else np.stack(features), rows,
                         self.labels[np.asarray(indices, np.int64)], self.length if hears else 0)
 
-    def read_by(self, model: nn.Module) -> "Examples":
+    def read_by(self, model: nn.Module, scale: tuple[np.ndarray, np.ndarray] | None = None) -> "Examples":
         """The same, but that batches hold nothing of what none of the model's `streams` uses: no time goes into it.
 
-        A model that names no streams gets all.
+        A model that names no streams gets all. scale: what is taken from each value of the features, and what that is
+        divided by, for a model to which they come standardised.
         """
         read = copy(self)
-        read.streams = getattr(model, "streams", None)
+        read.streams, read.scale = getattr(model, "streams", None), scale
         return read
 
     def with_shuffled_labels(self, seed: int) -> "Examples":
