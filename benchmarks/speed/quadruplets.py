@@ -8,8 +8,10 @@ Each round is a process of its own, so that memory can be read off; its processo
 
 import resource
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -72,8 +74,9 @@ def _settings(params: Params) -> Features:
 
 def ours(setting: Setting, files: Sequence[Path], noise: Sequence[Path]) -> Made:
     """The pipeline's own stages, on one core."""
-    _ours(setting, files[:WARM], noise)
-    return _ours(setting, files, noise)
+    with redirect_stdout(sys.stderr):
+        _ours(setting, files[:WARM], noise)
+        return _ours(setting, files, noise)
 
 
 def _ours(setting: Setting, files: Sequence[Path], noise: Sequence[Path]) -> Made:
