@@ -5,6 +5,7 @@ and new speakers (choices.yaml). Ends with 1 when a stage's time grows faster th
 """
 
 import argparse
+import os
 import subprocess
 import sys
 from dataclasses import asdict
@@ -29,6 +30,9 @@ def main() -> int:
     content = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
     first = asked.recordings or chosen.recordings
     sizes = sorted({round(first * size) for size in asked.sizes} | ({asked.check} if asked.extrapolate else set()))
+    if asked.extrapolate and (sum(size < asked.check for size in sizes) < 2 or not set(DATA) & set(asked.stages)):
+        raise UserError(f"growth: --check {asked.check} is foretold by two smaller sizes of {', '.join(DATA)}: give "
+                        "both")
     originals = copies.base(params, first, chosen.seed)
     asked.folder.mkdir(parents=True, exist_ok=True)
     found: list[Measured] = []
@@ -42,12 +46,15 @@ def main() -> int:
                   f"{one.cost.peak_mb:.0f} MB (load {one.load})", file=sys.stderr, flush=True)
             found.append(one)
         write_json(asked.folder / "costs.json", [asdict(one) for one in found])
-    return _told(asked, params, chosen, found, speech / size)
+    return told(asked, params, chosen, found, speech / size)
 
 
-def _told(asked: argparse.Namespace, params: config.Params, chosen: choices.Choices, found: list[Measured],
-          each: float) -> int:
-    """Print what was found and write it where it was asked for. each: seconds of a recording."""
+def told(asked: argparse.Namespace, params: config.Params, chosen: choices.Choices, found: list[Measured],
+         each: float) -> int:
+    """Print what was found and write it where it was asked for; 1 when something breaks a limit.
+
+    each: seconds of a recording.
+    """
     from benchmarks.growth.plot import draw
 
     machine = {"commit": _commit(), "workers": str(asked.workers), "seconds a recording": f"{each:.2f}", **described()}
@@ -66,9 +73,11 @@ def _told(asked: argparse.Namespace, params: config.Params, chosen: choices.Choi
     write_json(asked.folder / "growth.json", record | {"faults": faults})
     trained = 1 - params.partitions.validation - params.partitions.test
     rows = 1 + trained * (len(params.augment.variants) - 1)
-    draw(found, rows * each * 4 * params.data.sample_rate / 1e6, asked.plot or asked.folder / "growth.png")
+    picture = asked.plot or asked.folder / "growth.png"
+    draw(found, rows * each * 4 * params.data.sample_rate / 1e6, picture)
     if asked.page:
-        put(asked.page, "growth", "\n\n".join(parts))
+        shown = f"![Time and memory by stage over the corpus]({os.path.relpath(picture, asked.page.parent)})"
+        put(asked.page, "growth", "\n\n".join([shown, *parts]))
     return 1 if faults else 0
 
 
