@@ -10,7 +10,7 @@ import soundfile
 import yaml
 
 from benchmarks import page
-from benchmarks.growth import choices, copies, stages, verdict, words
+from benchmarks.growth import choices, copies, kept, stages, verdict, words
 from benchmarks.growth.__main__ import told
 from benchmarks.growth.cost import Cost, cost
 from benchmarks.growth.curve import best, fitted
@@ -124,7 +124,7 @@ def test_stages_over_copies(tmp_path, monkeypatch):
     params, chosen = config.load(), choices.load()
     originals = copies.base(params, 40, chosen.seed)
     assert originals == copies.base(params, 50, chosen.seed)[:40]
-    file = copies.manifest(tmp_path / "corpus", originals, 80, chosen.noise_db, chosen.seed)
+    file = copies.manifest(tmp_path, originals, 80, chosen.noise_db, chosen.seed)
     assert copies.seconds(file) == pytest.approx(2 * sum(
         soundfile.info(one.path).duration for one in originals), rel=1e-6)
     content = stages.settings(yaml.safe_load((project / "params.yaml").read_text()), params, chosen, file, 1)
@@ -141,6 +141,16 @@ def test_stages_over_copies(tmp_path, monkeypatch):
     assert leaks.audit(rows, [], "speaker")["clean"]
     turns = Counter(row["speaker"].rpartition("-")[2] for row in rows)
     assert turns == {"0": 40, "1": 40}
+
+
+def test_costs_of_the_same_run_are_kept(tmp_path):
+    run, costs = {"commit": "abc", "workers": "1"}, found((5.0, 8.0, 20.0), (1, 2, 3))
+    assert kept.read(tmp_path / "costs.json", run) == []
+    kept.write(tmp_path / "costs.json", run, costs)
+    assert kept.read(tmp_path / "costs.json", run) == costs
+    assert kept.read(tmp_path / "costs.json", run | {"commit": "def"}) == []
+    kept.write(tmp_path / "costs.json", run | {"commit": "abc-dirty"}, costs)
+    assert kept.read(tmp_path / "costs.json", run | {"commit": "abc-dirty"}) == []
 
 
 def test_no_room(tmp_path, monkeypatch):
