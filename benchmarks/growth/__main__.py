@@ -1,10 +1,12 @@
 """Time and memory of each stage at several sizes of the corpus: python -m benchmarks.growth --folder SCRATCH
 
 Run in the project's top folder. The corpora are copies of the recordings that params.yaml names, with a little noise
-and new speakers (choices.yaml). Ends with 1 when a stage's time grows faster than the data or its memory with them.
+and new speakers (choices.yaml). Stopped and started again, it goes on with the size that it was at. Ends with 1 when a
+stage's time grows faster than the data or its memory with them.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 from dataclasses import asdict
@@ -12,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from benchmarks.growth import choices, copies, words
+from benchmarks.growth import choices, copies, kept, words
 from benchmarks.growth.stages import DATA, PROJECT, STAGES, Measured, check_space, measured, settings
 from benchmarks.growth.verdict import Growth, extrapolated, growth
 from benchmarks.page import put
@@ -29,25 +31,38 @@ def main() -> int:
     content = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
     first = asked.recordings or chosen.recordings
     sizes = sorted({round(first * size) for size in asked.sizes} | ({asked.check} if asked.extrapolate else set()))
+    if asked.extrapolate and (sum(size < asked.check for size in sizes) < 2 or not set(DATA) & set(asked.stages)):
+        raise UserError(f"growth: --check {asked.check} is foretold by two smaller sizes of {', '.join(DATA)}: give "
+                        "both")
     originals = copies.base(params, first, chosen.seed)
     asked.folder.mkdir(parents=True, exist_ok=True)
-    found: list[Measured] = []
+    run = {"commit": _commit(), "workers": str(asked.workers), "recordings": str(first),
+           "choices": chosen.model_dump_json(), "params": params.model_dump_json()}
+    costs = asked.folder / "costs.json"
+    found = kept.read(costs, run)
     for size in sizes:
-        manifest = copies.manifest(asked.folder / "corpus", originals, size, chosen.noise_db, chosen.seed)
+        manifest = copies.manifest(asked.folder, originals, size, chosen.noise_db, chosen.seed)
         speech = copies.seconds(manifest)
+        if set(asked.stages) <= {one.stage for one in found if one.recordings == size}:
+            continue
+        found = [one for one in found if one.recordings != size]
         check_space(asked.folder, params, speech, size)
         made = settings(content, params, chosen, manifest, asked.workers)
         for one in measured(asked.folder / f"workspace-{size}", made, size, chosen.every, asked.stages):
             print(f"{one.stage} of {size}: {one.cost.cpu:.1f} s of processors, {one.cost.wall:.1f} s, peak "
                   f"{one.cost.peak_mb:.0f} MB (load {one.load})", file=sys.stderr, flush=True)
             found.append(one)
-        write_json(asked.folder / "costs.json", [asdict(one) for one in found])
-    return _told(asked, params, chosen, found, speech / size)
+        kept.write(costs, run, found)
+    wanted = [one for one in found if one.recordings in sizes and one.stage in asked.stages]
+    return told(asked, params, chosen, sorted(wanted, key=lambda one: one.recordings), speech / size)
 
 
-def _told(asked: argparse.Namespace, params: config.Params, chosen: choices.Choices, found: list[Measured],
-          each: float) -> int:
-    """Print what was found and write it where it was asked for. each: seconds of a recording."""
+def told(asked: argparse.Namespace, params: config.Params, chosen: choices.Choices, found: list[Measured],
+         each: float) -> int:
+    """Print what was found and write it where it was asked for; 1 when something breaks a limit.
+
+    each: seconds of a recording.
+    """
     from benchmarks.growth.plot import draw
 
     machine = {"commit": _commit(), "workers": str(asked.workers), "seconds a recording": f"{each:.2f}", **described()}
@@ -66,9 +81,11 @@ def _told(asked: argparse.Namespace, params: config.Params, chosen: choices.Choi
     write_json(asked.folder / "growth.json", record | {"faults": faults})
     trained = 1 - params.partitions.validation - params.partitions.test
     rows = 1 + trained * (len(params.augment.variants) - 1)
-    draw(found, rows * each * 4 * params.data.sample_rate / 1e6, asked.plot or asked.folder / "growth.png")
+    picture = asked.plot or asked.folder / "growth.png"
+    draw(found, rows * each * 4 * params.data.sample_rate / 1e6, picture)
     if asked.page:
-        put(asked.page, "growth", "\n\n".join(parts))
+        shown = f"![Time and memory by stage over the corpus]({os.path.relpath(picture, asked.page.parent)})"
+        put(asked.page, "growth", "\n\n".join([shown, *parts]))
     return 1 if faults else 0
 
 

@@ -13,6 +13,7 @@ from ser_ops.corpora.csv_manifest import OPTIONAL, REQUIRED
 from ser_ops.corpora.table import read_csv, write_csv
 from ser_ops.corpora.utterance import Utterance
 from ser_ops.errors import UserError
+from ser_ops.files import replacing
 from ser_ops.seeds import derive, generator
 
 _STEP = 1 / 2**15       # of 16 bit: less noise would leave some copies as their original is
@@ -37,22 +38,23 @@ def noisy(samples: np.ndarray, noise_db: float, random: np.random.Generator) -> 
     return np.clip(samples + random.standard_normal(samples.shape) * max(level, _STEP), -1, 1 - _STEP)
 
 
-def manifest(folder: Path, originals: Sequence[Utterance], count: int, noise_db: float, seed: int) -> Path:
-    """A manifest of the first `count` recordings of a corpus in `folder`; those that are not there yet are made.
+def manifest(parent: Path, originals: Sequence[Utterance], count: int, noise_db: float, seed: int) -> Path:
+    """A manifest of the first `count` recordings of a corpus below `parent`; those that are not there yet are made.
 
     Recording k is number k modulo the number of `originals`, as it is in the first round, with noise in each further
     one, where every speaker has another name. FLAC of 16 bit at the recording's own rate.
     """
-    rows = []
+    mark = derive(seed, noise_db, *(one.utterance for one in originals))
+    rows, folder = [], parent / f"corpus-{mark:016x}"
     for number in range(count):
         turn, place = divmod(number, len(originals))
         one, path = originals[place], folder / f"{number:06d}.flac"
         if not path.exists():
-            folder.mkdir(parents=True, exist_ok=True)
             samples, rate = soundfile.read(one.path)
             if turn:
                 samples = noisy(samples, noise_db, generator(seed, one.utterance, turn))
-            soundfile.write(path, samples, rate, "PCM_16")
+            with replacing(path) as made:
+                soundfile.write(made, samples, rate, "PCM_16")
         rows.append({"path": path.name, "emotion": one.emotion, "speaker": f"{one.speaker}-{turn}",
                      "gender": one.gender, "language": one.language, "intensity": one.intensity, "text": one.text})
     file = folder / f"first-{count}.csv"

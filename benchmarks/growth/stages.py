@@ -45,6 +45,7 @@ def settings(content: dict[str, Any], params: Params, choices: Choices, manifest
 def measured(folder: Path, content: dict[str, Any], count: int, every: float,
              stages: Sequence[str] = STAGES) -> Iterator[Measured]:
     """Run the stages in `folder`, which is made and removed again, by these settings. UserError when one fails."""
+    shutil.rmtree(folder, ignore_errors=True)   # of a run that was killed
     folder.mkdir(parents=True)
     try:
         (folder / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")

@@ -97,4 +97,8 @@ CASES: tuple[Case, ...] = (
     Case("pitch", "pitch", "pitch shift by 0.7 semitones, against librosa"),
     Case("quadruplets", "quadruplets", "quadruplets from files to training batches, against librosa and NumPy"),
     Case("validation", "manifest", "validation of a manifest of 10,000 files, against a soundfile loop"),
+    Case("epoch", "epoch", "a training epoch and inference of each model, against a loop that reads item by item"),
+    Case("loop", "loop", "the whole training loop of each model, against bare passes on ready tensors"),
+    Case("explanations", "explanations", "Score-CAM and SHAP of a clip, against one mask or sample at a time"),
+    Case("repro", "repro", "dvc repro with nothing to do, and after one setting of training was changed"),
 )

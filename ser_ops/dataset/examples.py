@@ -96,6 +96,14 @@ def padded(states: Sequence[np.ndarray]) -> Tensor:
     return torch.from_numpy(batch)
 
 
+def _scaled(features: Sequence[np.ndarray], mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+    made = np.empty((len(features), *mean.shape), np.float32)
+    for place, one in zip(made, features, strict=True):     # one by one, while it lies in the processor's cache
+        np.subtract(one, mean, out=place)
+        np.divide(place, deviation, out=place)
+    return made
+
+
 class Examples:
     """Rows with their waveforms, features and labels; only what a batch needs is read.
 
@@ -111,6 +119,7 @@ class Examples:
         self.length = length
         self.buckets = buckets
         self.streams: Collection[str] | None = None
+        self.scale: tuple[np.ndarray, np.ndarray] | None = None
         self.labels = np.array([row.label for row in rows] if labels is None else labels, np.int64)
         for row in self.rows:
             known = row.utterance in stores.originals if row.variant == "original" else row.row in stores.variants
@@ -147,7 +156,8 @@ class Examples:
         nothing = np.empty(0, np.float32)
         hears = self.streams is None or _HEARS in self.streams
         reads = self.streams is None or bool(set(self.streams) - {_HEARS})
-        features = np.stack([self.stores.features[row.row] if reads else nothing for row in rows])
+        read = [self.stores.features[row.row] if reads else nothing for row in rows]
+        features = _scaled(read, *self.scale) if reads and self.scale else np.stack(read)
         if hears and self.stores.states is not None:
             return Batch(padded([self.stores.states[row.row] for row in rows]), torch.from_numpy(self.valid[chosen]),
                          torch.from_numpy(features), torch.from_numpy(self.labels[chosen]), tuple(rows))
@@ -175,12 +185,13 @@ class Examples:
         """The same with a backbone's states of each row in the place of its waveform."""
         return self._but(stores=replace(self.stores, states=states))
 
-    def read_by(self, model: nn.Module) -> "Examples":
+    def read_by(self, model: nn.Module, scale: tuple[np.ndarray, np.ndarray] | None = None) -> "Examples":
         """The same, but that batches hold nothing of what none of the model's `streams` uses: no time goes into it.
 
-        A model that names no streams gets all.
+        A model that names no streams gets all. scale: what is taken from each value of the features, and what that is
+        divided by, for a model to which they come standardised.
         """
-        return self._but(streams=getattr(model, "streams", None))
+        return self._but(streams=getattr(model, "streams", None), scale=scale)
 
     def with_shuffled_labels(self, seed: int) -> "Examples":
         """The same with labels permuted among the utterances; variants of one utterance keep one label.

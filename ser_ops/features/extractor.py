@@ -12,7 +12,7 @@ from ser_ops.features.image import log_mel
 from ser_ops.features.index_map import frames_of, shape_of
 from ser_ops.features.stacked import check, stacked
 
-_TOGETHER = 2**19   # samples in frames at once; they and what is made of them stay in the cache and in memory at hand
+_TOGETHER = 400_000     # samples in frames at once: with what is made of them they stay in a core's cache
 
 
 def spectral(waveforms: Tensor, settings: Features) -> Tensor:

@@ -79,14 +79,15 @@ def _extract(shard: Shard) -> tuple[list[Entry], Moments]:
     """Write one shard; the entries of its index and the moments of its training rows."""
     torch.set_num_threads(1)
     extractor = Extractor(shard.settings, shard.sample_rate)
-    parts = []
+    windows, parts = np.empty((_BATCH, extractor.length), np.float32), []
 
     def arrays() -> Iterator[tuple[str, np.ndarray]]:
         for start in range(0, len(shard.rows), _BATCH):
             rows = shard.rows[start:start + _BATCH]
-            windows = np.stack([fit(_store(row.store)[row.key], extractor.length)[0] for row in rows])
+            for place, row in enumerate(rows):
+                windows[place] = fit(_store(row.store)[row.key], extractor.length)[0]
             with torch.inference_mode():
-                features = extractor(torch.from_numpy(windows)).numpy()
+                features = extractor(torch.from_numpy(windows[:len(rows)])).numpy()
             parts.append(Moments.of(features[[row.train for row in rows]], shard.settings))
             yield from zip((row.row for row in rows), features, strict=True)
 

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from ser_ops.config import Training
 from ser_ops.dataset import Examples, in_order, loader, shuffled
 from ser_ops.errors import UserError
+from ser_ops.models.standardise import ahead
 from ser_ops.training import checkpoint as checkpoints
 from ser_ops.training.checkpoint import State
 from ser_ops.training.history import Epoch, best, stale
@@ -63,7 +64,9 @@ def fit(model: nn.Module, train: Examples, validation: Examples, settings: Train
                         "depends on how far an utterance is padded: set it to 1")
     if len(train) < 2 * size() * settings.accumulate:
         raise UserError(f"{what}: {len(train)} training rows are too few: bring more recordings in")
-    with repeatable(device):
+    with repeatable(device), ahead(model) as standardise:
+        scale = standardise.tables() if standardise else None
+        train, validation = train.read_by(model, scale), validation.read_by(model, scale)
         return _Fitting(model.to(device), train, validation, settings, device, checkpoint, what, quiet).run(
             log if log is not None and rank() == 0 else Silent(), on_epoch or (lambda epoch: None))
 
@@ -71,8 +74,8 @@ def fit(model: nn.Module, train: Examples, validation: Examples, settings: Train
 class _Fitting:
     def __init__(self, model: Any, train: Examples, validation: Examples, settings: Training,
                  device: torch.device, checkpoint: Path | None, what: str, quiet: bool) -> None:
-        self.model, self.validation = model, validation.read_by(model)
-        self.train = train.read_by(model).in_buckets(settings.length_buckets)
+        self.model, self.validation = model, validation
+        self.train = train.in_buckets(settings.length_buckets)
         self.settings, self.device, self.folder, self.what, self.quiet = settings, device, checkpoint, what, quiet
         self.mark = checkpoints.fingerprint(
             [settings.model_dump(), size(), device.type, [(one.row, int(label)) for part in (train, validation)

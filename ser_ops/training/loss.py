@@ -36,7 +36,9 @@ def loss_sum(logits: Tensor, labels: Tensor, weights: Tensor, smoothing: float) 
 def confusion(logits: Tensor, labels: Tensor) -> Tensor:
     """Counts, int64 (7, 7): rows are the true class, columns the predicted one; members (B, K, 7) count one by one."""
     logits, labels = separate(logits, labels)
-    return torch.bincount(labels * CLASSES + logits.argmax(1), minlength=CLASSES**2).view(CLASSES, CLASSES)
+    pairs = labels * CLASSES + logits.argmax(1)     # not bincount, for which the host waits for a GPU
+    counts = torch.zeros(CLASSES**2, dtype=torch.int64, device=pairs.device)
+    return counts.index_add_(0, pairs, torch.ones_like(pairs)).view(CLASSES, CLASSES)
 
 
 def uar(counts: Tensor) -> float:

@@ -64,6 +64,21 @@ def test_short_utterances_are_padded_and_say_so(tmp_path):
     assert batch.valid[0] == 102 and not batch.waveform[0, 102:].any() and batch.waveform[0, :102].all()
 
 
+@pytest.mark.parametrize(("streams", "hears", "reads"), [(("wav2vec",), True, False), (("stacked",), False, True),
+                                                         (("wav2vec", "spectral"), True, True), (None, True, True)])
+def test_batches_hold_nothing_that_a_model_does_not_read(tmp_path, streams, hears, reads):
+    work_folder(tmp_path)
+    model = torch.nn.Identity()
+    if streams:
+        model.streams = streams
+    whole = Examples.open(tmp_path, "train", "features", 0.05, 16000)
+    batch, full = whole.read_by(model).batch([3, 0]), whole.batch([3, 0])
+    assert batch.waveform.shape == (2, 800 if hears else 0) and (batch.valid == (full.valid if hears else 0)).all()
+    assert batch.features.shape == ((2, 5, 3) if reads else (2, 0)) and torch.equal(batch.labels, full.labels)
+    assert not hears or torch.equal(batch.waveform, full.waveform)
+    assert not reads or torch.equal(batch.features, full.features)
+
+
 def test_memory_stays_bounded(tmp_path):
     work_folder(tmp_path, utterances=42, samples=200_000)       # 50 MB on disk
     train = Examples.open(tmp_path, "train", "features", 0.05, 16000)

@@ -1,6 +1,7 @@
 """The machinery of the growth benchmark, on corpora of a few recordings; what it measures is no test's business."""
 
 import sys
+from argparse import Namespace
 from collections import Counter, defaultdict
 
 import numpy as np
@@ -9,7 +10,8 @@ import soundfile
 import yaml
 
 from benchmarks import page
-from benchmarks.growth import choices, copies, stages, verdict, words
+from benchmarks.growth import choices, copies, kept, stages, verdict, words
+from benchmarks.growth.__main__ import told
 from benchmarks.growth.cost import Cost, cost
 from benchmarks.growth.curve import best, fitted
 from benchmarks.growth.stages import Measured
@@ -18,6 +20,7 @@ from ser_ops.audio import levels
 from ser_ops.corpora import leaks
 from ser_ops.corpora.table import read_csv
 from ser_ops.errors import UserError
+from ser_ops.files import read_json
 
 LIMITS = choices.load().limits
 
@@ -68,6 +71,26 @@ def test_extrapolation_is_checked_against_what_was_measured():
         verdict.extrapolated(costs, ("ingest",), 6400, 400)
 
 
+@pytest.mark.parametrize("peaks", [(400, 410, 420), (400, 700, 1900)])
+def test_what_is_told(tmp_path, peaks, capsys):
+    """A run's answer: table, picture, page and record of the same costs; 1 and a line for what breaks a limit."""
+    file = tmp_path / "docs" / "page.md"
+    file.parent.mkdir()
+    file.write_text("<!-- growth: by command -->\n<!-- end of growth -->\n")
+    asked = Namespace(folder=tmp_path, stages=("ingest", "features"), workers=1, extrapolate=6400, check=1600,
+                      plot=tmp_path / "docs" / "images" / "growth.png", page=file)
+    costs = found((5.0, 8.0, 20.0), peaks) + found((1.0, 4.0, 16.0), (80, 80, 80), "ingest")
+    wrong = told(asked, config.load(stages.PROJECT / "params.yaml"), choices.load(), costs, 1.9)
+    record = read_json(tmp_path / "growth.json")
+    assert wrong == len(record["faults"]) == int(peaks[2] == 1900)
+    assert [one["curve"]["exponent"] for one in record["growth"]] == [1.0, 1.0]
+    assert record["extrapolation"]["measured"] == 36 and record["extrapolation"]["error"] == pytest.approx(0)
+    assert all(fault in capsys.readouterr().out for fault in record["faults"])
+    text = file.read_text()
+    assert "](images/growth.png)" in text and "| features | 5.0 | 8.0 | 20.0 | 1.00 | 4.0 |" in text
+    assert (tmp_path / "docs" / "images" / "growth.png").stat().st_size > 10_000
+
+
 def test_memory_of_children_counts(tmp_path):
     held = "import time; held = bytearray(%d * 10**6); time.sleep(1)"
     alone = cost((sys.executable, "-c", held % 1), tmp_path, {}, 0.02)
@@ -101,7 +124,7 @@ def test_stages_over_copies(tmp_path, monkeypatch):
     params, chosen = config.load(), choices.load()
     originals = copies.base(params, 40, chosen.seed)
     assert originals == copies.base(params, 50, chosen.seed)[:40]
-    file = copies.manifest(tmp_path / "corpus", originals, 80, chosen.noise_db, chosen.seed)
+    file = copies.manifest(tmp_path, originals, 80, chosen.noise_db, chosen.seed)
     assert copies.seconds(file) == pytest.approx(2 * sum(
         soundfile.info(one.path).duration for one in originals), rel=1e-6)
     content = stages.settings(yaml.safe_load((project / "params.yaml").read_text()), params, chosen, file, 1)
@@ -118,6 +141,16 @@ def test_stages_over_copies(tmp_path, monkeypatch):
     assert leaks.audit(rows, [], "speaker")["clean"]
     turns = Counter(row["speaker"].rpartition("-")[2] for row in rows)
     assert turns == {"0": 40, "1": 40}
+
+
+def test_costs_of_the_same_run_are_kept(tmp_path):
+    run, costs = {"commit": "abc", "workers": "1"}, found((5.0, 8.0, 20.0), (1, 2, 3))
+    assert kept.read(tmp_path / "costs.json", run) == []
+    kept.write(tmp_path / "costs.json", run, costs)
+    assert kept.read(tmp_path / "costs.json", run) == costs
+    assert kept.read(tmp_path / "costs.json", run | {"commit": "def"}) == []
+    kept.write(tmp_path / "costs.json", run | {"commit": "abc-dirty"}, costs)
+    assert kept.read(tmp_path / "costs.json", run | {"commit": "abc-dirty"}) == []
 
 
 def test_no_room(tmp_path, monkeypatch):

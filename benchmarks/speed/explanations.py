@@ -1,0 +1,59 @@
+"""Score-CAM and SHAP of one clip in batches, against one masked input, or one sample, at a time."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.score_cam import TARGET, clip, loop, model_of
+from benchmarks.speed.case import Row, Setting
+from benchmarks.speed.measure import Turns, by_turns
+from benchmarks.speed.work import operations, peak
+from ser_ops.emotions import EMOTIONS
+from ser_ops.explain import Held, score_cam
+from ser_ops.explain.attribution import expected_gradients
+from ser_ops.explain.held import Centred
+
+_ALIKE = 1e-4
+_SAMPLES, _SHORT = 400, 50
+
+
+def run(setting: Setting) -> Iterator[Row]:
+    """The main model of paper 1 in the preset's size, random weights."""
+    preset, settings = setting.params.chosen, setting.params.explain
+    model = model_of(preset)
+    waveform, features = clip(preset, setting.params.data.sample_rate)
+    valid, baseline, layer = torch.tensor(len(waveform)), torch.zeros_like(features), model.spectral_layer()
+
+    def whole(some: Tensor) -> Tensor:
+        return model(waveform.expand(len(some), -1), valid.expand(len(some)), some)
+
+    def cam() -> Tensor:
+        return score_cam(Held(model, waveform, valid), layer, features, TARGET, baseline, settings.batch_size)
+
+    held, samples = Held(model, waveform, valid), _SHORT if setting.short else _SAMPLES
+    with torch.no_grad():
+        once = operations(lambda: held(features[None]))
+    turns = by_turns(cam, lambda: loop(whole, layer, features, baseline), 1 if setting.short else 3)
+    yield _row("Score-CAM", f"{layer.out_channels} masks, each through both streams, one at a time", 5.0, turns,
+               once * layer.out_channels)
+
+    random = torch.Generator().manual_seed(2)
+    background = features + torch.randn(settings.background, *features.shape, generator=random)
+
+    def shap(size: int) -> np.ndarray:
+        return expected_gradients(Centred(held), features, background, samples, settings.seed, "clip", size).values
+
+    turns = by_turns(lambda: shap(settings.batch_size), lambda: shap(1), 1 if setting.short else 2)
+    yield _row(f"SHAP, {samples} samples", "shap's own explainer, one sample in a pass", None, turns,
+               once * samples * (1 + len(EMOTIONS)))
+
+
+def _row(what: str, peer: str, asked: float | None, turns: Turns, work: int) -> Row:
+    ours, theirs = (np.asarray(one) for one in (turns.our_result, turns.peer_result))
+    far = float(np.abs(ours - theirs).max() / np.abs(theirs).max())
+    return Row(f"{what} of a clip", "clips", *turns.rates(1), asked, peak() / work,
+               f"{work / 1e9:.2g} GFLOP, a forward pass of the spectral stream for each mask or sample, for SHAP a "
+               "backward one for each class too; normalisation, pooling and shap's forward passes for each class stand "
+               "between", far <= _ALIKE, f"{far:.0e} of the peak apart", f"the peer: {peer}")

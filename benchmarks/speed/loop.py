@@ -1,0 +1,115 @@
+"""The whole training loop beside the bare passes on tensors that are ready.
+
+Bare: forward, the loss, backward and torch's AdamW as it comes, over the very batches that the loop would make (mixed,
+in memory), and the forward passes of validation. The loop: fit() from the stores on disk, with mixup, clipping, the
+schedule, what is counted, validation, and a checkpoint after each epoch.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.speed.case import Row, Setting
+from benchmarks.speed.measure import by_turns
+from benchmarks.speed.ready import MODELS, Ready, ready
+from benchmarks.speed.work import operations, peak
+from ser_ops.dataset import in_order, shuffled
+from ser_ops.models import EmotionModel
+from ser_ops.training import balanced, fit
+from ser_ops.training.mixup import Mixed, mix
+from ser_ops.training.world import reseed
+
+CPU = torch.device("cpu")
+_ASKED = 1 / 1.1
+_ALIKE = 1e-3       # of the loss: what two orders of adding leave after an epoch
+_EPOCHS = 2
+
+
+def bare(model: EmotionModel, batches: list[Mixed], held: list[Mixed], weights: Tensor, smoothing: float) -> None:
+    """What cannot be left out, and nothing else."""
+    optimiser = torch.optim.AdamW(model.parameters())
+    for _ in range(_EPOCHS):
+        model.train()
+        for one in batches:
+            optimiser.zero_grad()
+            _loss(model, one, weights, smoothing).backward()
+            optimiser.step()
+        model.eval()
+        with torch.no_grad():
+            for one in held:
+                model(one.waveform, one.valid, one.features)
+
+
+def _loss(model: nn.Module, one: Mixed, weights: Tensor, smoothing: float) -> Tensor:
+    logits = model(one.waveform, one.valid, one.features)
+    losses = [share * nn.functional.cross_entropy(logits, labels, weights, label_smoothing=smoothing)
+              for labels, share in one.labels]
+    return torch.stack(losses).sum()
+
+
+def plain(made: Ready, name: str) -> float:
+    """Mean loss of one epoch without mixup and warm-up as torch's tutorials write it; the same seeds as the loop's."""
+    settings, model, (train, _) = made.settings(1), made.model(name), made.examples(name)
+    batches = shuffled(len(train), settings.batch_size, settings.seed, 1)
+    optimiser = torch.optim.AdamW(model.parameter_groups(settings.learning_rate, settings.backbone_learning_rate),
+                                  weight_decay=settings.weight_decay)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, len(batches))
+    reseed(settings.seed, "epoch", 1, 0)
+    model.train()
+    weights, summed, total = balanced(train.labels), 0.0, 0.0
+    for indices in batches:
+        optimiser.zero_grad()
+        batch = train.batch(indices)
+        loss = _loss(model, Mixed(batch.waveform, batch.valid, batch.features, ((batch.labels, 1.0),)), weights,
+                     settings.label_smoothing)
+        loss.backward()
+        weight = float(weights[batch.labels].sum())
+        summed, total = summed + weight * float(loss.detach()), total + weight
+        nn.utils.clip_grad_norm_(model.parameters(), settings.gradient_clip)
+        optimiser.step()
+        schedule.step()
+    return summed / total
+
+
+def apart(made: Ready, name: str) -> float:
+    """How far the loop's mean loss of an epoch lies from the plain loop's, relative to it."""
+    train, held = made.examples(name)
+    alone = made.settings(1).model_copy(update={"mixup": 0.0, "warmup": 0.0})
+    found = fit(made.model(name), train, held, alone, CPU, quiet=True).history[0].train_loss
+    other = plain(made, name)
+    return abs(found - other) / other
+
+
+def measured(made: Ready, name: str, rounds: int) -> Row:
+    """One model's line."""
+    settings, (train, held) = made.settings(_EPOCHS), made.examples(name)
+    reseed(settings.seed, "epoch", 1, 0)
+    batches = [mix(train.batch(indices), settings.mixup, settings.mixup_share)
+               for indices in shuffled(len(train), settings.batch_size, settings.seed, 1)]
+    unmixed = [mix(held.batch(indices), 0.0, 0.0) for indices in in_order(len(held), settings.batch_size)]
+    weights = balanced(train.labels)
+    ours, theirs = (iter([made.model(name) for _ in range(rounds + 1)]) for _ in range(2))
+    folders = iter(range(rounds + 1))
+
+    def whole() -> None:
+        fit(next(ours), train, held, settings, CPU, made.folder / "state" / name / str(next(folders)), quiet=True)
+
+    turns = by_turns(whole, lambda: bare(next(theirs), batches, unmixed, weights, settings.label_smoothing), rounds)
+    size = _EPOCHS * len(train)
+    rate, peer = turns.rates(size)
+    work = operations(lambda: bare(made.model(name), batches, unmixed, weights, settings.label_smoothing))
+    far = apart(made, name)
+    return Row(f"whole loop of {name} beside its bare passes", "utterances trained on", rate, peer, _ASKED,
+               size * peak() / work,
+               f"{work / size / 1e6:.1f} MFLOP each, forward and backward, a fifth as many utterances validated; small "
+               "products and convolutions, elementwise passes and Python stand between", far <= _ALIKE,
+               f"an epoch's loss is within {far:.0e} of a plain loop's",
+               f"{peer / rate:.3f} times the time of the bare passes")
+
+
+def run(setting: Setting) -> Iterator[Row]:
+    """All models; in the short form one that is bound by products and one that is not."""
+    made = ready(setting, 48 if setting.short else 320)
+    for name in ("spectral", "cnn") if setting.short else MODELS:
+        yield measured(made, name, 3 if setting.short else 5)

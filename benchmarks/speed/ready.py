@@ -1,0 +1,96 @@
+"""Recordings made ready as the pipeline does it: waveforms and features in shards, rows in front of a loop."""
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from benchmarks.speed.case import Setting
+from benchmarks.speed.measure import timed
+from ser_ops.audio import read
+from ser_ops.config import READS, Params, Preset, Training
+from ser_ops.dataset import Examples, Row, Stores
+from ser_ops.emotions import EMOTIONS
+from ser_ops.files import read_json
+from ser_ops.models import EmotionModel, build
+from ser_ops.shards import Shards, write_index, write_shard
+from ser_ops.stages import features
+
+MODELS = tuple(READS)
+_SHARE = 0.2    # of the recordings, for validation
+_MADE: "dict[Path, Ready]" = {}
+
+
+@dataclass(frozen=True, eq=False)
+class Ready:
+    """Some recordings as a model finds them after the stages ingest and features.
+
+    Labels go round the classes: no figure of these benchmarks depends on what is learnt.
+    """
+
+    params: Params
+    preset: Preset
+    folder: Path
+    files: tuple[Path, ...]
+    rows: tuple[Row, ...]
+
+    @property
+    def held(self) -> int:
+        """How many of the rows, the last ones, are for validation."""
+        return max(2, round(_SHARE * len(self.rows)))
+
+    def settings(self, epochs: int) -> Training:
+        """The main model's training, for so many epochs, all of them."""
+        return self.params.train.training().model_copy(update={"epochs": epochs, "patience": epochs})
+
+    def model(self, name: str) -> EmotionModel:
+        """Fresh, the same each time; backbones by the preset's own sizes, nothing is downloaded."""
+        return build(name, self.preset, read_json(self._features(name) / "standardisation.json"), seed=1)
+
+    def examples(self, name: str) -> tuple[Examples, Examples]:
+        """Rows to train and to validate on, as the model reads them."""
+        stores = Stores(Shards(self.folder / "waveforms"), {}, Shards(self._features(name)))
+        return (Examples(self.rows[:-self.held], stores, self.length(name)),
+                Examples(self.rows[-self.held:], stores, self.length(name)))
+
+    def length(self, name: str) -> int:
+        """Samples of the model's window."""
+        return round(self.preset.input_of(name).seconds * self.params.data.sample_rate)
+
+    def seconds(self, name: str) -> float:
+        """How long the features that a model reads took to make, once for all epochs and models."""
+        return _extracted(self, READS[name])
+
+    def _features(self, name: str) -> Path:
+        self.seconds(name)
+        return self.folder / READS[name]
+
+
+def ready(setting: Setting, count: int) -> Ready:
+    """`count` of the recordings, decoded into a store; features are made when a model asks for them."""
+    folder = setting.scratch / f"ready_{count}"
+    if folder not in _MADE:
+        _MADE[folder] = _made(setting, setting.some(count), folder)
+    return _MADE[folder]
+
+
+def _made(setting: Setting, files: tuple[Path, ...], folder: Path) -> Ready:
+    rate = setting.params.data.sample_rate
+    rows = []
+    for number in range(len(files)):
+        emotion = EMOTIONS[number % len(EMOTIONS)]
+        rows.append(Row(f"{number}#original", str(number), "original", "train", emotion, str(number % 16), "some"))
+    (folder / "waveforms").mkdir(parents=True)
+    samples = ((row.utterance, read(path, rate).samples) for row, path in zip(rows, files, strict=True))
+    write_index(folder / "waveforms", write_shard(folder / "waveforms", 0, samples))
+    preset = setting.params.chosen
+    parts = {name: getattr(preset, name).model_copy(update={"checkpoint": None}) for name in ("wav2vec", "vit", "beit")}
+    return Ready(setting.params, preset.model_copy(update=parts), folder, files, tuple(rows))
+
+
+@cache
+def _extracted(made: Ready, section: str) -> float:
+    """Extract one section's features of all rows; the seconds that it took."""
+    rows = [features.Row(row.row, True, made.folder / "waveforms", row.utterance) for row in made.rows]
+    alone = made.params.compute.model_copy(update={"workers": 1})
+    return timed(lambda: features.extract(rows, made.folder / section, getattr(made.preset, section),
+                                          made.params.data.sample_rate, alone))[1]
