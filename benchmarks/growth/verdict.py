@@ -62,8 +62,8 @@ def growth(stage: str, found: Sequence[Measured], limits: Limits) -> Growth:
     if grown > allowed:
         faults.append(f"{stage}: its memory grows by {grown:.0f} MB from {small.recordings} to {large.recordings} "
                       f"recordings, {allowed:.0f} are allowed")
-    middle = (min(seconds) + max(seconds)) / 2
-    return Growth(stage, curve, max(seconds) <= middle * (1 + limits.noise), small.cost.peak_mb, large.cost.peak_mb, tuple(faults))
+    flat = max(seconds) <= (1 + limits.noise) * (min(seconds) + max(seconds)) / 2
+    return Growth(stage, curve, flat, small.cost.peak_mb, large.cost.peak_mb, tuple(faults))
 
 
 def together(found: Sequence[Measured], stages: Sequence[str]) -> Mapping[int, tuple[float, float]]:
