@@ -44,7 +44,7 @@ def write_shard(folder: Path, shard: int, arrays: Iterable[tuple[str, np.ndarray
     with replacing(_file(folder, shard)) as made, made.open("wb") as file:
         for key, array in arrays:
             values = np.ascontiguousarray(array, "<f4")
-            file.write(values)
+            file.write(values.data)
             entries.append(Entry(key, shard, offset, values.shape))
             offset += values.size
     return entries
