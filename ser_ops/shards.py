@@ -48,7 +48,7 @@ def write_shard(folder: Path, shard: int, arrays: Iterable[tuple[str, np.ndarray
     with replacing(shard_file(folder, shard, dtype)) as made, made.open("wb") as file:
         for key, array in arrays:
             values = np.ascontiguousarray(array, dtype)
-            file.write(values)
+            file.write(values.data)
             entries.append(Entry(key, shard, offset, values.shape))
             offset += values.size
     return entries

@@ -1,5 +1,8 @@
 import os
+import platform
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -28,3 +31,28 @@ def test_a_killed_worker_is_one_line_and_no_hang():
 
 def test_as_many_processes_as_cores_unless_told():
     assert cores(3) == 3 and cores(0) == len(os.sched_getaffinity(0))
+
+
+REUSE = """
+import resource
+import sys
+import numpy as np
+from ser_ops.progress.processes import keep_memory
+
+def batch():
+    [np.ones(500_000) for _ in range(4)]
+
+if sys.argv[1] == "keep":
+    keep_memory()
+batch()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    batch()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
+def test_memory_of_one_batch_serves_the_next():
+    faults = {way: int(subprocess.check_output([sys.executable, "-c", REUSE, way])) for way in ("keep", "leave")}
+    assert faults["keep"] < 100 < 10_000 < faults["leave"]

@@ -10,10 +10,14 @@ from benchmarks.growth.stages import Measured
 
 @dataclass(frozen=True)
 class Growth:
-    """Of one stage: its best curve of processor seconds, MB of peak from the smallest to the largest size, faults."""
+    """Of one stage: its best curve of processor seconds, MB of peak from the smallest to the largest size, faults.
+
+    flat: its times are one within noise, start-up all of them, so that its exponent says nothing.
+    """
 
     stage: str
     curve: Curve
+    flat: bool
     smallest_mb: float
     largest_mb: float
     faults: tuple[str, ...]
@@ -58,7 +62,8 @@ def growth(stage: str, found: Sequence[Measured], limits: Limits) -> Growth:
     if grown > allowed:
         faults.append(f"{stage}: its memory grows by {grown:.0f} MB from {small.recordings} to {large.recordings} "
                       f"recordings, {allowed:.0f} are allowed")
-    return Growth(stage, curve, small.cost.peak_mb, large.cost.peak_mb, tuple(faults))
+    flat = max(seconds) <= (1 + limits.noise) * (min(seconds) + max(seconds)) / 2
+    return Growth(stage, curve, flat, small.cost.peak_mb, large.cost.peak_mb, tuple(faults))
 
 
 def together(found: Sequence[Measured], stages: Sequence[str]) -> Mapping[int, tuple[float, float]]:

@@ -13,8 +13,8 @@ def table(found: Sequence[Measured], grown: Sequence[Growth], machine: Mapping[s
     head = ["stage", *(f"{size:,}: s" for size in sizes), "exponent", "start-up, s",
             *(f"{size:,}: MB" for size in sizes), "holds"]
     lines = ["| " + " | ".join(head) + " |", "| " + " | ".join("---" for _ in head) + " |"]
-    judged = {one.stage: [f"{one.curve.exponent:.2f}", f"{one.curve.start:.1f}", "NO" if one.faults else "yes"]
-              for one in grown}
+    judged = {one.stage: ["flat" if one.flat else f"{one.curve.exponent:.2f}", f"{one.curve.start:.1f}",
+                          "NO" if one.faults else "yes"] for one in grown}
     for stage in dict.fromkeys(one.stage for one in found):
         own = [costs[stage, size] for size in sizes]
         exponent, start, holds = judged.get(stage, ["", "", ""])

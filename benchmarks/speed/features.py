@@ -12,6 +12,7 @@ from benchmarks.speed.measure import by_turns
 from ser_ops.audio import fit, read
 from ser_ops.config import Features
 from ser_ops.features import Extractor, frames_of
+from ser_ops.progress.processes import one_thread
 
 ASKED = 6.0
 LIMIT = 1e-3    # of each feature's standard deviation: librosa too computes in float32
@@ -45,7 +46,7 @@ def floor(settings: Features) -> float:
 
 def run(setting: Setting) -> Iterator[Row]:
     """One row: windows of real recordings in memory, in one batch."""
-    torch.set_num_threads(1)
+    one_thread()    # as the stage does
     extractor = Extractor(SETTINGS)
     files = setting.some(16 if setting.short else COUNT)
     windows = np.stack([fit(read(path, SETTINGS.sample_rate).samples, extractor.length)[0] for path in files])

@@ -110,6 +110,6 @@ def measured(made: Ready, name: str, rounds: int) -> Row:
 
 def run(setting: Setting) -> Iterator[Row]:
     """All models; in the short form one that is bound by products and one that is not."""
-    made = ready(setting, 48 if setting.short else 320)
+    made = ready(setting, 48 if setting.short else 640)
     for name in ("spectral", "cnn") if setting.short else MODELS:
-        yield measured(made, name, 3 if setting.short else 5)
+        yield measured(made, name, 3 if setting.short else 4)

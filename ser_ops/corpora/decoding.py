@@ -95,7 +95,7 @@ def _measured(path: Path, sample_rate: int, silence_dbfs: float) -> tuple[dict[s
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return {"sha256": digest, **_UNREADABLE, "error": reason.removeprefix(f"{path}: ")}, None
     level = levels(samples, sample_rate, silence_dbfs)
-    return {"sha256": digest, "content": hashlib.sha256(np.ascontiguousarray(samples, "<f4")).hexdigest(),
+    return {"sha256": digest, "content": hashlib.sha256(np.ascontiguousarray(samples, "<f4").data).hexdigest(),
             "native_rate": rate, "channels": channels, "seconds": round(len(samples) / sample_rate, 6),
             "peak_dbfs": round(level.peak_dbfs, 3), "rms_dbfs": round(level.rms_dbfs, 3),
             "clipped_share": round(clipped, 6), "silent_share": round(level.silent_share, 6), "error": ""}, samples

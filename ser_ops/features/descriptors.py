@@ -78,11 +78,20 @@ def zcr(waveforms: Tensor, settings: Features) -> Tensor:
     >>> zcr(torch.tensor([[1., -1., 1., -1., 1., 1., 1., 1.]]), settings)
     tensor([[0.2500, 0.5000, 0.0000]])
     """
-    # In floats throughout: torch is slow with truth values.
-    sign = torch.copysign(torch.tensor(0.5), waveforms + _SILENT)
-    half = settings.frame // 2
-    crossings = functional.pad((sign[:, 1:] - sign[:, :-1]).abs(), (half, half))
+    crossings = _crossings(waveforms, settings.frame // 2)
     return crossings.unfold(-1, settings.frame - 1, settings.hop).sum(-1) / settings.frame
+
+
+def _crossings(waveforms: Tensor, pad: int) -> Tensor:
+    """1 where a sample's sign differs from the one before, else 0: float32 (B, N - 1 + 2 pad), zeros at both ends."""
+    if waveforms.is_cpu:        # NumPy is three times as fast as torch with truth values
+        negative = waveforms.detach().numpy() < -_SILENT
+        found = np.empty((len(negative), negative.shape[1] - 1 + 2 * pad), np.float32)
+        found[:, :pad] = found[:, found.shape[1] - pad:] = 0
+        np.not_equal(negative[:, 1:], negative[:, :-1], out=found[:, pad:found.shape[1] - pad], casting="unsafe")
+        return torch.from_numpy(found)
+    signs = waveforms < -_SILENT
+    return functional.pad((signs[:, 1:] != signs[:, :-1]).float(), (pad, pad))
 
 
 def rms(waveforms: Tensor, settings: Features) -> Tensor:

@@ -1,7 +1,7 @@
 """Stage augment: the training table, and the waveforms of its variants."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import groupby
 from pathlib import Path
@@ -130,7 +130,7 @@ def _table(rows: Sequence[Mapping[str, str]], noted: Noted, variants: Sequence[s
             name = f"{row['utterance']}#{variant}"
             if variant == "original" or name in noted:
                 yield ({"row": name, "variant": variant} | {field: row[field] for field in shared}
-                       | asdict(noted.get(name, Added())))
+                       | vars(noted.get(name, Added())))
 
 
 if __name__ == "__main__":

@@ -49,6 +49,7 @@ def test_verdicts():
     assert "power 2 " in fault
     [fault] = verdict.growth("features", found(linear, (400, 700, 1900)), LIMITS).faults
     assert "1500 MB" in fault and "100 to 1600" in fault
+    assert not verdict.growth("features", found(linear, (400, 410, 420)), LIMITS).flat
     noisy = (5.0, 5.1, 6.5)                                     # a start-up that trembles is no growth
     assert best((100, 400, 1600), noisy).exponent > 1
     assert verdict.growth("features", found(noisy, (400, 410, 420)), LIMITS).faults == ()
@@ -65,7 +66,7 @@ def test_extrapolation_is_checked_against_what_was_measured():
     machine, grown = {"commit": "abc"}, verdict.growth("train", costs[-3:], LIMITS)
     lines = words.table(costs, [grown], machine).splitlines()
     assert lines[2] == "| features | 5.0 | 8.0 | 24.0 |  |  | 1 | 1 | 1 |  |"
-    assert lines[4].startswith("| train | 9.0 | 9.0 | 9.0 | ") and lines[4].endswith(" | 1 | 1 | 1 | yes |")
+    assert lines[4].startswith("| train | 9.0 | 9.0 | 9.0 | flat | ") and lines[4].endswith(" | 1 | 1 | 1 | yes |")
     assert lines[-1] == "Machine: commit abc; load while it ran 0.5 to 0.5."
     with pytest.raises(ValueError, match="two smaller"):
         verdict.extrapolated(costs, ("ingest",), 6400, 400)
