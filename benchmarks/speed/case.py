@@ -10,7 +10,7 @@ from ser_ops import config
 from ser_ops.audio import FORMATS
 from ser_ops.errors import UserError
 
-SHORT_FILES = 48    # of the corpus in the short form, spread over it evenly
+SHORT_FILES = 144    # of the corpus in the short form, spread over it evenly
 
 
 @dataclass(frozen=True)
