@@ -142,7 +142,7 @@ class _Fitting:
                 self.optimiser.state[parameter] = {kind: one.to(self.device) for kind, one in moments.items()}
         if rank() == 0:
             print(f"{self.what}: goes on after epoch {len(kept.history)}", file=sys.stderr, flush=True)
-        return kept.best, list(kept.history)
+        return kept.model if self.last else kept.best, list(kept.history)
 
     def _moments(self) -> dict[str, Tensor]:
         return {f"{kind}/{name}": tensor for name, parameter in self.parameters.items()

@@ -12,7 +12,7 @@ from training_standins import Tiny, examples, settings
 
 from ser_ops.errors import UserError
 from ser_ops.training import checkpoint, fit
-from ser_ops.training.history import Epoch
+from ser_ops.training.history import Epoch, best
 
 CPU = torch.device("cpu")
 SCRIPT = """
@@ -48,8 +48,8 @@ def _without_seconds(history):
     return [{**vars(one), "seconds": 0} for one in history]
 
 
-def _fit(folder, **kwargs):
-    return fit(Tiny(), examples(6), examples(4, seed=2, noise=3), settings(epochs=6, patience=6), CPU,
+def _fit(folder, keep="best", **kwargs):
+    return fit(Tiny(), examples(6), examples(4, seed=2, noise=10), settings(epochs=6, patience=6, keep=keep), CPU,
                checkpoint=folder, **kwargs)
 
 
@@ -57,17 +57,19 @@ class Killed(BaseException):
     """What no handler catches."""
 
 
+@pytest.mark.parametrize("keep", ["best", "last"])
 @pytest.mark.parametrize("last", [1, 3, 6])
-def test_goes_on_after_the_last_checkpoint(tmp_path, last):
+def test_goes_on_after_the_last_checkpoint(tmp_path, last, keep):
     def killer(epoch):
         if epoch.epoch == last:
             raise Killed
 
-    undisturbed = _fit(None)
+    undisturbed = _fit(None, keep)
+    assert best(undisturbed.history).epoch < 6, "or the last epoch would be the best one"
     with pytest.raises(Killed):
-        _fit(tmp_path, on_epoch=killer)
+        _fit(tmp_path, keep, on_epoch=killer)
     seen = []
-    resumed = _fit(tmp_path, on_epoch=lambda epoch: seen.append(epoch.epoch))
+    resumed = _fit(tmp_path, keep, on_epoch=lambda epoch: seen.append(epoch.epoch))
     assert seen == [1, 2, 3, 4, 5, 6], "every epoch is told, those of the checkpoint included"
     assert save(resumed.best_state) == save(undisturbed.best_state)
     assert _without_seconds(resumed.history) == _without_seconds(undisturbed.history)
