@@ -16,8 +16,9 @@ TINY = {
     "features": {"sample_rate": 16000, "seconds": 0.5, "frame": 512, "hop": 256, "mfcc": 8,
                  "mels": 128, "layout": "frames", "level": "keep",
                  "centre": False, "standardise": True},
-    "wav2vec": {"checkpoint": None, "trainable": "all", "tuned_layers": 0, "dropout": 0.1, "hidden": 16, "layers": 1,
-                "heads": 2, "convolutions": [[8, 20, 10], [8, 8, 8], [16, 4, 4]]},
+    "wav2vec": {"checkpoint": None, "trainable": "all", "tuned_layers": 0, "states": "last", "cache_states": False,
+                "dropout": 0.1, "hidden": 16, "layers": 1, "heads": 2,
+                "convolutions": [[8, 20, 10], [8, 8, 8], [16, 4, 4]]},
     "spectral": {"design": "blocks", "channels": [8, 8, 8], "kernels": [5, 5, 3],
                  "kind_dropout": 0.0, "dropout": 0.2, "embedding": 16},
     "head": {"hidden": 16, "dropout": 0.5},
@@ -26,7 +27,8 @@ TINY = {
                 "mel_scale": "decibels", "standardise": False},
     "image": {"sample_rate": 16000, "seconds": 0.5, "frame": 512, "hop": 256, "mels": 32},
     **{name: {"checkpoint": None, "trainable": "all", "dropout": 0.0, "hidden": 16, "layers": 1, "heads": 2,
-              "patch": 16, "crop": [0.7, 1.0]} for name in ("vit", "beit")}}
+              "patch": 16, "crop": [0.7, 1.0]} for name in ("vit", "beit")},
+    "over": {}}
 FOLDERS = {"fusion": "models/fusion", **{name: f"ablations/{name}" for name in (
     "spectral", "wav2vec", "cnn", "vit", "shuffled_1")}}
 

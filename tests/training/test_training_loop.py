@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save
 from sklearn.utils.class_weight import compute_class_weight
 from torch.nn import functional
-from training_standins import Tiny, examples, settings
+from training_standins import Tiny, bits, examples, settings
 
 from ser_ops.errors import UserError
 from ser_ops.training import Epoch, balanced, best, fit, read_history, stale, write_history
@@ -74,7 +74,7 @@ def test_model_ends_with_the_best_epoch_and_its_figures_hold():
     weights = balanced(examples(3).labels)
     loss = functional.cross_entropy(logits, batch.labels, weights, label_smoothing=0.05)
     assert float(loss) == pytest.approx(best(result.history).validation_loss, rel=1e-5)
-    assert save(dict(model.state_dict())) == save(result.best_state)
+    assert bits(dict(model.state_dict())) == bits(result.best_state)
 
 
 def test_stops_when_validation_uar_has_not_risen():

@@ -1,7 +1,10 @@
 """A tiny model and made-up examples, so that the loop is tested for what the loop does."""
 
+import hashlib
+
 import numpy as np
 import torch
+from safetensors.torch import save
 from torch import nn
 
 from ser_ops.config import Training
@@ -56,6 +59,11 @@ def examples(per_class: int, seed: int = 1, noise: float = 1.0, variants: tuple[
             features[row.row] = (patterns[label] + noise * random.normal(size=SHAPE)).astype(np.float32)
             rows.append(row)
     return Examples(rows, Stores(originals, others, features), LENGTH)
+
+
+def bits(state) -> str:
+    """SHA-256 of all weights: the same for the same bits, and short when pytest shows what differs."""
+    return hashlib.sha256(save(dict(state))).hexdigest()
 
 
 def settings(**values) -> Training:
