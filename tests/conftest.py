@@ -1,8 +1,11 @@
 """One thread per process, as in every stage, and no server of a team: set before anything imports what reads them."""
 
 import os
+import sys
 from pathlib import Path
 
+PROJECT = Path(__file__).parents[1]
+sys.path.append(str(PROJECT))   # benchmarks/ lies beside ser_ops and is not installed
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 # A developer's shell may name the team's servers; no test may write there.
@@ -12,4 +15,4 @@ for name in [name for name in os.environ if name.startswith(_TEAM)]:
 # librosa's compiled functions are kept on disk, and two processes that write them at once can crash a third that reads
 # them (numba issue 10128): every worker of pytest has its own.
 _worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
-os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / f"numba-{_worker}"))
+os.environ.setdefault("NUMBA_CACHE_DIR", str(PROJECT / ".pytest_cache" / f"numba-{_worker}"))
