@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -34,8 +35,9 @@ class Cluster:
     def start(self, name: str, *command: str) -> None:
         with (self.folder / f"{name}.log").open("a") as log:
             started = subprocess.Popen(
-                ["dask", *command, "--scheduler-file", str(self.file), "--host", "127.0.0.1", "--dashboard-address",
-                 "127.0.0.1:0"], env=self.environment, cwd=self.folder, stdout=log, stderr=subprocess.STDOUT)
+                [Path(sys.executable).with_name("dask"), *command, "--scheduler-file", str(self.file), "--host",
+                 "127.0.0.1", "--dashboard-address", "127.0.0.1:0"], env=self.environment, cwd=self.folder, stdout=log,
+                stderr=subprocess.STDOUT)
         self.processes[name] = psutil.Process(started.pid)
 
     def worker(self, name: str, *options: str) -> None:

@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import botocore.exceptions
@@ -32,6 +33,13 @@ def status(url: str, **headers: str) -> int:
         return int(urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10).status)
     except urllib.error.HTTPError as error:
         return error.code
+
+
+def bucket_client(stack: Stack) -> Any:
+    there = stack.environment
+    return boto3.client("s3", endpoint_url=there["AWS_ENDPOINT_URL"], region_name=there["AWS_DEFAULT_REGION"],
+                        aws_access_key_id=there["AWS_ACCESS_KEY_ID"],
+                        aws_secret_access_key=there["AWS_SECRET_ACCESS_KEY"])
 
 
 def processes(stack: Stack) -> list[psutil.Process]:
@@ -109,10 +117,7 @@ def test_the_object_store_asks_for_a_key_at_every_port(stack):
 
 
 def test_a_server_that_was_killed_is_started_again_with_its_data(stack):
-    there = stack.environment
-    store = boto3.client("s3", endpoint_url=there["AWS_ENDPOINT_URL"], region_name=there["AWS_DEFAULT_REGION"],
-                         aws_access_key_id=there["AWS_ACCESS_KEY_ID"],
-                         aws_secret_access_key=there["AWS_SECRET_ACCESS_KEY"])
+    store = bucket_client(stack)
     store.put_object(Bucket="dvc", Key="kept", Body=b"x" * 100_000)
     before = stack.pid("s3")
     stack.kill("s3")
@@ -121,6 +126,25 @@ def test_a_server_that_was_killed_is_started_again_with_its_data(stack):
     assert stack.pid("s3") != before
     assert store.get_object(Bucket="dvc", Key="kept")["Body"].read() == b"x" * 100_000
     store.put_object(Bucket="dvc", Key="new", Body=b"y")
+
+
+def test_on_a_small_disk_every_bucket_takes_objects(stack_folder):
+    """SeaweedFS gives a bucket several volumes at once: counted against the disk, the first bucket had them all."""
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1500m", "tmpfs", str(stack_folder)],
+                             capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"no small disk can be mounted here: {mounted.stderr.strip()}")
+    stack = Stack(stack_folder, ["s3"])
+    try:
+        stack.start()
+        store, sound = bucket_client(stack), os.urandom(1_000_000)
+        for name in ("voices", "noises", "models"):
+            store.create_bucket(Bucket=name)
+            store.put_object(Bucket=name, Key="sound", Body=sound)
+            assert store.get_object(Bucket=name, Key="sound")["Body"].read() == sound
+    finally:
+        stack.kill()
+        subprocess.run(["umount", "--lazy", str(stack_folder)], check=True)
 
 
 @pytest.fixture

@@ -68,7 +68,9 @@ def team(stack, tmp_path_factory) -> Iterator[Team]:
     machine.run("python", "-m", "pipelines.deploy")
     machines = [clone(origin, folder / name, given) for name in ("first", "second")]
     user, password = given["PREFECT_API_AUTH_STRING"].split(":", 1)
-    with httpx.Client(base_url=given["PREFECT_API_URL"], auth=(user, password), timeout=30) as client:
+    # On a busy machine the server gives up a kept connection just when a question is sent by it.
+    anew = httpx.Limits(max_keepalive_connections=0)
+    with httpx.Client(base_url=given["PREFECT_API_URL"], auth=(user, password), timeout=30, limits=anew) as client:
         yield Team(Server(client), machine, *machines)
 
 
