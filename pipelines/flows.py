@@ -38,7 +38,7 @@ def augment_data() -> None:
 def train_fusion() -> str:
     """From recordings to a registered candidate with its evaluation, explanations, verdict and report."""
     tasks.pull_data()
-    _made("validate", "audit", "tune", "train", "ablate", "evaluate", "explain", "judge", "report")
+    _made("validate", "audit", "tune", "train", "ablate", "evaluate", "behave", "explain", "judge", "report")
     tasks.publish_tables()
     return tasks.register_candidate()
 

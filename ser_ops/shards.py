@@ -10,7 +10,9 @@ import math
 import mmap
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -57,7 +59,7 @@ def write_shard(folder: Path, shard: int, arrays: Iterable[tuple[str, np.ndarray
 def write_index(folder: Path, entries: Iterable[Entry]) -> None:
     """Write index.csv; a folder without it is not a finished store. What killed writers left half is removed."""
     sweep_below(folder)
-    with (folder / "index.csv").open("w", newline="", encoding="utf-8") as file:
+    with replacing(folder / "index.csv") as made, made.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(_FIELDS)
         for one in entries:
@@ -128,8 +130,11 @@ class Shards(Mapping[str, np.ndarray]):
     def __contains__(self, key: object) -> bool:
         return key in self._entries
 
-    def __getstate__(self) -> Path:
-        return self.folder
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _sent, (self.folder,)
 
-    def __setstate__(self, folder: Path) -> None:
-        self.__init__(folder)  # type: ignore[misc]
+
+@lru_cache(maxsize=8)
+def _sent(folder: Path) -> Shards:
+    """A store that came from another process: however often it comes, its index is read once."""
+    return Shards(folder)

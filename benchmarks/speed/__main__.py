@@ -33,6 +33,7 @@ def main() -> int:
     corpora = (asked.corpus,) if asked.corpus else tuple(data / "corpora" / name for name in params.data.corpora)
     noise = (asked.noise,) if asked.noise else tuple(data / "noise" / name for name in params.data.noise)
     rows: list[Row] = []
+    told = machine.described()
     with tempfile.TemporaryDirectory(dir=asked.scratch) as scratch:
         setting = Setting(params, tuple(path.absolute() for path in corpora), tuple(path.absolute() for path in noise),
                           Path(scratch), asked.short)
@@ -40,9 +41,11 @@ def main() -> int:
             if asked.only and case.name not in asked.only:
                 continue
             print(f"{case.name}: {case.what}", file=sys.stderr, flush=True)
-            rows += case.run(setting)
+            for row in case.run(setting):
+                rows.append(row)
+                if asked.out:   # what is measured is kept, whatever becomes of the rest
+                    table.write(asked.out, rows, told, {})
         rates = {} if asked.short else machine.rates(Path(scratch))
-    told = machine.described()
     print(table.markdown(rows, told, rates))
     if asked.out:
         table.write(asked.out, rows, told, rates)

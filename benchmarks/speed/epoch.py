@@ -62,8 +62,8 @@ def floor(made: Ready, name: str, training: bool) -> float:
     return len(batch) / seconds
 
 
-def training(made: Ready, name: str, rounds: int) -> Row:
-    """A training epoch."""
+def training(made: Ready, name: str, rounds: int, which: str = "") -> Row:
+    """A training epoch; which: what sets this row apart from another one of the same model."""
     settings, (train, held) = made.settings(1), made.examples(name)
     plain, plain_held = (clips(made, name, part) for part in (slice(0, -made.held), slice(-made.held, None)))
     models: list[Iterator[EmotionModel]] = [iter([made.model(name) for _ in range(rounds + 1)]) for _ in range(2)]
@@ -71,13 +71,13 @@ def training(made: Ready, name: str, rounds: int) -> Row:
         lambda: fit(next(models[0]), train, held, settings, CPU, quiet=True),
         lambda: epoch(next(models[1]), plain, plain_held, settings.batch_size, settings.learning_rate), rounds)
     far = apart(made, name, plain_held)
-    return Row(f"training epoch of {name}", "utterances", *turns.rates(len(train)), ASKED.get(name),
+    return Row(f"training epoch of {name}{which}", "utterances", *turns.rates(len(train)), ASKED.get(name),
                floor(made, name, True), "products of forward and backward at the best rate of one core, features read "
                "from memory; see the whole loop's line", far <= _ALIKE, f"logits {far:.0e} deviations apart",
                f"features made once before, {len(made.rows) / made.seconds(name):.0f} utterances a second")
 
 
-def inference(made: Ready, name: str, rounds: int) -> Row:
+def inference(made: Ready, name: str, rounds: int, which: str = "") -> Row:
     """From waveforms to probabilities."""
     model, held = made.model(name).eval(), clips(made, name, slice(None))
     size, rate = made.params.evaluate.batch_size, made.params.data.sample_rate
@@ -87,7 +87,7 @@ def inference(made: Ready, name: str, rounds: int) -> Row:
     turns = by_turns(lambda: panel([waveforms[row.utterance] for row in made.rows])[0],
                      lambda: torch.cat(answers(model, held, size)).numpy(), rounds)
     far = _far(turns.our_result, turns.peer_result)
-    return Row(f"inference of {name}", "utterances", *turns.rates(len(made.files)), ASKED.get(name),
+    return Row(f"inference of {name}{which}", "utterances", *turns.rates(len(made.files)), ASKED.get(name),
                floor(made, name, False), "the model's products alone; features, which have a line of their own, stand "
                "between", far <= _ALIKE, f"probabilities {far:.0e} deviations apart")
 
@@ -95,6 +95,10 @@ def inference(made: Ready, name: str, rounds: int) -> Row:
 def run(setting: Setting) -> Iterator[Row]:
     """All models; in the short form one of each paper."""
     made = ready(setting, 48 if setting.short else 160)
+    rounds = 1 if setting.short else 2
     for name in ("spectral", "cnn") if setting.short else MODELS:
-        yield training(made, name, 1 if setting.short else 2)
-        yield inference(made, name, 1 if setting.short else 2)
+        yield training(made, name, rounds)
+        yield inference(made, name, rounds)
+    if not setting.short:
+        yield training(made.of_one_member(), "spectral", rounds, ", one member")
+        yield inference(made.of_one_member(), "spectral", rounds, ", one member")

@@ -15,7 +15,7 @@ from benchmarks.speed.measure import by_turns
 from benchmarks.speed.ready import MODELS, Ready, ready
 from benchmarks.speed.work import operations, peak
 from ser_ops.dataset import Examples, in_order, shuffled
-from ser_ops.models import EmotionModel
+from ser_ops.models import EmotionModel, separate
 from ser_ops.training import balanced, fit
 from ser_ops.training.mixup import Mixed, mix
 from ser_ops.training.world import reseed
@@ -43,7 +43,7 @@ def bare(model: EmotionModel, batches: list[Mixed], held: list[Mixed], weights: 
 
 def _loss(model: nn.Module, one: Mixed, weights: Tensor, smoothing: float) -> Tensor:
     logits = model(one.waveform, one.valid, one.features)
-    losses = [share * nn.functional.cross_entropy(logits, labels, weights, label_smoothing=smoothing)
+    losses = [share * nn.functional.cross_entropy(*separate(logits, labels), weights, label_smoothing=smoothing)
               for labels, share in one.labels]
     return torch.stack(losses).sum()
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from ser_ops.config import Features, MelImage, Stacked, Window
+from ser_ops.models import separate
 
 Item = tuple[Tensor, Tensor, Tensor, int]
 
@@ -77,7 +78,7 @@ def epoch(model: nn.Module, train: Clips, held: Clips, batch_size: int, rate: fl
     model.train()
     for waveform, valid, features, labels in DataLoader(train, batch_size, shuffle=True):
         optimiser.zero_grad()
-        loss(model(waveform, valid, features), labels).backward()
+        loss(*separate(model(waveform, valid, features), labels)).backward()
         optimiser.step()
     right = torch.cat(answers(model, held, batch_size)).argmax(1) == torch.tensor(held.labels)
     return float(right.float().mean())

@@ -1,7 +1,6 @@
 """Recordings made ready as the pipeline does it: waveforms and features in shards, rows in front of a loop."""
 
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.speed.case import Setting
@@ -32,6 +31,12 @@ class Ready:
     folder: Path
     files: tuple[Path, ...]
     rows: tuple[Row, ...]
+    extracted: dict[str, float] = field(default_factory=dict)   # seconds by section of the preset
+
+    def of_one_member(self) -> "Ready":
+        """The same for a spectral stream that is one network, as the papers' are, and no ensemble."""
+        spectral = self.preset.spectral.model_copy(update={"members": 1})
+        return replace(self, preset=self.preset.model_copy(update={"spectral": spectral}))
 
     @property
     def held(self) -> int:
@@ -58,7 +63,10 @@ class Ready:
 
     def seconds(self, name: str) -> float:
         """How long the features that a model reads took to make, once for all epochs and models."""
-        return _extracted(self, READS[name])
+        section = READS[name]
+        if section not in self.extracted:
+            self.extracted[section] = _extract(self, section)
+        return self.extracted[section]
 
     def _features(self, name: str) -> Path:
         self.seconds(name)
@@ -87,9 +95,7 @@ def _made(setting: Setting, files: tuple[Path, ...], folder: Path) -> Ready:
     return Ready(setting.params, preset.model_copy(update=parts), folder, files, tuple(rows))
 
 
-@cache
-def _extracted(made: Ready, section: str) -> float:
-    """Extract one section's features of all rows; the seconds that it took."""
+def _extract(made: Ready, section: str) -> float:
     rows = [features.Row(row.row, True, made.folder / "waveforms", row.utterance) for row in made.rows]
     alone = made.params.compute.model_copy(update={"workers": 1})
     return timed(lambda: features.extract(rows, made.folder / section, getattr(made.preset, section),

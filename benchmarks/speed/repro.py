@@ -24,7 +24,7 @@ _SMALL: dict[str, dict[str, Any]] = {
     "tune": {"trials": 1, "startup_trials": 1},
     "ablations": {"models": ["spectral"], "shuffled": 1, "shuffled_epochs": 1},
     "evaluate": {"seeds": [1], "resamples": 100, "speed_utterances": 8},
-    "behave": {"utterances": 21, "simulations": 100},
+    "behave": {"utterances": 21},
     "explain": {"per_class": 1, "background": 8, "shap_samples": 10, "figures_per_class": 0,
                 "conditions": {"stationary": ["white"], "intensities": [0.5], "seed": 1, "per_class": 1,
                                "shap_samples": 10, "resamples": 100, "confidence": 0.95}},

@@ -93,6 +93,7 @@ def run(model: str, sound: Sound, choices: Choices, folds: Sequence[Fold], folde
     checked: also train without the validation speakers, and record their UAR.
     """
     system = system or model
+    settings = settings.model_copy(update={"keep": "last"})
     heard = Heard(sound, model, folder / "heard")
     for fold in folds:
         if answers.done(folder / "predictions", system, fold.number):

@@ -53,6 +53,11 @@ def noises(settings: Augment, mixer: Mixer) -> tuple[str, ...]:
     return names
 
 
+def pace(variant: str, settings: Augment) -> float:
+    """How many times as fast as the original a variant is: what its duration is divided by."""
+    return {"slow": 1 - settings.speed, "fast": 1 + settings.speed}.get(variant.removesuffix("_noisy"), 1.0)
+
+
 def make(utterance: str, samples: np.ndarray, settings: Augment, mixer: Mixer) -> Iterator[Variant]:
     """The variants that `settings` names, of speech (n,) at the mixer's rate, in that order.
 
@@ -81,10 +86,8 @@ def _voice(samples: np.ndarray, voice: str, settings: Augment, sample_rate: int)
     match voice:
         case "pitched":
             return shift(samples, sample_rate, settings.semitones)
-        case "slow":
-            return change(samples, sample_rate, 1 - settings.speed)
-        case "fast":
-            return change(samples, sample_rate, 1 + settings.speed)
+        case "slow" | "fast":
+            return change(samples, sample_rate, pace(voice, settings))
     return samples
 
 

@@ -93,7 +93,7 @@ def ablation(rows: Sequence[Mapping[str, Any]] | None, metrics: Any) -> Markup |
 
 
 def curves(history: Sequence[Mapping[str, Any]] | None, best: Any) -> Markup | None:
-    """Loss and UAR by epoch, training and validation, the chosen epoch marked."""
+    """Loss and UAR by epoch, training and validation, the epoch that was kept marked."""
     rows = [row for row in history or [] if isinstance(row.get("epoch"), float)]
     if not rows:
         return None
@@ -115,7 +115,7 @@ def curves(history: Sequence[Mapping[str, Any]] | None, best: Any) -> Markup | N
             parts.append(line(x(first), y(CHANCE), x(last), y(CHANCE), "chance"))
         if _is(best) and first <= best <= last:
             parts += [line(x(best), 24, x(best), 200, "limit"),
-                      text(x(best), 20, f"chosen: {best:g}", "middle", "tick")]
+                      text(x(best), 20, f"kept: {best:g}", "middle", "tick")]
         for kind, class_ in (("train", "noisy"), ("validation", "clean")):
             points = [(row["epoch"], row[f"{kind}_{name}"]) for row in rows if _is(row.get(f"{kind}_{name}"))]
             parts.append(path([(x(epoch), y(value)) for epoch, value in points], f"curve {class_}"))

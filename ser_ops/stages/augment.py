@@ -114,7 +114,7 @@ def _shard(job: Job, item: tuple[int, list[str]]) -> tuple[list[Entry], Noted]:
 def _placed(rows: Sequence[Mapping[str, str]], noted: Noted, params: config.Params,
             by_row: bool) -> Iterable[dict[str, Any]]:
     """The training table with its partitions, one row at a time unless each row's is drawn among all."""
-    table = _table(rows, noted, params.augment.variants)
+    table = _table(rows, noted, params.augment)
     if not by_row:
         return table
     drawn = list(table)
@@ -122,14 +122,16 @@ def _placed(rows: Sequence[Mapping[str, str]], noted: Noted, params: config.Para
             for row, place in zip(drawn, partitions.assign_rows(drawn, params.partitions), strict=True))
 
 
-def _table(rows: Sequence[Mapping[str, str]], noted: Noted, variants: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _table(rows: Sequence[Mapping[str, str]], noted: Noted, settings: config.Augment) -> Iterator[dict[str, Any]]:
     """The training table: originals of all partitions, and every variant that was made."""
-    shared = ("utterance", "partition", "emotion", "speaker", "corpus", "synthetic", "content", "seconds")
+    shared = ("utterance", "partition", "emotion", "speaker", "corpus", "synthetic", "content")
     for row in rows:
-        for variant in variants:
+        for variant in settings.variants:
             name = f"{row['utterance']}#{variant}"
             if variant == "original" or name in noted:
-                yield ({"row": name, "variant": variant} | {field: row[field] for field in shared}
+                pace = quadruplets.pace(variant, settings)
+                seconds = row["seconds"] if pace == 1 else round(float(row["seconds"]) / pace, 3)
+                yield ({"row": name, "variant": variant, "seconds": seconds} | {field: row[field] for field in shared}
                        | vars(noted.get(name, Added())))
 
 

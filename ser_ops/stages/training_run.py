@@ -151,7 +151,8 @@ def write_folder(target: Path, params: Params, job: Job, model: models.EmotionMo
         folder.mkdir()
         models.save(folder, model, card)
         write_history(folder / "history.csv", result.history)
-        draw(result.history, folder / "curves.png", f"{job.name}, preset {params.preset}")
+        draw(result.history, folder / "curves.png", f"{job.name}, preset {params.preset}",
+             result.best_epoch)
         run.write(folder / "run.json")
 
 

@@ -1,6 +1,6 @@
 """One loop for all models, its checkpoints, and the search of its settings; it knows no tracking server."""
 
-from ser_ops.training.calibrate import calibrate
+from ser_ops.training.calibrate import calibrate, probabilities
 from ser_ops.training.checkpoint import fingerprint
 from ser_ops.training.curves import draw
 from ser_ops.training.history import Epoch, best, read_history, stale, write_history
@@ -11,5 +11,5 @@ from ser_ops.training.states import with_states
 from ser_ops.training.world import device_of, rank, size, together
 
 __all__ = ["Diverged", "Epoch", "Logger", "Result", "Silent", "balanced", "best", "calibrate", "device_of", "draw",
-           "fingerprint", "fit", "rank", "read_history", "size", "stale", "together", "with_states",
+           "fingerprint", "fit", "probabilities", "rank", "read_history", "size", "stale", "together", "with_states",
            "write_history"]

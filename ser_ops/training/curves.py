@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ser_ops.files import replacing
-from ser_ops.training.history import Epoch, best
+from ser_ops.training.history import Epoch
 
 
-def draw(history: Sequence[Epoch], path: Path, title: str) -> None:
-    """Write a PNG: loss and UAR by epoch, training and validation, the best epoch marked."""
+def draw(history: Sequence[Epoch], path: Path, title: str, kept: int) -> None:
+    """Write a PNG: loss and UAR by epoch, training and validation, the epoch that was kept marked."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure  # not pyplot: no window, no global state
     from matplotlib.ticker import MaxNLocator
 
-    epochs, chosen = [one.epoch for one in history], best(history)
+    epochs = [one.epoch for one in history]
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     FigureCanvasAgg(figure)
     for axis, name, train, validation in (
@@ -23,7 +23,7 @@ def draw(history: Sequence[Epoch], path: Path, title: str) -> None:
              [one.validation_uar for one in history])):
         axis.plot(epochs, train, marker=".", label="training, with dropout")
         axis.plot(epochs, validation, marker=".", label="validation")
-        axis.axvline(chosen.epoch, color="grey", linestyle=":", label=f"best epoch ({chosen.epoch})")
+        axis.axvline(kept, color="grey", linestyle=":", label=f"epoch kept ({kept})")
         axis.set(xlabel="Epoch", ylabel=name)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.grid(alpha=0.3)

@@ -82,12 +82,13 @@ def _fill(store: Path, own: Backbone, model: EmotionModel, parts: Sequence[Examp
             part = _Part(len(shards), one.of(places), store, model.preset.wav2vec, model.preset.features, str(device))
             shards.append(part)
             entries += _entries(part, [(layers, numbers[place], own.hidden) for place in places])
-    left = [part for part in shards if not shard_file(store, part.number, HALF).exists()]
+    # Shared out before looking: which are there changes while the other processes work.
+    left = [part for part in shards[rank()::size()] if not shard_file(store, part.number, HALF).exists()]
     alone = device.type == "cuda" or size() > 1
     if rank() == 0:
         print(f"states of {rows} rows by {model.preset.wav2vec.checkpoint}, {megabytes:.0f} MB, into {store}",
               file=sys.stderr, flush=True)
-    for _ in spread(_write, left[rank()::size()], "states", 1 if alone else compute.workers, unit="shard"):
+    for _ in spread(_write, left, "states", 1 if alone else compute.workers, unit="shard"):
         pass
     _read.cache_clear()
     if size() > 1:

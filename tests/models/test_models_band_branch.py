@@ -65,7 +65,8 @@ def test_statistics_under_equal_weights_are_mean_and_deviation():
     expected = torch.cat([values.mean(-1), values.std(-1, correction=0)], 1)
     torch.testing.assert_close(pooling(values), expected, rtol=1e-4, atol=1e-5)
     weights = AttentiveStatistics(6, 4).weights(values)
-    torch.testing.assert_close(weights.sum(-1), torch.ones(2, 1)) and (weights > 0).all()
+    torch.testing.assert_close(weights.sum(-1), torch.ones(2, 1))
+    assert (weights > 0).all()
 
 
 def test_masks_in_training_alone_and_no_longer_than_asked():

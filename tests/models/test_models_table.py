@@ -221,7 +221,7 @@ def test_two_rates_and_no_decay_of_biases_and_norms() -> None:
     names = {id(one): name for name, one in model.named_parameters()}
     spared = {names[id(one)] for name, group in groups.items() if "no decay" in name for one in group["params"]}
     assert "head.heads.0.0.bias" in spared and "spectral.blocks.0.1.weight" in spared      # a BatchNorm
-    assert "head.0.weight" not in spared and "pooling.score.weight" not in spared
+    assert "head.heads.0.0.weight" not in spared and "pooling.score.weight" not in spared
     in_groups = sum(one.numel() for group in groups.values() for one in group["params"])
     assert in_groups == sum(one.numel() for one in model.parameters() if one.requires_grad)
 

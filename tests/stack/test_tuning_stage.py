@@ -40,7 +40,7 @@ def _machine(folder: Path) -> Path:
     settings = project(folder) / "params.yaml"
     values = yaml.safe_load(settings.read_text())
     values["tune"].update(trials=4)
-    values["tune"]["trial"].update(epochs=4)
+    values["tune"]["trial"].update(epochs=4, patience=4)
     values["compute"].update(heartbeat_seconds=0.2, lost_seconds=4)
     values["tracking"].update(experiment=folder.parent.name)
     settings.write_text(yaml.safe_dump(values))

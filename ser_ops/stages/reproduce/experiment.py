@@ -19,7 +19,7 @@ from ser_ops.config import READS, Params, Training
 from ser_ops.corpora import leaks, partitions
 from ser_ops.corpora.folds import assign_fold
 from ser_ops.corpora.table import read_csv, write_csv
-from ser_ops.dataset import Examples, Row, Stores, in_order, loader
+from ser_ops.dataset import Examples, Row, Stores, in_order
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.evaluation import metrics
@@ -30,7 +30,7 @@ from ser_ops.files import read_json, replacing, write_json
 from ser_ops.seeds import derive
 from ser_ops.stages.training_run import Job, data_record, forget, recorded, settings_record, tags_of, write_folder
 from ser_ops.tracking import Run
-from ser_ops.training import device_of, fingerprint, fit
+from ser_ops.training import device_of, fingerprint, fit, probabilities
 from ser_ops.training.tuning import settings_with
 from ser_ops.training.workers import number, side_by_side
 
@@ -134,11 +134,7 @@ def standardisation(train: Examples, params: Params, model: str) -> dict[str, li
 
 def answers(model: models.EmotionModel, tests: Examples, device: torch.device, batch_size: int) -> np.ndarray:
     """Probabilities, float64 (rows, 7), of unbatched test rows in their order."""
-    model.to(device).eval()
-    with torch.inference_mode():
-        found = [model(batch.waveform, batch.valid, batch.features).double().softmax(1).cpu().numpy()
-                 for batch in loader(tests.read_by(model), in_order(len(tests), batch_size), device)]
-    return np.concatenate(found).round(DIGITS)
+    return probabilities(model, tests, batch_size, device).round(DIGITS)
 
 
 def scores(tests: Sequence[Mapping[str, str]]) -> dict[str, float]:
