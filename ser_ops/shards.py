@@ -84,6 +84,7 @@ class Shards(Mapping[str, np.ndarray]):
             raise UserError(f"{folder}: no finished store of arrays (index.csv: {error.strerror}): run the stage "
                             "that writes it") from error
         self._dtype = HALF if shard_file(folder, 0, HALF).exists() else SINGLE
+        self._itemsize = np.dtype(self._dtype).itemsize
         self._maps: dict[int, tuple[mmap.mmap | None, np.ndarray]] = {}
         self._touched: set[int] = set()
         self._given = 0
@@ -109,7 +110,7 @@ class Shards(Mapping[str, np.ndarray]):
         size = math.prod(one.shape)
         if self._given > _HELD:
             self._release()
-        self._given += np.dtype(self._dtype).itemsize * size
+        self._given += self._itemsize * size
         values = self._map(one.shard)[one.offset:one.offset + size]
         self._touched.add(one.shard)
         if values.size != size:

@@ -27,7 +27,9 @@ def fit_all(items: Sequence[np.ndarray], length: int) -> tuple[np.ndarray, np.nd
     >>> fit_all([np.arange(5), np.ones(2)], 3)[1]
     array([3, 2])
     """
-    windows, valid = np.empty((len(items), length), np.float32), np.empty(len(items), np.int64)
+    windows, valid = np.empty((len(items), length), np.float32), np.zeros(len(items), np.int64)
+    if length == 0:
+        return windows, valid
     for index, samples in enumerate(items):
         start, own = max(0, (len(samples) - length) // 2), min(len(samples), length)
         windows[index, :own] = samples[start:start + own]

@@ -30,4 +30,5 @@ def stationary(kind: str, length: int, sample_rate: int, generator: np.random.Ge
         shape[0] = 0.0
         noise = scipy.fft.irfft(scipy.fft.rfft(noise.astype(np.float32)) * shape, size)
     noise = noise[:length]
-    return (noise / np.abs(noise).max(initial=1e-12)).astype(np.float32)
+    noise /= max(noise.max(initial=1e-12), -noise.min(initial=0.0))
+    return noise.astype(np.float32, copy=False)
