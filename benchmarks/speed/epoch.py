@@ -100,5 +100,5 @@ def run(setting: Setting) -> Iterator[Row]:
         yield training(made, name, rounds)
         yield inference(made, name, rounds)
     if not setting.short:
-        yield training(made.of_one_member(), "spectral", rounds, ", one member")
-        yield inference(made.of_one_member(), "spectral", rounds, ", one member")
+        yield training(made.under("small"), "spectral", rounds, ", preset small")
+        yield inference(made.under("small"), "spectral", rounds, ", preset small")

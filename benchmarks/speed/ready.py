@@ -33,10 +33,9 @@ class Ready:
     rows: tuple[Row, ...]
     extracted: dict[str, float] = field(default_factory=dict)   # seconds by section of the preset
 
-    def of_one_member(self) -> "Ready":
-        """The same for a spectral stream that is one network, as the papers' are, and no ensemble."""
-        spectral = self.preset.spectral.model_copy(update={"members": 1})
-        return replace(self, preset=self.preset.model_copy(update={"spectral": spectral}))
+    def under(self, preset: str) -> "Ready":
+        """The same under another preset with the same features."""
+        return replace(self, preset=self.params.presets[preset])
 
     @property
     def held(self) -> int:
