@@ -18,7 +18,7 @@ from benchmarks.speed.measure import quickest, timed, wall
 from ser_ops.errors import UserError
 from ser_ops.workspace import environment
 
-_SMALL: dict[str, dict[str, Any]] = {
+SMALL: dict[str, dict[str, Any]] = {
     "augment": {"variants": ["original", "noisy"]},
     "train": {"epochs": 1},
     "tune": {"trials": 1, "startup_trials": 1},
@@ -59,7 +59,7 @@ def finished(setting: Setting) -> Path:
             shutil.copy2(here / name, folder / name)
     subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
     _run(folder, "dvc", "pull", "-q", "data.dvc")
-    for section, values in _SMALL.items():
+    for section, values in SMALL.items():
         _change(folder, section, values)
     _run(folder, "dvc", "repro")
     return folder

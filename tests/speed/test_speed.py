@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from benchmarks.speed import machine, measure, table
 from benchmarks.speed.case import CASES, Row, Setting
@@ -14,7 +15,7 @@ from ser_ops import config
 from ser_ops.errors import UserError
 
 PROJECT = Path(__file__).resolve().parents[2]
-RATIOS = ("features", "pitch", "quadruplets", "validation")
+RATIOS = ("features", "pitch", "quadruplets", "validation", "epoch", "loop")
 
 
 def a_row(**changes: object) -> Row:
@@ -84,10 +85,19 @@ def test_every_case_has_a_name_of_its_own_and_a_module() -> None:
         assert (PROJECT / "benchmarks" / "speed" / f"{case.module}.py").exists()
 
 
+def test_the_smallest_settings_of_a_whole_pipeline_are_settings() -> None:
+    from benchmarks.speed.repro import SMALL
+
+    content = yaml.safe_load((PROJECT / "params.yaml").read_text())
+    for section, values in SMALL.items():
+        content[section].update(values)
+    assert config.Params(**content).behave.utterances == SMALL["behave"]["utterances"]
+
+
 @pytest.mark.slow
 def test_no_ratio_has_fallen_by_half(tmp_path: Path) -> None:
     ran = subprocess.run([sys.executable, "-m", "benchmarks.speed", "--short", "--out", tmp_path, "--only", *RATIOS],
                          cwd=PROJECT, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     rows = json.loads((tmp_path / "speed.json").read_text())["rows"]
-    assert len(rows) == len(RATIOS) and all(row["equal"] for row in rows)
+    assert len(rows) == 4 + 2 * 2 + 2 and all(row["equal"] for row in rows)
