@@ -32,12 +32,13 @@ from ser_ops.models import EmotionModel, build
 TARGET, LIMIT, FASTER = 2, 1e-5, 5.0
 
 
-def loop(answer: Callable[[Tensor], Tensor], layer: nn.Module, features: Tensor, baseline: Tensor) -> Tensor:
+def loop(answer: Callable[[Tensor], Tensor], layer: nn.Module, features: Tensor, baseline: Tensor,
+         target: int = TARGET) -> Tensor:
     """Algorithm 1, one mask at a time."""
     maps = upsample(activations(answer, layer, features[None]), features.shape[-1])
     with torch.no_grad():
-        floor = answer(baseline[None]).softmax(1)[0, TARGET]
-        weights = [answer(torch.lerp(baseline, features, mask)[None]).softmax(1)[0, TARGET] - floor
+        floor = answer(baseline[None]).softmax(1)[0, target]
+        weights = [answer(torch.lerp(baseline, features, mask)[None]).softmax(1)[0, target] - floor
                    for mask in masks(maps)]
         return torch.relu(torch.stack(weights) @ maps)
 

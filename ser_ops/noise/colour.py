@@ -1,10 +1,23 @@
 """Stationary noise whose power falls with frequency as S(f) ~ 1/f^beta (paper 1, equations 4 to 7)."""
 
+from functools import lru_cache
+
 import numpy as np
 import scipy.fft
 
 BETA: dict[str, float] = {"white": 0.0, "pink": 1.0, "brown": 2.0}
 LOWEST = 20.0  # hertz; the law holds from here to half the sample rate, below it the spectrum is flat
+
+
+@lru_cache(maxsize=64)      # utterances of one length, and variants of one utterance, ask for the same
+def _response(beta: float, size: int, sample_rate: int) -> np.ndarray:
+    """|H(f)| at the frequencies of a real FFT of `size` samples, float32 (size // 2 + 1,); nothing at 0 Hz."""
+    shape = np.arange(size // 2 + 1, dtype=np.float32) * np.float32(sample_rate / size)
+    np.maximum(shape, LOWEST, out=shape)
+    shape **= -beta / 2
+    shape[0] = 0.0
+    shape.flags.writeable = False
+    return shape
 
 
 def stationary(kind: str, length: int, sample_rate: int, generator: np.random.Generator) -> np.ndarray:
@@ -25,10 +38,9 @@ def stationary(kind: str, length: int, sample_rate: int, generator: np.random.Ge
     noise = generator.standard_normal(size)
     if BETA[kind] > 0:
         # Drawn in float64, filtered in the float32 of the result, which takes half the time.
-        shape = np.maximum(np.arange(size // 2 + 1, dtype=np.float32) * np.float32(sample_rate / size), LOWEST)
-        shape **= -BETA[kind] / 2
-        shape[0] = 0.0
-        noise = scipy.fft.irfft(scipy.fft.rfft(noise.astype(np.float32)) * shape, size)
+        spectrum = scipy.fft.rfft(noise.astype(np.float32))
+        spectrum *= _response(BETA[kind], size, sample_rate)
+        noise = scipy.fft.irfft(spectrum, size, overwrite_x=True)
     noise = noise[:length]
     noise /= max(noise.max(initial=1e-12), -noise.min(initial=0.0))
     return noise.astype(np.float32, copy=False)
