@@ -60,8 +60,11 @@ def glance(metrics: Any, gate: Any, published: Any, model: str) -> Markup | None
             parts.append(diamond(at(claimed / 100), y, "paper", said))
         parts += _spread(at, y, one, "ours", f"{label}: UAR {interval(one)}")
         if one.get("uar") is not None:
-            right = one.get("uar_high") or one["uar"]
-            parts.append(text(at(right) + 10, y + 5, share(one["uar"]), class_="value"))
+            # On the side where the paper's figure does not stand.
+            left = _is(claimed) and claimed / 100 > one["uar"]
+            end = at(one.get("uar_low" if left else "uar_high") or one["uar"])
+            parts.append(text(end + (-10 if left else 10), y + 5, share(one["uar"]), "end" if left else "start",
+                              "value"))
     return drawing(_WIDTH, bottom + 26, "UAR of the model beside chance, shuffled labels and the gate's limits", parts)
 
 
