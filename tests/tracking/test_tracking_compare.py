@@ -83,7 +83,7 @@ def test_a_store_that_is_no_server_is_served_elsewhere(params, tmp_path):
 def test_ser_ops_compare_and_ui(params, logged, monkeypatch):
     monkeypatch.setattr(config, "load", lambda: params)
     asked = CliRunner().invoke
-    assert asked(cli.app, ["compare"]).stdout.startswith("no model was trained yet with preset small, corpus ")
+    assert asked(cli.app, ["compare"]).stdout.startswith("no model was trained yet with preset demo, corpus ")
     logged("vit", "ablate", name="vit")
     run = logged("cnn", "train", 0.4)
     lines = asked(cli.app, ["compare"]).stdout.splitlines()

@@ -67,7 +67,7 @@ def test_a_run_carries_what_it_was_given(params, tmp_path, capfd):
     assert [(one.step, one.value) for one in client.get_metric_history(run.id, "validation/uar")] == [(1, .1), (2, .2)]
     tags = found.data.tags
     assert tags["stage"] == "train" and tags["best"] == "2" and tags["data_md5"] == "0123abcd.dir"
-    assert tags["preset"] == "small" and tags["partition"] == "speaker" and tags["git_commit"] == git_commit()
+    assert tags["preset"] == "demo" and tags["partition"] == "speaker" and tags["git_commit"] == git_commit()
     assert json.loads(tags["corpora"]) == list(params.data.corpora)
     dataset = found.inputs.dataset_inputs[0].dataset
     assert dataset.name == "manifest" and json.loads(dataset.source)["uri"] == "manifest.csv"
