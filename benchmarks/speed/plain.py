@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from ser_ops.config import Features, MelImage, Stacked, Window
+from ser_ops.errors import UserError
 from ser_ops.models import separate
 
 Item = tuple[Tensor, Tensor, Tensor, int]
@@ -58,7 +59,7 @@ def described(samples: np.ndarray, settings: Window) -> np.ndarray:
             return librosa.power_to_db(mel, ref=np.max)
         case Features(layout="frames"):
             return _spectral(samples, settings)
-    raise NotImplementedError("the serial layout")
+    raise UserError("benchmarks.speed reads features in frames alone: choose a preset whose layout is frames")
 
 
 def _spectral(samples: np.ndarray, settings: Features) -> np.ndarray:
