@@ -97,8 +97,7 @@ def run(setting: Setting) -> Iterator[Row]:
     made = ready(setting, 48 if setting.short else 160)
     rounds = 1 if setting.short else 2
     for name in ("spectral", "cnn") if setting.short else MODELS:
-        if not setting.short or name != "spectral":     # its ratio is the processor's: the network takes most of it
-            yield training(made, name, rounds)
+        yield training(made, name, rounds)
         yield inference(made, name, rounds)
     if not setting.short:
         yield training(made.under("small"), "spectral", rounds, ", preset small")

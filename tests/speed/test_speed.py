@@ -100,4 +100,4 @@ def test_no_ratio_has_fallen_by_half(tmp_path: Path) -> None:
                          cwd=PROJECT, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     rows = json.loads((tmp_path / "speed.json").read_text())["rows"]
-    assert len(rows) == 4 + 3 + 2 and all(row["equal"] for row in rows)
+    assert len(rows) == 4 + 2 * 2 + 2 and all(row["equal"] for row in rows)
