@@ -7,7 +7,7 @@ Everything made is kept under work/benchmarks; killed and started again, it goes
 import argparse
 import sys
 
-from benchmarks.unseen_speakers import baselines, choices, folds, ours
+from benchmarks.unseen_speakers import baselines, candidates, choices, folds, ours
 from benchmarks.unseen_speakers.ablations import ablations
 from benchmarks.unseen_speakers.smile import Functionals
 from benchmarks.unseen_speakers.sound import Sound
@@ -23,6 +23,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="*", default=[], help="our models to train by params.yaml, such as spectral")
     parser.add_argument("--folds", nargs="*", type=int, help="folds of our models and of the table; all by default")
     parser.add_argument("--ablations", nargs="*", help="rows of ablations.yaml to train; all without a name")
+    parser.add_argument("--choose", action="store_true", help="let each fold choose among candidates.yaml, and train")
     parser.add_argument("--against", default=REFERENCE, help="the system that others are set against in the table")
     parser.add_argument("--name", default="", help="what to call our model in the table, if not by its name")
     parser.add_argument("--unchecked", action="store_true", help="leave the validation speakers unasked")
@@ -39,6 +40,8 @@ def main() -> None:
     some = [fold for fold in parts if asked.folds is None or fold.number in asked.folds]
     for model in asked.models:
         ours.run(model, sound, chosen, some, folder, params.train.training(), asked.name, not asked.unchecked)
+    for fold in some if asked.choose else ():
+        candidates.run(params, chosen, fold, folder, asked.name or "spectral_chosen")
     for name, other in ablations(params, asked.ablations) if asked.ablations is not None else ():
         ours.run(other.train.model, Sound(other), chosen, some, folder, other.train.training(), name, checked=False)
     print(table(folder / "predictions", chosen, some, asked.against))

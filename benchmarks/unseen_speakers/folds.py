@@ -26,7 +26,7 @@ def folds(speakers: Sequence[str], count: int, validating: int) -> list[Fold]:
     names = sorted(set(speakers))
     ends = [round(len(names) * place / count) for place in range(count + 1)]
     groups = [tuple(names[start:end]) for start, end in pairwise(ends)]
-    if count < 2 or min(map(len, groups)) <= validating:
+    if count < 2 or min(map(len, groups)) < validating:
         raise ValueError(f"{len(names)} speakers do not make {count} folds with {validating} who validate")
     found = []
     for place, test in enumerate(groups):

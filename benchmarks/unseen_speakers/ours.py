@@ -6,8 +6,9 @@ on all 16 speakers, as the SVMs do. It keeps its last epoch: nothing is chosen o
 """
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from benchmarks.unseen_speakers.answers import Answer
 from benchmarks.unseen_speakers.baselines import tested
 from benchmarks.unseen_speakers.choices import Choices
 from benchmarks.unseen_speakers.folds import Fold
+from benchmarks.unseen_speakers.sound import Heard as Hearing
 from benchmarks.unseen_speakers.sound import Sound
 from ser_ops import models
 from ser_ops.audio import fit as window
@@ -87,10 +89,10 @@ class Heard:
 
 
 def run(model: str, sound: Sound, choices: Choices, folds: Sequence[Fold], folder: Path,
-        settings: Training, system: str = "", checked: bool = True) -> None:
+        settings: Training, system: str = "", checked: bool = True, beside: Mapping[str, Any] | None = None) -> None:
     """Train `model` in each fold and write its answers as `system`; what is done already is left.
 
-    checked: also train without the validation speakers, and record their UAR.
+    checked: also train without the validation speakers, and record their UAR; beside: what else the record says.
     """
     system = system or model
     settings = settings.model_copy(update={"keep": "last"})
@@ -99,34 +101,46 @@ def run(model: str, sound: Sound, choices: Choices, folds: Sequence[Fold], folde
         if answers.done(folder / "predictions", system, fold.number):
             continue
         began = time.process_time()
-        network, result = _trained(model, heard, settings, (*fold.train, *fold.validation), fold.validation, fold)
+        network, result = trained(model, heard, settings, (*fold.train, *fold.validation), fold.validation, fold)
         seconds = time.process_time() - began
-        validated = _trained(model, heard, settings, fold.train, fold.validation, fold)[1] if checked else None
-        card = {"model": model, "sample_rate": sound.sample_rate,
-                "preset_settings": sound.params.chosen.model_dump(mode="json")}
-        panel = Panel({model: (network.eval(), card)}, torch.device("cpu"), sound.params.evaluate.batch_size)
+        validated = trained(model, heard, settings, fold.train, fold.validation, fold)[1] if checked else None
+        panel = Panel({model: (network.eval(), card(model, sound))}, torch.device("cpu"),
+                      sound.params.evaluate.batch_size)
         answers.write(folder / "predictions", system, fold.number, list(_answers(panel, sound, choices, fold)), {
             "seconds_training": round(seconds, 1), "threads": 1, "trained_on": [*fold.train, *fold.validation],
-            "chosen": {"epochs": len(result.history), "preset": sound.params.preset, **settings.model_dump()},
+            "chosen": {"epochs": len(result.history), "preset": sound.params.preset, **settings.model_dump(),
+                                                                 **(beside or {})},
             "parameters": models.count(network),
             "validation_uar": validated and round(validated.validation_uar, 4)})
         print(f"{system} fold {fold.number}: done, {seconds:.0f} s", flush=True)
 
 
-def _trained(model: str, heard: Heard, settings: Training, speakers: Collection[str],
+def card(model: str, sound: Sound) -> dict[str, Any]:
+    """What a model's card says of how it hears."""
+    return {"model": model, "sample_rate": sound.sample_rate,
+            "preset_settings": sound.params.chosen.model_dump(mode="json")}
+
+
+def trained(model: str, heard: Heard, settings: Training, speakers: Collection[str],
              validating: Collection[str], fold: Fold) -> tuple[models.EmotionModel, Result]:
+    """The model as it is after training on these speakers, and the course of its training."""
     train, validation = heard.examples(speakers, "train"), heard.examples(validating, "validation")
     network = models.build(model, heard.sound.params.chosen, heard.standardisation(train),
                            derive(settings.seed, "model"))
     return network, fit(network, train, validation, settings, torch.device("cpu"), what=f"{model} fold {fold.number}")
 
 
+def probabilities(panel: Panel, sound: Sound, rows: Sequence[Mapping[str, str]], heard: Hearing) -> np.ndarray:
+    """What one model answers to these rows of the manifest under one condition, (n, 7)."""
+    return np.concatenate([panel([sound(rows[place]["utterance"], heard) for place in places])[0]
+                           for places in in_order(len(rows), panel.batch_size)])
+
+
 def _answers(panel: Panel, sound: Sound, choices: Choices, fold: Fold) -> Iterator[Answer]:
     rows = [row for row in sound.rows if row["speaker"] in fold.test]
     for heard in tested(sound, choices):
         one = heard.condition
-        found = np.concatenate([panel([sound(rows[place]["utterance"], heard) for place in places])[0]
-                                for places in in_order(len(rows), panel.batch_size)])
-        for row, probabilities in zip(rows, found, strict=True):
+        found = probabilities(panel, sound, rows, heard)
+        for row, each in zip(rows, found, strict=True):
             yield Answer(one.noise, one.intensity, one.seed, row["utterance"], row["speaker"], row["emotion"],
-                         EMOTIONS[int(probabilities.argmax())], tuple(probabilities.tolist()))
+                         EMOTIONS[int(each.argmax())], tuple(each.tolist()))

@@ -21,7 +21,7 @@ from ser_ops.shards import Shards
 
 @dataclass(frozen=True)
 class Heard:
-    """One way in which all utterances are heard: clean, a cell of the test grid, or a draw of noise for `use`."""
+    """One way in which all utterances are heard: clean, a cell of the grid in noise of `use`, or a draw for `use`."""
 
     use: str
     condition: Condition = CLEAN
@@ -64,12 +64,10 @@ class Sound:
         speech = self._waveforms[utterance]
         if heard.use == "train":
             return self._variant(utterance, speech, heard.seed)
-        if heard.use == "validation":
-            return self._validation(utterance, speech, heard.seed)
-        if heard.condition.clean:
-            return speech
         one = heard.condition
-        return self._mixer(utterance, speech, one.noise, one.intensity, heard.seed, "test").samples
+        if not one.clean:
+            return self._mixer(utterance, speech, one.noise, one.intensity, heard.seed, heard.use).samples
+        return self._validation(utterance, speech, heard.seed) if heard.use == "validation" else speech
 
     def variants(self, utterance: str) -> list[quadruplets.Variant]:
         """What the stage augment makes of an utterance for training, the original first."""

@@ -1,5 +1,6 @@
 """The sections of params.yaml. Meanings and units stand beside each value there."""
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -177,24 +178,24 @@ class Blocks(Section):
 
 
 class Bands(Section):
-    """The spectral stream over log-mel bands: convolutions, attentive statistics."""
+    """The spectral stream over log-mel bands: 2-D convolutions, one along time, attentive statistics."""
 
     design: Literal["bands"]
     members: Count
     channels: Annotated[tuple[Count, ...], Field(min_length=1)]
-    kernels: tuple[Count, ...]
-    strides: tuple[Count, ...]
+    pools: tuple[tuple[Count, Count], ...]
+    maps: Count
+    kernel: Count
     attention: Count
     masked_bands: Annotated[int, Field(ge=0)]
     masked_frames: Annotated[int, Field(ge=0)]
     dropout: Annotated[float, Field(ge=0, lt=1)]
-    pooled_dropout: Annotated[float, Field(ge=0, lt=1)]
     embedding: Count
 
     @model_validator(mode="after")
     def _one_of_each(self) -> "Bands":
-        if not len(self.channels) == len(self.kernels) == len(self.strides):
-            raise ValueError("channels, kernels and strides: one of each for every convolution")
+        if len(self.channels) != len(self.pools):
+            raise ValueError("channels and pools: one of each for every convolution")
         return self
 
 
@@ -248,8 +249,12 @@ class Preset(Section):
 
     @model_validator(mode="after")
     def _bands_over_time(self) -> "Preset":
-        if isinstance(self.spectral, Bands) and self.features.layout != "frames":
+        if not isinstance(self.spectral, Bands):
+            return self
+        if self.features.layout != "frames":
             raise ValueError("spectral.design bands looks along time: set features.layout to frames")
+        if (left := math.prod(bands for bands, _ in self.spectral.pools)) > self.features.mels:
+            raise ValueError(f"spectral.pools makes one of {left} bands, and features.mels are {self.features.mels}")
         return self
 
     def input_of(self, model: str) -> Window:

@@ -19,7 +19,7 @@ from ser_ops.models.standardise import Standardise
 from ser_ops.models.table import MODELS, build, count
 from ser_ops.models.wav2vec_checkpoint import SAMPLE_RATE
 
-FORMAT = 3
+FORMAT = 4
 
 
 def _origin(model: EmotionModel) -> str:

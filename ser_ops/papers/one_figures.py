@@ -90,13 +90,13 @@ def _blocks(spectral: Mapping[str, Any], _features: Mapping[str, Any]) -> tuple[
 
 def _bands(spectral: Mapping[str, Any], features: Mapping[str, Any]) -> tuple[str, ...]:
     """Convolutions that are alike stand in one line, so that the drawing keeps its height."""
-    kernels = ", ".join(map(str, spectral["kernels"]))
-    widths = spectral["channels"] if len(set(spectral["channels"])) > 1 else spectral["channels"][:1]
+    pools = ", ".join(f"{bands} x {frames}" for bands, frames in spectral["pools"])
     many = f"{spectral['members']} members, each: " if spectral["members"] > 1 else ""
-    return (f"{features['mels']} log-mel bands of the MFCC, with slopes and their slopes; BatchNorm",
-            f"{many}{len(spectral['channels'])} Conv1D {', '.join(map(str, widths))}, k {kernels}; BatchNorm; ReLU;\n"
-            f"MaxPool {', '.join(map(str, spectral['strides']))}; dropout {spectral['dropout']:g}",
-            f"attentive mean and deviation; dropout {spectral['pooled_dropout']:g}",
+    return (f"{features['mels']} log-mel bands of the MFCC; ZCR, RMS; BatchNorm",
+            f"{many}{len(spectral['channels'])} Conv2D {', '.join(map(str, spectral['channels']))}, k 3 x 3;\n"
+            f"MaxPool {pools}; BatchNorm; ReLU",
+            f"beside ZCR and RMS: Conv1D {spectral['maps']}, k {spectral['kernel']}; BatchNorm; ReLU",
+            f"attentive mean and deviation; dropout {spectral['dropout']:g}",
             f"Linear {spectral['embedding']}; ReLU; BatchNorm")
 
 

@@ -82,7 +82,7 @@ class _Fitting:
                                                           for one, label in zip(part.rows, part.labels, strict=True)]],
             tensors=model.state_dict())
         self.last = settings.keep == "last"
-        self.precision = _precision(settings.precision, device)
+        self.precision = precision(settings.precision, device)
         self.steps = len(self._batches(1))
         weights = balanced(train.labels) if settings.class_weights else torch.ones(CLASSES)
         self.class_weights, self.weights = weights, weights.to(device)
@@ -226,9 +226,12 @@ class _Fitting:
         return torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32)
 
 
-def _precision(name: str, device: torch.device) -> torch.dtype:
+def precision(name: str, device: torch.device) -> torch.dtype:
+    """What train.precision means on a device: auto is bfloat16 where its instructions have it, else float32."""
     if name == "auto":
-        name = "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+        native = (torch.cuda.is_bf16_supported() if device.type == "cuda" else
+                  any(torch.cpu.get_capabilities().get(one) for one in ("avx512_bf16", "amx_bf16")))
+        name = "bfloat16" if native else "float32"
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
 
 

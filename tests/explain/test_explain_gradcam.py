@@ -96,9 +96,8 @@ def test_places_on_the_real_networks(name):
     model = build(name, preset).eval()
     held = Held(model, torch.zeros(1, 40000)[0], torch.tensor(40000))
     (found,) = places(held, model.camera(), model.maps, torch.zeros(shape_of(preset.input_of(name))))
-    # of the spectral stream the slopes and their slopes come first
     layers = {"cnn": [(3, 1, 0), (2, 2, 0), (3, 1, 0)], "cnn_lstm": [(3, 1, 0)],
-              "spectral": [*[(5, 1, 2)] * 3, (2, 2, 0), *[(5, 1, 2)] * 2, (2, 2, 0), *[(5, 1, 2)] * 2]}[name]
+              "spectral": [*[(3, 1, 1), (2, 2, 0)] * 2, *[(3, 1, 1)] * 3]}[name]
     expected, field = centres(layers, 151 if name == "spectral" else 79)
     np.testing.assert_allclose(found.centres, expected, atol=1e-9)
     assert found.field == field

@@ -169,10 +169,9 @@ def test_training_is_the_same_each_time_and_leaves_the_subject_alone():
 
 
 @pytest.mark.parametrize(("name", "method", "expected"), [
-    ("spectral", "scorecam", (63 * 320 + 512) / 16000), ("spectral", "shap", 512 / 16000),
+    ("spectral", "scorecam", (33 * 320 + 512) / 16000), ("spectral", "shap", 512 / 16000),
     ("spectral", "occlusion", 0.1), ("cnn", "gradcam", (7 * 512 + 2048) / 16000)])
 def test_blur_by_hand(name, method, expected):
     # cnn: kernel 3, pooling by 2, kernel 3: 3 + 1 + 2 * 2 frames
-    # spectral: slopes of slopes 9, kernel 5 and pooling by 2: + 4 + 1, kernel 5: + 4 * 2, again with pooling: + 5 * 2,
-    # two of 5 every four frames: + 2 * 4 * 4
+    # spectral: kernel 3 and pooling by 2: 3 + 1, again: + 2 * 2 + 2, three of 3 every four frames: + 3 * 2 * 4: 34
     assert planted.blur(a_subject(name), method, explain_settings(occlusion_seconds=0.1)) == pytest.approx(expected)

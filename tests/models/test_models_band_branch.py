@@ -9,7 +9,7 @@ from torch.nn import functional
 from ser_ops import config
 from ser_ops.features import shape_of
 from ser_ops.features.descriptors import cepstrum
-from ser_ops.models.band_branch import BandBranch, deltas, stretch
+from ser_ops.models.band_branch import BandBranch, stretch
 from ser_ops.models.pooling import AttentiveStatistics
 
 PRESET = config.load(Path(__file__).resolve().parents[2] / "params.yaml").presets["small"]
@@ -25,7 +25,7 @@ def features(rows: int = 3) -> torch.Tensor:
 
 
 def entered(one: BandBranch, values: torch.Tensor) -> torch.Tensor:
-    """What reaches the first normalisation: (B, 3 (2 + bands), T)."""
+    """What reaches the first normalisation: (B, 2 + bands, T)."""
     seen = []
     handle = one.norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     one(values)
@@ -37,26 +37,53 @@ def test_it_sees_the_bands_that_the_coefficients_were_made_of():
     bands, values = torch.randn(3, PRESET.features.mels, 151), features()
     values[:, 2:] = cepstrum(bands.transpose(1, 2), PRESET.features.mfcc)
     seen = entered(branch(), values)
-    torch.testing.assert_close(seen[:, 2:82], bands, rtol=0, atol=1e-4)
+    torch.testing.assert_close(seen[:, 2:], bands, rtol=0, atol=1e-4)
     assert torch.equal(seen[:, :2], values[:, :2])
-    torch.testing.assert_close(seen[:, 82:164], deltas(seen[:, :82]))
-    torch.testing.assert_close(seen[:, 164:], deltas(seen[:, 82:164]))
 
 
 def test_standardisation_moves_the_bands_and_does_not_bend_them():
     kept = {"mean": torch.randn(82).tolist(), "std": (0.5 + torch.rand(82)).tolist()}
-    plain, moved = (entered(branch(one), features())[:, 2:82] for one in (None, kept))
+    plain, moved = (entered(branch(one), features())[:, 2:] for one in (None, kept))
     torch.testing.assert_close(plain - plain.mean(-1, keepdim=True), moved - moved.mean(-1, keepdim=True),
                                rtol=0, atol=1e-4)
 
 
-def test_a_slope_is_that_of_the_line_through_five_frames():
-    values = torch.randn(1, 1, 9, dtype=torch.float64)
-    steps = torch.arange(-2.0, 3.0, dtype=torch.float64)
-    for frame in range(2, 7):
-        around = values[0, 0, frame - 2:frame + 3]
-        slope = (steps * around).sum() / steps.square().sum()
-        torch.testing.assert_close(deltas(values)[0, 0, frame], slope)
+@torch.no_grad()
+def test_maps_step_by_step():
+    one, values = branch(members=2), features()
+    maps = []
+    one.last_convolution.register_forward_hook(lambda _m, _i, output: maps.append(output))
+    one(values)
+    seen = []
+    for picture in one.pictures:
+        left = functional.batch_norm(entered(one, values), one.norm.running_mean, one.norm.running_var)
+        beside, left = left[:, :2, :148].unflatten(-1, (37, 4)).mean(-1), left[:, None, 2:]
+        for (convolution, *_), pool in zip(picture, PRESET.spectral.pools, strict=True):
+            left = functional.max_pool2d(functional.conv2d(left, convolution.weight, padding=1), pool)
+            left = torch.relu(left / (1 + 1e-5)**0.5)   # BatchNorm before it has learnt anything
+        assert left.shape == (3, 96, 5, 37)
+        seen.append(torch.cat([left.reshape(3, 480, 37), beside], dim=1))
+    last = one.last_convolution
+    expected = torch.cat([functional.conv1d(own, weight, bias, padding=1) for own, weight, bias in zip(
+        seen, last.weight.chunk(2), last.bias.chunk(2), strict=True)], dim=1)
+    torch.testing.assert_close(maps[0], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_voice_that_is_higher_is_the_same_pattern_elsewhere():
+    picture, bands = branch().pictures[0], torch.zeros(1, 1, 80, 151)
+    bands[:, :, 20:30, 60:90] = torch.randn(10, 30)
+    low, high = (picture(bands.roll(by, 2)) for by in (0, 16))
+    torch.testing.assert_close(low[:, :, 0:3], high[:, :, 1:4])
+    assert (low[:, :, 0:3] - high[:, :, 0:3]).abs().max() > 0.01
+
+
+@torch.no_grad()
+def test_zcr_and_rms_are_read_and_every_band_is():
+    one, values = branch(), features(1)
+    for channel in (0, 1, 2, 81):
+        other = values.clone()
+        other[:, channel] += torch.linspace(-3, 3, 151)
+        assert (one(other) - one(values)).abs().max() > 1e-4, channel
 
 
 def test_statistics_under_equal_weights_are_mean_and_deviation():
@@ -70,14 +97,14 @@ def test_statistics_under_equal_weights_are_mean_and_deviation():
 
 
 def test_masks_in_training_alone_and_no_longer_than_asked():
-    one, values = branch(masked_bands=6, masked_frames=11, dropout=0.0, pooled_dropout=0.0), features(64)
+    one, values = branch(masked_bands=6, masked_frames=11, dropout=0.0), features(64)
     torch.manual_seed(4)
-    gone = entered(one.train(), values)[:, :82] == 0
+    gone = entered(one.train(), values)== 0
     bands, frames = gone.all(2).sum(1), gone[:, :2].all(1).sum(1)
     assert bands.max() <= 6 and frames.max() <= 11 and bands.max() > 3 and frames.max() > 6
     assert not gone[:, :2].all(2).any(), "ZCR and RMS are no bands"
     assert not (entered(one.eval(), values) == 0).any()
-    nothing = branch(masked_bands=0, masked_frames=0, dropout=0.0, pooled_dropout=0.0)
+    nothing = branch(masked_bands=0, masked_frames=0, dropout=0.0)
     assert torch.equal(entered(nothing.train(), values), entered(nothing.eval(), values))
 
 
@@ -89,7 +116,7 @@ def test_a_stretch_is_one_run():
     assert runs.any(0).all()
 
 
-@pytest.mark.parametrize("changes", [{}, {"kernels": (3, 5, 7, 3, 5), "strides": (1, 2, 2, 2, 1)}])
+@pytest.mark.parametrize("changes", [{}, {"kernel": 5, "pools": ((2, 1), (2, 3), (1, 2), (4, 2))}])
 def test_the_receptive_field_by_gradient(changes):
     one = branch(**changes)
     values = features(1).requires_grad_()
@@ -98,7 +125,7 @@ def test_the_receptive_field_by_gradient(changes):
     one(values)
     middle = maps[0].shape[-1] // 2
     reached = []
-    for position in range(middle - 3, middle + 3):
+    for position in range(middle - 1, middle + 2):
         slope, = torch.autograd.grad(maps[0][0, :, position].sum(), values, retain_graph=True)
         seen = slope.abs().sum((0, 1)).nonzero().flatten()
         reached.append(int(seen.max() - seen.min()) + 1)
@@ -109,4 +136,14 @@ def test_the_design_needs_frames():
     values = PRESET.model_dump()
     values["features"]["layout"] = "serial"
     with pytest.raises(ValueError, match=r"set features\.layout to frames"):
+        config.Preset(**values)
+
+
+def test_pools_leave_a_band_and_have_a_convolution_each():
+    values = PRESET.model_dump()
+    values["spectral"]["pools"] = [[4, 2]] * 4
+    with pytest.raises(ValueError, match=r"spectral\.pools makes one of 256 bands, and features\.mels are 80"):
+        config.Preset(**values)
+    values["spectral"]["pools"] = [[2, 2]] * 3
+    with pytest.raises(ValueError, match="channels and pools: one of each for every convolution"):
         config.Preset(**values)

@@ -12,7 +12,7 @@ SMALL = load().presets["small"]
 SERIAL = SMALL.model_copy(update={
     "features": SMALL.features.model_copy(update={"layout": "serial"}),
     "spectral": load().presets["paper"].spectral.model_copy(update={"channels": (16, 8, 8), "embedding": 16})})
-MAPS = (SMALL.spectral.members * SMALL.spectral.channels[-1], 37)    # 151 frames halved twice
+MAPS = (SMALL.spectral.members * SMALL.spectral.maps, 37)    # 151 frames halved twice
 BLIND = ("wav2vec", "lstm")
 
 

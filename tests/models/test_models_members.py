@@ -15,7 +15,7 @@ LABELS = torch.tensor([0, 2, 4, 6])
 
 
 def preset(members: int, **changes: float) -> Preset:
-    spectral = SMALL.spectral.model_copy(update={"members": members, "channels": (16, 16, 24, 16, 8), **changes})
+    spectral = SMALL.spectral.model_copy(update={"members": members, "channels": (4, 8, 8, 16), "maps": 8, **changes})
     return SMALL.model_copy(update={"spectral": spectral, "features": SMALL.features.model_copy(
         update={"standardise": False}), "head": SMALL.head.model_copy(update={"dropout": 0.0})})
 
@@ -30,9 +30,9 @@ def member(model: EmotionModel, place: int, number: int, small: Preset) -> Emoti
     """One member of a model as a model of its own."""
     states = {}
     for name, tensor in model.state_dict().items():
-        if ".blocks." in name and tensor.ndim:
+        if (".last_convolution." in name or ".after." in name) and tensor.ndim:
             tensor = tensor.chunk(number)[place]
-        for many in ("spectral.pooling", "spectral.project", "head.heads"):
+        for many in ("spectral.pictures", "spectral.pooling", "spectral.project", "head.heads"):
             if name.startswith(f"{many}.{place}."):
                 name = name.replace(f"{many}.{place}.", f"{many}.0.")
         states[name] = tensor
@@ -41,7 +41,7 @@ def member(model: EmotionModel, place: int, number: int, small: Preset) -> Emoti
     return alone
 
 
-QUIET = {"dropout": 0.0, "pooled_dropout": 0.0, "masked_bands": 0, "masked_frames": 0}
+QUIET = {"dropout": 0.0, "masked_bands": 0, "masked_frames": 0}
 
 
 @pytest.mark.parametrize("name", ["spectral", "concat", "fusion"])
@@ -65,18 +65,17 @@ def test_each_member_learns_as_if_it_were_alone():
         own = one(waveform, valid, features)
         torch.testing.assert_close(own, logits[:, place], rtol=1e-4, atol=1e-5)
         functional.cross_entropy(own, LABELS).backward()
-        for mine, theirs in ((found["spectral.blocks.2.0.weight"].chunk(3)[place], one.spectral.blocks[2][0].weight),
+        for mine, theirs in ((found["spectral.last_convolution.weight"].chunk(3)[place], one.spectral.last_convolution.weight),
+                             (found[f"spectral.pictures.{place}.0.0.weight"], one.spectral.pictures[0][0][0].weight),
                              (found[f"head.heads.{place}.0.weight"], one.head.heads[0][0].weight)):
             assert (3 * mine - theirs.grad).norm() < 1e-3 * theirs.grad.norm()
 
 
 def test_first_weights_are_those_of_a_network_alone():
-    branch = build("spectral", preset(4)).spectral
-    for block in branch.blocks:
-        inputs_of_one = block[0].weight.shape[1] * block[0].weight.shape[2]
-        for own in block[0].weight.chunk(4):
-            assert 0.9 < own.abs().max() * inputs_of_one**0.5 <= 1.0
-    assert [block[0].in_channels // block[0].groups for block in branch.blocks] == [246, 16, 16, 24, 16]
+    last = build("spectral", preset(4)).spectral.last_convolution
+    assert last.weight.shape == (4 * 8, 5 * 16 + 2, 3)
+    for own in last.weight.chunk(4):
+        assert 0.9 < own.abs().max() * (82 * 3)**0.5 <= 1.0
 
 
 def test_one_member_answers_the_same_in_training():

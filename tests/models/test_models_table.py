@@ -220,7 +220,7 @@ def test_two_rates_and_no_decay_of_biases_and_norms() -> None:
         0.0 if "no decay" in name else 0.3 for name in groups]
     names = {id(one): name for name, one in model.named_parameters()}
     spared = {names[id(one)] for name, group in groups.items() if "no decay" in name for one in group["params"]}
-    assert "head.heads.0.0.bias" in spared and "spectral.blocks.0.1.weight" in spared      # a BatchNorm
+    assert "head.heads.0.0.bias" in spared and "spectral.pictures.0.0.2.weight" in spared      # a BatchNorm
     assert "head.heads.0.0.weight" not in spared and "pooling.score.weight" not in spared
     in_groups = sum(one.numel() for group in groups.values() for one in group["params"])
     assert in_groups == sum(one.numel() for one in model.parameters() if one.requires_grad)
@@ -272,6 +272,6 @@ def test_spectral_layer_sees_time() -> None:
     model.spectral_layer().register_forward_hook(lambda module, given, made: maps.append(made))
     with torch.inference_mode():
         model(*inputs(SMALL))
-    assert maps[0].shape == (4, SMALL.spectral.members * SMALL.spectral.channels[-1], 37)    # 151 frames halved twice
+    assert maps[0].shape == (4, SMALL.spectral.members * SMALL.spectral.maps, 37)    # 151 frames halved twice
     with pytest.raises(ValueError, match="no spectral stream"):
         build("wav2vec", SMALL).spectral_layer()

@@ -12,7 +12,7 @@ from ser_ops.shards import write_index, write_shard
 
 PROJECT = Path(__file__).resolve().parents[2]
 TINY = {"features": {"seconds": 0.25, "frame": 512, "hop": 512, "mfcc": 4},
-        "spectral": {"channels": [8, 8, 8], "kernels": [5, 5, 3], "strides": [2, 1, 1], "embedding": 16},
+        "spectral": {"channels": [4, 8], "pools": [[4, 2], [4, 1]], "maps": 8, "embedding": 16},
         "head": {"hidden": 16, "dropout": 0.2}}
 FRAMES, SPEAKERS = 8, 5
 MANIFEST = ["utterance", "corpus", "layout", "emotion", "speaker", "gender", "text", "content", "partition"]

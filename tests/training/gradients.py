@@ -21,7 +21,7 @@ from ser_ops.training import fit, rank, size, together
 class Frozen(nn.Module):
     """BatchNorm by its stored figures, in training too."""
 
-    def __init__(self, norm: nn.BatchNorm1d) -> None:
+    def __init__(self, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
         super().__init__()
         self.norm = norm
 
@@ -29,7 +29,7 @@ class Frozen(nn.Module):
         return self.norm.eval()(values)
 
 
-ALL_OFF = ("dropout", "kind_dropout", "pooled_dropout", "masked_bands", "masked_frames")
+ALL_OFF = ("dropout", "kind_dropout", "masked_bands", "masked_frames")
 
 
 def without_draws(params: Params) -> Params:
@@ -44,7 +44,7 @@ def without_draws(params: Params) -> Params:
 def freeze(model: nn.Module) -> None:
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
-            if isinstance(child, nn.BatchNorm1d):
+            if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
                 setattr(parent, name, Frozen(child))
 
 

@@ -19,7 +19,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 TINY = {    # over the small preset
     "features": {"seconds": 0.25, "frame": 512, "hop": 512, "mfcc": 4},
     "wav2vec": {"hidden": 16, "layers": 1, "heads": 2, "convolutions": [[8, 40, 20], [16, 8, 8]]},
-    "spectral": {"channels": [8, 8, 8], "kernels": [5, 5, 3], "strides": [2, 1, 1], "embedding": 16},
+    "spectral": {"channels": [4, 8], "pools": [[4, 2], [4, 1]], "maps": 8, "embedding": 16},
     "head": {"hidden": 16, "dropout": 0.2}}
 FRAMES = 8
 SCRIPT = """

@@ -29,8 +29,8 @@ def test_every_actor_is_tested_once_and_no_fold_hears_its_test():
     assert [name for fold in found for name in fold.test] == ACTORS
     for fold in found:
         parts = [set(fold.test), set(fold.validation), set(fold.train)]
-        assert [len(part) for part in parts] == [4, 2, 14] and set.union(*parts) == set(ACTORS)
-    assert found[0].validation == ("ravdess/05", "ravdess/06") and found[4].validation == ("ravdess/01", "ravdess/02")
+        assert [len(part) for part in parts] == [4, 4, 12] and set.union(*parts) == set(ACTORS)
+    assert found[0].validation == tuple(ACTORS[4:8]) and found[4].validation == tuple(ACTORS[:4])
 
 
 def test_too_few_speakers_are_an_error():
