@@ -80,11 +80,11 @@ def test_bursts_are_as_loud_as_one_another_and_do_not_overlap():
         planted.sound(chosen, 9000, RATE, "angry", 1, "too crowded")
 
 
-def test_over_bands_shap_finds_it_and_a_wide_field_blurs_score_cam():
+def test_over_bands_score_cam_and_shap_find_it():
     found = planted.measure(a_subject("spectral"), some_settings(clips=16))
     assert found["learned"] and found["accuracy"] >= 0.95
-    assert found["methods"]["shap"]["found"] and found["methods"]["shap"]["hit_rate"] >= 0.6
-    assert found["methods"]["scorecam"]["within_blur"]["seconds"] > 1
+    assert found["methods"]["shap"]["found"] and found["methods"]["shap"]["hit_rate"] >= 0.5
+    assert found["methods"]["scorecam"]["found"] and found["methods"]["scorecam"]["hit_rate"] >= 0.8
 
 
 @pytest.mark.parametrize(("name", "methods"), [("spectral", {"scorecam", "shap", "occlusion"}),

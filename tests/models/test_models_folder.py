@@ -97,7 +97,7 @@ def pickled_beside(folder: Path) -> None:
     (pickled_beside, "weights.safetensors: missing"),
     (lambda folder: (folder / "model.json").write_text("{"), "is not JSON"),
     (lambda folder: (folder / "model.json").write_text("[]"), "format None"),
-    (edit(lambda card: card.update(format=1)), "format 1, this version reads 3"),
+    (edit(lambda card: card.update(format=1)), "format 1, this version reads 4"),
     (edit(lambda card: card.update(model="transformer")), "unknown model 'transformer'"),
     (edit(lambda card: card.update(emotions=["angry"])), "its emotions are not"),
     (edit(lambda card: card.pop("preset_settings")), "preset_settings"),

@@ -65,7 +65,8 @@ def test_each_member_learns_as_if_it_were_alone():
         own = one(waveform, valid, features)
         torch.testing.assert_close(own, logits[:, place], rtol=1e-4, atol=1e-5)
         functional.cross_entropy(own, LABELS).backward()
-        for mine, theirs in ((found["spectral.last_convolution.weight"].chunk(3)[place], one.spectral.last_convolution.weight),
+        for mine, theirs in ((found["spectral.last_convolution.weight"].chunk(3)[place],
+                              one.spectral.last_convolution.weight),
                              (found[f"spectral.pictures.{place}.0.0.weight"], one.spectral.pictures[0][0][0].weight),
                              (found[f"head.heads.{place}.0.weight"], one.head.heads[0][0].weight)):
             assert (3 * mine - theirs.grad).norm() < 1e-3 * theirs.grad.norm()

@@ -243,7 +243,7 @@ def test_training_is_settled_by_its_seed_bit_for_bit(name: str) -> None:
     assert all(torch.equal(first[name], again[name]) for name in first)
 
 
-@pytest.mark.parametrize("name", ["fusion", "cnn_lstm", "vit", "beit"])
+@pytest.mark.parametrize("name", ["fusion", "spectral", "cnn_lstm", "vit", "beit"])
 def test_training_in_bfloat16_stays_near(name: str) -> None:
     model = build(name, SMALL).eval()
     batch = inputs(SMALL, name=name)

@@ -56,7 +56,8 @@ def main(folder: str, out: str) -> None:
         train, validation = (examples(loaded, "fusion", one) for one in ("train", "validation"))
         for norm, dropout in (("frozen", "off"), ("frozen", "on"), ("live", "off")):
             params = loaded if dropout == "on" else without_draws(loaded)
-            one_step = Training(**{**params.train.training().model_dump(), "epochs": 1, "batch_size": len(train),
+            one_step = Training(**{**params.train.training().model_dump(), "epochs": 1, "precision": "float32",
+                                   "batch_size": len(train),
                                    "gradient_clip": 1e9})
             model = model_of(params, "fusion", 1)
             if norm == "frozen":

@@ -14,7 +14,7 @@ from training_standins import Tiny, bits, examples, settings
 
 from ser_ops.errors import UserError
 from ser_ops.training import Epoch, balanced, best, fit, read_history, stale, write_history
-from ser_ops.training.loop import Diverged
+from ser_ops.training.loop import Diverged, precision
 from ser_ops.training.loss import confusion, loss_sum, uar
 from ser_ops.training.schedule import factor
 
@@ -174,9 +174,18 @@ def test_too_few_rows():
         fit(Tiny(), one, one, settings(), CPU)
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", "float32"])
-def test_precisions(precision):
-    plan = settings(precision=precision, epochs=15, patience=15)
+@pytest.mark.parametrize(("instructions", "expected"), [
+    ({"avx512_bf16": True}, torch.bfloat16), ({"amx_bf16": True, "avx512_bf16": False}, torch.bfloat16),
+    ({"avx2": True, "avx512_bf16": False}, torch.float32), ({}, torch.float32)])
+def test_auto_is_bfloat16_where_the_processor_has_instructions_for_it(monkeypatch, instructions, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: instructions)
+    assert precision("auto", CPU) == expected
+    assert precision("float32", CPU) == torch.float32 and precision("bfloat16", CPU) == torch.bfloat16
+
+
+@pytest.mark.parametrize("name", ["bfloat16", "float32"])
+def test_precisions(name):
+    plan = settings(precision=name, epochs=15, patience=15)
     result = fit(Tiny(), examples(12, noise=0.3), examples(3, seed=2, noise=0.3), plan, CPU)
     assert result.validation_uar > 0.7
     assert result.best_state["head.1.weight"].dtype == torch.float32

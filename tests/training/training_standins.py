@@ -69,8 +69,7 @@ def bits(state) -> str:
 def settings(**values) -> Training:
     """Settings of a training that takes a moment."""
     return Training(**{
-        "seed": 3, "epochs": 5, "patience": 5, "batch_size": 16, "accumulate": 1,
-        "length_buckets": 1, "learning_rate": 0.01,
-        "backbone_learning_rate": 0.001, "weight_decay": 0.01, "warmup": 0.1, "label_smoothing": 0.05, "mixup": 0.0,
-        "mixup_share": 0.5,
-        "class_weights": True, "gradient_clip": 1.0, "precision": "auto", "keep": "best", **values})
+        "seed": 3, "epochs": 5, "patience": 5, "batch_size": 16, "accumulate": 1, "length_buckets": 1,
+        "learning_rate": 0.01, "backbone_learning_rate": 0.001, "weight_decay": 0.01, "warmup": 0.1,
+        "label_smoothing": 0.05, "mixup": 0.0, "mixup_share": 0.5, "class_weights": True, "gradient_clip": 1.0,
+        "precision": "float32", "keep": "best", **values})

@@ -3,12 +3,14 @@
 import importlib.util
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import yaml
 from sklearn.svm import SVC
 
-from benchmarks.unseen_speakers import answers, baselines, choices, figures, folds, svm, table
+from benchmarks.unseen_speakers import answers, baselines, candidates, choices, figures, folds, svm, table
 from benchmarks.unseen_speakers.ablations import ablations, changed
 from benchmarks.unseen_speakers.answers import Answer
 from benchmarks.unseen_speakers.smile import Functionals
@@ -34,8 +36,8 @@ def test_every_actor_is_tested_once_and_no_fold_hears_its_test():
 
 
 def test_too_few_speakers_are_an_error():
-    with pytest.raises(ValueError, match="3 speakers do not make 3 folds"):
-        folds.folds(["a", "b", "c"], 3, 1)
+    with pytest.raises(ValueError, match="2 speakers do not make 3 folds"):
+        folds.folds(["a", "b"], 3, 1)
 
 
 def test_a_choice_that_is_none_is_refused(tmp_path):
@@ -213,6 +215,45 @@ def test_each_ablation_changes_what_it_names_and_nothing_else():
     assert [name for name, _ in ablations(params, ["no_mixup"])] == ["no_mixup"]
     with pytest.raises(UserError, match="no ablation 'no_mix': choose of one_member"):
         list(ablations(params, ["no_mix"]))
+
+
+def test_a_fold_chooses_on_its_own_validation_speakers_in_noise_that_is_not_the_tests(workspace, tmp_path,
+                                                                                    monkeypatch):
+    """The second of three candidates answers best; training and answers are stand-ins, what is asked of them is not."""
+    parts, asked, final = folds.of_rows(Sound(workspace).rows, 3, 2), [], []
+    names = list(yaml.safe_load(candidates.FILE.read_text())["among"])
+
+    class Model:
+        def eval(self):
+            return self
+
+    def trained(model, heard, settings, speakers, validating, fold):
+        assert model == "spectral" and heard.sound.params.chosen.spectral.members == 1 and settings.keep == "last"
+        asked.append((len(asked), set(speakers), set(validating)))
+        return Model(), None
+
+    def probabilities(panel, sound, rows, heard):
+        assert heard.condition.clean or heard.use == "validation"
+        assert {row["speaker"] for row in rows} == set(parts[0].validation)
+        right = np.array([EMOTIONS.index(row["emotion"]) for row in rows])
+        return np.eye(7)[right if len(asked) == 2 or heard.condition.clean else (right + 1) % 7]
+
+    monkeypatch.setattr(candidates.ours, "Heard", lambda sound, model, folder: SimpleNamespace(sound=sound))
+    monkeypatch.setattr(candidates.ours, "trained", trained)
+    monkeypatch.setattr(candidates.ours, "probabilities", probabilities)
+    monkeypatch.setattr(candidates, "Panel", lambda *_: None)
+    monkeypatch.setattr(candidates.ours, "run", lambda model, sound, choices, folds, folder, settings, system, **more:
+                        final.append((sound.params, folds, settings, more)))
+    for _ in range(2):
+        candidates.run(workspace, CHOICES, parts[0], tmp_path / "kept", "ours")
+    assert len(asked) == len(names), "what was tried is kept"
+    assert all((speakers, validating) == (set(parts[0].train), set(parts[0].validation))
+               for _, speakers, validating in asked)
+    params, (fold,), settings, more = final[0]
+    assert fold is parts[0] and more["beside"]["candidate"] == names[1] == "no_mixup" and settings.mixup == 0.0
+    assert params.chosen == workspace.presets["small"] and final[1][3] == more
+    assert more["beside"]["validation"][names[1]] == {"clean": 1.0, "noisy": 1.0, "worst": 1.0, "figure": 1.0}
+    assert more["beside"]["validation"][names[0]]["figure"] == 0.5
 
 
 def test_answers_that_are_not_whole_are_refused(tmp_path):
