@@ -32,7 +32,8 @@ class Moments:
         if len(values) == 0:
             return cls.none(settings)
         mean = values.mean((0, 2))
-        return cls(values.shape[0] * values.shape[2], mean, np.square(values - mean[:, None]).sum((0, 2)))
+        apart = values - mean[:, None]
+        return cls(values.shape[0] * values.shape[2], mean, np.einsum("bct,bct->c", apart, apart))
 
     def __add__(self, other: "Moments") -> "Moments":
         count = self.count + other.count

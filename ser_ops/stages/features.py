@@ -88,7 +88,9 @@ def _extract(shard: Shard) -> tuple[list[Entry], Moments]:
                 windows[place] = fit(_store(row.store)[row.key], extractor.length)[0]
             with torch.inference_mode():
                 features = extractor(torch.from_numpy(windows[:len(rows)])).numpy()
-            parts.append(Moments.of(features[[row.train for row in rows]], shard.settings))
+            if any(row.train for row in rows):
+                trained = features if all(row.train for row in rows) else features[[row.train for row in rows]]
+                parts.append(Moments.of(trained, shard.settings))
             yield from zip((row.row for row in rows), features, strict=True)
 
     entries = write_shard(shard.folder, shard.number, arrays())
