@@ -18,7 +18,7 @@ from benchmarks.speed.ready import MODELS, Ready, ready
 from benchmarks.speed.work import operations, peak
 from ser_ops.evaluation.panel import Panel
 from ser_ops.models import EmotionModel
-from ser_ops.training import fit
+from ser_ops.training import fit, precision
 
 CPU = torch.device("cpu")
 ASKED = {"spectral": 3.0, "cnn": 3.0, "lstm": 3.0, "cnn_lstm": 3.0}
@@ -58,7 +58,8 @@ def floor(made: Ready, name: str, training: bool) -> float:
         if training:
             logits.sum().backward()
 
-    seconds = operations(passes) / peak() + (batch.waveform.nbytes + batch.features.nbytes) / machine.copied()
+    dtype = precision(made.params.train.precision, CPU) if training else torch.float32
+    seconds = operations(passes) / peak(dtype) + (batch.waveform.nbytes + batch.features.nbytes) / machine.copied()
     return len(batch) / seconds
 
 

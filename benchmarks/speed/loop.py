@@ -1,8 +1,8 @@
 """The whole training loop beside the bare passes on tensors that are ready.
 
 Bare: forward, the loss, backward and torch's AdamW as it comes, over the very batches that the loop would make (mixed,
-in memory), and the forward passes of validation. The loop: fit() from the stores on disk, with mixup, clipping, the
-schedule, what is counted, validation, and a checkpoint after each epoch.
+in memory), in the loop's own precision, and the forward passes of validation. The loop: fit() from the stores on disk,
+with mixup, clipping, the schedule, what is counted, validation, and a checkpoint after each epoch.
 """
 
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from benchmarks.speed.ready import MODELS, Ready, ready
 from benchmarks.speed.work import operations, peak
 from ser_ops.dataset import Examples, in_order, shuffled
 from ser_ops.models import EmotionModel, separate
-from ser_ops.training import balanced, fit
+from ser_ops.training import balanced, fit, precision
 from ser_ops.training.mixup import Mixed, mix
 from ser_ops.training.world import reseed
 
@@ -26,23 +26,30 @@ _ALIKE = 1e-4       # of the loss: what two orders of adding leave
 _EPOCHS = 2
 
 
-def bare(model: EmotionModel, batches: list[Mixed], held: list[Mixed], weights: Tensor, smoothing: float) -> None:
+def bare(model: EmotionModel, batches: list[Mixed], held: list[Mixed], weights: Tensor, smoothing: float,
+         dtype: torch.dtype) -> None:
     """What cannot be left out, and nothing else."""
     optimiser = torch.optim.AdamW(model.parameters())
     for _ in range(_EPOCHS):
         model.train()
         for one in batches:
             optimiser.zero_grad()
-            _loss(model, one, weights, smoothing).backward()
+            _loss(model, one, weights, smoothing, dtype).backward()
             optimiser.step()
         model.eval()
         with torch.no_grad():
             for one in held:
-                model(one.waveform, one.valid, one.features)
+                with _autocast(dtype):
+                    model(one.waveform, one.valid, one.features)
 
 
-def _loss(model: nn.Module, one: Mixed, weights: Tensor, smoothing: float) -> Tensor:
-    logits = model(one.waveform, one.valid, one.features)
+def _autocast(dtype: torch.dtype) -> torch.autocast:
+    return torch.autocast("cpu", dtype, enabled=dtype != torch.float32)
+
+
+def _loss(model: nn.Module, one: Mixed, weights: Tensor, smoothing: float, dtype: torch.dtype) -> Tensor:
+    with _autocast(dtype):
+        logits = model(one.waveform, one.valid, one.features).float()
     losses = [share * nn.functional.cross_entropy(*separate(logits, labels), weights, label_smoothing=smoothing)
               for labels, share in one.labels]
     return torch.stack(losses).sum()
@@ -57,12 +64,13 @@ def plain(made: Ready, name: str, train: Examples) -> float:
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, len(batches))
     reseed(settings.seed, "epoch", 1, 0)
     model.train()
+    dtype = precision(settings.precision, CPU)
     weights, summed, total = balanced(train.labels), 0.0, 0.0
     for indices in batches:
         optimiser.zero_grad()
         batch = train.batch(indices)
         loss = _loss(model, Mixed(batch.waveform, batch.valid, batch.features, ((batch.labels, 1.0),)), weights,
-                     settings.label_smoothing)
+                     settings.label_smoothing, dtype)
         loss.backward()
         weight = float(weights[batch.labels].sum())
         summed, total = summed + weight * float(loss.detach()), total + weight
@@ -92,20 +100,21 @@ def measured(made: Ready, name: str, rounds: int) -> Row:
     batches = [mix(train.batch(indices), settings.mixup, settings.mixup_share)
                for indices in shuffled(len(train), settings.batch_size, settings.seed, 1)]
     unmixed = [mix(held.batch(indices), 0.0, 0.0) for indices in in_order(len(held), settings.batch_size)]
-    weights = balanced(train.labels)
+    weights, dtype = balanced(train.labels), precision(settings.precision, CPU)
     ours, theirs = (iter([made.model(name) for _ in range(rounds + 1)]) for _ in range(2))
     folders = iter(range(rounds + 1))
 
     def whole() -> None:
         fit(next(ours), train, held, settings, CPU, made.folder / "state" / name / str(next(folders)), quiet=True)
 
-    turns = by_turns(whole, lambda: bare(next(theirs), batches, unmixed, weights, settings.label_smoothing), rounds)
+    rest = batches, unmixed, weights, settings.label_smoothing, dtype
+    turns = by_turns(whole, lambda: bare(next(theirs), *rest), rounds)
     size = _EPOCHS * len(train)
     rate, peer = turns.rates(size)
-    work = operations(lambda: bare(made.model(name), batches, unmixed, weights, settings.label_smoothing))
+    work = operations(lambda: bare(made.model(name), *rest))
     far = apart(made, name)
     return Row(f"whole loop of {name} beside its bare passes", "utterances trained on", rate, peer, _ASKED,
-               size * peak() / work,
+               size * peak(dtype) / work,
                f"{work / size / 1e6:.1f} MFLOP each, forward and backward, a fifth as many utterances validated; small "
                "products and convolutions, elementwise passes and Python stand between", far <= _ALIKE,
                f"loss within {far:.0e} of a plain loop's",

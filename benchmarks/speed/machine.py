@@ -6,8 +6,12 @@ import platform
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.speed.measure import repeated, wall
+
+if TYPE_CHECKING:
+    import torch
 
 _CACHED = 2**18     # bytes that stay in a core's own cache
 _STREAMED = 2**28   # bytes that do not fit any
@@ -26,11 +30,14 @@ def ffts(size: int, double: bool = False) -> float:
 
 
 @cache
-def multiplications(rows: int, inner: int, columns: int) -> float:
-    """Floating point operations a second of a float32 matrix product of these sizes (two for each multiply-add)."""
+def multiplications(rows: int, inner: int, columns: int, dtype: "torch.dtype | None" = None) -> float:
+    """Floating point operations a second of a matrix product of these sizes, float32 if nothing else is said.
+
+    A multiply-add counts as two.
+    """
     import torch
 
-    left, right = torch.randn(rows, inner), torch.randn(inner, columns)
+    left, right = (torch.randn(size).to(dtype or torch.float32) for size in ((rows, inner), (inner, columns)))
     return 2 * rows * inner * columns / repeated(lambda: left @ right)
 
 
@@ -80,9 +87,15 @@ def described() -> dict[str, str]:
             **{name: version(name) for name in ("numpy", "scipy", "torch", "librosa", "soundfile", "soxr")}}
 
 
+def _bfloat16() -> "torch.dtype":
+    import torch
+    return torch.bfloat16
+
+
 def rates(folder: Path) -> dict[str, float]:
     """The rates that most floors rest on, by what they count."""
     return {"real FFTs of 512, float32": ffts(512), "real FFTs of 2048, float32": ffts(2048),
             "real FFTs of 2048, float64": ffts(2048, double=True),
             "matrix product of 1024, FLOP": multiplications(1024, 1024, 1024),
+            "the same in bfloat16, FLOP": multiplications(1024, 1024, 1024, _bfloat16()),
             "copied, bytes": copied(), "SHA-256, bytes": hashed(), "read from disk, bytes": read(folder)}

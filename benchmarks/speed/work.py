@@ -24,12 +24,13 @@ def _lstm_backward(*shapes: Any, **more: Any) -> int:
 
 
 @cache
-def peak() -> float:
+def peak(dtype: torch.dtype = torch.float32) -> float:
     """Floating point operations a second of one core: the faster of a matrix product and a convolution by oneDNN."""
-    convolution, values = torch.nn.Conv1d(512, 512, 3, padding="same"), torch.randn(32, 512, 128)
+    convolution = torch.nn.Conv1d(512, 512, 3, padding="same", dtype=dtype)
+    values = torch.randn(32, 512, 128).to(dtype)
     with torch.no_grad():
         seconds = repeated(lambda: convolution(values))
-    return max(multiplications(1024, 1024, 1024), 2 * 512 * 512 * 3 * 32 * 128 / seconds)
+    return max(multiplications(1024, 1024, 1024, dtype), 2 * 512 * 512 * 3 * 32 * 128 / seconds)
 
 
 def operations(passes: Callable[[], Any]) -> int:
