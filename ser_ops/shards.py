@@ -22,7 +22,7 @@ from ser_ops.files import replacing, sweep_below
 SINGLE, HALF = "<f4", "<f2"
 _FIELDS = ("key", "shard", "offset", "shape")
 _SUFFIX = {SINGLE: ".f32", HALF: ".f16"}
-_HELD = 2**22   # bytes given out, after which the pages behind them go back to the system, which keeps them if it can
+_HELD = 2**23   # bytes given out, after which the pages behind them go back to the system, which keeps them if it can
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,8 +61,8 @@ def test_maps_step_by_step():
         for (convolution, *_), pool in zip(picture, PRESET.spectral.pools, strict=True):
             left = functional.max_pool2d(functional.conv2d(left, convolution.weight, padding=1), pool)
             left = torch.relu(left / (1 + 1e-5)**0.5)   # BatchNorm before it has learnt anything
-        assert left.shape == (3, 96, 5, 37)
-        seen.append(torch.cat([left.reshape(3, 480, 37), beside], dim=1))
+        assert left.shape == (3, 128, 5, 37)
+        seen.append(torch.cat([left.reshape(3, 640, 37), beside], dim=1))
     last = one.last_convolution
     expected = torch.cat([functional.conv1d(own, weight, bias, padding=1) for own, weight, bias in zip(
         seen, last.weight.chunk(2), last.bias.chunk(2), strict=True)], dim=1)

@@ -300,7 +300,7 @@ def test_a_class_that_was_not_explained_is_named(tmp_path):
 def test_architecture_is_drawn_from_the_card(tmp_path):
     found = drawn(None, card(), tmp_path)["figure_1"]
     assert imread(tmp_path / "paper1" / "figure_1.png").ndim == 3
-    for words in ("0.377 M", "115.3 M", "80 log-mel bands", "3 members, each: 4 Conv2D 16, 32, 64, 96, k 3 x 3",
+    for words in ("0.377 M", "115.3 M", "80 log-mel bands", "3 members, each: 4 Conv2D 24, 48, 96, 128, k 3 x 3",
                   "Conv1D 64, k 3", "attentive mean and deviation", "2 transformer layers of 64", "concatenation, 192",
                   "82 channels over time", "mean of 3 such heads"):
         assert words in found.caption

@@ -251,7 +251,8 @@ def test_a_fold_chooses_on_its_own_validation_speakers_in_noise_that_is_not_the_
                for _, speakers, validating in asked)
     params, (fold,), settings, more = final[0]
     assert fold is parts[0] and more["beside"]["candidate"] == names[1] == "no_mixup" and settings.mixup == 0.0
-    assert params.chosen == workspace.presets["small"] and final[1][3] == more
+    assert params.chosen.spectral.members == workspace.presets["small"].spectral.members > 1
+    assert params.chosen.features == workspace.presets["small"].features and final[1][3] == more
     assert more["beside"]["validation"][names[1]] == {"clean": 1.0, "noisy": 1.0, "worst": 1.0, "figure": 1.0}
     assert more["beside"]["validation"][names[0]]["figure"] == 0.5
 
