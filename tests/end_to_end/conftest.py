@@ -17,7 +17,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 QUICK: dict[str, dict[str, Any]] = {
     "augment": {"variants": ["original", "noisy"]},
-    "presets": {"demo": {"spectral": {"members": 2, "channels": [96, 96, 96, 96, 48]}}},
+    "presets": {"demo": {"spectral": {"members": 2, "channels": [8, 16, 32, 48]}}},
     "train": {"epochs": 3},
     "tune": {"trials": 3, "startup_trials": 1, "warmup_epochs": 1},
     "ablations": {"shuffled": 1, "shuffled_epochs": 1},

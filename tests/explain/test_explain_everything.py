@@ -36,7 +36,7 @@ def work(tmp_path_factory):
     preset = config.load().presets["small"]
     short = {"features": preset.features.model_copy(update={"seconds": SECONDS}),
              "image": preset.image.model_copy(update={"seconds": SECONDS, "mels": 32, "hop": 512}),
-             "spectral": preset.spectral.model_copy(update={"channels": (8,) * 5})}
+             "spectral": preset.spectral.model_copy(update={"channels": (8,) * 4})}
     preset = preset.model_copy(update=short)
     speech, rows, values = {}, [], {name: {} for name in ("features", "image")}
     for number in range(14):

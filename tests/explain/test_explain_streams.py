@@ -107,7 +107,7 @@ def test_of_a_model_that_adds_its_streams_up_each_gets_its_part(layout):
 def test_the_real_networks_values_add_up_to_their_score(name, streams):
     preset = load().presets["small"]
     model = build(name, preset, seed=1).eval()
-    one = Subject(model, preset.input_of(name), None, RATE, CPU, preset.spectral.kernels)
+    one = Subject(model, preset.input_of(name), None, RATE, CPU, 33)
     heard, other = (hear(one, ROW, np.random.default_rng(seed).normal(0, 0.1, 2 * RATE).astype(np.float32))
                     for seed in (1, 2))
     ground = Background.of(one, other.batch, 8, "another utterance")

@@ -31,7 +31,7 @@ def folder(tmp_path_factory):
         "features": small.features.model_copy(update={"seconds": SECONDS, "mfcc": 13}),
         "wav2vec": small.wav2vec.model_copy(update={"hidden": 16, "layers": 1, "heads": 2,
                                                     "convolutions": ((8, 20, 10), (16, 8, 4), (16, 8, 4), (16, 4, 2))}),
-        "spectral": small.spectral.model_copy(update={"channels": (8,) * 5, "embedding": 8})})
+        "spectral": small.spectral.model_copy(update={"channels": (8,) * 4, "embedding": 8})})
     folder = tmp_path_factory.mktemp("model")
     save(folder, build("fusion", preset, seed=1), {"preset": "tiny"})
     return folder

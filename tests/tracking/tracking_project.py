@@ -52,7 +52,7 @@ def tiny(**features: object) -> config.Preset:
         "image": small.image.model_copy(update={"seconds": 0.5, "hop": 258, "mels": 32}),
         "wav2vec": small.wav2vec.model_copy(update={"hidden": 16, "layers": 1, "heads": 2,
                                                     "convolutions": ((8, 20, 10), (16, 8, 4), (16, 8, 4), (16, 4, 2))}),
-        "spectral": small.spectral.model_copy(update={"channels": (8,) * 5, "embedding": 8}),
+        "spectral": small.spectral.model_copy(update={"channels": (8,) * 4, "embedding": 8}),
         "vit": small.vit.model_copy(update=image), "beit": small.beit.model_copy(update=image)})
 
 
