@@ -28,11 +28,11 @@ def run(params: Params, choices: Choices, fold: Fold, folder: Path, system: str,
     A candidate's figure: the mean of its UAR on clean speech and of its mean UAR over the grid. What is done is left.
     """
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    tried = {name: _tried(name, changed(params, {**content["base"], **changes}), choices, fold, folder)
-             for name, changes in content["among"].items()}
+    among = {name: {**content["base"], **changes} for name, changes in content["among"].items()}
+    tried = {name: _tried(name, changed(params, {**changes, **content["trial"]}), choices, fold, folder)
+             for name, changes in among.items()}
     best = max(tried, key=lambda name: tried[name]["figure"])
-    final = changed(params, {**{key: value for key, value in content["base"].items() if not key.endswith("members")},
-                             **content["among"][best]})
+    final = changed(params, among[best])
     ours.run(final.train.model, Sound(final), choices, [fold], folder, final.train.training(), system, checked=False,
              beside={"candidate": best, "validation": tried})
 
