@@ -89,7 +89,7 @@ class BandBranch(nn.Module):
 def _picture(settings: Bands) -> nn.Sequential:
     """Blocks from (B, 1, mels, T) to (B, channels, bands, frames); channels lie innermost, which a CPU works best on.
 
-    Pooling comes before normalisation, which then works on a quarter of the values.
+    Pooling comes before normalisation, which then works on a quarter or a half of the values.
     """
     sizes = [1, *settings.channels]
     return nn.Sequential(*(
