@@ -16,6 +16,8 @@ export MLFLOW_DISABLE_TELEMETRY := true
 		{ echo "make: no venv module: apt-get install python3.11-venv"; rm -rf .venv; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+# librosa compiles when first imported; two processes that do so at once leave what crashes every later one (numba 10128)
+	$(BIN)/python -c 'import librosa.core.pitch'
 	@touch $@
 
 data: .venv/installed data.dvc

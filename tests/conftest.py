@@ -12,7 +12,3 @@ for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 _TEAM = ("MLFLOW_TRACKING_", "PREFECT_API_", "AWS_", "PG", "OPTUNA_", "DASK_")
 for name in [name for name in os.environ if name.startswith(_TEAM)]:
     del os.environ[name]
-# librosa's compiled functions are kept on disk, and two processes that write them at once can crash a third that reads
-# them (numba issue 10128): every worker of pytest has its own.
-_worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
-os.environ.setdefault("NUMBA_CACHE_DIR", str(PROJECT / ".pytest_cache" / f"numba-{_worker}"))

@@ -14,11 +14,12 @@ from ser_ops.features.tuning import STEPS, tuning_step
 @lru_cache(maxsize=8)
 def _filters(sample_rate: int, frame: int, device: torch.device) -> Tensor:
     """Transposed filters of every tuning, (STEPS, bins, 12)."""
-    from librosa.filters import chroma as filters  # here, because it takes a second to import
+    # librosa's to the bit, without numba, whose first use may not be in several processes at once (numba issue 10128).
+    from transformers.audio_utils import chroma_filter_bank  # here, because it takes half a second to import
     tunings = np.linspace(-0.5, 0.5, STEPS + 1)[:STEPS]
-    tables = [filters(sr=sample_rate, n_fft=frame, tuning=tuning, n_chroma=CHROMA).T for tuning in tunings]
+    tables = [chroma_filter_bank(frame, CHROMA, sample_rate, tuning=tuning).T for tuning in tunings]
     with torch.inference_mode(False):
-        return torch.from_numpy(np.stack(tables)).to(device)
+        return torch.from_numpy(np.stack(tables).astype(np.float32)).to(device)
 
 
 def chroma(power: Tensor, settings: Window) -> Tensor:
