@@ -1,18 +1,20 @@
-"""Named arrays of one dtype in a few large memory-mapped files instead of many small ones.
+"""Named arrays of one dtype in a few large files instead of many small ones.
 
 A folder holds shard-00000.f32, shard-00001.f32, ... (little-endian float32, arrays one after another; .f16 of
-float16) and index.csv (key, shard, offset, shape). Reading maps the files: nothing is held that is not looked at, and
-of that only the latest.
+float16) and index.csv (key, shard, offset, shape). A short array is read when it is asked for; a long one is mapped
+into memory, so that who looks at a part of it reads that part alone, and of what was looked at only the latest is held.
 """
 
 import csv
 import math
 import mmap
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from weakref import finalize
 
 import numpy as np
 
@@ -22,7 +24,8 @@ from ser_ops.files import replacing, sweep_below
 SINGLE, HALF = "<f4", "<f2"
 _FIELDS = ("key", "shard", "offset", "shape")
 _SUFFIX = {SINGLE: ".f32", HALF: ".f16"}
-_HELD = 2**23   # bytes given out, after which the pages behind them go back to the system, which keeps them if it can
+_SHORT = 2**20  # bytes; below it a copy costs less than to map pages, fault them in and give them back
+_HELD = 2**23   # mapped bytes given out, after which their pages go back to the system, which keeps them if it can
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,34 +88,43 @@ class Shards(Mapping[str, np.ndarray]):
                             "that writes it") from error
         self._dtype = HALF if shard_file(folder, 0, HALF).exists() else SINGLE
         self._itemsize = np.dtype(self._dtype).itemsize
+        self._files: dict[int, int] = {}
         self._maps: dict[int, tuple[mmap.mmap | None, np.ndarray]] = {}
-        self._touched: set[int] = set()
         self._given = 0
+        finalize(self, _close, self._files)
 
-    def _map(self, shard: int) -> np.ndarray:
-        if shard not in self._maps:
-            path = shard_file(self.folder, shard, self._dtype)
-            with path.open("rb") as file:
-                pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if path.stat().st_size else None
-            self._maps[shard] = pages, np.frombuffer(pages, self._dtype) if pages else np.zeros(0, self._dtype)
-        return self._maps[shard][1]
+    def _file(self, shard: int) -> int:
+        if shard not in self._files:
+            self._files[shard] = os.open(shard_file(self.folder, shard, self._dtype), os.O_RDONLY)
+        return self._files[shard]
+
+    def _copied(self, one: Entry) -> np.ndarray:
+        values = np.empty(one.shape, self._dtype)
+        read = os.preadv(self._file(one.shard), [values.data], self._itemsize * one.offset)
+        values.flags.writeable = False
+        return values if read == values.nbytes else values.reshape(-1)[:read // self._itemsize]
+
+    def _mapped(self, one: Entry, size: int) -> np.ndarray:
+        if self._given > _HELD:
+            self._release()
+        self._given += self._itemsize * size
+        if one.shard not in self._maps:
+            file = self._file(one.shard)
+            pages = mmap.mmap(file, 0, access=mmap.ACCESS_READ) if os.fstat(file).st_size else None
+            self._maps[one.shard] = pages, np.frombuffer(pages, self._dtype) if pages else np.zeros(0, self._dtype)
+        return self._maps[one.shard][1][one.offset:one.offset + size]
 
     def _release(self) -> None:
         """Give back what was read, so that memory does not grow with the corpus; arrays still held stay valid."""
-        touched, self._touched, self._given = self._touched, set(), 0
-        for shard in list(touched):
-            pages = self._maps[shard][0]
+        self._given = 0
+        for pages, _ in self._maps.values():
             if pages is not None:
                 pages.madvise(mmap.MADV_DONTNEED)
 
     def __getitem__(self, key: str) -> np.ndarray:
         one = self._entries[key]
         size = math.prod(one.shape)
-        if self._given > _HELD:
-            self._release()
-        self._given += self._itemsize * size
-        values = self._map(one.shard)[one.offset:one.offset + size]
-        self._touched.add(one.shard)
+        values = self._copied(one) if self._itemsize * size < _SHORT else self._mapped(one, size)
         if values.size != size:
             raise UserError(f"{shard_file(self.folder, one.shard, self._dtype)}: shorter than its index says: remove "
                             f"{self.folder} and run the stage that writes it")
@@ -133,6 +145,11 @@ class Shards(Mapping[str, np.ndarray]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _sent, (self.folder,)
+
+
+def _close(files: Mapping[int, int]) -> None:
+    for file in files.values():
+        os.close(file)
 
 
 @lru_cache(maxsize=8)

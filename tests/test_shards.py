@@ -44,6 +44,19 @@ def test_an_unfinished_or_damaged_store_is_said(tmp_path):
         Shards(tmp_path)["b/c"]
 
 
+@pytest.mark.parametrize("short", [0, 2**20])       # all mapped, all read
+def test_what_is_cut_off_is_said_however_it_is_read(tmp_path, monkeypatch, short):
+    monkeypatch.setattr("ser_ops.shards._SHORT", short)
+    arrays = store(tmp_path)
+    for key, array in arrays.items():
+        np.testing.assert_array_equal(Shards(tmp_path)[key], array.astype(np.float32))
+    for left in (3, 2, 0):
+        with (tmp_path / "shard-00001.f32").open("r+b") as file:
+            file.truncate(4 * left)
+        with pytest.raises(UserError, match="shorter than its index"):
+            Shards(tmp_path)["b/c"]
+
+
 def test_halves_take_half_the_place(tmp_path):
     values = np.random.default_rng(4).normal(size=(3, 5))
     write_index(tmp_path, write_shard(tmp_path, 0, [("a", values), ("b", values.T)], HALF))

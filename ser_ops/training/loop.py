@@ -167,7 +167,7 @@ class _Fitting:
         # Dividing by the weight of the whole batch, not of this part of it, makes the gradients of the processes (of
         # which DistributedDataParallel takes the mean) and of their parts those of one process with all of it.
         totals = [float(self.class_weights[self.train.labels[indices]].sum()) for indices in batches]
-        sums, counts = torch.zeros((), dtype=torch.float64, device=self.device), self._no_counts()
+        sums, answers = torch.zeros((), dtype=torch.float64, device=self.device), []
         mine = [part for indices in batches
                 for part in np.array_split(indices[rank()::size()], self.settings.accumulate)]
         bar = tqdm(loader(self.train, mine, self.device), desc=f"{self.what} epoch {epoch}", total=len(mine),
@@ -188,8 +188,8 @@ class _Fitting:
                 nn.utils.clip_grad_norm_(self.parameters.values(), self.settings.gradient_clip)
                 self.optimiser.step()
             sums += loss.detach()
-            counts += confusion(logits.detach(), batch.labels)
-        return float(summed(sums)) / sum(totals), uar(summed(counts))
+            answers.append((logits.detach(), batch.labels))
+        return float(summed(sums)) / sum(totals), self._uar(answers)
 
     def _exchanging(self, last: bool) -> AbstractContextManager[None]:
         """Processes exchange gradients once a step, with the last part of their batch."""
@@ -209,18 +209,23 @@ class _Fitting:
         if size() > 1:   # plain BatchNorm keeps other averages in each process: those of process 0 are saved, so hold
             for buffer in self.model.buffers():
                 distributed.broadcast(buffer, 0)
-        sums, counts = torch.zeros((), dtype=torch.float64, device=self.device), self._no_counts()
+        sums, answers = torch.zeros((), dtype=torch.float64, device=self.device), []
         batches = in_order(len(self.validation), self.settings.batch_size)[rank()::size()]
         for batch in loader(self.validation, batches, self.device):
             with self._autocast():
                 logits = self.model(batch.waveform, batch.valid, batch.features)
             sums += loss_sum(logits, batch.labels, self.weights, self.settings.label_smoothing)
-            counts += confusion(logits, batch.labels)
+            answers.append((logits, batch.labels))
         total = float(self.class_weights[self.validation.labels].sum())
-        return float(summed(sums)) / (total or 1.0), uar(summed(counts))
+        return float(summed(sums)) / (total or 1.0), self._uar(answers)
 
-    def _no_counts(self) -> Tensor:
-        return torch.zeros(CLASSES, CLASSES, dtype=torch.int64, device=self.device)
+    def _uar(self, answers: list[tuple[Tensor, Tensor]]) -> float:
+        """Of an epoch's logits and labels in all processes; batch by batch it would tell on small networks."""
+        counts = torch.zeros(CLASSES, CLASSES, dtype=torch.int64, device=self.device)
+        if answers:     # of a small validation partition a process may get no batch
+            logits, labels = (torch.cat(part) for part in zip(*answers, strict=True))
+            counts = confusion(logits, labels)
+        return uar(summed(counts))
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32)
