@@ -24,6 +24,7 @@ CPU = torch.device("cpu")
 _ASKED = 1 / 1.1
 _ALIKE = 1e-4       # of the loss: what two orders of adding leave
 _EPOCHS = 2
+_RECORDINGS = 1200  # at most: what an epoch costs once, its checkpoint above all, weighs as on a small corpus
 
 
 def bare(model: EmotionModel, batches: list[Mixed], held: list[Mixed], weights: Tensor, smoothing: float,
@@ -123,6 +124,6 @@ def measured(made: Ready, name: str, rounds: int) -> Row:
 
 def run(setting: Setting) -> Iterator[Row]:
     """All models; in the short form one that is bound by products and one that is not."""
-    made = ready(setting, 48 if setting.short else 640)
+    made = ready(setting, 48 if setting.short else _RECORDINGS)
     for name in ("spectral", "cnn") if setting.short else MODELS:
         yield measured(made, name, 3 if setting.short else 4)
