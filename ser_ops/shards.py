@@ -24,7 +24,7 @@ from ser_ops.files import replacing, sweep_below
 SINGLE, HALF = "<f4", "<f2"
 _FIELDS = ("key", "shard", "offset", "shape")
 _SUFFIX = {SINGLE: ".f32", HALF: ".f16"}
-_SHORT = 2**20  # bytes; below it a copy costs less than to map pages, fault them in and give them back
+_SHORT = 2**17  # bytes; below it a copy costs less than to map pages, fault them in and give them back
 _HELD = 2**23   # mapped bytes given out, after which their pages go back to the system, which keeps them if it can
 
 

@@ -141,7 +141,8 @@ def mel_bands(cepstra: Tensor, mels: int) -> Tensor:
 
     Exact where K is the number of bands, else smoothed along the frequency. Differentiable.
     """
-    return torch.einsum("mk,bkt->bmt", _dct(mels, cepstra.shape[1], cepstra.device), cepstra)
+    table = _dct(mels, cepstra.shape[1], cepstra.device).to(cepstra.dtype)
+    return torch.einsum("mk,bkt->bmt", table, cepstra)
 
 
 def cepstrum(mel_decibels: Tensor, coefficients: int) -> Tensor:

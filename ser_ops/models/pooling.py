@@ -41,10 +41,12 @@ class AttentiveStatistics(nn.Module):
 
     def weights(self, values: Tensor) -> Tensor:
         """The weight of each frame, (B, 1, T), adding up to 1."""
-        return self.score(values).float().softmax(-1)
+        scores = self.score(values)
+        return scores.to(torch.promote_types(scores.dtype, torch.float32)).softmax(-1)
 
     def forward(self, values: Tensor) -> Tensor:
-        weights, values = self.weights(values), values.float()
+        weights = self.weights(values)
+        values = values.to(weights.dtype)
         mean = (weights * values).sum(-1)
         deviation = ((weights * values.square()).sum(-1) - mean.square()).clamp_min(1e-5).sqrt()
         return torch.cat([mean, deviation], dim=1)
