@@ -34,6 +34,8 @@ def main() -> int:
     noise = (asked.noise,) if asked.noise else tuple(data / "noise" / name for name in params.data.noise)
     rows: list[Row] = []
     told = machine.described()
+    if asked.scratch:
+        asked.scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=asked.scratch) as scratch:
         setting = Setting(params, tuple(path.absolute() for path in corpora), tuple(path.absolute() for path in noise),
                           Path(scratch), asked.short)
