@@ -27,10 +27,10 @@ STAGE = "ablate"
 
 
 def jobs(params: Params) -> list[Job]:
-    """Each ablation with the main model's settings; copies of the main model trained on shuffled labels."""
+    """Each ablation but the main model, with its settings; copies of the main model trained on shuffled labels."""
     main = main_job(params)
     settings, seed = main.settings, params.ablations.shuffled_seed
-    return [Job(name, name, settings) for name in params.ablations.models] + [
+    return [Job(name, name, settings) for name in params.ablations.models if name != main.model] + [
         Job(f"shuffled_{copy}", main.model,
             settings.model_copy(update={"epochs": params.ablations.shuffled_epochs,
                                         "seed": derive(seed, "training", copy)}),

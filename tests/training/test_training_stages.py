@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import yaml
 
+from ser_ops.config import Params
 from ser_ops.emotions import EMOTIONS
 from ser_ops.files import read_json, sha256, write_json
 from ser_ops.shards import write_index, write_shard
+from ser_ops.stages import ablate
 
 PROJECT = Path(__file__).resolve().parents[2]
 TINY = {    # over the small preset
@@ -135,6 +137,17 @@ def test_kill_9_in_each_stage_changes_no_result(tmp_path):
     assert sorted(path.name for path in (calm / "work/ablations").iterdir()) == ["shuffled_1", "spectral", "wav2vec"]
     assert not list(killed.glob("state/*/*")), "the state of finished stages is removed"
     _check_runs(killed, best["trials"])
+
+
+def test_the_main_model_is_not_its_own_ablation(tmp_path: Path) -> None:
+    values = yaml.safe_load((PROJECT / "params.yaml").read_text())
+    values["ablations"].update(models=["spectral", "wav2vec"], shuffled=1)
+    values["paths"]["work"] = str(tmp_path)
+    write_json(tmp_path / "tuning" / "best.json", {"values": {}})
+    for main, others in (("fusion", ["spectral", "wav2vec"]), ("spectral", ["wav2vec"])):
+        values["train"]["model"] = main
+        found = ablate.jobs(Params.model_validate(values))
+        assert [(job.name, job.model) for job in found] == [*zip(others, others, strict=True), ("shuffled_1", main)]
 
 
 def _check_runs(folder: Path, trials: int) -> None:
