@@ -99,7 +99,7 @@ def _agreement(subject: Subject, heard: Sequence[Heard], targets: Sequence[int],
                settings: config.Explain) -> float:
     """Spearman's correlation of SHAP's traces under different sampling seeds: mean over all pairs and clips."""
     chosen, found = settings.faithfulness, []
-    for position in _spread(heard, chosen.seed_clips):
+    for position in progress(_spread(heard, chosen.seed_clips), "SHAP, other seeds"):
         clip = heard[position]
         cells = Cells.of(clip.valid, chosen.cell_seconds, subject.sample_rate)
         drawn = [cells.mean(traces_of(subject, clip, targets[position], background, settings, f" sampling {seed}",

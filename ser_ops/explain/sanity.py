@@ -22,6 +22,7 @@ from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import Trace
 from ser_ops.models import MODELS, EmotionModel, build
 from ser_ops.models.checkpoint import config_dict
+from ser_ops.progress import progress
 from ser_ops.seeds import derive
 
 STAGES = ("head", "all")    # what is randomised: the last layers alone, and everything
@@ -62,7 +63,8 @@ def correlations(subject: Subject, heard: Sequence[Heard], targets: Sequence[int
     found: dict[str, dict[str, float]] = {}
     for stage, other in randomised(subject, settings.seed).items():
         each: dict[str, list[float]] = {}
-        for clip, target, own in zip(heard, targets, traces, strict=True):
+        clips = zip(heard, targets, traces, strict=True)
+        for clip, target, own in progress(clips, f"random weights: {stage}", len(heard)):
             cells = Cells.of(clip.valid, seconds, subject.sample_rate)
             for method, trace in traces_of(other, clip, target, background, settings, only=tuple(own)).items():
                 each.setdefault(method, []).append(
