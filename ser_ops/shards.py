@@ -95,7 +95,11 @@ class Shards(Mapping[str, np.ndarray]):
 
     def _file(self, shard: int) -> int:
         if shard not in self._files:
-            self._files[shard] = os.open(shard_file(self.folder, shard, self._dtype), os.O_RDONLY)
+            path = shard_file(self.folder, shard, self._dtype)
+            try:
+                self._files[shard] = os.open(path, os.O_RDONLY)
+            except OSError as error:
+                raise UserError(f"{path}: cannot be read ({error.strerror}): run the stage that writes it") from error
         return self._files[shard]
 
     def _copied(self, one: Entry) -> np.ndarray:

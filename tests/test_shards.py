@@ -55,6 +55,9 @@ def test_what_is_cut_off_is_said_however_it_is_read(tmp_path, monkeypatch, short
             file.truncate(4 * left)
         with pytest.raises(UserError, match="shorter than its index"):
             Shards(tmp_path)["b/c"]
+    (tmp_path / "shard-00001.f32").unlink()
+    with pytest.raises(UserError, match=r"shard-00001.f32: cannot be read \(No such file or directory\)"):
+        Shards(tmp_path)["b/c"]
 
 
 def test_halves_take_half_the_place(tmp_path):

@@ -220,7 +220,7 @@ class _Fitting:
         return float(summed(sums)) / (total or 1.0), self._uar(answers)
 
     def _uar(self, answers: list[tuple[Tensor, Tensor]]) -> float:
-        """Of an epoch's logits and labels in all processes; batch by batch it would tell on small networks."""
+        """UAR over an epoch's logits and labels of all processes; a count for each batch costs small networks time."""
         counts = torch.zeros(CLASSES, CLASSES, dtype=torch.int64, device=self.device)
         if answers:     # of a small validation partition a process may get no batch
             logits, labels = (torch.cat(part) for part in zip(*answers, strict=True))
