@@ -1,20 +1,18 @@
 """Named arrays of one dtype in a few large files instead of many small ones.
 
 A folder holds shard-00000.f32, shard-00001.f32, ... (little-endian float32, arrays one after another; .f16 of
-float16) and index.csv (key, shard, offset, shape). A short array is read when it is asked for; a long one is mapped
-into memory, so that who looks at a part of it reads that part alone, and of what was looked at only the latest is held.
+float16) and index.csv (key, shard, offset, shape). Reading maps the files: nothing is held that is not looked at. A
+small store stays mapped, since who trains reads it in every epoch; of a large one only what was looked at last.
 """
 
 import csv
 import math
 import mmap
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from weakref import finalize
 
 import numpy as np
 
@@ -24,8 +22,9 @@ from ser_ops.files import replacing, sweep_below
 SINGLE, HALF = "<f4", "<f2"
 _FIELDS = ("key", "shard", "offset", "shape")
 _SUFFIX = {SINGLE: ".f32", HALF: ".f16"}
-_SHORT = 2**17  # bytes; below it a copy costs less than to map pages, fault them in and give them back
-_HELD = 2**23   # mapped bytes given out, after which their pages go back to the system, which keeps them if it can
+_SMALL = 2**27  # bytes of a store that stays mapped: faulting pages in anew is a twentieth of a small network's time
+_WRITTEN = 2**20    # bytes at once, which cost the system less than an array at a time
+_HELD = 2**23   # bytes of a larger one given out, after which their pages go back to the system
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ def write_shard(folder: Path, shard: int, arrays: Iterable[tuple[str, np.ndarray
     A shard that two write, since one was given up for lost, is that of the later one: the same bytes.
     """
     entries, offset = [], 0
-    with replacing(shard_file(folder, shard, dtype)) as made, made.open("wb") as file:
+    with replacing(shard_file(folder, shard, dtype)) as made, made.open("wb", buffering=_WRITTEN) as file:
         for key, array in arrays:
             values = np.ascontiguousarray(array, dtype)
             file.write(values.data)
@@ -88,35 +87,20 @@ class Shards(Mapping[str, np.ndarray]):
                             "that writes it") from error
         self._dtype = HALF if shard_file(folder, 0, HALF).exists() else SINGLE
         self._itemsize = np.dtype(self._dtype).itemsize
-        self._files: dict[int, int] = {}
         self._maps: dict[int, tuple[mmap.mmap | None, np.ndarray]] = {}
+        self._small = self._itemsize * sum(math.prod(one.shape) for one in self._entries.values()) <= _SMALL
         self._given = 0
-        finalize(self, _close, self._files)
 
-    def _file(self, shard: int) -> int:
-        if shard not in self._files:
+    def _map(self, shard: int) -> np.ndarray:
+        if shard not in self._maps:
             path = shard_file(self.folder, shard, self._dtype)
             try:
-                self._files[shard] = os.open(path, os.O_RDONLY)
+                with path.open("rb") as file:
+                    pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if path.stat().st_size else None
             except OSError as error:
                 raise UserError(f"{path}: cannot be read ({error.strerror}): run the stage that writes it") from error
-        return self._files[shard]
-
-    def _copied(self, one: Entry) -> np.ndarray:
-        values = np.empty(one.shape, self._dtype)
-        read = os.preadv(self._file(one.shard), [values.data], self._itemsize * one.offset)
-        values.flags.writeable = False
-        return values if read == values.nbytes else values.reshape(-1)[:read // self._itemsize]
-
-    def _mapped(self, one: Entry, size: int) -> np.ndarray:
-        if self._given > _HELD:
-            self._release()
-        self._given += self._itemsize * size
-        if one.shard not in self._maps:
-            file = self._file(one.shard)
-            pages = mmap.mmap(file, 0, access=mmap.ACCESS_READ) if os.fstat(file).st_size else None
-            self._maps[one.shard] = pages, np.frombuffer(pages, self._dtype) if pages else np.zeros(0, self._dtype)
-        return self._maps[one.shard][1][one.offset:one.offset + size]
+            self._maps[shard] = pages, np.frombuffer(pages, self._dtype) if pages else np.zeros(0, self._dtype)
+        return self._maps[shard][1]
 
     def _release(self) -> None:
         """Give back what was read, so that memory does not grow with the corpus; arrays still held stay valid."""
@@ -128,7 +112,11 @@ class Shards(Mapping[str, np.ndarray]):
     def __getitem__(self, key: str) -> np.ndarray:
         one = self._entries[key]
         size = math.prod(one.shape)
-        values = self._copied(one) if self._itemsize * size < _SHORT else self._mapped(one, size)
+        if not self._small:
+            if self._given > _HELD:
+                self._release()
+            self._given += self._itemsize * size
+        values = self._map(one.shard)[one.offset:one.offset + size]
         if values.size != size:
             raise UserError(f"{shard_file(self.folder, one.shard, self._dtype)}: shorter than its index says: remove "
                             f"{self.folder} and run the stage that writes it")
@@ -149,11 +137,6 @@ class Shards(Mapping[str, np.ndarray]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _sent, (self.folder,)
-
-
-def _close(files: Mapping[int, int]) -> None:
-    for file in files.values():
-        os.close(file)
 
 
 @lru_cache(maxsize=8)

@@ -44,9 +44,7 @@ def test_an_unfinished_or_damaged_store_is_said(tmp_path):
         Shards(tmp_path)["b/c"]
 
 
-@pytest.mark.parametrize("short", [0, 2**17])       # all mapped, all read
-def test_what_is_cut_off_is_said_however_it_is_read(tmp_path, monkeypatch, short):
-    monkeypatch.setattr("ser_ops.shards._SHORT", short)
+def test_what_is_cut_off_or_gone_is_said(tmp_path):
     arrays = store(tmp_path)
     for key, array in arrays.items():
         np.testing.assert_array_equal(Shards(tmp_path)[key], array.astype(np.float32))
@@ -79,14 +77,16 @@ def resident(folder):
     return bytes_
 
 
-def test_what_was_read_is_given_back_and_what_is_held_stays_valid(tmp_path, monkeypatch):
+def test_a_small_store_stays_a_large_one_is_given_back_and_what_is_held_stays_valid(tmp_path, monkeypatch):
     size, number = 2**18, 12
     entries = [entry for shard in range(number) for entry in write_shard(
         tmp_path, shard, [(f"{shard}", np.full(size, shard, np.float32))])]
     write_index(tmp_path, entries)
     held = {}
-    for limit, least, most in ((2**40, number * 4 * size, number * 4 * size), (2 * 4 * size, 0, 5 * 4 * size)):
-        monkeypatch.setattr("ser_ops.shards._HELD", limit)
+    whole = number * 4 * size
+    monkeypatch.setattr("ser_ops.shards._HELD", 2 * 4 * size)
+    for small, least, most in ((whole, whole, whole), (whole - 1, 0, 5 * 4 * size)):
+        monkeypatch.setattr("ser_ops.shards._SMALL", small)
         store = Shards(tmp_path)
         for key in store:
             held[key] = store[key]

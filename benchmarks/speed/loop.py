@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.speed.case import Row, Setting
-from benchmarks.speed.measure import by_turns
+from benchmarks.speed.measure import by_turns, timed
 from benchmarks.speed.ready import MODELS, Ready, ready
 from benchmarks.speed.work import operations, peak
 from ser_ops.dataset import Examples, in_order, shuffled
@@ -24,6 +24,7 @@ CPU = torch.device("cpu")
 _ASKED = 1 / 1.1
 _ALIKE = 1e-4       # of the loss: what two orders of adding leave
 _EPOCHS = 2
+_SECONDS, _MOST = 20.0, 24  # rounds of a quick model: as many as this takes, to meet a quiet moment of the machine
 _RECORDINGS = 1200  # at most: what an epoch costs once, its checkpoint above all, weighs as on a small corpus
 
 
@@ -102,13 +103,15 @@ def measured(made: Ready, name: str, rounds: int) -> Row:
                for indices in shuffled(len(train), settings.batch_size, settings.seed, 1)]
     unmixed = [mix(held.batch(indices), 0.0, 0.0) for indices in in_order(len(held), settings.batch_size)]
     weights, dtype = balanced(train.labels), precision(settings.precision, CPU)
+    rest = batches, unmixed, weights, settings.label_smoothing, dtype
+    once = timed(lambda: bare(made.model(name), *rest))[1]
+    rounds = max(rounds, min(_MOST, int(_SECONDS / 2 / once)))
     ours, theirs = (iter([made.model(name) for _ in range(rounds + 1)]) for _ in range(2))
     folders = iter(range(rounds + 1))
 
     def whole() -> None:
         fit(next(ours), train, held, settings, CPU, made.folder / "state" / name / str(next(folders)), quiet=True)
 
-    rest = batches, unmixed, weights, settings.label_smoothing, dtype
     turns = by_turns(whole, lambda: bare(next(theirs), *rest), rounds)
     size = _EPOCHS * len(train)
     rate, peer = turns.rates(size)

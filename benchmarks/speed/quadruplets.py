@@ -27,7 +27,7 @@ from ser_ops.emotions import EMOTIONS
 
 ASKED = 4.0
 MEGABYTES = 1500
-ROUNDS = 2
+ROUNDS = 3
 VARIANTS = ("original", "noisy", "pitched", "pitched_noisy")
 WARM = 4            # recordings that each process meets before it is timed
 
