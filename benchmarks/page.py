@@ -11,14 +11,26 @@ from ser_ops.errors import UserError
 from ser_ops.files import write_text
 
 
+def around(page: Path, name: str) -> tuple[str, str]:
+    """What stands before the part `name` of a page, and behind it, markers included.
+
+    Raises UserError when the page cannot be read, has no such part, or more than one.
+    """
+    try:
+        whole = page.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{page}: cannot be read ({error.strerror}): name a page that is there") from error
+    mark = re.escape(name)
+    found = list(re.finditer(rf"(<!-- {mark}: [^\n]* -->\n).*?(<!-- end of {mark} -->)", whole, re.S))
+    if len(found) != 1:
+        raise UserError(f"{page}: has {len(found)} parts <!-- {name}: ... --> to <!-- end of {name} -->: it needs one")
+    return whole[:found[0].end(1)], whole[found[0].start(2):]
+
+
 def put(page: Path, name: str, text: str) -> None:
-    """Replace the part `name` of a page. Raises UserError when the page has no such part, or more than one."""
-    part = re.compile(rf"(<!-- {re.escape(name)}: [^\n]* -->\n).*?(<!-- end of {re.escape(name)} -->)", re.S)
-    before = page.read_text(encoding="utf-8")
-    after, number = part.subn(lambda found: f"{found[1]}{text.strip()}\n{found[2]}", before)
-    if number != 1:
-        raise UserError(f"{page}: has {number} parts <!-- {name}: ... --> to <!-- end of {name} -->: it needs one")
-    write_text(page, after)
+    """Replace the part `name` of a page. Raises UserError as `around` does."""
+    before, behind = around(page, name)
+    write_text(page, f"{before}{text.strip()}\n{behind}")
 
 
 if __name__ == "__main__":

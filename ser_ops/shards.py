@@ -1,8 +1,8 @@
 """Named arrays of one dtype in a few large files instead of many small ones.
 
 A folder holds shard-00000.f32, shard-00001.f32, ... (little-endian float32, arrays one after another; .f16 of
-float16) and index.csv (key, shard, offset, shape). Reading maps the files: nothing is held that is not looked at. A
-small store stays mapped, since who trains reads it in every epoch; of a large one only what was looked at last.
+float16) and index.csv (key, shard, offset, shape). Reading maps the files: nothing is held that is not looked at, and
+of that only the latest, but for a small store that is read again and again.
 """
 
 import csv
@@ -22,9 +22,9 @@ from ser_ops.files import replacing, sweep_below
 SINGLE, HALF = "<f4", "<f2"
 _FIELDS = ("key", "shard", "offset", "shape")
 _SUFFIX = {SINGLE: ".f32", HALF: ".f16"}
-_SMALL = 2**27  # bytes of a store that stays mapped: faulting pages in anew is a twentieth of a small network's time
+_SMALL = 2**27  # bytes of a store that may stay mapped: to fault its pages in anew takes as long as to copy them
 _WRITTEN = 2**20    # bytes at once, which cost the system less than an array at a time
-_HELD = 2**23   # bytes of a larger one given out, after which their pages go back to the system
+_HELD = 2**23   # bytes of any other given out, after which their pages go back to the system
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +71,13 @@ def write_index(folder: Path, entries: Iterable[Entry]) -> None:
 class Shards(Mapping[str, np.ndarray]):
     """A finished store as a mapping from key to a read-only array of its dtype.
 
-    Raises UserError when the folder is no finished store or a shard is shorter than its index says.
+    again: each array will be read many times: a store of up to 128 MB then stays mapped. Raises UserError when the
+    folder is no finished store or a shard is shorter than its index says.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, again: bool = False) -> None:
         self.folder = folder
+        self._again = again
         try:
             with (folder / "index.csv").open(newline="", encoding="utf-8") as file:
                 lines = csv.reader(file)
@@ -88,7 +90,8 @@ class Shards(Mapping[str, np.ndarray]):
         self._dtype = HALF if shard_file(folder, 0, HALF).exists() else SINGLE
         self._itemsize = np.dtype(self._dtype).itemsize
         self._maps: dict[int, tuple[mmap.mmap | None, np.ndarray]] = {}
-        self._small = self._itemsize * sum(math.prod(one.shape) for one in self._entries.values()) <= _SMALL
+        size = self._itemsize * sum(math.prod(one.shape) for one in self._entries.values())
+        self._stays = again and size <= _SMALL
         self._given = 0
 
     def _map(self, shard: int) -> np.ndarray:
@@ -112,7 +115,7 @@ class Shards(Mapping[str, np.ndarray]):
     def __getitem__(self, key: str) -> np.ndarray:
         one = self._entries[key]
         size = math.prod(one.shape)
-        if not self._small:
+        if not self._stays:
             if self._given > _HELD:
                 self._release()
             self._given += self._itemsize * size
@@ -136,10 +139,10 @@ class Shards(Mapping[str, np.ndarray]):
         return key in self._entries
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _sent, (self.folder,)
+        return _sent, (self.folder, self._again)
 
 
 @lru_cache(maxsize=8)
-def _sent(folder: Path) -> Shards:
+def _sent(folder: Path, again: bool) -> Shards:
     """A store that came from another process: however often it comes, its index is read once."""
-    return Shards(folder)
+    return Shards(folder, again)

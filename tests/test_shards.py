@@ -27,6 +27,7 @@ def test_arrays_come_back_in_their_shapes(tmp_path):
         np.testing.assert_array_equal(shards[key], array.astype(np.float32))
     again = pickle.loads(pickle.dumps(shards))
     np.testing.assert_array_equal(again["a"], shards["a"])
+    assert pickle.loads(pickle.dumps(Shards(tmp_path, again=True))).__reduce__()[1] == (tmp_path, True)
 
 
 def test_stored_arrays_cannot_be_written(tmp_path):
@@ -77,7 +78,7 @@ def resident(folder):
     return bytes_
 
 
-def test_a_small_store_stays_a_large_one_is_given_back_and_what_is_held_stays_valid(tmp_path, monkeypatch):
+def test_what_is_read_again_stays_where_it_is_small_and_what_is_held_stays_valid(tmp_path, monkeypatch):
     size, number = 2**18, 12
     entries = [entry for shard in range(number) for entry in write_shard(
         tmp_path, shard, [(f"{shard}", np.full(size, shard, np.float32))])]
@@ -85,9 +86,10 @@ def test_a_small_store_stays_a_large_one_is_given_back_and_what_is_held_stays_va
     held = {}
     whole = number * 4 * size
     monkeypatch.setattr("ser_ops.shards._HELD", 2 * 4 * size)
-    for small, least, most in ((whole, whole, whole), (whole - 1, 0, 5 * 4 * size)):
+    for small, again, least, most in ((whole, True, whole, whole), (whole, False, 0, 5 * 4 * size),
+                                      (whole - 1, True, 0, 5 * 4 * size)):
         monkeypatch.setattr("ser_ops.shards._SMALL", small)
-        store = Shards(tmp_path)
+        store = Shards(tmp_path, again)
         for key in store:
             held[key] = store[key]
             assert held[key].sum() == size * int(key)

@@ -17,7 +17,7 @@ import yaml
 from benchmarks.growth import choices, copies, kept, words
 from benchmarks.growth.stages import DATA, PROJECT, STAGES, Measured, check_space, measured, settings
 from benchmarks.growth.verdict import Growth, extrapolated, growth
-from benchmarks.page import put
+from benchmarks.page import around, put
 from benchmarks.speed.machine import described
 from ser_ops import config
 from ser_ops.errors import UserError
@@ -27,6 +27,8 @@ from ser_ops.files import write_json
 def main() -> int:
     """Measure, judge, write; 0 when nothing grows faster than the data."""
     asked = _arguments()
+    if asked.page:
+        around(asked.page, "growth")    # a page that will not do is said before the work, not after it
     params, chosen = config.load(), choices.load()
     content = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
     first = asked.recordings or chosen.recordings

@@ -52,7 +52,7 @@ class Ready:
 
     def examples(self, name: str) -> tuple[Examples, Examples]:
         """Rows to train and to validate on, as the model reads them."""
-        stores = Stores(Shards(self.folder / "waveforms"), {}, Shards(self._features(name)))
+        stores = Stores(Shards(self.folder / "waveforms"), {}, Shards(self._features(name), again=True))
         return (Examples(self.rows[:-self.held], stores, self.length(name)),
                 Examples(self.rows[-self.held:], stores, self.length(name)))
 

@@ -71,7 +71,8 @@ class Stores:
 
         Raises UserError when one is missing.
         """
-        return cls(Shards(originals), Shards(made / "augmented" / "waveforms"), Shards(made / "features" / reads))
+        return cls(Shards(originals), Shards(made / "augmented" / "waveforms"),
+                   Shards(made / "features" / reads, again=True))
 
     def waveform(self, row: Row) -> np.ndarray:
         """Mono float32 samples of shape (n,), the whole utterance."""

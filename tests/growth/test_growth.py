@@ -167,3 +167,5 @@ def test_parts_of_a_page(tmp_path):
     assert file.read_text() == "before\n<!-- growth: by command -->\n| new |\\1\n<!-- end of growth -->\nafter\n"
     with pytest.raises(UserError, match="0 parts"):
         page.put(file, "speed", "x")
+    with pytest.raises(UserError, match="cannot be read"):
+        page.around(tmp_path / "absent.md", "growth")
