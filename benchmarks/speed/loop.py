@@ -24,7 +24,7 @@ CPU = torch.device("cpu")
 _ASKED = 1 / 1.1
 _ALIKE = 1e-4       # of the loss: what two orders of adding leave
 _EPOCHS = 2
-_SECONDS, _MOST = 20.0, 24  # rounds of a quick model: as many as this takes, to meet a quiet moment of the machine
+_SECONDS, _MOST = 10.0, 24  # rounds: as many bare passes as this takes, at most; a quick model meets a quiet moment
 _RECORDINGS = 1200  # at most: what an epoch costs once, its checkpoint above all, weighs as on a small corpus
 
 
@@ -105,7 +105,7 @@ def measured(made: Ready, name: str, rounds: int) -> Row:
     weights, dtype = balanced(train.labels), precision(settings.precision, CPU)
     rest = batches, unmixed, weights, settings.label_smoothing, dtype
     once = timed(lambda: bare(made.model(name), *rest))[1]
-    rounds = max(rounds, min(_MOST, int(_SECONDS / 2 / once)))
+    rounds = max(rounds, min(_MOST, int(_SECONDS / once)))
     ours, theirs = (iter([made.model(name) for _ in range(rounds + 1)]) for _ in range(2))
     folders = iter(range(rounds + 1))
 
