@@ -12,7 +12,7 @@ from benchmarks.speed.case import Row, Setting
 from benchmarks.speed.measure import by_turns, repeated
 from benchmarks.speed.voices import RATE, distance, voice
 from ser_ops.audio import read
-from ser_ops.augment.pitch import shift
+from ser_ops.augment.pitch import ratio, shift
 from ser_ops.augment.stretch import FADE, SEARCH_RATE, SPREAD
 
 ASKED = 5.0
@@ -54,7 +54,8 @@ def distances(count: int) -> tuple[float, float]:
 
 def floor(recordings: Sequence[np.ndarray]) -> float:
     """Recordings a second of resampling them once, and of the FFTs that find where they resemble themselves."""
-    resampling = repeated(lambda: [soxr.resample(one, RATE * RATIO, RATE, quality="HQ") for one in recordings])
+    into, out_of = ratio(SEMITONES).as_integer_ratio()
+    resampling = repeated(lambda: [soxr.resample(one, into, out_of, quality="HQ") for one in recordings])
     size = next_fast_len(int((FADE + SPREAD) * SEARCH_RATE), real=True)
     places = sum(len(one) for one in recordings) * RATIO / (FADE * RATE)
     return len(recordings) / (resampling + 3 * places / machine.ffts(size))

@@ -248,7 +248,7 @@ def run(setting: Setting) -> Iterator[Row]:
     most = max(made.megabytes for made, _ in rounds)
     yield Row("quadruplets, files to batches", "utterances", len(files) / mine.total, len(files) / other.total, ASKED,
               floor(setting), "decoding by libsndfile, one pitch shift, FFTs and products of four windows, samples "
-              "copied nine times; between: digests of files and samples, levels, noise drawn and mixed in float64, "
+              "copied nine times; between: digests of files and samples, levels, noise drawn, mixtures in float64, "
               "everything written to disk and read back",
               far <= features.LIMIT and mine.examples == other.examples == len(files) * len(VARIANTS),
               f"{mine.examples} examples each, features of the originals {far:.1e} of a deviation",

@@ -33,14 +33,14 @@ def stationary(kind: str, length: int, sample_rate: int, generator: np.random.Ge
     """
     if kind not in BETA:
         raise ValueError(f"{kind!r} is not one of {', '.join(BETA)}")
-    # At least a second, so that short noise too has frequencies down to the lowest.
-    size = scipy.fft.next_fast_len(max(length, sample_rate), real=True)
-    noise = generator.standard_normal(size)
-    if BETA[kind] > 0:
-        # Drawn in float64, filtered in the float32 of the result, which takes half the time.
-        spectrum = scipy.fft.rfft(noise.astype(np.float32))
+    if BETA[kind] == 0:
+        noise = generator.standard_normal(length, dtype=np.float32)
+    else:
+        # At least a second, so that short noise too has frequencies down to the lowest.
+        size = scipy.fft.next_fast_len(max(length, sample_rate), real=True)
+        # The transform of Gaussian white noise is Gaussian and white, so it is drawn there, which spares a transform.
+        spectrum = generator.standard_normal(2 * (size // 2 + 1), dtype=np.float32).view(np.complex64)
         spectrum *= _response(BETA[kind], size, sample_rate)
-        noise = scipy.fft.irfft(spectrum, size, overwrite_x=True)
-    noise = noise[:length]
+        noise = scipy.fft.irfft(spectrum, size, overwrite_x=True)[:length]
     noise /= max(noise.max(initial=1e-12), -noise.min(initial=0.0))
-    return noise.astype(np.float32, copy=False)
+    return noise

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from benchmarks.speed.voices import RATE, distance, voice
 from ser_ops.audio import read
-from ser_ops.augment.pitch import shift
+from ser_ops.augment.pitch import ratio, shift
 from ser_ops.augment.stretch import stretch
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "corpora" / "ravdess"
@@ -49,18 +49,23 @@ def rough_pitch(samples: np.ndarray) -> float:
     return RATE / (40 + int(likeness[40:230].argmax()))
 
 
+@given(st.floats(-12, 12))
+def test_ratio_is_within_a_hundredth_of_a_semitone(semitones):
+    assert abs(12 * np.log2(float(ratio(semitones))) - semitones) < 0.01
+
+
 @pytest.mark.parametrize("semitones", [0.7, -0.7, 3.0, -3.0])
 @pytest.mark.parametrize("pitch", [80, 120, 210, 320])
 def test_pitch_is_multiplied(pitch, semitones):
     times = np.arange(0.05, 2.4, 0.02)
-    ratio = 2 ** (semitones / 12)
+    factor = 2 ** (semitones / 12)
     samples, hertz = voice(pitch, pitch=pitch)
     expected = hertz[(times * RATE).astype(int)]
     before = pitch_of(samples, times, expected)
-    after = pitch_of(shift(samples, RATE, semitones), times, expected * ratio)
+    after = pitch_of(shift(samples, RATE, semitones), times, expected * factor)
     both = np.isfinite(before) & np.isfinite(after)
     assert both.sum() > 40
-    assert np.median(after[both] / before[both]) == pytest.approx(ratio, rel=0.002)
+    assert np.median(after[both] / before[both]) == pytest.approx(factor, rel=0.002)
 
 
 @pytest.mark.parametrize("seed", range(4))

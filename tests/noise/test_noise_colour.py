@@ -68,6 +68,21 @@ def test_white_is_gaussian():
     assert abs(scipy.stats.kurtosis(noise)) < 0.05
 
 
+@pytest.mark.parametrize("kind", ["pink", "brown"])
+@pytest.mark.parametrize("length", [160000, 151875])
+def test_behind_its_filter_every_colour_is_gaussian_and_white(kind, length):
+    """What equations 5 and 6 make, for lengths that are transformed as they are."""
+    noise = stationary(kind, length, 16000, np.random.default_rng(7))
+    spectrum = np.fft.rfft(noise)[1:-1]
+    frequencies = np.fft.rfftfreq(length, 1 / 16000)[1:-1].clip(LOWEST)
+    white = spectrum * frequencies ** (BETA[kind] / 2)
+    parts = np.array([white.real, white.imag])
+    parts /= parts.std()
+    assert [scipy.stats.kstest(part, "norm").pvalue > 0.01 for part in parts] == [True, True]
+    assert abs(np.corrcoef(parts)[0, 1]) < 0.02
+    assert [abs(np.corrcoef(part[1:], part[:-1])[0, 1]) < 0.02 for part in parts] == [True, True]
+
+
 @pytest.mark.parametrize("kind", BETA)
 @pytest.mark.parametrize("length", [0, 1, 2, 997, 16000, 48017])
 def test_length_peak_and_type(kind, length):
