@@ -24,7 +24,7 @@ CPU = torch.device("cpu")
 _ASKED = 1 / 1.1
 _ALIKE = 1e-4       # of the loss: what two orders of adding leave
 _EPOCHS = 2
-_SECONDS, _MOST = 10.0, 24  # rounds: as many bare passes as this takes, at most; a quick model meets a quiet moment
+_SECONDS, _MOST = 30.0, 24  # rounds: as many bare passes as this takes, at most, so that one meets a quiet moment
 _RECORDINGS = 1200  # at most: what an epoch costs once, its checkpoint above all, weighs as on a small corpus
 
 
