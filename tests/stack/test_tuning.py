@@ -16,7 +16,7 @@ from infra.stack import Stack
 from ser_ops.errors import UserError
 from ser_ops.training.shared_search import outcome_of
 from ser_ops.training.study_store import StudyStore
-from ser_ops.training.tuning import Outcome, search
+from ser_ops.training.tuning import Outcome, search, trial_of
 from ser_ops.training.workers import side_by_side
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -54,6 +54,11 @@ class Team:
         for file in self.folder.glob("*/marks/*"):
             found[int(file.name)] = found.get(int(file.name), 0) + len(file.read_text())
         return found
+
+    def kept(self, name: str, trial: int) -> int:
+        """Epochs of a trial that a machine's checkpoint has."""
+        folder = trial_of(settings(), self.folder / name / "state", trial, {}).folder / "checkpoint"
+        return max((int(one.name.removeprefix("epoch-")) for one in folder.glob("epoch-*")), default=0)
 
     def in_trial(self, name: str, epoch: int = 2) -> int:
         """Wait until a machine has done so many epochs of a trial that runs; which one."""
@@ -122,9 +127,13 @@ def test_killed_and_started_again_it_goes_on_at_once_from_its_checkpoint(team: T
     killed = team.in_trial("one", epoch=3)
     one.send_signal(signal.SIGKILL)
     one.wait()
+    kept = team.kept("one", killed)
+    wasted = team.trained()[killed] - kept
+    assert kept >= 2 and wasted in (0, 1), "each epoch is kept before the next one begins"
     team.ended_well(team.start("one", objective="real", lost=1000))
     outcomes = team.check("real")
-    assert team.trained() == {one.number: len(one.uars) for one in outcomes}, "no epoch was trained twice"
+    lengths = {one.number: len(one.uars) for one in outcomes}
+    assert team.trained() == lengths | {killed: lengths[killed] + wasted}, "no epoch that was kept was trained twice"
     first, second = [one for one in team.store.attempts() if one.user_attrs["number"] == killed]
     assert (first.state, second.state) == (TrialState.FAIL, TrialState.COMPLETE) and first.params == second.params
 
