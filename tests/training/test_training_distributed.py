@@ -91,7 +91,7 @@ def _trained(folder, *command, kill=0):
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     if kill:
         deadline = time.monotonic() + 150
-        while not list(folder.glob(f"state/train/*/checkpoint/epoch-{kill:04d}")) and time.monotonic() < deadline:
+        while not list(folder.glob(f"state/train/*/checkpoint/epoch-000[{kill}-9]")) and time.monotonic() < deadline:
             time.sleep(0.005)
         family = [one for one in psutil.Process(running.pid).children() if "resource_tracker" not in str(one.cmdline())]
         addresses = {one.laddr.ip for member in family for one in member.net_connections() if one.status == "LISTEN"}

@@ -45,9 +45,9 @@ def ended(child):
 
 calm, killed = sys.argv[1:]
 moments = random.Random(1)
-for stage, when in ((tune, ("trial-000/checkpoint/epoch-0001", "trial-001/run.json")),
-                    (train, ("checkpoint/epoch-0002", "checkpoint/epoch-0004")),
-                    (ablate, ("checkpoint/epoch-0003", "written"))):
+for stage, when in ((tune, ("trial-000/checkpoint/epoch-*[0-9]", "trial-001/run.json")),
+                    (train, ("checkpoint/epoch-000[2-4]", "checkpoint/epoch-0004")),
+                    (ablate, ("checkpoint/epoch-000[34]", "written"))):
     assert ended(start(stage, calm)) == 0
     for sign in when:
         child = start(stage, killed)
