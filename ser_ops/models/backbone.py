@@ -37,6 +37,8 @@ class Backbone(nn.Module):
         self.network = network or AutoModel.from_config(config, attn_implementation="eager")
         if isinstance(getattr(self.network, "masked_spec_embed", None), nn.Parameter):
             self.network.masked_spec_embed.requires_grad_(False)    # serves SpecAugment alone
+        # Set, it asks for the waveform's gradient, which nobody reads and which costs a third of a small model's step.
+        self.network.feature_extractor._requires_grad = False
         self.layer_sum = LayerSum(config.num_hidden_layers + 1) if settings.states == "weighted" else None
         self._tuned: list[nn.Module] = [self.network]
         if settings.trainable != "all":
@@ -86,16 +88,16 @@ class Backbone(nn.Module):
         All are what goes into the first layer and comes out of each, the last one as the network gives it back, with
         its final norm. Of a frozen network they are the same in each epoch.
         """
-        inside = torch.arange(waveform.shape[1], device=waveform.device) < valid[:, None]
-        waveform = waveform * inside * self.config.input_gain
+        outside = torch.arange(waveform.shape[1], device=waveform.device) >= valid[:, None]
+        waveform = (waveform * self.config.input_gain).masked_fill_(outside, 0.0)
         if self.config.input_normalised:
-            waveform = _normalised(waveform, inside)
+            waveform = _normalised(waveform, ~outside)
         mask = None
         if self.config.input_masked:
-            shortest = receptive_field(self.config)     # the network itself cannot do with no frame at all
-            mask = torch.arange(waveform.shape[1], device=waveform.device) < valid.clamp_min(shortest)[:, None]
-        found = self.network(waveform, attention_mask=None if mask is None else mask.long(),
-                             output_hidden_states=self.layer_sum is not None)
+            # All that the network does with a mask is to add it up: one column of sums says the same. It cannot do
+            # with no frame at all.
+            mask = valid.clamp_min(receptive_field(self.config))[:, None]
+        found = self.network(waveform, attention_mask=mask, output_hidden_states=self.layer_sum is not None)
         earlier = found.hidden_states[:-1] if self.layer_sum is not None else ()
         return torch.stack([*earlier, found.last_hidden_state], 1)
 

@@ -62,7 +62,34 @@ def test_every_kind_loads_answers_and_comes_back(kind: str, tmp_path: Path) -> N
     assert card["backbone"] == f"checkpoint {tmp_path / 'checkpoint'}"
 
 
-def test_states_are_the_checkpoint_s_own(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", sorted(FAMILY))
+def test_states_are_the_checkpoint_s_own(kind: str, tmp_path: Path) -> None:
+    """Of a waveform and a mask as long as it, whatever stands in the padding; the same bits."""
+    network = checkpoint(tmp_path, kind, {"return_attention_mask": True, "do_normalize": False})
+    network.set_attn_implementation("eager")
+    waveform, valid, _ = batch()
+    mask = (torch.arange(waveform.shape[1]) < valid[:, None]).long()
+    with torch.inference_mode():
+        expected = network(waveform * mask, attention_mask=mask).last_hidden_state
+        states, _ = build("wav2vec", preset_of(tmp_path)).eval().backbone(
+            waveform.masked_fill(mask == 0, torch.nan), valid)
+    assert torch.equal(states, expected)
+
+
+@pytest.mark.parametrize("kind", sorted(FAMILY))
+def test_training_computes_no_gradient_of_the_waveform_unless_it_is_asked_for(kind: str, tmp_path: Path) -> None:
+    checkpoint(tmp_path, kind, feat_proj_dropout=0.0)
+    model = build("wav2vec", preset_of(tmp_path)).train()
+    first, asked = model.backbone.network.feature_extractor.conv_layers[0], []
+    first.register_forward_pre_hook(lambda _, given: asked.append(given[0].requires_grad))
+    waveform, valid, features = batch()
+    model(waveform, valid, features).sum().backward()
+    assert asked == [False] and first.conv.weight.grad.abs().sum() > 0
+    model(waveform.requires_grad_(), valid, features).sum().backward()
+    assert asked == [False, True] and waveform.grad[0].abs().sum() > 0 and waveform.grad[1, 24000:].abs().sum() == 0
+
+
+def test_states_are_those_of_the_checkpoint_s_own_preprocessor(tmp_path: Path) -> None:
     network = checkpoint(tmp_path, feat_extract_norm="layer", do_stable_layer_norm=True)
     waveform, valid, _ = batch()
     extractor = transformers.Wav2Vec2FeatureExtractor(return_attention_mask=True)
