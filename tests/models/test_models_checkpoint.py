@@ -78,7 +78,7 @@ def test_states_are_the_checkpoint_s_own(kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", sorted(FAMILY))
 def test_training_computes_no_gradient_of_the_waveform_unless_it_is_asked_for(kind: str, tmp_path: Path) -> None:
-    checkpoint(tmp_path, kind, feat_proj_dropout=0.0)
+    checkpoint(tmp_path, kind)
     model = build("wav2vec", preset_of(tmp_path)).train()
     first, asked = model.backbone.network.feature_extractor.conv_layers[0], []
     first.register_forward_pre_hook(lambda _, given: asked.append(given[0].requires_grad))
