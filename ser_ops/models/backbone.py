@@ -37,7 +37,7 @@ class Backbone(nn.Module):
         self.network = network or AutoModel.from_config(config, attn_implementation="eager")
         if isinstance(getattr(self.network, "masked_spec_embed", None), nn.Parameter):
             self.network.masked_spec_embed.requires_grad_(False)    # serves SpecAugment alone
-        # Set, it asks for the waveform's gradient, which nobody reads and which costs a third of a small model's step.
+        # Set, it asks for the waveform's gradient, which nobody reads: up to a third of a small model's step.
         self.network.feature_extractor._requires_grad = False
         self.layer_sum = LayerSum(config.num_hidden_layers + 1) if settings.states == "weighted" else None
         self._tuned: list[nn.Module] = [self.network]

@@ -32,13 +32,10 @@ def test_the_grid_is_complete(reproduced):
 
 def test_a_second_repro_does_nothing_quickly(reproduced):
     reproduced.run("dvc", "repro")
-    took = []
-    for _ in range(3):
-        began = time.monotonic()
-        done = reproduced.run("dvc", "repro")
-        took.append(time.monotonic() - began)
-        assert "Running stage" not in done.stdout
-    assert min(took) < 6  # 3 s on a machine that does nothing else
+    began = time.monotonic()
+    done = reproduced.run("dvc", "repro")
+    assert "Running stage" not in done.stdout
+    assert time.monotonic() - began < 6  # 3 s on a machine that does nothing else
 
 
 def test_a_training_parameter_reruns_training_and_nothing_before_it(reproduced):
