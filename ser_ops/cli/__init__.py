@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from ser_ops.cli import corpora, doctor, explain, noise, predict, registry, reproduce, tune
+from ser_ops.cli import corpora, doctor, evaluate, explain, noise, predict, registry, reproduce, tune
 from ser_ops.errors import UserError
 
 app = typer.Typer(name="ser-ops", no_args_is_help=True, add_completion=False, rich_markup_mode=None,
@@ -13,7 +13,7 @@ app = typer.Typer(name="ser-ops", no_args_is_help=True, add_completion=False, ri
 app.add_typer(corpora.app, name="corpora")
 app.add_typer(noise.app, name="noise")
 app.command("predict")(predict.predict)
-app.command("evaluate")(predict.evaluate)
+app.command("evaluate")(evaluate.evaluate)
 app.command("explain")(explain.explain)
 app.command("reproduce")(reproduce.reproduce)
 app.command("join-tuning")(tune.join)

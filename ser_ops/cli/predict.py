@@ -1,8 +1,8 @@
-"""ser-ops predict and evaluate: a registered model on audio of the user's own."""
+"""ser-ops predict: a registered model on recordings of the user's own."""
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -48,22 +48,3 @@ def predict(files: Annotated[list[Path], typer.Argument(help="Recordings of any 
             f"({', '.join(f'{emotion} {value:.2f}' for emotion, value in likely)}; {answer.seconds:.1f} s)")
     if failed:
         sys.exit(1)
-
-
-def evaluate(manifest: Annotated[Path, typer.Option(help="CSV: path, emotion, speaker; one line an utterance.")],
-             noise: Annotated[Path | None, typer.Option(help="Folder with a folder per category.")] = None,
-             model: Model = None, json: Json = False) -> None:
-    """Measure any registered model on labelled audio, clean and in noise."""
-    params = config.load()
-    folder = folder_of(params, model)
-    from ser_ops import models
-    from ser_ops.evaluation.corpus import evaluate_manifest
-
-    network, card = models.load(folder)
-    metrics: dict[str, Any] = evaluate_manifest(network, card, manifest, noise, params)
-    clean = metrics["clean"]
-    words = (f"{metrics['utterances']} utterances: clean UAR {clean['uar']:.3f} [{clean['uar_low']:.3f}, "
-             f"{clean['uar_high']:.3f}], accuracy {clean['accuracy']:.3f}")
-    cells = "".join(f"\n{cell}: UAR {one['uar']:.3f}, accuracy {one['accuracy']:.3f}, SNR {one['snr_db']:.1f} dB"
-                    for cell, one in metrics.get("cells", {}).items())
-    say(metrics, json, words + cells)
