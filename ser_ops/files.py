@@ -6,7 +6,9 @@ import json
 import os
 import re
 import shutil
+import stat
 import tempfile
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,3 +91,41 @@ def sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def regular_size(path: Path) -> int:
+    """Bytes of a file. To open a pipe may wait for ever, so this comes before opening what somebody named.
+
+    Raises OSError when it cannot be looked at, and UserError when it is a folder, a pipe or a device.
+    """
+    try:
+        status = path.stat()
+    except ValueError as error:     # a NUL, which no name may hold
+        raise UserError(f"{str(path)!r}: is no name of a file ({error}): correct it") from error
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or a device"
+        raise UserError(f"{path}: is {kind}: give a file")
+    return status.st_size
+
+
+def located(path: Path) -> Path:
+    """The path as it is spelt on this disk: a Mac writes an accent apart from its letter, others both as one character.
+
+    Each part that is not there as it stands is looked for in both spellings. What is nowhere is given back unchanged.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     Path(folder, "u\u0308.wav").touch()
+    ...     located(Path(folder, "\u00fc.wav")).name == "u\u0308.wav", located(Path(folder, "\u00f6.wav")).name
+    (True, 'ö.wav')
+    """
+    if os.path.lexists(path):
+        return path
+    found = Path(path.anchor)
+    for part in path.parts[1 if path.anchor else 0:]:
+        spellings = (part, *(unicodedata.normalize(form, part) for form in ("NFC", "NFD")))
+        spelt = next((one for one in spellings if os.path.lexists(found / one)), None)
+        if spelt is None:
+            return path
+        found /= spelt
+    return found

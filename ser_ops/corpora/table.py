@@ -1,4 +1,7 @@
-"""Small tables as CSV: UTF-8, comma, one header line, every value text."""
+"""The pipeline's own tables as CSV: UTF-8, comma, one header line, every value text.
+
+Those that people bring are read by `ser_ops.corpora.outside_table`.
+"""
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -6,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from ser_ops.errors import UserError
-from ser_ops.files import replacing
+from ser_ops.files import regular_size, replacing
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
     """Rows of a CSV file as they stand, each a mapping from column to text.
 
-    A byte order mark is skipped. Raises UserError when the file is missing, is not UTF-8, or a line has more
-    or fewer values than the header has columns.
+    A byte order mark is skipped. Raises UserError when the file is missing, is no file or not UTF-8, or a line has
+    more or fewer values than the header has columns.
     """
     return list(stream_csv(path))
 
@@ -21,6 +24,7 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 def stream_csv(path: Path) -> Iterator[dict[str, str]]:
     """The same one row at a time, for a table of many rows of which little is kept."""
     try:
+        regular_size(path)
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, strict=True)
             for row in reader:
