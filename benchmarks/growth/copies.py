@@ -7,7 +7,6 @@ import numpy as np
 import soundfile
 
 from ser_ops import corpora
-from ser_ops.audio import describe
 from ser_ops.config import Params
 from ser_ops.corpora.csv_manifest import OPTIONAL, REQUIRED
 from ser_ops.corpora.table import read_csv, write_csv
@@ -64,4 +63,4 @@ def manifest(parent: Path, originals: Sequence[Utterance], count: int, noise_db:
 
 def seconds(manifest: Path) -> float:
     """Of all recordings of a manifest together."""
-    return sum(describe(manifest.parent / row["path"])[2] for row in read_csv(manifest))
+    return sum(soundfile.info(manifest.parent / row["path"]).duration for row in read_csv(manifest))

@@ -16,6 +16,7 @@ import soundfile
 from benchmarks.speed import machine
 from benchmarks.speed.case import Row, Setting
 from benchmarks.speed.measure import cpu, repeated, timed
+from ser_ops.audio import Clip
 from ser_ops.config import Params
 from ser_ops.corpora.decoding import decode
 from ser_ops.emotions import EMOTIONS
@@ -61,7 +62,7 @@ def ours(paths: Sequence[Path], names: Sequence[str],
     """Measures of each file, the names in quarantine, and the seconds that the judging alone took."""
     params, store = setting.params, setting.scratch / "validation"
     shutil.rmtree(store, ignore_errors=True)
-    measures = decode(list(zip(names, paths, strict=True)), store, params.data.sample_rate,
+    measures = decode([(name, Clip(path)) for name, path in zip(names, paths, strict=True)], store, params.data.sample_rate,
                       params.validation.silence_dbfs, params.compute.shard_megabytes, 1, "decoding")
     shutil.rmtree(store)
     outcome, seconds = timed(lambda: validate(rows_of(paths, measures, names), [], {}, {}, params.validation, "random"))

@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks.speed import features, machine, pitch
 from benchmarks.speed.case import Row, Setting
 from benchmarks.speed.measure import cpu, repeated
-from ser_ops.audio import describe
+from ser_ops.audio import Clip
 from ser_ops.config import Features, Params
 from ser_ops.emotions import EMOTIONS
 
@@ -71,7 +71,8 @@ def _key(path: Path) -> str:
 
 def _compared(files: Sequence[Path], rate: int) -> list[int]:
     """Every tenth recording that is not resampled: librosa rounds the length otherwise, and the window is another."""
-    return [index for index in range(0, len(files), 10) if describe(files[index])[0] == rate]
+    import soundfile
+    return [index for index in range(0, len(files), 10) if soundfile.info(files[index]).samplerate == rate]
 
 
 def _settings(params: Params) -> Features:
@@ -104,12 +105,12 @@ def _ours(setting: Setting, files: Sequence[Path], noise: Sequence[Path]) -> Mad
         "augment": whole.augment.model_copy(update={"variants": VARIANTS})})
     watch, rate = Watch(), params.data.sample_rate
 
-    def decoded(items: Sequence[tuple[str, Path]], store: str) -> list[dict]:
-        return decode(items, work / "ingest" / store, rate, params.validation.silence_dbfs,
-                      params.compute.shard_megabytes, 1, store)
+    def decoded(paths: Sequence[Path], store: str) -> list[dict]:
+        return decode([(_key(path), Clip(path)) for path in paths], work / "ingest" / store, rate,
+                      params.validation.silence_dbfs, params.compute.shard_megabytes, 1, store)
 
-    measures = decoded([(_key(path), path) for path in files], "waveforms")
-    decoded([(_key(path), path) for path in noise], "noise")
+    measures = decoded(files, "waveforms")
+    decoded(noise, "noise")
     rows = [{"utterance": _key(path), "partition": "train", "emotion": EMOTIONS[index % len(EMOTIONS)],
              "speaker": path.parent.name, "corpus": "one", "synthetic": "0", "content": one["content"],
              "seconds": one["seconds"]} for index, (path, one) in enumerate(zip(files, measures, strict=True))]

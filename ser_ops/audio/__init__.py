@@ -1,8 +1,9 @@
-"""Reading, resampling, length and levels of recordings."""
+"""The door for sound: what is admitted and how it is read; the fixed window; levels."""
 
-from ser_ops.audio.levels import Levels, clipped_share, dbfs, levels
-from ser_ops.audio.reading import FORMATS, Recording, blocks, describe, read, resample
+from ser_ops.audio.admission import FORMATS, SHORTEST, SILENCE_DBFS, padding, silent
+from ser_ops.audio.levels import Levels, dbfs, levels
+from ser_ops.audio.reading import Clip, Listening, Recording, clean, read, resample
 from ser_ops.audio.window import fit, fit_all, spans
 
-__all__ = ["FORMATS", "Levels", "Recording", "blocks", "clipped_share", "dbfs", "describe", "fit", "fit_all", "levels",
-           "read", "resample", "spans"]
+__all__ = ["FORMATS", "SHORTEST", "SILENCE_DBFS", "Clip", "Levels", "Listening", "Recording", "clean", "dbfs", "fit", "fit_all",
+           "levels", "padding", "read", "resample", "silent", "spans"]

@@ -9,11 +9,10 @@ _FULL = 0.999
 
 @dataclass(frozen=True)
 class Levels:
-    """Peak and RMS in dB relative to full scale; shares in [0, 1]."""
+    """Peak and RMS in dB relative to full scale; silent_share in [0, 1]."""
 
     peak_dbfs: float
     rms_dbfs: float
-    clipped_share: float
     silent_share: float
 
 
@@ -27,29 +26,27 @@ def dbfs(amplitude: float) -> float:
 
 
 def levels(samples: np.ndarray, sample_rate: int, silence_dbfs: float) -> Levels:
-    """Levels of float samples of shape (n,); silence counts 25 ms frames whose RMS is below `silence_dbfs`.
-
-    Clipped is a sample at full scale beside another of the same value, so that one lone peak is none.
-    """
+    """Levels of float samples of shape (n,); silence counts 25 ms frames whose RMS is below `silence_dbfs`."""
     if len(samples) == 0:
-        return Levels(-120.0, -120.0, 0.0, 1.0)
+        return Levels(-120.0, -120.0, 1.0)
     frame = max(1, int(0.025 * sample_rate))
     padded = np.pad(samples, (0, -len(samples) % frame)).reshape(-1, frame).astype(np.float64, copy=False)
     squares = np.vecdot(padded, padded)
     return Levels(
         peak_dbfs=dbfs(float(max(samples.max(), -samples.min()))),
         rms_dbfs=dbfs(float(np.sqrt(squares.sum() / len(samples)))),
-        clipped_share=clipped_share(samples),
         silent_share=float(np.mean(np.sqrt(squares / frame) < 10 ** (silence_dbfs / 20))),
     )
 
 
-def clipped_share(samples: np.ndarray) -> float:
-    """Share of float samples (n,) that are clipped: at full scale, beside another of the same value.
+def clipped_samples(samples: np.ndarray) -> int:
+    """How many of float samples (n,) are clipped: at full scale, beside another of the same value.
 
-    >>> clipped_share(np.array([0.0, 1.0, 1.0, 0.0, 1.0]))
-    0.25
+    One lone peak at full scale is none.
+
+    >>> clipped_samples(np.array([0.0, 1.0, 1.0, 0.0, 1.0]))
+    1
     """
     if len(samples) < 2 or max(samples.max(), -samples.min()) < _FULL:
-        return 0.0
-    return float(((np.abs(samples[1:]) >= _FULL) & (samples[1:] == samples[:-1])).mean())
+        return 0
+    return int(((np.abs(samples[1:]) >= _FULL) & (samples[1:] == samples[:-1])).sum())

@@ -1,26 +1,34 @@
-"""Recordings in, mono float32 samples at one rate out."""
+"""The door: every recording comes in here, mono float32 samples at one rate, or is refused in one line."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import soxr
 
+from ser_ops.audio import admission
+from ser_ops.audio.channels import Mono
+from ser_ops.audio.decoders import Block
+from ser_ops.audio.levels import clipped_samples
+from ser_ops.audio.low_cut import LowCut
 from ser_ops.errors import UserError
-
-FORMATS: tuple[str, ...] = (".wav", ".flac", ".ogg", ".mp3")
 
 
 @dataclass(frozen=True)
 class Recording:
-    """Mono samples, float32 of shape (n,) in about [-1, 1], with what the file itself said."""
+    """Mono samples, float32 of shape (n,) in about [-1, 1], offset removed, and what came to light on the way.
+
+    native_rate (hertz), channels and clipped_share (in [0, 1]) are the file's own; warnings are sentences that a user
+    should read.
+    """
 
     samples: np.ndarray
     sample_rate: int
     native_rate: int
     channels: int
+    clipped_share: float
+    warnings: tuple[str, ...]
 
     @property
     def seconds(self) -> float:
@@ -39,70 +47,133 @@ def resample(samples: np.ndarray, source: int, target: int) -> np.ndarray:
     return soxr.resample(samples, source, target, quality="HQ").astype(np.float32, copy=False)
 
 
-def describe(path: Path) -> tuple[int, int, float]:
-    """Native sample rate (hertz), channels and duration (seconds) from a file's header.
+class Listening:
+    """A recording of any length in bounded memory: mono float32 blocks of at most about 10 s each.
 
-    Raises UserError for a file that is missing, empty or no audio.
+    What comes out is decoded, never promised by a header: one channel (`Mono`), cut to [start, end) seconds, brought to
+    `sample_rate` hertz, without offset and without what lies below speech (`LowCut`). Iterating again decodes again.
+
+    When a pass has ended, these are known: native_rate (hertz), channels, seconds, clipped_share, peak and warnings.
+    A pass raises UserError in one line for a file that cannot be read or is not admitted (`ser_ops.audio.admission`):
+    what is too short or silent shows at its end.
     """
-    with _open(path) as file:
-        return file.samplerate, file.channels, file.frames / file.samplerate
+
+    def __init__(self, path: Path, sample_rate: int, *, start: float = 0.0, end: float | None = None,
+                 channel: int | None = None) -> None:
+        self.path, self.sample_rate, self.start, self.end = path, sample_rate, start, end
+        self._mono = Mono(path, channel)
+        self.native_rate = self.channels = 0
+        self.seconds = self.clipped_share = self.peak = 0.0
+        self.warnings: tuple[str, ...] = ()
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        cut = _Cut(self._mono.blocks(), self.start, self.end)
+        samples, self.peak = 0, 0.0
+        for block in _cleaned(cut, self.sample_rate):
+            samples += len(block)
+            self.peak = max(self.peak, _peak(block))
+            yield block
+        self.native_rate, self.channels = cut.rate, self._mono.channels
+        self.seconds = samples / self.sample_rate
+        self.clipped_share = cut.clipped / max(1, cut.samples)
+        self.warnings = (*self._mono.warnings, *cut.warnings)
+        if self.start > 0 and not cut.samples and cut.rate:
+            raise UserError(f"{self.path}: start {self.start:g} s lies behind its end at {cut.heard:.2f} s: mend the start")
+        admission.check_length(self.path, samples, self.sample_rate)
+        admission.check_level(self.path, self.peak)
 
 
-def _open(path: Path) -> soundfile.SoundFile:
-    try:
-        if path.stat().st_size == 0:
-            raise UserError(f"{path}: empty file: replace it with the original recording")
-        return soundfile.SoundFile(path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}): check the path and its permissions") from error
-    except soundfile.LibsndfileError as error:
-        raise UserError(f"{path}: not readable as audio ({error.error_string.strip().rstrip('.')}): "
-                        f"give one of {', '.join(FORMATS)}") from error
+class _Cut:
+    """Blocks between two moments (seconds) of a stream of blocks, with what was counted in them."""
 
+    def __init__(self, blocks: Iterable[Block], start: float, end: float | None) -> None:
+        self._blocks, self._start, self._end = blocks, start, end
+        self.rate = self.samples = self.clipped = 0
+        self.heard = 0.0
+        self.warnings: list[str] = []
 
-def _mono(frames: np.ndarray, path: Path) -> np.ndarray:
-    if not np.isfinite(frames).all():
-        raise UserError(f"{path}: holds NaN or infinite samples: export it again from its source")
-    return frames.mean(axis=1, dtype=np.float32) if frames.shape[1] > 1 else frames[:, 0]
-
-
-def read(path: Path, sample_rate: int) -> Recording:
-    """Read a whole recording as mono at `sample_rate` hertz; channels are averaged.
-
-    Raises UserError for a file that is missing, empty, truncated, no audio, or holds NaN.
-    """
-    with _open(path) as file:
-        try:
-            frames = file.read(dtype="float32", always_2d=True)
-        except soundfile.LibsndfileError as error:
-            raise UserError(f"{path}: damaged audio ({error.error_string.strip().rstrip('.')}): replace it with the "
-                            "original recording") from error
-        native, channels = file.samplerate, file.channels
-    if len(frames) == 0:
-        raise UserError(f"{path}: holds no samples: replace it with the original recording")
-    return Recording(resample(_mono(frames, path), native, sample_rate), sample_rate, native, channels)
-
-
-def blocks(path: Path, sample_rate: int, seconds: float = 10.0) -> Iterator[np.ndarray]:
-    """A recording of any length in bounded memory: mono float32 blocks of about `seconds` each.
-
-    Together they are what `read` gives, up to rounding. Raises UserError as `read` does.
-    """
-    with _open(path) as file:
-        if file.frames == 0:
-            raise UserError(f"{path}: holds no samples: replace it with the original recording")
-        native = file.samplerate
-        stream = None if native == sample_rate else soxr.ResampleStream(native, sample_rate, 1, quality="HQ")
-        size = max(1, int(seconds * native))
-        left = file.frames
-        while left > 0:
-            try:
-                frames = file.read(size, dtype="float32", always_2d=True)
-            except soundfile.LibsndfileError as error:
-                raise UserError(f"{path}: damaged audio ({error.error_string.strip().rstrip('.')}): replace it with "
-                                "the original recording") from error
-            if len(frames) == 0:
+    def __iter__(self) -> Iterator[Block]:
+        for rate, samples in self._blocks:
+            first, last = (len(samples) if moment is None else max(0, round((moment - self.heard) * rate))
+                           for moment in (self._start, self._end))
+            own = samples[first:last]
+            self.heard += len(samples) / rate
+            self.rate = self.rate or rate
+            self.samples += len(own)
+            self.clipped += clipped_samples(own)
+            if len(own):
+                yield rate, own
+            if self._end is not None and self.heard >= self._end + 1 / rate:
                 break
-            left -= len(frames)
-            block = _mono(frames, path)
-            yield block if stream is None else stream.resample_chunk(block, last=left <= 0)
+        else:
+            if self._end is not None and self.heard and self.heard < self._end - 0.5 / self.rate:
+                self.warnings.append(f"end {self._end:g} s lies behind the end of the recording at {self.heard:.2f} s")
+
+
+def _cleaned(blocks: Iterable[Block], sample_rate: int) -> Iterator[np.ndarray]:
+    """Blocks of native rate (hertz) and float32 samples (n,), at `sample_rate` hertz and without offset and rumble."""
+    cut, stream, rate = LowCut(sample_rate), None, sample_rate
+    for own_rate, samples in blocks:
+        if own_rate != rate:
+            if stream is not None:
+                yield cut(stream.resample_chunk(np.zeros(0, np.float32), last=True))
+            rate = own_rate
+            stream = None if rate == sample_rate else soxr.ResampleStream(rate, sample_rate, 1, quality="HQ")
+        yield cut(samples if stream is None else stream.resample_chunk(samples))
+    if stream is not None:
+        yield cut(stream.resample_chunk(np.zeros(0, np.float32), last=True))
+    yield cut.end()
+
+
+def clean(where: str, samples: np.ndarray, native_rate: int, sample_rate: int) -> np.ndarray:
+    """What the door makes of mono float32 samples (n,) that come in as numbers instead of in a file.
+
+    Raises UserError in one line, as `Listening` does, for what is not admitted.
+
+    >>> tone = 0.5 * np.sin(np.arange(16000, dtype=np.float32)) + 0.3
+    >>> abs(float(clean("tone", tone, 16000, 16000).mean())) < 1e-4
+    True
+    """
+    admission.check_rate(where, native_rate)
+    admission.check_length(where, len(samples), native_rate)
+    admission.check_samples(where, samples)
+    made = np.concatenate(list(_cleaned([(native_rate, samples)], sample_rate)))
+    admission.check_level(where, _peak(made))
+    return made
+
+
+def read(path: Path, sample_rate: int, *, start: float = 0.0, end: float | None = None,
+         channel: int | None = None) -> Recording:
+    """A whole recording, or [start, end) seconds of it, as mono samples at `sample_rate` hertz.
+
+    channel: from 1 on; None lets the door choose. Raises UserError in one line for a file that cannot be read or is
+    not admitted, and for one of more than an hour, which memory is not filled with.
+    """
+    listening = Listening(path, sample_rate, start=start, end=end, channel=channel)
+    blocks, samples = [], 0
+    for block in listening:
+        blocks.append(block)
+        samples += len(block)
+        if samples > admission.LONGEST * sample_rate:
+            raise UserError(f"{path}: lasts more than {admission.LONGEST / 3600:g} h, which is held in memory as a "
+                            "whole here: cut it into parts")
+    return Recording(np.concatenate(blocks), sample_rate, listening.native_rate, listening.channels,
+                     listening.clipped_share, listening.warnings)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A recording, or `start` to `end` seconds of it; channel as for `read`."""
+
+    path: Path
+    start: float = 0.0
+    end: float | None = None
+    channel: int | None = None
+
+    def read(self, sample_rate: int) -> Recording:
+        """Its samples at `sample_rate` hertz. Raises UserError as `read` does."""
+        return read(self.path, sample_rate, start=self.start, end=self.end, channel=self.channel)
+
+
+def _peak(samples: np.ndarray) -> float:
+    return float(max(samples.max(initial=0.0), -samples.min(initial=0.0)))

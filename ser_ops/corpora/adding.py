@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from ser_ops.audio import describe
+from ser_ops.audio import read
 from ser_ops.corpora.card import NAME, Card, installed_names, read_card
 from ser_ops.corpora.demographics import DEMOGRAPHICS, is_demographics
 from ser_ops.corpora.found import Found, summarise
@@ -79,14 +79,14 @@ def _scanned(corpora_folder: Path, name: str, calm: str) -> tuple[Card, Scan]:
 
 
 def _tried(scan: Scan, name: str) -> Scan:
-    """The scan, with a note on the files whose header does not say that they are audio."""
+    """The scan, with a note on the recordings that the door does not admit."""
     closed = []
     for one in progress(scan.utterances, f"checking {name}", len(scan.utterances), "file"):
         try:
-            describe(one.path)
+            read(one.path, 16000)
         except UserError:
             closed.append(one.utterance)
-    notes = [f"{len(closed)} files do not open as audio: {', '.join(closed[:5])}"] if closed else []
+    notes = [f"{len(closed)} recordings are not admitted: {', '.join(closed[:5])}"] if closed else []
     return Scan(scan.utterances, scan.skipped, scan.oddities + notes)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ser_ops.audio import read
+from ser_ops.audio import Clip, padding
 from ser_ops.config import ManifestSource, Params
 from ser_ops.emotions import index_of
 from ser_ops.errors import UserError
@@ -14,38 +14,45 @@ from ser_ops.evaluation.panel import Panel
 from ser_ops.evaluation.predictions import CLEAN
 from ser_ops.evaluation.robustness import answer, gather, grid
 from ser_ops.evaluation.summary import Summary
-from ser_ops.models import EmotionModel
+from ser_ops.models import EmotionModel, input_of
 from ser_ops.progress import progress
 
 
 class Recordings(Mapping[str, np.ndarray]):
     """Recordings by name, mono float32 at one rate, read when they are asked for: memory stays bounded."""
 
-    def __init__(self, paths: Mapping[str, Path], sample_rate: int) -> None:
-        self.paths, self.sample_rate = dict(paths), sample_rate
+    def __init__(self, clips: Mapping[str, Clip], sample_rate: int) -> None:
+        self.clips, self.sample_rate = dict(clips), sample_rate
 
     def __getitem__(self, name: str) -> np.ndarray:
-        return read(self.paths[name], self.sample_rate).samples
+        return self.clips[name].read(self.sample_rate).samples
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.paths)
+        return iter(self.clips)
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.clips)
 
 
-def _readable(recordings: Recordings, what: str) -> tuple[list[str], list[dict[str, str]]]:
-    """Names of the recordings that hold a signal, and the others with the reason."""
-    good, bad = [], []
+def _readable(recordings: Recordings, what: str,
+              window: float | None = None) -> tuple[list[str], list[dict[str, str]], list[dict[str, str]]]:
+    """Names of the recordings that the door admits; the others with the reason; and what it warns of.
+
+    window: seconds that the model hears, of which a short recording fills little; None where that does not matter.
+    """
+    usable, refused, warned = [], [], []
     for name in progress(sorted(recordings), f"read {what}"):
+        path = recordings.clips[name].path
         try:
-            samples = recordings[name]
-            if not np.abs(samples).max() > 0:
-                raise UserError(f"{recordings.paths[name]}: silent: record it again")
-            good.append(name)
+            recording = recordings.clips[name].read(recordings.sample_rate)
         except UserError as error:
-            bad.append({"path": str(recordings.paths[name]), "reason": str(error)})
-    return good, bad
+            refused.append({"path": str(path), "reason": str(error).removeprefix(f"{path}: ")})
+            continue
+        usable.append(name)
+        padded = window and padding(recording.seconds, window)
+        warned += [{"path": str(path), "warning": warning}
+                   for warning in (*recording.warnings, *([padded] if padded else []))]
+    return usable, refused, warned
 
 
 def evaluate_manifest(model: EmotionModel, card: Mapping[str, Any], manifest: Path, noise: Path | None,
@@ -64,8 +71,8 @@ def evaluate_manifest(model: EmotionModel, card: Mapping[str, Any], manifest: Pa
     found = read_manifest(ManifestSource(name="manifest", file=manifest, labels=labels or {}))
     rate = int(card["sample_rate"])
     rows = {row.utterance: row for row in found.utterances}
-    speech = Recordings({utterance: row.path for utterance, row in rows.items()}, rate)
-    utterances, skipped = _readable(speech, "speech")
+    speech = Recordings({utterance: Clip(row.path) for utterance, row in rows.items()}, rate)
+    utterances, skipped, warned = _readable(speech, "speech", input_of(card).seconds)
     if not utterances:
         raise UserError(f"{manifest}: none of its {len(rows)} recordings can be heard: check its paths")
     conditions, mixer = [CLEAN], None
@@ -81,7 +88,7 @@ def evaluate_manifest(model: EmotionModel, card: Mapping[str, Any], manifest: Pa
     speakers = [rows[utterance].speaker for utterance in utterances]
     return {"manifest": str(manifest), "utterances": len(utterances), "speakers": len(set(speakers)),
             "seeds": list(settings.seeds) if mixer else [], **Summary(predictions, speakers, settings).model(name),
-            "skipped": skipped}
+            "skipped": skipped, "warnings": warned}
 
 
 def _mixer(folder: Path, rate: int, params: Params) -> tuple[Any, list[dict[str, str]], list[dict[str, str]]]:
@@ -92,8 +99,8 @@ def _mixer(folder: Path, rate: int, params: Params) -> tuple[Any, list[dict[str,
         raise UserError(f"{folder}: no such folder: give one that holds a folder of recordings for each kind of noise")
     paths = {f"{folder.name}/{path.parent.name}/{path.stem}": path for path in sorted(folder.glob("*/*"))
              if path.suffix.lower() in FORMATS}
-    recordings = Recordings(paths, rate)
-    good, bad = _readable(recordings, "noise")
+    recordings = Recordings({name: Clip(path) for name, path in paths.items()}, rate)
+    good, bad, _ = _readable(recordings, "noise")
     if not good:
         raise UserError(f"{folder}: holds no noise that can be heard: put recordings into a folder for each kind, as "
                         f"in {folder / 'fish_market'}")

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ser_ops import config
-from ser_ops.audio import blocks, describe
+from ser_ops.audio import SHORTEST, SILENCE_DBFS, Listening
 from ser_ops.dataset import Row
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
@@ -22,10 +22,8 @@ from ser_ops.explain.held import Centred, Held, Single
 from ser_ops.explain.pictures import ShapRow, paper_figures, waterfall_of
 from ser_ops.explain.streams import parts
 from ser_ops.explain.subject import Subject
-from ser_ops.inference.windows import SILENCE_DBFS, silent
+from ser_ops.inference.windows import quiet
 from ser_ops.models import EmotionModel
-
-SHORTEST = 0.1      # seconds of sound that a window holds at least
 
 
 @dataclass(frozen=True)
@@ -37,40 +35,46 @@ class Window:
     total: float
 
 
-def window_of(path: Path, sample_rate: int, seconds: float, start: float | None = None) -> Window:
+def window_of(path: Path, sample_rate: int, seconds: float, start: float | None = None,
+              channel: int | None = None) -> Window:
     """`seconds` of a recording at `sample_rate` hertz from `start`, or its middle; less where it ends before.
 
-    No more than a block is held beside it. Raises UserError in one line for a file that cannot be read, a start beyond
-    the end and a window in which nothing sounds.
+    channel: of several, from 1 on; None lets the door choose. The recording is decoded twice, since only decoding tells
+    how long it is; no more than a block is held beside the window. Raises UserError in one line for a file that the
+    door does not admit, a start beyond the end and a window in which nothing sounds.
     """
-    _, _, total = describe(path)
+    listening = Listening(path, sample_rate, channel=channel)
+    for _ in listening:
+        pass
+    total = listening.seconds
     if start is not None and not 0 <= start <= max(0.0, total - SHORTEST):
         raise UserError(f"{path}: --start {start:g} leaves no sound: the recording lasts {total:.1f} s, give 0 to "
                         f"{max(0.0, total - seconds):.1f}")
     begin = max(0.0, total - seconds) / 2 if start is None else start
     first, last = round(begin * sample_rate), round((begin + seconds) * sample_rate)
     place, kept = 0, [np.zeros(0, np.float32)]
-    for block in blocks(path, sample_rate):
+    for block in listening:
         kept.append(block[max(0, first - place):max(0, last - place)])
         place += len(block)
         if place >= last:
             break
     samples = np.concatenate(kept)
-    if silent(samples):
+    if quiet(samples):
         raise UserError(f"{path}: nothing rises above {SILENCE_DBFS:g} dBFS from {begin:.1f} to {begin + seconds:.1f} "
                         "s: give another --start")
     return Window(samples, begin, total)
 
 
 def explain_recording(model: EmotionModel, card: Mapping[str, Any], device: torch.device, path: Path,
-                      settings: config.Explain, out: Path, start: float | None = None) -> dict[str, Any]:
+                      settings: config.Explain, out: Path, start: float | None = None,
+                      channel: int | None = None) -> dict[str, Any]:
     """Explain one window of a recording; sounds and pictures go into the folder `out`.
 
     Returns what explanations.json holds of it: model, methods, not_admitted, provenance, notes (sentences on what the
     reader must know), heard (one entry). Raises UserError as `window_of` does.
     """
     subject = Subject.of(model, card, device)
-    window = window_of(path, subject.sample_rate, subject.features.seconds, start)
+    window = window_of(path, subject.sample_rate, subject.features.seconds, start, channel)
     heard = hear(subject, Row(path.name, path.name, "original", "", "", "", ""), window.samples)
     background = Background.of_card(subject, heard) if _compares(subject) else None
     try:

@@ -1,6 +1,7 @@
 """A trained model that answers recordings."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -8,16 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from ser_ops.audio import blocks, describe, fit, resample
+from ser_ops.audio import SILENCE_DBFS, Listening, clean, fit, padding
 from ser_ops.errors import UserError
 from ser_ops.features import Extractor
 from ser_ops.inference.answer import Answer, Window
-from ser_ops.inference.windows import SILENCE_DBFS, silent, windows
+from ser_ops.inference.windows import quiet, windows
 from ser_ops.models import input_of, load
-
-RATES = (8000, 192000)  # hertz
-SHORTEST = 0.1  # seconds
-LOUDEST = 16.0  # times full scale; beyond it the samples are integers, not floats
 
 
 def choose_device(name: str) -> torch.device:
@@ -47,12 +44,6 @@ def probabilities(model: torch.nn.Module, extractor: Extractor, batch: np.ndarra
         return torch.softmax(logits.double(), dim=1).cpu().numpy()
 
 
-def _rate(where: str, sample_rate: int) -> None:
-    if not RATES[0] <= sample_rate <= RATES[1]:
-        raise UserError(f"{where}: sample rate {sample_rate} Hz is not between {RATES[0]} and {RATES[1]}: give the "
-                        "rate at which it was recorded")
-
-
 class Recogniser:
     """Answers recordings of any length, window by window.
 
@@ -78,7 +69,7 @@ class Recogniser:
     def answer(self, samples: np.ndarray, sample_rate: int, where: str = "waveform") -> Answer:
         """Answer samples of shape (n,), mono floats in about [-1, 1], at `sample_rate` hertz.
 
-        Raises UserError in one line for what is no such thing: empty, silent, shorter than 0.1 s, NaN.
+        Raises UserError in one line for what the door does not admit: empty, silent, shorter than 0.1 s, NaN.
         """
         try:
             samples = np.asarray(samples, np.float32)
@@ -86,30 +77,18 @@ class Recogniser:
             raise UserError(f"{where}: holds something else than numbers: give mono float samples") from error
         if samples.ndim != 1:
             raise UserError(f"{where}: has shape {samples.shape}: give mono samples, one number each")
-        _rate(where, sample_rate)
-        if not np.isfinite(samples).all():
-            raise UserError(f"{where}: holds NaN or infinite samples: record or export it again")
-        self._long_enough(where, len(samples), sample_rate)
-        return self._answer(where, [resample(samples, sample_rate, self.sample_rate)], sample_rate)
+        answer = self._answer(where, [clean(where, samples, sample_rate, self.sample_rate)])
+        return self._warned(answer, sample_rate)
 
-    def answer_file(self, path: Path) -> Answer:
+    def answer_file(self, path: Path, channel: int | None = None) -> Answer:
         """Answer a recording in memory that does not grow with its length, but for the windows' probabilities.
 
-        Raises UserError in one line for a file that is missing, unreadable, empty, silent, shorter than 0.1 s or
-        holds NaN.
+        channel: of several, from 1 on; None lets the door choose. Raises UserError in one line for a file that the door
+        does not admit (`ser_ops.audio.Listening`).
         """
-        rate, _, seconds = describe(path)
-        _rate(str(path), rate)
-        self._long_enough(str(path), round(seconds * rate), rate)
-        return self._answer(str(path), blocks(path, self.sample_rate), rate)
-
-    @staticmethod
-    def _long_enough(where: str, samples: int, rate: int) -> None:
-        if samples == 0:
-            raise UserError(f"{where}: holds no samples: record it again")
-        if samples < SHORTEST * rate:
-            raise UserError(f"{where}: {samples} samples at {rate} Hz are shorter than {SHORTEST} s: give at least one "
-                            "spoken word")
+        listening = Listening(path, self.sample_rate, channel=channel)
+        answer = self._answer(str(path), listening)
+        return self._warned(answer, listening.native_rate, listening.warnings)
 
     def _batches(self, found: Iterable[tuple[int, np.ndarray]]) -> Iterator[tuple[list[tuple[int, int]], np.ndarray]]:
         """Spans (samples) of up to `batch_size` windows at a time, with their probabilities."""
@@ -120,38 +99,39 @@ class Recogniser:
                                     np.array([valid for _, valid in fitted]), self.device)
             yield [(start, start + len(one)) for start, one in some], answers
 
-    def _answer(self, where: str, stream: Iterable[np.ndarray], native_rate: int) -> Answer:
-        total, quiet = 0, 0
+    def _answer(self, where: str, stream: Iterable[np.ndarray]) -> Answer:
+        """The answer to blocks of samples at the model's rate."""
+        total, silent = 0, 0
 
-        def checked() -> Iterator[np.ndarray]:
+        def counted() -> Iterator[np.ndarray]:
             nonlocal total
             for block in stream:
-                if len(block) and (peak := float(np.abs(block).max())) > LOUDEST:
-                    raise UserError(f"{where}: samples reach {peak:g}, full scale is 1: give floats in [-1, 1]")
                 total += len(block)
                 yield block
 
         def loud() -> Iterator[tuple[int, np.ndarray]]:
-            nonlocal quiet
-            for start, one in windows(checked(), self.window, self.hop):
-                if silent(one):
-                    quiet += 1
+            nonlocal silent
+            for start, window in windows(counted(), self.window, self.hop):
+                if quiet(window):
+                    silent += 1
                 else:
-                    yield start, one
+                    yield start, window
 
         answered = [Window(start / self.sample_rate, end / self.sample_rate, row)
                     for spans, rows in self._batches(loud()) for (start, end), row in zip(spans, rows, strict=True)]
-        if not answered:
-            raise UserError(f"{where}: silent, nothing rises above {SILENCE_DBFS:g} dBFS: check the microphone or the "
-                            "export")
-        mean = np.mean([one.probabilities for one in answered], axis=0)
+        mean = np.mean([window.probabilities for window in answered], axis=0)
         if not np.isfinite(mean).all():
             raise UserError(f"{where}: the model answered NaN: its weights are damaged, train or fetch it again")
-        warnings = []
-        if native_rate < self.sample_rate:
-            warnings.append(f"recorded at {native_rate} Hz: holds nothing above {native_rate // 2} Hz (telephone "
-                            f"bandwidth), the model learnt from {self.sample_rate} Hz: trust this answer less")
-        if quiet:
-            warnings.append(f"{quiet} of {quiet + len(answered)} windows are silent (below {SILENCE_DBFS:g} dBFS) and "
-                            "are left out")
+        warnings = [f"{silent} of {silent + len(answered)} windows are silent (below {SILENCE_DBFS:g} dBFS) and are "
+                    "left out"] if silent else []
         return Answer(mean, total / self.sample_rate, answered, warnings)
+
+    def _warned(self, answer: Answer, native_rate: int, warnings: Sequence[str] = ()) -> Answer:
+        """The answer with what the door said, and what rate and length mean for this model."""
+        said = list(warnings)
+        if native_rate < self.sample_rate:
+            said.append(f"recorded at {native_rate} Hz: holds nothing above {native_rate // 2} Hz (telephone "
+                        f"bandwidth), the model learnt from {self.sample_rate} Hz: trust this answer less")
+        if padded := padding(answer.seconds, self.window / self.sample_rate):
+            said.append(padded)
+        return replace(answer, warnings=[*said, *answer.warnings])

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-SILENCE_DBFS = -60.0
+from ser_ops.audio import silent
 
 
 def windows(blocks: Iterable[np.ndarray], length: int, hop: int) -> Iterator[tuple[int, np.ndarray]]:
@@ -30,10 +30,10 @@ def windows(blocks: Iterable[np.ndarray], length: int, hop: int) -> Iterator[tup
         yield total - length, held[-length:]
 
 
-def silent(samples: np.ndarray) -> bool:
-    """Whether nothing rises above -60 dBFS, an offset that does not change left aside.
+def quiet(samples: np.ndarray) -> bool:
+    """Whether nothing in samples (n,), as the door gives them, rises above -60 dBFS.
 
-    >>> silent(np.full(100, 0.5, np.float32)), silent(np.array([0.0, 0.01], np.float32))
+    >>> quiet(np.full(100, 0.0005, np.float32)), quiet(np.array([0.0, -0.01], np.float32))
     (True, False)
     """
-    return len(samples) == 0 or float(np.ptp(samples)) / 2 < 10 ** (SILENCE_DBFS / 20)
+    return silent(float(np.abs(samples).max(initial=0.0)))

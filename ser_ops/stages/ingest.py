@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ser_ops import config, corpora
+from ser_ops.audio import Clip
 from ser_ops.corpora import partitions
 from ser_ops.corpora.decoding import decode
 from ser_ops.corpora.table import write_csv
@@ -12,13 +13,14 @@ from ser_ops.errors import UserError
 from ser_ops.files import replacing, write_json
 from ser_ops.noise import recordings
 from ser_ops.stages import run
+from ser_ops.terminal import tell
 
 _MEASURES = ("sha256", "content", "native_rate", "channels", "seconds", "peak_dbfs", "rms_dbfs", "clipped_share",
-             "silent_share", "error")
+             "silent_share", "warnings", "error")
 UTTERANCE_FIELDS = ("utterance", "corpus", "layout", "synthetic", "path", "emotion", "speaker", "gender", "language",
                     "intensity", "text", *_MEASURES, "partition")
 NOISE_FIELDS = ("recording", "collection", "category", "synthetic", "path", "source", "sha256", "content",
-                "native_rate", "seconds", "peak_dbfs", "rms_dbfs", "error", "partition")
+                "native_rate", "seconds", "peak_dbfs", "rms_dbfs", "warnings", "error", "partition")
 
 
 def main() -> None:
@@ -34,9 +36,10 @@ def main() -> None:
         write_csv(folder / "noise.csv", noise_rows, NOISE_FIELDS)
         write_json(folder / "corpora.json", {one.corpus: one.record() for one in found})
     for one in found:
-        print(one.sentence())
-    unreadable = sum(bool(row["error"]) for row in rows + noise_rows)
-    print(f"{len(rows)} utterances, {len(noise_rows)} noise recordings, {unreadable} of them do not decode")
+        tell(one.sentence())
+    refused, warned = (sum(bool(row[column]) for row in rows + noise_rows) for column in ("error", "warnings"))
+    print(f"{len(rows)} utterances, {len(noise_rows)} noise recordings; {refused} of them are refused, {warned} have a "
+          f"warning (columns error and warnings of {target / 'manifest.csv'} and noise.csv)")
 
 
 def _scan(params: config.Params) -> tuple[list[corpora.Utterance], list[corpora.Found]]:
@@ -59,7 +62,7 @@ def _scan(params: config.Params) -> tuple[list[corpora.Utterance], list[corpora.
 
 
 def _spoken(params: config.Params, utterances: list[corpora.Utterance], store: Path) -> list[dict[str, Any]]:
-    measures = decode([(one.utterance, one.path) for one in utterances], store, params.data.sample_rate,
+    measures = decode([(one.utterance, Clip(one.path)) for one in utterances], store, params.data.sample_rate,
                       params.validation.silence_dbfs, params.compute.shard_megabytes, params.compute.workers,
                       "decoding speech")
     rows = [{"utterance": one.utterance, "corpus": one.corpus, "layout": one.layout, "synthetic": int(one.synthetic),
@@ -71,7 +74,7 @@ def _spoken(params: config.Params, utterances: list[corpora.Utterance], store: P
 
 
 def _noise(params: config.Params, noise: list[recordings.NoiseRecording], store: Path) -> list[dict[str, Any]]:
-    measures = decode([(one.recording, one.path) for one in noise], store, params.data.sample_rate,
+    measures = decode([(one.recording, Clip(one.path)) for one in noise], store, params.data.sample_rate,
                       params.validation.silence_dbfs, params.compute.shard_megabytes, params.compute.workers,
                       "decoding noise")
     rows = [{"recording": one.recording, "collection": one.collection, "category": one.category,

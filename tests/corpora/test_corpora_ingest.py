@@ -16,6 +16,7 @@ import yaml
 
 from ser_ops import corpora
 from ser_ops.audio import read
+from ser_ops.audio import Clip
 from ser_ops.corpora.decoding import decode
 from ser_ops.corpora.table import read_csv, write_csv
 from ser_ops.errors import UserError
@@ -95,7 +96,7 @@ def test_any_number_of_processes_writes_the_same(tmp_path: Path) -> None:
     for number in range(7):
         path = tmp_path / f"{number}.wav"
         soundfile.write(path, tone(0.3, 22050, hertz=100 + number), 22050)
-        files.append((str(number), path))
+        files.append((str(number), Clip(path)))
     one = decode(files, tmp_path / "one", 16000, -60, 1, 1, "one")
     two = decode(files, tmp_path / "two", 16000, -60, 1, 2, "two")
     assert one == two and digests(tmp_path / "one") == digests(tmp_path / "two")
@@ -106,10 +107,10 @@ def test_shards_are_cut_by_size_and_number(tmp_path: Path) -> None:
     for number in range(6):
         path = tmp_path / f"{number}.wav"
         soundfile.write(path, tone(10, 16000), 16000)
-        files.append((str(number), path))
+        files.append((str(number), Clip(path)))
     decode(files, tmp_path / "store", 16000, -60, 1, 1, "test")
     assert len(list((tmp_path / "store").glob("shard-*"))) == 6
-    decode([(str(number), files[0][1].with_name("none.wav")) for number in range(300)], tmp_path / "many", 16000, -60,
+    decode([(str(number), Clip(files[0][1].path.with_name("none.wav"))) for number in range(300)], tmp_path / "many", 16000, -60,
            1, 1, "test")
     assert len(list((tmp_path / "many").glob("shard-*"))) == 3
 
@@ -128,35 +129,38 @@ def test_bad_recordings_are_measured_or_named_and_the_others_go_on(tmp_path: Pat
     (tmp_path / "empty.wav").touch()
     (tmp_path / "text.wav").write_text("no audio at all")
     names = ("good", "silent", "one", "none", "nan", "stereo", "clipped", "empty", "text", "missing")
-    items = [(name, tmp_path / f"{name}.wav") for name in names]
+    items = [(name, Clip(tmp_path / f"{name}.wav")) for name in names]
     found = dict(zip(names, decode(items, tmp_path / "store", 16000, -60, 64, 1, "test"), strict=True))
-    assert {name for name in names if found[name]["error"]} == {"none", "nan", "empty", "text", "missing"}
+    assert {name for name in names if found[name]["error"]} == {
+        "silent", "one", "none", "nan", "empty", "text", "missing"}
     assert "NaN" in found["nan"]["error"] and "no samples" in found["none"]["error"]
     assert all(str(tmp_path) not in one["error"] for one in found.values())
     assert found["missing"]["sha256"] == "" and len(found["text"]["sha256"]) == 64
     assert all(found["text"][name] == "" for name in ("content", "seconds", "peak_dbfs"))
-    assert found["silent"]["silent_share"] == 1 and found["silent"]["peak_dbfs"] == -120
-    assert found["one"]["error"] == "" and found["one"]["seconds"] < 0.001
+    assert found["silent"]["error"].startswith("silent") and "shorter than 0.1 s" in found["one"]["error"]
+    assert found["stereo"]["warnings"].startswith("the mean of its 2 channels") and found["good"]["warnings"] == ""
     assert (found["stereo"]["channels"], found["stereo"]["native_rate"]) == (2, 44100)
     assert found["clipped"]["clipped_share"] > 0.5 and found["good"]["clipped_share"] == 0
-    assert set(Shards(tmp_path / "store")) == {"good", "silent", "one", "stereo", "clipped"}
+    assert set(Shards(tmp_path / "store")) == {"good", "stereo", "clipped"}
 
 
 def test_the_same_sound_has_the_same_content_in_another_container(tmp_path: Path) -> None:
     for name in ("a.wav", "a.flac"):
         soundfile.write(tmp_path / name, (tone(0.5, 16000) * 32767).astype(np.int16), 16000, subtype="PCM_16")
-    items = [(name, tmp_path / name) for name in ("a.wav", "a.flac")]
+    items = [(name, Clip(tmp_path / name)) for name in ("a.wav", "a.flac")]
     wav, flac = decode(items, tmp_path / "store", 16000, -60, 64, 1, "test")
     assert wav["content"] == flac["content"] and wav["sha256"] != flac["sha256"]
 
 
-def test_long_recordings_are_read_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    soundfile.write(tmp_path / "a.wav", tone(25, 24000), 24000)
-    whole, = decode([("a", tmp_path / "a.wav")], tmp_path / "whole", 16000, -60, 64, 1, "t")
-    monkeypatch.setattr("ser_ops.corpora.decoding._LONG", 10.0)
-    parts, = decode([("a", tmp_path / "a.wav")], tmp_path / "parts", 16000, -60, 64, 1, "t")
-    assert (whole["seconds"], whole["rms_dbfs"]) == (parts["seconds"], parts["rms_dbfs"])
-    assert np.allclose(Shards(tmp_path / "whole")["a"], Shards(tmp_path / "parts")["a"], atol=1e-5)
+def test_a_clip_is_cut_and_its_content_is_that_of_the_cut(tmp_path: Path) -> None:
+    sound = np.concatenate([tone(1, 16000), tone(1, 16000, hertz=900)])
+    soundfile.write(tmp_path / "a.wav", sound, 16000, subtype="FLOAT")
+    clips = [("first", Clip(tmp_path / "a.wav", 0.0, 1.0)), ("second", Clip(tmp_path / "a.wav", 1.0)),
+             ("beyond", Clip(tmp_path / "a.wav", 3.0)), ("over", Clip(tmp_path / "a.wav", 1.0, 9.0))]
+    first, second, beyond, over = decode(clips, tmp_path / "store", 16000, -60, 64, 1, "t")
+    assert first["seconds"] == second["seconds"] == 1.0 and first["content"] != second["content"]
+    assert "lies behind its end at 2.00 s" in beyond["error"]
+    assert over["content"] == second["content"] and "end 9 s lies behind" in over["warnings"]
 
 
 @pytest.mark.parametrize(("change", "fault"), [

@@ -8,9 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ser_ops.audio import FORMATS, blocks, dbfs, describe
+from ser_ops.audio import FORMATS, Listening, dbfs
 from ser_ops.errors import UserError
 from ser_ops.files import replacing
 from ser_ops.noise.recordings.card import CARD, NAME, Card, installed_names, read_card
@@ -41,11 +39,12 @@ class Found:
         """As a JSON object."""
         return asdict(self)
 
-    def words(self) -> str:
+    def lines(self) -> list[str]:
         """For people, in a few lines.
 
         >>> skipped = {"b.wav": "silent"}
-        >>> print(Found("recorded", "rain", False, "CC0", "own", 3, 2, 90.0, ["a.wav"], skipped=skipped).words())
+        >>> found = Found("recorded", "rain", False, "CC0", "own", 3, 2, 90.0, ["a.wav"], skipped=skipped)
+        >>> print(*found.lines(), sep="\n")
         recorded/rain: 3 recordings of 2 sources, 90 s (licence: CC0)
           added 1: a.wav
           skipped b.wav: silent
@@ -61,7 +60,7 @@ class Found:
         if self.sources < 3:
             lines.append(f"  note: with {self.sources} sources no validation data: one trains, one tests"
                          if self.sources == 2 else "  note: one source can only train: add more to test with it")
-        return "\n".join(lines)
+        return lines
 
 
 def add(category: str, folder: Path, noise_folder: Path, collection: str = "recorded", link: bool = False,
@@ -118,12 +117,20 @@ def list_all(noise_folder: Path, collection: str | None = None) -> list[Found]:
             seconds, skipped = 0.0, {}
             for _, path in files:
                 try:
-                    seconds += describe(path)[2]
+                    seconds += _heard(path).seconds
                 except UserError as error:
                     skipped[path.name] = _reason(error, path)
             found.append(Found(name, category, card.synthetic, card.licence, card.source, len(files) - len(skipped),
                                len({source for source, _ in files}), round(seconds, 2), skipped=skipped))
     return found
+
+
+def _heard(path: Path) -> Listening:
+    """A recording that was heard to its end, in bounded memory."""
+    listening = Listening(path, 16000)
+    for _ in listening:
+        pass
+    return listening
 
 
 def _usable(folder: Path, silent_dbfs: float) -> tuple[list[Path], dict[str, str]]:
@@ -132,7 +139,7 @@ def _usable(folder: Path, silent_dbfs: float) -> tuple[list[Path], dict[str, str
     for path in progress(audio_files(folder, "**/*"), "listening", unit="file"):
         name = str(path.relative_to(folder))
         try:
-            peak = max((float(np.abs(block).max(initial=0.0)) for block in blocks(path, describe(path)[0])), default=0)
+            peak = _heard(path).peak
         except UserError as error:
             skipped[name] = _reason(error, path)
             continue

@@ -1,0 +1,90 @@
+"""What is admitted as a recording: one rule, one wording, for every way in.
+
+These bounds are no choice of a project, so they do not stand in params.yaml: a model that is served anywhere must
+refuse what `ser-ops evaluate` refused. Whether an admitted recording is good enough to train on is another question,
+which section `validation` of params.yaml answers.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from ser_ops.errors import UserError
+
+FORMATS: tuple[str, ...] = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3",
+                            ".m4a", ".mp4", ".aac", ".webm", ".amr", ".3gp")
+RATES = (8000, 192000)      # hertz: from telephones to measuring microphones
+CHANNELS = 64               # what the largest microphone arrays record
+SHORTEST = 0.1              # seconds: less holds no syllable
+LONGEST = 3600.0            # seconds that are held in memory as a whole: 230 MB at 16 kHz
+SILENCE_DBFS = -60.0        # peak: below it 16-bit recordings hold little but rounding
+LOUDEST = 16.0              # times full scale: beyond it the samples are integers, not floats
+PADDED_SHARE = 0.5          # of a model's window: from here on an answer rests on padding more than on sound
+
+
+def check_rate(where: str | Path, sample_rate: int) -> None:
+    """Raise UserError for a sample rate (hertz) out of bounds.
+
+    >>> check_rate("a.wav", 16000)
+    """
+    if not RATES[0] <= sample_rate <= RATES[1]:
+        raise UserError(f"{where}: sample rate {sample_rate} Hz is not between {RATES[0]} and {RATES[1]}: give the "
+                        "recording at the rate at which it was made")
+
+
+def check_channels(where: str | Path, channels: int) -> None:
+    """Raise UserError for more channels than any array of microphones has."""
+    if not 1 <= channels <= CHANNELS:
+        raise UserError(f"{where}: {channels} channels are not between 1 and {CHANNELS}: export the channel that holds "
+                        "the speech")
+
+
+def check_samples(where: str | Path, frames: np.ndarray) -> None:
+    """Raise UserError for float samples (any shape) that are NaN, infinite or in an integer's range."""
+    if frames.size == 0:
+        return
+    peak = max(float(frames.max()), -float(frames.min()))
+    if not np.isfinite(peak):
+        raise UserError(f"{where}: holds NaN or infinite samples: export it again from its source")
+    if peak > LOUDEST:
+        raise UserError(f"{where}: samples reach {peak:g}, full scale is 1: give floats in [-1, 1]")
+
+
+def check_length(where: str | Path, samples: int, sample_rate: int) -> None:
+    """Raise UserError for a recording of no samples or of less than 0.1 s."""
+    if samples == 0:
+        raise UserError(f"{where}: holds no samples: replace it with the original recording")
+    if samples < round(SHORTEST * sample_rate):
+        raise UserError(f"{where}: {samples / sample_rate:.3f} s are shorter than {SHORTEST} s: give at least one "
+                        "spoken word")
+
+
+def check_level(where: str | Path, peak: float) -> None:
+    """Raise UserError where nothing sounds: the peak (1 is full scale, offset removed) is below -60 dBFS."""
+    if silent(peak):
+        raise UserError(f"{where}: silent, nothing rises above {SILENCE_DBFS:g} dBFS: check the microphone or the "
+                        "export")
+
+
+def silent(peak: float) -> bool:
+    """Whether a peak (1 is full scale, offset removed) is below -60 dBFS.
+
+    >>> silent(0.0009), silent(0.0011)
+    (True, False)
+    """
+    return peak < 10 ** (SILENCE_DBFS / 20)
+
+
+def padding(seconds: float, window: float) -> str | None:
+    """The warning for a recording that fills less than half of a model's window (both in seconds).
+
+    >>> padding(0.3, 3.0)
+    "lasts 0.30 s, 90 % of the model's 3 s are padded with silence: trust this answer less"
+    >>> padding(2.0, 3.0) is None
+    True
+    """
+    share = 1 - seconds / window
+    if share < PADDED_SHARE:
+        return None
+    return (f"lasts {seconds:.2f} s, {share:.0%} of the model's {window:g} s are padded with silence: trust this "
+            "answer less").replace("%", " %")

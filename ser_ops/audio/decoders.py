@@ -1,0 +1,154 @@
+"""Samples out of a container, block by block: libsndfile for WAV, FLAC and Ogg, FFmpeg (PyAV) for what it cannot read.
+
+No length is taken from a header: a file is as long as what comes out of it.
+"""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from ser_ops.audio.admission import check_channels, check_rate, check_samples
+from ser_ops.audio.containers import View, identify, open_regular
+from ser_ops.errors import UserError
+
+_BLOCK_SECONDS = 10.0
+_BLOCK_VALUES = 2_000_000       # samples times channels that are decoded together: 8 MB
+_FFMPEG = ("mp3", "mov", "aac", "matroska", "amr")     # by the name that FFmpeg has for each, too
+_SCALE = {"u1": 128.0, "i2": 32768.0, "i4": 2147483648.0}   # full scale of integer samples
+
+Block = tuple[int, np.ndarray]
+
+
+class _Forward(soundfile.SoundFile):
+    """A file that is only read forwards: telephone codecs cannot seek, and a length that a header made up misleads."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+class Decoder:
+    """The samples of one file, decoded from its start each time that `blocks` is called.
+
+    warnings: what a user must know of the file, complete when `blocks` has ended. Raises UserError for a file that
+    is missing, no regular file, empty, or of a format that is not admitted.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with open_regular(path) as file:
+            self.container = identify(path, file)
+        self.warnings: list[str] = []
+        self._claimed = self.container.claimed_samples
+
+    def blocks(self) -> Iterator[Block]:
+        """Sample rate (hertz) and float32 frames (n, channels), in order; rate and channels may change on the way.
+
+        Raises UserError where nothing decodes, and for a rate, a number of channels or samples out of bounds.
+        """
+        self.warnings = list(self.container.notes)
+        decoded, rate = 0, 0
+        with open_regular(self.path) as file:
+            source = self._by_ffmpeg(file) if self.container.kind in _FFMPEG else self._by_libsndfile(file)
+            for rate, frames in source:
+                check_samples(self.path, frames)
+                decoded += len(frames)
+                yield rate, frames
+        self._missing(decoded, rate)
+
+    def _missing(self, decoded: int, rate: int) -> None:
+        """Say what the header promised and the file does not hold."""
+        share = self.container.claimed_share
+        if self._claimed is not None:
+            share = min(share, decoded / self._claimed)
+        if share < 0.999 and decoded:
+            self.warnings.append(f"its header promises {decoded / share / rate:,.1f} s, {decoded / rate:,.1f} s are "
+                                 f"there: {1 - share:.0%} are missing, an upload or a copy may have been cut off"
+                                 .replace("%", " %"))
+
+    def _damaged(self, reason: str, decoded: int, rate: int) -> None:
+        """Say that decoding ended early; raise UserError where it did not even begin."""
+        if not decoded:
+            raise UserError(f"{self.path}: not readable as audio ({reason}): export it again from its source")
+        self.warnings.append(f"damaged after {decoded / rate:.1f} s ({reason}): what follows is not heard")
+
+    def _by_libsndfile(self, file: io.FileIO) -> Iterator[Block]:
+        size = file.seek(0, io.SEEK_END)
+        decoded = 0
+        for begin, end in self.container.parts or ((0, size),):
+            rate = 0
+            try:
+                with _Forward(View(file, begin, end, self.container.fields)) as sound:
+                    rate, channels = sound.samplerate, sound.channels
+                    check_rate(self.path, rate)
+                    check_channels(self.path, channels)
+                    together = max(1, min(int(_BLOCK_SECONDS * rate), _BLOCK_VALUES // channels))
+                    while len(frames := sound.read(together, dtype="float32", always_2d=True)):
+                        decoded += len(frames)
+                        yield rate, frames
+            except soundfile.LibsndfileError as error:
+                self._damaged(error.error_string.strip().rstrip("."), decoded, rate or 1)
+
+    def _by_ffmpeg(self, file: io.FileIO) -> Iterator[Block]:
+        import av       # costs a tenth of a second, and most recordings do without
+        held: list[np.ndarray] = []
+        decoded, damaged, packets, rate = 0, 0, 0, 0
+        try:
+            # The format is named and the file open, so that FFmpeg neither guesses nor opens anything else.
+            with av.open(file, format=self.container.kind) as opened:
+                stream = next(iter(opened.streams.audio), None)
+                if stream is None:
+                    raise UserError(f"{self.path}: holds no sound: give a recording")
+                stream.codec_context.thread_count = 1
+                for frames in _frames_of_packets(opened, stream, av.error.FFmpegError):
+                    packets += 1
+                    damaged += frames is None
+                    for own_rate, samples in frames or ():
+                        if held and (own_rate != rate or samples.shape[1] != held[0].shape[1] or _full(held, rate)):
+                            yield rate, np.concatenate(held)
+                            held = []
+                        if not held:
+                            check_rate(self.path, own_rate)
+                            check_channels(self.path, samples.shape[1])
+                        rate, decoded = own_rate, decoded + len(samples)
+                        held.append(samples)
+                if self.container.kind == "mov" and stream.duration and rate:
+                    self._claimed = round(float(stream.duration * stream.time_base) * rate)
+        except (av.error.FFmpegError, ValueError) as error:
+            self._damaged(getattr(error, "strerror", None) or "unknown content", decoded, rate or 1)
+        if held:
+            yield rate, np.concatenate(held)
+        if damaged and not decoded:
+            self._damaged("none of it decodes", 0, 1)
+        if damaged:
+            self.warnings.append(f"{damaged} of its {packets} packets are damaged and left out")
+
+
+def _frames_of_packets(opened: Any, stream: Any, fault: type[Exception]) -> Iterator[list[Block] | None]:
+    """What each packet decodes to, None for a damaged one."""
+    try:
+        for packet in opened.demux(stream):
+            try:
+                yield [(frame.sample_rate, _float(frame)) for frame in packet.decode()]
+            except fault:
+                yield None
+    except fault:
+        yield None
+
+
+def _float(frame: Any) -> np.ndarray:
+    """A decoded frame as float32 (n, channels), full scale 1."""
+    values = frame.to_ndarray()
+    values = values.T if frame.format.is_planar else values.reshape(-1, frame.layout.nb_channels)
+    if values.dtype.kind == "f":
+        return values.astype(np.float32)
+    scale = _SCALE[values.dtype.str[1:]]
+    return ((values.astype(np.float64) - (scale if values.dtype.kind == "u" else 0.0)) / scale).astype(np.float32)
+
+
+def _full(held: list[np.ndarray], rate: int) -> bool:
+    frames = sum(map(len, held))
+    return frames >= _BLOCK_SECONDS * rate or frames * held[0].shape[1] >= _BLOCK_VALUES
