@@ -3,9 +3,11 @@
 import sys
 
 import typer
+from typer.exceptions import TyperException
 
 from ser_ops.cli import corpora, doctor, evaluate, explain, noise, predict, registry, reproduce, tune
 from ser_ops.errors import UserError
+from ser_ops.terminal import print_anywhere, tell
 
 app = typer.Typer(name="ser-ops", no_args_is_help=True, add_completion=False, rich_markup_mode=None,
                   pretty_exceptions_enable=False,
@@ -26,9 +28,25 @@ app.command("doctor")(doctor.doctor)
 
 
 def main() -> None:
-    """Run a command. A user's fault is one line on standard error and exit code 1."""
+    """Run a command. A user's fault is one line on standard error and exit code 1, or 2 for one in the arguments."""
+    print_anywhere()
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
     except UserError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        tell(f"error: {error}", aside=True)
         sys.exit(1)
+    except TyperException as error:
+        _tell_arguments(error)
+        sys.exit(error.exit_code)
+
+
+def _tell_arguments(error: TyperException) -> None:
+    """What is wrong with the arguments, or the help of a command that got none."""
+    context = getattr(error, "ctx", None)
+    message = error.format_message()
+    if context is not None and message == context.get_help():
+        print(message, file=sys.stderr)
+        return
+    file = "write ./NAME for a file whose name begins with -, or " if hasattr(error, "option_name") else ""
+    command = "ser-ops" if context is None else context.command_path
+    tell(f"error: {message.rstrip('.')}: {file}see {command} --help", aside=True)

@@ -13,14 +13,14 @@ app = typer.Typer(no_args_is_help=True, help="Corpora: add, list, check.", rich_
 Layout = Annotated[str, typer.Argument(help="ravdess, crema_d, tess or savee: whose file names it has.")]
 
 
-def _words(found: dict[str, Any]) -> str:
+def _words(found: dict[str, Any]) -> list[str]:
     kind = "synthetic" if found["synthetic"] else "full corpus" if found["complete"] else "PARTIAL corpus"
     of = f" of {found['expected']}" if found.get("expected") and not found["complete"] else ""
     lines = [f"{found['name']}: {kind}, {found['found']}{of} utterances, {found['speakers']} speakers",
              "  " + ", ".join(f"{emotion} {count}" for emotion, count in found["emotions"].items())]
     lines += [f"  skipped {count}: {reason}" for reason, count in found["skipped"].items()]
     lines += [f"  note: {oddity}" for oddity in found["oddities"]]
-    return "\n".join(lines)
+    return lines
 
 
 @app.command()
@@ -42,7 +42,7 @@ def add(layout: Layout, source: Annotated[str, typer.Argument(help="Folder, zip,
     else:
         found = corpora.add(layout, Path(source), target, name, link=link)
     record = found.record()
-    say(record, json, _words(record) + f"\nto use it: list {record['name']} under data.corpora in params.yaml, then "
+    say(record, json, *_words(record), f"to use it: list {record['name']} under data.corpora in params.yaml, then "
         "dvc add data && dvc repro")
 
 
@@ -55,7 +55,7 @@ def list_(json: Json = False) -> None:
     for found in corpora.list_all(params.paths.data / "corpora", params.data.calm):
         record = found.record()
         used = record["name"] in params.data.corpora
-        say(record | {"used": used}, json, _words(record) + ("" if used else "\n  not used: not under data.corpora"))
+        say(record | {"used": used}, json, *_words(record), *([] if used else ["  not used: not under data.corpora"]))
 
 
 @app.command()
@@ -67,10 +67,10 @@ def check(name: Annotated[str, typer.Argument(help="A folder of data/corpora.")]
 
     params = config.load()
     record = corpora.check(params.paths.data / "corpora", name, params.data.calm).record()
-    say(record, json, _words(record))
+    say(record, json, *_words(record))
     if checksums:
         compared = corpora.compare_checksums(params.paths.data / "corpora" / name, checksums).record()
         named = [f"  {kind}: {', '.join(files[:5])}{' ...' if len(files) > 5 else ''}"
                  for kind, files in compared["files"].items() if files]
         counts = ", ".join(f"{count} {kind}" for kind, count in compared["counts"].items())
-        say(compared, json, "\n".join([counts, *named]))
+        say(compared, json, counts, *named)

@@ -1,12 +1,12 @@
 """ser-ops doctor: what is configured, what answers, and how to mend what does not."""
 
-import sys
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from ser_ops.cli.answers import Json, say
+from ser_ops.terminal import tell
 
 _MARKS = {"ok": "ok     ", "off": "off    ", "warning": "WARNING", "fault": "FAULT  "}
 
@@ -19,17 +19,17 @@ def doctor(cache: Annotated[bool, typer.Option("--cache", help="Read every file 
     from ser_ops.doctor import examine
 
     if mend:
-        workspace.mend(say=lambda line: print(line, file=sys.stderr, flush=True))
+        workspace.mend(say=lambda line: tell(line, aside=True))
 
     faults, group = 0, ""
     for one in examine(cache=cache or mend):
         if not json and one.group != group:
             group = one.group
-            print(group)
-        remedy = f"\n          mend: {one.mend}" if one.mend else ""
-        say(asdict(one), json, f"  {_MARKS[one.verdict]} {one.subject}: {one.found}{remedy}")
+            tell(group)
+        remedy = [f"          mend: {one.mend}"] if one.mend else []
+        say(asdict(one), json, f"  {_MARKS[one.verdict]} {one.subject}: {one.found}", *remedy)
         faults += one.verdict == "fault"
     if faults:
         if not json:
-            print(f"{faults} {'fault' if faults == 1 else 'faults'}")
+            tell(f"{faults} {'fault' if faults == 1 else 'faults'}")
         raise typer.Exit(1)

@@ -24,6 +24,6 @@ def evaluate(manifest: Annotated[Path, typer.Option(help="CSV: path, emotion, sp
     clean = metrics["clean"]
     words = (f"{metrics['utterances']} utterances: clean UAR {clean['uar']:.3f} [{clean['uar_low']:.3f}, "
              f"{clean['uar_high']:.3f}], accuracy {clean['accuracy']:.3f}")
-    cells = "".join(f"\n{cell}: UAR {one['uar']:.3f}, accuracy {one['accuracy']:.3f}, SNR {one['snr_db']:.1f} dB"
-                    for cell, one in metrics.get("cells", {}).items())
-    say(metrics, json, words + cells)
+    cells = [f"{cell}: UAR {one['uar']:.3f}, accuracy {one['accuracy']:.3f}, SNR {one['snr_db']:.1f} dB"
+             for cell, one in metrics.get("cells", {}).items()]
+    say(metrics, json, words, *cells)

@@ -1,6 +1,5 @@
 """ser-ops explain: why a registered model answers a recording of the user's own as it does."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -9,6 +8,7 @@ import typer
 from ser_ops import config
 from ser_ops.cli.answers import Json, say
 from ser_ops.cli.predict import Model, folder_of
+from ser_ops.terminal import tell
 
 if TYPE_CHECKING:
     from ser_ops.models import EmotionModel
@@ -40,11 +40,11 @@ def explain(file: Annotated[Path, typer.Argument(help="A recording: wav, flac, o
     write_json(target / "explanations.json", found)
     page, entry = listening.build(target, found, "."), found["heard"][0]
     for warning in answer.warnings:
-        print(f"warning: {file}: {warning}", file=sys.stderr)
+        tell(f"warning: {file}: {warning}", aside=True)
     record = {"path": str(file), **answer.record(), "page": str(page), "notes": found["notes"], "window": {
         "start": entry["window_start"], "seconds": entry["valid_seconds"], "emotion": entry["predicted"],
         "confidence": entry["confidence"], "streams": entry["streams"]}}
-    say(record, json, "\n".join([
+    say(record, json,
         f"{file}: {answer.emotion} {record['probabilities'][answer.emotion]:.2f} ({answer.seconds:.1f} s); explained: "
         f"{entry['predicted']} {entry['confidence']:.2f}, {entry['window_start']:.2f} to "
-        f"{entry['window_start'] + entry['valid_seconds']:.2f} s", *found["notes"], str(page)]))
+        f"{entry['window_start'] + entry['valid_seconds']:.2f} s", *found["notes"], str(page))

@@ -34,7 +34,7 @@ def add(category: Annotated[str, typer.Argument(help="fish_market, railway_engin
     else:
         found = recordings.add(category, Path(source), target, collection, link=link, licence=licence)
     record = found.record()
-    say(record, json, found.words() + f"\nto use it: list {collection} under data.noise in params.yaml, then "
+    say(record, json, *found.lines(), f"to use it: list {collection} under data.noise in params.yaml, then "
         "dvc add data && dvc repro")
 
 
@@ -45,4 +45,4 @@ def list_(json: Json = False) -> None:
 
     params = config.load()
     for found in recordings.list_all(params.paths.data / "noise"):
-        say(found.record(), json, found.words())
+        say(found.record(), json, *found.lines())

@@ -10,6 +10,7 @@ from ser_ops import config
 from ser_ops.cli.answers import Json, say
 from ser_ops.config import Params
 from ser_ops.errors import UserError
+from ser_ops.terminal import tell
 
 Model = Annotated[str | None, typer.Option("--model", help="As MLflow writes it: models:/NAME@ALIAS, runs:/..., or a "
                                            "folder. Default: the registered model's staging.")]
@@ -38,10 +39,10 @@ def predict(files: Annotated[list[Path], typer.Argument(help="Recordings of any 
             answer = recogniser.answer_file(file)
         except UserError as error:
             failed += 1
-            print(f"error: {error}", file=sys.stderr)
+            tell(f"error: {error}", aside=True)
             continue
         for warning in answer.warnings:
-            print(f"warning: {file}: {warning}", file=sys.stderr)
+            tell(f"warning: {file}: {warning}", aside=True)
         record = {"path": str(file), **answer.record()}
         likely = sorted(record["probabilities"].items(), key=lambda one: -one[1])[:3]
         say(record, json, f"{file}: {answer.emotion} "

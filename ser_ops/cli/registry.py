@@ -69,7 +69,7 @@ def compare(json: Json = False) -> None:
     words = [shared, *lines, "MLflow's page, which ser-ops ui serves where there is no server:",
              f"side by side: {link}", f"as charts: {charts}"]
     say({"models": models, "link": link, "charts": charts}, json,
-        "\n".join(words) if models else f"no model was trained yet with {shared}: run dvc repro")
+        *(words if models else [f"no model was trained yet with {shared}: run dvc repro"]))
 
 
 def ui(host: Annotated[str, typer.Option(help="Loopback unless told otherwise.")] = "127.0.0.1",

@@ -33,7 +33,7 @@ def reproduce(paper: Annotated[Paper, typer.Argument(help="paper1: tables I to V
     seconds = {stage.replace("/dvc.yaml:", "/"): round(taken, 1)
                for stage, taken in dvc("repro", f"{STAGES}:{paper}", say=aloud).items()}
     found = {"paper": paper, "page": str(folder / "index.html"), "seconds": seconds, **filled(folder / "tables.json")}
-    say(found, json, "\n".join(_words(found)))
+    say(found, json, *_words(found))
 
 
 def filled(tables: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from ser_ops.explain.pictures import global_figures, paper_figures
 from ser_ops.explain.suite import Explained, examine
 from ser_ops.explain.under_noise import Answered, Job, Opened, ask
 from ser_ops.progress import progress
+from ser_ops.terminal import tell
 
 
 def everything(job: Job, test: Examples, train: Examples, workers: int, figures: Path, prefix: str) -> dict[str, Any]:
@@ -39,7 +40,7 @@ def _planted(opened: Opened, job: Job) -> dict[str, Any] | None:
     try:
         return planted.measure(opened.subject, job.settings)
     except planted.WindowTooShort as error:
-        print(f"explain: no cue was planted: {error}")
+        tell(f"explain: no cue was planted: {error}")
         return None
 
 

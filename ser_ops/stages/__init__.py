@@ -8,6 +8,7 @@ from typing import cast
 from ser_ops import config
 from ser_ops.errors import UserError
 from ser_ops.files import sweep_below
+from ser_ops.terminal import print_anywhere, tell
 
 
 def run(main: Callable[[], None]) -> None:
@@ -18,13 +19,14 @@ def run(main: Callable[[], None]) -> None:
     written is removed first: DVC lets one stage at a time work here.
     """
     main = _importable(main)
+    print_anywhere()
     try:
         paths = config.load().paths
         sweep_below(paths.work)
         sweep_below(paths.reports)
         main()
     except UserError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        tell(f"error: {error}", aside=True)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -6,6 +6,7 @@ from ser_ops.corpora.table import read_csv
 from ser_ops.errors import UserError
 from ser_ops.files import write_json
 from ser_ops.stages import run
+from ser_ops.terminal import tell
 
 
 def main() -> None:
@@ -18,7 +19,7 @@ def main() -> None:
         read_csv(params.paths.work / "augmented" / "variants.csv"))
     write_json(target, report)
     for one in report["declared"]:
-        print(f"declared leak: {one}")
+        tell(f"declared leak: {one}")
     stopping = leaks.undeclared(report)
     if stopping:
         more = f" and {len(stopping) - 1} more" if len(stopping) > 1 else ""

@@ -13,6 +13,7 @@ from ser_ops.evaluation.gate import judge
 from ser_ops.evaluation.robustness import grid
 from ser_ops.files import read_json, write_json
 from ser_ops.stages import run
+from ser_ops.terminal import tell
 
 
 def main() -> None:
@@ -39,7 +40,7 @@ def _read(reader: Callable[[Path], Any], path: Path) -> Any:
     try:
         return reader(path)
     except UserError as error:
-        print(error)
+        tell(str(error))
         return None
 
 

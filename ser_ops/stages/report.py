@@ -19,6 +19,7 @@ from ser_ops.report import build, clips
 from ser_ops.report.provenance import provenance
 from ser_ops.shards import Shards
 from ser_ops.stages import run
+from ser_ops.terminal import tell
 from ser_ops.tracking.licences import NOT_STATED, sources
 from ser_ops.tracking.provenance import data_md5, git_commit, git_dirty
 
@@ -68,7 +69,7 @@ def _answers(reports: Path, model: str) -> Callable[[str, str, float, int | None
     try:
         found = predictions.read(reports / "predictions.csv", model)
     except UserError as error:
-        print(error)
+        tell(str(error))
         return lambda *_: {}
 
     def answer(utterance: str, noise: str, intensity: float, seed: int | None) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ from ser_ops.corpora.table import read_csv, write_csv
 from ser_ops.errors import UserError
 from ser_ops.files import read_json, replacing, write_json
 from ser_ops.stages import run
+from ser_ops.terminal import tell
 from ser_ops.validation.record import index_page, record
 
 
@@ -23,7 +24,7 @@ def main() -> None:
     write_json(reports / "data_validation.json", content)
     _write_docs(reports / "data_docs", outcome, content)
     for one in outcome.quarantine:
-        print(f"quarantined {one.path}: {one.rule}: {one.reason}")
+        tell(f"quarantined {one.path}: {one.rule}: {one.reason}")
     if not outcome.success:
         raise UserError(f"validation: {'; '.join(outcome.stops)}: see {reports / 'data_docs' / 'index.html'}, mend the "
                         "data or its settings and run dvc repro again")
