@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ser_ops.files import replacing, write_json, write_text
+from ser_ops.pages.policy import policy
 from ser_ops.pages.words import DASH
 from ser_ops.papers.table import Cell, Figure, Page, Table
 
@@ -244,6 +245,6 @@ def render(page: Page, folder: Path) -> str:
     values: Mapping[str, Any] = {
         "page": page, "tables": tables, "figures": figures, "dash": DASH,
         "warnings": [one.partition(":")[::2] for one in page.warnings],
-        "style": Markup((_HERE / "paper.css").read_text(encoding="utf-8")),
+        "policy": policy(), "style": Markup((_HERE / "paper.css").read_text(encoding="utf-8")),
         "picture": lambda name: _picture(folder, name)}
     return environment.get_template("paper.html.j2").render(values) + "\n"

@@ -4,8 +4,6 @@ What a clip's parts may be is in `ser_ops.report.listening_data`. The page's scr
 order of SCRIPTS; it draws the chosen clip. All that does not depend on the choice is written here, as plain HTML.
 """
 
-import base64
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from ser_ops.errors import UserError
 from ser_ops.files import read_json, write_text
 from ser_ops.pages import words
+from ser_ops.pages.policy import policy
 from ser_ops.report import listening_charts, listening_curves, listening_tables, listening_words
 from ser_ops.report.listening_data import data, people, provenance, script_json
 
@@ -49,7 +48,7 @@ def render(found: Mapping[str, Any], reports: Path) -> str:
     environment.filters |= {"plain": words.plain}
     page = environment.get_template("listening.html.j2").render(
         model=str(found.get("model") or "a model"), style=style, script=script, data=script_json(clips),
-        policy=_policy(script, style), badges=listening_words.badges(provenance(found, reports)),
+        policy=policy(script, style), badges=listening_words.badges(provenance(found, reports)),
         people=people(found, reports), number=len(clips["heard"]), methods=methods,
         notes=[str(one) for one in found.get("notes") or []],
         captions=listening_words.CAPTIONS, fails=listening_words.FAILS,
@@ -67,14 +66,6 @@ def render(found: Mapping[str, Any], reports: Path) -> str:
 
 def _text(name: str) -> str:
     return (_HERE / name).read_text(encoding="utf-8")
-
-
-def _policy(script: str, style: str) -> str:
-    """Nothing from outside, and no script or style but these two."""
-    def allowed(text: str) -> str:
-        return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
-    return (f"default-src 'none'; script-src {allowed(script)}; style-src {allowed(style)}; img-src data:; "
-            "media-src data:; base-uri 'none'; form-action 'none'")
 
 
 def _words(part: Any) -> list[str]:

@@ -9,6 +9,7 @@ from jinja2 import ChainableUndefined, Environment, FileSystemLoader, Undefined
 from ser_ops.emotions import EMOTIONS
 from ser_ops.files import write_text
 from ser_ops.pages import words
+from ser_ops.pages.policy import policy
 from ser_ops.report import charts, tables, verdict, why
 from ser_ops.report.read import Sources, read
 
@@ -75,7 +76,7 @@ def _content(sources: Sources) -> Mapping[str, Any]:
     shuffled = words.pick(metrics, "shuffled")
     others = words.pick(metrics, "models") or {}
     return named | {
-        "style": (_HERE / "style.css").read_text(encoding="utf-8"), "embed": sources.embed, "missing": sources.missing,
+        "policy": policy(), "style": (_HERE / "style.css").read_text(encoding="utf-8"), "embed": sources.embed, "missing": sources.missing,
         "emotions": EMOTIONS, "model": model, "metrics": metrics or {}, "figures": figures, "chance": words.CHANCE,
         "confidence": words.pick(sources["provenance"], "params", "evaluate", "confidence"),
         "banner": verdict.banner(sources["gate"]), "badges": verdict.badges(metrics, sources["data_validation"], model),

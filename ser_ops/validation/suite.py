@@ -4,14 +4,16 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING, Any
 
+from ser_ops.pages.policy import policy
 from ser_ops.validation.rules import Rule
 
 if TYPE_CHECKING:
     import pandas
 
-_EXTERNAL = re.compile(r"<script\b[^>]*\bsrc=.*?</script>|<link\b[^>]*>|<img\b[^>]*\bsrc=\"http[^>]*>", re.S)
+_NOT_NEEDED = re.compile(r"<script\b.*?</script>|<link\b[^>]*>|<img\b[^>]*\bsrc=\"http[^>]*>", re.S)
 _STYLE = """<style>
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#1b1f24;background:#fff}
 table{border-collapse:collapse;width:100%;margin:.5rem 0 1.5rem}td,th{border:1px solid #d0d7de;padding:.35rem .6rem;
@@ -70,6 +72,22 @@ def run(table: str, frame: "pandas.DataFrame", rules: Sequence[Rule]) -> tuple[l
 def _page(result: Any) -> str:
     from great_expectations.render.renderer import ValidationResultsPageRenderer
     from great_expectations.render.view import DefaultJinjaPageView
+    from jinja2 import pass_context
 
-    html = DefaultJinjaPageView().render(ValidationResultsPageRenderer().render(result))
-    return _EXTERNAL.sub("", html).replace("</head>", _STYLE + "</head>", 1)
+    class Escaping(DefaultJinjaPageView):
+        """Great Expectations escapes what it puts into sentences, but not the cells of its tables."""
+
+        @pass_context
+        def render_content_block(self, context: Any, content_block: Any, *arguments: Any, **named: Any) -> Any:
+            if isinstance(content_block, list):
+                content_block = [_escaped(element) for element in content_block]
+            return super().render_content_block(context, _escaped(content_block), *arguments, **named)
+
+    page = Escaping().render(ValidationResultsPageRenderer().render(result))
+    head = f'<head><meta http-equiv="Content-Security-Policy" content="{policy()}">'
+    return _NOT_NEEDED.sub("", page).replace("<head>", head, 1).replace("</head>", _STYLE + "</head>", 1)
+
+
+def _escaped(block: Any) -> Any:
+    """Plain text as HTML, and anything else as it is."""
+    return escape(block) if isinstance(block, str) else block

@@ -1,5 +1,6 @@
 """Planted faults, each under its own rule; leaks and too many bad recordings stop the run."""
 
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -127,3 +128,37 @@ def test_the_record_and_the_pages_name_what_was_found():
     assert BAD in page and "Synthetic speech" in page and 'href="utterances.html"' in page
     for html in [page, *outcome.pages.values()]:
         assert "<script src" not in html and "<link" not in html, "opens with no network"
+
+
+class Seen(HTMLParser):
+    """What a browser would make of a page: its elements with their attributes, and its text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.words = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attributes)))
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+PLANTED = "<img src=x onerror=planted()><script>planted()</script>'\"$a ${b} $$ {{ 7 * 7 }} &lt;"
+
+
+def test_a_name_that_is_markup_is_shown_and_never_run():
+    changed = utterances(**{BAD: {"path": PLANTED, "rms_dbfs": "-75.0", "speaker": PLANTED},
+                            "made/Actor_00/04": {"emotion": PLANTED}, "made/Actor_00/05": {"error": PLANTED}})
+    outcome = judge(changed, noise(a={"error": PLANTED, "path": PLANTED}), {PLANTED: CORPORA["made"]})
+    pages = {name: Seen(html) for name, html in outcome.pages.items()}
+    pages["index"] = Seen(index_page(outcome, record(outcome, {PLANTED: CORPORA["made"]}, SETTINGS.bad_share)))
+    for name, page in pages.items():
+        assert not [attributes for tag, attributes in page.elements if tag == "script" or attributes.get("src") == "x"]
+        policies = [attributes["content"] for tag, attributes in page.elements
+                    if attributes.get("http-equiv") == "Content-Security-Policy"]
+        assert policies and "default-src 'none'" in policies[0] and "script-src" not in policies[0], name
+    for name in ("index", "utterances", "noise"):
+        assert PLANTED in pages[name].words, "it is shown as it is"
