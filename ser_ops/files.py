@@ -16,8 +16,11 @@ from typing import Any
 
 from ser_ops.errors import UserError
 
-_LEFTOVER = re.compile(r"\..+\.[a-z0-9_]{8}")  # as `replacing` names the folder beside a path
-_CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
+_LEFTOVER = re.compile(r"\.(.+)\.[a-z0-9_]{8}", re.DOTALL)  # as `replacing` names the folder beside a path
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_LONGEST = 255 - len("..") - 8  # bytes of a name that fits into the name of that folder
+_CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG,
+                 errno.ENOTDIR, errno.EEXIST}
 
 
 @contextmanager
@@ -43,7 +46,7 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            holder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+            holder = Path(tempfile.mkdtemp(prefix=f".{_within(path.name)}.", dir=path.parent))
             temporary = holder / path.name
             yield temporary
             if temporary.is_dir() and path.is_dir():
@@ -54,10 +57,22 @@ def replacing(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary.parent, ignore_errors=True)
 
 
+def _within(name: str) -> str:
+    """A name as it stands within that of the folder beside it; one too long for that by its digest."""
+    raw = os.fsencode(name)
+    return name if len(raw) <= _LONGEST else hashlib.sha256(raw).hexdigest()
+
+
 def sweep(path: Path) -> None:
-    """Remove what a killed process left beside `path`, where only one process at a time writes it."""
-    for leftover in path.parent.glob(f".{path.name}.*"):
-        shutil.rmtree(leftover, ignore_errors=True)
+    """Remove what a killed process left beside `path`, where only one process at a time writes it.
+
+    What stood there before is put back where that process had moved it away and came no further.
+    """
+    for leftover in path.parent.glob(".*"):
+        if (named := _LEFTOVER.fullmatch(leftover.name)) and named[1] == _within(path.name):
+            if (leftover / "before").is_dir() and not path.exists():
+                (leftover / "before").rename(path)
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def sweep_below(folder: Path) -> None:
@@ -73,8 +88,12 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write strict JSON (no NaN), keys in the order given, whole or not at all."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+    """Write strict JSON (no NaN), keys in the order given, whole or not at all.
+
+    What is no character by itself, as in a name that is not UTF-8, stands there as an escape.
+    """
+    text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    write_text(path, _SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", text))
 
 
 def read_json(path: Path) -> Any:

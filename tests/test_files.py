@@ -4,7 +4,7 @@ import os
 import pytest
 
 from ser_ops.errors import UserError
-from ser_ops.files import read_json, replacing, sha256, sweep_below, write_json, write_text
+from ser_ops.files import read_json, replacing, sha256, sweep, sweep_below, write_json, write_text
 
 
 def test_what_was_there_stays_when_writing_fails(tmp_path):
@@ -64,3 +64,42 @@ def test_what_killed_processes_left_is_swept_and_nothing_else(tmp_path):
         folder.mkdir()
     sweep_below(tmp_path)
     assert not left.exists() and all(path.exists() for path in kept)
+
+
+@pytest.mark.parametrize("name", ["a" * 255, "ü" * 127, "[ab]*?", "new\nline", os.fsdecode(b"Gr\xf6\xdfe"),
+                                  "-rf", "..."])
+def test_every_name_that_a_file_may_have_is_written_and_swept(tmp_path, name):
+    file = tmp_path / name
+    write_text(file, "before")
+    holders = []
+    with pytest.raises(RuntimeError), replacing(file) as temporary:
+        temporary.write_text("half")
+        holders.append(temporary.parent)
+        raise RuntimeError
+    assert file.read_text() == "before" and os.listdir(tmp_path) == [name]
+    for remove in (lambda: sweep(file), lambda: sweep_below(tmp_path)):
+        (holders[0] / "rest").mkdir(parents=True)   # as a killed process leaves it
+        remove()
+        assert os.listdir(tmp_path) == [name]
+
+
+def test_sweep_leaves_what_other_names_left(tmp_path):
+    others = [tmp_path / name for name in (".ab.abcdefgh", ".a.json.abcdefgh", ".a.notes", ".x.abcdefgh")]
+    for folder in others:
+        folder.mkdir()
+    for name in ("a", "[a]b", "*"):
+        sweep(tmp_path / name)
+    assert all(folder.is_dir() for folder in others)
+
+
+@pytest.mark.parametrize("path", ["a" * 256, "file/under", "file/under/it"])
+def test_what_cannot_be_written_for_its_name_is_one_line(tmp_path, path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot be written"):
+        write_text(tmp_path / path, "x")
+
+
+def test_a_name_that_is_no_text_comes_back_from_json(tmp_path):
+    name = os.fsdecode(b"Gr\xf6\xdfe") + "é"
+    write_json(tmp_path / "a.json", {name: name})
+    assert read_json(tmp_path / "a.json") == {name: name} and "é" in (tmp_path / "a.json").read_text()
