@@ -1,6 +1,9 @@
 """The seven classes, in the one order that holds everywhere (tables II and III of paper 1)."""
 
+import unicodedata
+
 EMOTIONS: tuple[str, ...] = ("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise")
+DROP = "drop"       # what a corpus maps a label to whose recordings it leaves out
 
 
 def index_of(emotion: str) -> int:
@@ -12,3 +15,12 @@ def index_of(emotion: str) -> int:
     2
     """
     return EMOTIONS.index(emotion)
+
+
+def same_label(label: str) -> str:
+    r"""A corpus's label in the form in which it is compared: case, space and the spelling of accents do not count.
+
+    >>> same_label(" Very  Happy "), same_label("A\u0308rger") == same_label("\u00e4rger")
+    ('very happy', True)
+    """
+    return unicodedata.normalize("NFC", " ".join(label.split()).casefold())

@@ -4,7 +4,9 @@ import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from ser_ops.emotions import same_label
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
@@ -34,11 +36,20 @@ class Paths(Section):
 
 
 class ManifestSource(Section):
-    """A corpus that comes in by a CSV manifest; `labels` maps its labels to the seven classes."""
+    """A corpus that comes in by a CSV manifest; `labels` maps its labels to the seven classes, or to drop."""
 
     name: Name
     file: Path
-    labels: dict[str, Literal["angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"]] = {}
+    labels: dict[str, Literal["angry", "disgust", "fear", "happy", "neutral", "sad", "surprise", "drop"]] = {}
+
+    @field_validator("labels")
+    @classmethod
+    def _each_label_once(cls, labels: dict[str, Any]) -> dict[str, Any]:
+        targets: dict[str, str] = {}
+        for label, target in labels.items():
+            if targets.setdefault(same_label(label), target) != target:
+                raise ValueError(f"{label!r} stands there twice, capitals left aside: give it one emotion")
+        return labels
 
 
 class Data(Section):

@@ -1,6 +1,5 @@
 """Which files of a copy are the published ones: a list of path, size and sha256 against a folder."""
 
-import csv
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -11,6 +10,7 @@ from ser_ops.audio import FORMATS
 from ser_ops.corpora.folders import walk
 from ser_ops.errors import UserError
 from ser_ops.files import sha256
+from ser_ops.outside_table import read_table
 from ser_ops.progress import progress
 
 _Key = tuple[str, ...]
@@ -103,12 +103,10 @@ def _judge(file: Path, published: str, size: int, digest: str) -> str:
 
 
 def _read(tsv: Path) -> dict[str, tuple[int, str]]:
-    try:
-        with tsv.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file, delimiter="\t"))
-        return {row["path"]: (int(row["size"]), row["sha256"].lower()) for row in rows}
-    except OSError as error:
-        raise UserError(f"{tsv}: cannot be read ({error.strerror}): give the published list of the corpus") from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{tsv}: is no list of published files: it has the columns path, size and sha256, separated by "
-                        "tabs") from error
+    published = {}
+    for line, row in read_table(tsv, ("path", "size", "sha256")):
+        if not row["size"].isdecimal():
+            raise UserError(f"{tsv}: line {line} has the size {row['size']!r:.40}, which is no number of bytes: give "
+                            "the published list of the corpus")
+        published[row["path"]] = (int(row["size"]), row["sha256"].lower())
+    return published

@@ -1,84 +1,116 @@
-"""Any other corpus: a CSV manifest with the columns path, emotion and speaker."""
+"""Any other corpus: a CSV manifest with the columns path, emotion and speaker, which may cut its recordings."""
 
+import os
+import re
+import unicodedata
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from ser_ops.config import ManifestSource
-from ser_ops.corpora.table import read_csv
+from ser_ops.corpora.cuts import channel_of, check_span, name_of, seconds_of
+from ser_ops.corpora.labels import mapping
 from ser_ops.corpora.utterance import Scan, Utterance
-from ser_ops.emotions import EMOTIONS
+from ser_ops.emotions import DROP, EMOTIONS, same_label
 from ser_ops.errors import UserError
+from ser_ops.files import located
+from ser_ops.outside_table import read_table
 
 REQUIRED = ("path", "emotion", "speaker")
-OPTIONAL = ("gender", "language", "intensity", "text")
+OPTIONAL = ("gender", "language", "intensity", "text", "start", "end", "channel")
+_ALIASES = {"file": "path"}     # audformat's name
 _GENDERS = {"": "", "f": "female", "female": "female", "m": "male", "male": "male"}
+_LISTED = 20        # labels that an error lists
+_CUTTING = {"start", "end", "begin", "stop", "onset", "offset", "duration"}
+_CHOOSING = {"split", "partition", "subset", "fold", "set", "weight", "weights"}
 
 
-def read_manifest(source: ManifestSource) -> Scan:
+def read_manifest(source: ManifestSource, remedy: str | None = None, files_may_be_missing: bool = False) -> Scan:
     """Read a manifest; a relative path counts from the manifest's own folder.
 
-    A label is one of the seven emotions or stands in `source.labels`; optional columns may be missing, others
-    are named among the oddities. Raises UserError for a missing column, an empty value, labels with no map (all
-    of them), files that are missing, and two lines that name one recording.
+    A label is one of the seven emotions or stands in `source.labels`, case and space around it left aside; what is
+    mapped to drop is counted in `skipped`. `start` and `end` (seconds, or times as pandas writes them) cut the
+    recording, `channel` (from 1 on) chooses. Other columns are named among the oddities; those that look as if they
+    cut are refused.
+
+    remedy: what a user does about labels with no map; None names params.yaml. files_may_be_missing: whoever opens the
+    files says which are not there.
+    Raises UserError for a missing column, an empty value, a time that is none, labels with no map (all of them), files
+    that are missing, and two lines that name one recording.
     """
-    rows = read_csv(source.file)
-    if not rows:
-        raise UserError(f"{source.file}: holds no recordings: give a line per recording under {', '.join(REQUIRED)}")
-    missing = [column for column in REQUIRED if column not in rows[0]]
-    if missing:
-        raise UserError(f"{source.file}: lacks the column {', '.join(missing)}: give {', '.join(REQUIRED)} and, where "
-                        f"known, {', '.join(OPTIONAL)}")
-    for line, row in enumerate(rows, 2):
-        empty = [column for column in REQUIRED if not row[column].strip()]
-        if empty:
+    targets = mapping(source.labels)
+    utterances, dropped, unmapped = list[Utterance](), Counter[str](), Counter[str]()
+    genders, columns = set[str](), list[str]()
+    for line, row in read_table(source.file, REQUIRED, _ALIASES):
+        if not columns:
+            columns = list(row)
+            _refuse_cutting(source.file, columns)
+        if empty := [column for column in REQUIRED if not row[column]]:
             raise UserError(f"{source.file}: line {line} has no {', '.join(empty)}: fill it in")
-    _check_labels(source, rows)
-    utterances = [_utterance(source, row) for row in rows]
-    _check_files(source, utterances)
-    ids = Counter(one.utterance for one in utterances)
-    if twice := [name for name, n in ids.items() if n > 1]:
-        raise UserError(f"{source.file}: names a recording more than once ({_some(twice)}): keep one line of each")
-    return Scan(sorted(utterances, key=lambda one: one.utterance), {}, _oddities(rows))
+        label = row["emotion"]
+        target = targets.get(same_label(label))
+        if target is None:
+            unmapped[label] += 1
+        elif target == DROP:
+            dropped[f"label {label!r} is dropped"] += 1
+        else:
+            utterances.append(_utterance(source, f"{source.file}: line {line}", row, target))
+            genders.add(row.get("gender", ""))
+    if not columns:
+        raise UserError(f"{source.file}: holds no recordings: give a line per recording under {', '.join(REQUIRED)}")
+    if unmapped:
+        listed = _some([f"{label!r:.60} ({number})" for label, number in sorted(unmapped.items())], _LISTED)
+        raise UserError(f"{source.file}: labels with no map: {listed}: give each an emotion ({', '.join(EMOTIONS)}) or "
+                        f"{DROP}, {remedy or f'under labels of the manifest {source.name!r} in params.yaml'}")
+    if not utterances:
+        raise UserError(f"{source.file}: every label is dropped: leave one of the emotions")
+    if not files_may_be_missing:
+        _check_files(source, utterances)
+    if twice := [name for name, number in Counter(one.utterance for one in utterances).items() if number > 1]:
+        raise UserError(f"{source.file}: names a recording, or one of that name in another format, more than once "
+                        f"({_some(twice)}): keep one line of each")
+    return Scan(sorted(utterances, key=lambda one: one.utterance), dict(dropped), _oddities(columns, genders))
 
 
-def _emotion(source: ManifestSource, label: str) -> str | None:
-    mapped = source.labels.get(label)
-    return mapped or (label if label in EMOTIONS else None)
-
-
-def _check_labels(source: ManifestSource, rows: list[dict[str, str]]) -> None:
-    counts = Counter(label for row in rows if _emotion(source, label := row["emotion"].strip()) is None)
-    if counts:
-        listed = ", ".join(f"{label!r} ({n})" for label, n in sorted(counts.items()))
-        raise UserError(f"{source.file}: labels with no map: {listed}: give each an emotion ({', '.join(EMOTIONS)}) "
-                        f"under labels of the manifest {source.name!r} in params.yaml")
+def _refuse_cutting(file: Path, columns: Iterable[str]) -> None:
+    """Refuse what would cut a recording under a name that is not read, unless `start` and `end` say it already."""
+    names = set(columns)
+    cutting = [name for name in columns if name not in OPTIONAL and _CUTTING & set(re.split(r"[^a-z]+", name))]
+    if "start" not in names:        # a duration alone says how long the whole recording is
+        cutting = [name for name in cutting if "duration" not in name]
+    if cutting and not names >= {"start", "end"}:
+        raise UserError(f"{file}: the column {cutting[0]} would cut its recordings, and is not read: give start and "
+                        "end (seconds), or remove it")
 
 
 def _check_files(source: ManifestSource, utterances: list[Utterance]) -> None:
-    gone = [str(one.path) for one in utterances if not one.path.is_file()]
+    gone = [str(one.path) for one in utterances if not os.path.isfile(one.path)]   # Path.is_file raises for long names
     if gone:
         raise UserError(f"{source.file}: {len(gone)} of {len(utterances)} files are missing ({_some(gone)}): a "
                         f"relative path counts from {source.file.parent}")
 
 
-def _utterance(source: ManifestSource, row: dict[str, str]) -> Utterance:
-    values = {column: (row.get(column) or "").strip() for column in REQUIRED + OPTIONAL}
-    given = PurePosixPath(values["path"].replace("\\", "/"))
-    emotion = _emotion(source, values["emotion"])
-    assert emotion is not None
+def _utterance(source: ManifestSource, where: str, row: Mapping[str, str], emotion: str) -> Utterance:
+    given = PurePosixPath(row["path"].replace("\\", "/"))
+    start, end = (seconds_of(where, column, row.get(column, "")) for column in ("start", "end"))
+    check_span(where, start, end)
+    channel = channel_of(where, row.get("channel", ""))
+    name = unicodedata.normalize("NFC", given.with_suffix("").as_posix().lstrip("/"))
     return Utterance(
-        f"{source.name}/{given.with_suffix('').as_posix().lstrip('/')}", source.name, "manifest", False,
-        Path(source.file.parent / given), emotion, f"{source.name}/{values['speaker']}",
-        _GENDERS.get(values["gender"].lower(), ""), values["language"], values["intensity"], values["text"])
+        f"{source.name}/{name}{name_of(start, end, channel)}", source.name, "manifest", False,
+        located(source.file.parent / given), emotion, f"{source.name}/{row['speaker']}",
+        _GENDERS.get(row.get("gender", "").lower(), ""), row.get("language", ""), row.get("intensity", ""),
+        row.get("text", ""), start or 0.0, end, channel)
 
 
-def _oddities(rows: list[dict[str, str]]) -> list[str]:
-    other = [column for column in rows[0] if column not in REQUIRED + OPTIONAL]
-    genders = sorted({row.get("gender", "").strip() for row in rows
-                      if row.get("gender", "").strip().lower() not in _GENDERS})
+def _oddities(columns: Iterable[str], genders: Iterable[str]) -> list[str]:
+    other = [column for column in columns if column not in REQUIRED + OPTIONAL]
     notes = [f"columns not used: {', '.join(other)}"] if other else []
-    return notes + ([f"gender counted as unknown: {', '.join(genders)}"] if genders else [])
+    if choosing := [column for column in other if column in _CHOOSING]:
+        notes.append(f"every line counts, and counts alike, whatever {', '.join(choosing)} says")
+    unknown = sorted(gender for gender in genders if gender.lower() not in _GENDERS)
+    return notes + ([f"gender counted as unknown: {_some(unknown)}"] if unknown else [])
 
 
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+def _some(names: list[str], number: int = 5) -> str:
+    return ", ".join(names[:number]) + (f" and {len(names) - number} more" if len(names) > number else "")

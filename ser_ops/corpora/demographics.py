@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from ser_ops.corpora.table import read_csv
-from ser_ops.errors import UserError
+from ser_ops.outside_table import read_table
 
 DEMOGRAPHICS = "VideoDemographics.csv"
 
@@ -22,8 +21,6 @@ def genders(path: Path) -> dict[str, str]:
 
     Raises UserError when the table lacks one of these columns.
     """
-    rows = read_csv(path)
-    if rows and not {"ActorID", "Sex"} <= set(rows[0]):
-        raise UserError(f"{path}: lacks the column ActorID or Sex: take the table from the corpus's official source")
     known = {"female", "male"}
-    return {row["ActorID"].strip(): sex if (sex := row["Sex"].strip().lower()) in known else "" for row in rows}
+    return {row["ActorID"]: sex if (sex := row["Sex"].lower()) in known else ""
+            for _, row in read_table(path, ("ActorID", "Sex"))}

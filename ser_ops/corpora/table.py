@@ -1,6 +1,6 @@
 """The pipeline's own tables as CSV: UTF-8, comma, one header line, every value text.
 
-Those that people bring are read by `ser_ops.corpora.outside_table`.
+Those that people bring are read by `ser_ops.outside_table`.
 """
 
 import csv

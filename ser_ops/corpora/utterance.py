@@ -6,11 +6,13 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Utterance:
-    """One labelled recording.
+    """One labelled recording, or the part of one that a manifest cuts out.
 
-    utterance: "<corpus>/<path below the corpus without suffix>"; speaker: "<corpus>/<speaker>"; path: the file;
-    emotion: one of the seven; gender: female, male or ""; language, intensity, text: "" where the corpus does
-    not say. `text` is the corpus's own code of the sentence, or the word.
+    utterance: "<corpus>/<path below the corpus without suffix>", and of a part what is cut: "@1.5-3"; speaker:
+    "<corpus>/<speaker>"; path: the file; emotion: one of the seven; gender: female, male or ""; language, intensity,
+    text: "" where the corpus does not say. `text` is the corpus's own code of the sentence, or the word. start, end
+    (seconds; None is the file's end) and channel (from 1 on; None leaves the choice to the door): what of the file is
+    heard.
     """
 
     utterance: str
@@ -24,6 +26,9 @@ class Utterance:
     language: str = ""
     intensity: str = ""
     text: str = ""
+    start: float = 0.0
+    end: float | None = None
+    channel: int | None = None
 
 
 @dataclass(frozen=True)

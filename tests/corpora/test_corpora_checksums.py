@@ -64,10 +64,13 @@ def test_a_file_that_cannot_be_read_is_altered(tmp_path: Path) -> None:
     assert compare_checksums(folder, listed(tmp_path, {"x.wav": b"1"})).altered == ("x.wav",)
 
 
-@pytest.mark.parametrize("text", ["path,size\n", "path\tsize\tsha256\na\tmany\tb\n", "path\tsize\tsha256\na\t1\n"])
-def test_what_is_no_list_is_named(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(("text", "fault"), [
+    ("path,size\n", "lacks the column sha256"),
+    ("path\tsize\tsha256\na\tmany\tb\n", "line 2 has the size 'many'"),
+    ("path\tsize\tsha256\na\t1\n", "line 2 has another number of values")])
+def test_what_is_no_list_is_named(tmp_path: Path, text: str, fault: str) -> None:
     (tmp_path / "list.tsv").write_text(text + "x\n")
-    with pytest.raises(UserError, match="no list of published files"):
+    with pytest.raises(UserError, match=fault):
         compare_checksums(there(tmp_path, {"x.wav": b"1"}), tmp_path / "list.tsv")
     with pytest.raises(UserError, match="cannot be read"):
         compare_checksums(there(tmp_path, {"x.wav": b"1"}), tmp_path / "none.tsv")

@@ -152,7 +152,7 @@ def test_crema_d_takes_gender_from_its_own_table(tmp_path: Path) -> None:
     assert [one.gender for one in scan.utterances] == ["male", "female", ""]
     assert scan.skipped == {}
     (tmp_path / "VideoDemographics.csv").write_text("Actor,Sex\n1001,Male\n")
-    with pytest.raises(UserError, match="lacks the column ActorID or Sex"):
+    with pytest.raises(UserError, match="lacks the column ActorID: give ActorID, Sex"):
         LAYOUTS["crema_d"].scan(tmp_path, "crema_d")
 
 

@@ -23,11 +23,12 @@ def read_table(path: Path, required: Sequence[str], aliases: Mapping[str, str] |
     r"""Rows of a table, as they are read, each with the number of the line where it begins.
 
     Comma, semicolon or tab between values, UTF-8, or UTF-16 and UTF-32 with their marks, any line ends, Excel's first
-    line `sep=;`. Names of columns come in small letters, names and values without space around them. Rows without any
-    value are passed over, and columns without name and value. Values that a row lacks at its end are "".
+    line `sep=;`. Names of columns are those of `required`, others in small letters; names and values come without space
+    around them. Rows without any value are passed over, and columns without name and value. Values that a row lacks at
+    its end are "".
 
-    required: columns that must be there, in small letters; the separator is the one that parts them.
-    aliases: other names of columns, each to the name that is meant.
+    required: columns that must be there; the separator is the one that parts them.
+    aliases: other names of columns, in small letters, each to the name that is meant.
     Raises UserError in one line, with the line's number where there is one, for anything else.
 
     >>> import tempfile
@@ -38,7 +39,7 @@ def read_table(path: Path, required: Sequence[str], aliases: Mapping[str, str] |
     """
     try:
         with path.open(encoding=_encoding(path), newline="") as file:
-            yield from _rows(path, file, required, aliases or {})
+            yield from _rows(path, file, required, {name.lower(): name for name in required} | dict(aliases or {}))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}): give an existing table") from error
     except UnicodeDecodeError as error:
