@@ -5,8 +5,8 @@ import time
 
 from pipelines import steps
 from ser_ops import config
+from ser_ops.documents import read_json
 from ser_ops.errors import UserError
-from ser_ops.files import read_json
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ser_ops import config
-from ser_ops.files import read_json
+from ser_ops.documents import read_json
 from ser_ops.workspace import Say, dvc
 from ser_ops.workspace import pull as pull_missing
 

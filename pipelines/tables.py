@@ -9,7 +9,7 @@ from typing import Any
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from ser_ops import config
-from ser_ops.files import read_json
+from ser_ops.documents import read_json
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import stat
+import sys
 import tempfile
 import unicodedata
 from collections.abc import Iterator
@@ -63,22 +64,45 @@ def _within(name: str) -> str:
     return name if len(raw) <= _LONGEST else hashlib.sha256(raw).hexdigest()
 
 
-def sweep(path: Path) -> None:
-    """Remove what a killed process left beside `path`, where only one process at a time writes it.
+def sweep_below(folder: Path) -> None:
+    """Remove what killed processes left anywhere below `folder`, where nobody writes now.
 
-    What stood there before is put back where that process had moved it away and came no further.
+    A folder that one of them had moved away, and came no further, is put back.
     """
-    for leftover in path.parent.glob(".*"):
-        if (named := _LEFTOVER.fullmatch(leftover.name)) and named[1] == _within(path.name):
-            if (leftover / "before").is_dir() and not path.exists():
-                (leftover / "before").rename(path)
+    for leftover in [path for path in folder.rglob(".*") if path.is_dir()]:
+        if named := _LEFTOVER.fullmatch(leftover.name):
+            before, place = leftover / "before", leftover.with_name(named[1])
+            if before.is_dir() and not place.exists():
+                before.rename(place)
             shutil.rmtree(leftover, ignore_errors=True)
 
 
-def sweep_below(folder: Path) -> None:
-    """Remove what killed processes left anywhere below `folder`, where nobody writes now."""
-    for leftover in [path for path in folder.rglob(".*") if _LEFTOVER.fullmatch(path.name) and path.is_dir()]:
-        shutil.rmtree(leftover, ignore_errors=True)
+@contextmanager
+def in_turn(lock: Path | None, folder: Path) -> Iterator[None]:
+    """One process after the other brings something into `folder`, which the file `lock` stands for.
+
+    It says so when it waits for another one; one that was killed is not waited for, and what it left in `folder` is
+    removed. Without a lock nobody waits and nothing is removed. Raises UserError when the lock cannot be written.
+    """
+    if lock is None:
+        yield
+        return
+    from filelock import FileLock, Timeout
+
+    with writing(lock):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        held = FileLock(lock)
+        try:
+            held.acquire(timeout=0)
+        except Timeout:
+            print(f"{folder}: waits for another command that brings something in (it holds {lock})", file=sys.stderr,
+                  flush=True)
+            held.acquire()
+    try:
+        sweep_below(folder)
+        yield
+    finally:
+        held.release()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -94,16 +118,6 @@ def write_json(path: Path, value: Any) -> None:
     """
     text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
     write_text(path, _SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", text))
-
-
-def read_json(path: Path) -> Any:
-    """Read JSON. Raises UserError when the file is missing or is not JSON."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}): run the stage that writes it") from error
-    except ValueError as error:
-        raise UserError(f"{path}: is not JSON ({error}): remove it and run its stage again") from error
 
 
 def sha256(path: Path) -> str:

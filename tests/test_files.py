@@ -1,10 +1,13 @@
 import errno
 import os
+import subprocess
+import sys
 
 import pytest
 
+from ser_ops.documents import read_json
 from ser_ops.errors import UserError
-from ser_ops.files import read_json, replacing, sha256, sweep, sweep_below, write_json, write_text
+from ser_ops.files import in_turn, replacing, sha256, sweep_below, write_json, write_text
 
 
 def test_what_was_there_stays_when_writing_fails(tmp_path):
@@ -77,19 +80,44 @@ def test_every_name_that_a_file_may_have_is_written_and_swept(tmp_path, name):
         holders.append(temporary.parent)
         raise RuntimeError
     assert file.read_text() == "before" and os.listdir(tmp_path) == [name]
-    for remove in (lambda: sweep(file), lambda: sweep_below(tmp_path)):
-        (holders[0] / "rest").mkdir(parents=True)   # as a killed process leaves it
-        remove()
-        assert os.listdir(tmp_path) == [name]
+    (holders[0] / "rest").mkdir(parents=True)   # as a killed process leaves it
+    sweep_below(tmp_path)
+    assert os.listdir(tmp_path) == [name]
 
 
-def test_sweep_leaves_what_other_names_left(tmp_path):
-    others = [tmp_path / name for name in (".ab.abcdefgh", ".a.json.abcdefgh", ".a.notes", ".x.abcdefgh")]
-    for folder in others:
-        folder.mkdir()
-    for name in ("a", "[a]b", "*"):
-        sweep(tmp_path / name)
-    assert all(folder.is_dir() for folder in others)
+def test_what_a_kill_between_two_renames_moved_away_is_put_back(tmp_path):
+    (tmp_path / ".a.b.abcdefgh" / "before").mkdir(parents=True)
+    (tmp_path / ".a.b.abcdefgh" / "before" / "recording").touch()
+    (tmp_path / ".c.abcdefgh" / "before").mkdir(parents=True)
+    (tmp_path / "c").mkdir()
+    (tmp_path / ".a.notes").mkdir()
+    sweep_below(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == [".a.notes", "a.b", "c"] and os.listdir(tmp_path / "a.b") == ["recording"]
+
+
+_HOLD = """
+import sys, time
+from pathlib import Path
+from ser_ops.files import in_turn
+with in_turn(Path(sys.argv[1]), Path(sys.argv[2])):
+    print("holds", flush=True)
+    time.sleep(float(sys.argv[3]))
+"""
+
+
+def test_one_waits_for_the_other_says_so_and_not_for_a_killed_one(tmp_path, capfd):
+    lock = tmp_path / "state" / "data.lock"
+    for seconds, killed in (("1", False), ("60", True)):
+        with subprocess.Popen([sys.executable, "-c", _HOLD, lock, tmp_path / "data", seconds],
+                              stdout=subprocess.PIPE) as other:
+            assert other.stdout.readline() == b"holds\n"
+            if killed:
+                other.kill()
+                other.wait()
+                (tmp_path / "data" / ".left.abcdefgh").mkdir(parents=True)
+            with in_turn(lock, tmp_path / "data"):
+                assert other.poll() is not None and not list(tmp_path.glob("data/.*"))
+        assert ("waits for another command" in capfd.readouterr().err) is not killed
 
 
 @pytest.mark.parametrize("path", ["a" * 256, "file/under", "file/under/it"])

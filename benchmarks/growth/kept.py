@@ -6,7 +6,8 @@ from pathlib import Path
 
 from benchmarks.growth.cost import Cost
 from benchmarks.growth.stages import Measured
-from ser_ops.files import read_json, write_json
+from ser_ops.documents import read_json
+from ser_ops.files import write_json
 
 
 def write(file: Path, run: dict[str, str], found: Sequence[Measured]) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from ser_ops.corpora.table import read_csv, write_csv
+from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
-from ser_ops.files import read_json, write_json
+from ser_ops.files import write_json
 
 FIELDS = ("system", "fold", "noise", "intensity", "seed", "utterance", "speaker", "truth", "predicted")
 PROBABILITIES = tuple(f"p_{emotion}" for emotion in EMOTIONS)

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.unseen_speakers.sound import Heard, Sound
+from ser_ops.documents import read_json
 from ser_ops.errors import UserError
-from ser_ops.files import read_json, replacing, write_json
+from ser_ops.files import replacing, write_json
 from ser_ops.progress import progress
 
 

@@ -10,8 +10,8 @@ import typer
 
 from ser_ops import config
 from ser_ops.cli.answers import Json, say
+from ser_ops.documents import read_json
 from ser_ops.errors import UserError
-from ser_ops.files import read_json
 
 STAGES = "papers/dvc.yaml"
 Paper = Literal["paper1", "paper2", "splits", "across"]

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from ser_ops import documents
 from ser_ops.corpora.layout import CARD
 from ser_ops.errors import UserError
 
@@ -41,20 +42,7 @@ def read_card(corpora_folder: Path, name: str) -> Card:
         there = ", ".join(installed_names(corpora_folder)) or "none"
         raise UserError(f"{path.parent}: no such corpus (there are: {there}): bring it in with `ser-ops corpora add` "
                         "or take it out of data.corpora in params.yaml")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        card = Card(**content) if isinstance(content, dict) else None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}): bring corpora in with `ser-ops corpora add`, "
-                        "which writes it") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: is not YAML ({' '.join(str(error).split())}): mend it") from error
-    except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise UserError(f"{path}: {faults}: it holds name, layout, synthetic, licence, source and note") from error
-    if card is None or card.name != name:
-        raise UserError(f"{path}: is not the card of {name!r}: set its name to that of its folder")
-    return card
+    return documents.read_card(Card, path, "ser-ops corpora add")
 
 
 def installed_names(corpora_folder: Path) -> list[str]:

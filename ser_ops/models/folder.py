@@ -10,9 +10,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from ser_ops.config import READS, Preset, Window
+from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
-from ser_ops.files import read_json, replacing, sha256, write_json
+from ser_ops.files import replacing, sha256, write_json
 from ser_ops.models.base import EmotionModel
 from ser_ops.models.checkpoint import config_dict
 from ser_ops.models.standardise import Standardise

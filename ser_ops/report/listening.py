@@ -10,8 +10,9 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from ser_ops.documents import read_json
 from ser_ops.errors import UserError
-from ser_ops.files import read_json, write_text
+from ser_ops.files import write_text
 from ser_ops.pages import words
 from ser_ops.pages.policy import policy
 from ser_ops.report import listening_charts, listening_curves, listening_tables, listening_words

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
-from ser_ops.files import read_json
 from ser_ops.pages.words import pick, plain
 from ser_ops.report.listening_words import caption_of, mark_of, name_of
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ser_ops.config import Params
-from ser_ops.files import read_json
+from ser_ops.documents import read_json
 
 PACKAGES = ("ser-ops", "torch", "transformers", "numpy", "librosa", "scikit-learn", "optuna", "shap",
             "great-expectations", "mlflow", "dvc", "prefect")

@@ -8,8 +8,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from ser_ops.documents import read_json
 from ser_ops.errors import UserError
-from ser_ops.files import read_json
 
 JSON: dict[str, str] = {  # file of reports/ and the stage that writes it
     "metrics": "evaluate", "behaviour": "behave", "gate": "judge", "data_validation": "validate", "leak_audit": "audit",

@@ -10,6 +10,7 @@ from ser_ops import config
 from ser_ops.config import Params
 from ser_ops.corpora.table import read_csv, write_csv
 from ser_ops.dataset import Row, read_rows
+from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.evaluation import figures, robustness
 from ser_ops.evaluation.ablation import FIELDS, samples_per_second, table
@@ -17,7 +18,7 @@ from ser_ops.evaluation.panel import Panel
 from ser_ops.evaluation.predictions import CLEAN, Condition, Predictions
 from ser_ops.evaluation.record import Evaluated, metrics_of, run_metrics
 from ser_ops.evaluation.summary import TABLE_FIELDS, Summary
-from ser_ops.files import read_json, write_json
+from ser_ops.files import write_json
 from ser_ops.inference import choose_device
 from ser_ops.models import MODELS, load
 from ser_ops.stages import run

@@ -7,7 +7,7 @@ import torch
 
 from ser_ops import config
 from ser_ops.config import Params
-from ser_ops.files import read_json
+from ser_ops.documents import read_json
 from ser_ops.stages import run
 from ser_ops.stages.training_run import Job, forget, state_of, train_model
 from ser_ops.training import device_of, rank, together

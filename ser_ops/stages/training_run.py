@@ -12,9 +12,11 @@ import torch
 from ser_ops import models
 from ser_ops.config import READS, Params, Training
 from ser_ops.dataset import Examples, Row, read_rows
-from ser_ops.files import read_json, replacing
+from ser_ops.documents import read_json
+from ser_ops.files import replacing
 from ser_ops.seeds import derive
 from ser_ops.tracking import Run, open_run
+from ser_ops.tracking.licences import sources
 from ser_ops.training import Result, calibrate, device_of, draw, fingerprint, fit, rank, with_states, write_history
 
 
@@ -157,11 +159,12 @@ def write_folder(target: Path, params: Params, job: Job, model: models.EmotionMo
 
 
 def data_record(params: Params, corpora: Sequence[str], protocol: str, rows: Sequence[Row]) -> dict[str, Any]:
-    """What is said of training data: corpora, which of them are synthetic or partial, protocol, size."""
+    """What is said of training data: corpora, which are synthetic or partial, licences (noise too), protocol, size."""
     found = {name: one for name, one in read_json(params.paths.work / "ingest" / "corpora.json").items()
              if name in corpora}
     return {"corpora": list(found), "synthetic": [name for name, one in found.items() if one["synthetic"]],
             "partial": [name for name, one in found.items() if one.get("expected") and not one["complete"]],
+            "licences": {one.name: one.licence for one in sources(params, list(found))},
             "protocol": protocol, "train_rows": len(rows), "train_speakers": len({row.speaker for row in rows})}
 
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from ser_ops import config, corpora, validation
 from ser_ops.corpora.table import read_csv, write_csv
+from ser_ops.documents import read_json
 from ser_ops.errors import UserError
-from ser_ops.files import read_json, replacing, write_json
+from ser_ops.files import replacing, write_json
 from ser_ops.stages import run
 from ser_ops.terminal import tell
 from ser_ops.validation.record import index_page, record

@@ -1,28 +1,15 @@
 """The data behind a model and what its licences allow."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import yaml
-
+from ser_ops.caveats import NOT_STATED, non_commercial
 from ser_ops.config import Params
-from ser_ops.files import read_json
+from ser_ops.documents import read_json
 
-NOT_STATED = "not stated"
 _NON_COMMERCIAL = ("non-commercial", "to be treated as non-commercial")
-
-
-def non_commercial(licence: str) -> bool:
-    """Whether a licence forbids commercial use, or does not say that it allows it.
-
-    >>> [non_commercial(one) for one in ("CC BY-NC-SA 4.0", "CC0 1.0", "for non-commercial research", "not stated")]
-    [True, False, True, True]
-    """
-    words = licence.lower()
-    return bool(re.search(r"\bnc\b|non[- ]?commercial|research (use )?only|academic|all rights", words)
-                or words in ("", NOT_STATED))
 
 
 @dataclass(frozen=True)
@@ -45,21 +32,20 @@ class Source:
 
 
 def sources(params: Params, corpora: Sequence[str]) -> list[Source]:
-    """The corpora named, with work/ingest/corpora.json, and the noise collections in use, with their cards.
+    """The corpora named and the noise collections in use, as ingest wrote them to corpora.json and noise.json.
 
     What neither names has the licence 'not stated'.
     """
-    index = params.paths.work / "ingest" / "corpora.json"
-    known: Mapping[str, Any] = read_json(index) if index.is_file() else {}
-    found = []
-    for name in corpora:
-        entry = known.get(name, {})
-        found.append(Source("speech", name, str(entry.get("licence") or NOT_STATED), bool(entry.get("synthetic")),
-                            bool(entry.get("complete", False))))
-    for name in params.data.noise:
-        try:
-            card = yaml.safe_load((params.paths.data / "noise" / name / "noise.yaml").read_text(encoding="utf-8")) or {}
-        except (OSError, yaml.YAMLError):
-            card = {}
-        found.append(Source("noise", name, str(card.get("licence") or NOT_STATED), bool(card.get("synthetic"))))
-    return found
+    ingest = params.paths.work / "ingest"
+    speech, noise = _known(ingest / "corpora.json"), _known(ingest / "noise.json")
+    return [*(_source("speech", name, speech.get(name, {})) for name in corpora),
+            *(_source("noise", name, noise.get(name, {}) | {"complete": True}) for name in params.data.noise)]
+
+
+def _known(file: Path) -> dict[str, Any]:
+    return dict(read_json(file)) if file.is_file() else {}
+
+
+def _source(kind: str, name: str, entry: Mapping[str, Any]) -> Source:
+    return Source(kind, name, str(entry.get("licence") or NOT_STATED), bool(entry.get("synthetic")),
+                  bool(entry.get("complete")))

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import ser_ops
 from ser_ops.config import Params, Predict
+from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
-from ser_ops.files import read_json, replacing, sha256
+from ser_ops.files import replacing, sha256
 from ser_ops.tracking.licences import sources
 from ser_ops.tracking.model_card import model_card
 from ser_ops.tracking.server import quiet
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 WEIGHTS, CARD, MODEL_CARD = "weights.safetensors", "model.json", "model_card.md"
 ROOMS = ("audio", "config", "features", "inference", "models")
 # What loading and answering import; pinned to the versions with which the model was packaged.
-REQUIREMENTS = ("huggingface-hub", "librosa", "mlflow", "numpy", "pandas", "pydantic", "pyyaml", "safetensors",
+REQUIREMENTS = ("av", "huggingface-hub", "librosa", "mlflow", "numpy", "pandas", "pydantic", "pyyaml", "safetensors",
                 "soundfile", "soxr", "torch", "tqdm", "transformers")
 
 
@@ -41,9 +42,12 @@ def fingerprint(model_folder: Path) -> str:
 
 
 def signature() -> "ModelSignature":
-    """waveform (array of double, any length) and sample_rate (long) in; emotion, probabilities, windows out."""
+    """waveform (array of double, any length) and sample_rate (long) in; emotion, probabilities, windows out.
+
+    The parameter `cleaned` says that a waveform has come through the door already, as those that evaluation heard.
+    """
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
     from mlflow.types.schema import Array, Object, Property
     probabilities = Object([Property(emotion, DataType.double) for emotion in EMOTIONS])
     window = Object([Property("start", DataType.double), Property("end", DataType.double),
@@ -52,7 +56,8 @@ def signature() -> "ModelSignature":
         inputs=Schema([ColSpec(Array(DataType.double), "waveform"), ColSpec(DataType.long, "sample_rate")]),
         outputs=Schema([ColSpec(DataType.string, "emotion"), ColSpec(probabilities, "probabilities"),
                         ColSpec(DataType.double, "seconds"), ColSpec(Array(window), "windows"),
-                        ColSpec(Array(DataType.string), "warnings")]))
+                        ColSpec(Array(DataType.string), "warnings"), ColSpec(Array(DataType.string), "caveats")]),
+        params=ParamSchema([ParamSpec("cleaned", DataType.boolean, False)]))
 
 
 def input_example() -> Any:

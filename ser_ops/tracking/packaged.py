@@ -16,9 +16,9 @@ import numpy as np
 
 from ser_ops.audio import fit
 from ser_ops.config import Params
+from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
-from ser_ops.files import read_json
 from ser_ops.shards import Shards
 from ser_ops.tracking.package import package_model
 

@@ -14,8 +14,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ser_ops.config import Params
+from ser_ops.documents import read_json
 from ser_ops.errors import UserError
-from ser_ops.files import read_json
 from ser_ops.tracking.packaged import compare_answers
 from ser_ops.tracking.registry import CANDIDATE, attached, download, holder, locked, resolve
 from ser_ops.tracking.server import connect, one_line, tracking_uri

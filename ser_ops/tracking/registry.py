@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from ser_ops.caveats import non_commercial
 from ser_ops.config import Params
+from ser_ops.documents import read_json
 from ser_ops.errors import UserError
-from ser_ops.files import read_json
 from ser_ops.tracking.lease import holding
-from ser_ops.tracking.licences import non_commercial, sources
+from ser_ops.tracking.licences import sources
 from ser_ops.tracking.package import CARD, card_of, fingerprint, parts
 from ser_ops.tracking.run import Run
 from ser_ops.tracking.runs import open_run, reopen

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ser_ops.config import Params
+from ser_ops.documents import read_json
 from ser_ops.errors import UserError
-from ser_ops.files import read_json
 from ser_ops.tracking.outage import patiently
 from ser_ops.tracking.provenance import standard_tags
 from ser_ops.tracking.run import Run

@@ -17,8 +17,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from ser_ops.documents import read_json
 from ser_ops.errors import UserError
-from ser_ops.files import read_json, sha256
+from ser_ops.files import sha256
 from ser_ops.training.history import Epoch, best
 
 State = dict[str, Tensor]

@@ -23,8 +23,9 @@ from pydantic import ValidationError
 
 from ser_ops.config import Training, Tune
 from ser_ops.config.sections import Choices, Range
+from ser_ops.documents import read_json
 from ser_ops.errors import UserError
-from ser_ops.files import read_json, write_json, write_text
+from ser_ops.files import write_json, write_text
 from ser_ops.seeds import derive
 from ser_ops.training.history import Epoch
 from ser_ops.training.loop import Diverged

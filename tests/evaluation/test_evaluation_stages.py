@@ -9,9 +9,9 @@ import pytest
 from evaluation_world import FOLDERS, PROJECT, build, reports
 
 from ser_ops import models
+from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.evaluation.predictions import read
-from ser_ops.files import read_json
 
 FIGURES = ["figures/explanations/a.png", "figures/explanations/shap.png"]
 
@@ -97,7 +97,8 @@ def test_a_random_model_fails_the_gate_though_its_answers_stay(evaluated):
     behave.main()
     report = read_json(folder / "reports" / "behaviour.json")
     assert list(report["changes"]) == ["all", "gain", "white_noise", "crop_start", "crop_end", "high_pass", "low_pass",
-                                       "tilt_up", "tilt_down"]
+                                       "tilt_up", "tilt_down", "offset", "polarity",
+                                       "level", "resampling"]
     assert report["changes"]["gain"]["of"] == 13 and report["changes"]["all"]["of"] == 8 * 13
     assert report["groups"]["sex"]["classes"] == 0, "five utterances of a class in each group are needed"
     assert report["calibration"]["validation_utterances"] == 7 and report["calibration"]["temperature"] > 0

@@ -19,8 +19,8 @@ from ser_ops import config
 from ser_ops.audio import levels
 from ser_ops.corpora import leaks
 from ser_ops.corpora.table import read_csv
+from ser_ops.documents import read_json
 from ser_ops.errors import UserError
-from ser_ops.files import read_json
 
 LIMITS = choices.load().limits
 

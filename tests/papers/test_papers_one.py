@@ -9,9 +9,10 @@ from matplotlib.image import imread
 
 from ser_ops import config
 from ser_ops.corpora import LAYOUTS
+from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.evaluation.published import TABLE_IV, TABLE_V, TABLE_V_DEVIATIONS, TABLE_VI, marks
-from ser_ops.files import read_json, sha256, write_json
+from ser_ops.files import sha256, write_json
 from ser_ops.papers import one, one_figures, page, related_work
 from ser_ops.papers.table import Cell, Table
 from ser_ops.stages.reproduce import paper1

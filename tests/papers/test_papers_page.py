@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from ser_ops.corpora.table import read_csv
-from ser_ops.files import read_json
+from ser_ops.documents import read_json
 from ser_ops.pages.svg import drawing, text
 from ser_ops.papers.facts import facts, how_to_get, standing, warnings
 from ser_ops.papers.page import FIELDS, blocks, build, heading, protocols, shown

@@ -13,10 +13,10 @@ import torch
 from made_folds import make
 
 from ser_ops import config, models
+from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.evaluation import bootstrap
 from ser_ops.features import shape_of
-from ser_ops.files import read_json
 from ser_ops.papers import published_two as printed
 from ser_ops.papers import two
 from ser_ops.papers.page import build

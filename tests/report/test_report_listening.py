@@ -16,8 +16,9 @@ import pytest
 from made_listening import HOSTILE, METHODS, content, own_recording
 from made_reports import make
 
+from ser_ops.documents import read_json
 from ser_ops.errors import UserError
-from ser_ops.files import read_json, write_json
+from ser_ops.files import write_json
 from ser_ops.report import build, listening, listening_data, listening_words
 
 CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))),

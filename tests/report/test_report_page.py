@@ -13,10 +13,11 @@ import pytest
 from made_reports import make
 
 from ser_ops.corpora.table import write_csv
+from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.evaluation import ablation
-from ser_ops.files import read_json, write_json
+from ser_ops.files import write_json
 from ser_ops.report import build
 from ser_ops.report.read import CSV, JSON
 

@@ -16,8 +16,8 @@ import yaml
 
 from infra.stack import Stack
 from ser_ops import config
+from ser_ops.documents import read_json
 from ser_ops.errors import UserError
-from ser_ops.files import read_json
 from ser_ops.tracking import open_run, promote, register
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]

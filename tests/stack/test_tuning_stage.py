@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from infra.stack import Stack
-from ser_ops.files import read_json, sha256
+from ser_ops.documents import read_json
+from ser_ops.files import sha256
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 PROJECT = Path(__file__).resolve().parents[2]

@@ -15,8 +15,9 @@ from safetensors.torch import load_file
 from test_training_stages import PROJECT, project
 from training_standins import Tiny, examples, settings
 
+from ser_ops.documents import read_json
 from ser_ops.errors import UserError
-from ser_ops.files import read_json, write_json
+from ser_ops.files import write_json
 from ser_ops.training import device_of, fit
 
 SCRIPT = """

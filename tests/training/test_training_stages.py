@@ -12,8 +12,9 @@ import pytest
 import yaml
 
 from ser_ops.config import Params
+from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
-from ser_ops.files import read_json, sha256, write_json
+from ser_ops.files import sha256, write_json
 from ser_ops.shards import write_index, write_shard
 from ser_ops.stages import ablate
 

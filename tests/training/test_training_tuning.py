@@ -14,8 +14,9 @@ import torch
 from training_standins import Tiny, examples, settings
 
 from ser_ops.config import Tune
+from ser_ops.documents import read_json
 from ser_ops.errors import UserError
-from ser_ops.files import read_json, sha256
+from ser_ops.files import sha256
 from ser_ops.training import Diverged, Epoch, fit
 from ser_ops.training.tuning import Outcome, chosen, search, settings_with, write_trials
 from ser_ops.training.workers import side_by_side

@@ -4,8 +4,9 @@ import re
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from ser_ops import documents
 from ser_ops.errors import UserError
 from ser_ops.files import write_text
 
@@ -39,20 +40,7 @@ def read_card(noise_folder: Path, collection: str) -> Card:
         there = ", ".join(installed_names(noise_folder)) or "none"
         raise UserError(f"{path.parent}: no such collection of noise (there are: {there}): bring recordings in with "
                         "`ser-ops noise add` or take it out of data.noise in params.yaml")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        card = Card(**content) if isinstance(content, dict) else None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}): bring recordings in with `ser-ops noise add`, "
-                        "which writes it") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: is not YAML ({' '.join(str(error).split())}): mend it") from error
-    except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise UserError(f"{path}: {faults}: it holds name, synthetic, licence, source and note") from error
-    if card is None or card.name != collection:
-        raise UserError(f"{path}: is not the card of {collection!r}: set its name to that of its folder")
-    return card
+    return documents.read_card(Card, path, "ser-ops noise add")
 
 
 def installed_names(noise_folder: Path) -> list[str]:

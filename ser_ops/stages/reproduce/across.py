@@ -10,11 +10,12 @@ from ser_ops import config
 from ser_ops.config import Params
 from ser_ops.corpora import partitions
 from ser_ops.corpora.table import read_csv
+from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.evaluation import robustness
 from ser_ops.evaluation.predictions import CLEAN, Predictions
 from ser_ops.evaluation.summary import Summary
-from ser_ops.files import read_json, write_json
+from ser_ops.files import write_json
 from ser_ops.papers import across, page
 from ser_ops.stages import run
 from ser_ops.stages.reproduce.experiment import folder

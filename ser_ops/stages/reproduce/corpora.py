@@ -5,7 +5,8 @@ Each corpus is divided by itself, so that its test part is unheard by every one 
 
 from ser_ops import config
 from ser_ops.config import Params
-from ser_ops.files import read_json, replacing, write_json
+from ser_ops.documents import read_json
+from ser_ops.files import replacing, write_json
 from ser_ops.stages import run
 from ser_ops.stages.reproduce.experiment import Experiment, folder, keep, results, settings_of
 from ser_ops.stages.training_run import Job, tags_of

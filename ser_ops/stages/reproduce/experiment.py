@@ -20,13 +20,14 @@ from ser_ops.corpora import leaks, partitions
 from ser_ops.corpora.folds import assign_fold
 from ser_ops.corpora.table import read_csv, write_csv
 from ser_ops.dataset import Examples, Row, Stores, in_order
+from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.evaluation import metrics
 from ser_ops.evaluation.predictions import DIGITS
 from ser_ops.features import Moments
 from ser_ops.features.standardise import total
-from ser_ops.files import read_json, replacing, write_json
+from ser_ops.files import replacing, write_json
 from ser_ops.seeds import derive
 from ser_ops.stages.training_run import Job, data_record, forget, recorded, settings_record, tags_of, write_folder
 from ser_ops.tracking import Run

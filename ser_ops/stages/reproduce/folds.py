@@ -9,8 +9,9 @@ import numpy as np
 from ser_ops import config
 from ser_ops.config import Params
 from ser_ops.corpora.table import read_csv, write_csv
+from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
-from ser_ops.files import read_json, replacing, write_json
+from ser_ops.files import replacing, write_json
 from ser_ops.stages import run
 from ser_ops.stages.reproduce.experiment import Experiment, folder, keep, results, settings_of
 from ser_ops.stages.reproduce.record import provenance

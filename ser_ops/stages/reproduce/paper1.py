@@ -8,8 +8,9 @@ from typing import Any
 from ser_ops import config
 from ser_ops.config import Params
 from ser_ops.corpora.table import read_csv
+from ser_ops.documents import read_json
 from ser_ops.evaluation.published import TABLE_IV, TABLE_V, TABLE_V_DEVIATIONS, TABLE_VI, marks
-from ser_ops.files import read_json, replacing
+from ser_ops.files import replacing
 from ser_ops.papers import across, facts, one, one_figures, splits
 from ser_ops.papers.page import build
 from ser_ops.papers.table import Page

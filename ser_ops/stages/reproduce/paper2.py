@@ -12,11 +12,12 @@ from ser_ops.audio import fit
 from ser_ops.config import READS, Params
 from ser_ops.corpora.table import read_csv
 from ser_ops.dataset import Examples, Row, Stores
+from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.evaluation import bootstrap, metrics
 from ser_ops.explain import Subject, grad_cam_figures
 from ser_ops.features import shape_of
-from ser_ops.files import read_json, replacing, write_json
+from ser_ops.files import replacing, write_json
 from ser_ops.inference import choose_device
 from ser_ops.models import input_of, load
 from ser_ops.papers import two

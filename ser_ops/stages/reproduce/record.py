@@ -7,9 +7,9 @@ import numpy as np
 
 from ser_ops import corpora
 from ser_ops.config import Params
+from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.evaluation import bootstrap, metrics
-from ser_ops.files import read_json
 from ser_ops.tracking.provenance import data_md5, git_commit, git_dirty
 
 

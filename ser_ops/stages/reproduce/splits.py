@@ -9,7 +9,8 @@ from typing import Any
 from ser_ops import config
 from ser_ops.config import READS, Params
 from ser_ops.corpora.table import read_csv
-from ser_ops.files import read_json, write_json
+from ser_ops.documents import read_json
+from ser_ops.files import write_json
 from ser_ops.papers import page, splits
 from ser_ops.stages import run
 from ser_ops.stages.reproduce.experiment import Experiment, results, scores, settings_of
