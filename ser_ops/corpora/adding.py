@@ -2,51 +2,70 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from ser_ops.audio import read
-from ser_ops.corpora.card import NAME, Card, installed_names, read_card
-from ser_ops.corpora.demographics import DEMOGRAPHICS, is_demographics
+from ser_ops.audio import hear_all
+from ser_ops.corpora.card import NAME, Card, read_card
+from ser_ops.corpora.demographics import DEMOGRAPHICS, genders, is_demographics
 from ser_ops.corpora.found import Found, summarise
 from ser_ops.corpora.layout import Layout
 from ser_ops.corpora.layouts import LAYOUTS, of_name
 from ser_ops.corpora.sources import Source, opened
 from ser_ops.corpora.utterance import Scan
 from ser_ops.errors import UserError
-from ser_ops.files import replacing, sweep
+from ser_ops.files import in_turn, replacing
 from ser_ops.progress import progress
 
 _POINTER = b"version https://git-lfs"
 
 
-def add(layout: str, source: Path, corpora_folder: Path, name: str | None = None, link: bool = False) -> Found:
+@dataclass(frozen=True)
+class Unusable:
+    """A corpus, or a collection of noise, that cannot be used, and why, in one line."""
+
+    name: str
+    error: str
+
+    def record(self) -> dict[str, str]:
+        """As a JSON object."""
+        return {"name": self.name, "error": self.error}
+
+
+def add(layout: str, source: Path, corpora_folder: Path, name: str | None = None, link: bool = False,
+        lock: Path | None = None) -> Found:
     """Bring the corpus of `layout` from a folder or zip into `corpora_folder`/`name` (default: the layout's name).
 
     Only recordings whose names the layout knows are taken, each once and into the folder where the corpus itself
-    has it, and CREMA-D's table of speakers; the rest is counted in the answer. `link` makes symbolic links.
+    has it, and CREMA-D's table of speakers; the rest is counted in the answer. `link` makes symbolic links. All who
+    give the same `lock`, a file outside of `corpora_folder`, come one after the other.
     Raises UserError when the source holds no such recordings or must be refused, when a corpus of that name is
     already there, or when the disk has too little space; nothing is left behind then.
     """
-    kind, target = of_name(layout), free_place(layout, corpora_folder, name)
-    name = target.name
-    with opened(source, link) as box:
-        found = kind.arrange(box.paths, same=box.same)
-        if not found.taken:
-            raise _nothing(kind, source, box)
-        wanted = {path: PurePosixPath(reading.home) / path.name for path, reading in found.taken.items()}
-        tables = [path for path in box.paths if is_demographics(path.name)] if layout == "crema_d" else []
-        wanted.update((path, PurePosixPath(DEMOGRAPHICS)) for path in tables[:1])
-        _check_space(sum(box.size(path) for path in wanted), corpora_folder)
-        sweep(target)
-        with replacing(target) as folder:
-            for path, place in progress(wanted.items(), f"adding {name}", len(wanted), "file"):
-                (folder / place).parent.mkdir(parents=True, exist_ok=True)
-                box.copy(path, folder / place)
-            _refuse_pointers(source, folder, list(wanted.values()))
-            Card(name=name, layout=kind.name, synthetic=False, licence=kind.licence, source=kind.source,  # type: ignore[arg-type]
-                 note=f"brought in with {len(found.taken)} of {sum(kind.counts.values())} recordings").write(folder)
-    card, scan = _scanned(corpora_folder, name, "neutral")
-    return summarise(card, _tried(Scan(scan.utterances, found.skipped, found.oddities), name), "neutral")
+    with in_turn(lock, corpora_folder):
+        kind, target = of_name(layout), free_place(layout, corpora_folder, name)
+        with opened(source, link) as box:
+            arranged = kind.arrange(box.paths, same=box.same, skipped=box.skipped)
+            if not arranged.taken:
+                raise _nothing(kind, source, box)
+            wanted = {path: PurePosixPath(reading.home) / path.name for path, reading in arranged.taken.items()}
+            tables = [path for path in box.paths if is_demographics(path)] if layout == "crema_d" else []
+            _check_space(sum(box.size(path) for path in (*wanted, *tables)), corpora_folder)
+            with replacing(target) as folder:
+                folder.mkdir()
+                for path, home in progress(wanted.items(), f"adding {target.name}", len(wanted), "file"):
+                    (folder / home).parent.mkdir(parents=True, exist_ok=True)
+                    box.copy(path, folder / home)
+                _refuse_pointers(source, folder, list(wanted.values()))
+                _bring_table(source, box, tables, folder / DEMOGRAPHICS)
+                card = Card(name=target.name, layout=kind.name, synthetic=False, licence=kind.licence,  # type: ignore[arg-type]
+                            source=kind.source,
+                            note=f"brought in with {len(wanted)} of {sum(kind.counts.values())} recordings")
+                card.write(folder)
+                scan = replace(kind.scan(folder, target.name), skipped=arranged.skipped, oddities=arranged.oddities)
+                answer = summarise(card, _tried(scan, target.name), "neutral")
+                free_place(layout, corpora_folder, name)    # whoever gave no lock may have come first
+        return answer
 
 
 def free_place(layout: str, corpora_folder: Path, name: str | None = None) -> Path:
@@ -61,16 +80,31 @@ def free_place(layout: str, corpora_folder: Path, name: str | None = None) -> Pa
 
 
 def check(corpora_folder: Path, name: str, calm: str = "neutral") -> Found:
-    """What the corpus `name` holds now, with the files that do not open as audio among its oddities."""
+    """What the corpus `name` holds now, with the recordings that are not admitted among its oddities."""
     card, scan = _scanned(corpora_folder, name, calm)
     return summarise(card, _tried(scan, name), calm)
 
 
-def list_all(corpora_folder: Path, calm: str = "neutral") -> Iterator[Found]:
-    """What each corpus holds, by name; no recording is opened."""
-    for name in installed_names(corpora_folder):
-        card, scan = _scanned(corpora_folder, name, calm)
-        yield summarise(card, scan, calm)
+def list_all(corpora_folder: Path, calm: str = "neutral") -> Iterator[Found | Unusable]:
+    """What each folder of corpora holds, by name, or why it is no corpus; no recording is opened.
+
+    Raises UserError when `corpora_folder` itself cannot be listed.
+    """
+    for name in _folders(corpora_folder):
+        try:
+            card, scan = _scanned(corpora_folder, name, calm)
+            yield summarise(card, scan, calm)
+        except (UserError, OSError) as error:
+            yield Unusable(name, str(error))
+
+
+def _folders(folder: Path) -> list[str]:
+    try:
+        return sorted(path.name for path in folder.iterdir() if not path.name.startswith(".") and path.is_dir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be listed ({error.strerror}): allow reading it") from error
 
 
 def _scanned(corpora_folder: Path, name: str, calm: str) -> tuple[Card, Scan]:
@@ -80,19 +114,30 @@ def _scanned(corpora_folder: Path, name: str, calm: str) -> tuple[Card, Scan]:
 
 def _tried(scan: Scan, name: str) -> Scan:
     """The scan, with a note on the recordings that the door does not admit."""
-    closed = []
-    for one in progress(scan.utterances, f"checking {name}", len(scan.utterances), "file"):
-        try:
-            read(one.path, 16000)
-        except UserError:
-            closed.append(one.utterance)
+    heard = hear_all([row.path for row in scan.utterances], f"checking {name}")
+    closed = [row.utterance for row, answer in zip(scan.utterances, heard, strict=True) if answer.refusal]
     notes = [f"{len(closed)} recordings are not admitted: {', '.join(closed[:5])}"] if closed else []
-    return Scan(scan.utterances, scan.skipped, scan.oddities + notes)
+    return replace(scan, oddities=scan.oddities + notes)
+
+
+def _bring_table(source: Path, box: Source, tables: list[PurePosixPath], target: Path) -> None:
+    """The first of the files that are called like CREMA-D's table and are one. Raises UserError when none is one."""
+    fault: UserError | None = None
+    for path in tables:
+        box.copy(path, target)
+        try:
+            genders(target)
+            return
+        except UserError as error:
+            fault = fault or UserError(f"{source}: {path}: {str(error).removeprefix(f'{target}: ')}")
+            target.unlink()
+    if fault:
+        raise fault
 
 
 def _nothing(kind: Layout, source: Path, box: Source) -> UserError:
     others = [other.title for other in LAYOUTS.values() if other is not kind and other.arrange(box.paths).taken]
-    error = kind.nothing(source, kind.arrange(box.paths))
+    error = kind.nothing(source, kind.arrange(box.paths, skipped=box.skipped))
     return UserError(f"{error} (these names are those of {', '.join(others)})") if others else error
 
 

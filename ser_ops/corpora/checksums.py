@@ -7,9 +7,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ser_ops.audio import FORMATS
-from ser_ops.corpora.folders import walk
 from ser_ops.errors import UserError
 from ser_ops.files import sha256
+from ser_ops.folders import HIDDEN, contents
 from ser_ops.outside_table import read_table
 from ser_ops.progress import progress
 
@@ -52,8 +52,10 @@ def compare_checksums(folder: Path, tsv: Path) -> Comparison:
     matches: dict[str, list[PurePosixPath]] = defaultdict(list)
     kinds: dict[str, list[str]] = {one.name: [] for one in fields(Comparison)}
     possible: set[str] = set()
-    for path in walk(folder):
-        if path.suffix.lower() not in FORMATS or any(part.startswith(".") for part in path.parts):
+    below = contents(folder)
+    unreadable = [path for path, reason in below.skipped.items() if reason != HIDDEN]
+    for path in sorted(below.files + unreadable):
+        if path.suffix.lower() not in FORMATS:
             continue
         fitting = _fitting(ends, path)
         if len(fitting) == 1:
@@ -97,7 +99,7 @@ def _judge(file: Path, published: str, size: int, digest: str) -> str:
     if file.suffix.lower() != PurePosixPath(published).suffix.lower():
         return "re_encoded"
     try:
-        return "published" if file.stat().st_size == size and sha256(file) == digest else "altered"
+        return "published" if file.is_file() and file.stat().st_size == size and sha256(file) == digest else "altered"
     except OSError:
         return "altered"
 

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from ser_ops.audio import FORMATS
-from ser_ops.corpora.demographics import genders, is_demographics
-from ser_ops.corpora.folders import same_bytes, walk
+from ser_ops.corpora.demographics import first_genders, is_demographics
 from ser_ops.corpora.utterance import Scan, Utterance
 from ser_ops.errors import UserError
+from ser_ops.folders import HIDDEN, contents, is_leftover, same_bytes
 
 CARD = "corpus.yaml"
+_ARCHIVES = {".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz"}
 
 
 @dataclass(frozen=True)
@@ -84,34 +85,36 @@ class Layout:
         return {name: oddity.note for oddity in self.oddities for name in oddity.keep_out}
 
     def arrange(self, paths: Iterable[PurePosixPath], calm: str = "neutral", synthetic: bool = False,
-                same: Callable[[PurePosixPath, PurePosixPath], bool] | None = None) -> Arrangement:
+                same: Callable[[PurePosixPath, PurePosixPath], bool] | None = None,
+                skipped: Iterable[str] = ()) -> Arrangement:
         """Read the names of files; no file is opened but by `same`, which compares two of one name.
 
+        skipped: reasons why other paths were left out before, which are counted too.
         A recording held more than once counts once: the copy with the fewest folders above it is taken.
         """
         taken: dict[str, tuple[PurePosixPath, Reading]] = {}
-        skipped: Counter[str] = Counter()
+        left_out = Counter(skipped)
         for path in sorted(paths, key=lambda one: (len(one.parts), one.as_posix())):
-            if path.name == CARD or is_demographics(path.name):
+            if path.name == CARD or is_demographics(path):
                 continue
             reading = self._read(path, calm)
             if isinstance(reading, Skip):
-                skipped[reading.reason] += 1
+                left_out[reading.reason] += 1
             elif reading.name not in taken:
                 taken[reading.name] = path, reading
             elif same is None or same(taken[reading.name][0], path):
-                skipped["second copy of a recording"] += 1
+                left_out["second copy of a recording"] += 1
             else:
-                skipped["second file of the same name with other content, the copy nearest to the top is taken"] += 1
+                left_out["second file of the same name with other content, the copy nearest to the top is taken"] += 1
         ordered = dict(sorted(taken.values(), key=lambda pair: pair[0].as_posix()))
         named = [] if synthetic else [
             f"{oddity.note}: {', '.join(name for name in oddity.names if name in taken)}" for oddity in self.oddities
             if any(name in taken for name in oddity.keep_out or oddity.names)]
-        return Arrangement(ordered, dict(sorted(skipped.items())), named + self.notes(ordered))
+        return Arrangement(ordered, dict(sorted(left_out.items())), named + self.notes(ordered))
 
     def _read(self, path: PurePosixPath, calm: str) -> Reading | Skip:
-        if any(part.startswith(".") or part == "__MACOSX" for part in path.parts):
-            return Skip("hidden file")
+        if is_leftover(path):
+            return Skip(HIDDEN)
         if path.suffix.lower() not in FORMATS:
             return Skip(self._not_audio(path))
         reading = self.parse(path)
@@ -125,7 +128,10 @@ class Layout:
         reading = self.parse(path)
         if isinstance(reading, Skip) and reading.known:
             return reading.reason
-        return f"not an audio file ({path.suffix.lower() or 'no suffix'})"
+        suffix = path.suffix.lower()
+        if suffix in _ARCHIVES:
+            return f"an archive inside ({suffix}): extract it and give the folder"
+        return f"not an audio file ({suffix or 'no suffix'})"
 
     def scan(self, folder: Path, name: str, calm: str = "neutral", synthetic: bool = False) -> Scan:
         """Utterances of the corpus `name` in `folder`, at any depth.
@@ -133,19 +139,19 @@ class Layout:
         Raises UserError when the folder is missing or holds no recording of this corpus.
         """
         top = PurePosixPath(folder.resolve().name)
-        paths = walk(folder)
+        below = contents(folder)
         found = self.arrange(
-            (top / path for path in paths), calm, synthetic,
-            lambda one, other: same_bytes(folder / one.relative_to(top), folder / other.relative_to(top)))
+            (top / path for path in below.files), calm, synthetic,
+            lambda one, other: same_bytes(folder / one.relative_to(top), folder / other.relative_to(top)),
+            below.skipped.values())
         if not found.taken:
             raise self.nothing(folder, found)
-        table = next((path for path in paths if is_demographics(path.name)), None)
-        gender = genders(folder / table) if table else {}
+        gender = first_genders(folder / path for path in below.files if is_demographics(path))
         utterances = []
         for path, reading in found.taken.items():
-            below = path.relative_to(top)
+            inside = path.relative_to(top)
             utterances.append(Utterance(
-                f"{name}/{below.with_suffix('').as_posix()}", name, self.name, synthetic, folder / below,
+                f"{name}/{inside.with_suffix('').as_posix()}", name, self.name, synthetic, folder / inside,
                 reading.emotion, f"{name}/{reading.speaker}", reading.gender or gender.get(reading.speaker, ""), "en",
                 reading.intensity, reading.text))
         return Scan(utterances, found.skipped, found.oddities)

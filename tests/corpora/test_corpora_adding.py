@@ -1,15 +1,29 @@
 """Bringing a corpus in: from folders and zips at any level, whole or not at all, nothing outside."""
 
+import bz2
+import errno
+import gzip
+import lzma
 import os
 import shutil
+import socket
 import stat
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import tracemalloc
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ser_ops import corpora
 from ser_ops.corpora import sources
@@ -101,7 +115,7 @@ def test_a_zip_with_a_nested_second_copy_is_taken_once(tmp_path: Path) -> None:
     assert tree(tmp_path / "data" / "tess") == ["OAF_Fear/OAF_back_fear.wav", "OAF_Fear/OAF_bar_fear.wav",
                                                 "corpus.yaml"]
     assert found.skipped == {"second copy of a recording": 2, "not an audio file (.md)": 1}
-    assert any("2 files do not open as audio" in one for one in found.oddities)
+    assert any("2 recordings are not admitted" in one for one in found.oddities)
 
 
 @pytest.mark.parametrize("bad", ["../../evil.wav", "/etc/evil.wav", "a/../../evil.wav", "..\\evil.wav", "C:\\evil.wav",
@@ -146,7 +160,7 @@ def test_a_damaged_zip_and_what_is_none(tmp_path: Path) -> None:
     content = bytearray(archive.read_bytes())
     content[600:700] = bytes(100)
     archive.write_bytes(content)
-    with pytest.raises(UserError, match="no sound zip"):
+    with pytest.raises(UserError, match=r"its entry '.*wav' is damaged"):
         corpora.add("ravdess", archive, tmp_path / "data" / "corpora")
     (tmp_path / "b.zip").write_text("hello")
     with pytest.raises(UserError, match="no sound zip"):
@@ -156,13 +170,263 @@ def test_a_damaged_zip_and_what_is_none(tmp_path: Path) -> None:
     assert not any((tmp_path / "data").rglob("*.wav"))
 
 
-def test_what_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
+def _full(*arguments: Any, **more: Any) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _interrupted(*arguments: Any, **more: Any) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("step", ["_refuse_pointers", "summarise", "_tried", "shutil.copyfileobj", "Card.write"])
+@pytest.mark.parametrize(("fault", "error"), [(_full, UserError), (_interrupted, KeyboardInterrupt)])
+def test_whatever_fails_at_whatever_step_leaves_nothing(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, fault: Any, error: type[BaseException]) -> None:
     speech(tmp_path / "source", NAMES)
-    (tmp_path / "source" / NAMES[3]).unlink()
-    (tmp_path / "source" / NAMES[3]).symlink_to(tmp_path / "nowhere")
-    with pytest.raises(UserError, match="cannot be read"):
+    monkeypatch.setattr(f"ser_ops.corpora.adding.{step}", fault)
+    with pytest.raises(error):
         corpora.add("ravdess", tmp_path / "source", tmp_path / "data")
-    assert not (tmp_path / "data").exists() or not tree(tmp_path / "data")
+    assert os.listdir(tmp_path / "data") == []
+
+
+def test_a_table_that_is_none_is_refused_before_anything_stands_there(tmp_path: Path) -> None:
+    speech(tmp_path / "CREMA-D", ["AudioWAV/1001_DFA_ANG_XX.wav"])
+    (tmp_path / "CREMA-D" / "VideoDemographics.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(UserError, match=r"CREMA-D: CREMA-D/VideoDemographics\.csv: lacks"):
+        corpora.add("crema_d", tmp_path / "CREMA-D", tmp_path / "data")
+    assert os.listdir(tmp_path / "data") == []
+
+
+def test_leftovers_of_desktops_are_no_recordings_and_no_tables(tmp_path: Path) -> None:
+    left = ["__MACOSX/CREMA-D/._VideoDemographics.csv", "CREMA-D/._VideoDemographics.csv", "CREMA-D/Thumbs.db",
+            "CREMA-D/AudioWAV/~$1001_DFA_ANG_XX.wav", "CREMA-D/.DS_Store", "$RECYCLE.BIN/1001_DFA_ANG_XX.wav",
+            "CREMA-D/.Trash-1000/1001_DFA_HAP_XX.wav", "CREMA-D/desktop.ini", "CREMA-D/AudioWAV/._1001_DFA_ANG_XX.wav"]
+    for name in left:
+        (tmp_path / "source" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "source" / name).write_bytes(b"\0\5\x16\7")
+    speech(tmp_path / "source", ["CREMA-D/AudioWAV/1001_DFA_ANG_XX.wav"])
+    (tmp_path / "source/CREMA-D/a").mkdir()
+    (tmp_path / "source/CREMA-D/a/VideoDemographics.csv").write_text("no table")
+    (tmp_path / "source/CREMA-D/b VideoDemographics.csv").write_text("ActorID,Sex\n1001,Female\n")
+    archive = Path(shutil.make_archive(str(tmp_path / "mac"), "zip", tmp_path / "source"))
+    for name, source in (("folder", tmp_path / "source"), ("zip", archive)):
+        found = corpora.add("crema_d", source, tmp_path / "data", name)
+        assert (found.found, set(found.skipped)) == (1, {"hidden file"})
+        assert tree(tmp_path / "data" / name) == ["AudioWAV/1001_DFA_ANG_XX.wav", "VideoDemographics.csv",
+                                                  "corpus.yaml"]
+        assert corpora.scan(tmp_path / "data", name).utterances[0].gender == "female"
+
+
+@pytest.mark.parametrize("link", [False, True])
+@pytest.mark.parametrize("target", ["outside.wav", "outside"])
+def test_links_that_leave_the_source_are_refused(tmp_path: Path, target: str, link: bool) -> None:
+    speech(tmp_path / "source", NAMES)
+    speech(tmp_path / "outside", NAMES)
+    shutil.copy(tmp_path / "outside" / NAMES[0], tmp_path / "outside.wav")
+    (tmp_path / "source" / "more").symlink_to(tmp_path / target)
+    with pytest.raises(UserError, match="its link 'more' leads out of it"):
+        corpora.add("ravdess", tmp_path / "source", tmp_path / "data", link=link)
+    assert not (tmp_path / "data").exists()
+
+
+def test_links_inside_are_followed_and_those_to_nothing_counted(tmp_path: Path) -> None:
+    speech(tmp_path / "source", [f"kept/{name}" for name in NAMES[:2]])
+    source = tmp_path / "source"
+    (source / "Actor_02").mkdir()
+    (source / NAMES[2]).symlink_to(source / "kept" / NAMES[0])
+    (source / "again").symlink_to(source)
+    (source / "itself").symlink_to("itself")
+    (source / "nothing").symlink_to("nowhere")
+    os.mkfifo(source / "Actor_02" / "03-01-05-01-01-01-02.wav")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(source / "s.wav"))
+    (tmp_path / "linked").symlink_to(source)
+    found = corpora.add("ravdess", tmp_path / "linked", tmp_path / "data")
+    assert (found.found, found.skipped) == (
+        3, {"link to nothing": 2, "no file but a pipe, a socket or a device": 2})
+    assert not (tmp_path / "data/ravdess" / NAMES[2]).is_symlink()
+
+
+@pytest.mark.parametrize("name", ["a.zip", "corpus"])
+def test_a_pipe_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(UserError, match="no folder and no file"):
+        corpora.add("ravdess", tmp_path / name, tmp_path / "data")
+
+
+def test_folders_in_folders_without_end_are_one_line(tmp_path: Path) -> None:
+    here = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(30):
+        os.mkdir("d" * 200, dir_fd=here)
+        below = os.open("d" * 200, os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    with pytest.raises(UserError, match=r"cannot be (read|listed) \(File name too long") as error:
+        corpora.add("ravdess", tmp_path / ("d" * 200), tmp_path / "data")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize("damage", ["bytes", "end", "size"])
+def test_damaged_entries_are_one_line_and_leave_nothing(tmp_path: Path, method: int, damage: str) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for number, name in enumerate(NAMES):
+            archive.writestr(name, np.random.default_rng(number).bytes(20_000))
+    content = bytearray(path.read_bytes())
+    first = zipfile.ZipFile(path).infolist()[0]
+    if damage == "bytes":
+        content[200:260] = bytes(60)
+    elif damage == "end":
+        content[first.compress_size - 40:first.compress_size] = os.urandom(40)
+    else:   # what it declares is a tenth of what it holds
+        place = content.index(b"PK\1\2") + 24
+        content[place:place + 4] = struct.pack("<I", 2000)
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"its entry '.*' is damaged") as error:
+        corpora.add("ravdess", path, tmp_path / "data")
+    assert "\n" not in str(error.value) and os.listdir(tmp_path / "data") == []
+
+
+@given(data=st.data(), method=st.sampled_from([zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]))
+@settings(max_examples=60, deadline=None)
+def test_whatever_is_done_to_a_zip_it_comes_in_or_is_one_line(data: st.DataObject, method: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "a.zip")
+        with zipfile.ZipFile(path, "w", method) as archive:
+            for name in NAMES[:2]:
+                archive.writestr(name, b"RIFF" * 200)
+        content = bytearray(path.read_bytes())
+        for place in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=8)):
+            content[place] = data.draw(st.integers(0, 255))
+        path.write_bytes(content[:data.draw(st.integers(len(content) // 2, len(content)))])
+        try:
+            corpora.add("ravdess", path, Path(folder, "data"))
+        except UserError as error:
+            assert "\n" not in str(error) and not list(Path(folder).glob("data/*"))
+
+
+def test_a_dense_entry_is_unpacked_a_little_at_a_time(tmp_path: Path) -> None:
+    """100 MB of nothing in a few hundred bytes of bzip2: what it declares, 2 kB, is all that is kept."""
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_BZIP2) as archive, archive.open(NAMES[0], "w") as entry:
+        for _ in range(100):
+            entry.write(bytes(10**6))
+    content = bytearray(path.read_bytes())
+    place = content.index(b"PK\1\2") + 24
+    content[place:place + 4] = struct.pack("<I", 2000)
+    path.write_bytes(content)
+    tracemalloc.start()
+    with pytest.raises(UserError, match="is damaged"):
+        corpora.add("ravdess", path, tmp_path / "data")
+    assert tracemalloc.get_traced_memory()[1] < 30e6
+    tracemalloc.stop()
+
+
+def test_entries_that_share_bytes_or_a_name_are_refused(tmp_path: Path) -> None:
+    path = packed(tmp_path / "a.zip", NAMES[:2])
+    content = path.read_bytes()
+    second = content.rindex(b"PK\1\2")
+    shared = bytearray(content)
+    shared[second + 42:second + 46] = bytes(4)  # where its bytes begin
+    (tmp_path / "b.zip").write_bytes(shared)
+    with pytest.warns(UserWarning, match="Duplicate"):
+        packed(tmp_path / "c.zip", [NAMES[0], NAMES[0]])
+    for name, fault in (("b.zip", "share their bytes"), ("c.zip", "twice")):
+        with pytest.raises(UserError, match=fault):
+            corpora.add("ravdess", tmp_path / name, tmp_path / "data")
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(("begins", "kind"), [
+    (b"7z\xbc\xaf\x27\x1c", "7z"), (b"Rar!\x1a\7", "RAR"), (gzip.compress(b"a"), "gzip"), (bz2.compress(b"a"), "bzip2"),
+    (lzma.compress(b"a"), "xz"), (bytes(257) + b"ustar", "tar")])
+def test_other_archives_are_named(tmp_path: Path, begins: bytes, kind: str) -> None:
+    (tmp_path / "a.zip").write_bytes(begins + bytes(600))
+    with pytest.raises(UserError, match=f"is a {kind} archive, not a zip: extract it"):
+        corpora.add("ravdess", tmp_path / "a.zip", tmp_path / "data")
+
+
+def test_a_zip_inside_a_zip_says_what_to_do(tmp_path: Path) -> None:
+    inner = packed(tmp_path / "Actor_01.zip", NAMES).read_bytes()
+    with pytest.raises(UserError, match=r"1 an archive inside \(\.zip\): extract it"):
+        corpora.add("ravdess", packed(tmp_path / "a.zip", ["Actor_01.zip"], inner), tmp_path / "data")
+
+
+def test_names_that_differ_in_their_capitals_alone_are_one_recording(tmp_path: Path) -> None:
+    names = ["AudioWAV/1001_DFA_ANG_XX.wav", "AudioWAV/1001_dfa_ang_xx.WAV"]
+    found = corpora.add("crema_d", packed(tmp_path / "a.zip", names), tmp_path / "data")
+    assert (found.found, found.skipped) == (1, {"second copy of a recording": 1})
+
+
+def test_an_archive_of_very_many_entries_takes_seconds(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(20_000):
+            archive.writestr(f"notes/{number}.txt", b"")
+        archive.writestr(NAMES[0], b"RIFF")
+    before = time.monotonic()
+    assert corpora.add("ravdess", path, tmp_path / "data").found == 1
+    assert time.monotonic() - before < 20
+
+
+_ADD = """
+import sys
+from pathlib import Path
+from ser_ops import corpora
+from ser_ops.errors import UserError
+try:
+    corpora.add("ravdess", Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], lock=Path(sys.argv[4]))
+except UserError as error:
+    sys.exit(str(error))
+"""
+
+
+def test_several_at_once_come_one_after_the_other(tmp_path: Path) -> None:
+    speech(tmp_path / "source", NAMES)
+    names = ["ravdess", "ravdess", "ravdess.v2"]
+    running = [subprocess.Popen([sys.executable, "-c", _ADD, tmp_path / "source", tmp_path / "data", name,
+                                 tmp_path / "state" / "data.lock"], stderr=subprocess.PIPE, text=True)
+               for name in names]
+    errors = [process.communicate()[1] for process in running]
+    assert sorted(process.returncode for process in running) == [0, 0, 1]
+    assert sum("is already there" in error for error in errors) == 1
+    assert sorted(os.listdir(tmp_path / "data")) == ["ravdess", "ravdess.v2"]
+    for name in set(names):
+        assert tree(tmp_path / "data" / name) == sorted([*NAMES, "corpus.yaml"])
+
+
+def test_without_a_lock_the_second_one_is_refused_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    speech(tmp_path / "source", NAMES)
+
+    def meanwhile(*arguments: Any) -> None:
+        speech(tmp_path / "data" / "ravdess", NAMES[:1])
+
+    monkeypatch.setattr("ser_ops.corpora.adding._refuse_pointers", meanwhile)
+    with pytest.raises(UserError, match="is already there"):
+        corpora.add("ravdess", tmp_path / "source", tmp_path / "data")
+    assert tree(tmp_path / "data") == [f"ravdess/{NAMES[0]}"]
+
+
+def test_one_bad_corpus_does_not_end_the_list(tmp_path: Path) -> None:
+    speech(tmp_path / "source", NAMES)
+    corpora.add("ravdess", tmp_path / "source", tmp_path / "data")
+    (tmp_path / "data" / "a file").touch()
+    for name, card in (("empty", None), ("broken", "name: ["), ("other", "name: x"), ("hollow", None)):
+        (tmp_path / "data" / name).mkdir()
+        if card:
+            (tmp_path / "data" / name / "corpus.yaml").write_text(card)
+    card = corpora.read_card(tmp_path / "data", "ravdess").model_copy(update={"name": "hollow"})
+    card.write(tmp_path / "data" / "hollow")
+    (tmp_path / "data" / "pipe").mkdir()
+    os.mkfifo(tmp_path / "data" / "pipe" / "corpus.yaml")
+    listed = list(corpora.list_all(tmp_path / "data"))
+    bad = {one.name: one.record() for one in listed if isinstance(one, corpora.Unusable)}
+    assert sorted(bad) == ["broken", "empty", "hollow", "other", "pipe"]
+    assert all("\n" not in one["error"] and name in one["error"] for name, one in bad.items())
+    assert [one.corpus for one in listed if isinstance(one, corpora.Found)] == ["ravdess"]
+    assert list(corpora.list_all(tmp_path / "nowhere")) == []
 
 
 def test_git_lfs_pointers_are_named(tmp_path: Path) -> None:

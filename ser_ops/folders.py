@@ -1,0 +1,95 @@
+"""What lies below a folder that comes from outside: files that can be read, and why the others are left out."""
+
+import filecmp
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from ser_ops.errors import UserError
+
+HIDDEN = "hidden file"
+_DESKTOPS = {"__macosx", "icon\r", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin",
+             "system volume information", "@eadir", "#recycle"}      # macOS, Windows and network drives; what begins with a point is hidden as well
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Regular files below a folder, sorted, and the reason for each path that is left out; paths relative to it."""
+
+    files: list[PurePosixPath]
+    skipped: dict[PurePosixPath, str]
+
+
+def is_leftover(path: PurePosixPath) -> bool:
+    """Whether a path is hidden, or lies in a hidden folder, on the system that made it: no recording and no table.
+
+    >>> [is_leftover(PurePosixPath(path)) for path in ("a/._b.wav", "__MACOSX/a.wav", "~$list.csv", "a/b.wav")]
+    [True, True, True, False]
+    """
+    return any(part.startswith((".", "~$")) or part.lower() in _DESKTOPS for part in path.parts)
+
+
+def contents(folder: Path, closed: bool = False) -> Contents:
+    """Files below `folder`; links are followed, linked folders are entered once, hidden ones never.
+
+    Links to nothing and what is no file (a pipe, a socket, a device) are left out and never opened. `closed`: a link
+    that leads out of the folder is refused.
+    Raises UserError when it is no folder, when a part of it cannot be listed, and for a link that is refused.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: is no folder: give the folder that holds the recordings")
+    root, top = os.path.realpath(folder), folder.stat()
+    files: list[PurePosixPath] = []
+    skipped: dict[PurePosixPath, str] = {}
+    waiting, entered = [PurePosixPath()], {(top.st_dev, top.st_ino)}
+    while waiting:
+        below = waiting.pop()
+        for entry, status in _entries(folder / below):
+            path = below / entry.name
+            if is_leftover(PurePosixPath(entry.name)):
+                skipped[path] = HIDDEN
+            elif status is None:
+                skipped[path] = "link to nothing"
+            elif closed and entry.is_symlink() and not _lies_in(root, entry.path):
+                raise UserError(f"{folder}: refused: its link {str(path)!r} leads out of it: give a folder that holds "
+                                "the files themselves (cp -rL copies what links point to)")
+            elif stat.S_ISREG(status.st_mode):
+                files.append(path)
+            elif not stat.S_ISDIR(status.st_mode):
+                skipped[path] = "no file but a pipe, a socket or a device"
+            elif (inode := (status.st_dev, status.st_ino)) not in entered:
+                entered.add(inode)
+                waiting.append(path)
+    return Contents(sorted(files), dict(sorted(skipped.items())))
+
+
+def _entries(folder: Path) -> list[tuple[os.DirEntry[str], os.stat_result | None]]:
+    """What a folder lists, by name, and what it is: None for a link to nothing or to itself."""
+    try:
+        with os.scandir(folder) as listing:
+            entries = sorted(listing, key=lambda entry: entry.name)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be listed ({error.strerror}): allow reading it") from error
+    looked_at: list[tuple[os.DirEntry[str], os.stat_result | None]] = []
+    for entry in entries:
+        try:
+            looked_at.append((entry, entry.stat()))
+        except OSError as error:
+            if not entry.is_symlink():
+                raise UserError(f"{folder}: what lies in it cannot be read ({error.strerror}): move or remove "
+                                "it") from error
+            looked_at.append((entry, None))
+    return looked_at
+
+
+def _lies_in(root: str, path: str) -> bool:
+    return os.path.join(os.path.realpath(path), "").startswith(os.path.join(root, ""))
+
+
+def same_bytes(first: Path, second: Path) -> bool:
+    """Whether two files hold the same bytes; False when one of them cannot be read."""
+    try:
+        return filecmp.cmp(first, second, shallow=False)
+    except OSError:
+        return False
