@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import yaml
-
+from ser_ops.documents import read_yaml
 from ser_ops.emotions import DROP, EMOTIONS, same_label
 from ser_ops.errors import UserError
 
@@ -46,7 +45,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 
 def _of_file(path: Path) -> list[tuple[str, str]]:
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content = read_yaml(path, "name a file that is there", _FORM)
     if not isinstance(content, dict):
         raise UserError(f"{path}: holds no labels: {_FORM}")
     if wrong := [label for label in content if not isinstance(label, str)]:

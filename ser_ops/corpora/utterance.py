@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from ser_ops.audio import Clip
+
 
 @dataclass(frozen=True)
 class Utterance:
@@ -29,6 +31,11 @@ class Utterance:
     start: float = 0.0
     end: float | None = None
     channel: int | None = None
+
+    @property
+    def clip(self) -> Clip:
+        """What the door reads of the file."""
+        return Clip(self.path, self.start, self.end, self.channel)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,9 @@
 """Any model on any labelled audio: a CSV manifest, and a folder of noise recordings."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,10 @@ from ser_ops.evaluation.robustness import answer, gather, grid
 from ser_ops.evaluation.summary import Summary
 from ser_ops.models import EmotionModel, input_of
 from ser_ops.progress import progress
+
+_REMEDY = "with --labels, as in --labels joy=happy,bored=drop"
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_NAMED = 3      # reasons in words; --json has them all
 
 
 class Recordings(Mapping[str, np.ndarray]):
@@ -43,38 +50,70 @@ def _readable(recordings: Recordings, what: str,
     usable, refused, warned = [], [], []
     for name in progress(sorted(recordings), f"read {what}"):
         path = recordings.clips[name].path
+        named = {"name": name, "path": str(path)}
         try:
             recording = recordings.clips[name].read(recordings.sample_rate)
         except UserError as error:
-            refused.append({"path": str(path), "reason": str(error).removeprefix(f"{path}: ")})
+            refused.append({**named, "reason": str(error).removeprefix(f"{path}: ")})
             continue
         usable.append(name)
         padded = window and padding(recording.seconds, window)
-        warned += [{"path": str(path), "warning": warning}
+        warned += [{**named, "warning": warning}
                    for warning in (*recording.warnings, *([padded] if padded else []))]
     return usable, refused, warned
+
+
+def grouped(sentences: Iterable[str]) -> dict[str, int]:
+    """How often each thing is said, the most frequent first; numbers that differ, and remedies, are left aside.
+
+    >>> grouped(["silent: record it again", "0.02 s are shorter than 0.1 s: x", "0.05 s are shorter than 0.1 s: x"])
+    {'… s are shorter than … s': 2, 'silent': 1}
+    """
+    kinds: dict[str, Counter[str]] = defaultdict(Counter)
+    for said in (sentence.split(": ")[0] for sentence in sentences):
+        kinds[_NUMBER.sub("…", said)][said] += 1
+    counts = Counter({kind if len(said) > 1 else next(iter(said)): said.total() for kind, said in kinds.items()})
+    return dict(counts.most_common())
+
+
+def in_words(counts: Mapping[str, int]) -> str:
+    """The most frequent of what `grouped` counted, in one line.
+
+    >>> in_words({"silent": 2, "label 'bored' is dropped": 1})
+    "2 silent; 1 label 'bored' is dropped"
+    """
+    named = [f"{number} {kind}" for kind, number in islice(counts.items(), _NAMED)]
+    more = sum(counts.values()) - sum(islice(counts.values(), _NAMED))
+    return "; ".join(named + ([f"{more} for other reasons"] if more else []))
 
 
 def evaluate_manifest(model: EmotionModel, card: Mapping[str, Any], manifest: Path, noise: Path | None,
                       params: Params, labels: dict[str, Any] | None = None) -> dict[str, Any]:
     """Figures of one model on the recordings of a manifest, in the form of one model of metrics.json.
 
-    manifest: CSV with path, emotion, speaker; labels: map of its labels to the seven classes. noise: a folder with one
-    folder of recordings for each category; with it the whole grid is run, stationary noise included, without it clean
-    speech alone. Every recording counts as test material: none of it chooses anything. What cannot be read or is
-    silent is left out and listed under `skipped`.
+    manifest: CSV with path, emotion, speaker; labels: map of its labels to the seven classes or drop. noise: a folder
+    with one folder of recordings for each category; with it the whole grid is run, stationary noise included, without
+    it clean speech alone. Every recording counts as test material: none of it chooses anything.
+
+    used, of: lines of the manifest that the figures rest on, of all; left_out: the others, by reason. skipped: each
+    recording, of noise too, that is not there or that the door refuses, with the reason. chance_uar: UAR of a guess, 1
+    by the number of classes that occur. oddities, warnings: what is odd about the manifest, and about recordings.
     Raises UserError for a manifest or a noise folder that yields nothing.
     """
     from ser_ops.corpora import read_manifest
     from ser_ops.inference import choose_device
     settings, name = params.evaluate, str(card.get("model", "model"))
-    found = read_manifest(ManifestSource(name="manifest", file=manifest, labels=labels or {}))
+    found = read_manifest(ManifestSource(name="manifest", file=manifest, labels=labels or {}), _REMEDY,
+                          files_may_be_missing=True)
     rate = int(card["sample_rate"])
     rows = {row.utterance: row for row in found.utterances}
-    speech = Recordings({utterance: Clip(row.path) for utterance, row in rows.items()}, rate)
+    speech = Recordings({utterance: row.clip for utterance, row in rows.items()}, rate)
     utterances, skipped, warned = _readable(speech, "speech", input_of(card).seconds)
+    total = len(rows) + sum(found.skipped.values())
+    left_out = {**found.skipped, **grouped(one["reason"] for one in skipped)}
     if not utterances:
-        raise UserError(f"{manifest}: none of its {len(rows)} recordings can be heard: check its paths")
+        raise UserError(f"{manifest}: none of its {total} recordings can be used ({in_words(left_out)}): mend them, or "
+                        f"their paths (a relative one counts from {manifest.parent})")
     conditions, mixer = [CLEAN], None
     if noise is not None:
         mixer, noise_rows, silent = _mixer(noise, rate, params)
@@ -86,9 +125,10 @@ def evaluate_manifest(model: EmotionModel, card: Mapping[str, Any], manifest: Pa
                for one in progress(conditions, "evaluate", len(conditions), "cell"))
     predictions = gather([name], utterances, true, conditions, answers)
     speakers = [rows[utterance].speaker for utterance in utterances]
-    return {"manifest": str(manifest), "utterances": len(utterances), "speakers": len(set(speakers)),
+    return {"manifest": str(manifest), "utterances": len(utterances), "used": len(utterances), "of": total,
+            "left_out": left_out, "speakers": len(set(speakers)), "chance_uar": 1 / len(np.unique(true)),
             "seeds": list(settings.seeds) if mixer else [], **Summary(predictions, speakers, settings).model(name),
-            "skipped": skipped, "warnings": warned}
+            "skipped": skipped, "oddities": found.oddities, "warnings": warned}
 
 
 def _mixer(folder: Path, rate: int, params: Params) -> tuple[Any, list[dict[str, str]], list[dict[str, str]]]:
