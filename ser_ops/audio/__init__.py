@@ -7,5 +7,5 @@ from ser_ops.audio.low_cut import without_offset
 from ser_ops.audio.reading import Clip, Listening, Recording, clean, read, resample
 from ser_ops.audio.window import fit, fit_all, spans
 
-__all__ = ["FORMATS", "SHORTEST", "SILENCE_DBFS", "Clip", "Heard", "Levels", "Listening", "Recording", "clean", "dbfs", "fit", "fit_all",
-           "hear_all", "levels", "padding", "read", "resample", "silent", "spans", "without_offset"]
+__all__ = ["FORMATS", "SHORTEST", "SILENCE_DBFS", "Clip", "Heard", "Levels", "Listening", "Recording", "clean", "dbfs",
+           "fit", "fit_all", "hear_all", "levels", "padding", "read", "resample", "silent", "spans", "without_offset"]

@@ -34,6 +34,11 @@ class Paths(Section):
     state: Path
     reports: Path
 
+    @property
+    def adding_lock(self) -> Path:
+        """What is held while a corpus or noise is brought into `data`; outside of it, as DVC tracks that."""
+        return self.state / "adding.lock"
+
 
 class ManifestSource(Section):
     """A corpus that comes in by a CSV manifest; `labels` maps its labels to the seven classes, or to drop."""
@@ -360,6 +365,9 @@ class Behave(Section):
     high_pass_hertz: Annotated[tuple[Positive, ...], Field(min_length=1)]
     low_pass_hertz: Annotated[tuple[Positive, ...], Field(min_length=1)]
     tilt_db: Positive
+    offset: Annotated[tuple[Annotated[float, Field(ge=-1, le=1)], ...], Field(min_length=1)]
+    level_db: Annotated[tuple[float, ...], Field(min_length=1)]
+    resampled_hertz: Annotated[tuple[Annotated[float, Field(ge=8000, le=192000)], ...], Field(min_length=1)]
     pitch_hertz: tuple[Positive, Positive]
     group_utterances: Count
     simulations: Annotated[int, Field(ge=1000)]

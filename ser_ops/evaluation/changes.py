@@ -1,7 +1,9 @@
 """Small changes to a recording that a listener hardly notices, after the model of audEERING's public test suite.
 
 Kinds and values are those of its tests of small changes (docs/method-tests.rst of github.com/audeering/ser-tests:
-gain, white noise, crop, high-pass and low-pass, each utterance with one value of a list), and a spectral tilt.
+gain, white noise, crop, high-pass and low-pass, each utterance with one value of a list), and a spectral tilt. Beside
+them stand changes that nobody hears at all: an offset, which the door removes, the sign, the level and a detour over
+another sample rate.
 """
 
 from collections.abc import Callable
@@ -9,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy import signal
 
+from ser_ops.audio import resample, without_offset
 from ser_ops.config import Behave
 from ser_ops.errors import UserError
 
@@ -25,7 +28,11 @@ def changes(settings: Behave) -> dict[str, Change]:
         "high_pass": lambda samples, rate, draw: passing(samples, rate, _one(settings.high_pass_hertz, draw), "high"),
         "low_pass": lambda samples, rate, draw: passing(samples, rate, _one(settings.low_pass_hertz, draw), "low"),
         "tilt_up": lambda samples, rate, draw: tilt(samples, settings.tilt_db),
-        "tilt_down": lambda samples, rate, draw: tilt(samples, -settings.tilt_db)}
+        "tilt_down": lambda samples, rate, draw: tilt(samples, -settings.tilt_db),
+        "offset": lambda samples, rate, draw: offset(samples, rate, _one(settings.offset, draw)),
+        "polarity": lambda samples, *_: -samples,
+        "level": lambda samples, _, draw: gain(samples, _one(settings.level_db, draw)),
+        "resampling": lambda samples, rate, draw: resampled(samples, rate, round(_one(settings.resampled_hertz, draw)))}
 
 
 def _one(values: tuple[float, ...], draw: np.random.Generator) -> float:
@@ -69,6 +76,21 @@ def passing(samples: np.ndarray, sample_rate: int, hertz: float, side: str) -> n
                         f"{side}_pass_hertz lower")
     sections = signal.butter(1, hertz, side, output="sos", fs=sample_rate)
     return signal.sosfilt(sections, samples).astype(np.float32)
+
+
+def offset(samples: np.ndarray, sample_rate: int, value: float) -> np.ndarray:
+    """Samples (n,) with a constant added (full scale is 1), as the door gives them."""
+    return without_offset(samples + np.float32(value), sample_rate)
+
+
+def resampled(samples: np.ndarray, sample_rate: int, hertz: int) -> np.ndarray:
+    """Samples (n,) brought to another rate (hertz) and back.
+
+    >>> resampled(np.zeros(1600, np.float32), 16000, 44100).shape
+    (1600,)
+    """
+    back = resample(resample(samples, sample_rate, hertz), hertz, sample_rate)
+    return np.resize(back, len(samples)) if len(back) > len(samples) else np.pad(back, (0, len(samples) - len(back)))
 
 
 def tilt(samples: np.ndarray, decibels: float) -> np.ndarray:

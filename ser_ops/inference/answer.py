@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ser_ops.caveats import Caveat
 from ser_ops.emotions import EMOTIONS
 
 
@@ -31,13 +32,15 @@ class Answer:
     """The answer for one recording.
 
     probabilities: float64 of shape (7,), the mean over `windows`; seconds: duration of the recording;
-    windows: those that hold a signal; warnings: sentences a user should read before relying on it.
+    windows: those that hold a signal; warnings: sentences a user should read before relying on it; caveats: what the
+    model's card says of every answer that it gives.
     """
 
     probabilities: np.ndarray
     seconds: float
     windows: list[Window]
     warnings: list[str] = field(default_factory=list)
+    caveats: tuple[Caveat, ...] = ()
 
     @property
     def emotion(self) -> str:
@@ -54,4 +57,4 @@ class Answer:
         return {"emotion": self.emotion, "probabilities": _named(self.probabilities), "seconds": round(self.seconds, 3),
                 "windows": [{"start": round(one.start, 3), "end": round(one.end, 3), "emotion": one.emotion,
                              "probabilities": _named(one.probabilities)} for one in self.windows],
-                "warnings": list(self.warnings)}
+                "warnings": list(self.warnings), "caveats": [caveat.sentence for caveat in self.caveats]}

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ser_ops.audio import SILENCE_DBFS, Listening, clean, fit, padding
+from ser_ops.caveats import caveats
 from ser_ops.errors import UserError
 from ser_ops.features import Extractor
 from ser_ops.inference.answer import Answer, Window
@@ -59,6 +60,7 @@ class Recogniser:
         self.model, self.card = load(source) if isinstance(source, Path) else source
         self.device = choose_device(device)
         self.model.to(self.device).eval()
+        self.caveats = caveats(self.card)
         features = input_of(self.card)
         self.sample_rate = int(self.card["sample_rate"])
         self.window = round(features.seconds * self.sample_rate)
@@ -66,10 +68,11 @@ class Recogniser:
         self.batch_size = batch_size
         self.extractor = Extractor(features, source_rate=self.sample_rate)
 
-    def answer(self, samples: np.ndarray, sample_rate: int, where: str = "waveform") -> Answer:
+    def answer(self, samples: np.ndarray, sample_rate: int, where: str = "waveform", cleaned: bool = False) -> Answer:
         """Answer samples of shape (n,), mono floats in about [-1, 1], at `sample_rate` hertz.
 
-        Raises UserError in one line for what the door does not admit: empty, silent, shorter than 0.1 s, NaN.
+        cleaned: they came through the door already, which removes offset and rumble, at the model's own rate. Raises
+        UserError in one line for what the door does not admit: empty, silent, shorter than 0.1 s, NaN.
         """
         try:
             samples = np.asarray(samples, np.float32)
@@ -77,7 +80,8 @@ class Recogniser:
             raise UserError(f"{where}: holds something else than numbers: give mono float samples") from error
         if samples.ndim != 1:
             raise UserError(f"{where}: has shape {samples.shape}: give mono samples, one number each")
-        answer = self._answer(where, [clean(where, samples, sample_rate, self.sample_rate)])
+        admitted = clean(where, samples, sample_rate, self.sample_rate)
+        answer = self._answer(where, [samples if cleaned and sample_rate == self.sample_rate else admitted])
         return self._warned(answer, sample_rate)
 
     def answer_file(self, path: Path, channel: int | None = None) -> Answer:
@@ -124,7 +128,7 @@ class Recogniser:
             raise UserError(f"{where}: the model answered NaN: its weights are damaged, train or fetch it again")
         warnings = [f"{silent} of {silent + len(answered)} windows are silent (below {SILENCE_DBFS:g} dBFS) and are "
                     "left out"] if silent else []
-        return Answer(mean, total / self.sample_rate, answered, warnings)
+        return Answer(mean, total / self.sample_rate, answered, warnings, self.caveats)
 
     def _warned(self, answer: Answer, native_rate: int, warnings: Sequence[str] = ()) -> Answer:
         """The answer with what the door said, and what rate and length mean for this model."""

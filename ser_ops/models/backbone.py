@@ -9,6 +9,7 @@ from transformers import AutoModel, PreTrainedConfig
 from ser_ops.config import Wav2Vec
 from ser_ops.models.layer_sum import LayerSum
 
+_LEVEL, _SILENT = 0.05, 1e-10     # RMS of a levelled waveform, about -26 dBFS; of one that is left silent
 _MASKED_THROUGHOUT = ("wav2vec2", "hubert", "wavlm", "unispeech", "unispeech-sat")
 
 
@@ -24,8 +25,9 @@ class Backbone(nn.Module):
     feature encoder normalises over time (`feat_extract_norm: group`) were trained on zero padding without a mask and
     are given that: with them the length of the padding, though not its content, has an influence.
     Where it says `input_normalised`, the valid samples are brought to mean 0 and variance 1, as such checkpoints
-    were trained; the small configuration multiplies all samples by one fixed `input_gain` instead, because loudness
-    tells of emotion.
+    were trained; the small configuration multiplies all samples by one fixed `input_gain` instead. Where it says
+    `input_levelled`, the valid samples are first brought to one RMS, as the features of the spectral stream are
+    (setting `features.level`), so that a microphone's gain says nothing to either stream.
 
     Dropout follows the settings; layer drop and SpecAugment masking are off, so that a seed settles everything.
     What is frozen neither moves nor drops out.
@@ -89,9 +91,12 @@ class Backbone(nn.Module):
         its final norm. Of a frozen network they are the same in each epoch.
         """
         outside = torch.arange(waveform.shape[1], device=waveform.device) >= valid[:, None]
-        waveform = (waveform * self.config.input_gain).masked_fill_(outside, 0.0)
+        waveform = waveform.masked_fill(outside, 0.0)
+        if self.config.input_levelled:
+            waveform = waveform * (_LEVEL / _rms(waveform, valid).clamp_min(_SILENT))
         if self.config.input_normalised:
             waveform = _normalised(waveform, ~outside)
+        waveform = waveform * self.config.input_gain
         mask = None
         if self.config.input_masked:
             # All that the network does with a mask is to add it up: one column of sums says the same. It cannot do
@@ -108,6 +113,11 @@ def receptive_field(config: PreTrainedConfig) -> int:
     for kernel, stride in reversed(list(zip(config.conv_kernel, config.conv_stride, strict=True))):
         field = (field - 1) * stride + kernel
     return field
+
+
+def _rms(waveform: Tensor, valid: Tensor) -> Tensor:
+    """RMS (B, 1) of the valid samples of waveforms (B, N) that are 0 elsewhere."""
+    return torch.linalg.vector_norm(waveform, dim=1, keepdim=True) / valid[:, None].clamp_min(1).sqrt()
 
 
 def _normalised(waveform: Tensor, inside: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ _GAIN = 20.0            # brings speech at an RMS of 0.05 of full scale to about
 _POSITIONS = 128 * 320  # samples that the positional convolution spans, as in the published models
 
 
-def small_config(settings: Wav2Vec) -> PreTrainedConfig:
+def small_config(settings: Wav2Vec, features: Features) -> PreTrainedConfig:
     """A Wav2Vec 2.0 of any size for random weights: layer norm in every convolution, transformer with norm first.
 
     Both are those of the large published models; layer norm looks at one frame at a time, so that padding cannot
@@ -34,12 +34,17 @@ def small_config(settings: Wav2Vec) -> PreTrainedConfig:
         conv_bias=True, feat_extract_norm="layer", do_stable_layer_norm=True,
         num_conv_pos_embeddings=max(2, _POSITIONS // math.prod(strides)),
         num_conv_pos_embedding_groups=math.gcd(16, settings.hidden))
-    return _fed(config, gain=_GAIN, normalised=False, masked=True)
+    return _fed(config, _GAIN, normalised=False, masked=True, features=features)
 
 
-def _fed(config: PreTrainedConfig, gain: float, normalised: bool, masked: bool) -> PreTrainedConfig:
-    """How the backbone prepares its input, kept in the configuration so that it stays with the model."""
+def _fed(config: PreTrainedConfig, gain: float, normalised: bool, masked: bool, features: Features) -> PreTrainedConfig:
+    """How the backbone prepares its input, kept in the configuration so that it stays with the model.
+
+    Its level is that of the spectral stream: where the features are brought to one level, so is a waveform that is not
+    normalised anyway.
+    """
     config.input_gain, config.input_normalised, config.input_masked = gain, normalised, masked
+    config.input_levelled = features.level == "same" and not normalised
     return config
 
 
@@ -56,7 +61,7 @@ def _settled(config: PreTrainedConfig, settings: Wav2Vec, features: Features, wh
     return config
 
 
-def _follow_preprocessor(config: PreTrainedConfig, name: str, offline: bool) -> PreTrainedConfig:
+def _follow_preprocessor(config: PreTrainedConfig, features: Features, name: str, offline: bool) -> PreTrainedConfig:
     """Input as the checkpoint was trained on: what its preprocessor file says, else the family's habit."""
     try:
         said, _ = FeatureExtractionMixin.get_feature_extractor_dict(name, local_files_only=offline)
@@ -66,7 +71,8 @@ def _follow_preprocessor(config: PreTrainedConfig, name: str, offline: bool) -> 
     if rate != SAMPLE_RATE:
         raise UserError(f"{name}: wants {rate} Hz, the waveform stream is {SAMPLE_RATE} Hz: choose another checkpoint")
     by_layer = getattr(config, "feat_extract_norm", "layer") == "layer"
-    return _fed(config, 1.0, bool(said.get("do_normalize", True)), bool(said.get("return_attention_mask", by_layer)))
+    return _fed(config, 1.0, bool(said.get("do_normalize", True)), bool(said.get("return_attention_mask", by_layer)),
+                features)
 
 
 def backbone(settings: Wav2Vec, features: Features, kept: Mapping[str, Any] | None = None) -> Backbone:
@@ -77,15 +83,15 @@ def backbone(settings: Wav2Vec, features: Features, kept: Mapping[str, Any] | No
     """
     if kept is not None:
         by_layer = kept.get("feat_extract_norm", "group") == "layer"
-        defaults = {"input_gain": 1.0, "input_normalised": True, "input_masked": by_layer}
+        defaults = {"input_gain": 1.0, "input_normalised": True, "input_masked": by_layer, "input_levelled": False}
         config = kept_config({**defaults, **kept}, FAMILY, _WORDS)
         return Backbone(_settled(config, settings, features, "backbone_config"), settings)
     if settings.checkpoint is None:
-        return Backbone(_settled(small_config(settings), settings, features, "params.yaml: wav2vec"), settings)
+        return Backbone(_settled(small_config(settings, features), settings, features, "params.yaml: wav2vec"), settings)
     name = settings.checkpoint
 
     def settle(config: PreTrainedConfig, offline: bool) -> PreTrainedConfig:
-        return _follow_preprocessor(_settled(config, settings, features, name), name, offline)
+        return _follow_preprocessor(_settled(config, settings, features, name), features, name, offline)
 
     config, network = read(name, "wav2vec", settle, new={"masked_spec_embed"})
     return Backbone(config, settings, network)

@@ -51,7 +51,8 @@ class ServedModel(PythonModel):
         answers = []
         for number, row in enumerate(model_input.to_dict("records")):
             try:
-                answer = self.recogniser.answer(row["waveform"], int(row["sample_rate"]), f"row {number}")
+                answer = self.recogniser.answer(row["waveform"], int(row["sample_rate"]), f"row {number}",
+                                                bool((params or {}).get("cleaned", False)))
                 answers.append(answer.record())
             except UserError as error:
                 raise BadInput(str(error)) from error

@@ -58,7 +58,8 @@ def with_states(model: EmotionModel, parts: Sequence[Examples], folder: Path, de
 
 
 def _mark(own: Backbone, parts: Sequence[Examples], compute: Compute) -> str:
-    fed = {name: getattr(own.config, name) for name in ("model_type", "input_gain", "input_normalised", "input_masked")}
+    fed = {name: getattr(own.config, name)
+           for name in ("model_type", "input_gain", "input_normalised", "input_masked", "input_levelled")}
     rows = [[row.row for row in one.rows] for one in parts]
     waveforms = {store.folder for one in parts for store in (one.stores.originals, one.stores.variants)
                  if isinstance(store, Shards)}

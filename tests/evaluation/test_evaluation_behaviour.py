@@ -73,7 +73,7 @@ def test_every_change_is_small_and_answers_for_any_length():
     for name, change in changes(SETTINGS).items():
         changed = change(speech, RATE, np.random.default_rng(3))
         assert changed.dtype == np.float32 and np.isfinite(changed).all(), name
-        assert abs(decibels(changed, speech)) < 3.1, name
+        assert abs(decibels(changed, speech)) < 3.1 or name == "level", name
         assert len(change(speech[:7], RATE, np.random.default_rng(3))) > 3, name
 
 
@@ -89,7 +89,7 @@ def test_labels_that_stay_are_counted_by_change():
     assert found["gain"]["unchanged"] == 0.0, "steps of 1 dB"
     assert found["tilt_up"]["unchanged"] > 0.9
     each = [one["unchanged"] for name, one in found.items() if name != ALL]
-    assert found[ALL] == {"unchanged": pytest.approx(np.mean(each)), "of": 160}
+    assert found[ALL] == {"unchanged": pytest.approx(np.mean(each)), "of": 12 * 20}
     assert found == behaviour.small_changes(answers, waveforms, sorted(waveforms), RATE, SETTINGS)
 
 
@@ -185,3 +185,13 @@ def test_a_temperature_is_found_again():
     report = behaviour.calibration((true, boastful), (true, boastful))
     assert report["error_with_temperature"] < 0.03 < 0.1 < report["error"]
     assert np.array_equal(tempered(boastful, 2.5).argmax(1), boastful.argmax(1)), "labels never change"
+
+
+def test_an_offset_a_sign_and_a_detour_over_another_rate_change_nothing_that_is_heard():
+    speech = tone(300, 1.0) + tone(1200, 1.0, 0.2)
+    made = {name: changes(SETTINGS)[name](speech, RATE, np.random.default_rng(1)) for name in (
+        "offset", "polarity", "resampling")}
+    middle = slice(RATE // 4, -RATE // 4)
+    assert np.abs(made["offset"] - speech)[middle].max() < 0.03 and abs(float(made["offset"].mean())) < 1e-3
+    assert np.array_equal(made["polarity"], -speech)
+    assert np.abs(made["resampling"] - speech)[middle].max() < 1e-3
