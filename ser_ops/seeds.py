@@ -14,7 +14,7 @@ def derive(seed: int, *key: object) -> int:
     False
     """
     text = "\x1f".join([str(seed), *map(str, key)])
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+    return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:8], "big") >> 1
 
 
 def generator(seed: int, *key: object) -> np.random.Generator:

@@ -6,24 +6,41 @@ from typing import Annotated, Any
 import typer
 
 from ser_ops import config
+from ser_ops.caveats import caveats, marks
 from ser_ops.cli.answers import Json, say
 from ser_ops.cli.predict import Model, folder_of
+from ser_ops.terminal import tell
 
 
-def evaluate(manifest: Annotated[Path, typer.Option(help="CSV: path, emotion, speaker; one line an utterance.")],
+def evaluate(manifest: Annotated[Path, typer.Option(help="CSV: path, emotion, speaker; where a line is a part of a "
+                                                    "recording, start and end in seconds.")],
              noise: Annotated[Path | None, typer.Option(help="Folder with a folder per category.")] = None,
+             labels: Annotated[str | None, typer.Option(help="What its labels mean: joy=happy,bored=drop, or "
+                                                        "a YAML file of such lines. drop leaves them out.")] = None,
              model: Model = None, json: Json = False) -> None:
-    """Measure any registered model on labelled audio, clean and in noise."""
+    """Measure any registered model on labelled audio, clean and in noise.
+
+    Recordings that cannot be used are left out, and how many, and why, stands beside the figures.
+    """
     params = config.load()
     folder = folder_of(params, model)
     from ser_ops import models
-    from ser_ops.evaluation.corpus import evaluate_manifest
+    from ser_ops.corpora.labels import read_labels
+    from ser_ops.evaluation.corpus import evaluate_manifest, grouped, in_words
 
     network, card = models.load(folder)
-    metrics: dict[str, Any] = evaluate_manifest(network, card, manifest, noise, params)
-    clean = metrics["clean"]
-    words = (f"{metrics['utterances']} utterances: clean UAR {clean['uar']:.3f} [{clean['uar_low']:.3f}, "
-             f"{clean['uar_high']:.3f}], accuracy {clean['accuracy']:.3f}")
-    cells = [f"{cell}: UAR {one['uar']:.3f}, accuracy {one['accuracy']:.3f}, SNR {one['snr_db']:.1f} dB"
-             for cell, one in metrics.get("cells", {}).items()]
-    say(metrics, json, words, *cells)
+    metrics: dict[str, Any] = evaluate_manifest(network, card, manifest, noise, params,
+                                                read_labels(labels) if labels else None)
+    for oddity in metrics["oddities"]:
+        tell(f"warning: {manifest}: {oddity}", aside=True)
+    for warning, number in grouped(one["warning"] for one in metrics["warnings"]).items():
+        tell(f"warning: {number} of {metrics['used']} recordings: {warning}", aside=True)
+    clean, chance = metrics["clean"], f"chance {metrics['chance_uar']:.3f}"
+    used = f"{metrics['used']} of {metrics['of']} recordings"
+    left_out = (f"; {metrics['of'] - metrics['used']} of {metrics['of']} recordings not used: "
+                f"{in_words(metrics['left_out'])}" if metrics["left_out"] else "")
+    words = (f"{used}: clean UAR {clean['uar']:.3f} [{clean['uar_low']:.3f}, {clean['uar_high']:.3f}] ({chance}), "
+             f"accuracy {clean['accuracy']:.3f}{left_out}{marks(caveats(card))}")
+    cells = [f"{cell}: UAR {one['uar']:.3f} ({chance}), accuracy {one['accuracy']:.3f}, SNR {one['snr_db']:.1f} dB; "
+             f"{used}" for cell, one in metrics.get("cells", {}).items()]
+    say(metrics | {"caveats": [caveat.sentence for caveat in caveats(card)]}, json, words, *cells)

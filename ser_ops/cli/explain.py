@@ -1,17 +1,25 @@
 """ser-ops explain: why a registered model answers a recording of the user's own as it does."""
 
+import hashlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from ser_ops import config
+from ser_ops.caveats import marks
 from ser_ops.cli.answers import Json, say
 from ser_ops.cli.predict import Model, folder_of
+from ser_ops.documents import read_json
+from ser_ops.files import located, write_json
+from ser_ops.pages.words import pick
 from ser_ops.terminal import tell
 
 if TYPE_CHECKING:
     from ser_ops.models import EmotionModel
+
+_REPORT = "explanations.json"
 
 
 def explain(file: Annotated[Path, typer.Argument(help="A recording: wav, flac, ogg or mp3.")],
@@ -28,16 +36,17 @@ def explain(file: Annotated[Path, typer.Argument(help="A recording: wav, flac, o
     params = config.load()
     folder = folder_of(params, model)
     from ser_ops.explain.recording import explain_recording
-    from ser_ops.files import write_json
     from ser_ops.inference import Recogniser
     from ser_ops.report import listening
 
     recogniser = Recogniser(folder, params.compute.device, params.predict.batch_size, params.predict.window_hop)
-    answer = recogniser.answer_file(file)
-    target = params.paths.reports / "explain" / file.stem if out is None else out
+    path = located(file)
+    recording = Path(os.path.abspath(path))
+    answer = recogniser.answer_file(path)
+    target = _folder(params.paths.reports / "explain", recording) if out is None else out
     network = cast("EmotionModel", recogniser.model)
-    found = explain_recording(network, recogniser.card, recogniser.device, file, params.explain, target, start)
-    write_json(target / "explanations.json", found)
+    found = explain_recording(network, recogniser.card, recogniser.device, path, params.explain, target, start)
+    write_json(target / _REPORT, {"recording": str(recording), **found})
     page, entry = listening.build(target, found, "."), found["heard"][0]
     for warning in answer.warnings:
         tell(f"warning: {file}: {warning}", aside=True)
@@ -47,4 +56,17 @@ def explain(file: Annotated[Path, typer.Argument(help="A recording: wav, flac, o
     say(record, json,
         f"{file}: {answer.emotion} {record['probabilities'][answer.emotion]:.2f} ({answer.seconds:.1f} s); explained: "
         f"{entry['predicted']} {entry['confidence']:.2f}, {entry['window_start']:.2f} to "
-        f"{entry['window_start'] + entry['valid_seconds']:.2f} s", *found["notes"], str(page))
+        f"{entry['window_start'] + entry['valid_seconds']:.2f} s{marks(answer.caveats)}",
+        *found["notes"], str(page))
+
+
+def _folder(explained: Path, recording: Path) -> Path:
+    """Where a recording's page goes: a folder of its name; where that holds another recording's, one more of its own.
+
+    Dots in front are left out: they would hide the folder, and `..` would lead out of `explained`.
+    """
+    name = recording.stem.lstrip(".") or "recording"
+    report = explained / name / _REPORT
+    if not report.is_file() or pick(read_json(report), "recording") in (None, str(recording)):
+        return explained / name
+    return explained / f"{name[:50]}-{hashlib.sha256(os.fsencode(recording)).hexdigest()[:8]}"

@@ -26,7 +26,8 @@ def blank(width: float, height: float) -> "Figure":
     from matplotlib.figure import Figure
     matplotlib.rcParams.update({"font.family": "DejaVu Sans", "font.size": 9, "axes.edgecolor": _PALE,
                                 "text.color": _INK, "axes.labelcolor": _INK, "xtick.color": _INK,
-                                "ytick.color": _INK, "axes.spines.top": False, "axes.spines.right": False})
+                                "ytick.color": _INK, "axes.spines.top": False, "axes.spines.right": False,
+                                "text.parse_math": False})  # a name may hold dollars
     return Figure(figsize=(width, height), dpi=130)
 
 

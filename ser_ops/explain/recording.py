@@ -10,6 +10,7 @@ import torch
 
 from ser_ops import config
 from ser_ops.audio import SHORTEST, SILENCE_DBFS, Listening
+from ser_ops.caveats import caveats
 from ser_ops.dataset import Row
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
@@ -24,6 +25,9 @@ from ser_ops.explain.streams import parts
 from ser_ops.explain.subject import Subject
 from ser_ops.inference.windows import quiet
 from ser_ops.models import EmotionModel
+from ser_ops.terminal import shown
+
+_LONGEST_NAME = 80     # characters: what fits above a picture, and into its file's name
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,8 @@ def explain_recording(model: EmotionModel, card: Mapping[str, Any], device: torc
     """
     subject = Subject.of(model, card, device)
     window = window_of(path, subject.sample_rate, subject.features.seconds, start, channel)
-    heard = hear(subject, Row(path.name, path.name, "original", "", "", "", ""), window.samples)
+    name = shown(path.name)[:_LONGEST_NAME]
+    heard = hear(subject, Row(name, name, "original", "", "", "", ""), window.samples)
     background = Background.of_card(subject, heard) if _compares(subject) else None
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -93,7 +98,7 @@ def explain_recording(model: EmotionModel, card: Mapping[str, Any], device: torc
     methods, refused = subject.admitted
     return {"model": card["model"], "methods": list(methods), "not_admitted": refused,
             "provenance": {"backbone": card.get("backbone")},
-            "notes": _notes(subject, window, background, card.get("data", {}).get("synthetic") or []),
+            "notes": [*(caveat.sentence for caveat in caveats(card)), *_notes(subject, window, background)],
             "heard": [entry | {"window_start": window.start}]}
 
 
@@ -113,11 +118,8 @@ def _attribution(subject: Subject, heard: Heard, target: int, background: Backgr
     return Attribution(found.values * only, found.base * only, found.score * only)
 
 
-def _notes(subject: Subject, window: Window, background: Background | None, synthetic: list[str]) -> list[str]:
+def _notes(subject: Subject, window: Window, background: Background | None) -> list[str]:
     end, said = window.start + len(window.samples) / subject.sample_rate, []
-    if synthetic:
-        said.append(f"The model learnt from speech of a synthesiser ({', '.join(synthetic)}): what it uses of a "
-                    "person's voice says little about people.")
     if window.total > subject.features.seconds:
         said.append(f"The recording lasts {window.total:.1f} s; explained is one window of it, {window.start:.2f} to "
                     f"{end:.2f} s (--start chooses another). Seconds on this page count from its start.")

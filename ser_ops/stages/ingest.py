@@ -24,7 +24,7 @@ NOISE_FIELDS = ("recording", "collection", "category", "synthetic", "path", "sou
 
 
 def main() -> None:
-    """Write work/ingest: manifest.csv, noise.csv, corpora.json, waveforms/ and noise/, whole or not at all."""
+    """Write work/ingest: manifest.csv, noise.csv, corpora.json, noise.json, waveforms/ and noise/, or nothing."""
     params = config.load()
     utterances, found = _scan(params)
     noise = recordings.scan(params.paths.data / "noise", params.data.noise)
@@ -35,6 +35,8 @@ def main() -> None:
         write_csv(folder / "manifest.csv", rows, UTTERANCE_FIELDS)
         write_csv(folder / "noise.csv", noise_rows, NOISE_FIELDS)
         write_json(folder / "corpora.json", {one.corpus: one.record() for one in found})
+        write_json(folder / "noise.json", {name: recordings.read_card(params.paths.data / "noise", name).model_dump()
+                                           for name in params.data.noise})
     for one in found:
         tell(one.sentence())
     refused, warned = (sum(bool(row[column]) for row in rows + noise_rows) for column in ("error", "warnings"))
@@ -62,7 +64,7 @@ def _scan(params: config.Params) -> tuple[list[corpora.Utterance], list[corpora.
 
 
 def _spoken(params: config.Params, utterances: list[corpora.Utterance], store: Path) -> list[dict[str, Any]]:
-    measures = decode([(one.utterance, Clip(one.path)) for one in utterances], store, params.data.sample_rate,
+    measures = decode([(one.utterance, one.clip) for one in utterances], store, params.data.sample_rate,
                       params.validation.silence_dbfs, params.compute.shard_megabytes, params.compute.workers,
                       "decoding speech")
     rows = [{"utterance": one.utterance, "corpus": one.corpus, "layout": one.layout, "synthetic": int(one.synthetic),

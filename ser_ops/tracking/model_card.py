@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ser_ops.tracking.licences import Source, non_commercial
+from ser_ops.caveats import caveats
+from ser_ops.tracking.licences import Source
 
 LONGEST = 5000  # characters that every registry database takes as a description
 
@@ -51,24 +52,16 @@ def model_card(card: Mapping[str, Any], sources: Sequence[Source], metrics: Mapp
     """
     from ser_ops.models import input_of
     data = card.get("data", {})
-    limits = [f"Seven classes only; every recording gets one, whatever is said. Windows of "
+    licences = {one.name: one.licence for one in sources} | data.get("licences", {})
+    told = [caveat.sentence for caveat in caveats({**card, "data": {**data, "licences": licences}})]
+    limits = ["Seven classes only; every recording gets one, whatever is said. Windows of "
               f"{input_of(card).seconds:g} s, mono, {card['sample_rate']} Hz.",
               "Languages, accents, ages and microphones beyond those of the data are untested."]
-    if any(one.synthetic for one in sources if one.kind == "speech"):
-        limits.insert(0, "Trained on SYNTHETIC speech: figures say nothing about people.")
-    if data.get("partial"):
-        limits.append(f"Partial corpora: {', '.join(data['partial'])}.")
-    if data.get("protocol") != "speaker":
-        limits.append(f"Protocol {data.get('protocol')}: speakers may stand in training and test; figures flatter.")
-    if card.get("shuffled_labels"):
-        limits.insert(0, "Trained on SHUFFLED labels: a baseline, never to be used.")
-    forbidding = [one.name for one in sources if non_commercial(one.licence)]
-    licence = ("Commercial use is not allowed, or not known to be, by the licences of: " + ", ".join(forbidding) + "."
-               if forbidding else "No licence above forbids commercial use.")
     text = "\n".join([
         f"# {card['model']}, preset {card['preset']}", "",
         f"Speech emotion recognition ({', '.join(card['emotions'])}). {card.get('parameters', 0):,} parameters; "
         f"backbone: {card.get('backbone', 'not stated')}.", "",
-        "## Data and licences", *(f"- {one.sentence}" for one in sources), "", licence, "",
+        "## To know before relying on it", *(f"- {one}" for one in told or ["Nothing that is known."]), "",
+        "## Data and licences", *(f"- {one.sentence}" for one in sources), "",
         "## Figures", *_figures(card["model"], metrics), "", _USES, "## Limits", *(f"- {one}" for one in limits), ""])
     return text if len(text) <= LONGEST else text[:LONGEST - 4].rstrip() + " ..."

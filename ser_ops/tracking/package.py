@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 WEIGHTS, CARD, MODEL_CARD = "weights.safetensors", "model.json", "model_card.md"
 ROOMS = ("audio", "config", "features", "inference", "models")
 # What loading and answering import; pinned to the versions with which the model was packaged.
-REQUIREMENTS = ("av", "huggingface-hub", "librosa", "mlflow", "numpy", "pandas", "pydantic", "pyyaml", "safetensors",
-                "soundfile", "soxr", "torch", "tqdm", "transformers")
+REQUIREMENTS = ("av", "filelock", "huggingface-hub", "librosa", "mlflow", "numpy", "pandas", "pydantic", "pyyaml",
+                "safetensors", "soundfile", "soxr", "torch", "tqdm", "transformers")
 
 
 def fingerprint(model_folder: Path) -> str:
