@@ -33,17 +33,19 @@ _STAGE = "remove it and run its stage again"
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def read_json(path: Path, missing: str = "run the stage that writes it", damaged: str = _STAGE) -> Any:
+def read_json(path: Path, missing: str = "run the stage that writes it", damaged: str = _STAGE,
+              longest: int = LONGEST_JSON) -> Any:
     """Read strict JSON: no NaN and no infinity.
 
     `missing` and `damaged` say what to do where the file cannot be read and where it is not JSON.
-    Raises UserError for either, and for a file beyond LONGEST_JSON or DEEPEST.
+    Raises UserError for either, and for a file beyond `longest` bytes or DEEPEST.
     """
-    return parse_json(_read(path, LONGEST_JSON, missing), str(path), damaged)
+    return parse_json(_read(path, longest, missing), str(path), damaged, longest=longest)
 
 
-def parse_json(content: str | bytes, where: str, damaged: str = _STAGE) -> Any:
-    """What a text holds, as `read_json`; `where` says in messages whose text it is.
+def parse_json(content: str | bytes, where: str, damaged: str = _STAGE, nan: bool = False,
+               longest: int = LONGEST_JSON) -> Any:
+    """What a text holds, as `read_json`; `where` says in messages whose text it is, `nan` whether it may hold NaN.
 
     >>> parse_json('{"a": [1, 2.5]}', "here")
     {'a': [1, 2.5]}
@@ -52,10 +54,10 @@ def parse_json(content: str | bytes, where: str, damaged: str = _STAGE) -> Any:
     ...
     ser_ops.errors.UserError: here: is not JSON (NaN is no number): send it again
     """
-    text = _text(content, where, "JSON", LONGEST_JSON, damaged)
+    text = _text(content, where, "JSON", longest, damaged)
     try:
-        value = json.loads(text, object_pairs_hook=_mapping, parse_constant=_no_number, parse_float=_float,
-                           parse_int=_int)
+        value = json.loads(text, object_pairs_hook=_mapping, parse_constant=float if nan else _no_number,
+                           parse_float=_float, parse_int=_int)
     except RecursionError:
         raise _too_deep(where, "JSON", damaged) from None
     except ValueError as error:
@@ -79,7 +81,7 @@ def read_yaml(path: Path, missing: str, damaged: str = "mend it") -> Any:
     return parse_yaml(_read(path, LONGEST_YAML, missing), str(path), damaged)
 
 
-def parse_yaml(content: str | bytes, where: str, damaged: str = "mend it") -> Any:
+def parse_yaml(content: str | bytes, where: str, damaged: str = "mend it", longest: int = LONGEST_YAML) -> Any:
     """What a text holds, as `read_yaml`; `where` says in messages whose text it is.
 
     >>> parse_yaml("a: &x {b: 1, d: 2026-11-28}\\nc: {<<: *x, b: 2}", "here")
@@ -89,7 +91,7 @@ def parse_yaml(content: str | bytes, where: str, damaged: str = "mend it") -> An
     ...
     ser_ops.errors.UserError: here: is not YAML in line 2: the key 'a' stands there twice: mend it
     """
-    text = _text(content, where, "YAML", LONGEST_YAML, damaged)
+    text = _text(content, where, "YAML", longest, damaged)
     try:
         _guard(text)
         return yaml.load(text, _Loader)

@@ -9,15 +9,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import yaml
 from filelock import FileLock, Timeout
 
 from ser_ops import config
+from ser_ops.documents import parse_yaml
 from ser_ops.errors import UserError
 from ser_ops.files import replacing
 from ser_ops.storage import cache
 
 Say = Callable[[str], None]
+
+_LONGEST_LOCK_FILE = 2**24  # bytes: one that is only long is not taken for cut
 
 
 def environment() -> dict[str, str]:
@@ -58,12 +60,13 @@ def pull(say: Say = print) -> None:
 
 
 def mend(say: Say = print) -> list[cache.Damaged]:
-    """Look for damage in DVC's cache; take each damaged file from the workspace or a remote again.
+    """Remove a cut lock file; take each file that is damaged in DVC's cache from the workspace or a remote again.
 
     A copy of the damage in the workspace is replaced too; a file that was changed there is not. Returns what was
     damaged. Raises UserError that names what is whole nowhere: of that the damaged bytes are kept.
     """
     with _alone():
+        _drop_cut_lock_file(say)
         cache.drop_cut_downloads()
         return _mend(say)
 
@@ -186,10 +189,15 @@ def _short(path: Path) -> str:
 
 def _drop_cut_lock_file(say: Say) -> None:
     """DVC writes dvc.lock in place: a kill in that moment leaves one that DVC itself refuses from then on."""
-    for file in (Path("dvc.lock"), Path("papers") / "dvc.lock"):
-        if file.exists() and not _whole(file):
-            file.unlink()
-            say(f"{file} was cut short by a kill and is removed: stages that were done come back from DVC's run cache")
+    for file in cut_lock_files(Path()):
+        file.unlink()
+        say(f"{file} was cut short by a kill and is removed: stages that were done come back from DVC's run cache")
+
+
+def cut_lock_files(folder: Path) -> list[Path]:
+    """Those of the lock files of the project in `folder` that DVC would refuse: cut short, or damaged otherwise."""
+    files = (folder / "dvc.lock", folder / "papers" / "dvc.lock")
+    return [file for file in files if file.is_file() and not _whole(file)]
 
 
 def _whole(lock_file: Path) -> bool:
@@ -197,8 +205,8 @@ def _whole(lock_file: Path) -> bool:
     from dvc.schema import COMPILED_LOCKFILE_SCHEMA
     from voluptuous import Invalid
     try:
-        COMPILED_LOCKFILE_SCHEMA(yaml.safe_load(lock_file.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, UnicodeDecodeError, Invalid):
+        COMPILED_LOCKFILE_SCHEMA(parse_yaml(lock_file.read_bytes(), str(lock_file), longest=_LONGEST_LOCK_FILE))
+    except (UserError, Invalid):
         return False
     return True
 

@@ -12,7 +12,8 @@ _MARKS = {"ok": "ok     ", "off": "off    ", "warning": "WARNING", "fault": "FAU
 
 
 def doctor(cache: Annotated[bool, typer.Option("--cache", help="Read every file of DVC's cache too.")] = False,
-           mend: Annotated[bool, typer.Option("--mend", help="First fetch again what is damaged in DVC's cache.")]
+           mend: Annotated[bool, typer.Option("--mend", help="First fetch again what is damaged in DVC's cache, "
+                                                   "and remove a dvc.lock that is cut.")]
            = False, json: Json = False) -> None:
     """Look at versions, paths, data, credentials and servers. Ends with 1 when something is at fault."""
     from ser_ops import workspace

@@ -1,6 +1,5 @@
 """Folders, free space, and whether the recordings are the ones that data.dvc names."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -10,7 +9,9 @@ from pathlib import Path
 
 from ser_ops.config import Params
 from ser_ops.doctor.finding import Finding
-from ser_ops.workspace import environment
+from ser_ops.documents import parse_json
+from ser_ops.errors import UserError
+from ser_ops.workspace import cut_lock_files, environment
 
 
 def look(folder: Path, params: Params) -> Iterator[Finding]:
@@ -34,6 +35,13 @@ def cache() -> Iterator[Finding]:
         yield Finding("data", os.path.relpath(one.file), "fault", f"is damaged ({names})", "ser-ops doctor --mend")
     if not bad:
         yield Finding("data", "DVC's cache", "ok", "every file is what its name says")
+
+
+def lock_files(folder: Path) -> Iterator[Finding]:
+    """What DVC keeps of the stages that are done; it refuses all work while one of these files is damaged."""
+    for file in cut_lock_files(folder):
+        yield Finding("data", os.path.relpath(file, folder), "fault", "is cut short or damaged: DVC refuses it",
+                      "ser-ops doctor --mend removes it; what was done comes back from DVC's run cache")
 
 
 def folders(folder: Path, params: Params) -> Iterator[Finding]:
@@ -80,7 +88,13 @@ def _versioned(folder: Path) -> Iterator[Finding]:
     if done.returncode:
         said = (done.stderr.strip() or "dvc status failed").splitlines()[-1].removeprefix("ERROR: ")
         yield Finding("data", "data.dvc", "fault", said, "mend what dvc status says")
-    elif json.loads(done.stdout or "{}"):
+        return
+    try:
+        changed = parse_json(done.stdout or "{}", "dvc status", "mend what it says")
+    except UserError as error:
+        yield Finding("data", "data.dvc", "fault", *str(error).rsplit(": ", 1))
+        return
+    if changed:
         yield Finding("data", "data.dvc", "warning", "the recordings are not those that it names",
                       "dvc add data to keep them, dvc checkout data.dvc to go back")
     else:

@@ -30,6 +30,7 @@ def examine(folder: Path = Path(), cache: bool = False) -> Iterator[Finding]:
     yield from data.folders(folder, params)
     yield from machine.look(params)
     yield from data.look(folder, params)
+    yield from data.lock_files(folder)
     if cache:
         yield from data.cache()
     yield from servers.look(folder, params)

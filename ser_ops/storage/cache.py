@@ -5,7 +5,6 @@ DVC takes a cache file that is read-only for whole without looking, and puts it 
 
 import fcntl
 import hashlib
-import json
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -13,11 +12,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.progress import progress
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
+
+_LONGEST_LISTING = 2**28    # bytes: two million files of one folder
 
 
 class Damaged(NamedTuple):
@@ -138,6 +140,6 @@ def _place(cache: Path, value: str) -> Path:
 
 def _listing(file: Path) -> list[tuple[str, str]]:
     try:
-        return [(one["relpath"], one["md5"]) for one in json.loads(file.read_text(encoding="utf-8"))]
-    except (OSError, ValueError, KeyError, TypeError):
+        return [(one["relpath"], one["md5"]) for one in read_json(file, longest=_LONGEST_LISTING)]
+    except (UserError, KeyError, TypeError):
         return []

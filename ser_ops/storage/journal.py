@@ -3,8 +3,16 @@
 import json
 import threading
 from collections import defaultdict
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
+
+from pydantic import TypeAdapter, ValidationError
+
+from ser_ops.documents import parse_json
+from ser_ops.errors import UserError
+
+_LINE = TypeAdapter(tuple[str, str, int, int, int])     # key, ETag, start, stop, CRC-32
 
 
 class Part(NamedTuple):
@@ -22,11 +30,9 @@ class Journal:
         self._come: defaultdict[tuple[str, str], dict[Part, int]] = defaultdict(dict)
         if path.exists():
             for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-                try:
-                    key, etag, start, stop, crc = json.loads(line)
-                except ValueError:
-                    continue                        # the line that the kill cut
-                self._come[key, etag][Part(start, stop)] = crc
+                with suppress(UserError, ValidationError):     # the line that the kill cut
+                    key, etag, start, stop, crc = _LINE.validate_python(parse_json(line, str(path)))
+                    self._come[key, etag][Part(start, stop)] = crc
 
     def come(self, key: str, etag: str) -> dict[Part, int]:
         """The parts of an object that were written, with their CRC-32."""

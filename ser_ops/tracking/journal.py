@@ -10,8 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ser_ops.documents import parse_json
 from ser_ops.errors import UserError
 from ser_ops.files import replacing
+
+_REMOVE = "remove it to go on without what it holds"
 
 
 class Journal:
@@ -33,10 +36,10 @@ class Journal:
         whole = content[:content.rfind(b"\n") + 1]
         if len(whole) < len(content):  # a line that a kill cut short: what it was for is done again
             os.truncate(self.path, len(whole))
-        try:
-            return [json.loads(line) for line in whole.splitlines()]
-        except ValueError as error:
-            raise UserError(f"{self.path}: is damaged ({error}): remove it to go on without what it holds") from error
+        entries = [parse_json(line, str(self.path), _REMOVE, nan=True) for line in whole.splitlines()]
+        if not all(isinstance(entry, dict) for entry in entries):
+            raise UserError(f"{self.path}: is damaged, a line of it is no entry: {_REMOVE}")
+        return entries
 
     def append(self, entry: Mapping[str, Any]) -> None:
         """Keep an entry; an `artifact` is copied."""

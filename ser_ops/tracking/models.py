@@ -5,9 +5,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from ser_ops.config import Params
+from ser_ops.documents import read_yaml
 from ser_ops.errors import UserError
 from ser_ops.files import replacing
 from ser_ops.tracking.outage import is_away
@@ -20,33 +19,31 @@ if TYPE_CHECKING:
 
 _INSIDE = "artifacts/model"  # where a packaged model keeps the model folder
 _SCHEMES = ("models:/", "runs:/")
-_LONGEST_TEXT = 16 * 2**20  # bytes that MLmodel or model.json of a model of ser-ops never comes near
+_REGISTERED = "give a model that ser-ops registered"
+
+
+def _mapping(value: Any, key: str) -> dict[str, Any]:
+    """What stands under a key of a document from outside, where it is a mapping; else an empty one."""
+    inner = value.get(key) if isinstance(value, dict) else None
+    return inner if isinstance(inner, dict) else {}
 
 
 def _refuse(uri: str, mlmodel: Any) -> UserError:
-    flavours = sorted(mlmodel.get("flavors", {})) if isinstance(mlmodel, dict) else []
-    pyfunc = mlmodel.get("flavors", {}).get("python_function", {}) if isinstance(mlmodel, dict) else {}
-    pickled = isinstance(pyfunc, dict) and "python_model" in pyfunc and "model_code_path" not in pyfunc
+    flavours = sorted(map(str, _mapping(mlmodel, "flavors")))
+    pyfunc = _mapping(_mapping(mlmodel, "flavors"), "python_function")
+    pickled = "python_model" in pyfunc and "model_code_path" not in pyfunc
     what = "is pickled, and a pickle runs code of its choice" if pickled else \
         f"is no model of ser-ops (flavours: {', '.join(flavours) or 'none'})"
-    return UserError(f"{public(uri)}: {what}: it is not loaded; give a model that ser-ops registered")
+    return UserError(f"{public(uri)}: {what}: it is not loaded; {_REGISTERED}")
 
 
 def _checked(uri: str, folder: Path) -> Path:
     """The model folder inside `folder`, a packaged model or a model folder itself."""
-    for text in (folder / "MLmodel", folder / CARD, folder / _INSIDE / CARD):
-        if text.is_file() and text.stat().st_size > _LONGEST_TEXT:
-            raise UserError(f"{public(uri)}: {text.name} is larger than {_LONGEST_TEXT // 2**20} MiB: it is not "
-                            "loaded; give a model that ser-ops registered")
     mlmodel = folder / "MLmodel"
-    if mlmodel.is_file():
-        try:
-            said = yaml.safe_load(mlmodel.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError):
-            said = None
-        pyfunc = said.get("flavors", {}).get("python_function", {}) if isinstance(said, dict) else {}
-        if not isinstance(pyfunc, dict) or "model_code_path" not in pyfunc \
-                or not (folder / _INSIDE / WEIGHTS).is_file():
+    if mlmodel.exists():
+        said = read_yaml(mlmodel, _REGISTERED, _REGISTERED)
+        pyfunc = _mapping(_mapping(said, "flavors"), "python_function")
+        if "model_code_path" not in pyfunc or not (folder / _INSIDE / WEIGHTS).is_file():
             raise _refuse(uri, said)
         folder = folder / _INSIDE
     if not (folder / WEIGHTS).is_file() or not (folder / CARD).is_file():

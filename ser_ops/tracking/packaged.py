@@ -1,7 +1,6 @@
 """What a packaged model answers when a stranger loads it: fresh interpreter, its own code, pickle forbidden."""
 
 import csv
-import json
 import os
 import re
 import subprocess
@@ -59,6 +58,7 @@ def packaged_answers(package: Path, waveforms: Sequence[np.ndarray], sample_rate
         environment = {key: value for key, value in os.environ.items() if _HARMLESS.fullmatch(key)}
         environment |= {"HOME": holder, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "MLFLOW_LOGGING_LEVEL": "ERROR",
                         "MLFLOW_TRACKING_URI": f"sqlite:///{holder}/none.db", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        again = "package it again"
         script = Path(__file__).with_name("isolated.py")
         try:
             done = subprocess.run([sys.executable, "-P", str(script), str(package), str(inputs), str(sample_rate),
@@ -71,7 +71,7 @@ def packaged_answers(package: Path, waveforms: Sequence[np.ndarray], sample_rate
             said = (done.stderr.strip() or "no message").splitlines()[-1]
             raise UserError(f"{package.name}: the packaged model does not load and answer with pickle forbidden "
                             f"({said}): package it again")
-        found = json.loads(outputs.read_text())
+        found = read_json(outputs, again, again)
     if not Path(found["code"]).is_relative_to(package):
         raise UserError(f"{package.name}: the packaged model brings no code of its own: package it again")
     return np.array(found["answers"], np.float64).reshape(len(waveforms), len(EMOTIONS))

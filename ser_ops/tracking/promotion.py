@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from ser_ops.config import Params
-from ser_ops.documents import read_json
+from ser_ops.documents import parse_json, read_json
 from ser_ops.errors import UserError
 from ser_ops.tracking.packaged import compare_answers
 from ser_ops.tracking.registry import CANDIDATE, attached, download, holder, locked, resolve
@@ -122,10 +122,10 @@ def _comparison(client: "MlflowClient", version: "ModelVersion", today: "ModelVe
 def _before(client: "MlflowClient", name: str, alias: str) -> list[str]:
     """Versions that held the alias before the one that holds it now, the last one last."""
     try:
-        kept = json.loads(client.get_registered_model(name).tags.get(f"before_{alias}", "[]"))
-        return [str(one) for one in kept]
-    except (TypeError, ValueError):
+        kept = parse_json(client.get_registered_model(name).tags.get(f"before_{alias}", "[]"), f"before_{alias}")
+    except UserError:
         return []
+    return [str(one) for one in kept] if isinstance(kept, list) else []
 
 
 def _remember(client: "MlflowClient", name: str, alias: str, before: Sequence[str]) -> None:

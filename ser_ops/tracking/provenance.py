@@ -4,9 +4,9 @@ import json
 import subprocess
 from pathlib import Path
 
-import yaml
-
 from ser_ops.config import Params
+from ser_ops.documents import read_yaml
+from ser_ops.errors import UserError
 
 UNKNOWN = "unknown"
 
@@ -36,8 +36,8 @@ def git_dirty() -> str:
 def data_md5(pointer: Path = Path("data.dvc")) -> str:
     """DVC's hash of data/, from data.dvc; 'untracked' when there is none."""
     try:
-        return str(yaml.safe_load(pointer.read_text(encoding="utf-8"))["outs"][0]["md5"])
-    except (OSError, yaml.YAMLError, LookupError, TypeError):
+        return str(read_yaml(pointer, "dvc add data")["outs"][0]["md5"])
+    except (UserError, LookupError, TypeError):
         return "untracked"
 
 
@@ -46,8 +46,8 @@ def synthetic_corpora(params: Params) -> list[str]:
     found = []
     for name in params.data.corpora:
         try:
-            card = yaml.safe_load((params.paths.data / "corpora" / name / "corpus.yaml").read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError):
+            card = read_yaml(params.paths.data / "corpora" / name / "corpus.yaml", "ser-ops corpora add")
+        except UserError:
             continue
         if isinstance(card, dict) and card.get("synthetic"):
             found.append(name)
