@@ -23,24 +23,25 @@ def evaluate(manifest: Annotated[Path, typer.Option(help="CSV: path, emotion, sp
     Recordings that cannot be used are left out, and how many, and why, stands beside the figures.
     """
     params = config.load()
+    from ser_ops.corpora.labels import read_labels
+
+    targets = read_labels(labels) if labels else None
     folder = folder_of(params, model)
     from ser_ops import models
-    from ser_ops.corpora.labels import read_labels
-    from ser_ops.evaluation.corpus import evaluate_manifest, grouped, in_words
+    from ser_ops.evaluation.corpus import evaluate_manifest
+    from ser_ops.evaluation.left_out import grouped, left_out
 
     network, card = models.load(folder)
-    metrics: dict[str, Any] = evaluate_manifest(network, card, manifest, noise, params,
-                                                read_labels(labels) if labels else None)
+    metrics: dict[str, Any] = evaluate_manifest(network, card, manifest, noise, params, targets)
     for oddity in metrics["oddities"]:
         tell(f"warning: {manifest}: {oddity}", aside=True)
     for warning, number in grouped(one["warning"] for one in metrics["warnings"]).items():
         tell(f"warning: {number} of {metrics['used']} recordings: {warning}", aside=True)
     clean, chance = metrics["clean"], f"chance {metrics['chance_uar']:.3f}"
-    used = f"{metrics['used']} of {metrics['of']} recordings"
-    left_out = (f"; {metrics['of'] - metrics['used']} of {metrics['of']} recordings not used: "
-                f"{in_words(metrics['left_out'])}" if metrics["left_out"] else "")
+    used, noises = f"{metrics['used']} of {metrics['of']} recordings", metrics["noise"]
+    lost = left_out(metrics, "recordings") + (left_out(noises, "noise recordings") if noises else "")
     words = (f"{used}: clean UAR {clean['uar']:.3f} [{clean['uar_low']:.3f}, {clean['uar_high']:.3f}] ({chance}), "
-             f"accuracy {clean['accuracy']:.3f}{left_out}{marks(caveats(card))}")
+             f"accuracy {clean['accuracy']:.3f}{lost}{marks(caveats(card))}")
     cells = [f"{cell}: UAR {one['uar']:.3f} ({chance}), accuracy {one['accuracy']:.3f}, SNR {one['snr_db']:.1f} dB; "
              f"{used}" for cell, one in metrics.get("cells", {}).items()]
     say(metrics | {"caveats": [caveat.sentence for caveat in caveats(card)]}, json, words, *cells)

@@ -1,9 +1,6 @@
 """Any model on any labelled audio: a CSV manifest, and a folder of noise recordings."""
 
-import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +10,7 @@ from ser_ops.audio import Clip, padding
 from ser_ops.config import ManifestSource, Params
 from ser_ops.emotions import index_of
 from ser_ops.errors import UserError
+from ser_ops.evaluation.left_out import grouped, in_words
 from ser_ops.evaluation.panel import Panel
 from ser_ops.evaluation.predictions import CLEAN
 from ser_ops.evaluation.robustness import answer, gather, grid
@@ -21,8 +19,6 @@ from ser_ops.models import EmotionModel, input_of
 from ser_ops.progress import progress
 
 _REMEDY = "with --labels, as in --labels joy=happy,bored=drop"
-_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
-_NAMED = 3      # reasons in words; --json has them all
 
 
 class Recordings(Mapping[str, np.ndarray]):
@@ -63,30 +59,6 @@ def _readable(recordings: Recordings, what: str,
     return usable, refused, warned
 
 
-def grouped(sentences: Iterable[str]) -> dict[str, int]:
-    """How often each thing is said, the most frequent first; numbers that differ, and remedies, are left aside.
-
-    >>> grouped(["silent: record it again", "0.02 s are shorter than 0.1 s: x", "0.05 s are shorter than 0.1 s: x"])
-    {'… s are shorter than … s': 2, 'silent': 1}
-    """
-    kinds: dict[str, Counter[str]] = defaultdict(Counter)
-    for said in (sentence.split(": ")[0] for sentence in sentences):
-        kinds[_NUMBER.sub("…", said)][said] += 1
-    counts = Counter({kind if len(said) > 1 else next(iter(said)): said.total() for kind, said in kinds.items()})
-    return dict(counts.most_common())
-
-
-def in_words(counts: Mapping[str, int]) -> str:
-    """The most frequent of what `grouped` counted, in one line.
-
-    >>> in_words({"silent": 2, "label 'bored' is dropped": 1})
-    "2 silent; 1 label 'bored' is dropped"
-    """
-    named = [f"{number} {kind}" for kind, number in islice(counts.items(), _NAMED)]
-    more = sum(counts.values()) - sum(islice(counts.values(), _NAMED))
-    return "; ".join(named + ([f"{more} for other reasons"] if more else []))
-
-
 def evaluate_manifest(model: EmotionModel, card: Mapping[str, Any], manifest: Path, noise: Path | None,
                       params: Params, labels: dict[str, Any] | None = None) -> dict[str, Any]:
     """Figures of one model on the recordings of a manifest, in the form of one model of metrics.json.
@@ -95,9 +67,10 @@ def evaluate_manifest(model: EmotionModel, card: Mapping[str, Any], manifest: Pa
     with one folder of recordings for each category; with it the whole grid is run, stationary noise included, without
     it clean speech alone. Every recording counts as test material: none of it chooses anything.
 
-    used, of: lines of the manifest that the figures rest on, of all; left_out: the others, by reason. skipped: each
-    recording, of noise too, that is not there or that the door refuses, with the reason. chance_uar: UAR of a guess, 1
-    by the number of classes that occur. oddities, warnings: what is odd about the manifest, and about recordings.
+    used, of: lines of the manifest that the figures rest on, of all; left_out: the others, by reason; noise: the same
+    of noise recordings, None without them. skipped: each recording, of noise too, that is not there or that the door
+    refuses, with the reason. chance_uar: UAR of a guess, 1 by the number of classes that occur. oddities, warnings:
+    what is odd about the manifest, and about recordings.
     Raises UserError for a manifest or a noise folder that yields nothing.
     """
     from ser_ops.corpora import read_manifest
@@ -114,11 +87,13 @@ def evaluate_manifest(model: EmotionModel, card: Mapping[str, Any], manifest: Pa
     if not utterances:
         raise UserError(f"{manifest}: none of its {total} recordings can be used ({in_words(left_out)}): mend them, or "
                         f"their paths (a relative one counts from {manifest.parent})")
-    conditions, mixer = [CLEAN], None
+    conditions, mixer, heard = [CLEAN], None, None
     if noise is not None:
         mixer, noise_rows, silent = _mixer(noise, rate, params)
         conditions += grid(noise_rows, settings)
         skipped += silent
+        heard = {"used": len(noise_rows), "of": len(noise_rows) + len(silent),
+                 "left_out": grouped(one["reason"] for one in silent)}
     panel = Panel({name: (model, card)}, choose_device(params.compute.device), settings.batch_size)
     true = np.array([index_of(rows[utterance].emotion) for utterance in utterances])
     answers = (answer(panel, speech, mixer, utterances, one)
@@ -126,8 +101,9 @@ def evaluate_manifest(model: EmotionModel, card: Mapping[str, Any], manifest: Pa
     predictions = gather([name], utterances, true, conditions, answers)
     speakers = [rows[utterance].speaker for utterance in utterances]
     return {"manifest": str(manifest), "utterances": len(utterances), "used": len(utterances), "of": total,
-            "left_out": left_out, "speakers": len(set(speakers)), "chance_uar": 1 / len(np.unique(true)),
-            "seeds": list(settings.seeds) if mixer else [], **Summary(predictions, speakers, settings).model(name),
+            "left_out": left_out, "noise": heard, "speakers": len(set(speakers)),
+            "seeds": list(settings.seeds) if mixer else [], "chance_uar": 1 / len(np.unique(true)),
+            **Summary(predictions, speakers, settings).model(name),
             "skipped": skipped, "oddities": found.oddities, "warnings": warned}
 
 
