@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from ser_ops.audio.admission import FORMATS
 from ser_ops.errors import UserError
@@ -61,7 +61,7 @@ def open_regular(path: Path) -> io.FileIO:
 class View(io.RawIOBase):
     """The bytes `begin` to `end` of a file, with some of them replaced, as a file of its own; memory stays small."""
 
-    def __init__(self, file: BinaryIO | io.FileIO, begin: int, end: int, fields: tuple[tuple[int, bytes], ...]) -> None:
+    def __init__(self, file: io.FileIO, begin: int, end: int, fields: tuple[tuple[int, bytes], ...]) -> None:
         super().__init__()
         self._file, self._begin, self._end, self._fields, self._position = file, begin, end, fields, 0
 
@@ -157,7 +157,7 @@ def _wav(path: Path, file: io.FileIO, size: int) -> Container:
 
 def _data_chunk(path: Path, file: io.FileIO, size: int, first: int, length: int, field: int, code: str) -> Container:
     there = size - first
-    if length == 0 and there > 0 or _PLACEHOLDER <= length <= 0xFFFFFFFF and length > there:
+    if (length == 0 < there) or (_PLACEHOLDER <= length <= 0xFFFFFFFF and length > there):
         note = "its header does not say how long it is (the recorder did not finish it): all that follows is heard"
         patched = struct.pack(code, min(there, 0xFFFFFFFF))
         return Container("wav", fields=((field, patched),), notes=(note,))

@@ -43,6 +43,7 @@ class Decoder:
             self.container = identify(path, file)
         self.warnings: list[str] = []
         self._claimed = self.container.claimed_samples
+        self._decoded, self._rate = 0, 1
 
     def blocks(self) -> Iterator[Block]:
         """Sample rate (hertz) and float32 frames (n, channels), in order; rate and channels may change on the way.
@@ -50,38 +51,40 @@ class Decoder:
         Raises UserError where nothing decodes, and for a rate, a number of channels or samples out of bounds.
         """
         self.warnings = list(self.container.notes)
-        decoded, rate = 0, 0
+        self._decoded, self._rate = 0, 1
         with open_regular(self.path) as file:
-            source = self._by_ffmpeg(file) if self.container.kind in _FFMPEG else self._by_libsndfile(file)
+            source = (self._by_ffmpeg(file, self.container.kind) if self.container.kind in _FFMPEG
+                      else self._by_libsndfile(file))
             for rate, frames in source:
                 check_samples(self.path, frames)
-                decoded += len(frames)
+                self._decoded, self._rate = self._decoded + len(frames), rate
                 yield rate, frames
-        self._missing(decoded, rate)
+        self._missing()
 
-    def _missing(self, decoded: int, rate: int) -> None:
+    def _missing(self) -> None:
         """Say what the header promised and the file does not hold."""
         share = self.container.claimed_share
         if self._claimed is not None:
-            share = min(share, decoded / self._claimed)
-        if share < 0.999 and decoded:
-            self.warnings.append(f"its header promises {decoded / share / rate:,.1f} s, {decoded / rate:,.1f} s are "
-                                 f"there: {1 - share:.0%} are missing, an upload or a copy may have been cut off"
+            share = min(share, self._decoded / self._claimed)
+        if share < 0.999 and self._decoded:
+            seconds = self._decoded / self._rate
+            self.warnings.append(f"its header promises {seconds / share:,.1f} s, {seconds:,.1f} s are there: "
+                                 f"{1 - share:.0%} are missing, an upload or a copy may have been cut off"
                                  .replace("%", " %"))
 
-    def _damaged(self, reason: str, decoded: int, rate: int) -> None:
+    def _damaged(self, reason: str) -> None:
         """Say that decoding ended early; raise UserError where it did not even begin."""
-        if not decoded:
+        if not self._decoded:
             raise UserError(f"{self.path}: not readable as audio ({reason}): export it again from its source")
-        self.warnings.append(f"damaged after {decoded / rate:.1f} s ({reason}): what follows is not heard")
+        self.warnings.append(f"damaged after {self._decoded / self._rate:.1f} s ({reason}): what follows is not heard")
 
     def _by_libsndfile(self, file: io.FileIO) -> Iterator[Block]:
         size = file.seek(0, io.SEEK_END)
-        decoded = 0
         for begin, end in self.container.parts or ((0, size),):
-            rate = 0
+            decoded = 0
+            part = View(file, begin, end, self.container.fields)
             try:
-                with _Forward(View(file, begin, end, self.container.fields)) as sound:
+                with _Forward(part) as sound:
                     rate, channels = sound.samplerate, sound.channels
                     check_rate(self.path, rate)
                     check_channels(self.path, channels)
@@ -89,41 +92,48 @@ class Decoder:
                     while len(frames := sound.read(together, dtype="float32", always_2d=True)):
                         decoded += len(frames)
                         yield rate, frames
-            except soundfile.LibsndfileError as error:
-                self._damaged(error.error_string.strip().rstrip("."), decoded, rate or 1)
+            except soundfile.LibsndfileError:
+                # It gives a damaged block up as a whole; FFmpeg keeps what can be kept of it.
+                part.seek(0)
+                yield from self._by_ffmpeg(part, self.container.kind, decoded)
 
-    def _by_ffmpeg(self, file: io.FileIO) -> Iterator[Block]:
-        import av       # costs a tenth of a second, and most recordings do without
+    def _by_ffmpeg(self, file: io.RawIOBase, kind: str, skipped: int = 0) -> Iterator[Block]:
+        """All samples of each channel but the first `skipped`."""
+        import av  # costs a tenth of a second, and most recordings do without
         held: list[np.ndarray] = []
-        decoded, damaged, packets, rate = 0, 0, 0, 0
+        decoded, damaged, packets, rate, fault = 0, 0, 0, 0, ""
         try:
             # The format is named and the file open, so that FFmpeg neither guesses nor opens anything else.
-            with av.open(file, format=self.container.kind) as opened:
+            with av.open(file, format=kind) as opened:
                 stream = next(iter(opened.streams.audio), None)
-                if stream is None:
-                    raise UserError(f"{self.path}: holds no sound: give a recording")
+                if stream is None or stream.codec_context is None:
+                    raise UserError(f"{self.path}: holds no sound that can be decoded: export it again from its source")
                 stream.codec_context.thread_count = 1
                 for frames in _frames_of_packets(opened, stream, av.error.FFmpegError):
                     packets += 1
                     damaged += frames is None
                     for own_rate, samples in frames or ():
+                        rest = samples[max(0, skipped - decoded):]
+                        decoded += len(samples)
+                        if not len(rest):
+                            continue
                         if held and (own_rate != rate or samples.shape[1] != held[0].shape[1] or _full(held, rate)):
                             yield rate, np.concatenate(held)
                             held = []
                         if not held:
                             check_rate(self.path, own_rate)
                             check_channels(self.path, samples.shape[1])
-                        rate, decoded = own_rate, decoded + len(samples)
-                        held.append(samples)
-                if self.container.kind == "mov" and stream.duration and rate:
+                        rate = own_rate
+                        held.append(rest)
+                if kind == "mov" and stream.duration and stream.time_base and rate:
                     self._claimed = round(float(stream.duration * stream.time_base) * rate)
         except (av.error.FFmpegError, ValueError) as error:
-            self._damaged(getattr(error, "strerror", None) or "unknown content", decoded, rate or 1)
+            fault = getattr(error, "strerror", None) or "unknown content"
         if held:
             yield rate, np.concatenate(held)
-        if damaged and not decoded:
-            self._damaged("none of it decodes", 0, 1)
-        if damaged:
+        if fault or (damaged and not decoded):
+            self._damaged(fault or "none of it decodes")
+        elif damaged:
             self.warnings.append(f"{damaged} of its {packets} packets are damaged and left out")
 
 

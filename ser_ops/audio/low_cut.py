@@ -10,8 +10,8 @@ _SECONDS = 0.58 / LOW_CUT_HERTZ
 class LowCut:
     """Takes from each sample the mean around it, block by block; what is given back lags by some samples.
 
-    A local mean taken twice over 14.5 ms (a triangular window of 29 ms), cut short at both ends of the recording: linear
-    in phase, no ringing, an offset is gone from the first sample on. 12 dB less at 20 Hz, 0.2 dB at 60 Hz.
+    A local mean taken twice over 14.5 ms (a triangular window of 29 ms), cut short at both ends of the recording:
+    linear in phase, no ringing, an offset is gone from the first sample on. 12 dB less at 20 Hz, 0.2 dB at 60 Hz.
     """
 
     def __init__(self, sample_rate: int) -> None:

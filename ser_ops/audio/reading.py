@@ -78,7 +78,8 @@ class Listening:
         self.clipped_share = cut.clipped / max(1, cut.samples)
         self.warnings = (*self._mono.warnings, *cut.warnings)
         if self.start > 0 and not cut.samples and cut.rate:
-            raise UserError(f"{self.path}: start {self.start:g} s lies behind its end at {cut.heard:.2f} s: mend the start")
+            raise UserError(f"{self.path}: start {self.start:g} s lies behind its end at {cut.heard:.2f} s: mend the "
+                            "start")
         admission.check_length(self.path, cut.samples, cut.rate or self.sample_rate)
         admission.check_level(self.path, self.peak)
 

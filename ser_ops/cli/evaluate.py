@@ -8,7 +8,7 @@ import typer
 from ser_ops import config
 from ser_ops.caveats import caveats, marks
 from ser_ops.cli.answers import Json, say
-from ser_ops.cli.predict import Model, folder_of
+from ser_ops.cli.predict import Channel, Model, folder_of
 from ser_ops.terminal import tell
 
 
@@ -17,7 +17,7 @@ def evaluate(manifest: Annotated[Path, typer.Option(help="CSV: path, emotion, sp
              noise: Annotated[Path | None, typer.Option(help="Folder with a folder per category.")] = None,
              labels: Annotated[str | None, typer.Option(help="What its labels mean: joy=happy,bored=drop, or "
                                                         "a YAML file of such lines. drop leaves them out.")] = None,
-             model: Model = None, json: Json = False) -> None:
+             model: Model = None, channel: Channel = None, json: Json = False) -> None:
     """Measure any registered model on labelled audio, clean and in noise.
 
     Recordings that cannot be used are left out, and how many, and why, stands beside the figures.
@@ -32,7 +32,7 @@ def evaluate(manifest: Annotated[Path, typer.Option(help="CSV: path, emotion, sp
     from ser_ops.evaluation.left_out import grouped, left_out
 
     network, card = models.load(folder)
-    metrics: dict[str, Any] = evaluate_manifest(network, card, manifest, noise, params, targets)
+    metrics: dict[str, Any] = evaluate_manifest(network, card, manifest, noise, params, targets, channel)
     for oddity in metrics["oddities"]:
         tell(f"warning: {manifest}: {oddity}", aside=True)
     for warning, number in grouped(one["warning"] for one in metrics["warnings"]).items():

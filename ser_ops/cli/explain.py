@@ -10,7 +10,7 @@ import typer
 from ser_ops import config
 from ser_ops.caveats import marks
 from ser_ops.cli.answers import Json, say
-from ser_ops.cli.predict import Model, folder_of
+from ser_ops.cli.predict import Channel, Model, folder_of
 from ser_ops.documents import read_json
 from ser_ops.files import located, write_json
 from ser_ops.pages.words import pick
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 _REPORT = "explanations.json"
 
 
-def explain(file: Annotated[Path, typer.Argument(help="A recording: wav, flac, ogg or mp3.")],
+def explain(file: Annotated[Path, typer.Argument(help="A recording.")],
             model: Model = None,
             out: Annotated[Path | None, typer.Option(help="Folder for the page, its sounds and pictures. Default: "
                                                      "reports/explain/<name of the recording>.")] = None,
             start: Annotated[float | None, typer.Option(help="Where the window that is explained begins, in seconds. "
                                                         "Default: the middle of the recording.")] = None,
-            json: Json = False) -> None:
+            channel: Channel = None, json: Json = False) -> None:
     """Write a page that shows and plays what the model uses of a recording.
 
     The answer is that of `ser-ops predict`; explained is one window of the recording, as long as the model hears.
@@ -42,10 +42,11 @@ def explain(file: Annotated[Path, typer.Argument(help="A recording: wav, flac, o
     recogniser = Recogniser(folder, params.compute.device, params.predict.batch_size, params.predict.window_hop)
     path = located(file)
     recording = Path(os.path.abspath(path))
-    answer = recogniser.answer_file(path)
+    answer = recogniser.answer_file(path, channel)
     target = _folder(params.paths.reports / "explain", recording) if out is None else out
     network = cast("EmotionModel", recogniser.model)
-    found = explain_recording(network, recogniser.card, recogniser.device, path, params.explain, target, start)
+    found = explain_recording(network, recogniser.card, recogniser.device, path, params.explain, target, start,
+                              channel)
     write_json(target / _REPORT, {"recording": str(recording), **found})
     page, entry = listening.build(target, found, "."), found["heard"][0]
     for warning in answer.warnings:

@@ -1,6 +1,7 @@
 """Any model on any labelled audio: a CSV manifest, and a folder of noise recordings."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,12 +61,14 @@ def _readable(recordings: Recordings, what: str,
 
 
 def evaluate_manifest(model: EmotionModel, card: Mapping[str, Any], manifest: Path, noise: Path | None,
-                      params: Params, labels: dict[str, Any] | None = None) -> dict[str, Any]:
+                      params: Params, labels: dict[str, Any] | None = None,
+                      channel: int | None = None) -> dict[str, Any]:
     """Figures of one model on the recordings of a manifest, in the form of one model of metrics.json.
 
     manifest: CSV with path, emotion, speaker; labels: map of its labels to the seven classes or drop. noise: a folder
     with one folder of recordings for each category; with it the whole grid is run, stationary noise included, without
-    it clean speech alone. Every recording counts as test material: none of it chooses anything.
+    it clean speech alone. channel: of every recording, from 1 on; None: the manifest's, or the door's choice. Every
+    recording counts as test material: none of it chooses anything.
 
     used, of: lines of the manifest that the figures rest on, of all; left_out: the others, by reason; noise: the same
     of noise recordings, None without them. skipped: each recording, of noise too, that is not there or that the door
@@ -80,7 +83,8 @@ def evaluate_manifest(model: EmotionModel, card: Mapping[str, Any], manifest: Pa
                           files_may_be_missing=True)
     rate = int(card["sample_rate"])
     rows = {row.utterance: row for row in found.utterances}
-    speech = Recordings({utterance: row.clip for utterance, row in rows.items()}, rate)
+    speech = Recordings({utterance: row.clip if channel is None else replace(row.clip, channel=channel)
+                         for utterance, row in rows.items()}, rate)
     utterances, skipped, warned = _readable(speech, "speech", input_of(card).seconds)
     total = len(rows) + sum(found.skipped.values())
     left_out = {**found.skipped, **grouped(one["reason"] for one in skipped)}
@@ -109,19 +113,20 @@ def evaluate_manifest(model: EmotionModel, card: Mapping[str, Any], manifest: Pa
 
 def _mixer(folder: Path, rate: int, params: Params) -> tuple[Any, list[dict[str, str]], list[dict[str, str]]]:
     """A mixer over FOLDER/<category>/*, all of it test material, its rows, and what cannot be used."""
-    from ser_ops.audio import FORMATS
     from ser_ops.noise.mixing import Mixer
+    from ser_ops.noise.recordings import scan_folder
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder: give one that holds a folder of recordings for each kind of noise")
-    paths = {f"{folder.name}/{path.parent.name}/{path.stem}": path for path in sorted(folder.glob("*/*"))
-             if path.suffix.lower() in FORMATS}
-    recordings = Recordings({name: Clip(path) for name, path in paths.items()}, rate)
+    scanned = scan_folder(folder, folder.resolve().name)
+    recordings = Recordings({row.recording: Clip(row.path) for row in scanned.recordings}, rate)
     good, bad, _ = _readable(recordings, "noise")
+    bad += [{"path": str(folder / path), "reason": reason}
+            for path, reason in sorted({**scanned.skipped, **scanned.clashes}.items())]
     if not good:
         raise UserError(f"{folder}: holds no noise that can be heard: put recordings into a folder for each kind, as "
                         f"in {folder / 'fish_market'}")
-    rows = [{"recording": one, "collection": folder.name, "category": paths[one].parent.name, "source": one,
-             "partition": "test"} for one in good]
-    mixer = Mixer({one: recordings[one] for one in good}, rows, rate, params.augment.level,
+    rows = [{"recording": row.recording, "collection": row.collection, "category": row.category, "source": row.source,
+             "partition": "test"} for row in scanned.recordings if row.recording in good]
+    mixer = Mixer({name: recordings[name] for name in good}, rows, rate, params.augment.level,
                   params.augment.silent_crop_dbfs)
     return mixer, rows, bad
