@@ -1,4 +1,4 @@
-"""Zips, model folders and packaged models whose parts lie, are missing, or are another's."""
+"""Zips, folders of recordings, model folders and packaged models whose parts lie, are missing, or are another's."""
 
 import io
 import json
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.fuzz.containers import extreme
-from benchmarks.fuzz.damage import damaged, nothing
+from benchmarks.fuzz.damage import damaged, nothing, special
 from benchmarks.fuzz.texts import changed, json_of, yaml_of
 
 Generator = np.random.Generator
@@ -18,6 +18,10 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_DEFLATED, zipf
 _NAMES = ("../a01.wav", "/DC/a01.wav", "DC/../a01.wav", "C:\\DC\\a01.wav", "DC\\a02.wav", "DC/a01.wav", "DC/A01.WAV",
           "__MACOSX/DC/._a01.wav", "DC/._a01.wav", "Thumbs.db", "DC/", "", "DC/a03.wav/x", "DC/" + "a" * 300 + ".wav",
           "x/" * 200 + "DC/a03.wav", "DC/a0\x004.wav", "DC/\udcff.wav", "two\nlines.wav", "\x1b[31m.wav", "a03.csv")
+_LEFT = ("DC/._a01.wav", "__MACOSX/DC/._a01.wav", "Thumbs.db", ".DS_Store", "desktop.ini", "DC/a04.wav", "DC/A01.WAV",
+         "DC/a01.flac", "KL/a01.wav", "copy/DC/a01.wav", "VideoDemographics.csv", "corpus.yaml", "noise.yaml",
+         "DC/b.wav", "DC/\x1b[31m.wav", "DC/a05.wav/a05.wav",
+         "DC/" + "n" * 251 + ".wav", ".hidden/DC/a06.wav", "DC/\udcff.wav")
 _LOCAL, _CENTRAL = b"PK\x03\x04", b"PK\x01\x02"
 # Offset and bytes of fields in an entry of the central directory: flags, method, CRC, sizes, lengths, mode, offset.
 _FIELDS = ((8, 2), (10, 2), (16, 4), (20, 4), (24, 4), (28, 2), (30, 2), (32, 2), (38, 4), (42, 4))
@@ -53,6 +57,30 @@ def _lying(data: bytes, generator: Generator) -> bytes:
         offset, size = 8 + 2 * int(generator.integers(6)), 2
     value = extreme(8 * size, generator).to_bytes(size, "little")
     return data[:at + offset] + value + data[at + offset + size:]
+
+
+def folder_of(sound: bytes, folder: Path, generator: Generator) -> Path:
+    """A folder of SAVEE's names with what computers leave in folders, links, pipes, and names in each other's way."""
+    for number in range(1, 4):
+        _put(folder / f"DC/a{number:02d}.wav", sound)
+    for _ in range(int(generator.integers(1, 5))):
+        strange = folder / _LEFT[generator.integers(len(_LEFT))]
+        if strange.exists() or strange.is_symlink():
+            continue
+        if generator.integers(3) == 0:
+            strange.parent.mkdir(parents=True, exist_ok=True)
+            special(strange, generator)
+        else:
+            _put(strange, (sound, sound[:60], nothing(generator))[generator.integers(3)])
+    if generator.integers(4) == 0:
+        links = (folder, folder.parent, Path("/dev"), folder / "DC", Path("."))
+        (folder / "link").symlink_to(links[generator.integers(len(links))])
+    return folder
+
+
+def _put(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
 
 
 def model_of(whole: Path, folder: Path, generator: Generator) -> Path:

@@ -107,6 +107,8 @@ class Pool:
                     worker.left.remove(message.route)
                 elif message is None:
                     worker.job = None
+                elif isinstance(message, str):
+                    raise RuntimeError(f"{message}at {worker.job}")
                 else:
                     worker.began = None
                     yield message

@@ -98,6 +98,11 @@ class Doors:
         window_of(path, self.recogniser.sample_rate, _WINDOW)
         return ""
 
+    def cut(self, path: Path, empty: Path) -> str:
+        """A part of its first channel, as a manifest with start, end and channel asks for."""
+        Clip(path, 0.1, 0.6, channel=1).read(self.recogniser.sample_rate)
+        return ""
+
     def noise_add(self, path: Path, empty: Path) -> str:
         """The recording's folder as a folder of noise; nothing of a refused one may stay."""
         return _whole_or_nothing(empty / "noise", lambda: recordings.add("rain", path.parent, empty / "noise"))
@@ -121,7 +126,7 @@ class Doors:
         """Every sort of input with its routes."""
         return [
             Sort("sound", partial(sounds.recording, cases=self.cases), {
-                "predict": self.predict, "evaluate": self.evaluate, "explain": self.explain,
+                "predict": self.predict, "evaluate": self.evaluate, "explain": self.explain, "cut": self.cut,
                 "noise add": self.noise_add, "corpora add": self.corpora_add, "ingest": self.ingest},
                 frozenset({"predict", "evaluate", "ingest"})),
             Sort("settings", _document("params.yaml", _SETTINGS), {"settings": _read(config.load)}),
@@ -139,10 +144,18 @@ class Doors:
                  {"model": self.load}),
             Sort("package", lambda folder, generator: archives.package_of(self.model, folder / "package", generator),
                  {"package": self.fetched}),
-            Sort("zip", self.zip, {"zip": self.zip_add}),
+            Sort("zip", self.zip, {"zip": self.corpus}),
+            Sort("folder", self.folder_of, {
+                "corpus folder": self.corpus, "linked folder": self.link,
+                "noise folder": lambda path, empty: _whole_or_nothing(
+                    empty / "noise", lambda: recordings.add("rain", path, empty / "noise"))}),
             Sort("json", _json, {"json": _read(read_json), "run's journal": _read(Journal),
                                  "download's journal": _read(Parts)}),
         ]
+
+    def folder_of(self, folder: Path, generator: Generator) -> Path:
+        """A folder of a corpus with what does not belong there."""
+        return archives.folder_of(self.tone.read_bytes(), folder / "corpus", generator)
 
     def load(self, path: Path, empty: Path) -> str:
         """A model folder; it must answer if it loads."""
@@ -160,8 +173,12 @@ class Doors:
         path.write_bytes(archives.zip_of([self.tone.read_bytes()] * int(generator.integers(1, 4)), generator))
         return path
 
-    def zip_add(self, path: Path, empty: Path) -> str:
-        """A corpus from a zip; nothing of a refused one may stay."""
+    def link(self, path: Path, empty: Path) -> str:
+        """A corpus by symbolic links."""
+        return _whole_or_nothing(empty / "corpora", lambda: corpora.add("savee", path, empty / "corpora", link=True))
+
+    def corpus(self, path: Path, empty: Path) -> str:
+        """A corpus from a folder or a zip; nothing of a refused one may stay."""
         return _whole_or_nothing(empty / "corpora", lambda: corpora.add("savee", path, empty / "corpora"))
 
 

@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -42,11 +43,20 @@ def make(sort: Sort, number: int, seed: int, folder: Path) -> Path:
 
 
 def serve(pipe: Connection, sorts: Sorts, folder: Path, seed: int, megabytes: float) -> None:
-    """Take jobs from `pipe`; for each route send `Began`, then its Outcome, and None when the job is done."""
+    """Take jobs from `pipe`; for each route send `Began`, then its Outcome, and None when the job is done.
+
+    What goes wrong outside a route is sent as text.
+    """
     for stream in (1, 2):   # decoders in C print what they think of a file
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
     tqdm.set_lock(RLock())  # its own is shared by processes, and a killed one would leave it
-    known = {sort.name: sort for sort in sorts(folder / "own")}
+    try:
+        _served(pipe, {sort.name: sort for sort in sorts(folder / "own")}, folder, seed, megabytes)
+    except Exception:
+        pipe.send(traceback.format_exc())
+
+
+def _served(pipe: Connection, known: Mapping[str, Sort], folder: Path, seed: int, megabytes: float) -> None:
     for job in iter(pipe.recv, None):
         sort, agreed = known[job.sort], list[Outcome]()
         made = make(sort, job.number, seed, folder / "input")

@@ -99,7 +99,10 @@ def divided(folder: Path) -> list[Sort]:
 
 
 def unmade(folder: Path) -> list[Sort]:
-    """An input whose making ends the process: a fault of the fuzzer."""
-    def make(folder: Path, generator: np.random.Generator) -> Path:
+    """Inputs whose making ends the process, or fails: faults of the fuzzer."""
+    def ends(folder: Path, generator: np.random.Generator) -> Path:
         os._exit(3)
-    return [Sort("unmade", make, {"answers": answers})]
+
+    def fails(folder: Path, generator: np.random.Generator) -> Path:
+        raise ValueError("cannot be made")
+    return [Sort("ends", ends, {"answers": answers}), Sort("fails", fails, {"answers": answers})]

@@ -12,7 +12,7 @@ import pytest
 from planted_routes import MEGABYTES, PLANTED
 
 from benchmarks.fuzz import clips, containers, routes
-from benchmarks.fuzz.__main__ import jobs, kept, only
+from benchmarks.fuzz.__main__ import jobs, kept, main, only
 from benchmarks.fuzz.call import Kind, Outcome
 from benchmarks.fuzz.count import Count
 from benchmarks.fuzz.pool import Limits, Pool
@@ -81,9 +81,10 @@ def test_a_route_that_refuses_what_another_answers_is_a_fault(tmp_path: Path) ->
     assert ended["refuses"].cause.startswith("answers answered; refuses refused: ")
 
 
-def test_a_worker_that_dies_of_making_an_input_is_a_fault_of_the_fuzzer(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="outside a route"):
-        list(Pool(planted_routes.unmade, tmp_path, 0, Limits()).outcomes([Job("unmade", 0, ("answers",))]))
+@pytest.mark.parametrize(("sort", "said"), [("ends", "outside a route"), ("fails", "cannot be made\nat Job")])
+def test_an_input_that_cannot_be_made_is_a_fault_of_the_fuzzer(tmp_path: Path, sort: str, said: str) -> None:
+    with pytest.raises(RuntimeError, match=said):
+        list(Pool(planted_routes.unmade, tmp_path, 0, Limits()).outcomes([Job(sort, 0, ("answers",))]))
 
 
 def test_the_input_of_a_fault_is_kept(planted: list[Outcome], tmp_path: Path) -> None:
@@ -143,6 +144,13 @@ def test_jobs_are_recordings_and_a_fifth_as_many_others(tmp_path: Path) -> None:
     for wrong in ("predict", "predict:x", "listen:1"):
         with pytest.raises(UserError, match="ROUTE:NUMBER"):
             only(known, [wrong])
+
+
+def test_the_command_repeats_one_input(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(PROJECT)
+    monkeypatch.setattr(sys, "argv", ["fuzz", "--only", "labels:1"])
+    assert main() == 0
+    assert "| labels | 1 | " in capsys.readouterr().out
 
 
 def test_nothing_goes_wrong_in_a_short_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
