@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import stat
-import sys
 import tempfile
 import unicodedata
 from collections.abc import Iterator
@@ -16,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from ser_ops.errors import UserError
+from ser_ops.terminal import tell
 
 _LEFTOVER = re.compile(r"\.(.+)\.[a-z0-9_]{8}", re.DOTALL)  # as `replacing` names the folder beside a path
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LONGEST = 255 - len("..") - 8  # bytes of a name that fits into the name of that folder
+_BEFORE = ".before"     # beside the temporary: what stood in its place, for the moment between two renames
 _CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG,
                  errno.ENOTDIR, errno.EEXIST}
 
@@ -51,7 +52,7 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary = holder / path.name
             yield temporary
             if temporary.is_dir() and path.is_dir():
-                path.rename(holder / "before")
+                path.rename(holder / _BEFORE)
             os.replace(temporary, path)
     finally:
         if temporary is not None:
@@ -71,7 +72,7 @@ def sweep_below(folder: Path) -> None:
     """
     for leftover in [path for path in folder.rglob(".*") if path.is_dir()]:
         if named := _LEFTOVER.fullmatch(leftover.name):
-            before, place = leftover / "before", leftover.with_name(named[1])
+            before, place = leftover / _BEFORE, leftover.with_name(named[1])
             if before.is_dir() and not place.exists():
                 before.rename(place)
             shutil.rmtree(leftover, ignore_errors=True)
@@ -95,8 +96,7 @@ def in_turn(lock: Path | None, folder: Path) -> Iterator[None]:
         try:
             held.acquire(timeout=0)
         except Timeout:
-            print(f"{folder}: waits for another command that brings something in (it holds {lock})", file=sys.stderr,
-                  flush=True)
+            tell(f"{folder}: waits for another command that brings something in (it holds {lock})", aside=True)
             held.acquire()
     try:
         sweep_below(folder)

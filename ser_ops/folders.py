@@ -9,8 +9,9 @@ from pathlib import Path, PurePosixPath
 from ser_ops.errors import UserError
 
 HIDDEN = "hidden file"
+# Of macOS, Windows and network drives; what begins with a point is hidden as well.
 _DESKTOPS = {"__macosx", "icon\r", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin",
-             "system volume information", "@eadir", "#recycle"}      # macOS, Windows and network drives; what begins with a point is hidden as well
+             "system volume information", "@eadir", "#recycle"}
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,22 @@ class Contents:
 
     files: list[PurePosixPath]
     skipped: dict[PurePosixPath, str]
+
+
+@dataclass(frozen=True)
+class Unusable:
+    """A corpus, or a collection of noise, that cannot be used, and why, in one line."""
+
+    name: str
+    error: str
+
+    def record(self) -> dict[str, str]:
+        """As a JSON object."""
+        return {"name": self.name, "error": self.error}
+
+    def lines(self) -> list[str]:
+        """For people."""
+        return [f"{self.name}: CANNOT BE USED: {self.error}"]
 
 
 def is_leftover(path: PurePosixPath) -> bool:
@@ -62,6 +79,17 @@ def contents(folder: Path, closed: bool = False) -> Contents:
                 entered.add(inode)
                 waiting.append(path)
     return Contents(sorted(files), dict(sorted(skipped.items())))
+
+
+def folders_in(folder: Path) -> list[str]:
+    """Names of the folders in `folder` that are not hidden, sorted; none when it is not there.
+
+    Raises UserError when it cannot be listed.
+    """
+    if not folder.exists():
+        return []
+    return [entry.name for entry, status in _entries(folder) if status and stat.S_ISDIR(status.st_mode)
+            and not is_leftover(PurePosixPath(entry.name))]
 
 
 def _entries(folder: Path) -> list[tuple[os.DirEntry[str], os.stat_result | None]]:

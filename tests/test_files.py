@@ -86,9 +86,9 @@ def test_every_name_that_a_file_may_have_is_written_and_swept(tmp_path, name):
 
 
 def test_what_a_kill_between_two_renames_moved_away_is_put_back(tmp_path):
-    (tmp_path / ".a.b.abcdefgh" / "before").mkdir(parents=True)
-    (tmp_path / ".a.b.abcdefgh" / "before" / "recording").touch()
-    (tmp_path / ".c.abcdefgh" / "before").mkdir(parents=True)
+    (tmp_path / ".a.b.abcdefgh" / ".before").mkdir(parents=True)
+    (tmp_path / ".a.b.abcdefgh" / ".before" / "recording").touch()
+    (tmp_path / ".c.abcdefgh" / ".before").mkdir(parents=True)
     (tmp_path / "c").mkdir()
     (tmp_path / ".a.notes").mkdir()
     sweep_below(tmp_path)
@@ -116,7 +116,8 @@ def test_one_waits_for_the_other_says_so_and_not_for_a_killed_one(tmp_path, capf
                 other.wait()
                 (tmp_path / "data" / ".left.abcdefgh").mkdir(parents=True)
             with in_turn(lock, tmp_path / "data"):
-                assert other.poll() is not None and not list(tmp_path.glob("data/.*"))
+                other.wait(5)
+                assert not list(tmp_path.glob("data/.*"))
         assert ("waits for another command" in capfd.readouterr().err) is not killed
 
 

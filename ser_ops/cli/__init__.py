@@ -1,5 +1,6 @@
 """The command line: arguments in, one call, a clear answer out."""
 
+import signal
 import sys
 
 import typer
@@ -30,6 +31,7 @@ app.command("doctor")(doctor.doctor)
 def main() -> None:
     """Run a command. A user's fault is one line on standard error and exit code 1, or 2 for one in the arguments."""
     print_anywhere()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))     # as Ctrl-C does, it removes what is half written
     try:
         sys.exit(app(standalone_mode=False))
     except UserError as error:

@@ -38,9 +38,9 @@ def add(layout: Layout, source: Annotated[str, typer.Argument(help="Folder, zip,
             raise UserError(f"{source}: what lies in a bucket cannot be linked: leave --link out")
         corpora.free_place(layout, target, name)
         with storage.brought(source, params.paths.state / "downloads", params.storage) as local:
-            found = corpora.add(layout, local, target, name)
+            found = corpora.add(layout, local, target, name, lock=params.paths.adding_lock)
     else:
-        found = corpora.add(layout, Path(source), target, name, link=link)
+        found = corpora.add(layout, Path(source), target, name, link=link, lock=params.paths.adding_lock)
     record = found.record()
     say(record, json, *_words(record), f"to use it: list {record['name']} under data.corpora in params.yaml, then "
         "dvc add data && dvc repro")
@@ -48,14 +48,21 @@ def add(layout: Layout, source: Annotated[str, typer.Argument(help="Folder, zip,
 
 @app.command("list")
 def list_(json: Json = False) -> None:
-    """What lies in data/corpora."""
+    """What lies in data/corpora; exit code 1 when one of them cannot be used."""
     from ser_ops import corpora
 
     params = config.load()
+    bad = False
     for found in corpora.list_all(params.paths.data / "corpora", params.data.calm):
         record = found.record()
+        if isinstance(found, corpora.Unusable):
+            bad = True
+            say(record, json, *found.lines())
+            continue
         used = record["name"] in params.data.corpora
         say(record | {"used": used}, json, *_words(record), *([] if used else ["  not used: not under data.corpora"]))
+    if bad:
+        raise typer.Exit(1)
 
 
 @app.command()

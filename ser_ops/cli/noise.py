@@ -30,9 +30,11 @@ def add(category: Annotated[str, typer.Argument(help="fish_market, railway_engin
             raise UserError(f"{source}: what lies in a bucket cannot be linked: leave --link out")
         with storage.brought(source, params.paths.state / "downloads", params.storage) as local:
             folder = local if local.is_dir() else local.parent
-            found = recordings.add(category, folder, target, collection, licence=licence)
+            found = recordings.add(category, folder, target, collection, licence=licence,
+                                   lock=params.paths.adding_lock)
     else:
-        found = recordings.add(category, Path(source), target, collection, link=link, licence=licence)
+        found = recordings.add(category, Path(source), target, collection, link=link, licence=licence,
+                               lock=params.paths.adding_lock)
     record = found.record()
     say(record, json, *found.lines(), f"to use it: list {collection} under data.noise in params.yaml, then "
         "dvc add data && dvc repro")
@@ -40,9 +42,13 @@ def add(category: Annotated[str, typer.Argument(help="fish_market, railway_engin
 
 @app.command("list")
 def list_(json: Json = False) -> None:
-    """What lies in data/noise, category by category."""
+    """What lies in data/noise, category by category; exit code 1 when a collection cannot be used."""
     from ser_ops.noise import recordings
 
     params = config.load()
+    bad = False
     for found in recordings.list_all(params.paths.data / "noise"):
+        bad = bad or isinstance(found, recordings.Unusable)
         say(found.record(), json, *found.lines())
+    if bad:
+        raise typer.Exit(1)

@@ -10,9 +10,16 @@ from ser_ops.emotions import same_label
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+# What a settings file or a model folder may ask for: each bound is some times that of the largest published models.
+Width = Annotated[int, Field(ge=1, le=8192)]    # channels, maps and values of one layer
+Depth = Annotated[int, Field(ge=1, le=128)]     # layers, heads, networks side by side
+Kernel = Annotated[int, Field(ge=1, le=4096)]   # samples, frames, bands or pixels that one step looks at or goes on by
+MOST_PARAMETERS = 2**30     # of a model; four bytes each
+MOST_VALUES = 2**25         # that one layer gives for one window; 20 s of a Wav2Vec 2.0 of full size
+_MOST_BANDS = 256           # of a mel spectrogram
 ModelName = Literal["fusion", "concat", "wav2vec", "spectral", "cnn", "lstm", "cnn_lstm", "vit", "beit"]
 StationaryNoise = Literal["white", "pink", "brown"]
 Overrides = dict[str, float | int | bool | str]
@@ -123,16 +130,28 @@ class Window(Section):
     """What every kind of input has: the window that a model hears, and its frames."""
 
     sample_rate: Annotated[int, Field(ge=8000, le=48000)]
-    seconds: Positive
-    frame: Count
-    hop: Count
+    seconds: Annotated[float, Field(gt=0, le=60)]
+    frame: Annotated[int, Field(ge=2, le=2**16)]
+    hop: Annotated[int, Field(ge=1, le=2**16)]
+
+    @property
+    def frames(self) -> int:
+        """Number of frames of a window."""
+        return round(self.seconds * self.sample_rate) // self.hop + 1
+
+    @model_validator(mode="after")
+    def _bounded(self) -> "Window":
+        if self.frames * max(self.frame, _MOST_BANDS) > MOST_VALUES:
+            raise ValueError(f"{self.frames} frames of {self.frame} samples are too many for one window: shorten seconds "
+                             "or frame, or lengthen hop")
+        return self
 
 
 class Features(Window):
     """Paper 1: ZCR, RMS and MFCC, these of `mels` mel bands."""
 
     mfcc: Annotated[int, Field(ge=1, le=128)]
-    mels: Annotated[int, Field(ge=8, le=256)]
+    mels: Annotated[int, Field(ge=8, le=_MOST_BANDS)]
     layout: Literal["serial", "frames"]
     level: Literal["keep", "same"]
     centre: bool
@@ -149,7 +168,7 @@ class Stacked(Window):
     """Paper 2: MFCC, chroma, mel spectrogram and spectral contrast, one above the other."""
 
     mfcc: Annotated[int, Field(ge=1, le=128)]
-    mels: Annotated[int, Field(ge=8, le=256)]
+    mels: Annotated[int, Field(ge=8, le=_MOST_BANDS)]
     mel_scale: Literal["power", "decibels"]
     standardise: bool
 
@@ -157,7 +176,7 @@ class Stacked(Window):
 class MelImage(Window):
     """Paper 2: log-mel spectrogram as an image."""
 
-    mels: Annotated[int, Field(ge=8, le=256)]
+    mels: Annotated[int, Field(ge=8, le=_MOST_BANDS)]
 
 
 class Wav2Vec(Section):
@@ -167,10 +186,10 @@ class Wav2Vec(Section):
     states: Literal["last", "weighted"]
     cache_states: bool
     dropout: Annotated[float, Field(ge=0, lt=1)]
-    hidden: Count
-    layers: Count
-    heads: Count
-    convolutions: tuple[tuple[Count, Count, Count], ...]
+    hidden: Width
+    layers: Depth
+    heads: Depth
+    convolutions: Annotated[tuple[tuple[Width, Kernel, Kernel], ...], Field(min_length=1, max_length=16)]
 
     @property
     def keeps_states(self) -> bool:
@@ -182,11 +201,11 @@ class Blocks(Section):
     """The spectral stream of paper 1: three blocks over the features, flattened."""
 
     design: Literal["blocks"]
-    channels: tuple[Count, Count, Count]
-    kernels: tuple[Count, Count, Count]
+    channels: tuple[Width, Width, Width]
+    kernels: tuple[Kernel, Kernel, Kernel]
     kind_dropout: Annotated[float, Field(ge=0, lt=1)]
     dropout: Annotated[float, Field(ge=0, lt=1)]
-    embedding: Count
+    embedding: Width
 
     @property
     def members(self) -> int:
@@ -197,16 +216,16 @@ class Bands(Section):
     """The spectral stream over log-mel bands: 2-D convolutions, one along time, attentive statistics."""
 
     design: Literal["bands"]
-    members: Count
-    channels: Annotated[tuple[Count, ...], Field(min_length=1)]
-    pools: tuple[tuple[Count, Count], ...]
-    maps: Count
-    kernel: Count
-    attention: Count
+    members: Depth
+    channels: Annotated[tuple[Width, ...], Field(min_length=1, max_length=16)]
+    pools: tuple[tuple[Kernel, Kernel], ...]
+    maps: Width
+    kernel: Kernel
+    attention: Width
     masked_bands: Annotated[int, Field(ge=0)]
     masked_frames: Annotated[int, Field(ge=0)]
     dropout: Annotated[float, Field(ge=0, lt=1)]
-    embedding: Count
+    embedding: Width
 
     @model_validator(mode="after")
     def _one_of_each(self) -> "Bands":
@@ -219,7 +238,7 @@ Spectral = Annotated[Blocks | Bands, Field(discriminator="design")]
 
 
 class Head(Section):
-    hidden: Count
+    hidden: Width
     dropout: Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -229,10 +248,10 @@ class ImageTransformer(Section):
     checkpoint: str | None
     trainable: Literal["frozen", "all"]
     dropout: Annotated[float, Field(ge=0, lt=1)]
-    hidden: Count
-    layers: Count
-    heads: Count
-    patch: Count
+    hidden: Width
+    layers: Depth
+    heads: Depth
+    patch: Kernel
     crop: tuple[Share, Share]
 
     @model_validator(mode="after")
@@ -265,12 +284,22 @@ class Preset(Section):
 
     @model_validator(mode="after")
     def _bands_over_time(self) -> "Preset":
+        values = max(self.spectral.channels) * self.features.frames
+        if isinstance(self.spectral, Bands):
+            values *= self.features.mels
+        elif self.features.layout == "serial":
+            values *= 2 + self.features.mfcc
+        if values > MOST_VALUES:
+            raise ValueError(f"spectral.channels: a layer of {values:,} values for one window: at most {MOST_VALUES:,}: "
+                             "lower channels, or lengthen features.hop")
         if not isinstance(self.spectral, Bands):
             return self
         if self.features.layout != "frames":
             raise ValueError("spectral.design bands looks along time: set features.layout to frames")
         if (left := math.prod(bands for bands, _ in self.spectral.pools)) > self.features.mels:
             raise ValueError(f"spectral.pools makes one of {left} bands, and features.mels are {self.features.mels}")
+        if (left := math.prod(frames for _, frames in self.spectral.pools)) > self.features.frames:
+            raise ValueError(f"spectral.pools makes one of {left} frames, and a window has {self.features.frames}")
         return self
 
     def input_of(self, model: str) -> Window:
@@ -456,7 +485,7 @@ class Listen(Section):
     intensity: Share
     frame: Count
     hop: Count
-    mels: Annotated[int, Field(ge=8, le=256)]
+    mels: Annotated[int, Field(ge=8, le=_MOST_BANDS)]
 
 
 class Explain(Section):

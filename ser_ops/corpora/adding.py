@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from ser_ops.audio import hear_all
@@ -15,21 +15,10 @@ from ser_ops.corpora.sources import Source, opened
 from ser_ops.corpora.utterance import Scan
 from ser_ops.errors import UserError
 from ser_ops.files import in_turn, replacing
+from ser_ops.folders import Unusable, folders_in
 from ser_ops.progress import progress
 
 _POINTER = b"version https://git-lfs"
-
-
-@dataclass(frozen=True)
-class Unusable:
-    """A corpus, or a collection of noise, that cannot be used, and why, in one line."""
-
-    name: str
-    error: str
-
-    def record(self) -> dict[str, str]:
-        """As a JSON object."""
-        return {"name": self.name, "error": self.error}
 
 
 def add(layout: str, source: Path, corpora_folder: Path, name: str | None = None, link: bool = False,
@@ -90,21 +79,12 @@ def list_all(corpora_folder: Path, calm: str = "neutral") -> Iterator[Found | Un
 
     Raises UserError when `corpora_folder` itself cannot be listed.
     """
-    for name in _folders(corpora_folder):
+    for name in folders_in(corpora_folder):
         try:
             card, scan = _scanned(corpora_folder, name, calm)
             yield summarise(card, scan, calm)
         except (UserError, OSError) as error:
             yield Unusable(name, str(error))
-
-
-def _folders(folder: Path) -> list[str]:
-    try:
-        return sorted(path.name for path in folder.iterdir() if not path.name.startswith(".") and path.is_dir())
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be listed ({error.strerror}): allow reading it") from error
 
 
 def _scanned(corpora_folder: Path, name: str, calm: str) -> tuple[Card, Scan]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ser_ops.audio import Clip, levels
+from ser_ops.corpora.sounds import Fingerprint, fingerprint, same_sounds
 from ser_ops.errors import UserError
 from ser_ops.files import sha256
 from ser_ops.progress import spread
@@ -16,7 +17,7 @@ from ser_ops.shards import Entry, write_index, write_shard
 
 _FILES = 128
 _UNREADABLE = {"content": "", "native_rate": "", "channels": "", "seconds": "", "peak_dbfs": "", "rms_dbfs": "",
-               "clipped_share": "", "silent_share": "", "warnings": ""}
+               "clipped_share": "", "silent_share": "", "warnings": "", "sound": ""}
 
 
 @dataclass(frozen=True)
@@ -33,21 +34,25 @@ def decode(clips: Sequence[tuple[str, Clip]], folder: Path, sample_rate: int, si
     """Bring recordings to mono float32 at `sample_rate` hertz and write them as a store of arrays into `folder`.
 
     clips: what is decoded, each under a name. Returns, in their order, for each: sha256 (of the file), content (SHA-256
-    of the decoded samples), native_rate (hertz), channels, seconds, peak_dbfs, rms_dbfs, clipped_share (at the native rate), silent_share,
-    warnings (of the door, joined by "; "), and error: "" or why the door refuses it, in which case it has no array, the
-    other values are "" and the others go on. Shards hold about `megabytes` each and are cut the same for any number of
+    of the decoded samples), native_rate (hertz), channels, seconds, peak_dbfs, rms_dbfs, clipped_share (at the native
+    rate), silent_share, warnings (of the door, joined by "; "), sound (the first name of all that are one sound with
+    it, or "" where it is alone), and error: "" or why the door refuses it, in which case it has no array, the other
+    values are "" and the others go on. Shards hold about `megabytes` each and are cut the same for any number of
     workers.
     """
     folder.mkdir(parents=True)
     entries: list[Entry] = []
     measures: list[dict[str, Any]] = []
+    fingerprints: dict[str, Fingerprint] = {}
     shards = [_Shard(number, folder, part, sample_rate, silence_dbfs)
               for number, part in enumerate(_cut(clips, megabytes * 1_000_000))]
-    for part_entries, part_measures in spread(_decode, shards, what, workers, "shard"):
+    for part_entries, part_measures, part_fingerprints in spread(_decode, shards, what, workers, "shard"):
         entries += part_entries
         measures += part_measures
+        fingerprints |= part_fingerprints
     write_index(folder, entries)
-    return measures
+    sounds = same_sounds(fingerprints)
+    return [measure | {"sound": sounds.get(name, "")} for (name, _), measure in zip(clips, measures, strict=True)]
 
 
 def _cut(clips: Sequence[tuple[str, Clip]], size: int) -> Iterator[tuple[tuple[str, Clip], ...]]:
@@ -65,17 +70,19 @@ def _cut(clips: Sequence[tuple[str, Clip]], size: int) -> Iterator[tuple[tuple[s
         yield tuple(part)
 
 
-def _decode(shard: _Shard) -> tuple[list[Entry], list[dict[str, Any]]]:
+def _decode(shard: _Shard) -> tuple[list[Entry], list[dict[str, Any]], dict[str, Fingerprint]]:
     measures: list[dict[str, Any]] = []
+    fingerprints: dict[str, Fingerprint] = {}
 
     def arrays() -> Iterator[tuple[str, np.ndarray]]:
         for name, clip in shard.clips:
             measure, samples = _measured(clip, shard.sample_rate, shard.silence_dbfs)
             measures.append(measure)
             if samples is not None:
+                fingerprints[name] = fingerprint(samples, shard.sample_rate)
                 yield name, samples
 
-    return write_shard(shard.folder, shard.number, arrays()), measures
+    return write_shard(shard.folder, shard.number, arrays()), measures, fingerprints
 
 
 def _measured(clip: Clip, sample_rate: int, silence_dbfs: float) -> tuple[dict[str, Any], np.ndarray | None]:
@@ -92,4 +99,5 @@ def _measured(clip: Clip, sample_rate: int, silence_dbfs: float) -> tuple[dict[s
             "native_rate": recording.native_rate, "channels": recording.channels,
             "seconds": round(len(samples) / sample_rate, 6), "peak_dbfs": round(level.peak_dbfs, 3),
             "rms_dbfs": round(level.rms_dbfs, 3), "clipped_share": round(recording.clipped_share, 6),
-            "silent_share": round(level.silent_share, 6), "warnings": "; ".join(recording.warnings), "error": ""}, samples
+            "silent_share": round(level.silent_share, 6), "warnings": "; ".join(recording.warnings),
+            "error": ""}, samples

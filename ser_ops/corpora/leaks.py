@@ -17,9 +17,10 @@ def audit(rows: Sequence[Row], noise_rows: Sequence[Row], protocol: str,
           variants: Sequence[Row] | None = None) -> dict[str, Any]:
     """Compare contents, speakers, variants of one utterance and noise recordings across partitions.
 
-    rows: utterances with utterance, corpus, speaker, text, content and partition. noise_rows: recording, source,
-    content and partition. variants: rows of the augmented table, where there is one, with row, utterance, corpus,
-    speaker, content, partition and noise_recording; they, not `rows`, are then trained on.
+    rows: utterances with utterance, corpus, speaker, text, content and partition, and sound where it is known.
+    noise_rows: recording, source, content and partition, and sound where it is known. variants: rows of the augmented
+    table, where there is one, with row, utterance, corpus, speaker, content, partition and noise_recording; they, not
+    `rows`, are then trained on.
     Returns the content of leak_audit.json: `clean` is True when there is no finding at all. A finding that is not
     declared names one thing; those that the protocol declares are counted together. Raises UserError for a row
     whose partition is none of the three.
@@ -39,10 +40,13 @@ def audit(rows: Sequence[Row], noise_rows: Sequence[Row], protocol: str,
     free = _DECLARED[protocol]
     findings = [
         *_findings("content", contents, lambda one: "content" in free),
+        *_findings("content", _sounds(rows, "utterance", parents), lambda one: "content" in free),
         *_findings("speaker", speakers, lambda one: "speaker" in free or corpus_of[one] in by_word),
         *_findings("variant", parents, lambda one: "variant" in free),
         *_findings("noise", noise, lambda one: "noise" in free),
-        *_findings("noise", noise_contents, lambda one: "noise" in free)]
+        *_findings("noise", noise_contents, lambda one: "noise" in free),
+        *_findings("noise", _sounds(noise_rows, "recording", _places(noise_rows, "recording")),
+                   lambda one: "noise" in free)]
     return {"protocol": protocol, "clean": not findings, "declared": declared(rows, protocol), "findings": findings,
             "checked": {"utterances": len(rows), "rows": len(trained), "contents": len(contents),
                         "speakers": len(speakers), "noise_recordings": len(noise_rows), "noise_sources": len(noise)}}
@@ -75,6 +79,25 @@ def _noise(noise_rows: Sequence[Row], variants: Sequence[Row]) -> tuple[_Places,
         if row["noise_recording"]:
             places[source.get(row["noise_recording"], row["noise_recording"])].add(row["partition"])
     return places, _places(noise_rows, "content")
+
+
+def _sounds(rows: Sequence[Row], key: str, places: _Places) -> _Places:
+    """Partitions of each sound that several recordings hold, named by two of them that lie apart where there are such.
+
+    Recordings of one content are found as that.
+    """
+    groups: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        if row.get("sound"):
+            groups[row["sound"]].append(row)
+    named: _Places = {}
+    for group in groups.values():
+        first, *others = sorted(group, key=lambda row: row[key])
+        apart = next((row for row in others if row["content"] != first["content"]
+                      and places[row[key]] != places[first[key]]), None)
+        if apart:
+            named[f"{first[key]}, the same sound as {apart[key]},"] = set().union(*(places[row[key]] for row in group))
+    return named
 
 
 def _findings(kind: str, places: _Places, is_declared: Callable[[str], bool]) -> Iterator[dict[str, Any]]:

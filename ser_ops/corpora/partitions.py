@@ -14,9 +14,10 @@ Row = Mapping[str, str]
 def assign(rows: Sequence[Row], settings: Partitions) -> list[str]:
     """The partition of each utterance, in the order of `rows`; it depends on the rows, not on their order.
 
-    Rows need utterance, corpus, speaker, emotion, text and content (gender is balanced where it is there).
+    Rows need utterance, corpus, speaker, emotion, text and content; gender is balanced and sound kept together where
+    they are there.
     `speaker`: by `plan`, each corpus for itself. `random` and `paper`: by utterance, in each corpus and emotion;
-    utterances of the same content stay together. (`paper` draws anew for each row: see `assign_rows`.)
+    utterances of the same content or sound stay together. (`paper` draws anew for each row: see `assign_rows`.)
     """
     if settings.protocol != "speaker":
         return by_utterance(rows, shares(settings), settings.seed, "utterances")
@@ -104,8 +105,8 @@ def grouped(rows: Iterable[Row], column: str) -> dict[str, list[Row]]:
 
 
 def by_utterance(rows: Sequence[Row], parts: Mapping[str, float], seed: int, purpose: str) -> list[str]:
-    """A part for each row by shares, in each corpus and emotion; utterances of the same content stay together."""
-    keys = [row["content"] or row["utterance"] for row in rows]
+    """A part for each row by shares, in each corpus and emotion; utterances of one content or sound stay together."""
+    keys = [row.get("sound") or row["content"] or row["utterance"] for row in rows]
     together: dict[str, list[Row]] = defaultdict(list)
     for key, row in sorted(zip(keys, rows, strict=True), key=lambda pair: pair[1]["utterance"]):
         together[key].append(row)

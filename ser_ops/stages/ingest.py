@@ -16,11 +16,11 @@ from ser_ops.stages import run
 from ser_ops.terminal import tell
 
 _MEASURES = ("sha256", "content", "native_rate", "channels", "seconds", "peak_dbfs", "rms_dbfs", "clipped_share",
-             "silent_share", "warnings", "error")
+             "silent_share", "warnings", "sound", "error")
 UTTERANCE_FIELDS = ("utterance", "corpus", "layout", "synthetic", "path", "emotion", "speaker", "gender", "language",
                     "intensity", "text", *_MEASURES, "partition")
 NOISE_FIELDS = ("recording", "collection", "category", "synthetic", "path", "source", "sha256", "content",
-                "native_rate", "seconds", "peak_dbfs", "rms_dbfs", "warnings", "error", "partition")
+                "native_rate", "seconds", "peak_dbfs", "rms_dbfs", "warnings", "sound", "error", "partition")
 
 
 def main() -> None:

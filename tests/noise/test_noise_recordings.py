@@ -77,7 +77,7 @@ class TestScan:
     @pytest.mark.parametrize(("card", "fault"), [
         ("name: [", "not YAML"), ("just words", "not the card"),
         ("{name: other, synthetic: true, licence: x, source: y}", "not the card"),
-        ("{name: made, licence: x, source: y}", "synthetic: Field required"),
+        ("{name: made, licence: x, source: y}", "synthetic: missing key"),
         ("{name: made, synthetic: 1, licence: x, source: y}", "synthetic"),
         ("{name: made, synthetic: true, licence: x, source: y, lisence: z}", "lisence")])
     def test_bad_card(self, tmp_path, card, fault):

@@ -1,19 +1,28 @@
 """Bring noise recordings in: copied or linked, never moved, whole or not at all."""
 
-import filecmp
 import os
 import shutil
 from collections import defaultdict
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ser_ops.audio import FORMATS, Listening, dbfs
+from ser_ops.audio import FORMATS, dbfs, hear_all
 from ser_ops.errors import UserError
-from ser_ops.files import replacing
-from ser_ops.noise.recordings.card import CARD, NAME, Card, installed_names, read_card
-from ser_ops.noise.recordings.scanning import audio_files, check_category, scan
-from ser_ops.progress import progress
+from ser_ops.files import in_turn, replacing
+from ser_ops.folders import Unusable, contents, folders_in, same_bytes
+from ser_ops.noise.recordings.card import CARD, NAME, Card, read_card
+from ser_ops.noise.recordings.scanning import (
+    NoiseRecording,
+    Scanned,
+    audio,
+    check_category,
+    named_sources,
+    scan,
+    scan_folder,
+    unreadable,
+    write_sources,
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +49,7 @@ class Found:
         return asdict(self)
 
     def lines(self) -> list[str]:
-        """For people, in a few lines.
+        r"""For people, in a few lines.
 
         >>> skipped = {"b.wav": "silent"}
         >>> found = Found("recorded", "rain", False, "CC0", "own", 3, 2, 90.0, ["a.wav"], skipped=skipped)
@@ -64,104 +73,117 @@ class Found:
 
 
 def add(category: str, folder: Path, noise_folder: Path, collection: str = "recorded", link: bool = False,
-        licence: str = "not stated", silent_dbfs: float = -60.0) -> Found:
+        licence: str = "not stated", silent_dbfs: float = -60.0, lock: Path | None = None) -> Found:
     """Bring the recordings below `folder` into `noise_folder`/`collection`/`category`; `link` makes symbolic links.
 
-    Recordings that do not decode or whose peak is below `silent_dbfs` are passed over and named in the answer. A
-    collection that is new gets a card, noise.yaml, which says that it is recorded, not synthetic.
-    Raises UserError when nothing can be brought in, or when one recording would take another's name; what was
-    there before is then untouched.
+    Sub-folders, which name sources, and a table of sources (`scan_folder`) come with them. Recordings that are not
+    admitted or whose peak is below `silent_dbfs` are passed over and named in the answer. A collection that is new gets
+    a card, noise.yaml, which says that it is recorded, not synthetic. All who give the same `lock`, a file outside of
+    `noise_folder`, come one after the other.
+    Raises UserError when nothing can be brought in, when one recording would take another's name, and for a link that
+    leads out of `folder`; what was there before is then untouched.
     """
     check_category(category, "noise add")
     if not NAME.fullmatch(collection):
         raise UserError(f"{collection!r}: is no name for a collection: use letters, digits, point, dash and underscore")
-    if not folder.is_dir():
-        raise UserError(f"{folder}: is no folder: give the folder that holds the noise recordings")
-    target = noise_folder / collection / category
-    wanted, skipped = _usable(folder, silent_dbfs)
-    if not wanted:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in list(skipped.items())[:3])
-        raise UserError(f"{folder}: holds no usable recordings ({reasons or 'no file ends in ' + ', '.join(FORMATS)}): "
-                        "give another folder")
-    new = _new(wanted, target)
-    if not (noise_folder / collection / CARD).exists():
-        Card(name=collection, synthetic=False, licence=licence,
-             source="brought in with ser-ops noise add: say here where it came from").write(noise_folder / collection)
-    if new:
+    with in_turn(lock, noise_folder):
+        wanted, named, skipped = _usable(folder, silent_dbfs)
+        if not wanted:
+            reasons = "; ".join(f"{path}: {reason}" for path, reason in list(skipped.items())[:3])
+            raise UserError(f"{folder}: holds no usable recordings "
+                            f"({reasons or 'no file ends in ' + ', '.join(FORMATS)}): give another folder")
+        home = noise_folder / collection
+        new, before = _new(folder, wanted, home / category)
+        card = read_card(noise_folder, collection) if (home / CARD).exists() else None
+        # A collection without a card comes as a whole, so that none is ever there without recordings.
+        target = home / category if card else home
         with replacing(target) as temporary:
             if target.is_dir():
                 shutil.copytree(target, temporary, symlinks=True, copy_function=_again)
-            temporary.mkdir(exist_ok=True)
+            inside = temporary if card else temporary / category
             for path in new:
+                (inside / path).parent.mkdir(parents=True, exist_ok=True)
                 if link:
-                    (temporary / path.name).symlink_to(path.resolve())
+                    (inside / path).symlink_to((folder / path).resolve())
                 else:
-                    shutil.copyfile(path, temporary / path.name)
-    there = next(found for found in list_all(noise_folder, collection) if found.category == category)
-    return Found(**{**asdict(there), "added": [path.name for path in new], "skipped": skipped,
-                    "already": [path.name for path in wanted if path not in new]})
+                    shutil.copyfile(folder / path, inside / path)
+            write_sources(inside, before | named)
+            if card is None:
+                card = Card(name=collection, synthetic=False, licence=licence,
+                            source="brought in with ser-ops noise add: say here where it came from")
+                card.write(temporary)
+            listed = _listed(card, scan_folder(inside.parent, collection))
+            there = next(one for one in listed if one.category == category)
+    return replace(there, added=[str(path) for path in new], skipped={str(path): why for path, why in skipped.items()},
+                   already=[str(path) for path in wanted if path not in new])
 
 
-def list_all(noise_folder: Path, collection: str | None = None) -> list[Found]:
-    """What lies in every collection, or in one, category by category.
+def list_all(noise_folder: Path) -> list[Found | Unusable]:
+    """What lies in every collection, category by category, or why a folder is no collection.
 
-    Raises UserError as `scan` does.
+    Raises UserError when `noise_folder` itself cannot be listed.
     """
-    found = []
-    for name in [collection] if collection else installed_names(noise_folder):
-        card = read_card(noise_folder, name)
-        categories: dict[str, list[tuple[str, Path]]] = defaultdict(list)
-        for one in scan(noise_folder, [name]):
-            categories[one.category].append((one.source, one.path))
-        for category, files in categories.items():
-            seconds, skipped = 0.0, {}
-            for _, path in files:
-                try:
-                    seconds += _heard(path).seconds
-                except UserError as error:
-                    skipped[path.name] = _reason(error, path)
-            found.append(Found(name, category, card.synthetic, card.licence, card.source, len(files) - len(skipped),
-                               len({source for source, _ in files}), round(seconds, 2), skipped=skipped))
-    return found
-
-
-def _heard(path: Path) -> Listening:
-    """A recording that was heard to its end, in bounded memory."""
-    listening = Listening(path, 16000)
-    for _ in listening:
-        pass
-    return listening
-
-
-def _usable(folder: Path, silent_dbfs: float) -> tuple[list[Path], dict[str, str]]:
-    """Recordings below `folder` that can serve, and why others cannot, by name."""
-    usable, skipped = [], {}
-    for path in progress(audio_files(folder, "**/*"), "listening", unit="file"):
-        name = str(path.relative_to(folder))
+    answers: list[Found | Unusable] = []
+    for name in folders_in(noise_folder):
         try:
-            peak = _heard(path).peak
-        except UserError as error:
-            skipped[name] = _reason(error, path)
-            continue
-        if dbfs(peak) < silent_dbfs:
-            skipped[name] = f"silent (peak {dbfs(peak):.0f} dBFS)"
+            scan(noise_folder, [name])
+            answers += _listed(read_card(noise_folder, name), scan_folder(noise_folder / name, name))
+        except (UserError, OSError) as error:
+            answers.append(Unusable(name, str(error)))
+    return answers
+
+
+def _listed(card: Card, scanned: Scanned) -> list[Found]:
+    """Each category of a collection, its recordings heard."""
+    categories: dict[str, list[NoiseRecording]] = defaultdict(list)
+    for one in scanned.recordings:
+        categories[one.category].append(one)
+    answers = []
+    for category, members in categories.items():
+        skipped = {str(path.relative_to(category)): reason for path, reason in scanned.skipped.items()
+                   if path.parts[0] == category}
+        heard = list(hear_all([one.path for one in members], "listening"))
+        skipped |= {one.path.name: answer.refusal for one, answer in zip(members, heard, strict=True) if answer.refusal}
+        answers.append(Found(
+            card.name, category, card.synthetic, card.licence, card.source,
+            sum(not answer.refusal for answer in heard), len({one.source for one in members}),
+            round(sum(answer.seconds for answer in heard), 2), skipped=skipped))
+    return answers
+
+
+def _usable(folder: Path, silent_dbfs: float,
+            ) -> tuple[list[PurePosixPath], dict[PurePosixPath, str], dict[PurePosixPath, str]]:
+    """Recordings below `folder` that can serve, the sources that a table names for them, and why others cannot."""
+    below = contents(folder, closed=True)
+    paths, usable, skipped = audio(below), [], unreadable(below)
+    for path, heard in zip(paths, hear_all([folder / path for path in paths], "listening"), strict=True):
+        if heard.refusal:
+            skipped[path] = heard.refusal
+        elif dbfs(heard.peak) < silent_dbfs:
+            skipped[path] = f"silent (peak {dbfs(heard.peak):.0f} dBFS)"
         else:
             usable.append(path)
-    return usable, skipped
+    named = named_sources(folder, below.files)
+    return usable, {path: source for path, source in named.items() if path in usable}, skipped
 
 
-def _new(wanted: list[Path], target: Path) -> list[Path]:
-    """Those of `wanted` that `target` does not hold yet; UserError for another recording of the same name."""
-    taken = {path.stem: path for path in audio_files(target, "*")}
+def _new(folder: Path, wanted: list[PurePosixPath], target: Path,
+         ) -> tuple[list[PurePosixPath], dict[PurePosixPath, str]]:
+    """Those of `wanted` that `target` does not hold yet, and the sources that a table in `target` names.
+
+    Raises UserError for another recording of the same name.
+    """
+    there = contents(target) if target.is_dir() else None
+    taken = {path.with_suffix(""): target / path for path in audio(there)} if there else {}
     new = []
     for path in wanted:
-        other = taken.get(path.stem)
+        other = taken.get(path.with_suffix(""))
         if other is None:
-            taken[path.stem] = path
+            taken[path.with_suffix("")] = folder / path
             new.append(path)
-        elif other.name != path.name or not filecmp.cmp(path, other, shallow=False):
-            raise UserError(f"{path}: another recording has its name ({other}): rename one of them")
-    return new
+        elif other.name != path.name or not same_bytes(folder / path, other):
+            raise UserError(f"{folder / path}: another recording has its name ({other}): rename one of them")
+    return new, named_sources(target, there.files) if there else {}
 
 
 def _again(source: str, target: str) -> None:
@@ -170,7 +192,3 @@ def _again(source: str, target: str) -> None:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
-
-
-def _reason(error: UserError, path: Path) -> str:
-    return str(error).removeprefix(f"{path}: ")

@@ -9,9 +9,10 @@ from ser_ops.seeds import derive
 
 
 def assign(rows: Sequence[Mapping[str, str]], settings: Partitions) -> list[str]:
-    """train, validation or test for each row (recording, category; where known content and error), in their order.
+    """train, validation or test for each row, in their order.
 
-    Recordings of one source, or of the same content, stay together. In each category the shares of
+    Rows need recording and category, and hold source, content, sound and error where these are known.
+    Recordings of one source, of the same content, or of one sound, stay together. In each category the shares of
     `settings.noise_validation` and `noise_test` count sources, with at least one for training, from two sources on
     one for testing, from three on one for validation (unless a share is 0). A category of `settings.held_out_noise`
     goes to test with every source that occurs in it. Depends on names and seed, not on the order of rows. Rows with
@@ -49,7 +50,7 @@ def _wanted(sources: int, settings: Partitions) -> Counter[str]:
 
 
 def _joined(rows: Iterable[Mapping[str, str]]) -> list[str]:
-    """The source of each row, the same one for sources that have a recording of the same content."""
+    """The source of each row, the same one for sources that have a recording of the same content or sound."""
     parent: dict[str, str] = {}
 
     def top(name: str) -> str:
@@ -59,8 +60,13 @@ def _joined(rows: Iterable[Mapping[str, str]]) -> list[str]:
 
     rows = list(rows)
     for row in rows:
-        if content := row.get("content"):
-            # A tilde sorts after every source, so that the top of a tree is always a source.
-            first, second = sorted((top(source_of(row["recording"])), top(f"~{content}")))
-            parent[second] = first
-    return [top(source_of(row["recording"])) for row in rows]
+        for key in (row.get("content"), row.get("sound")):
+            if key:
+                # A tilde sorts after every source, so that the top of a tree is always a source.
+                first, second = sorted((top(_source(row)), top(f"~{key}")))
+                parent[second] = first
+    return [top(_source(row)) for row in rows]
+
+
+def _source(row: Mapping[str, str]) -> str:
+    return row.get("source") or source_of(row["recording"])
