@@ -193,6 +193,24 @@ def test_a_manifest_comes_in_beside_a_corpus(here: Path) -> None:
     assert found["extra"]["expected"] is None and found["extra"]["complete"] is True
 
 
+def test_the_parts_of_one_recording_are_utterances_with_contents_of_their_own(here: Path) -> None:
+    project(here, manifests=[{"name": "talk", "file": "talk/list.csv"}])
+    (here / "talk").mkdir()
+    sound = np.concatenate([tone(1, 16000, hertz=hertz) for hertz in (200, 300, 400)])
+    soundfile.write(here / "talk/long.wav", sound, 16000)
+    (here / "talk/list.csv").write_text("file;start;end;emotion;speaker\n" + "".join(
+        f"long.wav;0 days 00:00:0{second};0 days 00:00:0{second + 1};sad;{second}\n" for second in range(3))
+        + "long.wav;2,5;9;sad;9\n")
+    ingest.main()
+    rows = [row for row in read_csv(here / "work/ingest/manifest.csv") if row["corpus"] == "talk"]
+    assert [(row["utterance"], float(row["seconds"])) for row in rows] == [
+        ("talk/long@0-1", 1.0), ("talk/long@1-2", 1.0), ("talk/long@2-3", 1.0), ("talk/long@2.5-9", 0.5)]
+    assert len({row["content"] for row in rows}) == 4 and len({row["sha256"] for row in rows}) == 1
+    assert [bool(row["warnings"]) for row in rows] == [False, False, False, True]
+    store = Shards(here / "work/ingest/waveforms")
+    assert np.allclose(store["talk/long@1-2"][1000:-1000], sound[17000:31000], atol=0.05)
+
+
 def test_a_killed_run_leaves_what_was_there_and_the_next_one_ends_the_same(tmp_path: Path) -> None:
     project(tmp_path)
     assert stage(tmp_path).returncode == 0

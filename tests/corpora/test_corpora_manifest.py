@@ -1,13 +1,24 @@
 """CSV manifests and tables."""
 
+import time
+import unicodedata
 from pathlib import Path
+from typing import Literal
 
 import pytest
+from hypothesis import given as drawn
+from hypothesis import settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from ser_ops.config import ManifestSource
 from ser_ops.corpora import Utterance, read_manifest, summarise_manifest
+from ser_ops.corpora.cuts import seconds_of
+from ser_ops.corpora.labels import read_labels
 from ser_ops.corpora.table import read_csv, write_csv
 from ser_ops.errors import UserError
+
+Form = Literal["NFC", "NFD"]
 
 
 def source(folder: Path, text: str, files: tuple[str, ...] = ("a.wav", "sub/b.flac"), **labels: str) -> ManifestSource:
@@ -69,3 +80,123 @@ def test_a_table_comes_back_as_it_was_and_never_half(tmp_path: Path) -> None:
         write_csv(tmp_path / "a.csv", [{"a": 1, "b": 2}, {"c": 3}], ["a", "b"])
     assert (tmp_path / "a.csv").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_one_recording_cut_into_several_utterances(tmp_path: Path) -> None:
+    scan = read_manifest(source(tmp_path, "file,start,end,emotion,speaker,channel\n"
+                                "a.wav,0 days 00:00:01.500000,0 days 00:01:03,sad,1,\n"
+                                "a.wav,0,1.5,Happy,1,\n"
+                                "a.wav,63,NaT,sad,1,\n"
+                                "a.wav,,,fear,1,2\n"
+                                "sub/b.flac,,,sad,2,\n"))
+    assert {one.utterance: (one.start, one.end, one.channel, one.emotion) for one in scan.utterances} == {
+        "mine/a@0-1.5": (0.0, 1.5, None, "happy"), "mine/a@1.5-63": (1.5, 63.0, None, "sad"),
+        "mine/a@63-end": (63.0, None, None, "sad"), "mine/a@channel2": (0.0, None, 2, "fear"),
+        "mine/sub/b": (0.0, None, None, "sad")}
+    assert scan.oddities == [] and {one.clip.path for one in scan.utterances if one.channel} == {tmp_path / "a.wav"}
+
+
+@settings(max_examples=60, deadline=None)
+@drawn(st.integers(0, 10**9))
+def test_every_time_that_pandas_writes_is_read(milliseconds: int) -> None:
+    seconds = milliseconds / 1000
+    pandas = f"{milliseconds // 86_400_000} days {time.strftime('%H:%M:%S', time.gmtime(seconds % 86400))}"
+    for text in (f"{pandas}.{milliseconds % 1000:03d}000", f"{seconds:.3f}", repr(seconds),
+                 f"{seconds:.4f}".replace(".", ",")):
+        assert seconds_of("a.csv", "start", text) == pytest.approx(seconds, abs=1e-6)
+
+
+@pytest.mark.parametrize(("start", "end", "fault"), [
+    ("-1", "", "line 2 has the start '-1', which is no time"),
+    ("0", "-0.5", "line 2 has the end '-0.5', which is no time"),
+    ("-1 days +23:59:59", "", "which is no time"),
+    ("soon", "", "which is no time"),
+    ("1e999", "", "which is no time"),
+    ("inf", "", "which is no time"),
+    ("01:30", "", "which is no time"),
+    ("1.5s", "", "which is no time"),
+    ('"1,500"', "", "may be thousands or a fraction"),
+    ("2", "2", "line 2 ends at 2 s and starts at 2 s"),
+    ("2", "1", "line 2 ends at 1 s"),
+    ("", "0", "line 2 ends at 0 s")])
+def test_a_time_that_is_none_names_its_line(tmp_path: Path, start: str, end: str, fault: str) -> None:
+    with pytest.raises(UserError, match=fault) as error:
+        read_manifest(source(tmp_path, f"path,emotion,speaker,start,end\na.wav,sad,1,{start},{end}\n"))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("channel", ["0", "-1", "left", "1.5", "1e3", "2000"])
+def test_a_channel_is_a_number_from_1_on(tmp_path: Path, channel: str) -> None:
+    with pytest.raises(UserError, match=r"line 2 has the channel .* from 1 on"):
+        read_manifest(source(tmp_path, f"path,emotion,speaker,channel\na.wav,sad,1,{channel}\n"))
+
+
+@pytest.mark.parametrize(("column", "refused"), [
+    ("offset", True), ("onset", True), ("start_time", True), ("End (ms)", True), ("begin", True),
+    ("start,duration", True), ("start,stop", True),
+    ("duration", False), ("gender_of_speaker", False), ("start,end,start_frame", False)])
+def test_a_column_that_would_cut_under_another_name_is_refused(tmp_path: Path, column: str, refused: bool) -> None:
+    values = ",1,2,3"[:2 * len(column.split(","))]
+    given = source(tmp_path, f"path,emotion,speaker,{column}\na.wav,sad,1{values}\n")
+    if refused:
+        with pytest.raises(UserError, match=f"the column {column.split(',')[-1].lower()[:3]}.* would cut"):
+            read_manifest(given)
+    else:
+        assert read_manifest(given).oddities == [f"columns not used: {column.split(',')[-1]}"]
+
+
+def test_a_column_that_would_choose_is_said(tmp_path: Path) -> None:
+    scan = read_manifest(source(tmp_path, "path,emotion,speaker,Split,weight\na.wav,sad,1,test,2\n"))
+    assert scan.oddities == ["columns not used: split, weight",
+                             "every line counts, and counts alike, whatever split, weight says"]
+
+
+def test_labels_in_any_case_and_labels_that_are_dropped(tmp_path: Path) -> None:
+    scan = read_manifest(source(tmp_path, "Path; Emotion ;SPEAKER\na.wav;  JOY ;1\nsub/b.flac;Bored;2\nx.wav;bored;2\n"
+                                "y.wav;surprise;2\n", joy="happy", BORED="drop", Surprise="drop"))
+    assert [(one.utterance, one.emotion) for one in scan.utterances] == [("mine/a", "happy")]
+    assert scan.skipped == {"label 'Bored' is dropped": 1, "label 'bored' is dropped": 1,
+                            "label 'surprise' is dropped": 1}
+    with pytest.raises(UserError, match="every label is dropped"):
+        read_manifest(source(tmp_path, "path,emotion,speaker\na.wav,joy,1\n", joy="drop"))
+    with pytest.raises(ValidationError, match="stands there twice"):
+        source(tmp_path, "", Joy="happy", joy="sad")
+
+
+@pytest.mark.parametrize(("on_disk", "in_table"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_name_in_the_other_spelling_of_accents_is_found(tmp_path: Path, on_disk: Form, in_table: Form) -> None:
+    folder, name = (unicodedata.normalize(on_disk, text) for text in ("Größe", "ähm.wav"))
+    written = unicodedata.normalize(in_table, "Größe/ähm.wav")
+    scan = read_manifest(source(tmp_path, f"path,emotion,speaker\n{written},sad,1\n", files=(f"{folder}/{name}",)))
+    assert scan.utterances[0].path == tmp_path / folder / name
+    assert scan.utterances[0].utterance == unicodedata.normalize("NFC", "mine/Größe/ähm")
+    (tmp_path / written).parent.mkdir()
+    (tmp_path / written).touch()
+    assert read_manifest(source(tmp_path, f"path,emotion,speaker\n{written},sad,1\n", ())).utterances[0].path \
+        == tmp_path / written, "the exact spelling wins"
+
+
+def test_files_that_somebody_else_says_are_missing(tmp_path: Path) -> None:
+    given = source(tmp_path, "path,emotion,speaker\na.wav,sad,1\ngone.wav,sad,1\n" + "x" * 300 + ".wav,sad,1\n")
+    assert len(read_manifest(given, files_may_be_missing=True).utterances) == 3
+    with pytest.raises(UserError, match="2 of 3 files are missing"):
+        read_manifest(given)
+
+
+@pytest.mark.parametrize(("text", "fault"), [
+    ("joy", "'joy' maps nothing: write joy=happy"), ("=sad", "maps nothing"), ("joy=glad", "'joy' is mapped to 'glad'"),
+    ("Joy=happy,joy=sad", "'joy' is mapped twice"), ("none.yaml", "none.yaml: cannot be read"),
+    ("list.yaml", "holds no labels"), ("flags.yaml", "False is no text: put that label into quotes"),
+    ("nested.yaml", "'joy' is mapped to")])
+def test_labels_that_map_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, fault: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, content in (("list", "[joy]"), ("flags", "no: sad"), ("nested", "joy: {a: b}")):
+        Path(f"{name}.yaml").write_text(content)
+    with pytest.raises(UserError, match=fault) as error:
+        read_labels(text)
+    assert "\n" not in str(error.value)
+
+
+def test_labels_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "labels.yaml").write_text("a, b = c: Happy\n'no': drop\n")
+    assert read_labels(str(tmp_path / "labels.yaml")) == {"a, b = c": "happy", "no": "drop"}
