@@ -1,5 +1,6 @@
 """A window as it was heard, as a small file that is the same on every run: Ogg Vorbis."""
 
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -27,7 +28,7 @@ def gain_of(windows: list[np.ndarray]) -> float:
 def write_ogg(path: Path, samples: np.ndarray, sample_rate: int) -> None:
     """Write mono samples (n,), floats in [-1, 1], as Ogg Vorbis; the same samples give the same bytes."""
     with replacing(path) as temporary:
-        soundfile.write(temporary, samples, sample_rate, format="OGG", subtype="VORBIS")
+        soundfile.write(os.fsencode(temporary), samples, sample_rate, format="OGG", subtype="VORBIS")
         temporary.write_bytes(numbered(temporary.read_bytes(), 1))
 
 

@@ -1,5 +1,6 @@
 """A few test utterances to listen to, clean and in noise, as they were answered: reports/clips and clips.json."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,8 @@ def write(folder: Path, rows: Sequence[Mapping[str, str]], waveforms: Mapping[st
             peak = max(float(np.abs(clean).max(initial=0)), float(np.abs(mixture.samples).max(initial=0)))
             gain, kept = PEAK / peak if peak > 0 else 1.0, round(LONGEST * sample_rate)
             for kind, samples in (("clean", clean), ("noisy", mixture.samples)):
-                soundfile.write(files / f"{number}_{kind}.wav", samples[:kept] * gain, sample_rate, "PCM_16")
+                file = os.fsencode(files / f"{number}_{kind}.wav")
+                soundfile.write(file, samples[:kept] * gain, sample_rate, "PCM_16")
             found.append({
                 "utterance": utterance, "corpus": row["corpus"], "synthetic": row["synthetic"] == "1",
                 "emotion": row["emotion"], "seconds": len(clean) / sample_rate, "gain": gain,
