@@ -1,0 +1,109 @@
+"""ser-ops evaluate on a manifest of anybody's: what it counts, what it leaves out, and what it says of both."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import yaml
+from evaluation_world import settings
+from typer.testing import CliRunner
+
+from ser_ops import config, models
+from ser_ops.cli import app
+from ser_ops.errors import UserError
+from ser_ops.evaluation.corpus import evaluate_manifest
+
+CASES = Path(__file__).resolve().parents[3] / "shared" / "cases"
+RATE = 16000
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with a small untrained model, four recordings, one of silence and one that is too short."""
+    folder = tmp_path_factory.mktemp("world")
+    (folder / "params.yaml").write_text(yaml.safe_dump(settings(seeds=[1], intensities=[0.5])))
+    preset = config.load(folder / "params.yaml").chosen
+    models.save(folder / "model", models.build("spectral", preset, seed=1), {"preset": "tiny", "data": {}})
+    rng = np.random.default_rng(5)
+    for name in ("a", "b", "c", "d"):
+        soundfile.write(folder / f"{name}.wav", rng.normal(0, 0.1, RATE), RATE)
+    soundfile.write(folder / "silent.wav", np.zeros(RATE), RATE)
+    soundfile.write(folder / "short.wav", rng.normal(0, 0.1, 200), RATE)
+    soundfile.write(folder / "shorter.wav", rng.normal(0, 0.1, 100), RATE)
+    (folder / "noise/kitchen").mkdir(parents=True)
+    soundfile.write(folder / "noise/kitchen/pan.flac", rng.normal(0, 0.1, 2 * RATE), RATE)
+    (folder / "noise/kitchen/words.wav").write_bytes(b"no audio")
+    return folder
+
+
+def evaluated(world: Path, manifest: str, *, noise: bool = False, **labels: str) -> dict[str, Any]:
+    (world / "list.csv").write_text(manifest)
+    network, card = models.load(world / "model")
+    params = config.load(world / "params.yaml")
+    return evaluate_manifest(network, card, world / "list.csv", world / "noise" if noise else None, params, labels)
+
+
+def test_what_is_left_out_is_counted_by_reason_and_named(world: Path) -> None:
+    found = evaluated(world, "path,emotion,speaker\na.wav,sad,1\nb.wav,Joy,2\nc.wav,bored,3\nsilent.wav,sad,1\n"
+                      "short.wav,sad,1\nshorter.wav,sad,1\ngone.wav,sad,1\n", noise=True, joy="happy", Bored="drop")
+    assert (found["used"], found["of"], found["utterances"]) == (2, 7, 2)
+    assert sum(found["left_out"].values()) == 5 and found["left_out"]["label 'bored' is dropped"] == 1
+    assert {reason.split(",")[0] for reason in found["left_out"]} >= {"silent", "… s are shorter than … s"}
+    assert [Path(one["path"]).name for one in found["skipped"]] == [
+        "gone.wav", "short.wav", "shorter.wav", "silent.wav", "words.wav"]
+    assert found["noise"]["used"] == 1 and found["noise"]["of"] == 2
+    assert found["chance_uar"] == 0.5 and list(found["cells"]) == ["kitchen@0.50", "white@0.50"]
+    json.dumps(found, allow_nan=False)
+
+
+def test_parts_of_a_recording_are_judged_by_themselves(world: Path) -> None:
+    whole = evaluated(world, "path,emotion,speaker\na.wav,sad,1\n")
+    parts = evaluated(world, "path,start,end,emotion,speaker\na.wav,0,0.4,sad,1\na.wav,0.5,,sad,1\na.wav,0.2,7,sad,1\n"
+                      "a.wav,3,4,sad,1\n")
+    assert (whole["used"], parts["used"], parts["of"]) == (1, 3, 4)
+    assert parts["calibration_error"] != whole["calibration_error"]
+    assert "behind" in parts["skipped"][0]["reason"] and parts["skipped"][0]["name"] == "manifest/a@3-4"
+    assert ["behind" in one["warning"] for one in parts["warnings"]].count(True) == 1
+
+
+def test_a_manifest_of_which_nothing_can_be_used_is_one_line(world: Path) -> None:
+    with pytest.raises(UserError, match=r"none of its 3 recordings can be used \(cannot be .*\(2\), silent.*\(1\)\)"):
+        evaluated(world, "path,emotion,speaker\ngone.wav,sad,1\naway.wav,sad,1\nsilent.wav,sad,1\n")
+
+
+def test_a_label_without_a_map_names_the_option(world: Path) -> None:
+    with pytest.raises(UserError, match=r"'joy' .1.: .*with --labels, as in --labels joy=happy,bored=drop"):
+        evaluated(world, "path,emotion,speaker\na.wav,joy,1\n")
+
+
+def test_the_command_says_it_beside_every_figure(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(world)
+    Path("list.csv").write_text("Path;Emotion;Speaker;Split\n;;;\na.wav;joy;1;test\nb.wav;SAD;2;train\nsilent.wav;sad;2;\n"
+                                "d.wav;bored;2;\n")
+    Path("labels.yaml").write_text("Joy: happy\nbored: drop\n")
+    arguments = ["evaluate", "--manifest", "list.csv", "--model", "model", "--noise", "noise", "--labels"]
+    said = CliRunner().invoke(app, [*arguments, "joy=happy,bored=drop"])
+    first, *cells = said.stdout.splitlines()
+    assert first.startswith("2 of 4 recordings: clean UAR ") and "(chance 0.500)" in first
+    assert "; 2 of 4 recordings not used: label 'bored' is dropped (1), silent, nothing" in first
+    assert "; 1 of 2 noise recordings not used: " in first
+    assert len(cells) == 2 and all("(chance 0.500)" in cell and "; 2 of 4 recordings" in cell for cell in cells)
+    assert "warning: list.csv: columns not used: split" in said.stderr
+    assert "every line counts, and counts alike, whatever split says" in said.stderr
+    answer = json.loads(CliRunner().invoke(app, [*arguments, "labels.yaml", "--json"]).stdout)
+    assert (answer["used"], answer["of"], answer["chance_uar"]) == (2, 4, 0.5) and len(answer["oddities"]) == 2
+    assert [one["reason"] for one in answer["skipped"]] and answer["left_out"]["label 'bored' is dropped"] == 1
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="the cases are not at hand")
+@pytest.mark.parametrize(("case", "used", "of"), [
+    ("half_unreadable", 3, 3), ("labels_of_others", 1, 2), ("segments", 1, 2), ("semicolon_excel", 1, 2),
+    ("excel_empty_rows", 1, 2), ("refused_by_predict", 1, 5), ("gsm", 2, 2)])
+def test_tables_of_others_are_answered(world: Path, case: str, used: int, of: int) -> None:
+    network, card = models.load(world / "model")
+    found = evaluate_manifest(network, card, CASES / f"{case}.csv", None, config.load(world / "params.yaml"),
+                              {"happiness": "happy"})
+    assert (found["used"], found["of"]) == (used, of) and sum(found["left_out"].values()) == of - used
