@@ -1,7 +1,10 @@
 """params.yaml as strict frozen models, one section per stage."""
 
 from ser_ops.config.load import load
+from ser_ops.config.model_json import FORMAT, MODEL_JSON, input_of, read_model_json
 from ser_ops.config.sections import (
+    MOST_PARAMETERS,
+    MOST_VALUES,
     READS,
     Ablations,
     Augment,
@@ -46,9 +49,10 @@ from ser_ops.config.sections import (
 )
 
 __all__ = [
-    "READS", "Ablations", "Augment", "Bands", "Behave", "Blocks", "Compared", "Compute", "Conditions", "Data",
-    "Evaluate", "Explain", "Faithfulness", "Features", "Folds", "Gate", "Head", "ImageTransformer", "Limit", "Listen",
-    "ManifestSource", "MelImage", "Params", "Partitions", "Paths", "Planted", "Predict", "Preset", "Range", "Report",
-    "Reproduce", "Spectral", "Speech", "Stacked", "Tracking", "Train", "Training", "Tune", "Validation", "Wav2Vec",
-    "Window", "load",
+    "FORMAT", "MODEL_JSON", "MOST_PARAMETERS", "MOST_VALUES", "READS", "Ablations", "Augment", "Bands", "Behave",
+    "Blocks", "Compared", "Compute", "Conditions", "Data", "Evaluate", "Explain", "Faithfulness", "Features",
+    "Folds", "Gate", "Head", "ImageTransformer", "Limit", "Listen", "ManifestSource", "MelImage", "Params",
+    "Partitions", "Paths", "Planted", "Predict", "Preset", "Range", "Report", "Reproduce", "Spectral", "Speech",
+    "Stacked", "Tracking", "Train", "Training", "Tune", "Validation", "Wav2Vec", "Window", "input_of", "load",
+    "read_model_json",
 ]

@@ -142,8 +142,8 @@ class Window(Section):
     @model_validator(mode="after")
     def _bounded(self) -> "Window":
         if self.frames * max(self.frame, _MOST_BANDS) > MOST_VALUES:
-            raise ValueError(f"{self.frames} frames of {self.frame} samples are too many for one window: shorten seconds "
-                             "or frame, or lengthen hop")
+            raise ValueError(f"{self.frames} frames of {self.frame} samples are too many for one window: shorten "
+                             "seconds or frame, or lengthen hop")
         return self
 
 
@@ -290,8 +290,8 @@ class Preset(Section):
         elif self.features.layout == "serial":
             values *= 2 + self.features.mfcc
         if values > MOST_VALUES:
-            raise ValueError(f"spectral.channels: a layer of {values:,} values for one window: at most {MOST_VALUES:,}: "
-                             "lower channels, or lengthen features.hop")
+            raise ValueError(f"spectral.channels: a layer of {values:,} values for one window, at most {MOST_VALUES:,} "
+                             "are allowed: lower channels, or lengthen features.hop")
         if not isinstance(self.spectral, Bands):
             return self
         if self.features.layout != "frames":

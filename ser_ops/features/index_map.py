@@ -41,7 +41,7 @@ def frames_of(settings: Window) -> int:
     >>> frames_of(load().presets["paper"].features)
     108
     """
-    return round(settings.seconds * settings.sample_rate) // settings.hop + 1
+    return settings.frames
 
 
 def channels_of(settings: Window) -> int:

@@ -8,11 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import huggingface_hub
+import torch
 import transformers
 from transformers import AutoConfig, AutoModel, PreTrainedConfig
 
+from ser_ops.config import MOST_PARAMETERS, MOST_VALUES
+from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 
+LARGEST = 2**17     # of any number in a configuration; labels of an image model that learnt 22,000 classes are the most
+_MOST_LAYERS = 128
+_LAYERS = ("num_hidden_layers", "num_feat_extract_layers", "num_adapter_layers", "conv_dim", "conv_kernel",
+           "conv_stride")
+_GET_AGAIN = "get the checkpoint again"
 Settle = Callable[[PreTrainedConfig, bool], PreTrainedConfig]
 
 
@@ -61,17 +69,21 @@ def read(name: str, section: str, settle: Settle, new: Collection[str] = (), **b
     with _quiet():
         absent = "" if Path(name).is_dir() else _hub_has(name)
         where: dict[str, Any] = {"trust_remote_code": False, "local_files_only": bool(absent)}
+        if Path(name).is_dir():
+            check_numbers(read_json(Path(name) / "config.json", _GET_AGAIN, _GET_AGAIN), name, _GET_AGAIN)
         try:
+            check_numbers(PreTrainedConfig.get_config_dict(name, **where)[0], name, _GET_AGAIN)
             config = AutoConfig.from_pretrained(name, **where)
-        except (OSError, ValueError, KeyError) as error:
+            config = settle(config, bool(absent))
+        except UserError:
+            raise
+        except Exception as error:  # damaged files raise many kinds
             if not absent:
-                raise UserError(f"{name}: its config.json cannot be used ({_one_line(error)}): get the checkpoint "
-                                "again") from error
+                raise UserError(f"{name}: its config.json cannot be used ({_one_line(error)}): {_GET_AGAIN}") from error
             raise UserError(
                 f"{name}: no such checkpoint: it is no folder, not in this machine's cache, and {absent}: get it where "
                 f"there is a network (hf download {name} --local-dir FOLDER) and set {section}.checkpoint in "
                 "params.yaml to that folder, or to null for random weights") from error
-        config = settle(config, bool(absent))
         try:
             network, report = AutoModel.from_pretrained(
                 name, config=config, use_safetensors=True, attn_implementation="eager", dtype="float32",
@@ -94,11 +106,53 @@ def kept_config(values: Mapping[str, Any], families: Collection[str], words: str
     kind = values.get("model_type")
     if kind not in families:
         raise UserError(f"backbone_config: model_type {kind!r} is not of {words}: choose one of {', '.join(families)}")
+    check_numbers(values, "backbone_config", "restore the model folder")
     try:
         return AutoConfig.for_model(**values)
     except Exception as error:  # the library's own checks raise many kinds
         raise UserError(f"backbone_config: not a {kind} configuration ({_one_line(error)}): restore the model "
                         "folder") from error
+
+
+def check_numbers(values: Any, where: str, remedy: str) -> None:
+    """Raises UserError where a configuration holds a number beyond LARGEST, or more layers than any network has."""
+    if not isinstance(values, Mapping):
+        raise UserError(f"{where}: is no configuration of a network: {remedy}")
+    layers = _LAYERS + (("num_conv_pos_embeddings",) if values.get("model_type") == "data2vec-audio" else ())
+    for key, value in values.items():
+        if beyond := [number for number in _numbers(value) if not -LARGEST <= number <= LARGEST]:
+            raise UserError(f"{where}: {key} is {beyond[0]:g}: at most {LARGEST:,}: {remedy}")
+        number = len(value) if isinstance(value, list | tuple) else value
+        if key in layers and isinstance(number, int | float) and number > _MOST_LAYERS:
+            raise UserError(f"{where}: {key} makes {number:g} layers: at most {_MOST_LAYERS}: {remedy}")
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    if isinstance(value, int | float):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from _numbers(inner)
+
+
+def check_network(config: PreTrainedConfig, where: str, values: float, **build: Any) -> None:
+    """Raises UserError where the configuration gives no network, or one beyond MOST_PARAMETERS or MOST_VALUES.
+
+    It is drawn up without memory. values: that its widest layer gives for one window; `build` goes to its class.
+    """
+    if values > MOST_VALUES:
+        raise UserError(f"{where}: one of its layers has {values:,.0f} values for one window: at most {MOST_VALUES:,}: "
+                        "shorten the window, or choose a smaller network")
+    try:
+        with torch.device("meta"):
+            network = AutoModel.from_config(config, attn_implementation="eager", **build)
+    except Exception as error:  # the library's own checks raise many kinds
+        raise UserError(f"{where}: not a {config.model_type} configuration ({_one_line(error)}): restore the folder, "
+                        "or get the checkpoint again") from error
+    number = sum(parameter.numel() for parameter in network.parameters())
+    if number > MOST_PARAMETERS:
+        raise UserError(f"{where}: its network has {number:,} parameters: at most {MOST_PARAMETERS:,}: choose a "
+                        "smaller one")
 
 
 def config_dict(config: PreTrainedConfig) -> dict[str, Any]:

@@ -5,12 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from ser_ops.config import READS, Preset, Window
-from ser_ops.documents import read_json
+from ser_ops.config import FORMAT, MODEL_JSON, Preset, read_model_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.files import replacing, sha256, write_json
@@ -19,8 +17,11 @@ from ser_ops.models.checkpoint import config_dict
 from ser_ops.models.standardise import Standardise
 from ser_ops.models.table import MODELS, build, count
 from ser_ops.models.wav2vec_checkpoint import SAMPLE_RATE
+from ser_ops.terminal import shown
 
-FORMAT = 4
+_DTYPES = {torch.float32: "F32", torch.int64: "I64"}    # as safetensors names them; no other stands in a model
+_LONGEST_HEADER = 2**22     # bytes; a model of 128 layers has some 400,000
+_OF_WEIGHTS = ("sample_rate", "standardisation", "parameters")     # what a model knows of itself, and others rely on
 
 
 def _origin(model: EmotionModel) -> str:
@@ -57,7 +58,7 @@ def save(folder: Path, model: EmotionModel, card: Mapping[str, Any]) -> None:
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with replacing(folder / "weights.safetensors") as path:
         save_file(weights, path, metadata={"format": "pt"})
-    write_json(folder / "model.json", {**_own(model), **dict(card), **_own(model),
+    write_json(folder / MODEL_JSON, {**_own(model), **dict(card), **_own(model),
                                        "weights_sha256": sha256(folder / "weights.safetensors")})
 
 
@@ -67,57 +68,56 @@ def load(folder: Path) -> tuple[EmotionModel, dict[str, Any]]:
     Raises UserError for a missing or damaged file, another format, an unknown model, or weights that are not this
     model's.
     """
-    card = read_json(folder / "model.json")
+    card = read_model_json(folder)
     weights = folder / "weights.safetensors"
     with torch.device("meta"):  # sizes in a card from outside cost no memory until the file bears them out
-        _check(_skeleton(card, folder / "model.json"), weights, card)
-    model = _skeleton(card, folder / "model.json")
+        _check(_skeleton(card, folder / MODEL_JSON), weights, card)
+    model = _skeleton(card, folder / MODEL_JSON)
     model.load_state_dict(load_file(weights))
+    if damaged := [name for name, tensor in model.state_dict().items() if not torch.isfinite(tensor).all()]:
+        raise UserError(f"{weights}: {len(damaged)} tensors hold NaN or infinity ({damaged[0]}): restore the folder, "
+                        "or train the model again")
+    own = _own(model)
+    if other := [key for key in _OF_WEIGHTS if card[key] != own[key]]:
+        raise UserError(f"{folder / MODEL_JSON}: its {other[0]} is not that of the weights beside it: restore the "
+                        "folder")
     return model.eval(), card
 
 
-def input_of(card: Mapping[str, Any]) -> Window:
-    """What the model of a card (model.json) reads: the section of its preset, with its window."""
-    section = READS[card["model"]]
-    return Preset.model_fields[section].annotation(**card["preset_settings"][section])  # type: ignore[misc]
-
-
-def _skeleton(card: Any, path: Path) -> EmotionModel:
-    if not isinstance(card, dict) or card.get("format") != FORMAT:
-        version = card.get("format") if isinstance(card, dict) else None
-        raise UserError(f"{path}: format {version!r}, this version reads {FORMAT}: train the model again, or read it "
-                        "with the version of ser-ops that wrote it")
-    if card.get("model") not in MODELS:
-        raise UserError(f"{path}: unknown model {card.get('model')!r}: expected one of {', '.join(MODELS)}")
-    if card.get("emotions") != list(EMOTIONS):
-        raise UserError(f"{path}: its emotions are not {', '.join(EMOTIONS)}: train the model again")
+def _skeleton(card: Mapping[str, Any], path: Path) -> EmotionModel:
+    kept = (card["backbone_config"] or {}) if MODELS[card["model"]].backbone else {}
     try:
-        preset = Preset(**card["preset_settings"])
-        kept = dict(card["backbone_config"]) if MODELS[card["model"]].backbone else {}
-    except (KeyError, TypeError, ValidationError) as error:
-        raise UserError(f"{path}: preset_settings or backbone_config missing or not this version's: restore the "
-                        "folder, or train the model again") from error
-    try:
-        return build(card["model"], preset, backbone_config=kept)
+        return build(card["model"], Preset(**card["preset_settings"]), backbone_config=kept)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
+    except Exception as error:  # a configuration of the transformers library may hold anything, and raise anything
+        said = shown(" ".join(str(error).split())[:160])
+        raise UserError(f"{path}: no model can be built of it ({said}): restore the folder") from error
 
 
 def _check(model: EmotionModel, path: Path, card: Mapping[str, Any]) -> None:
     """The file's names, shapes and dtypes against the model's, before a tensor is read."""
     if not path.is_file():
         raise UserError(f"{path}: missing: restore the folder (weights are read from safetensors alone)")
+    with path.open("rb") as header:
+        if int.from_bytes(header.read(8), "little") > _LONGEST_HEADER:
+            raise UserError(f"{path}: not a safetensors file (its header is too long): restore the folder")
     try:
         with safe_open(path, "pt") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118, it is no mapping
             found = {name: tuple(one.get_shape()) for name, one in slices.items()}
+            kinds = {name: one.get_dtype() for name, one in slices.items()}
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{path}: not a safetensors file ({error}): restore the folder") from error
+        raise UserError(f"{path}: not a safetensors file ({shown(str(error))}): restore the folder") from error
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
     if wrong:
         name = wrong[0]
         raise UserError(f"{path}: {len(wrong)} tensors are not those of a {card['model']} model ({name}: expected "
                         f"{expected.get(name, 'none')}, found {found.get(name, 'none')}): restore the folder")
-    if "weights_sha256" in card and sha256(path) != card["weights_sha256"]:
+    for name, tensor in model.state_dict().items():
+        if kinds[name] != _DTYPES.get(tensor.dtype):
+            raise UserError(f"{path}: {name} is of type {kinds[name]}, not {_DTYPES.get(tensor.dtype, 'F32')}: restore the "
+                            "folder")
+    if card.get("weights_sha256") is not None and sha256(path) != card["weights_sha256"]:
         raise UserError(f"{path}: not the weights that model.json was written for: restore both, or train again")

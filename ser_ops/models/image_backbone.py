@@ -41,12 +41,12 @@ class ImageBackbone(nn.Module):
     @property
     def size(self) -> tuple[int, int]:
         """Height and width of the pixels."""
-        return _pair(self.config.image_size)
+        return pair(self.config.image_size)
 
     @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of patches."""
-        (height, width), (tall, wide) = self.size, _pair(self.config.patch_size)
+        (height, width), (tall, wide) = self.size, pair(self.config.patch_size)
         return height // tall, width // wide
 
     @property
@@ -69,7 +69,8 @@ def own_layers(family: str) -> dict[str, Any]:
     return {"add_pooling_layer": family == "beit"}
 
 
-def _pair(size: Any) -> tuple[int, int]:
+def pair(size: Any) -> tuple[int, int]:
+    """Height and width of what a configuration gives as one size or as both."""
     return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
 
 

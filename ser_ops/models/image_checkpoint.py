@@ -8,8 +8,8 @@ from transformers import BeitConfig, PreTrainedConfig, ViTConfig
 from ser_ops.config import ImageTransformer, MelImage
 from ser_ops.errors import UserError
 from ser_ops.features import shape_of
-from ser_ops.models.checkpoint import kept_config, read
-from ser_ops.models.image_backbone import ImageBackbone, own_layers
+from ser_ops.models.checkpoint import check_network, kept_config, read
+from ser_ops.models.image_backbone import ImageBackbone, own_layers, pair
 
 _BEIT_NORM = {"pooler.layernorm.weight", "pooler.layernorm.bias"}   # 1 and 0 in a checkpoint that was only pretrained
 
@@ -46,6 +46,11 @@ def _settled(config: PreTrainedConfig, family: str, settings: ImageTransformer, 
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = settings.dropout
     if family == "beit":
         config.drop_path_rate, config.use_mask_token = 0.0, False
+    (height, width), (tall, wide) = pair(config.image_size), pair(config.patch_size)
+    tokens = 1 + (height // tall) * (width // wide)
+    widest = max(height * width * config.num_channels, tokens * max(
+        config.hidden_size, config.intermediate_size, tokens * config.num_attention_heads))
+    check_network(config, where, widest, **own_layers(family))
     return config
 
 

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from ser_ops.config import Preset
+from ser_ops.config import MOST_PARAMETERS, Preset
+from ser_ops.errors import UserError
 from ser_ops.models import image_checkpoint, wav2vec_checkpoint
 from ser_ops.models.backbone import Backbone
 from ser_ops.models.base import EmotionModel
@@ -32,30 +33,26 @@ class Entry(NamedTuple):
     """
 
     row: str
-    builder: Callable[[Preset, Standardisation | None, Kept], EmotionModel]
+    builder: Callable[[Preset, Standardisation | None, Any], EmotionModel]
     backbone: str = ""
 
 
-def _wav2vec(preset: Preset, kept: Kept) -> Backbone:
-    return wav2vec_checkpoint.backbone(preset.wav2vec, preset.features, kept)
-
-
-def _image(family: str, preset: Preset, kept: Kept) -> ImageBackbone:
-    return image_checkpoint.backbone(family, getattr(preset, family), preset.image, kept)
+def _backbone(section: str, preset: Preset, kept: Kept) -> Backbone | ImageBackbone | None:
+    if section == "wav2vec":
+        return wav2vec_checkpoint.backbone(preset.wav2vec, preset.features, kept)
+    return image_checkpoint.backbone(section, getattr(preset, section), preset.image, kept) if section else None
 
 
 MODELS: dict[str, Entry] = {
-    "spectral": Entry("A", lambda preset, mean_std, kept: SpectralModel(preset, mean_std)),
-    "wav2vec": Entry("B", lambda preset, mean_std, kept: Wav2VecModel(preset, _wav2vec(preset, kept)), "wav2vec"),
-    "concat": Entry("C", lambda preset, mean_std, kept: ConcatModel(
-        preset, _wav2vec(preset, kept), mean_std), "wav2vec"),
-    "fusion": Entry("D", lambda preset, mean_std, kept: FusionModel(
-        preset, _wav2vec(preset, kept), mean_std), "wav2vec"),
-    "cnn": Entry("", lambda preset, mean_std, kept: CNNModel(preset, mean_std)),
-    "lstm": Entry("", lambda preset, mean_std, kept: LSTMModel(preset, mean_std)),
-    "cnn_lstm": Entry("", lambda preset, mean_std, kept: CNNLSTMModel(preset, mean_std)),
-    "vit": Entry("", lambda preset, mean_std, kept: ViTModel(preset, _image("vit", preset, kept)), "vit"),
-    "beit": Entry("", lambda preset, mean_std, kept: BEiTModel(preset, _image("beit", preset, kept)), "beit"),
+    "spectral": Entry("A", lambda preset, mean_std, backbone: SpectralModel(preset, mean_std)),
+    "wav2vec": Entry("B", lambda preset, mean_std, backbone: Wav2VecModel(preset, backbone), "wav2vec"),
+    "concat": Entry("C", lambda preset, mean_std, backbone: ConcatModel(preset, backbone, mean_std), "wav2vec"),
+    "fusion": Entry("D", lambda preset, mean_std, backbone: FusionModel(preset, backbone, mean_std), "wav2vec"),
+    "cnn": Entry("", lambda preset, mean_std, backbone: CNNModel(preset, mean_std)),
+    "lstm": Entry("", lambda preset, mean_std, backbone: LSTMModel(preset, mean_std)),
+    "cnn_lstm": Entry("", lambda preset, mean_std, backbone: CNNLSTMModel(preset, mean_std)),
+    "vit": Entry("", lambda preset, mean_std, backbone: ViTModel(preset, backbone), "vit"),
+    "beit": Entry("", lambda preset, mean_std, backbone: BEiTModel(preset, backbone), "beit"),
 }
 
 
@@ -66,7 +63,7 @@ def build(name: str, preset: Preset, standardisation: Standardisation | None = N
     The global generator stays as it was. `standardisation` is {"mean": [...], "std": [...]}, a value per channel of
     what the model reads, used where the preset says so. With `backbone_config` the backbone is made by it, with
     random weights, and no checkpoint is looked for.
-    Raises KeyError for an unknown name, UserError where the preset cannot be built.
+    Raises KeyError for an unknown name, UserError where the preset cannot be built or has too many parameters.
 
     >>> from ser_ops.config import load
     >>> model = build("fusion", load().presets["small"])
@@ -76,7 +73,13 @@ def build(name: str, preset: Preset, standardisation: Standardisation | None = N
     mean_std = standardisation if getattr(preset.input_of(name), "standardise", False) else None
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derive(seed, "weights", name))
-        model = MODELS[name].builder(preset, mean_std, backbone_config)
+        backbone = _backbone(MODELS[name].backbone, preset, backbone_config)
+        with torch.device("meta"):  # drawn up without memory
+            number = count(MODELS[name].builder(preset, mean_std, backbone))
+        if number > MOST_PARAMETERS:
+            raise UserError(f"a {name} model by these settings has {number:,} parameters: at most {MOST_PARAMETERS:,}: "
+                            "lower channels, maps, hidden or embedding, or the frames of a window")
+        model = MODELS[name].builder(preset, mean_std, backbone)
     model.name = name
     return model
 

@@ -9,7 +9,7 @@ from transformers import FeatureExtractionMixin, PreTrainedConfig, Wav2Vec2Confi
 from ser_ops.config import Features, Wav2Vec
 from ser_ops.errors import UserError
 from ser_ops.models.backbone import Backbone, receptive_field
-from ser_ops.models.checkpoint import kept_config, read
+from ser_ops.models.checkpoint import check_network, kept_config, read
 
 FAMILY = ("wav2vec2", "wav2vec2-conformer", "hubert", "wavlm", "unispeech", "unispeech-sat", "data2vec-audio")
 SAMPLE_RATE = 16000
@@ -58,7 +58,17 @@ def _settled(config: PreTrainedConfig, settings: Wav2Vec, features: Features, wh
     if receptive_field(config) > round(features.seconds * SAMPLE_RATE):
         raise UserError(f"{where}: one frame sees {receptive_field(config)} samples, more than a window of "
                         f"{features.seconds} s has: lengthen features.seconds or shorten the convolutions")
+    check_network(config, where, _widest(config, round(features.seconds * SAMPLE_RATE)))
     return config
+
+
+def _widest(config: PreTrainedConfig, frames: int) -> int:
+    """Values that the widest layer gives for a window of so many samples."""
+    widest = frames
+    for channels, kernel, stride in zip(config.conv_dim, config.conv_kernel, config.conv_stride, strict=True):
+        frames = (frames - kernel) // stride + 1
+        widest = max(widest, frames * channels)
+    return max(widest, frames * max(config.hidden_size, config.intermediate_size, frames * config.num_attention_heads))
 
 
 def _follow_preprocessor(config: PreTrainedConfig, features: Features, name: str, offline: bool) -> PreTrainedConfig:
@@ -87,7 +97,8 @@ def backbone(settings: Wav2Vec, features: Features, kept: Mapping[str, Any] | No
         config = kept_config({**defaults, **kept}, FAMILY, _WORDS)
         return Backbone(_settled(config, settings, features, "backbone_config"), settings)
     if settings.checkpoint is None:
-        return Backbone(_settled(small_config(settings, features), settings, features, "params.yaml: wav2vec"), settings)
+        config = small_config(settings, features)
+        return Backbone(_settled(config, settings, features, "params.yaml: wav2vec"), settings)
     name = settings.checkpoint
 
     def settle(config: PreTrainedConfig, offline: bool) -> PreTrainedConfig:

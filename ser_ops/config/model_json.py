@@ -1,0 +1,80 @@
+"""model.json: what a model folder says of itself, checked before anybody relies on it."""
+
+import reprlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ser_ops.config.sections import MOST_PARAMETERS, READS, ModelName, Preset, Window
+from ser_ops.documents import checked, read_json
+from ser_ops.emotions import EMOTIONS
+from ser_ops.errors import UserError
+
+FORMAT = 4
+MODEL_JSON = "model.json"
+_RESTORE = "restore the folder, or train the model again"
+_Channels = Annotated[list[float], Field(max_length=1024)]
+
+
+class _Part(BaseModel):
+    """What others added to it stays and is not judged."""
+
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+
+
+class _Standardisation(_Part):
+    mean: _Channels
+    std: _Channels
+
+
+class _Data(_Part):
+    corpora: list[str] = []
+    synthetic: list[str] | bool = []
+    partial: list[str] = []
+    protocol: str | None = None
+    licences: dict[str, str] = {}
+
+
+class _ModelJson(_Part):
+    model: ModelName
+    sample_rate: Annotated[int, Field(ge=8000, le=48000)]
+    preset_settings: Annotated[Preset, Field(strict=False)]
+    standardisation: _Standardisation | None
+    backbone: str
+    backbone_config: dict[str, Any] | None
+    parameters: Annotated[int, Field(ge=1, le=MOST_PARAMETERS)]
+    weights_sha256: str | None = None
+    preset: str = "unknown"
+    training: dict[str, Any] = {}
+    shuffled_labels: bool = False
+    best_epoch: int | None = None
+    validation_uar: float | None = None
+    temperature: float = 1.0
+    data: _Data = _Data()
+
+
+def read_model_json(folder: Path) -> dict[str, Any]:
+    """What model.json of a model folder holds, as it stands there, each value that anybody reads of its own kind.
+
+    Raises UserError in one line where it is missing, of another format or model, or where a value cannot be.
+    """
+    path = folder / MODEL_JSON
+    card = read_json(path)
+    version = card.get("format") if isinstance(card, dict) else None
+    if not isinstance(version, int) or version != FORMAT:
+        raise UserError(f"{path}: format {reprlib.repr(version)}, this version reads {FORMAT}: train the model again, "
+                        "or read it with the version of ser-ops that wrote it")
+    if card.get("model") not in list(READS):
+        raise UserError(f"{path}: unknown model {reprlib.repr(card.get('model'))}: expected one of {', '.join(READS)}")
+    if card.get("emotions") != list(EMOTIONS):
+        raise UserError(f"{path}: its emotions are not {', '.join(EMOTIONS)}: train the model again")
+    checked(_ModelJson, card, str(path), _RESTORE)
+    return card
+
+
+def input_of(card: Mapping[str, Any]) -> Window:
+    """What the model of a card (model.json) reads: the section of its preset, with its window."""
+    section = READS[card["model"]]
+    return Preset.model_fields[section].annotation(**card["preset_settings"][section])  # type: ignore[misc]
