@@ -152,13 +152,13 @@ def located(path: Path) -> Path:
     ...     located(Path(folder, "\u00fc.wav")).name == "u\u0308.wav", located(Path(folder, "\u00f6.wav")).name
     (True, 'ö.wav')
     """
-    if os.path.lexists(path):
+    if str(path).isascii() or os.path.lexists(path):
         return path
-    found = Path(path.anchor)
+    found = path.anchor
     for part in path.parts[1 if path.anchor else 0:]:
-        spellings = (part, *(unicodedata.normalize(form, part) for form in ("NFC", "NFD")))
-        spelt = next((one for one in spellings if os.path.lexists(found / one)), None)
-        if spelt is None:
+        spellings = (os.path.join(found, unicodedata.normalize(form, part)) for form in ("NFC", "NFD"))
+        exact = os.path.join(found, part)
+        found = next((one for one in (exact, *spellings) if os.path.lexists(one)), "")
+        if not found:
             return path
-        found /= spelt
-    return found
+    return Path(found)
