@@ -92,6 +92,24 @@ def test_one_noise_under_two_names_in_two_partitions() -> None:
     assert only(leaks.audit(speech(), recordings, "speaker")) == ("noise", ["train", "test"], recordings[0]["content"])
 
 
+def test_the_same_sound_at_another_gain_in_two_partitions() -> None:
+    rows, recordings = speech(), noise()
+    rows[0]["sound"] = rows[-1]["sound"] = rows[0]["utterance"]
+    recordings[0]["sound"] = recordings[2]["sound"] = "rec/fish/one-A"
+    report = leaks.audit(rows, recordings, "speaker", table(rows))
+    assert leaks.undeclared(report) == [
+        "content a/s1-0, the same sound as a/s3-3, is in train and test",
+        "noise rec/fish/one-A, the same sound as rec/fish/two, is in train and test"]
+    assert leaks.undeclared(leaks.audit(rows, recordings, "paper", table(rows))) == []
+
+
+def test_one_sound_within_one_partition_is_no_leak() -> None:
+    rows, recordings = speech(), noise()
+    rows[0]["sound"] = rows[1]["sound"] = rows[0]["utterance"]
+    recordings[0]["sound"] = recordings[1]["sound"] = "rec/fish/one-A"
+    assert leaks.audit(rows, recordings, "speaker", table(rows))["clean"]
+
+
 def test_test_noise_mixed_into_training() -> None:
     rows = speech()
     report = leaks.audit(rows, noise(), "speaker", table(rows, "rec/fish/two"))

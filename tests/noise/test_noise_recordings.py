@@ -109,6 +109,120 @@ class TestScan:
             scan(tmp_path, ["made"])
 
 
+class TestSources:
+    def test_a_sub_folder_is_one_source(self, tmp_path):
+        top = collection(tmp_path, "made")
+        for path in ("kitchen/dishes/ch01.wav", "kitchen/dishes/ch02.wav", "kitchen/frying/deep/ch01.wav",
+                     "kitchen/alone.wav", "kitchen/esc/1-7-A-1.wav", "rain/1-7-B-1.wav"):
+            write(top / path)
+        assert {one.recording: one.source for one in scan(tmp_path, ["made"])} == {
+            "made/kitchen/dishes/ch01": "made/kitchen/dishes", "made/kitchen/dishes/ch02": "made/kitchen/dishes",
+            "made/kitchen/frying/deep/ch01": "made/kitchen/frying", "made/kitchen/alone": "made/kitchen/alone",
+            "made/kitchen/esc/1-7-A-1": "esc50/7", "made/rain/1-7-B-1": "esc50/7"}
+
+    def test_tables_name_sources(self, tmp_path):
+        top = collection(tmp_path, "made")
+        for path in ("rain/a.wav", "rain/b.wav", "rain/c.wav", "rain/d/e.wav", "wind/a.wav", "wind/b.wav"):
+            write(top / path)
+        (top / "sources.csv").write_text("path;source\nrain/a.wav;storm\nwind\\a.wav;storm\n", encoding="utf-8-sig")
+        (top / "rain" / "sources.csv").write_text("Path,Source\nb.wav,roof\nc.wav,roof\nd/e.wav,roof\n")
+        assert {one.recording: one.source for one in scan(tmp_path, ["made"])} == {
+            "made/rain/a": "made/storm", "made/wind/a": "made/storm", "made/wind/b": "made/wind/b",
+            **dict.fromkeys(("made/rain/b", "made/rain/c", "made/rain/d/e"), "made/rain/roof")}
+
+    @pytest.mark.parametrize(("text", "fault"), [
+        ("path\na.wav\n", "lacks the column source"),
+        ("path,source\nb.wav,x\n", r"line 2 names 'b\.wav', which is not there"),
+        ("path,source\n../rain/a.wav,x\n", "which is not there"), ("path,source\na.wav,\n", "line 2 has no source"),
+        ("path,source\na.wav,x\na.wav,y\n", "line 3 names a second source"), ("\0", "NUL"), ("", "lacks")])
+    def test_bad_tables(self, tmp_path, text, fault):
+        top = collection(tmp_path, "made")
+        write(top / "rain" / "a.wav")
+        (top / "rain" / "sources.csv").write_text(text)
+        with pytest.raises(UserError, match=fault) as caught:
+            scan(tmp_path, ["made"])
+        assert "rain/sources.csv" in str(caught.value) and "\n" not in str(caught.value)
+
+    def test_adding_keeps_them(self, tmp_path):
+        for path in ("1/dishes/ch01.wav", "1/dishes/ch02.wav", "1/frying/ch01.wav", "1/a.wav", "2/b.wav", "2/c.wav"):
+            write(tmp_path / path, seed=sum(path.encode()))
+        write(tmp_path / "2" / "quiet.wav", peak=1e-6)
+        (tmp_path / "1" / "sources.csv").write_text("path,source\na.wav,roof\n")
+        (tmp_path / "2" / "sources.csv").write_text("path,source\nb.wav,roof\nc.wav,yard\nquiet.wav,yard\n")
+        first = recordings.add("kitchen", tmp_path / "1", tmp_path / "noise")
+        assert (first.recordings, first.sources) == (4, 3)
+        assert first.added == ["a.wav", "dishes/ch01.wav", "dishes/ch02.wav", "frying/ch01.wav"]
+        second = recordings.add("kitchen", tmp_path / "2", tmp_path / "noise", link=True)
+        assert (second.recordings, second.sources, list(second.skipped)) == (6, 4, ["quiet.wav"])
+        sources = {one.recording.removeprefix("recorded/kitchen/"): one.source.removeprefix("recorded/kitchen/")
+                   for one in scan(tmp_path / "noise", ["recorded"])}
+        assert sources == {"a": "roof", "b": "roof", "c": "yard", "dishes/ch01": "dishes", "dishes/ch02": "dishes",
+                           "frying/ch01": "frying"}
+
+
+class TestWhatComesFromOutside:
+    def test_leftovers_pipes_and_dangling_links(self, tmp_path):
+        source = tmp_path / "mine"
+        for name in ("a.wav", "._a.wav", "__MACOSX/a.wav", "$RECYCLE.BIN/a.wav", ".Trash-0/b.wav", "~$b.wav"):
+            write(source / name)
+        os.mkfifo(source / "pipe.wav")
+        (source / "nothing.wav").symlink_to("nowhere")
+        (source / "around").symlink_to(source)
+        found = recordings.add("rain", source, tmp_path / "noise")
+        assert found.added == ["a.wav"]
+        assert found.skipped == {"nothing.wav": "link to nothing",
+                                 "pipe.wav": "no file but a pipe, a socket or a device"}
+        assert [one.recording for one in scan(tmp_path / "noise", ["recorded"])] == ["recorded/rain/a"]
+
+    @pytest.mark.parametrize("link", [False, True])
+    def test_links_that_leave_the_folder(self, tmp_path, link):
+        write(tmp_path / "mine" / "a.wav")
+        (tmp_path / "mine" / "b.wav").symlink_to(write(tmp_path / "theirs" / "b.wav"))
+        with pytest.raises(UserError, match=r"its link 'b\.wav' leads out of it"):
+            recordings.add("rain", tmp_path / "mine", tmp_path / "noise", link=link)
+        assert not (tmp_path / "noise").exists()
+
+    @pytest.mark.parametrize("step", ["shutil.copyfile", "write_sources", "Card.write", "scan_folder"])
+    @pytest.mark.parametrize("fault", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+    @pytest.mark.parametrize("before", ["nothing", "no card", "recordings"])
+    def test_what_fails_at_whatever_step_changes_nothing(self, tmp_path, monkeypatch, step, fault, before):
+        write(tmp_path / "mine" / "a.wav")
+        if before == "no card":
+            write(tmp_path / "noise" / "recorded" / "wind" / "b.wav")
+        elif before == "recordings":
+            if step == "Card.write":
+                pytest.skip("the card is there already")
+            recordings.add("rain", write(tmp_path / "other" / "c.wav").parent, tmp_path / "noise")
+        there = content(tmp_path / "noise")
+
+        def fail(*arguments, **more):
+            raise fault
+
+        monkeypatch.setattr(f"ser_ops.noise.recordings.adding.{step}", fail)
+        with pytest.raises((UserError, KeyboardInterrupt)):
+            recordings.add("rain", tmp_path / "mine", tmp_path / "noise")
+        assert content(tmp_path / "noise") == there
+        assert (tmp_path / "noise" / "recorded").exists() is (before != "nothing")
+
+    def test_a_category_of_any_name_is_added_to(self, tmp_path):
+        for name in ("a", "b"):
+            found = recordings.add("before", write(tmp_path / name / f"{name}.wav").parent, tmp_path / "noise")
+        assert (found.recordings, found.added) == (2, ["b.wav"])
+
+    def test_one_bad_collection_does_not_end_the_list(self, tmp_path):
+        write(collection(tmp_path, "good") / "rain" / "a.wav")
+        write(collection(tmp_path, "taken") / "white" / "a.wav")
+        collection(tmp_path, "empty")
+        (tmp_path / "bare").mkdir()
+        write(collection(tmp_path, "broken") / "rain" / "a.wav")
+        (tmp_path / "broken" / "noise.yaml").write_text("[")
+        answers = recordings.list_all(tmp_path)
+        bad = {one.name: one.error for one in answers if isinstance(one, recordings.Unusable)}
+        assert sorted(bad) == ["bare", "broken", "empty", "taken"]
+        assert [one.collection for one in answers if isinstance(one, recordings.Found)] == ["good"]
+        assert all("\n" not in error for error in bad.values())
+
+
 class TestAdd:
     def test_copies_and_says_what_it_found(self, tmp_path):
         source = tmp_path / "mine"
@@ -266,6 +380,20 @@ class TestPartitions:
         for seed in range(20):
             placed = assign(rows, shares(seed=seed))
             assert placed[3] == placed[6]
+
+    def test_one_sound_under_two_names(self):
+        rows = rows_of({"rain": [f"{number}" for number in range(8)]})
+        rows[3]["sound"] = rows[6]["sound"] = "made/rain/3"
+        for seed in range(20):
+            placed = assign(rows, shares(seed=seed))
+            assert placed[3] == placed[6]
+
+    def test_channels_of_one_scene(self):
+        rows = rows_of({"kitchen": [f"{scene}/ch{channel:02d}" for scene in "abc" for channel in range(1, 17)]})
+        for seed in range(20):
+            placed = assign(rows, shares(seed=seed))
+            assert [len(set(placed[start:start + 16])) for start in (0, 16, 32)] == [1, 1, 1]
+            assert set(placed) == {"train", "validation", "test"}
 
     def test_a_damaged_recording_does_not_count(self):
         rows = rows_of({"rain": ["a", "b", "c"]})
