@@ -1,6 +1,7 @@
 """Lines for people: printable whatever a file's name holds, and on any terminal."""
 
 import io
+import re
 import sys
 
 
@@ -18,6 +19,12 @@ def shown(text: str) -> str:
 def tell(line: str, aside: bool = False) -> None:
     """Print one line on standard output, or on standard error where it stands `aside` from the answers."""
     print(shown(line), file=sys.stderr if aside else sys.stdout, flush=True)
+
+
+def complain(error: Exception) -> None:
+    """Print the line that ends a command. What another tool said in several lines becomes part of it."""
+    line = re.sub(r"\s*\n\s*", " ", str(error).strip())
+    tell(f"error: {line}", aside=True)
 
 
 def print_anywhere() -> None:

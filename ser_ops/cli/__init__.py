@@ -8,7 +8,7 @@ from typer.exceptions import TyperException
 
 from ser_ops.cli import corpora, doctor, evaluate, explain, noise, predict, registry, reproduce, tune
 from ser_ops.errors import UserError
-from ser_ops.terminal import print_anywhere, tell
+from ser_ops.terminal import complain, print_anywhere, tell
 
 app = typer.Typer(name="ser-ops", no_args_is_help=True, add_completion=False, rich_markup_mode=None,
                   pretty_exceptions_enable=False,
@@ -35,7 +35,7 @@ def main() -> None:
     try:
         sys.exit(app(standalone_mode=False))
     except UserError as error:
-        tell(f"error: {error}", aside=True)
+        complain(error)
         sys.exit(1)
     except TyperException as error:
         _tell_arguments(error)

@@ -8,7 +8,7 @@ from typing import cast
 from ser_ops import config
 from ser_ops.errors import UserError
 from ser_ops.files import sweep_below
-from ser_ops.terminal import print_anywhere, tell
+from ser_ops.terminal import complain, print_anywhere
 
 
 def run(main: Callable[[], None]) -> None:
@@ -26,7 +26,7 @@ def run(main: Callable[[], None]) -> None:
         sweep_below(paths.reports)
         main()
     except UserError as error:
-        tell(f"error: {error}", aside=True)
+        complain(error)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

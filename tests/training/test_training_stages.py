@@ -96,7 +96,8 @@ def project(folder: Path) -> Path:
             csv.writer(out).writerows([header, *rows])
     write_json(work / "features" / "features" / "standardisation.json", {"mean": [0.0] * 6, "std": [1.0] * 6})
     write_json(work / "ingest" / "corpora.json",
-               {"made": {"synthetic": True, "complete": True, "expected": None}})
+               {"made": {"synthetic": True, "complete": True, "expected": None, "licence": "CC0 1.0"}})
+    write_json(work / "ingest" / "noise.json", {"synthetic": {"synthetic": True, "licence": "CC BY-NC 3.0"}})
     return folder
 
 
@@ -134,6 +135,7 @@ def test_kill_9_in_each_stage_changes_no_result(tmp_path):
         assert card["shuffled_labels"] == name.endswith("shuffled_1")
         assert card["training"]["learning_rate"] == best["values"]["learning_rate"]
         assert card["data"] == {"corpora": ["made"], "synthetic": ["made"], "partial": [], "protocol": "speaker",
+                                "licences": {"made": "CC0 1.0", "synthetic": "CC BY-NC 3.0"},
                                 "train_rows": 56, "train_speakers": 1}
     assert sorted(path.name for path in (calm / "work/ablations").iterdir()) == ["shuffled_1", "spectral", "wav2vec"]
     assert not list(killed.glob("state/*/*")), "the state of finished stages is removed"
