@@ -91,7 +91,7 @@ def main() -> int:
         count = Count().add(kept(outcomes, known, asked.seed, asked.keep) if asked.keep else outcomes)
     print(count.table(), *count.causes(), sep="\n")
     if asked.only:
-        print(*(fault.details for fault in count.faults), sep="\n")
+        print(*(fault.details for fault in count.faults if fault.details), sep="\n")
     return 1 if count.faults else 0
 
 

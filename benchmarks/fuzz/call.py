@@ -95,6 +95,8 @@ def measured(name: str, number: int, route: Route, made: Path, empty: Path, mega
     seconds, added = time.monotonic() - began, resident(peak=True) - before
     if added > megabytes:
         kind, cause = Kind.MEMORY, f"{added:.0f} MB; {cause}"
+    for folder in (made.parent, empty):     # what is left is the same wherever the scratch folder lies
+        cause = cause.replace(f"{folder}/", "")
     return Outcome(name, number, kind, seconds, max(0.0, added), cause, details)
 
 
@@ -118,7 +120,7 @@ def _judged(text: str, made: Path) -> Kind:
     >>> [str(_judged(text, made)) for text in ("a.wav: is empty: record it again", "two\\nlines", "", "a" * 1000)]
     ['refused in one line', 'not one line', 'not one line', 'not one line']
     """
-    own = text.replace(str(made), "").replace(made.name, "")
+    own = text.replace(f"{made.parent}/", "").replace(made.name, "")
     tidy = own.strip() and own.isprintable() and len(own) <= LONGEST_LINE
     return Kind.REFUSED if tidy else Kind.UNTIDY
 

@@ -46,21 +46,21 @@ class Count:
 
     def causes(self) -> list[str]:
         """Each cause of a fault in a line, the most frequent first, with inputs for `--only`."""
-        found: dict[tuple[str, str], list[Outcome]] = defaultdict(list)
+        found: dict[tuple[Kind, str], list[Outcome]] = defaultdict(list)
         for outcome in self.faults:
-            found[outcome.kind, _without_numbers(outcome.cause)].append(outcome)
+            found[outcome.kind, _same(outcome)].append(outcome)
         return [f"{len(same)} {kind}: {same[0].cause[:300]!r} (--only "
                 f"{' '.join(f'{one.route}:{one.number}'.replace(' ', '-') for one in same[:_SHOWN])})"
                 for (kind, _), same in sorted(found.items(), key=lambda item: -len(item[1]))]
 
 
-def _without_numbers(cause: str) -> str:
-    """What is the same of a cause that occurs twice: its type and line, or its words.
+def _same(fault: Outcome) -> str:
+    """What is the same of a fault that occurs twice: an exception's type and line, or the route.
 
-    >>> _without_numbers("ValueError: 17 is none (audio/reading.py:93)")
+    >>> cause = "ValueError: 17 is none (audio/reading.py:93)"
+    >>> _same(Outcome("predict", 4, Kind.TRACEBACK, 0.1, 1.0, cause))
     'ValueError (audio/reading.py:93)'
-    >>> _without_numbers("killed by SIGSEGV")
-    'killed by SIGSEGV'
     """
-    kind, _, rest = cause.partition(": ")
-    return f"{kind} {rest[rest.rfind('('):]}" if rest.endswith(")") else cause[:40]
+    if fault.kind is not Kind.TRACEBACK:
+        return fault.route
+    return f"{fault.cause.partition(':')[0]} {fault.cause[fault.cause.rfind('('):]}"
