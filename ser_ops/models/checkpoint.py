@@ -108,7 +108,8 @@ def kept_config(values: Mapping[str, Any], families: Collection[str], words: str
         raise UserError(f"backbone_config: model_type {kind!r} is not of {words}: choose one of {', '.join(families)}")
     check_numbers(values, "backbone_config", "restore the model folder")
     try:
-        return AutoConfig.for_model(**values)
+        with _quiet():
+            return AutoConfig.for_model(**values)
     except Exception as error:  # the library's own checks raise many kinds
         raise UserError(f"backbone_config: not a {kind} configuration ({_one_line(error)}): restore the model "
                         "folder") from error
@@ -144,7 +145,7 @@ def check_network(config: PreTrainedConfig, where: str, values: float, **build: 
         raise UserError(f"{where}: one of its layers has {values:,.0f} values for one window: at most {MOST_VALUES:,}: "
                         "shorten the window, or choose a smaller network")
     try:
-        with torch.device("meta"):
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):   # some layers draw even so
             network = AutoModel.from_config(config, attn_implementation="eager", **build)
     except Exception as error:  # the library's own checks raise many kinds
         raise UserError(f"{where}: not a {config.model_type} configuration ({_one_line(error)}): restore the folder, "

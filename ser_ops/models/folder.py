@@ -117,7 +117,7 @@ def _check(model: EmotionModel, path: Path, card: Mapping[str, Any]) -> None:
                         f"{expected.get(name, 'none')}, found {found.get(name, 'none')}): restore the folder")
     for name, tensor in model.state_dict().items():
         if kinds[name] != _DTYPES.get(tensor.dtype):
-            raise UserError(f"{path}: {name} is of type {kinds[name]}, not {_DTYPES.get(tensor.dtype, 'F32')}: restore the "
-                            "folder")
+            raise UserError(f"{path}: {name} is of type {kinds[name]}, not {_DTYPES.get(tensor.dtype, 'F32')}: restore "
+                            "the folder")
     if card.get("weights_sha256") is not None and sha256(path) != card["weights_sha256"]:
         raise UserError(f"{path}: not the weights that model.json was written for: restore both, or train again")

@@ -74,7 +74,7 @@ def build(name: str, preset: Preset, standardisation: Standardisation | None = N
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derive(seed, "weights", name))
         backbone = _backbone(MODELS[name].backbone, preset, backbone_config)
-        with torch.device("meta"):  # drawn up without memory
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):   # drawn up without memory
             number = count(MODELS[name].builder(preset, mean_std, backbone))
         if number > MOST_PARAMETERS:
             raise UserError(f"a {name} model by these settings has {number:,} parameters: at most {MOST_PARAMETERS:,}: "

@@ -1,6 +1,7 @@
 """Where the Wav2Vec 2.0 stream comes from: the small configuration, a checkpoint, or one kept with a model."""
 
 import math
+import reprlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -65,7 +66,10 @@ def _settled(config: PreTrainedConfig, settings: Wav2Vec, features: Features, wh
 def _widest(config: PreTrainedConfig, frames: int) -> int:
     """Values that the widest layer gives for a window of so many samples."""
     widest = frames
-    for channels, kernel, stride in zip(config.conv_dim, config.conv_kernel, config.conv_stride, strict=True):
+    convolutions = list(zip(config.conv_dim, config.conv_kernel, config.conv_stride, strict=True))
+    if min(map(min, convolutions)) < 1:
+        raise ValueError("conv_dim, conv_kernel and conv_stride begin at 1")
+    for channels, kernel, stride in convolutions:
         frames = (frames - kernel) // stride + 1
         widest = max(widest, frames * channels)
     return max(widest, frames * max(config.hidden_size, config.intermediate_size, frames * config.num_attention_heads))
@@ -94,7 +98,11 @@ def backbone(settings: Wav2Vec, features: Features, kept: Mapping[str, Any] | No
     if kept is not None:
         by_layer = kept.get("feat_extract_norm", "group") == "layer"
         defaults = {"input_gain": 1.0, "input_normalised": True, "input_masked": by_layer, "input_levelled": False}
-        config = kept_config({**defaults, **kept}, FAMILY, _WORDS)
+        values = {**defaults, **kept}
+        if wrong := [key for key, usual in defaults.items() if type(values[key]) is not type(usual)]:
+            raise UserError(f"backbone_config: {wrong[0]} is {reprlib.repr(values[wrong[0]])}, which it cannot be: "
+                            "restore the model folder")
+        config = kept_config(values, FAMILY, _WORDS)
         return Backbone(_settled(config, settings, features, "backbone_config"), settings)
     if settings.checkpoint is None:
         config = small_config(settings, features)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ser_ops.caveats import caveats
+from ser_ops.config import input_of
 from ser_ops.tracking.licences import Source
 
 LONGEST = 5000  # characters that every registry database takes as a description
@@ -50,7 +51,6 @@ def model_card(card: Mapping[str, Any], sources: Sequence[Source], metrics: Mapp
 
     Figures stand there with their intervals; what is missing is said to be missing.
     """
-    from ser_ops.models import input_of
     data = card.get("data", {})
     licences = {one.name: one.licence for one in sources} | data.get("licences", {})
     told = [caveat.sentence for caveat in caveats({**card, "data": {**data, "licences": licences}})]

@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from ser_ops.config import Params
+from ser_ops.config import Params, read_model_json
 from ser_ops.documents import read_yaml
 from ser_ops.errors import UserError
 from ser_ops.files import replacing
@@ -49,6 +49,7 @@ def _checked(uri: str, folder: Path) -> Path:
     if not (folder / WEIGHTS).is_file() or not (folder / CARD).is_file():
         raise UserError(f"{public(uri)}: holds no {WEIGHTS} and {CARD}: give the folder of a trained model, or a URI "
                         "as models:/ser-fusion@staging")
+    read_model_json(folder)
     return folder
 
 

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import ser_ops
-from ser_ops.config import Params, Predict
+from ser_ops.config import Params, Predict, read_model_json
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
@@ -108,7 +108,7 @@ def parts(model_folder: Path, card: str, predict: Predict) -> Iterator[dict[str,
 def card_of(params: Params, model_folder: Path, reports: Path) -> str:
     """The model card of a model folder, with the figures of reports/metrics.json where it is there."""
     fingerprint(model_folder)
-    card = read_json(model_folder / CARD)
+    card = read_model_json(model_folder)
     metrics = reports / "metrics.json"
     return model_card(card, sources(params, card.get("data", {}).get("corpora", [])),
                       read_json(metrics) if metrics.is_file() else None)

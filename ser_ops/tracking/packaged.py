@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ser_ops.audio import fit
-from ser_ops.config import Params
+from ser_ops.config import Params, input_of, read_model_json
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
@@ -93,7 +93,7 @@ def try_package(params: Params, model_folder: Path) -> dict[str, Any]:
     with TemporaryDirectory(prefix="ser-ops-try-") as holder:
         package = package_model(params, model_folder, Path(holder) / "package")
         return compare_answers(package, params.paths.reports / "predictions.csv",
-                               str(read_json(model_folder / "model.json")["model"]),
+                               str(read_model_json(model_folder)["model"]),
                                params.paths.work / "ingest" / "waveforms")
 
 
@@ -104,11 +104,10 @@ def compare_answers(package: Path, predictions: Path, model: str, waveforms: Pat
     pickles (file names), utterances (how many were compared), largest_difference (of a probability, or None) and
     error (words, '' when all went well). Never raises for a bad package: the gate blocks it, in words.
     """
-    from ser_ops.models import input_of  # brings torch, which a command that only asks the registry does not need
     tried: dict[str, Any] = {"loads": False, "pickles": pickled_files(package), "utterances": 0,
                              "largest_difference": None, "error": ""}
     try:
-        card = read_json(package / "artifacts" / "model" / "model.json")
+        card = read_model_json(package / "artifacts" / "model")
         length = round(input_of(card).seconds * card["sample_rate"])
         rows = _clean_rows(predictions, model)
         store = Shards(waveforms) if rows else {}
@@ -122,7 +121,7 @@ def compare_answers(package: Path, predictions: Path, model: str, waveforms: Pat
         if len(expected) == 0:
             raise UserError(f"{waveforms}: none of the utterances of {model} in {predictions.name} is there: run dvc "
                             "repro on the data that it was evaluated on")
-    except (UserError, KeyError, TypeError) as error:
+    except UserError as error:
         tried["error"] = str(error)
         return tried
     return tried | {"utterances": len(expected), "largest_difference": float(np.abs(answers - expected).max())}

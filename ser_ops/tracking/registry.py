@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from ser_ops.caveats import non_commercial
-from ser_ops.config import Params
+from ser_ops.config import Params, read_model_json
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.tracking.lease import holding
 from ser_ops.tracking.licences import sources
-from ser_ops.tracking.package import CARD, card_of, fingerprint, parts
+from ser_ops.tracking.package import card_of, fingerprint, parts
 from ser_ops.tracking.run import Run
 from ser_ops.tracking.runs import open_run, reopen
 from ser_ops.tracking.server import connect, one_line, public, sqlite_file, tracking_uri
@@ -135,7 +135,7 @@ def register(params: Params, model_folder: Path, reports: Path) -> str:
     no model or the server does not answer.
     """
     digest = fingerprint(model_folder)
-    card = read_json(model_folder / CARD)
+    card = read_model_json(model_folder)
     gate = read_json(reports / "gate.json") if (reports / "gate.json").is_file() else None
     name, uri = params.tracking.registered_model, tracking_uri(params)
     client = connect(params)

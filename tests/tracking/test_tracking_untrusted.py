@@ -48,12 +48,21 @@ def test_of_a_package_weights_and_cards_are_fetched_and_nothing_else(params, pro
     assert load(folder)[1]["model"] == "spectral"
 
 
-@pytest.mark.parametrize(("file", "content"), [("MLmodel", b"a: b\n" * 2**22), ("model.json", b" " * 2**25)])
-def test_a_text_without_end_is_not_read(params, project, file, content):
+@pytest.mark.parametrize(("file", "content", "words"), [
+    ("MLmodel", b"a: b\n" * 2**22, "MLmodel: is larger than 1 MiB"),
+    ("model.json", b" " * 2**25, "model.json: is larger than 16 MiB"),
+    ("model.json", b"[" * 200_000, "more than 64 deep"),
+    *(("MLmodel", text.encode(), "is no model of ser-ops") for text in (
+        "flavors: null", "flavors: []", "flavors: {python_function: null}", "flavors: {python_function: [a]}", "- 1",
+        "", "flavors: {1: {}, a: {}}", "flavors: 5")),
+    ("MLmodel", b"flavors: !!python/object:os.system {}", "is no plain data"),
+    ("MLmodel", b"\xff\xfe", "is not UTF-8"), ("MLmodel", b"[" * 200_000, "more than 64 deep")])
+def test_a_text_from_a_stranger_is_one_line(params, project, file, content, words):
     folder = project().folder
     (folder / file).write_bytes(content)
-    with pytest.raises(UserError, match=rf"{file} is larger than 16 MiB: it is not loaded"):
+    with pytest.raises(UserError, match=words) as raised:
         fetch(params, str(folder))
+    assert str(raised.value).isprintable()
 
 
 @pytest.mark.parametrize("start", [struct.pack("<Q", 2**62), struct.pack("<Q", 90 * 2**20) + b"{", b"", b"\x80\x04."])
@@ -76,7 +85,7 @@ def test_a_card_that_asks_for_all_memory_gets_none(params, project, model):
         spectral = card["preset_settings"]["spectral"]
         spectral["channels"] = [2**20] * len(spectral["channels"])
     (folder / "model.json").write_text(json.dumps(card))
-    with pytest.raises(UserError, match="tensors are not those of a"):
+    with pytest.raises(UserError, match="less than or equal to 8192"):
         load(folder)
 
 
