@@ -50,11 +50,11 @@ def is_leftover(path: PurePosixPath) -> bool:
 def contents(folder: Path, closed: bool = False) -> Contents:
     """Files below `folder`; links are followed, linked folders are entered once, hidden ones never.
 
-    Links to nothing and what is no file (a pipe, a socket, a device) are left out and never opened. `closed`: a link
-    that leads out of the folder is refused.
+    Links to nothing, what is no file (a pipe, a socket, a device) and names that are not UTF-8 are left out and never
+    opened. `closed`: a link that leads out of the folder is refused.
     Raises UserError when it is no folder, when a part of it cannot be listed, and for a link that is refused.
     """
-    if not folder.is_dir():
+    if not os.path.isdir(folder):   # Path.is_dir raises for a name that is too long
         raise UserError(f"{folder}: is no folder: give the folder that holds the recordings")
     root, top = os.path.realpath(folder), folder.stat()
     files: list[PurePosixPath] = []
@@ -66,6 +66,8 @@ def contents(folder: Path, closed: bool = False) -> Contents:
             path = below / entry.name
             if is_leftover(PurePosixPath(entry.name)):
                 skipped[path] = HIDDEN
+            elif not _is_text(entry.name):      # no table could name it
+                skipped[path] = "its name is not UTF-8: rename it"
             elif status is None:
                 skipped[path] = "link to nothing"
             elif closed and entry.is_symlink() and not _lies_in(root, entry.path):
@@ -86,7 +88,7 @@ def folders_in(folder: Path) -> list[str]:
 
     Raises UserError when it cannot be listed.
     """
-    if not folder.exists():
+    if not os.path.exists(folder):
         return []
     return [entry.name for entry, status in _entries(folder) if status and stat.S_ISDIR(status.st_mode)
             and not is_leftover(PurePosixPath(entry.name))]
@@ -109,6 +111,14 @@ def _entries(folder: Path) -> list[tuple[os.DirEntry[str], os.stat_result | None
                                 "it") from error
             looked_at.append((entry, None))
     return looked_at
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _lies_in(root: str, path: str) -> bool:

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ser_ops import config, models
-from ser_ops.cli import evaluate, explain, predict
+from ser_ops.cli import corpora, evaluate, explain, noise, predict
 from ser_ops.terminal import shown
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -136,6 +136,24 @@ def test_a_recording_of_any_name_is_explained(inside, name):
     assert answer["path"] == str(file) and page.parent.parent == Path("reports/explain")
     assert "<img src=x>" not in page.read_text() and answer["caveats"][0] in page.read_text()
     assert answer["notes"][:2] == answer["caveats"]
+
+
+def test_what_no_table_could_name_is_left_out_and_said(inside):
+    """DVC and the pipeline's tables are UTF-8; the recordings beside it come in."""
+    (inside / "data").mkdir(exist_ok=True)
+    for folder in ("market", "voices/Actor_01"):
+        Path(folder).mkdir(parents=True)
+        shutil.copy(inside / "good.wav", Path(folder) / NOT_UTF8)
+    shutil.copy(inside / "good.wav", "market/esc\x1b[2J\n.wav")
+    shutil.copy(inside / "good.wav", "voices/Actor_01/03-01-05-01-01-01-01.wav")
+    said = []
+    for add in (lambda: noise.add("fish_market", "market", json=True), lambda: corpora.add("ravdess", "voices")):
+        with redirect_stdout(io.StringIO()) as out:
+            add()
+        said.append(out.getvalue())
+    found = json.loads(said[0])
+    assert found["added"] == ["esc\x1b[2J\n.wav"] and found["skipped"] == {NOT_UTF8: "its name is not UTF-8: rename it"}
+    assert "1 of 1440" in said[1] and "skipped 1: its name is not UTF-8: rename it" in said[1]
 
 
 def test_a_page_of_another_recording_is_never_overwritten(tmp_path):
