@@ -1,5 +1,6 @@
 """Bring a published corpus in: copied or linked, never moved, whole or not at all."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -62,7 +63,7 @@ def free_place(layout: str, corpora_folder: Path, name: str | None = None) -> Pa
     name = name or of_name(layout).name
     if not NAME.fullmatch(name):
         raise UserError(f"{name!r}: is no name for a corpus: use letters, digits, point, dash and underscore")
-    if (corpora_folder / name).exists():
+    if os.path.lexists(corpora_folder / name):
         raise UserError(f"{corpora_folder / name}: is already there: remove it first, or bring the corpus in under "
                         "another name")
     return corpora_folder / name

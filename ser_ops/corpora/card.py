@@ -1,5 +1,6 @@
 """corpus.yaml: what a corpus folder says about itself."""
 
+import os
 import re
 from pathlib import Path
 from typing import Literal
@@ -38,7 +39,7 @@ def read_card(corpora_folder: Path, name: str) -> Card:
     Raises UserError when there is no such corpus, or its card is missing, malformed or another corpus's.
     """
     path = corpora_folder / name / CARD
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         there = ", ".join(installed_names(corpora_folder)) or "none"
         raise UserError(f"{path.parent}: no such corpus (there are: {there}): bring it in with `ser-ops corpora add` "
                         "or take it out of data.corpora in params.yaml")

@@ -199,10 +199,10 @@ def opened(path: Path, link: bool = False) -> Iterator[Source]:
 
     Raises UserError when it is neither, is damaged, or holds an entry or a link that must be refused.
     """
-    if path.is_dir():
+    if os.path.isdir(path):
         yield _Linked(path) if link else _Folder(path)
         return
-    if not path.exists():
+    if not os.path.exists(path):
         raise UserError(f"{path}: is missing: give the folder or zip that holds the recordings")
     if not path.is_file():      # a pipe would be waited for
         raise UserError(f"{path}: is no folder and no file: give the folder or zip that holds the recordings")

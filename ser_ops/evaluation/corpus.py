@@ -1,5 +1,6 @@
 """Any model on any labelled audio: a CSV manifest, and a folder of noise recordings."""
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -115,7 +116,7 @@ def _mixer(folder: Path, rate: int, params: Params) -> tuple[Any, list[dict[str,
     """A mixer over FOLDER/<category>/*, all of it test material, its rows, and what cannot be used."""
     from ser_ops.noise.mixing import Mixer
     from ser_ops.noise.recordings import scan_folder
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise UserError(f"{folder}: no such folder: give one that holds a folder of recordings for each kind of noise")
     scanned = scan_folder(folder, folder.resolve().name)
     recordings = Recordings({row.recording: Clip(row.path) for row in scanned.recordings}, rate)

@@ -254,6 +254,16 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path, name: str) -> None:
         corpora.add("ravdess", tmp_path / name, tmp_path / "data")
 
 
+def test_names_that_are_too_long_are_one_line(tmp_path: Path) -> None:
+    speech(tmp_path / "source", NAMES)
+    with pytest.raises(UserError, match="is missing"):
+        corpora.add("ravdess", tmp_path / ("a" * 300), tmp_path / "data")
+    with pytest.raises(UserError, match="cannot be written"):
+        corpora.add("ravdess", tmp_path / "source", tmp_path / "data", name="a" * 300)
+    with pytest.raises(UserError, match="no such corpus"):
+        corpora.check(tmp_path / "data", "a" * 300)
+
+
 def test_folders_in_folders_without_end_are_one_line(tmp_path: Path) -> None:
     here = os.open(tmp_path, os.O_RDONLY)
     for _ in range(30):

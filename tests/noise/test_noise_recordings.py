@@ -174,6 +174,15 @@ class TestWhatComesFromOutside:
                                  "pipe.wav": "no file but a pipe, a socket or a device"}
         assert [one.recording for one in scan(tmp_path / "noise", ["recorded"])] == ["recorded/rain/a"]
 
+    @pytest.mark.parametrize("kind", ["source", "category", "collection"])
+    def test_names_that_are_too_long(self, tmp_path, kind):
+        given = {"source": write(tmp_path / "mine" / "a.wav").parent, "category": "rain", "collection": "recorded"}
+        given[kind] = tmp_path / ("a" * 300) if kind == "source" else "a" * 300
+        with pytest.raises(UserError) as caught:
+            recordings.add(given["category"], given["source"], tmp_path / "noise", given["collection"])
+        assert "\n" not in str(caught.value)
+        assert not list((tmp_path / "noise").glob("*"))
+
     @pytest.mark.parametrize("link", [False, True])
     def test_links_that_leave_the_folder(self, tmp_path, link):
         write(tmp_path / "mine" / "a.wav")

@@ -94,11 +94,11 @@ def add(category: str, folder: Path, noise_folder: Path, collection: str = "reco
                             f"({reasons or 'no file ends in ' + ', '.join(FORMATS)}): give another folder")
         home = noise_folder / collection
         new, before = _new(folder, wanted, home / category)
-        card = read_card(noise_folder, collection) if (home / CARD).exists() else None
+        card = read_card(noise_folder, collection) if os.path.exists(home / CARD) else None
         # A collection without a card comes as a whole, so that none is ever there without recordings.
         target = home / category if card else home
         with replacing(target) as temporary:
-            if target.is_dir():
+            if os.path.isdir(target):
                 shutil.copytree(target, temporary, symlinks=True, copy_function=_again)
             inside = temporary if card else temporary / category
             for path in new:
@@ -173,7 +173,7 @@ def _new(folder: Path, wanted: list[PurePosixPath], target: Path,
 
     Raises UserError for another recording of the same name.
     """
-    there = contents(target) if target.is_dir() else None
+    there = contents(target) if os.path.isdir(target) else None
     taken = {path.with_suffix(""): target / path for path in audio(there)} if there else {}
     new = []
     for path in wanted:

@@ -1,5 +1,6 @@
 """noise.yaml: what a collection of noise recordings says about itself."""
 
+import os
 import re
 from pathlib import Path
 
@@ -36,7 +37,7 @@ def read_card(noise_folder: Path, collection: str) -> Card:
     Raises UserError when there is no such collection, or its card is missing, malformed or another collection's.
     """
     path = noise_folder / collection / CARD
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         there = ", ".join(installed_names(noise_folder)) or "none"
         raise UserError(f"{path.parent}: no such collection of noise (there are: {there}): bring recordings in with "
                         "`ser-ops noise add` or take it out of data.noise in params.yaml")
