@@ -4,6 +4,7 @@ No length is taken from a header: a file is as long as what comes out of it.
 """
 
 import io
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from ser_ops.audio.containers import View, identify, open_regular
 from ser_ops.errors import UserError
 
 _BLOCK_SECONDS = 10.0
-_BLOCK_VALUES = 2_000_000       # samples times channels that are decoded together: 8 MB
+_BLOCK_VALUES = 200_000         # samples times channels that are decoded together: 0.8 MB
 _FFMPEG = ("mp3", "mov", "aac", "matroska", "amr")     # by the name that FFmpeg has for each, too
+_SMALL = 16_000_000             # bytes that are copied, so that libsndfile does not ask Python for each piece
 _SCALE = {"u1": 128.0, "i2": 32768.0, "i4": 2147483648.0}   # full scale of integer samples
 
 Block = tuple[int, np.ndarray]
@@ -28,6 +30,17 @@ class _Forward(soundfile.SoundFile):
 
     def seekable(self) -> bool:
         return False
+
+
+def _copied(part: View) -> int | View:
+    """A descriptor of the same bytes in memory; the view itself where the system has no such files."""
+    if not hasattr(os, "memfd_create"):
+        return part
+    descriptor = os.memfd_create("sound")
+    with open(descriptor, "wb", closefd=False) as copy:
+        copy.write(part.readall() or b"")
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
 
 
 class Decoder:
@@ -84,14 +97,21 @@ class Decoder:
             decoded = 0
             part = View(file, begin, end, self.container.fields)
             try:
-                with _Forward(part) as sound:
+                with _Forward(_copied(part) if end - begin <= _SMALL else part) as sound:
                     rate, channels = sound.samplerate, sound.channels
                     check_rate(self.path, rate)
                     check_channels(self.path, channels)
-                    together = max(1, min(int(_BLOCK_SECONDS * rate), _BLOCK_VALUES // channels))
-                    while len(frames := sound.read(together, dtype="float32", always_2d=True)):
-                        decoded += len(frames)
-                        yield rate, frames
+                    most = max(1, min(int(_BLOCK_SECONDS * rate), _BLOCK_VALUES // channels))
+                    # What the header says is good for one thing: not to ask for more memory than a short file fills.
+                    likely = (self.container.claimed_samples or sound.frames) + 1
+                    asked = size = min(most, likely) if likely > 1 else most
+                    while size == asked:
+                        asked = min(most, likely - decoded) if likely > decoded else most
+                        frames = sound.read(asked, dtype="float32", always_2d=True)
+                        size = len(frames)
+                        decoded += size
+                        if size:
+                            yield rate, frames
             except soundfile.LibsndfileError:
                 # It gives a damaged block up as a whole; FFmpeg keeps what can be kept of it.
                 part.seek(0)

@@ -5,6 +5,7 @@ import numpy as np
 LOW_CUT_HERTZ = 40.0        # 3 dB less; the lowest voices speak above 60 Hz, where 0.2 dB are lost
 # A mean taken twice over T seconds passes sinc(f T)^2 of a frequency f; what is left of it is 3 dB less at f T = 0.58.
 _SECONDS = 0.58 / LOW_CUT_HERTZ
+_GRID_HERTZ = 2000          # the mean changes slowly: it is known at so many moments a second, and a line between them
 
 
 class LowCut:
@@ -15,51 +16,84 @@ class LowCut:
     """
 
     def __init__(self, sample_rate: int) -> None:
-        self._half = round(_SECONDS / 2 * sample_rate)
+        self._halvings = max(0, (sample_rate // _GRID_HERTZ).bit_length() - 1)
+        self._step = 1 << self._halvings        # samples of one cell of the grid
+        self._span = 2 * round((_SECONDS * sample_rate / self._step - 1) / 2) + 1   # cells that one mean is taken over
         self._held = np.zeros(0, np.float32)
         self._before = 0        # samples of `_held` that were given back and are context alone
 
     def __call__(self, block: np.ndarray) -> np.ndarray:
         """Take float32 samples (n,); give back those before them whose surroundings are known."""
-        self._held = np.concatenate([self._held, block])
-        ready = len(self._held) - 2 * self._half
+        self._held = np.concatenate([self._held, block]) if len(self._held) else block
+        cells = len(self._held) // self._step
+        ready = (cells - self._span) * self._step
         if ready <= self._before:
             return np.zeros(0, np.float32)
-        cut = self._cut()[self._before:ready]
-        drop = max(0, ready - 2 * self._half)
+        cut = self._without_trend(self._held[:cells * self._step])[self._before:ready]
+        drop = max(0, ready - self._span * self._step)
         self._held, self._before = self._held[drop:], ready - drop
         return cut
 
     def end(self) -> np.ndarray:
         """What is left when the recording has ended."""
-        return self._cut()[self._before:] if len(self._held) else self._held
+        return self._without_trend(self._held)[self._before:]
 
-    def _cut(self) -> np.ndarray:
-        held = self._held.astype(np.float64)
-        return (held - _local_mean(_local_mean(held, self._half), self._half)).astype(np.float32)
+    def _without_trend(self, samples: np.ndarray) -> np.ndarray:
+        """Float32 samples (n,) less the mean around each: known on the grid, lines in between."""
+        if not len(samples):
+            return samples
+        means = samples[:len(samples) // self._step * self._step]
+        for _ in range(self._halvings):
+            means = means[::2] + means[1::2]
+        means = means / np.float32(self._step)
+        if rest := len(samples) % self._step:
+            means = np.append(means, samples[-rest:].mean(dtype=np.float32))
+        means = _local_mean(_local_mean(means, self._span), self._span)
+        trend = np.concatenate([means[:1], (means[:-1] + means[1:]) * np.float32(0.5), means[-1:]])
+        trend /= np.float32(self._step)
+        for _ in range(self._halvings):     # twice what it was, at twice as many moments
+            finer = np.empty(2 * len(trend) - 1, np.float32)
+            np.add(trend, trend, out=finer[::2])
+            np.add(trend[:-1], trend[1:], out=finer[1::2])
+            trend = finer
+        return np.subtract(samples, trend[:len(samples)], out=trend[:len(samples)])
 
 
 def without_offset(samples: np.ndarray, sample_rate: int) -> np.ndarray:
     """Float32 samples (n,) at `sample_rate` hertz through `LowCut`, as a whole.
 
-    >>> float(np.abs(without_offset(np.full(500, 0.3, np.float32), 16000)).max())
-    0.0
+    >>> float(np.abs(without_offset(np.full(500, 0.3, np.float32), 16000)).max()) < 1e-6
+    True
     """
     cut = LowCut(sample_rate)
     return np.concatenate([cut(np.asarray(samples, np.float32)), cut.end()])
 
 
-def _local_mean(values: np.ndarray, half: int) -> np.ndarray:
-    """Mean of float64 values (n,) over `half` neighbours on either side, as many as there are.
+def _local_mean(values: np.ndarray, span: int) -> np.ndarray:
+    """Mean of float32 values (n,) over `span` of them (odd) around each, as many as there are.
 
-    >>> _local_mean(np.array([0.0, 3.0, 6.0]), 1)
-    array([1.5, 3. , 4.5])
+    >>> _local_mean(np.array([0.0, 3.0, 6.0], np.float32), 3)
+    array([1.5, 3. , 4.5], dtype=float32)
     """
-    half = min(half, len(values) - 1)
-    sums = np.concatenate([np.zeros(half + 1), np.cumsum(values), np.zeros(half)])
-    sums[-half or len(sums):] = sums[-half - 1]
-    numbers = np.full(len(values), 2.0 * half + 1)
-    edge = np.arange(half)
-    numbers[:half] -= half - edge
-    numbers[len(values) - half:] -= edge + 1
-    return (sums[2 * half + 1:] - sums[:len(values)]) / numbers
+    half = min(span // 2, len(values) - 1)
+    beyond = np.zeros(half, np.float32)
+    means = _sums(np.concatenate([beyond, values, beyond]), 2 * half + 1)
+    numbers = np.full(len(values), 2 * half + 1, np.float32)
+    fewer = np.arange(half, 0, -1, dtype=np.float32)
+    numbers[:half] -= fewer
+    numbers[len(values) - half:] -= fewer[::-1]
+    return np.divide(means, numbers, out=means) if half else values
+
+
+def _sums(values: np.ndarray, number: int) -> np.ndarray:
+    """Sums of `number` neighbours of values (n,): (n - number + 1,), by doubling.
+
+    >>> _sums(np.array([1.0, 2.0, 3.0, 4.0]), 3)
+    array([6., 9.])
+    """
+    if number == 1:
+        return values
+    half = number // 2
+    sums = _sums(values, half)
+    pairs = sums[:-half] + sums[half:]
+    return pairs if number % 2 == 0 else pairs[:-1] + values[number - 1:]
