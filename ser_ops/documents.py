@@ -20,7 +20,7 @@ from ser_ops.errors import UserError
 from ser_ops.terminal import shown
 
 LONGEST_JSON = 16 * 2**20   # bytes; a model card with 22,000 labels has one million, and 16 stay below 1 GB as values
-LONGEST_YAML = 2**20        # bytes; params.yaml and dvc.lock have some 20,000, and a million takes seconds
+LONGEST_YAML = 2**19        # bytes; params.yaml and MLmodel have some 20,000, and half a million takes seconds
 DEEPEST = 64                # brackets in brackets; the project's own files have ten
 LONGEST_NUMBER = 64         # digits; more of them are no choice and no measurement, and cost time to convert
 _REPEATED = 10_000          # values that aliases may stand for together; those of params.yaml stand for 200
@@ -107,7 +107,7 @@ def checked(kind: type[Model], content: Any, where: str, remedy: str = "") -> Mo
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        faults = [_sentence(kind, one) for one in error.errors()]
+        faults = [_sentence(kind, fault) for fault in error.errors()]
         said = "; ".join(faults[:_FAULTS]) + (f"; and {len(faults) - _FAULTS} more" if len(faults) > _FAULTS else "")
         raise UserError(f"{where}: {said}" + (f": {remedy}" if remedy else "")) from error
 
@@ -145,7 +145,7 @@ def _at_once(path: str, flags: int) -> int:
 
 def _text(content: str | bytes, where: str, language: str, longest: int, damaged: str) -> str:
     if len(content) > longest:
-        raise _fault(where, f"is larger than {longest // 2**20} MiB, which no {language} of ser-ops is", damaged)
+        raise _fault(where, f"is larger than {longest / 2**20:g} MiB, which no {language} of ser-ops is", damaged)
     if isinstance(content, str):
         return content.removeprefix("\ufeff")
     try:

@@ -20,6 +20,7 @@ LARGEST = 2**17     # of any number in a configuration; labels of an image model
 _MOST_LAYERS = 128
 _LAYERS = ("num_hidden_layers", "num_feat_extract_layers", "num_adapter_layers", "conv_dim", "conv_kernel",
            "conv_stride")
+_ASKED = {"output_hidden_states": False, "output_attentions": False, "return_dict": True}  # the models ask themselves
 _GET_AGAIN = "get the checkpoint again"
 Settle = Callable[[PreTrainedConfig, bool], PreTrainedConfig]
 
@@ -109,7 +110,7 @@ def kept_config(values: Mapping[str, Any], families: Collection[str], words: str
     check_numbers(values, "backbone_config", "restore the model folder")
     try:
         with _quiet():
-            return AutoConfig.for_model(**values)
+            return AutoConfig.for_model(**{**values, **_ASKED})
     except Exception as error:  # the library's own checks raise many kinds
         raise UserError(f"backbone_config: not a {kind} configuration ({_one_line(error)}): restore the model "
                         "folder") from error
@@ -144,6 +145,8 @@ def check_network(config: PreTrainedConfig, where: str, values: float, **build: 
     if values > MOST_VALUES:
         raise UserError(f"{where}: one of its layers has {values:,.0f} values for one window: at most {MOST_VALUES:,}: "
                         "shorten the window, or choose a smaller network")
+    if config.num_attention_heads < 1:
+        raise UserError(f"{where}: num_attention_heads is {config.num_attention_heads}: at least 1")
     try:
         with torch.random.fork_rng(devices=[]), torch.device("meta"):   # some layers draw even so
             network = AutoModel.from_config(config, attn_implementation="eager", **build)

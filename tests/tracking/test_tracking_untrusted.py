@@ -49,7 +49,7 @@ def test_of_a_package_weights_and_cards_are_fetched_and_nothing_else(params, pro
 
 
 @pytest.mark.parametrize(("file", "content", "words"), [
-    ("MLmodel", b"a: b\n" * 2**22, "MLmodel: is larger than 1 MiB"),
+    ("MLmodel", b"a: b\n" * 2**22, "MLmodel: is larger than 0.5 MiB"),
     ("model.json", b" " * 2**25, "model.json: is larger than 16 MiB"),
     ("model.json", b"[" * 200_000, "more than 64 deep"),
     *(("MLmodel", text.encode(), "is no model of ser-ops") for text in (
