@@ -3,19 +3,34 @@
 import configparser
 import os
 import socket
-from base64 import b64encode
+import sqlite3
+import time
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from ser_ops.config import Params
-from ser_ops.doctor.asking import Refused, ask
 from ser_ops.doctor.finding import Finding
 from ser_ops.doctor.prefect_settings import prefect_settings
 from ser_ops.errors import UserError
 from ser_ops.storage import is_remote
-from ser_ops.tracking.server import URI_VARIABLE, probe, public, tracking_uri
+from ser_ops.tracking.asking import Refused, ask
+from ser_ops.tracking.moved import moved_from
+from ser_ops.tracking.server import (
+    URI_VARIABLE,
+    account,
+    basic,
+    login,
+    probe,
+    public,
+    recognise,
+    root,
+    sqlite_file,
+    tracking_uri,
+)
+
+_LONGEST_VERSION = 40  # characters; what is no version, a page say, is not repeated whole
 
 
 def look(folder: Path, params: Params) -> Iterator[Finding]:
@@ -28,40 +43,65 @@ def look(folder: Path, params: Params) -> Iterator[Finding]:
     yield from _dask(limit)
 
 
-def _basic(pair: str) -> dict[str, str]:
-    return {"Authorization": f"Basic {b64encode(pair.encode()).decode()}"} if pair.strip(":") else {}
+class _Until:
+    """What is left of the seconds that all questions to one server may take together."""
+
+    def __init__(self, limit: float) -> None:
+        self._end = time.monotonic() + limit
+
+    def left(self) -> float:
+        return max(0.1, self._end - time.monotonic())
 
 
 def _mlflow(params: Params, limit: float) -> Iterator[Finding]:
-    uri = tracking_uri(params)
+    uri, until = tracking_uri(params), _Until(limit)
     named_by = URI_VARIABLE if os.environ.get(URI_VARIABLE) else "tracking.uri of params.yaml"
     try:
         probe(uri, limit)
     except UserError as error:
-        fault, _, mend = str(error).rpartition(": ")
-        yield Finding("servers", "MLflow", "fault", fault, mend)
+        yield _refused("MLflow", error)
         return
     if not uri.startswith("http"):
-        yield Finding("servers", "MLflow", "ok", f"{public(uri)} ({named_by}), no server")
+        yield _store(sqlite_file(uri)) or Finding("servers", "MLflow", "ok", f"{public(uri)} ({named_by}), no server")
         return
-    parts = urlsplit(uri)
-    user = os.environ.get("MLFLOW_TRACKING_USERNAME") or parts.username or ""
-    password = os.environ.get("MLFLOW_TRACKING_PASSWORD") or parts.password or ""
-    root = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
+    address, user = root(uri), account(uri)[0]
     try:
-        version = str(ask(f"{root}/version", limit, _basic(f"{user}:{password}")))
-        ask(f"{root}/api/2.0/mlflow/experiments/search", limit, _basic(f"{user}:{password}"), {"max_results": 1})
+        recognise(uri, until.left())
+        version = str(ask(f"{address}/version", until.left(), login(uri)))[:_LONGEST_VERSION]
+    except UserError as error:
+        yield _refused("MLflow", error)
+        return
     except Refused as refusal:
-        yield Finding("servers", "MLflow", "fault", f"{root}: {refusal}",
+        yield Finding("servers", "MLflow", "fault", f"{address}: {refusal}",
                       "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" if refusal.code in (401, 403)
                       else "look at the server's log")
         return
     ours = metadata.version("mlflow")
-    words = f"{root} ({named_by}) answers {'to ' + user if user else 'without a login'}, version {version}"
+    words = f"{address} ({named_by}) answers {'to ' + user if user else 'without a login'}, version {version}"
     if version != ours:
         yield Finding("servers", "MLflow", "warning", f"{words}, here {ours}", f"bring the server to mlflow {ours}")
     else:
         yield Finding("servers", "MLflow", "ok", words)
+
+
+def _store(file: Path | None) -> Finding | None:
+    """What is to be said of a SQLite store; None when there is nothing."""
+    if file is None:
+        return None
+    try:
+        before = moved_from(file)
+    except sqlite3.Error as error:
+        return Finding("servers", "MLflow", "fault", f"{file} cannot be read ({error})", "restore it from a copy, or "
+                       "wait for the process that holds it")
+    if before is None:
+        return None
+    return Finding("servers", "MLflow", "warning", f"{file} was moved or copied here from {before}, and still names "
+                   "artifacts there", "ser-ops compare (or any other command that opens it) rewrites that")
+
+
+def _refused(subject: str, error: UserError) -> Finding:
+    fault, _, mend = str(error).rpartition(": ")
+    return Finding("servers", subject, "fault", fault, mend)
 
 
 def _prefect(limit: float) -> Iterator[Finding]:
@@ -71,25 +111,35 @@ def _prefect(limit: float) -> Iterator[Finding]:
         yield Finding("servers", "Prefect", "off", "PREFECT_API_URL is not set: a flow that is called starts a "
                       "temporary server of its own, and there are no deployments")
         return
-    root, login = public(uri.rstrip("/")), _basic(settings.get("PREFECT_API_AUTH_STRING", ""))
+    address, header = public(uri.rstrip("/")), basic(settings.get("PREFECT_API_AUTH_STRING", ""))
+    until = _Until(limit)
     try:
-        version = ask(f"{root}/admin/version", limit, login)
-        pools = ask(f"{root}/work_pools/filter", limit, login, {})
-        listed = [f"{pool['name']} {_workers(root, pool['name'], limit, login)}" for pool in pools]
+        version = str(ask(f"{address}/admin/version", until.left(), header))[:_LONGEST_VERSION]
+        pools = _rows(f"{address}/work_pools/filter", until.left(), header)
+        listed = [f"{pool['name']} {_workers(address, pool['name'], until.left(), header)}" for pool in pools]
     except Refused as refusal:
-        yield Finding("servers", "Prefect", "fault", f"{root}: {refusal}",
+        yield Finding("servers", "Prefect", "fault", f"{address}: {refusal}",
                       "set PREFECT_API_AUTH_STRING to user:password" if refusal.code in (401, 403) else
                       "start it with prefect server start, or mend PREFECT_API_URL")
         return
     said = ", ".join(listed) or "none"
-    yield Finding("servers", "Prefect", "ok", f"{root} answers, version {version}; pools: {said}")
+    yield Finding("servers", "Prefect", "ok", f"{address} answers, version {version}; pools: {said}")
     if not pools:
         yield Finding("servers", "Prefect pools", "warning", "there are none: a deployment has nowhere to run",
                       "python -m pipelines.deploy makes pools, deployments and what happens when a worker dies")
 
 
-def _workers(root: str, pool: str, limit: float, login: dict[str, str]) -> str:
-    workers = ask(f"{root}/work_pools/{pool}/workers/filter", limit, login, {})
+def _rows(url: str, limit: float, header: dict[str, str]) -> list[dict[str, str]]:
+    """What Prefect lists there, each with its name. Raises Refused when what answers is not Prefect's list."""
+    rows = ask(url, limit, header, {})
+    named = isinstance(rows, list) and all(isinstance(row, dict) and isinstance(row.get("name"), str) for row in rows)
+    if not named:
+        raise Refused("what answers there is no Prefect server")
+    return list(rows)
+
+
+def _workers(address: str, pool: str, limit: float, header: dict[str, str]) -> str:
+    workers = _rows(f"{address}/work_pools/{quote(pool, safe='')}/workers/filter", limit, header)
     online = sum(worker.get("status") == "ONLINE" for worker in workers)
     return f"({online} {'worker' if online == 1 else 'workers'} online)"
 
@@ -102,8 +152,7 @@ def _remotes(folder: Path, limit: float) -> Iterator[Finding]:
             try:
                 yield Finding("servers", subject, "ok", f"{url} answers at {reach(url, limit)}")
             except UserError as error:
-                fault, _, mend = str(error).rpartition(": ")
-                yield Finding("servers", subject, "fault", fault, mend)
+                yield _refused(subject, error)
         elif "://" in url:
             yield Finding("servers", subject, "ok", f"{public(url)} (not asked)")
         else:

@@ -1,8 +1,12 @@
 """What counts as a server that is away for a while, and how long to wait for it."""
 
+import errno
+import os
+import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 from ser_ops.errors import UserError
@@ -11,6 +15,13 @@ _LONGEST_PAUSE = 5.0  # seconds between two looks
 # MLflow's own names for faults of the server or of the way to it; every other one is an answer.
 _FAULTS = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "DEADLINE_EXCEEDED", "REQUEST_LIMIT_EXCEEDED",
            "RESOURCE_EXHAUSTED", "DATA_LOSS", "CANCELLED"}
+
+# What MLflow, SQLAlchemy and SQLite say of this machine's own disk; some wrap it in what looks like an outage.
+_FULL = re.compile("no space left on device|disk quota exceeded|database or disk is full", re.IGNORECASE)
+_READ_ONLY = re.compile("readonly database|read-only file system|unable to open database file", re.IGNORECASE)
+_LOCKED = re.compile("database (table )?is locked", re.IGNORECASE)
+_LOCK_FILES = ("", "-wal", "-shm", ".lock")  # SQLite's own, and the one that holds while tables are made
+_FULL_CODES = {errno.ENOSPC, errno.EDQUOT}
 
 T = TypeVar("T")
 
@@ -29,6 +40,43 @@ def is_away(error: BaseException) -> bool:
     if isinstance(error, MlflowException):
         return error.error_code in _FAULTS
     return isinstance(error, RequestException | OperationalError)
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether a full disk, or a quota that is used up, is behind an error, however it is wrapped.
+
+    >>> is_full(RuntimeError("failed: OSError(28, 'No space left on device')"))
+    True
+    """
+    return any(getattr(one, "errno", None) in _FULL_CODES or _FULL.search(str(one)) for one in _behind(error))
+
+
+def is_read_only(error: BaseException) -> bool:
+    """Whether an error says that SQLite may not write its file, or cannot open it."""
+    return any(_READ_ONLY.search(str(one)) for one in _behind(error))
+
+
+def is_locked(error: BaseException) -> bool:
+    """Whether an error says that another process holds SQLite's lock."""
+    return any(_LOCKED.search(str(one)) for one in _behind(error))
+
+
+def _behind(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and all that it was raised from."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def lock_holders(file: Path) -> list[int]:
+    """Ids of the other processes that hold a lock on a SQLite store; empty where Linux does not say."""
+    try:
+        nodes = {str(part.stat().st_ino) for name in _LOCK_FILES if (part := Path(f"{file}{name}")).exists()}
+        lines = [line.split() for line in Path("/proc/locks").read_text(encoding="ascii").splitlines()]
+    except OSError:
+        return []
+    held = {int(words[4]) for words in lines if words[1] != "->" and words[5].split(":")[2] in nodes}
+    return sorted(number for number in held if number > 0 and number != os.getpid())
 
 
 def patiently(act: Callable[[], T], seconds: float) -> T:

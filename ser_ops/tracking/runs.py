@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ser_ops.config import Params
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
+from ser_ops.tracking.moved import artifact_location
 from ser_ops.tracking.outage import patiently
 from ser_ops.tracking.provenance import standard_tags
 from ser_ops.tracking.run import Run
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 def _artifact_location(uri: str) -> str | None:
     """Artifacts of a SQLite store lie beside its file; a server decides for itself."""
     file = sqlite_file(uri)
-    return None if file is None else (file.absolute().parent / "mlartifacts").as_uri()
+    return None if file is None else artifact_location(file)
 
 
 def _experiment(client: "MlflowClient", name: str, uri: str) -> str:

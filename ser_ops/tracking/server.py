@@ -6,21 +6,26 @@ import logging
 import os
 import re
 import socket
+import sqlite3
 import ssl
+import sys
+import time
 import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from ser_ops.config import Params
 from ser_ops.errors import UserError
 from ser_ops.files import replacing
-from ser_ops.tracking.outage import Away, is_away, patiently
+from ser_ops.tracking.asking import Refused, ask, fetch, reason
+from ser_ops.tracking.moved import bring_home
+from ser_ops.tracking.outage import Away, is_away, is_full, is_locked, is_read_only, lock_holders, patiently
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -94,23 +99,80 @@ def _probe_sqlite(path: Path) -> None:
                         f"{URI_VARIABLE} or tracking.uri in params.yaml")
 
 
-def _probe_http(uri: str, parts: SplitResult, timeout: float) -> None:
-    host = parts.netloc.rpartition("@")[2]
-    health = urlunsplit((parts.scheme, host, parts.path.rstrip("/") + "/health", "", ""))
+def _probe_http(uri: str, timeout: float) -> None:
     try:
-        with urllib.request.urlopen(health, timeout=timeout):
-            return
+        fetch(f"{root(uri)}/health", timeout)
+        return
     except urllib.error.HTTPError as error:
         if error.code < 500:  # a proxy that asks who we are, or hides /health, stands before a server that is up
             return
-        reason = f"HTTP {error.code}"
-    except (OSError, ValueError) as error:
-        cause = getattr(error, "reason", error)
+        said = f"HTTP {error.code}"
+    except (OSError, ValueError, HTTPException) as error:
         # Something answers. Which certificates to trust MLflow has settings of its own for, and judges by them.
-        if isinstance(error, ssl.SSLError) or isinstance(cause, ssl.SSLError):
+        if isinstance(error, ssl.SSLError) or isinstance(getattr(error, "reason", error), ssl.SSLError):
             return
-        reason = str(cause)
-    raise Away(f"{public(uri)}: the tracking server does not answer ({reason}): {_REMEDY}")
+        said = reason(error)
+    raise Away(f"{public(uri)}: the tracking server does not answer ({said}): {_REMEDY}")
+
+
+def recognise(uri: str, limit: float) -> None:
+    """Raise UserError when what answers there is no MLflow server; MLflow itself would believe or await anything.
+
+    limit: seconds for the question and its answer. Raises `Refused` when there is no answer, or the login is refused.
+    """
+    try:
+        found = ask(f"{root(uri)}/api/2.0/mlflow/experiments/search", limit, login(uri), {"max_results": 1})
+    except Refused as refusal:
+        if refusal.code not in (404, 405):
+            raise
+        found = None
+    if not isinstance(found, dict) or found.keys() - {"experiments", "next_page_token"}:
+        raise UserError(f"{public(uri)}: what answers there is no MLflow server: set {URI_VARIABLE} or tracking.uri in "
+                        "params.yaml to the address of one")
+
+
+def _recognised(uri: str, limit: float) -> None:
+    try:
+        recognise(uri, limit)
+    except Refused as refusal:
+        cause = refusal.__cause__
+        if refusal.code not in (401, 403) and not isinstance(getattr(cause, "reason", cause), ssl.SSLError):
+            raise Away(f"{public(uri)}: the tracking server {refusal}: {_REMEDY}") from None
+        # Of logins and certificates MLflow has settings of its own, and judges by them.
+
+
+def root(uri: str) -> str:
+    """The address of a tracking server without user, password and query.
+
+    >>> root("http://ann:secret@host:5000/mlflow/?x=1")
+    'http://host:5000/mlflow'
+    """
+    parts = urlsplit(uri)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
+
+
+def login(uri: str) -> dict[str, str]:
+    """The header with which MLflow itself would log in to a server, from the environment or the URI; {} for none."""
+    if token := os.environ.get("MLFLOW_TRACKING_TOKEN"):
+        return {"Authorization": f"Bearer {token}"}
+    user, password = account(uri)
+    return basic(f"{user}:{password}")
+
+
+def account(uri: str) -> tuple[str, str]:
+    """The user and the password in force for a tracking server; '' for one that is not named."""
+    parts = urlsplit(uri)
+    return (os.environ.get("MLFLOW_TRACKING_USERNAME") or unquote(parts.username or ""),
+            os.environ.get("MLFLOW_TRACKING_PASSWORD") or unquote(parts.password or ""))
+
+
+def basic(pair: str) -> dict[str, str]:
+    """The header of a login USER:PASSWORD; {} where both are empty.
+
+    >>> basic("ann:secret"), basic(":")
+    ({'Authorization': 'Basic YW5uOnNlY3JldA=='}, {})
+    """
+    return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"} if pair.strip(":") else {}
 
 
 def _probe_database(uri: str, parts: SplitResult, port: int, timeout: float) -> None:
@@ -131,7 +193,7 @@ def probe(uri: str, timeout: float) -> None:
     if file is not None:
         _probe_sqlite(file)
     elif kind in ("http", "https"):
-        _probe_http(uri, parts, timeout)
+        _probe_http(uri, timeout)
     elif kind in _DATABASE_PORTS:
         _probe_database(uri, parts, _DATABASE_PORTS[kind], timeout)
     elif kind not in ("databricks", "databricks-uc", "uc"):
@@ -151,6 +213,8 @@ def quiet() -> None:
         os.environ.setdefault(name, value)
     for name in ("mlflow", "alembic", "urllib3.connectionpool"):
         logging.getLogger(name).setLevel(os.environ["MLFLOW_LOGGING_LEVEL"])
+    if os.environ["MLFLOW_LOGGING_LEVEL"] == "ERROR":   # there it logs a traceback of what it then raises
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 
 @contextmanager
@@ -161,7 +225,7 @@ def one_line(uri: str) -> Iterator[None]:
     """
     quiet()
     from alembic.util.exc import CommandError
-    from mlflow.exceptions import MlflowException
+    from mlflow.exceptions import MlflowException, RestException
     from requests.exceptions import RequestException
     from sqlalchemy.exc import SQLAlchemyError
     try:
@@ -169,6 +233,11 @@ def one_line(uri: str) -> Iterator[None]:
     except (MlflowException, RequestException, SQLAlchemyError, CommandError) as error:
         said = public(" ".join(str(error).split("\n", 1)[0].split()))
         said = said if len(said) <= 300 else said[:297] + "..."
+        if not isinstance(error, RestException | RequestException) and (fault := _own_fault(uri, error, said)):
+            raise fault from error
+        if is_full(error):
+            raise Away(f"{public(uri)}: the tracking server has no space left ({said}): free space there, then run the "
+                       "same command again") from error
         if is_away(error):
             raise Away(f"{public(uri)}: the tracking server went away ({said}): {_REMEDY}, then run the same command "
                        "again") from error
@@ -182,9 +251,55 @@ def one_line(uri: str) -> Iterator[None]:
                         "set TMPDIR, then run the same command again") from error
 
 
+def _own_fault(uri: str, error: Exception, said: str) -> UserError | None:
+    """What is wrong with this machine's own disk or database, when that is what MLflow's exception is about."""
+    file, again = sqlite_file(uri), "then run the same command again"
+    if is_full(error):
+        where, free = (str(file), "free space") if file else ("temporary folder", "free space or set TMPDIR")
+        return UserError(f"{where}: no space left ({said}): {free}, {again}")
+    if file is not None and is_locked(error):
+        return locked_by(file)
+    if file is not None and is_read_only(error):
+        return UserError(f"{file}: the tracking database cannot be written ({said}): make it and its folder writable, "
+                         f"{again}")
+    return None
+
+
+def locked_by(file: Path) -> Away:
+    """That another process holds a SQLite store, and which."""
+    others = lock_holders(file)
+    who = f"process {', '.join(map(str, others))}" if others else "another process"
+    return Away(f"{file}: the tracking database is locked by {who}: wait for it or end it, then run the same command "
+                "again")
+
+
 def reached(params: Params) -> bool:
     """Whether this process has used the tracking store in force before: a reason to wait when it is away."""
     return tracking_uri(params) in _reached
+
+
+def _at_home(file: Path) -> None:
+    """See that a store of a folder that was moved or copied names its own artifacts, before anything is written."""
+    try:
+        done = bring_home(file)
+    except sqlite3.Error as error:
+        raise _own_fault(f"sqlite:///{file}", error, str(error)) or UserError(
+            f"{file}: cannot be read ({error}): set {URI_VARIABLE} or tracking.uri in params.yaml to another, or "
+            "restore it from a copy") from error
+    if done:
+        print(done, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _alone(file: Path | None, seconds: float) -> Iterator[None]:
+    """Hold a SQLite store while its tables are made or changed; UserError when another process does, for `seconds`."""
+    lock = nullcontext() if file is None else FileLock(f"{file}.lock", timeout=seconds)
+    try:
+        with lock:
+            yield
+    except Timeout:
+        assert file is not None
+        raise locked_by(file) from None
 
 
 def connect(params: Params) -> "MlflowClient":
@@ -197,10 +312,12 @@ def reach(params: Params) -> "MlflowClient":
 
     Raises UserError in one line, within tracking.timeout seconds, when it cannot.
     """
-    uri = tracking_uri(params)
+    uri, end = tracking_uri(params), time.monotonic() + params.tracking.timeout
     probe(uri, params.tracking.timeout)
+    if uri.startswith(("http://", "https://")):
+        _recognised(uri, max(0.1, end - time.monotonic()))
     file = sqlite_file(uri)
-    with one_line(uri), nullcontext() if file is None else FileLock(f"{file}.lock"):
+    with one_line(uri), _alone(file, params.tracking.outage):
         import mlflow
         if file is not None and not (file.exists() and file.stat().st_size):
             with replacing(file) as fresh:  # the tables are made beside: a kill meanwhile leaves no half of them
@@ -209,5 +326,6 @@ def reach(params: Params) -> "MlflowClient":
         client = mlflow.MlflowClient(uri)
         if file is not None:
             client.search_experiments(max_results=1)  # brings older tables up to date: one process alone may do that
+            _at_home(file)
         _reached.add(uri)
         return client

@@ -1,0 +1,121 @@
+"""One question over HTTP, answered or refused within one limit of time and of size, whatever answers there."""
+
+import http.client
+import json
+import queue
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+LARGEST_ANSWER = 2**22  # bytes: a page of pools, workers or experiments is some kilobytes
+
+
+class Refused(Exception):
+    """Why there is no answer, in a few words; `code` is HTTP's, None when nothing answered in HTTP at all."""
+
+    def __init__(self, words: str, code: int | None = None) -> None:
+        super().__init__(words)
+        self.code = code
+
+
+class _Remembered(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
+    """Keeps its connections, so that they can be ended from outside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.connections: list[http.client.HTTPConnection] = []
+
+    def do_open(self, http_class: Any, req: urllib.request.Request, **http_conn_args: Any) -> Any:
+        def made(host: str, **more: Any) -> http.client.HTTPConnection:
+            self.connections.append(http_class(host, **more))
+            return self.connections[-1]
+        return super().do_open(made, req, **http_conn_args)
+
+    def end(self) -> None:
+        for connection in self.connections:
+            with suppress(OSError, AttributeError):
+                connection.sock.shutdown(socket.SHUT_RDWR)
+
+
+class _Staying(urllib.request.HTTPRedirectHandler):
+    """Goes where it is sent only, since the login would be shown to whomever a redirect names."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def fetch(url: str, limit: float, headers: Mapping[str, str] | None = None, data: bytes | None = None) -> bytes:
+    """The body of the answer to GET `url`, or to POST where there is `data`.
+
+    limit: seconds for all of it, the look-up of the name and the last byte included. A redirect is not followed.
+    Raises urllib.error.HTTPError for another status than 2xx, http.client.HTTPException for what is no HTTP, and
+    OSError: no connection, no whole answer in time, or one of more than LARGEST_ANSWER bytes.
+    """
+    end, outcome, handler = time.monotonic() + limit, queue.SimpleQueue[bytes | Exception](), _Remembered()
+
+    def work() -> None:
+        try:
+            request = urllib.request.Request(url, data, dict(headers or {}))
+            with urllib.request.build_opener(handler, _Staying).open(request, timeout=limit) as answer:
+                outcome.put(_body(answer, end))
+        except Exception as error:
+            outcome.put(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        found = outcome.get(timeout=limit)
+    except queue.Empty:
+        handler.end()
+        raise TimeoutError(f"no whole answer within {limit:.3g} s") from None
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+def _body(answer: http.client.HTTPResponse, end: float) -> bytes:
+    content = b""
+    while part := answer.read1(2**16):
+        content += part
+        if len(content) > LARGEST_ANSWER:
+            raise OSError(f"an answer of more than {LARGEST_ANSWER // 2**20} MiB")
+        if time.monotonic() > end:
+            raise TimeoutError("no whole answer in time")
+    return content
+
+
+def ask(url: str, limit: float, headers: Mapping[str, str], body: Mapping[str, Any] | None = None) -> Any:
+    """GET `url`, or POST `body` as JSON to it; the answer, parsed where it is JSON. `limit`: seconds for all of it.
+
+    Raises Refused.
+    """
+    data = None if body is None else json.dumps(body).encode()
+    try:
+        content = fetch(url, limit, {**headers, **({"Content-Type": "application/json"} if data else {})}, data)
+    except urllib.error.HTTPError as error:
+        words = {401: "refuses: no login, or a wrong one", 403: "refuses: this login may not"}
+        raise Refused(words.get(error.code, f"answers HTTP {error.code}"), error.code) from error
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise Refused(f"does not answer ({reason(error)})") from error
+    text = content.decode("utf-8", "replace")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def reason(error: Exception) -> str:
+    """Why there was no answer, in one short line.
+
+    >>> reason(http.client.BadStatusLine("SSH-2.0-OpenSSH_9.2"))
+    "what answers is no HTTP: 'SSH-2.0-OpenSSH_9.2'"
+    """
+    said = " ".join(str(getattr(error, "reason", error)).split())[:80]
+    if isinstance(error, http.client.HTTPException) and not isinstance(error, OSError):
+        said = said if said.startswith("'") else repr(said)
+        return f"what answers is no HTTP: {said}"
+    return said
