@@ -31,7 +31,7 @@ def test_a_package_holds_no_pickle_and_answers_in_a_fresh_interpreter(params, pr
     assert {one.name for one in (package / "artifacts" / "model").iterdir()} == {
         "weights.safetensors", "model.json", "model_card.md"}
     said = yaml.safe_load((package / "MLmodel").read_text())
-    assert "model_code_path" in said["flavors"]["python_function"]
+    assert "model_code_path" in said["flavors"]["python_function"] and "caveats" in said["signature"]["outputs"]
     pinned = (package / "requirements.txt").read_text().split()
     assert all("==" in one and "+" not in one for one in pinned)
     example = json.loads((package / "input_example.json").read_text())
@@ -105,7 +105,7 @@ def test_the_model_card_says_what_is_missing_and_stays_short():
     text = model_card(card, [Source("speech", "ravdess", "CC BY-NC-SA 4.0", False, False),
                              Source("noise", "recorded", "not stated", False)], None)
     for words in ("Not evaluated.", "[partial, non-commercial]", "to be treated as non-commercial", "SHUFFLED",
-                  "figures flatter", "Partial corpora: ravdess"):
+                  "figures flatter", "Partial corpora: ravdess", "licences of: ravdess, recorded."):
         assert words in text
     many = [Source("speech", f"corpus{number}", "CC BY 4.0 " * 9, False) for number in range(100)]
     assert len(model_card(card, many, None)) <= LONGEST
@@ -153,6 +153,7 @@ def _answers(url, made):
         assert list(one["probabilities"]) == list(own["probabilities"]) and one["emotion"] == own["emotion"]
         assert np.allclose(list(one["probabilities"].values()), list(own["probabilities"].values()), atol=1e-5)
         assert len(one["windows"]) == len(own["windows"]) and one["seconds"] == own["seconds"]
+        assert one["caveats"] == own["caveats"] and "SYNTHETIC speech (synthetic_ravdess)" in one["caveats"][0]
     status, answer = post(url, _split((waveform.tolist(), 16000), (waveform[:9000].tolist(), 8000)))
     assert status == 200 and [len(one["warnings"]) for one in answer["predictions"]] == [0, 1]
     status, answer = post(url, {"dataframe_records": [{"waveform": waveform.tolist(), "sample_rate": 16000}]})

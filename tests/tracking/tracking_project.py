@@ -96,7 +96,7 @@ class Project:
         rows = []
         for number, (utterance, samples) in enumerate(speech.items()):
             window, valid = fit(samples, recogniser.window)
-            answer = recogniser.answer(window[:valid], 16000)
+            answer = recogniser.answer(window[:valid], 16000, cleaned=True)
             rows.append({"model": self.model, "utterance": utterance, "noise": "clean", "intensity": "0", "seed": "",
                          "emotion": EMOTIONS[number % 7], "predicted": answer.emotion, "snr_db": "",
                          **{f"p_{emotion}": f"{value:.6f}" for emotion, value
