@@ -1,6 +1,8 @@
 """ser-ops register, promote, demote, compare and ui: the registry and the runs."""
 
+import ipaddress
 import os
+import socket
 import sys
 from dataclasses import asdict
 from typing import Annotated, Literal
@@ -86,6 +88,19 @@ def ui(host: Annotated[str, typer.Option(help="Loopback unless told otherwise.")
     if there := page_address(uri):
         print(f"the tracking server has the page: {there}")
         return
+    if not _loopback(host):
+        print(f"{host}: nobody has to log in: whoever reaches port {port} of this machine may read, change and delete "
+              "every run and model: leave --host out, or see docs/stack.md for a server with accounts",
+              file=sys.stderr, flush=True)
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # else eight processes that nothing here needs
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", host,
                               "--port", str(port)])
+
+
+def _loopback(host: str) -> bool:
+    """Whether only this machine reaches `host`; a name that is not known here may be anybody's."""
+    try:
+        found = {one[4][0] for one in socket.getaddrinfo(host, None)}
+    except (OSError, UnicodeError):
+        return False
+    return all(ipaddress.ip_address(str(address).partition("%")[0]).is_loopback for address in found)
