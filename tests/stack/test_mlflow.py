@@ -163,3 +163,65 @@ def test_who_may_not_is_told_whom_to_ask(stack: Stack, here: config.Params, monk
             open_run(here, "train", {}, resume=run.id):
         pass
     assert "planted" not in str(raised.value)
+
+
+@pytest.fixture
+def worker(stack: Stack, here: config.Params, monkeypatch: pytest.MonkeyPatch) -> config.Params:
+    """As `here`, with the account that workers log in with, made as the stack makes it, and made again."""
+    accounts = stack.services["accounts"]
+    for _ in range(2):
+        done = subprocess.run([sys.executable, *accounts.command[1:]], cwd=PROJECT, capture_output=True, text=True,
+                              env=alone(stack) | accounts.environment, timeout=120, check=False)
+        assert done.returncode == 0 and not done.stdout, done.stderr
+    mine = stack.services["worker-cpu"].environment
+    assert mine["MLFLOW_TRACKING_USERNAME"] != stack.environment["MLFLOW_TRACKING_USERNAME"]
+    assert mine["MLFLOW_TRACKING_PASSWORD"] != stack.environment["MLFLOW_TRACKING_PASSWORD"]
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.setenv(name, mine[name])
+    return here
+
+
+def test_a_worker_trains_registers_and_promotes_with_its_own_account(stack: Stack, worker: config.Params,
+                                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where an administrator made experiment and model before, too."""
+    own = {name: os.environ[name] for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")}
+    for name in own:
+        monkeypatch.setenv(name, stack.environment[name])
+    admin = mlflow.MlflowClient()
+    admin.create_experiment(worker.tracking.experiment)
+    admin.create_registered_model(worker.tracking.registered_model)
+    for name, value in own.items():
+        monkeypatch.setenv(name, value)
+    made = Project(worker)
+    assert register(worker, made.folder, made.reports) == "1"
+    assert promote(worker, not_worse).verdict == "passed"
+    with open_run(worker, "train", {}) as run:
+        run.metrics({"uar": 0.5}, step=1)
+        run.artifact(made.reports / "gate.json")
+    assert mlflow.MlflowClient().get_run(run.id).info.status == "FINISHED"
+
+
+def test_a_worker_changes_no_account_and_deletes_nothing_of_others(stack: Stack, worker: config.Params,
+                                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow.exceptions import MlflowException
+    from mlflow.server.auth.client import AuthServiceClient
+    name = os.environ["MLFLOW_TRACKING_USERNAME"]
+    accounts, client = AuthServiceClient(stack.environment["MLFLOW_TRACKING_URI"]), mlflow.MlflowClient()
+    mine = accounts.list_user_roles(name)
+    with monkeypatch.context() as patch:
+        for variable in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+            patch.setenv(variable, stack.environment[variable])
+        foreign = mlflow.MlflowClient().create_experiment(f"{worker.tracking.experiment} of another")
+        role = next(one.id for one in accounts.list_roles("default") if one.name == "workers")
+    assert [one.id for one in mine] == [role]
+    forbidden = (lambda: accounts.create_user("intruder", "planted-password"),
+                 lambda: accounts.update_user_admin(name, True),
+                 lambda: accounts.update_user_password("admin", "planted-password"),
+                 lambda: accounts.delete_user("admin"),
+                 lambda: accounts.add_role_permission(role, "experiment", "*", "MANAGE"),
+                 lambda: accounts.grant_user_permission(name, "experiment", foreign, "MANAGE"),
+                 lambda: client.delete_experiment(foreign))
+    for act in forbidden:
+        with pytest.raises(MlflowException, match=r"403|[Pp]ermission denied"):
+            act()
+    client.set_experiment_tag(foreign, "seen", "yes")
