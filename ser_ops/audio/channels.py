@@ -98,8 +98,8 @@ class Mono:
             return None, held, whole
         channel, loss = choice
         self.warnings.append(
-            f"the mean of its {self.channels} channels is {loss:.0f} dB below the loudest of them: channel {channel + 1}, "
-            "which holds the speech, is heard alone (--channel chooses another)")
+            f"the mean of its {self.channels} channels is {loss:.0f} dB below the loudest of them: channel "
+            f"{channel + 1}, which holds the speech, is heard alone (--channel chooses another)")
         return channel + 1, held, whole
 
 
