@@ -70,7 +70,8 @@ def test_yaml_that_is_no_plain_data_is_one_line(content, words):
     ("", "Expecting value"), ("{", "line 1"), ("nul", "Expecting value"), ("[1]x", "Extra data"),
     ('{"a": NaN}', "NaN is no number"), ("[-Infinity]", "-Infinity is no number"), ("1e999", "beyond every number"),
     ("9" * 5000, "5000 digits"), ('{"a": 1, "b": 2, "a": 3}', "the key 'a' stands there twice"),
-    ('{"a\x1b[2J": 1}', "control character"), (b'"Gr\xfc\xdfe"', "byte 0xfc is not UTF-8"), (b"\xff\xfe{\x00", "not UTF-8"),
+    ('{"a\x1b[2J": 1}', "control character"), (b'"Gr\xfc\xdfe"', "byte 0xfc is not UTF-8"),
+    (b"\xff\xfe{\x00", "not UTF-8"),
     (b" " * (2**24 + 1), "larger than 16 MiB"), ("[" + "[]," * 10 + '{"k": 1, "k": 1}]', "twice"),
 ])
 def test_json_that_is_no_strict_json_is_one_line(content, words):
@@ -176,7 +177,7 @@ def test_ser_ops_with_damaged_settings_answers_in_one_line(tmp_path, content):
 
 def test_a_line_of_a_journal_that_is_none_is_left_out_or_said(tmp_path):
     file = tmp_path / "parts"
-    file.write_text('["a", "b", 0, 8, 5]\n[1]\n{"a": 1}\n[[], "b", 0, 1, 2]\n["a", "b", "x", 8, 5]\n' + "[" * 9000 + "\n5")
+    file.write_text('["a", "b", 0, 8, 5]\n[1]\n{"a": 1}\n[[], "b", 0, 1, 2]\n["a", "b", "x", 8, 5]\n5\n' + "[" * 9000)
     assert Parts(file).come("a", "b") == {Part(0, 8): 5}
     kept = tmp_path / "run.jsonl"
     kept.write_text('{"metrics": [["loss", NaN, 1, 1]]}\n')

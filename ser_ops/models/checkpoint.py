@@ -21,7 +21,7 @@ _MOST_LAYERS = 128
 _LAYERS = ("num_hidden_layers", "num_feat_extract_layers", "num_adapter_layers", "conv_dim", "conv_kernel",
            "conv_stride")
 _ASKED = {"output_hidden_states": False, "output_attentions": False, "return_dict": True}  # the models ask themselves
-_GET_AGAIN = "get the checkpoint again"
+GET_AGAIN = "get the checkpoint again"
 Settle = Callable[[PreTrainedConfig, bool], PreTrainedConfig]
 
 
@@ -71,16 +71,16 @@ def read(name: str, section: str, settle: Settle, new: Collection[str] = (), **b
         absent = "" if Path(name).is_dir() else _hub_has(name)
         where: dict[str, Any] = {"trust_remote_code": False, "local_files_only": bool(absent)}
         if Path(name).is_dir():
-            check_numbers(read_json(Path(name) / "config.json", _GET_AGAIN, _GET_AGAIN), name, _GET_AGAIN)
+            check_numbers(read_json(Path(name) / "config.json", GET_AGAIN, GET_AGAIN), name, GET_AGAIN)
         try:
-            check_numbers(PreTrainedConfig.get_config_dict(name, **where)[0], name, _GET_AGAIN)
+            check_numbers(PreTrainedConfig.get_config_dict(name, **where)[0], name, GET_AGAIN)
             config = AutoConfig.from_pretrained(name, **where)
             config = settle(config, bool(absent))
         except UserError:
             raise
         except Exception as error:  # damaged files raise many kinds
             if not absent:
-                raise UserError(f"{name}: its config.json cannot be used ({_one_line(error)}): {_GET_AGAIN}") from error
+                raise UserError(f"{name}: its config.json cannot be used ({_one_line(error)}): {GET_AGAIN}") from error
             raise UserError(
                 f"{name}: no such checkpoint: it is no folder, not in this machine's cache, and {absent}: get it where "
                 f"there is a network (hf download {name} --local-dir FOLDER) and set {section}.checkpoint in "

@@ -12,8 +12,10 @@ from ser_ops.config import FORMAT, MODEL_JSON, Preset, read_model_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.files import replacing, sha256, write_json
+from ser_ops.models.backbone import Backbone
 from ser_ops.models.base import EmotionModel
 from ser_ops.models.checkpoint import config_dict
+from ser_ops.models.image_backbone import ImageBackbone
 from ser_ops.models.standardise import Standardise
 from ser_ops.models.table import MODELS, build, count
 from ser_ops.models.wav2vec_checkpoint import SAMPLE_RATE
@@ -71,7 +73,9 @@ def load(folder: Path) -> tuple[EmotionModel, dict[str, Any]]:
     card = read_model_json(folder)
     weights = folder / "weights.safetensors"
     with torch.device("meta"):  # sizes in a card from outside cost no memory until the file bears them out
-        _check(_skeleton(card, folder / MODEL_JSON), weights, card)
+        skeleton = _skeleton(card, folder / MODEL_JSON)
+        _check(skeleton, weights, card)
+        _try(skeleton, folder / MODEL_JSON)
     model = _skeleton(card, folder / MODEL_JSON)
     model.load_state_dict(load_file(weights))
     if damaged := [name for name, tensor in model.state_dict().items() if not torch.isfinite(tensor).all()]:
@@ -90,19 +94,36 @@ def _skeleton(card: Mapping[str, Any], path: Path) -> EmotionModel:
         return build(card["model"], Preset(**card["preset_settings"]), backbone_config=kept)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
-    except Exception as error:  # a configuration of the transformers library may hold anything, and raise anything
-        said = shown(" ".join(str(error).split())[:160])
-        raise UserError(f"{path}: no model can be built of it ({said}): restore the folder") from error
+    except Exception as error:
+        raise _no_model(path, error) from error
+
+
+def _try(skeleton: EmotionModel, path: Path) -> None:
+    """A window without memory: some values of a backbone's configuration show that they cannot be only then."""
+    try:
+        match getattr(skeleton.eval(), "backbone", None):
+            case ImageBackbone() as backbone:
+                backbone(torch.zeros(1, backbone.config.num_channels, *backbone.size))
+            case Backbone() as backbone:
+                backbone.network(torch.zeros(1, round(skeleton.preset.features.seconds * SAMPLE_RATE)))
+    except Exception as error:
+        raise _no_model(path, error) from error
+
+
+def _no_model(path: Path, error: Exception) -> UserError:
+    """Of a configuration of the transformers library, which may hold anything and raise anything."""
+    said = shown(" ".join(str(error).split())[:160])
+    return UserError(f"{path}: makes no model ({said}): restore the folder")
 
 
 def _check(model: EmotionModel, path: Path, card: Mapping[str, Any]) -> None:
     """The file's names, shapes and dtypes against the model's, before a tensor is read."""
     if not path.is_file():
-        raise UserError(f"{path}: missing: restore the folder (weights are read from safetensors alone)")
-    with path.open("rb") as header:
-        if int.from_bytes(header.read(8), "little") > _LONGEST_HEADER:
-            raise UserError(f"{path}: not a safetensors file (its header is too long): restore the folder")
+        raise UserError(f"{path}: missing or no file: restore the folder (weights are read from safetensors alone)")
     try:
+        with path.open("rb") as header:
+            if int.from_bytes(header.read(8), "little") > _LONGEST_HEADER:
+                raise UserError(f"{path}: not a safetensors file (its header is too long): restore the folder")
         with safe_open(path, "pt") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118, it is no mapping
             found = {name: tuple(one.get_shape()) for name, one in slices.items()}

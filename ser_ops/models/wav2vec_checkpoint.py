@@ -3,14 +3,16 @@
 import math
 import reprlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from transformers import FeatureExtractionMixin, PreTrainedConfig, Wav2Vec2Config
 
 from ser_ops.config import Features, Wav2Vec
+from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.models.backbone import Backbone, receptive_field
-from ser_ops.models.checkpoint import check_network, kept_config, read
+from ser_ops.models.checkpoint import GET_AGAIN, check_network, kept_config, read
 
 FAMILY = ("wav2vec2", "wav2vec2-conformer", "hubert", "wavlm", "unispeech", "unispeech-sat", "data2vec-audio")
 SAMPLE_RATE = 16000
@@ -77,10 +79,14 @@ def _widest(config: PreTrainedConfig, frames: int) -> int:
 
 def _follow_preprocessor(config: PreTrainedConfig, features: Features, name: str, offline: bool) -> PreTrainedConfig:
     """Input as the checkpoint was trained on: what its preprocessor file says, else the family's habit."""
+    file = Path(name) / "preprocessor_config.json"
     try:
-        said, _ = FeatureExtractionMixin.get_feature_extractor_dict(name, local_files_only=offline)
+        said = read_json(file, GET_AGAIN, GET_AGAIN) if file.exists() else \
+            FeatureExtractionMixin.get_feature_extractor_dict(name, local_files_only=offline)[0]
     except (OSError, ValueError):
         said = {}
+    if not isinstance(said, dict):
+        raise UserError(f"{file}: holds no settings: {GET_AGAIN}")
     rate = said.get("sampling_rate", SAMPLE_RATE)
     if rate != SAMPLE_RATE:
         raise UserError(f"{name}: wants {rate} Hz, the waveform stream is {SAMPLE_RATE} Hz: choose another checkpoint")

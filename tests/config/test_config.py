@@ -60,6 +60,13 @@ def test_every_gate_limit_has_a_reason():
     (("partitions", "test"), {"value": 0.9}, r"nothing for training"),
     (("tune", "space"), {"value": {"depth": {"low": 1, "high": 2}}}, r"'depth', which is no training setting"),
     (("augment", "variants"), {"value": ["noisy"]}, r"variants start with original"),
+    (("presets", "small", "wav2vec", "layers"), {"value": 10**6}, r"wav2vec\.layers is 1000000: .*equal to 128"),
+    (("presets", "small", "features", "seconds"), {"value": 1e308}, r"features\.seconds is 1e\+308: .*equal to 60"),
+    (("presets", "small", "image", "hop"), {"value": 1}, r"presets\.small\.image: .* too many for one window"),
+    (("presets", "small", "spectral", "pools"), {"value": [[1, 100]] * 4}, r"makes one of 100000000 frames"),
+    (("presets", "small", "spectral", "channels"), {"value": [8192] * 4}, r"a layer of [\d,]+ values for one window"),
+    (("evaluate", "speed_utterances"), {"value": 10**12}, r"equal to 1000000"),
+    (("train", "seed"), {"value": 2**32}, r"less than 4294967296"),
     (("train", "weight_decay"), {"value": float("nan")}, r"train\.weight_decay is nan"),
 ])
 def test_a_wrong_setting_is_one_line_that_names_it(tmp_path, keys, kwargs, words):

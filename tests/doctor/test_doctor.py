@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ser_ops import workspace
+from ser_ops.doctor.data import lock_files
 from ser_ops.doctor.finding import Finding
 from ser_ops.doctor.prefect_settings import prefect_settings
 
@@ -152,6 +154,29 @@ def test_the_active_profile_of_prefect_stands_below_the_environment(tmp_path, mo
     assert prefect_settings()["PREFECT_API_URL"] == "http://team/api"
     monkeypatch.setenv("PREFECT_API_URL", "http://mine/api")
     assert prefect_settings()["PREFECT_API_URL"] == "http://mine/api"
+
+
+def test_a_cut_lock_file_is_found_and_mended(project, monkeypatch):
+    monkeypatch.chdir(project)
+    (project / "papers").mkdir()
+    for cut, whole in (("dvc.lock", "papers/dvc.lock"), ("papers/dvc.lock", "dvc.lock")):
+        (project / whole).write_text("schema: '2.0'\nstages: {}\n")
+        for content in (b"schema: '2.0'\nstages:\n  one:\n", b"schema: '2.0'\nsta", b"", b"\xff\x00", b"[" * 9000):
+            (project / cut).write_bytes(content)
+            found, said = list(lock_files(project)), list[str]()
+            assert [(one.subject, one.verdict) for one in found] == [(cut, "fault")]
+            assert "doctor --mend" in found[0].mend
+            workspace.mend(said.append)
+            assert not (project / cut).exists() and (project / whole).exists()
+            assert said[0].startswith(f"{cut} was cut short") and list(lock_files(project)) == []
+
+
+def test_doctor_says_that_dvc_lock_is_cut_and_mend_ends_without_a_fault(project):
+    (project / "dvc.lock").write_text("schema: '2.0'\nstages:\n  one:\n    cmd")
+    found, code, _ = examined(project)
+    assert code == 1 and found["dvc.lock"].verdict == "fault" and "DVC refuses it" in found["dvc.lock"].found
+    found, code, _ = examined(project, "--mend")
+    assert code == 0 and "dvc.lock" not in found and not (project / "dvc.lock").exists()
 
 
 def test_a_damaged_file_of_the_cache_is_named_and_fetched_again(project):

@@ -1,6 +1,7 @@
 """The Wav2Vec 2.0 family: real loading code on checkpoints that the tests make themselves."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -177,7 +178,7 @@ def broken(folder: Path, fault: str) -> None:
 @pytest.mark.parametrize(("fault", "words"), [
     ("another family", "is a bert model, not of the Wav2Vec 2.0 family"), ("pickle", "only safetensors are read"),
     ("damaged", "weights cannot be loaded"), ("lacks weights", "lacks 16 of the model's weights"),
-    ("no config", "config.json cannot be used"), ("another rate", "wants 8000 Hz")])
+    ("no config", "config.json: cannot be read"), ("another rate", "wants 8000 Hz")])
 def test_unusable_checkpoints_are_refused_in_one_line(tmp_path: Path, fault: str, words: str) -> None:
     broken(tmp_path, fault)
     with pytest.raises(UserError) as raised:
@@ -197,3 +198,32 @@ def test_a_missing_checkpoint_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch
 def test_sizes_that_do_not_fit(update: dict, words: str) -> None:
     with pytest.raises(UserError, match=words):
         build("wav2vec", SMALL.model_copy(update={"wav2vec": SMALL.wav2vec.model_copy(update=update)}))
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    ({"num_hidden_layers": 10**6}, "num_hidden_layers is 1e"), ({"num_hidden_layers": 5000}, "makes 5000 layers"),
+    ({"num_labels": 10**9}, "num_labels is 1e"), ({"hidden_size": 2**17, "num_attention_heads": 1}, "at most"),
+    ({"conv_dim": [16] * 500}, "conv_dim makes 500 layers"), ({"conv_stride": [10, 0, 4]}, "cannot be used"),
+    ({"hidden_size": "wide"}, "cannot be used"), ("[" * 200_000, "more than 64 deep"), ("[]", "no configuration"),
+    (b"\xff\xfe", "is not UTF-8"), ('{"model_type": "wav2vec2", "model_type": "hubert"}', "stands there twice")],
+    ids=lambda value: str(value)[:30])
+def test_a_configuration_that_asks_for_too_much_is_one_line(
+        tmp_path: Path, change: dict | str | bytes, words: str) -> None:
+    checkpoint(tmp_path)
+    file = tmp_path / "config.json"
+    if isinstance(change, dict):
+        file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    else:
+        file.write_bytes(change if isinstance(change, bytes) else change.encode())
+    began = time.process_time()
+    with pytest.raises(UserError, match=words) as raised:
+        build("wav2vec", preset_of(tmp_path))
+    assert time.process_time() - began < 3 and str(raised.value).isprintable()
+
+
+@pytest.mark.parametrize("content", ["[" * 200_000, "[]", "{"])
+def test_a_damaged_preprocessor_file_is_one_line(tmp_path: Path, content: str) -> None:
+    checkpoint(tmp_path)
+    (tmp_path / "preprocessor_config.json").write_text(content)
+    with pytest.raises(UserError, match=r"preprocessor_config\.json: "):
+        build("wav2vec", preset_of(tmp_path))

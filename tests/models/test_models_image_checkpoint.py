@@ -157,7 +157,7 @@ def broken(folder: Path, name: str, fault: str) -> None:
 @pytest.mark.parametrize(("fault", "words"), [
     ("another family", "choose a checkpoint whose model_type is"), ("two channels", "wants images of 2 channels"),
     ("pickle", "only safetensors are read"), ("damaged", "weights cannot be loaded"),
-    ("lacks weights", "lacks 2 of the model's weights"), ("no config", "config.json cannot be used"),
+    ("lacks weights", "lacks 2 of the model's weights"), ("no config", "config.json: cannot be read"),
     ("another size", "weights cannot be loaded")])
 def test_unusable_checkpoints_are_refused_in_one_line(name: str, fault: str, words: str, tmp_path: Path) -> None:
     broken(tmp_path, name, fault)
