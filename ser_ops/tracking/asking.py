@@ -8,11 +8,13 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar, cast
 
 LARGEST_ANSWER = 2**22  # bytes: a page of pools, workers or experiments is some kilobytes
+
+T = TypeVar("T")
 
 
 class Refused(Exception):
@@ -56,25 +58,43 @@ def fetch(url: str, limit: float, headers: Mapping[str, str] | None = None, data
     Raises urllib.error.HTTPError for another status than 2xx, http.client.HTTPException for what is no HTTP, and
     OSError: no connection, no whole answer in time, or one of more than LARGEST_ANSWER bytes.
     """
-    end, outcome, handler = time.monotonic() + limit, queue.SimpleQueue[bytes | Exception](), _Remembered()
+    end, handler = time.monotonic() + limit, _Remembered()
+
+    def work() -> bytes:
+        request = urllib.request.Request(url, data, dict(headers or {}))
+        with urllib.request.build_opener(handler, _Staying).open(request, timeout=limit) as answer:
+            return _body(answer, end)
+
+    return within(limit, work, handler.end)
+
+
+def within(limit: float, act: Callable[[], T], give_up: Callable[[], None] = lambda: None) -> T:
+    """What `act` returns or raises, or TimeoutError after `limit` seconds.
+
+    give_up: ends, from outside, what `act` waits for; it goes on in a thread of its own that holds no process back.
+
+    >>> within(0.1, lambda: time.sleep(9))
+    Traceback (most recent call last):
+    ...
+    TimeoutError: no whole answer within 0.1 s
+    """
+    outcome = queue.SimpleQueue[tuple[T | None, Exception | None]]()
 
     def work() -> None:
         try:
-            request = urllib.request.Request(url, data, dict(headers or {}))
-            with urllib.request.build_opener(handler, _Staying).open(request, timeout=limit) as answer:
-                outcome.put(_body(answer, end))
+            outcome.put((act(), None))
         except Exception as error:
-            outcome.put(error)
+            outcome.put((None, error))
 
     threading.Thread(target=work, daemon=True).start()
     try:
-        found = outcome.get(timeout=limit)
+        found, error = outcome.get(timeout=limit)
     except queue.Empty:
-        handler.end()
+        give_up()
         raise TimeoutError(f"no whole answer within {limit:.3g} s") from None
-    if isinstance(found, Exception):
-        raise found
-    return found
+    if error is not None:
+        raise error
+    return cast(T, found)
 
 
 def _body(answer: http.client.HTTPResponse, end: float) -> bytes:

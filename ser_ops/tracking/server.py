@@ -5,7 +5,6 @@ import errno
 import logging
 import os
 import re
-import socket
 import sqlite3
 import ssl
 import sys
@@ -16,14 +15,14 @@ from contextlib import contextmanager, nullcontext
 from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from filelock import FileLock, Timeout
 
 from ser_ops.config import Params
 from ser_ops.errors import UserError
 from ser_ops.files import replacing
-from ser_ops.tracking.asking import Refused, ask, fetch, reason
+from ser_ops.tracking.asking import Refused, ask, fetch, reason, within
 from ser_ops.tracking.moved import bring_home
 from ser_ops.tracking.outage import Away, is_away, is_full, is_locked, is_read_only, lock_holders, patiently
 
@@ -33,7 +32,8 @@ if TYPE_CHECKING:
 URI_VARIABLE = "MLFLOW_TRACKING_URI"
 _SECRET = re.compile(r"(PASSWORD|TOKEN|SECRET_ACCESS_KEY|AUTH_STRING|API_KEY)$")
 _SHORTEST_SECRET = 8    # a shorter one is a part of ordinary words
-_DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_DATABASES = ("postgresql", "mysql", "mssql")
+_DATABASE_REFUSES = re.compile("password|denied|does not exist|no pg_hba", re.IGNORECASE)
 _REMEDY = f"start it, or set {URI_VARIABLE} or tracking.uri in params.yaml"
 _REMEDIES = {"UNAUTHENTICATED": "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to an account there",
              "CUSTOMER_UNAUTHORIZED": "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to an account there",
@@ -175,11 +175,21 @@ def basic(pair: str) -> dict[str, str]:
     return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"} if pair.strip(":") else {}
 
 
-def _probe_database(uri: str, parts: SplitResult, port: int, timeout: float) -> None:
+def _probe_database(uri: str, timeout: float) -> None:
+    """Connect as MLflow would, once; MLflow itself tries ten times, for minutes."""
+    from sqlalchemy import NullPool, create_engine
+    from sqlalchemy.exc import SQLAlchemyError
     try:
-        socket.create_connection((parts.hostname or "localhost", parts.port or port), timeout).close()
-    except (OSError, ValueError) as error:
-        raise Away(f"{public(uri)}: the tracking database does not answer ({error}): {_REMEDY}") from None
+        within(timeout, lambda: create_engine(uri, poolclass=NullPool).connect().close())
+    except ImportError as error:
+        raise UserError(f"{public(uri)}: no driver for this database is installed ({error}): write "
+                        "postgresql+psycopg2, or install one") from None
+    except (OSError, ValueError, SQLAlchemyError) as error:
+        said = public(" ".join(str(error).split("\n", 1)[0].split()))[:200]
+        if _DATABASE_REFUSES.search(str(error)):
+            raise UserError(f"{public(uri)}: the tracking database refused ({said}): set PGUSER and PGPASSWORD to an "
+                            "account that may enter it") from None
+        raise Away(f"{public(uri)}: the tracking database does not answer ({said}): {_REMEDY}") from None
 
 
 def probe(uri: str, timeout: float) -> None:
@@ -187,15 +197,14 @@ def probe(uri: str, timeout: float) -> None:
 
     MLflow itself would try again for minutes.
     """
-    parts = urlsplit(uri)
-    kind = parts.scheme.split("+")[0]
+    kind = urlsplit(uri).scheme.split("+")[0]
     file = sqlite_file(uri)
     if file is not None:
         _probe_sqlite(file)
     elif kind in ("http", "https"):
         _probe_http(uri, timeout)
-    elif kind in _DATABASE_PORTS:
-        _probe_database(uri, parts, _DATABASE_PORTS[kind], timeout)
+    elif kind in _DATABASES:
+        _probe_database(uri, timeout)
     elif kind not in ("databricks", "databricks-uc", "uc"):
         raise UserError(f"{public(uri)}: no tracking store: give sqlite:///mlflow.db, postgresql://HOST/DATABASE or "
                         "http://HOST:5000")
@@ -209,7 +218,8 @@ def quiet() -> None:
     for name, value in (("MLFLOW_LOGGING_LEVEL", "ERROR"), ("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true"),
                         ("MLFLOW_DISABLE_TELEMETRY", "true"), ("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false"),
                         ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2"), ("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1"),
-                        ("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false"), ("GIT_PYTHON_REFRESH", "quiet")):
+                        ("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false"), ("GIT_PYTHON_REFRESH", "quiet"),
+                        ("PGCONNECT_TIMEOUT", "30")):
         os.environ.setdefault(name, value)
     for name in ("mlflow", "alembic", "urllib3.connectionpool"):
         logging.getLogger(name).setLevel(os.environ["MLFLOW_LOGGING_LEVEL"])

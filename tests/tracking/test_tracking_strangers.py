@@ -116,3 +116,21 @@ def test_it_is_waited_for_no_longer_than_asked(wrong: config.Params) -> None:
     with pytest.raises(UserError, match=r"what answers is no HTTP: 'SSH-2\.0"):
         patiently(lambda: connect(wrong), 0.5)
     assert time.monotonic() - began < 0.5 + LIMIT + SLACK
+
+
+@pytest.mark.parametrize("stranger", ["SSH", "silence", "a byte now and then", "closed at once", "a page"],
+                         indirect=True)
+def test_where_a_database_is_expected_too(wrong: config.Params) -> None:
+    """MLflow itself would try ten times, for minutes."""
+    address = wrong.tracking.uri.replace("http://", "postgresql+psycopg2://ann:planted@") + "/mlflow"
+    params = wrong.model_copy(update={"tracking": wrong.tracking.model_copy(update={"uri": address})})
+    said = refused(lambda: connect(params))
+    assert "the tracking database does not answer" in said and "planted" not in said
+
+
+def test_a_database_without_a_driver_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "mssql+pyodbc://ann:planted@127.0.0.1/mlflow")
+    with pytest.raises(UserError, match="no driver for this database is installed") as raised:
+        connect(PARAMS)
+    assert "planted" not in str(raised.value) and "\n" not in str(raised.value)
