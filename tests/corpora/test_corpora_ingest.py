@@ -89,6 +89,7 @@ def test_ingest_writes_what_the_next_stages_read(tmp_path: Path) -> None:
     assert np.array_equal(store[one["utterance"]], expected)
     assert set(Shards(made / "noise")) == {row["recording"] for row in noise}
     assert json.loads((made / "corpora.json").read_text())["mine"]["found"] == 9
+    assert all(card["licence"] for card in json.loads((made / "noise.json").read_text()).values())
 
 
 def test_any_number_of_processes_writes_the_same(tmp_path: Path) -> None:
