@@ -17,14 +17,13 @@ from pydantic import BaseModel, ValidationError
 from yaml.nodes import ScalarNode
 
 from ser_ops.errors import UserError
-from ser_ops.terminal import shown
+from ser_ops.terminal import excerpt
 
 LONGEST_JSON = 16 * 2**20   # bytes; a model card with 22,000 labels has one million, and 16 stay below 1 GB as values
 LONGEST_YAML = 2**19        # bytes; params.yaml and MLmodel have some 20,000, and half a million takes seconds
 DEEPEST = 64                # brackets in brackets; the project's own files have ten
 LONGEST_NUMBER = 64         # digits; more of them are no choice and no measurement, and cost time to convert
 _REPEATED = 10_000          # values that aliases may stand for together; those of params.yaml stand for 200
-_SAID = 200                 # characters of what a parser says
 _FAULTS = 5                 # that are said of one document
 _TAG = "tag:yaml.org,2002:"
 _PLAIN = {_TAG + name for name in ("str", "int", "float", "bool", "null", "seq", "map")}
@@ -158,7 +157,7 @@ def _text(content: str | bytes, where: str, language: str, longest: int, damaged
 
 def _fault(where: str, what: str, remedy: str) -> UserError:
     """In one line that prints, whatever stands in the document."""
-    return UserError(f"{where}: {shown(' '.join(what.split()))[:_SAID]}: {remedy}")
+    return UserError(f"{where}: {excerpt(what)}: {remedy}")
 
 
 def _too_deep(where: str, language: str, damaged: str) -> UserError:
@@ -291,14 +290,14 @@ def _tag(loader: Any, event: yaml.ScalarEvent) -> str:
 
 def _sentence(kind: type[BaseModel], error: Any) -> str:
     *parents, key = error["loc"] or ("",)
-    where = shown(".".join(map(str, error["loc"]))[:_SAID]) or "all of it"
+    where = excerpt(".".join(map(str, error["loc"]))) or "all of it"
     if error["type"] == "extra_forbidden":
         near = difflib.get_close_matches(str(key), _known_keys(kind, tuple(parents)), n=1)
         return f"{where}: unknown key" + (f", did you mean {near[0]!r}?" if near else ": remove it")
     if error["type"] == "missing":
         return f"{where}: missing key"
     message = error["msg"].removeprefix("Value error, ")
-    value = "" if isinstance(error["input"], dict) else f" is {reprlib.repr(error['input'])}"
+    value = "" if isinstance(error["input"], dict) else f" is {excerpt(reprlib.repr(error['input']))}"
     return f"{where}{value}: {message[0].lower()}{message[1:]}"
 
 

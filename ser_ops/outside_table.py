@@ -8,6 +8,7 @@ from typing import TextIO
 
 from ser_ops.errors import UserError
 from ser_ops.files import regular_size
+from ser_ops.terminal import excerpt
 
 # Several times the largest list of recordings known (MSP-Podcast, 300,000 rows), and what fits into memory.
 MAX_BYTES, MAX_ROWS, MAX_COLUMNS, MAX_LINE = 64 * 2**20, 500_000, 256, 2**20
@@ -117,8 +118,8 @@ def _records(path: Path, file: TextIO, separator: str, passed: int,
                 yield line, values
             line = reader.line_num + 1
     except csv.Error as error:
-        raise UserError(f"{path}: line {line} is no CSV ({error}): mend its quotes, or save the table as 'CSV UTF-8'"
-                        ) from error
+        raise UserError(f"{path}: line {line} is no CSV ({excerpt(error)}): mend its quotes, or save the table as "
+                        "'CSV UTF-8'") from error
 
 
 def _name(given: str, aliases: Mapping[str, str]) -> str:

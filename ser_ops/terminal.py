@@ -16,6 +16,16 @@ def shown(text: str) -> str:
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
+def excerpt(content: object, longest: int = 160) -> str:
+    r"""What a file or another tool says, for a sentence of ours: one line that prints, at most so many characters.
+
+    >>> print(excerpt("no\n  table: '\t'"), excerpt("x" * 200, 5))
+    no table: '\t' xxxxx ...
+    """
+    line = shown(_on_one_line(str(content)))
+    return line if len(line) <= longest else f"{line[:longest]} ..."
+
+
 def tell(line: str, aside: bool = False) -> None:
     """Print one line on standard output, or on standard error where it stands `aside` from the answers."""
     print(shown(line), file=sys.stderr if aside else sys.stdout, flush=True)
@@ -23,8 +33,11 @@ def tell(line: str, aside: bool = False) -> None:
 
 def complain(error: Exception) -> None:
     """Print the line that ends a command. What another tool said in several lines becomes part of it."""
-    line = re.sub(r"\s*\n\s*", " ", str(error).strip())
-    tell(f"error: {line}", aside=True)
+    tell(f"error: {_on_one_line(str(error))}", aside=True)
+
+
+def _on_one_line(text: str) -> str:
+    return re.sub(r"\s*\n\s*", " ", text.strip())
 
 
 def print_anywhere() -> None:

@@ -28,8 +28,8 @@ def folder_of(params: Params, model: str | None) -> Path:
     return models.fetch(params, model or f"models:/{params.tracking.registered_model}@staging")
 
 
-def predict(files: Annotated[list[Path], typer.Argument(help="Recordings of any length: wav, flac, ogg, opus, mp3, m4a, "
-                                                         "mp4, aac, webm, amr or 3gp.")],
+def predict(files: Annotated[list[Path], typer.Argument(help="Recordings of any length: wav, flac, ogg, opus, mp3, "
+                                                         "m4a, mp4, aac, webm, amr or 3gp.")],
             model: Model = None, channel: Channel = None, json: Json = False) -> None:
     """Say the emotion of recordings, with the probabilities of all seven.
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from ser_ops.documents import read_yaml
 from ser_ops.emotions import DROP, EMOTIONS, same_label
 from ser_ops.errors import UserError
+from ser_ops.terminal import excerpt
 
 _FORM = "write joy=happy,bored=drop, or give a YAML file of lines such as joy: happy"
 
@@ -26,9 +27,10 @@ def read_labels(given: str) -> dict[str, str]:
     targets: dict[str, str] = {}
     for label, target in pairs:
         if target not in (*EMOTIONS, DROP):
-            raise UserError(f"{where}: {label!r} is mapped to {target!r}: give one of {', '.join(EMOTIONS)}, or {DROP}")
+            raise UserError(f"{where}: {excerpt(label)!r} is mapped to {excerpt(target)!r}: give one of "
+                            f"{', '.join(EMOTIONS)}, or {DROP}")
         if targets.setdefault(same_label(label), target) != target:
-            raise UserError(f"{where}: {label!r} is mapped twice, capitals left aside: give it one emotion")
+            raise UserError(f"{where}: {excerpt(label)!r} is mapped twice, capitals left aside: give it one emotion")
     return dict(pairs)
 
 
@@ -40,7 +42,7 @@ def mapping(labels: Mapping[str, str]) -> dict[str, str]:
 def _pair(text: str) -> tuple[str, str]:
     label, sign, target = text.rpartition("=")
     if not sign or not label.strip():
-        raise UserError(f"--labels: {text.strip()!r} maps nothing: {_FORM}")
+        raise UserError(f"--labels: {excerpt(text)!r} maps nothing: {_FORM}")
     return label.strip(), target.strip().lower()
 
 
@@ -49,5 +51,5 @@ def _of_file(path: Path) -> list[tuple[str, str]]:
     if not isinstance(content, dict):
         raise UserError(f"{path}: holds no labels: {_FORM}")
     if wrong := [label for label in content if not isinstance(label, str)]:
-        raise UserError(f"{path}: {wrong[0]!r} is no text: put that label into quotes")
+        raise UserError(f"{path}: {excerpt(repr(wrong[0]))} is no text: put that label into quotes")
     return [(label, str(target).strip().lower()) for label, target in content.items()]

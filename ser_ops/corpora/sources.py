@@ -17,6 +17,7 @@ from typing import IO, BinaryIO, Protocol
 
 from ser_ops.errors import UserError
 from ser_ops.folders import contents, same_bytes
+from ser_ops.terminal import excerpt
 
 _LARGE = 10**9
 _DENSEST = 100
@@ -98,7 +99,7 @@ class _Zip:
                 continue
             inside = top / entry.filename.replace("\\", "/")
             if inside in self.entries:
-                raise UserError(f"{path}: refused: it holds {entry.filename!r} twice: {_OFFICIAL}")
+                raise UserError(f"{path}: refused: it holds {excerpt(entry.filename)!r} twice: {_OFFICIAL}")
             self.entries[inside] = entry
         self.paths = sorted(self.entries)
         declared = sum(entry.file_size for entry in self.entries.values())
@@ -128,11 +129,11 @@ class _Zip:
                 with self.archive.open(entry) as file:
                     yield from iter(lambda: file.read(_PIECE), b"")
         except NotImplementedError as error:
-            raise UserError(f"{self.path}: its entry {entry.filename!r} is packed in a way that is not read here "
-                            f"({error}): extract it yourself and give the folder") from error
+            raise UserError(f"{self.path}: its entry {excerpt(entry.filename)!r} is packed in a way that is not read "
+                            f"here ({error}): extract it yourself and give the folder") from error
         except _DAMAGED as error:
-            raise UserError(f"{self.path}: its entry {entry.filename!r} is damaged ({_said(error)}): fetch the archive "
-                            "again from its official source") from error
+            raise UserError(f"{self.path}: its entry {excerpt(entry.filename)!r} is damaged ({_said(error)}): fetch the "
+                            "archive again from its official source") from error
 
 
 def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes]:
@@ -166,7 +167,7 @@ def _lzma(file: IO[bytes]) -> lzma.LZMADecompressor:
 
 
 def _said(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return excerpt(error) or type(error).__name__
 
 
 def _refuse(path: Path, entry: zipfile.ZipInfo) -> None:
@@ -174,14 +175,14 @@ def _refuse(path: Path, entry: zipfile.ZipInfo) -> None:
     name = entry.filename
     mode = entry.external_attr >> 16
     # orig_filename: the name before the zip module cut it at a null byte.
-    outside = (name.startswith(("/", "\\")) or name[1:2] == ":" or ".." in name.replace("\\", "/").split("/")
-               or "\0" in entry.orig_filename)
+    outside = (not name or name.startswith(("/", "\\")) or name[1:2] == ":"
+               or ".." in name.replace("\\", "/").split("/") or "\0" in entry.orig_filename)
     special = stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR)
     if outside or special:
         fault = "points outside its folder" if outside else "is a link or a device"
-        raise UserError(f"{path}: refused: its entry {name!r} {fault}: {_OFFICIAL}")
+        raise UserError(f"{path}: refused: its entry {excerpt(name)!r} {fault}: {_OFFICIAL}")
     if entry.flag_bits & 0x1:
-        raise UserError(f"{path}: its entry {name!r} is encrypted: extract it yourself and give the folder")
+        raise UserError(f"{path}: its entry {excerpt(name)!r} is encrypted: extract it yourself and give the folder")
 
 
 def _refuse_overlaps(path: Path, entries: list[zipfile.ZipInfo]) -> None:
@@ -189,7 +190,8 @@ def _refuse_overlaps(path: Path, entries: list[zipfile.ZipInfo]) -> None:
     ordered = sorted(entries, key=lambda entry: entry.header_offset)
     for entry, following in pairwise(ordered):
         if entry.header_offset + _HEADER + entry.compress_size > following.header_offset:
-            raise UserError(f"{path}: refused: its entries {entry.filename!r} and {following.filename!r} share their "
+            raise UserError(f"{path}: refused: its entries {excerpt(entry.filename)!r} and "
+                            f"{excerpt(following.filename)!r} share their "
                             f"bytes: {_OFFICIAL}")
 
 

@@ -76,7 +76,8 @@ def _content(sources: Sources) -> Mapping[str, Any]:
     shuffled = words.pick(metrics, "shuffled")
     others = words.pick(metrics, "models") or {}
     return named | {
-        "policy": policy(), "style": (_HERE / "style.css").read_text(encoding="utf-8"), "embed": sources.embed, "missing": sources.missing,
+        "policy": policy(), "style": (_HERE / "style.css").read_text(encoding="utf-8"), "embed": sources.embed,
+        "missing": sources.missing,
         "emotions": EMOTIONS, "model": model, "metrics": metrics or {}, "figures": figures, "chance": words.CHANCE,
         "confidence": words.pick(sources["provenance"], "params", "evaluate", "confidence"),
         "banner": verdict.banner(sources["gate"]), "badges": verdict.badges(metrics, sources["data_validation"], model),

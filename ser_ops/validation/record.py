@@ -44,6 +44,7 @@ def index_page(outcome: Outcome, content: Mapping[str, Any]) -> str:
                               lstrip_blocks=True, undefined=StrictUndefined)
     return environment.get_template("index.html.j2").render(
         policy=policy(), verdict=verdict, content=content, bad=f"{outcome.bad_share:.1%}",
-        allowed=f"{content['limit']:.1%}", tables=[(name, _TITLES[name]) for name, page in outcome.pages.items() if page],
+        allowed=f"{content['limit']:.1%}",
+        tables=[(name, _TITLES[name]) for name, page in outcome.pages.items() if page],
         notes=(("Synthetic speech, not recordings of people", content["synthetic"]),
                ("Partial corpora", content["partial"]))) + "\n"

@@ -13,6 +13,7 @@ import soundfile
 import torch
 
 from ser_ops import config, models
+from ser_ops.audio import read
 from ser_ops.cli import explain as command
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
@@ -70,14 +71,14 @@ def test_a_long_recording_gets_its_page(project):
 
 def test_the_window_is_where_it_is_asked_for(tmp_path):
     file = made(tmp_path / "a.wav", 6.0)
-    samples, _ = soundfile.read(file, dtype="float32")
+    samples = read(file, RATE).samples
     middle, late, end = (window_of(file, RATE, 2.5, start) for start in (None, 3.0, 5.0))
     np.testing.assert_allclose(middle.samples, samples[28000:68000], atol=1e-6)
     np.testing.assert_allclose(late.samples, samples[48000:88000], atol=1e-6)
     np.testing.assert_allclose(end.samples, samples[80000:], atol=1e-6)
     assert (middle.start, middle.total) == (1.75, 6.0)
     np.testing.assert_allclose(window_of(made(tmp_path / "b.wav", 1.0), RATE, 2.5).samples,
-                               soundfile.read(tmp_path / "b.wav", dtype="float32")[0], atol=1e-6)
+                               read(tmp_path / "b.wav", RATE).samples, atol=1e-6)
 
 
 def test_mistakes_are_one_line(tmp_path):

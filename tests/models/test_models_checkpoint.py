@@ -65,7 +65,7 @@ def test_every_kind_loads_answers_and_comes_back(kind: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("kind", sorted(FAMILY))
 def test_states_are_the_checkpoint_s_own(kind: str, tmp_path: Path) -> None:
-    """Of a waveform at the level of the features and a mask as long as it, whatever stands in the padding; same bits."""
+    """Of a waveform at the level of the features and a mask as long as it, whatever the padding holds; same bits."""
     network = checkpoint(tmp_path, kind, {"return_attention_mask": True, "do_normalize": False})
     network.set_attn_implementation("eager")
     waveform, valid, _ = batch()
