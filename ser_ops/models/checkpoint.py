@@ -147,6 +147,8 @@ def check_network(config: PreTrainedConfig, where: str, values: float, **build: 
                         "shorten the window, or choose a smaller network")
     if config.num_attention_heads < 1:
         raise UserError(f"{where}: num_attention_heads is {config.num_attention_heads}: at least 1")
+    if torch.get_default_device().type == "meta":
+        return      # it is drawn up so anyway, and counted with the rest of its model
     try:
         with torch.random.fork_rng(devices=[]), torch.device("meta"):   # some layers draw even so
             network = AutoModel.from_config(config, attn_implementation="eager", **build)

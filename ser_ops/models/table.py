@@ -75,11 +75,12 @@ def build(name: str, preset: Preset, standardisation: Standardisation | None = N
         torch.default_generator.manual_seed(derive(seed, "weights", name))
         backbone = _backbone(MODELS[name].backbone, preset, backbone_config)
         with torch.random.fork_rng(devices=[]), torch.device("meta"):   # drawn up without memory
-            number = count(MODELS[name].builder(preset, mean_std, backbone))
-        if number > MOST_PARAMETERS:
+            model = MODELS[name].builder(preset, mean_std, backbone)
+        if (number := count(model)) > MOST_PARAMETERS:
             raise UserError(f"a {name} model by these settings has {number:,} parameters: at most {MOST_PARAMETERS:,}: "
                             "lower channels, maps, hidden or embedding, or the frames of a window")
-        model = MODELS[name].builder(preset, mean_std, backbone)
+        if torch.get_default_device().type != "meta":
+            model = MODELS[name].builder(preset, mean_std, backbone)
     model.name = name
     return model
 
