@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
+from ser_ops.audio import without_offset
 from ser_ops.config import Features, MelImage, Stacked, Window
 from ser_ops.errors import UserError
 from ser_ops.models import separate
@@ -33,7 +34,7 @@ class Clips(Dataset[Item]):
         return len(self.files)
 
     def __getitem__(self, index: int) -> Item:
-        samples, _ = librosa.load(self.files[index], sr=self.rate, mono=True)
+        samples = without_offset(librosa.load(self.files[index], sr=self.rate, mono=True)[0], self.rate)
         start = max(0, (len(samples) - self.length) // 2)
         samples = samples[start:start + self.length]
         valid = len(samples)

@@ -8,11 +8,11 @@ from scipy.fft import rfft
 
 from ser_ops.audio import resample
 
-_RATE = 6000
-_FRAME = 1024           # samples at _RATE, 0.17 s; a copy that starts between two frames is 8 ms off at most
-_HOP = 96
+_RATE = 4000
+_FRAME = 720            # samples at _RATE, 0.18 s; a copy that starts between two frames is 8 ms off at most
+_HOP = 64
 _BANDS = 33
-_HERTZ = (300.0, 2000.0)    # what every telephone, codec and microphone passes on
+_HERTZ = (300.0, 1800.0)    # what every telephone, codec and microphone passes on
 _LOUD = 1e-3            # of the loudest frame's power: below lies what a codec or a quieter copy rounds away
 _SHARE = 0.75           # of the shorter one's loud frames that must lie in both
 _NEIGHBOURS = 8         # recordings of one key that each is held against; groups are joined through the others
