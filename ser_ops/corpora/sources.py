@@ -132,8 +132,8 @@ class _Zip:
             raise UserError(f"{self.path}: its entry {excerpt(entry.filename)!r} is packed in a way that is not read "
                             f"here ({error}): extract it yourself and give the folder") from error
         except _DAMAGED as error:
-            raise UserError(f"{self.path}: its entry {excerpt(entry.filename)!r} is damaged ({_said(error)}): fetch the "
-                            "archive again from its official source") from error
+            raise UserError(f"{self.path}: its entry {excerpt(entry.filename)!r} is damaged ({_said(error)}): fetch "
+                            "the archive again from its official source") from error
 
 
 def _unpacked(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[bytes]:

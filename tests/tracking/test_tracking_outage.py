@@ -143,7 +143,7 @@ def test_a_line_that_a_kill_cut_short_is_left_out(tmp_path):
     again.append({"tags": {"c": "3"}})
     assert [*Journal(journal.path).entries] == [{"tags": {"a": "1"}}, {"tags": {"c": "3"}}]
     journal.path.write_text("no json\n")
-    with pytest.raises(UserError, match=r"is damaged .*: remove it"):
+    with pytest.raises(UserError, match=r"is not JSON .*: remove it"):
         Journal(journal.path)
 
 
