@@ -351,7 +351,8 @@ def test_entries_that_share_bytes_or_a_name_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("begins", "kind"), [
     (b"7z\xbc\xaf\x27\x1c", "7z"), (b"Rar!\x1a\7", "RAR"), (gzip.compress(b"a"), "gzip"), (bz2.compress(b"a"), "bzip2"),
-    (lzma.compress(b"a"), "xz"), (bytes(257) + b"ustar", "tar")])
+    (lzma.compress(b"a"), "xz"), (bytes(257) + b"ustar", "tar")],
+    ids=["7z", "rar", "gzip", "bzip2", "xz", "tar"])
 def test_other_archives_are_named(tmp_path: Path, begins: bytes, kind: str) -> None:
     (tmp_path / "a.zip").write_bytes(begins + bytes(600))
     with pytest.raises(UserError, match=f"is a {kind} archive, not a zip: extract it"):

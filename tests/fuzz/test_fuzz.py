@@ -114,7 +114,10 @@ def test_inputs_are_the_same_in_another_process_and_second(tmp_path: Path) -> No
     assert there == here and len(set(here)) > len(here) / 2
 
 
-@pytest.mark.parametrize("form", [*clips.ADMITTED, *clips.REFUSED], ids=lambda form: f"{form.suffix}-{form.write}"[:60])
+FORMATS = [*clips.ADMITTED, *clips.REFUSED]
+
+
+@pytest.mark.parametrize("form", FORMATS, ids=[f"{form.suffix[1:]}-{number}" for number, form in enumerate(FORMATS)])
 def test_every_format_can_be_written_and_damaged(form: clips.Format) -> None:
     for number in range(8):
         data, suffix = clips.clip([form], generator(number))
