@@ -43,19 +43,17 @@ def open_regular(path: Path) -> io.FileIO:
     Raises UserError for anything but a regular file of at least one byte that may be read.
     """
     try:
-        if path.is_dir():
-            raise UserError(f"{path}: is a folder: give a recording")
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | getattr(os, "O_CLOEXEC", 0))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "its name holds a null character"
         raise UserError(f"{path}: cannot be read ({reason}): check the path and its permissions") from error
-    file = io.FileIO(descriptor)
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode) or status.st_size == 0:
-        file.close()
-        fault = "empty file" if stat.S_ISREG(status.st_mode) else "is no regular file"
-        raise UserError(f"{path}: {fault}: replace it with the original recording")
-    return file
+        os.close(descriptor)
+        fault = "empty file" if stat.S_ISREG(status.st_mode) else \
+            "is a folder" if stat.S_ISDIR(status.st_mode) else "is no regular file"
+        raise UserError(f"{path}: {fault}: give the original recording")
+    return io.FileIO(descriptor)
 
 
 class View(io.RawIOBase):

@@ -36,9 +36,11 @@ def _copied(part: View) -> int | View:
     """A descriptor of the same bytes in memory; the view itself where the system has no such files."""
     if not hasattr(os, "memfd_create"):
         return part
+    content = bytearray(part.seek(0, os.SEEK_END))
+    part.seek(0)
+    part.readinto(content)
     descriptor = os.memfd_create("sound")
-    with open(descriptor, "wb", closefd=False) as copy:
-        copy.write(part.readall() or b"")
+    os.write(descriptor, content)
     os.lseek(descriptor, 0, os.SEEK_SET)
     return descriptor
 
