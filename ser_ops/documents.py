@@ -106,8 +106,9 @@ def checked(kind: type[Model], content: Any, where: str, remedy: str = "") -> Mo
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        faults = [_sentence(kind, fault) for fault in error.errors()]
-        said = "; ".join(faults[:_FAULTS]) + (f"; and {len(faults) - _FAULTS} more" if len(faults) > _FAULTS else "")
+        faults = error.errors()
+        said = "; ".join(_sentence(kind, fault) for fault in faults[:_FAULTS])
+        said += f"; and {len(faults) - _FAULTS} more" if len(faults) > _FAULTS else ""
         raise UserError(f"{where}: {said}" + (f": {remedy}" if remedy else "")) from error
 
 

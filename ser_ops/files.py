@@ -56,7 +56,14 @@ def replacing(path: Path) -> Iterator[Path]:
             os.replace(temporary, path)
     finally:
         if temporary is not None:
+            _put_back(temporary.parent / _BEFORE, path)
             shutil.rmtree(temporary.parent, ignore_errors=True)
+
+
+def _put_back(before: Path, path: Path) -> None:
+    """What stood at `path` and was moved to `before`, where nothing took its place."""
+    if before.is_dir() and not os.path.lexists(path):
+        before.rename(path)
 
 
 def _within(name: str) -> str:
@@ -71,10 +78,9 @@ def sweep_below(folder: Path) -> None:
     A folder that one of them had moved away, and came no further, is put back.
     """
     for leftover in [path for path in folder.rglob(".*") if path.is_dir()]:
-        if named := _LEFTOVER.fullmatch(leftover.name):
-            before, place = leftover / _BEFORE, leftover.with_name(named[1])
-            if before.is_dir() and not place.exists():
-                before.rename(place)
+        named = _LEFTOVER.fullmatch(leftover.name)
+        if named and {entry.name for entry in leftover.iterdir()} <= {named[1], _BEFORE}:   # nothing of the user's
+            _put_back(leftover / _BEFORE, leftover.with_name(named[1]))
             shutil.rmtree(leftover, ignore_errors=True)
 
 

@@ -61,10 +61,17 @@ class Mono:
     def __init__(self, path: Path, channel: int | None = None) -> None:
         self.path, self.channel = path, channel
         self.decoder = Decoder(path)
-        self.channels, self.warnings = 0, list[str]()
+        self.channels = 0
+        self._chosen: list[str] = []
+
+    @property
+    def warnings(self) -> list[str]:
+        """What a user must know of the file and of the channel; complete when `blocks` has ended."""
+        return [*self.decoder.warnings, *self._chosen]
 
     def blocks(self) -> Iterator[Block]:
         """Sample rate (hertz) and float32 samples (n,), in order. Raises UserError for a channel that is not there."""
+        self._chosen = []
         blocks = self.decoder.blocks()
         first = next(blocks, None)
         if first is None:
@@ -81,7 +88,6 @@ class Mono:
             yield first[0], _one(first[1], taken)
         for rate, frames in blocks:
             yield rate, _one(frames, taken)
-        self.warnings = [*self.decoder.warnings, *self.warnings]
 
     def _choose(self, first: Block, blocks: Iterator[Block]) -> tuple[int | None, list[Block], bool]:
         """The channel to take, None for the mean; the blocks, and whether they are all that there are."""
@@ -97,7 +103,7 @@ class Mono:
         if choice is None:
             return None, held, whole
         channel, loss = choice
-        self.warnings.append(
+        self._chosen.append(
             f"the mean of its {self.channels} channels is {loss:.0f} dB below the loudest of them: channel "
             f"{channel + 1}, which holds the speech, is heard alone (--channel chooses another)")
         return channel + 1, held, whole

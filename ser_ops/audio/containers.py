@@ -16,6 +16,8 @@ from ser_ops.audio.admission import FORMATS
 from ser_ops.errors import UserError
 
 _HEAD = 4096
+_PARTS = 1000               # chunks of a WAV file, recordings of a chained Ogg: more are no recording but an attack
+_PAGES = 2_000_000          # pages of an Ogg file that are looked at: days of speech
 _PLACEHOLDER = 0x7FFF0000   # recorders that stream write the largest size they can until they know the true one
 
 
@@ -26,7 +28,8 @@ class Container:
     kind: wav, flac, ogg, mp3, mov, aac, matroska or amr. claimed_share: share of the bytes that the header promises
     and the file holds, 1.0 where nothing is missing. claimed_samples: per channel, None where the header does not say.
     fields: bytes of the header, by their place, to be read as others. parts: first byte and end of each recording in
-    the file, () for one that fills it. notes: what a user must know already.
+    the file, () for one that fills it. says_length: whether FFmpeg knows a duration from the header rather than by a
+    guess from the bit rate. notes: what a user must know already.
     """
 
     kind: str
@@ -34,6 +37,7 @@ class Container:
     claimed_samples: int | None = None
     fields: tuple[tuple[int, bytes], ...] = ()
     parts: tuple[tuple[int, int], ...] = ()
+    says_length: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -113,7 +117,9 @@ def identify(path: Path, file: io.FileIO) -> Container:
         return _flac(file, tag)
     if kind == "ogg":
         return _ogg(file, size)
-    return Container(kind)
+    start = os.pread(file.fileno(), _HEAD, tag)
+    return Container(kind, says_length=kind in ("mov", "matroska") or (
+        kind == "mp3" and any(word in start for word in (b"Xing", b"Info", b"VBRI"))))
 
 
 def _tag_length(head: bytes) -> int:
@@ -139,8 +145,10 @@ def _kind(head: bytes) -> str | None:
 def _wav(path: Path, file: io.FileIO, size: int) -> Container:
     order = ">" if os.pread(file.fileno(), 4, 0) == b"RIFX" else "<"
     position, sized_at, long_size = 12, 0, 0
-    while position + 8 <= size:
-        name, length = struct.unpack(f"{order}4sI", os.pread(file.fileno(), 8, position))
+    for _ in range(_PARTS):
+        name, length = struct.unpack(f"{order}4sI", os.pread(file.fileno(), 8, position).ljust(8, b"\0"))
+        if not _is_name(name):
+            break
         field, width = position + 4, 4
         if name == b"ds64" and length >= 16:
             sized_at = position + 16
@@ -148,12 +156,13 @@ def _wav(path: Path, file: io.FileIO, size: int) -> Container:
         elif name == b"data":
             if sized_at and length == 0xFFFFFFFF:
                 field, width, length = sized_at, 8, long_size
-            return _data_chunk(path, file, size, position + 8, length, field, f"{order}{'I' if width == 4 else 'Q'}")
+            return _data_chunk(file, size, position + 8, length, field, f"{order}{'I' if width == 4 else 'Q'}")
         position += 8 + length + length % 2
-    return Container("wav")
+    raise UserError(f"{path}: not readable as audio (a WAV file without a part that holds sound): export it again from "
+                    "its source")
 
 
-def _data_chunk(path: Path, file: io.FileIO, size: int, first: int, length: int, field: int, code: str) -> Container:
+def _data_chunk(file: io.FileIO, size: int, first: int, length: int, field: int, code: str) -> Container:
     there = size - first
     if (length == 0 < there) or (_PLACEHOLDER <= length <= 0xFFFFFFFF and length > there):
         note = "its header does not say how long it is (the recorder did not finish it): all that follows is heard"
@@ -170,12 +179,16 @@ def _data_chunk(path: Path, file: io.FileIO, size: int, first: int, length: int,
 
 def _chunks(file: io.FileIO, size: int, position: int, order: str) -> Iterator[int]:
     """Bytes of each chunk from `position` on, until one is none."""
-    while position + 8 <= size:
-        name, length = struct.unpack(f"{order}4sI", os.pread(file.fileno(), 8, position))
-        if not all(32 <= letter < 127 for letter in name) or position + 8 + length > size:
+    for _ in range(_PARTS):
+        name, length = struct.unpack(f"{order}4sI", os.pread(file.fileno(), 8, position).ljust(8, b"\0"))
+        if not _is_name(name) or position + 8 + length > size:
             return
         yield 8 + length + length % 2
         position += 8 + length + length % 2
+
+
+def _is_name(name: bytes) -> bool:
+    return all(32 <= letter < 127 for letter in name)
 
 
 def _flac(file: io.FileIO, tag: int) -> Container:
@@ -190,9 +203,9 @@ def _flac(file: io.FileIO, tag: int) -> Container:
 def _ogg(file: io.FileIO, size: int) -> Container:
     """Parts of a chained file: each begins with pages that say so, after pages that do not."""
     starts, position, opening, closed = [0], 0, True, True
-    while position + 27 <= size:
+    for _ in range(_PAGES):
         page = os.pread(file.fileno(), 27 + 255, position)
-        if page[:4] != b"OggS":
+        if page[:4] != b"OggS" or len(page) < 27 or len(starts) > _PARTS:
             break
         begins, ends = page[5] & 0x02, page[5] & 0x04
         if begins and not opening:

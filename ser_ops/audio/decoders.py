@@ -20,6 +20,7 @@ _BLOCK_SECONDS = 10.0
 _BLOCK_VALUES = 200_000         # samples times channels that are decoded together: 0.8 MB
 _FFMPEG = ("mp3", "mov", "aac", "matroska", "amr")     # by the name that FFmpeg has for each, too
 _SMALL = 16_000_000             # bytes that are copied, so that libsndfile does not ask Python for each piece
+_ENCODER_DELAY = 0.1            # seconds that a codec may add and FFmpeg take away again
 _SCALE = {"u1": 128.0, "i2": 32768.0, "i4": 2147483648.0}   # full scale of integer samples
 
 Block = tuple[int, np.ndarray]
@@ -126,10 +127,10 @@ class Decoder:
         decoded, damaged, packets, rate, fault = 0, 0, 0, 0, ""
         try:
             # The format is named and the file open, so that FFmpeg neither guesses nor opens anything else.
-            with av.open(file, format=kind) as opened:
+            with av.open(file, "r", format=kind) as opened:
                 stream = next(iter(opened.streams.audio), None)
                 if stream is None or stream.codec_context is None:
-                    raise UserError(f"{self.path}: holds no sound that can be decoded: export it again from its source")
+                    raise ValueError("no sound that can be decoded")
                 stream.codec_context.thread_count = 1
                 for frames in _frames_of_packets(opened, stream, av.error.FFmpegError):
                     packets += 1
@@ -147,14 +148,15 @@ class Decoder:
                             check_channels(self.path, samples.shape[1])
                         rate = own_rate
                         held.append(rest)
-                if kind == "mov" and stream.duration and stream.time_base and rate:
-                    self._claimed = round(float(stream.duration * stream.time_base) * rate)
+                claimed = opened.duration / av.time_base if self.container.says_length and opened.duration else 0.0
+                if decoded < (claimed - _ENCODER_DELAY) * rate:
+                    self._claimed = round(claimed * rate)
         except (av.error.FFmpegError, ValueError) as error:
-            fault = getattr(error, "strerror", None) or "unknown content"
+            fault = getattr(error, "strerror", None) or str(error)
         if held:
             yield rate, np.concatenate(held)
-        if fault or (damaged and not decoded):
-            self._damaged(fault or "none of it decodes")
+        if fault or (decoded <= skipped and (damaged or skipped)):
+            self._damaged(fault or "the rest does not decode")
         elif damaged:
             self.warnings.append(f"{damaged} of its {packets} packets are damaged and left out")
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from ser_ops.audio.reading import Listening
 from ser_ops.errors import UserError
-from ser_ops.progress import spread
 
 _RATE = 16000
 _MANY = 200     # recordings: fewer are heard sooner than further processes start
@@ -23,6 +22,7 @@ class Heard:
 
 def hear_all(paths: Sequence[Path], what: str) -> Iterator[Heard]:
     """What each recording turns out to be, in the order of `paths`, on all cores where there are many of them."""
+    from ser_ops.progress import spread  # a packaged model, which hears one recording, goes without
     return spread(_hear, paths, what, 0 if len(paths) >= _MANY else 1, "file")
 
 

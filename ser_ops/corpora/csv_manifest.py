@@ -92,6 +92,8 @@ def _check_files(source: ManifestSource, utterances: list[Utterance]) -> None:
 
 def _utterance(source: ManifestSource, where: str, row: Mapping[str, str], emotion: str) -> Utterance:
     given = PurePosixPath(row["path"].replace("\\", "/"))
+    if not given.name:
+        raise UserError(f"{where} names no file ({row['path']!r}): give the path of a recording")
     start, end = (seconds_of(where, column, row.get(column, "")) for column in ("start", "end"))
     check_span(where, start, end)
     channel = channel_of(where, row.get("channel", ""))

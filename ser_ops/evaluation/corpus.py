@@ -123,11 +123,12 @@ def _mixer(folder: Path, rate: int, params: Params) -> tuple[Any, list[dict[str,
     good, bad, _ = _readable(recordings, "noise")
     bad += [{"path": str(folder / path), "reason": reason}
             for path, reason in sorted({**scanned.skipped, **scanned.clashes}.items())]
-    if not good:
+    usable = set(good)
+    if not usable:
         raise UserError(f"{folder}: holds no noise that can be heard: put recordings into a folder for each kind, as "
                         f"in {folder / 'fish_market'}")
     rows = [{"recording": row.recording, "collection": row.collection, "category": row.category, "source": row.source,
-             "partition": "test"} for row in scanned.recordings if row.recording in good]
+             "partition": "test"} for row in scanned.recordings if row.recording in usable]
     mixer = Mixer({name: recordings[name] for name in good}, rows, rate, params.augment.level,
                   params.augment.silent_crop_dbfs)
     return mixer, rows, bad

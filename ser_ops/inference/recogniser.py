@@ -80,8 +80,7 @@ class Recogniser:
             raise UserError(f"{where}: holds something else than numbers: give mono float samples") from error
         if samples.ndim != 1:
             raise UserError(f"{where}: has shape {samples.shape}: give mono samples, one number each")
-        admitted = clean(where, samples, sample_rate, self.sample_rate)
-        answer = self._answer(where, [samples if cleaned and sample_rate == self.sample_rate else admitted])
+        answer = self._answer(where, [clean(where, samples, sample_rate, self.sample_rate, cleaned)])
         return self._warned(answer, sample_rate)
 
     def answer_file(self, path: Path, channel: int | None = None) -> Answer:

@@ -3,6 +3,7 @@
 import io
 import os
 import struct
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -346,7 +347,8 @@ def test_a_playlist_that_names_other_files_is_not_followed(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("kind", ["missing", "folder", "fifo", "socket", "device", "no permission to name"])
-def test_what_is_no_regular_file_is_one_line_and_never_waited_for(tmp_path: Path, kind: str) -> None:
+def test_what_is_no_regular_file_is_one_line_and_never_waited_for(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     file = tmp_path / "a.wav"
     if kind == "folder":
         file.mkdir()
@@ -357,7 +359,7 @@ def test_what_is_no_regular_file_is_one_line_and_never_waited_for(tmp_path: Path
     elif kind == "socket":
         import socket
         listener = socket.socket(socket.AF_UNIX)
-        os.chdir(tmp_path)
+        monkeypatch.chdir(tmp_path)     # a socket's path may have a hundred letters
         listener.bind("a.wav")
     elif kind == "no permission to name":
         file = tmp_path / "a\0b.wav"
@@ -435,3 +437,37 @@ def test_awkward_recordings_that_are_refused(name: str, words: str) -> None:
 def test_every_admitted_suffix_is_tried_above() -> None:
     assert set(FORMATS) == {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".mp4", ".aac", ".webm", ".amr",
                             ".3gp"}
+
+
+@pytest.mark.parametrize(("name", "codec", "container"), [
+    ("a.mp3", "libmp3lame", "mp3"), ("a.webm", "libopus", "webm")])
+def test_other_formats_that_say_how_long_they_are_say_what_is_missing(tmp_path: Path, name: str, codec: str,
+                                                                      container: str) -> None:
+    encoded(tmp_path / name, syllables(8, 48000), 48000, codec, container)
+    assert read(tmp_path / name, RATE).warnings == ()
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(content[:len(content) // 2])
+    recording = read(tmp_path / name, RATE)
+    assert 3 < recording.seconds < 5 and " are missing" in " ".join(recording.warnings)
+
+
+def test_a_cut_hears_what_is_said_of_the_whole_and_a_second_pass_says_it_once(tmp_path: Path) -> None:
+    file, speech = tmp_path / "a.wav", syllables(3)
+    soundfile.write(file, np.stack([speech, -speech], 1), RATE)
+    content = bytearray(file.read_bytes())
+    at = content.index(b"data") + 4
+    content[at:at + 4] = bytes(4)
+    file.write_bytes(content)
+    assert len(Clip(file, 0.5, 1.5).read(RATE).warnings) == 2
+    listening = Listening(file, RATE)
+    assert [sum(map(len, listening)), sum(map(len, listening))] == [3 * RATE] * 2 and len(listening.warnings) == 2
+
+
+@pytest.mark.parametrize("chunk", [bytes(8), b"JUNK\0\0\0\0"])
+def test_a_header_without_end_costs_no_time(tmp_path: Path, chunk: bytes) -> None:
+    """A recorder that set 40 MB aside and died; libsndfile alone would look for sound in them for half a minute."""
+    (tmp_path / "a.wav").write_bytes(b"RIFF\0\0\0\0WAVE" + chunk * 5_000_000)
+    started = time.process_time()
+    with pytest.raises(UserError, match="without a part that holds sound"):
+        read(tmp_path / "a.wav", RATE)
+    assert time.process_time() - started < 1

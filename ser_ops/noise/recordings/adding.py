@@ -114,8 +114,10 @@ def add(category: str, folder: Path, noise_folder: Path, collection: str = "reco
                 card.write(temporary)
             listed = _listed(card, scan_folder(inside.parent, collection))
             there = next(one for one in listed if one.category == category)
+        if os.path.isfile(home / SOURCES):      # a table of the whole collection may name sources here, too
+            there = next(one for one in _listed(card, scan_folder(home, collection)) if one.category == category)
     return replace(there, added=[str(path) for path in new], skipped={str(path): why for path, why in skipped.items()},
-                   already=[str(path) for path in wanted if path not in new])
+                   already=[str(path) for path in wanted if path not in set(new)])
 
 
 def list_all(noise_folder: Path) -> list[Found | Unusable]:
@@ -142,8 +144,9 @@ def _listed(card: Card, scanned: Scanned) -> list[Found]:
     for category, members in categories.items():
         skipped = {str(path.relative_to(category)): reason for path, reason in scanned.skipped.items()
                    if path.parts[0] == category}
-        heard = list(hear_all([one.path for one in members], "listening"))
-        skipped |= {one.path.name: answer.refusal for one, answer in zip(members, heard, strict=True) if answer.refusal}
+        heard = list(hear_all([member.path for member in members], "listening"))
+        skipped |= {f"{member.recording.split('/', 2)[2]}{member.path.suffix}": answer.refusal
+                    for member, answer in zip(members, heard, strict=True) if answer.refusal}
         answers.append(Found(
             card.name, category, card.synthetic, card.licence, card.source,
             sum(not answer.refusal for answer in heard), len({one.source for one in members}),
@@ -164,7 +167,8 @@ def _usable(folder: Path, silent_dbfs: float,
         else:
             usable.append(path)
     named = named_sources(folder, below.files)
-    return usable, {path: source for path, source in named.items() if path in usable}, skipped
+    kept = set(usable)
+    return usable, {path: source for path, source in named.items() if path in kept}, skipped
 
 
 def _new(folder: Path, wanted: list[PurePosixPath], target: Path,

@@ -150,6 +150,7 @@ def named_sources(folder: Path, files: Iterable[PurePosixPath]) -> dict[PurePosi
 def write_sources(folder: Path, named: Mapping[PurePosixPath, str]) -> None:
     """Write the table of sources into `folder`, where there are any."""
     if named:
+        (folder / SOURCES).unlink(missing_ok=True)      # it may be a link to the table that stays until all is well
         with (folder / SOURCES).open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(("path", "source"))
