@@ -73,13 +73,13 @@ def _within(name: str) -> str:
 
 
 def sweep_below(folder: Path) -> None:
-    """Remove what killed processes left anywhere below `folder`, where nobody writes now.
+    """Remove what killed processes left anywhere below `folder`, where nobody writes now; nothing of the user's.
 
     A folder that one of them had moved away, and came no further, is put back.
     """
     for leftover in [path for path in folder.rglob(".*") if path.is_dir()]:
         named = _LEFTOVER.fullmatch(leftover.name)
-        if named and {entry.name for entry in leftover.iterdir()} <= {named[1], _BEFORE}:   # nothing of the user's
+        if named and all(entry.name == _BEFORE or _within(entry.name) == named[1] for entry in leftover.iterdir()):
             _put_back(leftover / _BEFORE, leftover.with_name(named[1]))
             shutil.rmtree(leftover, ignore_errors=True)
 

@@ -80,9 +80,25 @@ def test_every_name_that_a_file_may_have_is_written_and_swept(tmp_path, name):
         holders.append(temporary.parent)
         raise RuntimeError
     assert file.read_text() == "before" and os.listdir(tmp_path) == [name]
-    (holders[0] / "rest").mkdir(parents=True)   # as a killed process leaves it
+    (holders[0] / name).mkdir(parents=True)     # as a killed process leaves it
+    (tmp_path / ".cache.disabled").mkdir()      # a user's own, which only looks like it
+    (tmp_path / ".cache.disabled" / "notes").touch()
     sweep_below(tmp_path)
-    assert os.listdir(tmp_path) == [name]
+    assert sorted(os.listdir(tmp_path)) == sorted([name, ".cache.disabled"])
+
+
+@pytest.mark.parametrize("ending", [KeyboardInterrupt, SystemExit, RuntimeError])
+def test_what_stood_there_comes_back_when_a_replacement_ends_between_two_renames(tmp_path, monkeypatch, ending):
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "corpus" / "recording").touch()
+
+    def interrupted(*_):
+        raise ending
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(ending), replacing(tmp_path / "corpus") as temporary:
+        temporary.mkdir()
+    assert os.listdir(tmp_path) == ["corpus"] and os.listdir(tmp_path / "corpus") == ["recording"]
 
 
 def test_what_a_kill_between_two_renames_moved_away_is_put_back(tmp_path):

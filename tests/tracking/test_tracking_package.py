@@ -17,11 +17,29 @@ from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.evaluation.staging import comparison
 from ser_ops.inference import Recogniser
-from ser_ops.tracking import package_model, packaged, packaged_answers, promote, register, try_package
+from ser_ops.tracking import package, package_model, packaged, packaged_answers, promote, register, try_package
 from ser_ops.tracking.licences import Source
 from ser_ops.tracking.model_card import LONGEST, model_card
 from ser_ops.tracking.package import REQUIREMENTS, input_example
 from ser_ops.tracking.packaged import compare_answers, pickled_files
+
+
+_ALONE = """
+import sys
+sys.meta_path = [finder for finder in sys.meta_path if "editable" not in repr(finder).lower()]
+sys.path = [sys.argv[1], *(path for path in sys.path if path and path != sys.argv[2])]
+import ser_ops, ser_ops.inference, ser_ops.caveats
+from ser_ops.audio import read
+print(ser_ops.__file__)
+"""
+
+
+def test_the_code_of_a_package_needs_no_ser_ops_beside_it(tmp_path):
+    code = package._code(tmp_path / "ser_ops")
+    done = subprocess.run([sys.executable, "-c", _ALONE, str(tmp_path), str(Path(__file__).parents[2])], cwd=tmp_path,
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.strip()).parent == code
 
 
 def test_a_package_holds_no_pickle_and_answers_in_a_fresh_interpreter(params, project):

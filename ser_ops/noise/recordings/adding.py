@@ -13,6 +13,7 @@ from ser_ops.files import in_turn, replacing
 from ser_ops.folders import Unusable, contents, folders_in, same_bytes
 from ser_ops.noise.recordings.card import CARD, NAME, Card, read_card
 from ser_ops.noise.recordings.scanning import (
+    SOURCES,
     NoiseRecording,
     Scanned,
     audio,
