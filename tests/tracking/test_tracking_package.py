@@ -23,7 +23,6 @@ from ser_ops.tracking.model_card import LONGEST, model_card
 from ser_ops.tracking.package import REQUIREMENTS, input_example
 from ser_ops.tracking.packaged import compare_answers, pickled_files
 
-
 _ALONE = """
 import sys
 sys.meta_path = [finder for finder in sys.meta_path if "editable" not in repr(finder).lower()]
