@@ -1,6 +1,7 @@
 """From several channels to one: their mean, or where that loses the speech, the channel that holds it."""
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from ser_ops.errors import UserError
 # two is silent (6 dB).
 MEAN_LOSS_DB = 4.5
 _FRAME_SECONDS = 0.02
+_AS_LIKE = 0.6          # of the likeness to speech of the channel that is most like it
 _HELD_VALUES = 16_000_000       # samples times channels kept while the choice is open: 64 MB
 
 
@@ -19,9 +21,8 @@ class _Loudness:
     """Energies of each channel and of their mean, of the first difference: an offset and rumble do not count."""
 
     def __init__(self, channels: int) -> None:
-        self.frames = 0
-        self.sums, self.squares = np.zeros(channels), np.zeros(channels)
-        self.mean = 0.0
+        self.frames, self.mean = 0, 0.0
+        self.energies, self.amplitudes = np.zeros(channels), np.zeros(channels)
 
     def add(self, samples: np.ndarray, rate: int) -> None:
         """Count float samples (n, channels) at `rate` hertz."""
@@ -31,24 +32,28 @@ class _Loudness:
         if whole:
             energies = np.square(steps[:whole]).reshape(-1, length, samples.shape[1]).sum(axis=1)
             self.frames += len(energies)
-            self.sums += energies.sum(axis=0)
-            self.squares += np.square(energies).sum(axis=0)
+            self.energies += energies.sum(axis=0)
+            self.amplitudes += np.sqrt(energies).sum(axis=0)
             self.mean += float(np.square(steps[:whole].mean(axis=1)).sum())
 
     def choice(self) -> tuple[int, float] | None:
         """The channel to take and what the mean loses against the loudest one (dB); None: the mean is good.
 
-        Speech rises and falls with its syllables, as hum and hiss do not: taken is the channel whose energy over
-        frames of 20 ms varies most, by its standard deviation.
+        The amplitude of speech over frames of 20 ms deviates by about as much as its mean: hum and hiss vary far less,
+        a click now and then far more. Taken is the loudest of the channels that are most like that.
         """
-        loudest = float(self.sums.max())
+        loudest = float(self.energies.max())
         if loudest <= 0:
             return None
         loss = 10 * np.log10(loudest / max(self.mean, 1e-12 * loudest))
         if loss < MEAN_LOSS_DB:
             return None
-        variance = self.squares / self.frames - np.square(self.sums / self.frames)
-        return int(variance.argmax()), float(loss)
+        powers = np.square(self.amplitudes / self.frames)
+        ratios = np.divide(self.energies / self.frames, powers, out=np.ones_like(powers), where=powers > 0)
+        variation = np.sqrt(np.maximum(ratios - 1, 1e-12))
+        likeness = np.minimum(variation, 1 / variation)
+        likely = likeness >= _AS_LIKE * likeness.max()
+        return int(np.where(likely, self.energies, -1.0).argmax()), float(loss)
 
 
 class Mono:
@@ -80,39 +85,40 @@ class Mono:
         if self.channel is not None and not 1 <= self.channel <= self.channels:
             raise UserError(f"{self.path}: has {self.channels} channel{'s' if self.channels > 1 else ''}, no channel "
                             f"{self.channel}: choose 1 to {self.channels}")
-        taken = self.channel
-        if taken is None and self.channels > 1:
-            taken, held, whole = self._choose(first, blocks)
-            blocks = iter(held) if whole else self.decoder.blocks()
-        else:
-            yield first[0], _one(first[1], taken)
-        for rate, frames in blocks:
-            yield rate, _one(frames, taken)
+        taken: dict[int, int] = {} if self.channel is None else {self.channels: self.channel}
+        rest = chain([first], blocks)
+        if self.channel is None and (self.channels > 1 or len(self.decoder.container.parts) > 1):
+            taken, held = self._choose(rest)
+            rest = chain(held) if held else chain(self.decoder.blocks())
+        for rate, frames in rest:
+            yield rate, _one(frames, taken.get(frames.shape[1]))
 
-    def _choose(self, first: Block, blocks: Iterator[Block]) -> tuple[int | None, list[Block], bool]:
-        """The channel to take, None for the mean; the blocks, and whether they are all that there are."""
-        loudness, held, values, whole = _Loudness(self.channels), [first], first[1].size, True
-        loudness.add(first[1], first[0])
+    def _choose(self, blocks: Iterator[Block]) -> tuple[dict[int, int], list[Block]]:
+        """The channel to take by how many there are, none for the mean; the blocks, none where they are too many."""
+        loudness: dict[int, _Loudness] = {}
+        held, values = list[Block](), 0
         for rate, frames in blocks:
-            if frames.shape[1] == self.channels:
-                loudness.add(frames, rate)
+            number = frames.shape[1]
+            loudness.setdefault(number, _Loudness(number)).add(frames, rate)
             values += frames.size
-            whole = values <= _HELD_VALUES
-            held = [*held, (rate, frames)] if whole else []
-        choice = loudness.choice()
-        if choice is None:
-            return None, held, whole
-        channel, loss = choice
-        self._chosen.append(
-            f"the mean of its {self.channels} channels is {loss:.0f} dB below the loudest of them: channel "
-            f"{channel + 1}, which holds the speech, is heard alone (--channel chooses another)")
-        return channel + 1, held, whole
+            if values <= _HELD_VALUES:
+                held.append((rate, frames))
+            else:
+                held.clear()
+        taken: dict[int, int] = {}
+        for number, heard in loudness.items():
+            if number > 1 and (choice := heard.choice()):
+                taken[number] = choice[0] + 1
+                self._chosen.append(
+                    f"the mean of its {number} channels is {choice[1]:.0f} dB below the loudest of them: channel "
+                    f"{taken[number]}, which is most like speech, is heard alone (--channel chooses another)")
+        return taken, held
 
 
 def _one(frames: np.ndarray, channel: int | None) -> np.ndarray:
     """Channel `channel` (from 1) of float32 frames (n, channels), or the mean of all."""
     if frames.shape[1] == 1:
         return frames[:, 0]
-    if channel is None or channel > frames.shape[1]:
+    if channel is None:
         return frames.mean(axis=1, dtype=np.float32)
     return frames[:, channel - 1]

@@ -7,7 +7,6 @@ import io
 import os
 import stat
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,48 +142,77 @@ def _kind(head: bytes) -> str | None:
 
 
 def _wav(path: Path, file: io.FileIO, size: int) -> Container:
-    order = ">" if os.pread(file.fileno(), 4, 0) == b"RIFX" else "<"
-    position, sized_at, long_size = 12, 0, 0
-    for _ in range(_PARTS):
-        name, length = struct.unpack(f"{order}4sI", os.pread(file.fileno(), 8, position).ljust(8, b"\0"))
-        if not _is_name(name):
+    """A WAV file, and what was appended to it: further WAV files, or samples of which its header knows nothing."""
+    parts, fields, notes = list[tuple[int, int]](), list[tuple[int, bytes]](), list[str]()
+    promised = held = begin = 0
+    while begin < size and len(parts) < _PARTS:
+        data = _data_chunk(file, size, begin)
+        if data is None:
             break
-        field, width = position + 4, 4
+        first, length, field, code = data
+        there, behind = size - first, first + length + length % 2
+        explained, following = _chunks(file, size, behind, code[0])
+        unknown = explained < there if length == 0 else _PLACEHOLDER <= length <= 0xFFFFFFFF and length > there
+        if unknown:
+            notes.append("its header does not say how long it is (the recorder did not finish it): all that follows "
+                         "is heard")
+            fields.append((field, struct.pack(code, min(there, 0xFFFFFFFF))))
+            length, following = there, size
+        elif length <= there and not following and there - length - explained > max(length // 100, 4096):
+            notes.append("its header ends before its samples do: all that follows is heard")
+            fields.append((field, struct.pack(code, min(there, 0xFFFFFFFF))))
+            length, following = there, size
+        promised, held = promised + length, held + min(length, there)
+        begin, end = following or size, following or size
+        parts.append((parts[-1][1] if parts else 0, end))
+    if not parts:
+        raise UserError(f"{path}: not readable as audio (a WAV file without a part that holds sound): export it again "
+                        "from its source")
+    if len(parts) > 1:
+        notes.insert(0, _in_a_row(len(parts)))
+    return Container("wav", claimed_share=held / promised if promised else 1.0, fields=tuple(fields),
+                     notes=tuple(notes), parts=tuple(parts))
+
+
+def _in_a_row(recordings: int) -> str:
+    return f"{recordings} recordings in one file, heard one after the other"
+
+
+def _data_chunk(file: io.FileIO, size: int, begin: int) -> tuple[int, int, int, str] | None:
+    """First byte and length of the samples of the WAV file at `begin`; where the length stands, and how it is coded."""
+    order = ">" if os.pread(file.fileno(), 4, begin) == b"RIFX" else "<"
+    position, sized_at, long_size = begin + 12, 0, 0
+    for _ in range(_PARTS):
+        name, length = _chunk(file, position, order)
+        if not _is_name(name) or position >= size:
+            return None
         if name == b"ds64" and length >= 16:
             sized_at = position + 16
             long_size = struct.unpack("<Q", os.pread(file.fileno(), 8, sized_at).ljust(8, b"\0"))[0]
+        elif name == b"data" and sized_at and length == 0xFFFFFFFF:
+            return position + 8, long_size, sized_at, "<Q"
         elif name == b"data":
-            if sized_at and length == 0xFFFFFFFF:
-                field, width, length = sized_at, 8, long_size
-            return _data_chunk(file, size, position + 8, length, field, f"{order}{'I' if width == 4 else 'Q'}")
+            return position + 8, length, position + 4, f"{order}I"
         position += 8 + length + length % 2
-    raise UserError(f"{path}: not readable as audio (a WAV file without a part that holds sound): export it again from "
-                    "its source")
+    return None
 
 
-def _data_chunk(file: io.FileIO, size: int, first: int, length: int, field: int, code: str) -> Container:
-    there = size - first
-    if (length == 0 < there) or (_PLACEHOLDER <= length <= 0xFFFFFFFF and length > there):
-        note = "its header does not say how long it is (the recorder did not finish it): all that follows is heard"
-        patched = struct.pack(code, min(there, 0xFFFFFFFF))
-        return Container("wav", fields=((field, patched),), notes=(note,))
-    if length > there:
-        return Container("wav", claimed_share=there / length)
-    unexplained = there - length - sum(chunk for chunk in _chunks(file, size, first + length + length % 2, code[0]))
-    if unexplained > max(length // 100, 4096):
-        note = f"{unexplained / there:.0%} of it lie behind the sound and belong to no part of a WAV file: not heard"
-        return Container("wav", notes=(note.replace("%", " %"),))
-    return Container("wav")
-
-
-def _chunks(file: io.FileIO, size: int, position: int, order: str) -> Iterator[int]:
-    """Bytes of each chunk from `position` on, until one is none."""
+def _chunks(file: io.FileIO, size: int, position: int, order: str) -> tuple[int, int]:
+    """Bytes of the chunks from `position` on, until one is none; and where a further WAV file begins, or 0."""
+    start = position
     for _ in range(_PARTS):
-        name, length = struct.unpack(f"{order}4sI", os.pread(file.fileno(), 8, position).ljust(8, b"\0"))
+        name, length = _chunk(file, position, order)
+        if name in (b"RIFF", b"RIFX", b"RF64") and os.pread(file.fileno(), 4, position + 8) == b"WAVE":
+            return position - start, position
         if not _is_name(name) or position + 8 + length > size:
-            return
-        yield 8 + length + length % 2
+            break
         position += 8 + length + length % 2
+    return position - start, 0
+
+
+def _chunk(file: io.FileIO, position: int, order: str) -> tuple[bytes, int]:
+    name, length = struct.unpack(f"{order}4sI", os.pread(file.fileno(), 8, position).ljust(8, b"\0"))
+    return name, length
 
 
 def _is_name(name: bytes) -> bool:
@@ -217,6 +245,6 @@ def _ogg(file: io.FileIO, size: int) -> Container:
         position += length
     notes = () if closed else ("it breaks off before its end: how much is missing cannot be told",)
     if len(starts) > 1:
-        notes = (f"{len(starts)} recordings in one file (chained Ogg), heard one after the other", *notes)
+        notes = (_in_a_row(len(starts)), *notes)
     ends_at = [*starts[1:], size]
     return Container("ogg", parts=tuple(zip(starts, ends_at, strict=True)), notes=notes)

@@ -82,7 +82,7 @@ class Decoder:
         share = self.container.claimed_share
         if self._claimed is not None:
             share = min(share, self._decoded / self._claimed)
-        if share < 0.999 and self._decoded:
+        if 0 < share < 0.999 and self._decoded:
             seconds = self._decoded / self._rate
             self.warnings.append(f"its header promises {seconds / share:,.1f} s, {seconds:,.1f} s are there: "
                                  f"{1 - share:.0%} are missing, an upload or a copy may have been cut off"
@@ -155,6 +155,9 @@ class Decoder:
             fault = getattr(error, "strerror", None) or str(error)
         if held:
             yield rate, np.concatenate(held)
+        if damaged > packets / 2:
+            raise UserError(f"{self.path}: damaged audio ({damaged} of its {packets} packets do not decode): replace "
+                            "it with the original recording")
         if fault or (decoded <= skipped and (damaged or skipped)):
             self._damaged(fault or "the rest does not decode")
         elif damaged:

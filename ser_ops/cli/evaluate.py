@@ -9,6 +9,7 @@ from ser_ops import config
 from ser_ops.caveats import caveats, marks
 from ser_ops.cli.answers import Json, say
 from ser_ops.cli.predict import Channel, Model, folder_of
+from ser_ops.reasons import grouped, left_out
 from ser_ops.terminal import tell
 
 
@@ -29,13 +30,12 @@ def evaluate(manifest: Annotated[Path, typer.Option(help="CSV: path, emotion, sp
     folder = folder_of(params, model)
     from ser_ops import models
     from ser_ops.evaluation.corpus import evaluate_manifest
-    from ser_ops.evaluation.left_out import grouped, left_out
 
     network, card = models.load(folder)
     metrics: dict[str, Any] = evaluate_manifest(network, card, manifest, noise, params, targets, channel)
     for oddity in metrics["oddities"]:
         tell(f"warning: {manifest}: {oddity}", aside=True)
-    for warning, number in grouped(one["warning"] for one in metrics["warnings"]).items():
+    for warning, number in grouped((one["warning"] for one in metrics["warnings"]), whole=True).items():
         tell(f"warning: {number} of {metrics['used']} recordings: {warning}", aside=True)
     clean, chance = metrics["clean"], f"chance {metrics['chance_uar']:.3f}"
     used, noises = f"{metrics['used']} of {metrics['of']} recordings", metrics["noise"]

@@ -11,7 +11,11 @@ from ser_ops.config import Params
 from ser_ops.doctor.finding import Finding
 from ser_ops.documents import parse_json
 from ser_ops.errors import UserError
+from ser_ops.folders import HIDDEN, contents
 from ser_ops.workspace import cut_lock_files, environment
+
+_PATIENCE = 1800    # seconds for dvc status, which reads every file that is new to it
+_NAMED = 3          # odd files that are named each; of more the number is enough
 
 
 def look(folder: Path, params: Params) -> Iterator[Finding]:
@@ -23,7 +27,8 @@ def look(folder: Path, params: Params) -> Iterator[Finding]:
                       "ser-ops corpora add, then dvc add data")
         return
     yield from _listed(folder, params)
-    yield from _versioned(folder)
+    odd = list(_odd(folder / params.paths.data))
+    yield from odd or _versioned(folder)   # of what is no file DVC speaks in riddles, and a pipe it would wait for
 
 
 def cache() -> Iterator[Finding]:
@@ -79,15 +84,35 @@ def _listed(folder: Path, params: Params) -> Iterator[Finding]:
             yield Finding("data", section, "ok", ", ".join(names) or "none")
 
 
+def _odd(data: Path) -> Iterator[Finding]:
+    """What lies below data/ and can be no recording, whatever its name."""
+    try:
+        skipped = contents(data).skipped
+    except UserError as error:
+        yield Finding("data", str(data), "fault", *str(error).rsplit(": ", 1))
+        return
+    odd = [(path, why if why != HIDDEN else "no file") for path, why in skipped.items()
+           if why != HIDDEN or not (os.path.isfile(data / path) or os.path.isdir(data / path))]
+    for path, why in odd[:_NAMED]:
+        more = f" (and {len(odd) - _NAMED} more like it)" if len(odd) > _NAMED and path == odd[_NAMED - 1][0] else ""
+        yield Finding("data", f"{str(data / path)!r}", "fault", f"{why.partition(':')[0]}{more}",
+                      "rename it, or move it out of data" if "UTF-8" in why else "move it out of data")
+
+
 def _versioned(folder: Path) -> Iterator[Finding]:
     if not (folder / "data.dvc").is_file():
         yield Finding("data", "data.dvc", "warning", "is not here", "dvc add data")
         return
-    done = subprocess.run([sys.executable, "-m", "dvc", "status", "--json", "data.dvc"], cwd=folder, env=environment(),
-                          capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run([sys.executable, "-m", "dvc", "status", "--json", "data.dvc"], cwd=folder,
+                              env=environment(), capture_output=True, encoding="utf-8", errors="replace", check=False,
+                              timeout=_PATIENCE)
+    except subprocess.TimeoutExpired:
+        yield Finding("data", "data.dvc", "fault", f"dvc status did not end within {_PATIENCE / 60:.0f} minutes",
+                      "run dvc status data.dvc and see what it waits for")
+        return
     if done.returncode:
-        said = (done.stderr.strip() or "dvc status failed").splitlines()[-1].removeprefix("ERROR: ")
-        yield Finding("data", "data.dvc", "fault", said, "mend what dvc status says")
+        yield Finding("data", "data.dvc", "fault", _fault(done.stderr), "mend what dvc status says")
         return
     try:
         changed = parse_json(done.stdout or "{}", "dvc status", "mend what it says")
@@ -99,3 +124,14 @@ def _versioned(folder: Path) -> Iterator[Finding]:
                       "dvc add data to keep them, dvc checkout data.dvc to go back")
     else:
         yield Finding("data", "data.dvc", "ok", "the recordings are those that it names")
+
+
+def _fault(said: str) -> str:
+    """The line of DVC's that says what is wrong; chatter stands below it.
+
+    >>> _fault("ERROR: unexpected error - no such file\\n\\nHaving any troubles? Hit us up at https://dvc.org/support")
+    'unexpected error - no such file'
+    """
+    lines = [line for line in said.splitlines() if line.strip()]
+    return next((line for line in lines if line.startswith("ERROR")),
+                lines[0] if lines else "dvc status failed").removeprefix("ERROR: ")

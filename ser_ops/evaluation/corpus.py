@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from ser_ops.audio import Clip, padding
+from ser_ops.audio import Clip, bandwidth, padding
 from ser_ops.config import ManifestSource, Params
 from ser_ops.emotions import index_of
 from ser_ops.errors import UserError
-from ser_ops.evaluation.left_out import grouped, in_words
 from ser_ops.evaluation.panel import Panel
 from ser_ops.evaluation.predictions import CLEAN
 from ser_ops.evaluation.robustness import answer, gather, grid
 from ser_ops.evaluation.summary import Summary
 from ser_ops.models import EmotionModel, input_of
 from ser_ops.progress import progress
+from ser_ops.reasons import grouped, in_words
 
 _REMEDY = "with --labels, as in --labels joy=happy,bored=drop"
 
@@ -43,7 +43,7 @@ def _readable(recordings: Recordings, what: str,
               window: float | None = None) -> tuple[list[str], list[dict[str, str]], list[dict[str, str]]]:
     """Names of the recordings that the door admits; the others with the reason; and what it warns of.
 
-    window: seconds that the model hears, of which a short recording fills little; None where that does not matter.
+    window: seconds that the model hears, with whose rate and window a recording is compared; None for no model.
     """
     usable, refused, warned = [], [], []
     for name in progress(sorted(recordings), f"read {what}"):
@@ -55,9 +55,9 @@ def _readable(recordings: Recordings, what: str,
             refused.append({**named, "reason": str(error).removeprefix(f"{path}: ")})
             continue
         usable.append(name)
-        padded = window and padding(recording.seconds, window)
-        warned += [{**named, "warning": warning}
-                   for warning in (*recording.warnings, *([padded] if padded else []))]
+        of_model = (bandwidth(recording.native_rate, recordings.sample_rate),
+                    padding(recording.seconds, window)) if window else ()
+        warned += [{**named, "warning": warning} for warning in (*recording.warnings, *filter(None, of_model))]
     return usable, refused, warned
 
 

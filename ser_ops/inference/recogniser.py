@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ser_ops.audio import SILENCE_DBFS, Listening, clean, fit, padding
+from ser_ops.audio import SILENCE_DBFS, Listening, bandwidth, clean, fit, padding
 from ser_ops.caveats import caveats
 from ser_ops.errors import UserError
 from ser_ops.features import Extractor
@@ -64,7 +64,7 @@ class Recogniser:
         features = input_of(self.card)
         self.sample_rate = int(self.card["sample_rate"])
         self.window = round(features.seconds * self.sample_rate)
-        self.hop = max(1, round(window_hop * self.sample_rate))
+        self.hop = max(1, min(round(window_hop * self.sample_rate), self.window))   # so that all of it is heard
         self.batch_size = batch_size
         self.extractor = Extractor(features, source_rate=self.sample_rate)
 
@@ -131,10 +131,5 @@ class Recogniser:
 
     def _warned(self, answer: Answer, native_rate: int, warnings: Sequence[str] = ()) -> Answer:
         """The answer with what the door said, and what rate and length mean for this model."""
-        said = list(warnings)
-        if native_rate < self.sample_rate:
-            said.append(f"recorded at {native_rate} Hz: holds nothing above {native_rate // 2} Hz (telephone "
-                        f"bandwidth), the model learnt from {self.sample_rate} Hz: trust this answer less")
-        if padded := padding(answer.seconds, self.window / self.sample_rate):
-            said.append(padded)
-        return replace(answer, warnings=[*said, *answer.warnings])
+        of_model = (bandwidth(native_rate, self.sample_rate), padding(answer.seconds, self.window / self.sample_rate))
+        return replace(answer, warnings=[*warnings, *filter(None, of_model), *answer.warnings])

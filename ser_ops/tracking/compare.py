@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from ser_ops.config import Params
-from ser_ops.tracking.server import connect, one_line, tracking_uri
+from ser_ops.tracking.server import connect, one_line, sqlite_file, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -16,6 +16,7 @@ METRICS = ("clean/uar", "noisy/uar", "worst_cell/uar", "parameters_millions")
 PAGE = "http://127.0.0.1:5000"  # where `ser-ops ui` serves a store that is no server, unless told otherwise
 _SHARED = ("preset", "corpus", "partition")
 _AT_ONCE = 1000
+_PAGES = 100    # the newest of them: a server could name a next page without end
 
 
 def conditions(params: Params) -> dict[str, str]:
@@ -30,13 +31,17 @@ def latest_models(params: Params) -> list[dict[str, Any]]:
     labels and runs that are only parents are no models. Each: model, run_id, name, stage, preset, corpus, partition,
     backbone, and METRICS (None where a run lacks one). Raises UserError as `connect` does.
     """
-    client = connect(params)
+    if _untrained(tracking_uri(params)):
+        return []
+    client = connect(params, make=False)
     found: dict[str, Run] = {}
     asked = conditions(params) | {"shuffled_labels": "false"}
     with one_line(tracking_uri(params)):
         experiment = client.get_experiment_by_name(params.tracking.experiment)
         token = None
-        while experiment is not None:
+        for _ in range(_PAGES):
+            if experiment is None:
+                break
             page = client.search_runs([experiment.experiment_id], _filter(asked), max_results=_AT_ONCE,
                                       order_by=["attributes.start_time DESC"], page_token=token)
             for run in filter(_is_model, page):
@@ -81,8 +86,14 @@ def page_address(uri: str) -> str | None:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
 
 
+def _untrained(uri: str) -> bool:
+    """Whether a SQLite store has yet to be made, by the first training, in a folder that is there."""
+    file = sqlite_file(uri)
+    return file is not None and not file.exists() and file.absolute().parent.is_dir()
+
+
 def _experiments(params: Params) -> list[str]:
-    client = connect(params)
+    client = connect(params, make=False)
     with one_line(tracking_uri(params)):
         found = client.get_experiment_by_name(params.tracking.experiment)
     return [] if found is None else [found.experiment_id]

@@ -75,7 +75,7 @@ def fetch(params: Params, uri: str) -> Path:
         if "://" in str(uri).removeprefix("file://") or not folder.is_dir():
             raise UserError(f"{public(uri)}: no such model folder: give one, or a URI as models:/ser-fusion@staging")
         return _checked(uri, folder)
-    client = connect(params)
+    client = connect(params, make=False)
     with one_line(tracking_uri(params)):
         pinned, digest = _pinned(client, uri)
         kept = params.paths.state / "models"

@@ -19,6 +19,8 @@ _FAULTS = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "DEADLINE_EXCEEDED", "RE
 # What MLflow, SQLAlchemy and SQLite say of this machine's own disk; some wrap it in what looks like an outage.
 _FULL = re.compile("no space left on device|disk quota exceeded|database or disk is full", re.IGNORECASE)
 _READ_ONLY = re.compile("readonly database|read-only file system|unable to open database file", re.IGNORECASE)
+_NO_DATABASE = re.compile("file is not a database|database disk image is malformed|unsupported file format"
+                          "|Can't locate revision", re.IGNORECASE)
 _LOCKED = re.compile("database (table )?is locked", re.IGNORECASE)
 _LOCK_FILES = ("", "-wal", "-shm", ".lock")  # SQLite's own, and the one that holds while tables are made
 _FULL_CODES = {errno.ENOSPC, errno.EDQUOT}
@@ -54,6 +56,11 @@ def is_full(error: BaseException) -> bool:
 def is_read_only(error: BaseException) -> bool:
     """Whether an error says that SQLite may not write its file, or cannot open it."""
     return any(_READ_ONLY.search(str(one)) for one in _behind(error))
+
+
+def is_no_database(error: BaseException) -> bool:
+    """Whether an error says that a file is no SQLite database, a damaged one, or none that this MLflow knows."""
+    return any(_NO_DATABASE.search(str(one)) for one in _behind(error))
 
 
 def is_locked(error: BaseException) -> bool:

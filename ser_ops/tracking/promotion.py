@@ -166,7 +166,7 @@ def promote(params: Params, not_worse_than: Compare, version: str | None = None,
     if override_reason is not None and len(override_reason.strip()) < SHORTEST_REASON:
         raise UserError(f"override: needs a written reason of at least {SHORTEST_REASON} characters: say why the gate "
                         "is wrong here")
-    client, name = connect(params), params.tracking.registered_model
+    client, name = connect(params, make=False), params.tracking.registered_model
     with one_line(tracking_uri(params)), locked(params, client) as still_ours:
         found = resolve(client, name, version or ("staging" if to == "production" else CANDIDATE))
         number, tags = str(found.version), found.tags
@@ -219,7 +219,7 @@ def demote(params: Params, alias: Alias = "staging") -> Demotion:
     Raises UserError when nothing stands under the alias.
     """
     _check_alias(alias)
-    client, name = connect(params), params.tracking.registered_model
+    client, name = connect(params, make=False), params.tracking.registered_model
     with one_line(tracking_uri(params)), locked(params, client) as still_ours:
         today = str(resolve(client, name, alias).version)
         kept = [one for one in _before(client, name, alias) if _there(client, name, one)]

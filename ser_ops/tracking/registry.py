@@ -179,7 +179,7 @@ def attached(client: "MlflowClient", version: "ModelVersion", name: str) -> Iter
 
 def versions(params: Params) -> list[dict[str, Any]]:
     """Every version with its aliases, verdict and run, newest first; empty when nothing is registered."""
-    client, name = connect(params), params.tracking.registered_model
+    client, name = connect(params, make=False), params.tracking.registered_model
     with one_line(tracking_uri(params)):
         numbers = sorted((int(one.version) for one in client.search_model_versions(f"name = '{name}'")), reverse=True)
         found = [client.get_model_version(name, str(number)) for number in numbers]  # search knows no aliases

@@ -11,11 +11,12 @@ import sys
 import time
 import urllib.error
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from http.client import HTTPException
 from pathlib import Path
+from traceback import walk_tb
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from filelock import FileLock, Timeout
 
@@ -23,8 +24,9 @@ from ser_ops.config import Params
 from ser_ops.errors import UserError
 from ser_ops.files import replacing
 from ser_ops.tracking.asking import Refused, ask, fetch, reason, within
+from ser_ops.tracking.exchange import bound_requests
 from ser_ops.tracking.moved import bring_home
-from ser_ops.tracking.outage import Away, is_away, is_full, is_locked, is_read_only, lock_holders, patiently
+from ser_ops.tracking.outage import Away, is_away, is_full, is_locked, is_no_database, is_read_only, lock_holders, patiently
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -38,6 +40,7 @@ _REMEDY = f"start it, or set {URI_VARIABLE} or tracking.uri in params.yaml"
 _REMEDIES = {"UNAUTHENTICATED": "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to an account there",
              "CUSTOMER_UNAUTHORIZED": "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to an account there",
              "PERMISSION_DENIED": "ask its administrator for the permission"}
+_ANOTHER = f"set {URI_VARIABLE} or tracking.uri in params.yaml to another, or restore it from a copy"
 _reached: set[str] = set()  # stores that this process has used: one that then goes away is waited for
 
 
@@ -50,7 +53,7 @@ def _secrets() -> set[str]:
     """The secrets of the environment, in each form in which they may be said."""
     found = {value for name, value in os.environ.items() if _SECRET.search(name)}
     login = os.environ.get("PREFECT_API_AUTH_STRING", "")
-    found |= {login.partition(":")[2], base64.b64encode(login.encode()).decode()}
+    found |= {login.partition(":")[2], base64.b64encode(os.fsencode(login)).decode()}
     return {one for one in found if len(one) >= _SHORTEST_SECRET}
 
 
@@ -85,13 +88,15 @@ def sqlite_file(uri: str) -> Path | None:
 
 
 def _probe_sqlite(path: Path) -> None:
-    folder = path.absolute().parent
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         if path.exists():   # an empty one, made here, would pass for a database
+            if not path.is_file():  # to open a pipe is to wait without end
+                raise UserError(f"sqlite:///{path}: is no file but a folder, a pipe or a device: set {URI_VARIABLE} or "
+                                "tracking.uri in params.yaml to a file")
             with path.open("ab"):
                 pass
-        writable = os.access(folder, os.W_OK)  # SQLite keeps its journal beside the file
+        folder = next(parent for parent in path.absolute().parents if parent.exists())
+        writable = folder.is_dir() and os.access(folder, os.W_OK)  # SQLite keeps its journal beside the file
     except OSError:
         writable = False
     if not writable:
@@ -172,7 +177,7 @@ def basic(pair: str) -> dict[str, str]:
     >>> basic("ann:secret"), basic(":")
     ({'Authorization': 'Basic YW5uOnNlY3JldA=='}, {})
     """
-    return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"} if pair.strip(":") else {}
+    return {"Authorization": f"Basic {base64.b64encode(os.fsencode(pair)).decode()}"} if pair.strip(":") else {}
 
 
 def _probe_database(uri: str, timeout: float) -> None:
@@ -197,7 +202,7 @@ def probe(uri: str, timeout: float) -> None:
 
     MLflow itself would try again for minutes.
     """
-    kind = urlsplit(uri).scheme.split("+")[0]
+    kind = _kind(uri)
     file = sqlite_file(uri)
     if file is not None:
         _probe_sqlite(file)
@@ -210,14 +215,29 @@ def probe(uri: str, timeout: float) -> None:
                         "http://HOST:5000")
 
 
+def _kind(uri: str) -> str:
+    """The scheme of a tracking store. Raises UserError for an address that is none."""
+    try:
+        parts = urlsplit(uri)
+        if parts.scheme in ("http", "https"):
+            _ = parts.port  # read, it is checked
+    except ValueError as error:
+        raise UserError(f"{public(uri)}: no address ({error}): set {URI_VARIABLE} or tracking.uri in params.yaml to "
+                        "http://HOST:PORT") from None
+    return parts.scheme.split("+")[0]
+
+
 def quiet() -> None:
     """Keep MLflow to errors: no links to runs on standard output, no log lines, no telemetry, few retries, no pickle.
+
+    Nor waits it for an answer without end.
 
     What the user has set in the environment stands.
     """
     for name, value in (("MLFLOW_LOGGING_LEVEL", "ERROR"), ("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true"),
                         ("MLFLOW_DISABLE_TELEMETRY", "true"), ("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false"),
-                        ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2"), ("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1"),
+                        ("MLFLOW_HTTP_REQUEST_TIMEOUT", "30"), ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2"),
+                        ("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1"),
                         ("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false"), ("GIT_PYTHON_REFRESH", "quiet"),
                         ("PGCONNECT_TIMEOUT", "30")):
         os.environ.setdefault(name, value)
@@ -234,31 +254,54 @@ def one_line(uri: str) -> Iterator[None]:
     It is `Away` for what may pass by itself.
     """
     quiet()
+    bound_requests()
     from alembic.util.exc import CommandError
     from mlflow.exceptions import MlflowException, RestException
-    from requests.exceptions import RequestException
+    from requests.exceptions import JSONDecodeError, RequestException
     from sqlalchemy.exc import SQLAlchemyError
+    kind = "database" if uri.startswith(("sqlite", *_DATABASES)) else "server"
     try:
         yield
+    except JSONDecodeError as error:
+        raise _no_server(uri, error) from error
     except (MlflowException, RequestException, SQLAlchemyError, CommandError) as error:
         said = public(" ".join(str(error).split("\n", 1)[0].split()))
         said = said if len(said) <= 300 else said[:297] + "..."
         if not isinstance(error, RestException | RequestException) and (fault := _own_fault(uri, error, said)):
             raise fault from error
         if is_full(error):
-            raise Away(f"{public(uri)}: the tracking server has no space left ({said}): free space there, then run the "
+            raise Away(f"{public(uri)}: the tracking {kind} has no space left ({said}): free space there, then run the "
                        "same command again") from error
         if is_away(error):
-            raise Away(f"{public(uri)}: the tracking server went away ({said}): {_REMEDY}, then run the same command "
+            raise Away(f"{public(uri)}: the tracking {kind} went away ({said}): {_REMEDY}, then run the same command "
                        "again") from error
         remedy = _REMEDIES.get(getattr(error, "error_code", ""), "mend what it says")
-        raise UserError(f"{public(uri)}: the tracking server refused ({said}): {remedy}, then run the same command "
+        raise UserError(f"{public(uri)}: the tracking {kind} refused ({said}): {remedy}, then run the same command "
                         "again") from error
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
             raise
         raise UserError(f"{error.filename or 'temporary folder'}: cannot be written ({error.strerror}): free space or "
                         "set TMPDIR, then run the same command again") from error
+    except Exception as error:
+        if kind == "server" and _met_by_client(error):
+            raise _no_server(uri, error) from error
+        raise
+
+
+def _met_by_client(error: Exception) -> bool:
+    """Whether an error arose in MLflow's client, called by us, and not in code of ours."""
+    rooms = [frame.f_globals.get("__name__", "").partition(".")[0] for frame, _ in walk_tb(error.__traceback__)]
+    while "ser_ops" in rooms:
+        rooms = rooms[rooms.index("ser_ops") + 1:]
+    return "mlflow" in rooms
+
+
+def _no_server(uri: str, error: Exception) -> UserError:
+    """That MLflow's client cannot make out what was answered."""
+    said = public(" ".join(f"{type(error).__name__}: {error}".split()))[:200]
+    return UserError(f"{public(uri)}: what answers there is no MLflow server, or one of another version ({said}): set "
+                     f"{URI_VARIABLE} or tracking.uri in params.yaml to the address of one")
 
 
 def _own_fault(uri: str, error: Exception, said: str) -> UserError | None:
@@ -272,7 +315,8 @@ def _own_fault(uri: str, error: Exception, said: str) -> UserError | None:
     if file is not None and is_read_only(error):
         return UserError(f"{file}: the tracking database cannot be written ({said}): make it and its folder writable, "
                          f"{again}")
-    return None
+    return UserError(f"{file}: no database of MLflow, or a damaged one ({said}): {_ANOTHER}") \
+        if file is not None and is_no_database(error) else None
 
 
 def locked_by(file: Path) -> Away:
@@ -288,14 +332,32 @@ def reached(params: Params) -> bool:
     return tracking_uri(params) in _reached
 
 
+def _unreadable(file: Path, error: sqlite3.Error) -> UserError:
+    return _own_fault(f"sqlite:///{file}", error, str(error)) or UserError(
+        f"{file}: cannot be read ({error}): {_ANOTHER}")
+
+
+def _made(file: Path) -> bool:
+    return file.exists() and file.stat().st_size > 0
+
+
+def _see_tables(file: Path) -> None:
+    """Raise UserError when a SQLite file is no store of MLflow, which would make its own tables in it."""
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(file.absolute()))}?mode=ro", uri=True)) as store:
+            named = store.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchone()
+    except sqlite3.Error as error:
+        raise _unreadable(file, error) from error
+    if not named:
+        raise UserError(f"{file}: no database of MLflow, or a damaged one (it has no experiments): {_ANOTHER}")
+
+
 def _at_home(file: Path) -> None:
     """See that a store of a folder that was moved or copied names its own artifacts, before anything is written."""
     try:
         done = bring_home(file)
     except sqlite3.Error as error:
-        raise _own_fault(f"sqlite:///{file}", error, str(error)) or UserError(
-            f"{file}: cannot be read ({error}): set {URI_VARIABLE} or tracking.uri in params.yaml to another, or "
-            "restore it from a copy") from error
+        raise _unreadable(file, error) from error
     if done:
         print(done, file=sys.stderr, flush=True)
 
@@ -305,6 +367,8 @@ def _alone(file: Path | None, seconds: float) -> Iterator[None]:
     """Hold a SQLite store while its tables are made or changed; UserError when another process does, for `seconds`."""
     lock = nullcontext() if file is None else FileLock(f"{file}.lock", timeout=seconds)
     try:
+        if file is not None:
+            file.absolute().parent.mkdir(parents=True, exist_ok=True)
         with lock:
             yield
     except Timeout:
@@ -312,24 +376,30 @@ def _alone(file: Path | None, seconds: float) -> Iterator[None]:
         raise locked_by(file) from None
 
 
-def connect(params: Params) -> "MlflowClient":
+def connect(params: Params, make: bool = True) -> "MlflowClient":
     """As `reach`; a store that this process has used before is waited for, up to tracking.outage seconds."""
-    return patiently(lambda: reach(params), params.tracking.outage if reached(params) else 0.0)
+    return patiently(lambda: reach(params, make), params.tracking.outage if reached(params) else 0.0)
 
 
-def reach(params: Params) -> "MlflowClient":
+def reach(params: Params, make: bool = True) -> "MlflowClient":
     """A client of the tracking store in force, after a quick look whether it can be used.
 
-    Raises UserError in one line, within tracking.timeout seconds, when it cannot.
+    make: a SQLite store that is not there is made, with its folder; whoever only reads must not.
+    Raises UserError in one line, within tracking.timeout seconds, when it cannot be used.
     """
     uri, end = tracking_uri(params), time.monotonic() + params.tracking.timeout
     probe(uri, params.tracking.timeout)
     if uri.startswith(("http://", "https://")):
         _recognised(uri, max(0.1, end - time.monotonic()))
     file = sqlite_file(uri)
+    if file is not None and not make:
+        if not _made(file):
+            raise UserError(f"{file}: there is no tracking database: run make demo or dvc repro, which make it, or set "
+                            f"{URI_VARIABLE} or tracking.uri in params.yaml to the one that is meant")
+        _see_tables(file)
     with one_line(uri), _alone(file, params.tracking.outage):
         import mlflow
-        if file is not None and not (file.exists() and file.stat().st_size):
+        if file is not None and not _made(file):
             with replacing(file) as fresh:  # the tables are made beside: a kill meanwhile leaves no half of them
                 mlflow.MlflowClient(f"sqlite:///{fresh.absolute()}").search_experiments(max_results=1)
         mlflow.set_tracking_uri(uri)
