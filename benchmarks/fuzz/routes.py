@@ -1,6 +1,7 @@
 """The doors by which files come in, and what comes to each: recordings to six, other inputs to one or two."""
 
 import os
+import shutil
 from collections.abc import Callable
 from functools import cached_property, partial
 from pathlib import Path
@@ -83,12 +84,19 @@ class Doors:
         return ""
 
     def evaluate(self, path: Path, empty: Path) -> str:
-        """A manifest of the recording and of one that is whole; why the first was left out."""
+        """A manifest of the recording and of one that is whole; why the first was left out.
+
+        A name that is no UTF-8, which no table can hold, is another one there.
+        """
         manifest = empty / "manifest.csv"
-        (empty / "tone.wav").symlink_to(self.tone)
+        shutil.copyfile(self.tone, empty / "tone.wav")
+        if str(path).encode("utf-8", "replace") != os.fsencode(path):
+            named = empty / f"recording{path.suffix}"
+            named.symlink_to(path)
+            path = named
         rows = "".join(f'"{str(file).replace(chr(34), chr(34) * 2)}",{emotion},{emotion}\n'
                        for file, emotion in ((path, "happy"), (empty / "tone.wav", "sad")))
-        manifest.write_text(f"path,emotion,speaker\n{rows}", encoding="utf-8", errors="surrogateescape")
+        manifest.write_text(f"path,emotion,speaker\n{rows}", encoding="utf-8")
         network, card = cast(models.EmotionModel, self.recogniser.model), self.recogniser.card
         metrics = evaluate_manifest(network, card, manifest, None, self.params)
         return "; ".join(left_out["reason"] for left_out in metrics["skipped"])
