@@ -16,9 +16,9 @@ _HERTZ = (300.0, 1800.0)    # what every telephone, codec and microphone passes 
 _LOUD = 1e-3            # of the loudest frame's power: below lies what a codec or a quieter copy rounds away
 _SHARE = 0.75           # of the shorter one's loud frames that must lie in both
 _NEIGHBOURS = 8         # recordings of one key that each is held against; groups are joined through the others
-# Share of bits that may differ. Two recordings of one person who says one sentence differ in 0.27 or more (1,200 of
-# RAVDESS, 2,800 of TESS, 480 of SAVEE), the nearest two of one synthetic voice in 0.22; copies in MP3, in Vorbis or at
-# 8 kHz through GSM in 0.17 or less. Few frames must agree better.
+# Share of bits that may differ. Two recordings of one person who says one sentence differ in 0.25 or more (1,200 of
+# RAVDESS, 1,400 of TESS, 480 of SAVEE), the nearest two of one synthetic voice in 0.22; copies in MP3, in Vorbis or at
+# 8 kHz through GSM differ less, as the tests hold. Few frames must agree better.
 _DIFFERENT = 0.2
 _FEW = 2.0
 _SAMPLE, _SAMPLED_DIFFERENT = 32, 0.3
