@@ -26,7 +26,16 @@ from ser_ops.files import replacing
 from ser_ops.tracking.asking import Refused, ask, fetch, reason, within
 from ser_ops.tracking.exchange import bound_requests
 from ser_ops.tracking.moved import bring_home
-from ser_ops.tracking.outage import Away, is_away, is_full, is_locked, is_no_database, is_read_only, lock_holders, patiently
+from ser_ops.tracking.outage import (
+    Away,
+    is_away,
+    is_full,
+    is_locked,
+    is_no_database,
+    is_read_only,
+    lock_holders,
+    patiently,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

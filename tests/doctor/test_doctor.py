@@ -7,14 +7,15 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 import yaml
 
-from ser_ops import workspace
-from ser_ops.doctor.data import lock_files
+from ser_ops import config, workspace
+from ser_ops.doctor.data import lock_files, look
 from ser_ops.doctor.finding import Finding
 from ser_ops.doctor.prefect_settings import prefect_settings
 
@@ -190,3 +191,56 @@ def test_a_damaged_file_of_the_cache_is_named_and_fetched_again(project):
     assert code == 1 and any("is damaged (data/" in one.found for one in found.values())
     found, code, _ = examined(project, "--mend")
     assert code == 0 and found["DVC's cache"].verdict == "ok" and file.read_bytes() == sound
+
+
+@pytest.mark.parametrize("kind", ["pipe", "hidden pipe", "link to nothing", "name that is not UTF-8"])
+def test_what_can_be_no_recording_is_named_and_dvc_not_asked(project, kind):
+    """DVC would wait for a pipe without end, and of the others it ends with where to get help."""
+    odd = os.fsencode(project / "data/corpora/synthetic_tess") + {
+        "pipe": b"/p.wav", "hidden pipe": b"/.p", "link to nothing": b"/l.wav"}.get(kind, b"/\xff.wav")
+    if "pipe" in kind:
+        os.mkfifo(odd)
+    elif "link" in kind:
+        os.symlink("nowhere", odd)
+    else:
+        Path(os.fsdecode(odd)).write_bytes(b"RIFF")
+    began = time.monotonic()
+    found, code, said = examined(project)
+    assert time.monotonic() - began < 60 and code == 1 and "Having any troubles" not in said
+    one = found[repr(os.fsdecode(odd))]
+    assert one.verdict == "fault" and one.mend and {"pipe": "pipe", "hidden pipe": "no file"}.get(kind, kind[-9:]) in \
+        one.found
+
+
+def test_of_many_odd_files_three_are_named_and_the_rest_counted(project):
+    for number in range(5):
+        os.symlink("nowhere", project / f"data/{number}.wav")
+    found, _, _ = examined(project)
+    odd = [one for one in found.values() if one.found.startswith("link to nothing")]
+    assert len(odd) == 3 and "2 more" in odd[-1].found
+
+
+def test_a_dvc_that_does_not_end_is_one_line(project, monkeypatch):
+    def late(*_: object, **settings: float) -> None:
+        raise subprocess.TimeoutExpired("dvc", settings["timeout"])
+
+    monkeypatch.setattr(subprocess, "run", late)
+    one = list(look(project, config.load(project / "params.yaml")))[-1]
+    assert one.subject == "data.dvc" and one.verdict == "fault" and "dvc status did not end within 30 min" in one.found
+
+
+def test_dvc_s_own_fault_is_told_and_not_its_chatter(project):
+    (project / "data.dvc").write_text("outs:\n- md5: [1\n")
+    found, code, said = examined(project)
+    assert code == 1 and found["data.dvc"].verdict == "fault" and "Having any troubles" not in said
+    assert "data.dvc" in found["data.dvc"].found
+
+
+def test_looking_makes_no_folder_for_a_database(project):
+    found, _, _ = examined(project, MLFLOW_TRACKING_URI=f"sqlite:///{project}/not/here/x.db")
+    assert not (project / "not").exists()
+    found, code, _ = examined(project, MLFLOW_TRACKING_URI="http://[::1")
+    assert code == 1 and "Invalid IPv6" in found["MLflow"].found
+    os.mkfifo(project / "x.db")
+    found, code, _ = examined(project, MLFLOW_TRACKING_URI="sqlite:///x.db")
+    assert code == 1 and "a pipe" in found["MLflow"].found
