@@ -8,4 +8,5 @@ from ser_ops.audio.reading import Clip, Listening, Recording, clean, read, resam
 from ser_ops.audio.window import fit, fit_all, spans
 
 __all__ = ["FORMATS", "SHORTEST", "SILENCE_DBFS", "Clip", "Heard", "Levels", "Listening", "Recording", "bandwidth",
-           "clean", "dbfs", "fit", "fit_all", "hear_all", "levels", "padding", "read", "resample", "silent", "spans", "without_offset"]
+           "clean", "dbfs", "fit", "fit_all", "hear_all", "levels", "padding", "read", "resample", "silent", "spans",
+           "without_offset"]

@@ -78,11 +78,11 @@ def silent(peak: float) -> bool:
 def bandwidth(native_rate: int, sample_rate: int) -> str | None:
     """The warning for a recording made at a lower rate than a model's (both in hertz).
 
-    >>> bandwidth(8000, 16000)
-    'recorded at 8000 Hz: holds nothing above 4000 Hz (telephone bandwidth), the model learnt from 16000 Hz: trust this answer less'
+    >>> print(bandwidth(8000, 16000)[:71])
+    recorded at 8000 Hz: holds nothing above 4000 Hz (telephone bandwidth),
     >>> bandwidth(44100, 16000) is None
     True
-    """  # noqa: E501
+    """
     if native_rate >= sample_rate:
         return None
     return (f"recorded at {native_rate} Hz: holds nothing above {native_rate // 2} Hz (telephone bandwidth), the model "

@@ -1,13 +1,25 @@
-"""What every command prints: words for people, or one JSON object a line for programs."""
+"""What commands share: a path that is given, and what they print: words, or one JSON object a line for programs."""
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from ser_ops.errors import UserError
 from ser_ops.terminal import tell
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output, nothing else there.")]
+
+
+def named(name: str) -> Path:
+    """The path that a user names.
+
+    Raises UserError for an empty name, as of a shell variable without value: Path takes it for the folder we are in.
+    """
+    if not name:
+        raise UserError("'': the name is empty: give the name of a file or folder")
+    return Path(name)
 
 
 def say(value: dict[str, Any], as_json: bool, *lines: str) -> None:

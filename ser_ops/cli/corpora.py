@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from ser_ops import config
-from ser_ops.cli.answers import Json, say
+from ser_ops.cli.answers import Json, named, say
 from ser_ops.errors import UserError
 
 app = typer.Typer(no_args_is_help=True, help="Corpora: add, list, check.", rich_markup_mode=None)
@@ -40,7 +40,7 @@ def add(layout: Layout, source: Annotated[str, typer.Argument(help="Folder, zip,
         with storage.brought(source, params.paths.state / "downloads", params.storage) as local:
             found = corpora.add(layout, local, target, name, lock=params.paths.adding_lock)
     else:
-        found = corpora.add(layout, Path(source), target, name, link=link, lock=params.paths.adding_lock)
+        found = corpora.add(layout, named(source), target, name, link=link, lock=params.paths.adding_lock)
     record = found.record()
     say(record, json, *_words(record), f"to use it: list {record['name']} under data.corpora in params.yaml, then "
         "dvc add data && dvc repro")

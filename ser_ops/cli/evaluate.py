@@ -7,15 +7,17 @@ import typer
 
 from ser_ops import config
 from ser_ops.caveats import caveats, marks
-from ser_ops.cli.answers import Json, say
+from ser_ops.cli.answers import Json, named, say
 from ser_ops.cli.predict import Channel, Model, folder_of
 from ser_ops.reasons import grouped, left_out
 from ser_ops.terminal import tell
 
 
 def evaluate(manifest: Annotated[Path, typer.Option(help="CSV: path, emotion, speaker; where a line is a part of a "
-                                                    "recording, start and end in seconds.")],
-             noise: Annotated[Path | None, typer.Option(help="Folder with a folder per category.")] = None,
+                                                    "recording, start and end in seconds.",
+                                               parser=named, metavar="<path>")],
+             noise: Annotated[Path | None, typer.Option(help="Folder with a folder per category.", parser=named,
+                                                   metavar="<path>")] = None,
              labels: Annotated[str | None, typer.Option(help="What its labels mean: joy=happy,bored=drop, or "
                                                         "a YAML file of such lines. drop leaves them out.")] = None,
              model: Model = None, channel: Channel = None, json: Json = False) -> None:

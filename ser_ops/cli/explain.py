@@ -9,7 +9,7 @@ import typer
 
 from ser_ops import config
 from ser_ops.caveats import marks
-from ser_ops.cli.answers import Json, say
+from ser_ops.cli.answers import Json, named, say
 from ser_ops.cli.predict import Channel, Model, folder_of
 from ser_ops.documents import read_json
 from ser_ops.files import located, write_json
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _REPORT = "explanations.json"
 
 
-def explain(file: Annotated[Path, typer.Argument(help="A recording.")],
+def explain(file: Annotated[Path, typer.Argument(help="A recording.", parser=named, metavar="FILE")],
             model: Model = None,
             out: Annotated[Path | None, typer.Option(help="Folder for the page, its sounds and pictures. Default: "
                                                      "reports/explain/<name of the recording>.")] = None,

@@ -1,12 +1,11 @@
 """ser-ops noise: bring noise recordings in, see what is there."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ser_ops import config
-from ser_ops.cli.answers import Json, say
+from ser_ops.cli.answers import Json, named, say
 from ser_ops.errors import UserError
 
 app = typer.Typer(no_args_is_help=True, help="Noise recordings: add, list.", rich_markup_mode=None)
@@ -33,7 +32,7 @@ def add(category: Annotated[str, typer.Argument(help="fish_market, railway_engin
             found = recordings.add(category, folder, target, collection, licence=licence,
                                    lock=params.paths.adding_lock)
     else:
-        found = recordings.add(category, Path(source), target, collection, link=link, licence=licence,
+        found = recordings.add(category, named(source), target, collection, link=link, licence=licence,
                                lock=params.paths.adding_lock)
     record = found.record()
     say(record, json, *found.lines(), f"to use it: list {collection} under data.noise in params.yaml, then "

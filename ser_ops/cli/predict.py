@@ -8,7 +8,7 @@ import typer
 
 from ser_ops import config
 from ser_ops.caveats import marks
-from ser_ops.cli.answers import Json, say
+from ser_ops.cli.answers import Json, named, say
 from ser_ops.config import Params
 from ser_ops.errors import UserError
 from ser_ops.files import located
@@ -28,8 +28,8 @@ def folder_of(params: Params, model: str | None) -> Path:
     return models.fetch(params, model or f"models:/{params.tracking.registered_model}@staging")
 
 
-def predict(files: Annotated[list[Path], typer.Argument(help="Recordings of any length: wav, flac, ogg, opus, mp3, "
-                                                         "m4a, mp4, aac, webm, amr or 3gp.")],
+def predict(files: Annotated[list[str], typer.Argument(help="Recordings of any length: wav, flac, ogg, opus, mp3, "
+                                                        "m4a, mp4, aac, webm, amr or 3gp.")],
             model: Model = None, channel: Channel = None, json: Json = False) -> None:
     """Say the emotion of recordings, with the probabilities of all seven.
 
@@ -41,8 +41,9 @@ def predict(files: Annotated[list[Path], typer.Argument(help="Recordings of any 
 
     recogniser = Recogniser(folder, params.compute.device, params.predict.batch_size, params.predict.window_hop)
     failed = 0
-    for file in files:
+    for name in files:
         try:
+            file = named(name)
             answer = recogniser.answer_file(located(file), channel)
         except UserError as error:
             failed += 1

@@ -2,8 +2,9 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from ser_ops.audio import hear_all
@@ -18,8 +19,10 @@ from ser_ops.errors import UserError
 from ser_ops.files import in_turn, replacing
 from ser_ops.folders import Unusable, folders_in
 from ser_ops.progress import progress
+from ser_ops.reasons import grouped, in_words
 
 _POINTER = b"version https://git-lfs"
+_LISTED = 5     # recordings that a note lists
 
 
 def add(layout: str, source: Path, corpora_folder: Path, name: str | None = None, link: bool = False,
@@ -29,8 +32,8 @@ def add(layout: str, source: Path, corpora_folder: Path, name: str | None = None
     Only recordings whose names the layout knows are taken, each once and into the folder where the corpus itself
     has it, and CREMA-D's table of speakers; the rest is counted in the answer. `link` makes symbolic links. All who
     give the same `lock`, a file outside of `corpora_folder`, come one after the other.
-    Raises UserError when the source holds no such recordings or must be refused, when a corpus of that name is
-    already there, or when the disk has too little space; nothing is left behind then.
+    Raises UserError when the source holds no such recordings, or none that is admitted, or must be refused, when a
+    corpus of that name is already there, or when the disk has too little space; nothing is left behind then.
     """
     with in_turn(lock, corpora_folder):
         kind, target = of_name(layout), free_place(layout, corpora_folder, name)
@@ -53,7 +56,11 @@ def add(layout: str, source: Path, corpora_folder: Path, name: str | None = None
                             note=f"brought in with {len(wanted)} of {sum(kind.counts.values())} recordings")
                 card.write(folder)
                 scan = replace(kind.scan(folder, target.name), skipped=arranged.skipped, oddities=arranged.oddities)
-                answer = summarise(card, _tried(scan, target.name), "neutral")
+                refusals = _refusals(scan, target.name)
+                if len(refusals) == len(scan.utterances):
+                    raise UserError(f"{source}: none of its {len(refusals)} recordings is admitted: "
+                                    f"{in_words(grouped(refusals.values()))}: give the original recordings")
+                answer = summarise(card, _noted(scan, refusals), "neutral")
                 free_place(layout, corpora_folder, name)    # whoever gave no lock may have come first
         return answer
 
@@ -70,9 +77,9 @@ def free_place(layout: str, corpora_folder: Path, name: str | None = None) -> Pa
 
 
 def check(corpora_folder: Path, name: str, calm: str = "neutral") -> Found:
-    """What the corpus `name` holds now, with the recordings that are not admitted among its oddities."""
+    """What the corpus `name` holds now; how many recordings are not admitted, and why, is among its oddities."""
     card, scan = _scanned(corpora_folder, name, calm)
-    return summarise(card, _tried(scan, name), calm)
+    return summarise(card, _noted(scan, _refusals(scan, name)), calm)
 
 
 def list_all(corpora_folder: Path, calm: str = "neutral") -> Iterator[Found | Unusable]:
@@ -93,12 +100,20 @@ def _scanned(corpora_folder: Path, name: str, calm: str) -> tuple[Card, Scan]:
     return card, LAYOUTS[card.layout].scan(corpora_folder / name, name, calm, card.synthetic)
 
 
-def _tried(scan: Scan, name: str) -> Scan:
-    """The scan, with a note on the recordings that the door does not admit."""
+def _refusals(scan: Scan, name: str) -> dict[str, str]:
+    """Utterances whose recordings the door does not admit, and why."""
     heard = hear_all([row.path for row in scan.utterances], f"checking {name}")
-    closed = [row.utterance for row, answer in zip(scan.utterances, heard, strict=True) if answer.refusal]
-    notes = [f"{len(closed)} recordings are not admitted: {', '.join(closed[:5])}"] if closed else []
-    return replace(scan, oddities=scan.oddities + notes)
+    return {row.utterance: answer.refusal for row, answer in zip(scan.utterances, heard, strict=True)
+            if answer.refusal}
+
+
+def _noted(scan: Scan, refusals: Mapping[str, str]) -> Scan:
+    """The scan, with a note on the recordings that are not admitted."""
+    if not refusals:
+        return scan
+    note = (f"{len(refusals)} of {len(scan.utterances)} recordings are not admitted: "
+            f"{in_words(grouped(refusals.values()))}: {', '.join(islice(refusals, _LISTED))}")
+    return replace(scan, oddities=[*scan.oddities, note + (" ..." if len(refusals) > _LISTED else "")])
 
 
 def _bring_table(source: Path, box: Source, tables: list[PurePosixPath], target: Path) -> None:

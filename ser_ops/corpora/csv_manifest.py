@@ -1,13 +1,14 @@
 """Any other corpus: a CSV manifest with the columns path, emotion and speaker, which may cut its recordings."""
 
 import os
-import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 from ser_ops.config import ManifestSource
+from ser_ops.corpora.column_names import chooses_channel, cuts
 from ser_ops.corpora.cuts import channel_of, check_span, name_of, seconds_of
 from ser_ops.corpora.labels import mapping
 from ser_ops.corpora.utterance import Scan, Utterance
@@ -21,7 +22,6 @@ OPTIONAL = ("gender", "language", "intensity", "text", "start", "end", "channel"
 _ALIASES = {"file": "path"}     # audformat's name
 _GENDERS = {"": "", "f": "female", "female": "female", "m": "male", "male": "male"}
 _LISTED = 20        # labels that an error lists
-_CUTTING = {"start", "end", "begin", "stop", "onset", "offset", "duration"}
 _CHOOSING = {"split", "partition", "subset", "fold", "set", "weight", "weights"}
 
 
@@ -30,8 +30,8 @@ def read_manifest(source: ManifestSource, remedy: str | None = None, files_may_b
 
     A label is one of the seven emotions or stands in `source.labels`, case and space around it left aside; what is
     mapped to drop is counted in `skipped`. `start` and `end` (seconds, or times as pandas writes them) cut the
-    recording, `channel` (from 1 on) chooses. Other columns are named among the oddities; those that look as if they
-    cut are refused.
+    recording, `channel` (from 1 on) chooses. Other columns are named among the oddities; those whose names say
+    that they cut or choose a channel are refused.
 
     remedy: what a user does about labels with no map; None names params.yaml. files_may_be_missing: whoever opens the
     files says which are not there.
@@ -66,21 +66,42 @@ def read_manifest(source: ManifestSource, remedy: str | None = None, files_may_b
         raise UserError(f"{source.file}: every label is dropped: leave one of the emotions")
     if not files_may_be_missing:
         _check_files(source, utterances)
-    if twice := [name for name, number in Counter(one.utterance for one in utterances).items() if number > 1]:
-        raise UserError(f"{source.file}: names a recording, or one of that name in another format, more than once "
-                        f"({_some(twice)}): keep one line of each")
+    _check_once(source, utterances)
     return Scan(sorted(utterances, key=lambda one: one.utterance), dict(dropped), _oddities(columns, genders))
 
 
-def _refuse_cutting(file: Path, columns: Iterable[str]) -> None:
-    """Refuse what would cut a recording under a name that is not read, unless `start` and `end` say it already."""
-    names = set(columns)
-    cutting = [name for name in columns if name not in OPTIONAL and _CUTTING & set(re.split(r"[^a-z]+", name))]
-    if "start" not in names:        # a duration alone says how long the whole recording is
-        cutting = [name for name in cutting if "duration" not in name]
-    if cutting and not names >= {"start", "end"}:
-        raise UserError(f"{file}: the column {cutting[0]} would cut its recordings, and is not read: give start and "
-                        "end (seconds), or remove it")
+def _refuse_cutting(file: Path, columns: Sequence[str]) -> None:
+    """Refuse what would cut a recording, or choose its channel, under a name that is not read.
+
+    Beside `start` and `end`, or `channel`, it may stand: they say it already.
+    """
+    others = [name for name in columns if name not in REQUIRED + OPTIONAL]
+    cutting = [name for name in others if cuts(name, "start" in columns)]
+    if cutting and not {"start", "end"} <= set(columns):
+        raise UserError(f"{file}: {_named(cutting)} would cut its recordings under a name that is not read: name what "
+                        "cuts start and end, in seconds, or remove it")
+    choosing = [name for name in others if chooses_channel(name)]
+    if choosing and "channel" not in columns:
+        raise UserError(f"{file}: {_named(choosing)} would choose a channel under a name that is not read: name it "
+                        "channel, counted from 1 on, or remove it")
+
+
+def _named(columns: Sequence[str]) -> str:
+    return f"the column{'s' if len(columns) > 1 else ''} {', '.join(columns)}"
+
+
+def _check_once(source: ManifestSource, utterances: list[Utterance]) -> None:
+    """Refuse two lines of one name, and two of one part of one file, however its path is written."""
+    folder = cache(os.path.realpath)    # far fewer folders than files
+    files = (os.path.realpath(one.path) if os.path.islink(one.path)
+             else os.path.join(folder(one.path.parent), one.path.name) for one in utterances)
+    parts = [(file, name_of(one.start, one.end, one.channel)) for file, one in zip(files, utterances, strict=True)]
+    names, times = Counter(one.utterance for one in utterances), Counter(parts)
+    twice = dict.fromkeys(one.utterance for one, part in zip(utterances, parts, strict=True)
+                          if names[one.utterance] > 1 or times[part] > 1)
+    if twice:
+        raise UserError(f"{source.file}: names a recording, or one of that name in another format, more than once "
+                        f"({_some(list(twice))}): keep one line of each")
 
 
 def _check_files(source: ManifestSource, utterances: list[Utterance]) -> None:

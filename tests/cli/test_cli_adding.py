@@ -52,7 +52,7 @@ def test_two_at_once_wait_for_each_other(project: Path) -> None:
 def test_a_command_that_is_told_to_end_leaves_nothing(project: Path) -> None:
     os.mkfifo(project / "wait")
     code = ("import ser_ops.corpora.adding as adding\n"
-            "adding._tried = lambda *_: open('wait').read()\n"
+            "adding._refusals = lambda *_: open('wait').read()\n"
             "from ser_ops.cli import main\nmain()")
     process = subprocess.Popen([sys.executable, "-c", code, "corpora", "add", "ravdess", "given"], cwd=project,
                                stderr=subprocess.DEVNULL, env=os.environ | {"PYTHONPATH": str(PROJECT)})

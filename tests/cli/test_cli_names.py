@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import unicodedata
+from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 
@@ -15,9 +16,11 @@ import pytest
 import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from ser_ops import config, models
-from ser_ops.cli import corpora, evaluate, explain, noise, predict
+from ser_ops.cli import app, corpora, evaluate, explain, noise, predict
+from ser_ops.errors import UserError
 from ser_ops.terminal import shown
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -54,11 +57,11 @@ def ser_ops(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]
                           capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=120)
 
 
-def answers(files: list[Path]) -> tuple[list[dict], list[str]]:
+def answers(files: Sequence[str | Path]) -> tuple[list[dict], list[str]]:
     """What predict --json writes for files in the current folder: answers, and lines beside them."""
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err), suppress(SystemExit):
-        predict.predict(files, "model", None, True)
+        predict.predict(list(map(str, files)), "model", None, True)
     said = out.getvalue() + err.getvalue()
     assert all(line.isprintable() for line in said.split("\n")), said
     return [json.loads(line) for line in out.getvalue().splitlines()], err.getvalue().splitlines()
@@ -94,10 +97,20 @@ def test_what_is_no_recording_is_one_line_each_and_the_batch_goes_on(inside):
     Path("loop.wav").symlink_to("loop.wav")
     bad = ["pipe.wav", "folder.wav", "loop.wav", "", "/dev/zero", "a" * 300 + ".wav", "gone\n\x1b[2J.wav",
            os.fsdecode(b"gone\xff.wav"), "good.wav/under.wav"]
-    found, beside = answers([*map(Path, bad), Path("good.wav")])
+    found, beside = answers([*bad, "good.wav"])
     assert [answer["path"] for answer in found] == ["good.wav"] and len(beside) == len(bad)
     for name, line in zip(bad, beside, strict=True):
         assert line.startswith(f"error: {shown(name)}") and line.count(": ") >= 2
+
+
+@pytest.mark.parametrize("arguments", [
+    ("explain", "", "--model", "model"), ("evaluate", "--manifest", "", "--model", "model"),
+    ("corpora", "add", "ravdess", ""), ("noise", "add", "rain", "")])
+def test_an_empty_name_is_called_that(inside, arguments):
+    done = CliRunner().invoke(app, [*arguments])
+    assert "name is empty" in str(done.exception) and isinstance(done.exception, UserError)
+    _, (line,) = answers([""])
+    assert line == "error: '': the name is empty: give the name of a file or folder"
 
 
 def test_both_spellings_of_an_accent_are_one_name(inside):

@@ -134,7 +134,13 @@ def test_a_channel_is_a_number_from_1_on(tmp_path: Path, channel: str) -> None:
 @pytest.mark.parametrize(("column", "refused"), [
     ("offset", True), ("onset", True), ("start_time", True), ("End (ms)", True), ("begin", True),
     ("start,duration", True), ("start,stop", True),
-    ("duration", False), ("gender_of_speaker", False), ("start,end,start_frame", False)])
+    ("starttime", True), ("tmin", True), ("xmax", True), ("from", True), ("first_sample", True), ("Segment", True),
+    ("stop", True), ("begin_s", True), ("t0", True), ("utterance start", True), ("end.frame", True), ("Out", True),
+    ("start,len_ms", True), ("start,segment_duration", True), ("To (s)", True),
+    ("duration", False), ("gender_of_speaker", False), ("start,end,start_frame", False), ("start,end,tmax", False),
+    ("sender", False), ("context", False), ("trend", False), ("weekend", False), ("first_language", False),
+    ("segment_id", False), ("recording_start_date", False), ("age_of_onset", False), ("frames", False),
+    ("startled", False), ("sample_rate", False), ("time", False), ("start,end,duration", False)])
 def test_a_column_that_would_cut_under_another_name_is_refused(tmp_path: Path, column: str, refused: bool) -> None:
     values = ",1,2,3"[:2 * len(column.split(","))]
     given = source(tmp_path, f"path,emotion,speaker,{column}\na.wav,sad,1{values}\n")
@@ -143,6 +149,47 @@ def test_a_column_that_would_cut_under_another_name_is_refused(tmp_path: Path, c
             read_manifest(given)
     else:
         assert read_manifest(given).oddities == [f"columns not used: {column.split(',')[-1]}"]
+
+
+@pytest.mark.parametrize(("column", "refused"), [
+    ("chan", True), ("Channel_No", True), ("ch", True), ("audio channel", True), ("channel_id", True), ("ch1", True),
+    ("channels", False), ("channel_count", False), ("chapter", False), ("channel,chan", False)])
+def test_a_column_that_would_choose_a_channel_under_another_name_is_refused(tmp_path: Path, column: str,
+                                                                            refused: bool) -> None:
+    last, values = column.split(",")[-1].lower(), ",1" * len(column.split(","))
+    given = source(tmp_path, f"path,emotion,speaker,{column}\na.wav,sad,1{values}\n")
+    if refused:
+        with pytest.raises(UserError, match=f"the column {last} would choose a channel .*: name it channel"):
+            read_manifest(given)
+    else:
+        assert read_manifest(given).oddities == [f"columns not used: {last}"]
+
+
+def test_all_columns_that_would_cut_are_named_with_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"columns tmin, tmax would cut .*name what cuts start and end, in seconds"):
+        read_manifest(source(tmp_path, "path,emotion,speaker,tmin,tmax,text\na.wav,sad,1,0,1,hello\n"))
+
+
+@pytest.mark.parametrize("again", ["{folder}/a.wav", "sub/../a.wav", "./a.wav", "linked.wav", "{folder}/sub/../a.wav"])
+@pytest.mark.parametrize("cut", [",,", "0.5,1.5,", ",,2", "0.5,,1"])
+def test_one_part_of_one_file_is_one_line_however_it_is_named(tmp_path: Path, again: str, cut: str) -> None:
+    given = source(tmp_path, "")
+    (tmp_path / "linked.wav").symlink_to(tmp_path / "a.wav")
+    head, other = "path,emotion,speaker,start,end,channel\n", again.format(folder=tmp_path)
+    given.file.write_text(f"{head}a.wav,sad,1,{cut}\n{other},happy,1,{cut}\nsub/b.flac,sad,1,{cut}\n")
+    with pytest.raises(UserError, match=r"more than once \(mine/a[^,]*(, mine/[^,]*)?\): keep one line") as error:
+        read_manifest(given, files_may_be_missing=True)
+    assert "\n" not in str(error.value) and "mine/sub/b" not in str(error.value)
+    given.file.write_text(f"{head}a.wav,sad,1,{cut}\n{other},happy,1,3,4,\n")
+    assert len(read_manifest(given).utterances) == 2
+
+
+@pytest.mark.parametrize("path", [".", "/", "./", "./."])
+def test_a_path_that_names_no_file_is_one_line(tmp_path: Path, path: str) -> None:
+    with pytest.raises(UserError, match=r"line 2 names no file \('.*'\): give the path of a recording"):
+        read_manifest(source(tmp_path, f"path,emotion,speaker\n{path},sad,1\n"))
+    with pytest.raises(UserError, match="1 of 1 files are missing"):
+        read_manifest(source(tmp_path, "path,emotion,speaker\n..,sad,1\n"))
 
 
 def test_a_column_that_would_choose_is_said(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from ser_ops import config, models
 from ser_ops.cli import app
 from ser_ops.errors import UserError
 from ser_ops.evaluation.corpus import evaluate_manifest
+from ser_ops.inference import Recogniser
 
 CASES = Path(__file__).resolve().parents[3] / "shared" / "cases"
 RATE = 16000
@@ -51,7 +52,7 @@ def test_what_is_left_out_is_counted_by_reason_and_named(world: Path) -> None:
                       "short.wav,sad,1\nshorter.wav,sad,1\ngone.wav,sad,1\n", noise=True, joy="happy", Bored="drop")
     assert (found["used"], found["of"], found["utterances"]) == (2, 7, 2)
     assert sum(found["left_out"].values()) == 5 and found["left_out"]["label 'bored' is dropped"] == 1
-    assert {reason.split(",")[0] for reason in found["left_out"]} >= {"silent", "… s are shorter than … s"}
+    assert {reason.split(",")[0] for reason in found["left_out"]} >= {"silent", "… s are shorter than 0.1 s"}
     assert [Path(one["path"]).name for one in found["skipped"]] == [
         "gone.wav", "short.wav", "shorter.wav", "silent.wav", "words.wav"]
     assert found["noise"]["used"] == 1 and found["noise"]["of"] == 2
@@ -67,6 +68,32 @@ def test_parts_of_a_recording_are_judged_by_themselves(world: Path) -> None:
     assert parts["calibration_error"] != whole["calibration_error"]
     assert "behind" in parts["skipped"][0]["reason"] and parts["skipped"][0]["name"] == "manifest/a@3-4"
     assert ["behind" in one["warning"] for one in parts["warnings"]].count(True) == 1
+
+
+def test_evaluate_warns_of_the_rate_where_predict_does(world: Path) -> None:
+    samples = np.random.default_rng(6).normal(0, 0.1, 12000)
+    for rate in (8000, 11025, RATE, 48000):
+        soundfile.write(world / f"at{rate}.wav", samples, rate)
+    network, card = models.load(world / "model")
+    recogniser = Recogniser((network, card), "cpu")
+    lines = "".join(f"at{rate}.wav,sad,1\n" for rate in (8000, 11025, RATE, 48000))
+    found = evaluated(world, f"path,emotion,speaker\n{lines}")
+    for rate, telephone in ((8000, True), (11025, True), (RATE, False), (48000, False)):
+        said = [one["warning"] for one in found["warnings"] if one["name"] == f"manifest/at{rate}"]
+        assert said == recogniser.answer_file(world / f"at{rate}.wav").warnings
+        assert any("telephone bandwidth" in one for one in said) == telephone
+
+
+def test_a_warning_is_shown_whole_and_once(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(world)
+    speech = np.random.default_rng(7).normal(0, 0.1, RATE)
+    for name, channels in (("one", [speech, -speech]), ("two", [speech, -0.9 * speech]), ("three", [speech, speech])):
+        soundfile.write(f"{name}.wav", np.stack(channels, 1), RATE)
+    Path("list.csv").write_text("path,emotion,speaker\none.wav,sad,1\ntwo.wav,sad,1\nthree.wav,sad,2\n")
+    said = CliRunner().invoke(app, ["evaluate", "--manifest", "list.csv", "--model", "model"])
+    (warning,) = [line for line in said.stderr.splitlines() if "channels" in line]
+    assert warning.startswith("warning: 2 of 3 recordings: the mean of its 2 channels is … dB below ")
+    assert ": channel 1, " in warning and warning.endswith("is heard alone (--channel chooses another)")
 
 
 def test_a_manifest_of_which_nothing_can_be_used_is_one_line(world: Path) -> None:
