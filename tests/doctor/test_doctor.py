@@ -207,7 +207,7 @@ def test_what_can_be_no_recording_is_named_and_dvc_not_asked(project, kind):
     began = time.monotonic()
     found, code, said = examined(project)
     assert time.monotonic() - began < 60 and code == 1 and "Having any troubles" not in said
-    one = found[repr(os.fsdecode(odd))]
+    one = found[repr(os.path.relpath(os.fsdecode(odd), project))]
     assert one.verdict == "fault" and one.mend and {"pipe": "pipe", "hidden pipe": "no file"}.get(kind, kind[-9:]) in \
         one.found
 

@@ -35,7 +35,7 @@ def wire(server: str) -> Iterator[Wire]:
 def far(params: config.Params, wire: Wire) -> config.Params:
     """As `params`, with the wire between client and server, and little patience."""
     return params.model_copy(update={"tracking": params.tracking.model_copy(
-        update={"uri": f"http://127.0.0.1:{wire.port}", "timeout": 1.0, "outage": OUTAGE})})
+        update={"uri": f"http://127.0.0.1:{wire.port}", "timeout": 3.0, "outage": OUTAGE})})
 
 
 def kept(params: config.Params, run_id: str) -> Path:
