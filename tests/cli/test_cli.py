@@ -128,10 +128,10 @@ def test_bad_recordings_are_named_and_the_good_one_is_answered(project, tmp_path
     (("corpora", "add", "iemocap", "given"), "iemocap"),
     (("corpora", "check", "nobody"), "nobody"),
     (("noise", "add", "fish_market", "nowhere"), "nowhere"),
-    (("predict", "given/Actor_01/03-01-01-01-01-01-01.wav"), "staging"),
+    (("predict", "given/Actor_01/03-01-01-01-01-01-01.wav"), "there is no tracking database"),
     (("predict", "x.wav", "--model", "no/such/model"), "no/such/model"),
-    (("promote",), "candidate"),
-    (("demote",), "staging"),
+    (("promote",), "there is no tracking database"),
+    (("demote",), "there is no tracking database"),
 ])
 def test_a_mistake_is_one_line(project, arguments, words):
     (project / "market2").mkdir(exist_ok=True)
