@@ -79,7 +79,8 @@ def sweep_below(folder: Path) -> None:
     """
     for leftover in [path for path in folder.rglob(".*") if path.is_dir()]:
         named = _LEFTOVER.fullmatch(leftover.name)
-        if named and all(entry.name == _BEFORE or _within(entry.name) == named[1] for entry in leftover.iterdir()):
+        if named and leftover.is_dir() and all(     # one that lay in another is gone with it
+                entry.name == _BEFORE or _within(entry.name) == named[1] for entry in leftover.iterdir()):
             _put_back(leftover / _BEFORE, leftover.with_name(named[1]))
             shutil.rmtree(leftover, ignore_errors=True)
 

@@ -81,6 +81,7 @@ def test_every_name_that_a_file_may_have_is_written_and_swept(tmp_path, name):
         raise RuntimeError
     assert file.read_text() == "before" and os.listdir(tmp_path) == [name]
     (holders[0] / name).mkdir(parents=True)     # as a killed process leaves it
+    (holders[0] / name / ".a.abcdefgh").mkdir()     # and one of its own in it
     (tmp_path / ".cache.disabled").mkdir()      # a user's own, which only looks like it
     (tmp_path / ".cache.disabled" / "notes").touch()
     sweep_below(tmp_path)
