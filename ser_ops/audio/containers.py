@@ -17,6 +17,7 @@ from ser_ops.errors import UserError
 _HEAD = 4096
 _PARTS = 1000               # chunks of a WAV file, recordings of a chained Ogg: more are no recording but an attack
 _PAGES = 2_000_000          # pages of an Ogg file that are looked at: days of speech
+_FARTHEST = 2**62           # bytes: where an RF64 header may point and no system reads
 _PLACEHOLDER = 0x7FFF0000   # recorders that stream write the largest size they can until they know the true one
 
 
@@ -211,7 +212,8 @@ def _chunks(file: io.FileIO, size: int, position: int, order: str) -> tuple[int,
 
 
 def _chunk(file: io.FileIO, position: int, order: str) -> tuple[bytes, int]:
-    name, length = struct.unpack(f"{order}4sI", os.pread(file.fileno(), 8, position).ljust(8, b"\0"))
+    head = os.pread(file.fileno(), 8, min(position, _FARTHEST)).ljust(8, b"\0")
+    name, length = struct.unpack(f"{order}4sI", head)
     return name, length
 
 

@@ -107,6 +107,9 @@ def _judge(file: Path, published: str, size: int, digest: str) -> str:
 def _read(tsv: Path) -> dict[str, tuple[int, str]]:
     published = {}
     for line, row in read_table(tsv, ("path", "size", "sha256")):
+        if not PurePosixPath(row["path"]).name:
+            raise UserError(f"{tsv}: line {line} names no file ({row['path']!r:.40}): give the published list of the "
+                            "corpus")
         if not row["size"].isdecimal():
             raise UserError(f"{tsv}: line {line} has the size {row['size']!r:.40}, which is no number of bytes: give "
                             "the published list of the corpus")

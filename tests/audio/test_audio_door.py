@@ -505,3 +505,10 @@ def test_wav_files_in_a_row_and_samples_behind_the_header_s_end_are_heard(tmp_pa
     (tmp_path / "a.wav").write_bytes(header(seconds=0) + notes)
     with pytest.raises(UserError, match="holds no samples"):
         read(tmp_path / "a.wav", RATE)
+
+
+def test_a_header_that_points_beyond_every_file_is_one_line(tmp_path: Path) -> None:
+    far = b"ds64" + struct.pack("<I", 28) + struct.pack("<QQQI", 2**63, 2**63 + 2**62, 0, 0)
+    (tmp_path / "a.wav").write_bytes(b"RF64" + b"\xff" * 4 + b"WAVE" + far + header()[12:36] + b"data" + b"\xff" * 4
+                                     + header()[44:])
+    assert "are missing" in read(tmp_path / "a.wav", RATE).warnings[0]

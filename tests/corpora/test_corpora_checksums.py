@@ -67,6 +67,7 @@ def test_a_file_that_cannot_be_read_is_altered(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("text", "fault"), [
     ("path,size\n", "lacks the column sha256"),
     ("path\tsize\tsha256\na\tmany\tb\n", "line 2 has the size 'many'"),
+    ("path\tsize\tsha256\n./\t1\tb\n", "line 2 names no file"),
     ("path\tsize\tsha256\na\t1\n", "line 2 has another number of values")])
 def test_what_is_no_list_is_named(tmp_path: Path, text: str, fault: str) -> None:
     (tmp_path / "list.tsv").write_text(text + "x\n")
