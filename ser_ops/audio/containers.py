@@ -67,6 +67,10 @@ class View(io.RawIOBase):
         super().__init__()
         self._file, self._begin, self._end, self._fields, self._position = file, begin, end, fields, 0
 
+    def is_whole(self, size: int) -> bool:
+        """Whether it shows a file of `size` bytes as it is."""
+        return not self._fields and self._begin == 0 and self._end == size
+
     def readable(self) -> bool:
         return True
 

@@ -19,7 +19,7 @@ from ser_ops.errors import UserError
 _BLOCK_SECONDS = 10.0
 _BLOCK_VALUES = 200_000         # samples times channels that are decoded together: 0.8 MB
 _FFMPEG = ("mp3", "mov", "aac", "matroska", "amr")     # by the name that FFmpeg has for each, too
-_SMALL = 16_000_000             # bytes that are copied, so that libsndfile does not ask Python for each piece
+_SMALL = 16_000_000             # bytes that are copied into memory at most
 _ENCODER_DELAY = 0.1            # seconds that a codec may add and FFmpeg take away again
 _SCALE = {"u1": 128.0, "i2": 32768.0, "i4": 2147483648.0}   # full scale of integer samples
 
@@ -33,12 +33,19 @@ class _Forward(soundfile.SoundFile):
         return False
 
 
-def _copied(part: View) -> int | View:
-    """A descriptor of the same bytes in memory; the view itself where the system has no such files."""
-    if not hasattr(os, "memfd_create"):
-        return part
-    content = bytearray(part.seek(0, os.SEEK_END))
+def _descriptor(part: View, file: io.FileIO, size: int) -> int | View:
+    """A descriptor of the same bytes, which libsndfile reads without asking Python for each piece.
+
+    The file's own where the part is all of it, else of a copy in memory; the view itself where that is no choice.
+    """
+    if part.is_whole(size):
+        os.lseek(file.fileno(), 0, os.SEEK_SET)
+        return os.dup(file.fileno())
+    length = part.seek(0, os.SEEK_END)
     part.seek(0)
+    if length > _SMALL or not hasattr(os, "memfd_create"):
+        return part
+    content = bytearray(length)
     part.readinto(content)
     descriptor = os.memfd_create("sound")
     os.write(descriptor, content)
@@ -100,7 +107,7 @@ class Decoder:
             decoded = 0
             part = View(file, begin, end, self.container.fields)
             try:
-                with _Forward(_copied(part) if end - begin <= _SMALL else part) as sound:
+                with _Forward(_descriptor(part, file, size)) as sound:
                     rate, channels = sound.samplerate, sound.channels
                     check_rate(self.path, rate)
                     check_channels(self.path, channels)

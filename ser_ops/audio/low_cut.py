@@ -5,7 +5,8 @@ import numpy as np
 LOW_CUT_HERTZ = 40.0        # 3 dB less; the lowest voices speak above 60 Hz, where 0.2 dB are lost
 # A mean taken twice over T seconds passes sinc(f T)^2 of a frequency f; what is left of it is 3 dB less at f T = 0.58.
 _SECONDS = 0.58 / LOW_CUT_HERTZ
-_GRID_HERTZ = 2000          # the mean changes slowly: it is known at so many moments a second, and a line between them
+_GRID_HERTZ = 2000          # the mean is known at so many moments a second at least, with a line between them
+_LEAST_SECONDS = 8.0        # shorter recordings are done at once, when they have ended
 
 
 class LowCut:
@@ -16,15 +17,19 @@ class LowCut:
     """
 
     def __init__(self, sample_rate: int) -> None:
-        self._halvings = max(0, (sample_rate // _GRID_HERTZ).bit_length() - 1)
-        self._step = 1 << self._halvings        # samples of one cell of the grid
+        self._step = max(1, sample_rate // _GRID_HERTZ)     # samples of one cell of the grid
         self._span = 2 * round((_SECONDS * sample_rate / self._step - 1) / 2) + 1   # cells that one mean is taken over
+        ramp = np.arange(self._step, dtype=np.float32) / self._step
+        self._line = np.stack([1 - ramp, ramp])     # of the values at both edges of a cell, at each of its samples
+        self._least = round(_LEAST_SECONDS * sample_rate)
         self._held = np.zeros(0, np.float32)
         self._before = 0        # samples of `_held` that were given back and are context alone
 
     def __call__(self, block: np.ndarray) -> np.ndarray:
         """Take float32 samples (n,); give back those before them whose surroundings are known."""
         self._held = np.concatenate([self._held, block]) if len(self._held) else block
+        if len(self._held) < self._least:
+            return np.zeros(0, np.float32)
         cells = len(self._held) // self._step
         ready = (cells - self._span) * self._step
         if ready <= self._before:
@@ -42,21 +47,16 @@ class LowCut:
         """Float32 samples (n,) less the mean around each: known on the grid, lines in between."""
         if not len(samples):
             return samples
-        means = samples[:len(samples) // self._step * self._step]
-        for _ in range(self._halvings):
-            means = means[::2] + means[1::2]
-        means = means / np.float32(self._step)
-        if rest := len(samples) % self._step:
+        cells, rest = divmod(len(samples), self._step)
+        means = samples[:cells * self._step].reshape(cells, self._step) @ np.full(self._step, 1 / self._step, np.float32)
+        if rest:
             means = np.append(means, samples[-rest:].mean(dtype=np.float32))
         means = _local_mean(_local_mean(means, self._span), self._span)
-        trend = np.concatenate([means[:1], (means[:-1] + means[1:]) * np.float32(0.5), means[-1:]])
-        trend /= np.float32(self._step)
-        for _ in range(self._halvings):     # twice what it was, at twice as many moments
-            finer = np.empty(2 * len(trend) - 1, np.float32)
-            np.add(trend, trend, out=finer[::2])
-            np.add(trend[:-1], trend[1:], out=finer[1::2])
-            trend = finer
-        return np.subtract(samples, trend[:len(samples)], out=trend[:len(samples)])
+        edges = np.empty((len(means), 2), np.float32)
+        edges[0, 0], edges[-1, 1] = means[0], means[-1]
+        edges[1:, 0] = edges[:-1, 1] = (means[:-1] + means[1:]) * np.float32(0.5)
+        trend = (edges @ self._line).reshape(-1)[:len(samples)]
+        return np.subtract(samples, trend, out=trend)
 
 
 def without_offset(samples: np.ndarray, sample_rate: int) -> np.ndarray:

@@ -48,7 +48,7 @@ def resample(samples: np.ndarray, source: int, target: int) -> np.ndarray:
 
 
 class Listening:
-    """A recording of any length in bounded memory: mono float32 blocks of at most about 10 s each.
+    """A recording of any length in bounded memory: mono float32 blocks of at most about 20 s each.
 
     What comes out is decoded, never promised by a header: one channel (`Mono`), cut to [start, end) seconds, brought to
     `sample_rate` hertz, without offset and without what lies below speech (`LowCut`). Iterating again decodes again.
@@ -69,7 +69,7 @@ class Listening:
     def __iter__(self) -> Iterator[np.ndarray]:
         cut = _Cut(self._mono.blocks(), self.start, self.end)
         samples, self.peak = 0, 0.0
-        for block in _cleaned(cut, self.sample_rate):
+        for block in filter(len, _cleaned(cut, self.sample_rate)):
             samples += len(block)
             self.peak = max(self.peak, _peak(block))
             yield block
@@ -160,7 +160,7 @@ def read(path: Path, sample_rate: int, *, start: float = 0.0, end: float | None 
         if samples > admission.LONGEST * sample_rate:
             raise UserError(f"{path}: lasts more than {admission.LONGEST / 3600:g} h, which is held in memory as a "
                             "whole here: cut it into parts")
-    return Recording(np.concatenate(blocks), sample_rate, listening.native_rate, listening.channels,
+    return Recording(blocks[0] if len(blocks) == 1 else np.concatenate(blocks), sample_rate, listening.native_rate, listening.channels,
                      listening.clipped_share, listening.warnings)
 
 
