@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ser_ops import config
-from ser_ops.progress import spread
+from ser_ops.progress.spreading import spread
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -72,7 +72,7 @@ class Nothing:
     """A trial that costs nothing."""
 
     def __call__(self, trial: Any, report: Any) -> None:
-        from ser_ops.training import Epoch
+        from ser_ops.training.history import Epoch
         report(Epoch(1, 1.0, 0.5, 1.0, 0.5 + trial.values["learning_rate"], 0.1, 1.0))
 
 
@@ -113,8 +113,8 @@ def training() -> None:
     import torch
     from torch.nn.functional import cross_entropy
 
-    from ser_ops.features import shape_of
-    from ser_ops.models import build, count
+    from ser_ops.features.index_map import shape_of
+    from ser_ops.models.architectures import build, count
     from ser_ops.training.workers import as_one
 
     torch.set_num_threads(1)

@@ -21,9 +21,10 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import Wav2Vec2Config
 
-from ser_ops import config, models
+from ser_ops import config
 from ser_ops.emotions import EMOTIONS
-from ser_ops.features import shape_of
+from ser_ops.features.index_map import shape_of
+from ser_ops.models import architectures, base
 from ser_ops.models.wav2vec_checkpoint import SAMPLE_RATE
 from ser_ops.training.loss import CLASSES, loss_sum
 from ser_ops.training.world import repeatable
@@ -31,17 +32,17 @@ from ser_ops.training.world import repeatable
 TERA, GIGABYTE, WARM = 1e12, 1e9, 2
 
 
-def model_of(preset: config.Preset) -> models.EmotionModel:
+def model_of(preset: config.Preset) -> base.EmotionModel:
     """The fusion, its backbone as the base models of the family are built, in the preset's sizes."""
     sizes = preset.wav2vec
     channels, kernels, strides = zip(*sizes.convolutions, strict=True)
     published = Wav2Vec2Config(
         hidden_size=sizes.hidden, num_hidden_layers=sizes.layers, num_attention_heads=sizes.heads,
         intermediate_size=4 * sizes.hidden, conv_dim=channels, conv_kernel=kernels, conv_stride=strides)
-    return models.build("fusion", preset, backbone_config=published.to_dict())
+    return architectures.build("fusion", preset, backbone_config=published.to_dict())
 
 
-def step_of(params: config.Params, model: models.EmotionModel, batch: int, device: torch.device,
+def step_of(params: config.Params, model: base.EmotionModel, batch: int, device: torch.device,
             precision: torch.dtype) -> dict[str, Callable[[], None]]:
     """A training step and an inference over one batch of noise."""
     preset = params.chosen
@@ -126,7 +127,8 @@ def main(arguments: list[str] | None = None) -> None:
     with repeatable(device):
         model = model_of(params.chosen).to(device)
         peak = (asked.peak_tflops or product_rate(8192 if gpu else 1024, device, precision) / TERA) * TERA
-        print(f"fusion, preset {asked.preset}, {models.count(model) / 1e6:.1f} M parameters, random weights, batches "
+        print(f"fusion, preset {asked.preset}, {architectures.count(model) / 1e6:.1f} M parameters, random weights, "
+              "batches "
               f"of {asked.batch}, {torch.cuda.get_device_name(device) if gpu else 'one thread of a CPU'}, "
               f"{str(precision).removeprefix('torch.')}, peak {peak / TERA:.3g} TFLOP/s "
               f"({'given' if asked.peak_tflops else 'measured'})")

@@ -24,10 +24,11 @@ import torch
 from torch import Tensor, nn
 
 from ser_ops import config
-from ser_ops.explain import Held, score_cam
-from ser_ops.explain.scorecam import activations, masks, upsample
-from ser_ops.features import Extractor
-from ser_ops.models import EmotionModel, build
+from ser_ops.explain.held import Held
+from ser_ops.explain.scorecam import activations, masks, score_cam, upsample
+from ser_ops.features.extractor import Extractor
+from ser_ops.models.architectures import build
+from ser_ops.models.base import EmotionModel
 
 TARGET, LIMIT, FASTER = 2, 1e-5, 5.0
 

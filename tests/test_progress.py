@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from ser_ops.errors import UserError
-from ser_ops.progress import cores, spread
+from ser_ops.progress.processes import cores
+from ser_ops.progress.spreading import spread
 
 
 def double(number: int) -> int:

@@ -13,8 +13,9 @@ import soundfile
 
 from benchmarks.fuzz import archives, sounds, texts
 from benchmarks.fuzz.call import Sort
-from ser_ops import config, corpora, models
-from ser_ops.audio import Clip
+from ser_ops import config
+from ser_ops.audio.reading import Clip
+from ser_ops.corpora import adding, corpus_card, csv_manifest
 from ser_ops.corpora.checksums import compare_checksums
 from ser_ops.corpora.decoding import decode
 from ser_ops.corpora.demographics import DEMOGRAPHICS, genders
@@ -23,8 +24,10 @@ from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.evaluation.corpus import evaluate_manifest
 from ser_ops.explain.recording import window_of
-from ser_ops.inference import Recogniser
-from ser_ops.noise import recordings
+from ser_ops.inference.recogniser import Recogniser
+from ser_ops.models import architectures, base, model_folder
+from ser_ops.noise.recordings import adding as noise_adding
+from ser_ops.noise.recordings import noise_card
 from ser_ops.storage.journal import Journal as Parts
 from ser_ops.tracking.journal import Journal
 from ser_ops.tracking.models import fetch
@@ -68,7 +71,7 @@ class Doors:
                 "hidden": 16, "layers": 1, "heads": 2,
                 "convolutions": ((8, 20, 10), (16, 8, 4), (16, 8, 4), (16, 4, 2))}),
             "spectral": small.spectral.model_copy(update={"channels": (8,) * 4, "embedding": 8})})
-        models.save(self.folder / "model", models.build("fusion", preset, seed=1), {"preset": "small"})
+        model_folder.save(self.folder / "model", architectures.build("fusion", preset, seed=1), {"preset": "small"})
         return self.folder / "model"
 
     @cached_property
@@ -97,7 +100,7 @@ class Doors:
         rows = "".join(f'"{str(file).replace(chr(34), chr(34) * 2)}",{emotion},{emotion}\n'
                        for file, emotion in ((path, "happy"), (empty / "tone.wav", "sad")))
         manifest.write_text(f"path,emotion,speaker\n{rows}", encoding="utf-8")
-        network, card = cast(models.EmotionModel, self.recogniser.model), self.recogniser.card
+        network, card = cast(base.EmotionModel, self.recogniser.model), self.recogniser.card
         metrics = evaluate_manifest(network, card, manifest, None, self.params)
         return "; ".join(left_out["reason"] for left_out in metrics["skipped"])
 
@@ -113,7 +116,7 @@ class Doors:
 
     def noise_add(self, path: Path, empty: Path) -> str:
         """The recording's folder as a folder of noise; nothing of a refused one may stay."""
-        return _whole_or_nothing(empty / "noise", lambda: recordings.add("rain", path.parent, empty / "noise"))
+        return _whole_or_nothing(empty / "noise", lambda: noise_adding.add("rain", path.parent, empty / "noise"))
 
     def corpora_add(self, path: Path, empty: Path) -> str:
         """The recording as one of a corpus; nothing of a refused one may stay."""
@@ -123,7 +126,7 @@ class Doors:
             source.mkdir()
         else:
             os.link(path, source, follow_symlinks=False)
-        return _whole_or_nothing(empty / "corpora", lambda: corpora.add("savee", empty / "DC", empty / "corpora"))
+        return _whole_or_nothing(empty / "corpora", lambda: adding.add("savee", empty / "DC", empty / "corpora"))
 
     def ingest(self, path: Path, empty: Path) -> str:
         """Decoded into a store; why it was not."""
@@ -139,12 +142,12 @@ class Doors:
                 frozenset({"predict", "evaluate", "ingest"})),
             Sort("settings", _document("params.yaml", _SETTINGS), {"settings": _read(config.load)}),
             Sort("corpus card", partial(_card, "corpus"), {"corpus card": _read(
-                lambda path: corpora.read_card(path.parent.parent, path.parent.name))}),
+                lambda path: corpus_card.read_card(path.parent.parent, path.parent.name))}),
             Sort("noise card", partial(_card, "noise"), {"noise card": _read(
-                lambda path: recordings.read_card(path.parent.parent, path.parent.name))}),
+                lambda path: noise_card.read_card(path.parent.parent, path.parent.name))}),
             Sort("labels", _labels, {"labels": _read(lambda path: read_labels(str(path)))}),
             Sort("manifest", _manifest, {"manifest": _read(
-                lambda path: corpora.read_manifest(config.ManifestSource(name="manifest", file=path)))}),
+                lambda path: csv_manifest.read_manifest(config.ManifestSource(name="manifest", file=path)))}),
             Sort("speakers", _speakers, {"speakers": _read(genders)}),
             Sort("checksums", _checksums, {"checksums": _read(
                 lambda path: compare_checksums(path.parent, path))}),
@@ -156,7 +159,7 @@ class Doors:
             Sort("folder", self.folder_of, {
                 "corpus folder": self.corpus, "linked folder": self.link,
                 "noise folder": lambda path, empty: _whole_or_nothing(
-                    empty / "noise", lambda: recordings.add("rain", path, empty / "noise"))}),
+                    empty / "noise", lambda: noise_adding.add("rain", path, empty / "noise"))}),
             Sort("json", _json, {"json": _read(read_json), "run's journal": _read(Journal),
                                  "download's journal": _read(Parts)}),
         ]
@@ -167,7 +170,7 @@ class Doors:
 
     def load(self, path: Path, empty: Path) -> str:
         """A model folder; it must answer if it loads."""
-        model, card = models.load(path)
+        model, card = model_folder.load(path)
         Recogniser((model, card), "cpu").answer_file(self.tone)
         return ""
 
@@ -183,11 +186,11 @@ class Doors:
 
     def link(self, path: Path, empty: Path) -> str:
         """A corpus by symbolic links."""
-        return _whole_or_nothing(empty / "corpora", lambda: corpora.add("savee", path, empty / "corpora", link=True))
+        return _whole_or_nothing(empty / "corpora", lambda: adding.add("savee", path, empty / "corpora", link=True))
 
     def corpus(self, path: Path, empty: Path) -> str:
         """A corpus from a folder or a zip; nothing of a refused one may stay."""
-        return _whole_or_nothing(empty / "corpora", lambda: corpora.add("savee", path, empty / "corpora"))
+        return _whole_or_nothing(empty / "corpora", lambda: adding.add("savee", path, empty / "corpora"))
 
 
 def sorts(folder: Path, cases: Path | None = None) -> list[Sort]:

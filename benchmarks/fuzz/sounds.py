@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.fuzz.clips import ADMITTED, REFUSED, clip
 from benchmarks.fuzz.containers import known
 from benchmarks.fuzz.damage import damaged, nothing, odd_name, special, spliced
-from ser_ops.audio import FORMATS
+from ser_ops.audio.admission import FORMATS
 
 _FAULTS = (0, 1, 1, 1, 1, 2)    # how many, one of these
 _SUFFIXES = (*FORMATS, ".WAV", ".raw", ".caf", ".txt", "")

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from ser_ops import corpora
 from ser_ops.config import Params
+from ser_ops.corpora import csv_manifest, layouts
 from ser_ops.corpora.csv_manifest import OPTIONAL, REQUIRED
 from ser_ops.corpora.table import read_csv, write_csv
 from ser_ops.corpora.utterance import Utterance
@@ -25,8 +25,8 @@ def base(params: Params, count: int, seed: int) -> list[Utterance]:
     A smaller count gives the first of a larger one. Raises UserError where there are fewer.
     """
     folder = params.paths.data / "corpora"
-    found = [one for name in params.data.corpora for one in corpora.scan(folder, name, params.data.calm).utterances]
-    found += [one for source in params.data.manifests for one in corpora.read_manifest(source).utterances]
+    found = [one for name in params.data.corpora for one in layouts.scan(folder, name, params.data.calm).utterances]
+    found += [one for source in params.data.manifests for one in csv_manifest.read_manifest(source).utterances]
     if len(found) < count:
         raise UserError(f"growth: {count} recordings are wanted and {len(found)} are there: choose fewer")
     return sorted(found, key=lambda one: derive(seed, one.utterance))[:count]

@@ -81,5 +81,5 @@ def check_space(folder: Path, params: Params, seconds: float, recordings: int) -
 
 
 def _values(read: Window) -> int:
-    from ser_ops.features import shape_of  # torch: what measures memory starts small
+    from ser_ops.features.index_map import shape_of
     return math.prod(shape_of(read))

@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 from ser_ops import config
-from ser_ops.audio import FORMATS
+from ser_ops.audio.admission import FORMATS
 from ser_ops.errors import UserError
 
 SHORT_FILES = 144    # of the corpus in the short form, spread over it evenly

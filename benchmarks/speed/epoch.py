@@ -17,8 +17,8 @@ from benchmarks.speed.plain import Clips, answers, epoch
 from benchmarks.speed.ready import MODELS, Ready, ready
 from benchmarks.speed.work import operations, peak
 from ser_ops.evaluation.panel import Panel
-from ser_ops.models import EmotionModel
-from ser_ops.training import fit, precision
+from ser_ops.models.base import EmotionModel
+from ser_ops.training.loop import fit, precision
 
 CPU = torch.device("cpu")
 ASKED = {"spectral": 3.0, "cnn": 3.0, "lstm": 3.0, "cnn_lstm": 3.0}

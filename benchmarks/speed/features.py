@@ -9,9 +9,11 @@ import torch
 from benchmarks.speed import machine
 from benchmarks.speed.case import Row, Setting
 from benchmarks.speed.measure import by_turns
-from ser_ops.audio import fit, read
+from ser_ops.audio.reading import read
+from ser_ops.audio.window import fit
 from ser_ops.config import Features
-from ser_ops.features import Extractor, frames_of
+from ser_ops.features.extractor import Extractor
+from ser_ops.features.index_map import frames_of
 from ser_ops.progress.processes import one_thread
 
 ASKED = 6.0

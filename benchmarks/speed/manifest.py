@@ -16,11 +16,12 @@ import soundfile
 from benchmarks.speed import machine
 from benchmarks.speed.case import Row, Setting
 from benchmarks.speed.measure import cpu, repeated, timed
-from ser_ops.audio import Clip, without_offset
+from ser_ops.audio.low_cut import without_offset
+from ser_ops.audio.reading import Clip
 from ser_ops.config import Params
 from ser_ops.corpora.decoding import decode
 from ser_ops.emotions import EMOTIONS
-from ser_ops.validation import validate
+from ser_ops.validation.checks import validate
 
 FILES, SHORT = 10_000, 96
 NEAR = 0.01     # dB, and shares: rounding in the manifest

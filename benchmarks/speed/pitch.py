@@ -11,7 +11,7 @@ from benchmarks.speed import machine
 from benchmarks.speed.case import Row, Setting
 from benchmarks.speed.measure import by_turns, repeated
 from benchmarks.speed.voices import RATE, distance, voice
-from ser_ops.audio import read
+from ser_ops.audio.reading import read
 from ser_ops.augment.pitch import ratio, shift
 from ser_ops.augment.stretch import FADE, SEARCH_RATE, SPREAD
 

@@ -5,12 +5,14 @@ from pathlib import Path
 
 from benchmarks.speed.case import Setting
 from benchmarks.speed.measure import timed
-from ser_ops.audio import read
+from ser_ops.audio.reading import read
 from ser_ops.config import READS, Params, Preset, Training
-from ser_ops.dataset import Examples, Row, Stores
+from ser_ops.dataset.examples import Examples, Stores
+from ser_ops.dataset.rows import Row
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
-from ser_ops.models import EmotionModel, build
+from ser_ops.models.architectures import build
+from ser_ops.models.base import EmotionModel
 from ser_ops.shards import Shards, write_index, write_shard
 from ser_ops.stages import features
 

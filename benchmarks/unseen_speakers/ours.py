@@ -20,17 +20,20 @@ from benchmarks.unseen_speakers.choices import Choices
 from benchmarks.unseen_speakers.folds import Fold
 from benchmarks.unseen_speakers.sound import Heard as Hearing
 from benchmarks.unseen_speakers.sound import Sound
-from ser_ops import models
-from ser_ops.audio import fit as window
+from ser_ops.audio.window import fit as window
 from ser_ops.config import Training
-from ser_ops.dataset import Examples, Row, Stores, in_order
+from ser_ops.dataset.batches import in_order
+from ser_ops.dataset.examples import Examples, Stores
+from ser_ops.dataset.rows import Row
 from ser_ops.emotions import EMOTIONS
 from ser_ops.evaluation.panel import Panel
-from ser_ops.features import Extractor, Moments
+from ser_ops.features.extractor import Extractor
+from ser_ops.features.standardise import Moments
 from ser_ops.files import replacing
+from ser_ops.models import architectures, base
 from ser_ops.seeds import derive
 from ser_ops.shards import Shards, write_index, write_shard
-from ser_ops.training import Result, fit
+from ser_ops.training.loop import Result, fit
 
 _PER_SHARD = 64     # utterances
 
@@ -110,7 +113,7 @@ def run(model: str, sound: Sound, choices: Choices, folds: Sequence[Fold], folde
             "seconds_training": round(seconds, 1), "threads": 1, "trained_on": [*fold.train, *fold.validation],
             "chosen": {"epochs": len(result.history), "preset": sound.params.preset, **settings.model_dump(),
                                                                  **(beside or {})},
-            "parameters": models.count(network),
+            "parameters": architectures.count(network),
             "validation_uar": validated and round(validated.validation_uar, 4)})
         print(f"{system} fold {fold.number}: done, {seconds:.0f} s", flush=True)
 
@@ -122,10 +125,10 @@ def card(model: str, sound: Sound) -> dict[str, Any]:
 
 
 def trained(model: str, heard: Heard, settings: Training, speakers: Collection[str],
-             validating: Collection[str], fold: Fold) -> tuple[models.EmotionModel, Result]:
+             validating: Collection[str], fold: Fold) -> tuple[base.EmotionModel, Result]:
     """The model as it is after training on these speakers, and the course of its training."""
     train, validation = heard.examples(speakers, "train"), heard.examples(validating, "validation")
-    network = models.build(model, heard.sound.params.chosen, heard.standardisation(train),
+    network = architectures.build(model, heard.sound.params.chosen, heard.standardisation(train),
                            derive(settings.seed, "model"))
     return network, fit(network, train, validation, settings, torch.device("cpu"), what=f"{model} fold {fold.number}")
 

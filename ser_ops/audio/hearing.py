@@ -22,7 +22,7 @@ class Heard:
 
 def hear_all(paths: Sequence[Path], what: str) -> Iterator[Heard]:
     """What each recording turns out to be, in the order of `paths`, on all cores where there are many of them."""
-    from ser_ops.progress import spread  # a packaged model, which hears one recording, goes without
+    from ser_ops.progress.spreading import spread
     return spread(_hear, paths, what, 0 if len(paths) >= _MANY else 1, "file")
 
 

@@ -48,7 +48,8 @@ class LowCut:
         if not len(samples):
             return samples
         cells, rest = divmod(len(samples), self._step)
-        means = samples[:cells * self._step].reshape(cells, self._step) @ np.full(self._step, 1 / self._step, np.float32)
+        even = np.full(self._step, 1 / self._step, np.float32)
+        means = samples[:cells * self._step].reshape(cells, self._step) @ even
         if rest:
             means = np.append(means, samples[-rest:].mean(dtype=np.float32))
         means = _local_mean(_local_mean(means, self._span), self._span)

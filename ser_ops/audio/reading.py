@@ -160,8 +160,9 @@ def read(path: Path, sample_rate: int, *, start: float = 0.0, end: float | None 
         if samples > admission.LONGEST * sample_rate:
             raise UserError(f"{path}: lasts more than {admission.LONGEST / 3600:g} h, which is held in memory as a "
                             "whole here: cut it into parts")
-    return Recording(blocks[0] if len(blocks) == 1 else np.concatenate(blocks), sample_rate, listening.native_rate, listening.channels,
-                     listening.clipped_share, listening.warnings)
+    whole = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+    return Recording(whole, sample_rate, listening.native_rate, listening.channels, listening.clipped_share,
+                     listening.warnings)
 
 
 @dataclass(frozen=True)

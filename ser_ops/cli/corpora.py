@@ -29,18 +29,20 @@ def add(layout: Layout, source: Annotated[str, typer.Argument(help="Folder, zip,
         link: Annotated[bool, typer.Option("--link", help="Symbolic links instead of copies.")] = False,
         json: Json = False) -> None:
     """Bring a corpus in: copies (or links), never moves; checks it and says what it found."""
-    from ser_ops import corpora, storage
+    from ser_ops.corpora import adding
+    from ser_ops.storage.address import is_remote
+    from ser_ops.storage.s3 import brought
 
     params = config.load()
     target = params.paths.data / "corpora"
-    if storage.is_remote(source):
+    if is_remote(source):
         if link:
             raise UserError(f"{source}: what lies in a bucket cannot be linked: leave --link out")
-        corpora.free_place(layout, target, name)
-        with storage.brought(source, params.paths.state / "downloads", params.storage) as local:
-            found = corpora.add(layout, local, target, name, lock=params.paths.adding_lock)
+        adding.free_place(layout, target, name)
+        with brought(source, params.paths.state / "downloads", params.storage) as local:
+            found = adding.add(layout, local, target, name, lock=params.paths.adding_lock)
     else:
-        found = corpora.add(layout, named(source), target, name, link=link, lock=params.paths.adding_lock)
+        found = adding.add(layout, named(source), target, name, link=link, lock=params.paths.adding_lock)
     record = found.record()
     say(record, json, *_words(record), f"to use it: list {record['name']} under data.corpora in params.yaml, then "
         "dvc add data && dvc repro")
@@ -49,13 +51,14 @@ def add(layout: Layout, source: Annotated[str, typer.Argument(help="Folder, zip,
 @app.command("list")
 def list_(json: Json = False) -> None:
     """What lies in data/corpora; exit code 1 when one of them cannot be used."""
-    from ser_ops import corpora
+    from ser_ops.corpora import adding
+    from ser_ops.folders import Unusable
 
     params = config.load()
     bad = False
-    for found in corpora.list_all(params.paths.data / "corpora", params.data.calm):
+    for found in adding.list_all(params.paths.data / "corpora", params.data.calm):
         record = found.record()
-        if isinstance(found, corpora.Unusable):
+        if isinstance(found, Unusable):
             bad = True
             say(record, json, *found.lines())
             continue
@@ -70,13 +73,14 @@ def check(name: Annotated[str, typer.Argument(help="A folder of data/corpora.")]
           checksums: Annotated[Path | None, typer.Option(help="TSV of published files: path, size, sha256.")] = None,
           json: Json = False) -> None:
     """Check a corpus: its names, counts and speakers; with --checksums, which files are the published ones."""
-    from ser_ops import corpora
+    from ser_ops.corpora import adding
+    from ser_ops.corpora.checksums import compare_checksums
 
     params = config.load()
-    record = corpora.check(params.paths.data / "corpora", name, params.data.calm).record()
+    record = adding.check(params.paths.data / "corpora", name, params.data.calm).record()
     say(record, json, *_words(record))
     if checksums:
-        compared = corpora.compare_checksums(params.paths.data / "corpora" / name, checksums).record()
+        compared = compare_checksums(params.paths.data / "corpora" / name, checksums).record()
         named = [f"  {kind}: {', '.join(files[:5])}{' ...' if len(files) > 5 else ''}"
                  for kind, files in compared["files"].items() if files]
         counts = ", ".join(f"{count} {kind}" for kind, count in compared["counts"].items())

@@ -17,7 +17,7 @@ def doctor(cache: Annotated[bool, typer.Option("--cache", help="Read every file 
            = False, json: Json = False) -> None:
     """Look at versions, paths, data, credentials and servers. Ends with 1 when something is at fault."""
     from ser_ops import workspace
-    from ser_ops.doctor import examine
+    from ser_ops.doctor.examination import examine
 
     if mend:
         workspace.mend(say=lambda line: tell(line, aside=True))

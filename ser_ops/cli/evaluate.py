@@ -30,10 +30,10 @@ def evaluate(manifest: Annotated[Path, typer.Option(help="CSV: path, emotion, sp
 
     targets = read_labels(labels) if labels else None
     folder = folder_of(params, model)
-    from ser_ops import models
     from ser_ops.evaluation.corpus import evaluate_manifest
+    from ser_ops.models import model_folder
 
-    network, card = models.load(folder)
+    network, card = model_folder.load(folder)
     metrics: dict[str, Any] = evaluate_manifest(network, card, manifest, noise, params, targets, channel)
     for oddity in metrics["oddities"]:
         tell(f"warning: {manifest}: {oddity}", aside=True)

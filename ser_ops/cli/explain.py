@@ -17,7 +17,7 @@ from ser_ops.pages.words import pick
 from ser_ops.terminal import tell
 
 if TYPE_CHECKING:
-    from ser_ops.models import EmotionModel
+    from ser_ops.models.base import EmotionModel
 
 _REPORT = "explanations.json"
 
@@ -36,7 +36,7 @@ def explain(file: Annotated[Path, typer.Argument(help="A recording.", parser=nam
     params = config.load()
     folder = folder_of(params, model)
     from ser_ops.explain.recording import explain_recording
-    from ser_ops.inference import Recogniser
+    from ser_ops.inference.recogniser import Recogniser
     from ser_ops.report import listening
 
     recogniser = Recogniser(folder, params.compute.device, params.predict.batch_size, params.predict.window_hop)

@@ -19,20 +19,21 @@ def add(category: Annotated[str, typer.Argument(help="fish_market, railway_engin
         licence: Annotated[str, typer.Option(help="Of the recordings; what is not stated counts as non-commercial.")]
         = "not stated", json: Json = False) -> None:
     """Bring noise recordings in: copies (or links), never moves; says what it found."""
-    from ser_ops import storage
-    from ser_ops.noise import recordings
+    from ser_ops.noise.recordings import adding
+    from ser_ops.storage.address import is_remote
+    from ser_ops.storage.s3 import brought
 
     params = config.load()
     target = params.paths.data / "noise"
-    if storage.is_remote(source):
+    if is_remote(source):
         if link:
             raise UserError(f"{source}: what lies in a bucket cannot be linked: leave --link out")
-        with storage.brought(source, params.paths.state / "downloads", params.storage) as local:
+        with brought(source, params.paths.state / "downloads", params.storage) as local:
             folder = local if local.is_dir() else local.parent
-            found = recordings.add(category, folder, target, collection, licence=licence,
+            found = adding.add(category, folder, target, collection, licence=licence,
                                    lock=params.paths.adding_lock)
     else:
-        found = recordings.add(category, named(source), target, collection, link=link, licence=licence,
+        found = adding.add(category, named(source), target, collection, link=link, licence=licence,
                                lock=params.paths.adding_lock)
     record = found.record()
     say(record, json, *found.lines(), f"to use it: list {collection} under data.noise in params.yaml, then "
@@ -42,12 +43,13 @@ def add(category: Annotated[str, typer.Argument(help="fish_market, railway_engin
 @app.command("list")
 def list_(json: Json = False) -> None:
     """What lies in data/noise, category by category; exit code 1 when a collection cannot be used."""
-    from ser_ops.noise import recordings
+    from ser_ops.folders import Unusable
+    from ser_ops.noise.recordings import adding
 
     params = config.load()
     bad = False
-    for found in recordings.list_all(params.paths.data / "noise"):
-        bad = bad or isinstance(found, recordings.Unusable)
+    for found in adding.list_all(params.paths.data / "noise"):
+        bad = bad or isinstance(found, Unusable)
         say(found.record(), json, *found.lines())
     if bad:
         raise typer.Exit(1)

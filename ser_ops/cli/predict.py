@@ -37,7 +37,7 @@ def predict(files: Annotated[list[str], typer.Argument(help="Recordings of any l
     """
     params = config.load()
     folder = folder_of(params, model)
-    from ser_ops.inference import Recogniser
+    from ser_ops.inference.recogniser import Recogniser
 
     recogniser = Recogniser(folder, params.compute.device, params.predict.batch_size, params.predict.window_hop)
     failed = 0

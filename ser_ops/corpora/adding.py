@@ -7,18 +7,18 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from ser_ops.audio import hear_all
-from ser_ops.corpora.card import NAME, Card, read_card
+from ser_ops.audio.hearing import hear_all
+from ser_ops.corpora.corpus_card import NAME, Card, read_card
 from ser_ops.corpora.demographics import DEMOGRAPHICS, genders, is_demographics
-from ser_ops.corpora.found import Found, summarise
 from ser_ops.corpora.layout import Layout
 from ser_ops.corpora.layouts import LAYOUTS, of_name
 from ser_ops.corpora.sources import Source, opened
+from ser_ops.corpora.summary import Found, summarise
 from ser_ops.corpora.utterance import Scan
 from ser_ops.errors import UserError
 from ser_ops.files import in_turn, replacing
 from ser_ops.folders import Unusable, folders_in
-from ser_ops.progress import progress
+from ser_ops.progress.bar import progress
 from ser_ops.reasons import grouped, in_words
 
 _POINTER = b"version https://git-lfs"

@@ -6,12 +6,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ser_ops.audio import FORMATS
+from ser_ops.audio.admission import FORMATS
 from ser_ops.errors import UserError
 from ser_ops.files import sha256
 from ser_ops.folders import HIDDEN, contents
 from ser_ops.outside_table import read_table
-from ser_ops.progress import progress
+from ser_ops.progress.bar import progress
 
 _Key = tuple[str, ...]
 _ORDER = ("published", "altered", "re_encoded")

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ser_ops.audio import Clip, levels
+from ser_ops.audio.levels import levels
+from ser_ops.audio.reading import Clip
 from ser_ops.corpora.sounds import Fingerprint, fingerprint, same_sounds
 from ser_ops.errors import UserError
 from ser_ops.files import sha256
-from ser_ops.progress import spread
+from ser_ops.progress.spreading import spread
 from ser_ops.shards import Entry, write_index, write_shard
 
 _FILES = 128

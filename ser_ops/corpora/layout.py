@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-from ser_ops.audio import FORMATS
+from ser_ops.audio.admission import FORMATS
 from ser_ops.corpora.demographics import first_genders, is_demographics
 from ser_ops.corpora.utterance import Scan, Utterance
 from ser_ops.errors import UserError

@@ -1,10 +1,14 @@
 """The table from a layout's name to its rules."""
 
+from pathlib import Path
+
+from ser_ops.corpora.corpus_card import read_card
 from ser_ops.corpora.crema_d import CREMA_D
 from ser_ops.corpora.layout import Layout
 from ser_ops.corpora.ravdess import RAVDESS
 from ser_ops.corpora.savee import SAVEE
 from ser_ops.corpora.tess import TESS
+from ser_ops.corpora.utterance import Scan
 from ser_ops.errors import UserError
 
 LAYOUTS: dict[str, Layout] = {one.name: one for one in (RAVDESS, CREMA_D, TESS, SAVEE)}
@@ -27,3 +31,13 @@ def known_faults(layout: str) -> dict[str, str]:
     'published without any speech in it, not used'
     """
     return LAYOUTS[layout].known_faults() if layout in LAYOUTS else {}
+
+
+def scan(corpora_folder: Path, name: str, calm: str = "neutral") -> Scan:
+    """Utterances of the corpus `name`, by the layout that its card names.
+
+    calm: what RAVDESS calm counts as, neutral or excluded. Raises UserError when there is no such corpus or its
+    folder holds none of its recordings.
+    """
+    card = read_card(corpora_folder, name)
+    return LAYOUTS[card.layout].scan(corpora_folder / name, name, calm, card.synthetic)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ser_ops.audio import fit_all
+from ser_ops.audio.window import fit_all
 from ser_ops.dataset.rows import Row, read_rows
 from ser_ops.errors import UserError
 from ser_ops.seeds import generator

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from ser_ops.config import Params
 from ser_ops.doctor.finding import Finding
 from ser_ops.errors import UserError
-from ser_ops.progress import cores
+from ser_ops.progress.processes import cores
 
 
 def look(params: Params) -> Iterator[Finding]:
@@ -23,7 +23,7 @@ def look(params: Params) -> Iterator[Finding]:
 def _device(params: Params) -> Finding:
     import torch
 
-    from ser_ops.training import device_of
+    from ser_ops.training.world import device_of
     try:
         name = str(device_of(params.compute.device))
     except UserError as error:

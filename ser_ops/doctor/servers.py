@@ -14,7 +14,7 @@ from ser_ops.config import Params
 from ser_ops.doctor.finding import Finding
 from ser_ops.doctor.prefect_settings import prefect_settings
 from ser_ops.errors import UserError
-from ser_ops.storage import is_remote
+from ser_ops.storage.address import is_remote
 from ser_ops.tracking.asking import Refused, ask
 from ser_ops.tracking.moved import moved_from
 from ser_ops.tracking.server import (

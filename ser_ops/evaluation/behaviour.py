@@ -15,7 +15,7 @@ from ser_ops.evaluation.changes import changes
 from ser_ops.evaluation.metrics import calibration_error
 from ser_ops.evaluation.pitch import median_pitch, upper_half
 from ser_ops.models.temperature import fit_temperature, tempered
-from ser_ops.progress import progress
+from ser_ops.progress.bar import progress
 from ser_ops.seeds import derive, generator
 
 Answers = Callable[[Sequence[np.ndarray]], np.ndarray]

@@ -11,7 +11,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy import signal
 
-from ser_ops.audio import resample, without_offset
+from ser_ops.audio.low_cut import without_offset
+from ser_ops.audio.reading import resample
 from ser_ops.config import Behave
 from ser_ops.errors import UserError
 

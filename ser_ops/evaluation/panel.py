@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from ser_ops.audio import fit
-from ser_ops.config import Window
-from ser_ops.features import Extractor
-from ser_ops.models import EmotionModel, input_of
+from ser_ops.audio.window import fit
+from ser_ops.config import Window, input_of
+from ser_ops.features.extractor import Extractor
+from ser_ops.models.base import EmotionModel
 
 
 class Panel:

@@ -18,7 +18,7 @@ from ser_ops.errors import UserError
 from ser_ops.evaluation.panel import Panel
 from ser_ops.evaluation.predictions import CLEAN, DIGITS, Condition, Predictions
 from ser_ops.noise.mixing import Level, Mixer, Mixture
-from ser_ops.progress import spread
+from ser_ops.progress.spreading import spread
 from ser_ops.shards import Shards
 
 Mix = Callable[[str, np.ndarray, str, float, int, str], Mixture]
@@ -77,8 +77,8 @@ def stores(job: Job) -> tuple[Mapping[str, np.ndarray], Mix]:
 @lru_cache(maxsize=1)
 def opened(job: Job) -> tuple[Panel, Mapping[str, np.ndarray], Mix]:
     """Models and stores of a job, loaded once in each process."""
-    from ser_ops.inference import choose_device
-    from ser_ops.models import load
+    from ser_ops.inference.recogniser import choose_device
+    from ser_ops.models.model_folder import load
     panel = Panel({name: load(folder) for name, folder in job.models}, choose_device(job.device), job.batch_size)
     return panel, *stores(job)
 
@@ -119,7 +119,7 @@ def predict(job: Job, true: np.ndarray, conditions: Sequence[Condition], workers
 
     true: class indices (utterances,). A GPU is one worker.
     """
-    from ser_ops.inference import choose_device
+    from ser_ops.inference.recogniser import choose_device
     if choose_device(job.device).type != "cpu":
         workers = 1
     answers = spread(partial(_cell, job), list(conditions), "evaluate", workers, unit="cell")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ser_ops.dataset import Row
+from ser_ops.dataset.rows import Row
 from ser_ops.emotions import EMOTIONS
 from ser_ops.seeds import derive
 

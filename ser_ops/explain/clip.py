@@ -9,14 +9,15 @@ import torch
 from torch import Tensor
 
 from ser_ops import config
-from ser_ops.dataset import Batch
+from ser_ops.dataset.examples import Batch
 from ser_ops.emotions import EMOTIONS
 from ser_ops.explain import figures
 from ser_ops.explain.held import Held
 from ser_ops.explain.occlusion import occlude
 from ser_ops.explain.scorecam import score_cam
 from ser_ops.explain.subject import Subject
-from ser_ops.features import Extractor, frames_of, to_frames
+from ser_ops.features.extractor import Extractor
+from ser_ops.features.index_map import frames_of, to_frames
 
 HELD = " The Wav2Vec 2.0 stream is not in the picture: it kept hearing the whole waveform."
 _CAM = ("Score-CAM on the spectral stream's last convolution: darker moments are where its maps raise the probability "

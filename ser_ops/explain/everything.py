@@ -5,14 +5,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ser_ops.dataset import Examples
+from ser_ops.dataset.examples import Examples
 from ser_ops.explain import faithfulness, planted
 from ser_ops.explain.across_noise import across_noise
 from ser_ops.explain.heard import Answering, Heard, hear
-from ser_ops.explain.pictures import global_figures, paper_figures
+from ser_ops.explain.pictures.overall import global_figures
+from ser_ops.explain.pictures.paper import paper_figures
 from ser_ops.explain.suite import Explained, examine
 from ser_ops.explain.under_noise import Answered, Job, Opened, ask
-from ser_ops.progress import progress
+from ser_ops.progress.bar import progress
 from ser_ops.terminal import tell
 
 

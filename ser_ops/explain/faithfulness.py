@@ -20,7 +20,7 @@ from ser_ops.explain.intervals import Resamples, rank_correlation
 from ser_ops.explain.methods import traces as traces_of
 from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import Trace
-from ser_ops.progress import progress
+from ser_ops.progress.bar import progress
 from ser_ops.seeds import generator
 
 MODES = tuple(believed.BETTER)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ser_ops import config
-from ser_ops.dataset import Batch, Examples
+from ser_ops.dataset.examples import Batch, Examples
 from ser_ops.emotions import EMOTIONS
 from ser_ops.explain.clip import answer, title
 from ser_ops.explain.focus import Focus, activated, focus, frame_borders, masked
@@ -20,7 +20,7 @@ from ser_ops.explain.held import Held
 from ser_ops.explain.mel_picture import MelSpectrogram, over_mel
 from ser_ops.explain.places import Places
 from ser_ops.explain.subject import Subject
-from ser_ops.features import mel_edges_hertz, mel_rows
+from ser_ops.features.rows import mel_edges_hertz, mel_rows
 
 PAPER_ORDER = ("angry", "fear", "disgust", "happy", "sad", "surprise", "neutral")   # figures 7 to 13
 _OVER_TIME = (

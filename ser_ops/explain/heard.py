@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ser_ops.audio import fit
-from ser_ops.dataset import Batch, Row, assemble
+from ser_ops.audio.window import fit
+from ser_ops.dataset.examples import Batch, assemble
+from ser_ops.dataset.rows import Row
 from ser_ops.explain.subject import Subject
-from ser_ops.features import Extractor
+from ser_ops.features.extractor import Extractor
 from ser_ops.noise.mixing import Mixture
 
 Mix = Callable[[str, np.ndarray, str, float, int, str], Mixture]

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from ser_ops.models import EmotionModel
+from ser_ops.models.base import EmotionModel
 
 
 class Held(nn.Module):

@@ -25,7 +25,7 @@ from ser_ops.explain.occlusion import occlude
 from ser_ops.explain.scorecam import score_cam
 from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import Trace
-from ser_ops.features import frames_of, to_frames
+from ser_ops.features.index_map import frames_of, to_frames
 
 METHODS = ("scorecam", "shap", "gradcam", "occlusion")
 WAVEFORM_HELD = "the Wav2Vec 2.0 stream, which kept hearing the whole waveform"

@@ -11,7 +11,8 @@ from ser_ops.emotions import EMOTIONS
 from ser_ops.explain import attribution, figures
 from ser_ops.explain.clip import HELD
 from ser_ops.explain.subject import Subject
-from ser_ops.features import describe, feature_at, grid, row_name, shape_of, to_grid
+from ser_ops.features.index_map import describe, feature_at, grid, shape_of, to_grid
+from ser_ops.features.rows import row_name
 
 _BAR = ("Mean absolute SHAP value over {utterances} test utterances against {background} training utterances "
         "(expected gradients; equation 25 is missed by {error:.3f} on average, {share:.0%} of what is explained). Long "

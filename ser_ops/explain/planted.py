@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ser_ops import config
-from ser_ops.dataset import Row
+from ser_ops.dataset.rows import Row
 from ser_ops.explain.believed import TITLES
 from ser_ops.explain.deletion import Cells
 from ser_ops.explain.heard import Heard, hear
@@ -24,8 +24,9 @@ from ser_ops.explain.methods import traces
 from ser_ops.explain.sanity import fresh
 from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import Trace
-from ser_ops.features import Moments
-from ser_ops.models import MODELS, separate
+from ser_ops.features.standardise import Moments
+from ser_ops.models.architectures import MODELS
+from ser_ops.models.members import separate
 from ser_ops.noise.colour import stationary
 from ser_ops.seeds import derive, generator
 

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 
 from ser_ops import config
-from ser_ops.audio import SHORTEST, SILENCE_DBFS, Listening
+from ser_ops.audio.admission import SHORTEST, SILENCE_DBFS
+from ser_ops.audio.reading import Listening
 from ser_ops.caveats import caveats
-from ser_ops.dataset import Row
+from ser_ops.dataset.rows import Row
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.explain.attribution import Attribution, expected_gradients
@@ -20,11 +21,12 @@ from ser_ops.explain.clip import answer, title
 from ser_ops.explain.dossier import dossier
 from ser_ops.explain.heard import Heard, hear
 from ser_ops.explain.held import Centred, Held, Single
-from ser_ops.explain.pictures import ShapRow, paper_figures, waterfall_of
+from ser_ops.explain.pictures.overall import ShapRow, waterfall_of
+from ser_ops.explain.pictures.paper import paper_figures
 from ser_ops.explain.streams import parts
 from ser_ops.explain.subject import Subject
 from ser_ops.inference.windows import quiet
-from ser_ops.models import EmotionModel
+from ser_ops.models.base import EmotionModel
 from ser_ops.terminal import shown
 
 _LONGEST_NAME = 80     # characters: what fits above a picture, and into its file's name

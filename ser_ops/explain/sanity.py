@@ -20,9 +20,10 @@ from ser_ops.explain.intervals import rank_correlation
 from ser_ops.explain.methods import traces as traces_of
 from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import Trace
-from ser_ops.models import MODELS, EmotionModel, build
+from ser_ops.models.architectures import MODELS, build
+from ser_ops.models.base import EmotionModel
 from ser_ops.models.checkpoint import config_dict
-from ser_ops.progress import progress
+from ser_ops.progress.bar import progress
 from ser_ops.seeds import derive
 
 STAGES = ("head", "all")    # what is randomised: the last layers alone, and everything

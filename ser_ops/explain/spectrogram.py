@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from ser_ops import config
-from ser_ops.features import Extractor, mel_hertz
+from ser_ops.features.extractor import Extractor
+from ser_ops.features.rows import mel_hertz
 from ser_ops.files import replacing
 
 LOW_DB, HIGH_DB = -80.0, 0.0    # what black and white stand for, relative to the loudest cell

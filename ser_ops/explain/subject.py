@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from ser_ops import config
+from ser_ops.config import input_of
 from ser_ops.explain.held import Held
 from ser_ops.explain.places import Places, places
-from ser_ops.features import grid, shape_of
-from ser_ops.models import EmotionModel, input_of
+from ser_ops.features.index_map import grid, shape_of
+from ser_ops.models.base import EmotionModel
 
 _NO_STREAM = "the model has no spectral stream"
 _NO_CONVOLUTION = "the model has no convolution whose maps it could weigh"

@@ -18,16 +18,16 @@ from typing import Any
 from torch import Tensor
 
 from ser_ops import config
-from ser_ops.dataset import Batch, Examples
+from ser_ops.dataset.examples import Batch, Examples
 from ser_ops.explain import choice
 from ser_ops.explain.attribution import Attribution, expected_gradients
 from ser_ops.explain.clip import answer, by_occlusion, by_score_cam, title
 from ser_ops.explain.grad_cam_clip import by_grad_cam
 from ser_ops.explain.held import Centred, Held
 from ser_ops.explain.overall import overall
-from ser_ops.explain.pictures import ShapRow
+from ser_ops.explain.pictures.overall import ShapRow
 from ser_ops.explain.subject import Subject
-from ser_ops.progress import progress
+from ser_ops.progress.bar import progress
 
 _Drawn = Callable[[Subject, Held, Batch, Mapping[str, Any], config.Explain, Path], dict[str, Any]]
 _EACH: dict[str, _Drawn] = {"scorecam": by_score_cam, "gradcam": by_grad_cam, "occlusion": by_occlusion}

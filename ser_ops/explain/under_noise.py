@@ -12,7 +12,8 @@ import numpy as np
 from ser_ops import config
 from ser_ops.config import READS
 from ser_ops.corpora.table import read_csv
-from ser_ops.dataset import Examples, Row
+from ser_ops.dataset.examples import Examples
+from ser_ops.dataset.rows import Row
 from ser_ops.explain import choice
 from ser_ops.explain.background import Background
 from ser_ops.explain.dossier import Dossier, answer_of, dossier, leaning, spoken
@@ -20,10 +21,10 @@ from ser_ops.explain.heard import Heard, hear
 from ser_ops.explain.streams import parts, shapley
 from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import Trace
-from ser_ops.inference import choose_device
-from ser_ops.models import load
+from ser_ops.inference.recogniser import choose_device
+from ser_ops.models.model_folder import load
 from ser_ops.noise.mixing import Level, Mixer
-from ser_ops.progress import spread
+from ser_ops.progress.spreading import spread
 from ser_ops.shards import Shards
 
 

@@ -9,13 +9,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from ser_ops.audio import SILENCE_DBFS, Listening, bandwidth, clean, fit, padding
+from ser_ops.audio.admission import SILENCE_DBFS, bandwidth, padding
+from ser_ops.audio.reading import Listening, clean
+from ser_ops.audio.window import fit
 from ser_ops.caveats import caveats
+from ser_ops.config import input_of
 from ser_ops.errors import UserError
-from ser_ops.features import Extractor
+from ser_ops.features.extractor import Extractor
 from ser_ops.inference.answer import Answer, Window
 from ser_ops.inference.windows import quiet, windows
-from ser_ops.models import input_of, load
+from ser_ops.models.model_folder import load
 
 
 def choose_device(name: str) -> torch.device:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ser_ops.config import Bands, Features
-from ser_ops.features import mel_bands
+from ser_ops.features.descriptors import mel_bands
 from ser_ops.models.pooling import AttentiveStatistics
 from ser_ops.models.standardise import Standardisation, Standardise
 

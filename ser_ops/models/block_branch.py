@@ -6,7 +6,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from ser_ops.config import Blocks, Features
-from ser_ops.features import shape_of
+from ser_ops.features.index_map import shape_of
 from ser_ops.models.standardise import Standardisation, Standardise
 
 

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from ser_ops.config import Preset
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
-from ser_ops.features import shape_of
+from ser_ops.features.index_map import shape_of
 from ser_ops.models.recurrent import Recurrent
 from ser_ops.models.stacked_network import StackedNetwork
 from ser_ops.models.standardise import Standardisation

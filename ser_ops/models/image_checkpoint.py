@@ -7,7 +7,7 @@ from transformers import BeitConfig, PreTrainedConfig, ViTConfig
 
 from ser_ops.config import ImageTransformer, MelImage
 from ser_ops.errors import UserError
-from ser_ops.features import shape_of
+from ser_ops.features.index_map import shape_of
 from ser_ops.models.checkpoint import check_network, kept_config, read
 from ser_ops.models.image_backbone import ImageBackbone, own_layers, pair
 

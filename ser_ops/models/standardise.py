@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ser_ops.config import Features, Window
-from ser_ops.features import channels_of, frames_of, shape_of
+from ser_ops.features.index_map import channels_of, frames_of, shape_of
 
 Standardisation = Mapping[str, Sequence[float]]
 

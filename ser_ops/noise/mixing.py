@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from ser_ops.audio import dbfs
+from ser_ops.audio.levels import dbfs
 from ser_ops.errors import UserError
 from ser_ops.noise.colour import BETA, stationary
 from ser_ops.seeds import generator

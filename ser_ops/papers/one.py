@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ser_ops.corpora import LAYOUTS
+from ser_ops.corpora.layouts import LAYOUTS
 from ser_ops.emotions import EMOTIONS
 from ser_ops.pages.words import number, percent, pick, plain
 from ser_ops.papers import facts

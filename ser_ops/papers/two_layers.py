@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from ser_ops.models import EmotionModel
+from ser_ops.models.base import EmotionModel
 from ser_ops.papers.two_results import Layer
 
 _USUAL = {"inplace=False", "bias=True", "dilation=1", "ceil_mode=False", "padding=0", "batch_first=True",

@@ -20,8 +20,8 @@ from ser_ops.stages.training_run import (
     state_of,
     train_model,
 )
-from ser_ops.training import device_of
 from ser_ops.training.workers import number, side_by_side
+from ser_ops.training.world import device_of
 
 STAGE = "ablate"
 

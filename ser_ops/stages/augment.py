@@ -18,7 +18,7 @@ from ser_ops.corpora.table import read_csv, write_csv
 from ser_ops.errors import UserError
 from ser_ops.files import replacing
 from ser_ops.noise.mixing import Mixer
-from ser_ops.progress import spread
+from ser_ops.progress.spreading import spread
 from ser_ops.shards import Entry, Shards, write_index, write_shard
 from ser_ops.stages import run
 

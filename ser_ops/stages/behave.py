@@ -7,14 +7,14 @@ import numpy as np
 from ser_ops import config
 from ser_ops.config import Params
 from ser_ops.corpora.table import read_csv
-from ser_ops.dataset import Row, read_rows
+from ser_ops.dataset.rows import Row, read_rows
 from ser_ops.evaluation import behaviour, predictions
 from ser_ops.evaluation.behaved import ALL
 from ser_ops.evaluation.panel import Panel
 from ser_ops.evaluation.predictions import CLEAN
 from ser_ops.files import write_json
-from ser_ops.inference import choose_device
-from ser_ops.models import load
+from ser_ops.inference.recogniser import choose_device
+from ser_ops.models.model_folder import load
 from ser_ops.shards import Shards
 from ser_ops.stages import run
 from ser_ops.stages.evaluate import test_rows

@@ -9,7 +9,7 @@ import numpy as np
 from ser_ops import config
 from ser_ops.config import Params
 from ser_ops.corpora.table import read_csv, write_csv
-from ser_ops.dataset import Row, read_rows
+from ser_ops.dataset.rows import Row, read_rows
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.evaluation import figures, robustness
@@ -19,11 +19,12 @@ from ser_ops.evaluation.predictions import CLEAN, Condition, Predictions
 from ser_ops.evaluation.record import Evaluated, metrics_of, run_metrics
 from ser_ops.evaluation.summary import TABLE_FIELDS, Summary
 from ser_ops.files import write_json
-from ser_ops.inference import choose_device
-from ser_ops.models import MODELS, load
+from ser_ops.inference.recogniser import choose_device
+from ser_ops.models.architectures import MODELS
+from ser_ops.models.model_folder import load
 from ser_ops.stages import run
-from ser_ops.tracking import reopen
 from ser_ops.tracking.models import fetch
+from ser_ops.tracking.runs import reopen
 from ser_ops.tracking.server import connect
 
 FIGURES = "figures/evaluation"

@@ -4,16 +4,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from ser_ops import config
-from ser_ops.config import READS
-from ser_ops.dataset import Examples
+from ser_ops.config import READS, input_of
+from ser_ops.dataset.examples import Examples
 from ser_ops.documents import read_json
 from ser_ops.explain.everything import everything
 from ser_ops.explain.under_noise import Job
 from ser_ops.files import replacing, write_json
-from ser_ops.models import input_of
 from ser_ops.report import listening
 from ser_ops.stages import run
-from ser_ops.tracking import reopen
+from ser_ops.tracking.runs import reopen
 from ser_ops.tracking.server import connect
 
 FIGURES = "figures/explanations"

@@ -10,13 +10,14 @@ import numpy as np
 import torch
 
 from ser_ops import config
-from ser_ops.audio import fit
+from ser_ops.audio.window import fit
 from ser_ops.corpora.table import stream_csv
 from ser_ops.errors import UserError
-from ser_ops.features import Extractor, Moments, shape_of
-from ser_ops.features.standardise import total
+from ser_ops.features.extractor import Extractor
+from ser_ops.features.index_map import shape_of
+from ser_ops.features.standardise import Moments, total
 from ser_ops.files import replacing, write_json
-from ser_ops.progress import spread
+from ser_ops.progress.spreading import spread
 from ser_ops.shards import Entry, Shards, write_index, write_shard
 from ser_ops.stages import run
 

@@ -4,14 +4,15 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ser_ops import config, corpora
-from ser_ops.audio import Clip
-from ser_ops.corpora import partitions
+from ser_ops import config
+from ser_ops.audio.reading import Clip
+from ser_ops.corpora import corpus_card, csv_manifest, layouts, partitions, summary, utterance
 from ser_ops.corpora.decoding import decode
 from ser_ops.corpora.table import write_csv
 from ser_ops.errors import UserError
 from ser_ops.files import replacing, write_json
-from ser_ops.noise import recordings
+from ser_ops.noise.recordings import noise_card, scanning
+from ser_ops.noise.recordings import partitions as noise_partitions
 from ser_ops.stages import run
 from ser_ops.terminal import tell
 
@@ -27,7 +28,7 @@ def main() -> None:
     """Write work/ingest: manifest.csv, noise.csv, corpora.json, noise.json, waveforms/ and noise/, or nothing."""
     params = config.load()
     utterances, found = _scan(params)
-    noise = recordings.scan(params.paths.data / "noise", params.data.noise)
+    noise = scanning.scan(params.paths.data / "noise", params.data.noise)
     target = params.paths.work / "ingest"
     with replacing(target) as folder:
         rows = _spoken(params, utterances, folder / "waveforms")
@@ -35,7 +36,7 @@ def main() -> None:
         write_csv(folder / "manifest.csv", rows, UTTERANCE_FIELDS)
         write_csv(folder / "noise.csv", noise_rows, NOISE_FIELDS)
         write_json(folder / "corpora.json", {one.corpus: one.record() for one in found})
-        write_json(folder / "noise.json", {name: recordings.read_card(params.paths.data / "noise", name).model_dump()
+        write_json(folder / "noise.json", {name: noise_card.read_card(params.paths.data / "noise", name).model_dump()
                                            for name in params.data.noise})
     for one in found:
         tell(one.sentence())
@@ -44,26 +45,26 @@ def main() -> None:
           f"warning (columns error and warnings of {target / 'manifest.csv'} and noise.csv)")
 
 
-def _scan(params: config.Params) -> tuple[list[corpora.Utterance], list[corpora.Found]]:
+def _scan(params: config.Params) -> tuple[list[utterance.Utterance], list[summary.Found]]:
     names = params.data.names
     if twice := {name for name in names if names.count(name) > 1}:
         raise UserError(f"params.yaml: data names {', '.join(sorted(twice))} more than once: give each corpus and "
                         "manifest a name of its own")
     folder = params.paths.data / "corpora"
-    utterances: list[corpora.Utterance] = []
+    utterances: list[utterance.Utterance] = []
     found = []
     for name in params.data.corpora:
-        scan = corpora.scan(folder, name, params.data.calm)
+        scan = layouts.scan(folder, name, params.data.calm)
         utterances += scan.utterances
-        found.append(corpora.summarise(corpora.read_card(folder, name), scan, params.data.calm))
+        found.append(summary.summarise(corpus_card.read_card(folder, name), scan, params.data.calm))
     for source in params.data.manifests:
-        scan = corpora.read_manifest(source)
+        scan = csv_manifest.read_manifest(source)
         utterances += scan.utterances
-        found.append(corpora.summarise_manifest(source, scan))
+        found.append(summary.summarise_manifest(source, scan))
     return utterances, found
 
 
-def _spoken(params: config.Params, utterances: list[corpora.Utterance], store: Path) -> list[dict[str, Any]]:
+def _spoken(params: config.Params, utterances: list[utterance.Utterance], store: Path) -> list[dict[str, Any]]:
     measures = decode([(one.utterance, one.clip) for one in utterances], store, params.data.sample_rate,
                       params.validation.silence_dbfs, params.compute.shard_megabytes, params.compute.workers,
                       "decoding speech")
@@ -75,14 +76,14 @@ def _spoken(params: config.Params, utterances: list[corpora.Utterance], store: P
     return [row | {"partition": place} for row, place in zip(rows, places, strict=True)]
 
 
-def _noise(params: config.Params, noise: list[recordings.NoiseRecording], store: Path) -> list[dict[str, Any]]:
+def _noise(params: config.Params, noise: list[scanning.NoiseRecording], store: Path) -> list[dict[str, Any]]:
     measures = decode([(one.recording, Clip(one.path)) for one in noise], store, params.data.sample_rate,
                       params.validation.silence_dbfs, params.compute.shard_megabytes, params.compute.workers,
                       "decoding noise")
     rows = [{"recording": one.recording, "collection": one.collection, "category": one.category,
              "synthetic": int(one.synthetic), "path": _shown(one.path, params.paths.data / "noise"),
              "source": one.source, **measure} for one, measure in zip(noise, measures, strict=True)]
-    places = recordings.assign(rows, params.partitions)
+    places = noise_partitions.assign(rows, params.partitions)
     return [{field: (row | {"partition": place})[field] for field in NOISE_FIELDS}
             for row, place in zip(rows, places, strict=True)]
 

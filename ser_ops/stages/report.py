@@ -5,8 +5,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ser_ops import config, corpora
+from ser_ops import config
 from ser_ops.config import Params
+from ser_ops.corpora import layouts
 from ser_ops.corpora.table import read_csv
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
@@ -15,7 +16,8 @@ from ser_ops.evaluation.published import TABLE_V, TABLE_V_DEVIATIONS, TABLE_VI, 
 from ser_ops.evaluation.robustness import categories
 from ser_ops.files import replacing, write_json
 from ser_ops.noise.mixing import Mixer
-from ser_ops.report import build, clips
+from ser_ops.report import clips
+from ser_ops.report.page import build
 from ser_ops.report.provenance import provenance
 from ser_ops.shards import Shards
 from ser_ops.stages import run
@@ -43,7 +45,7 @@ def published() -> dict[str, Any]:
     """published.json: the papers' own numbers that the page shows beside ours."""
     return {
         "table_iii": {name: {"speakers": layout.speakers, "samples": sum(layout.expected().values()),
-                             "counts": layout.expected()} for name, layout in corpora.LAYOUTS.items()},
+                             "counts": layout.expected()} for name, layout in layouts.LAYOUTS.items()},
         "table_v": {cell: {**row, "deviation": TABLE_V_DEVIATIONS[cell]} for cell, row in TABLE_V.items()},
         "table_vi": TABLE_VI, "marks": marks()}
 

@@ -9,15 +9,23 @@ from typing import Any
 
 import torch
 
-from ser_ops import models
 from ser_ops.config import READS, Params, Training
-from ser_ops.dataset import Examples, Row, read_rows
+from ser_ops.dataset.examples import Examples
+from ser_ops.dataset.rows import Row, read_rows
 from ser_ops.documents import read_json
 from ser_ops.files import replacing
+from ser_ops.models import architectures, base, model_folder
 from ser_ops.seeds import derive
-from ser_ops.tracking import Run, open_run
 from ser_ops.tracking.licences import sources
-from ser_ops.training import Result, calibrate, device_of, draw, fingerprint, fit, rank, with_states, write_history
+from ser_ops.tracking.run import Run
+from ser_ops.tracking.runs import open_run
+from ser_ops.training.calibrate import calibrate
+from ser_ops.training.checkpoint import fingerprint
+from ser_ops.training.curves import draw
+from ser_ops.training.history import write_history
+from ser_ops.training.loop import Result, fit
+from ser_ops.training.states import with_states
+from ser_ops.training.world import device_of, rank
 
 
 @dataclass(frozen=True)
@@ -50,14 +58,14 @@ def examples(params: Params, model: str, partition: str) -> Examples:
                          params.data.sample_rate)
 
 
-def model_of(params: Params, name: str, seed: int) -> models.EmotionModel:
+def model_of(params: Params, name: str, seed: int) -> base.EmotionModel:
     """A fresh model of the preset, standardised by the training partition."""
     kept = params.paths.work / "features" / READS[name] / "standardisation.json"
-    return models.build(name, params.chosen, read_json(kept), derive(seed, "model"))
+    return architectures.build(name, params.chosen, read_json(kept), derive(seed, "model"))
 
 
 def prepared(params: Params, name: str, seed: int,
-             device: torch.device) -> tuple[models.EmotionModel, Examples, Examples]:
+             device: torch.device) -> tuple[base.EmotionModel, Examples, Examples]:
     """A fresh model, and the rows that train it and that choose among its epochs, as it reads them.
 
     What a frozen checkpoint makes of them is computed here, once for all trainings of this workspace, and kept.
@@ -71,13 +79,13 @@ def prepared(params: Params, name: str, seed: int,
 def keep_states(params: Params, names: Iterable[str]) -> None:
     """Have a frozen checkpoint's states ready before trainings run side by side, each of which would compute them."""
     for name in sorted(set(names)):
-        if models.MODELS[name].backbone == "wav2vec" and params.chosen.wav2vec.keeps_states:
+        if architectures.MODELS[name].backbone == "wav2vec" and params.chosen.wav2vec.keeps_states:
             prepared(params, name, params.train.seed, device_of(params.compute.device))
 
 
 def settings_record(params: Params, job: Job) -> dict[str, Any]:
     """What MLflow records of a training's settings: of the preset, the sections that the model is built from."""
-    used = {READS[job.model], models.MODELS[job.model].backbone} | (
+    used = {READS[job.model], architectures.MODELS[job.model].backbone} | (
         {"spectral", "head"} if READS[job.model] == "features" else set())
     preset = params.chosen.model_dump(mode="json")
     return {"model": job.model, "train": job.settings.model_dump(),
@@ -109,7 +117,7 @@ def tags_of(params: Params, job: Job, stage: str) -> dict[str, str]:
 
 def backbone_of(params: Params, model: str) -> str:
     """Where a model's pretrained part comes from: a checkpoint, random weights, or none for a model without."""
-    section = models.MODELS[model].backbone
+    section = architectures.MODELS[model].backbone
     return getattr(params.chosen, section).checkpoint or "random weights" if section else "none"
 
 
@@ -140,7 +148,7 @@ def train_model(params: Params, job: Job, device: torch.device, stage: str, targ
     return result
 
 
-def write_folder(target: Path, params: Params, job: Job, model: models.EmotionModel, result: Result,
+def write_folder(target: Path, params: Params, job: Job, model: base.EmotionModel, result: Result,
                  run: Run, data: Mapping[str, Any], temperature: float = 1.0) -> None:
     """Write the model folder: weights.safetensors, model.json, history.csv, curves.png, run.json.
 
@@ -151,7 +159,7 @@ def write_folder(target: Path, params: Params, job: Job, model: models.EmotionMo
             "validation_uar": result.validation_uar, "temperature": temperature, "data": dict(data)}
     with replacing(target) as folder:
         folder.mkdir()
-        models.save(folder, model, card)
+        model_folder.save(folder, model, card)
         write_history(folder / "history.csv", result.history)
         draw(result.history, folder / "curves.png", f"{job.name}, preset {params.preset}",
              result.best_epoch)

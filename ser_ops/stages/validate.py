@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
-from ser_ops import config, corpora, validation
+from ser_ops import config
+from ser_ops.corpora import layouts
 from ser_ops.corpora.table import read_csv, write_csv
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.files import replacing, write_json
 from ser_ops.stages import run
 from ser_ops.terminal import tell
+from ser_ops.validation import checks
 from ser_ops.validation.record import index_page, record
 
 
@@ -17,9 +19,9 @@ def main() -> None:
     params = config.load()
     ingest, reports = params.paths.work / "ingest", params.paths.reports
     found = read_json(ingest / "corpora.json")
-    outcome = validation.validate(
+    outcome = checks.validate(
         read_csv(ingest / "manifest.csv"), read_csv(ingest / "noise.csv"), found,
-        {layout: corpora.known_faults(layout) for layout in corpora.LAYOUTS}, params.validation,
+        {layout: layouts.known_faults(layout) for layout in layouts.LAYOUTS}, params.validation,
         params.partitions.protocol)
     content = record(outcome, found, params.validation.bad_share)
     write_json(reports / "data_validation.json", content)
@@ -39,7 +41,7 @@ def main() -> None:
           f"{len(outcome.quarantine)} in quarantine")
 
 
-def _write_docs(folder: Path, outcome: validation.Outcome, content: dict) -> None:
+def _write_docs(folder: Path, outcome: checks.Outcome, content: dict) -> None:
     with replacing(folder) as pages:
         pages.mkdir()
         (pages / "index.html").write_text(index_page(outcome, content), encoding="utf-8")

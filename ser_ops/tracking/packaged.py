@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ser_ops.audio import fit
+from ser_ops.audio.window import fit
 from ser_ops.config import Params, input_of, read_model_json
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS

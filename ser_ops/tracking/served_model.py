@@ -40,7 +40,7 @@ class ServedModel(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load the weights; called once by MLflow."""
-        from ser_ops.inference import Recogniser
+        from ser_ops.inference.recogniser import Recogniser
         settings = context.model_config or {}
         self.recogniser = Recogniser(Path(context.artifacts["model"]), settings.get("device", "auto"),
                                      settings.get("batch_size", 16), settings.get("window_hop", 1.25))

@@ -4,7 +4,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from ser_ops.dataset import Examples, in_order, loader
+from ser_ops.dataset.batches import in_order, loader
+from ser_ops.dataset.examples import Examples
 from ser_ops.models.temperature import divide_logits, fit_temperature
 from ser_ops.training.world import repeatable
 

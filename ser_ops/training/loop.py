@@ -16,7 +16,8 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from ser_ops.config import Training
-from ser_ops.dataset import Examples, in_order, loader, shuffled
+from ser_ops.dataset.batches import in_order, loader, shuffled
+from ser_ops.dataset.examples import Examples
 from ser_ops.errors import UserError
 from ser_ops.models.standardise import ahead
 from ser_ops.training import checkpoint as checkpoints

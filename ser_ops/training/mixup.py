@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ser_ops.dataset import Batch
+from ser_ops.dataset.examples import Batch
 
 
 class Mixed(NamedTuple):

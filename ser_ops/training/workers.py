@@ -18,7 +18,7 @@ from typing import TypeVar
 import torch
 
 from ser_ops.errors import UserError
-from ser_ops.progress import cores
+from ser_ops.progress.processes import cores
 
 Job = TypeVar("Job")
 Outcome = TypeVar("Outcome")

@@ -14,8 +14,9 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ser_ops.audio import FORMATS, Clip, Listening, clean, padding, read, without_offset
-from ser_ops.audio.low_cut import LOW_CUT_HERTZ, LowCut
+from ser_ops.audio.admission import FORMATS, padding
+from ser_ops.audio.low_cut import LOW_CUT_HERTZ, LowCut, without_offset
+from ser_ops.audio.reading import Clip, Listening, clean, read
 from ser_ops.errors import UserError
 
 RATE = 16000

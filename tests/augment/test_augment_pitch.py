@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.speed.voices import RATE, distance, voice
-from ser_ops.audio import read
+from ser_ops.audio.reading import read
 from ser_ops.augment.pitch import ratio, shift
 from ser_ops.augment.stretch import stretch
 

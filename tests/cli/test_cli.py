@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_ops import config, models
+from ser_ops import config
 from ser_ops.emotions import EMOTIONS
+from ser_ops.models import architectures, model_folder
 
 PROJECT = Path(__file__).resolve().parents[2]
 RATE = 16000
@@ -27,7 +28,7 @@ def project(tmp_path_factory):
     shutil.copy(PROJECT / "params.yaml", folder)
     (folder / "data").mkdir()
     preset = config.load(folder / "params.yaml").chosen
-    models.save(folder / "model", models.build("fusion", preset, seed=1), {"preset": "small", "data": {}})
+    model_folder.save(folder / "model", architectures.build("fusion", preset, seed=1), {"preset": "small", "data": {}})
     rng = np.random.default_rng(1)
     for code in range(1, 9):
         name = folder / "given/Actor_01" / f"03-01-{code:02d}-01-01-01-01.wav"

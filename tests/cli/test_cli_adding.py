@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_ops.corpora import Card
+from ser_ops.corpora.corpus_card import Card
 from ser_ops.files import in_turn
 
 PROJECT = Path(__file__).resolve().parents[2]

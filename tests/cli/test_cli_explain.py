@@ -12,12 +12,13 @@ import pytest
 import soundfile
 import torch
 
-from ser_ops import config, models
-from ser_ops.audio import read
+from ser_ops import config
+from ser_ops.audio.reading import read
 from ser_ops.cli import explain as command
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.explain.recording import explain_recording, window_of
+from ser_ops.models import architectures, model_folder
 from ser_ops.report import listening
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -38,8 +39,8 @@ def project(tmp_path_factory):
     folder = tmp_path_factory.mktemp("project")
     (folder / "params.yaml").write_text((PROJECT / "params.yaml").read_text())
     preset = config.load(folder / "params.yaml").chosen
-    model = models.build("fusion", preset, {"mean": [1.0] * 82, "std": [2.0] * 82}, seed=1)
-    models.save(folder / "model", model, {"preset": "small", "data": {"synthetic": ["made"], "partial": []}})
+    model = architectures.build("fusion", preset, {"mean": [1.0] * 82, "std": [2.0] * 82}, seed=1)
+    model_folder.save(folder / "model", model, {"preset": "small", "data": {"synthetic": ["made"], "partial": []}})
     return folder
 
 
@@ -111,9 +112,9 @@ def test_every_kind_of_model_is_explained(name, tmp_path):
     settings = params.explain.model_copy(update={"shap_samples": 10, "counterfactual_orders": 1,
                                                  "counterfactual_steps": 2, "occlusion_hop": 0.5})
     mean_std = {"mean": [1.0] * 187, "std": [2.0] * 187} if name == "cnn" else None
-    model = models.build(name, params.chosen, mean_std, seed=1).eval()
-    models.save(tmp_path / "model", model, {"data": {}})
-    model, card = models.load(tmp_path / "model")
+    model = architectures.build(name, params.chosen, mean_std, seed=1).eval()
+    model_folder.save(tmp_path / "model", model, {"data": {}})
+    model, card = model_folder.load(tmp_path / "model")
     found = explain_recording(model, card, torch.device("cpu"), made(tmp_path / "a.wav", 1.0), settings,
                               tmp_path / "out")
     json.dumps(found, allow_nan=False)

@@ -18,9 +18,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from ser_ops import config, models
+from ser_ops import config
 from ser_ops.cli import app, corpora, evaluate, explain, noise, predict
 from ser_ops.errors import UserError
+from ser_ops.models import architectures, model_folder
 from ser_ops.terminal import shown
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -40,7 +41,7 @@ def project(tmp_path_factory):
     preset = small.model_copy(update={
         "features": small.features.model_copy(update={"seconds": 0.5}),
         "spectral": small.spectral.model_copy(update={"channels": (8,) * 4, "embedding": 8})})
-    models.save(folder / "model", models.build("spectral", preset, seed=1), {"preset": "tiny", "data": {
+    model_folder.save(folder / "model", architectures.build("spectral", preset, seed=1), {"preset": "tiny", "data": {
         "corpora": ["made"], "synthetic": ["made"], "protocol": "speaker", "licences": {"made": "CC BY-NC 4.0"}}})
     soundfile.write(folder / "good.wav", np.random.default_rng(1).normal(0, 0.1, RATE // 2), RATE)
     return folder

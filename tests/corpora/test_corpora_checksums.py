@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ser_ops.corpora import compare_checksums
+from ser_ops.corpora.checksums import compare_checksums
 from ser_ops.errors import UserError
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "corpora"

@@ -6,8 +6,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from ser_ops import corpora
-from ser_ops.corpora import LAYOUTS, known_faults
+from ser_ops.corpora import utterance
+from ser_ops.corpora.layouts import LAYOUTS, known_faults
 from ser_ops.errors import UserError
 
 NAMES = Path(__file__).resolve().parents[2].parent / "shared" / "corpora" / "names"
@@ -169,7 +169,7 @@ def test_published_table_of_crema_d_speakers_names_the_gender_of_all(tmp_path: P
 def test_ids_speakers_and_texts_of_a_scan(tmp_path: Path) -> None:
     made(tmp_path / "mine", ["Actor_12/03-01-08-02-02-01-12.WAV"])
     (one,) = LAYOUTS["ravdess"].scan(tmp_path / "mine", "mine").utterances
-    assert one == corpora.Utterance(
+    assert one == utterance.Utterance(
         "mine/Actor_12/03-01-08-02-02-01-12", "mine", "ravdess", False,
         tmp_path / "mine/Actor_12/03-01-08-02-02-01-12.WAV", "surprise", "mine/12", "female", "en", "strong",
         "statement 2")

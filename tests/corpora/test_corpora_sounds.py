@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import lfilter, sosfilt
 
-from ser_ops.audio import Clip, read, resample
+from ser_ops.audio.reading import Clip, read, resample
 from ser_ops.config import Partitions
 from ser_ops.corpora.decoding import decode
 from ser_ops.corpora.sounds import fingerprint, same_sounds
-from ser_ops.noise.recordings import assign
+from ser_ops.noise.recordings.partitions import assign
 
 RATE = 16000
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"

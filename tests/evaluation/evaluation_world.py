@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from ser_ops import config, models
+from ser_ops import config
 from ser_ops.corpora.table import write_csv
 from ser_ops.emotions import EMOTIONS
 from ser_ops.files import write_json
+from ser_ops.models import architectures, model_folder
 from ser_ops.shards import write_index, write_shard
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -82,8 +83,8 @@ def build(folder: Path, utterances: int = 14, **evaluate) -> config.Params:
     for name, place in FOLDERS.items():
         kind = "fusion" if name.startswith("shuffled") else name
         plain = {"mean": [0.0] * 10, "std": [1.0] * 10} if config.READS[kind] == "features" else None
-        model = models.build(kind, params.chosen, plain, seed=len(name))
-        models.save(work / place, model, {
+        model = architectures.build(kind, params.chosen, plain, seed=len(name))
+        model_folder.save(work / place, model, {
             "preset": "tiny", "shuffled_labels": name.startswith("shuffled"), "training": {}, "best_epoch": 1,
             "validation_uar": 0.2, "data": {"corpora": ["made"], "synthetic": ["made"], "partial": [],
                                             "protocol": "speaker", "train_rows": 2}})

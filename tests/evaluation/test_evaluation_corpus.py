@@ -11,11 +11,12 @@ import yaml
 from evaluation_world import settings
 from typer.testing import CliRunner
 
-from ser_ops import config, models
+from ser_ops import config
 from ser_ops.cli import app
 from ser_ops.errors import UserError
 from ser_ops.evaluation.corpus import evaluate_manifest
-from ser_ops.inference import Recogniser
+from ser_ops.inference.recogniser import Recogniser
+from ser_ops.models import architectures, model_folder
 
 CASES = Path(__file__).resolve().parents[3] / "shared" / "cases"
 RATE = 16000
@@ -27,7 +28,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("world")
     (folder / "params.yaml").write_text(yaml.safe_dump(settings(seeds=[1], intensities=[0.5])))
     preset = config.load(folder / "params.yaml").chosen
-    models.save(folder / "model", models.build("spectral", preset, seed=1), {"preset": "tiny", "data": {}})
+    model_folder.save(folder / "model", architectures.build("spectral", preset, seed=1), {"preset": "tiny", "data": {}})
     rng = np.random.default_rng(5)
     for name in ("a", "b", "c", "d"):
         soundfile.write(folder / f"{name}.wav", rng.normal(0, 0.1, RATE), RATE)
@@ -42,7 +43,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def evaluated(world: Path, manifest: str, *, noise: bool = False, **labels: str) -> dict[str, Any]:
     (world / "list.csv").write_text(manifest)
-    network, card = models.load(world / "model")
+    network, card = model_folder.load(world / "model")
     params = config.load(world / "params.yaml")
     return evaluate_manifest(network, card, world / "list.csv", world / "noise" if noise else None, params, labels)
 
@@ -74,7 +75,7 @@ def test_evaluate_warns_of_the_rate_where_predict_does(world: Path) -> None:
     samples = np.random.default_rng(6).normal(0, 0.1, 12000)
     for rate in (8000, 11025, RATE, 48000):
         soundfile.write(world / f"at{rate}.wav", samples, rate)
-    network, card = models.load(world / "model")
+    network, card = model_folder.load(world / "model")
     recogniser = Recogniser((network, card), "cpu")
     lines = "".join(f"at{rate}.wav,sad,1\n" for rate in (8000, 11025, RATE, 48000))
     found = evaluated(world, f"path,emotion,speaker\n{lines}")
@@ -130,7 +131,7 @@ def test_the_command_says_it_beside_every_figure(world: Path, monkeypatch: pytes
     ("half_unreadable", 3, 3), ("labels_of_others", 1, 2), ("segments", 1, 2), ("semicolon_excel", 1, 2),
     ("excel_empty_rows", 1, 2), ("refused_by_predict", 1, 5), ("gsm", 2, 2)])
 def test_tables_of_others_are_answered(world: Path, case: str, used: int, of: int) -> None:
-    network, card = models.load(world / "model")
+    network, card = model_folder.load(world / "model")
     found = evaluate_manifest(network, card, CASES / f"{case}.csv", None, config.load(world / "params.yaml"),
                               {"happiness": "happy"})
     assert (found["used"], found["of"]) == (used, of) and sum(found["left_out"].values()) == of - used

@@ -8,14 +8,14 @@ import pytest
 import torch
 from evaluation_world import FOLDERS, build
 
-from ser_ops import models
-from ser_ops.audio import fit
+from ser_ops.audio.window import fit
 from ser_ops.errors import UserError
 from ser_ops.evaluation import robustness
 from ser_ops.evaluation.ablation import samples_per_second
 from ser_ops.evaluation.panel import Panel
 from ser_ops.evaluation.predictions import CLEAN, Condition
-from ser_ops.features import Extractor
+from ser_ops.features.extractor import Extractor
+from ser_ops.models import model_folder
 from ser_ops.noise.mixing import Mixture
 from ser_ops.shards import Shards
 
@@ -60,7 +60,7 @@ def test_a_grid_without_noise_is_one_line(world):
 
 def test_a_panel_answers_as_each_model_alone(world):
     params, job, _ = world
-    loaded = {name: models.load(folder) for name, folder in job.models}
+    loaded = {name: model_folder.load(folder) for name, folder in job.models}
     waveforms = [Shards(job.work / "ingest" / "waveforms")[one] for one in job.utterances]
     together = Panel(loaded, torch.device("cpu"), 4)(waveforms)
     assert together.shape == (6, 13, 7)
@@ -117,11 +117,11 @@ def test_noise_that_is_none_has_no_snr(world):
 
 def test_a_model_that_answers_nan_is_named(world, tmp_path):
     _, job, _ = world
-    model, card = models.load(dict(job.models)["spectral"])
+    model, card = model_folder.load(dict(job.models)["spectral"])
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.fill_(3e38)       # what is read is finite, what comes of it is not
-    models.save(tmp_path / "broken", model, {name: card[name] for name in ("preset", "shuffled_labels")})
+    model_folder.save(tmp_path / "broken", model, {name: card[name] for name in ("preset", "shuffled_labels")})
     broken = replace(job, models=(("broken", tmp_path / "broken"),))
     with pytest.raises(UserError, match="model broken: answers NaN"):
         robustness.predict(broken, np.zeros(13, int), [CLEAN], 1)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from evaluation_world import FOLDERS, PROJECT, build, reports
 
-from ser_ops import models
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.evaluation.predictions import read
+from ser_ops.models import model_folder
 
 FIGURES = ["figures/explanations/a.png", "figures/explanations/shap.png"]
 
@@ -20,7 +20,7 @@ FIGURES = ["figures/explanations/a.png", "figures/explanations/shap.png"]
 def evaluated(tmp_path_factory):
     """A workspace in which evaluate has run."""
     from ser_ops.stages import evaluate
-    from ser_ops.tracking import open_run
+    from ser_ops.tracking.runs import open_run
     folder = tmp_path_factory.mktemp("project")
     before = os.getcwd()
     os.chdir(folder)
@@ -174,7 +174,7 @@ def test_any_labelled_audio_can_be_evaluated(evaluated, tmp_path):
     (tmp_path / "list.csv").write_text("\n".join(lines) + "\n")
     (tmp_path / "noise" / "kitchen").mkdir(parents=True)
     soundfile.write(tmp_path / "noise" / "kitchen" / "pan.flac", 0.1 * rng.standard_normal(40000), 22050)
-    model, card = models.load(folder / "work" / "models" / "fusion")
+    model, card = model_folder.load(folder / "work" / "models" / "fusion")
     found = evaluate_manifest(model, card, tmp_path / "list.csv", tmp_path / "noise", params, {"joy": "happy"})
     assert (found["utterances"], found["speakers"]) == (4, 2)
     assert list(found["cells"]) == ["kitchen@0.25", "kitchen@0.75", "white@0.25", "white@0.75"]
@@ -219,7 +219,7 @@ def test_real_speech_in_real_noise(evaluated, tmp_path):
         f"{path},{codes[path.name.split('-')[2]]},{path.stem[-2:]}\n" for path in files))
     few = params.model_copy(update={"evaluate": params.evaluate.model_copy(update={
         "intensities": (0.5,), "seeds": (1,)})})
-    model, card = models.load(folder / "work" / "models" / "fusion")
+    model, card = model_folder.load(folder / "work" / "models" / "fusion")
     found = evaluate_manifest(model, card, tmp_path / "list.csv", SHARED / "noise", few)
     assert found["utterances"] == len(files) >= 7 and not found["skipped"]
     assert list(found["cells"]) == ["children@0.50", "fish_market@0.50", "railway_engine@0.50", "white@0.50"]

@@ -5,10 +5,13 @@ import torch
 from torch import Tensor, nn
 
 from ser_ops import config
-from ser_ops.audio import fit
-from ser_ops.dataset import Examples, Row, Stores
+from ser_ops.audio.window import fit
+from ser_ops.dataset.examples import Examples, Stores
+from ser_ops.dataset.rows import Row
 from ser_ops.emotions import EMOTIONS
-from ser_ops.features import Extractor, mel_rows, shape_of
+from ser_ops.features.extractor import Extractor
+from ser_ops.features.index_map import shape_of
+from ser_ops.features.rows import mel_rows
 from ser_ops.seeds import generator
 
 RATE = 16000

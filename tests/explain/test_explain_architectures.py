@@ -12,9 +12,13 @@ from ser_ops import config
 from ser_ops.config import READS
 from ser_ops.emotions import EMOTIONS
 from ser_ops.evaluation.explained import ADMITTED
-from ser_ops.explain import Subject, clip, explain, figures, grad_cam_clip, grad_cam_figures, mel_picture
-from ser_ops.features import Moments, frames_of
-from ser_ops.models import build
+from ser_ops.explain import clip, figures, grad_cam_clip, mel_picture
+from ser_ops.explain.grad_cam_clip import grad_cam_figures
+from ser_ops.explain.subject import Subject
+from ser_ops.explain.suite import explain
+from ser_ops.features.index_map import frames_of
+from ser_ops.features.standardise import Moments
+from ser_ops.models.architectures import build
 
 IMAGE = config.MelImage(sample_rate=RATE, seconds=2.0, frame=1024, hop=1024, mels=32)
 PRESET = config.load().presets["small"].model_copy(update={"stacked": stacked_settings(), "image": IMAGE})

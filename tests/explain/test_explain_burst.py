@@ -7,9 +7,12 @@ from explain_stand_ins import RATE, OverImage, OverTime, burst, heard, image_set
 from torch import nn
 
 from ser_ops import config
-from ser_ops.explain import Subject, grad_cam_clip, grad_cam_figures
-from ser_ops.features import Moments, mel_edges_hertz
-from ser_ops.models import build
+from ser_ops.explain import grad_cam_clip
+from ser_ops.explain.grad_cam_clip import grad_cam_figures
+from ser_ops.explain.subject import Subject
+from ser_ops.features.rows import mel_edges_hertz
+from ser_ops.features.standardise import Moments
+from ser_ops.models.architectures import build
 from ser_ops.seeds import generator
 
 PLANTED = [(300.0, 0.1), (1500.0, 0.9), (1500.0, 1.37), (5000.0, 1.5)]    # hertz, start of 0.2 s

@@ -6,9 +6,12 @@ import torch
 from explain_stand_ins import RATE, OverTime, StandIn, burst, features, heard, stacked_settings
 from torch import nn
 
-from ser_ops.explain import Centred, Held, expected_gradients, grad_cam, occlude
+from ser_ops.explain.attribution import expected_gradients
+from ser_ops.explain.gradcam import grad_cam
+from ser_ops.explain.held import Centred, Held
+from ser_ops.explain.occlusion import occlude
 from ser_ops.explain.streams import exact
-from ser_ops.features import shape_of
+from ser_ops.features.index_map import shape_of
 
 
 def one_by_one(probability, waveform, starts, stretch):

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from ser_ops.dataset import Row
+from ser_ops.dataset.rows import Row
 from ser_ops.emotions import EMOTIONS
-from ser_ops.explain import Subject
 from ser_ops.explain.counterfactual import blocks, counterfactual, muted
 from ser_ops.explain.heard import Answering, hear
+from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import Trace
 
 LENGTH = RATE // 2

@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 from explain_stand_ins import RATE, explain_settings
 
-from ser_ops import config, models
-from ser_ops.audio import fit
+from ser_ops import config
+from ser_ops.audio.window import fit
 from ser_ops.config import READS
 from ser_ops.corpora.table import write_csv
-from ser_ops.dataset import Examples
+from ser_ops.dataset.examples import Examples
 from ser_ops.emotions import EMOTIONS
 from ser_ops.explain import everything as whole
 from ser_ops.explain.under_noise import Job, Opened, items
-from ser_ops.features import Extractor
+from ser_ops.features.extractor import Extractor
+from ser_ops.models import architectures, model_folder
 from ser_ops.seeds import generator
 from ser_ops.shards import write_index, write_shard
 from ser_ops.stages.explain import figures_of
@@ -61,7 +62,8 @@ def work(tmp_path_factory):
         store(folder / "features" / reads, some)
     mean_std = {"mean": [0.0] * 82, "std": [10.0] * 82}
     for name in ("fusion", "vit"):
-        models.save(folder / "models" / name, models.build(name, preset, mean_std, seed=1), {"preset": "small"})
+        model_folder.save(folder / "models" / name, architectures.build(name, preset, mean_std, seed=1),
+                          {"preset": "small"})
     return folder
 
 

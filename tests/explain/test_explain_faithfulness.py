@@ -9,17 +9,18 @@ import torch
 from explain_stand_ins import RATE, explain_settings
 
 from ser_ops import config
-from ser_ops.dataset import Row
+from ser_ops.dataset.rows import Row
 from ser_ops.emotions import EMOTIONS
 from ser_ops.evaluation import explained
-from ser_ops.explain import Subject, believed, faithfulness, sanity
+from ser_ops.explain import believed, faithfulness, sanity
 from ser_ops.explain.deletion import Cells
 from ser_ops.explain.heard import Answering, hear
 from ser_ops.explain.intervals import rank_correlation
 from ser_ops.explain.methods import traces as traces_of
+from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import Trace
-from ser_ops.features import shape_of
-from ser_ops.models import build
+from ser_ops.features.index_map import shape_of
+from ser_ops.models.architectures import build
 from ser_ops.seeds import generator
 
 SECONDS = 0.5

@@ -15,14 +15,17 @@ from explain_stand_ins import (
     stacked_settings,
 )
 
-from ser_ops.dataset import Row
-from ser_ops.explain import Subject
+from ser_ops.dataset.rows import Row
 from ser_ops.explain.attribution import expected_gradients
 from ser_ops.explain.heard import Heard, hear
 from ser_ops.explain.held import Centred, Held
 from ser_ops.explain.methods import methods_of, traces
 from ser_ops.explain.scorecam import score_cam
-from ser_ops.features import Extractor, Moments, mel_edges_hertz, shape_of, to_frames
+from ser_ops.explain.subject import Subject
+from ser_ops.features.extractor import Extractor
+from ser_ops.features.index_map import shape_of, to_frames
+from ser_ops.features.rows import mel_edges_hertz
+from ser_ops.features.standardise import Moments
 
 CPU = torch.device("cpu")
 ROW = Row("made/a#original", "made/a", "original", "test", "fear", "made/1", "made")

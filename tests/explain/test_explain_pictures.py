@@ -8,19 +8,23 @@ import torch
 from explain_stand_ins import RATE, StandIn, explain_settings, features
 from matplotlib.image import imread
 
-from ser_ops.dataset import Row
+from ser_ops.dataset.rows import Row
 from ser_ops.emotions import EMOTIONS
-from ser_ops.explain import Attribution, Subject
+from ser_ops.explain.attribution import Attribution
 from ser_ops.explain.counterfactual import counterfactual
 from ser_ops.explain.heard import Answering, hear
-from ser_ops.explain.pictures import KEYS, ShapRow, active, global_figures, overall, paper, paper_figures
+from ser_ops.explain.pictures import overall, paper
 from ser_ops.explain.pictures.beeswarm import beeswarm
 from ser_ops.explain.pictures.canvas import COLOURS, Sound
 from ser_ops.explain.pictures.masked import found_in_words, random_in_words
+from ser_ops.explain.pictures.overall import ShapRow, global_figures
+from ser_ops.explain.pictures.paper import KEYS, paper_figures
+from ser_ops.explain.pictures.regions import active
 from ser_ops.explain.pictures.spread import violins
 from ser_ops.explain.pictures.waterfall import waterfall
+from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import Trace
-from ser_ops.features import describe, frames_of, index_at, shape_of, to_frames
+from ser_ops.features.index_map import describe, frames_of, index_at, shape_of, to_frames
 from ser_ops.files import sha256
 
 WAVEFORM = "the Wav2Vec 2.0 stream, which kept hearing the whole waveform"

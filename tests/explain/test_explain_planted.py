@@ -10,10 +10,11 @@ from torch import nn
 
 from ser_ops import config
 from ser_ops.emotions import EMOTIONS
-from ser_ops.explain import Subject, planted
+from ser_ops.explain import planted
+from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import Trace
-from ser_ops.features import channels_of
-from ser_ops.models import build
+from ser_ops.features.index_map import channels_of
+from ser_ops.models.architectures import build
 
 PLANTED = config.load().explain.planted
 

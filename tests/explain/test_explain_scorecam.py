@@ -7,8 +7,9 @@ from explain_stand_ins import StandIn, features
 from torch import nn
 
 from ser_ops.config import load
-from ser_ops.explain import Held, score_cam
-from ser_ops.features import shape_of
+from ser_ops.explain.held import Held
+from ser_ops.explain.scorecam import score_cam
+from ser_ops.features.index_map import shape_of
 from ser_ops.models.block_branch import BlockBranch
 
 

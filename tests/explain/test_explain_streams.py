@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ser_ops.config import load
-from ser_ops.dataset import Row
-from ser_ops.explain import Subject
+from ser_ops.dataset.rows import Row
 from ser_ops.explain.background import Background
 from ser_ops.explain.heard import hear
 from ser_ops.explain.streams import coalitions, exact, of_inputs, parts, shapley
-from ser_ops.features import channels_of, shape_of, to_grid
-from ser_ops.models import build
+from ser_ops.explain.subject import Subject
+from ser_ops.features.index_map import channels_of, shape_of, to_grid
+from ser_ops.models.architectures import build
 
 CPU = torch.device("cpu")
 ROW = Row("made/a#original", "made/a", "original", "test", "fear", "made/1", "made")

@@ -8,9 +8,11 @@ import torch
 from explain_stand_ins import RATE, StandIn, examples, explain_settings, features
 
 from ser_ops.emotions import EMOTIONS
-from ser_ops.explain import Subject, explain, occlude
 from ser_ops.explain.choice import per_class
-from ser_ops.features import describe, index_at
+from ser_ops.explain.occlusion import occlude
+from ser_ops.explain.subject import Subject
+from ser_ops.explain.suite import explain
+from ser_ops.features.index_map import describe, index_at
 from ser_ops.files import sha256
 
 

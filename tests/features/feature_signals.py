@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ser_ops.audio import fit, read
+from ser_ops.audio.reading import read
+from ser_ops.audio.window import fit
 from ser_ops.config import Window
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,7 +15,7 @@ import torch
 from feature_signals import synthetic_utterances
 
 from ser_ops.config import Stacked, load
-from ser_ops.features import Extractor
+from ser_ops.features.extractor import Extractor
 
 BATCH, ROUNDS = 64, 5
 

@@ -6,8 +6,9 @@ import soxr
 import torch
 
 from ser_ops.config import Window, load
-from ser_ops.features import Extractor, frames_of, mel_bands, mfcc
-from ser_ops.features.descriptors import decibels, mel_power, power_spectrum
+from ser_ops.features.descriptors import decibels, mel_bands, mel_power, mfcc, power_spectrum
+from ser_ops.features.extractor import Extractor
+from ser_ops.features.index_map import frames_of
 
 PRESETS = load().presets
 

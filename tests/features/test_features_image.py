@@ -7,7 +7,8 @@ import torch
 from feature_signals import assert_agrees, signals, synthetic_utterances
 
 from ser_ops.config import MelImage, load
-from ser_ops.features import Extractor, mel_hertz
+from ser_ops.features.extractor import Extractor
+from ser_ops.features.rows import mel_hertz
 
 PRESETS = load().presets
 

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ser_ops.config import Features, load
-from ser_ops.features import Extractor, describe, feature_at, frames_of, grid, index_at, shape_of, to_frames, to_grid
+from ser_ops.features.extractor import Extractor
+from ser_ops.features.index_map import describe, feature_at, frames_of, grid, index_at, shape_of, to_frames, to_grid
 
 PAPER = load().presets["paper"].features
 

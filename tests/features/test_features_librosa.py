@@ -8,9 +8,11 @@ import pytest
 import torch
 from feature_signals import assert_agrees, signals, speech_like
 
-from ser_ops.audio import fit, read
+from ser_ops.audio.reading import read
+from ser_ops.audio.window import fit
 from ser_ops.config import Features, load
-from ser_ops.features import Extractor, mfcc, rms, zcr
+from ser_ops.features.descriptors import mfcc, rms, zcr
+from ser_ops.features.extractor import Extractor
 from ser_ops.features.index_map import to_grid
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"

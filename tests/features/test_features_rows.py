@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from ser_ops.config import load
-from ser_ops.features import describe, mel_edges_hertz, mel_hertz, mel_rows, row_name, shape_of
+from ser_ops.features.index_map import describe, shape_of
+from ser_ops.features.rows import mel_edges_hertz, mel_hertz, mel_rows, row_name
 
 PAPER, SMALL = load().presets["paper"], load().presets["small"]
 INPUTS = [PAPER.stacked, SMALL.stacked, PAPER.image, SMALL.image]

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ser_ops.config import Features
-from ser_ops.features import Moments, to_grid
-from ser_ops.features.standardise import total
+from ser_ops.features.index_map import to_grid
+from ser_ops.features.standardise import Moments, total
 
 
 def small(layout: str) -> Features:

@@ -9,14 +9,16 @@ import pytest
 import soundfile
 import torch
 
-from ser_ops.audio import clean, fit, resample
+from ser_ops.audio.reading import clean, resample
+from ser_ops.audio.window import fit
 from ser_ops.config import READS, load
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
-from ser_ops.features import Extractor
+from ser_ops.features.extractor import Extractor
 from ser_ops.files import write_json
-from ser_ops.inference import Recogniser, choose_device
-from ser_ops.models import build, save
+from ser_ops.inference.recogniser import Recogniser, choose_device
+from ser_ops.models.architectures import build
+from ser_ops.models.model_folder import save
 
 SECONDS = 0.5
 RATE = 16000
@@ -185,7 +187,7 @@ def test_a_gpu_that_is_not_there_is_one_line():
 HOUR = """
 import re, sys
 from pathlib import Path
-from ser_ops.inference import Recogniser
+from ser_ops.inference.recogniser import Recogniser
 import torch
 torch.set_num_threads(1)
 answer = Recogniser(Path(sys.argv[1]), "cpu", 16, 1.25).answer_file(Path(sys.argv[2]))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ser_ops.audio import spans
+from ser_ops.audio.window import spans
 from ser_ops.inference.windows import quiet, windows
 
 

@@ -7,8 +7,8 @@ import torch
 from torch.nn import functional
 
 from ser_ops import config
-from ser_ops.features import shape_of
 from ser_ops.features.descriptors import cepstrum
+from ser_ops.features.index_map import shape_of
 from ser_ops.models.band_branch import BandBranch, stretch
 from ser_ops.models.pooling import AttentiveStatistics
 

@@ -5,8 +5,9 @@ import torch
 from torch import Tensor
 
 from ser_ops.config import Preset, load
-from ser_ops.features import shape_of
-from ser_ops.models import MODELS, EmotionModel, build
+from ser_ops.features.index_map import shape_of
+from ser_ops.models.architectures import MODELS, build
+from ser_ops.models.base import EmotionModel
 
 SMALL = load().presets["small"]
 SERIAL = SMALL.model_copy(update={

@@ -11,7 +11,8 @@ import transformers
 from ser_ops.config import Preset
 from ser_ops.config import load as load_params
 from ser_ops.errors import UserError
-from ser_ops.models import build, load, save
+from ser_ops.models.architectures import build
+from ser_ops.models.model_folder import load, save
 
 SMALL = load_params().presets["small"]
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48,

@@ -14,12 +14,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from ser_ops.config import input_of
 from ser_ops.config import load as load_params
 from ser_ops.errors import UserError
-from ser_ops.features import channels_of, shape_of
+from ser_ops.features.index_map import channels_of, shape_of
 from ser_ops.files import sha256
-from ser_ops.inference import Recogniser
-from ser_ops.models import MODELS, build, count, input_of, load, save
+from ser_ops.inference.recogniser import Recogniser
+from ser_ops.models.architectures import MODELS, build, count
+from ser_ops.models.model_folder import load, save
 
 SMALL = load_params().presets["small"]
 BACKBONES = {"fusion", "concat", "wav2vec", "vit", "beit"}

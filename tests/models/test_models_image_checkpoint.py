@@ -11,8 +11,10 @@ from safetensors.torch import load_file, save_file
 from ser_ops.config import Preset
 from ser_ops.config import load as load_params
 from ser_ops.errors import UserError
-from ser_ops.features import shape_of
-from ser_ops.models import EmotionModel, build, load, save
+from ser_ops.features.index_map import shape_of
+from ser_ops.models.architectures import build
+from ser_ops.models.base import EmotionModel
+from ser_ops.models.model_folder import load, save
 
 SMALL = load_params().presets["small"]
 NAMES = ("vit", "beit")

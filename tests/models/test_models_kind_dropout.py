@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ser_ops import config
-from ser_ops.features import shape_of
+from ser_ops.features.index_map import shape_of
 from ser_ops.models.block_branch import BlockBranch
 
 PRESET = config.load(Path(__file__).resolve().parents[2] / "params.yaml").presets["paper"]

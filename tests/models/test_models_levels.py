@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from ser_ops.config import load
-from ser_ops.features import Extractor
-from ser_ops.models import build
+from ser_ops.features.extractor import Extractor
+from ser_ops.models.architectures import build
 
 RATE, SECONDS = 16000, 0.5
 

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from ser_ops.config import Preset, load
 from ser_ops.errors import UserError
-from ser_ops.features import shape_of
-from ser_ops.models import EmotionModel, build
+from ser_ops.features.index_map import shape_of
+from ser_ops.models.architectures import build
+from ser_ops.models.base import EmotionModel
 from ser_ops.models.recurrent import Recurrent
 
 SMALL = load().presets["small"]

@@ -5,8 +5,10 @@ import torch
 from transformers import BeitConfig, ViTConfig, Wav2Vec2Config
 
 from ser_ops.config import MelImage, Preset, load
-from ser_ops.features import shape_of
-from ser_ops.models import MODELS, EmotionModel, build, count, separate
+from ser_ops.features.index_map import shape_of
+from ser_ops.models.architectures import MODELS, build, count
+from ser_ops.models.base import EmotionModel
+from ser_ops.models.members import separate
 
 PRESETS = load().presets
 SMALL = PRESETS["small"]

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from ser_ops import config
-from ser_ops.features import shape_of
-from ser_ops.models import MODELS, build
+from ser_ops.features.index_map import shape_of
+from ser_ops.models.architectures import MODELS, build
 from ser_ops.models.temperature import divide_logits
 
 PRESET = config.load().presets["small"]

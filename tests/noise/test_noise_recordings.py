@@ -12,10 +12,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ser_ops import folders
 from ser_ops.config import Partitions
 from ser_ops.errors import UserError
-from ser_ops.noise import recordings
-from ser_ops.noise.recordings import assign, scan, source_of
+from ser_ops.noise.recordings import adding
+from ser_ops.noise.recordings.partitions import assign
+from ser_ops.noise.recordings.scanning import scan, source_of
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "noise"
 
@@ -149,10 +151,10 @@ class TestSources:
         write(tmp_path / "2" / "quiet.wav", peak=1e-6)
         (tmp_path / "1" / "sources.csv").write_text("path,source\na.wav,roof\n")
         (tmp_path / "2" / "sources.csv").write_text("path,source\nb.wav,roof\nc.wav,yard\nquiet.wav,yard\n")
-        first = recordings.add("kitchen", tmp_path / "1", tmp_path / "noise")
+        first = adding.add("kitchen", tmp_path / "1", tmp_path / "noise")
         assert (first.recordings, first.sources) == (4, 3)
         assert first.added == ["a.wav", "dishes/ch01.wav", "dishes/ch02.wav", "frying/ch01.wav"]
-        second = recordings.add("kitchen", tmp_path / "2", tmp_path / "noise", link=True)
+        second = adding.add("kitchen", tmp_path / "2", tmp_path / "noise", link=True)
         assert (second.recordings, second.sources, list(second.skipped)) == (6, 4, ["quiet.wav"])
         sources = {one.recording.removeprefix("recorded/kitchen/"): one.source.removeprefix("recorded/kitchen/")
                    for one in scan(tmp_path / "noise", ["recorded"])}
@@ -168,7 +170,7 @@ class TestWhatComesFromOutside:
         os.mkfifo(source / "pipe.wav")
         (source / "nothing.wav").symlink_to("nowhere")
         (source / "around").symlink_to(source)
-        found = recordings.add("rain", source, tmp_path / "noise")
+        found = adding.add("rain", source, tmp_path / "noise")
         assert found.added == ["a.wav"]
         assert found.skipped == {"nothing.wav": "link to nothing",
                                  "pipe.wav": "no file but a pipe, a socket or a device"}
@@ -179,7 +181,7 @@ class TestWhatComesFromOutside:
         given = {"source": write(tmp_path / "mine" / "a.wav").parent, "category": "rain", "collection": "recorded"}
         given[kind] = tmp_path / ("a" * 300) if kind == "source" else "a" * 300
         with pytest.raises(UserError) as caught:
-            recordings.add(given["category"], given["source"], tmp_path / "noise", given["collection"])
+            adding.add(given["category"], given["source"], tmp_path / "noise", given["collection"])
         assert "\n" not in str(caught.value)
         assert not list((tmp_path / "noise").glob("*"))
 
@@ -188,7 +190,7 @@ class TestWhatComesFromOutside:
         write(tmp_path / "mine" / "a.wav")
         (tmp_path / "mine" / "b.wav").symlink_to(write(tmp_path / "theirs" / "b.wav"))
         with pytest.raises(UserError, match=r"its link 'b\.wav' leads out of it"):
-            recordings.add("rain", tmp_path / "mine", tmp_path / "noise", link=link)
+            adding.add("rain", tmp_path / "mine", tmp_path / "noise", link=link)
         assert not (tmp_path / "noise").exists()
 
     @pytest.mark.parametrize("step", ["shutil.copyfile", "write_sources", "Card.write", "scan_folder"])
@@ -201,7 +203,7 @@ class TestWhatComesFromOutside:
         elif before == "recordings":
             if step == "Card.write":
                 pytest.skip("the card is there already")
-            recordings.add("rain", write(tmp_path / "other" / "c.wav").parent, tmp_path / "noise")
+            adding.add("rain", write(tmp_path / "other" / "c.wav").parent, tmp_path / "noise")
         there = content(tmp_path / "noise")
 
         def fail(*arguments, **more):
@@ -209,13 +211,13 @@ class TestWhatComesFromOutside:
 
         monkeypatch.setattr(f"ser_ops.noise.recordings.adding.{step}", fail)
         with pytest.raises((UserError, KeyboardInterrupt)):
-            recordings.add("rain", tmp_path / "mine", tmp_path / "noise")
+            adding.add("rain", tmp_path / "mine", tmp_path / "noise")
         assert content(tmp_path / "noise") == there
         assert (tmp_path / "noise" / "recorded").exists() is (before != "nothing")
 
     def test_a_category_of_any_name_is_added_to(self, tmp_path):
         for name in ("a", "b"):
-            found = recordings.add("before", write(tmp_path / name / f"{name}.wav").parent, tmp_path / "noise")
+            found = adding.add("before", write(tmp_path / name / f"{name}.wav").parent, tmp_path / "noise")
         assert (found.recordings, found.added) == (2, ["b.wav"])
 
     def test_one_bad_collection_does_not_end_the_list(self, tmp_path):
@@ -225,10 +227,10 @@ class TestWhatComesFromOutside:
         (tmp_path / "bare").mkdir()
         write(collection(tmp_path, "broken") / "rain" / "a.wav")
         (tmp_path / "broken" / "noise.yaml").write_text("[")
-        answers = recordings.list_all(tmp_path)
-        bad = {one.name: one.error for one in answers if isinstance(one, recordings.Unusable)}
+        answers = adding.list_all(tmp_path)
+        bad = {one.name: one.error for one in answers if isinstance(one, folders.Unusable)}
         assert sorted(bad) == ["bare", "broken", "empty", "taken"]
-        assert [one.collection for one in answers if isinstance(one, recordings.Found)] == ["good"]
+        assert [one.collection for one in answers if isinstance(one, adding.Found)] == ["good"]
         assert all("\n" not in error for error in bad.values())
 
 
@@ -238,7 +240,7 @@ class TestAdd:
         for number in range(3):
             write(source / f"{number}.wav", number)
         before = content(source)
-        found = recordings.add("rain", source, tmp_path / "noise")
+        found = adding.add("rain", source, tmp_path / "noise")
         assert (found.recordings, found.sources, found.seconds) == (3, 3, 1.5)
         assert found.added == ["0.wav", "1.wav", "2.wav"]
         assert content(source) == before
@@ -253,15 +255,15 @@ class TestAdd:
 
     def test_links(self, tmp_path):
         source = write(tmp_path / "mine" / "a.wav")
-        recordings.add("rain", source.parent, tmp_path / "noise", link=True)
+        adding.add("rain", source.parent, tmp_path / "noise", link=True)
         link = tmp_path / "noise" / "recorded" / "rain" / "a.wav"
         assert link.is_symlink() and link.resolve() == source
 
     def test_more_of_a_category_keeps_what_was_there(self, tmp_path):
         first = write(tmp_path / "one" / "a.wav", 1)
         second = write(tmp_path / "two" / "b.wav", 2)
-        recordings.add("rain", first.parent, tmp_path / "noise", link=True)
-        found = recordings.add("rain", second.parent, tmp_path / "noise")
+        adding.add("rain", first.parent, tmp_path / "noise", link=True)
+        found = adding.add("rain", second.parent, tmp_path / "noise")
         target = tmp_path / "noise" / "recorded" / "rain"
         assert (found.recordings, found.added) == (2, ["b.wav"])
         assert (target / "a.wav").is_symlink()
@@ -269,22 +271,22 @@ class TestAdd:
 
     def test_twice_changes_nothing(self, tmp_path):
         source = write(tmp_path / "mine" / "a.wav").parent
-        recordings.add("rain", source, tmp_path / "noise")
+        adding.add("rain", source, tmp_path / "noise")
         before = content(tmp_path / "noise")
-        found = recordings.add("rain", source, tmp_path / "noise")
+        found = adding.add("rain", source, tmp_path / "noise")
         assert (found.added, found.already) == ([], ["a.wav"])
         assert content(tmp_path / "noise") == before
         target = tmp_path / "noise" / "recorded" / "rain"
-        assert recordings.add("rain", target, tmp_path / "noise").already == ["a.wav"]
+        assert adding.add("rain", target, tmp_path / "noise").already == ["a.wav"]
         assert content(tmp_path / "noise") == before
 
     @pytest.mark.parametrize("name", ["a.wav", "a.flac"])
     def test_another_recording_of_that_name_is_not_overwritten(self, tmp_path, name):
-        recordings.add("rain", write(tmp_path / "one" / "a.wav", 1).parent, tmp_path / "noise")
+        adding.add("rain", write(tmp_path / "one" / "a.wav", 1).parent, tmp_path / "noise")
         before = content(tmp_path / "noise")
         write(tmp_path / "two" / "0.wav", 3)
         with pytest.raises(UserError, match="rename"):
-            recordings.add("rain", write(tmp_path / "two" / name, 2).parent, tmp_path / "noise")
+            adding.add("rain", write(tmp_path / "two" / name, 2).parent, tmp_path / "noise")
         assert content(tmp_path / "noise") == before
 
     def test_bad_ones_are_passed_over_by_name(self, tmp_path):
@@ -293,7 +295,7 @@ class TestAdd:
         (source / "broken.wav").write_bytes(b"RIFF and nothing else")
         (source / "pointer.flac").write_text("version https://git-lfs.github.com/spec/v1\n")
         write(source / "deep" / "empty.wav", seconds=0)
-        found = recordings.add("rain", source, tmp_path / "noise")
+        found = adding.add("rain", source, tmp_path / "noise")
         assert found.added == ["good.wav"]
         assert set(found.skipped) == {"quiet.wav", "broken.wav", "pointer.flac", "deep/empty.wav"}
         assert "silent" in found.skipped["quiet.wav"]
@@ -303,19 +305,19 @@ class TestAdd:
     def test_nothing_usable_leaves_nothing(self, tmp_path):
         source = write(tmp_path / "mine" / "quiet.wav", peak=0).parent
         with pytest.raises(UserError, match=r"quiet\.wav: silent"):
-            recordings.add("rain", source, tmp_path / "noise")
+            adding.add("rain", source, tmp_path / "noise")
         (source / "quiet.wav").unlink()
         with pytest.raises(UserError, match=r"\.flac"):
-            recordings.add("rain", source, tmp_path / "noise")
+            adding.add("rain", source, tmp_path / "noise")
         with pytest.raises(UserError, match="no folder"):
-            recordings.add("rain", tmp_path / "nowhere", tmp_path / "noise")
+            adding.add("rain", tmp_path / "nowhere", tmp_path / "noise")
         assert not (tmp_path / "noise").exists()
 
     @pytest.mark.parametrize(("category", "name"), [("pink", "recorded"), ("../rain", "recorded"), ("rain", "../x")])
     def test_bad_names(self, tmp_path, category, name):
         source = write(tmp_path / "mine" / "a.wav").parent
         with pytest.raises(UserError):
-            recordings.add(category, source, tmp_path / "noise", name)
+            adding.add(category, source, tmp_path / "noise", name)
         assert not (tmp_path / "noise").exists()
 
     def test_list(self, tmp_path):
@@ -324,7 +326,7 @@ class TestAdd:
         write(top / "rain" / "1-7-B-1.wav", 2)
         (top / "rain" / "broken.wav").write_bytes(b"nothing")
         write(top / "crowd" / "a.wav")
-        crowd, rain = recordings.list_all(tmp_path)
+        crowd, rain = adding.list_all(tmp_path)
         assert (crowd.category, crowd.recordings, crowd.sources) == ("crowd", 1, 1)
         assert (rain.recordings, rain.seconds, list(rain.skipped)) == (2, 1.0, ["broken.wav"])
         assert rain.synthetic and "synthetic" in rain.lines()[0]
@@ -425,7 +427,7 @@ class TestPartitions:
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the recordings in ../shared/noise are not here")
 def test_real_recordings(tmp_path):
     for category in ("children", "fish_market", "railway_engine"):
-        found = recordings.add(category, SHARED / category, tmp_path, link=True)
+        found = adding.add(category, SHARED / category, tmp_path, link=True)
         assert not found.skipped
     rows = [{"recording": one.recording, "category": one.category} for one in scan(tmp_path, ["recorded"])]
     random.Random(0).shuffle(rows)

@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from ser_ops import config, models
+from ser_ops import config
 from ser_ops.corpora.table import write_csv
 from ser_ops.emotions import EMOTIONS
-from ser_ops.features import channels_of, shape_of
+from ser_ops.features.index_map import channels_of, shape_of
 from ser_ops.files import write_json
+from ser_ops.models import architectures, model_folder
 from ser_ops.seeds import generator
 from ser_ops.shards import write_index, write_shard
 from ser_ops.stages.reproduce.folds import HISTORY, PREDICTIONS
@@ -73,8 +74,8 @@ def make(folder: Path, wanted: tuple[str, ...] = MODELS, protocols: tuple[str, .
 def _model(params: config.Params, name: str, folder: Path) -> None:
     reads = params.chosen.input_of(name)
     channels = channels_of(reads)
-    model = models.build(name, params.chosen, {"mean": [0.0] * channels, "std": [1.0] * channels}, 3)
-    models.save(folder, model, {"preset": "small"})
+    model = architectures.build(name, params.chosen, {"mean": [0.0] * channels, "std": [1.0] * channels}, 3)
+    model_folder.save(folder, model, {"preset": "small"})
     write_json(folder / "run.json", {"run_id": f"{name}1", "experiment": "made", "tracking_uri": "none"})
 
 

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.image import imread
 
 from ser_ops import config
-from ser_ops.corpora import LAYOUTS
+from ser_ops.corpora.layouts import LAYOUTS
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.evaluation.published import TABLE_IV, TABLE_V, TABLE_V_DEVIATIONS, TABLE_VI, marks

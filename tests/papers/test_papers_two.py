@@ -12,11 +12,12 @@ import pytest
 import torch
 from made_folds import make
 
-from ser_ops import config, models
+from ser_ops import config
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.evaluation import bootstrap
-from ser_ops.features import shape_of
+from ser_ops.features.index_map import shape_of
+from ser_ops.models import architectures
 from ser_ops.papers import published_two as printed
 from ser_ops.papers import two
 from ser_ops.papers.page import build
@@ -283,10 +284,10 @@ def test_the_gap_between_the_splits_is_said_in_words_and_drawn():
 
 def test_layers_of_a_built_model_add_up_to_its_parameters():
     preset = config.load().presets["small"]
-    model = models.build("cnn_lstm", preset)
+    model = architectures.build("cnn_lstm", preset)
     length = round(preset.stacked.seconds * 16000)
     found = layers_of(model, torch.zeros(1, length), torch.tensor([length]), torch.zeros(1, *shape_of(preset.stacked)))
-    assert sum(one.parameters for one in found) == models.count(model)
+    assert sum(one.parameters for one in found) == architectures.count(model)
     kinds = [one.settings.partition("(")[0] for one in found]
     assert kinds[-6:] == ["Conv1d", "ReLU", "MaxPool1d", "Dropout", "LSTM", "Linear"]
     assert found[-1].output == "7" and model.training

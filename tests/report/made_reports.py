@@ -220,6 +220,6 @@ def make(reports: Path, per_class: int = 24, partial: bool = False, resamples: i
 
 
 if __name__ == "__main__":
-    from ser_ops.report import build
+    from ser_ops.report.page import build
 
     print(build(make(Path(sys.argv[1]), partial="partial" in sys.argv)))

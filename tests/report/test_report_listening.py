@@ -19,7 +19,8 @@ from made_reports import make
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.files import write_json
-from ser_ops.report import build, listening, listening_data, listening_words
+from ser_ops.report import listening, listening_data, listening_words
+from ser_ops.report.page import build
 
 CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))),
                 None)

@@ -15,7 +15,7 @@ from test_training_tuning import Made, tune
 from training_standins import Tiny, examples
 
 from ser_ops.config import Compute, Tune
-from ser_ops.training import fit
+from ser_ops.training.loop import fit
 from ser_ops.training.shared_search import search_together
 from ser_ops.training.study_store import StudyStore
 from ser_ops.training.workers import side_by_side

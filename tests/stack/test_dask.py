@@ -86,7 +86,7 @@ def until_at_work(cluster: Cluster, name: str, process: subprocess.Popen[str]) -
 
 def in_clone(machine: Machine, address: str, code: str, **variables: str) -> str:
     """What a program prints that runs in the clone."""
-    spread = "import math, signal, time; from ser_ops.progress import spread; from distributed import Client"
+    spread = "import math, signal, time; from ser_ops.progress.spreading import spread; from distributed import Client"
     done = subprocess.run([sys.executable, "-c", f"{spread}\n{code}"], cwd=machine.clone, text=True, check=False,
                           capture_output=True, timeout=200,
                           env=machine.environment | {"DASK_SCHEDULER_ADDRESS": address} | variables)

@@ -18,7 +18,9 @@ from infra.stack import Stack
 from ser_ops import config
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
-from ser_ops.tracking import open_run, promote, register
+from ser_ops.tracking.promotion import promote
+from ser_ops.tracking.registry import register
+from ser_ops.tracking.runs import open_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 PROJECT = Path(__file__).resolve().parents[2]

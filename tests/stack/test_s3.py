@@ -19,10 +19,10 @@ import yaml
 from boto3.s3.transfer import TransferConfig
 from faulty_s3 import faulty
 
-from ser_ops import storage
 from ser_ops.config.sections import Storage
 from ser_ops.errors import UserError
 from ser_ops.files import sha256
+from ser_ops.storage import s3
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 PROJECT = Path(__file__).resolve().parents[2]
@@ -54,7 +54,7 @@ def bad_day(bucket, monkeypatch):
 
 
 def bring(folder, source="s3://voices/set", limits=LIMITS):
-    return storage.bring(source, folder / "whole", limits, folder / "parts")
+    return s3.bring(source, folder / "whole", limits, folder / "parts")
 
 
 def upload(client, key="set/big.wav", content=SOUND, **extra):
@@ -209,16 +209,16 @@ def test_a_killed_corpora_add_goes_on_with_what_it_has(bucket, bad_day, workspac
 
 def test_two_commands_do_not_bring_the_same_at_once(bucket, tmp_path):
     bucket.put_object(Bucket="voices", Key="set/b.wav", Body=b"b")
-    with (storage.brought("s3://voices/set", tmp_path, LIMITS) as folder,
+    with (s3.brought("s3://voices/set", tmp_path, LIMITS) as folder,
           pytest.raises(UserError, match="another process is bringing it"),
-          storage.brought("s3://voices/set", tmp_path, LIMITS)):
+          s3.brought("s3://voices/set", tmp_path, LIMITS)):
         pass
     assert folder.name == "set"
 
 
 def test_a_zip_comes_as_a_file(bucket, tmp_path):
     upload(bucket, key="sets/ravdess.zip")
-    with storage.brought("s3://voices/sets/ravdess.zip", tmp_path, LIMITS) as file:
+    with s3.brought("s3://voices/sets/ravdess.zip", tmp_path, LIMITS) as file:
         assert file.name == "ravdess.zip"
         assert hashlib.sha256(file.read_bytes()).digest() == hashlib.sha256(SOUND).digest()
     assert os.listdir(tmp_path) == []

@@ -11,17 +11,17 @@ import pytest
 import soundfile
 from moto.server import ThreadedMotoServer
 
-from ser_ops import storage
 from ser_ops.config.sections import Storage
 from ser_ops.errors import UserError
 from ser_ops.files import sha256
+from ser_ops.storage import s3
 
 PROJECT = Path(__file__).resolve().parents[2]
 LIMITS = Storage(part_megabytes=8, parallel=4, attempts=2, longest_wait=1, timeout=5)
 
 
 def bring(source, folder):
-    return storage.bring(source, folder, LIMITS, folder.with_name(f"{folder.name}-parts"))
+    return s3.bring(source, folder, LIMITS, folder.with_name(f"{folder.name}-parts"))
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from ser_ops import cli, config
-from ser_ops.tracking import charts_link, compare_link, latest_models, open_run, reopen
-from ser_ops.tracking.compare import conditions
+from ser_ops.tracking.compare import charts_link, compare_link, conditions, latest_models
+from ser_ops.tracking.runs import open_run, reopen
 
 
 @pytest.fixture

@@ -17,8 +17,9 @@ from tracking_project import PARAMS
 
 from ser_ops import config
 from ser_ops.errors import UserError
-from ser_ops.tracking import latest_models, open_run
+from ser_ops.tracking.compare import latest_models
 from ser_ops.tracking.outage import Away, is_full, is_locked, is_read_only, lock_holders
+from ser_ops.tracking.runs import open_run
 from ser_ops.tracking.server import connect, one_line
 
 HOLD = """

@@ -14,8 +14,11 @@ from ser_ops import config
 from ser_ops.doctor import servers
 from ser_ops.errors import UserError
 from ser_ops.files import sha256
-from ser_ops.tracking import fetch, open_run, promote, register
+from ser_ops.tracking.models import fetch
 from ser_ops.tracking.moved import ARTIFACTS, bring_home, moved_from
+from ser_ops.tracking.promotion import promote
+from ser_ops.tracking.registry import register
+from ser_ops.tracking.runs import open_run
 from ser_ops.tracking.server import connect
 
 NAME = PARAMS.tracking.registered_model

@@ -17,9 +17,9 @@ from wire import Wire
 
 from ser_ops import config
 from ser_ops.errors import UserError
-from ser_ops.tracking import open_run, reopen
 from ser_ops.tracking.journal import Journal
 from ser_ops.tracking.run import Clock
+from ser_ops.tracking.runs import open_run, reopen
 
 OUTAGE = 3.0
 
@@ -154,7 +154,7 @@ if sys.argv[2] == "back":
     real = time.time
     time.time = lambda: real() - 3 * 86400
 from ser_ops import config
-from ser_ops.tracking import reopen
+from ser_ops.tracking.runs import reopen
 params = config.load(Path(sys.argv[1]))
 with reopen(params, Path("run.json")) as run:
     run.metrics({"clean/uar": float(sys.argv[3])})

@@ -16,19 +16,21 @@ from tracking_project import PARAMS, free_port, post, wait_for
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.evaluation.staging import comparison
-from ser_ops.inference import Recogniser
-from ser_ops.tracking import package, package_model, packaged, packaged_answers, promote, register, try_package
+from ser_ops.inference.recogniser import Recogniser
+from ser_ops.tracking import package, packaged
 from ser_ops.tracking.licences import Source
 from ser_ops.tracking.model_card import LONGEST, model_card
-from ser_ops.tracking.package import REQUIREMENTS, input_example
-from ser_ops.tracking.packaged import compare_answers, pickled_files
+from ser_ops.tracking.package import REQUIREMENTS, input_example, package_model
+from ser_ops.tracking.packaged import compare_answers, packaged_answers, pickled_files, try_package
+from ser_ops.tracking.promotion import promote
+from ser_ops.tracking.registry import register
 
 _ALONE = """
 import sys
 sys.meta_path = [finder for finder in sys.meta_path if "editable" not in repr(finder).lower()]
 sys.path = [sys.argv[1], *(path for path in sys.path if path and path != sys.argv[2])]
 import ser_ops, ser_ops.inference, ser_ops.caveats
-from ser_ops.audio import read
+from ser_ops.audio.reading import read
 print(ser_ops.__file__)
 """
 

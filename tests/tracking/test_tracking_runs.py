@@ -16,15 +16,15 @@ import pytest
 
 from ser_ops import config
 from ser_ops.errors import UserError
-from ser_ops.tracking import open_run, reopen
 from ser_ops.tracking.provenance import data_md5, git_commit, git_dirty
+from ser_ops.tracking.runs import open_run, reopen
 from ser_ops.tracking.server import connect
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
 from ser_ops import config
-from ser_ops.tracking import open_run
+from ser_ops.tracking.runs import open_run
 params = config.load(Path(sys.argv[1]))
 params = params.model_copy(update={"tracking": params.tracking.model_copy(update={"experiment": sys.argv[2]})})
 with open_run(params, "train", {"stage": "train"}) as run:

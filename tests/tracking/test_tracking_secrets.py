@@ -4,7 +4,7 @@ import base64
 import json
 from pathlib import Path
 
-from ser_ops.tracking import open_run
+from ser_ops.tracking.runs import open_run
 from ser_ops.tracking.server import public, without_login
 
 

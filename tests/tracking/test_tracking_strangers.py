@@ -12,9 +12,12 @@ from tracking_project import PARAMS, not_worse
 from ser_ops import config
 from ser_ops.doctor import servers
 from ser_ops.errors import UserError
-from ser_ops.tracking import demote, fetch, latest_models, open_run, promote
 from ser_ops.tracking.asking import LARGEST_ANSWER, Refused, ask
+from ser_ops.tracking.compare import latest_models
+from ser_ops.tracking.models import fetch
 from ser_ops.tracking.outage import patiently
+from ser_ops.tracking.promotion import demote, promote
+from ser_ops.tracking.runs import open_run
 from ser_ops.tracking.server import connect
 
 LIMIT = 1.0

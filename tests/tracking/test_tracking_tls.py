@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from ser_ops.errors import UserError
-from ser_ops.tracking import open_run
+from ser_ops.tracking.runs import open_run
 
 
 def _certificate(folder: Path) -> Path:

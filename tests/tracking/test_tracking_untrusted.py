@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 
 from ser_ops.errors import UserError
-from ser_ops.models import load
-from ser_ops.tracking import fetch, open_run, package_model, packaged_answers
+from ser_ops.models.model_folder import load
+from ser_ops.tracking.models import fetch
+from ser_ops.tracking.package import package_model
+from ser_ops.tracking.packaged import packaged_answers
+from ser_ops.tracking.runs import open_run
 from ser_ops.tracking.server import quiet
 
 WATCHING = """

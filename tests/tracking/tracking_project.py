@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from ser_ops import config, shards
-from ser_ops.audio import fit
+from ser_ops.audio.window import fit
 from ser_ops.emotions import EMOTIONS
 from ser_ops.files import write_json
-from ser_ops.inference import Recogniser
-from ser_ops.models import build, save
+from ser_ops.inference.recogniser import Recogniser
+from ser_ops.models.architectures import build
+from ser_ops.models.model_folder import save
 
 PARAMS = config.load(Path(__file__).resolve().parents[2] / "params.yaml")
 UTTERANCES = 12
@@ -80,7 +81,7 @@ class Project:
 
     def train(self, seed: int) -> None:
         """Random weights stand for a trained model; its run is real."""
-        from ser_ops.tracking import open_run
+        from ser_ops.tracking.runs import open_run
         preset = tiny()
         save(self.folder, build(self.model, preset, seed=seed), {
             "preset": "tiny", "best_epoch": 1, "validation_uar": 0.5, "data": {

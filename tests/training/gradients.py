@@ -15,7 +15,8 @@ from torch import nn
 from ser_ops import config
 from ser_ops.config import Params, Training
 from ser_ops.stages.training_run import examples, model_of
-from ser_ops.training import fit, rank, size, together
+from ser_ops.training.loop import fit
+from ser_ops.training.world import rank, size, together
 
 
 class Frozen(nn.Module):

@@ -5,8 +5,9 @@ import pytest
 import torch
 from training_standins import Tiny, examples, settings
 
-from ser_ops.dataset import in_order, loader
-from ser_ops.training import calibrate, fit
+from ser_ops.dataset.batches import in_order, loader
+from ser_ops.training.calibrate import calibrate
+from ser_ops.training.loop import fit
 
 CPU = torch.device("cpu")
 

@@ -18,7 +18,8 @@ from training_standins import Tiny, examples, settings
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.files import write_json
-from ser_ops.training import device_of, fit
+from ser_ops.training.loop import fit
+from ser_ops.training.world import device_of
 
 SCRIPT = """
 import sys
@@ -27,7 +28,7 @@ sys.path.insert(0, sys.argv[1])
 import torch
 from safetensors.torch import save_file
 from training_standins import Tiny, examples, settings
-from ser_ops.training import fit, rank, size, together
+from ser_ops.training.loop import fit; from ser_ops.training.world import rank, size, together
 
 class Seen:
     def metrics(self, values, step=None):

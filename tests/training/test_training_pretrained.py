@@ -10,13 +10,15 @@ import yaml
 from test_training_stages import project
 from training_standins import settings
 
-from ser_ops import config, models
-from ser_ops.dataset import Examples
+from ser_ops import config
+from ser_ops.dataset.examples import Examples
 from ser_ops.errors import UserError
 from ser_ops.files import write_json
+from ser_ops.models import model_folder
 from ser_ops.shards import Shards, write_index, write_shard
 from ser_ops.stages.training_run import examples, model_of
-from ser_ops.training import fit, with_states
+from ser_ops.training.loop import fit
+from ser_ops.training.states import with_states
 
 CPU = torch.device("cpu")
 LAYERS = 3
@@ -101,8 +103,8 @@ def test_the_sum_weighs_the_checkpoint_s_own_layers(made: Path, tmp_path: Path, 
         model.backbone.layer_sum.scores.copy_(scores)
         expected = (scores.exp() / scores.exp().sum())[:, None, None, None] * layers
         torch.testing.assert_close(model.backbone(batch.waveform, full)[0], expected.sum(0), rtol=1e-3, atol=1e-4)
-        models.save(tmp_path, model, {})
-        again, card = models.load(tmp_path)
+        model_folder.save(tmp_path, model, {})
+        again, card = model_folder.load(tmp_path)
         given = batch.waveform, batch.valid, batch.features
         assert torch.equal(again(*given), model(*given)), "the weights are the model's own, and kept with it"
         assert card["preset_settings"]["wav2vec"]["states"] == "weighted"
@@ -254,7 +256,7 @@ def test_the_train_stage_with_a_frozen_checkpoint(made: Path, monkeypatch: pytes
     (made / "params.yaml").write_text(yaml.safe_dump(values))
     monkeypatch.chdir(made)
     train.main()
-    model, card = models.load(made / "work/models/fusion")
+    model, card = model_folder.load(made / "work/models/fusion")
     assert card["training"]["epochs"] == card["training"]["accumulate"] == 2
     assert card["backbone"] == f"checkpoint {made / 'group'}"
     network = transformers.Wav2Vec2Model.from_pretrained(made / "group").state_dict()

@@ -11,8 +11,9 @@ from training_standins import Tiny, bits, examples, settings
 
 from ser_ops.errors import UserError
 from ser_ops.files import sha256
-from ser_ops.training import checkpoint, fit
+from ser_ops.training import checkpoint
 from ser_ops.training.history import Epoch, best
+from ser_ops.training.loop import fit
 
 CPU = torch.device("cpu")
 SCRIPT = """
@@ -22,7 +23,7 @@ sys.path.insert(0, sys.argv[1])
 import torch
 from safetensors.torch import save_file
 from training_standins import Tiny, examples, settings
-from ser_ops.training import fit
+from ser_ops.training.loop import fit
 
 def train(folder):
     result = fit(Tiny(), examples(20), examples(4, seed=2, noise=3), settings(epochs=60, patience=60),

@@ -17,7 +17,8 @@ from ser_ops.config import Tune
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.files import sha256
-from ser_ops.training import Diverged, Epoch, fit
+from ser_ops.training.history import Epoch
+from ser_ops.training.loop import Diverged, fit
 from ser_ops.training.tuning import Outcome, chosen, search, settings_with, write_trials
 from ser_ops.training.workers import side_by_side
 

@@ -8,7 +8,8 @@ from safetensors.torch import save
 from torch import nn
 
 from ser_ops.config import Training
-from ser_ops.dataset import Examples, Row, Stores
+from ser_ops.dataset.examples import Examples, Stores
+from ser_ops.dataset.rows import Row
 from ser_ops.emotions import EMOTIONS
 
 LENGTH, SHAPE = 400, (4, 10)

@@ -15,7 +15,7 @@ from ser_ops.explain.pictures.canvas import under
 from ser_ops.explain.pictures.spread import violins
 from ser_ops.explain.pictures.waterfall import waterfall
 from ser_ops.explain.subject import Subject
-from ser_ops.features import describe
+from ser_ops.features.index_map import describe
 
 _OF = ("{top} of {features:,} features, those with the largest mean |SHAP value| for '{emotion}' over {utterances} "
        "test utterances of all classes. ")

@@ -22,7 +22,7 @@ from ser_ops.explain.pictures.occluded import occluded
 from ser_ops.explain.pictures.regions import regions
 from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import Trace
-from ser_ops.features import frames_of, to_frames
+from ser_ops.features.index_map import frames_of, to_frames
 
 KEYS = ("figure_2", "figure_3ab", "figure_3c", "figure_3d", "figure_3e", "figure_5")
 _FIRST = ("scorecam", "gradcam", "shap", "occlusion")   # the paper's own method where the model admits it

@@ -7,11 +7,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ser_ops.audio import FORMATS, dbfs, hear_all
+from ser_ops.audio.admission import FORMATS
+from ser_ops.audio.hearing import hear_all
+from ser_ops.audio.levels import dbfs
 from ser_ops.errors import UserError
 from ser_ops.files import in_turn, replacing
 from ser_ops.folders import Unusable, contents, folders_in, same_bytes
-from ser_ops.noise.recordings.card import CARD, NAME, Card, read_card
+from ser_ops.noise.recordings.noise_card import CARD, NAME, Card, read_card
 from ser_ops.noise.recordings.scanning import (
     SOURCES,
     NoiseRecording,

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ser_ops.audio import FORMATS
+from ser_ops.audio.admission import FORMATS
 from ser_ops.errors import UserError
 from ser_ops.folders import HIDDEN, Contents, contents
 from ser_ops.noise.colour import BETA
-from ser_ops.noise.recordings.card import NAME, read_card
+from ser_ops.noise.recordings.noise_card import NAME, read_card
 from ser_ops.outside_table import read_table
 
 SOURCES = "sources.csv"

@@ -21,7 +21,7 @@ from ser_ops.stages import run
 from ser_ops.stages.reproduce.experiment import folder
 from ser_ops.stages.reproduce.record import provenance
 from ser_ops.stages.training_run import backbone_of
-from ser_ops.tracking import reopen
+from ser_ops.tracking.runs import reopen
 
 Rows = Sequence[Mapping[str, str]]
 

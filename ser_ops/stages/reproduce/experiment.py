@@ -14,26 +14,30 @@ from typing import Any
 import numpy as np
 import torch
 
-from ser_ops import models
 from ser_ops.config import READS, Params, Training
 from ser_ops.corpora import leaks, partitions
 from ser_ops.corpora.folds import assign_fold
 from ser_ops.corpora.table import read_csv, write_csv
-from ser_ops.dataset import Examples, Row, Stores, in_order
+from ser_ops.dataset.batches import in_order
+from ser_ops.dataset.examples import Examples, Stores
+from ser_ops.dataset.rows import Row
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.evaluation import metrics
 from ser_ops.evaluation.predictions import DIGITS
-from ser_ops.features import Moments
-from ser_ops.features.standardise import total
+from ser_ops.features.standardise import Moments, total
 from ser_ops.files import replacing, write_json
+from ser_ops.models import architectures, base
 from ser_ops.seeds import derive
 from ser_ops.stages.training_run import Job, data_record, forget, recorded, settings_record, tags_of, write_folder
-from ser_ops.tracking import Run
-from ser_ops.training import device_of, fingerprint, fit, probabilities
+from ser_ops.tracking.run import Run
+from ser_ops.training.calibrate import probabilities
+from ser_ops.training.checkpoint import fingerprint
+from ser_ops.training.loop import fit
 from ser_ops.training.tuning import settings_with
 from ser_ops.training.workers import number, side_by_side
+from ser_ops.training.world import device_of
 
 ANSWERS = ("row", "utterance", "variant", "corpus", "speaker", "emotion", "predicted",
            *(f"p_{emotion}" for emotion in EMOTIONS))
@@ -133,7 +137,7 @@ def standardisation(train: Examples, params: Params, model: str) -> dict[str, li
     return total(parts, settings).standardisation()
 
 
-def answers(model: models.EmotionModel, tests: Examples, device: torch.device, batch_size: int) -> np.ndarray:
+def answers(model: base.EmotionModel, tests: Examples, device: torch.device, batch_size: int) -> np.ndarray:
     """Probabilities, float64 (rows, 7), of unbatched test rows in their order."""
     return probabilities(model, tests, batch_size, device).round(DIGITS)
 
@@ -171,8 +175,9 @@ def _measure(params: Params, stage: Stage, experiment: Experiment, parent: str, 
              declared: Sequence[str], state: Path) -> None:
     device = device_of(params.compute.device)
     parts = {name: examples(params, experiment, rows, name) for name in ("train", "validation", "test")}
-    model = models.build(experiment.model, params.chosen, standardisation(parts["train"], params, experiment.model),
-                         derive(experiment.settings.seed, "model"))
+    model = architectures.build(
+        experiment.model, params.chosen, standardisation(parts["train"], params, experiment.model),
+        derive(experiment.settings.seed, "model"))
     job = Job(experiment.name, experiment.model, experiment.settings)
     tags = tags_of(params, job, stage.name) | {
         "corpus": "+".join(experiment.corpora), "partition": experiment.protocol,
@@ -190,14 +195,14 @@ def _measure(params: Params, stage: Stage, experiment: Experiment, parent: str, 
                    "epochs": len(result.history), "tested": {
                        "utterances": len(tests), "speakers": len({row["speaker"] for row in tests})},
                    "seconds": round(seconds, 1), "train_rows": len(parts["train"]),
-                   "validation_rows": len(parts["validation"]), "parameters": models.count(model)}
+                   "validation_rows": len(parts["validation"]), "parameters": architectures.count(model)}
         with replacing(state / "written") as made:
             write_folder(made, params, job, model, result, run, data)
             write_csv(made / "test.csv", tests, ANSWERS)
             write_json(made / "result.json", {"run_id": run.id, "declared": list(declared), **figures, "clean": clean})
         run.metrics({f"clean/{name}": value for name, value in clean.items()} | {
             "best/epoch": result.best_epoch, "best/validation_uar": result.validation_uar,
-            "parameters_millions": round(models.count(model) / 1e6, 4)})
+            "parameters_millions": round(architectures.count(model) / 1e6, 4)})
         run.artifact(state / "written" / "test.csv", "evaluation")
     (state / "written").rename(state / "done")      # once its run has ended too
 

@@ -16,7 +16,7 @@ from ser_ops.stages import run
 from ser_ops.stages.reproduce.experiment import Experiment, folder, keep, results, settings_of
 from ser_ops.stages.reproduce.record import provenance
 from ser_ops.stages.training_run import Job, backbone_of, tags_of
-from ser_ops.tracking import Run
+from ser_ops.tracking.run import Run
 
 PREDICTIONS = ("model", "protocol", "fold", "utterance", "corpus", "speaker", "emotion", "predicted",
                *(f"p_{emotion}" for emotion in EMOTIONS))

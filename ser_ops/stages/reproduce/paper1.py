@@ -16,7 +16,7 @@ from ser_ops.papers.page import build
 from ser_ops.papers.table import Page
 from ser_ops.stages import run
 from ser_ops.stages.reproduce.record import provenance
-from ser_ops.tracking import reopen
+from ser_ops.tracking.runs import reopen
 from ser_ops.tracking.server import connect
 
 NAME = "paper1"

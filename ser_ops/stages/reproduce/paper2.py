@@ -8,18 +8,20 @@ import numpy as np
 import torch
 
 from ser_ops import config
-from ser_ops.audio import fit
-from ser_ops.config import READS, Params
+from ser_ops.audio.window import fit
+from ser_ops.config import READS, Params, input_of
 from ser_ops.corpora.table import read_csv
-from ser_ops.dataset import Examples, Row, Stores
+from ser_ops.dataset.examples import Examples, Stores
+from ser_ops.dataset.rows import Row
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.evaluation import bootstrap, metrics
-from ser_ops.explain import Subject, grad_cam_figures
-from ser_ops.features import shape_of
+from ser_ops.explain.grad_cam_clip import grad_cam_figures
+from ser_ops.explain.subject import Subject
+from ser_ops.features.index_map import shape_of
 from ser_ops.files import replacing, write_json
-from ser_ops.inference import choose_device
-from ser_ops.models import input_of, load
+from ser_ops.inference.recogniser import choose_device
+from ser_ops.models.model_folder import load
 from ser_ops.papers import two
 from ser_ops.papers.page import build
 from ser_ops.papers.two_figures import confusion_matrices, curves
@@ -27,7 +29,7 @@ from ser_ops.papers.two_layers import layers_of
 from ser_ops.seeds import derive
 from ser_ops.stages import run
 from ser_ops.stages.reproduce.experiment import folder
-from ser_ops.tracking import reopen
+from ser_ops.tracking.runs import reopen
 from ser_ops.tracking.server import connect
 
 Rows = Sequence[Mapping[str, str]]

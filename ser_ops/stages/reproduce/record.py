@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ser_ops import corpora
 from ser_ops.config import Params
+from ser_ops.corpora import layouts
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.evaluation import bootstrap, metrics
@@ -19,7 +19,7 @@ def provenance(params: Params, variants: Sequence[str], declared: Mapping[str, S
     there = {one.get("layout") for one in found.values()}
     return {"corpora": list(found), "synthetic": [name for name, one in found.items() if one["synthetic"]],
             "partial": [name for name, one in found.items() if one.get("expected") and not one["complete"]],
-            "missing": [layout for layout in corpora.LAYOUTS if layout not in there],
+            "missing": [layout for layout in layouts.LAYOUTS if layout not in there],
             "preset": params.preset, "variants": list(variants), "seed": params.reproduce.seed,
             "declared": {protocol: list(words) for protocol, words in declared.items()},
             "resamples": params.evaluate.resamples, "confidence": params.evaluate.confidence,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ser_ops.config import ManifestSource
-from ser_ops.corpora.card import Card
+from ser_ops.corpora.corpus_card import Card
 from ser_ops.corpora.layouts import LAYOUTS
 from ser_ops.corpora.utterance import Scan
 

@@ -12,12 +12,12 @@ from ser_ops.config import FORMAT, MODEL_JSON, Preset, read_model_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.files import replacing, sha256, write_json
+from ser_ops.models.architectures import MODELS, build, count
 from ser_ops.models.backbone import Backbone
 from ser_ops.models.base import EmotionModel
 from ser_ops.models.checkpoint import config_dict
 from ser_ops.models.image_backbone import ImageBackbone
 from ser_ops.models.standardise import Standardise
-from ser_ops.models.table import MODELS, build, count
 from ser_ops.models.wav2vec_checkpoint import SAMPLE_RATE
 from ser_ops.terminal import shown
 
