@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from dvc.utils.hydra import apply_overrides
 
 from ser_ops.config import load
 from ser_ops.errors import UserError
@@ -42,6 +43,21 @@ def test_a_preset_lays_its_settings_over_sections(tmp_path):
         load(changed(tmp_path, "presets", "paper", "over", value={"train": {"epoch": 3}}))
     with pytest.raises(UserError, match=r"presets\.paper: over\.tune names 'trial_s'"):
         load(changed(tmp_path, "presets", "paper", "over", value={"tune": {"trial_s": 3}}))
+
+
+@pytest.mark.parametrize("name", ["demo", "small", "paper"])
+def test_a_setting_given_on_the_command_line_changes_its_own_preset_alone(tmp_path, name):
+    """`dvc exp run -S` writes into params.yaml; presets that share lines by anchors would change together."""
+    before = yaml.safe_load(PARAMS.read_text())["presets"]
+    given = {"features.hop": 300, "stacked.mfcc": 13, "image.mels": 64, "wav2vec.hidden": 32, "spectral.channels": [8],
+             "head.dropout": 0.25, "vit.layers": 3, "beit.heads": 2}
+    (tmp_path / "params.yaml").write_text(PARAMS.read_text())
+    apply_overrides(tmp_path / "params.yaml", [f"presets.{name}.{key}={value}" for key, value in given.items()])
+    after = yaml.safe_load((tmp_path / "params.yaml").read_text())["presets"]
+    assert {preset for preset in before if after[preset] != before[preset]} == {name}
+    for key, value in given.items():
+        section, setting = key.split(".")
+        assert after[name][section][setting] == value
 
 
 def test_every_gate_limit_has_a_reason():
