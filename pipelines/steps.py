@@ -69,7 +69,7 @@ def promote(version: str | None = None, to: Literal["staging", "production"] = "
             reason: str | None = None) -> dict[str, Any]:
     """Judge the rules that need the registry, then move the alias. Raises UserError 'blocked: ...'."""
     from ser_ops.evaluation.staging import comparison
-    from ser_ops.stages.evaluate import standing
+    from ser_ops.stages.standing import standing
     from ser_ops.tracking import promotion
 
     params = config.load()

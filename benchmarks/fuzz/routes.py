@@ -14,7 +14,8 @@ import soundfile
 from benchmarks.fuzz import archives, sounds, texts
 from benchmarks.fuzz.call import Sort
 from ser_ops import config
-from ser_ops.audio.reading import Clip
+from ser_ops.audio.clip import Clip
+from ser_ops.audio.reading import read_clip
 from ser_ops.corpora import adding, corpus_card, csv_manifest
 from ser_ops.corpora.checksums import compare_checksums
 from ser_ops.corpora.decoding import decode
@@ -111,7 +112,7 @@ class Doors:
 
     def cut(self, path: Path, empty: Path) -> str:
         """A part of its first channel, as a manifest with start, end and channel asks for."""
-        Clip(path, 0.1, 0.6, channel=1).read(self.recogniser.sample_rate)
+        read_clip(Clip(path, 0.1, 0.6, channel=1), self.recogniser.sample_rate)
         return ""
 
     def noise_add(self, path: Path, empty: Path) -> str:

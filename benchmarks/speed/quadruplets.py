@@ -21,8 +21,8 @@ import numpy as np
 from benchmarks.speed import features, machine, pitch
 from benchmarks.speed.case import Row, Setting
 from benchmarks.speed.measure import cpu, repeated
+from ser_ops.audio.clip import Clip
 from ser_ops.audio.low_cut import without_offset
-from ser_ops.audio.reading import Clip
 from ser_ops.config import Features, Params
 from ser_ops.emotions import EMOTIONS
 

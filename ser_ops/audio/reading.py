@@ -9,9 +9,11 @@ import soxr
 
 from ser_ops.audio import admission
 from ser_ops.audio.channels import Mono
+from ser_ops.audio.clip import Clip
 from ser_ops.audio.decoders import Block
 from ser_ops.audio.levels import clipped_samples
 from ser_ops.audio.low_cut import LowCut
+from ser_ops.audio.resampling import resample
 from ser_ops.errors import UserError
 
 
@@ -34,17 +36,6 @@ class Recording:
     def seconds(self) -> float:
         """Duration at `sample_rate`."""
         return len(self.samples) / self.sample_rate
-
-
-def resample(samples: np.ndarray, source: int, target: int) -> np.ndarray:
-    """Resample float32 samples of shape (n,) from `source` to `target` hertz (soxr, high quality).
-
-    >>> resample(np.zeros(48000, np.float32), 48000, 16000).shape
-    (16000,)
-    """
-    if source == target:
-        return samples
-    return soxr.resample(samples, source, target, quality="HQ").astype(np.float32, copy=False)
 
 
 class Listening:
@@ -165,18 +156,9 @@ def read(path: Path, sample_rate: int, *, start: float = 0.0, end: float | None 
                      listening.warnings)
 
 
-@dataclass(frozen=True)
-class Clip:
-    """A recording, or `start` to `end` seconds of it; channel as for `read`."""
-
-    path: Path
-    start: float = 0.0
-    end: float | None = None
-    channel: int | None = None
-
-    def read(self, sample_rate: int) -> Recording:
-        """Its samples at `sample_rate` hertz. Raises UserError as `read` does."""
-        return read(self.path, sample_rate, start=self.start, end=self.end, channel=self.channel)
+def read_clip(clip: Clip, sample_rate: int) -> Recording:
+    """The samples of a clip at `sample_rate` hertz. Raises UserError as `read` does."""
+    return read(clip.path, sample_rate, start=clip.start, end=clip.end, channel=clip.channel)
 
 
 def _peak(samples: np.ndarray) -> float:

@@ -33,7 +33,7 @@ def promote(version: Annotated[str | None, typer.Argument(help="Version. Default
             = None, json: Json = False) -> None:
     """Move the alias to a model whose every rule passes."""
     from ser_ops.evaluation.staging import comparison
-    from ser_ops.stages.evaluate import standing
+    from ser_ops.stages.standing import standing
     from ser_ops.tracking import promotion
 
     params = config.load()

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from ser_ops.audio.clip import Clip
 from ser_ops.audio.levels import levels
-from ser_ops.audio.reading import Clip
+from ser_ops.audio.reading import read_clip
 from ser_ops.corpora.sounds import Fingerprint, fingerprint, same_sounds
 from ser_ops.errors import UserError
 from ser_ops.files import sha256
@@ -90,7 +91,7 @@ def _measured(clip: Clip, sample_rate: int, silence_dbfs: float) -> tuple[dict[s
     digest = ""
     try:
         digest = sha256(clip.path) if clip.path.is_file() else ""     # a FIFO is never waited for
-        recording = clip.read(sample_rate)
+        recording = read_clip(clip, sample_rate)
     except (UserError, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return {"sha256": digest, **_UNREADABLE, "error": reason.removeprefix(f"{clip.path}: ")}, None

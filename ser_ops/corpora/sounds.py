@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.fft import rfft
 
-from ser_ops.audio.reading import resample
+from ser_ops.audio.resampling import resample
 
 _RATE = 4000
 _FRAME = 720            # samples at _RATE, 0.18 s; a copy that starts between two frames is 8 ms off at most

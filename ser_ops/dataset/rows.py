@@ -57,3 +57,16 @@ def read_rows(path: Path, partition: str | None = None) -> list[Row]:
         raise UserError(f"{path}: holds no row{f' of the {partition} partition' if partition else ''}: bring more "
                         "corpora or speakers in, or change the shares in params.yaml")
     return rows
+
+
+def unaltered(work: Path, partition: str) -> list[Row]:
+    """Rows of a partition's utterances as they were recorded, sorted by utterance.
+
+    Raises UserError when there are none.
+    """
+    table = work / "augmented" / "variants.csv"
+    rows = [row for row in read_rows(table, partition) if row.variant == "original"]
+    if not rows:
+        raise UserError(f"{table}: no unaltered utterance is in the {partition} partition: raise "
+                        f"partitions.{partition} in params.yaml")
+    return sorted(rows, key=lambda row: row.utterance)

@@ -23,7 +23,7 @@ def look(params: Params) -> Iterator[Finding]:
 def _device(params: Params) -> Finding:
     import torch
 
-    from ser_ops.training.world import device_of
+    from ser_ops.device import device_of
     try:
         name = str(device_of(params.compute.device))
     except UserError as error:

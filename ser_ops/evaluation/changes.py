@@ -12,7 +12,7 @@ import numpy as np
 from scipy import signal
 
 from ser_ops.audio.low_cut import without_offset
-from ser_ops.audio.reading import resample
+from ser_ops.audio.resampling import resample
 from ser_ops.config import Behave
 from ser_ops.errors import UserError
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ser_ops.audio.admission import bandwidth, padding
-from ser_ops.audio.reading import Clip
+from ser_ops.audio.clip import Clip
+from ser_ops.audio.reading import read_clip
 from ser_ops.config import ManifestSource, Params, input_of
 from ser_ops.emotions import index_of
 from ser_ops.errors import UserError
@@ -31,7 +32,7 @@ class Recordings(Mapping[str, np.ndarray]):
         self.clips, self.sample_rate = dict(clips), sample_rate
 
     def __getitem__(self, name: str) -> np.ndarray:
-        return self.clips[name].read(self.sample_rate).samples
+        return read_clip(self.clips[name], self.sample_rate).samples
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.clips)
@@ -51,7 +52,7 @@ def _readable(recordings: Recordings, what: str,
         path = recordings.clips[name].path
         named = {"name": name, "path": str(path)}
         try:
-            recording = recordings.clips[name].read(recordings.sample_rate)
+            recording = read_clip(recordings.clips[name], recordings.sample_rate)
         except UserError as error:
             refused.append({**named, "reason": str(error).removeprefix(f"{path}: ")})
             continue
@@ -79,7 +80,7 @@ def evaluate_manifest(model: EmotionModel, card: Mapping[str, Any], manifest: Pa
     Raises UserError for a manifest or a noise folder that yields nothing.
     """
     from ser_ops.corpora.csv_manifest import read_manifest
-    from ser_ops.inference.recogniser import choose_device
+    from ser_ops.device import device_of
     settings, name = params.evaluate, str(card.get("model", "model"))
     found = read_manifest(ManifestSource(name="manifest", file=manifest, labels=labels or {}), _REMEDY,
                           files_may_be_missing=True)
@@ -100,7 +101,7 @@ def evaluate_manifest(model: EmotionModel, card: Mapping[str, Any], manifest: Pa
         skipped += silent
         heard = {"used": len(noise_rows), "of": len(noise_rows) + len(silent),
                  "left_out": grouped(one["reason"] for one in silent)}
-    panel = Panel({name: (model, card)}, choose_device(params.compute.device), settings.batch_size)
+    panel = Panel({name: (model, card)}, device_of(params.compute.device), settings.batch_size)
     true = np.array([index_of(rows[utterance].emotion) for utterance in utterances])
     answers = (answer(panel, speech, mixer, utterances, one)
                for one in progress(conditions, "evaluate", len(conditions), "cell"))

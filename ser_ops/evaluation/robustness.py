@@ -77,9 +77,9 @@ def stores(job: Job) -> tuple[Mapping[str, np.ndarray], Mix]:
 @lru_cache(maxsize=1)
 def opened(job: Job) -> tuple[Panel, Mapping[str, np.ndarray], Mix]:
     """Models and stores of a job, loaded once in each process."""
-    from ser_ops.inference.recogniser import choose_device
+    from ser_ops.device import device_of
     from ser_ops.models.model_folder import load
-    panel = Panel({name: load(folder) for name, folder in job.models}, choose_device(job.device), job.batch_size)
+    panel = Panel({name: load(folder) for name, folder in job.models}, device_of(job.device), job.batch_size)
     return panel, *stores(job)
 
 
@@ -119,8 +119,8 @@ def predict(job: Job, true: np.ndarray, conditions: Sequence[Condition], workers
 
     true: class indices (utterances,). A GPU is one worker.
     """
-    from ser_ops.inference.recogniser import choose_device
-    if choose_device(job.device).type != "cpu":
+    from ser_ops.device import device_of
+    if device_of(job.device).type != "cpu":
         workers = 1
     answers = spread(partial(_cell, job), list(conditions), "evaluate", workers, unit="cell")
     names = tuple(name for name, _ in job.models)

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ser_ops.audio.reading import resample
+from ser_ops.audio.resampling import resample
 from ser_ops.config import Features, MelImage, Stacked, Window
 from ser_ops.features.descriptors import levelled, mfcc, rms, zcr
 from ser_ops.features.image import log_mel

@@ -14,38 +14,13 @@ from ser_ops.audio.reading import Listening, clean
 from ser_ops.audio.window import fit
 from ser_ops.caveats import caveats
 from ser_ops.config import input_of
+from ser_ops.device import device_of
 from ser_ops.errors import UserError
 from ser_ops.features.extractor import Extractor
 from ser_ops.inference.answer import Answer, Window
+from ser_ops.inference.probabilities import probabilities
 from ser_ops.inference.windows import quiet, windows
 from ser_ops.models.model_folder import load
-
-
-def choose_device(name: str) -> torch.device:
-    """'auto' is the GPU where there is one, else the CPU. Raises UserError for a GPU that is not there.
-
-    >>> choose_device("cpu")
-    device(type='cpu')
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(f"compute.device: {name}: torch finds no such GPU here: set auto or cpu")
-    return torch.device(name)
-
-
-def probabilities(model: torch.nn.Module, extractor: Extractor, batch: np.ndarray, valid: np.ndarray,
-                  device: torch.device) -> np.ndarray:
-    """Probabilities, float64 of shape (B, 7), each row summing to 1, of windows already cut and padded.
-
-    batch: float32 (B, N) at the rate of the extractor's source; valid: int64 (B,), unpadded samples of each.
-    The model is taken in evaluation mode.
-    """
-    with torch.inference_mode():
-        waveforms = torch.from_numpy(np.ascontiguousarray(batch, np.float32)).to(device)
-        lengths = torch.from_numpy(np.asarray(valid, np.int64)).to(device)
-        logits = model(waveforms, lengths, extractor(waveforms))
-        return torch.softmax(logits.double(), dim=1).cpu().numpy()
 
 
 class Recogniser:
@@ -61,7 +36,7 @@ class Recogniser:
                  batch_size: int = 16, window_hop: float = 1.25) -> None:
         """source: a model folder, or a model with its card. Raises UserError for a folder that is no model."""
         self.model, self.card = load(source) if isinstance(source, Path) else source
-        self.device = choose_device(device)
+        self.device = device_of(device)
         self.model.to(self.device).eval()
         self.caveats = caveats(self.card)
         features = input_of(self.card)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ser_ops import config
 from ser_ops.config import Params
+from ser_ops.device import device_of
 from ser_ops.files import replacing
 from ser_ops.seeds import derive
 from ser_ops.stages import run
@@ -21,7 +22,6 @@ from ser_ops.stages.training_run import (
     train_model,
 )
 from ser_ops.training.workers import number, side_by_side
-from ser_ops.training.world import device_of
 
 STAGE = "ablate"
 

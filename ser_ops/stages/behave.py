@@ -7,32 +7,30 @@ import numpy as np
 from ser_ops import config
 from ser_ops.config import Params
 from ser_ops.corpora.table import read_csv
-from ser_ops.dataset.rows import Row, read_rows
+from ser_ops.dataset.rows import Row, unaltered
+from ser_ops.device import device_of
 from ser_ops.evaluation import behaviour, predictions
 from ser_ops.evaluation.behaved import ALL
 from ser_ops.evaluation.panel import Panel
 from ser_ops.evaluation.predictions import CLEAN
 from ser_ops.files import write_json
-from ser_ops.inference.recogniser import choose_device
 from ser_ops.models.model_folder import load
 from ser_ops.shards import Shards
 from ser_ops.stages import run
-from ser_ops.stages.evaluate import test_rows
 
 
 def main() -> None:
     """Write behaviour.json; groups and calibration are figured from predictions.csv, the rest is asked anew."""
     params = config.load()
     work, model, settings = params.paths.work, str(params.train.model), params.behave
-    panel = Panel({model: load(work / "models" / model)}, choose_device(params.compute.device),
+    panel = Panel({model: load(work / "models" / model)}, device_of(params.compute.device),
                   params.evaluate.batch_size)
-    waveforms, rows = Shards(work / "ingest" / "waveforms"), test_rows(work)
+    waveforms, rows = Shards(work / "ingest" / "waveforms"), unaltered(work, "test")
     true = np.array([row.label for row in rows])
     some = [rows[place].utterance for place in
             behaviour.chosen([row.utterance for row in rows], true, settings.utterances, settings.seed)]
     changed = behaviour.small_changes(lambda heard: panel(heard)[0], waveforms, some, panel.sample_rate, settings)
-    validation = [row for row in read_rows(work / "augmented" / "variants.csv", "validation")
-                  if row.variant == "original"]
+    validation = unaltered(work, "validation")
     known = panel([waveforms[row.utterance] for row in validation])[0]
     answered = _clean(params, rows)
     report: dict[str, Any] = {

@@ -1,6 +1,6 @@
 """evaluate: every trained model on the test partition, clean and over the noise grid, into reports/ and its run."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +9,9 @@ import numpy as np
 from ser_ops import config
 from ser_ops.config import Params
 from ser_ops.corpora.table import read_csv, write_csv
-from ser_ops.dataset.rows import Row, read_rows
+from ser_ops.dataset.rows import Row, unaltered
+from ser_ops.device import device_of
 from ser_ops.documents import read_json
-from ser_ops.errors import UserError
 from ser_ops.evaluation import figures, robustness
 from ser_ops.evaluation.ablation import FIELDS, samples_per_second, table
 from ser_ops.evaluation.panel import Panel
@@ -19,11 +19,9 @@ from ser_ops.evaluation.predictions import CLEAN, Condition, Predictions
 from ser_ops.evaluation.record import Evaluated, metrics_of, run_metrics
 from ser_ops.evaluation.summary import TABLE_FIELDS, Summary
 from ser_ops.files import write_json
-from ser_ops.inference.recogniser import choose_device
 from ser_ops.models.architectures import MODELS
 from ser_ops.models.model_folder import load
 from ser_ops.stages import run
-from ser_ops.tracking.models import fetch
 from ser_ops.tracking.runs import reopen
 from ser_ops.tracking.server import connect
 
@@ -35,12 +33,12 @@ def main() -> None:
     params = config.load()
     connect(params)  # a server that is down is better known before the work than after it
     work, reports, settings = params.paths.work, params.paths.reports, params.evaluate
-    folders = model_folders(params)
+    folders = _model_folders(params)
     cards = {name: read_json(folder / "model.json") for name, folder in folders.items()}
-    rows, noise_rows = test_rows(work), read_csv(work / "validated" / "noise.csv")
+    rows, noise_rows = unaltered(work, "test"), read_csv(work / "validated" / "noise.csv")
     grid = robustness.grid(noise_rows, settings)
-    job = _job(params, folders, rows)
-    predictions = _predict(params, job, rows, grid)
+    job = job_of(params, folders, rows)
+    predictions = predictions_of(params, job, rows, grid)
     summary = Summary(predictions, [row.speaker for row in rows], settings)
     shuffled = [name for name, card in cards.items() if card["shuffled_labels"]]
     main, *others = [name for name in folders if name not in shuffled]
@@ -60,43 +58,23 @@ def main() -> None:
           f"{own['worst_cell']['uar']:.3f} at worst ({own['worst_cell']['cell']})")
 
 
-def model_folders(params: Params) -> dict[str, Path]:
+def _model_folders(params: Params) -> dict[str, Path]:
     """Folders of the main model, which comes first, and of the ablations, by name."""
     work, main = params.paths.work, params.train.model
     others = sorted(path.parent for path in (work / "ablations").glob("*/model.json"))
     return {main: work / "models" / main} | {one.name: one for one in others if one.name != main}
 
 
-def test_rows(work: Path) -> list[Row]:
-    """Unaltered utterances of the test partition, sorted."""
-    table = work / "augmented" / "variants.csv"
-    rows = [row for row in read_rows(table, "test") if row.variant == "original"]
-    if not rows:
-        raise UserError(f"{table}: no unaltered utterance is in the test partition: raise partitions.test")
-    return sorted(rows, key=lambda row: row.utterance)
-
-
-def _job(params: Params, folders: Mapping[str, Path], rows: Sequence[Row]) -> robustness.Job:
+def job_of(params: Params, folders: Mapping[str, Path], rows: Sequence[Row]) -> robustness.Job:
+    """What is asked: the models in `folders`, by name, about the utterances of `rows`."""
     return robustness.Job(tuple(folders.items()), params.paths.work, tuple(row.utterance for row in rows),
                           params.compute.device, params.evaluate.batch_size, params.augment.level,
                           params.augment.silent_crop_dbfs)
 
 
-def _predict(params: Params, job: robustness.Job, rows: Sequence[Row], grid: Sequence[Condition]) -> Predictions:
+def predictions_of(params: Params, job: robustness.Job, rows: Sequence[Row], grid: Sequence[Condition]) -> Predictions:
+    """The job's answers clean and under every condition of the grid, beside the true labels."""
     return robustness.predict(job, np.array([row.label for row in rows]), [CLEAN, *grid], params.compute.workers)
-
-
-def standing(params: Params, alias: str) -> Callable[[], Predictions]:
-    """Evaluates the registered model under `alias` on today's test partition and grid, when called.
-
-    For promotion: a model that was evaluated on other data is compared over the same utterances all the same.
-    """
-    def again() -> Predictions:
-        folder = fetch(params, f"models:/{params.tracking.registered_model}@{alias}")
-        rows = test_rows(params.paths.work)
-        grid = robustness.grid(read_csv(params.paths.work / "validated" / "noise.csv"), params.evaluate)
-        return _predict(params, _job(params, {alias: folder}, rows), rows, grid)
-    return again
 
 
 def _measured(job: robustness.Job, names: Sequence[str], grid: Sequence[Condition],
@@ -111,7 +89,7 @@ def _measured(job: robustness.Job, names: Sequence[str], grid: Sequence[Conditio
     found = {}
     for name in names:
         model, card = load(dict(job.models)[name])
-        panel = Panel({name: (model, card)}, choose_device(job.device), count)
+        panel = Panel({name: (model, card)}, device_of(job.device), count)
         found[name] = Evaluated(MODELS[card["model"]].row, model.streams, round(card["parameters"] / 1e6, 4),
                                 samples_per_second(panel, clean), samples_per_second(panel, noisy))
     return found

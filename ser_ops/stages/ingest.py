@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from ser_ops import config
-from ser_ops.audio.reading import Clip
-from ser_ops.corpora import corpus_card, csv_manifest, layouts, partitions, summary, utterance
+from ser_ops.audio.clip import Clip
+from ser_ops.corpora import corpus_card, layouts, manifests, partitions, summary, utterance
 from ser_ops.corpora.decoding import decode
 from ser_ops.corpora.table import write_csv
 from ser_ops.errors import UserError
@@ -57,8 +57,8 @@ def _scan(params: config.Params) -> tuple[list[utterance.Utterance], list[summar
         scan = layouts.scan(folder, name, params.data.calm)
         utterances += scan.utterances
         found.append(summary.summarise(corpus_card.read_card(folder, name), scan, params.data.calm))
-    for source in params.data.manifests:
-        scan = csv_manifest.read_manifest(source)
+    for manifest in params.data.manifests:
+        source, scan = manifests.scan(params.paths.data / "manifests", manifest.name, manifest.labels)
         utterances += scan.utterances
         found.append(summary.summarise_manifest(source, scan))
     return utterances, found
@@ -68,9 +68,11 @@ def _spoken(params: config.Params, utterances: list[utterance.Utterance], store:
     measures = decode([(one.utterance, one.clip) for one in utterances], store, params.data.sample_rate,
                       params.validation.silence_dbfs, params.compute.shard_megabytes, params.compute.workers,
                       "decoding speech")
+    folders = [params.paths.data / kind for kind in ("corpora", "manifests")]
     rows = [{"utterance": one.utterance, "corpus": one.corpus, "layout": one.layout, "synthetic": int(one.synthetic),
-             "path": _shown(one.path, params.paths.data / "corpora"), "emotion": one.emotion, "speaker": one.speaker,
-             "gender": one.gender, "language": one.language, "intensity": one.intensity, "text": one.text, **measure}
+             "path": os.path.relpath(one.path, folders[one.layout == manifests.LAYOUT]), "emotion": one.emotion,
+             "speaker": one.speaker, "gender": one.gender, "language": one.language, "intensity": one.intensity,
+             "text": one.text, **measure}
             for one, measure in zip(utterances, measures, strict=True)]
     places = partitions.assign(rows, params.partitions)
     return [row | {"partition": place} for row, place in zip(rows, places, strict=True)]
@@ -81,16 +83,11 @@ def _noise(params: config.Params, noise: list[scanning.NoiseRecording], store: P
                       params.validation.silence_dbfs, params.compute.shard_megabytes, params.compute.workers,
                       "decoding noise")
     rows = [{"recording": one.recording, "collection": one.collection, "category": one.category,
-             "synthetic": int(one.synthetic), "path": _shown(one.path, params.paths.data / "noise"),
+             "synthetic": int(one.synthetic), "path": os.path.relpath(one.path, params.paths.data / "noise"),
              "source": one.source, **measure} for one, measure in zip(noise, measures, strict=True)]
     places = noise_partitions.assign(rows, params.partitions)
     return [{field: (row | {"partition": place})[field] for field in NOISE_FIELDS}
             for row, place in zip(rows, places, strict=True)]
-
-
-def _shown(path: Path, folder: Path) -> str:
-    """A path below data/ relative to its folder; another one as its manifest gives it."""
-    return os.fspath(path.relative_to(folder) if path.is_relative_to(folder) else path)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,13 @@ import torch
 
 from ser_ops import config
 from ser_ops.config import Params
+from ser_ops.device import device_of
 from ser_ops.documents import read_json
 from ser_ops.stages import run
 from ser_ops.stages.training_run import Job, forget, state_of, train_model
 from ser_ops.training.tuning import settings_with
 from ser_ops.training.workers import as_one
-from ser_ops.training.world import device_of, rank, together
+from ser_ops.training.world import rank, together
 
 
 def main_job(params: Params) -> Job:

@@ -12,6 +12,7 @@ import torch
 from ser_ops.config import READS, Params, Training
 from ser_ops.dataset.examples import Examples
 from ser_ops.dataset.rows import Row, read_rows
+from ser_ops.device import device_of
 from ser_ops.documents import read_json
 from ser_ops.files import replacing
 from ser_ops.models import architectures, base, model_folder
@@ -25,7 +26,7 @@ from ser_ops.training.curves import draw
 from ser_ops.training.history import write_history
 from ser_ops.training.loop import Result, fit
 from ser_ops.training.states import with_states
-from ser_ops.training.world import device_of, rank
+from ser_ops.training.world import rank
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 from ser_ops import config
 from ser_ops.config import Params
+from ser_ops.device import device_of
 from ser_ops.errors import UserError
 from ser_ops.files import replacing, write_json
 from ser_ops.stages import run
@@ -27,7 +28,6 @@ from ser_ops.training.shared_search import search_together, study_of
 from ser_ops.training.study_store import StudyStore, shared
 from ser_ops.training.tuning import Outcome, Trial, chosen, search, write_trials
 from ser_ops.training.workers import number, side_by_side
-from ser_ops.training.world import device_of
 
 NOTHING: dict[str, Any] = {"values": {}, "validation_uar": None, "trial": None, "study": None, "run_id": None,
                            "trials": 0, "pruned": 0}

@@ -9,12 +9,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-import ser_ops
 from ser_ops.config import Params, Predict, read_model_json
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.files import replacing, sha256
+from ser_ops.imports import SOURCE, closure
 from ser_ops.tracking.licences import sources
 from ser_ops.tracking.model_card import model_card
 from ser_ops.tracking.server import quiet
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 WEIGHTS, CARD, MODEL_CARD = "weights.safetensors", "model.json", "model_card.md"
-ROOMS = ("audio", "config", "features", "inference", "models")
 # What loading and answering import; pinned to the versions with which the model was packaged.
 REQUIREMENTS = ("av", "filelock", "huggingface-hub", "librosa", "mlflow", "numpy", "pandas", "pydantic", "pyyaml",
                 "safetensors", "soundfile", "soxr", "torch", "tqdm", "transformers")
@@ -75,13 +74,12 @@ def requirements() -> list[str]:
 
 
 def _code(target: Path) -> Path:
-    """ser_ops as far as answering needs it: the modules of the ground floor and ROOMS."""
-    here = Path(ser_ops.__file__).parent
-    target.mkdir()
-    for module in here.glob("*.py"):
-        shutil.copyfile(module, target / module.name)
-    for room in ROOMS:
-        shutil.copytree(here / room, target / room, ignore=shutil.ignore_patterns("__pycache__"))
+    """ser_ops as far as answering needs it: the files that the served model uses."""
+    for file in closure("ser_ops.tracking.served_model"):
+        for package in file.parents[:-1]:
+            (target.parent / package).mkdir(exist_ok=True, parents=True)
+            shutil.copyfile(SOURCE / package / "__init__.py", target.parent / package / "__init__.py")
+        shutil.copyfile(SOURCE / file, target.parent / file)
     return target
 
 

@@ -15,8 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ser_ops.audio.admission import FORMATS, padding
+from ser_ops.audio.clip import Clip
 from ser_ops.audio.low_cut import LOW_CUT_HERTZ, LowCut, without_offset
-from ser_ops.audio.reading import Clip, Listening, clean, read
+from ser_ops.audio.reading import Listening, clean, read, read_clip
 from ser_ops.errors import UserError
 
 RATE = 16000
@@ -274,11 +275,11 @@ def test_blocks_are_what_reading_gives_and_memory_holds_one(tmp_path: Path, rate
 def test_a_clip_is_cut_at_the_sample(tmp_path: Path) -> None:
     sound = np.random.default_rng(0).normal(0, 0.1, 3 * RATE).astype(np.float32)
     soundfile.write(tmp_path / "a.wav", sound, RATE, subtype="FLOAT")
-    clip = Clip(tmp_path / "a.wav", 0.5, 1.25).read(RATE)
+    clip = read_clip(Clip(tmp_path / "a.wav", 0.5, 1.25), RATE)
     assert np.allclose(clip.samples, without_offset(sound[8000:20000], RATE), atol=1e-6) and clip.warnings == ()
-    assert "lies behind the end" in Clip(tmp_path / "a.wav", 2.0, 4.0).read(RATE).warnings[0]
+    assert "lies behind the end" in read_clip(Clip(tmp_path / "a.wav", 2.0, 4.0), RATE).warnings[0]
     with pytest.raises(UserError, match=r"start 3.5 s lies behind its end at 3.00 s"):
-        Clip(tmp_path / "a.wav", 3.5).read(RATE)
+        read_clip(Clip(tmp_path / "a.wav", 3.5), RATE)
 
 
 def test_clipping_is_counted_before_resampling(tmp_path: Path) -> None:
@@ -459,7 +460,7 @@ def test_a_cut_hears_what_is_said_of_the_whole_and_a_second_pass_says_it_once(tm
     at = content.index(b"data") + 4
     content[at:at + 4] = bytes(4)
     file.write_bytes(content)
-    assert len(Clip(file, 0.5, 1.5).read(RATE).warnings) == 2
+    assert len(read_clip(Clip(file, 0.5, 1.5), RATE).warnings) == 2
     listening = Listening(file, RATE)
     assert [sum(map(len, listening)), sum(map(len, listening))] == [3 * RATE] * 2 and len(listening.warnings) == 2
 

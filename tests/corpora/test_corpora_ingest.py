@@ -14,7 +14,8 @@ import pytest
 import soundfile
 import yaml
 
-from ser_ops.audio.reading import Clip, read
+from ser_ops.audio.clip import Clip
+from ser_ops.audio.reading import read
 from ser_ops.corpora import corpus_card
 from ser_ops.corpora.decoding import decode
 from ser_ops.corpora.table import read_csv, write_csv
@@ -166,7 +167,8 @@ def test_a_clip_is_cut_and_its_content_is_that_of_the_cut(tmp_path: Path) -> Non
 @pytest.mark.parametrize(("change", "fault"), [
     ({"corpora": ["other"]}, "no such corpus (there are: mine)"),
     ({"corpora": ["mine", "mine"]}, "data names mine more than once"),
-    ({"manifests": [{"name": "m", "file": "none.csv"}]}, "none.csv: cannot be read"),
+    ({"manifests": [{"name": "m"}]}, "data/manifests/m: no such manifest (there are: none): bring it in with `ser-ops"),
+    ({"manifests": [{"name": "m", "file": "m.csv"}]}, "with `ser-ops corpora add manifest m.csv --name m` and leave"),
     ({"noise": ["other"]}, "other")])
 def test_faults_are_one_line_and_nothing_is_written(
         here: Path, capsys: pytest.CaptureFixture[str], change: dict[str, Any], fault: str) -> None:
@@ -180,25 +182,35 @@ def test_faults_are_one_line_and_nothing_is_written(
 
 
 def test_a_manifest_comes_in_beside_a_corpus(here: Path) -> None:
-    project(here, manifests=[{"name": "extra", "file": "extra/list.csv", "labels": {"joy": "happy"}}])
-    (here / "extra").mkdir()
+    project(here, manifests=[{"name": "extra", "labels": {"joy": "happy"}}])
+    extra = here / "data/manifests/extra"
+    extra.mkdir(parents=True)
     for speaker in "xyz":
-        soundfile.write(here / "extra" / f"{speaker}.ogg", tone(0.4, 16000), 16000)
-    (here / "extra/list.csv").write_text("path,emotion,speaker\n" + "".join(f"{s}.ogg,joy,{s}\n" for s in "xyz"))
+        soundfile.write(extra / f"{speaker}.ogg", tone(0.4, 16000), 16000)
+    (extra / "manifest.csv").write_text(
+        "path,emotion,speaker\n" + "".join(f"{path},joy,{speaker}\n" for path, speaker in (
+            ("x.ogg", "x"), ("../extra/y.ogg", "y"), (extra / "z.ogg", "z"))))
     ingest.main()
     rows = [row for row in read_csv(here / "work/ingest/manifest.csv") if row["corpus"] == "extra"]
     assert [(row["utterance"], row["path"], row["layout"], row["emotion"]) for row in rows] == [
-        (f"extra/{s}", f"extra/{s}.ogg", "manifest", "happy") for s in "xyz"]
+        (name, f"extra/{speaker}.ogg", "manifest", "happy") for name, speaker in (
+            ("extra/../extra/y", "y"), (f"extra{extra}/z", "z"), ("extra/x", "x"))]
     found = json.loads((here / "work/ingest/corpora.json").read_text())
     assert found["extra"]["expected"] is None and found["extra"]["complete"] is True
+    soundfile.write(here / "elsewhere.wav", tone(0.4, 16000), 16000)
+    with (extra / "manifest.csv").open("a") as file:
+        file.write("../../../elsewhere.wav,joy,x\n")
+    with pytest.raises(UserError, match=r"lists 1 recordings outside of its folder .*bring the manifest in anew"):
+        ingest.main()
 
 
 def test_the_parts_of_one_recording_are_utterances_with_contents_of_their_own(here: Path) -> None:
-    project(here, manifests=[{"name": "talk", "file": "talk/list.csv"}])
-    (here / "talk").mkdir()
+    project(here, manifests=[{"name": "talk"}])
+    talk = here / "data/manifests/talk"
+    talk.mkdir(parents=True)
     sound = np.concatenate([tone(1, 16000, hertz=hertz) for hertz in (200, 300, 400)])
-    soundfile.write(here / "talk/long.wav", sound, 16000)
-    (here / "talk/list.csv").write_text("file;start;end;emotion;speaker\n" + "".join(
+    soundfile.write(talk / "long.wav", sound, 16000)
+    (talk / "manifest.csv").write_text("file;start;end;emotion;speaker\n" + "".join(
         f"long.wav;0 days 00:00:0{second};0 days 00:00:0{second + 1};sad;{second}\n" for second in range(3))
         + "long.wav;2,5;9;sad;9\n")
     ingest.main()

@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import lfilter, sosfilt
 
-from ser_ops.audio.reading import Clip, read, resample
+from ser_ops.audio.clip import Clip
+from ser_ops.audio.reading import read
+from ser_ops.audio.resampling import resample
 from ser_ops.config import Partitions
 from ser_ops.corpora.decoding import decode
 from ser_ops.corpora.sounds import fingerprint, same_sounds

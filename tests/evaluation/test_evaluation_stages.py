@@ -147,11 +147,11 @@ def test_a_damaged_report_blocks_and_raises_nothing(evaluated, capsys, monkeypat
 @pytest.mark.slow
 def test_a_registered_model_can_be_evaluated_on_todays_partition(evaluated, monkeypatch):
     from ser_ops.evaluation.staging import unlike
-    from ser_ops.stages import evaluate
+    from ser_ops.stages import standing
     folder, params = evaluated
-    monkeypatch.setattr(evaluate, "fetch", lambda params, uri: folder / "work" / uri.replace(
+    monkeypatch.setattr(standing, "fetch", lambda params, uri: folder / "work" / uri.replace(
         "models:/ser-fusion@staging", FOLDERS["wav2vec"]))
-    today = evaluate.standing(params, "staging")()
+    today = standing.standing(params, "staging")()
     kept = read(folder / "reports" / "predictions.csv", "wav2vec")
     assert unlike(kept, today) == ""
     np.testing.assert_allclose(today.probabilities, kept.probabilities, atol=2e-6)
@@ -193,13 +193,13 @@ def test_any_labelled_audio_can_be_evaluated(evaluated, tmp_path):
 
 @pytest.mark.slow
 def test_a_test_partition_without_utterances_is_one_line(evaluated, tmp_path):
-    from ser_ops.stages.evaluate import test_rows as rows_of
+    from ser_ops.dataset.rows import unaltered
     work = tmp_path / "augmented"
     work.mkdir()
     (work / "variants.csv").write_text("row,utterance,variant,partition,emotion,speaker,corpus\n"
                                        "a#noisy,a,noisy,test,sad,s,c\n")
     with pytest.raises(UserError, match="no unaltered utterance"):
-        rows_of(tmp_path)
+        unaltered(tmp_path, "test")
 
 
 SHARED = PROJECT.parent / "shared"

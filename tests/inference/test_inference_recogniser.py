@@ -9,14 +9,16 @@ import pytest
 import soundfile
 import torch
 
-from ser_ops.audio.reading import clean, resample
+from ser_ops.audio.reading import clean
+from ser_ops.audio.resampling import resample
 from ser_ops.audio.window import fit
 from ser_ops.config import READS, load
+from ser_ops.device import device_of
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.features.extractor import Extractor
 from ser_ops.files import write_json
-from ser_ops.inference.recogniser import Recogniser, choose_device
+from ser_ops.inference.recogniser import Recogniser
 from ser_ops.models.architectures import build
 from ser_ops.models.model_folder import save
 
@@ -179,9 +181,9 @@ def test_a_folder_that_is_no_model_is_one_line(tmp_path):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_one_line():
-    assert choose_device("auto") == torch.device("cpu")
-    with pytest.raises(UserError, match="no such GPU"):
-        choose_device("cuda")
+    assert device_of("auto") == torch.device("cpu")
+    with pytest.raises(UserError, match="is not on this machine"):
+        device_of("cuda")
 
 
 HOUR = """

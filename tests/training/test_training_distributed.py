@@ -15,11 +15,11 @@ from safetensors.torch import load_file
 from test_training_stages import PROJECT, project
 from training_standins import Tiny, examples, settings
 
+from ser_ops.device import device_of
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.files import write_json
 from ser_ops.training.loop import fit
-from ser_ops.training.world import device_of
 
 SCRIPT = """
 import sys

@@ -21,6 +21,7 @@ from ser_ops.corpora.table import read_csv, write_csv
 from ser_ops.dataset.batches import in_order
 from ser_ops.dataset.examples import Examples, Stores
 from ser_ops.dataset.rows import Row
+from ser_ops.device import device_of
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
@@ -37,7 +38,6 @@ from ser_ops.training.checkpoint import fingerprint
 from ser_ops.training.loop import fit
 from ser_ops.training.tuning import settings_with
 from ser_ops.training.workers import number, side_by_side
-from ser_ops.training.world import device_of
 
 ANSWERS = ("row", "utterance", "variant", "corpus", "speaker", "emotion", "predicted",
            *(f"p_{emotion}" for emotion in EMOTIONS))

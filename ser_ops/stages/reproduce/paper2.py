@@ -13,6 +13,7 @@ from ser_ops.config import READS, Params, input_of
 from ser_ops.corpora.table import read_csv
 from ser_ops.dataset.examples import Examples, Stores
 from ser_ops.dataset.rows import Row
+from ser_ops.device import device_of
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.evaluation import bootstrap, metrics
@@ -20,7 +21,6 @@ from ser_ops.explain.grad_cam_clip import grad_cam_figures
 from ser_ops.explain.subject import Subject
 from ser_ops.features.index_map import shape_of
 from ser_ops.files import replacing, write_json
-from ser_ops.inference.recogniser import choose_device
 from ser_ops.models.model_folder import load
 from ser_ops.papers import two
 from ser_ops.papers.page import build
@@ -143,7 +143,7 @@ def _grad_cam(params: Params, predictions: Rows, protocols: Sequence[str],
         return [], protocol, f"{name} admits no Grad-CAM ({error}): name another model under reproduce.folds.explained."
     wanted = chosen(params, predictions, protocol)
     examples = _examples(params, name, input_of(card).seconds, wanted)
-    subject = Subject.of(model, card, choose_device(params.compute.device))
+    subject = Subject.of(model, card, device_of(params.compute.device))
     found = grad_cam_figures(subject, examples, range(len(examples)), target, "")
     write_json(target / "gradcam.json", {"model": name, "protocol": protocol, "fold": 1,
                                          "run_id": read_json(place / "run.json")["run_id"], "utterances": found})
