@@ -70,7 +70,7 @@ def contents(folder: Path, closed: bool = False) -> Contents:
                 skipped[path] = "its name is not UTF-8: rename it"
             elif status is None:
                 skipped[path] = "link to nothing"
-            elif closed and entry.is_symlink() and not _lies_in(root, entry.path):
+            elif closed and entry.is_symlink() and not lies_in(root, Path(entry.path)):
                 raise UserError(f"{folder}: refused: its link {str(path)!r} leads out of it: give a folder that holds "
                                 "the files themselves (cp -rL copies what links point to)")
             elif stat.S_ISREG(status.st_mode):
@@ -121,7 +121,8 @@ def _is_text(name: str) -> bool:
     return True
 
 
-def _lies_in(root: str, path: str) -> bool:
+def lies_in(root: str, path: Path) -> bool:
+    """Whether a file or folder, links followed, lies in the folder `root`, which is no link."""
     return os.path.join(os.path.realpath(path), "").startswith(os.path.join(root, ""))
 
 

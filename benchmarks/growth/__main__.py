@@ -49,8 +49,9 @@ def main() -> int:
             continue
         found = [one for one in found if one.recordings != size]
         check_space(asked.folder, params, speech, size)
-        made = settings(content, params, chosen, manifest, asked.workers)
-        for one in measured(asked.folder / f"workspace-{size}", made, size, chosen.every, asked.stages):
+        made = settings(content, chosen, asked.workers)
+        for one in measured(asked.folder / f"workspace-{size}", made, manifest, params.paths.data / "noise", size,
+                            chosen.every, asked.stages):
             print(f"{one.stage} of {size}: {one.cost.cpu:.1f} s of processors, {one.cost.wall:.1f} s, peak "
                   f"{one.cost.peak_mb:.0f} MB (load {one.load})", file=sys.stderr, flush=True)
             found.append(one)

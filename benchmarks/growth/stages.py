@@ -19,6 +19,7 @@ from ser_ops.errors import UserError
 PROJECT = Path(__file__).resolve().parents[2]
 DATA = ("ingest", "validate", "augment", "features")    # what every recording goes through before anything is learnt
 STAGES = ("ingest", "validate", "augment", "audit", "features", "train", "evaluate")
+_CORPUS = "growth"
 _TEAM = ("MLFLOW_TRACKING_", "DASK_", "OPTUNA_", "AWS_")    # a developer's shell may name the team's servers
 
 
@@ -32,21 +33,26 @@ class Measured:
     load: float
 
 
-def settings(content: dict[str, Any], params: Params, choices: Choices, manifest: Path, workers: int) -> dict[str, Any]:
-    """The content of params.yaml with this one manifest as its corpus, one short training and a small grid."""
+def settings(content: dict[str, Any], choices: Choices, workers: int) -> dict[str, Any]:
+    """The content of params.yaml with a manifest as its corpus, one short training and a small grid."""
     changed: dict[str, dict[str, Any]] = {
-        "paths": {"data": str(params.paths.data.absolute())},
-        "data": {"corpora": [], "manifests": [{"name": "growth", "file": str(manifest.absolute())}]},
+        "paths": {"data": "data"}, "data": {"corpora": [], "manifests": [{"name": _CORPUS}]},
         "train": choices.train, "tune": {"trials": 0}, "ablations": {"models": [], "shuffled": 0},
         "evaluate": choices.evaluate, "compute": {"workers": workers, "device": "cpu"}}
     return {name: part | changed.get(name, {}) if isinstance(part, dict) else part for name, part in content.items()}
 
 
-def measured(folder: Path, content: dict[str, Any], count: int, every: float,
+def measured(folder: Path, content: dict[str, Any], manifest: Path, noise: Path, count: int, every: float,
              stages: Sequence[str] = STAGES) -> Iterator[Measured]:
-    """Run the stages in `folder`, which is made and removed again, by these settings. UserError when one fails."""
+    """Run the stages in `folder`, which is made and removed again, by these settings. UserError when one fails.
+
+    manifest: manifest.csv beside the `count` recordings that it lists; noise: the folder of collections of noise.
+    """
     shutil.rmtree(folder, ignore_errors=True)   # of a run that was killed
-    folder.mkdir(parents=True)
+    corpus = folder / "data" / "manifests" / _CORPUS
+    corpus.parent.mkdir(parents=True)
+    corpus.symlink_to(manifest.parent.absolute())
+    (folder / "data" / "noise").symlink_to(noise.absolute())
     try:
         (folder / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
         shown = {name: value for name, value in os.environ.items() if not name.startswith(_TEAM)}

@@ -1,7 +1,8 @@
 """ser-ops corpora: bring a corpus in, see what is there, check it."""
 
+import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,12 +10,17 @@ from ser_ops import config
 from ser_ops.cli.answers import Json, named, say
 from ser_ops.errors import UserError
 
+if TYPE_CHECKING:
+    from ser_ops.corpora.summary import Found
+
 app = typer.Typer(no_args_is_help=True, help="Corpora: add, list, check.", rich_markup_mode=None)
-Layout = Annotated[str, typer.Argument(help="ravdess, crema_d, tess or savee: whose file names it has.")]
+Layout = Annotated[str, typer.Argument(help="ravdess, crema_d, tess or savee: whose file names it has; manifest: a "
+                                             "CSV file that lists it.")]
 
 
 def _words(found: dict[str, Any]) -> list[str]:
-    kind = "synthetic" if found["synthetic"] else "full corpus" if found["complete"] else "PARTIAL corpus"
+    kind = ("synthetic" if found["synthetic"] else "manifest" if found["layout"] == "manifest" else
+            "full corpus" if found["complete"] else "PARTIAL corpus")
     of = f" of {found['expected']}" if found.get("expected") and not found["complete"] else ""
     lines = [f"{found['name']}: {kind}, {found['found']}{of} utterances, {found['speakers']} speakers",
              "  " + ", ".join(f"{emotion} {count}" for emotion, count in found["emotions"].items())]
@@ -24,64 +30,99 @@ def _words(found: dict[str, Any]) -> list[str]:
 
 
 @app.command()
-def add(layout: Layout, source: Annotated[str, typer.Argument(help="Folder, zip, or s3:// address.")],
-        name: Annotated[str | None, typer.Option(help="Folder in data/corpora; default: the layout.")] = None,
-        link: Annotated[bool, typer.Option("--link", help="Symbolic links instead of copies.")] = False,
+def add(layout: Layout, source: Annotated[str, typer.Argument(help="Folder, zip, or s3:// address; CSV file.")],
+        name: Annotated[str | None, typer.Option(help="Its name here; default: the layout, or that of the CSV file.")] =
+        None, link: Annotated[bool, typer.Option("--link", help="Symbolic links instead of copies.")] = False,
         json: Json = False) -> None:
     """Bring a corpus in: copies (or links), never moves; checks it and says what it found."""
+    from ser_ops.corpora.manifests import LAYOUT
+
+    params = config.load()
+    found = (_listed if layout == LAYOUT else _published)(params, layout, source, name, link)
+    record = found.record()
+    entry = f"{{name: {record['name']}}}" if layout == LAYOUT else record["name"]
+    lacking = any(reason.endswith("has no emotion yet") for reason in record["skipped"])
+    say(record, json, *_words(record), f"to use it: list {entry} under data.{_section(layout)} in params.yaml"
+        + (", with an emotion or drop for each label that has none yet," if lacking else ",")
+        + " then dvc add data && dvc repro")
+
+
+def _published(params: config.Params, layout: str, source: str, name: str | None, link: bool) -> "Found":
     from ser_ops.corpora import adding
+    from ser_ops.corpora.layouts import of_name
     from ser_ops.storage.address import is_remote
     from ser_ops.storage.s3 import brought
 
-    params = config.load()
     target = params.paths.data / "corpora"
+    if not is_remote(source):
+        return adding.add(layout, named(source), target, name, link=link, lock=params.paths.adding_lock)
+    if link:
+        raise UserError(f"{source}: what lies in a bucket cannot be linked: leave --link out")
+    adding.free_place(target, name or of_name(layout).name)
+    with brought(source, params.paths.state / "downloads", params.storage) as local:
+        return adding.add(layout, local, target, name, lock=params.paths.adding_lock)
+
+
+def _listed(params: config.Params, layout: str, source: str, name: str | None, link: bool) -> "Found":
+    from ser_ops.corpora import manifests
+    from ser_ops.storage.address import is_remote
+
     if is_remote(source):
-        if link:
-            raise UserError(f"{source}: what lies in a bucket cannot be linked: leave --link out")
-        adding.free_place(layout, target, name)
-        with brought(source, params.paths.state / "downloads", params.storage) as local:
-            found = adding.add(layout, local, target, name, lock=params.paths.adding_lock)
-    else:
-        found = adding.add(layout, named(source), target, name, link=link, lock=params.paths.adding_lock)
-    record = found.record()
-    say(record, json, *_words(record), f"to use it: list {record['name']} under data.corpora in params.yaml, then "
-        "dvc add data && dvc repro")
+        raise UserError(f"{source}: a manifest comes in from this machine: fetch the CSV file and what it lists first")
+    file = named(source)
+    name = name or file.stem
+    return manifests.add(file, params.paths.data / "manifests", name, link, params.data.labels_of(name),
+                         params.paths.adding_lock)
 
 
 @app.command("list")
 def list_(json: Json = False) -> None:
-    """What lies in data/corpora; exit code 1 when one of them cannot be used."""
-    from ser_ops.corpora import adding
+    """What lies in data/corpora and data/manifests; exit code 1 when one of them cannot be used."""
+    from ser_ops.corpora import adding, manifests
     from ser_ops.folders import Unusable
 
     params = config.load()
     bad = False
-    for found in adding.list_all(params.paths.data / "corpora", params.data.calm):
+    labels = {manifest.name: manifest.labels for manifest in params.data.manifests}
+    for found in (*adding.list_all(params.paths.data / "corpora", params.data.calm),
+                  *manifests.list_all(params.paths.data / "manifests", labels)):
         record = found.record()
         if isinstance(found, Unusable):
             bad = True
             say(record, json, *found.lines())
             continue
-        used = record["name"] in params.data.corpora
-        say(record | {"used": used}, json, *_words(record), *([] if used else ["  not used: not under data.corpora"]))
+        used = record["name"] in params.data.names
+        unused = f"  not used: not under data.{_section(record['layout'])}"
+        say(record | {"used": used}, json, *_words(record), *([] if used else [unused]))
     if bad:
         raise typer.Exit(1)
 
 
 @app.command()
-def check(name: Annotated[str, typer.Argument(help="A folder of data/corpora.")],
+def check(name: Annotated[str, typer.Argument(help="A folder of data/corpora or data/manifests.")],
           checksums: Annotated[Path | None, typer.Option(help="TSV of published files: path, size, sha256.")] = None,
           json: Json = False) -> None:
     """Check a corpus: its names, counts and speakers; with --checksums, which files are the published ones."""
-    from ser_ops.corpora import adding
+    from ser_ops.corpora import adding, manifests
     from ser_ops.corpora.checksums import compare_checksums
 
     params = config.load()
-    record = adding.check(params.paths.data / "corpora", name, params.data.calm).record()
+    folder = params.paths.data / "manifests"
+    if os.path.isdir(folder / name):
+        found = manifests.check(folder, name, params.data.labels_of(name))
+    else:
+        folder = params.paths.data / "corpora"
+        found = adding.check(folder, name, params.data.calm)
+    record = found.record()
     say(record, json, *_words(record))
     if checksums:
-        compared = compare_checksums(params.paths.data / "corpora" / name, checksums).record()
-        named = [f"  {kind}: {', '.join(files[:5])}{' ...' if len(files) > 5 else ''}"
-                 for kind, files in compared["files"].items() if files]
+        compared = compare_checksums(folder / name, checksums).record()
+        files = [f"  {kind}: {', '.join(paths[:5])}{' ...' if len(paths) > 5 else ''}"
+                 for kind, paths in compared["files"].items() if paths]
         counts = ", ".join(f"{count} {kind}" for kind, count in compared["counts"].items())
-        say(compared, json, counts, *named)
+        say(compared, json, counts, *files)
+
+
+def _section(layout: str) -> str:
+    """Where params.yaml lists a corpus of that layout, and where it lies in data/."""
+    return "manifests" if layout == "manifest" else "corpora"

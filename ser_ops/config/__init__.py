@@ -25,6 +25,7 @@ from ser_ops.config.sections import (
     ImageTransformer,
     Limit,
     Listen,
+    Manifest,
     ManifestSource,
     MelImage,
     Params,
@@ -51,7 +52,7 @@ from ser_ops.config.sections import (
 __all__ = [
     "FORMAT", "MODEL_JSON", "MOST_PARAMETERS", "MOST_VALUES", "READS", "Ablations", "Augment", "Bands", "Behave",
     "Blocks", "Compared", "Compute", "Conditions", "Data", "Evaluate", "Explain", "Faithfulness", "Features",
-    "Folds", "Gate", "Head", "ImageTransformer", "Limit", "Listen", "ManifestSource", "MelImage", "Params",
+    "Folds", "Gate", "Head", "ImageTransformer", "Limit", "Listen", "Manifest", "ManifestSource", "MelImage", "Params",
     "Partitions", "Paths", "Planted", "Predict", "Preset", "Range", "Report", "Reproduce", "Spectral", "Speech",
     "Stacked", "Tracking", "Train", "Training", "Tune", "Validation", "Wav2Vec", "Window", "input_of", "load",
     "read_model_json",

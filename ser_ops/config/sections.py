@@ -47,11 +47,10 @@ class Paths(Section):
         return self.state / "adding.lock"
 
 
-class ManifestSource(Section):
-    """A corpus that comes in by a CSV manifest; `labels` maps its labels to the seven classes, or to drop."""
+class Manifest(Section):
+    """A corpus that a CSV manifest lists; `labels` maps its labels to the seven classes, or to drop."""
 
     name: Name
-    file: Path
     labels: dict[str, Literal["angry", "disgust", "fear", "happy", "neutral", "sad", "surprise", "drop"]] = {}
 
     @field_validator("labels")
@@ -64,23 +63,43 @@ class ManifestSource(Section):
         return labels
 
 
+class ManifestSource(Manifest):
+    """A manifest and the CSV file that it is."""
+
+    file: Path
+
+
 class Data(Section):
     corpora: tuple[Name, ...]
-    manifests: tuple[ManifestSource, ...]
+    manifests: tuple[Manifest, ...]
     noise: tuple[Name, ...]
     calm: Literal["neutral", "excluded"]
     sample_rate: Annotated[int, Field(ge=8000, le=48000)]
 
+    @field_validator("manifests", mode="before")
+    @classmethod
+    def _where_dvc_sees_them(cls, manifests: Any) -> Any:
+        for entry in manifests if isinstance(manifests, list) else []:
+            if isinstance(entry, dict) and "file" in entry:
+                name = entry.get("name", "NAME")
+                raise ValueError(f"{name} names a file, in which DVC would not see a change: bring it in with `ser-ops "
+                                 f"corpora add manifest {entry['file']} --name {name}` and leave file out")
+        return manifests
+
     @model_validator(mode="after")
     def _something(self) -> "Data":
         if not self.corpora and not self.manifests:
-            raise ValueError("names no corpus: list at least one folder of data/corpora or one manifest")
+            raise ValueError("names no corpus: list at least one folder of data/corpora or of data/manifests")
         return self
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every corpus by name: folders of data/corpora, then manifests."""
-        return (*self.corpora, *(one.name for one in self.manifests))
+        """Every corpus by name: folders of data/corpora, then those of data/manifests."""
+        return (*self.corpora, *(manifest.name for manifest in self.manifests))
+
+    def labels_of(self, name: str) -> dict[str, Any]:
+        """What the labels of the manifest `name` are mapped to; nothing where it is not listed."""
+        return next((manifest.labels for manifest in self.manifests if manifest.name == name), {})
 
 
 class Partitions(Section):

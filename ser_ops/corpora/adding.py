@@ -36,14 +36,15 @@ def add(layout: str, source: Path, corpora_folder: Path, name: str | None = None
     corpus of that name is already there, or when the disk has too little space; nothing is left behind then.
     """
     with in_turn(lock, corpora_folder):
-        kind, target = of_name(layout), free_place(layout, corpora_folder, name)
+        kind = of_name(layout)
+        target = free_place(corpora_folder, name or kind.name)
         with opened(source, link) as box:
             arranged = kind.arrange(box.paths, same=box.same, skipped=box.skipped)
             if not arranged.taken:
                 raise _nothing(kind, source, box)
             wanted = {path: PurePosixPath(reading.home) / path.name for path, reading in arranged.taken.items()}
             tables = [path for path in box.paths if is_demographics(path)] if layout == "crema_d" else []
-            _check_space(sum(box.size(path) for path in (*wanted, *tables)), corpora_folder)
+            check_space(sum(box.size(path) for path in (*wanted, *tables)), corpora_folder)
             with replacing(target) as folder:
                 folder.mkdir()
                 for path, home in progress(wanted.items(), f"adding {target.name}", len(wanted), "file"):
@@ -60,26 +61,28 @@ def add(layout: str, source: Path, corpora_folder: Path, name: str | None = None
                 if len(refusals) == len(scan.utterances):
                     raise UserError(f"{source}: none of its {len(refusals)} recordings is admitted: "
                                     f"{in_words(grouped(refusals.values()))}: give the original recordings")
-                answer = summarise(card, _noted(scan, refusals), "neutral")
-                free_place(layout, corpora_folder, name)    # whoever gave no lock may have come first
+                answer = summarise(card, noted(scan, refusals, len(scan.utterances)), "neutral")
+                free_place(corpora_folder, target.name)     # whoever gave no lock may have come first
         return answer
 
 
-def free_place(layout: str, corpora_folder: Path, name: str | None = None) -> Path:
-    """Where `add` would put the corpus. Raises UserError when one is there, or for a name or layout that is none."""
-    name = name or of_name(layout).name
+def free_place(corpora_folder: Path, name: str) -> Path:
+    """Where a corpus of that name would come to lie: in data/corpora, or data/manifests for one of a manifest.
+
+    Raises UserError when one of that name is there, in the other of the two as well, or for a name that is none.
+    """
     if not NAME.fullmatch(name):
         raise UserError(f"{name!r}: is no name for a corpus: use letters, digits, point, dash and underscore")
-    if os.path.lexists(corpora_folder / name):
-        raise UserError(f"{corpora_folder / name}: is already there: remove it first, or bring the corpus in under "
-                        "another name")
+    for place in (corpora_folder / name, *(corpora_folder.with_name(kind) / name for kind in ("corpora", "manifests"))):
+        if os.path.lexists(place):
+            raise UserError(f"{place}: is already there: remove it first, or bring the corpus in under another name")
     return corpora_folder / name
 
 
 def check(corpora_folder: Path, name: str, calm: str = "neutral") -> Found:
     """What the corpus `name` holds now; how many recordings are not admitted, and why, is among its oddities."""
     card, scan = _scanned(corpora_folder, name, calm)
-    return summarise(card, _noted(scan, _refusals(scan, name)), calm)
+    return summarise(card, noted(scan, _refusals(scan, name), len(scan.utterances)), calm)
 
 
 def list_all(corpora_folder: Path, calm: str = "neutral") -> Iterator[Found | Unusable]:
@@ -107,11 +110,11 @@ def _refusals(scan: Scan, name: str) -> dict[str, str]:
             if answer.refusal}
 
 
-def _noted(scan: Scan, refusals: Mapping[str, str]) -> Scan:
-    """The scan, with a note on the recordings that are not admitted."""
+def noted(scan: Scan, refusals: Mapping[str, str], recordings: int) -> Scan:
+    """The scan, with a note on those of its recordings that are not admitted: names, and why."""
     if not refusals:
         return scan
-    note = (f"{len(refusals)} of {len(scan.utterances)} recordings are not admitted: "
+    note = (f"{len(refusals)} of {recordings} recordings are not admitted: "
             f"{in_words(grouped(refusals.values()))}: {', '.join(islice(refusals, _LISTED))}")
     return replace(scan, oddities=[*scan.oddities, note + (" ..." if len(refusals) > _LISTED else "")])
 
@@ -137,7 +140,8 @@ def _nothing(kind: Layout, source: Path, box: Source) -> UserError:
     return UserError(f"{error} (these names are those of {', '.join(others)})") if others else error
 
 
-def _check_space(needed: int, folder: Path) -> None:
+def check_space(needed: int, folder: Path) -> None:
+    """Raise UserError where the disk of `folder` has less room than `needed` bytes."""
     there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     free = shutil.disk_usage(there).free
     if needed > free:

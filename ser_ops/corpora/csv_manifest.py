@@ -19,13 +19,14 @@ from ser_ops.outside_table import read_table
 
 REQUIRED = ("path", "emotion", "speaker")
 OPTIONAL = ("gender", "language", "intensity", "text", "start", "end", "channel")
-_ALIASES = {"file": "path"}     # audformat's name
+ALIASES = {"file": "path"}      # audformat's name
 _GENDERS = {"": "", "f": "female", "female": "female", "m": "male", "male": "male"}
 _LISTED = 20        # labels that an error lists
 _CHOOSING = {"split", "partition", "subset", "fold", "set", "weight", "weights"}
 
 
-def read_manifest(source: ManifestSource, remedy: str | None = None, files_may_be_missing: bool = False) -> Scan:
+def read_manifest(source: ManifestSource, remedy: str | None = None, files_may_be_missing: bool = False,
+                  labels_may_lack_emotions: bool = False) -> Scan:
     """Read a manifest; a relative path counts from the manifest's own folder.
 
     A label is one of the seven emotions or stands in `source.labels`, case and space around it left aside; what is
@@ -34,14 +35,15 @@ def read_manifest(source: ManifestSource, remedy: str | None = None, files_may_b
     that they cut or choose a channel are refused.
 
     remedy: what a user does about labels with no map; None names params.yaml. files_may_be_missing: whoever opens the
-    files says which are not there.
+    files says which are not there. labels_may_lack_emotions: a label with no map is counted in `skipped`, as before
+    anybody could map it.
     Raises UserError for a missing column, an empty value, a time that is none, labels with no map (all of them), files
     that are missing, and two lines that name one recording.
     """
     targets = mapping(source.labels)
     utterances, dropped, unmapped = list[Utterance](), Counter[str](), Counter[str]()
     genders, columns = set[str](), list[str]()
-    for line, row in read_table(source.file, REQUIRED, _ALIASES):
+    for line, row in read_table(source.file, REQUIRED, ALIASES):
         if not columns:
             columns = list(row)
             _refuse_cutting(source.file, columns)
@@ -58,16 +60,28 @@ def read_manifest(source: ManifestSource, remedy: str | None = None, files_may_b
             genders.add(row.get("gender", ""))
     if not columns:
         raise UserError(f"{source.file}: holds no recordings: give a line per recording under {', '.join(REQUIRED)}")
-    if unmapped:
+    if unmapped and labels_may_lack_emotions:
+        dropped.update({without_emotion(label): number for label, number in unmapped.items()})
+    elif unmapped:
         listed = _some([f"{label!r:.60} ({number})" for label, number in sorted(unmapped.items())], _LISTED)
         raise UserError(f"{source.file}: labels with no map: {listed}: give each an emotion ({', '.join(EMOTIONS)}) or "
                         f"{DROP}, {remedy or f'under labels of the manifest {source.name!r} in params.yaml'}")
-    if not utterances:
+    if not utterances and not unmapped:
         raise UserError(f"{source.file}: every label is dropped: leave one of the emotions")
     if not files_may_be_missing:
         _check_files(source, utterances)
     _check_once(source, utterances)
     return Scan(sorted(utterances, key=lambda one: one.utterance), dict(dropped), _oddities(columns, genders))
+
+
+def recording_of(manifest: Path, given: str) -> Path:
+    """The file that the value `given` of a manifest's column path means, as it is spelt on this disk."""
+    return located(manifest.parent / PurePosixPath(given.replace("\\", "/")))
+
+
+def without_emotion(label: str) -> str:
+    """Why a line is left out whose label nobody has mapped yet."""
+    return f"label {label!r:.60} has no emotion yet"
 
 
 def _refuse_cutting(file: Path, columns: Sequence[str]) -> None:
@@ -121,7 +135,7 @@ def _utterance(source: ManifestSource, where: str, row: Mapping[str, str], emoti
     name = unicodedata.normalize("NFC", given.with_suffix("").as_posix().lstrip("/"))
     return Utterance(
         f"{source.name}/{name}{name_of(start, end, channel)}", source.name, "manifest", False,
-        located(source.file.parent / given), emotion, f"{source.name}/{row['speaker']}",
+        recording_of(source.file, row["path"]), emotion, f"{source.name}/{row['speaker']}",
         _GENDERS.get(row.get("gender", "").lower(), ""), row.get("language", ""), row.get("intensity", ""),
         row.get("text", ""), start or 0.0, end, channel)
 

@@ -17,8 +17,8 @@ LAYOUTS: dict[str, Layout] = {one.name: one for one in (RAVDESS, CREMA_D, TESS, 
 def of_name(name: str) -> Layout:
     """The layout of that name; UserError, which lists those that there are, for another."""
     if name not in LAYOUTS:
-        raise UserError(f"{name!r}: is no known corpus: choose of {', '.join(LAYOUTS)}, or bring it in by a CSV "
-                        "manifest in params.yaml")
+        raise UserError(f"{name!r}: is no known corpus: choose of {', '.join(LAYOUTS)}, or manifest for a CSV file "
+                        "that lists any other")
     return LAYOUTS[name]
 
 

@@ -47,6 +47,25 @@ class Source(Protocol):
     def copy(self, path: PurePosixPath, target: Path) -> None: ...
 
 
+def copy_file(file: Path, target: Path) -> None:
+    """Copy a file's bytes. Raises UserError when it cannot be read, OSError when the copy cannot be written."""
+    with _read(file) as source, target.open("wb") as copy_of:
+        shutil.copyfileobj(source, copy_of, 1 << 20)
+
+
+def link_file(file: Path, target: Path) -> None:
+    """Make `target` a symbolic link to a file."""
+    os.symlink(file.resolve(), target)
+
+
+def _read(file: Path) -> BinaryIO:
+    # A fault in reading must not be taken for one in writing, which `replacing` would name.
+    try:
+        return file.open("rb")
+    except OSError as error:
+        raise UserError(f"{file}: cannot be read ({error.strerror}): allow reading it or remove it") from error
+
+
 class _Folder:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -60,28 +79,19 @@ class _Folder:
         return (self.folder / path.relative_to(self.top)).resolve()
 
     def size(self, path: PurePosixPath) -> int:
-        with self._open(path) as file:
+        with _read(self.file(path)) as file:
             return os.fstat(file.fileno()).st_size
 
     def same(self, first: PurePosixPath, second: PurePosixPath) -> bool:
         return same_bytes(self.file(first), self.file(second))
 
     def copy(self, path: PurePosixPath, target: Path) -> None:
-        with self._open(path) as source, target.open("wb") as file:
-            shutil.copyfileobj(source, file, 1 << 20)
-
-    def _open(self, path: PurePosixPath) -> BinaryIO:
-        # A fault in reading must not be taken for one in writing, which `replacing` would name.
-        try:
-            return self.file(path).open("rb")
-        except OSError as error:
-            raise UserError(f"{self.file(path)}: cannot be read ({error.strerror}): allow reading it or remove "
-                            "it") from error
+        copy_file(self.file(path), target)
 
 
 class _Linked(_Folder):
     def copy(self, path: PurePosixPath, target: Path) -> None:
-        os.symlink(self.file(path), target)
+        link_file(self.file(path), target)
 
     def size(self, path: PurePosixPath) -> int:
         return 0

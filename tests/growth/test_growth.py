@@ -128,8 +128,9 @@ def test_stages_over_copies(tmp_path, monkeypatch):
     file = copies.manifest(tmp_path, originals, 80, chosen.noise_db, chosen.seed)
     assert copies.seconds(file) == pytest.approx(2 * sum(
         soundfile.info(one.path).duration for one in originals), rel=1e-6)
-    content = stages.settings(yaml.safe_load((project / "params.yaml").read_text()), params, chosen, file, 1)
-    for one in stages.measured(tmp_path / "work", content, 80, 0.02, ("ingest",)):
+    content = stages.settings(yaml.safe_load((project / "params.yaml").read_text()), chosen, 1)
+    noise = params.paths.data / "noise"
+    for one in stages.measured(tmp_path / "work", content, file, noise, 80, 0.02, ("ingest",)):
         rows = read_csv(tmp_path / "work" / "work" / "ingest" / "manifest.csv")
         assert (one.stage, one.recordings) == ("ingest", 80) and one.cost.peak_mb > 20
     assert not (tmp_path / "work").exists()
