@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ser_ops import config
-from ser_ops.audio.reading import Clip
+from ser_ops.audio.clip import Clip
 from ser_ops.corpora import corpus_card, layouts, manifests, partitions, summary, utterance
 from ser_ops.corpora.decoding import decode
 from ser_ops.corpora.table import write_csv

@@ -14,7 +14,8 @@ import pytest
 import soundfile
 import yaml
 
-from ser_ops.audio.reading import Clip, read
+from ser_ops.audio.clip import Clip
+from ser_ops.audio.reading import read
 from ser_ops.corpora import corpus_card
 from ser_ops.corpora.decoding import decode
 from ser_ops.corpora.table import read_csv, write_csv
