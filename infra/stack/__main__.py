@@ -30,7 +30,7 @@ def up(services: Annotated[list[str] | None, typer.Argument(help="With what they
        folder: Folder = FOLDER) -> None:
     """Start services and wait until they answer."""
     stack = _stack(folder, services)
-    new = stack.start()
+    new = stack.start(say=lambda line: print(line, file=sys.stderr) if sys.stderr.isatty() else None)
     print(f"up: {', '.join(new)}" if new else f"up already: {', '.join(stack.running())}")
     print(f"to use it: set -a; eval \"$({sys.executable} -m infra.stack env{_option(folder)})\"; set +a")
 

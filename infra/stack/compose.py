@@ -21,7 +21,6 @@ class Health:
 
     command: tuple[str, ...]
     timeout: float
-    limit: float
 
 
 @dataclass(frozen=True)
@@ -51,6 +50,21 @@ def read(file: Path, variables: Mapping[str, str]) -> dict[str, Service]:
 def client(file: Path, variables: Mapping[str, str]) -> dict[str, str]:
     """The environment that a compose file's `x-client` gives to every client of its services."""
     return dict(_filled(yaml.safe_load(file.read_text(encoding="utf-8"))["x-client"], variables))
+
+
+def silence(file: Path, variables: Mapping[str, str]) -> float:
+    """How many seconds a service may be silent before it answers: a compose file's `x-silence-seconds`.
+
+    Raises UserError when it is no number above 0.
+    """
+    written = _filled(yaml.safe_load(file.read_text(encoding="utf-8"))["x-silence-seconds"], variables)
+    try:
+        seconds = float(written)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise UserError(f"STACK_SILENCE_SECONDS: '{written}' is no number of seconds above 0: mend it in the .env file")
+    return seconds
 
 
 def required(file: Path) -> list[str]:
@@ -109,9 +123,7 @@ def _service(name: str, raw: dict[str, Any], variables: Mapping[str, str]) -> Se
 
 
 def _health(content: dict[str, Any]) -> Health:
-    interval = _seconds(content["interval"])
-    return Health(command=tuple(content["test"][1:]), timeout=_seconds(content["timeout"]),
-                  limit=_seconds(content.get("start_period", "0s")) + interval * content["retries"])
+    return Health(command=tuple(content["test"][1:]), timeout=_seconds(content["timeout"]))
 
 
 def _filled(content: Any, variables: Mapping[str, str]) -> Any:

@@ -48,6 +48,17 @@ def members(record: Path) -> list[psutil.Process]:
     return sorted(found | set(first.children(recursive=True) if first else ()), key=lambda process: process.pid)
 
 
+def cpu_seconds(record: Path) -> float:
+    """Processor seconds of all live processes of the service, and of those of their children that have ended."""
+    total = 0.0
+    for process in members(record):
+        try:
+            total += sum(process.cpu_times()[:4])       # its own, user and system, and those of children that ended
+        except psutil.Error:
+            continue
+    return total
+
+
 def _belongs(process: psutil.Process, session: int, mark: str) -> bool:
     try:
         if process.status() == psutil.STATUS_ZOMBIE:

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,13 +13,15 @@ from filelock import FileLock
 
 from infra.stack import compose, postgres, processes, seaweed, settings
 from infra.stack.compose import Service
+from infra.stack.progress import Progress
 from ser_ops.errors import UserError
 
 PROJECT = Path(__file__).resolve().parents[2]
 COMPOSE = PROJECT / "infra" / "compose.yaml"
 SERVERS = ("postgres", "s3", "mlflow", "prefect")
 _DONE = "service_completed_successfully"
-_ONE_SHOT = 180.0  # seconds that a service which ends by itself may take
+_PAUSE = 0.1    # seconds between two looks at all
+_REST = 5       # times as long as asking a service took, it is not asked again: asking costs what others need to start
 
 
 class Stack:
@@ -38,6 +40,7 @@ class Stack:
                "POSTGRES_SOCKETS": ""}
         self.settings: dict[str, str] = own | variables
         self.services: dict[str, Service] = compose.read(COMPOSE, self.settings)
+        self.silence = compose.silence(COMPOSE, self.settings)
         self.wanted = self._with_needs(services)
         self._started: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -46,10 +49,18 @@ class Stack:
         """What a client needs in its environment, a worker like a developer."""
         return compose.client(COMPOSE, self.settings)
 
-    def start(self, service: str | None = None) -> list[str]:
-        """Start one service, or all; wait until they answer. Returns the names of those that did not run before.
+    def start(self, service: str | None = None, say: Callable[[str], None] = lambda line: None) -> list[str]:
+        """Start one service, or all; wait until they answer, as long as they give signs of progress.
 
-        Raises UserError, and leaves no new process behind, when one does not come up.
+        Args:
+            service: The one to start; without it, all.
+            say: What to do with a line of who is up.
+
+        Returns:
+            The names of those that did not run before.
+
+        Raises:
+            UserError: One ended, or was silent for too long; no new process is left behind.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         names = [service] if service else self.wanted
@@ -57,8 +68,7 @@ class Stack:
             new = [name for name in names if not self.is_one_shot(name) and not self.pid(name)]
             launched: list[str] = []
             try:
-                self._await([name for name in names if not self.is_one_shot(name) and name not in new])
-                self._bring_up([name for name in names if name in new or (new and self.is_one_shot(name))], launched)
+                self._bring_up([name for name in names if not self.is_one_shot(name) or new], new, launched, say)
             except BaseException:
                 for name in reversed(launched):
                     self.kill(name)
@@ -130,26 +140,40 @@ class Stack:
             left = [name for name in left if name in needed]
         return layers
 
-    def _bring_up(self, names: Sequence[str], launched: list[str]) -> None:
-        """Start each service as soon as those that it waits for answer."""
-        pending, waiting = list(names), dict[str, float]()
+    def _bring_up(self, names: Sequence[str], new: Sequence[str], launched: list[str],
+                  say: Callable[[str], None]) -> None:
+        """Start each service as soon as those that it waits for answer; of those that run already, wait for an answer.
+
+        Args:
+            names: Who shall be up.
+            new: Who of them does not run, one-shot services apart.
+            launched: Takes the names of those that were started.
+            say: What to do with a line of who is up.
+        """
+        began = time.monotonic()
+        pending, waiting, next_look = list(names), dict[str, Progress](), dict[str, float]()
         while pending or waiting:
             for name in list(pending):
                 if not any(needed in pending or needed in waiting for needed in self.services[name].needs):
                     pending.remove(name)
-                    launched.append(name)
-                    self._launch(name)
-                    waiting[name] = time.monotonic()
-            for name, since in list(waiting.items()):
-                if self._is_ready(name, since):
+                    if name in new or self.is_one_shot(name):
+                        launched.append(name)
+                        self._launch(name)
+                    waiting[name] = Progress(self.silence)
+            for name, progress in list(waiting.items()):
+                looked = time.monotonic()
+                if looked < next_look.get(name, looked):
+                    continue
+                ready = self._is_ready(name, progress)
+                next_look[name] = time.monotonic() + _REST * (time.monotonic() - looked)
+                if ready:
                     del waiting[name]
-            time.sleep(0.3)
-
-    def _await(self, names: Sequence[str]) -> None:
-        for name in names:
-            since = time.monotonic()
-            while not self._is_ready(name, since):
-                time.sleep(0.5)
+                    for other in waiting.values():
+                        other.note()
+                    if name in launched:
+                        say(f"{name}: {'done' if self.is_one_shot(name) else 'up'}, "
+                            f"{time.monotonic() - began:.0f} s after the start")
+            time.sleep(_PAUSE)
 
     def _launch(self, name: str) -> None:
         service = self.services[name]
@@ -161,38 +185,47 @@ class Stack:
         environment, user = self._environment(service), None
         if name == "postgres":
             user = postgres.account()
-            postgres.make(Path(service.environment["PGDATA"]), environment,
+            postgres.make(Path(service.environment["PGDATA"]),
+                          environment | {"PGCTLTIMEOUT": str(max(1, int(self.silence)))},
                           COMPOSE.parent / "services" / "databases.sh")
         if name == "s3":
             seaweed.make(self.folder / "data" / "s3")
         self._started[name] = processes.start(service.command, environment, Path("/") if user else PROJECT,
                                               self.log(name), self._record(name), user)
 
-    def _is_ready(self, name: str, since: float) -> bool:
+    def _is_ready(self, name: str, progress: Progress) -> bool:
         """Whether a service answers, or a one-shot one is done.
 
-        Raises UserError when it has ended otherwise, or has not answered for too long.
+        Raises UserError when it has ended otherwise, or has been silent for too long.
         """
         if not self.pid(name):
             code = self._started[name].wait() if name in self._started else None
             if code == 0 and self.is_one_shot(name):
                 return True
-            lines = self.log(name).read_text(errors="replace").strip().splitlines() or ["no word from it"]
-            raise UserError(f"{name}: ended with {code}: {lines[-1]} (all of it: {self.log(name)})")
-        service = self.services[name]
-        limit = service.health.limit if service.health else _ONE_SHOT
-        if not self.is_one_shot(name) and not service.health:
+            raise UserError(f"{name}: ended with {code}: {self._last_words(name)}")
+        if not self.is_one_shot(name) and self._answers(name):
+            return True
+        log = self.log(name)
+        if progress.is_silent(log.stat().st_size if log.is_file() else 0, processes.cpu_seconds(self._record(name))):
+            raise UserError(f"{name}: silent for {self.silence:g} s, and not "
+                            f"{'done' if self.is_one_shot(name) else 'answering'}: {self._last_words(name)}; to wait "
+                            f"longer, set STACK_SILENCE_SECONDS in {self.env_file}")
+        return False
+
+    def _answers(self, name: str) -> bool:
+        health = self.services[name].health
+        if not health:
             return True
         try:
-            if service.health and not subprocess.run(
-                    service.health.command, env=self._environment(service), cwd=PROJECT, capture_output=True,
-                    timeout=service.health.timeout).returncode:
-                return True
+            return not subprocess.run(health.command, env=self._environment(self.services[name]), cwd=PROJECT,
+                                      capture_output=True, timeout=health.timeout).returncode
         except subprocess.TimeoutExpired:
-            pass
-        if time.monotonic() - since > limit:
-            raise UserError(f"{name}: no answer within {limit:.0f} s: see {self.log(name)}")
-        return False
+            return False
+
+    def _last_words(self, name: str) -> str:
+        log = self.log(name)
+        lines = log.read_text(errors="replace").strip().splitlines() if log.is_file() else []
+        return f"{lines[-1] if lines else 'no word from it'} (all of it: {log})"
 
     def _environment(self, service: Service) -> dict[str, str]:
         """What a container would see: little of the caller's environment, and what the compose file says."""
@@ -200,7 +233,7 @@ class Stack:
         path = [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
         if service.name == "postgres":
             path.insert(0, str(postgres.programs()))
-        return kept | {"PATH": os.pathsep.join(path)} | service.environment
+        return kept | {"PATH": os.pathsep.join(path), "PYTHONUNBUFFERED": "1"} | service.environment
 
     def _record(self, name: str) -> Path:
         return self.folder / "run" / f"{name}.json"
