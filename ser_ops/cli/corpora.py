@@ -64,28 +64,28 @@ def _published(params: config.Params, layout: str, source: str, name: str | None
 
 
 def _listed(params: config.Params, layout: str, source: str, name: str | None, link: bool) -> "Found":
-    from ser_ops.corpora import manifests
+    from ser_ops.corpora import adding_manifests
     from ser_ops.storage.address import is_remote
 
     if is_remote(source):
         raise UserError(f"{source}: a manifest comes in from this machine: fetch the CSV file and what it lists first")
     file = named(source)
     name = name or file.stem
-    return manifests.add(file, params.paths.data / "manifests", name, link, params.data.labels_of(name),
-                         params.paths.adding_lock)
+    return adding_manifests.add(file, params.paths.data / "manifests", name, link,
+                                params.data.labels_of(name), params.paths.adding_lock)
 
 
 @app.command("list")
 def list_(json: Json = False) -> None:
     """What lies in data/corpora and data/manifests; exit code 1 when one of them cannot be used."""
-    from ser_ops.corpora import adding, manifests
+    from ser_ops.corpora import adding, adding_manifests
     from ser_ops.folders import Unusable
 
     params = config.load()
     bad = False
     labels = {manifest.name: manifest.labels for manifest in params.data.manifests}
     for found in (*adding.list_all(params.paths.data / "corpora", params.data.calm),
-                  *manifests.list_all(params.paths.data / "manifests", labels)):
+                  *adding_manifests.list_all(params.paths.data / "manifests", labels)):
         record = found.record()
         if isinstance(found, Unusable):
             bad = True
@@ -103,13 +103,13 @@ def check(name: Annotated[str, typer.Argument(help="A folder of data/corpora or 
           checksums: Annotated[Path | None, typer.Option(help="TSV of published files: path, size, sha256.")] = None,
           json: Json = False) -> None:
     """Check a corpus: its names, counts and speakers; with --checksums, which files are the published ones."""
-    from ser_ops.corpora import adding, manifests
+    from ser_ops.corpora import adding, adding_manifests
     from ser_ops.corpora.checksums import compare_checksums
 
     params = config.load()
     folder = params.paths.data / "manifests"
     if os.path.isdir(folder / name):
-        found = manifests.check(folder, name, params.data.labels_of(name))
+        found = adding_manifests.check(folder, name, params.data.labels_of(name))
     else:
         folder = params.paths.data / "corpora"
         found = adding.check(folder, name, params.data.calm)
