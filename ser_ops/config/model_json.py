@@ -43,6 +43,7 @@ class _ModelJson(_Part):
     preset_settings: Annotated[Preset, Field(strict=False)]
     standardisation: _Standardisation | None
     backbone: str
+    backbone_revision: str | None = None
     backbone_config: dict[str, Any] | None
     parameters: Annotated[int, Field(ge=1, le=MOST_PARAMETERS)]
     weights_sha256: str | None = None

@@ -1,6 +1,7 @@
 """The sections of params.yaml. Meanings and units stand beside each value there."""
 
 import math
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -40,6 +41,7 @@ class Paths(Section):
     work: Path
     state: Path
     reports: Path
+    pretrained: Path
 
     @property
     def adding_lock(self) -> Path:
@@ -199,7 +201,10 @@ class MelImage(Window):
 
 
 class Wav2Vec(Section):
+    """The stream over the waveform: a checkpoint of one revision, or random weights in the configuration below it."""
+
     checkpoint: str | None
+    revision: str | None = None
     trainable: Literal["frozen", "partly", "all"]
     tuned_layers: Annotated[int, Field(ge=0)]
     states: Literal["last", "weighted"]
@@ -262,9 +267,10 @@ class Head(Section):
 
 
 class ImageTransformer(Section):
-    """ViT or BEiT: a checkpoint, or random weights in the configuration below it."""
+    """ViT or BEiT: a checkpoint of one revision, or random weights in the configuration below it."""
 
     checkpoint: str | None
+    revision: str | None = None
     trainable: Literal["frozen", "all"]
     dropout: Annotated[float, Field(ge=0, lt=1)]
     hidden: Width
@@ -665,6 +671,17 @@ class Params(Section):
     def _preset_exists(self) -> "Params":
         if self.preset not in self.presets:
             raise ValueError(f"preset: {self.preset!r} is not among the presets ({', '.join(self.presets)})")
+        return self
+
+    @model_validator(mode="after")
+    def _checkpoints_where_dvc_sees_them(self) -> "Params":
+        for name in ("wav2vec", "vit", "beit"):
+            checkpoint = getattr(self.chosen, name).checkpoint
+            if checkpoint and os.path.isdir(checkpoint) and not Path(os.path.realpath(checkpoint)).is_relative_to(
+                    os.path.realpath(self.paths.pretrained)):
+                raise ValueError(f"presets.{self.preset}.{name}.checkpoint: {checkpoint} does not lie in "
+                                 f"{self.paths.pretrained} (paths.pretrained), and elsewhere, behind a link too, DVC "
+                                 "would not see other weights: move or copy the folder there")
         return self
 
     @property

@@ -15,6 +15,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedConfig
 from ser_ops.config import MOST_PARAMETERS, MOST_VALUES
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
+from ser_ops.models.checkpoint_revision import origin
 
 LARGEST = 2**17     # of any number in a configuration; labels of an image model that learnt 22,000 classes are the most
 _MOST_LAYERS = 128
@@ -22,7 +23,7 @@ _LAYERS = ("num_hidden_layers", "num_feat_extract_layers", "num_adapter_layers",
            "conv_stride")
 _ASKED = {"output_hidden_states": False, "output_attentions": False, "return_dict": True}  # the models ask themselves
 GET_AGAIN = "get the checkpoint again"
-Settle = Callable[[PreTrainedConfig, bool], PreTrainedConfig]
+Settle = Callable[[PreTrainedConfig, Mapping[str, Any]], PreTrainedConfig]
 
 
 @contextmanager
@@ -42,49 +43,38 @@ def _quiet() -> Iterator[None]:
             transformers.utils.logging.enable_progress_bar()
 
 
-def _hub_has(name: str) -> str:
-    """"" when the hub has a checkpoint of that name, else why not, in words; asks once, for ten seconds at most."""
-    try:
-        huggingface_hub.HfApi().model_info(name, timeout=10)
-    except huggingface_hub.errors.RepositoryNotFoundError:
-        return "the hub has none of that name that you may read"
-    except huggingface_hub.errors.HFValidationError:
-        return "that is no hub name"
-    except Exception:  # no network, no answer, told to stay offline
-        return "no hub is in reach"
-    return ""
-
-
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())[:160]
 
 
-def read(name: str, section: str, settle: Settle, new: Collection[str] = (), **build: Any) -> tuple[Any, Any]:
+def read(name: str, revision: str | None, section: str, settle: Settle, new: Collection[str] = (),
+         **build: Any) -> tuple[Any, Any]:
     """(configuration, network) of a checkpoint by hub name or folder, from safetensors alone, running none of its code.
 
-    `section` of the preset names it, for messages. `settle(configuration, offline)` checks the family and sets what
-    the settings decide, before any weight is read. `new` are the weights that may be absent, because they begin the
-    same everywhere. `build` goes to the network's class.
+    Only files of `revision` are read (`checkpoint_revision.origin`). `section` of the preset names both, for messages.
+    `settle(configuration, arguments)` checks the family and sets what the settings decide, before any weight is read;
+    it gets the arguments by which `from_pretrained` reads the same revision. `new` are the weights that may be absent,
+    because they begin the same everywhere. `build` goes to the network's class.
     Raises UserError when the checkpoint cannot be had, or lacks weights of its own architecture.
     """
     with _quiet():
-        absent = "" if Path(name).is_dir() else _hub_has(name)
-        where: dict[str, Any] = {"trust_remote_code": False, "local_files_only": bool(absent)}
+        found = origin(name, revision, section)
+        where = found.arguments | {"trust_remote_code": False}
         if Path(name).is_dir():
             check_numbers(read_json(Path(name) / "config.json", GET_AGAIN, GET_AGAIN), name, GET_AGAIN)
         try:
             check_numbers(PreTrainedConfig.get_config_dict(name, **where)[0], name, GET_AGAIN)
             config = AutoConfig.from_pretrained(name, **where)
-            config = settle(config, bool(absent))
+            config = settle(config, found.arguments)
         except UserError:
             raise
         except Exception as error:  # damaged files raise many kinds
-            if not absent:
+            if not found.absent:
                 raise UserError(f"{name}: its config.json cannot be used ({_one_line(error)}): {GET_AGAIN}") from error
             raise UserError(
-                f"{name}: no such checkpoint: it is no folder, not in this machine's cache, and {absent}: get it where "
-                f"there is a network (hf download {name} --local-dir FOLDER) and set {section}.checkpoint in "
-                "params.yaml to that folder, or to null for random weights") from error
+                f"{name}: no such checkpoint: it is no folder, not in this machine's cache, and {found.absent}: get it "
+                f"where there is a network (hf download {name} --revision {where['revision']} --local-dir FOLDER) and "
+                f"set {section}.checkpoint in params.yaml to that folder, or to null for random weights") from error
         try:
             network, report = AutoModel.from_pretrained(
                 name, config=config, use_safetensors=True, attn_implementation="eager", dtype="float32",

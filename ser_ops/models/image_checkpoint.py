@@ -70,8 +70,8 @@ def backbone(family: str, settings: ImageTransformer, image: MelImage,
         return ImageBackbone(_settled(small_config(family, settings, image), family, settings, where), settings)
     name = settings.checkpoint
 
-    def settle(config: PreTrainedConfig, offline: bool) -> PreTrainedConfig:
+    def settle(config: PreTrainedConfig, arguments: Mapping[str, Any]) -> PreTrainedConfig:
         return _settled(config, family, settings, name)
 
-    config, network = read(name, family, settle, _BEIT_NORM, **own_layers(family))
+    config, network = read(name, settings.revision, family, settle, _BEIT_NORM, **own_layers(family))
     return ImageBackbone(config, settings, network)

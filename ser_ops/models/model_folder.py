@@ -26,18 +26,21 @@ _LONGEST_HEADER = 2**22     # bytes; a model of 128 layers has some 400,000
 _OF_WEIGHTS = ("sample_rate", "standardisation", "parameters")     # what a model knows of itself, and others rely on
 
 
-def _origin(model: EmotionModel) -> str:
-    """Where the backbone came from, in words."""
+def _origin(model: EmotionModel) -> tuple[str, str | None]:
+    """Where the backbone came from, in words, and the revision of its checkpoint."""
     section = MODELS[model.name].backbone
     if not section:
-        return "none, this model has no pretrained part"
-    checkpoint = getattr(model.preset, section).checkpoint
-    return f"checkpoint {checkpoint}" if checkpoint else "random weights, small configuration"
+        return "none, this model has no pretrained part", None
+    settings = getattr(model.preset, section)
+    if not settings.checkpoint:
+        return "random weights, small configuration", None
+    return f"checkpoint {settings.checkpoint}", settings.revision
 
 
 def _own(model: EmotionModel) -> dict[str, Any]:
     """What model.json says of the model itself."""
     standardise = next((part for part in model.modules() if isinstance(part, Standardise)), None)
+    backbone, revision = _origin(model)
     return {
         "format": FORMAT,
         "model": model.name,
@@ -45,7 +48,8 @@ def _own(model: EmotionModel) -> dict[str, Any]:
         "sample_rate": SAMPLE_RATE,
         "preset_settings": model.preset.model_dump(mode="json"),
         "standardisation": standardise and {"mean": standardise.mean.tolist(), "std": standardise.std.tolist()},
-        "backbone": _origin(model),
+        "backbone": backbone,
+        "backbone_revision": revision,
         "backbone_config": config_dict(model.backbone.config) if MODELS[model.name].backbone else None,
         "parameters": count(model),
     }

@@ -77,12 +77,13 @@ def _widest(config: PreTrainedConfig, frames: int) -> int:
     return max(widest, frames * max(config.hidden_size, config.intermediate_size, frames * config.num_attention_heads))
 
 
-def _follow_preprocessor(config: PreTrainedConfig, features: Features, name: str, offline: bool) -> PreTrainedConfig:
+def _follow_preprocessor(config: PreTrainedConfig, features: Features, name: str,
+                         arguments: Mapping[str, Any]) -> PreTrainedConfig:
     """Input as the checkpoint was trained on: what its preprocessor file says, else the family's habit."""
     file = Path(name) / "preprocessor_config.json"
     try:
         said = read_json(file, GET_AGAIN, GET_AGAIN) if file.exists() else \
-            FeatureExtractionMixin.get_feature_extractor_dict(name, local_files_only=offline)[0]
+            FeatureExtractionMixin.get_feature_extractor_dict(name, **arguments)[0]
     except (OSError, ValueError):
         said = {}
     if not isinstance(said, dict):
@@ -115,8 +116,8 @@ def backbone(settings: Wav2Vec, features: Features, kept: Mapping[str, Any] | No
         return Backbone(_settled(config, settings, features, "params.yaml: wav2vec"), settings)
     name = settings.checkpoint
 
-    def settle(config: PreTrainedConfig, offline: bool) -> PreTrainedConfig:
-        return _follow_preprocessor(_settled(config, settings, features, name), features, name, offline)
+    def settle(config: PreTrainedConfig, arguments: Mapping[str, Any]) -> PreTrainedConfig:
+        return _follow_preprocessor(_settled(config, settings, features, name), features, name, arguments)
 
-    config, network = read(name, "wav2vec", settle, new={"masked_spec_embed"})
+    config, network = read(name, settings.revision, "wav2vec", settle, new={"masked_spec_embed"})
     return Backbone(config, settings, network)

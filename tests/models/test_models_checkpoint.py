@@ -12,6 +12,7 @@ from ser_ops.config import Preset
 from ser_ops.config import load as load_params
 from ser_ops.errors import UserError
 from ser_ops.models.architectures import build
+from ser_ops.models.checkpoint_revision import digest
 from ser_ops.models.model_folder import load, save
 
 SMALL = load_params().presets["small"]
@@ -39,8 +40,11 @@ def checkpoint(folder: Path, kind: str = "wav2vec2", preprocessor: dict | None =
     return model
 
 
-def preset_of(name: str | Path) -> Preset:
-    return SMALL.model_copy(update={"wav2vec": SMALL.wav2vec.model_copy(update={"checkpoint": str(name)})})
+def preset_of(name: str | Path, revision: str | None = None) -> Preset:
+    """The small preset with a checkpoint; that of a folder is the one that lies there now."""
+    named = revision or (digest(name) if isinstance(name, Path) else None)
+    return SMALL.model_copy(update={"wav2vec": SMALL.wav2vec.model_copy(update={
+        "checkpoint": str(name), "revision": named})})
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -62,6 +66,7 @@ def test_every_kind_loads_answers_and_comes_back(kind: str, tmp_path: Path) -> N
     with torch.inference_mode():
         assert torch.equal(logits, again(*batch()))
     assert card["backbone"] == f"checkpoint {tmp_path / 'checkpoint'}"
+    assert card["backbone_revision"] == card["preset_settings"]["wav2vec"]["revision"] == digest(tmp_path / "gone")
 
 
 @pytest.mark.parametrize("kind", sorted(FAMILY))

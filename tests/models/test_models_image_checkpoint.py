@@ -14,6 +14,7 @@ from ser_ops.errors import UserError
 from ser_ops.features.index_map import shape_of
 from ser_ops.models.architectures import build
 from ser_ops.models.base import EmotionModel
+from ser_ops.models.checkpoint_revision import digest
 from ser_ops.models.model_folder import load, save
 
 SMALL = load_params().presets["small"]
@@ -43,7 +44,8 @@ def checkpoint(folder: Path, name: str, network: dict = NETWORKS, **settings) ->
 
 
 def preset_of(name: str, path: str | Path, **update: object) -> Preset:
-    settings = getattr(SMALL, name).model_copy(update={"checkpoint": str(path), **update})
+    settings = getattr(SMALL, name).model_copy(update={
+        "checkpoint": str(path), "revision": digest(path) if isinstance(path, Path) else None, **update})
     return SMALL.model_copy(update={name: settings})
 
 
@@ -95,6 +97,7 @@ def test_comes_back_without_its_checkpoint(name: str, tmp_path: Path, monkeypatc
     again, card = load(tmp_path / "model")
     assert torch.equal(answer(again, decibels()), answer(model, decibels()))
     assert card["backbone"] == f"checkpoint {tmp_path / 'checkpoint'}"
+    assert card["backbone_revision"] == digest(tmp_path / "gone")
     assert card["backbone_config"]["image_size"] == 64 and card["backbone_config"]["num_channels"] == 3
 
 

@@ -31,7 +31,7 @@ def make(folder: Path, wanted: tuple[str, ...] = MODELS, protocols: tuple[str, .
          corpora: tuple[str, ...] = ("synthetic_ravdess", "synthetic_tess")) -> config.Params:
     """Write params.yaml and work/ below `folder`; right answers: 0.9 at random, 0.6 by speaker."""
     values = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
-    values["paths"] = {name: str(folder / name) for name in ("data", "work", "state", "reports")}
+    values["paths"] = {name: str(folder / name) for name in values["paths"]}
     values["evaluate"]["resamples"] = 200
     values["reproduce"]["folds"] |= {"count": folds, "explained": explained, "protocols": list(protocols)}
     (folder / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")

@@ -15,6 +15,7 @@ from ser_ops.dataset.examples import Examples
 from ser_ops.errors import UserError
 from ser_ops.files import write_json
 from ser_ops.models import model_folder
+from ser_ops.models.checkpoint_revision import digest
 from ser_ops.shards import Shards, write_index, write_shard
 from ser_ops.stages.training_run import examples, model_of
 from ser_ops.training.loop import fit
@@ -34,6 +35,11 @@ def checkpoint(folder: Path, norm: str, seed: int = 9) -> Path:
     return folder
 
 
+def named(folder: Path) -> dict[str, str]:
+    """The settings that name the checkpoint in a folder."""
+    return {"checkpoint": str(folder), "revision": digest(folder)}
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project after its features stage, whose utterances are shorter and longer than the window, and checkpoints."""
@@ -43,7 +49,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_index(store, write_shard(store, 0, found))
     write_json(folder / "work/tuning/best.json", {"values": {}})
     for norm in ("group", "layer"):
-        checkpoint(folder / norm, norm)
+        checkpoint(folder / "pretrained" / norm, norm)
     return folder
 
 
@@ -51,7 +57,7 @@ def params_of(folder: Path, norm: str, **wav2vec: object) -> config.Params:
     """The project's params with a checkpoint, and nothing random in the model's own parts."""
     loaded = config.load(folder / "params.yaml")
     stream = loaded.chosen.wav2vec.model_copy(update={
-        "checkpoint": str(folder / norm), "states": "weighted", "cache_states": False, "dropout": 0.0, **wav2vec})
+        **named(folder / "pretrained" / norm), "states": "weighted", "cache_states": False, "dropout": 0.0, **wav2vec})
     preset = loaded.chosen.model_copy(update={"wav2vec": stream})
     paths = {name: folder / path for name, path in loaded.paths}
     return loaded.model_copy(update={"presets": {loaded.preset: preset}, "paths": config.Paths(**paths)})
@@ -92,7 +98,7 @@ def test_the_sum_weighs_the_checkpoint_s_own_layers(made: Path, tmp_path: Path, 
     model = model_of(params, "fusion", 1).eval()
     batch = parts_of(params, "fusion")[0].batch(range(4))
     full = torch.full((4,), batch.waveform.shape[1])     # no padding: what is fed is the waveform, normalised
-    network = transformers.Wav2Vec2Model.from_pretrained(made / norm, attn_implementation="eager").eval()
+    network = transformers.Wav2Vec2Model.from_pretrained(made / "pretrained" / norm, attn_implementation="eager").eval()
     fed = (batch.waveform - batch.waveform.mean(1, keepdim=True)) / batch.waveform.std(1, correction=0, keepdim=True)
     with torch.inference_mode():
         found = network(fed, output_hidden_states=True)
@@ -167,8 +173,7 @@ def test_states_are_computed_once_and_a_killed_computation_goes_on(made: Path, t
     assert [name for name in shards if again[name] != written[name]] == [shards[3]]
 
     filled(params.model_copy(update={"presets": {"tiny": params.chosen.model_copy(update={
-        "wav2vec": params.chosen.wav2vec.model_copy(update={"checkpoint": str(checkpoint(made / "other", "layer", 2))})
-    })}}))
+        "wav2vec": params.chosen.wav2vec.model_copy(update=named(checkpoint(made / "other", "layer", 2)))})}}))
     assert len(list(tmp_path.iterdir())) == 2, "another checkpoint has states of its own"
     store = made / "work/ingest/waveforms"
     before = [(name, np.array(value)) for name, value in Shards(store).items()]
@@ -193,7 +198,7 @@ def test_states_beyond_half_precision_are_said(made: Path, tmp_path: Path) -> No
     with torch.no_grad():
         network.encoder.layer_norm.weight.fill_(1e6)
     network.save_pretrained(folder)
-    params = params_of(made, "layer", checkpoint=str(folder), trainable="frozen", cache_states=True)
+    params = params_of(made, "layer", **named(folder), trainable="frozen", cache_states=True)
     with pytest.raises(UserError, match=r"beyond what is kept.*cache_states to false"):
         with_states(model_of(params, "wav2vec", 1), parts_of(params), tmp_path, CPU,
                     params.compute.model_copy(update={"workers": 1}))
@@ -251,15 +256,15 @@ def test_the_train_stage_with_a_frozen_checkpoint(made: Path, monkeypatch: pytes
     from ser_ops.stages import train
     values = yaml.safe_load((made / "params.yaml").read_text())
     values["presets"]["tiny"]["wav2vec"] |= {
-        "checkpoint": str(made / "group"), "trainable": "frozen", "states": "weighted"}
+        **named(made / "pretrained/group"), "trainable": "frozen", "states": "weighted"}
     values["presets"]["tiny"]["over"] = {"train": {"epochs": 2, "accumulate": 2, "length_buckets": 4}}
     (made / "params.yaml").write_text(yaml.safe_dump(values))
     monkeypatch.chdir(made)
     train.main()
     model, card = model_folder.load(made / "work/models/fusion")
     assert card["training"]["epochs"] == card["training"]["accumulate"] == 2
-    assert card["backbone"] == f"checkpoint {made / 'group'}"
-    network = transformers.Wav2Vec2Model.from_pretrained(made / "group").state_dict()
+    assert card["backbone"] == f"checkpoint {made / 'pretrained/group'}"
+    network = transformers.Wav2Vec2Model.from_pretrained(made / "pretrained/group").state_dict()
     assert all(torch.equal(one, network[name]) for name, one in model.backbone.network.state_dict().items())
     assert not torch.equal(model.backbone.layer_sum.scores, torch.zeros(LAYERS + 1))
     (store,) = (made / "state/states").iterdir()
