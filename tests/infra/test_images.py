@@ -43,8 +43,9 @@ def test_pinned_not_root_with_a_health_check_and_from_the_lock_file(image):
 
 def test_the_server_image_installs_what_is_locked():
     text = (ROOT / "infra" / "images" / "server.Dockerfile").read_text()
-    locked = {line.split("==")[0].lower() for line in (ROOT / "requirements.lock").read_text().splitlines()}
-    named = re.search(r"requirements.lock \\\n\s+(.+)\n", text)
+    locked = {line.split("==")[0].lower() for name in ("requirements.lock", "requirements-dev.lock")
+              for line in (ROOT / name).read_text().splitlines()}
+    named = re.search(r"requirements-dev.lock \\\n\s+(.+)\n", text)
     assert named and set(named[1].split()) <= locked
 
 
