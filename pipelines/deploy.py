@@ -1,56 +1,129 @@
-"""python -m pipelines.deploy: work pools, deployments of prefect.yaml and automations, made or brought up to date."""
+"""python -m pipelines.deploy: work pools, deployments of prefect.yaml and automations, made or brought up to date.
 
-import subprocess
+`prefect deploy --all` makes the same deployments more slowly: for each it loads the flow and runs git anew.
+"""
+
+import asyncio
+import json
 import sys
+from collections.abc import Iterable, Mapping
+from contextlib import chdir
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import yaml
 
 from pipelines.checkout import CLONE
 from ser_ops.errors import UserError
 
+if TYPE_CHECKING:
+    from prefect import Flow
+    from prefect.client.orchestration import SyncPrefectClient
+
 AUTOMATIONS = Path(__file__).with_name("automations.yaml")
+_KEYS = {"name", "entrypoint", "work_pool", "build", "pull"}
 
 
 def main() -> None:
-    """Ask the server of PREFECT_API_URL for all of it."""
-    definitions = yaml.safe_load((CLONE / "prefect.yaml").read_text())["definitions"]
-    pools = [one["name"] for one in definitions["pools"].values()]
-    _make_pools(pools)
-    if subprocess.run([sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"], cwd=CLONE,
-                      check=False).returncode:
-        raise UserError("prefect deploy --all failed: see its lines above")
-    _make_automations(yaml.safe_load(AUTOMATIONS.read_text()))
+    """Ask the server of PREFECT_API_URL for all of it.
+
+    Raises:
+        UserError: The server does not answer or refuses, or prefect.yaml asks for what this command does not know.
+    """
+    from httpx import HTTPError
+    from prefect.client.orchestration import get_client
+
+    content = yaml.safe_load((CLONE / "prefect.yaml").read_text(encoding="utf-8"))
+    pools = [pool["name"] for pool in content["definitions"]["pools"].values()]
+    with chdir(CLONE), get_client(sync_client=True) as client:
+        try:
+            _make_pools(client, pools)
+            _make_deployments(client, content["deployments"], content["pull"])
+            _make_automations(client, yaml.safe_load(AUTOMATIONS.read_text(encoding="utf-8")))
+        except HTTPError as error:
+            said = str(error).splitlines() or [type(error).__name__]
+            raise UserError(f"{client.api_url}: {said[0]}: start the server there, or set PREFECT_API_URL and "
+                            "PREFECT_API_AUTH_STRING") from error
     print(f"deployed to {', '.join(pools)}: prefect worker start --pool {pools[0]} --limit 1")
 
 
-def _make_pools(names: list[str]) -> None:
-    from prefect.client.orchestration import get_client
+def _make_pools(client: "SyncPrefectClient", names: Iterable[str]) -> None:
     from prefect.client.schemas.actions import WorkPoolCreate
     from prefect.exceptions import ObjectAlreadyExists
     from prefect.workers.process import ProcessWorker
 
     template = ProcessWorker.get_default_base_job_template()
-    with get_client(sync_client=True) as client:
-        for name in names:
-            try:
-                client.create_work_pool(WorkPoolCreate(name=name, type="process", base_job_template=template))
-            except ObjectAlreadyExists:   # with what somebody has set on it since
-                continue
+    for name in names:
+        try:
+            client.create_work_pool(WorkPoolCreate(name=name, type="process", base_job_template=template))
+        except ObjectAlreadyExists:   # with what somebody has set on it since
+            continue
 
 
-def _make_automations(wanted: list[dict]) -> None:
-    from prefect.client.orchestration import get_client
+def _make_deployments(client: "SyncPrefectClient", wanted: Iterable[Mapping[str, Any]],
+                      pull: list[dict[str, Any]]) -> None:
+    """Make deployments.
+
+    Args:
+        client: The server's.
+        wanted: Entries of `deployments` in prefect.yaml.
+        pull: The pull steps of those that have none of their own.
+    """
+    from prefect.utilities.callables import parameter_schema
+    from prefect.utilities.templating import apply_values
+
+    flow_ids: dict[str, UUID] = {}
+    built: dict[str, dict[str, Any]] = {}       # what build steps gave, by the steps
+    for deployment in wanted:
+        flow, name = _flow(deployment["entrypoint"]), deployment["name"]
+        if unknown := set(deployment) - _KEYS:
+            raise UserError(f"prefect.yaml: {flow.name}/{name}: pipelines.deploy does not know "
+                            f"'{sorted(unknown)[0]}': remove it, or make this one with prefect deploy")
+        steps = deployment.get("build", [])
+        as_key = json.dumps(steps)
+        if as_key not in built:
+            built[as_key] = _built(steps)
+        if flow.name not in flow_ids:
+            flow_ids[flow.name] = client.create_flow_from_name(flow.name)
+        pool = deployment["work_pool"]
+        filled: Any = apply_values(deployment.get("pull", pull), built[as_key], remove_notset=False)
+        client.create_deployment(
+            flow_id=flow_ids[flow.name], name=name, version=flow.version,
+            description=flow.description, entrypoint=deployment["entrypoint"],
+            work_pool_name=pool["name"], work_queue_name=pool["work_queue_name"], job_variables=pool["job_variables"],
+            pull_steps=filled, parameter_openapi_schema=parameter_schema(flow).model_dump(exclude_unset=True),
+            enforce_parameter_schema=True)
+        print(f"{flow.name}/{name}", flush=True)
+
+
+def _flow(entrypoint: str) -> "Flow[..., Any]":
+    """The flow of a file and a function, as `pipelines/flows.py:train_fusion`."""
+    file, function = entrypoint.split(":")
+    flow: Flow[..., Any] = getattr(import_module(file.removesuffix(".py").replace("/", ".")), function)
+    return flow
+
+
+def _built(steps: list[dict[str, Any]]) -> dict[str, Any]:
+    from prefect.deployments.steps.core import StepExecutionError, run_steps
+
+    try:
+        return asyncio.run(run_steps(steps, print_function=lambda *words, **style: None))
+    except StepExecutionError as error:
+        raise UserError(f"prefect.yaml: {error}: {error.__cause__ or 'see above'}") from error
+
+
+def _make_automations(client: "SyncPrefectClient", wanted: Iterable[dict[str, Any]]) -> None:
     from prefect.events.schemas.automations import AutomationCore
 
-    with get_client(sync_client=True) as client:
-        for one in wanted:
-            automation = AutomationCore.model_validate(one)
-            there = client.read_automations_by_name(automation.name)
-            if there:
-                client.update_automation(there[0].id, automation)
-            else:
-                client.create_automation(automation)
+    for content in wanted:
+        automation = AutomationCore.model_validate(content)
+        there = client.read_automations_by_name(automation.name)
+        if there:
+            client.update_automation(there[0].id, automation)
+        else:
+            client.create_automation(automation)
 
 
 if __name__ == "__main__":
