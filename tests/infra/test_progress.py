@@ -38,7 +38,7 @@ time.sleep(600)
 
 @pytest.fixture
 def planted(tmp_path, monkeypatch):
-    """Make a stack of planted services: `planted(name=its Python program)`. A service answers when its file is there."""
+    """Make a stack of planted services, by name and Python program. A service answers when its file is there."""
     made: list[Stack] = []
 
     def make(needs: dict[str, str] | None = None, **programs: str) -> Stack:
@@ -86,8 +86,8 @@ def test_a_silent_service_is_named_with_its_last_words_and_its_log(planted, one_
         still.start()
     line, = str(failure.value).splitlines()
     assert line == (f"still: silent for 2 s, and not {'done' if one_shot else 'answering'}: waiting for a lock that "
-                    f"nobody gives back (all of it: {still.log('still')}); to wait longer, set STACK_SILENCE_SECONDS in "
-                    f"{still.env_file}")
+                    f"nobody gives back (all of it: {still.log('still')}); to wait longer, set STACK_SILENCE_SECONDS "
+                    f"in {still.env_file}")
     assert not still.running() and not still.pids("still")
 
 
