@@ -22,8 +22,8 @@ def look(folder: Path) -> Iterator[Finding]:
     python = ".".join(map(str, sys.version_info[:3]))
     yield (Finding("versions", "Python", "ok", f"{python}, {sys.executable}")
            if (3, 11) <= sys.version_info[:2] <= (3, 13) else
-           Finding("versions", "Python", "fault", python, "the project runs on Python 3.11, 3.12 and 3.13: remove .venv, "
-                   "then make .venv/installed PYTHON=/path/to/python3.12"))
+           Finding("versions", "Python", "fault", python, "the project runs on Python 3.11 to 3.13: remove .venv "
+                   "and make .venv/installed PYTHON=/path/to/python3.12"))
     yield Finding("versions", "packages", "ok", ", ".join(f"{name} {_installed(name) or 'missing'}" for name in SHOWN))
     lock = folder / "requirements.lock"
     if lock.is_file():
