@@ -1,5 +1,5 @@
 # make demo, make test and make ui each do all their set-up by themselves, in .venv.
-.PHONY: demo test end-to-end servers ui stack stack-down audit pythons lock
+.PHONY: demo test test-fast types tests end-to-end servers ui stack stack-down audit pythons lock
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 export PYTHONWARNINGS ?= ignore
@@ -28,8 +28,18 @@ demo: .venv/installed        ## from recordings to a gated model that stands in 
 test: .venv/installed-dev    ## everything that CI runs
 	@test -d data || $(BIN)/dvc pull --quiet data.dvc
 	@$(BIN)/ruff check .
-	@$(BIN)/python -m pytest -q --ignore=tests/end_to_end --ignore=tests/stack -n auto --dist loadfile --max-worker-restart=0
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line end-to-end servers
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line types tests
+
+test-fast: .venv/installed-dev ## between edits: no server, no pipeline, nothing that takes long
+	@test -d data || $(BIN)/dvc pull --quiet data.dvc
+	@$(BIN)/ruff check .
+	@$(BIN)/python -m pytest -q --no-header -n auto -m "not slow" --ignore=tests/end_to_end --ignore=tests/stack
+
+types: .venv/installed-dev
+	@$(BIN)/mypy ser_ops pipelines infra benchmarks
+
+tests: .venv/installed-dev
+	@$(BIN)/python -m pytest -q -n auto --max-worker-restart=0 --cov
 
 end-to-end: .venv/installed-dev ## the whole pipeline in copies of the project
 	@$(BIN)/python -m pytest -q tests/end_to_end

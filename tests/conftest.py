@@ -1,4 +1,4 @@
-"""One thread per process, as in every stage, and no server of a team: set before anything imports what reads them."""
+"""One thread per process, as in every stage, no server of a team, and which tests stay in one process."""
 
 import os
 import sys
@@ -15,6 +15,45 @@ for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 _TEAM = ("MLFLOW_TRACKING_", "PREFECT_API_", "AWS_", "PG", "OPTUNA_", "DASK_")
 for name in [name for name in os.environ if name.startswith(_TEAM)]:
     del os.environ[name]
+
+# Rooms whose tests share what is dear to start: one process takes all of a room. The longest first.
+_SHARED_ROOMS = ("tests/stack/", "tests/end_to_end/")
+
+
+def _unit_of(nodeid: str) -> str:
+    """What stays in one process: a room that shares its servers or its pipeline, else a file."""
+    return next((room for room in _SHARED_ROOMS if nodeid.startswith(room)), nodeid.split("::")[0])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long ones first, so that no process is left alone with one of them at the end."""
+    rooms = {room: place for place, room in enumerate(_SHARED_ROOMS)}
+    slow = {_unit_of(item.nodeid) for item in items if item.get_closest_marker("slow")}
+
+    def order(item: pytest.Item) -> tuple[int, bool]:
+        unit = _unit_of(item.nodeid)
+        return rooms.get(unit, len(rooms)), unit not in slow
+
+    items.sort(key=order)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """-n auto: one more than there are cores, since those who talk to servers mostly wait."""
+    return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) + 1
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Shared out by `_unit_of`, in the order of collection."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByUnit(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _unit_of(nodeid)
+
+    config.option.loadscopereorder = False
+    return ByUnit(config, log)
 
 
 @pytest.fixture(autouse=True)
