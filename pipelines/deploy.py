@@ -3,11 +3,11 @@
 `prefect deploy --all` makes the same deployments more slowly: for each it loads the flow and runs git anew.
 """
 
-import asyncio
 import json
+import shlex
+import subprocess
 import sys
 from collections.abc import Iterable, Mapping
-from contextlib import chdir
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 AUTOMATIONS = Path(__file__).with_name("automations.yaml")
 _KEYS = {"name", "entrypoint", "work_pool", "build", "pull"}
+_COMMAND = "prefect.deployments.steps.run_shell_script"
 
 
 def main() -> None:
@@ -37,7 +38,7 @@ def main() -> None:
 
     content = yaml.safe_load((CLONE / "prefect.yaml").read_text(encoding="utf-8"))
     pools = [pool["name"] for pool in content["definitions"]["pools"].values()]
-    with chdir(CLONE), get_client(sync_client=True) as client:
+    with get_client(sync_client=True) as client:
         try:
             _make_pools(client, pools)
             _make_deployments(client, content["deployments"], content["pull"])
@@ -75,7 +76,7 @@ def _make_deployments(client: "SyncPrefectClient", wanted: Iterable[Mapping[str,
     from prefect.utilities.templating import apply_values
 
     flow_ids: dict[str, UUID] = {}
-    built: dict[str, dict[str, Any]] = {}       # what build steps gave, by the steps
+    built: dict[str, dict[str, dict[str, str]]] = {}    # by the build steps
     for deployment in wanted:
         flow, name = _flow(deployment["entrypoint"]), deployment["name"]
         if unknown := set(deployment) - _KEYS:
@@ -105,13 +106,21 @@ def _flow(entrypoint: str) -> "Flow[..., Any]":
     return flow
 
 
-def _built(steps: list[dict[str, Any]]) -> dict[str, Any]:
-    from prefect.deployments.steps.core import StepExecutionError, run_steps
-
-    try:
-        return asyncio.run(run_steps(steps, print_function=lambda *words, **style: None))
-    except StepExecutionError as error:
-        raise UserError(f"prefect.yaml: {error}: {error.__cause__ or 'see above'}") from error
+def _built(steps: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
+    """What the command of each build step prints, by the step's id: what `{{ commit.stdout }}` in prefect.yaml names."""
+    printed = {}
+    for step in steps:
+        (kind, given), = step.items()
+        if kind != _COMMAND or "id" not in given:
+            raise UserError(f"prefect.yaml: pipelines.deploy does not know the build step {kind}: use {_COMMAND} with "
+                            "an id, or make this deployment with prefect deploy")
+        try:
+            done = subprocess.run(shlex.split(given["script"]), cwd=CLONE, capture_output=True, text=True, check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            said = (getattr(error, "stderr", "") or str(error)).strip().splitlines()
+            raise UserError(f"prefect.yaml: the build step '{given['script']}' failed: {said[-1]}") from error
+        printed[given["id"]] = {"stdout": done.stdout.strip()}
+    return printed
 
 
 def _make_automations(client: "SyncPrefectClient", wanted: Iterable[dict[str, Any]]) -> None:
