@@ -107,7 +107,7 @@ def _flow(entrypoint: str) -> "Flow[..., Any]":
 
 
 def _built(steps: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
-    """What the command of each build step prints, by the step's id: what `{{ commit.stdout }}` in prefect.yaml names."""
+    """What the command of each build step prints, by the step's id, as `{{ commit.stdout }}` in prefect.yaml."""
     printed = {}
     for step in steps:
         (kind, given), = step.items()
