@@ -11,12 +11,16 @@ fail() { echo "install: $1" >&2; exit 1; }
 supported() { "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; }
 
 if [ ! -x "$venv/bin/python" ]; then
-    for python in "${PYTHON:-python3.11}" ${PYTHON:-python3.12 python3.13}; do
+    pythons=(python3.11 python3.12 python3.13)
+    none="no Python 3.11, 3.12 or 3.13 is here"
+    if [ -n "${PYTHON:-}" ]; then
+        pythons=("$PYTHON")
+        none="$PYTHON is no Python 3.11, 3.12 or 3.13"
+    fi
+    for python in "${pythons[@]}" ""; do
         supported "$python" && break
-        python=
     done
-    [ -n "$python" ] || fail "${PYTHON:-neither python3.11 nor python3.12 nor python3.13} is a Python 3.11, 3.12 or 3.13: \
-install one, or name it with PYTHON=/path/to/python3.12"
+    [ -n "$python" ] || fail "$none: install one, or name it with PYTHON=/path/to/python3.12"
     "$python" -m venv "$venv" || { rm -rf "$venv"; fail "$python has no venv module: apt-get install python3-venv"; }
 fi
 supported "$venv/bin/python" || fail "$venv is not of Python 3.11, 3.12 or 3.13: remove it and run the same command again"
