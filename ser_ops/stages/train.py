@@ -1,6 +1,7 @@
 """train: the model with the best values found, into work/models."""
 
 import os
+import sys
 from pathlib import Path
 
 import torch
@@ -23,7 +24,14 @@ def main_job(params: Params) -> Job:
 
 
 def main() -> None:
-    """Train the main model; killed and started again, go on with the last checkpoint."""
+    """Train the main model; killed and started again, go on with the last checkpoint.
+
+    With torchrun's own variables set (PET_NNODES and others), the process becomes torchrun, which starts the same stage
+    again and meets the other machines: so DVC, which ran the stage, knows what it wrote.
+    """
+    if "PET_NNODES" in os.environ and "WORLD_SIZE" not in os.environ:
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+        os.execv(sys.executable, [sys.executable, "-m", "torch.distributed.run", "-m", "ser_ops.stages.train"])
     train_by(_processes(config.load().compute.device))
 
 

@@ -134,3 +134,32 @@ def test_a_gpu_that_is_not_there():
     assert device_of("auto").type == "cpu"
     with pytest.raises(UserError, match="'cuda:3' is not on this machine"):
         device_of("cuda:3")
+
+
+@pytest.mark.slow
+def test_dvc_accepts_what_torchrun_trained(tmp_path):
+    """The train stage as the graph has it, run by DVC with torchrun's own variables."""
+    folder = project(tmp_path / "project")
+    write_json(folder / "work/tuning/best.json", {"values": {}})
+    stage = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]["train"]
+    read = [path for path in stage["deps"] if path.startswith("${paths.work}")]
+    (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"train": stage | {"deps": read}}}))
+    environment = ENVIRONMENT | {
+        "PET_NNODES": "1", "PET_NPROC_PER_NODE": "2", "PET_STANDALONE": "1", "PET_LOG_DIR": "logs",
+        "PET_REDIRECTS": "3", "DVC_NO_ANALYTICS": "1",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+    def dvc(*command):
+        done = subprocess.run([sys.executable, "-m", "dvc", *command], cwd=folder, env=environment, check=False,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    dvc("init", "-q", "--no-scm")
+    dvc("repro", "-q", "train")
+    said = {file.parent.name: file.read_text() for file in folder.glob("logs/*/*/*/stdout.log")}
+    assert "trained fusion: " in said["0"] and said["1"] == "", "two processes, of which one records"
+    assert read_json(folder / "work/models/fusion/model.json")["best_epoch"] == 4
+    assert "up to date" in dvc("status")
+    write_json(folder / "work/tuning/best.json", {"values": {"learning_rate": 0.002}})
+    assert "train:" in dvc("status")
