@@ -70,6 +70,25 @@ def test_stages_of_both_files_run_once_and_are_timed(repository, said):
     assert not any("cut short" in line for line in said)
 
 
+def test_dvc_sees_reproductions_once_one_is_asked_for(tmp_path, monkeypatch, said):
+    """The project's own graphs, without code and data: whatever is missing is listed, of what DVC sees."""
+    for file in ("params.yaml", "dvc.yaml", "papers/dvc.yaml", ".dvcignore"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        shutil.copy(PROJECT / file, tmp_path / file)
+    monkeypatch.chdir(tmp_path)
+    subprocess.run([sys.executable, "-m", "dvc", "init", "-q", "--no-scm", "-f"], check=True,
+                   env=workspace.environment())
+    shutil.copy(PROJECT / ".dvcignore", tmp_path)
+    workspace.dvc("status", say=said.append)
+    listed = [line.removesuffix(":") for line in said if line.endswith(":") and not line.startswith("\t")]
+    assert sorted(listed) == sorted(yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"])
+    with pytest.raises(UserError, match=r"papers/dvc\.yaml:paper2: "):
+        workspace.dvc("repro", "papers/dvc.yaml:paper2", say=said.append)
+    said.clear()
+    workspace.dvc("status", say=said.append)
+    assert "papers/dvc.yaml:paper2:" in said
+
+
 def test_an_error_is_one_line_of_the_stage_itself(repository, said):
     with pytest.raises(UserError) as raised:
         workspace.dvc("repro", "bad", say=said.append)
