@@ -1,13 +1,19 @@
 """The Wav2Vec 2.0 stream: any model of the family behind one way to call it."""
 
-from typing import Any
+import json
+from typing import TYPE_CHECKING, Any, Union
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModel, PreTrainedConfig
 
 from ser_ops.config import Wav2Vec
 from ser_ops.models.layer_sum import LayerSum
+from ser_ops.models.wav2vec_network import Wav2VecSizes
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
+Config = Union[Wav2VecSizes, "PreTrainedConfig"]
 
 _LEVEL, _SILENT = 0.05, 1e-10     # RMS of a levelled waveform, about -26 dBFS; of one that is left silent
 _MASKED_THROUGHOUT = ("wav2vec2", "hubert", "wavlm", "unispeech", "unispeech-sat")
@@ -33,10 +39,10 @@ class Backbone(nn.Module):
     What is frozen neither moves nor drops out.
     """
 
-    def __init__(self, config: PreTrainedConfig, settings: Wav2Vec, network: Any = None) -> None:
+    def __init__(self, config: Config, settings: Wav2Vec, network: Any) -> None:
         super().__init__()
         self.config = config
-        self.network = network or AutoModel.from_config(config, attn_implementation="eager")
+        self.network = network
         if isinstance(getattr(self.network, "masked_spec_embed", None), nn.Parameter):
             self.network.masked_spec_embed.requires_grad_(False)    # serves SpecAugment alone
         # Set, it asks for the waveform's gradient, which nobody reads: up to a third of a small model's step.
@@ -107,7 +113,7 @@ class Backbone(nn.Module):
         return torch.stack([*earlier, found.last_hidden_state], 1)
 
 
-def receptive_field(config: PreTrainedConfig) -> int:
+def receptive_field(config: Config) -> int:
     """Samples that one frame of the feature encoder sees."""
     field = 1
     for kernel, stride in reversed(list(zip(config.conv_kernel, config.conv_stride, strict=True))):
@@ -124,3 +130,9 @@ def _normalised(waveform: Tensor, inside: Tensor) -> Tensor:
     number = inside.sum(1, keepdim=True).clamp_min(1)
     centred = (waveform - waveform.sum(1, keepdim=True) / number) * inside
     return centred / (centred.square().sum(1, keepdim=True) / number + 1e-7).sqrt()
+
+
+def config_record(config: Config) -> dict[str, Any]:
+    """A backbone's configuration as JSON can hold it, without where it came from."""
+    values = config.record() if isinstance(config, Wav2VecSizes) else json.loads(config.to_json_string(use_diff=False))
+    return {key: value for key, value in sorted(values.items()) if not key.startswith("_")}

@@ -1,13 +1,16 @@
 """What all models have in common: how they are called, where Grad-CAM looks, and what is tuned how fast."""
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Union
 
 from torch import Tensor, nn
 
 from ser_ops.config import Preset
+from ser_ops.model_table import MODELS
 from ser_ops.models.backbone import Backbone
-from ser_ops.models.image_backbone import ImageBackbone
 from ser_ops.models.spectral_branch import SpectralBranch
+
+if TYPE_CHECKING:
+    from ser_ops.models.image_backbone import ImageBackbone
 
 _POSITIONS = ("cls_token", "position_embeddings")   # as little use for decay as a bias
 
@@ -22,15 +25,23 @@ class EmotionModel(nn.Module):
     features, as explanations do, computes the context once.
     """
 
-    name: str = ""                      # in the table of models
-    row: ClassVar[str]                  # of paper 1's table VI; "" for paper 2's models
-    streams: ClassVar[tuple[str, ...]]  # of "wav2vec", "spectral", "stacked", "image"
-    backbone: Backbone | ImageBackbone  # where a checkpoint may stand, in models that have one
+    name: ClassVar[str]                 # in the table of models, which says the rest
+    backbone: Union[Backbone, "ImageBackbone"]  # where a checkpoint may stand, in models that have one
     spectral: SpectralBranch
 
     def __init__(self, preset: Preset) -> None:
         super().__init__()
         self.preset = preset
+
+    @property
+    def row(self) -> str:
+        """Of paper 1's table VI; "" for paper 2's models."""
+        return MODELS[self.name].row
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """Of "wav2vec", "spectral", "stacked", "image"."""
+        return MODELS[self.name].streams
 
     def context(self, waveform: Tensor, valid: Tensor) -> Tensor:
         """What the Wav2Vec 2.0 stream makes of the waveform: (B, H), or (B, 0) without that stream."""
@@ -59,7 +70,7 @@ class EmotionModel(nn.Module):
         norm before attention. Raises ValueError for a model without a layer that still has a place in time.
         """
         if "spectral" not in self.streams:
-            raise ValueError(f"{self.name or type(self).__name__} has no convolution or patches that Grad-CAM could "
+            raise ValueError(f"{self.name} has no convolution or patches that Grad-CAM could "
                              "look at")
         return self.spectral.last_convolution
 

@@ -40,8 +40,8 @@ def origin(name: str, revision: str | None, section: str) -> Origin:
         return _on_the_hub(name, revision, section)
     if (found := digest(Path(name))) != revision:
         other = f"its files are not those of revision {revision}" if revision else "no revision of it is named"
-        raise UserError(f"{name}: {other}: write revision: {found} beside {section}.checkpoint in params.yaml to train "
-                        "with what is there now, or restore the folder")
+        raise UserError(f"{name}: {other}: set {section}.revision in params.yaml to {found} to train with what is "
+                        "there now, or restore the folder")
     return Origin({"local_files_only": True})
 
 
@@ -56,8 +56,7 @@ def _on_the_hub(name: str, revision: str | None, section: str) -> Origin:
     if not (commit := commit or _kept(name, revision)):
         return Origin({"revision": revision or "main", "local_files_only": True}, absent)   # which is not there
     named = f"{revision} is a name that moves" if revision else "no revision of it is named"
-    raise UserError(f"{name}: {named}: write revision: {commit}, its commit of now, beside {section}.checkpoint in "
-                    "params.yaml")
+    raise UserError(f"{name}: {named}: set {section}.revision in params.yaml to {commit}, its commit of now")
 
 
 def _kept(name: str, revision: str | None) -> str:

@@ -20,6 +20,7 @@ class CNNModel(StackedNetwork):
     128 alone); no padding, stride of the pooling equal to its size (both what Keras does when nothing is said).
     """
 
+    name = "cnn"
     FILTERS = (32, 32)
     KERNEL = 3
     POOL = 2

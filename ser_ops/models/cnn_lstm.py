@@ -20,6 +20,7 @@ class CNNLSTMModel(StackedNetwork):
     last frame, which of a short utterance is padding, as in the paper.
     """
 
+    name = "cnn_lstm"
     FILTERS = 64
     KERNEL = 3
     POOL = 2

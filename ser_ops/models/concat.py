@@ -15,8 +15,7 @@ from ser_ops.models.standardise import Standardisation
 class ConcatModel(EmotionModel):
     """Waveform and features to logits (equations 22 and 23)."""
 
-    row = "C"
-    streams = ("wav2vec", "spectral")
+    name = "concat"
     backbone: Backbone
     Pooling: type[MeanPooling] = MeanPooling
 

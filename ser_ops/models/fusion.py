@@ -7,5 +7,5 @@ from ser_ops.models.pooling import AttentivePooling
 class FusionModel(ConcatModel):
     """Waveform and features to logits (equations 20 to 23)."""
 
-    row = "D"
+    name = "fusion"
     Pooling = AttentivePooling

@@ -8,7 +8,8 @@ from transformers import BeitConfig, PreTrainedConfig, ViTConfig
 from ser_ops.config import ImageTransformer, MelImage
 from ser_ops.errors import UserError
 from ser_ops.features.index_map import shape_of
-from ser_ops.models.checkpoint import check_network, kept_config, read
+from ser_ops.models.bounds import check_network
+from ser_ops.models.checkpoint import empty, kept_config, read
 from ser_ops.models.image_backbone import ImageBackbone, own_layers, pair
 
 _BEIT_NORM = {"pooler.layernorm.weight", "pooler.layernorm.bias"}   # 1 and 0 in a checkpoint that was only pretrained
@@ -50,7 +51,7 @@ def _settled(config: PreTrainedConfig, family: str, settings: ImageTransformer, 
     tokens = 1 + (height // tall) * (width // wide)
     widest = max(height * width * config.num_channels, tokens * max(
         config.hidden_size, config.intermediate_size, tokens * config.num_attention_heads))
-    check_network(config, where, widest, **own_layers(family))
+    check_network(config, where, widest, lambda: empty(config, **own_layers(family)))
     return config
 
 

@@ -23,8 +23,6 @@ class ImageTransformerModel(EmotionModel):
     it, not its range: preset's `crop`). Row 0 of an image stays the lowest band.
     """
 
-    row = ""
-    streams = ("image",)
     family: ClassVar[str]
     backbone: ImageBackbone
 
@@ -59,10 +57,10 @@ class ImageTransformerModel(EmotionModel):
 class ViTModel(ImageTransformerModel):
     """Vision transformer: a linear head on the class token."""
 
-    family = "vit"
+    name = family = "vit"
 
 
 class BEiTModel(ImageTransformerModel):
     """BEiT: a linear head on the normalised mean over patch tokens."""
 
-    family = "beit"
+    name = family = "beit"

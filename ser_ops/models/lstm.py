@@ -17,6 +17,7 @@ class LSTMModel(StackedNetwork):
     whose recordings are cut or padded to one length. The paper leaves open how the layers start: see Recurrent.
     """
 
+    name = "lstm"
     UNITS = (128, 64)
     DENSE = 64
     DROPOUT = 0.3

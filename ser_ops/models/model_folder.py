@@ -12,11 +12,10 @@ from ser_ops.config import FORMAT, MODEL_JSON, Preset, read_model_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.files import replacing, sha256, write_json
-from ser_ops.models.architectures import MODELS, build, count
-from ser_ops.models.backbone import Backbone
+from ser_ops.model_table import MODELS
+from ser_ops.models.architectures import build, count
+from ser_ops.models.backbone import Backbone, config_record
 from ser_ops.models.base import EmotionModel
-from ser_ops.models.checkpoint import config_dict
-from ser_ops.models.image_backbone import ImageBackbone
 from ser_ops.models.standardise import Standardise
 from ser_ops.models.wav2vec_checkpoint import SAMPLE_RATE
 from ser_ops.terminal import shown
@@ -50,7 +49,7 @@ def _own(model: EmotionModel) -> dict[str, Any]:
         "standardisation": standardise and {"mean": standardise.mean.tolist(), "std": standardise.std.tolist()},
         "backbone": backbone,
         "backbone_revision": revision,
-        "backbone_config": config_dict(model.backbone.config) if MODELS[model.name].backbone else None,
+        "backbone_config": config_record(model.backbone.config) if MODELS[model.name].backbone else None,
         "parameters": count(model),
     }
 
@@ -104,12 +103,12 @@ def _skeleton(card: Mapping[str, Any], path: Path) -> EmotionModel:
 
 def _try(skeleton: EmotionModel, path: Path) -> None:
     """A window without memory: some values of a backbone's configuration show that they cannot be only then."""
+    backbone = getattr(skeleton.eval(), "backbone", None)
     try:
-        match getattr(skeleton.eval(), "backbone", None):
-            case ImageBackbone() as backbone:
-                backbone(torch.zeros(1, backbone.config.num_channels, *backbone.size))
-            case Backbone() as backbone:
-                backbone.network(torch.zeros(1, round(skeleton.preset.features.seconds * SAMPLE_RATE)))
+        if isinstance(backbone, Backbone):
+            backbone.network(torch.zeros(1, round(skeleton.preset.features.seconds * SAMPLE_RATE)))
+        elif backbone is not None:
+            backbone(torch.zeros(1, backbone.config.num_channels, *backbone.size))
     except Exception as error:
         raise _no_model(path, error) from error
 

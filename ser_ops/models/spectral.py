@@ -12,8 +12,7 @@ from ser_ops.models.standardise import Standardisation
 class SpectralModel(EmotionModel):
     """Features to logits; the waveform is ignored."""
 
-    row = "A"
-    streams = ("spectral",)
+    name = "spectral"
 
     def __init__(self, preset: Preset, standardisation: Standardisation | None = None) -> None:
         super().__init__(preset)

@@ -14,8 +14,6 @@ class StackedNetwork(EmotionModel):
     features like any other: as in the paper nothing masks them.
     """
 
-    row = ""
-    streams = ("stacked",)
 
     def __init__(self, preset: Preset, standardisation: Standardisation | None = None) -> None:
         super().__init__(preset)

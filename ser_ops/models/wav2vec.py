@@ -12,8 +12,7 @@ from ser_ops.models.pooling import MeanPooling
 class Wav2VecModel(EmotionModel):
     """Waveform to logits by the mean over valid frames; the features are ignored."""
 
-    row = "B"
-    streams = ("wav2vec",)
+    name = "wav2vec"
     backbone: Backbone
 
     def __init__(self, preset: Preset, backbone: Backbone) -> None:

@@ -6,7 +6,8 @@ from torch import Tensor
 
 from ser_ops.config import Preset, load
 from ser_ops.features.index_map import shape_of
-from ser_ops.models.architectures import MODELS, build
+from ser_ops.model_table import MODELS
+from ser_ops.models.architectures import build
 from ser_ops.models.base import EmotionModel
 
 SMALL = load().presets["small"]

@@ -28,12 +28,12 @@ def test_a_folder_of_other_files_is_refused_with_what_to_write(tmp_path: Path) -
     build("wav2vec", preset_of(tmp_path, kept))
     (tmp_path / "README.md").write_text("of no weight")
     assert digest(tmp_path) == kept
-    with pytest.raises(UserError, match=f"no revision of it is named: write revision: {kept} beside wav2vec"):
+    with pytest.raises(UserError, match=f"no revision of it is named: set wav2vec.revision in params.yaml to {kept}"):
         origin(str(tmp_path), None, "wav2vec")
     for name in ("model.safetensors", "config.json", "preprocessor_config.json"):
         before = (tmp_path / name).read_bytes()
         (tmp_path / name).write_bytes(before + b" ")
-        with pytest.raises(UserError, match=f"not those of revision {kept}: write revision: {digest(tmp_path)} beside"):
+        with pytest.raises(UserError, match=f"not those of revision {kept}: set .* to {digest(tmp_path)} to"):
             build("wav2vec", preset_of(tmp_path, kept))
         (tmp_path / name).write_bytes(before)
     assert digest(shutil.copytree(tmp_path, tmp_path / "copy")) == kept, "wherever it lies"
@@ -65,17 +65,17 @@ def test_the_named_revision_is_read_and_no_other(cache: Path, revision: str) -> 
 
 
 def test_a_name_that_moves_is_refused_with_the_commit_that_it_is_now(cache: Path) -> None:
-    with pytest.raises(UserError, match=f"no revision of it is named: write revision: {SECOND}, its commit of now"):
+    with pytest.raises(UserError, match=f"no revision of it is named: set .* to {SECOND}, its commit of now"):
         build("wav2vec", preset_of("someone/made"))
-    with pytest.raises(UserError, match=f"main is a name that moves: write revision: {SECOND}"):
+    with pytest.raises(UserError, match=f"main is a name that moves: set .* to {SECOND}"):
         build("wav2vec", preset_of("someone/made", "main"))
     with pytest.raises(UserError, match=f"someone/made: no such checkpoint: .*no hub is.*--revision {UNKNOWN}"):
         build("wav2vec", preset_of("someone/made", UNKNOWN))
 
 
 @pytest.mark.parametrize(("answer", "revision", "words"), [
-    ((FIRST, ["model.safetensors"]), None, f"no revision of it is named: write revision: {FIRST}, its commit of now"),
-    ((FIRST, ["model.safetensors"]), "v1.0", f"v1.0 is a name that moves: write revision: {FIRST}"),
+    ((FIRST, ["model.safetensors"]), None, f"is named: set wav2vec.revision in params.yaml to {FIRST}, its commit"),
+    ((FIRST, ["model.safetensors"]), "v1.0", f"moves: set wav2vec.revision in params.yaml to {FIRST}"),
     ((FIRST, ["pytorch_model.bin"]), FIRST, f"its commit {FIRST} holds no safetensors: name that of a pull request"),
     (errors.RevisionNotFoundError, UNKNOWN, f"the hub has no revision {UNKNOWN} of it"),
     (errors.RepositoryNotFoundError, FIRST, "the hub has none of that name that you may read")])

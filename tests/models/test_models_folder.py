@@ -20,7 +20,8 @@ from ser_ops.errors import UserError
 from ser_ops.features.index_map import channels_of, shape_of
 from ser_ops.files import sha256
 from ser_ops.inference.recogniser import Recogniser
-from ser_ops.models.architectures import MODELS, build, count
+from ser_ops.model_table import MODELS
+from ser_ops.models.architectures import build, count
 from ser_ops.models.model_folder import load, save
 
 SMALL = load_params().presets["small"]
@@ -125,7 +126,8 @@ def pickled_beside(folder: Path) -> None:
     (edit(lambda card: card["preset_settings"]["features"].update(mfcc=-1)), "preset_settings"),
     (edit(lambda card: card.update(backbone_config=None)), "backbone_config"),
     (edit(lambda card: card["backbone_config"].update(model_type="bert")), "'bert' is not of the Wav2Vec 2.0 family"),
-    (edit(lambda card: card["backbone_config"].update(hidden_size="wide")), "not a wav2vec2 configuration"),
+    (edit(lambda card: card["backbone_config"].update(model_type="wav2vec2", hidden_size="wide")),
+     "not a wav2vec2 configuration"),
     (edit(lambda card: card["backbone_config"].update(hidden_size=32)), "tensors are not those of a fusion model"),
     (edit(lambda card: card.update(model="concat")), "tensors are not those of a concat model"),
     (reweigh(lambda weights: weights.pop("head.heads.0.0.bias")), "head.heads.0.0.bias: expected (128,), found none"),
@@ -150,8 +152,8 @@ def pickled_beside(folder: Path) -> None:
     (edit(lambda card: card.update(parameters=7)), "its parameters is not that of the weights"),
     (edit(lambda card: card.update(standardisation=None)), "its standardisation is not that of the weights"),
     (edit(lambda card: card["standardisation"]["mean"].append(0.0)), "its standardisation is not that of the weights"),
-    (edit(lambda card: card["backbone_config"].update(input_gain="\x1b[2J")), "input_gain is"),
-    (edit(lambda card: card["backbone_config"].update(hidden_act="x")), "makes no model"),
+    (edit(lambda card: card["backbone_config"].update(model_type="wav2vec2", input_gain="\x1b[2J")), "input_gain is"),
+    (edit(lambda card: card["backbone_config"].update(model_type="wav2vec2", hidden_act="x")), "makes no model"),
     (edit(lambda card: card["backbone_config"]["conv_stride"].__setitem__(0, -1)), "begin at 1"),
 ], ids=lambda value: value[:40] if isinstance(value, str) else "")
 def test_what_is_no_model_is_refused_in_one_line(

@@ -6,7 +6,8 @@ from transformers import BeitConfig, ViTConfig, Wav2Vec2Config
 
 from ser_ops.config import MelImage, Preset, load
 from ser_ops.features.index_map import shape_of
-from ser_ops.models.architectures import MODELS, build, count
+from ser_ops.model_table import MODELS
+from ser_ops.models.architectures import build, count
 from ser_ops.models.base import EmotionModel
 from ser_ops.models.members import separate
 

@@ -5,7 +5,8 @@ import torch
 
 from ser_ops import config
 from ser_ops.features.index_map import shape_of
-from ser_ops.models.architectures import MODELS, build
+from ser_ops.model_table import MODELS
+from ser_ops.models.architectures import build
 from ser_ops.models.temperature import divide_logits
 
 PRESET = config.load().presets["small"]

@@ -1,0 +1,60 @@
+"""The table of models: what each reads, which streams it has, and which file holds its network.
+
+A model is an entry here and that file in ser_ops/models. It is light, so that params.yaml can be checked against it
+without loading any network.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model as everybody but its own network sees it.
+
+    network   the module in ser_ops/models and its class, as "module:Class"
+    reads     the section of a preset that says what it reads
+    streams   of "wav2vec" (the waveform), "spectral", "stacked", "image"
+    camera    whether a layer of it still has a place in time (`EmotionModel.camera`), so that its maps can be weighed
+    row       of paper 1's table VI; "" for paper 2's models
+    backbone  the section of a preset behind which a checkpoint can stand; "" for a model without
+
+    The class is called with the preset and, by name, with `backbone` where it has one and with `standardisation` where
+    it reads features of which each channel has a mean and a deviation.
+    """
+
+    network: str
+    reads: Literal["features", "stacked", "image"]
+    streams: tuple[str, ...]
+    camera: bool = True
+    row: str = ""
+    backbone: str = ""
+
+    @property
+    def standardised(self) -> bool:
+        """Whether it can bring the channels of what it reads to mean 0 and deviation 1."""
+        return bool({"spectral", "stacked"} & set(self.streams))
+
+
+MODELS: dict[str, Model] = {
+    "fusion": Model("fusion:FusionModel", "features", ("wav2vec", "spectral"), row="D", backbone="wav2vec"),
+    "concat": Model("concat:ConcatModel", "features", ("wav2vec", "spectral"), row="C", backbone="wav2vec"),
+    "wav2vec": Model("wav2vec:Wav2VecModel", "features", ("wav2vec",), camera=False, row="B", backbone="wav2vec"),
+    "spectral": Model("spectral:SpectralModel", "features", ("spectral",), row="A"),
+    "cnn": Model("cnn:CNNModel", "stacked", ("stacked",)),
+    "lstm": Model("lstm:LSTMModel", "stacked", ("stacked",), camera=False),
+    "cnn_lstm": Model("cnn_lstm:CNNLSTMModel", "stacked", ("stacked",)),
+    "vit": Model("image_transformer:ViTModel", "image", ("image",), backbone="vit"),
+    "beit": Model("image_transformer:BEiTModel", "image", ("image",), backbone="beit"),
+}
+
+
+def known(name: str) -> str:
+    """The name of a model as it came. Raises ValueError, with the names there are, for one that is not in the table.
+
+    >>> known("fusion")
+    'fusion'
+    """
+    if name not in MODELS:
+        raise ValueError(f"unknown model {name!r}: expected one of {', '.join(MODELS)}")
+    return name
