@@ -27,6 +27,7 @@ def look(folder: Path, params: Params) -> Iterator[Finding]:
                       "ser-ops corpora add, then dvc add data")
         return
     yield from _listed(folder, params)
+    yield from _checkpoints(params)
     odd = list(_odd(folder / params.paths.data))
     yield from odd or _versioned(folder)   # of what is no file DVC speaks in riddles, and a pipe it would wait for
 
@@ -74,14 +75,39 @@ def _nearest(place: Path) -> Path:
 
 def _listed(folder: Path, params: Params) -> Iterator[Finding]:
     data = folder / params.paths.data
-    for kind, names in (("corpora", params.data.corpora), ("noise", params.data.noise)):
+    listed = {"corpora": params.data.corpora, "manifests": tuple(one.name for one in params.data.manifests),
+              "noise": params.data.noise}
+    add = {"corpora": "corpora add", "manifests": "corpora add manifest", "noise": "noise add"}
+    for kind, names in listed.items():
         section = f"data.{kind}"
         missing = [name for name in names if not (data / kind / name).is_dir()]
         if missing:
             yield Finding("data", section, "fault", f"not in {data / kind}: {', '.join(missing)}",
-                          f"ser-ops {kind} add, or take it out of {section} in params.yaml")
+                          f"ser-ops {add[kind]}, or take it out of {section} in params.yaml")
         else:
             yield Finding("data", section, "ok", ", ".join(names) or "none")
+
+
+def _checkpoints(params: Params) -> Iterator[Finding]:
+    """Those that the preset in force names: whether they are the revision that stands beside them."""
+    for section in ("wav2vec", "vit", "beit"):
+        settings = getattr(params.chosen, section)
+        if settings.checkpoint is None:
+            continue
+        from ser_ops.models.checkpoint_revision import origin
+
+        where = f"presets.{params.preset}.{section}"
+        try:
+            found = origin(settings.checkpoint, settings.revision, section)
+        except UserError as error:
+            fault, _, mend = str(error).rpartition(": ")
+            yield Finding("data", where, "warning", fault, mend)
+            continue
+        if found.absent:
+            yield Finding("data", where, "warning", f"{settings.checkpoint}: {found.absent}",
+                          "without the hub it comes from this machine's cache, or from a folder in paths.pretrained")
+        else:
+            yield Finding("data", where, "ok", f"{settings.checkpoint}, revision {settings.revision}")
 
 
 def _odd(data: Path) -> Iterator[Finding]:

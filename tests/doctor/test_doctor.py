@@ -132,6 +132,24 @@ def test_recordings_that_are_gone_or_other_ones(project):
     assert code == 0 and found["data"].mend.startswith("dvc pull data.dvc"), "a fresh clone is no fault"
 
 
+def test_a_manifest_that_is_not_there_and_a_checkpoint_of_other_weights(project):
+    values = yaml.safe_load((project / "params.yaml").read_text())
+    weights = project / "pretrained/made/model.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.write_text("weights")
+    values["data"]["manifests"] = [{"name": "mine"}]
+    values["presets"][values["preset"]]["wav2vec"]["checkpoint"] = "pretrained/made"
+    (project / "params.yaml").write_text(yaml.safe_dump(values))
+    found, code, _ = examined(project)
+    assert code == 1 and found["data.manifests"].found.endswith("manifests: mine")
+    assert found["data.manifests"].mend.startswith("ser-ops corpora add manifest, or")
+    checkpoint = found[f"presets.{values['preset']}.wav2vec"]
+    assert checkpoint.verdict == "warning" and checkpoint.mend.startswith("set wav2vec.revision in params.yaml to ")
+    values["presets"][values["preset"]]["wav2vec"]["revision"] = checkpoint.mend.split()[5]
+    (project / "params.yaml").write_text(yaml.safe_dump(values))
+    assert examined(project)[0][f"presets.{values['preset']}.wav2vec"].verdict == "ok"
+
+
 def test_credentials_in_files_are_found_and_not_shown(project):
     params = yaml.safe_load((project / "params.yaml").read_text())
     params["tracking"]["uri"] = "postgresql://ann:planted@127.0.0.1/mlflow"
