@@ -50,11 +50,14 @@ def _show_reproductions() -> None:
 
 
 def pull(say: Say = print) -> None:
-    """Bring data/ from the DVC remote unless it is here already; nothing of it comes from a damaged cache.
+    """Bring checkpoints that DVC tracks, and data/, from the DVC remote unless they are here already.
 
-    Raises UserError that names what the remote does not hold whole.
+    Nothing of data/ comes from a damaged cache. Raises UserError that names what the remote does not hold whole.
     """
-    data = config.load().paths.data
+    paths = config.load().paths
+    if missing := [file for file in sorted(paths.pretrained.glob("*.dvc")) if not file.with_suffix("").exists()]:
+        dvc("pull", *map(os.fspath, missing), say=say)
+    data = paths.data
     if data.is_dir():
         return
     mend(say)

@@ -89,6 +89,22 @@ def test_dvc_sees_reproductions_once_one_is_asked_for(tmp_path, monkeypatch, sai
     assert "papers/dvc.yaml:paper2:" in said
 
 
+def test_checkpoints_come_with_the_data(repository, said):
+    weights = repository / "pretrained/made/model.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.write_text("weights")
+    (repository / "data").mkdir()
+    workspace.dvc("remote", "add", "-q", "-d", "near", str(repository / "remote"), say=said.append)
+    workspace.dvc("add", "-q", "pretrained/made", say=said.append)
+    workspace.dvc("push", "-q", say=said.append)
+    workspace.pull(said.append)
+    assert said == [], "nothing is missing"
+    for folder in ("pretrained/made", ".dvc/cache"):
+        shutil.rmtree(repository / folder)
+    workspace.pull(said.append)
+    assert weights.read_text() == "weights"
+
+
 def test_an_error_is_one_line_of_the_stage_itself(repository, said):
     with pytest.raises(UserError) as raised:
         workspace.dvc("repro", "bad", say=said.append)
