@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ser_ops.config import READS
+from ser_ops.model_table import MODELS
 
 NOT_STATED = "not stated"
 
@@ -43,7 +43,8 @@ def caveats(card: Mapping[str, Any]) -> tuple[Caveat, ...]:
     if partial:
         told.append(Caveat("partial corpus", f"Partial corpora: {', '.join(partial)}."))
     if backbone.startswith("random"):
-        mark, part = ("backbone", "backbone") if READS.get(str(card.get("model"))) == "image" else (
+        described = MODELS.get(str(card.get("model")))
+        mark, part = ("backbone", "backbone") if described and described.backbone != "wav2vec" else (
             "wav2vec stream", "Wav2Vec 2.0 stream")
         told.append(Caveat(f"{mark} not pretrained",
                            f"Its {part} was not pretrained ({backbone}): it knows no more than these data taught it."))

@@ -1,7 +1,8 @@
 """Which files of ser_ops a module uses, read from its source: what a stage depends on, what a packaged model carries.
 
 Used is what is imported at the top of a file or inside of a function, directly or by others; modules and sibling files
-that a string names, since they are started or copied; and the templates that lie beside a module.
+that a string names, since they are started or copied, and of a package so named all modules, since one is looked up
+there; and the templates that lie beside a module.
 """
 
 import ast
@@ -80,7 +81,16 @@ def _modules(tree: ast.Module) -> Iterator[str]:
             named = [f"{node.module}.{alias.name}" for alias in node.names]
         for name in named:
             yield from _with_packages(name)
-    yield from filter(_MODULE.fullmatch, _strings(tree))
+    for name in filter(_MODULE.fullmatch, _strings(tree)):
+        yield name
+        yield from _inside(name)
+
+
+def _inside(package: str) -> Iterator[str]:
+    """The modules that lie in a package: by whoever names it one of them is looked up in it."""
+    file = file_of(package)
+    if file is not None and file.name == "__init__.py":
+        yield from (f"{package}.{path.stem}" for path in sorted((SOURCE / file).parent.glob("[!_]*.py")))
 
 
 def _with_packages(name: str) -> list[str]:

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from benchmarks.speed.case import Setting
 from benchmarks.speed.measure import timed
+from ser_ops import model_table
 from ser_ops.audio.reading import read
-from ser_ops.config import READS, Params, Preset, Training
+from ser_ops.config import Params, Preset, Training
 from ser_ops.dataset.examples import Examples, Stores
 from ser_ops.dataset.rows import Row
 from ser_ops.documents import read_json
@@ -16,7 +17,7 @@ from ser_ops.models.base import EmotionModel
 from ser_ops.shards import Shards, write_index, write_shard
 from ser_ops.stages import features
 
-MODELS = tuple(READS)
+MODELS = tuple(model_table.MODELS)
 _SHARE = 0.2    # of the recordings, for validation
 _MADE: "dict[Path, Ready]" = {}
 
@@ -64,14 +65,14 @@ class Ready:
 
     def seconds(self, name: str) -> float:
         """How long the features that a model reads took to make, once for all epochs and models."""
-        section = READS[name]
+        section = model_table.MODELS[name].reads
         if section not in self.extracted:
             self.extracted[section] = _extract(self, section)
         return self.extracted[section]
 
     def _features(self, name: str) -> Path:
         self.seconds(name)
-        return self.folder / READS[name]
+        return self.folder / model_table.MODELS[name].reads
 
 
 def ready(setting: Setting, count: int) -> Ready:

@@ -5,7 +5,6 @@ from ser_ops.config.model_json import FORMAT, MODEL_JSON, input_of, read_model_j
 from ser_ops.config.sections import (
     MOST_PARAMETERS,
     MOST_VALUES,
-    READS,
     Ablations,
     Augment,
     Bands,
@@ -50,7 +49,7 @@ from ser_ops.config.sections import (
 )
 
 __all__ = [
-    "FORMAT", "MODEL_JSON", "MOST_PARAMETERS", "MOST_VALUES", "READS", "Ablations", "Augment", "Bands", "Behave",
+    "FORMAT", "MODEL_JSON", "MOST_PARAMETERS", "MOST_VALUES", "Ablations", "Augment", "Bands", "Behave",
     "Blocks", "Compared", "Compute", "Conditions", "Data", "Evaluate", "Explain", "Faithfulness", "Features",
     "Folds", "Gate", "Head", "ImageTransformer", "Limit", "Listen", "Manifest", "ManifestSource", "MelImage", "Params",
     "Partitions", "Paths", "Planted", "Predict", "Preset", "Range", "Report", "Reproduce", "Spectral", "Speech",

@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ser_ops.config.sections import MOST_PARAMETERS, READS, ModelName, Preset, Window
+from ser_ops.config.sections import MOST_PARAMETERS, ModelName, Preset, Window
 from ser_ops.documents import checked, read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
+from ser_ops.model_table import MODELS
 
 FORMAT = 4
 MODEL_JSON = "model.json"
@@ -67,8 +68,8 @@ def read_model_json(folder: Path) -> dict[str, Any]:
     if not isinstance(version, int) or version != FORMAT:
         raise UserError(f"{path}: format {reprlib.repr(version)}, this version reads {FORMAT}: train the model again, "
                         "or read it with the version of ser-ops that wrote it")
-    if card.get("model") not in list(READS):
-        raise UserError(f"{path}: unknown model {reprlib.repr(card.get('model'))}: expected one of {', '.join(READS)}")
+    if card.get("model") not in list(MODELS):
+        raise UserError(f"{path}: unknown model {reprlib.repr(card.get('model'))}: expected one of {', '.join(MODELS)}")
     if card.get("emotions") != list(EMOTIONS):
         raise UserError(f"{path}: its emotions are not {', '.join(EMOTIONS)}: train the model again")
     checked(_ModelJson, card, str(path), _RESTORE)
@@ -77,5 +78,5 @@ def read_model_json(folder: Path) -> dict[str, Any]:
 
 def input_of(card: Mapping[str, Any]) -> Window:
     """What the model of a card (model.json) reads: the section of its preset, with its window."""
-    section = READS[card["model"]]
+    section = MODELS[card["model"]].reads
     return Preset.model_fields[section].annotation(**card["preset_settings"][section])  # type: ignore[misc]

@@ -5,9 +5,10 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ser_ops.emotions import same_label
+from ser_ops.model_table import MODELS, known
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
@@ -21,15 +22,10 @@ Kernel = Annotated[int, Field(ge=1, le=4096)]   # samples, frames, bands or pixe
 MOST_PARAMETERS = 2**30     # of a model; four bytes each
 MOST_VALUES = 2**25         # that one layer gives for one window; 20 s of a Wav2Vec 2.0 of full size
 _MOST_BANDS = 256           # of a mel spectrogram
-ModelName = Literal["fusion", "concat", "wav2vec", "spectral", "cnn", "lstm", "cnn_lstm", "vit", "beit"]
+ModelName = Annotated[str, AfterValidator(known)]
 StationaryNoise = Literal["white", "pink", "brown"]
 Overrides = dict[str, float | int | bool | str]
 Variant = Literal["original", "noisy", "pitched", "pitched_noisy", "slow", "slow_noisy", "fast", "fast_noisy"]
-
-
-READS: dict[str, str] = {     # model to the section of its preset that says what it reads
-    "fusion": "features", "concat": "features", "wav2vec": "features", "spectral": "features",
-    "cnn": "stacked", "lstm": "stacked", "cnn_lstm": "stacked", "vit": "image", "beit": "image"}
 
 
 class Section(BaseModel):
@@ -329,7 +325,7 @@ class Preset(Section):
 
     def input_of(self, model: str) -> Window:
         """The section that says what a model reads; its window is the one that the model hears."""
-        return getattr(self, READS[model])
+        return getattr(self, MODELS[model].reads)
 
 
 class Training(Section):
@@ -443,7 +439,7 @@ class Faithfulness(Section):
     random_draws: Count
     resamples: Annotated[int, Field(ge=100)]
     confidence: Annotated[float, Field(gt=0, lt=1)]
-    shap_seeds: Annotated[tuple[Seed, ...], Field(min_length=3)]
+    other_seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
     seed_clips: Count
     randomised_clips: Count
     randomised_limit: Share
@@ -452,7 +448,7 @@ class Faithfulness(Section):
     def _possible(self) -> "Faithfulness":
         if self.fade_seconds > self.cell_seconds:
             raise ValueError("fade_seconds is longer than cell_seconds: two edges of one cell would overlap")
-        for name, values in (("fills", self.fills), ("shap_seeds", self.shap_seeds)):
+        for name, values in (("fills", self.fills), ("other_seeds", self.other_seeds)):
             if len(set(values)) != len(values):
                 raise ValueError(f"{name} names one twice: name each one once")
         return self
@@ -483,6 +479,7 @@ class Conditions(Section):
     intensities: tuple[Share, ...]
     seed: Seed
     per_class: Count
+    traced_per_class: Count
     shap_samples: Count
     resamples: Annotated[int, Field(ge=100)]
     confidence: Annotated[float, Field(gt=0, lt=1)]
@@ -522,9 +519,6 @@ class Explain(Section):
     batch_size: Count
     figures_per_class: Annotated[int, Field(ge=0)]
     active_share: Annotated[float, Field(gt=0.0, lt=1.0)]
-    counterfactual_block: Positive
-    counterfactual_steps: Count
-    counterfactual_orders: Count
     occlusion_seconds: Positive
     occlusion_hop: Positive
     conditions: Conditions

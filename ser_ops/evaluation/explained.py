@@ -1,19 +1,15 @@
 """Whether the explanations are there that the model's architecture admits: the gate's rules on explanations.json."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Any
 
 from ser_ops.emotions import EMOTIONS
+from ser_ops.errors import UserError
 from ser_ops.evaluation.rules import Rule, decide, number, pick, spared
+from ser_ops.methods import METHODS, Method, in_order
+from ser_ops.model_table import MODELS
 
-# Kept apart from what the stage explain says of itself, so that a method which it left out is missed.
-ADMITTED: dict[str, tuple[str, ...]] = {
-    "spectral": ("scorecam", "shap"), "concat": ("scorecam", "shap"), "fusion": ("scorecam", "shap"),
-    "wav2vec": ("occlusion",), "cnn": ("gradcam", "shap"), "cnn_lstm": ("gradcam", "shap"),
-    "lstm": ("shap", "occlusion"), "vit": ("gradcam", "occlusion"), "beit": ("gradcam", "occlusion")}
-
-# How a sentence of the report names a method, and which way its areas should differ from a random ranking's.
-TITLES: dict[str, str] = {"scorecam": "Score-CAM", "shap": "SHAP", "gradcam": "Grad-CAM", "occlusion": "occlusion"}
+# Which way the areas of a method should differ from a random ranking's.
 BETTER: dict[str, int] = {"deletion": -1, "insertion": 1}
 ADMITS = "does not beat a random ranking"     # words by which a report says so
 FILLS = 2                                      # under which a claim must hold, at least
@@ -27,20 +23,21 @@ _BELIEVED = "a picture that tells no more than chance does must say so"
 
 
 def explained(report: Any, model: str, files: Collection[str]) -> list[Rule]:
-    """The rules shap and score_cam, grad_cam and occlusion for the models that admit them, and faithful.
+    """A rule for each method of the catalogue, spared where the model does not admit it, and the rule faithful.
 
-    report: explanations.json; files: names of the files under reports/.
+    What a model admits is not asked of the stage explain, so that a method which it left out is missed. report:
+    explanations.json; files: names of the files under reports/. Raises UserError for an unknown model.
     """
-    methods = ADMITTED.get(model, ADMITTED["fusion"])
-    rules = [
-        _shap(report, model, files) if "shap" in methods else
-        spared("shap", f"{model} reads no features with names that SHAP could rank", _WHAT),
-        _clips("score_cam", "scorecam", "Score-CAM", _is_curve, report, model, files) if "scorecam" in methods else
-        spared("score_cam", f"{model} has no spectral stream for Score-CAM", _WHERE)]
-    if "gradcam" in methods:
-        rules.append(_clips("grad_cam", "gradcam", "Grad-CAM", _is_table, report, model, files))
-    if "occlusion" in methods:
-        rules.append(_clips("occlusion", "occlusion", "occlusion", _is_curve, report, model, files))
+    if model not in MODELS:
+        raise UserError(f"unknown model {model!r}: expected one of {', '.join(MODELS)}")
+    described, rules = MODELS[model], list[Rule]()
+    for method in METHODS.values():
+        if why := method.lacks(described.streams, described.camera):
+            rules.append(spared(method.rule, f"{model} admits no {method.title}: {why}", _WHERE))
+        elif method.evidence == "features":
+            rules.append(_features(method, report, model, files))
+        else:
+            rules.append(_clips(method, report, model, files))
     return [*rules, _faithful(report, model)]
 
 
@@ -48,33 +45,32 @@ def _figure(name: Any, files: Collection[str], what: str) -> str:
     return "" if isinstance(name, str) and name in files else f"{what}'s figure {name or ''} is not in reports/"
 
 
-def _shap(report: Any, model: str, files: Collection[str]) -> Rule:
-    top = pick(report, "shap", "top")
+def _features(method: Method, report: Any, model: str, files: Collection[str]) -> Rule:
+    """A method that ranks features over all utterances: usable figures and one picture."""
+    top, title = pick(report, method.name, "top"), method.title
     if pick(report, "model") != model or not isinstance(top, list) or not top:
-        return decide("shap", False, f"no SHAP values of {model} in explanations.json", _WHAT)
+        return decide(method.rule, False, f"no {title} values of {model} in explanations.json", _WHAT)
     bad = [pick(one, "feature") for one in top
            if any(number(pick(one, "per_class", emotion)) is None for emotion in EMOTIONS)]
-    words = f"SHAP values of {bad[0]} are missing or no numbers" if bad else \
-        _figure(pick(report, "shap", "figure"), files, "SHAP")
-    return decide("shap", not words, words or f"SHAP values of {len(top)} features and their figure are there",
+    words = f"{title} values of {bad[0]} are missing or no numbers" if bad else \
+        _figure(pick(report, method.name, "figure"), files, title)
+    return decide(method.rule, not words, words or f"{title} values of {len(top)} features and their figure are there",
                   _WHAT, len(top), 1)
 
 
-def _clips(rule: str, method: str, title: str, usable: Callable[[Any], bool], report: Any, model: str,
-           files: Collection[str]) -> Rule:
+def _clips(method: Method, report: Any, model: str, files: Collection[str]) -> Rule:
     """A method that explains single utterances: usable figures and a picture for each of them."""
-    clips = pick(report, "clips")
+    clips, title = pick(report, "clips"), method.title
     found = pick(report, "model") == model and isinstance(clips, list) and \
-        any(pick(clip, method) is not None for clip in clips)
+        any(pick(clip, method.name) is not None for clip in clips)
     if not found:
-        return decide(rule, False, f"no {title} of {model} in explanations.json", _WHERE)
-    words = ""
+        return decide(method.rule, False, f"no {title} of {model} in explanations.json", _WHERE)
+    words, usable = "", _is_table if method.evidence == "table" else _is_curve
     for clip in clips:
         name = pick(clip, "utterance")
-        figure = pick(clip, "figure") if method == "scorecam" else pick(clip, method, "figure")
-        words = words or (_figure(figure, files, f"{title} of {name}") if usable(pick(clip, method))
-                          else f"{title} of {name} is missing or no numbers")
-    return decide(rule, not words, words or f"{title} of {len(clips)} clips and their figures are there", _WHERE,
+        words = words or (_figure(pick(clip, method.name, "figure"), files, f"{title} of {name}")
+                          if usable(pick(clip, method.name)) else f"{title} of {name} is missing or no numbers")
+    return decide(method.rule, not words, words or f"{title} of {len(clips)} clips and their figures are there", _WHERE,
                   len(clips), 1)
 
 
@@ -109,7 +105,7 @@ def _faithful(report: Any, model: str) -> Rule:
     sentences = [one.casefold() for one in said if isinstance(one, str)] if isinstance(said, list) else []
     wrong, beating, admitted = [], [], []
     for method in _shown(report):
-        title = TITLES.get(method, method)
+        title = METHODS[method].title
         claim = pick(measured, method, "beats_random")
         if any(title.casefold() in one and ADMITS in one for one in sentences):
             admitted.append(title)
@@ -130,13 +126,16 @@ def _faithful(report: Any, model: str) -> Rule:
 
 
 def _shown(report: Any) -> list[str]:
-    """Methods of which explanations.json has figures: those that it names, and those with a trace of any clip."""
+    """Methods of which explanations.json has figures: those that it names, and those with a trace of any clip.
+
+    Raises UserError for one that is not in the catalogue.
+    """
     named, heard = pick(report, "methods"), pick(report, "heard")
     names = [one for one in named if isinstance(one, str)] if isinstance(named, list) else []
     for clip in heard if isinstance(heard, list) else []:
         traces = pick(clip, "traces")
         names += list(traces) if isinstance(traces, dict) else []
-    return list(dict.fromkeys(names))
+    return in_order(names)
 
 
 def _borne_out(against: Any) -> bool:

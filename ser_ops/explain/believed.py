@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-TITLES = {"scorecam": "Score-CAM", "shap": "SHAP", "gradcam": "Grad-CAM", "occlusion": "Occlusion"}
+from ser_ops.methods import METHODS
+
 BETTER = {"deletion": -1, "insertion": 1}     # which way an area should differ
 
 Differences = Mapping[str, Mapping[str, float]]  # fill: difference, low, high
@@ -21,6 +22,12 @@ def failures(differences: Differences, direction: int) -> dict[str, bool]:
     return {fill: not one[nearest] * direction > 0 for fill, one in differences.items()}
 
 
+def sentences(found: Mapping[str, Any]) -> dict[str, str]:
+    """A method to the sentence that says whether it beats chance, for the captions of its figures."""
+    return {name: next((one for one in found["words"] if one.startswith(METHODS[name].title)), "")
+            for name in found["methods"]}
+
+
 def better(against: Mapping[str, Differences]) -> bool:
     """Whether under every fill the whole interval lies on the right side of 0, in deletion and in insertion."""
     return not any(any(failures(against[mode], direction).values()) for mode, direction in BETTER.items())
@@ -29,18 +36,19 @@ def better(against: Mapping[str, Differences]) -> bool:
 def words(found: Mapping[str, Any], limit: float) -> list[str]:
     """Sentences on each method: against chance, against loudness, and what its own checks say.
 
-    found: what `faithfulness.measure` measured. limit: rank correlation beyond which a trace tells of the clip rather
-    than of the weights. A method that does not beat a random ranking is named in a sentence with these words: the gate
-    reads them.
+    found: what `faithfulness.together` put together. limit: rank correlation beyond which a trace tells of the clip
+    rather than of the weights. A method that does not beat a random ranking is named in a sentence with these words:
+    the gate reads them.
     """
     fills = " and ".join(found["fills"])
     said = [f"Each of {found['clips']} clips of {found['utterances']} utterances was taken apart and put together in "
             f"{found['steps']} steps, with {fills} in the place of sound."]
     for name, one in found["methods"].items():
-        title = TITLES[name]
+        title = METHODS[name].title
         said.append(_sentence(title, "a random ranking", one["against_random"], found["fills"]))
         said.append(_loudness(title, one["against_energy"]))
-        said.append(_weights(title, one["randomised_correlation"], limit))
+        if one["randomised_correlation"] is not None:
+            said.append(_weights(title, one["randomised_correlation"], limit))
         if one["completeness_error"] is not None:
             said.append(f"The values of {title} miss their sum by {one['completeness_error']:.1%} of what they "
                         "explain.")

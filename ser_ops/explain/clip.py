@@ -1,50 +1,34 @@
-"""One utterance explained over time: the numbers and the figure of each method."""
+"""One clip in words and figures: what the model answers, and what a method gives to it, with the method's picture."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from ser_ops import config
-from ser_ops.dataset.examples import Batch
 from ser_ops.emotions import EMOTIONS
 from ser_ops.explain import figures
-from ser_ops.explain.held import Held
-from ser_ops.explain.occlusion import occlude
-from ser_ops.explain.scorecam import score_cam
+from ser_ops.explain.asking import computed_by
+from ser_ops.explain.heard import Heard
+from ser_ops.explain.question import Explanation, Question
 from ser_ops.explain.subject import Subject
-from ser_ops.features.extractor import Extractor
-from ser_ops.features.index_map import frames_of, to_frames
-
-HELD = " The Wav2Vec 2.0 stream is not in the picture: it kept hearing the whole waveform."
-_CAM = ("Score-CAM on the spectral stream's last convolution: darker moments are where its maps raise the probability "
-        "of '{predicted}'. Each step of a map has seen {blur}, so edges are soft. The picture does not show what "
-        "speaks against the class, nor that a moment is the cause of the answer.")
-_OCCLUSION = ("Occlusion: what '{predicted}' loses in probability when the 100 ms around a moment are muted. Moments "
-              "whose muting raises it are drawn as 0. {more}")
-_NO_STREAM = "This model has no spectral stream, so Score-CAM and SHAP over spectral features do not apply."
-_ANEW = "The features are made anew from the muted sound. It does not show what two moments do together."
+from ser_ops.explain.trace import Trace
+from ser_ops.methods import METHODS
 
 
-def answer(batch: Batch, subject: Subject) -> dict[str, Any]:
-    """What the model says of a batch of one, and which utterance that is; the class explained is the one that wins."""
-    with torch.no_grad():
-        probabilities = subject.model(batch.waveform, batch.valid, batch.features)[0].softmax(-1)
-    row, winner = batch.rows[0], int(probabilities.argmax())
-    return {"utterance": row.utterance, "corpus": row.corpus, "emotion": row.emotion, "predicted": EMOTIONS[winner],
-            "confidence": float(probabilities[winner]), "explained": EMOTIONS[winner],
-            "valid_seconds": int(batch.valid[0]) / subject.sample_rate}
+def told(subject: Subject, heard: Heard, probabilities: np.ndarray, target: int) -> dict[str, Any]:
+    """Which utterance under which condition, and what the model says of it; `target` is the class explained.
 
-
-def curve(seconds: np.ndarray, values: np.ndarray, valid_seconds: float) -> dict[str, Any]:
-    """A map over time, scaled so that its peak is 1, with the peak, and the share of it that lies on padding."""
-    positive = np.maximum(values, 0)
-    peak, total = float(positive.max(initial=0.0)), float(positive.sum())
-    return {"times": np.round(seconds, 4).tolist(), "values": np.round(values / (peak or 1), 5).tolist(), "peak": peak,
-            "empty": peak == 0, "share_in_padding": float(positive[seconds > valid_seconds].sum()) / (total or 1)}
+    probabilities: of the seven classes, (7,).
+    """
+    winner = int(probabilities.argmax())
+    return {"utterance": heard.row.utterance, "corpus": heard.row.corpus, "emotion": heard.row.emotion,
+            "noise": heard.noise, "intensity": heard.intensity, "seed": heard.seed,
+            "snr_db": heard.snr_db if heard.snr_db is not None and np.isfinite(heard.snr_db) else None,
+            "predicted": EMOTIONS[winner], "confidence": float(probabilities[winner]), "explained": EMOTIONS[target],
+            "probabilities": {emotion: float(share) for emotion, share in zip(EMOTIONS, probabilities, strict=True)},
+            "valid_seconds": heard.valid / subject.sample_rate,
+            "window_seconds": len(heard.window) / subject.sample_rate, "window_start": heard.start}
 
 
 def title(clip: Mapping[str, Any]) -> str:
@@ -54,49 +38,30 @@ def title(clip: Mapping[str, Any]) -> str:
     return f"{meant}{taken} ({clip['confidence']:.2f})   {clip['utterance']}"
 
 
-def _draw(subject: Subject, batch: Batch, clip: Mapping[str, Any], found: Mapping[str, Any], unit: str, caption: str,
-          file: Path) -> None:
-    figures.over_waveform(batch.waveform[0].cpu().numpy(), subject.sample_rate, np.array(found["times"]),
-                          np.maximum(found["values"], 0) * found["peak"], title(clip), unit, caption, file,
-                          clip["valid_seconds"])
+def curve(trace: Trace, valid_seconds: float) -> dict[str, Any]:
+    """A trace scaled so that its positive peak is 1, with the peak, and the share of what is above 0 on padding."""
+    positive = np.maximum(trace.values, 0)
+    peak, total = float(positive.max(initial=0.0)), float(positive.sum())
+    return {"times": np.round(trace.seconds, 4).tolist(), "values": np.round(trace.values / (peak or 1), 5).tolist(),
+            "peak": peak, "empty": peak == 0,
+            "share_in_padding": float(positive[trace.seconds > valid_seconds].sum()) / (total or 1)}
 
 
-def by_score_cam(subject: Subject, held: Held, batch: Batch, clip: Mapping[str, Any],
-                 settings: config.Explain, file: Path) -> dict[str, Any]:
-    """Score-CAM of a batch of one for `clip["explained"]`, drawn into `file`; its curve for explanations.json."""
-    spectral = cast(config.Features, subject.features)
-    saliency = score_cam(held, subject.model.spectral_layer(), batch.features[0], EMOTIONS.index(clip["explained"]),
-                         subject.baseline(), settings.batch_size).cpu().numpy()
-    if spectral.layout == "serial":  # its axis is an index, not a time: equation 29, summed per frame
-        saliency = to_frames(saliency, spectral)
-    seconds = np.arange(frames_of(spectral)) * spectral.hop / spectral.sample_rate
-    found = curve(seconds, saliency, clip["valid_seconds"])
-    caption = _CAM.format(predicted=clip["predicted"], blur=subject.blur())
-    caption += HELD if "wav2vec" in subject.model.streams else ""
-    _draw(subject, batch, clip, found, "saliency", caption, file)
-    return found
+def drawn(question: Question, name: str, found: Explanation, clip: Mapping[str, Any], file: Path) -> dict[str, Any]:
+    """Draw a method's picture of a clip into `file`; what explanations.json holds of it.
+
+    The method's own (`picture` of its file), or the waveform coloured by its trace. clip: as `told`.
+    """
+    own = getattr(computed_by(name), "picture", None)
+    return over_time(question, name, found.trace, clip, file) if own is None else own(question, found, clip, file)
 
 
-def _logits(subject: Subject, batch: Batch) -> Callable[[Tensor], Tensor]:
-    """Waveforms (b, n) to logits; features of a model that reads no waveform are made of these waveforms."""
-    extract = None if "wav2vec" in subject.model.streams else Extractor(subject.features, subject.sample_rate)
-
-    def logits(waveforms: Tensor) -> Tensor:
-        features = batch.features.expand(len(waveforms), *batch.features.shape[1:]) if extract is None \
-            else extract(waveforms)
-        return subject.model(waveforms, batch.valid.expand(len(waveforms)), features)
-
-    return logits
-
-
-def by_occlusion(subject: Subject, _held: Held, batch: Batch, clip: Mapping[str, Any],
-                 settings: config.Explain, file: Path) -> dict[str, Any]:
-    """Occlusion of a batch of one for `clip["explained"]`, drawn into `file`; its curve for explanations.json."""
-    target, logits = EMOTIONS.index(clip["explained"]), _logits(subject, batch)
-    found = occlude(lambda waveforms: logits(waveforms).softmax(1)[:, target], batch.waveform[0], subject.sample_rate,
-                    settings.occlusion_seconds, settings.occlusion_hop, settings.batch_size)
-    shown = curve(found.seconds, found.drop, clip["valid_seconds"])
-    more = _NO_STREAM if "wav2vec" in subject.model.streams else _ANEW
-    _draw(subject, batch, clip, shown, "loss of probability",
-          _OCCLUSION.format(predicted=clip["predicted"], more=more), file)
-    return shown
+def over_time(question: Question, name: str, trace: Trace, clip: Mapping[str, Any], file: Path) -> dict[str, Any]:
+    """Draw the waveform coloured by what a trace gives to the class explained; its `curve`."""
+    subject, blur = question.subject, computed_by(name).blur(question.subject, question.settings)
+    held = f" Held: {trace.held}." if trace.held else ""
+    caption = (f"{METHODS[name].title} for '{clip['explained']}'. {METHODS[name].caption} A moment has seen {blur:.2g} "
+               f"s of sound; below 0 it is drawn as 0.{held}")
+    figures.over_waveform(question.heard.window, subject.sample_rate, trace.seconds, np.maximum(trace.values, 0),
+                          title(clip), trace.unit, caption, file, clip["valid_seconds"])
+    return curve(trace, clip["valid_seconds"])

@@ -5,19 +5,18 @@ amount is measured: the most important blocks go first, until all is silent, and
 since muting anything costs something.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
 from ser_ops import config
 from ser_ops.emotions import EMOTIONS
-from ser_ops.explain.heard import Answering, Heard
+from ser_ops.explain.deletion import RANDOM, Answer, Cells, Curves, counts_of, curves, order, random_rankings
+from ser_ops.explain.heard import Heard
 from ser_ops.explain.trace import Trace
 from ser_ops.seeds import generator
-
-_WITHIN = 8     # points of a trace that stand for a block
 
 
 @dataclass(frozen=True)
@@ -83,15 +82,6 @@ class Counterfactual:
         return found
 
 
-def blocks(valid: int, stretch: int) -> np.ndarray:
-    """Samples at which blocks of `stretch` begin and end, the last one shorter: int64 (b + 1,), 0 to `valid`.
-
-    >>> blocks(10, 4).tolist(), blocks(8, 4).tolist()
-    ([0, 4, 8, 10], [0, 4, 8])
-    """
-    return np.append(np.arange(0, max(valid, 1), max(stretch, 1)), max(valid, 1)).astype(np.int64)
-
-
 def muted(window: np.ndarray, edges: np.ndarray, gone: np.ndarray) -> np.ndarray:
     """The window (n,) with the blocks `gone` at zero.
 
@@ -104,28 +94,32 @@ def muted(window: np.ndarray, edges: np.ndarray, gone: np.ndarray) -> np.ndarray
     return heard
 
 
-def counterfactual(heard: Heard, answering: Answering, trace: Trace, target: int,
+def counterfactual(heard: Heard, answer: Answer, trace: Trace, target: int, sample_rate: int,
                    settings: config.Explain) -> Counterfactual:
-    """Mute the blocks of an utterance in the order of `trace`, and in random orders keyed by the clip.
+    """Mute the cells of a clip in the order of `trace`, and in random orders keyed by the clip.
 
-    Padding is silent already and is no block. Features are made anew of each muted sound.
+    For a clip whose faithfulness is not measured; where it is, the courses are known (`of_curves`). Padding is silent
+    already and is no cell. answer: as `deletion.curves` takes it.
     """
-    rate = answering.subject.sample_rate
-    edges = blocks(heard.valid, round(settings.counterfactual_block * rate))
-    lengths = np.diff(edges) / rate
-    points = edges[:-1, None] / rate + lengths[:, None] * (np.arange(_WITHIN) + 0.5) / _WITHIN
-    weight = trace.over(points.ravel()).reshape(points.shape).mean(1) * lengths
-    order = np.argsort(-weight / lengths, kind="stable")
-    counts = np.unique(np.linspace(0, len(order), settings.counterfactual_steps + 1).round().astype(int))
-    orders = [order, *(generator(settings.seed, "counterfactual", heard.key, number).permutation(len(order))
-                       for number in range(settings.counterfactual_orders))]
-    found = [_course(heard, answering, edges, one, counts) for one in orders]
-    return Counterfactual(trace.method, target, rate, edges, order, counts, weight, found[0], tuple(found[1:]))
+    chosen = settings.faithfulness
+    cells = Cells.of(heard.valid, chosen.cell_seconds, sample_rate)
+    rankings = {trace.method: order(cells.mean(trace), generator(settings.seed, "rankings", heard.key))} | \
+        random_rankings(cells, chosen.random_draws, generator(settings.seed, "counterfactual", heard.key))
+    found = curves(answer, heard.window, heard.valid, target, cells, np.zeros_like(heard.window), rankings,
+                   chosen.steps, chosen.fade_seconds)
+    return of_curves(trace, target, cells, rankings, found, chosen.steps)
 
 
-def _course(heard: Heard, answering: Answering, edges: np.ndarray, order: np.ndarray, counts: np.ndarray) -> Course:
-    windows = torch.from_numpy(np.stack([muted(heard.window, edges, order[:count]) for count in counts]))
-    valid = torch.full((len(counts),), heard.valid, dtype=torch.int64)
-    probabilities = answering(windows, valid).double().softmax(1).cpu().numpy()
-    lengths = np.diff(edges)[order] / answering.subject.sample_rate
-    return Course(np.append(0.0, lengths.cumsum())[counts], probabilities)
+def of_curves(trace: Trace, target: int, cells: Cells, rankings: Mapping[str, np.ndarray],
+              found: Mapping[str, Curves], steps: int) -> Counterfactual:
+    """From the curves of the method's ranking and of the random ones with silence in the place of sound."""
+    lengths = np.diff(cells.edges) / cells.sample_rate
+    counts = counts_of(cells, steps)
+
+    def course(name: str) -> Course:
+        gone = np.append(0.0, lengths[rankings[name]].cumsum())
+        return Course(gone[counts], found[name].answers)
+
+    return Counterfactual(trace.method, target, cells.sample_rate, cells.edges, rankings[trace.method], counts,
+                          cells.mean(trace) * lengths, course(trace.method),
+                          tuple(course(name) for name in rankings if name.startswith(RANDOM)))

@@ -16,6 +16,7 @@ from torch import Tensor
 from ser_ops.explain.trace import Trace
 
 Answer = Callable[[Tensor, Tensor], Tensor]
+RANDOM = "random"   # the first word of a random ranking's name
 _POINTS = 5  # of a trace in a cell
 
 
@@ -64,6 +65,16 @@ def order(values: np.ndarray, draw: np.random.Generator) -> np.ndarray:
     return np.lexsort((draw.permutation(len(values)), -values))
 
 
+def random_rankings(cells: Cells, number: int, draw: np.random.Generator) -> dict[str, np.ndarray]:
+    """Cells in random orders, by names that begin with RANDOM."""
+    return {f"{RANDOM} {place}": draw.permutation(len(cells)) for place in range(number)}
+
+
+def counts_of(cells: Cells, steps: int) -> np.ndarray:
+    """How many cells are gone after each step, int64 (s,) from none to all."""
+    return np.unique(np.round(np.arange(steps + 1) * len(cells) / steps).astype(np.int64))
+
+
 def removed(cells: Cells, ranking: np.ndarray, steps: int, fade: float, length: int) -> tuple[np.ndarray, np.ndarray]:
     """What is gone after each step: shares of the valid part, float64 (s,) from 0 to 1, and masks float32 (s, length).
 
@@ -71,7 +82,7 @@ def removed(cells: Cells, ranking: np.ndarray, steps: int, fade: float, length: 
     `fade` seconds, or of a cell where that is shorter; beyond the valid part it is 0. With fewer cells than steps, s is
     the number of cells and one.
     """
-    counts = np.unique(np.round(np.arange(steps + 1) * len(cells) / steps).astype(np.int64))
+    counts = counts_of(cells, steps)
     gone = np.zeros((len(counts), len(cells)))
     for row, count in zip(gone, counts, strict=True):
         row[ranking[:count]] = 1
@@ -103,10 +114,11 @@ class Curve:
 
 @dataclass(frozen=True)
 class Curves:
-    """Of one ranking under one fill."""
+    """Of one ranking under one fill. answers: probabilities of all classes along the deletion, float64 (s, classes)."""
 
     deletion: Curve
     insertion: Curve
+    answers: np.ndarray
 
 
 def curves(answer: Answer, window: np.ndarray, valid: int, target: int, cells: Cells, fill: np.ndarray,
@@ -127,9 +139,11 @@ def curves(answer: Answer, window: np.ndarray, valid: int, target: int, cells: C
         asked += [torch.lerp(sound, empty, gone), torch.lerp(empty, sound, gone)]
     windows = torch.cat(asked)
     logits = answer(windows, torch.full((len(windows),), valid))
-    chosen = logits.double().softmax(1)[:, target].cpu().numpy()
-    whole, without = chosen[:1], chosen[1:2]
-    between = chosen[2:].reshape(len(rankings), 2, len(shares) - 2)
-    return {name: Curves(Curve(shares, np.concatenate([whole, one, without])),
-                         Curve(shares, np.concatenate([without, other, whole])))
-            for name, (one, other) in zip(rankings, between, strict=True)}
+    answers = logits.double().softmax(1).cpu().numpy()
+    whole, without = answers[:1], answers[1:2]
+    between = answers[2:].reshape(len(rankings), 2, len(shares) - 2, answers.shape[1])
+    found = {}
+    for name, (gone, come) in zip(rankings, between, strict=True):
+        leaving, coming = np.concatenate([whole, gone, without]), np.concatenate([without, come, whole])
+        found[name] = Curves(Curve(shares, leaving[:, target]), Curve(shares, coming[:, target]), leaving)
+    return found

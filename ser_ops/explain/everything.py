@@ -1,70 +1,92 @@
 """All that explanations.json holds of a model: clips, noise, faithfulness, a planted cue, paper 1's figures."""
 
 from collections import Counter
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from ser_ops.dataset.examples import Examples
-from ser_ops.explain import faithfulness, planted
+from ser_ops.dataset.rows import Row
+from ser_ops.device import device_of
+from ser_ops.explain import believed, faithfulness
 from ser_ops.explain.across_noise import across_noise
-from ser_ops.explain.heard import Answering, Heard, hear
-from ser_ops.explain.pictures.overall import global_figures
+from ser_ops.explain.clip import title
+from ser_ops.explain.job import Explained, Job, Planted, done, items, opened
+from ser_ops.explain.overall import overall
+from ser_ops.explain.pictures.overall import ShapRow, global_figures
 from ser_ops.explain.pictures.paper import paper_figures
-from ser_ops.explain.suite import Explained, examine
-from ser_ops.explain.under_noise import Answered, Job, Opened, ask
+from ser_ops.explain.subject import Subject
 from ser_ops.progress.bar import progress
+from ser_ops.progress.spreading import spread
 from ser_ops.terminal import tell
 
 
-def everything(job: Job, test: Examples, train: Examples, workers: int, figures: Path, prefix: str) -> dict[str, Any]:
-    """Measure and draw all of it, over `workers` processes where clips can be spread (0: one a core).
+def everything(job: Job, rows: Sequence[Row], workers: int) -> dict[str, Any]:
+    """Explain, measure and draw, over `workers` processes (0: one a core). A GPU is one worker.
 
-    figures: the folder of drawn figures, `prefix` what stands before their names; sounds and spectrograms go where the
-    job says. test, train: the pipeline's partitions as the job's model reads them.
+    rows: of the test partition. Returns methods, not_admitted (method to reason), clips (an entry a method that draws a
+    picture of its own, with its `figure`; the first one's is the clip's), heard (every clip under every condition),
+    shap (None where the model has no features with names), across_noise, faithfulness and planted. Each clip is
+    explained once, for the class that the model answers without noise, right or wrong. Choices are keyed by
+    settings.seed.
     """
-    settings, opened = job.settings, Opened.of(job)
-    asked = ask(job, test.rows, workers)
-    heard = [hear(opened.subject, row, opened.waveforms[row.utterance]) for row in asked.clean]
-    answering = Answering(opened.subject, settings.batch_size)
-    background = None if opened.background is None else opened.background.features
-    faithful = faithfulness.measure(opened.subject, heard, asked.traces, answering, settings, background)
-    explained = examine(opened.subject, test, train, settings, figures, prefix)
-    believe = believed_of(faithful)
-    _draw(opened, asked, heard, explained, believe, figures, prefix)
-    return explained.report | {
-        "heard": asked.heard, "across_noise": across_noise(asked.records, settings.conditions, settings.seed),
-        "faithfulness": faithful, "planted": _planted(opened, job)}
+    if device_of(job.device).type != "cpu":
+        workers = 1
+    pieces = [None, *items(rows, job.settings)]     # the planted cue takes longest: it begins first
+    planted, *found = spread(partial(done, job), pieces, "explain", workers)
+    assert isinstance(planted, Planted)
+    if planted.why:
+        tell(f"explain: no cue was planted: {planted.why}")
+    told = [one for one in found if isinstance(one, Explained)]
+    explained = [one for one in told if one.clip is not None]
+    subject = opened(job).subject
+    faithful = faithfulness.together([one.measured for one in explained if one.measured], job.settings)
+    believe = believed.sentences(faithful)
+    for number, one in progress(_numbered(explained), "figures", len(explained)):
+        if number <= job.settings.figures_per_class and one.heard and one.traces and one.measured:
+            one.entries[0]["figures"] = paper_figures(
+                subject, one.heard, one.entries[0], one.traces, one.attribution, one.measured.course, job.settings,
+                job.output.figures, job.output.figures_prefix, believe)
+    return {
+        "methods": list(subject.admitted), "not_admitted": subject.not_admitted,
+        "clips": [one.clip for one in explained], "shap": _shap(job, subject, explained, believe),
+        "heard": [entry for one in explained for entry in one.entries],
+        "across_noise": across_noise([record for one in told for record in _records(one)], job.settings.conditions,
+                                     job.settings.seed),
+        "faithfulness": faithful, "planted": planted.report}
 
 
-def _planted(opened: Opened, job: Job) -> dict[str, Any] | None:
-    try:
-        return planted.measure(opened.subject, job.settings)
-    except planted.WindowTooShort as error:
-        tell(f"explain: no cue was planted: {error}")
+def _records(one: Explained) -> list[dict[str, Any]]:
+    """An utterance under every condition. Its methods count where they were asked in noise too: clean and noisy figures
+    are then of the same utterances.
+    """
+    if len(one.entries) > 1:
+        return one.entries
+    return [{key: value for key, value in entry.items() if key != "traces"} for entry in (*one.entries, *one.records)]
+
+
+def _numbered(explained: Sequence[Explained]) -> list[tuple[int, Explained]]:
+    """Each with its place among those of its class, from 1."""
+    number, found = Counter[str](), []
+    for one in explained:
+        emotion = one.entries[0]["emotion"]
+        number[emotion] += 1
+        found.append((number[emotion], one))
+    return found
+
+
+def _shap(job: Job, subject: Subject, explained: Sequence[Explained],
+          believe: Mapping[str, str]) -> dict[str, Any] | None:
+    """All utterances together: which features the scores follow, with paper 1's figure 4."""
+    pairs = [(one, one.attribution) for one in explained if one.attribution is not None and one.heard is not None]
+    if not pairs:
         return None
-
-
-def believed_of(faithful: Mapping[str, Any]) -> dict[str, str]:
-    """A method to the sentence that says whether it beats chance, for the captions of its figures."""
-    return {name: sentence for name in faithful["methods"]
-            if (sentence := next((one for one in faithful["words"]
-                                  if one.startswith(faithfulness.believed.TITLES[name])), ""))}
-
-
-def _draw(opened: Opened, asked: Answered, heard: list[Heard], explained: Explained, believe: Mapping[str, str],
-          figures: Path, prefix: str) -> None:
-    """Paper 1's figures: of the first clips of each class into its entry, of all together into the report's SHAP."""
-    settings, number = opened.settings, Counter[str]()
-    clean = {entry["utterance"]: entry for entry in asked.heard if entry["noise"] == "clean"}
-    attributions = dict(zip((clip["utterance"] for clip in explained.report["clips"]), explained.attributions,
-                            strict=False))
-    for one, traces in progress(list(zip(heard, asked.traces, strict=True)), "figures"):
-        number[one.row.emotion] += 1
-        if number[one.row.emotion] <= settings.figures_per_class:
-            clean[one.row.utterance]["figures"] = paper_figures(
-                opened.subject, one, traces, attributions.get(one.row.utterance), settings, figures, prefix, believe)
-    if explained.report["shap"] is not None:
-        explained.report["shap"]["figures"] = global_figures(
-            opened.subject, explained.attributions, explained.rows, settings, figures, prefix,
-            believe.get("shap", ""))
+    output, attributions = job.output, [attribution for _, attribution in pairs]
+    background = opened(job).background
+    rows = [ShapRow(one.heard.batch.features[0].cpu().numpy(), one.entries[0]["explained"], title(one.entries[0]))
+            for one, _ in pairs if one.heard is not None]
+    file = output.figures / "shap_global.png"
+    found = overall(subject, attributions, [row.explained for row in rows], job.settings,
+                    0 if background is None else len(background.features), file)
+    return {"figure": f"{output.figures_prefix}{file.name}"} | found | {"figures": global_figures(
+        subject, attributions, rows, job.settings, output.figures, output.figures_prefix,
+        believe.get("shap", ""))}

@@ -11,14 +11,16 @@ import torch
 from torch import Tensor
 
 from ser_ops import config
-from ser_ops.dataset.examples import Batch, Examples
+from ser_ops.dataset.examples import Examples
 from ser_ops.emotions import EMOTIONS
-from ser_ops.explain.clip import answer, title
+from ser_ops.explain.clip import title, told
 from ser_ops.explain.focus import Focus, activated, focus, frame_borders, masked
-from ser_ops.explain.gradcam import Heat, grad_cam, over_bands, over_image
-from ser_ops.explain.held import Held
+from ser_ops.explain.frames import blur_seconds
+from ser_ops.explain.heard import answers, contexts, hear
 from ser_ops.explain.mel_picture import MelSpectrogram, over_mel
+from ser_ops.explain.methods.gradcam import Heat, heat_of, mel_window
 from ser_ops.explain.places import Places
+from ser_ops.explain.question import Question
 from ser_ops.explain.subject import Subject
 from ser_ops.features.rows import mel_edges_hertz, mel_rows
 
@@ -37,30 +39,6 @@ _NOT_SHOWN = (
     "bar); what lies within need not be activated. Confidence drop: what masking the activated area with the "
     "utterance's mean level takes from '{predicted}'. Not shown: what speaks against '{predicted}', and whether the "
     "area is the cause of the answer.")
-
-
-def _window(subject: Subject) -> config.Stacked | config.MelImage:
-    if not isinstance(subject.features, config.Stacked | config.MelImage):
-        raise TypeError(f"{type(subject.features).__name__} holds no mel spectrogram for a picture of Grad-CAM")
-    return subject.features
-
-
-def heat_of(subject: Subject, held: Held, batch: Batch, target: int) -> tuple[Heat, np.ndarray]:
-    """Grad-CAM of a batch of one for class `target`: the map on the mel spectrogram, and at its own resolution.
-
-    Raises TypeError for a model that reads no mel spectrogram.
-    """
-    window, where = _window(subject), subject.places
-    found = grad_cam(held, subject.model.camera(), subject.model.maps, batch.features, [target])
-    cam = found.maps[0].double().cpu().numpy()
-    if len(where) == 2:
-        return over_image(cam, *where), cam
-    rows = mel_rows(window)
-    mean = np.zeros(batch.features.shape[1]) if subject.standardisation is None else \
-        np.asarray(subject.standardisation["mean"])
-    # The gradient by the standardised input is the raw one times the deviation, by which the input was divided.
-    centred = batch.features[0].double().cpu().numpy() - mean[:, None]
-    return over_bands(cam, where[0], (found.slopes[0].double().cpu().numpy() * centred)[rows]), cam
 
 
 def _masked(window: config.Stacked | config.MelImage, features: Tensor, area: np.ndarray, valid: np.ndarray) -> Tensor:
@@ -82,8 +60,7 @@ def _spectrogram(window: config.Stacked | config.MelImage, features: Tensor, val
 def _caption(window: config.Window, where: Sequence[Places], predicted: str) -> str:
     second = window.sample_rate
     if len(where) == 1:
-        seen = ((where[0].field - 1) * window.hop + window.frame) / second
-        words = _OVER_TIME.format(seen=seen, predicted=predicted)
+        words = _OVER_TIME.format(seen=blur_seconds(where[0].field, window), predicted=predicted)
     else:
         bands, time = where
         words = _OVER_IMAGE.format(rows=len(bands.centres), columns=len(time.centres),
@@ -116,9 +93,8 @@ def _rounded(figures: Focus) -> dict[str, Any]:
     return found
 
 
-def by_grad_cam(subject: Subject, held: Held, batch: Batch, clip: Mapping[str, Any], _settings: config.Explain | None,
-                file: Path) -> dict[str, Any]:
-    """Grad-CAM of a batch of one for `clip["explained"]`, drawn into `file`; what explanations.json holds of it.
+def grad_cam_picture(question: Question, heat: Heat, clip: Mapping[str, Any], file: Path) -> dict[str, Any]:
+    """Draw Grad-CAM of a clip for `clip["explained"]` into `file`; what explanations.json holds of it.
 
     Figures bear the paper's names: confidence (share), mean_activation,
     max_activation, activated_area_pct, entropy, time_focus_range, freq_focus_range, confidence_drop (percentage
@@ -126,14 +102,14 @@ def by_grad_cam(subject: Subject, held: Held, batch: Batch, clip: Mapping[str, A
     values, the strongest band of each frame; peak (of the map, in units of the logit), empty, share_in_padding,
     share_without_band, map (at its own resolution, peak 1).
     """
-    window, target = _window(subject), EMOTIONS.index(clip["explained"])
-    heat, cam = heat_of(subject, held, batch, target)
-    picture = _spectrogram(window, batch.features, clip["valid_seconds"])
+    subject, features, target = question.subject, question.heard.batch.features, question.target
+    window = mel_window(subject)
+    picture = _spectrogram(window, features, clip["valid_seconds"])
     times = np.arange(heat.values.shape[1]) * window.hop / window.sample_rate
     valid, area = times <= clip["valid_seconds"], activated(heat.values)
     with torch.no_grad():
-        both = torch.cat([batch.features, _masked(window, batch.features, area, valid)])
-        before, after = held(both).double().softmax(1).cpu().numpy()
+        both = torch.cat([features, _masked(window, features, area, valid)])
+        before, after = question.held(both).double().softmax(1).cpu().numpy()
     figures = focus(heat.values, picture.seconds, picture.hertz)
     found = {
         "confidence": float(before[target]), **_rounded(figures),
@@ -141,14 +117,14 @@ def by_grad_cam(subject: Subject, held: Held, batch: Batch, clip: Mapping[str, A
         "probabilities": {emotion: float(share) for emotion, share in zip(EMOTIONS, before, strict=True)},
         "times": np.round(times, 4).tolist(), "values": np.round(heat.values.max(0), 5).tolist(), "peak": heat.peak,
         "empty": not area.any(), "share_in_padding": float(heat.values[:, ~valid].sum() / (heat.values.sum() or 1)),
-        "share_without_band": heat.bandless, "map": np.round(cam / (cam.max() or 1), 4).tolist()}
+        "share_without_band": heat.bandless, "map": np.round(heat.own / (heat.own.max() or 1), 4).tolist()}
     over_mel(picture, heat.values, figures, title(clip), _table(clip, found), found["probabilities"],
              _caption(window, subject.places, clip["predicted"]), file)
     return found
 
 
-def grad_cam_figures(subject: Subject, examples: Examples, positions: Sequence[int], folder: Path,
-                     prefix: str) -> list[dict[str, Any]]:
+def grad_cam_figures(subject: Subject, examples: Examples, positions: Sequence[int], settings: config.Explain,
+                     folder: Path, prefix: str) -> list[dict[str, Any]]:
     """Grad-CAM of the examples at `positions`, one picture each in `folder`: gradcam_<emotion>_<n>.png.
 
     Returns what explanations.json holds of each, in the order of paper 2's figures 7 to 13 by the emotion that the
@@ -158,12 +134,16 @@ def grad_cam_figures(subject: Subject, examples: Examples, positions: Sequence[i
     subject.model.camera()
     clips, number = [], Counter[str]()
     for position in sorted(positions, key=lambda one: PAPER_ORDER.index(examples.rows[one].emotion)):
-        batch = examples.batch([position]).to(subject.device)
-        clip = answer(batch, subject)
+        row = examples.rows[position]
+        heard = hear(subject, row, examples.stores.waveform(row))
+        context = contexts(subject, [heard], 1)
+        (probabilities,) = answers(subject, [heard], context)
+        target = int(probabilities.argmax())
+        question = Question(subject, heard, target, settings, context=context)
+        clip = told(subject, heard, probabilities, target)
         number[clip["emotion"]] += 1
         file = folder / f"gradcam_{clip['emotion']}_{number[clip['emotion']]}.png"
-        held = Held(subject.model, batch.waveform[0], batch.valid[0])
-        found = by_grad_cam(subject, held, batch, clip, None, file)
         figure = f"{prefix}{file.name}"
-        clips.append(clip | {"gradcam": found | {"figure": figure}, "figure": figure})
+        clips.append(clip | {"gradcam": grad_cam_picture(question, heat_of(question), clip, file) | {"figure": figure},
+                             "figure": figure})
     return clips

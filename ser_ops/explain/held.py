@@ -9,14 +9,15 @@ from ser_ops.models.base import EmotionModel
 class Held(nn.Module):
     """Features of shape (b, ...) in, logits (b, classes) out, the waveform's context computed once.
 
-    The model is set to evaluation: no dropout, fixed batch statistics.
+    The model is set to evaluation: no dropout, fixed batch statistics. `context`, (1, H), is what it makes of the
+    waveform, for whoever has that already.
     """
 
-    def __init__(self, model: EmotionModel, waveform: Tensor, valid: Tensor) -> None:
+    def __init__(self, model: EmotionModel, waveform: Tensor, valid: Tensor, context: Tensor | None = None) -> None:
         super().__init__()
         self.model = model.eval()
         with torch.no_grad():
-            self.context = model.context(waveform[None], valid[None])
+            self.context = model.context(waveform[None], valid[None]) if context is None else context
 
     def forward(self, features: Tensor) -> Tensor:
         """Logits of the utterance with these features in place of its own."""
@@ -37,15 +38,3 @@ class Centred(nn.Module):
         """Shape (b, ...) to (b, classes); each row sums to 0."""
         logits = self.classify(features)
         return logits - logits.mean(1, keepdim=True)
-
-
-class Single(nn.Module):
-    """One class's score alone, (b, 1): what is asked of a method that walks back from each score in turn."""
-
-    def __init__(self, scores: nn.Module, target: int) -> None:
-        super().__init__()
-        self.scores, self.target = scores, target
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Shape (b, ...) to (b, 1)."""
-        return self.scores(features)[:, self.target:self.target + 1]

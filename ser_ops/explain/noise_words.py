@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from ser_ops.methods import METHODS
+
 STREAMS = {"wav2vec": "Wav2Vec 2.0", "mfcc": "MFCC", "zcr": "ZCR", "rms": "RMS", "chroma": "chroma",
            "mel": "the mel spectrogram", "contrast": "spectral contrast"}
-METHODS = {"scorecam": "Score-CAM", "shap": "SHAP", "gradcam": "Grad-CAM", "occlusion": "Occlusion"}
 
 
 def words(found: Mapping[str, Any]) -> list[str]:
@@ -70,7 +71,7 @@ def _verdict(found: Mapping[str, Any], change: Mapping[str, float], loudest: flo
 def _methods(found: Mapping[str, Any], loud: list[Any], loudest: float) -> list[str]:
     said, time = [], found["share_of_time"]
     for method in found["clean"]["speech_share"] or {}:
-        title = METHODS.get(method, method)
+        title = METHODS[method].title
         ranks = {one["noise"]: one["rank_correlation"][method]["mean"] for one in loud
                  if method in one["rank_correlation"]}
         if ranks:

@@ -8,8 +8,9 @@ import numpy as np
 
 from ser_ops import config
 from ser_ops.emotions import EMOTIONS
-from ser_ops.explain import attribution, figures
-from ser_ops.explain.clip import HELD
+from ser_ops.explain import figures
+from ser_ops.explain.methods import shap
+from ser_ops.explain.pictures.canvas import unheard
 from ser_ops.explain.subject import Subject
 from ser_ops.features.index_map import describe, feature_at, grid, shape_of, to_grid
 from ser_ops.features.rows import row_name
@@ -24,24 +25,24 @@ def _named(values: np.ndarray) -> dict[str, float]:
     return {emotion: float(value) for emotion, value in zip(EMOTIONS, values, strict=True)}
 
 
-def overall(subject: Subject, found: Sequence[attribution.Attribution], explained: Sequence[str],
+def overall(subject: Subject, found: Sequence[shap.Attribution], explained: Sequence[str],
             settings: config.Explain, background: int, file: Path) -> dict[str, Any]:
     """Rank features by what they do to the scores over all utterances; draw the global bar into `file`.
 
     `explained` names the class of each utterance on which equation 25 is checked; `background` is the number of
     training utterances behind the attributions.
     """
-    importances = attribution.importance(found)
-    top = attribution.rank(importances, settings.top)
+    importances = shap.importance(found)
+    top = shap.rank(importances, settings.top)
     shaped = importances.T.reshape(len(EMOTIONS), *shape_of(subject.features))
-    by_kind = attribution.rank(to_grid(shaped, subject.features).sum(-1).T, settings.top)
+    by_kind = shap.rank(to_grid(shaped, subject.features).sum(-1).T, settings.top)
     pairs = [(one, EMOTIONS.index(emotion)) for one, emotion in zip(found, explained, strict=True)]
     error = float(np.mean([abs(one.gap[c]) for one, c in pairs]))
     reach = float(np.mean([abs(one.score[c] - one.base[c]) for one, c in pairs]))
     names = [describe(one.index, subject.features) for one in top]
     share = error / reach if reach else 0.0
     caption = _BAR.format(utterances=len(found), background=background, error=error, share=share)
-    caption += HELD if "wav2vec" in subject.model.streams else ""
+    caption += unheard(subject.model.streams)
     figures.shap_bar(names, {emotion: [float(one.per_class[c]) for one in top] for c, emotion in enumerate(EMOTIONS)},
                      caption, file)
     return {

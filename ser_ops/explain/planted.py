@@ -17,15 +17,16 @@ from torch import Tensor, nn
 
 from ser_ops import config
 from ser_ops.dataset.rows import Row
-from ser_ops.explain.believed import TITLES
+from ser_ops.explain.asking import computed_by, explanations
 from ser_ops.explain.deletion import Cells
 from ser_ops.explain.heard import Heard, hear
-from ser_ops.explain.methods import traces
+from ser_ops.explain.question import Question
 from ser_ops.explain.sanity import fresh
 from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import Trace
 from ser_ops.features.standardise import Moments
-from ser_ops.models.architectures import MODELS
+from ser_ops.methods import METHODS
+from ser_ops.model_table import MODELS
 from ser_ops.models.members import separate
 from ser_ops.noise.colour import stationary
 from ser_ops.seeds import derive, generator
@@ -140,22 +141,6 @@ def _accuracy(subject: Subject, test: Sequence[Clip]) -> float:
     return float((subject.model.eval()(waveform, valid, features).argmax(1) == labels).double().mean())
 
 
-def blur(subject: Subject, method: str, settings: config.Explain) -> float:
-    """Seconds of sound behind one moment of a method's trace: how far beside its reason the peak may lie, twice over.
-
-    Of Score-CAM and Grad-CAM the receptive field of the maps, of SHAP a frame, of occlusion the muted stretch.
-    """
-    window = subject.features
-    frames = 1.0
-    if method == "gradcam":
-        frames = subject.places[-1].field
-    elif method == "scorecam" and not (isinstance(window, config.Features) and window.layout == "serial"):
-        frames = subject.field
-    if method == "occlusion":
-        return settings.occlusion_seconds
-    return ((frames - 1) * window.hop + window.frame) / window.sample_rate
-
-
 def hits(peaks: Sequence[float], starts: Sequence[float], burst: float, margin: float,
          window: float) -> tuple[list[bool], float]:
     """Whether each peak lies in its burst or up to `margin` beside it, and how often a moment drawn blindly would.
@@ -213,7 +198,7 @@ def measure(subject: Subject, settings: config.Explain) -> dict[str, Any]:
     grain, loudness = subject.features.frame / subject.features.sample_rate, 1 / (1 + chosen.others)
     methods = {}
     for method, some in peaks.items():
-        wide = grain if method == "energy" else blur(model, method, settings)
+        wide = grain if method == "energy" else computed_by(method).blur(model, settings)
         rate, blurred = (_rate(some, starts, chosen.seconds, margin / 2, window, loudness)
                          for margin in (min(wide, grain), wide))
         methods[method] = rate | {"within_blur": {"seconds": wide} | blurred}
@@ -229,7 +214,8 @@ def _traces(model: Subject, clip: Clip, background: Tensor, settings: config.Exp
     batch = clip.heard.batch
     with torch.no_grad():
         target = int(model.model(batch.waveform, batch.valid, batch.features)[0].argmax())
-    return traces(model, clip.heard, target, background, settings)
+    question = Question(model, clip.heard, target, settings, background, samples=settings.shap_samples)
+    return {name: one.trace for name, one in explanations(question).items()}
 
 
 def _rate(peaks: Sequence[float], starts: Sequence[float], burst: float, margin: float, window: float,
@@ -249,7 +235,7 @@ def words(found: Mapping[str, Any]) -> list[str]:
     if not found["learned"]:
         said.append("That is too little for anything to follow from where its methods point.")
     for name, one in (*found["methods"].items(), ("energy", found["energy"])):
-        title = TITLES.get(name, "Loudness, which asks no model,")
+        title = METHODS[name].title if name in METHODS else "Loudness, which asks no model,"
         said.append(f"{title} points at it in {round(one['hit_rate'] * one['n'])} of {one['n']} clips"
                     f"{_beside(name, one, found['loudness'])}.")
     return said

@@ -13,17 +13,15 @@ from ser_ops.audio.admission import SHORTEST, SILENCE_DBFS
 from ser_ops.audio.reading import Listening
 from ser_ops.caveats import caveats
 from ser_ops.dataset.rows import Row
-from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
-from ser_ops.explain.attribution import Attribution, expected_gradients
 from ser_ops.explain.background import Background
-from ser_ops.explain.clip import answer, title
-from ser_ops.explain.dossier import dossier
-from ser_ops.explain.heard import Heard, hear
-from ser_ops.explain.held import Centred, Held, Single
+from ser_ops.explain.clip import title
+from ser_ops.explain.counterfactual import counterfactual
+from ser_ops.explain.dossier import Output, dossier
+from ser_ops.explain.heard import hear
+from ser_ops.explain.methods.shap import Attribution
 from ser_ops.explain.pictures.overall import ShapRow, waterfall_of
-from ser_ops.explain.pictures.paper import paper_figures
-from ser_ops.explain.streams import parts
+from ser_ops.explain.pictures.paper import leading, paper_figures
 from ser_ops.explain.subject import Subject
 from ser_ops.inference.windows import quiet
 from ser_ops.models.base import EmotionModel
@@ -83,41 +81,26 @@ def explain_recording(model: EmotionModel, card: Mapping[str, Any], device: torc
     window = window_of(path, subject.sample_rate, subject.features.seconds, start, channel)
     name = shown(path.name)[:_LONGEST_NAME]
     heard = hear(subject, Row(name, name, "original", "", "", "", ""), window.samples)
-    background = Background.of_card(subject, heard) if _compares(subject) else None
+    background = Background.of_card(subject, heard) if subject.compares else None
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{out}: no folder to write to ({error.strerror}): give another with --out") from error
-    told = dossier(subject, [heard], background, settings, out, "", "recording")
-    clip, entry = answer(heard.batch, subject), told.entries[0]
-    target = EMOTIONS.index(clip["explained"])
-    attribution = _attribution(subject, heard, target, background, settings)
-    entry["figures"] = paper_figures(subject, heard, told.traces, attribution, settings, out, "")
+    output = Output(out, "", out, "")
+    told = dossier(subject, [heard], background, settings, output, "recording", every_class=False)
+    question, entry = told.question, told.entries[0]
+    traces = {name: one.trace for name, one in told.found.items()}
+    attribution = next((one.details for one in told.found.values() if isinstance(one.details, Attribution)), None)
+    course = counterfactual(heard, question.answering, leading(traces), question.target, subject.sample_rate, settings)
+    entry["figures"] = paper_figures(subject, heard, entry, traces, attribution, course, settings, out, "")
     if attribution is not None:
-        row = ShapRow(heard.batch.features[0].cpu().numpy(), clip["explained"], title(clip))
-        waterfall_of(subject, attribution, row, target, settings.top, out / "figure_4d.png")
+        row = ShapRow(heard.batch.features[0].cpu().numpy(), entry["explained"], title(entry))
+        waterfall_of(subject, attribution, row, question.target, settings.top, out / "figure_4d.png")
         entry["figures"]["figure_4d"] = "figure_4d.png"
-    methods, refused = subject.admitted
-    return {"model": card["model"], "methods": list(methods), "not_admitted": refused,
+    return {"model": card["model"], "methods": list(subject.admitted), "not_admitted": subject.not_admitted,
             "provenance": {"backbone": card.get("backbone")},
             "notes": [*(caveat.sentence for caveat in caveats(card)), *_notes(subject, window, background)],
             "heard": [entry | {"window_start": window.start}]}
-
-
-def _compares(subject: Subject) -> bool:
-    return "shap" in subject.admitted[0] or parts(subject) is not None
-
-
-def _attribution(subject: Subject, heard: Heard, target: int, background: Background | None,
-                 settings: config.Explain) -> Attribution | None:
-    """SHAP for class `target`; the other classes, which nobody asks about, cost as much each and stay 0."""
-    if background is None or "shap" not in subject.admitted[0]:
-        return None
-    held = Held(subject.model, heard.batch.waveform[0], heard.batch.valid[0])
-    found = expected_gradients(Single(Centred(held), target), heard.batch.features[0], background.features,
-                               settings.shap_samples, settings.seed, heard.key, settings.batch_size)
-    only = np.arange(len(EMOTIONS)) == target
-    return Attribution(found.values * only, found.base * only, found.score * only)
 
 
 def _notes(subject: Subject, window: Window, background: Background | None) -> list[str]:

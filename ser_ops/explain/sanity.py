@@ -6,24 +6,23 @@ tells of the clip, such as where it is loud, and not of what the model learned.
 """
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
-from torch import Tensor, nn
+from torch import nn
 
-from ser_ops import config
+from ser_ops.explain.asking import explanations
 from ser_ops.explain.deletion import Cells
-from ser_ops.explain.heard import Heard
 from ser_ops.explain.intervals import rank_correlation
-from ser_ops.explain.methods import traces as traces_of
+from ser_ops.explain.question import Question
 from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import Trace
-from ser_ops.models.architectures import MODELS, build
+from ser_ops.model_table import MODELS
+from ser_ops.models.architectures import build
+from ser_ops.models.backbone import config_record
 from ser_ops.models.base import EmotionModel
-from ser_ops.models.checkpoint import config_dict
-from ser_ops.progress.bar import progress
 from ser_ops.seeds import derive
 
 STAGES = ("head", "all")    # what is randomised: the last layers alone, and everything
@@ -32,7 +31,7 @@ STAGES = ("head", "all")    # what is randomised: the last layers alone, and eve
 def fresh(subject: Subject, seed: int) -> EmotionModel:
     """The subject's architecture, preset and standardisation with random weights; no checkpoint is looked for."""
     model = subject.model
-    kept = config_dict(cast(Any, model.backbone).config) if MODELS[model.name].backbone else None
+    kept = config_record(cast(Any, model.backbone).config) if MODELS[model.name].backbone else None
     standardisation = None if subject.standardisation is None else \
         {name: list(values) for name, values in subject.standardisation.items()}
     return build(model.name, model.preset, standardisation, seed, kept)
@@ -51,24 +50,18 @@ def randomised(subject: Subject, seed: int) -> dict[str, Subject]:
             for stage, model in zip(STAGES, (above, everything), strict=True)}
 
 
-def correlations(subject: Subject, heard: Sequence[Heard], targets: Sequence[int],
-                 traces: Sequence[Mapping[str, Trace]], background: Tensor | None,
-                 settings: config.Explain) -> dict[str, dict[str, float]]:
-    """For each stage and method Spearman's correlation of |trace| with that of the trained model: mean over clips.
+def correlations(question: Question, traces: Mapping[str, Trace],
+                 others: Mapping[str, Subject]) -> dict[str, dict[str, float]]:
+    """For each stage and method Spearman's correlation of |trace| with that of the trained model, in [-1, 1].
 
-    heard (n,), targets (n,) the classes explained, traces (n,) of the trained model. In [-1, 1]: near 0 the trace
-    follows the weights, near 1 it does without them. Over the valid part alone, in cells of `cell_seconds`: padding,
-    which is flat on both sides, would look like agreement. A trace that is flat on one side agrees with nothing.
+    traces: of the trained model, for the question's class; others: what `randomised` gives. Near 0 a trace follows the
+    weights, near 1 it does without them. Over the valid part alone, in cells of `cell_seconds`: padding, which is flat
+    on both sides, would look like agreement. A trace that is flat on one side agrees with nothing.
     """
-    seconds = settings.faithfulness.cell_seconds
-    found: dict[str, dict[str, float]] = {}
-    for stage, other in randomised(subject, settings.seed).items():
-        each: dict[str, list[float]] = {}
-        clips = zip(heard, targets, traces, strict=True)
-        for clip, target, own in progress(clips, f"random weights: {stage}", len(heard)):
-            cells = Cells.of(clip.valid, seconds, subject.sample_rate)
-            for method, trace in traces_of(other, clip, target, background, settings, only=tuple(own)).items():
-                each.setdefault(method, []).append(
-                    rank_correlation(np.abs(cells.mean(own[method])), np.abs(cells.mean(trace))))
-        found[stage] = {method: float(np.mean(values)) for method, values in each.items()}
+    cells = Cells.of(question.heard.valid, question.settings.faithfulness.cell_seconds, question.subject.sample_rate)
+    found = dict[str, dict[str, float]]()
+    for stage, other in others.items():
+        again = explanations(replace(question, subject=other, context=None, every_class=False), traces)
+        found[stage] = {method: rank_correlation(np.abs(cells.mean(traces[method])), np.abs(cells.mean(one.trace)))
+                        for method, one in again.items()}
     return found

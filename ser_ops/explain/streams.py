@@ -5,7 +5,7 @@ so nothing is sampled. Paper 1 claims that its fusion 'shifts attention between 
 the numbers to hold that against.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import factorial
 
@@ -90,37 +90,42 @@ def _marked(settings: config.Window, indices: np.ndarray) -> Tensor:
     return flat.reshape(shape_of(settings))
 
 
-def shapley(subject: Subject, heard: Heard, target: int, background: Background) -> Streams | None:
-    """Shapley values of the streams of one clip for class `target`, by one call of `classify` for all coalitions.
+def shapley(subject: Subject, clips: Sequence[Heard], context: Tensor, target: int, background: Background,
+            batch_size: int) -> list[Streams] | None:
+    """Shapley values of the streams of each clip for class `target`: all coalitions of all clips, batch by batch.
 
-    The score is the class's logit less the mean of all seven. An absent kind of features is the background's mean of
-    each of its values, an absent waveform stream the mean of the background's contexts: what a stream says of no
-    utterance in particular. Such a mixture may be like no sound that there is. None for a model without streams to set
-    against each other (`parts`).
+    context: (n, H) as `heard.contexts` gives it. The score is the class's logit less the mean of all seven. An absent
+    kind of features is the background's mean of each of its values, an absent waveform stream the mean of the
+    background's contexts: what a stream says of no utterance in particular. Such a mixture may be like no sound that
+    there is. None for a model without streams to set against each other (`parts`).
     """
-    model, places = subject.model, parts(subject)
+    places = parts(subject)
     if places is None:
         return None
-    batch = heard.batch
-    with torch.no_grad():
-        own = model.context(batch.waveform, batch.valid)
-    return of_inputs(model.classify, places, batch.features, own, background, target)
+    features = torch.cat([one.batch.features for one in clips])
+    return of_inputs(subject.model.classify, places, features, context, background, target, batch_size)
 
 
+@torch.no_grad()
 def of_inputs(classify: Callable[[Tensor, Tensor], Tensor], places: dict[str, Tensor | None], features: Tensor,
-              context: Tensor, background: Background, target: int) -> Streams:
-    """Shapley values of the streams at `places`, for features (1, ...) and context (1, H)."""
+              context: Tensor, background: Background, target: int, batch_size: int = 64) -> list[Streams]:
+    """Shapley values of the streams at `places`, for features (n, ...) and context (n, H)."""
     there = coalitions(len(places))
     absent, elsewhere = background.features.mean(0), background.context.mean(0)
-    mixed, contexts = features.repeat(len(there), *[1] * (features.ndim - 1)), context.repeat(len(there), 1)
-    for player, marked in enumerate(places.values()):
-        gone = torch.from_numpy(~there[:, player]).to(features.device)
-        if marked is None:
-            contexts[gone] = elsewhere
-        else:
-            mixed = torch.where(marked.to(features.device) & gone.reshape(-1, *[1] * marked.ndim), absent, mixed)
-    with torch.no_grad():
+    clips = np.repeat(np.arange(len(features)), len(there))
+    gone = torch.from_numpy(~np.tile(there, (len(features), 1))).to(features.device)
+    scores = list[Tensor]()
+    for first in range(0, len(clips), batch_size):
+        own, without = torch.from_numpy(clips[first:first + batch_size]), gone[first:first + batch_size]
+        mixed, contexts = features[own], context[own].clone()
+        for player, marked in enumerate(places.values()):
+            if marked is None:
+                contexts[without[:, player]] = elsewhere
+            else:
+                away = without[:, player].reshape(-1, *[1] * marked.ndim)
+                mixed = torch.where(marked.to(features.device) & away, absent, mixed)
         logits = classify(contexts, mixed).double()
-    values = (logits - logits.mean(1, keepdim=True))[:, target].cpu().numpy()
-    phi = {name: float(value) for name, value in zip(places, exact(values), strict=True)}
-    return Streams(phi, float(values[0]), float(values[-1]))
+        scores.append((logits - logits.mean(1, keepdim=True))[:, target])
+    values = torch.cat(scores).reshape(len(features), len(there)).cpu().numpy()
+    return [Streams({name: float(value) for name, value in zip(places, exact(own), strict=True)}, float(own[0]),
+                    float(own[-1])) for own in values]

@@ -9,16 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ser_ops import config
+from ser_ops import config, methods
 from ser_ops.config import input_of
 from ser_ops.explain.held import Held
 from ser_ops.explain.places import Places, places
 from ser_ops.features.index_map import grid, shape_of
 from ser_ops.models.base import EmotionModel
-
-_NO_STREAM = "the model has no spectral stream"
-_NO_CONVOLUTION = "the model has no convolution whose maps it could weigh"
-_NO_NAMES = "the model reads an image, whose pixels are no features with names"
 
 
 @dataclass(frozen=True)
@@ -45,19 +41,28 @@ class Subject:
         return "spectral" in self.model.streams
 
     @property
-    def admitted(self) -> tuple[tuple[str, ...], dict[str, str]]:
-        """The methods that the model's architecture admits, and those that it does not, each with the reason."""
-        if self.spectral:
-            return ("scorecam", "shap"), {}
-        if "wav2vec" in self.model.streams:
-            return ("occlusion",), {"scorecam": _NO_STREAM, "shap": _NO_STREAM}
-        if "image" in self.model.streams:
-            return ("gradcam", "occlusion"), {"shap": _NO_NAMES}
+    def camera(self) -> bool:
+        """Whether a layer of the model still has a place in time."""
         try:
             self.model.camera()
         except ValueError:
-            return ("shap", "occlusion"), {"gradcam": _NO_CONVOLUTION}
-        return ("gradcam", "shap"), {}
+            return False
+        return True
+
+    @property
+    def admitted(self) -> tuple[str, ...]:
+        """The methods that can be asked of the model, in the order of the catalogue."""
+        return methods.admitted(self.model.streams, self.camera)
+
+    @property
+    def not_admitted(self) -> dict[str, str]:
+        """Those that cannot, each with the reason."""
+        return methods.not_admitted(self.model.streams, self.camera)
+
+    @property
+    def compares(self) -> bool:
+        """Whether anything that is asked of the model needs other utterances to compare with."""
+        return any(methods.METHODS[name].compares for name in self.admitted)
 
     @cached_property
     def places(self) -> tuple[Places, ...]:
@@ -66,13 +71,6 @@ class Subject:
         held = Held(self.model, silence, torch.tensor(len(silence), device=self.device))
         return places(held, self.model.camera(), self.model.maps,
                       torch.zeros(shape_of(self.features), device=self.device))
-
-    def blur(self) -> str:
-        """How sharp a map of the last convolution can be, in words."""
-        seen, spectral = self.field, cast(config.Features, self.features)
-        if spectral.layout == "serial":
-            return f"{seen} neighbouring values of the serial layout"
-        return f"{((seen - 1) * spectral.hop + spectral.frame) / spectral.sample_rate:.1f} s of sound"
 
     def baseline(self) -> Tensor:
         """Zero for a model that standardises its input, in the input's own units: the training mean of each kind.

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.files import write_text
+from ser_ops.methods import method
 from ser_ops.pages import words
 from ser_ops.pages.policy import policy
 from ser_ops.report import listening_charts, listening_curves, listening_tables, listening_words
@@ -26,7 +27,8 @@ def build(reports: Path, content: Mapping[str, Any] | None = None, folder: str =
     """Write reports/<folder>/index.html from reports/explanations.json, or from `content` of that form; return it.
 
     Sounds and pictures that the content names lie under `reports` and are taken into the page; one that does not is
-    said there. Raises UserError when explanations.json is missing or damaged, or the folder cannot be written.
+    said there. Raises UserError when explanations.json is missing or damaged or names a method that is not in the
+    catalogue, or the folder cannot be written.
     """
     found: Any = read_json(reports / "explanations.json") if content is None else content
     if not isinstance(found, Mapping):
@@ -74,4 +76,4 @@ def _words(part: Any) -> list[str]:
 
 
 def _texts(part: Any) -> dict[str, str]:
-    return {listening_words.name_of(name): str(one) for name, one in part.items()} if isinstance(part, Mapping) else {}
+    return {method(name).title: str(one) for name, one in part.items()} if isinstance(part, Mapping) else {}

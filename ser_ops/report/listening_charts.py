@@ -9,9 +9,9 @@ from typing import Any
 
 from markupsafe import Markup
 
+from ser_ops.methods import METHODS, in_order
 from ser_ops.pages.svg import diamond, dot, line, path, rect, scale, tag, text
 from ser_ops.pages.words import number, pick, plain
-from ser_ops.report.listening_words import name_of
 
 LEFT, TOP, _WIDTH, _PLOT = 46, 42, 340, 170
 RIGHT, BOTTOM = _WIDTH - 14, TOP + _PLOT
@@ -83,9 +83,9 @@ def areas(faithfulness: Any, methods: Mapping[str, Mapping[str, Any]]) -> Chart 
 
 def _of_methods(cells: Sequence[Mapping[str, Any]], methods: Mapping[str, Mapping[str, Any]], key: str) -> list[Series]:
     found = _names(cells, key)
-    order = [*(one for one in methods if one in found), *(one for one in found if one not in methods)]
+    order = in_order(found)
     marks = {one: f" ({methods[one]['mark']})" if one in methods and methods[one]["mark"] else "" for one in order}
-    return [Series(name_of(name) + marks[name], lambda cell, name=name: pick(cell, key, name), place)  # type: ignore[misc]
+    return [Series(METHODS[name].title + marks[name], lambda cell, name=name: pick(cell, key, name), place)  # type: ignore[misc]
             for place, name in enumerate(order)]
 
 

@@ -19,30 +19,30 @@ import numpy as np
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
+from ser_ops.methods import METHODS, in_order
 from ser_ops.pages.words import pick, plain
-from ser_ops.report.listening_words import caption_of, mark_of, name_of
+from ser_ops.report.listening_words import mark_of
 
 COLUMNS = 1200              # of the waveform, each with its lowest and highest sample
 PICTURES_LIMIT = 5_000_000  # bytes of drawn figures that a page takes in; spectrograms and sounds are always in
-_KNOWN = ("scorecam", "gradcam", "shap", "occlusion")
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def data(found: Mapping[str, Any], reports: Path) -> dict[str, Any]:
     """{emotions, methods, heard, sounds, pictures}: of plain JSON types, every number finite or None.
 
-    methods: {name, caption, mark} by key, in the order of the page. A clip names its sound and its pictures by their
-    place in `sounds` {base64, kind, peaks, peak} and `pictures` (base64), or has None.
+    methods: {name, caption, mark} by key, in the order of the catalogue. A clip names its sound and its pictures by
+    their place in `sounds` {base64, kind, peaks, peak} and `pictures` (base64), or has None. Raises UserError for a
+    method that is not in the catalogue.
     """
     clips = [one for one in found.get("heard") or [] if isinstance(one, Mapping)]
     used = {str(method) for one in clips for method in pick(one, "traces") or {}}
     used |= {str(method) for method in pick(found, "faithfulness", "methods") or {}}
-    order = [*(one for one in _KNOWN if one in used), *sorted(used - set(_KNOWN))]
     sounds, pictures = _Kept(reports, _sound), _Kept(reports, _picture)
     heard = [_clip(one, sounds, pictures) for one in clips]
     return {"emotions": list(EMOTIONS), "heard": heard, "sounds": sounds.content, "pictures": pictures.content,
-            "methods": {one: {"name": name_of(one), "caption": caption_of(one),
-                              "mark": mark_of(found.get("faithfulness"), one)} for one in order}}
+            "methods": {name: {"name": METHODS[name].title, "caption": METHODS[name].caption,
+                               "mark": mark_of(found.get("faithfulness"), name)} for name in in_order(used)}}
 
 
 def provenance(found: Mapping[str, Any], reports: Path) -> dict[str, Any]:

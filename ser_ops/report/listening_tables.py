@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ser_ops.methods import method
 from ser_ops.pages.words import number, percent, pick, plain
 from ser_ops.report.listening_charts import spread
-from ser_ops.report.listening_words import FAILS, name_of
+from ser_ops.report.listening_words import FAILS
 
 Table = dict[str, Any]
 _BASELINES = {"random": "random order", "energy": "order by energy"}
@@ -20,7 +21,7 @@ def across(found: Any, methods: Mapping[str, Any]) -> Table | None:
     parts = [(key, name, title) for key, title in titles.items()
              for name in dict.fromkeys(str(one) for cell in cells for one in pick(cell, key) or {})]
     head = ["noise", "intensity", "clips", "same answer",
-            *(f"{plain(name) if key == 'streams' else name_of(name)}: {title}" for key, name, title in parts)]
+            *(f"{plain(name) if key == 'streams' else method(name).title}: {title}" for key, name, title in parts)]
     clean = pick(found, "clean")
     every = [*([{**clean, "noise": "clean", "intensity": None}] if isinstance(clean, Mapping) else []), *cells]
     return {"head": head, "rows": [
@@ -33,7 +34,7 @@ def faithfulness(found: Any, methods: Mapping[str, Any]) -> Table | None:
     """Areas of each method, fill and curve, against random order and order by energy; whether it beats random."""
     fills = [str(one) for one in pick(found, "fills") or []]
     curves = [(curve, fill) for curve in ("deletion", "insertion") for fill in fills]
-    rows = [_row(str(methods[key]["name"]) if key in methods else name_of(key), one, curves)
+    rows = [_row(method(key).title, one, curves)
             for key, one in (pick(found, "methods") or {}).items()]
     if not rows:
         return None
@@ -66,7 +67,7 @@ def checks(found: Any, planted: Any, methods: Mapping[str, Any]) -> Table | None
             continue
         random = _or(pick(one, "randomised_correlation"), "not measured")
         head = pick(one, "randomised_head_correlation")
-        rows.append({"name": name_of(key), "failed": pick(one, "beats_random") is False, "cells": [
+        rows.append({"name": method(key).title, "failed": pick(one, "beats_random") is False, "cells": [
             _or(pick(one, "completeness_error"), "does not apply"), _or(pick(one, "seed_agreement"), "no chance in it"),
             [random, *([] if head is None else [f"last layers alone: {number(head, 3)}"])], _hit(cue)]})
     return {"head": ["method", "completeness error, share of what is explained (0 is complete)",

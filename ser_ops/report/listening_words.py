@@ -1,10 +1,9 @@
-"""What the listening page says in words: each picture's caption, each method's name, and what stands on top."""
+"""What the listening page says in words: each picture's caption, a method's mark, and what stands on top."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from ser_ops.pages.words import number, pick, plain
-from ser_ops.report.why import METHODS
 
 FAILS = "does not beat random order here"
 
@@ -33,34 +32,6 @@ CAPTIONS: dict[str, str] = {
              "whether the order of moments matters to the model, not why; each fill makes sounds that no speaker "
              "makes.",
 }
-
-_METHODS = {
-    "scorecam": "Moments that, left in while the rest is masked, raise the probability of the class. Edges are as soft "
-                "as the last convolution is coarse. It does not show what speaks against the class.",
-    "gradcam": "Moments at which a change of the last maps would raise the class's logit most. It does not show what "
-               "speaks against the class; edges are as soft as those maps are coarse.",
-    "shap": "What the features of each moment add to the score, against a background: training speech, or its mean for "
-            "a recording of one's own. It does not show which feature, and moments that only count together share what "
-            "they bring.",
-    "occlusion": "What the class loses when a short stretch around a moment is muted; below zero, muting helps it. "
-                 "It does not show cues that the clip has twice, and silence is itself a sound that the model judges.",
-}
-_OTHER = "What this method gives to each moment. It does not show why."
-
-
-def name_of(method: str) -> str:
-    """A method as it is written on the page.
-
-    >>> name_of("shap"), name_of("integrated_gradients")
-    ('SHAP', 'integrated gradients')
-    """
-    known = METHODS.get(str(method))
-    return known[:1].upper() + known[1:] if known else plain(method)
-
-
-def caption_of(method: str) -> str:
-    """What a method shows and what it does not."""
-    return _METHODS.get(str(method), _OTHER)
 
 
 def mark_of(faithfulness: Any, method: str) -> str | None:

@@ -8,6 +8,7 @@ from jinja2 import ChainableUndefined, Environment, FileSystemLoader, Undefined
 
 from ser_ops.emotions import EMOTIONS
 from ser_ops.files import write_text
+from ser_ops.methods import method
 from ser_ops.pages import words
 from ser_ops.pages.policy import policy
 from ser_ops.report import charts, tables, verdict, why
@@ -19,7 +20,8 @@ _HERE = Path(__file__).parent
 def build(reports: Path) -> Path:
     """Write index.html from the files in `reports` alone; what is missing there is said on the page.
 
-    Raises UserError when the folder holds no report at all, or a file in it is damaged.
+    Raises UserError when the folder holds no report at all, or a file in it is damaged or names a method of explanation
+    that is not in the catalogue.
     """
     page = reports / "index.html"
     write_text(page, render(read(reports)))
@@ -33,7 +35,8 @@ def render(sources: Sources) -> str:
     environment.filters |= {"number": _defined(words.number), "percent": _defined(words.percent),
                             "interval": _defined(words.interval), "cell_name": words.cell_name, "plain": words.plain,
                             "colour": _defined(tables.colour), "short": _short, "figure": _defined(words.figure),
-                            "settings": _defined(words.settings), "method": why.name_of, "shown": why.shown}
+                            "settings": _defined(words.settings), "method": lambda name: method(str(name)).title,
+                            "shown": why.shown}
     environment.tests |= {"there": lambda value: value is not None and not isinstance(value, Undefined)}
     return environment.get_template("page.html.j2").render(_content(sources)) + "\n"
 

@@ -19,7 +19,7 @@ from ser_ops.evaluation.predictions import CLEAN, Condition, Predictions
 from ser_ops.evaluation.record import Evaluated, metrics_of, run_metrics
 from ser_ops.evaluation.summary import TABLE_FIELDS, Summary
 from ser_ops.files import write_json
-from ser_ops.models.architectures import MODELS
+from ser_ops.model_table import MODELS
 from ser_ops.models.model_folder import load
 from ser_ops.stages import run
 from ser_ops.tracking.runs import reopen

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ser_ops import config
-from ser_ops.config import READS, input_of
-from ser_ops.dataset.examples import Examples
+from ser_ops.dataset.rows import read_rows
 from ser_ops.documents import read_json
+from ser_ops.explain.dossier import Output
 from ser_ops.explain.everything import everything
-from ser_ops.explain.under_noise import Job
+from ser_ops.explain.job import Job
 from ser_ops.files import replacing, write_json
 from ser_ops.report import listening
 from ser_ops.stages import run
@@ -25,14 +25,13 @@ def main() -> None:
     connect(params)  # a server that is down is better known before the work than after it
     folder, reports, work = params.paths.work / "models" / params.train.model, params.paths.reports, params.paths.work
     card = read_json(folder / "model.json")
-    test, train = (Examples.open(work, partition, READS[params.train.model], input_of(card).seconds,
-                                 card["sample_rate"]) for partition in ("test", "train"))
+    test = read_rows(work / "augmented" / "variants.csv", "test")
     with replacing(reports / FIGURES) as figures, replacing(reports / HEARD) as files:
         figures.mkdir()
         files.mkdir()
         job = Job(folder, work, params.explain, params.compute.device, params.augment.level,
-                  params.augment.silent_crop_dbfs, files, f"{HEARD}/")
-        found = everything(job, test, train, params.compute.workers, figures, f"{FIGURES}/")
+                  params.augment.silent_crop_dbfs, Output(files, f"{HEARD}/", figures, f"{FIGURES}/"))
+        found = everything(job, test, params.compute.workers)
     write_json(reports / "explanations.json", {"model": params.train.model, "provenance": provenance(card)} | found)
     page = listening.build(reports)
     with reopen(params, folder / "run.json") as record:

@@ -17,6 +17,7 @@ from ser_ops.features.extractor import Extractor
 from ser_ops.features.index_map import shape_of
 from ser_ops.features.standardise import Moments, total
 from ser_ops.files import replacing, write_json
+from ser_ops.model_table import MODELS
 from ser_ops.progress.spreading import spread
 from ser_ops.shards import Entry, Shards, write_index, write_shard
 from ser_ops.stages import run
@@ -119,7 +120,7 @@ def extract_all(params: config.Params, rows: Sequence[Row], models: Sequence[str
     """What each of the models reads, into a folder of `target` named like its section of the preset."""
     with replacing(target) as made:
         made.mkdir()
-        for section in sorted({config.READS[model] for model in models}):
+        for section in sorted({MODELS[model].reads for model in models}):
             settings = getattr(params.chosen, section)
             extract(rows, made / section, settings, params.data.sample_rate, params.compute)
             print(f"extracted {section} of {len(rows)} rows, each {' x '.join(map(str, shape_of(settings)))}")

@@ -9,12 +9,13 @@ from typing import Any
 
 import torch
 
-from ser_ops.config import READS, Params, Training
+from ser_ops.config import Params, Training
 from ser_ops.dataset.examples import Examples
 from ser_ops.dataset.rows import Row, read_rows
 from ser_ops.device import device_of
 from ser_ops.documents import read_json
 from ser_ops.files import replacing
+from ser_ops.model_table import MODELS
 from ser_ops.models import architectures, base, model_folder
 from ser_ops.seeds import derive
 from ser_ops.tracking.licences import sources
@@ -55,13 +56,13 @@ def state_of(params: Params, stage: str, job: Job) -> Path:
 
 def examples(params: Params, model: str, partition: str) -> Examples:
     """The rows of one partition as a model reads them."""
-    return Examples.open(params.paths.work, partition, READS[model], params.chosen.input_of(model).seconds,
+    return Examples.open(params.paths.work, partition, MODELS[model].reads, params.chosen.input_of(model).seconds,
                          params.data.sample_rate)
 
 
 def model_of(params: Params, name: str, seed: int) -> base.EmotionModel:
     """A fresh model of the preset, standardised by the training partition."""
-    kept = params.paths.work / "features" / READS[name] / "standardisation.json"
+    kept = params.paths.work / "features" / MODELS[name].reads / "standardisation.json"
     return architectures.build(name, params.chosen, read_json(kept), derive(seed, "model"))
 
 
@@ -80,14 +81,14 @@ def prepared(params: Params, name: str, seed: int,
 def keep_states(params: Params, names: Iterable[str]) -> None:
     """Have a frozen checkpoint's states ready before trainings run side by side, each of which would compute them."""
     for name in sorted(set(names)):
-        if architectures.MODELS[name].backbone == "wav2vec" and params.chosen.wav2vec.keeps_states:
+        if MODELS[name].backbone == "wav2vec" and params.chosen.wav2vec.keeps_states:
             prepared(params, name, params.train.seed, device_of(params.compute.device))
 
 
 def settings_record(params: Params, job: Job) -> dict[str, Any]:
     """What MLflow records of a training's settings: of the preset, the sections that the model is built from."""
-    used = {READS[job.model], architectures.MODELS[job.model].backbone} | (
-        {"spectral", "head"} if READS[job.model] == "features" else set())
+    used = {MODELS[job.model].reads, MODELS[job.model].backbone} | (
+        {"spectral", "head"} if MODELS[job.model].reads == "features" else set())
     preset = params.chosen.model_dump(mode="json")
     return {"model": job.model, "train": job.settings.model_dump(),
             "preset": {name: values for name, values in preset.items() if name in used},
@@ -118,7 +119,7 @@ def tags_of(params: Params, job: Job, stage: str) -> dict[str, str]:
 
 def backbone_of(params: Params, model: str) -> str:
     """Where a model's pretrained part comes from: a checkpoint, random weights, or none for a model without."""
-    section = architectures.MODELS[model].backbone
+    section = MODELS[model].backbone
     return getattr(params.chosen, section).checkpoint or "random weights" if section else "none"
 
 

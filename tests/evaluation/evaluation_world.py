@@ -9,6 +9,7 @@ from ser_ops import config
 from ser_ops.corpora.table import write_csv
 from ser_ops.emotions import EMOTIONS
 from ser_ops.files import write_json
+from ser_ops.model_table import MODELS
 from ser_ops.models import architectures, model_folder
 from ser_ops.shards import write_index, write_shard
 
@@ -82,7 +83,7 @@ def build(folder: Path, utterances: int = 14, **evaluate) -> config.Params:
         for name in noise], ["recording", "collection", "category", "partition"])
     for name, place in FOLDERS.items():
         kind = "fusion" if name.startswith("shuffled") else name
-        plain = {"mean": [0.0] * 10, "std": [1.0] * 10} if config.READS[kind] == "features" else None
+        plain = {"mean": [0.0] * 10, "std": [1.0] * 10} if MODELS[kind].reads == "features" else None
         model = architectures.build(kind, params.chosen, plain, seed=len(name))
         model_folder.save(work / place, model, {
             "preset": "tiny", "shuffled_labels": name.startswith("shuffled"), "training": {}, "best_epoch": 1,

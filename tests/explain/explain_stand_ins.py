@@ -1,5 +1,9 @@
 """Small models with the interface of ser_ops.models, and examples in memory."""
 
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -9,6 +13,16 @@ from ser_ops.audio.window import fit
 from ser_ops.dataset.examples import Examples, Stores
 from ser_ops.dataset.rows import Row
 from ser_ops.emotions import EMOTIONS
+from ser_ops.explain.asking import explanations
+from ser_ops.explain.background import Background
+from ser_ops.explain.choice import per_class
+from ser_ops.explain.dossier import Output, clip_of, dossier
+from ser_ops.explain.heard import Heard, hear
+from ser_ops.explain.methods.shap import Attribution
+from ser_ops.explain.overall import overall
+from ser_ops.explain.question import Question
+from ser_ops.explain.subject import Subject
+from ser_ops.explain.trace import Trace
 from ser_ops.features.extractor import Extractor
 from ser_ops.features.index_map import shape_of
 from ser_ops.features.rows import mel_rows
@@ -71,6 +85,11 @@ class StandIn(nn.Module):
         return self.head(torch.cat([context, self.spectral(values)], 1) if "spectral" in self.streams else context)
 
     def spectral_layer(self) -> nn.Module:
+        return self.spectral.last_convolution
+
+    def camera(self) -> nn.Module:
+        if "spectral" not in self.streams:
+            raise ValueError("no convolution")
         return self.spectral.last_convolution
 
     def forward(self, waveform: Tensor, valid: Tensor, values: Tensor) -> Tensor:
@@ -153,6 +172,32 @@ class OverImage(OverTime):
 
     def camera(self) -> nn.Module:
         return self.patches
+
+
+def question(subject: Subject, heard: Heard, target: int, settings: config.Explain, **more: object) -> Question:
+    """As a dossier asks: `more` are further fields of Question."""
+    return Question(subject, heard, target, settings, **{"samples": settings.shap_samples} | more)
+
+
+def traces(subject: Subject, heard: Heard, target: int, background: Tensor | None, settings: config.Explain,
+           only: Collection[str] | None = None, **more: object) -> dict[str, Trace]:
+    """What every method gives to each moment."""
+    asked = question(subject, heard, target, settings, background=background, **more)
+    return {name: one.trace for name, one in explanations(asked, only).items()}
+
+
+def explained(subject: Subject, test: Examples, train: Examples, folder: Path, prefix: str,
+              settings: config.Explain | None = None) -> dict[str, Any]:
+    """One utterance of each class of `test` as the stage explains it without noise: clips, heard and shap."""
+    settings, output = settings or explain_settings(), Output(folder, prefix, folder, prefix)
+    ground = Background.of(subject, train.batch(range(len(train))), 8, "made") if subject.compares else None
+    made = [dossier(subject, [hear(subject, row, test.stores.waveform(row))], ground, settings)
+            for row in (test.rows[place] for place in per_class(test.rows, 1, settings.seed))]
+    values = [one.details for some in made for one in some.found.values() if isinstance(one.details, Attribution)]
+    return {"clips": [clip_of(one, output, f"{one.entries[0]['emotion']}_1") for one in made],
+            "heard": [one.entries[0] for one in made],
+            "shap": overall(subject, values, [one.entries[0]["explained"] for one in made], settings, len(train),
+                            folder / "shap_global.png") if values else None}
 
 
 def burst(hertz: float, start: float | None, seed: int = 1) -> np.ndarray:

@@ -7,8 +7,8 @@ from ser_ops import config
 from ser_ops.explain.across_noise import across_noise
 from ser_ops.explain.noise_words import beyond_zero
 
-SETTINGS = config.Conditions(stationary=("white",), intensities=(0.5, 0.75), seed=1, per_class=1, shap_samples=10,
-                             resamples=200, confidence=0.95)
+SETTINGS = config.Conditions(stationary=("white",), intensities=(0.5, 0.75), seed=1, per_class=1, traced_per_class=1,
+                             shap_samples=10, resamples=200, confidence=0.95)
 
 
 def record(utterance, noise="clean", intensity=0.0, waveform=1.0, other=1.0, rank=None, share=0.5, same=True,

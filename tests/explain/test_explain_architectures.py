@@ -6,18 +6,20 @@ import struct
 import numpy as np
 import pytest
 import torch
-from explain_stand_ins import RATE, burst, explain_settings, heard, stacked_settings
+from explain_stand_ins import RATE, burst, explain_settings, explained, heard, question, stacked_settings
 
 from ser_ops import config
-from ser_ops.config import READS
 from ser_ops.emotions import EMOTIONS
-from ser_ops.evaluation.explained import ADMITTED
-from ser_ops.explain import clip, figures, grad_cam_clip, mel_picture
+from ser_ops.explain import figures, grad_cam_clip, mel_picture
 from ser_ops.explain.grad_cam_clip import grad_cam_figures
+from ser_ops.explain.heard import Answering, hear
+from ser_ops.explain.held import Held
+from ser_ops.explain.methods import gradcam
 from ser_ops.explain.subject import Subject
-from ser_ops.explain.suite import explain
 from ser_ops.features.index_map import frames_of
 from ser_ops.features.standardise import Moments
+from ser_ops.methods import admitted
+from ser_ops.model_table import MODELS
 from ser_ops.models.architectures import build
 
 IMAGE = config.MelImage(sample_rate=RATE, seconds=2.0, frame=1024, hop=1024, mels=32)
@@ -35,7 +37,7 @@ def voices(settings, emotions=("angry",)):
 def subject(name, examples):
     settings = PRESET.input_of(name)
     mean_std = Moments.of(examples.batch(range(len(examples))).features, settings).standardisation()
-    standardised = mean_std if READS[name] == "stacked" else None
+    standardised = mean_std if MODELS[name].reads == "stacked" else None
     model = build(name, PRESET, standardised).eval()
     return Subject(model, settings, standardised, RATE, torch.device("cpu"), 33)
 
@@ -65,12 +67,12 @@ def captions(monkeypatch):
 @pytest.mark.parametrize("name", ["cnn", "lstm", "cnn_lstm", "vit", "beit"])
 def test_each_model_gets_what_it_admits_complete_and_drawn(name, tmp_path, captions):
     examples = voices(PRESET.input_of(name))
-    found = explain(subject(name, examples), examples, examples, explain_settings(), tmp_path, "f/")
+    model = subject(name, examples)
+    found = explained(model, examples, examples, tmp_path, "f/")
     json.dumps(found, allow_nan=False)
-    assert tuple(found["methods"]) == ADMITTED[name]
     assert [one["emotion"] for one in found["clips"]] == ["angry"]
     for one in found["clips"]:
-        drawn = [method for method in found["methods"] if method != "shap"]
+        drawn = [method for method in model.admitted if method != "shap"]
         assert one["figure"] == one[drawn[0]]["figure"]
         for method in drawn:
             file = one[method]["figure"].removeprefix("f/")
@@ -80,7 +82,7 @@ def test_each_model_gets_what_it_admits_complete_and_drawn(name, tmp_path, capti
             assert "ot show" in captions[file] and one["predicted"] in captions[file]
         if "gradcam" in drawn:
             complete(one, name)
-    assert (found["shap"] is not None) == ("shap" in found["methods"]) == (tmp_path / "shap_global.png").exists()
+    assert (found["shap"] is not None) == ("shap" in model.admitted) == (tmp_path / "shap_global.png").exists()
     if found["shap"]:
         assert all(" at " in one["feature"] for one in found["shap"]["top"])
         assert not any(" at " in one["feature"] for one in found["shap"]["kinds"])
@@ -93,7 +95,7 @@ def complete(one, name):
     assert list(found["probabilities"]) == list(EMOTIONS)
     assert sum(found["probabilities"].values()) == pytest.approx(1)
     assert len(found["times"]) == len(found["values"]) == frames_of(PRESET.input_of(name))
-    assert np.ndim(found["map"]) == (2 if READS[name] == "image" else 1)
+    assert np.ndim(found["map"]) == (2 if MODELS[name].reads == "image" else 1)
     if not found["empty"]:
         assert max(found["values"]) == pytest.approx(found["max_activation"], abs=1e-5)
         assert found["time_focus_range"][0] < found["time_focus_range"][1] <= 2.0
@@ -102,21 +104,22 @@ def complete(one, name):
 
 def test_what_is_not_admitted_is_said():
     examples = {name: voices(PRESET.input_of(name)) for name in ("lstm", "vit")}
-    assert "no convolution" in subject("lstm", examples["lstm"]).admitted[1]["gradcam"]
-    assert "image" in subject("vit", examples["vit"]).admitted[1]["shap"]
+    assert "no convolution" in subject("lstm", examples["lstm"]).not_admitted["gradcam"]
+    assert "image" in subject("vit", examples["vit"]).not_admitted["shap"]
 
 
-@pytest.mark.parametrize("name", sorted(READS))
+@pytest.mark.parametrize("name", sorted(MODELS))
 def test_the_gate_asks_for_what_the_architecture_admits(name):
     model = build(name, config.load().presets["small"])
     found = Subject(model, model.preset.input_of(name), None, RATE, torch.device("cpu"), 33)
-    assert found.admitted[0] == ADMITTED[name]
+    assert found.admitted == admitted(MODELS[name].streams, MODELS[name].camera)
+    assert found.camera == MODELS[name].camera
 
 
 def test_captions_say_what_a_map_does_not_show(tmp_path, captions):
     for name in ("cnn", "vit"):
         examples = voices(PRESET.input_of(name))
-        grad_cam_figures(subject(name, examples), examples, [0], tmp_path / name, "")
+        grad_cam_figures(subject(name, examples), examples, [0], explain_settings(), tmp_path / name, "")
         words = captions["gradcam_angry_1.png"]
         assert "Not shown" in words and "cause" in words
         assert ("over time alone" in words and "gradient times standardised input" in words) == (name == "cnn")
@@ -125,12 +128,14 @@ def test_captions_say_what_a_map_does_not_show(tmp_path, captions):
 
 def test_pictures_of_the_paper_come_in_its_order(tmp_path, undrawn):
     examples = voices(PRESET.image, ("neutral", "disgust", "angry", "fear"))
-    found = grad_cam_figures(subject("vit", examples), examples, [0, 1, 2, 3, 5], tmp_path, "figures/")
+    found = grad_cam_figures(subject("vit", examples), examples, [0, 1, 2, 3, 5], explain_settings(), tmp_path,
+                             "figures/")
     assert [one["figure"] for one in found] == [f"figures/gradcam_{emotion}_{number}.png" for emotion, number in (
         ("angry", 1), ("fear", 1), ("disgust", 1), ("disgust", 2), ("neutral", 1))]
     assert {file.name for file in tmp_path.iterdir()} == {one["figure"].removeprefix("figures/") for one in found}
     with pytest.raises(ValueError, match="no convolution"):
-        grad_cam_figures(subject("lstm", voices(PRESET.stacked)), voices(PRESET.stacked), [0], tmp_path, "")
+        grad_cam_figures(subject("lstm", voices(PRESET.stacked)), voices(PRESET.stacked), [0], explain_settings(),
+                         tmp_path, "")
 
 
 def test_a_map_that_is_zero_everywhere_is_drawn_in_words_and_has_no_ranges(tmp_path, monkeypatch):
@@ -140,7 +145,7 @@ def test_a_map_that_is_zero_everywhere_is_drawn_in_words_and_has_no_ranges(tmp_p
     examples = voices(PRESET.image)
     one = subject("vit", examples)
     monkeypatch.setattr(one.model, "maps", lambda output: 0 * type(one.model).maps(one.model, output))
-    (found,) = grad_cam_figures(one, examples, [0], tmp_path, "")
+    (found,) = grad_cam_figures(one, examples, [0], explain_settings(), tmp_path, "")
     assert found["gradcam"]["empty"] and found["gradcam"]["peak"] == 0
     for name in ("entropy", "time_focus_range", "freq_focus_range", "confidence_drop"):
         assert found["gradcam"][name] is None
@@ -152,8 +157,8 @@ def test_the_share_of_a_map_on_padding_is_counted(tmp_path, monkeypatch, undrawn
     examples = voices(PRESET.image)
     one, where = subject("vit", examples), np.zeros((2, 2))
     where[:, 1] = 1.0   # the second half of two seconds, of which the last half second is padding
-    monkeypatch.setattr(grad_cam_clip, "grad_cam", lambda *_: type("Cam", (), {"maps": torch.tensor(where[None])}))
-    (found,) = grad_cam_figures(one, examples, [0], tmp_path, "")
+    monkeypatch.setattr(gradcam, "grad_cam", lambda *_: type("Cam", (), {"maps": torch.tensor(where[None])}))
+    (found,) = grad_cam_figures(one, examples, [0], explain_settings(), tmp_path, "")
     heat = np.array(found["gradcam"]["values"])
     times = np.array(found["gradcam"]["times"])
     assert found["gradcam"]["share_in_padding"] == pytest.approx(heat[times > 1.5].sum() / heat.sum(), abs=1e-3)
@@ -177,7 +182,7 @@ def test_occlusion_hears_the_whole_sound_as_the_stored_features_do(name):
     batch = examples.batch([0])
     one = subject(name, examples)
     with torch.no_grad():
-        torch.testing.assert_close(clip._logits(one, batch)(batch.waveform),
+        torch.testing.assert_close(Answering(one, 8)(batch.waveform, batch.valid),
                                    one.model(batch.waveform, batch.valid, batch.features), rtol=1e-3, atol=1e-3)
 
 
@@ -185,10 +190,12 @@ def test_the_confidence_drop_is_that_of_the_masked_area(tmp_path, undrawn):
     settings = PRESET.stacked
     examples = voices(settings)
     one = subject("cnn", examples)
-    (found,) = grad_cam_figures(one, examples, [0], tmp_path, "")
+    (found,) = grad_cam_figures(one, examples, [0], explain_settings(), tmp_path, "")
     batch, target = examples.batch([0]), EMOTIONS.index(found["explained"])
-    held = grad_cam_clip.Held(one.model, batch.waveform[0], batch.valid[0])
-    values = grad_cam_clip.heat_of(one, held, batch, target)[0].values
+    held = Held(one.model, batch.waveform[0], batch.valid[0])
+    row = examples.rows[0]
+    asked = question(one, hear(one, row, examples.stores.waveform(row)), target, explain_settings())
+    values = gradcam.heat_of(asked).values
     features = batch.features.clone()
     rows = settings.mfcc + 12
     valid = np.arange(63) * 512 / RATE <= 1.5

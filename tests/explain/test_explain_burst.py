@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 import torch
-from explain_stand_ins import RATE, OverImage, OverTime, burst, heard, image_settings, stacked_settings
+from explain_stand_ins import (
+    RATE,
+    OverImage,
+    OverTime,
+    burst,
+    explain_settings,
+    heard,
+    image_settings,
+    stacked_settings,
+)
 from torch import nn
 
 from ser_ops import config
@@ -15,6 +24,7 @@ from ser_ops.features.standardise import Moments
 from ser_ops.models.architectures import build
 from ser_ops.seeds import generator
 
+SETTINGS = explain_settings()
 PLANTED = [(300.0, 0.1), (1500.0, 0.9), (1500.0, 1.37), (5000.0, 1.5)]    # hertz, start of 0.2 s
 
 
@@ -36,7 +46,7 @@ def test_a_convolution_over_time_finds_time_and_band(hertz, start, tmp_path):
     examples = heard(settings, {"r/burst": burst(hertz, start)}, ("angry",))
     mean_std = Moments.of(examples.batch([0]).features, settings).standardisation()
     one = subject(OverTime(settings, band, mean_std), settings, mean_std)
-    (clip,) = grad_cam_figures(one, examples, [0], tmp_path, "")
+    (clip,) = grad_cam_figures(one, examples, [0], SETTINGS, tmp_path, "")
     found = clip["gradcam"]
     assert found["freq_focus_range"] == pytest.approx([edges[band], edges[band + 1]], abs=0.05)
     assert found["freq_focus_range"][0] <= hertz <= found["freq_focus_range"][1]
@@ -55,7 +65,7 @@ def test_an_image_model_finds_the_patch(hertz, start, tmp_path):
     edges = mel_edges_hertz(settings)
     band = int(np.searchsorted(edges, hertz)) - 1
     (clip,) = grad_cam_figures(subject(OverImage(), settings), heard(settings, {"r/burst": burst(hertz, start)}),
-                               [0], tmp_path, "")
+                               [0], SETTINGS, tmp_path, "")
     found, patch = clip["gradcam"], 8 * settings.hop / RATE
     first, last = found["time_focus_range"]
     assert start - patch <= first <= start + 0.1 <= last <= start + 0.2 + patch
@@ -88,7 +98,8 @@ def test_a_network_that_learned_to_tell_a_burst_from_noise_looks_at_it(name, ste
         waves[f"r/{number} noise"] = burst(1500, None, 2 * number + 3)
     one = trained(name, preset, heard(settings, waves, ("angry", "neutral")), steps, 0.002)
     start = 0.85
-    (clip,) = grad_cam_figures(one, heard(settings, {"r/burst": burst(1500, start)}, ("angry",)), [0], tmp_path, "")
+    examples = heard(settings, {"r/burst": burst(1500, start)}, ("angry",))
+    (clip,) = grad_cam_figures(one, examples, [0], SETTINGS, tmp_path, "")
     found = clip["gradcam"]
     assert clip["predicted"] == "angry" and found["confidence"] > 0.9
     field = ((one.places[0].field - 1) * settings.hop + settings.frame) / RATE

@@ -6,10 +6,10 @@ import torch
 from explain_stand_ins import RATE, OverTime, StandIn, burst, features, heard, stacked_settings
 from torch import nn
 
-from ser_ops.explain.attribution import expected_gradients
-from ser_ops.explain.gradcam import grad_cam
 from ser_ops.explain.held import Centred, Held
-from ser_ops.explain.occlusion import occlude
+from ser_ops.explain.methods.gradcam import grad_cam
+from ser_ops.explain.methods.occlusion import occlude
+from ser_ops.explain.methods.shap import expected_gradients
 from ser_ops.explain.streams import exact
 from ser_ops.features.index_map import shape_of
 
@@ -29,10 +29,9 @@ def probability(waveforms: torch.Tensor) -> torch.Tensor:
     return torch.sigmoid((waveforms.abs() * torch.linspace(0, 3, waveforms.shape[1])).mean(1) - 0.5)
 
 
-@pytest.mark.parametrize("batch_size", [1, 7, 64])
-def test_occlusion_is_its_definition_whatever_the_batch(batch_size):
+def test_occlusion_is_its_definition():
     waveform = torch.randn(RATE // 4, generator=torch.Generator().manual_seed(1))
-    found = occlude(probability, waveform, RATE, 0.05, 0.02, batch_size)
+    found = occlude(probability, waveform, len(waveform), RATE, 0.05, 0.02)
     starts = range(0, RATE // 4 - 800 + 1, 320)
     np.testing.assert_allclose(found.drop, one_by_one(probability, waveform, starts, 800), atol=1e-7)
     np.testing.assert_allclose(found.seconds, (np.array(starts) + 400) / RATE)
@@ -41,7 +40,7 @@ def test_occlusion_is_its_definition_whatever_the_batch(batch_size):
 
 def test_occlusion_of_a_waveform_shorter_than_a_stretch():
     waveform = torch.ones(300)
-    found = occlude(probability, waveform, RATE, 0.05, 0.02)
+    found = occlude(probability, waveform, 300, RATE, 0.05, 0.02)
     assert found.drop.shape == (1,) and found.drop[0] == pytest.approx(float(probability(waveform[None])[0])
                                                                        - float(probability(torch.zeros(1, 300))[0]))
 
@@ -49,7 +48,7 @@ def test_occlusion_of_a_waveform_shorter_than_a_stretch():
 def test_stretches_that_do_not_overlap_are_captums_occlusion():
     from captum.attr import Occlusion
     waveform = torch.randn(4000, generator=torch.Generator().manual_seed(2))
-    found = occlude(probability, waveform, RATE, 0.025, 0.025)
+    found = occlude(probability, waveform, 4000, RATE, 0.025, 0.025)
     theirs = Occlusion(probability).attribute(waveform[None], sliding_window_shapes=(400,), strides=(400,), baselines=0)
     np.testing.assert_allclose(found.drop, theirs[0, ::400].numpy(), atol=1e-6)
     assert (theirs[0].reshape(10, 400) == theirs[0, ::400, None]).all()

@@ -11,7 +11,7 @@ from explain_stand_ins import RATE, StandIn, explain_settings, features
 
 from ser_ops.dataset.rows import Row
 from ser_ops.explain.background import Background
-from ser_ops.explain.dossier import against, dossier
+from ser_ops.explain.dossier import Output, against, dossier
 from ser_ops.explain.heard import hear
 from ser_ops.explain.sound import numbered, write_ogg
 from ser_ops.explain.spectrogram import write_spectrogram
@@ -25,15 +25,16 @@ ROW = Row("made/a#original", "made/a", "original", "test", "fear", "made/1", "ma
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A dossier of half a second of tone, clean and in white noise at 0.5 and 0.75."""
+    """A dossier of half a second of tone, clean and in white noise at 0.75 and 0.9."""
     window = features()
     subject = Subject(StandIn(window).eval(), window, None, RATE, torch.device("cpu"), 33)
     time = np.arange(int(0.4 * RATE)) / RATE
     speech = (0.5 * np.sin(2 * np.pi * 300 * time) * (time < 0.2)).astype(np.float32)
     mixer, folder = Mixer({}, [], RATE), tmp_path_factory.mktemp("files")
-    clips = [hear(subject, ROW, speech)] + [hear(subject, ROW, speech, mixer, "white", one, 1) for one in (0.5, 0.75)]
+    clips = [hear(subject, ROW, speech)] + [hear(subject, ROW, speech, mixer, "white", one, 1) for one in (0.75, 0.9)]
     ground = Background.of(subject, hear(subject, ROW, speech[::-1].copy()).batch, 8, "made")
-    return dossier(subject, clips, ground, explain_settings(), folder, "x/", "fear_1"), clips, folder
+    return dossier(subject, clips, ground, explain_settings(),
+                   Output(folder, "x/", folder, "x/"), "fear_1"), clips, folder
 
 
 def test_entries_are_whole_and_plain_json(made):
@@ -54,7 +55,7 @@ def test_entries_are_whole_and_plain_json(made):
 
 def test_sounds_and_pictures_are_there_for_what_can_be_listened_to(made):
     found, clips, folder = made
-    assert [one["audio"] for one in found.entries] == ["x/fear_1_clean.ogg", "x/fear_1_white_0.5.ogg", None]
+    assert [one["audio"] for one in found.entries] == ["x/fear_1_clean.ogg", "x/fear_1_white_0.75.ogg", None]
     assert found.entries[2]["spectrogram"] is None
     for entry, clip in zip(found.entries[:2], clips, strict=False):
         samples, rate = soundfile.read(folder / entry["audio"].removeprefix("x/"))
@@ -70,6 +71,17 @@ def test_it_can_be_made_without_files():
     subject = Subject(StandIn(window).eval(), window, None, RATE, torch.device("cpu"), 33)
     (entry,) = dossier(subject, [hear(subject, ROW, np.ones(RATE, np.float32))], None, explain_settings()).entries
     assert entry["audio"] is None and entry["streams"] is None and list(entry["traces"]) == ["scorecam", "occlusion"]
+
+
+def test_methods_are_asked_of_the_first_conditions_and_streams_of_all(made):
+    _, clips, _ = made
+    subject = made[0].question.subject
+    ground = Background.of(subject, clips[0].batch, 8, "made")
+    found = dossier(subject, clips, ground, explain_settings(), asked=1)
+    assert len(found.entries) == 1 and len(found.records) == 2 and found.records[0]["noise"] == "white"
+    assert "traces" not in found.records[0] and found.records[1]["streams"]["names"][0] == "wav2vec"
+    none = dossier(subject, clips, ground, explain_settings(), asked=0)
+    assert not none.entries and not none.found and none.records[0]["streams"] == found.entries[0]["streams"]
 
 
 def test_rank_correlation_looks_at_the_utterance_alone():

@@ -9,12 +9,14 @@ from explain_stand_ins import RATE, explain_settings
 
 from ser_ops import config
 from ser_ops.audio.window import fit
-from ser_ops.config import READS
 from ser_ops.corpora.table import write_csv
-from ser_ops.dataset.examples import Examples
+from ser_ops.dataset.rows import read_rows
 from ser_ops.emotions import EMOTIONS
+from ser_ops.explain import dossier as dossier_module
 from ser_ops.explain import everything as whole
-from ser_ops.explain.under_noise import Job, Opened, items
+from ser_ops.explain.asking import explanations
+from ser_ops.explain.dossier import Output
+from ser_ops.explain.job import Job, items, opened
 from ser_ops.features.extractor import Extractor
 from ser_ops.models import architectures, model_folder
 from ser_ops.seeds import generator
@@ -78,17 +80,17 @@ def quick() -> config.Explain:
 
 
 def run(work: Path, model: str, out: Path) -> dict:
-    job = Job(work / "models" / model, work, quick(), "cpu", "keep", -60.0, out / "explanations", "explanations/")
-    job.files.mkdir(parents=True)
-    test, train = (Examples.open(work, partition, READS[model], SECONDS, RATE) for partition in ("test", "train"))
-    return whole.everything(job, test, train, 1, out / "figures", "figures/")
+    (out / "explanations").mkdir(parents=True)
+    job = Job(work / "models" / model, work, quick(), "cpu", "keep", -60.0,
+              Output(out / "explanations", "explanations/", out / "figures", "figures/"))
+    return whole.everything(job, read_rows(work / "augmented" / "variants.csv", "test"), 1)
 
 
 def test_a_fusion_gets_all_of_it(work, tmp_path, monkeypatch):
     monkeypatch.setattr(whole, "global_figures", lambda *_: {"figure_4b_fear": "figures/shap_global.png"})  # slow
     found = run(work, "fusion", tmp_path)
     json.dumps(found, allow_nan=False)
-    assert {"methods", "clips", "shap", "blur", "heard", "across_noise", "faithfulness", "planted"} <= set(found)
+    assert {"methods", "clips", "shap", "heard", "across_noise", "faithfulness", "planted"} <= set(found)
     assert len(found["heard"]) == 7 * 3     # clean, market and white
     assert {(one["noise"], one["intensity"]) for one in found["heard"]} == {("clean", 0.0), ("market", 0.5),
                                                                             ("white", 0.5)}
@@ -96,11 +98,13 @@ def test_a_fusion_gets_all_of_it(work, tmp_path, monkeypatch):
         assert (tmp_path / one["audio"]).is_file() and (tmp_path / one["spectrogram"]["file"]).is_file()
         assert list(one["streams"]["phi"]) == ["wav2vec", "mfcc", "zcr", "rms"]
     clean = {one["utterance"]: one for one in found["heard"] if one["noise"] == "clean"}
-    for clip in found["clips"]:     # the same utterances and answers, and the same map
+    for clip in found["clips"]:     # the same utterances and answers, and the same values
         other = clean[clip["utterance"]]
         assert clip["predicted"] == other["predicted"] == other["explained"]
-        np.testing.assert_allclose(np.array(clip["scorecam"]["values"]) * clip["scorecam"]["peak"],
-                                   other["traces"]["scorecam"]["values"], rtol=0.02, atol=1e-5)
+        for method in ("scorecam", "occlusion"):
+            np.testing.assert_allclose(np.array(clip[method]["values"]) * (clip[method]["peak"] or 1),
+                                       other["traces"][method]["values"], rtol=0.02, atol=1e-5)
+            assert (tmp_path / clip[method]["figure"]).is_file()
     assert set(found["faithfulness"]["methods"]) == {"scorecam", "shap", "occlusion"}
     assert len(found["across_noise"]["cells"]) == 2
     assert all((tmp_path / file).is_file() for file in found["shap"]["figures"].values())
@@ -117,13 +121,23 @@ def test_an_image_model_gets_what_it_admits(work, tmp_path):
 
 
 def test_utterances_for_methods_are_among_those_for_streams(work):
-    rows = Examples.open(work, "test", "features", SECONDS, RATE).rows
-    more = quick().model_copy(update={"per_class": 1})
-    found = items(rows, more)
-    assert [one.traced for one in found] == [True] * 7 and len({one.name for one in found}) == 7
+    rows = read_rows(work / "augmented" / "variants.csv", "test")
+    found = items(rows, quick())
+    assert [one.traced for one in found] == [True] * 7 == [one.noisy for one in found]
+    assert len({one.name for one in found}) == 7
+    assert sum(one.again for one in found) == sum(one.randomised for one in found) == 1
 
 
 def test_noise_of_other_partitions_is_not_heard(work):
-    job = Job(work / "models" / "fusion", work, quick(), "cpu", "keep", -60.0, work, "")
-    opened = Opened.of(job)
-    assert opened.mixer.categories("test") == ("market",) and opened.background.features.shape[0] == 4
+    ready = opened(Job(work / "models" / "fusion", work, quick(), "cpu", "keep", -60.0, Output(work, "", work, "")))
+    assert ready.mixer.categories("test") == ("market",) and ready.background.features.shape[0] == 4
+
+
+def test_each_clip_is_explained_once(work, tmp_path, monkeypatch):
+    """By every method, under every condition; other seeds and random weights are other questions."""
+    asked = []
+    monkeypatch.setattr(dossier_module, "explanations", lambda question: asked.append(question.heard.key) or
+                        explanations(question))
+    monkeypatch.setattr(whole, "global_figures", lambda *_: {})
+    found = run(work, "fusion", tmp_path)
+    assert len(asked) == len(set(asked)) == len(found["heard"]) == 21

@@ -6,17 +6,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from explain_stand_ins import RATE, explain_settings
+from explain_stand_ins import RATE, explain_settings, question
 
 from ser_ops import config
 from ser_ops.dataset.rows import Row
 from ser_ops.emotions import EMOTIONS
 from ser_ops.evaluation import explained
 from ser_ops.explain import believed, faithfulness, sanity
+from ser_ops.explain.asking import explanations
 from ser_ops.explain.deletion import Cells
 from ser_ops.explain.heard import Answering, hear
 from ser_ops.explain.intervals import rank_correlation
-from ser_ops.explain.methods import traces as traces_of
+from ser_ops.explain.methods.shap import Attribution
+from ser_ops.explain.question import Explanation
 from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import Trace
 from ser_ops.features.index_map import shape_of
@@ -71,12 +73,25 @@ def right(clip):
     return Trace("scorecam", seconds, ((seconds > CUE.start / RATE) & (seconds < CUE.stop / RATE)) * 1.0, "made")
 
 
+def measure(subject, heard, traces, settings, answer=answering, background=None, checks=True, targets=None):
+    """All clips put together; `traces` of each, as Trace or Explanation. answer: None for the model itself."""
+    asked = answer or Answering(subject, 16)
+    targets = targets or [int(asked(one.batch.waveform, one.batch.valid)[0].argmax()) for one in heard]
+    others = sanity.randomised(subject, settings.seed) if checks else None
+    found = []
+    for one, target, own in zip(heard, targets, traces, strict=True):
+        given = {name: trace if isinstance(trace, Explanation) else Explanation(trace) for name, trace in own.items()}
+        found.append(faithfulness.of_clip(question(subject, one, target, settings, background=background), given,
+                                          answer, others, again=background is not None))
+    return faithfulness.together(found, settings)
+
+
 @pytest.fixture(scope="module")
 def measured():
     subject = a_subject()
     heard = clips(subject, 4)
     traces = [{"scorecam": right(one), "occlusion": replace(right(one), values=-right(one).values)} for one in heard]
-    return faithfulness.measure(subject, heard, traces, answering, some_settings())
+    return measure(subject, heard, traces, some_settings())
 
 
 def test_a_right_trace_beats_random_and_a_reversed_one_loses(measured):
@@ -112,7 +127,7 @@ def test_words_follow_the_figures_and_the_gate_reads_them(measured):
     assert "4 clips of 4 utterances" in words
     report = {"model": "fusion", "methods": ["scorecam", "occlusion"], "faithfulness": measured}
     rule = explained.explained(json.loads(json.dumps(report, allow_nan=False)), "fusion", [])[-1]
-    assert rule.rule == "faithful" and rule.passed and "of occlusion the report says that it does not" in rule.verdict
+    assert rule.rule == "faithful" and rule.passed and "of Occlusion the report says that it does not" in rule.verdict
     silent = report | {"faithfulness": measured | {"words": []}}
     assert not explained.explained(silent, "fusion", [])[-1].passed
     boast = {name: one | {"beats_random": True} for name, one in measured["methods"].items()}
@@ -124,7 +139,7 @@ def test_conditions_of_one_utterance_count_once():
     subject = a_subject()
     heard = clips(subject, 3, "same")
     traces = [{"scorecam": right(one)} for one in heard]
-    found = faithfulness.measure(subject, heard, traces, answering, some_settings(randomised_clips=1))
+    found = measure(subject, heard, traces, some_settings(), checks=False)
     assert (found["clips"], found["utterances"]) == (3, 1)
     area = found["random"]["deletion"]["noise"]
     assert area["low"] == pytest.approx(area["area"]) == pytest.approx(area["high"])
@@ -135,8 +150,9 @@ def test_the_whole_measurement_of_a_real_model():
     heard, ground = clips(subject, 2), torch.cat([one.batch.features for one in clips(subject, 6)[2:]])
     answer = Answering(subject, 16)
     targets = [int(answer(one.batch.waveform, one.batch.valid)[0].argmax()) for one in heard]
-    traces = [traces_of(subject, one, target, ground, settings) for one, target in zip(heard, targets, strict=True)]
-    found = faithfulness.measure(subject, heard, traces, answer, settings, ground)
+    given = [explanations(question(subject, one, target, settings, background=ground))
+             for one, target in zip(heard, targets, strict=True)]
+    found = measure(subject, heard, given, settings, None, ground)
     assert set(found["methods"]) == {"scorecam", "shap", "occlusion"}
     json.dumps(found, allow_nan=False)
     shap = found["methods"]["shap"]
@@ -146,27 +162,20 @@ def test_the_whole_measurement_of_a_real_model():
         for mode in ("deletion", "insertion"):
             for area in one[mode].values():
                 assert 0 <= area["low"] <= area["area"] <= area["high"] <= 1
-    assert found == faithfulness.measure(subject, heard, traces, answer, settings, ground)
+    assert found == measure(subject, heard, given, settings, None, ground)
 
 
 def test_completeness_by_hand():
-    subject = a_subject()
-    heard = clips(subject, 2)
-    ground = torch.cat([one.batch.features for one in clips(subject, 5)[2:]])
-    with torch.no_grad():
-        reach = []
-        for one in heard:
-            context = subject.model.context(one.batch.waveform, one.batch.valid)
-            logits = subject.model.classify(context.expand(4, -1), torch.cat([one.batch.features, ground]))
-            centred = (logits - logits.mean(1, keepdim=True))[:, 3]
-            reach.append(float(centred[0] - centred[1:].mean()))
+    subject, heard = a_subject(), clips(a_subject(), 2)
+    reach = (1.5, -0.5)
 
     def error(factor):
-        traces = [{"shap": Trace("shap", np.arange(4) / 8, np.full(4, factor * one / 4), "")} for one in reach]
-        return faithfulness.completeness(subject, heard, [3, 3], traces, ground)
+        given = [{"shap": Explanation(Trace("shap", np.arange(4) / 8, np.full(4, factor * one / 4), ""),
+                                      Attribution(np.zeros((1, 7)), np.zeros(7), np.eye(7)[2] * one))} for one in reach]
+        return measure(subject, heard, given, some_settings(), checks=False)["methods"]["shap"]["completeness_error"]
 
-    assert error(1) == pytest.approx(0, abs=1e-3)
-    assert error(1.25) == pytest.approx(0.25, abs=1e-3) and error(0) == pytest.approx(1, abs=1e-3)
+    assert error(1) == pytest.approx(0, abs=1e-6)
+    assert error(1.25) == pytest.approx(0.25, abs=1e-6) and error(0) == pytest.approx(1, abs=1e-6)
 
 
 def test_random_weights_are_fresh_and_the_same_for_the_same_seed():
@@ -206,35 +215,35 @@ def test_a_method_that_does_not_ask_the_model_is_caught(monkeypatch):
         cells = Cells.of(one.valid, 0.05, RATE)
         return {"scorecam": Trace("scorecam", cells.seconds, cells.rms(one.window), "")}
 
-    def blind(other, one, target, background, settings, only=()):
-        return loud(one)
+    def blind(asked, only):
+        return {"scorecam": Explanation(loud(asked.heard)["scorecam"])}
 
-    def drawn(other, one, target, background, settings, only=()):
-        trace = loud(one)["scorecam"]
-        return {"scorecam": replace(trace, values=generator(1, one.key).normal(size=len(trace.values)))}
+    def drawn(asked, only):
+        trace = loud(asked.heard)["scorecam"]
+        return {"scorecam": Explanation(replace(trace, values=generator(1, asked.heard.key).normal(
+            size=len(trace.values))))}
 
     traces = [loud(one) for one in heard]
-    monkeypatch.setattr(sanity, "traces_of", blind)
-    found = faithfulness.measure(subject, heard, traces, answering, settings)
+    monkeypatch.setattr(sanity, "explanations", blind)
+    found = measure(subject, heard, traces, settings)
     assert found["methods"]["scorecam"]["randomised_correlation"] == pytest.approx(1)
     assert any("On random weights Score-CAM ranks moments much as before (rank correlation 1.00, beyond 0.5)" in one
                for one in found["words"])
-    monkeypatch.setattr(sanity, "traces_of", drawn)
-    found = faithfulness.measure(subject, heard, traces, answering, settings)
+    monkeypatch.setattr(sanity, "explanations", drawn)
+    found = measure(subject, heard, traces, settings)
     assert abs(found["methods"]["scorecam"]["randomised_correlation"]) < 0.5
     assert any("On random weights Score-CAM ranks moments otherwise" in one for one in found["words"])
 
 
 def test_a_flat_trace_agrees_with_nothing_and_signs_do_not_count(monkeypatch):
     subject, settings = a_subject(), some_settings()
-    heard = clips(subject, 2)
-    traces = [{"scorecam": right(one)} for one in heard]
-    monkeypatch.setattr(sanity, "traces_of", lambda other, one, *_, only=(): {
-        "scorecam": replace(right(one), values=np.zeros_like(right(one).values))})
-    assert sanity.correlations(subject, heard, [2, 2], traces, None, settings)["all"] == {"scorecam": 0}
-    monkeypatch.setattr(sanity, "traces_of", lambda other, one, *_, only=(): {
-        "scorecam": replace(right(one), values=-right(one).values)})
-    assert sanity.correlations(subject, heard, [2, 2], traces, None, settings)["all"]["scorecam"] == pytest.approx(1)
+    (one,) = clips(subject, 1)
+    for factor, expected in ((0, 0), (-1, 1)):
+        trace = replace(right(one), values=factor * right(one).values)
+        monkeypatch.setattr(sanity, "explanations", lambda asked, only, trace=trace: {"scorecam": Explanation(trace)})
+        found = sanity.correlations(question(subject, one, 2, settings), {"scorecam": right(one)},
+                                    sanity.randomised(subject, 1))
+        assert found["all"]["scorecam"] == pytest.approx(expected) == found["head"]["scorecam"]
     assert rank_correlation(np.array([1.0, 2.0]), np.array([2.0, 1.0])) == -1
 
 

@@ -10,12 +10,13 @@ from matplotlib.image import imread
 
 from ser_ops.dataset.rows import Row
 from ser_ops.emotions import EMOTIONS
-from ser_ops.explain.attribution import Attribution
+from ser_ops.explain.clip import told
 from ser_ops.explain.counterfactual import counterfactual
-from ser_ops.explain.heard import Answering, hear
+from ser_ops.explain.heard import Answering, answers, contexts, hear
+from ser_ops.explain.methods.shap import Attribution
 from ser_ops.explain.pictures import overall, paper
 from ser_ops.explain.pictures.beeswarm import beeswarm
-from ser_ops.explain.pictures.canvas import COLOURS, Sound
+from ser_ops.explain.pictures.canvas import Sound
 from ser_ops.explain.pictures.masked import found_in_words, random_in_words
 from ser_ops.explain.pictures.overall import ShapRow, global_figures
 from ser_ops.explain.pictures.paper import KEYS, paper_figures
@@ -26,6 +27,7 @@ from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import Trace
 from ser_ops.features.index_map import describe, frames_of, index_at, shape_of, to_frames
 from ser_ops.files import sha256
+from ser_ops.methods import METHODS
 
 WAVEFORM = "the Wav2Vec 2.0 stream, which kept hearing the whole waveform"
 
@@ -54,6 +56,15 @@ def attribution(one: Subject, seed: int = 0) -> Attribution:
     return Attribution(values, np.zeros(7), values.reshape(-1, 7).sum(0))
 
 
+def figures_of(one: Subject, given: dict[str, Trace], shap: Attribution | None, *rest) -> dict[str, str]:
+    """`paper_figures` of the clip, with what the model answers and what muting does."""
+    heard, settings = clip(one), explain_settings()
+    (chances,) = answers(one, [heard], contexts(one, [heard], 1))
+    target = int(chances.argmax())
+    course = counterfactual(heard, Answering(one, 8), paper.leading(given), target, RATE, settings)
+    return paper_figures(one, heard, told(one, heard, chances, target), given, shap, course, settings, *rest)
+
+
 @pytest.fixture
 def captions(monkeypatch) -> dict[str, str]:
     """What `save` was asked to put below each file."""
@@ -74,7 +85,7 @@ def captions(monkeypatch) -> dict[str, str]:
 def test_every_figure_of_a_clip_says_what_it_does_not_show(tmp_path, captions):
     one = subject()
     believe = {"scorecam": "Score-CAM was no better than chance.", "occlusion": "Occlusion was."}
-    files = paper_figures(one, clip(one), traces(), attribution(one), explain_settings(), tmp_path, "p/", believe)
+    files = figures_of(one, traces(), attribution(one), tmp_path, "p/", believe)
     assert tuple(files) == KEYS and len(set(files.values())) == len(KEYS)
     for key, name in files.items():
         assert name.startswith("p/made_a_clean_0_None_") and imread(tmp_path / name[2:]).ndim == 3
@@ -88,7 +99,7 @@ def test_the_same_clip_gives_the_same_bytes(tmp_path):
     one = subject()
     values = np.random.default_rng(0).normal(size=(5, 2))
     for name in ("a", "b"):
-        paper_figures(one, clip(one), traces(), None, explain_settings(), tmp_path / name, "")
+        figures_of(one, traces(), None, tmp_path / name, "")
         beeswarm(["RMS at 0.10 s", "ZCR at 0.20 s"], values, values, "fear", 1, "words", tmp_path / name / "4b.png")
     for file in (tmp_path / "a").iterdir():
         assert sha256(file) == sha256(tmp_path / "b" / file.name)
@@ -97,9 +108,9 @@ def test_the_same_clip_gives_the_same_bytes(tmp_path):
 def test_what_a_model_does_not_give_is_left_out(tmp_path):
     one = subject()
     alone = {"occlusion": traces()["occlusion"]}
-    assert set(paper_figures(one, clip(one), alone, None, explain_settings(), tmp_path, "")) == set(KEYS) - {"figure_5"}
+    assert set(figures_of(one, alone, None, tmp_path, "")) == set(KEYS) - {"figure_5"}
     both = {"gradcam": Trace("gradcam", np.arange(3.0) / 10, np.zeros(3), "logit")}
-    assert set(paper_figures(one, clip(one), both, None, explain_settings(), tmp_path, "")) == \
+    assert set(figures_of(one, both, None, tmp_path, "")) == \
         {"figure_2", "figure_3ab", "figure_3d", "figure_3e"}
     with pytest.raises(ValueError, match="at least one trace"):
         paper.leading({})
@@ -116,7 +127,7 @@ def test_the_glow_follows_equation_29(layout, tmp_path, monkeypatch):
         monkeypatch.setattr(paper, name, lambda *_given, **_named: None)
     monkeypatch.setattr(paper, "glowing", lambda _sound, trace, *_rest: drawn.append(trace))
     made = Attribution(values, np.zeros(7), np.zeros(7))
-    paper_figures(one, clip(one), traces(), made, explain_settings(), tmp_path, "")
+    figures_of(one, traces(), made, tmp_path, "")
     expected = np.zeros(frames_of(one.features))
     expected[9] = 1.5
     np.testing.assert_allclose(drawn[0].values, expected)
@@ -214,17 +225,18 @@ def test_columns_hold_every_sample_and_touch():
 
 def test_words_of_figure_3e_are_those_of_its_numbers():
     one = subject()
-    made = counterfactual(clip(one), Answering(one, 8), traces()["scorecam"], 0, explain_settings())
+    made = counterfactual(clip(one), Answering(one, 8), traces()["scorecam"], 0, RATE, explain_settings())
     numbers = made.numbers()
     said = found_in_words(made)
     assert ("never" in said) == (numbers["seconds"] is None)
     if numbers["seconds"]:
         assert f"{numbers['seconds']:.2f} s" in said and numbers["to"] in said
-    assert random_in_words(made).count(",") == explain_settings().counterfactual_orders - 1
+    assert random_in_words(made).count(",") == explain_settings().faithfulness.random_draws - 1
 
 
 def test_methods_are_told_apart_in_grey_too():
     def light(colour: str) -> float:
         red, green, blue = (int(colour[at:at + 2], 16) / 255 for at in (1, 3, 5))
         return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-    assert len({round(light(colour), 2) for colour in COLOURS.values()}) == len(COLOURS)
+    colours = [one.colour for one in METHODS.values()]
+    assert len({round(light(colour), 2) for colour in colours}) == len(colours)

@@ -11,6 +11,8 @@ from torch import nn
 from ser_ops import config
 from ser_ops.emotions import EMOTIONS
 from ser_ops.explain import planted
+from ser_ops.explain.asking import computed_by
+from ser_ops.explain.question import Explanation
 from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import Trace
 from ser_ops.features.index_map import channels_of
@@ -107,6 +109,9 @@ class Listener(nn.Module):
 
     streams = ("wav2vec",)
 
+    def camera(self):
+        raise ValueError("no convolution")
+
     def context(self, waveform, valid):
         time = torch.arange(waveform.shape[1]) / RATE
         return torch.stack([(waveform * torch.exp(2j * torch.pi * hertz * time)).sum(1).abs()
@@ -133,11 +138,11 @@ def test_occlusion_finds_the_burst_that_a_made_model_listens_to(monkeypatch):
 def test_a_method_that_points_elsewhere_is_told(monkeypatch):
     seconds = np.arange(250) / 100
 
-    def pointing(subject, heard, target, background, settings):
-        return {"occlusion": Trace("occlusion", seconds, (seconds == 0.01) * 1.0, ""),
-                "scorecam": Trace("scorecam", seconds, np.zeros(250), "")}
+    def pointing(question):
+        return {"occlusion": Explanation(Trace("occlusion", seconds, (seconds == 0.01) * 1.0, "")),
+                "scorecam": Explanation(Trace("scorecam", seconds, np.zeros(250), ""))}
 
-    monkeypatch.setattr(planted, "traces", pointing)
+    monkeypatch.setattr(planted, "explanations", pointing)
     monkeypatch.setattr(planted, "learn", lambda *parts: (1.0, 5))
     found = planted.measure(a_subject("spectral"), some_settings())
     for method in ("occlusion", "scorecam"):
@@ -175,4 +180,4 @@ def test_training_is_the_same_each_time_and_leaves_the_subject_alone():
 def test_blur_by_hand(name, method, expected):
     # cnn: kernel 3, pooling by 2, kernel 3: 3 + 1 + 2 * 2 frames
     # spectral: kernel 3 and pooling by 2: 3 + 1, again: + 2 * 2 + 2, three of 3 every four frames: + 3 * 2 * 4: 34
-    assert planted.blur(a_subject(name), method, explain_settings(occlusion_seconds=0.1)) == pytest.approx(expected)
+    assert computed_by(method).blur(a_subject(name), explain_settings(occlusion_seconds=0.1)) == pytest.approx(expected)

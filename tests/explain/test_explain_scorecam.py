@@ -8,7 +8,7 @@ from torch import nn
 
 from ser_ops.config import load
 from ser_ops.explain.held import Held
-from ser_ops.explain.scorecam import score_cam
+from ser_ops.explain.methods.scorecam import score_cam
 from ser_ops.features.index_map import shape_of
 from ser_ops.models.block_branch import BlockBranch
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ser_ops.config import load
 from ser_ops.dataset.rows import Row
 from ser_ops.explain.background import Background
-from ser_ops.explain.heard import hear
+from ser_ops.explain.heard import contexts, hear
 from ser_ops.explain.streams import coalitions, exact, of_inputs, parts, shapley
 from ser_ops.explain.subject import Subject
 from ser_ops.features.index_map import channels_of, shape_of, to_grid
@@ -92,7 +92,7 @@ def test_of_a_model_that_adds_its_streams_up_each_gets_its_part(layout):
     torch.manual_seed(1)
     values, context = torch.randn(1, *shape_of(one.features)), torch.randn(1, 5)
     ground = Background(torch.randn(4, *shape_of(one.features)), torch.randn(4, 5), "")
-    found = of_inputs(classify, parts(one), values, context, ground, 3)
+    (found,) = of_inputs(classify, parts(one), values, context, ground, 3)
     moved = to_grid(values[0] - ground.features.mean(0), one.features)
     expected = {"wav2vec": 2 * (context[0] - ground.context.mean(0)).mean(), "mfcc": 5 * moved[2:].mean(),
                 "zcr": 7 * moved[0].mean(), "rms": -3 * moved[1].mean()}
@@ -111,13 +111,14 @@ def test_the_real_networks_values_add_up_to_their_score(name, streams):
     heard, other = (hear(one, ROW, np.random.default_rng(seed).normal(0, 0.1, 2 * RATE).astype(np.float32))
                     for seed in (1, 2))
     ground = Background.of(one, other.batch, 8, "another utterance")
-    found = shapley(one, heard, 2, ground)
+    found, again = shapley(one, [heard, other], contexts(one, [heard, other], 8), 2, ground, 7)
     with torch.no_grad():
         logits = [model(some.waveform, some.valid, some.features)[0].double() for some in (heard.batch, other.batch)]
     score, base = (float(some[2] - some.mean()) for some in logits)
     assert list(found.phi) == streams
     assert found.score == pytest.approx(score, abs=1e-5) and found.base == pytest.approx(base, abs=1e-5)
     assert sum(found.phi.values()) == pytest.approx(found.score - found.base, abs=1e-12)
+    assert (again.score, again.base) == pytest.approx((found.base, found.base), abs=1e-5)
 
 
 def test_the_streams_tile_the_features():
@@ -131,13 +132,14 @@ def test_the_streams_tile_the_features():
 def test_one_stream_has_nothing_to_be_set_against():
     one = subject(streams=("wav2vec",))
     heard = hear(one, ROW, np.ones(RATE, np.float32))
-    assert shapley(one, heard, 0, Background.of(one, heard.batch, 8, "")) is None
+    assert shapley(one, [heard], contexts(one, [heard], 8), 0, Background.of(one, heard.batch, 8, ""), 8) is None
 
 
-def test_the_model_is_asked_once():
+def test_coalitions_of_all_clips_are_asked_batch_by_batch():
     one = subject()
     heard = hear(one, ROW, np.random.default_rng(1).normal(0, 0.1, RATE).astype(np.float32))
     ground, asked, classify = Background.of(one, heard.batch, 8, ""), [], one.model.classify
     one.model.classify = lambda context, values: (asked.append(len(values)), classify(context, values))[1]
-    shapley(one, heard, 0, ground)
-    assert asked == [16]
+    found = shapley(one, [heard] * 3, contexts(one, [heard] * 3, 8), 0, ground, 20)
+    assert asked == [20, 20, 8] and len(found) == 3
+    assert found[0] == found[2], "where a batch ends changes nothing"

@@ -12,13 +12,14 @@ import torch
 from ser_ops.audio.reading import clean
 from ser_ops.audio.resampling import resample
 from ser_ops.audio.window import fit
-from ser_ops.config import READS, load
+from ser_ops.config import load
 from ser_ops.device import device_of
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.features.extractor import Extractor
 from ser_ops.files import write_json
 from ser_ops.inference.recogniser import Recogniser
+from ser_ops.model_table import MODELS
 from ser_ops.models.architectures import build
 from ser_ops.models.model_folder import save
 
@@ -93,7 +94,7 @@ def test_a_file_gets_the_answer_of_its_samples(recogniser, tmp_path, rate, chann
     assert json.loads(json.dumps(answer.record()))["emotion"] == answer.emotion
 
 
-@pytest.mark.parametrize("name", list(READS))
+@pytest.mark.parametrize("name", list(MODELS))
 def test_every_model_answers_recordings_of_any_length(tmp_path, name):
     small = load().presets["small"]
     few = {"hidden": 16, "layers": 1, "heads": 2}

@@ -16,6 +16,7 @@ import pytest
 from made_listening import HOSTILE, METHODS, content, own_recording
 from made_reports import make
 
+from ser_ops import methods
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.files import write_json
@@ -132,7 +133,7 @@ def test_every_method_and_every_caption_is_there(page):
     for caption in listening_words.CAPTIONS.values():
         assert caption in page.text and ("not" in caption or "the model heard all of it" in caption)
     for method in METHODS:
-        assert listening_words.caption_of(method) in page.text and "not show" in listening_words.caption_of(method)
+        assert methods.METHODS[method].caption in page.text and "not show" in methods.METHODS[method].caption
     assert "Grad-CAM: does not apply, the model has no camera" in page.text
     plots = [attributes["data-plot"] for tag, attributes in page.tags if "data-plot" in attributes]
     assert plots == ["probabilities", "streams", "waveform", "gain", "spectrogram", *["method"] * 3]

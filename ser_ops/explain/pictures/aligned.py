@@ -9,13 +9,9 @@ import numpy as np
 
 from ser_ops.explain.figures import blank, save
 from ser_ops.explain.pictures.canvas import (
-    COLOURS,
-    INK,
-    SIGNED,
     Sound,
     heading,
     held,
-    named,
     padding,
     peak,
     sentences,
@@ -24,6 +20,7 @@ from ser_ops.explain.pictures.canvas import (
 )
 from ser_ops.explain.pictures.canvas import waveform as draw_waveform
 from ser_ops.explain.trace import Trace
+from ser_ops.methods import METHODS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,24 +45,25 @@ def aligned(sound: Sound, traces: Sequence[Trace], explained: str, path: Path,
     padding(rows[0], sound)
     heading(rows[0], sound.title)
     figure.tight_layout(h_pad=0.6)
-    signed = any(trace.method in SIGNED for trace in traces)
+    signed = any(METHODS[trace.method].signed for trace in traces)
     save(figure, under(_CAPTION.format(explained=explained, signed=_SIGNED if signed else "", held=held(traces)),
                        sentences(believe, traces)), path, 130)
 
 
 def _intensity(axes: "Axes", trace: Trace) -> None:
-    colour, most = COLOURS.get(trace.method, INK), peak(trace)
+    method, most = METHODS[trace.method], peak(trace)
+    colour = method.colour
     other = axes.twinx()
     other.spines["right"].set(visible=True, color=colour)
     other.plot(trace.seconds, trace.values, color="white", linewidth=2.6, zorder=3)
     other.plot(trace.seconds, trace.values, color=colour, linewidth=1.3, zorder=4)
-    low = -1.12 * (most or 1) if trace.method in SIGNED else 0.0
+    low = -1.12 * (most or 1) if method.signed else 0.0
     other.set_ylim(low, 1.12 * (most or 1))
     if low:
         other.axhline(0, color=colour, linewidth=0.6, linestyle=(0, (4, 3)), zorder=2)
     other.tick_params(axis="y", colors=colour, labelsize=8)
     unit = fill(trace.unit.split(" (")[0], 18)
-    other.set_ylabel(f"{named(trace.method)}\n{unit}", color=colour, fontsize=8)
+    other.set_ylabel(f"{method.title}\n{unit}", color=colour, fontsize=8)
     if not np.any(trace.values):
         other.text(0.5, 0.5, "zero everywhere", ha="center", va="center", transform=other.transAxes, fontsize=8,
                    bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8})

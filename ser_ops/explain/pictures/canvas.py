@@ -1,12 +1,14 @@
 """What the pictures of one clip share: the waveform, the time axis under it, padding, and the words below."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ser_ops.explain.figures import columns
 from ser_ops.explain.trace import Trace
+from ser_ops.methods import METHODS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,10 +16,6 @@ if TYPE_CHECKING:
 SECONDS = "seconds from the start of the window"
 GREY, INK, PALE = "#b8c2cc", "#1f2933", "#9aa5b1"
 FOR, AGAINST = "#D55E00", "#0072B2"     # Okabe and Ito's orange and blue: speaks for the class, against it
-NAMES: Mapping[str, str] = {"scorecam": "Score-CAM", "shap": "SHAP", "gradcam": "Grad-CAM", "occlusion": "Occlusion"}
-COLOURS: Mapping[str, str] = {"scorecam": "#D55E00", "shap": "#0072B2", "gradcam": "#AA4499", "occlusion": "#009E73"}
-SIGNED = ("shap", "occlusion")          # methods that can speak against the class
-_COLUMNS = 1200                         # of a waveform: as many as the picture has pixels
 
 
 @dataclass(frozen=True)
@@ -43,12 +41,8 @@ class Sound:
         return 1.1 * max(float(np.abs(self.samples).max(initial=0.0)), 1e-3)
 
     def columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Centres in seconds, lowest and highest sample of each column of pixels: (c,) each; neighbours touch."""
-        starts = np.unique(np.linspace(0, len(self.samples), _COLUMNS + 1).astype(int)[:-1])
-        low, high = np.minimum.reduceat(self.samples, starts), np.maximum.reduceat(self.samples, starts)
-        ends = np.append(starts[1:], len(self.samples))
-        return (starts + ends) / 2 / self.sample_rate, np.minimum(low, np.append(high[:1], high[:-1])), \
-            np.maximum(high, np.append(low[:1], low[:-1]))
+        """As `figures.columns`."""
+        return columns(self.samples, self.sample_rate)
 
 
 def waveform(axes: "Axes", sound: Sound, colour: str = GREY) -> None:
@@ -92,11 +86,6 @@ def heading(axes: "Axes", words: str) -> None:
     axes.set_title(words, loc="left", fontsize=10, fontweight="bold")
 
 
-def named(method: str) -> str:
-    """A method's name in words; one that is not known keeps its own."""
-    return NAMES.get(method, method)
-
-
 def peak(trace: Trace) -> float:
     """The largest |value|, 0 for a trace of nothing."""
     return float(np.abs(trace.values).max(initial=0.0))
@@ -117,5 +106,11 @@ def held(traces: Sequence[Trace]) -> str:
     words: dict[str, list[str]] = {}
     for trace in traces:
         if trace.held:
-            words.setdefault(trace.held, []).append(named(trace.method))
+            words.setdefault(trace.held, []).append(METHODS[trace.method].title)
     return "".join(f"{' and '.join(names)} held {what}. " for what, names in words.items())
+
+
+def unheard(streams: Collection[str]) -> str:
+    """What a picture of features leaves out of a model with these streams, as a sentence after a space."""
+    return " The Wav2Vec 2.0 stream is not in the picture: it kept hearing the whole waveform." \
+        if "wav2vec" in streams else ""

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ser_ops.explain.figures import bars as draw_bars
 from ser_ops.explain.figures import blank, save
 from ser_ops.explain.pictures.canvas import Sound, coloured, heading, padding, time_axis, under
 from ser_ops.explain.trace import Trace
@@ -42,7 +43,7 @@ def glowing(sound: Sound, trace: Trace, explained: str, frame_seconds: float, pa
         coloured(wave, sound, halo, width)
     coloured(wave, sound, colours)
     step = float(np.diff(trace.seconds).min()) if len(trace.seconds) > 1 else sound.seconds
-    bars.bar(trace.seconds, trace.values, width=step, color=shade(scale(trace.values)))
+    draw_bars(bars, trace.seconds, trace.values, step, shade(scale(trace.values)))
     bars.axhline(0, color="#8996a3", linewidth=0.6)
     bars.set_ylabel("SHAP of a frame\n(log odds)")
     bars.set_ylim(-1.1 * most, 1.1 * most)

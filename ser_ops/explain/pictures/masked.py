@@ -8,7 +8,8 @@ import numpy as np
 from ser_ops.emotions import EMOTIONS
 from ser_ops.explain.counterfactual import Counterfactual, muted
 from ser_ops.explain.figures import PALETTE, blank, save
-from ser_ops.explain.pictures.canvas import GREY, INK, Sound, heading, named, padding, time_axis, under, waveform
+from ser_ops.explain.pictures.canvas import GREY, INK, Sound, heading, padding, time_axis, under, waveform
+from ser_ops.methods import METHODS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,8 +63,9 @@ def masked(sound: Sound, made: Counterfactual, path: Path, believe: str = "") ->
     padding(x, sound)
     heading(x, sound.title)
     _curves(figure.add_subplot(grid[1]), made, step)
-    words = _CAPTION.format(milliseconds=1000 * np.diff(made.edges).max() / made.sample_rate, method=named(made.method),
-                            explained=EMOTIONS[made.target], found=found_in_words(made), random=random_in_words(made))
+    words = _CAPTION.format(milliseconds=1000 * np.diff(made.edges).max() / made.sample_rate,
+                            method=METHODS[made.method].title, explained=EMOTIONS[made.target],
+                            found=found_in_words(made), random=random_in_words(made))
     save(figure, under(words, believe), path, 135)
 
 

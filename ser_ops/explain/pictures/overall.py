@@ -8,10 +8,9 @@ import numpy as np
 
 from ser_ops import config
 from ser_ops.emotions import EMOTIONS
-from ser_ops.explain.attribution import Attribution
-from ser_ops.explain.clip import HELD
+from ser_ops.explain.methods.shap import Attribution
 from ser_ops.explain.pictures.beeswarm import beeswarm
-from ser_ops.explain.pictures.canvas import under
+from ser_ops.explain.pictures.canvas import under, unheard
 from ser_ops.explain.pictures.spread import violins
 from ser_ops.explain.pictures.waterfall import waterfall
 from ser_ops.explain.subject import Subject
@@ -53,7 +52,7 @@ def global_figures(subject: Subject, attributions: Sequence[Attribution], rows: 
         return {}
     values = np.stack([one.values.reshape(-1, len(EMOTIONS)) for one in attributions])      # (n, features, classes)
     features = np.stack([row.features.reshape(-1) for row in rows])
-    told = HELD if "wav2vec" in subject.model.streams else ""
+    told = unheard(subject.model.streams)
     files: dict[str, str] = {}
 
     def file(key: str) -> Path:
@@ -78,8 +77,7 @@ def global_figures(subject: Subject, attributions: Sequence[Attribution], rows: 
 def waterfall_of(subject: Subject, one: Attribution, row: ShapRow, target: int, top: int, path: Path,
                  believe: str = "") -> None:
     """Draw figure 4d of one utterance for class `target`: its `top` features, all others, and what sampling missed."""
-    caption = under(_FALL.format(emotion=EMOTIONS[target]) +
-                    (HELD if "wav2vec" in subject.model.streams else ""), believe)
+    caption = under(_FALL.format(emotion=EMOTIONS[target]) + unheard(subject.model.streams), believe)
     values = one.values.reshape(-1, len(one.base))[:, target]
     best = np.argsort(-np.abs(values), kind="stable")[:top]
     rest = float(values.sum() - values[best].sum())

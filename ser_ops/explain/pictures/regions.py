@@ -7,20 +7,18 @@ import numpy as np
 
 from ser_ops.explain.figures import blank, save
 from ser_ops.explain.pictures.canvas import (
-    COLOURS,
     GREY,
-    INK,
     Sound,
     coloured,
     heading,
     held,
-    named,
     padding,
     sentences,
     time_axis,
     under,
 )
 from ser_ops.explain.trace import Trace
+from ser_ops.methods import METHODS
 
 _CAPTION = (
     "Coloured: the {share:.0%} of the utterance's time to which a method gives most for '{explained}' (only moments "
@@ -55,7 +53,8 @@ def regions(sound: Sound, traces: Sequence[Trace], share: float, explained: str,
         values = trace.over(seconds)
         lit = np.zeros(len(seconds), bool)
         lit[heard] = active(values[heard], share)
-        colour = COLOURS.get(trace.method, INK)
+        method = METHODS[trace.method]
+        colour = method.colour
         coloured(axes, sound, np.where(lit[:, None], to_rgb(colour), to_rgb(GREY)))
         axes.fill_between(seconds, 0, 1, where=lit, step="mid", color=colour, alpha=0.13, linewidth=0, zorder=1,
                           transform=axes.get_xaxis_transform())
@@ -63,7 +62,7 @@ def regions(sound: Sound, traces: Sequence[Trace], share: float, explained: str,
         positive = np.maximum(values[heard], 0)
         words = f"{positive[lit[heard]].sum() / positive.sum():.0%} of what\nspeaks for it" if positive.any() else \
             "nothing\nspeaks for it"
-        axes.text(1.01, 0.5, f"{named(trace.method)}\n{words}", transform=axes.transAxes, va="center", fontsize=8,
+        axes.text(1.01, 0.5, f"{method.title}\n{words}", transform=axes.transAxes, va="center", fontsize=8,
                   color=colour)
     padding(rows[0], sound)
     heading(rows[0], sound.title)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ser_ops.config import READS, Params, Training
+from ser_ops.config import Params, Training
 from ser_ops.corpora import leaks, partitions
 from ser_ops.corpora.folds import assign_fold
 from ser_ops.corpora.table import read_csv, write_csv
@@ -29,6 +29,7 @@ from ser_ops.evaluation import metrics
 from ser_ops.evaluation.predictions import DIGITS
 from ser_ops.features.standardise import Moments, total
 from ser_ops.files import replacing, write_json
+from ser_ops.model_table import MODELS
 from ser_ops.models import architectures, base
 from ser_ops.seeds import derive
 from ser_ops.stages.training_run import Job, data_record, forget, recorded, settings_record, tags_of, write_folder
@@ -124,7 +125,7 @@ def examples(params: Params, experiment: Experiment, rows: Sequence[Mapping[str,
     if not chosen:
         raise UserError(f"{experiment.name}: no utterance is in the {partition} partition: bring in more speakers, or "
                         "change the shares of section partitions in params.yaml")
-    stores = Stores.open(params.paths.work / "ingest" / "waveforms", folder(params), READS[experiment.model])
+    stores = Stores.open(params.paths.work / "ingest" / "waveforms", folder(params), MODELS[experiment.model].reads)
     seconds = params.chosen.input_of(experiment.model).seconds
     return Examples(chosen, stores, round(seconds * params.data.sample_rate))
 
@@ -151,8 +152,8 @@ def scores(tests: Sequence[Mapping[str, str]]) -> dict[str, float]:
 def _state(params: Params, stage: str, experiment: Experiment) -> Path:
     made = folder(params)
     files = [made / "augmented" / "variants.csv", made / "augmented" / "waveforms" / "index.csv",
-             made / "features" / READS[experiment.model] / "index.csv",
-             made / "features" / READS[experiment.model] / "standardisation.json",
+             made / "features" / MODELS[experiment.model].reads / "index.csv",
+             made / "features" / MODELS[experiment.model].reads / "standardisation.json",
              params.paths.work / "validated" / "manifest.csv"]
     settings = [asdict(experiment) | {"settings": experiment.settings.model_dump()}, params.partitions.model_dump(),
                 params.preset, params.chosen.model_dump(mode="json"), params.reproduce.folds.count]

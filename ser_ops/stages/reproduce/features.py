@@ -1,6 +1,7 @@
 """features: what every model reads of every row of work/papers/augmented, into work/papers/features."""
 
 from ser_ops import config
+from ser_ops.model_table import MODELS
 from ser_ops.stages import features, run
 from ser_ops.stages.reproduce.experiment import folder
 
@@ -9,7 +10,7 @@ def main() -> None:
     """Write a store for each kind of input; each experiment standardises by its own training rows."""
     params = config.load()
     rows = features.rows_of(params.paths.work / "ingest", folder(params) / "augmented")
-    features.extract_all(params, rows, list(config.READS), folder(params) / "features")
+    features.extract_all(params, rows, list(MODELS), folder(params) / "features")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import torch
 
 from ser_ops import config
 from ser_ops.audio.window import fit
-from ser_ops.config import READS, Params, input_of
+from ser_ops.config import Params, input_of
 from ser_ops.corpora.table import read_csv
 from ser_ops.dataset.examples import Examples, Stores
 from ser_ops.dataset.rows import Row
@@ -21,6 +21,7 @@ from ser_ops.explain.grad_cam_clip import grad_cam_figures
 from ser_ops.explain.subject import Subject
 from ser_ops.features.index_map import shape_of
 from ser_ops.files import replacing, write_json
+from ser_ops.model_table import MODELS
 from ser_ops.models.model_folder import load
 from ser_ops.papers import two
 from ser_ops.papers.page import build
@@ -144,7 +145,7 @@ def _grad_cam(params: Params, predictions: Rows, protocols: Sequence[str],
     wanted = chosen(params, predictions, protocol)
     examples = _examples(params, name, input_of(card).seconds, wanted)
     subject = Subject.of(model, card, device_of(params.compute.device))
-    found = grad_cam_figures(subject, examples, range(len(examples)), target, "")
+    found = grad_cam_figures(subject, examples, range(len(examples)), params.explain, target, "")
     write_json(target / "gradcam.json", {"model": name, "protocol": protocol, "fold": 1,
                                          "run_id": read_json(place / "run.json")["run_id"], "utterances": found})
     return [one | one.get("gradcam", {}) for one in found], protocol, ""
@@ -154,7 +155,7 @@ def _examples(params: Params, model: str, seconds: float, utterances: Sequence[s
     """Unaltered test utterances as the model reads them, in the order given."""
     rows = {row["utterance"]: row for row in read_csv(folder(params) / "augmented" / "variants.csv")
             if row["variant"] == "original"}
-    stores = Stores.open(params.paths.work / "ingest" / "waveforms", folder(params), READS[model])
+    stores = Stores.open(params.paths.work / "ingest" / "waveforms", folder(params), MODELS[model].reads)
     wanted = [rows[one] for one in utterances]
     return Examples([Row(row["row"], one, "original", "test", row["emotion"], row["speaker"], row["corpus"])
                      for one, row in zip(utterances, wanted, strict=True)],

@@ -7,10 +7,11 @@ the split lets through.
 from typing import Any
 
 from ser_ops import config
-from ser_ops.config import READS, Params
+from ser_ops.config import Params
 from ser_ops.corpora.table import read_csv
 from ser_ops.documents import read_json
 from ser_ops.files import write_json
+from ser_ops.model_table import MODELS
 from ser_ops.papers import page, splits
 from ser_ops.stages import run
 from ser_ops.stages.reproduce.experiment import Experiment, results, scores, settings_of
@@ -46,7 +47,7 @@ def main() -> None:
             # Without intervals: copies of one utterance are no utterances of their own.
             figures["all_rows"] = scores(tests) | {"n": len(tests)} if len(tests) > len(unaltered) else None
             entry = models.setdefault(one.model, {
-                "model": one.model, "family": "paper 1" if READS[one.model] == "features" else "paper 2",
+                "model": one.model, "family": "paper 1" if MODELS[one.model].reads == "features" else "paper 2",
                 "backbone": backbone_of(params, one.model), "run_id": runs[one.group].id, "protocols": {}})
             entry["protocols"][one.protocol] = figures
         for one in wanted:

@@ -4,14 +4,22 @@ The weight of a map is the mean over its positions of the gradient of the class'
 the class is the positive part of the weighted sum.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ser_ops import config
+from ser_ops.explain.frames import blur_seconds, frame_seconds
 from ser_ops.explain.places import Places
+from ser_ops.explain.question import Explanation, Question
+from ser_ops.explain.subject import Subject
+from ser_ops.explain.trace import Trace
+from ser_ops.features.rows import mel_rows
 
 
 @dataclass(frozen=True)
@@ -60,18 +68,20 @@ class Heat:
 
     values      float64 (mels, T) in [0, 1]: 1 is the peak of the map at its own resolution
     peak        that peak in units of the logit; 0 for a map that is zero everywhere
+    own         (T',) or (h, w): the map at its own resolution, in units of the logit
     bandless    share of a map over time that no mel band carries (0 for one with bands of its own)
     """
 
     values: np.ndarray
     peak: float
+    own: np.ndarray
     bandless: float = 0.0
 
 
 def over_image(cam: np.ndarray, bands: Places, time: Places) -> Heat:
     """A map (h, w) of an image transformer, bilinear between the centres of its patches."""
     peak = float(cam.max(initial=0.0))
-    return Heat(bands.weights() @ (cam / (peak or 1)).astype(np.float64) @ time.weights().T, peak)
+    return Heat(bands.weights() @ (cam / (peak or 1)).astype(np.float64) @ time.weights().T, peak, cam)
 
 
 def over_bands(cam: np.ndarray, time: Places, evidence: np.ndarray) -> Heat:
@@ -87,4 +97,45 @@ def over_bands(cam: np.ndarray, time: Places, evidence: np.ndarray) -> Heat:
     strongest = positive.max(0)
     carried = strongest > 0
     values = np.divide(positive, strongest, out=np.zeros_like(positive), where=carried) * curve
-    return Heat(values, peak, float(curve[~carried].sum() / (curve.sum() or 1)))
+    return Heat(values, peak, cam, float(curve[~carried].sum() / (curve.sum() or 1)))
+
+
+def mel_window(subject: Subject) -> config.Stacked | config.MelImage:
+    """What the model reads. Raises TypeError for a model that reads no mel spectrogram."""
+    if not isinstance(subject.features, config.Stacked | config.MelImage):
+        raise TypeError(f"{type(subject.features).__name__} holds no mel spectrogram for a picture of Grad-CAM")
+    return subject.features
+
+
+def heat_of(question: Question) -> Heat:
+    """Grad-CAM of a clip on its mel spectrogram. Raises TypeError for a model that reads none."""
+    subject, features = question.subject, question.heard.batch.features
+    window, where = mel_window(subject), subject.places
+    cam = grad_cam(question.held, subject.model.camera(), subject.model.maps, features, [question.target])
+    own = cam.maps[0].double().cpu().numpy()
+    if len(where) == 2:
+        return over_image(own, *where)
+    mean = np.zeros(features.shape[1]) if subject.standardisation is None else \
+        np.asarray(subject.standardisation["mean"])
+    # The gradient by the standardised input is the raw one times the deviation, by which the input was divided.
+    centred = features[0].double().cpu().numpy() - mean[:, None]
+    return over_bands(own, where[0], (cam.slopes[0].double().cpu().numpy() * centred)[mel_rows(window)])
+
+
+def explain(question: Question) -> Explanation:
+    """The strongest band of each frame; details: the Heat."""
+    heat = heat_of(question)
+    return Explanation(Trace("gradcam", frame_seconds(question.subject.features), heat.values.max(0) * heat.peak,
+                             "logit, strongest band", question.holding), heat)
+
+
+def blur(subject: Subject, _settings: config.Explain) -> float:
+    """Seconds of sound behind one moment: the receptive field of the maps."""
+    return blur_seconds(subject.places[-1].field, subject.features)
+
+
+def picture(question: Question, found: Explanation, clip: Mapping[str, Any], file: Path) -> dict[str, Any]:
+    """Paper 2's: the map over the mel spectrogram beside its metric table."""
+    from ser_ops.explain.grad_cam_clip import grad_cam_picture  # draws with the maps of this file
+
+    return grad_cam_picture(question, found.details, clip, file)

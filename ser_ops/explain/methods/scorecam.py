@@ -6,10 +6,18 @@ leaves to the class, less the baseline's. No gradients.
 """
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from ser_ops import config
+from ser_ops.explain.frames import blur_seconds, frame_seconds
+from ser_ops.explain.question import Explanation, Question
+from ser_ops.explain.subject import Subject
+from ser_ops.explain.trace import Trace
+from ser_ops.features.index_map import to_frames
 
 Classify = Callable[[Tensor], Tensor]
 
@@ -74,3 +82,21 @@ def score_cam(classify: Classify, layer: nn.Module, features: Tensor, target: in
             shaped = some.reshape(len(some), *[1] * (features.ndim - 1), length)
             weights.append(classify(torch.lerp(baseline, features, shaped)).softmax(1)[:, target] - floor)
         return torch.relu(torch.cat(weights) @ maps)
+
+
+def explain(question: Question) -> Explanation:
+    """Saliency of each frame, at least 0; in the serial layout summed per frame through equation 29."""
+    subject = question.subject
+    saliency = score_cam(question.held, subject.model.spectral_layer(), question.heard.batch.features[0],
+                         question.target, subject.baseline(), question.settings.batch_size).double().cpu().numpy()
+    spectral = cast(config.Features, subject.features)
+    if spectral.layout == "serial":     # its axis is an index, not a time
+        saliency = to_frames(saliency, spectral)
+    return Explanation(Trace("scorecam", frame_seconds(spectral), saliency, "probability times activation",
+                             question.holding))
+
+
+def blur(subject: Subject, _settings: config.Explain) -> float:
+    """Seconds of sound behind one moment: the receptive field of the maps."""
+    spectral = cast(config.Features, subject.features)
+    return blur_seconds(1 if spectral.layout == "serial" else subject.field, spectral)

@@ -1,17 +1,18 @@
-"""The suite over stand-in models: what it writes, how it names and times features, what it does without a stream."""
+"""Clips of stand-in models: what is written of them, how features are named and timed, what a missing stream leaves."""
 
 import json
 
 import numpy as np
 import pytest
 import torch
-from explain_stand_ins import RATE, StandIn, examples, explain_settings, features
+from explain_stand_ins import RATE, StandIn, examples, explained, features
 
 from ser_ops.emotions import EMOTIONS
 from ser_ops.explain.choice import per_class
-from ser_ops.explain.occlusion import occlude
+from ser_ops.explain.clip import curve
+from ser_ops.explain.methods.occlusion import occlude
 from ser_ops.explain.subject import Subject
-from ser_ops.explain.suite import explain
+from ser_ops.explain.trace import Trace
 from ser_ops.features.index_map import describe, index_at
 from ser_ops.files import sha256
 
@@ -27,10 +28,9 @@ def subject(layout="frames", streams=("wav2vec", "spectral"), mean=None):
 @pytest.mark.parametrize("layout", ["frames", "serial"])
 def test_everything_is_written_and_named(layout, tmp_path):
     one, settings = subject(layout)
-    found = explain(one, examples(settings, "test"), examples(settings, "train"), explain_settings(), tmp_path, "f/")
+    found = explained(one, examples(settings, "test"), examples(settings, "train"), tmp_path, "f/")
     json.dumps(found, allow_nan=False)
-    assert found["methods"] == ["scorecam", "shap"]
-    assert found["blur"].startswith({"frames": "1.1 s", "serial": "33 neighbouring values"}[layout])
+    assert list(found["heard"][0]["traces"]) == ["scorecam", "shap", "occlusion"]
     assert [clip["emotion"] for clip in found["clips"]] == list(EMOTIONS)
     for clip in found["clips"]:
         cam = clip["scorecam"]
@@ -50,8 +50,7 @@ def test_same_seed_same_answer_and_figures(tmp_path):
     answers = []
     for name in ("a", "b"):
         one, settings = subject()
-        answers.append(explain(one, examples(settings, "test"), examples(settings, "train"), explain_settings(),
-                               tmp_path / name, ""))
+        answers.append(explained(one, examples(settings, "test"), examples(settings, "train"), tmp_path / name, ""))
     assert answers[0] == answers[1]
     for file in (tmp_path / "a").iterdir():
         assert sha256(file) == sha256(tmp_path / "b" / file.name)
@@ -68,7 +67,7 @@ def test_the_one_feature_that_counts_comes_first_by_its_name(layout, tmp_path):
         return logits + 0 * one.model.spectral(values).sum()
 
     one.model.classify = classify
-    found = explain(one, examples(settings, "test"), examples(settings, "train"), explain_settings(), tmp_path, "")
+    found = explained(one, examples(settings, "test"), examples(settings, "train"), tmp_path, "")
     first = found["shap"]["top"][0]
     assert first["feature"] == f"MFCC 4 at {9 * 512 / RATE:.2f} s"
     assert max(first["per_class"], key=first["per_class"].get) == "fear"
@@ -87,16 +86,16 @@ def test_the_baseline_is_the_training_mean_of_each_kind(layout):
 
 def test_without_a_spectral_stream_it_is_occlusion_and_said(tmp_path):
     one, settings = subject(streams=("wav2vec",))
-    found = explain(one, examples(settings, "test"), examples(settings, "train"), explain_settings(), tmp_path, "")
-    assert found["methods"] == ["occlusion"] and found["shap"] is None
-    assert "no spectral stream" in found["not_admitted"]["scorecam"]
+    found = explained(one, examples(settings, "test"), examples(settings, "train"), tmp_path, "")
+    assert one.admitted == ("occlusion",) and found["shap"] is None
+    assert "no spectral stream" in one.not_admitted["scorecam"]
     assert all((tmp_path / clip["figure"]).exists() and "occlusion" in clip for clip in found["clips"])
 
 
 def test_occlusion_finds_the_burst():
     waveform = torch.zeros(RATE)
     waveform[8000:9600] = 1.0
-    found = occlude(lambda some: some.abs().mean(1), waveform, RATE, batch_size=7)
+    found = occlude(lambda some: some.abs().mean(1), waveform, RATE, RATE, 0.1, 0.025)
     assert abs(found.seconds[found.drop.argmax()] - 0.55) < 0.02
     assert found.drop[0] == 0
 
@@ -112,7 +111,5 @@ def test_the_choice_does_not_depend_on_the_order_of_rows():
 
 
 def test_an_empty_map_is_said_in_numbers():
-    from ser_ops.explain.clip import curve as scaled
-
-    curve = scaled(np.arange(4.0), np.zeros(4), 2.0)
-    assert curve["empty"] and curve["peak"] == 0 and curve["share_in_padding"] == 0
+    found = curve(Trace("scorecam", np.arange(4.0), np.zeros(4), ""), 2.0)
+    assert found["empty"] and found["peak"] == 0 and found["share_in_padding"] == 0
