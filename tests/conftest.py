@@ -26,8 +26,11 @@ def _unit_of(nodeid: str) -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long ones first, so that no process is left alone with one of them at the end."""
+    """Whatever talks to a server is slow; the long ones first, so that none is left for a lonely process at the end."""
     rooms = {room: place for place, room in enumerate(_SHARED_ROOMS)}
+    for item in items:
+        if _unit_of(item.nodeid) in rooms or "server" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
     slow = {_unit_of(item.nodeid) for item in items if item.get_closest_marker("slow")}
 
     def order(item: pytest.Item) -> tuple[int, bool]:
