@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ser_ops.config import Features, Window
+from ser_ops.features.mel import mel_filters
 
 _SILENT = 1e-10     # librosa: a sample of this magnitude has no sign, a band of this power is the quietest
 _TOP_DB = 80.0
@@ -35,8 +36,7 @@ def _window(frame: int, device: torch.device, dtype: torch.dtype) -> Tensor:
 @lru_cache(maxsize=32)
 def _mel_filters(sample_rate: int, frame: int, mels: int, device: torch.device) -> tuple[tuple[slice, Tensor], ...]:
     """Transposed Slaney filters in groups of neighbours: the bins that a group reads, and (those bins, its bands)."""
-    from librosa.filters import mel  # here, because it takes a second to import
-    filters = mel(sr=sample_rate, n_fft=frame, n_mels=mels).T
+    filters = mel_filters(sample_rate, frame, mels).T
     groups = []
     for first in range(0, mels, _TOGETHER):
         group = filters[:, first:first + _TOGETHER]

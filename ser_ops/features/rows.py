@@ -5,6 +5,7 @@ from functools import lru_cache
 import numpy as np
 
 from ser_ops.config import MelImage, Stacked
+from ser_ops.features.mel import mel_frequencies
 
 PITCHES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 CHROMA = len(PITCHES)       # rows of the chroma
@@ -49,8 +50,7 @@ def mel_edges_hertz(settings: Stacked | MelImage) -> np.ndarray:
 @lru_cache(maxsize=32)
 def _halves(sample_rate: int, mels: int) -> np.ndarray:
     """Hertz at every half step of the mel scale, from 0 to half the sample rate: centres even, borders odd."""
-    from librosa import mel_frequencies  # here, because it takes a second to import
-    return mel_frequencies(2 * mels + 3, fmin=0.0, fmax=sample_rate / 2)
+    return mel_frequencies(2 * mels + 3, sample_rate / 2)
 
 
 def row_name(row: int, settings: Stacked | MelImage) -> str:

@@ -18,6 +18,7 @@ from ser_ops.models.backbone import Backbone, config_record
 from ser_ops.models.base import EmotionModel
 from ser_ops.models.standardise import Standardise
 from ser_ops.models.wav2vec_checkpoint import SAMPLE_RATE
+from ser_ops.models.wav2vec_network import Wav2VecSizes
 from ser_ops.terminal import shown
 
 _DTYPES = {torch.float32: "F32", torch.int64: "I64"}    # as safetensors names them; no other stands in a model
@@ -102,12 +103,12 @@ def _skeleton(card: Mapping[str, Any], path: Path) -> EmotionModel:
 
 
 def _try(skeleton: EmotionModel, path: Path) -> None:
-    """A window without memory: some values of a backbone's configuration show that they cannot be only then."""
+    """A window without memory: some values of a library's configuration show that they cannot be only then."""
     backbone = getattr(skeleton.eval(), "backbone", None)
     try:
-        if isinstance(backbone, Backbone):
+        if isinstance(backbone, Backbone) and not isinstance(backbone.config, Wav2VecSizes):
             backbone.network(torch.zeros(1, round(skeleton.preset.features.seconds * SAMPLE_RATE)))
-        elif backbone is not None:
+        elif backbone is not None and not isinstance(backbone, Backbone):
             backbone(torch.zeros(1, backbone.config.num_channels, *backbone.size))
     except Exception as error:
         raise _no_model(path, error) from error

@@ -1,7 +1,7 @@
 """Wav2Vec 2.0 (Baevski and others, 2020) of any size as a plain torch module, for streams with random weights.
 
 Layer norm in every convolution and before each part of a transformer layer, as in the large published models. Names,
-layout and first weights are those of the transformers library's `Wav2Vec2Model`, which tests hold it to; published
+layout and first weights are those of the transformers library's `Wav2Vec2Model`, to which tests hold it; published
 checkpoints are loaded by that library, which takes seconds to import.
 """
 
@@ -14,7 +14,6 @@ from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.parametrizations import weight_norm
 
 MODEL_TYPE = "wav2vec2-plain"
 _SPREAD = 0.02      # deviation of the transformer's first weights
@@ -97,7 +96,7 @@ class _Convolution(nn.Module):
         super().__init__()
         self.conv = nn.Conv1d(inputs, outputs, kernel, stride)
         self.layer_norm = nn.LayerNorm(outputs)
-        nn.init.kaiming_normal_(self.conv.weight)
+        _normal(self.conv.weight, math.sqrt(2 / (inputs * kernel)))
         _uniform(self.conv.bias, 1 / (inputs * kernel))
 
     def forward(self, sound: Tensor) -> Tensor:
@@ -140,17 +139,29 @@ class _Encoder(nn.Module):
 
 
 class _Positions(nn.Module):
-    """What stands around a frame, as the way by which it learns where it stands."""
+    """What stands around a frame, as the way by which it learns where it stands.
+
+    The kernel is kept as a direction and a magnitude at each of its moments (weight norm).
+    """
 
     def __init__(self, sizes: Wav2VecSizes) -> None:
         super().__init__()
-        kernel, hidden, groups = sizes.num_conv_pos_embeddings, sizes.hidden_size, sizes.num_conv_pos_embedding_groups
-        convolution = nn.Conv1d(hidden, hidden, kernel, padding=kernel // 2, groups=groups)
-        nn.init.zeros_(convolution.bias)     # type: ignore[arg-type]  # it has one
-        self.conv = weight_norm(convolution, name="weight", dim=2)
+        kernel, hidden = sizes.num_conv_pos_embeddings, sizes.hidden_size
+        self.groups, self.padding = sizes.num_conv_pos_embedding_groups, kernel // 2
+        self.direction = nn.Parameter(nn.Conv1d(hidden, hidden, kernel, groups=self.groups).weight.detach())
+        self.magnitude = nn.Parameter(torch.empty(1, 1, kernel))
+        self.bias = nn.Parameter(torch.zeros(hidden))
+        if not self.direction.is_meta:
+            self.magnitude.data.copy_(self._length())
+
+    def _length(self) -> Tensor:
+        return self.direction.square().sum((0, 1), keepdim=True).sqrt()
 
     def forward(self, states: Tensor) -> Tensor:
-        return functional.gelu(self.conv(states.transpose(1, 2))[:, :, :states.shape[1]]).transpose(1, 2)
+        kernel = self.direction * (self.magnitude / self._length())
+        positions = functional.conv1d(states.transpose(1, 2), kernel, self.bias, padding=self.padding,
+                                      groups=self.groups)
+        return functional.gelu(positions[:, :, :states.shape[1]]).transpose(1, 2)
 
 
 class _Layer(nn.Module):
@@ -170,6 +181,8 @@ class _Layer(nn.Module):
 class _Attention(nn.Module):
     def __init__(self, sizes: Wav2VecSizes) -> None:
         super().__init__()
+        if sizes.hidden_size % sizes.num_attention_heads:
+            raise ValueError("hidden_size is no multiple of num_attention_heads")
         self.heads, self.dropout = sizes.num_attention_heads, sizes.dropout
         for name in ("k_proj", "v_proj", "q_proj", "out_proj"):
             setattr(self, name, _linear(sizes.hidden_size, sizes.hidden_size))
@@ -197,9 +210,14 @@ class _FeedForward(nn.Module):
 
 def _linear(inputs: int, outputs: int) -> nn.Linear:
     layer = nn.Linear(inputs, outputs)
-    nn.init.normal_(layer.weight, std=_SPREAD)
+    _normal(layer.weight, _SPREAD)
     nn.init.zeros_(layer.bias)
     return layer
+
+
+def _normal(parameter: Tensor, deviation: float) -> None:
+    if not parameter.is_meta:   # where no memory is, torch would load its compiler to draw nothing
+        nn.init.normal_(parameter, std=deviation)
 
 
 def _uniform(parameter: Tensor | None, variance: float) -> None:

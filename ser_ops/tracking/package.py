@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 WEIGHTS, CARD, MODEL_CARD = "weights.safetensors", "model.json", "model_card.md"
 # What loading and answering import; pinned to the versions with which the model was packaged.
-REQUIREMENTS = ("av", "filelock", "huggingface-hub", "librosa", "mlflow", "numpy", "pandas", "pydantic", "pyyaml",
+REQUIREMENTS = ("av", "filelock", "huggingface-hub", "mlflow", "numpy", "pandas", "pydantic", "pyyaml",
                 "safetensors", "soundfile", "soxr", "torch", "tqdm", "transformers")
 
 
