@@ -66,9 +66,9 @@ def pull(say: Say = print) -> None:
     except UserError as error:
         if why := _no_room(data, str(error)):
             raise why from error
-        missing = [one for one in cache.tracked([data]) if not one.file.exists()]
-        if missing and "Checkout failed" in str(error):     # the remote answered, and what it gave was not kept
-            raise UserError(_not_whole(missing)) from error
+        lost = [one for one in cache.tracked([data]) if not one.file.exists()]
+        if lost and "Checkout failed" in str(error):        # the remote answered, and what it gave was not kept
+            raise UserError(_not_whole(lost)) from error
         raise
 
 

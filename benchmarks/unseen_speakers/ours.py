@@ -32,7 +32,7 @@ from ser_ops.features.standardise import Moments
 from ser_ops.files import replacing
 from ser_ops.models import architectures, base
 from ser_ops.seeds import derive
-from ser_ops.shards import Shards, write_index, write_shard
+from ser_ops.shards import Entry, Shards, write_index, write_shard
 from ser_ops.training.loop import Result, fit
 
 _PER_SHARD = 64     # utterances
@@ -58,7 +58,8 @@ class Heard:
 
     def _make(self, folder: Path) -> None:
         extractor = Extractor(self.settings, self.sound.sample_rate)
-        names, entries = ("waveforms", "features"), ([], [])
+        names = ("waveforms", "features")
+        entries: tuple[list[Entry], list[Entry]] = ([], [])
         for name in names:
             (folder / name).mkdir(parents=True)
         for number, places in enumerate(in_order(len(self.sound.rows), _PER_SHARD)):

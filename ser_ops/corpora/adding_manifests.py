@@ -35,7 +35,8 @@ def add(file: Path, manifests_folder: Path, name: str, link: bool = False, label
     """
     with in_turn(lock, manifests_folder):
         target = free_place(manifests_folder, name)
-        read_manifest(ManifestSource(name=name, file=file, labels=dict(labels or {})), labels_may_lack_emotions=True)
+        source = ManifestSource.model_validate({"name": name, "file": file, "labels": labels or {}})
+        read_manifest(source, labels_may_lack_emotions=True)
         rows = [row for _, row in read_table(file, REQUIRED, ALIASES)]
         files = [Path(os.path.abspath(recording_of(file, row["path"]))) for row in rows]
         homes = _homes(file, files)

@@ -33,7 +33,7 @@ def scan(manifests_folder: Path, name: str, labels: Mapping[str, str],
 
 def source_of(manifests_folder: Path, name: str, labels: Mapping[str, str]) -> ManifestSource:
     """The manifest `name`, there or not."""
-    return ManifestSource(name=name, file=manifests_folder / name / MANIFEST, labels=dict(labels))
+    return ManifestSource.model_validate({"name": name, "file": manifests_folder / name / MANIFEST, "labels": labels})
 
 
 def _refuse_outside(source: ManifestSource, found: Scan) -> None:
