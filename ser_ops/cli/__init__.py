@@ -6,7 +6,7 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from ser_ops.cli import corpora, doctor, evaluate, explain, noise, predict, registry, reproduce, tune
+from ser_ops.cli import corpora, doctor, evaluate, explain, models, noise, predict, registry, reproduce, tune
 from ser_ops.errors import UserError
 from ser_ops.terminal import complain, print_anywhere, tell
 
@@ -15,6 +15,7 @@ app = typer.Typer(name="ser-ops", no_args_is_help=True, add_completion=False, ri
                   help="Noise-robust, explainable speech emotion recognition: corpora, models, gate and registry.")
 app.add_typer(corpora.app, name="corpora")
 app.add_typer(noise.app, name="noise")
+app.add_typer(models.app, name="models")
 app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
 app.command("explain")(explain.explain)
