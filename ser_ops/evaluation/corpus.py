@@ -14,9 +14,10 @@ from ser_ops.audio.reading import read_clip
 from ser_ops.config import ManifestSource, Params, input_of
 from ser_ops.emotions import index_of
 from ser_ops.errors import UserError
+from ser_ops.evaluation.noise_grid import grid
 from ser_ops.evaluation.panel import Panel
 from ser_ops.evaluation.predictions import CLEAN
-from ser_ops.evaluation.robustness import answer, gather, grid
+from ser_ops.evaluation.robustness import answer, gather
 from ser_ops.evaluation.summary import Summary
 from ser_ops.models.base import EmotionModel
 from ser_ops.progress.bar import progress

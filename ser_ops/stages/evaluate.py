@@ -12,7 +12,7 @@ from ser_ops.corpora.table import read_csv, write_csv
 from ser_ops.dataset.rows import Row, unaltered
 from ser_ops.device import device_of
 from ser_ops.documents import read_json
-from ser_ops.evaluation import figures, robustness
+from ser_ops.evaluation import figures, noise_grid, robustness
 from ser_ops.evaluation.ablation import FIELDS, samples_per_second, table
 from ser_ops.evaluation.panel import Panel
 from ser_ops.evaluation.predictions import CLEAN, Condition, Predictions
@@ -36,7 +36,7 @@ def main() -> None:
     folders = _model_folders(params)
     cards = {name: read_json(folder / "model.json") for name, folder in folders.items()}
     rows, noise_rows = unaltered(work, "test"), read_csv(work / "validated" / "noise.csv")
-    grid = robustness.grid(noise_rows, settings)
+    grid = noise_grid.grid(noise_rows, settings)
     job = job_of(params, folders, rows)
     predictions = predictions_of(params, job, rows, grid)
     summary = Summary(predictions, [row.speaker for row in rows], settings)
@@ -97,7 +97,7 @@ def _measured(job: robustness.Job, names: Sequence[str], grid: Sequence[Conditio
 
 def _provenance(params: Params, card: Mapping[str, Any], rows: Sequence[Row],
                 noise_rows: Sequence[Mapping[str, str]]) -> dict[str, Any]:
-    recorded, left_out = robustness.categories(noise_rows)
+    recorded, left_out = noise_grid.categories(noise_rows)
     settings = params.evaluate
     return {**{name: card["data"][name] for name in ("corpora", "synthetic", "partial", "protocol")},
             "backbone": card["backbone"], "preset": card["preset"], "seeds": list(settings.seeds),

@@ -11,7 +11,7 @@ from ser_ops.corpora.table import read_csv
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.evaluation.gate import judge
-from ser_ops.evaluation.robustness import grid
+from ser_ops.evaluation.noise_grid import grid
 from ser_ops.files import write_json
 from ser_ops.stages import run
 from ser_ops.terminal import tell

@@ -12,8 +12,8 @@ from ser_ops.corpora.table import read_csv
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.evaluation import predictions
+from ser_ops.evaluation.noise_grid import categories
 from ser_ops.evaluation.published import TABLE_V, TABLE_V_DEVIATIONS, TABLE_VI, marks
-from ser_ops.evaluation.robustness import categories
 from ser_ops.files import replacing, write_json
 from ser_ops.noise.mixing import Mixer
 from ser_ops.report import clips

@@ -10,7 +10,7 @@ from evaluation_world import FOLDERS, build
 
 from ser_ops.audio.window import fit
 from ser_ops.errors import UserError
-from ser_ops.evaluation import robustness
+from ser_ops.evaluation import noise_grid, robustness
 from ser_ops.evaluation.ablation import samples_per_second
 from ser_ops.evaluation.panel import Panel
 from ser_ops.evaluation.predictions import CLEAN, Condition
@@ -30,7 +30,7 @@ def world(tmp_path_factory):
     utterances = tuple(f"made/{number:03d}" for number in range(13))
     job = robustness.Job(tuple((name, folder / "work" / place) for name, place in FOLDERS.items()), folder / "work",
                          utterances, "cpu", 4, "keep", -60.0)
-    return params, job, [CLEAN, *robustness.grid(robustness_rows(folder), params.evaluate)]
+    return params, job, [CLEAN, *noise_grid.grid(robustness_rows(folder), params.evaluate)]
 
 
 def robustness_rows(folder: Path):
@@ -40,22 +40,22 @@ def robustness_rows(folder: Path):
 
 def test_the_grid_is_what_has_test_recordings_and_the_stationary_kinds(world):
     params, _, _ = world
-    found = robustness.grid(NOISE, params.evaluate)
+    found = noise_grid.grid(NOISE, params.evaluate)
     assert len(found) == 3 * 2 * 2 and found == sorted(found, key=lambda one: (
         ["children", "fish_market", "white"].index(one.noise), one.intensity, one.seed))
-    assert robustness.categories(NOISE) == (["children", "fish_market"], ["railway_engine"])
+    assert noise_grid.categories(NOISE) == (["children", "fish_market"], ["railway_engine"])
 
 
 @pytest.mark.parametrize("name", ["clean", "white"])
 def test_a_category_may_not_take_a_name_with_a_meaning(world, name):
     with pytest.raises(UserError, match="that name is taken"):
-        robustness.grid([{"category": name, "partition": "test"}], world[0].evaluate)
+        noise_grid.grid([{"category": name, "partition": "test"}], world[0].evaluate)
 
 
 def test_a_grid_without_noise_is_one_line(world):
     settings = world[0].evaluate.model_copy(update={"stationary": ()})
     with pytest.raises(UserError, match="no noise to listen in"):
-        robustness.grid([{"category": "children", "partition": "train"}], settings)
+        noise_grid.grid([{"category": "children", "partition": "train"}], settings)
 
 
 def test_a_panel_answers_as_each_model_alone(world):

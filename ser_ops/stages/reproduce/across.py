@@ -12,7 +12,7 @@ from ser_ops.corpora import partitions
 from ser_ops.corpora.table import read_csv
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
-from ser_ops.evaluation import robustness
+from ser_ops.evaluation import noise_grid, robustness
 from ser_ops.evaluation.predictions import CLEAN, Predictions
 from ser_ops.evaluation.summary import Summary
 from ser_ops.files import write_json
@@ -38,7 +38,7 @@ def main() -> None:
     job = robustness.Job(tuple((one["folder"], folder(params) / "corpora" / one["folder"]) for one in trainings), work,
                          tuple(row["utterance"] for row in tested), params.compute.device, settings.batch_size,
                          params.augment.level, params.augment.silent_crop_dbfs)
-    grid = robustness.grid(read_csv(work / "validated" / "noise.csv"), settings)
+    grid = noise_grid.grid(read_csv(work / "validated" / "noise.csv"), settings)
     found = robustness.predict(job, truth, [CLEAN, *grid], params.compute.workers)
     classes = {name: {row["emotion"] for row in manifest if row["corpus"] == name} for name in parts}
     ways = {name: partitions.plan([row for row in manifest if row["corpus"] == name])[name] for name in parts}
