@@ -24,6 +24,7 @@ if [ ! -x "$venv/bin/python" ]; then
     "$python" -m venv "$venv" || { rm -rf "$venv"; fail "$python has no venv module: apt-get install python3-venv"; }
 fi
 supported "$venv/bin/python" || fail "$venv is not of Python 3.11, 3.12 or 3.13: remove it and run the same command again"
+echo "install: $* into $venv; minutes, where it is new"
 
 if [ "$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null; then
     index=${TORCH_CPU_INDEX:-https://download.pytorch.org/whl/cpu}
