@@ -184,8 +184,8 @@ class _Attention(nn.Module):
         if sizes.hidden_size % sizes.num_attention_heads:
             raise ValueError("hidden_size is no multiple of num_attention_heads")
         self.heads, self.dropout = sizes.num_attention_heads, sizes.dropout
-        for name in ("k_proj", "v_proj", "q_proj", "out_proj"):
-            setattr(self, name, _linear(sizes.hidden_size, sizes.hidden_size))
+        self.k_proj, self.v_proj, self.q_proj, self.out_proj = (
+            _linear(sizes.hidden_size, sizes.hidden_size) for _ in range(4))
 
     def forward(self, states: Tensor, seen: Tensor | None) -> Tensor:
         query, key, value = (part(states).unflatten(2, (self.heads, -1)).transpose(1, 2)
