@@ -109,8 +109,7 @@ def test_errors_are_those_of_predict_and_nothing_is_written(project, monkeypatch
 @pytest.mark.parametrize("name", ["cnn", "vit"])
 def test_every_kind_of_model_is_explained(name, tmp_path):
     params = config.load(PROJECT / "params.yaml")
-    settings = params.explain.model_copy(update={"shap_samples": 10, "counterfactual_orders": 1,
-                                                 "counterfactual_steps": 2, "occlusion_hop": 0.5})
+    settings = params.explain.model_copy(update={"shap_samples": 10, "occlusion_hop": 0.5})
     mean_std = {"mean": [1.0] * 187, "std": [2.0] * 187} if name == "cnn" else None
     model = architectures.build(name, params.chosen, mean_std, seed=1).eval()
     model_folder.save(tmp_path / "model", model, {"data": {}})

@@ -100,10 +100,11 @@ def reports(folder: Path, files: list[str]) -> None:
     away = {mode: {fill: {"low": figure - 0.1, "high": figure + 0.1} for fill in ("silence", "noise")}
             for mode, figure in (("deletion", -0.2), ("insertion", 0.2))}
     write_json(folder / "explanations.json", {
-        "model": "fusion", "methods": ["shap", "scorecam"],
+        "model": "fusion", "methods": ["scorecam", "shap", "occlusion"],
         "faithfulness": {"words": [], "methods": {one: {"beats_random": True, "against_random": away}
-                                                  for one in ("shap", "scorecam")}},
-        "clips": [{"utterance": "made/000", "figure": files[0], "scorecam": {"times": [0.0], "values": [0.5]}}],
+                                                  for one in ("scorecam", "shap", "occlusion")}},
+        "clips": [{"utterance": "made/000"} | {one: {"times": [0.0], "values": [0.5], "figure": files[0]}
+                                               for one in ("scorecam", "occlusion")}],
         "shap": {"top": [{"feature": "RMS at 0.1 s", "per_class": shares}], "figure": files[1]}})
     for file in files:
         (folder / file).parent.mkdir(parents=True, exist_ok=True)

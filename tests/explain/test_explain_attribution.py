@@ -7,6 +7,7 @@ from explain_stand_ins import StandIn, features
 from torch import nn
 
 from ser_ops.explain.held import Centred, Held
+from ser_ops.explain.methods import shap as shap_method
 from ser_ops.explain.methods.shap import expected_gradients, importance
 from ser_ops.features.index_map import shape_of
 
@@ -63,3 +64,36 @@ def test_what_all_logits_share_is_credited_to_nothing():
     found = expected_gradients(Centred(Shared()), torch.tensor([1.0, 1.0]), torch.zeros(2, 2), 10, 1, "u")
     assert importance([found])[0] == pytest.approx(np.zeros(7), abs=1e-4)
     assert found.values[1, 0] == pytest.approx(6 / 7, abs=1e-5)
+
+
+def test_it_estimates_what_shap_estimates():
+    import shap
+
+    torch.manual_seed(3)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 16), nn.Tanh(), nn.Linear(16, 7))
+    value, ground = torch.randn(3, 4), torch.randn(5, 3, 4)
+    theirs = np.asarray(shap.GradientExplainer(model, ground).shap_values(value[None], nsamples=8000, rseed=1)[0])
+    ours = expected_gradients(model, value, ground, 500, 1, "u")
+    np.testing.assert_allclose(ours.values, theirs, atol=0.03)
+    assert np.abs(ours.gap).max() < 0.01
+
+
+def test_points_spread_evenly_miss_less_than_points_drawn_freely(monkeypatch):
+    torch.manual_seed(3)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 16), nn.Tanh(), nn.Linear(16, 7))
+    value, ground = torch.randn(3, 4), torch.randn(8, 3, 4)
+
+    def missed():
+        return np.mean([np.abs(expected_gradients(model, value, ground, 32, seed, "u").gap) for seed in range(20)])
+
+    evenly = missed()
+    monkeypatch.setattr(shap_method, "points", lambda number, rows, draw: (draw.integers(rows, size=number),
+                                                                           draw.random(number)))
+    assert 2 * evenly < missed()
+
+
+def test_one_class_alone_has_the_values_that_it_has_beside_others():
+    model, value, ground = linear(), torch.randn(3, 4), torch.randn(6, 3, 4)
+    every, alone = (expected_gradients(model, value, ground, 10, 1, "u", classes=classes) for classes in (None, [2]))
+    np.testing.assert_allclose(alone.values[..., 2], every.values[..., 2])
+    assert not alone.values[..., [0, 1, 3, 4, 5, 6]].any() and alone.gap[3] == 0

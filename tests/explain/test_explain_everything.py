@@ -72,6 +72,7 @@ def work(tmp_path_factory):
 def quick() -> config.Explain:
     own = explain_settings(figures_per_class=0, occlusion_hop=0.2)
     return own.model_copy(update={
+        "listen": own.listen.model_copy(update={"intensity": 0.5}),
         "conditions": own.conditions.model_copy(update={"stationary": ("white",), "intensities": (0.5,), "per_class": 1,
                                                         "shap_samples": 5, "resamples": 100}),
         "faithfulness": own.faithfulness.model_copy(update={"steps": 2, "random_draws": 1, "resamples": 100,
