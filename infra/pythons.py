@@ -115,13 +115,13 @@ def main(named: Sequence[str]) -> int:
             if python is None:
                 print(f"{title}: not here", flush=True)
                 continue
-            try:
-                with tempfile.TemporaryDirectory(prefix="environment-", dir=folder) as environment:
+            with tempfile.TemporaryDirectory(prefix="environment-", dir=folder) as environment:
+                try:
                     line = examine(python, Path(environment), model, clip, expected)
-            except UserError as error:
-                failed += 1
-                line = f"error: {error}"
-            print(f"{title} ({python}): {line}", flush=True)
+                except UserError as error:
+                    failed += 1
+                    line = f"error: {error}"
+                print(f"{title} ({python}): {line}", flush=True)
     return failed
 
 
