@@ -1,4 +1,4 @@
-"""Write into dvc.yaml which code each stage depends on, as its imports say: python -m infra.stage_code, or make graph.
+"""Write into dvc.yaml which code each stage depends on, as its imports say: python -m infra.stage_code.
 
 Only the dependencies below ser_ops/ are written; data stand there by hand. tests/test_stage_code.py holds the files to
 what is computed here.
