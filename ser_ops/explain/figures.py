@@ -19,6 +19,7 @@ PALETTE: dict[str, str] = dict(zip(EMOTIONS, ("#D55E00", "#009E73", "#CC79A7", "
                                               "#56B4E9"), strict=True))
 _PALE_TO_DARK = ("#bcc8d4", "#eea24b", "#c8391f", "#5a0818")  # darker means more, in grey print too
 _INK, _PALE = "#1f2933", "#9aa5b1"
+_CAPTION_POINTS = 7.5
 
 
 def blank(width: float, height: float) -> "Figure":
@@ -32,13 +33,21 @@ def blank(width: float, height: float) -> "Figure":
     return Figure(figsize=(width, height), dpi=130)
 
 
-def save(figure: "Figure", caption: str, path: Path, columns: int) -> None:
-    """Under the picture, the caption; without a time or version in the file, so that the same gives the same bytes."""
-    text = figure.text(0.01, 0.0, fill(caption, columns), va="top", fontsize=7.5, color="#52606d")
+def save(figure: "Figure", caption: str, path: Path, columns: int, within: bool = False) -> None:
+    """Under the picture, the caption; without a time or version in the file, so that the same gives the same bytes.
+
+    within: nothing but the caption reaches beyond the figure, so that it need not be drawn twice to find its borders.
+    """
+    from matplotlib.transforms import Bbox
+    words = fill(caption, columns)
+    text = figure.text(0.01, 0.0, words, va="top", fontsize=_CAPTION_POINTS, color="#52606d")
     beside = [one for axes in figure.axes for one in (axes.get_legend(), *axes.texts) if one is not None]
+    width, height = figure.get_size_inches()
+    below = 0.1 + (words.count("\n") + 1) * 1.25 * _CAPTION_POINTS / 72
+    how = {"bbox_inches": Bbox([[0, -below], [width, height]])} if within else \
+        {"bbox_inches": "tight", "pad_inches": 0.15, "bbox_extra_artists": [text, *beside]}
     with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", bbox_inches="tight", pad_inches=0.15,
-                       bbox_extra_artists=[text, *beside], metadata={"Software": None})
+        figure.savefig(temporary, format="png", metadata={"Software": None}, **how)
 
 
 def shap_bar(names: Sequence[str], per_class: Mapping[str, Sequence[float]], caption: str, path: Path) -> None:
@@ -118,4 +127,4 @@ def over_waveform(samples: np.ndarray, sample_rate: int, seconds: np.ndarray, va
                          hatch="///", linewidth=0, zorder=0)
         wave.text(len(samples) / sample_rate, reach * 0.95, "padding ", ha="right", va="top", fontsize=8, color=_INK)
     figure.subplots_adjust(left=0.09, right=0.98, top=0.91, bottom=0.14, hspace=0.12)
-    save(figure, caption, path, 130)
+    save(figure, caption, path, 130, within=True)

@@ -59,8 +59,8 @@ def captions(monkeypatch):
     """Captions by file name, as they are drawn."""
     seen = {}
     for module in (figures, mel_picture):
-        monkeypatch.setattr(module, "save", lambda figure, caption, path, columns, save=figures.save: (
-            seen.update({path.name: caption}), save(figure, caption, path, columns)))
+        monkeypatch.setattr(module, "save", lambda figure, caption, path, columns, within=False, save=figures.save: (
+            seen.update({path.name: caption}), save(figure, caption, path, columns, within)))
     return seen
 
 

@@ -72,9 +72,9 @@ def captions(monkeypatch) -> dict[str, str]:
     from ser_ops.explain.pictures import aligned, beeswarm, glowing, masked, occluded, regions, spread, waterfall
     said: dict[str, str] = {}
 
-    def kept(figure, caption, path, columns):
+    def kept(figure, caption, path, columns, within=False):
         said[path.name] = caption
-        figures_save(figure, caption, path, columns)
+        figures_save(figure, caption, path, columns, within)
 
     figures_save = figures.save
     for module in (figures, aligned, beeswarm, glowing, masked, occluded, regions, spread, waterfall):

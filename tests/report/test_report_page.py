@@ -236,7 +236,7 @@ def test_a_model_that_table_vi_does_not_have(reports):
     assert "explained by Grad-CAM, Occlusion." in page and "do not see the Wav2Vec 2.0 stream" not in page
     assert "cnn was not pretrained" in page and "its split undescribed" not in page
     assert not re.search(r"paper 1 prints [\d.]+", page), "no claim of the paper is about this model"
-    assert html.count('alt="Grad-CAM of') == html.count('alt="occlusion of') == len(EMOTIONS)
+    assert html.count('alt="Grad-CAM of') == html.count('alt="Occlusion of') == len(EMOTIONS)
     bare = re.sub(r"base64,[^\"]*", "", html)
     assert not re.search(r"\b(nan|NaN|None|undefined)\b", bare)
 
