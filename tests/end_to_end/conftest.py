@@ -1,7 +1,6 @@
-"""A copy of the project as a clone would be, with the smallest settings that still run every stage."""
+"""A copy of the project as a clone would be, with the smallest settings and few recordings for every stage."""
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,21 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-
-PROJECT = Path(__file__).resolve().parents[2]
+from project_copy import change_settings, copy_project, keep_few
 
 QUICK: dict[str, dict[str, Any]] = {
     "augment": {"variants": ["original", "noisy"]},
-    "presets": {"demo": {"spectral": {"members": 2, "channels": [8, 16, 32, 48]}}},
+    "presets": {"demo": {"spectral": {"members": 2, "channels": [8, 8, 16, 16]}}},
     "train": {"epochs": 3},
     "tune": {"trials": 3, "startup_trials": 1, "warmup_epochs": 1},
     "ablations": {"shuffled": 1, "shuffled_epochs": 1},
-    "evaluate": {"seeds": [1], "resamples": 200, "speed_utterances": 8},
+    "evaluate": {"stationary": ["white"], "seeds": [1], "resamples": 100, "speed_utterances": 8},
     "behave": {"utterances": 21},
     "explain": {"per_class": 1, "background": 8, "shap_samples": 10, "figures_per_class": 0,
                 "conditions": {"stationary": ["white"], "intensities": [0.5], "seed": 1, "per_class": 1,
-                               "shap_samples": 10, "resamples": 100, "confidence": 0.95}},
+                               "shap_samples": 10, "resamples": 100, "confidence": 0.95},
+                "faithfulness": {"steps": 2, "random_draws": 1, "resamples": 100, "seed_clips": 1,
+                                 "randomised_clips": 1},
+                "planted": {"train_clips": 16, "clips": 4, "max_steps": 20}},
     "reproduce": {"corpora": {"models": ["fusion"], "train": {"epochs": 1}},
                   "splits": {"models": ["spectral", "cnn", "vit"], "train": {"epochs": 1}},
                   "folds": {"count": 2, "protocols": ["random", "speaker"], "variants": ["original"],
@@ -41,9 +41,11 @@ class Workspace:
     folder: Path
     environment: dict[str, str]
 
-    def run(self, *command: str, check: bool = True, timeout: float = 900) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True,
-                              timeout=timeout)
+    def run(self, *command: str, check: bool = True, timeout: float = 900,
+            **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end, in a process group of its own."""
+        done = subprocess.run(command, cwd=self.folder, env=self.environment | variables, capture_output=True,
+                              text=True, timeout=timeout, start_new_session=True)
         if check and done.returncode:
             raise AssertionError(f"{' '.join(command)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done
@@ -56,18 +58,7 @@ class Workspace:
 
     def change(self, **sections: dict[str, Any]) -> None:
         """Change settings in params.yaml: those that are named, at any depth."""
-        file = self.folder / "params.yaml"
-        content = yaml.safe_load(file.read_text())
-        _merge(content, sections)
-        file.write_text(yaml.safe_dump(content, sort_keys=False))
-
-
-def _merge(settings: dict[str, Any], changes: dict[str, Any]) -> None:
-    for name, value in changes.items():
-        if isinstance(value, dict) and isinstance(settings.get(name), dict):
-            _merge(settings[name], value)
-        else:
-            settings[name] = value
+        change_settings(self.folder, **sections)
 
 
 def _environment() -> dict[str, str]:
@@ -83,22 +74,18 @@ def _environment() -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Workspace]:
-    """Make a fresh workspace of the files that git tracks or would track, committed, with its data pulled."""
+    """Make a fresh workspace: committed, its data pulled, of which a few recordings are kept."""
 
     def make(name: str) -> Workspace:
         folder = tmp_path_factory.mktemp(name) / "ser-ops"
-        listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=PROJECT,
-                                capture_output=True, text=True, check=True).stdout
-        for file in filter(None, listed.split("\0")):
-            if (PROJECT / file).is_file():
-                (folder / file).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(PROJECT / file, folder / file)
+        copy_project(folder, **QUICK)
         workspace = Workspace(folder, _environment() | {"PYTHONPATH": str(folder)})
         workspace.run("git", "init", "-q")
+        workspace.run("dvc", "pull", "-q", "data.dvc")
+        keep_few(folder / "data")
+        workspace.run("dvc", "commit", "-q", "--force", "data.dvc")
         workspace.run("git", "add", "-A")
         workspace.run("git", "commit", "-qm", "clone")
-        workspace.run("dvc", "pull", "-q", "data.dvc")
-        workspace.change(**QUICK)
         return workspace
 
     return make

@@ -2,7 +2,7 @@
 
 import csv
 import json
-import time
+import resource
 
 import pytest
 
@@ -27,15 +27,14 @@ def test_the_grid_is_complete(reproduced):
     with (reproduced.folder / "reports/robustness.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     cells = {(row["noise"], row["intensity"]) for row in rows if row["model"] == "fusion"}
-    assert len(cells) == 6 * 3
+    assert len(cells) == 4 * 3, "three recorded noises and one made, at three intensities"
 
 
 def test_a_second_repro_does_nothing_quickly(reproduced):
-    reproduced.run("dvc", "repro")
-    began = time.monotonic()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     done = reproduced.run("dvc", "repro")
     assert "Running stage" not in done.stdout
-    assert time.monotonic() - began < 6  # 3 s on a machine that does nothing else
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 6   # processor seconds; 2 to 3 as a rule
 
 
 def test_a_training_parameter_reruns_training_and_nothing_before_it(reproduced):

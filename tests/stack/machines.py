@@ -1,7 +1,6 @@
 """Machines of a team: each has a clone of the repository, a home of its own and the credentials, and nothing else."""
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import yaml
+from project_copy import copy_project, keep_few
 
-PROJECT = Path(__file__).resolve().parents[2]
 _OURS = ("MLFLOW_", "PREFECT_", "DVC_", "AWS_", "PG", "OPTUNA_", "DASK_", "CUDA_", "PYTHON", "VIRTUAL_ENV")
 
 
@@ -97,28 +95,14 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
 
 
 def author(folder: Path, given: dict[str, str], **changes: dict[str, Any]) -> Machine:
-    """The machine of who writes the code: all that git tracks or would track, committed with changed settings."""
+    """The machine of who writes the code: the project with changed settings and few recordings of each corpus."""
     machine = _machine(folder, given)
-    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=PROJECT, capture_output=True,
-                            text=True, check=True).stdout
-    for file in filter(None, listed.split("\0")):
-        if (PROJECT / file).is_file():
-            (machine.clone / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(PROJECT / file, machine.clone / file)
-    settings = machine.clone / "params.yaml"
-    content = yaml.safe_load(settings.read_text())
-    _change(content, changes)
-    settings.write_text(yaml.safe_dump(content, sort_keys=False))
+    copy_project(machine.clone, **changes)
     machine.run("git", "init", "-q", "-b", "main")
+    machine.run("dvc", "pull", "-q", "data.dvc")
+    keep_few(machine.clone / "data")
+    machine.run("dvc", "commit", "-q", "--force", "data.dvc")
     return machine
-
-
-def _change(content: dict[str, Any], changes: dict[str, Any]) -> None:
-    for name, value in changes.items():
-        if isinstance(value, dict):
-            _change(content[name], value)
-        else:
-            content[name] = value
 
 
 def commit(machine: Machine, why: str) -> None:

@@ -31,18 +31,17 @@ FLOWS = "from pipelines import flows; flows.validate_data(); flows.augment_data(
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
-    """A clone with its data; two of the corpora are enough for several shards of each kind."""
-    made = author(tmp_path_factory.mktemp("dask"), {}, data={"corpora": ["synthetic_savee", "synthetic_tess"]},
-                  compute={"workers": 1})
-    made.run("dvc", "pull", "-q", "data.dvc")
-    return made
+    """A clone with its data, in several small shards of each kind."""
+    return author(tmp_path_factory.mktemp("dask"), {}, data={"corpora": ["synthetic_savee", "synthetic_tess"]},
+                  augment={"variants": ["original", "noisy", "pitched", "fast_noisy"]},
+                  compute={"workers": 1, "shard_megabytes": 1})
 
 
 @pytest.fixture(scope="module")
 def alone(machine: Machine) -> dict[str, bytes]:
     """Every byte that one process of this machine makes."""
-    for stage in ("ingest", "validate", "augment", "features"):
-        machine.run(sys.executable, "-m", f"ser_ops.stages.{stage}")
+    stages = "ingest, validate, augment, features"
+    machine.run(sys.executable, "-c", f"from ser_ops.stages import {stages}\nfor one in ({stages}): one.main()")
     settings = machine.clone / "params.yaml"
     settings.write_text(settings.read_text().replace("workers: 1\n", "workers: 0\n"))
     return made(machine)
@@ -93,10 +92,10 @@ def in_clone(machine: Machine, address: str, code: str, **variables: str) -> str
     return done.stdout + done.stderr
 
 
-def test_flows_and_features_over_the_cluster_make_the_bytes_of_one_process(machine, alone, cluster):
-    said = replace(machine, given={"DASK_SCHEDULER_ADDRESS": cluster.address,
-                                   "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120"},
-                   ).run(sys.executable, "-c", FLOWS)
+def test_flows_and_features_over_the_cluster_make_the_bytes_of_one_process(machine, alone, cluster, stack):
+    prefect = {name: value for name, value in stack.environment.items() if name.startswith("PREFECT_")}
+    said = replace(machine, given=prefect | {"DASK_SCHEDULER_ADDRESS": cluster.address}).run(
+        sys.executable, "-c", FLOWS)
     process = stage(machine, "features", cluster.address)
     assert process.wait(200) == 0, process.communicate()
     assert made(machine) == alone

@@ -31,11 +31,10 @@ def test_every_server_of_the_stack_answers(stack, tmp_path):
     assert secrets and not any(secret in said for secret in secrets)
 
 
-@pytest.mark.parametrize(("subject", "variable", "value"), [
-    ("MLflow", "MLFLOW_TRACKING_PASSWORD", "wrong-password"),
-    ("Prefect", "PREFECT_API_AUTH_STRING", "admin:wrong-password"),
-    ("tuning", "PGPASSWORD", "wrong-password")])
-def test_a_wrong_password_is_a_fault_with_its_remedy(stack, tmp_path, subject, variable, value):
-    found, said = examined(stack.environment | {variable: value}, tmp_path)
-    assert found[subject]["verdict"] == "fault" and variable in found[subject]["mend"]
+def test_a_wrong_password_is_a_fault_with_its_remedy(stack, tmp_path):
+    wrong = {"MLflow": "MLFLOW_TRACKING_PASSWORD", "Prefect": "PREFECT_API_AUTH_STRING", "tuning": "PGPASSWORD"}
+    found, said = examined(stack.environment | {"MLFLOW_TRACKING_PASSWORD": "wrong-password", "PGPASSWORD":
+                           "wrong-password", "PREFECT_API_AUTH_STRING": "admin:wrong-password"}, tmp_path)
+    for subject, variable in wrong.items():
+        assert found[subject]["verdict"] == "fault" and variable in found[subject]["mend"], found[subject]
     assert "wrong-password" not in said

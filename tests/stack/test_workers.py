@@ -19,6 +19,7 @@ import yaml
 from filelock import FileLock
 from machines import Machine, author, clone, commit, kill
 from prefect_server import ENDED, Server, wait
+from project_copy import at_moment
 
 from ser_ops.files import sha256
 
@@ -26,14 +27,16 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
 
 QUICK: dict[str, Any] = {
     "data": {"corpora": ["synthetic_savee"]},
-    "train": {"epochs": 8, "patience": 8}, "tune": {"trials": 0},
+    "augment": {"variants": ["original", "noisy"]},
+    "presets": {"demo": {"spectral": {"channels": [8, 8, 16, 16]}}},
+    "train": {"epochs": 3, "patience": 3}, "tune": {"trials": 0},
     "ablations": {"models": ["spectral"], "shuffled": 1, "shuffled_epochs": 1},
     "evaluate": {"seeds": [1], "resamples": 100, "speed_utterances": 8, "stationary": ["white"], "intensities": [0.5]},
     "explain": {"per_class": 1, "background": 8, "shap_samples": 10, "figures_per_class": 0,
                 "conditions": {"stationary": ["white"], "intensities": [0.5], "per_class": 1, "shap_samples": 10,
                                "resamples": 100},
                 "faithfulness": {"steps": 2, "random_draws": 1, "resamples": 100, "seed_clips": 1,
-                                 "shap_seeds": [1, 2, 3], "randomised_clips": 1},
+                                 "randomised_clips": 1},
                 "planted": {"train_clips": 16, "clips": 4, "max_steps": 20}},
 }
 
@@ -59,7 +62,6 @@ def team(stack, tmp_path_factory) -> Iterator[Team]:
     for one in settings:
         one["trigger"]["within"] = min(one["trigger"]["within"], 60)
     silent.write_text(yaml.safe_dump(settings))
-    machine.run("dvc", "pull", "-q", "data.dvc")
     machine.run("dvc", "remote", "add", "-q", "-d", "shared", "s3://dvc/team")
     subprocess.run(["git", "init", "-q", "--bare", "-b", "main", str(origin)], check=True)
     machine.run("git", "remote", "add", "origin", str(origin))
@@ -78,15 +80,24 @@ def checkpoints(machine: Machine, stage: str) -> list[Path]:
     return sorted((machine.clone / "state" / stage).glob("*/**/epoch-*[0-9]"))
 
 
+def held(machine: Machine, stage: str) -> dict[str, str]:
+    """Variables with which a training of a stage stands still between its first checkpoint and its second."""
+    return at_moment(machine.environment, "HELD_BEFORE", f"state/{stage}/*/epoch-0002")
+
+
 def met(team: Team, run: str, stage: str) -> None:
-    """Wait until a run is in the middle of a training."""
-    wait(lambda: checkpoints(team.first, stage) or team.server.run(run)["state_type"] in ENDED, "a checkpoint", 900)
+    """Wait until a training of a stage stands still, its second checkpoint written and not yet in its place."""
+    def second() -> list[Path]:
+        return list((team.first.clone / "state" / stage).glob("*/**/.epoch-0002.part/state.json"))
+
+    wait(lambda: second() or team.server.run(run)["state_type"] in ENDED, "a training that stands still", 900)
+    assert second(), team.first.log[-3000:]
 
 
 @pytest.fixture(scope="module")
 def cancelled(team) -> Team:
     """A run that was cancelled in the middle of training, by a worker that then has nothing to do."""
-    with team.first.worker("gpu-pool", CUDA_VISIBLE_DEVICES="0"):
+    with team.first.worker("gpu-pool", CUDA_VISIBLE_DEVICES="0", **held(team.first, "train")):
         run = team.runs["cancelled"] = team.server.ask("train-fusion/gpu")
         met(team, run, "train")
         team.server.cancel(run)
@@ -112,7 +123,7 @@ def killed(cancelled) -> Team:
     team.server.turn(lost, "RUNNING")
     team.server.cancel(lost)
     run = team.runs["killed"] = team.server.ask("train-fusion/gpu")
-    with team.first.worker("gpu-pool", CUDA_VISIBLE_DEVICES="0") as worker:
+    with team.first.worker("gpu-pool", CUDA_VISIBLE_DEVICES="0", **held(team.first, "ablate")) as worker:
         met(team, run, "ablate")
         kill(worker)
     assert not team.first.at_work()
