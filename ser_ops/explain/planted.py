@@ -214,7 +214,8 @@ def _traces(model: Subject, clip: Clip, background: Tensor, settings: config.Exp
     batch = clip.heard.batch
     with torch.no_grad():
         target = int(model.model(batch.waveform, batch.valid, batch.features)[0].argmax())
-    question = Question(model, clip.heard, target, settings, background, samples=settings.shap_samples)
+    question = Question(model, clip.heard, target, settings, background,
+                        samples=settings.conditions.shap_samples)
     return {name: one.trace for name, one in explanations(question).items()}
 
 
