@@ -31,6 +31,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _unit_of(item.nodeid) in rooms or "server" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.slow)
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker("no_cover")     # its lines run hundreds of times, and each of them would cost twice as much
     slow = {_unit_of(item.nodeid) for item in items if item.get_closest_marker("slow")}
 
     def order(item: pytest.Item) -> tuple[int, bool]:
