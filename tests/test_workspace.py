@@ -18,6 +18,8 @@ from pipelines import steps
 from ser_ops import workspace
 from ser_ops.errors import UserError
 
+pytestmark = pytest.mark.slow   # DVC's own commands
+
 PROJECT = Path(__file__).resolve().parents[1]
 STAGES = {
     "one": {"cmd": "python -c \"import time; time.sleep(0.3); open('one.txt', 'w').write('1')\"",

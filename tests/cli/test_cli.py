@@ -17,6 +17,8 @@ from ser_ops import config
 from ser_ops.emotions import EMOTIONS
 from ser_ops.models import architectures, model_folder
 
+pytestmark = pytest.mark.slow   # each command is a process
+
 PROJECT = Path(__file__).resolve().parents[2]
 RATE = 16000
 

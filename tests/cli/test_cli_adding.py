@@ -16,6 +16,8 @@ import soundfile
 from ser_ops.corpora.corpus_card import Card
 from ser_ops.files import in_turn
 
+pytestmark = pytest.mark.slow   # each command is a process
+
 PROJECT = Path(__file__).resolve().parents[2]
 NAME = "03-01-{:02d}-01-01-01-01.wav"
 

@@ -21,6 +21,8 @@ from ser_ops.explain.recording import explain_recording, window_of
 from ser_ops.models import architectures, model_folder
 from ser_ops.report import listening
 
+pytestmark = pytest.mark.slow   # each command is a process
+
 PROJECT = Path(__file__).resolve().parents[2]
 RATE = 16000
 

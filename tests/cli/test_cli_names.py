@@ -75,6 +75,7 @@ def copied(project: Path, name: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.binary(min_size=1, max_size=251).filter(lambda one: not set(one) & {0, 47}), min_size=1, max_size=4))
 def test_any_name_is_answered_and_so_is_the_next(inside, stems):
@@ -121,6 +122,7 @@ def test_both_spellings_of_an_accent_are_one_name(inside):
     assert answer["path"] == f"named/{composed}" and not beside
 
 
+@pytest.mark.slow
 def test_words_for_people_name_the_caveats(inside):
     copied(inside, "new\nline.wav")
     done = ser_ops(inside, "predict", "named/new\nline.wav", "--model", "model")
@@ -140,6 +142,7 @@ def test_evaluate_names_the_caveats(inside):
     assert "SYNTHETIC speech (made)" in json.loads(said[True])["caveats"][0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [NOT_UTF8, "...wav", "#?%<img src=x>\"'$a$\\frac$" + "a" * 225 + ".wav"])
 def test_a_recording_of_any_name_is_explained(inside, name):
     file, out = copied(inside, name), io.StringIO()

@@ -21,7 +21,8 @@ from ser_ops.errors import UserError
 from ser_ops.seeds import generator
 
 PROJECT = Path(__file__).resolve().parents[2]
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="memory is measured in Linux's /proc")
+pytestmark = [pytest.mark.slow,
+              pytest.mark.skipif(sys.platform != "linux", reason="memory is measured in Linux's /proc")]
 
 
 @pytest.fixture(scope="module")
