@@ -15,7 +15,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 # On top of it: servers, tests, the corpus generator.
 .venv/installed-dev: .venv/installed requirements-dev.lock
-	@bash infra/install.sh .venv requirements.lock requirements-dev.lock
+	@bash infra/install.sh .venv requirements-dev.lock
 	@touch $@
 
 data: .venv/installed data.dvc

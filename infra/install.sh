@@ -26,9 +26,9 @@ fi
 supported "$venv/bin/python" || fail "$venv is not of Python 3.11, 3.12 or 3.13: remove it and run the same command again"
 echo "install: $* into $venv; minutes, where it is new"
 
-if [ "$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null; then
+torch=$(grep --no-filename '^torch==' "$@" || true)
+if [ -n "$torch" ] && [ "$(uname -s)" = Linux ] && ! command -v nvidia-smi >/dev/null; then
     index=${TORCH_CPU_INDEX:-https://download.pytorch.org/whl/cpu}
-    torch=$(grep --no-filename '^torch==' "$@")
     pip install --no-deps --retries 0 --timeout 15 --index-url "$index" "$torch" 2>/dev/null ||
         echo "install: no $torch at $index: PyPI's build follows, with 4 GB of CUDA libraries" >&2
 fi

@@ -58,14 +58,17 @@ class Small:
         wheel(project, "ser_ops", "0.1.0", "ser_ops.py")
         (project / "requirements.lock").write_text('# pinned\nlibrosa==1.0\ntorch==2.13.0\n'
                                                    'absent==9; python_version >= "3.99"\n')
-        self.pypi = index(folder / "pypi", wheel(folder / "wheels", "torch", "2.13.0", "torch.py"),
+        (project / "requirements-dev.lock").write_text("tool==1.0\n")
+        self.pypi = index(folder / "pypi", wheel(folder / "wheels", "tool", "1.0", "tool.py"),
+                          wheel(folder / "wheels", "torch", "2.13.0", "torch.py"),
                           wheel(folder / "wheels", "librosa", "1.0", "librosa/__init__.py", "librosa/core/pitch.py"))
         self.cpu = index(folder / "cpu", wheel(folder / "wheels", "torch", "2.13.0+cpu", "torch.py"))
 
-    def install(self, venv: str, path: str = "/usr/bin:/bin", **given: str) -> subprocess.CompletedProcess[str]:
+    def install(self, venv: str, path: str = "/usr/bin:/bin", lock: str = "requirements.lock",
+                **given: str) -> subprocess.CompletedProcess[str]:
         kept = {name: os.environ[name] for name in ("HOME", "LANG", "TMPDIR") if name in os.environ}
         return subprocess.run(["bash", str(self.folder / "project/infra/install.sh"), str(self.folder / venv),
-                               "requirements.lock"], capture_output=True, text=True, timeout=300,
+                               lock], capture_output=True, text=True, timeout=300,
                               env=kept | {"PATH": path, "PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": self.pypi,
                                           "PIP_NO_CACHE_DIR": "1", "PYTHON": sys.executable,
                                           "TORCH_CPU_INDEX": self.cpu} | given)
@@ -102,6 +105,9 @@ def test_without_a_gpu_torch_is_the_build_for_the_cpu(small, venv):
         name.replace("_", "-") for name in packages}
     again = small.install(venv, TORCH_CPU_INDEX="http://127.0.0.1:9/whl/cpu")
     assert (again.returncode, again.stderr) == (0, ""), "what is there is not asked for again"
+    more = small.install(venv, lock="requirements-dev.lock")
+    assert (more.returncode, more.stderr) == (0, "")
+    assert small.installed(venv)["tool"] == "1.0" and small.installed(venv)["torch"] == "2.13.0+cpu"
 
 
 @pytest.mark.skipif(Path("/usr/bin/nvidia-smi").exists(), reason="this machine has an NVIDIA GPU")
