@@ -57,7 +57,8 @@ stack-down: .venv/installed-dev
 	@$(BIN)/python -m infra.stack down
 
 audit: .venv/installed-dev   ## known vulnerabilities of the pinned packages
-	@$(BIN)/pip-audit --requirement requirements.lock --requirement requirements-dev.lock --no-deps --disable-pip --progress-spinner off
+	@$(BIN)/pip-audit --requirement requirements.lock --requirement requirements-dev.lock --no-deps --disable-pip \
+		--progress-spinner off
 
 pythons: .venv/installed     ## on every supported Python that is here: install in a new folder, then predict
 	@$(BIN)/python -m infra.pythons
