@@ -73,6 +73,15 @@ def shap_bar(names: Sequence[str], per_class: Mapping[str, Sequence[float]], cap
     save(figure, caption, path, 130)
 
 
+def title_points(words: str) -> float:
+    """Size of a title of these words above a picture of 8 inches, so that it ends within it.
+
+    >>> title_points("fear, recognised (0.71)"), title_points("x" * 150)
+    (10.0, 5.0)
+    """
+    return min(10.0, 750 / max(len(words), 1))
+
+
 def columns(samples: np.ndarray, sample_rate: int, number: int = 1200) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A waveform (n,) as a picture shows it: of `number` columns of pixels, or n, centres in seconds, lowest and
     highest sample, (c,) each; neighbours touch.
@@ -114,7 +123,7 @@ def over_waveform(samples: np.ndarray, sample_rate: int, seconds: np.ndarray, va
                                        colors=shade(scale(np.interp(middle, seconds, values)))))
     reach = max(float(np.abs(samples).max(initial=0.0)), 1e-3) * 1.1
     wave.set(xlim=(0, len(samples) / sample_rate), ylim=(-reach, reach), ylabel="amplitude")
-    wave.set_title(title, loc="left", fontsize=10, fontweight="bold")
+    wave.set_title(title, loc="left", fontsize=title_points(title), fontweight="bold")
     width = float(np.diff(seconds).min()) if len(seconds) > 1 else len(samples) / sample_rate
     bars(steps, seconds, values, width, shade(scale(values)))
     steps.set(xlabel="seconds from the start of the window", ylabel=unit, ylim=(0, (peak or 1) * 1.08))

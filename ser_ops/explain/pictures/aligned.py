@@ -47,7 +47,7 @@ def aligned(sound: Sound, traces: Sequence[Trace], explained: str, path: Path,
     figure.tight_layout(h_pad=0.6)
     signed = any(METHODS[trace.method].signed for trace in traces)
     save(figure, under(_CAPTION.format(explained=explained, signed=_SIGNED if signed else "", held=held(traces)),
-                       sentences(believe, traces)), path, 130)
+                       sentences(believe, traces)), path, 130, within=True)
 
 
 def _intensity(axes: "Axes", trace: Trace) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ser_ops.explain.figures import columns
+from ser_ops.explain.figures import columns, title_points
 from ser_ops.explain.trace import Trace
 from ser_ops.methods import METHODS
 
@@ -83,7 +83,7 @@ def padding(axes: "Axes", sound: Sound, colour: str = INK) -> None:
 
 def heading(axes: "Axes", words: str) -> None:
     """The bold line above a picture."""
-    axes.set_title(words, loc="left", fontsize=10, fontweight="bold")
+    axes.set_title(words, loc="left", fontsize=title_points(words), fontweight="bold")
 
 
 def peak(trace: Trace) -> float:

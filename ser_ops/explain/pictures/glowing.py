@@ -56,4 +56,4 @@ def glowing(sound: Sound, trace: Trace, explained: str, frame_seconds: float, pa
                     label="against      log odds      for")
     words = _CAPTION.format(explained=explained, frame=1000 * frame_seconds, total=total,
                             held=f"Held: {trace.held}. " if trace.held else "")
-    save(figure, under(words.replace("  ", " "), believe), path, 130)
+    save(figure, under(words.replace("  ", " "), believe), path, 130, within=True)

@@ -66,7 +66,7 @@ def masked(sound: Sound, made: Counterfactual, path: Path, believe: str = "") ->
     words = _CAPTION.format(milliseconds=1000 * np.diff(made.edges).max() / made.sample_rate,
                             method=METHODS[made.method].title, explained=EMOTIONS[made.target],
                             found=found_in_words(made), random=random_in_words(made))
-    save(figure, under(words, believe), path, 135)
+    save(figure, under(words, believe), path, 135, within=True)
 
 
 def _holes(axes: "Axes", made: Counterfactual, step: int) -> None:

@@ -45,4 +45,4 @@ def occluded(sound: Sound, trace: Trace, width: float, explained: str, confidenc
     figure.tight_layout(h_pad=0.5)
     words = _CAPTION.format(milliseconds=1000 * width, explained=explained,
                             anew="Features were made anew of the muted sound. " if anew else "")
-    save(figure, under(words, believe), path, 130)
+    save(figure, under(words, believe), path, 130, within=True)

@@ -69,4 +69,4 @@ def regions(sound: Sound, traces: Sequence[Trace], share: float, explained: str,
     figure.tight_layout(h_pad=0.5)
     figure.subplots_adjust(right=0.86)      # room for the words beside each row
     save(figure, under(_CAPTION.format(share=share, explained=explained, held=held(traces)),
-                       sentences(believe, traces)), path, 135)
+                       sentences(believe, traces)), path, 135, within=True)

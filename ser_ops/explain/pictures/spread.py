@@ -48,4 +48,4 @@ def violins(names: Sequence[str], values: np.ndarray, emotion: str, caption: str
     rows_of(axes, names)
     axes.set_xlabel(AXIS.format(emotion=emotion))
     figure.tight_layout()
-    save(figure, caption, path, 135)
+    save(figure, caption, path, 135, within=True)

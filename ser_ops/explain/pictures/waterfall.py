@@ -51,4 +51,4 @@ def waterfall(names: Sequence[str], values: np.ndarray, others: tuple[int, float
     axes.set_axisbelow(True)
     heading(axes, title)
     figure.tight_layout()
-    save(figure, caption, path, 135)
+    save(figure, caption, path, 135, within=True)
