@@ -38,4 +38,4 @@ def beeswarm(names: Sequence[str], values: np.ndarray, features: np.ndarray, emo
         one.tick_params(labelsize=9)
         one.yaxis.label.set_fontsize(8.5)
     figure.tight_layout()
-    save(figure, caption, path, 135, within=True)
+    save(figure, caption, path, 135)
