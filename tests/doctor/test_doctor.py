@@ -23,22 +23,32 @@ PROJECT = Path(__file__).resolve().parents[2]
 NAMED = ("MLFLOW_", "PREFECT_", "AWS_", "PG", "OPTUNA_", "DASK_", "DVC_")
 
 
-@pytest.fixture
-def project(tmp_path):
+pytestmark = pytest.mark.slow   # each look is a process
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
     """A folder with params.yaml, the corpora that it lists, and DVC's view of them."""
-    shutil.copy(PROJECT / "params.yaml", tmp_path)
-    params = yaml.safe_load((tmp_path / "params.yaml").read_text())
+    folder = tmp_path_factory.mktemp("project")
+    shutil.copy(PROJECT / "params.yaml", folder)
+    params = yaml.safe_load((folder / "params.yaml").read_text())
     for kind in ("corpora", "noise"):
         for name in params["data"][kind]:
-            (tmp_path / "data" / kind / name).mkdir(parents=True)
-            (tmp_path / "data" / kind / name / "one").write_text(name)
-    (tmp_path / "remote").mkdir()
+            (folder / "data" / kind / name).mkdir(parents=True)
+            (folder / "data" / kind / name / "one").write_text(name)
+    (folder / "remote").mkdir()
     for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"],
-                    [sys.executable, "-m", "dvc", "remote", "add", "-d", "near", str(tmp_path / "remote")],
+                    [sys.executable, "-m", "dvc", "remote", "add", "-d", "near", "remote"],
                     [sys.executable, "-m", "dvc", "add", "-q", "data"]):
-        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True,
+        subprocess.run(command, cwd=folder, check=True, capture_output=True,
                        env={**os.environ, "DVC_NO_ANALYTICS": "1"})
-    return tmp_path
+    return folder
+
+
+@pytest.fixture
+def project(made, tmp_path):
+    """A copy of that folder for one test."""
+    return shutil.copytree(made, tmp_path / "project", symlinks=True)
 
 
 def examined(folder: Path, *options: str, **environment: str) -> tuple[dict[str, Finding], int, str]:
