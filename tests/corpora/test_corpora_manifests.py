@@ -216,6 +216,7 @@ def run(*command: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("link", [(), ("--link",)])
 def test_dvc_names_ingest_when_a_label_or_a_recording_changes(project: Path, link: tuple[str, ...]) -> None:
     said = run("ser-ops", "corpora", "add", "manifest", "../given/list.csv", "--name", "mine", *link)
