@@ -63,23 +63,27 @@ def test_dvc_shows_metrics_and_plots(reproduced):
     assert "robustness.csv" in reproduced.run("dvc", "plots", "show", "--json").stdout
 
 
-def test_a_blocked_model_needs_a_written_reason(reproduced):
-    version = reproduced.run("ser-ops", "register").stdout
-    assert "candidate" in version
-    gate = json.loads((reproduced.folder / "reports/gate.json").read_text())
-    if not gate["passed"]:
-        blocked = reproduced.run("ser-ops", "promote", check=False)
-        assert blocked.returncode == 1 and "blocked" in blocked.stderr and "Traceback" not in blocked.stderr
-        assert len(blocked.stderr.strip().splitlines()) == 1
-        reproduced.run("ser-ops", "promote", "--override", "three epochs only, to try the registry")
-    else:
-        reproduced.run("ser-ops", "promote")
+@pytest.fixture(scope="module")
+def promoted(reproduced):
+    """The workspace once its model is registered and stands in staging; `refusal`: how it was blocked, if it was."""
+    assert "candidate" in reproduced.run("ser-ops", "register").stdout
+    reproduced.refusal, reason = None, ()
+    if not json.loads((reproduced.folder / "reports/gate.json").read_text())["passed"]:
+        reproduced.refusal = reproduced.run("ser-ops", "promote", check=False)
+        reason = ("--override", "three epochs only, to try the registry")
+    reproduced.run("ser-ops", "promote", *reason)
+    return reproduced
 
 
-def test_the_promoted_model_answers(reproduced):
-    test_a_blocked_model_needs_a_written_reason(reproduced)
-    file = next((reproduced.folder / "data/corpora/synthetic_ravdess").rglob("*.flac"))
-    done = reproduced.run("ser-ops", "predict", str(file), "--json")
+def test_a_blocked_model_needs_a_written_reason(promoted):
+    if promoted.refusal:
+        assert promoted.refusal.returncode == 1 and "blocked" in promoted.refusal.stderr
+        assert len(promoted.refusal.stderr.strip().splitlines()) == 1, "one line, no traceback"
+
+
+def test_the_promoted_model_answers(promoted):
+    file = next((promoted.folder / "data/corpora/synthetic_ravdess").rglob("*.flac"))
+    done = promoted.run("ser-ops", "predict", str(file), "--json")
     answer = json.loads(done.stdout)
     assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-4)
     assert answer["emotion"] == max(answer["probabilities"], key=answer["probabilities"].get)
