@@ -9,7 +9,6 @@ another sample rate.
 from collections.abc import Callable
 
 import numpy as np
-from scipy import signal
 
 from ser_ops.audio.low_cut import without_offset
 from ser_ops.audio.resampling import resample
@@ -75,8 +74,9 @@ def passing(samples: np.ndarray, sample_rate: int, hertz: float, side: str) -> n
     if not 0 < hertz < sample_rate / 2:
         raise UserError(f"behave: {hertz:g} Hz is not below half of the {sample_rate} Hz of the recordings: choose "
                         f"{side}_pass_hertz lower")
-    sections = signal.butter(1, hertz, side, output="sos", fs=sample_rate)
-    return signal.sosfilt(sections, samples).astype(np.float32)
+    from scipy.signal import butter, sosfilt    # here, because it takes half a second to import
+    sections = butter(1, hertz, side, output="sos", fs=sample_rate)
+    return sosfilt(sections, samples).astype(np.float32)
 
 
 def offset(samples: np.ndarray, sample_rate: int, value: float) -> np.ndarray:

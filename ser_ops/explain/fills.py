@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import numpy as np
 import scipy.fft
-import scipy.signal
 
 from ser_ops.seeds import generator
 
@@ -31,7 +30,8 @@ def noise(window: np.ndarray, seed: int, key: str) -> np.ndarray:
     if not samples.any():
         return silence(window, seed, key)
     segment = min(_SEGMENT, len(samples))
-    frequencies, power = scipy.signal.welch(samples, nperseg=segment, detrend=False)
+    from scipy.signal import welch      # here, because it takes half a second to import
+    frequencies, power = welch(samples, nperseg=segment, detrend=False)
     size = scipy.fft.next_fast_len(len(samples), real=True)
     shape = np.sqrt(np.interp(scipy.fft.rfftfreq(size), frequencies, power))
     white = generator(seed, "fill", key).standard_normal(size)
