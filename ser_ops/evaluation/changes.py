@@ -74,7 +74,7 @@ def passing(samples: np.ndarray, sample_rate: int, hertz: float, side: str) -> n
     if not 0 < hertz < sample_rate / 2:
         raise UserError(f"behave: {hertz:g} Hz is not below half of the {sample_rate} Hz of the recordings: choose "
                         f"{side}_pass_hertz lower")
-    from scipy.signal import butter, sosfilt    # here, because it takes half a second to import
+    from scipy.signal import butter, sosfilt  # here, because it takes half a second to import
     sections = butter(1, hertz, side, output="sos", fs=sample_rate)
     return sosfilt(sections, samples).astype(np.float32)
 

@@ -30,7 +30,7 @@ def noise(window: np.ndarray, seed: int, key: str) -> np.ndarray:
     if not samples.any():
         return silence(window, seed, key)
     segment = min(_SEGMENT, len(samples))
-    from scipy.signal import welch      # here, because it takes half a second to import
+    from scipy.signal import welch  # here, because it takes half a second to import
     frequencies, power = welch(samples, nperseg=segment, detrend=False)
     size = scipy.fft.next_fast_len(len(samples), real=True)
     shape = np.sqrt(np.interp(scipy.fft.rfftfreq(size), frequencies, power))
