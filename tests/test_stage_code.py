@@ -60,7 +60,8 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
              "def late():\n    import ser_ops.room.lazy\n    return 'ser_ops.room.started', 'copied.py', 'none.py'\n",
              "room/lazy.py": "from ser_ops import deep\n", "room/started.py": "X = 1\n", "room/copied.py": "Y = 1\n",
              "room/typed.py": "Z = 1\n", "room/page.j2": "a page",
-             "deep/__init__.py": "from ser_ops.deep.inner import A", "deep/inner.py": "A = 1\n", "idle.py": "import ser_ops.top\n"}
+             "deep/__init__.py": "from ser_ops.deep.inner import A", "deep/inner.py": "A = 1\n",
+             "idle.py": "import ser_ops.top\n"}
     for name, text in files.items():
         path = tmp_path / "ser_ops" / name
         path.parent.mkdir(parents=True, exist_ok=True)
