@@ -30,10 +30,12 @@ test: .venv/installed-dev    ## everything that CI runs
 	@$(BIN)/ruff check .
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line types tests
 
-test-fast: .venv/installed-dev ## between edits: no server, no pipeline, nothing that takes long
+QUICK := $(addprefix tests/,audio config dataset features infra noise report storage)
+
+test-fast: .venv/installed-dev ## between edits: the rooms that train nothing, without servers and processes of their own
 	@test -d data || $(BIN)/dvc pull --quiet data.dvc
 	@$(BIN)/ruff check .
-	@$(BIN)/python -m pytest -q --no-header -n auto -m "not slow" --ignore=tests/end_to_end --ignore=tests/stack
+	@$(BIN)/python -m pytest -q --no-header -n auto -m "not slow" $(wildcard tests/test_*.py) $(QUICK)
 
 types: .venv/installed-dev
 	@$(BIN)/mypy ser_ops pipelines infra benchmarks
