@@ -28,7 +28,7 @@ demo: .venv/installed        ## from recordings to a gated model that stands in 
 test: .venv/installed-dev    ## everything that CI runs
 	@test -d data || $(BIN)/dvc pull --quiet data.dvc
 	@$(BIN)/ruff check .
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line types tests
+	@$(MAKE) --no-print-directory --jobs=2 types tests
 
 QUICK := $(addprefix tests/,audio config dataset features infra noise report storage)
 
