@@ -95,7 +95,7 @@ def test_each_kind_of_input_gets_its_folder(work: Path, capsys: pytest.CaptureFi
     params = PARAMS.model_copy(update={"compute": PARAMS.compute.model_copy(update={"workers": 1})})
     rows = stage.rows_of(work / "ingest", work / "augmented")
     stage.extract_all(params, rows, ["cnn", "fusion", "beit", "lstm", "spectral"], work / "features")
-    shapes = {"features": (82, 151), "image": (128, 128), "stacked": (187, 79)}
+    shapes = {"features": (82, 101), "image": (128, 128), "stacked": (187, 79)}
     assert sorted(one.name for one in (work / "features").iterdir()) == sorted(shapes)
     assert capsys.readouterr().out.splitlines() == [
         f"extracted {name} of 32 rows, each {one} x {two}" for name, (one, two) in shapes.items()]
@@ -116,7 +116,7 @@ def test_the_command(work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     compute = PARAMS.compute.model_copy(update={"workers": 1})
     monkeypatch.setattr(stage.config, "load", lambda: PARAMS.model_copy(update={"paths": paths, "compute": compute}))
     stage.main()
-    assert capsys.readouterr().out == "extracted features of 32 rows, each 82 x 151\n"
+    assert capsys.readouterr().out == "extracted features of 32 rows, each 82 x 101\n"
     lines = (work / "augmented" / "variants.csv").read_text().replace("01/03#noisy", "01/99#noisy")
     (work / "augmented" / "variants.csv").write_text(lines)
     with pytest.raises(UserError, match=r"lacks 1 waveforms.*01/99#noisy"):
