@@ -27,7 +27,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "behave": {"utterances": 21},
     "explain": {"per_class": 1, "background": 8, "shap_samples": 10, "figures_per_class": 0,
                 "conditions": {"stationary": ["white"], "intensities": [0.5], "seed": 1, "per_class": 1,
-                               "shap_samples": 10, "resamples": 100, "confidence": 0.95}},
+                               "traced_per_class": 1, "shap_samples": 10, "resamples": 100, "confidence": 0.95}},
 }
 _CHANGED = ("train", "gradient_clip", 1.5)
 _AFTER = {"train", "ablate", "evaluate", "behave", "explain", "judge", "report"}   # the only ones that may run then
