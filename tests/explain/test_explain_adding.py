@@ -77,7 +77,7 @@ def test_the_method_of_the_guide_is_on_the_page_in_the_json_in_figures_and_at_th
     assert f'data-method="{gradient}"' in page and "Gradient times input" in page
     assert gradient in why.methods(found) and any("larger" in one for one in why.words(found, ("spectral",)))
     said = []
-    monkeypatch.setattr(picture, "save", lambda figure, *rest: said.extend(
+    monkeypatch.setattr(picture, "save", lambda figure, *rest, **settings: said.extend(
         axes.get_ylabel().split("\n")[0] for axes in figure.axes))
     picture.aligned(Sound(np.zeros(8000, np.float32), RATE, 0.5, ""), [
         Trace(name, np.array([0.0, 0.4]), np.array([1.0, -1.0]), "") for name in subject.admitted], "fear", tmp_path)

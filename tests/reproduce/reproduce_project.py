@@ -32,6 +32,7 @@ def project(folder: Path, same_content: bool = False) -> Path:
     values = yaml.safe_load((PROJECT / "params.yaml").read_text())
     small = values["presets"]["small"]
     values["presets"] = {"tiny": {part: small[part] | TINY.get(part, {}) for part in small}}
+    values["presets"]["tiny"]["over"] = {}
     values["preset"] = "tiny"
     values["data"] = {**values["data"], "corpora": ["one", "two"], "manifests": []}
     values["compute"]["workers"] = 1

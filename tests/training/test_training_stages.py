@@ -67,6 +67,7 @@ def project(folder: Path) -> Path:
     values = yaml.safe_load((PROJECT / "params.yaml").read_text())
     small = values["presets"]["small"]
     values["presets"], values["preset"] = {"tiny": {part: small[part] | TINY.get(part, {}) for part in small}}, "tiny"
+    values["presets"]["tiny"]["over"] = {}
     values["data"] = {**values["data"], "corpora": ["made"], "manifests": []}
     values["train"].update(epochs=4, patience=4, batch_size=16)
     values["tune"].update(trials=3, together=2, startup_trials=1, warmup_epochs=1)
