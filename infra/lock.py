@@ -23,6 +23,7 @@ from ser_ops.files import replacing
 PROJECT = Path(__file__).resolve().parents[1]
 PYTHONS = ("3.11", "3.12", "3.13")
 PRODUCT, DEVELOPMENT = "requirements.lock", "requirements-dev.lock"
+_CUDA = ("nvidia-", "cuda-", "triton")
 EXTRAS = ("servers", "test", "generate")    # not benchmarks: openSMILE's licence forbids commercial use
 TITLES = {
     PRODUCT: "# What ser-ops needs, pinned: make demo, make ui, workers. Remade by: make lock",
@@ -50,7 +51,7 @@ def needed(wanted: Iterable[Requirement], own: Mapping[str, Sequence[str]], pyth
         if requirement.marker and not _holds(requirement.marker, python, extra):
             continue
         name = canonicalize_name(requirement.name)
-        if name == "pip":       # every virtual environment has one
+        if name == "pip" or name.startswith(_CUDA):     # every environment has pip; torch's build for GPUs asks itself
             continue
         if name == "ser-ops":
             inside = [line for wanted_extra in requirement.extras for line in own[wanted_extra]]
