@@ -73,9 +73,10 @@ def _asked_by(name: str) -> list[Requirement]:
 
 
 def _holds(marker: Marker, python: str, extra: str = "") -> bool:
-    environment: dict[str, str | AbstractSet[str]] = {**default_environment()}      # type: ignore[dict-item]
-    if environment["python_version"] != python:
-        environment |= {"python_version": python, "python_full_version": f"{python}.1"}
+    # A late release of that Python: what early ones alone need, pip adds there by itself.
+    environment: dict[str, str | AbstractSet[str]] = {
+        **default_environment(),        # type: ignore[dict-item]
+        "python_version": python, "python_full_version": f"{python}.99"}
     return marker.evaluate(environment | {"extra": extra})
 
 

@@ -55,6 +55,7 @@ def stock(server, tmp_path_factory):
     settings = PARAMS.model_copy(update={"tracking": PARAMS.tracking.model_copy(
         update={"uri": server, "experiment": "stock", "registered_model": "stock"})})
     os.chdir(folder)
+    os.environ.pop("MLFLOW_TRACKING_URI", None)     # what a fixture of another file left has the last word
     try:
         for seed in range(3):
             made = Project(settings, seed=seed)
