@@ -87,7 +87,7 @@ def _modules(tree: ast.Module) -> Iterator[str]:
 
 
 def _inside(package: str) -> Iterator[str]:
-    """The modules that lie in a package: by whoever names it one of them is looked up in it."""
+    """The modules that lie in a package: one of them is looked up by the name that a table holds."""
     file = file_of(package)
     if file is not None and file.name == "__init__.py":
         yield from (f"{package}.{path.stem}" for path in sorted((SOURCE / file).parent.glob("[!_]*.py")))
