@@ -38,7 +38,7 @@ test-fast: .venv/installed-dev ## between edits: the rooms that train nothing, w
 	@$(BIN)/python -m pytest -q --no-header -n auto -m "not slow" $(wildcard tests/test_*.py) $(QUICK)
 
 types: .venv/installed-dev
-	@$(BIN)/mypy ser_ops pipelines infra benchmarks
+	@$(BIN)/mypy ser_ops pipelines reproduction infra benchmarks
 
 tests: .venv/installed-dev
 	@$(BIN)/python -m pytest -q -n auto --max-worker-restart=0 --cov

@@ -82,7 +82,7 @@ def tuning() -> None:
     from ser_ops.training.shared_search import search_together
     from ser_ops.training.study_store import StudyStore
     from ser_ops.training.tuning import search
-    from ser_ops.training.workers import side_by_side
+    from ser_ops.training.world import side_by_side
 
     params = config.load()
     settings = params.tune.model_copy(update={"trials": 16})
@@ -115,7 +115,7 @@ def training() -> None:
 
     from ser_ops.features.index_map import shape_of
     from ser_ops.models.architectures import build, count
-    from ser_ops.training.workers import as_one
+    from ser_ops.training.world import as_one
 
     torch.set_num_threads(1)
     params = config.load()

@@ -25,7 +25,7 @@ from ser_ops import config
 from ser_ops.emotions import EMOTIONS
 from ser_ops.features.index_map import shape_of
 from ser_ops.models import architectures, base
-from ser_ops.models.wav2vec_checkpoint import SAMPLE_RATE
+from ser_ops.models.wav2vec_backbone import SAMPLE_RATE
 from ser_ops.training.loss import CLASSES, loss_sum
 from ser_ops.training.world import repeatable
 

@@ -24,8 +24,8 @@ import torch
 from torch import Tensor, nn
 
 from ser_ops import config
-from ser_ops.explain.held import Held
 from ser_ops.explain.methods.scorecam import activations, masks, score_cam, upsample
+from ser_ops.explain.subject import Held
 from ser_ops.features.extractor import Extractor
 from ser_ops.models.architectures import build
 from ser_ops.models.base import EmotionModel

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from ser_ops.errors import UserError
 from ser_ops.files import write_text
-from ser_ops.imports import SOURCE, closure, runs
+from ser_ops.imports import PACKAGES, SOURCE, closure, runs
 
-GRAPHS = ("dvc.yaml", "papers/dvc.yaml")
+GRAPHS = ("dvc.yaml", "reproduction/dvc.yaml")
 _STAGE = re.compile(r"^  (\w+):$")
-_COMMAND = re.compile(r"python -m (ser_ops(?:\.\w+)+)")
-_CODE = re.compile(r"^( +)- ser_ops/\S+$")
+_COMMAND = re.compile(rf"python -m ((?:{'|'.join(PACKAGES)})(?:\.\w+)+)")
+_CODE = re.compile(rf"^( +)- (?:{'|'.join(PACKAGES)})/\S+$")
 
 
 def code_of(module: str) -> list[str]:

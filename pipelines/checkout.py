@@ -15,7 +15,7 @@ from ser_ops import config
 from ser_ops.errors import UserError
 
 CLONE = Path(__file__).resolve().parents[1]
-LOCKS = ("dvc.lock", "papers/dvc.lock")     # DVC rewrites them in each run: no change by hand
+LOCKS = ("dvc.lock", "reproduction/dvc.lock")     # DVC rewrites them in each run: no change by hand
 
 
 def as_it_lies() -> dict[str, str]:

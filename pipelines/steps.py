@@ -31,8 +31,8 @@ def repro(*stages: str, say: Say = print) -> dict[str, float]:
 
 
 def reproduce(paper: Literal["paper1", "paper2", "splits", "across"], say: Say = print) -> dict[str, float]:
-    """`dvc repro` of one stage of papers/dvc.yaml with all that it stands on. Seconds per stage."""
-    return dvc("repro", *_fetching(), f"papers/dvc.yaml:{paper}", say=say)
+    """`dvc repro` of one stage of reproduction/dvc.yaml with all that it stands on. Seconds per stage."""
+    return dvc("repro", *_fetching(), f"reproduction/dvc.yaml:{paper}", say=say)
 
 
 def push(say: Say = print) -> None:
@@ -68,9 +68,9 @@ def register() -> str:
 def promote(version: str | None = None, to: Literal["staging", "production"] = "staging",
             reason: str | None = None) -> dict[str, Any]:
     """Judge the rules that need the registry, then move the alias. Raises UserError 'blocked: ...'."""
-    from ser_ops.evaluation.staging import comparison
+    from ser_ops.gate import promotion
+    from ser_ops.gate.comparison import comparison
     from ser_ops.stages.standing import standing
-    from ser_ops.tracking import promotion
 
     params = config.load()
     compare = comparison(params.gate.staging_confidence, params.evaluate, standing(params, to))

@@ -31,7 +31,7 @@ def repro(stage: str) -> dict[str, float]:
 
 @task(name="reproduce", task_run_name="reproduce-{paper}", cache_policy=NO_CACHE, persist_result=False)
 def reproduce(paper: Literal["paper1", "paper2", "splits", "across"]) -> dict[str, float]:
-    """`dvc repro papers/dvc.yaml:PAPER` with all that it stands on, the main graph's stages among it."""
+    """`dvc repro reproduction/dvc.yaml:PAPER` with all that it stands on, the main graph's stages among it."""
     with cluster.lent():
         return steps.reproduce(paper, say=get_run_logger().info)
 

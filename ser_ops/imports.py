@@ -1,4 +1,6 @@
-"""Which files of ser_ops a module uses, read from its source: what a stage depends on, what a packaged model carries.
+"""Which files of ser_ops and reproduction a module uses, read from its source.
+
+A stage depends on them, a packaged model carries them.
 
 Used is what is imported at the top of a file or inside of a function, directly or by others; modules and sibling files
 that a string names, since they are started or copied, and of a package so named all modules, since one is looked up
@@ -14,7 +16,8 @@ from pathlib import Path
 import ser_ops
 
 SOURCE = Path(ser_ops.__file__).resolve().parents[1]
-_MODULE = re.compile(r"ser_ops(?:\.\w+)+")
+PACKAGES = ("ser_ops", "reproduction")
+_MODULE = re.compile(rf"(?:{'|'.join(PACKAGES)})(?:\.\w+)+")
 _TEMPLATES = (".j2", ".css", ".js")
 
 
@@ -25,7 +28,7 @@ def file_of(module: str) -> Path | None:
     'ser_ops/errors.py'
     """
     path = Path(*module.split("."))
-    files = (path.with_suffix(".py"), path / "__init__.py") if path.parts[0] == "ser_ops" else ()
+    files = (path.with_suffix(".py"), path / "__init__.py") if path.parts[0] in PACKAGES else ()
     return next((file for file in files if (SOURCE / file).is_file()), None)
 
 

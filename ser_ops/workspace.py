@@ -19,7 +19,7 @@ from ser_ops.storage import cache
 
 Say = Callable[[str], None]
 
-_PAPERS = Path("papers")    # where the reproductions' own graph lies
+_REPRODUCTION = Path("reproduction")    # where the reproductions' own graph lies
 _LONGEST_LOCK_FILE = 2**24  # bytes: one that is only long is not taken for cut
 
 
@@ -34,18 +34,18 @@ def dvc(*arguments: str, say: Say = print) -> dict[str, float]:
     """Run one dvc command in the project's folder; each of its lines goes to `say`.
 
     Two flows that need the same workspace queue here, at most compute.queue_seconds, instead of fighting over DVC's
-    own lock. The first command that names a stage of papers/dvc.yaml lets DVC see them all from then on.
+    own lock. The first command that names a stage of reproduction/dvc.yaml lets DVC see them all from then on.
     Returns the seconds that each stage took. Raises UserError with the command's own error lines.
     """
     with _alone():
-        if any(argument.startswith(f"{_PAPERS.as_posix()}/dvc.yaml") for argument in arguments):
+        if any(argument.startswith(f"{_REPRODUCTION.as_posix()}/dvc.yaml") for argument in arguments):
             _show_reproductions()
         return _dvc(*arguments, say=say)
 
 
 def _show_reproductions() -> None:
-    """The project's .dvcignore keeps papers/dvc.yaml from DVC, whose status would list what nobody asked for."""
-    if not (seen := _PAPERS / ".dvcignore").exists():
+    """The project's .dvcignore keeps reproduction/dvc.yaml from DVC, whose status would list what nobody asked for."""
+    if not (seen := _REPRODUCTION / ".dvcignore").exists():
         write_text(seen, "# A reproduction was asked for here. Without this file DVC sees none of them.\n!/dvc.yaml\n")
 
 
@@ -209,7 +209,7 @@ def _drop_cut_lock_file(say: Say) -> None:
 
 def cut_lock_files(folder: Path) -> list[Path]:
     """Those of the lock files of the project in `folder` that DVC would refuse: cut short, or damaged otherwise."""
-    files = (folder / "dvc.lock", folder / _PAPERS / "dvc.lock")
+    files = (folder / "dvc.lock", folder / _REPRODUCTION / "dvc.lock")
     return [file for file in files if file.is_file() and not _whole(file)]
 
 

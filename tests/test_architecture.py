@@ -7,19 +7,20 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[1]
 FLOORS = {
-    1: {"errors", "emotions", "seeds", "documents", "files", "folders", "outside_table", "progress", "reasons",
-        "shards", "terminal", "caveats", "audio", "config", "methods", "model_table", "device", "imports"},
+    1: {"errors", "emotions", "seeds", "documents", "files", "folders", "outside_table", "progress", "shards",
+        "terminal", "caveats", "audio", "config", "methods", "model_table", "device", "imports"},
     2: {"noise", "corpora", "features", "pages", "storage"},
     3: {"augment", "validation", "models"},
     4: {"dataset", "inference"},
-    5: {"training", "evaluation", "explain", "report", "tracking", "papers"},
-    6: {"stages", "workspace"},
-    7: {"doctor"},
-    8: {"cli"},
+    5: {"training", "evaluation", "explain", "report", "tracking"},
+    6: {"gate", "workspace"},
+    7: {"stages"},
+    8: {"doctor"},
+    9: {"cli"},
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
-ONE_ROOM = {"mlflow": {"tracking"}, "great_expectations": {"validation"}, "boto3": {"storage"}, "shap": {"explain"},
-            "captum": {"explain"}, "prefect": set(), "optuna": {"training"},
+ONE_ROOM = {"mlflow": {"tracking", "gate"}, "great_expectations": {"validation"}, "boto3": {"storage"},
+            "shap": {"explain"},            "captum": {"explain"}, "prefect": set(), "optuna": {"training"},
             "dask": {"progress"}, "distributed": {"progress"}, "opensmile": set()}
 FILES = sorted((PROJECT / "ser_ops").rglob("*.py"))
 

@@ -15,12 +15,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from ser_ops.corpora.labels import read_labels
+from ser_ops.corpora.csv_manifest import read_labels
 from ser_ops.documents import DEEPEST, LONGEST_YAML, checked, parse_json, parse_yaml, read_json, read_yaml
 from ser_ops.errors import UserError
-from ser_ops.storage.journal import Journal as Parts
-from ser_ops.storage.journal import Part
-from ser_ops.tracking.journal import Journal
+from ser_ops.storage.download import Journal as Parts
+from ser_ops.storage.download import Part
+from ser_ops.tracking.outbox import Journal
 
 PROJECT = Path(__file__).resolve().parents[1]
 QUICK = 5.0     # seconds, on a machine that does other work too

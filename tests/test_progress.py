@@ -7,8 +7,7 @@ import sys
 import pytest
 
 from ser_ops.errors import UserError
-from ser_ops.progress.processes import cores
-from ser_ops.progress.spreading import spread
+from ser_ops.progress.spreading import cores, spread
 
 
 def double(number: int) -> int:
@@ -38,7 +37,7 @@ REUSE = """
 import resource
 import sys
 import numpy as np
-from ser_ops.progress.processes import keep_memory
+from ser_ops.progress.spreading import keep_memory
 
 def batch():
     [np.ones(500_000) for _ in range(4)]

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ser_ops.reasons import grouped, in_words, left_out
+from ser_ops.terminal import grouped, in_words, left_out
 
 
 def test_five_kinds_are_named_and_the_most_frequent_come_first():

@@ -30,12 +30,12 @@ PAPERS = {"two": {"wdir": "..", "cmd": "cp one.txt two.txt", "deps": ["one.txt"]
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A repository with the stages one, bad and papers/dvc.yaml:two."""
+    """A repository with the stages one, bad and reproduction/dvc.yaml:two."""
     folder = tmp_path_factory.mktemp("repository")
     shutil.copy(PROJECT / "params.yaml", folder)
-    (folder / "papers").mkdir()
+    (folder / "reproduction").mkdir()
     (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": STAGES}))
-    (folder / "papers/dvc.yaml").write_text(yaml.safe_dump({"stages": PAPERS}))
+    (folder / "reproduction/dvc.yaml").write_text(yaml.safe_dump({"stages": PAPERS}))
     subprocess.run([sys.executable, "-m", "dvc", "init", "-q", "--no-scm"], cwd=folder, check=True,
                    env=workspace.environment())
     return folder
@@ -63,18 +63,18 @@ def command(monkeypatch):
 
 
 def test_stages_of_both_files_run_once_and_are_timed(repository, said):
-    seconds = workspace.dvc("repro", "papers/dvc.yaml:two", say=said.append)
-    assert list(seconds) == ["one", "papers/dvc.yaml:two"] and seconds["one"] >= 0.3
+    seconds = workspace.dvc("repro", "reproduction/dvc.yaml:two", say=said.append)
+    assert list(seconds) == ["one", "reproduction/dvc.yaml:two"] and seconds["one"] >= 0.3
     assert (repository / "two.txt").read_text() == "1" and "Running stage 'one':" in said
-    before = {file: (repository / file).read_bytes() for file in ("dvc.lock", "papers/dvc.lock")}
-    assert workspace.dvc("repro", "papers/dvc.yaml:two", say=said.append) == {}, "all is up to date"
+    before = {file: (repository / file).read_bytes() for file in ("dvc.lock", "reproduction/dvc.lock")}
+    assert workspace.dvc("repro", "reproduction/dvc.yaml:two", say=said.append) == {}, "all is up to date"
     assert before == {file: (repository / file).read_bytes() for file in before}, "a whole lock file stays"
     assert not any("cut short" in line for line in said)
 
 
 def test_dvc_sees_reproductions_once_one_is_asked_for(tmp_path, monkeypatch, said):
     """The project's own graphs, without code and data: whatever is missing is listed, of what DVC sees."""
-    for file in ("params.yaml", "dvc.yaml", "papers/dvc.yaml", ".dvcignore"):
+    for file in ("params.yaml", "dvc.yaml", "reproduction/dvc.yaml", ".dvcignore"):
         (tmp_path / file).parent.mkdir(exist_ok=True)
         shutil.copy(PROJECT / file, tmp_path / file)
     monkeypatch.chdir(tmp_path)
@@ -85,10 +85,10 @@ def test_dvc_sees_reproductions_once_one_is_asked_for(tmp_path, monkeypatch, sai
     listed = [line.removesuffix(":") for line in said if line.endswith(":") and not line.startswith("\t")]
     assert sorted(listed) == sorted(yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"])
     with pytest.raises(UserError, match=r"papers/dvc\.yaml:paper2: "):
-        workspace.dvc("repro", "papers/dvc.yaml:paper2", say=said.append)
+        workspace.dvc("repro", "reproduction/dvc.yaml:paper2", say=said.append)
     said.clear()
     workspace.dvc("status", say=said.append)
-    assert "papers/dvc.yaml:paper2:" in said
+    assert "reproduction/dvc.yaml:paper2:" in said
 
 
 def test_checkpoints_come_with_the_data(repository, said):
@@ -130,7 +130,7 @@ def test_an_error_that_goes_on_in_the_next_line_is_whole(repository, said, comma
     assert str(raised.value).endswith(": Checkout failed for following targets: data") and len(said) == 3
 
 
-@pytest.mark.parametrize("file", ["dvc.lock", "papers/dvc.lock"])
+@pytest.mark.parametrize("file", ["dvc.lock", "reproduction/dvc.lock"])
 @pytest.mark.parametrize("cut", [0, 3, 12, 25, 40])
 def test_a_lock_file_that_was_cut_is_removed_and_said(repository, said, command, file, cut):
     (repository / file).write_text("schema: '2.0'\nstages:\n  one:\n    cmd: 'true'\n"[:cut])

@@ -20,7 +20,7 @@ from benchmarks.fuzz.pool import Limits, Pool
 from benchmarks.fuzz.routes import ready, sorts
 from benchmarks.fuzz.worker import Job, make
 from ser_ops.errors import UserError
-from ser_ops.progress.bar import progress
+from ser_ops.progress.spreading import progress
 
 _SOUND = "sound"
 _OTHERS = 5     # recordings for each other input

@@ -14,24 +14,24 @@ import soundfile
 from benchmarks.fuzz import archives, sounds, texts
 from benchmarks.fuzz.call import Sort
 from ser_ops import config
-from ser_ops.audio.clip import Clip
+from ser_ops.audio.admission import Clip
 from ser_ops.audio.reading import read_clip
-from ser_ops.corpora import adding, corpus_card, csv_manifest
+from ser_ops.corpora import adding, corpus, csv_manifest
 from ser_ops.corpora.checksums import compare_checksums
+from ser_ops.corpora.csv_manifest import read_labels
 from ser_ops.corpora.decoding import decode
-from ser_ops.corpora.demographics import DEMOGRAPHICS, genders
-from ser_ops.corpora.labels import read_labels
+from ser_ops.corpora.layout import DEMOGRAPHICS, genders
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.evaluation.corpus import evaluate_manifest
 from ser_ops.explain.recording import window_of
 from ser_ops.inference.recogniser import Recogniser
 from ser_ops.models import architectures, base, model_folder
-from ser_ops.noise.recordings import adding as noise_adding
-from ser_ops.noise.recordings import noise_card
-from ser_ops.storage.journal import Journal as Parts
-from ser_ops.tracking.journal import Journal
+from ser_ops.noise import adding as noise_adding
+from ser_ops.noise import recordings
+from ser_ops.storage.download import Journal as Parts
 from ser_ops.tracking.models import fetch
+from ser_ops.tracking.outbox import Journal
 
 _SETTINGS = Path("params.yaml")
 _WINDOW = 0.5   # seconds that the small model hears
@@ -143,9 +143,9 @@ class Doors:
                 frozenset({"predict", "evaluate", "ingest"})),
             Sort("settings", _document("params.yaml", _SETTINGS), {"settings": _read(config.load)}),
             Sort("corpus card", partial(_card, "corpus"), {"corpus card": _read(
-                lambda path: corpus_card.read_card(path.parent.parent, path.parent.name))}),
+                lambda path: corpus.read_card(path.parent.parent, path.parent.name))}),
             Sort("noise card", partial(_card, "noise"), {"noise card": _read(
-                lambda path: noise_card.read_card(path.parent.parent, path.parent.name))}),
+                lambda path: recordings.read_card(path.parent.parent, path.parent.name))}),
             Sort("labels", _labels, {"labels": _read(lambda path: read_labels(str(path)))}),
             Sort("manifest", _manifest, {"manifest": _read(
                 lambda path: csv_manifest.read_manifest(config.ManifestSource(name="manifest", file=path)))}),

@@ -7,7 +7,7 @@ import numpy as np
 import soundfile
 
 from ser_ops.config import Params
-from ser_ops.corpora import layouts, manifests
+from ser_ops.corpora import corpus, csv_manifest
 from ser_ops.corpora.csv_manifest import OPTIONAL, REQUIRED
 from ser_ops.corpora.table import read_csv, write_csv
 from ser_ops.corpora.utterance import Utterance
@@ -25,8 +25,8 @@ def base(params: Params, count: int, seed: int) -> list[Utterance]:
     A smaller count gives the first of a larger one. Raises UserError where there are fewer.
     """
     folder = params.paths.data / "corpora"
-    found = [one for name in params.data.corpora for one in layouts.scan(folder, name, params.data.calm).utterances]
-    found += [one for manifest in params.data.manifests for one in manifests.scan(
+    found = [one for name in params.data.corpora for one in corpus.scan(folder, name, params.data.calm).utterances]
+    found += [one for manifest in params.data.manifests for one in csv_manifest.scan(
         params.paths.data / "manifests", manifest.name, manifest.labels)[1].utterances]
     if len(found) < count:
         raise UserError(f"growth: {count} recordings are wanted and {len(found)} are there: choose fewer")
@@ -65,7 +65,7 @@ def manifest(parent: Path, originals: Sequence[Utterance], count: int, noise_db:
                 soundfile.write(made, samples, rate, "PCM_16")
         rows.append({"path": path.name, "emotion": one.emotion, "speaker": f"{one.speaker}-{turn}",
                      "gender": one.gender, "language": one.language, "intensity": one.intensity, "text": one.text})
-    file = folder / manifests.MANIFEST      # of now: another count gives another one
+    file = folder / csv_manifest.MANIFEST      # of now: another count gives another one
     write_csv(file, rows, [*REQUIRED, *OPTIONAL])
     return file
 

@@ -16,7 +16,7 @@ from benchmarks.speed.measure import by_turns
 from benchmarks.speed.plain import Clips, answers, epoch
 from benchmarks.speed.ready import MODELS, Ready, ready
 from benchmarks.speed.work import operations, peak
-from ser_ops.evaluation.panel import Panel
+from ser_ops.evaluation.robustness import Panel
 from ser_ops.models.base import EmotionModel
 from ser_ops.training.loop import fit, precision
 

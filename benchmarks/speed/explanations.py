@@ -12,9 +12,9 @@ from benchmarks.speed.case import Row, Setting
 from benchmarks.speed.measure import Turns, by_turns
 from benchmarks.speed.work import operations, peak
 from ser_ops.emotions import EMOTIONS
-from ser_ops.explain.held import Centred, Held
 from ser_ops.explain.methods.scorecam import score_cam
 from ser_ops.explain.methods.shap import expected_gradients
+from ser_ops.explain.subject import Centred, Held
 
 _ALIKE, _EXACT = 1e-4, 1e-9
 _SAMPLES, _SHORT = 400, 50

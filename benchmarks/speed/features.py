@@ -10,11 +10,11 @@ from benchmarks.speed import machine
 from benchmarks.speed.case import Row, Setting
 from benchmarks.speed.measure import by_turns
 from ser_ops.audio.reading import read
-from ser_ops.audio.window import fit
+from ser_ops.audio.signal import fit
 from ser_ops.config import Features
 from ser_ops.features.extractor import Extractor
 from ser_ops.features.index_map import frames_of
-from ser_ops.progress.processes import one_thread
+from ser_ops.progress.spreading import one_thread
 
 ASKED = 6.0
 LIMIT = 1e-3    # of each feature's standard deviation: librosa too computes in float32

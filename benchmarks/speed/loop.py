@@ -14,13 +14,11 @@ from benchmarks.speed.case import Row, Setting
 from benchmarks.speed.measure import by_turns, timed
 from benchmarks.speed.ready import MODELS, Ready, ready
 from benchmarks.speed.work import operations, peak
-from ser_ops.dataset.batches import in_order, shuffled
-from ser_ops.dataset.examples import Examples
+from ser_ops.dataset.examples import Examples, in_order, shuffled
 from ser_ops.models.base import EmotionModel
-from ser_ops.models.members import separate
+from ser_ops.models.layers import separate
 from ser_ops.training.loop import fit, precision
-from ser_ops.training.loss import balanced
-from ser_ops.training.mixup import Mixed, mix
+from ser_ops.training.loss import Mixed, balanced, mix
 from ser_ops.training.world import reseed
 
 CPU = torch.device("cpu")

@@ -16,8 +16,8 @@ import soundfile
 from benchmarks.speed import machine
 from benchmarks.speed.case import Row, Setting
 from benchmarks.speed.measure import cpu, repeated, timed
-from ser_ops.audio.clip import Clip
-from ser_ops.audio.low_cut import without_offset
+from ser_ops.audio.admission import Clip
+from ser_ops.audio.signal import without_offset
 from ser_ops.config import Params
 from ser_ops.corpora.decoding import decode
 from ser_ops.emotions import EMOTIONS

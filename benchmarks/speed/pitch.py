@@ -12,8 +12,7 @@ from benchmarks.speed.case import Row, Setting
 from benchmarks.speed.measure import by_turns, repeated
 from benchmarks.speed.voices import RATE, distance, voice
 from ser_ops.audio.reading import read
-from ser_ops.augment.pitch import ratio, shift
-from ser_ops.augment.stretch import FADE, SEARCH_RATE, SPREAD
+from ser_ops.augment.pitch import FADE, SEARCH_RATE, SPREAD, ratio, shift
 
 ASKED = 5.0
 SEMITONES = 0.7

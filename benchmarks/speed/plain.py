@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from ser_ops.audio.low_cut import without_offset
+from ser_ops.audio.signal import without_offset
 from ser_ops.config import Features, MelImage, Stacked, Window
 from ser_ops.errors import UserError
-from ser_ops.models.members import separate
+from ser_ops.models.layers import separate
 
 Item = tuple[Tensor, Tensor, Tensor, int]
 

@@ -21,8 +21,8 @@ import numpy as np
 from benchmarks.speed import features, machine, pitch
 from benchmarks.speed.case import Row, Setting
 from benchmarks.speed.measure import cpu, repeated
-from ser_ops.audio.clip import Clip
-from ser_ops.audio.low_cut import without_offset
+from ser_ops.audio.admission import Clip
+from ser_ops.audio.signal import without_offset
 from ser_ops.config import Features, Params
 from ser_ops.emotions import EMOTIONS
 
@@ -92,8 +92,7 @@ def _ours(setting: Setting, files: Sequence[Path], noise: Sequence[Path]) -> Mad
 
     from ser_ops.corpora.decoding import decode
     from ser_ops.corpora.table import write_csv
-    from ser_ops.dataset.batches import loader, shuffled
-    from ser_ops.dataset.examples import Examples
+    from ser_ops.dataset.examples import Examples, loader, shuffled
     from ser_ops.stages import augment
     from ser_ops.stages import features as extraction
 

@@ -17,7 +17,7 @@ from ser_ops.config import Params
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.evaluation.metrics import scores
-from ser_ops.evaluation.panel import Panel
+from ser_ops.evaluation.robustness import Panel
 from ser_ops.files import write_json
 
 FILE = Path(__file__).with_name("candidates.yaml")

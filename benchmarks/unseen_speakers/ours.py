@@ -20,13 +20,12 @@ from benchmarks.unseen_speakers.choices import Choices
 from benchmarks.unseen_speakers.folds import Fold
 from benchmarks.unseen_speakers.sound import Heard as Hearing
 from benchmarks.unseen_speakers.sound import Sound
-from ser_ops.audio.window import fit as window
+from ser_ops.audio.signal import fit as window
 from ser_ops.config import Training
-from ser_ops.dataset.batches import in_order
-from ser_ops.dataset.examples import Examples, Stores
+from ser_ops.dataset.examples import Examples, Stores, in_order
 from ser_ops.dataset.rows import Row
 from ser_ops.emotions import EMOTIONS
-from ser_ops.evaluation.panel import Panel
+from ser_ops.evaluation.robustness import Panel
 from ser_ops.features.extractor import Extractor
 from ser_ops.features.standardise import Moments
 from ser_ops.files import replacing

@@ -9,7 +9,7 @@ from benchmarks.unseen_speakers.sound import Heard, Sound
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.files import replacing, write_json
-from ser_ops.progress.bar import progress
+from ser_ops.progress.spreading import progress
 
 
 class Functionals:

@@ -3,13 +3,27 @@
 These bounds are no choice of a project, so they do not stand in params.yaml: a model that is served anywhere must
 refuse what `ser-ops evaluate` refused. Whether an admitted recording is good enough to train on is another question,
 which section `validation` of params.yaml answers.
+
+Which part of which file is meant: a recording, or a stretch of it.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ser_ops.errors import UserError
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A recording, or `start` to `end` seconds of it; channel: from 1 on, None lets the door choose."""
+
+    path: Path
+    start: float = 0.0
+    end: float | None = None
+    channel: int | None = None
+
 
 FORMATS: tuple[str, ...] = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3",
                             ".m4a", ".mp4", ".aac", ".webm", ".amr", ".3gp")

@@ -1,6 +1,9 @@
-"""The door: every recording comes in here, mono float32 samples at one rate, or is refused in one line."""
+"""The door: every recording comes in here, mono float32 samples at one rate, or is refused in one line.
 
-from collections.abc import Iterable, Iterator
+Many recordings heard to their ends, before anything is done with them: which of them the door admits.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,12 +11,10 @@ import numpy as np
 import soxr
 
 from ser_ops.audio import admission
+from ser_ops.audio.admission import Clip
 from ser_ops.audio.channels import Mono
-from ser_ops.audio.clip import Clip
 from ser_ops.audio.decoders import Block
-from ser_ops.audio.levels import clipped_samples
-from ser_ops.audio.low_cut import LowCut
-from ser_ops.audio.resampling import resample
+from ser_ops.audio.signal import LowCut, clipped_samples, resample
 from ser_ops.errors import UserError
 
 
@@ -163,3 +164,32 @@ def read_clip(clip: Clip, sample_rate: int) -> Recording:
 
 def _peak(samples: np.ndarray) -> float:
     return float(max(samples.max(initial=0.0), -samples.min(initial=0.0)))
+
+
+_RATE = 16000
+_MANY = 200     # recordings: fewer are heard sooner than further processes start
+
+
+@dataclass(frozen=True)
+class Heard:
+    """One recording: its duration in seconds, its peak (1 is full scale), and why it is refused, or ""."""
+
+    seconds: float
+    peak: float
+    refusal: str = ""
+
+
+def hear_all(paths: Sequence[Path], what: str) -> Iterator[Heard]:
+    """What each recording turns out to be, in the order of `paths`, on all cores where there are many of them."""
+    from ser_ops.progress.spreading import spread
+    return spread(_hear, paths, what, 0 if len(paths) >= _MANY else 1, "file")
+
+
+def _hear(path: Path) -> Heard:
+    try:
+        listening = Listening(path, _RATE)
+        for _ in listening:
+            pass
+    except UserError as error:
+        return Heard(0.0, 0.0, str(error).removeprefix(f"{path}: "))
+    return Heard(listening.seconds, listening.peak)

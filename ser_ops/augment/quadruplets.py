@@ -9,12 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ser_ops.augment.pitch import shift
-from ser_ops.augment.speed import change
+from ser_ops.augment.pitch import change, shift
 from ser_ops.config import Augment
 from ser_ops.errors import UserError
-from ser_ops.noise.colour import BETA
-from ser_ops.noise.mixing import Mixer, Mixture
+from ser_ops.noise.mixing import BETA, Mixer, Mixture
 from ser_ops.seeds import generator
 
 TRAINING = "train"

@@ -6,7 +6,7 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from ser_ops.cli import corpora, doctor, evaluate, explain, models, noise, predict, registry, reproduce, tune
+from ser_ops.cli import corpora, doctor, model, noise, registry, reproduce
 from ser_ops.errors import UserError
 from ser_ops.terminal import complain, print_anywhere, tell
 
@@ -15,12 +15,12 @@ app = typer.Typer(name="ser-ops", no_args_is_help=True, add_completion=False, ri
                   help="Noise-robust, explainable speech emotion recognition: corpora, models, gate and registry.")
 app.add_typer(corpora.app, name="corpora")
 app.add_typer(noise.app, name="noise")
-app.add_typer(models.app, name="models")
-app.command("predict")(predict.predict)
-app.command("evaluate")(evaluate.evaluate)
-app.command("explain")(explain.explain)
+app.add_typer(model.app, name="models")
+app.command("predict")(model.predict)
+app.command("evaluate")(model.evaluate)
+app.command("explain")(model.explain)
 app.command("reproduce")(reproduce.reproduce)
-app.command("join-tuning")(tune.join)
+app.command("join-tuning")(registry.join)
 app.command("register")(registry.register)
 app.command("promote")(registry.promote)
 app.command("demote")(registry.demote)

@@ -11,7 +11,7 @@ from ser_ops.cli.answers import Json, named, say
 from ser_ops.errors import UserError
 
 if TYPE_CHECKING:
-    from ser_ops.corpora.summary import Found
+    from ser_ops.corpora.corpus import Found
 
 app = typer.Typer(no_args_is_help=True, help="Corpora: add, list, check.", rich_markup_mode=None)
 Layout = Annotated[str, typer.Argument(help="ravdess, crema_d, tess or savee: whose file names it has; manifest: a "
@@ -35,7 +35,7 @@ def add(layout: Layout, source: Annotated[str, typer.Argument(help="Folder, zip,
         None, link: Annotated[bool, typer.Option("--link", help="Symbolic links instead of copies.")] = False,
         json: Json = False) -> None:
     """Bring a corpus in: copies (or links), never moves; checks it and says what it found."""
-    from ser_ops.corpora.manifests import LAYOUT
+    from ser_ops.corpora.csv_manifest import LAYOUT
 
     params = config.load()
     found = (_listed if layout == LAYOUT else _published)(params, layout, source, name, link)
@@ -49,8 +49,8 @@ def add(layout: Layout, source: Annotated[str, typer.Argument(help="Folder, zip,
 
 def _published(params: config.Params, layout: str, source: str, name: str | None, link: bool) -> "Found":
     from ser_ops.corpora import adding
-    from ser_ops.corpora.layouts import of_name
-    from ser_ops.storage.address import is_remote
+    from ser_ops.corpora.corpus import of_name
+    from ser_ops.storage.client import is_remote
     from ser_ops.storage.s3 import brought
 
     target = params.paths.data / "corpora"
@@ -64,28 +64,28 @@ def _published(params: config.Params, layout: str, source: str, name: str | None
 
 
 def _listed(params: config.Params, layout: str, source: str, name: str | None, link: bool) -> "Found":
-    from ser_ops.corpora import adding_manifests
-    from ser_ops.storage.address import is_remote
+    from ser_ops.corpora import adding
+    from ser_ops.storage.client import is_remote
 
     if is_remote(source):
         raise UserError(f"{source}: a manifest comes in from this machine: fetch the CSV file and what it lists first")
     file = named(source)
     name = name or file.stem
-    return adding_manifests.add(file, params.paths.data / "manifests", name, link,
+    return adding.add_manifest(file, params.paths.data / "manifests", name, link,
                                 params.data.labels_of(name), params.paths.adding_lock)
 
 
 @app.command("list")
 def list_(json: Json = False) -> None:
     """What lies in data/corpora and data/manifests; exit code 1 when one of them cannot be used."""
-    from ser_ops.corpora import adding, adding_manifests
+    from ser_ops.corpora import adding
     from ser_ops.folders import Unusable
 
     params = config.load()
     bad = False
     labels = {manifest.name: manifest.labels for manifest in params.data.manifests}
     for found in (*adding.list_all(params.paths.data / "corpora", params.data.calm),
-                  *adding_manifests.list_all(params.paths.data / "manifests", labels)):
+                  *adding.list_manifests(params.paths.data / "manifests", labels)):
         record = found.record()
         if isinstance(found, Unusable):
             bad = True
@@ -103,13 +103,13 @@ def check(name: Annotated[str, typer.Argument(help="A folder of data/corpora or 
           checksums: Annotated[Path | None, typer.Option(help="TSV of published files: path, size, sha256.")] = None,
           json: Json = False) -> None:
     """Check a corpus: its names, counts and speakers; with --checksums, which files are the published ones."""
-    from ser_ops.corpora import adding, adding_manifests
+    from ser_ops.corpora import adding
     from ser_ops.corpora.checksums import compare_checksums
 
     params = config.load()
     folder = params.paths.data / "manifests"
     if os.path.isdir(folder / name):
-        found = adding_manifests.check(folder, name, params.data.labels_of(name))
+        found = adding.check_manifest(folder, name, params.data.labels_of(name))
     else:
         folder = params.paths.data / "corpora"
         found = adding.check(folder, name, params.data.calm)

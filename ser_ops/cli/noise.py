@@ -19,8 +19,8 @@ def add(category: Annotated[str, typer.Argument(help="fish_market, railway_engin
         licence: Annotated[str, typer.Option(help="Of the recordings; what is not stated counts as non-commercial.")]
         = "not stated", json: Json = False) -> None:
     """Bring noise recordings in: copies (or links), never moves; says what it found."""
-    from ser_ops.noise.recordings import adding
-    from ser_ops.storage.address import is_remote
+    from ser_ops.noise import adding
+    from ser_ops.storage.client import is_remote
     from ser_ops.storage.s3 import brought
 
     params = config.load()
@@ -44,7 +44,7 @@ def add(category: Annotated[str, typer.Argument(help="fish_market, railway_engin
 def list_(json: Json = False) -> None:
     """What lies in data/noise, category by category; exit code 1 when a collection cannot be used."""
     from ser_ops.folders import Unusable
-    from ser_ops.noise.recordings import adding
+    from ser_ops.noise import adding
 
     params = config.load()
     bad = False

@@ -1,4 +1,7 @@
-"""ser-ops register, promote, demote, compare and ui: the registry and the runs."""
+"""ser-ops register, promote, demote, compare and ui: the registry and the runs.
+
+ser-ops join-tuning: lend this machine to a search that another one began.
+"""
 
 import ipaddress
 import os
@@ -32,9 +35,9 @@ def promote(version: Annotated[str | None, typer.Argument(help="Version. Default
             override: Annotated[str | None, typer.Option(help="Written reason to promote a blocked model; recorded.")]
             = None, json: Json = False) -> None:
     """Move the alias to a model whose every rule passes."""
-    from ser_ops.evaluation.staging import comparison
+    from ser_ops.gate import promotion
+    from ser_ops.gate.comparison import comparison
     from ser_ops.stages.standing import standing
-    from ser_ops.tracking import promotion
 
     params = config.load()
     compare = comparison(params.gate.staging_confidence, params.evaluate, standing(params, to))
@@ -47,7 +50,7 @@ def promote(version: Annotated[str | None, typer.Argument(help="Version. Default
 
 def demote(alias: Annotated[Name, typer.Argument()] = "staging", json: Json = False) -> None:
     """Go back to the version that held the alias before."""
-    from ser_ops.tracking import promotion
+    from ser_ops.gate import promotion
 
     done = promotion.demote(config.load(), alias)
     now = f"version {done.now} is {alias} again" if done.now else f"nothing stands as {alias} now"
@@ -104,3 +107,12 @@ def _loopback(host: str) -> bool:
     except (OSError, UnicodeError):
         return False
     return all(ipaddress.ip_address(str(address).partition("%")[0]).is_loopback for address in found)
+
+
+def join(json: Json = False) -> None:
+    """Run trials of the search that stage tune began on another machine (OPTUNA_STORAGE), until it is done."""
+    from ser_ops.stages.join_tuning import join
+
+    done = join()
+    say(done, json, f"the search is done: {done['trials']} trials, {done['here']} of them on this machine; the best, "
+                    f"{done['best']}, reached validation UAR {done['validation_uar']}")

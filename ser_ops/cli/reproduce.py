@@ -13,7 +13,7 @@ from ser_ops.cli.answers import Json, say
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 
-STAGES = "papers/dvc.yaml"
+STAGES = "reproduction/dvc.yaml"
 Paper = Literal["paper1", "paper2", "splits", "across"]
 
 

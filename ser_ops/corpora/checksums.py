@@ -11,7 +11,7 @@ from ser_ops.errors import UserError
 from ser_ops.files import sha256
 from ser_ops.folders import HIDDEN, contents
 from ser_ops.outside_table import read_table
-from ser_ops.progress.bar import progress
+from ser_ops.progress.spreading import progress
 
 _Key = tuple[str, ...]
 _ORDER = ("published", "altered", "re_encoded")

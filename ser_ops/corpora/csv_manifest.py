@@ -1,21 +1,191 @@
-"""Any other corpus: a CSV manifest with the columns path, emotion and speaker, which may cut its recordings."""
+"""Any other corpus: a CSV manifest with the columns path, emotion and speaker, which may cut its recordings.
 
+A corpus's own labels: what each is mapped to.
+
+Columns that say, by their names, that they cut a recording or choose its channel.
+
+Names are taken word by word. A word that means it only among its like must be all of the name with them: `from` and
+`first_sample` cut, `first_name` and `segment_id` do not.
+
+Which part of a recording a line of a manifest means: start and end in seconds, and a channel.
+
+CSV manifests with all that they list in data/manifests, where DVC sees them.
+"""
+
+import math
 import os
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path, PurePosixPath
 
-from ser_ops.config import ManifestSource
-from ser_ops.corpora.column_names import chooses_channel, cuts
-from ser_ops.corpora.cuts import channel_of, check_span, name_of, seconds_of
-from ser_ops.corpora.labels import mapping
+from ser_ops.config.sections import ManifestSource
 from ser_ops.corpora.utterance import Scan, Utterance
+from ser_ops.documents import read_yaml
 from ser_ops.emotions import DROP, EMOTIONS, same_label
 from ser_ops.errors import UserError
 from ser_ops.files import located
+from ser_ops.folders import folders_in
 from ser_ops.outside_table import read_table
+from ser_ops.terminal import excerpt
+
+_FORM = "write joy=happy,bored=drop, or give a YAML file of lines such as joy: happy"
+
+
+def read_labels(given: str) -> dict[str, str]:
+    """Labels and what each is mapped to, one of the seven emotions or drop: from the text itself, or a YAML file.
+
+    given: label=emotion, parted by commas, or the path of a .yaml, .yml or .json file.
+    Raises UserError in one line that names the label which is mapped to nothing that there is, or to two emotions.
+
+    >>> read_labels("joy=happy, Bored=drop")
+    {'joy': 'happy', 'Bored': 'drop'}
+    """
+    if given.lower().endswith((".yaml", ".yml", ".json")):
+        where, pairs = given, _of_file(Path(given))
+    else:
+        where, pairs = "--labels", [_pair(one) for one in given.split(",") if one.strip()]
+    targets: dict[str, str] = {}
+    for label, target in pairs:
+        if target not in (*EMOTIONS, DROP):
+            raise UserError(f"{where}: {excerpt(label)!r} is mapped to {excerpt(target)!r}: give one of "
+                            f"{', '.join(EMOTIONS)}, or {DROP}")
+        if targets.setdefault(same_label(label), target) != target:
+            raise UserError(f"{where}: {excerpt(label)!r} is mapped twice, capitals left aside: give it one emotion")
+    return dict(pairs)
+
+
+def mapping(labels: Mapping[str, str]) -> dict[str, str]:
+    """From each label, in the form in which it is compared, to an emotion or drop; an emotion is its own label."""
+    return {emotion: emotion for emotion in EMOTIONS} | {same_label(label): target for label, target in labels.items()}
+
+
+def _pair(text: str) -> tuple[str, str]:
+    label, sign, target = text.rpartition("=")
+    if not sign or not label.strip():
+        raise UserError(f"--labels: {excerpt(text)!r} maps nothing: {_FORM}")
+    return label.strip(), target.strip().lower()
+
+
+def _of_file(path: Path) -> list[tuple[str, str]]:
+    content = read_yaml(path, "name a file that is there", _FORM)
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: holds no labels: {_FORM}")
+    if wrong := [label for label in content if not isinstance(label, str)]:
+        raise UserError(f"{path}: {excerpt(repr(wrong[0]))} is no text: put that label into quotes")
+    return [(label, str(target).strip().lower()) for label, target in content.items()]
+
+
+_UNIT = r"(?:time|timestamp|s|secs?|seconds?|ms|msecs?|milliseconds?|samples?|frames?|pos|position|point|idx|index)"
+_OF_WHAT = r"(?:t|x|time|seg|segment|utt|utterance|word|turn|clip|audio|speech|frame|sample)"
+_COUNTER = r"(?:no|nr|num|number|id|idx|index)?\d*"
+_EDGE = re.compile(rf"{_OF_WHAT}?(?:start|begin|beginning|end|finish|stop|onset|offset){_UNIT}?|"
+                   rf"{_OF_WHAT}(?:min|max)|t[01]")
+_EDGE_AMONG = re.compile(
+    rf"(?:from|to|in|out|first|last|min|max|seg|segments?|intervals?|span|range|cut|crop|trim){_UNIT}?")
+_LASTING = re.compile(rf"{_OF_WHAT}?(?:duration|dur|length|len){_UNIT}?")
+_AMONG = re.compile(f"{_OF_WHAT}|{_UNIT}")
+_OTHER_EDGES = {"date", "day", "year", "age", "dc"}     # of a session, of an illness, of a level
+_CHANNEL = re.compile(rf"(?:channel|chan|chn){_COUNTER}")
+_CHANNEL_ALONE = re.compile(rf"ch[\W_]*{_COUNTER}")
+_COUNTING = {"n", "count"}
+
+
+def cuts(column: str, beside_start: bool) -> bool:
+    """Whether a column (in small letters) says where a part of a recording lies.
+
+    beside_start: the table has a column `start`, beside which a duration says so too.
+
+    >>> [cuts(name, False) for name in ("tmin", "end (ms)", "from", "first_sample")]
+    [True, True, True, True]
+    >>> [cuts(name, False) for name in ("sender", "first_name", "start_date", "duration")], cuts("duration", True)
+    ([False, False, False, False], True)
+    """
+    words = _words(column)
+    if any(_EDGE.fullmatch(word) for word in words):
+        return not _OTHER_EDGES & set(words)
+    cutting = [word for word in words if _EDGE_AMONG.fullmatch(word) or (beside_start and _LASTING.fullmatch(word))]
+    return bool(cutting) and all(word in cutting or _AMONG.fullmatch(word) or _LASTING.fullmatch(word)
+                                 for word in words)
+
+
+def chooses_channel(column: str) -> bool:
+    """Whether a column (in small letters) says which channel is meant; how many there are chooses none.
+
+    >>> [chooses_channel(name) for name in ("chan", "channel_no", "ch", "channels", "channel_count")]
+    [True, True, True, False, False]
+    """
+    words = _words(column)
+    named = _CHANNEL_ALONE.fullmatch(column) or any(_CHANNEL.fullmatch(word) for word in words)
+    return bool(named) and not _COUNTING & set(words)
+
+
+def _words(column: str) -> list[str]:
+    return re.findall(r"[^\W_]+", column)
+
+
+_NONE = {"", "nat", "nan", "none", "null"}       # as pandas and others write that there is no value
+_SECONDS = re.compile(r"\d+(?:\.\d*)?(?:e[+-]?\d+)?|\.\d+", re.IGNORECASE)
+_COMMA = re.compile(r"(\d+),(\d+)")     # as Excel writes 1.5 in many languages
+_CLOCK = re.compile(r"(?:(\d+) days? )?(\d+):(\d\d):(\d\d(?:\.\d+)?)")
+_DAY = 86400.0
+
+
+def seconds_of(where: str, column: str, text: str) -> float | None:
+    """Seconds that a value of a table says, None for no value: 1.5, or 0 days 00:00:01.500000, or 00:00:01.5.
+
+    where, column: what an error names. Raises UserError for anything else, and for 1,500, which may be two numbers.
+
+    >>> [seconds_of("a.csv: line 2", "end", text) for text in ("2", "0,25", "1 days 00:00:01.5", "NaT")]
+    [2.0, 0.25, 86401.5, None]
+    """
+    if text.lower() in _NONE:
+        return None
+    if clock := _CLOCK.fullmatch(text):
+        days, hours, minutes, seconds = (float(part or 0) for part in clock.groups())
+        value = days * _DAY + hours * 3600 + minutes * 60 + seconds
+    elif comma := _COMMA.fullmatch(text):
+        if len(comma[2]) == 3 and comma[1] != "0" and len(comma[1]) <= 3:
+            raise UserError(f"{where} has the {column} {text!r}, which may be thousands or a fraction: write it with a "
+                            "point")
+        value = float(f"{comma[1]}.{comma[2]}")
+    else:
+        value = float(text) if _SECONDS.fullmatch(text) else math.inf
+    if not math.isfinite(value):
+        raise UserError(f"{where} has the {column} {text!r:.60}, which is no time: give seconds from 0 on, as 1.5")
+    return value
+
+
+def check_span(where: str, start: float | None, end: float | None) -> None:
+    """Raise UserError where `end` (seconds) does not come after `start`."""
+    if end is not None and end <= (start or 0.0):
+        raise UserError(f"{where} ends at {end:g} s and starts at {start or 0.0:g} s: let it end later")
+
+
+def channel_of(where: str, text: str) -> int | None:
+    """The number of a channel, from 1 on; None for no value. Raises UserError for anything else.
+
+    >>> channel_of("a.csv: line 2", "2"), channel_of("a.csv: line 3", "")
+    (2, None)
+    """
+    if text.lower() in _NONE:
+        return None
+    if not re.fullmatch(r"0*[1-9]\d{0,2}(\.0)?", text):
+        raise UserError(f"{where} has the channel {text!r:.60}: give its number, from 1 on")
+    return int(float(text))
+
+
+def name_of(start: float | None, end: float | None, channel: int | None) -> str:
+    """What the name of an utterance says of the part; nothing for the whole recording.
+
+    >>> name_of(1.5, 3.0, None), name_of(None, 2.0, 1), name_of(2.0, None, None), name_of(0.0, None, None)
+    ('@1.5-3', '@0-2@channel1', '@2-end', '')
+    """
+    span = f"@{start or 0.0:.12g}-{'end' if end is None else f'{end:.12g}'}" if start or end is not None else ""
+    return span + (f"@channel{channel}" if channel else "")
+
 
 REQUIRED = ("path", "emotion", "speaker")
 OPTIONAL = ("gender", "language", "intensity", "text", "start", "end", "channel")
@@ -151,3 +321,43 @@ def _oddities(columns: Iterable[str], genders: Iterable[str]) -> list[str]:
 
 def _some(names: list[str], number: int = 5) -> str:
     return ", ".join(names[:number]) + (f" and {len(names) - number} more" if len(names) > number else "")
+
+
+LAYOUT = "manifest"     # as a corpus of its kind is called where the others name their layout
+MANIFEST = "manifest.csv"
+_LISTED_FOLDER = 5             # recordings that an error lists
+
+
+def scan(manifests_folder: Path, name: str, labels: Mapping[str, str],
+         labels_may_lack_emotions: bool = False) -> tuple[ManifestSource, Scan]:
+    """The manifest `name` and its utterances; labels may lack emotions where it need not be in use yet.
+
+    Raises UserError when it is not there or cannot be used, and for a recording outside of its folder.
+    """
+    source = source_of(manifests_folder, name, labels)
+    if not os.path.isdir(source.file.parent):
+        raise UserError(f"{source.file.parent}: no such manifest (there are: "
+                        f"{', '.join(folders_in(manifests_folder)) or 'none'}): bring it in with `ser-ops corpora add "
+                        f"manifest FILE --name {name}` or take it out of data.manifests in params.yaml")
+    found = read_manifest(source, labels_may_lack_emotions=labels_may_lack_emotions)
+    _refuse_outside(source, found)
+    return source, found
+
+
+def source_of(manifests_folder: Path, name: str, labels: Mapping[str, str]) -> ManifestSource:
+    """The manifest `name`, there or not."""
+    return ManifestSource.model_validate({"name": name, "file": manifests_folder / name / MANIFEST, "labels": labels})
+
+
+def _refuse_outside(source: ManifestSource, found: Scan) -> None:
+    folder = os.path.abspath(source.file.parent)
+    if outside := [utterance.path for utterance in found.utterances
+                   if not Path(os.path.abspath(utterance.path)).is_relative_to(folder)]:
+        raise UserError(f"{source.file}: lists {len(outside)} recordings outside of its folder ({some(outside)}), in "
+                        "which DVC would not see a change: bring the manifest in anew with `ser-ops corpora add "
+                        "manifest`")
+
+
+def some(paths: Sequence[Path]) -> str:
+    """The first of many paths, in words."""
+    return ", ".join(map(str, paths[:_LISTED_FOLDER])) + (" ..." if len(paths) > _LISTED_FOLDER else "")

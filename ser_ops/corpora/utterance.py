@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ser_ops.audio.clip import Clip
+from ser_ops.audio.admission import Clip
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ser_ops import config
-from ser_ops.doctor import data, machine, secrets, servers, versions
+from ser_ops.doctor import machine, servers
 from ser_ops.doctor.finding import Finding
 from ser_ops.errors import UserError
 
@@ -17,8 +17,8 @@ def examine(folder: Path = Path(), cache: bool = False) -> Iterator[Finding]:
     Findings come as they are made. Nothing is changed anywhere; a server that does not answer costs at most
     tracking.timeout seconds.
     """
-    yield from versions.look(folder)
-    yield from secrets.look(folder)
+    yield from machine.look_at_versions(folder)
+    yield from machine.look_at_secrets(folder)
     try:
         params = config.load(folder / "params.yaml")
     except UserError as error:
@@ -27,10 +27,10 @@ def examine(folder: Path = Path(), cache: bool = False) -> Iterator[Finding]:
         return
     yield Finding("project", "params.yaml", "ok", f"preset {params.preset}, model {params.train.model}, "
                   f"corpora {', '.join(params.data.names)}")
-    yield from data.folders(folder, params)
-    yield from machine.look(params)
-    yield from data.look(folder, params)
-    yield from data.lock_files(folder)
+    yield from machine.folders(folder, params)
+    yield from machine.look_at_machine(params)
+    yield from machine.look_at_data(folder, params)
+    yield from machine.lock_files(folder)
     if cache:
-        yield from data.cache()
-    yield from servers.look(folder, params)
+        yield from machine.cache()
+    yield from servers.look_at_servers(folder, params)

@@ -1,10 +1,14 @@
-"""The servers that the environment names: which answer, in which version, and to whom."""
+"""The servers that the environment names: which answer, in which version, and to whom.
+
+Prefect's settings in force, without importing Prefect (which takes seconds).
+"""
 
 import configparser
 import os
 import socket
 import sqlite3
 import time
+import tomllib
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -12,10 +16,9 @@ from urllib.parse import quote, urlsplit
 
 from ser_ops.config import Params
 from ser_ops.doctor.finding import Finding
-from ser_ops.doctor.prefect_settings import prefect_settings
 from ser_ops.errors import UserError
-from ser_ops.storage.address import is_remote
-from ser_ops.tracking.asking import Refused, ask
+from ser_ops.storage.client import is_remote
+from ser_ops.tracking.exchange import Refused, ask
 from ser_ops.tracking.moved import moved_from
 from ser_ops.tracking.server import (
     URI_VARIABLE,
@@ -30,10 +33,26 @@ from ser_ops.tracking.server import (
     tracking_uri,
 )
 
+
+def prefect_settings() -> dict[str, str]:
+    """The active profile of PREFECT_HOME/profiles.toml with the environment over it; empty where there is neither."""
+    home = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
+    file = Path(os.environ.get("PREFECT_PROFILES_PATH", home / "profiles.toml"))
+    profile: dict[str, str] = {}
+    if file.is_file():
+        try:
+            content = tomllib.loads(file.read_text(encoding="utf-8"))
+            active = os.environ.get("PREFECT_PROFILE") or content.get("active", "")
+            profile = {name: str(value) for name, value in content.get("profiles", {}).get(active, {}).items()}
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+            profile = {}
+    return profile | {name: value for name, value in os.environ.items() if name.startswith("PREFECT_")}
+
+
 _LONGEST_VERSION = 40  # characters; what is no version, a page say, is not repeated whole
 
 
-def look(folder: Path, params: Params) -> Iterator[Finding]:
+def look_at_servers(folder: Path, params: Params) -> Iterator[Finding]:
     """MLflow, Prefect, the DVC remotes, the shared study and the Dask cluster."""
     limit = params.tracking.timeout
     yield from _mlflow(params, limit)
@@ -148,7 +167,7 @@ def _remotes(folder: Path, limit: float) -> Iterator[Finding]:
     for name, url in _dvc_remotes(folder).items():
         subject = f"DVC remote {name}"
         if is_remote(url):
-            from ser_ops.storage.reach import reach
+            from ser_ops.storage.client import reach
             try:
                 yield Finding("servers", subject, "ok", f"{url} answers at {reach(url, limit)}")
             except UserError as error:

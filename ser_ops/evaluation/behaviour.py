@@ -1,22 +1,225 @@
 """reports/behaviour.json: do answers stay under small changes, are they as good for everybody, as sure as right?
 
 After the robustness and fairness tests of audEERING's public suite (github.com/audeering/ser-tests).
+
+How high a voice is.
+
+Small changes to a recording that a listener hardly notices, after the model of audEERING's public test suite.
+
+Kinds and values are those of its tests of small changes (docs/method-tests.rst of github.com/audeering/ser-tests:
+gain, white noise, crop, high-pass and low-pass, each utterance with one value of a list), and a spectral tilt. Beside
+them stand changes that nobody hears at all: an offset, which the door removes, the sign, the level and a detour over
+another sample rate.
+
+Whether a model serves two groups of utterances alike, by more than chance explains.
+
+After audEERING's public test suite, which takes its limits from simulations with random models that know no groups
+(docs/method-tests.rst of github.com/audeering/ser-tests): theirs guess, ours are as often right as the model itself.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ser_ops.audio.signal import resample, without_offset
 from ser_ops.config import Behave
-from ser_ops.evaluation import groups
-from ser_ops.evaluation.behaved import ALL
-from ser_ops.evaluation.changes import changes
-from ser_ops.evaluation.metrics import calibration_error
-from ser_ops.evaluation.pitch import median_pitch, upper_half
+from ser_ops.errors import UserError
+from ser_ops.evaluation.metrics import CLASSES, calibration_error
 from ser_ops.models.temperature import fit_temperature, tempered
-from ser_ops.progress.bar import progress
+from ser_ops.progress.spreading import progress
 from ser_ops.seeds import derive, generator
+
+ALL = "all"     # every change together
+QUIET_DB = 20.0     # frames so far below the loudest one are not looked at
+FRAME, HOP = 0.064, 0.016   # seconds; a frame holds three periods of 50 Hz
+
+
+def median_pitch(samples: np.ndarray, sample_rate: int, lowest: float, highest: float) -> float | None:
+    """Median fundamental frequency in hertz of the loud frames of samples (n,), by YIN (de Cheveigné 2002).
+
+    Unvoiced frames that are loud count too and answer anything: the median bears them as long as most are voiced.
+    None for what is silent or shorter than a frame.
+    """
+    import librosa
+    frame, hop = round(FRAME * sample_rate), round(HOP * sample_rate)
+    if len(samples) < frame or not np.abs(samples).max() > 0:
+        return None
+    loudness = librosa.feature.rms(y=samples, frame_length=frame, hop_length=hop)[0]
+    pitch = librosa.yin(samples, fmin=lowest, fmax=highest, sr=sample_rate, frame_length=frame, hop_length=hop)
+    return float(np.median(pitch[loudness >= loudness.max() * 10 ** (-QUIET_DB / 20)]))
+
+
+def upper_half(pitch: np.ndarray, kinds: np.ndarray) -> np.ndarray:
+    """Whether each value (n,) lies in the upper half of those of its kind (n,).
+
+    The middle one of an odd number lies in the lower half. Halves within a kind (a corpus's class) hold as many
+    utterances of each: emotions differ in pitch themselves. A NaN is never in the upper half.
+
+    >>> upper_half(np.array([90.0, 200.0, 180.0, 300.0, 250.0]), np.array([0, 0, 1, 1, 1]))
+    array([False,  True, False,  True, False])
+    """
+    upper = np.zeros(len(pitch), bool)
+    for kind in np.unique(kinds):
+        members = np.flatnonzero((kinds == kind) & np.isfinite(pitch))
+        order = members[np.argsort(pitch[members], kind="stable")]
+        upper[order[(len(order) + 1) // 2:]] = True
+    return upper
+
+
+Change = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
+
+
+def changes(settings: Behave) -> dict[str, Change]:
+    """Every change by name; each takes samples (n,), their rate in hertz and a generator that draws its value."""
+    return {
+        "gain": lambda samples, _, draw: gain(samples, _one(settings.gain_db, draw)),
+        "white_noise": lambda samples, _, draw: white_noise(samples, _one(settings.noise_snr_db, draw), draw),
+        "crop_start": lambda samples, rate, draw: crop(samples, rate, _one(settings.crop_seconds, draw), 0.0),
+        "crop_end": lambda samples, rate, draw: crop(samples, rate, 0.0, _one(settings.crop_seconds, draw)),
+        "high_pass": lambda samples, rate, draw: passing(samples, rate, _one(settings.high_pass_hertz, draw), "high"),
+        "low_pass": lambda samples, rate, draw: passing(samples, rate, _one(settings.low_pass_hertz, draw), "low"),
+        "tilt_up": lambda samples, rate, draw: tilt(samples, settings.tilt_db),
+        "tilt_down": lambda samples, rate, draw: tilt(samples, -settings.tilt_db),
+        "offset": lambda samples, rate, draw: offset(samples, rate, _one(settings.offset, draw)),
+        "polarity": lambda samples, *_: -samples,
+        "level": lambda samples, _, draw: gain(samples, _one(settings.level_db, draw)),
+        "resampling": lambda samples, rate, draw: resampled(samples, rate, round(_one(settings.resampled_hertz, draw)))}
+
+
+def _one(values: tuple[float, ...], draw: np.random.Generator) -> float:
+    return values[int(draw.integers(len(values)))]
+
+
+def gain(samples: np.ndarray, decibels: float) -> np.ndarray:
+    """Samples (n,) louder by so many decibels; beyond full scale they are kept.
+
+    >>> gain(np.array([0.1, -0.1], np.float32), 20.0)
+    array([ 1., -1.], dtype=float32)
+    """
+    return np.asarray(samples * np.float32(10 ** (decibels / 20)), np.float32)
+
+
+def white_noise(samples: np.ndarray, snr_db: float, draw: np.random.Generator) -> np.ndarray:
+    """Samples (n,) with Gaussian white noise at this ratio of RMS in decibels; silence stays silence."""
+    rms = np.sqrt(np.mean(np.square(samples, dtype=np.float64)))
+    noise = draw.standard_normal(len(samples)) * rms * 10 ** (-snr_db / 20)
+    return (samples + noise).astype(np.float32)
+
+
+def crop(samples: np.ndarray, sample_rate: int, start: float, end: float) -> np.ndarray:
+    """Samples (n,) without so many seconds at the start and at the end; half of them stay at least.
+
+    >>> crop(np.arange(8, dtype=np.float32), 2, 0.5, 1.0)
+    array([1., 2., 3., 4., 5.], dtype=float32)
+    """
+    most = len(samples) // 4
+    first, last = (min(round(seconds * sample_rate), most) for seconds in (start, end))
+    return np.asarray(samples[first:len(samples) - last], np.float32)
+
+
+def passing(samples: np.ndarray, sample_rate: int, hertz: float, side: str) -> np.ndarray:
+    """Samples (n,) through a Butterworth filter of first order; side: high (passes above `hertz`) or low.
+
+    Raises UserError for a frequency that the rate does not hold.
+    """
+    if not 0 < hertz < sample_rate / 2:
+        raise UserError(f"behave: {hertz:g} Hz is not below half of the {sample_rate} Hz of the recordings: choose "
+                        f"{side}_pass_hertz lower")
+    from scipy.signal import butter, sosfilt  # here, because it takes half a second to import
+    sections = butter(1, hertz, side, output="sos", fs=sample_rate)
+    return sosfilt(sections, samples).astype(np.float32)
+
+
+def offset(samples: np.ndarray, sample_rate: int, value: float) -> np.ndarray:
+    """Samples (n,) with a constant added (full scale is 1), as the door gives them."""
+    return without_offset(samples + np.float32(value), sample_rate)
+
+
+def resampled(samples: np.ndarray, sample_rate: int, hertz: int) -> np.ndarray:
+    """Samples (n,) brought to another rate (hertz) and back.
+
+    >>> resampled(np.zeros(1600, np.float32), 16000, 44100).shape
+    (1600,)
+    """
+    back = resample(resample(samples, sample_rate, hertz), hertz, sample_rate)
+    return np.resize(back, len(samples)) if len(back) > len(samples) else np.pad(back, (0, len(samples) - len(back)))
+
+
+def tilt(samples: np.ndarray, decibels: float) -> np.ndarray:
+    """Samples (n,) whose spectrum rises in a straight line by so many decibels up to half the rate; RMS kept."""
+    spectrum = np.fft.rfft(samples)
+    tilted = np.fft.irfft(spectrum * 10 ** (np.linspace(0, decibels, len(spectrum)) / 20), len(samples))
+    before, after = (np.sqrt(np.mean(np.square(one, dtype=np.float64))) for one in (samples, tilted))
+    return (tilted * (before / after if after > 0 else 1.0)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """UAR of two groups over the classes that both have, and what simulated models without an effect do.
+
+    difference: first less second; expected: the mean of the simulated ones, which is not 0 where a group has more of a
+    corpus that is harder; chance: share of simulated models that lie as far from it, in (0, 1], this one counted.
+    """
+
+    uar: tuple[float, float]
+    utterances: tuple[int, int]
+    classes: int
+    difference: float
+    expected: float
+    largest: float
+    chance: float
+
+
+def compare_groups(true: np.ndarray, right: np.ndarray, second: np.ndarray, corpora: np.ndarray, least: int,
+            simulations: int, seed: int) -> Difference | None:
+    """Difference in UAR between the utterances that are not in the `second` group and those that are.
+
+    true: class indices (n,); right: bool (n,); second: bool (n,); corpora: a name for each (n,). A class counts when
+    each group has `least` utterances of it; None when no class does. A simulated model is right as often as this one
+    is on that class of that corpus, whoever speaks.
+    """
+    group = np.asarray(second, np.int64)
+    corpus = np.unique(corpora, return_inverse=True)[1]
+    shape = (2, int(corpus.max(initial=0)) + 1, CLASSES)
+    at = (group, corpus, true)
+    support, hits = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    np.add.at(support, at, 1)
+    np.add.at(hits, at, np.asarray(right, np.int64))
+    classes = (support.sum(1) >= least).all(0)
+    if not classes.any():
+        return None
+    support, hits = support[..., classes], hits[..., classes]
+    chance = (hits.sum(0) + 0.5) / (support.sum(0) + 1.0)   # Jeffreys: never surely right or wrong
+    drawn = generator(seed, "groups").binomial(support, np.broadcast_to(chance, support.shape),
+                                               (simulations, *support.shape))
+    one = _recall(hits, support)
+    simulated = _recall(drawn, support)
+    differences = simulated[:, 0] - simulated[:, 1]
+    expected = float(differences.mean())
+    difference = float(one[0] - one[1])
+    away = np.abs(differences - expected)
+    as_far = int((away >= abs(difference - expected) - 1e-12).sum())
+    sizes = support.sum((1, 2))
+    return Difference((float(one[0]), float(one[1])), (int(sizes[0]), int(sizes[1])), int(classes.sum()), difference,
+                      expected, float(away.max()), (1 + as_far) / (1 + simulations))
+
+
+def _recall(hits: np.ndarray, support: np.ndarray) -> np.ndarray:
+    """UAR (..., 2) of counts (..., 2, corpora, classes)."""
+    return (hits.sum(-2) / support.sum(-2)).mean(-1)
+
+
+def record(found: Difference | None, names: tuple[str, str]) -> Mapping[str, object]:
+    """A comparison as behaviour.json holds it; null figures where no class could be compared."""
+    if found is None:
+        return {"groups": list(names), "classes": 0, "difference": None, "chance": None}
+    return {"groups": list(names), "uar": dict(zip(names, found.uar, strict=True)),
+            "utterances": dict(zip(names, found.utterances, strict=True)), "classes": found.classes,
+            "difference": found.difference, "expected": found.expected, "largest_simulated": found.largest,
+            "chance": found.chance}
+
 
 Answers = Callable[[Sequence[np.ndarray]], np.ndarray]
 SEXES = ("female", "male")
@@ -63,8 +266,8 @@ def by_group(true: np.ndarray, right: np.ndarray, corpora: np.ndarray, sexes: Se
     either are left out of that comparison.
     """
     def compare(names: tuple[str, str], known: np.ndarray, second: np.ndarray) -> Mapping[str, object]:
-        return groups.record(groups.compare(true[known], right[known], second[known], corpora[known],
-                                            settings.group_utterances, settings.simulations, settings.seed), names)
+        return record(compare_groups(true[known], right[known], second[known], corpora[known],
+                                     settings.group_utterances, settings.simulations, settings.seed), names)
 
     sex = np.asarray(sexes, str)
     kinds = np.unique(corpora, return_inverse=True)[1] * 100 + true

@@ -8,20 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from ser_ops.audio.admission import bandwidth, padding
-from ser_ops.audio.clip import Clip
+from ser_ops.audio.admission import Clip, bandwidth, padding
 from ser_ops.audio.reading import read_clip
 from ser_ops.config import ManifestSource, Params, input_of
 from ser_ops.emotions import index_of
 from ser_ops.errors import UserError
-from ser_ops.evaluation.noise_grid import grid
-from ser_ops.evaluation.panel import Panel
-from ser_ops.evaluation.predictions import CLEAN
-from ser_ops.evaluation.robustness import answer, gather
+from ser_ops.evaluation.predictions import CLEAN, grid
+from ser_ops.evaluation.robustness import Panel, answer, gather
 from ser_ops.evaluation.summary import Summary
 from ser_ops.models.base import EmotionModel
-from ser_ops.progress.bar import progress
-from ser_ops.reasons import grouped, in_words
+from ser_ops.progress.spreading import progress
+from ser_ops.terminal import grouped, in_words
 
 _REMEDY = "with --labels, as in --labels joy=happy,bored=drop"
 
@@ -118,7 +115,7 @@ def evaluate_manifest(model: EmotionModel, card: Mapping[str, Any], manifest: Pa
 def _mixer(folder: Path, rate: int, params: Params) -> tuple[Any, list[dict[str, str]], list[dict[str, str]]]:
     """A mixer over FOLDER/<category>/*, all of it test material, its rows, and what cannot be used."""
     from ser_ops.noise.mixing import Mixer
-    from ser_ops.noise.recordings.scanning import scan_folder
+    from ser_ops.noise.recordings import scan_folder
     if not os.path.isdir(folder):
         raise UserError(f"{folder}: no such folder: give one that holds a folder of recordings for each kind of noise")
     scanned = scan_folder(folder, folder.resolve().name)

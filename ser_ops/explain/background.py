@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ser_ops import config
 from ser_ops.dataset.examples import Batch
-from ser_ops.explain.heard import Heard
+from ser_ops.explain.condition import Heard
 from ser_ops.explain.subject import Subject
 from ser_ops.features.extractor import Extractor
 from ser_ops.features.index_map import shape_of

@@ -4,16 +4,71 @@ gains when they come.
 Petsiuk, Das and Saenko (RISE, BMVC 2018, section 4.2), on moments of a waveform in place of pixels: a model that reads
 features gets them made anew of the changed sound. A good ranking has a small area under the deletion curve and a large
 one under the insertion curve.
+
+What stands in the place of sound that is taken away: silence, or noise that sounds like the clip itself.
+
+A fill is a choice, and every choice brings a cue of its own in. Silence is what padding sounds like; noise keeps level
+and timbre but has no voice. What holds under both holds of the moments and not of the fill.
+
+What would have to go for the answer to change: the moments that a method calls important are muted, step by step.
+
+Paper 1, figure 3e, masks the high-importance regions once and shows one clip whose confidence collapses. Here the
+amount is measured: the most important blocks go first, until all is silent, and the same is done in random orders,
+since muting anything costs something.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import scipy.fft
 import torch
 from torch import Tensor
 
+from ser_ops import config
+from ser_ops.emotions import EMOTIONS
+from ser_ops.explain.condition import Heard
 from ser_ops.explain.trace import Trace
+from ser_ops.seeds import generator
+
+_SEGMENT = 1024  # samples: an average spectrum finer than this would repeat the clip's own harmonics
+
+Fill = Callable[[np.ndarray, int, str], np.ndarray]
+
+
+def silence(window: np.ndarray, _seed: int, _key: str) -> np.ndarray:
+    """Zeros like `window`, float32 (n,)."""
+    return np.zeros_like(window, np.float32)
+
+
+def noise(window: np.ndarray, seed: int, key: str) -> np.ndarray:
+    """Stationary Gaussian noise with the average spectrum and the RMS of `window` (n,): float32 (n,).
+
+    The spectrum is Welch's estimate over halves overlapping. The same seed and key give the same noise.
+    """
+    samples = np.asarray(window, np.float64)
+    if not samples.any():
+        return silence(window, seed, key)
+    segment = min(_SEGMENT, len(samples))
+    from scipy.signal import welch  # here, because it takes half a second to import
+    frequencies, power = welch(samples, nperseg=segment, detrend=False)
+    size = scipy.fft.next_fast_len(len(samples), real=True)
+    shape = np.sqrt(np.interp(scipy.fft.rfftfreq(size), frequencies, power))
+    white = generator(seed, "fill", key).standard_normal(size)
+    made = scipy.fft.irfft(scipy.fft.rfft(white) * shape, size)[:len(samples)]
+    return (made * np.sqrt(np.mean(np.square(samples)) / np.mean(np.square(made)))).astype(np.float32)
+
+
+FILLS: dict[str, Fill] = {"silence": silence, "noise": noise}
+
+
+def filled(window: np.ndarray, valid: int, fill: str, seed: int, key: str) -> np.ndarray:
+    """The window (N,) with all of its first `valid` samples replaced by a fill of FILLS; padding stays zero."""
+    made = np.zeros(len(window), np.float32)
+    made[:valid] = FILLS[fill](window[:valid], seed, key)
+    return made
+
 
 Answer = Callable[[Tensor, Tensor], Tensor]
 RANDOM = "random"   # the first word of a random ranking's name
@@ -147,3 +202,109 @@ def curves(answer: Answer, window: np.ndarray, valid: int, target: int, cells: C
         leaving, coming = np.concatenate([whole, gone, without]), np.concatenate([without, come, whole])
         found[name] = Curves(Curve(shares, leaving[:, target]), Curve(shares, coming[:, target]), leaving)
     return found
+
+
+@dataclass(frozen=True)
+class Course:
+    """The answer while blocks go in one order.
+
+    muted          (k,) seconds muted, rising from 0 to the utterance's length
+    probabilities  (k, 7)
+    """
+
+    muted: np.ndarray
+    probabilities: np.ndarray
+
+    def switch(self, target: int) -> int | None:
+        """The first step at which another class than `target` wins; None if none ever does."""
+        lost = np.flatnonzero(self.probabilities.argmax(1) != target)
+        return int(lost[0]) if len(lost) else None
+
+
+@dataclass(frozen=True)
+class Counterfactual:
+    """One method's course and those of random orders, for class `target`.
+
+    edges    int64 (b + 1,): samples at which blocks begin and end
+    order    (b,) blocks, the most important first
+    counts   (k,) blocks muted at each step
+    weight   (b,) what the method gives to each block: its mean over the block times the block's seconds
+    """
+
+    method: str
+    target: int
+    sample_rate: int
+    edges: np.ndarray
+    order: np.ndarray
+    counts: np.ndarray
+    weight: np.ndarray
+    course: Course
+    random: tuple[Course, ...]
+
+    def gone(self, step: int) -> np.ndarray:
+        """Blocks that are muted at a step, (b',)."""
+        return self.order[:self.counts[step]]
+
+    def numbers(self) -> dict[str, Any]:
+        """For explanations.json: what had to go. seconds, share and to are None where the answer never changed.
+
+        share: of the utterance's time. share_of_positive: of all that the method gives to the class. random_seconds:
+        what had to go in random orders, None where that never changed the answer.
+        """
+        total, step = float(self.course.muted[-1]), self.course.switch(self.target)
+        positive = np.maximum(self.weight, 0)
+        found: dict[str, Any] = {
+            "method": self.method, "explained": EMOTIONS[self.target], "seconds": None, "share": None, "to": None,
+            "share_of_positive": None, "before": float(self.course.probabilities[0, self.target]), "after": None,
+            "random_seconds": [None if (one := course.switch(self.target)) is None else float(course.muted[one])
+                               for course in self.random]}
+        if step is not None:
+            muted = float(self.course.muted[step])
+            found |= {"seconds": muted, "share": muted / total if total else 0.0,
+                      "to": EMOTIONS[int(self.course.probabilities[step].argmax())],
+                      "share_of_positive": float(positive[self.gone(step)].sum() / (positive.sum() or 1)),
+                      "after": float(self.course.probabilities[step, self.target])}
+        return found
+
+
+def muted(window: np.ndarray, edges: np.ndarray, gone: np.ndarray) -> np.ndarray:
+    """The window (n,) with the blocks `gone` at zero.
+
+    >>> muted(np.ones(5), np.array([0, 2, 4]), np.array([1])).tolist()
+    [1.0, 1.0, 0.0, 0.0, 1.0]
+    """
+    heard = window.copy()
+    for block in gone:
+        heard[edges[block]:edges[block + 1]] = 0
+    return heard
+
+
+def counterfactual(heard: Heard, answer: Answer, trace: Trace, target: int, sample_rate: int,
+                   settings: config.Explain) -> Counterfactual:
+    """Mute the cells of a clip in the order of `trace`, and in random orders keyed by the clip.
+
+    For a clip whose faithfulness is not measured; where it is, the courses are known (`of_curves`). Padding is silent
+    already and is no cell. answer: as `deletion.curves` takes it.
+    """
+    chosen = settings.faithfulness
+    cells = Cells.of(heard.valid, chosen.cell_seconds, sample_rate)
+    rankings = {trace.method: order(cells.mean(trace), generator(settings.seed, "rankings", heard.key))} | \
+        random_rankings(cells, chosen.random_draws, generator(settings.seed, "counterfactual", heard.key))
+    found = curves(answer, heard.window, heard.valid, target, cells, np.zeros_like(heard.window), rankings,
+                   chosen.steps, chosen.fade_seconds)
+    return of_curves(trace, target, cells, rankings, found, chosen.steps)
+
+
+def of_curves(trace: Trace, target: int, cells: Cells, rankings: Mapping[str, np.ndarray],
+              found: Mapping[str, Curves], steps: int) -> Counterfactual:
+    """From the curves of the method's ranking and of the random ones with silence in the place of sound."""
+    lengths = np.diff(cells.edges) / cells.sample_rate
+    counts = counts_of(cells, steps)
+
+    def course(name: str) -> Course:
+        gone = np.append(0.0, lengths[rankings[name]].cumsum())
+        return Course(gone[counts], found[name].answers)
+
+    return Counterfactual(trace.method, target, cells.sample_rate, cells.edges, rankings[trace.method], counts,
+                          cells.mean(trace) * lengths, course(trace.method),
+                          tuple(course(name) for name in rankings if name.startswith(RANDOM)))

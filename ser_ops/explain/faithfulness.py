@@ -2,28 +2,182 @@
 nothing of it.
 
 A clip is measured where it is explained (`of_clip`), and all clips are put together (`together`).
+
+Parameter randomisation (Adebayo et al., Sanity Checks for Saliency Maps, NeurIPS 2018): what the weights have to do
+with a trace.
+
+A clip is explained again on the same architecture with weights that have learned nothing. A trace that stays the same
+tells of the clip, such as where it is loud, and not of what the model learned.
+
+The figures of faithfulness in sentences, each computed from them.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+from torch import nn
 
 from ser_ops import config
-from ser_ops.explain import believed, sanity
-from ser_ops.explain.asking import explanations
-from ser_ops.explain.counterfactual import Counterfactual, of_curves
-from ser_ops.explain.deletion import RANDOM, Answer, Cells, Curve, curves, order, random_rankings
-from ser_ops.explain.fills import filled
+from ser_ops.explain.deletion import (
+    RANDOM,
+    Answer,
+    Cells,
+    Counterfactual,
+    Curve,
+    curves,
+    filled,
+    of_curves,
+    order,
+    random_rankings,
+)
 from ser_ops.explain.intervals import Resamples, rank_correlation
-from ser_ops.explain.question import Explanation, Question
+from ser_ops.explain.question import Explanation, Question, explanations
 from ser_ops.explain.subject import Subject
+from ser_ops.explain.trace import Trace
 from ser_ops.methods import METHODS
-from ser_ops.seeds import generator
+from ser_ops.model_table import MODELS
+from ser_ops.models.architectures import build
+from ser_ops.models.base import EmotionModel
+from ser_ops.models.wav2vec_backbone import config_record
+from ser_ops.seeds import derive, generator
 
-MODES = tuple(believed.BETTER)
+STAGES = ("head", "all")    # what is randomised: the last layers alone, and everything
+
+
+def fresh(subject: Subject, seed: int) -> EmotionModel:
+    """The subject's architecture, preset and standardisation with random weights; no checkpoint is looked for."""
+    model = subject.model
+    kept = config_record(cast(Any, model.backbone).config) if MODELS[model.name].backbone else None
+    standardisation = None if subject.standardisation is None else \
+        {name: list(values) for name, values in subject.standardisation.items()}
+    return build(model.name, model.preset, standardisation, seed, kept)
+
+
+def randomised(subject: Subject, seed: int) -> dict[str, Subject]:
+    """The subject for each of STAGES, with random weights from the head down (the paper's cascade, both of its ends).
+
+    The head is what the model defines last: its layers from the streams' embeddings to the logits.
+    """
+    everything = fresh(subject, derive(seed, "randomised"))
+    above = copy.deepcopy(subject.model)
+    name, head = list(everything.named_children())[-1]
+    cast(nn.Module, above.get_submodule(name)).load_state_dict(head.state_dict())
+    return {stage: replace(subject, model=model.to(subject.device).eval())
+            for stage, model in zip(STAGES, (above, everything), strict=True)}
+
+
+def correlations(question: Question, traces: Mapping[str, Trace],
+                 others: Mapping[str, Subject]) -> dict[str, dict[str, float]]:
+    """For each stage and method Spearman's correlation of |trace| with that of the trained model, in [-1, 1].
+
+    traces: of the trained model, for the question's class; others: what `randomised` gives. Near 0 a trace follows the
+    weights, near 1 it does without them. Over the valid part alone, in cells of `cell_seconds`: padding, which is flat
+    on both sides, would look like agreement. A trace that is flat on one side agrees with nothing.
+    """
+    cells = Cells.of(question.heard.valid, question.settings.faithfulness.cell_seconds, question.subject.sample_rate)
+    found = dict[str, dict[str, float]]()
+    for stage, other in others.items():
+        again = explanations(replace(question, subject=other, context=None, every_class=False), traces)
+        found[stage] = {method: rank_correlation(np.abs(cells.mean(traces[method])), np.abs(cells.mean(one.trace)))
+                        for method, one in again.items()}
+    return found
+
+
+BETTER = {"deletion": -1, "insertion": 1}     # which way an area should differ
+
+Differences = Mapping[str, Mapping[str, float]]  # fill: difference, low, high
+
+
+def failures(differences: Differences, direction: int) -> dict[str, bool]:
+    """For each fill whether the interval of a difference reaches 0 or lies beyond it.
+
+    direction: -1 where a smaller area is better, 1 where a larger one is.
+
+    >>> failures({"noise": {"difference": -0.1, "low": -0.2, "high": 0.01}}, -1)
+    {'noise': True}
+    """
+    nearest = "high" if direction < 0 else "low"
+    return {fill: not one[nearest] * direction > 0 for fill, one in differences.items()}
+
+
+def sentences(found: Mapping[str, Any]) -> dict[str, str]:
+    """A method to the sentence that says whether it beats chance, for the captions of its figures."""
+    return {name: next((one for one in found["words"] if one.startswith(METHODS[name].title)), "")
+            for name in found["methods"]}
+
+
+def better(against: Mapping[str, Differences]) -> bool:
+    """Whether under every fill the whole interval lies on the right side of 0, in deletion and in insertion."""
+    return not any(any(failures(against[mode], direction).values()) for mode, direction in BETTER.items())
+
+
+def words(found: Mapping[str, Any], limit: float) -> list[str]:
+    """Sentences on each method: against chance, against loudness, and what its own checks say.
+
+    found: what `faithfulness.together` put together. limit: rank correlation beyond which a trace tells of the clip
+    rather than of the weights. A method that does not beat a random ranking is named in a sentence with these words:
+    the gate reads them.
+    """
+    fills = " and ".join(found["fills"])
+    said = [f"Each of {found['clips']} clips of {found['utterances']} utterances was taken apart and put together in "
+            f"{found['steps']} steps, with {fills} in the place of sound."]
+    for name, one in found["methods"].items():
+        title = METHODS[name].title
+        said.append(_sentence(title, "a random ranking", one["against_random"], found["fills"]))
+        said.append(_loudness(title, one["against_energy"]))
+        if one["randomised_correlation"] is not None:
+            said.append(_weights(title, one["randomised_correlation"], limit))
+        if one["completeness_error"] is not None:
+            said.append(f"The values of {title} miss their sum by {one['completeness_error']:.1%} of what they "
+                        "explain.")
+        if one["seed_agreement"] is not None:
+            said.append(f"Drawn again with other sampling seeds {title} ranks moments with a correlation of "
+                        f"{one['seed_agreement']:.2f}.")
+    said.append(_sentence("Loudness, which asks no model,", "a random ranking", found["energy"]["against_random"],
+                          found["fills"]))
+    return said
+
+
+def _missed_in_words(against: Mapping[str, Differences]) -> list[str]:
+    """Where an interval does not exclude 0, in words with its figures."""
+    return [f"{mode} under {fill} ({_figure(against[mode][fill])})" for mode, direction in BETTER.items()
+            for fill, wrong in failures(against[mode], direction).items() if wrong]
+
+
+def _figure(one: Mapping[str, float]) -> str:
+    return f"{one['difference']:+.3f} [{one['low']:+.3f}, {one['high']:+.3f}]"
+
+
+def _sentence(title: str, other: str, against: Mapping[str, Differences], fills: list[str]) -> str:
+    missed = _missed_in_words(against)
+    if missed:
+        return f"{title} does not beat {other} in {', nor in '.join(missed)}."
+    worst = {mode: min((against[mode][fill] for fill in fills), key=lambda one: abs(one["difference"]))
+             for mode in BETTER}
+    return (f"{title} beats {other} in deletion and insertion under every fill: in area by at least "
+            f"{_figure(worst['deletion'])} and {_figure(worst['insertion'])}.")
+
+
+def _loudness(title: str, against: Mapping[str, Differences]) -> str:
+    missed = _missed_in_words(against)
+    if not missed:
+        return f"{title} is better than a ranking by loudness in deletion and insertion under every fill."
+    return f"{title} is no better than a ranking by loudness in {', nor in '.join(missed)}."
+
+
+def _weights(title: str, correlation: float, limit: float) -> str:
+    if abs(correlation) > limit:
+        return (f"On random weights {title} ranks moments much as before (rank correlation {correlation:.2f}, beyond "
+                f"{limit:g}): it tells of the clip more than of what the model learned.")
+    return (f"On random weights {title} ranks moments otherwise (rank correlation {correlation:.2f}, within "
+            f"{limit:g}).")
+
+
+MODES = tuple(BETTER)
 _MUTED = "silence"      # the fill under which paper 1 takes sound away (figure 3e)
 _ENERGY = "energy"
 _Key = tuple[str, str, str]     # ranking, mode, fill
@@ -82,7 +236,7 @@ def of_clip(question: Question, found: Mapping[str, Explanation], answer: Answer
                                                      for one in some], axis=0)
     return Measured(clip.row.utterance, areas, heights, course, _missed(question.target, found),
                     _agreement(question, found, cells) if again else {},
-                    sanity.correlations(question, traces, randomised) if randomised else {})
+                    correlations(question, traces, randomised) if randomised else {})
 
 
 def _missed(target: int, found: Mapping[str, Explanation]) -> dict[str, tuple[float, float]]:
@@ -132,7 +286,7 @@ def together(clips: Sequence[Measured], settings: config.Explain) -> dict[str, A
 
     def compared(name: str) -> dict[str, Any]:
         own = figures(name) | {"against_random": against(name, RANDOM)}
-        return own | {"beats_random": believed.better(own["against_random"])}
+        return own | {"beats_random": better(own["against_random"])}
 
     found: dict[str, Any] = {
         "fills": list(chosen.fills), "steps": chosen.steps, "clips": len(clips),
@@ -141,7 +295,7 @@ def together(clips: Sequence[Measured], settings: config.Explain) -> dict[str, A
         "shares": (np.arange(chosen.steps + 1) / chosen.steps).tolist(),
         "methods": {name: compared(name) | {"against_energy": against(name, _ENERGY)} | _checks(name, clips)
                     for name in methods}, RANDOM: figures(RANDOM), _ENERGY: compared(_ENERGY)}
-    return found | {"words": believed.words(found, chosen.randomised_limit)}
+    return found | {"words": words(found, chosen.randomised_limit)}
 
 
 def _checks(name: str, clips: Sequence[Measured]) -> dict[str, float | None]:
@@ -149,7 +303,7 @@ def _checks(name: str, clips: Sequence[Measured]) -> dict[str, float | None]:
     missed = [one.missed[name] for one in clips if name in one.missed]
     pairs = [pair for one in clips for pair in one.agreement.get(name, [])]
     stages = {stage: [one.randomised[stage][name] for one in clips if name in one.randomised.get(stage, {})]
-              for stage in sanity.STAGES}
+              for stage in STAGES}
     return {"completeness_error": float(sum(gap for gap, _ in missed) / (sum(reach for _, reach in missed) or 1.0))
             if missed else None, "seed_agreement": _mean(pairs),
             "randomised_correlation": _mean(stages["all"]), "randomised_head_correlation": _mean(stages["head"])}

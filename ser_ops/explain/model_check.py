@@ -14,15 +14,14 @@ from ser_ops import config
 from ser_ops.config import Preset
 from ser_ops.dataset.rows import Row
 from ser_ops.emotions import EMOTIONS
-from ser_ops.explain.asking import computed_by
-from ser_ops.explain.heard import hear
-from ser_ops.explain.question import Question
+from ser_ops.explain.condition import hear
+from ser_ops.explain.question import Question, computed_by
 from ser_ops.explain.subject import Subject
 from ser_ops.methods import METHODS
 from ser_ops.model_table import MODELS, Model
 from ser_ops.models.architectures import build, count, network
 from ser_ops.models.base import EmotionModel
-from ser_ops.models.members import separate
+from ser_ops.models.layers import separate
 from ser_ops.models.model_folder import load, save
 from ser_ops.seeds import generator
 

@@ -17,18 +17,17 @@ from torch import Tensor, nn
 
 from ser_ops import config
 from ser_ops.dataset.rows import Row
-from ser_ops.explain.asking import computed_by, explanations
+from ser_ops.explain.condition import Heard, hear
 from ser_ops.explain.deletion import Cells
-from ser_ops.explain.heard import Heard, hear
-from ser_ops.explain.question import Question
-from ser_ops.explain.sanity import fresh
+from ser_ops.explain.faithfulness import fresh
+from ser_ops.explain.question import Question, computed_by, explanations
 from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import Trace
 from ser_ops.features.standardise import Moments
 from ser_ops.methods import METHODS
 from ser_ops.model_table import MODELS
-from ser_ops.models.members import separate
-from ser_ops.noise.colour import stationary
+from ser_ops.models.layers import separate
+from ser_ops.noise.mixing import stationary
 from ser_ops.seeds import derive, generator
 
 CLASSES = ("angry", "sad")      # any two: the sound has nothing of either

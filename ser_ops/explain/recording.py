@@ -15,15 +15,14 @@ from ser_ops.caveats import caveats
 from ser_ops.dataset.rows import Row
 from ser_ops.errors import UserError
 from ser_ops.explain.background import Background
-from ser_ops.explain.clip import title
-from ser_ops.explain.counterfactual import counterfactual
-from ser_ops.explain.dossier import Output, dossier
-from ser_ops.explain.heard import hear
+from ser_ops.explain.clip_figures import leading, paper_figures
+from ser_ops.explain.condition import hear
+from ser_ops.explain.deletion import counterfactual
+from ser_ops.explain.dossier import Output, dossier, title
 from ser_ops.explain.methods.shap import Attribution
-from ser_ops.explain.pictures.overall import ShapRow, waterfall_of
-from ser_ops.explain.pictures.paper import leading, paper_figures
+from ser_ops.explain.overall_figures import ShapRow, waterfall_of
 from ser_ops.explain.subject import Subject
-from ser_ops.inference.windows import quiet
+from ser_ops.inference.recogniser import quiet
 from ser_ops.models.base import EmotionModel
 from ser_ops.terminal import shown
 

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from ser_ops import config
 from ser_ops.explain.background import Background
-from ser_ops.explain.heard import Heard
+from ser_ops.explain.condition import Heard
 from ser_ops.explain.subject import Subject
 from ser_ops.features.index_map import grid, shape_of
-from ser_ops.features.rows import CHROMA, mel_rows
+from ser_ops.features.paper2 import CHROMA, mel_rows
 
 WAVEFORM = "wav2vec"
 UNIT = "log odds (logit less the mean of all seven)"

@@ -1,8 +1,14 @@
-"""What a method gives to each moment of a clip: every method on one time axis, to be held side by side."""
+"""What a method gives to each moment of a clip: every method on one time axis, to be held side by side.
+
+The frames of the features as seconds of the window.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
+
+from ser_ops import config
+from ser_ops.features.index_map import frames_of
 
 
 @dataclass(frozen=True)
@@ -27,3 +33,13 @@ class Trace:
         array([1., 2.])
         """
         return np.interp(seconds, self.seconds, self.values)
+
+
+def frame_seconds(window: config.Window) -> np.ndarray:
+    """Centres of the frames in seconds from the start of the window: float64 (T,)."""
+    return np.arange(frames_of(window)) * window.hop / window.sample_rate
+
+
+def blur_seconds(frames: float, window: config.Window) -> float:
+    """Seconds of sound that so many neighbouring frames have looked at."""
+    return ((frames - 1) * window.hop + window.frame) / window.sample_rate

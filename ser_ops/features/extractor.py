@@ -5,12 +5,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ser_ops.audio.resampling import resample
+from ser_ops.audio.signal import resample
 from ser_ops.config import Features, MelImage, Stacked, Window
 from ser_ops.features.descriptors import levelled, mfcc, rms, zcr
-from ser_ops.features.image import log_mel
 from ser_ops.features.index_map import frames_of, shape_of
-from ser_ops.features.stacked import check, stacked
+from ser_ops.features.paper2 import check, log_mel, stacked
 
 _TOGETHER = 400_000     # samples in frames at once: with what is made of them they stay in a core's cache
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ser_ops.config import Features, MelImage, Stacked, Window
-from ser_ops.features.rows import CHROMA, CONTRAST, row_name
+from ser_ops.features.paper2 import CHROMA, CONTRAST, row_name
 
 Kind = Literal["ZCR", "RMS", "MFCC"]
 

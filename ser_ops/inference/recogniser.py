@@ -1,7 +1,14 @@
-"""A trained model that answers recordings."""
+"""A trained model that answers recordings.
+
+What a recogniser answers: the whole recording and each of its windows.
+
+Windows over a stream of samples, holding no more than one block and one window.
+
+What a model answers for windows of sound: one row of probabilities each.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -9,18 +16,113 @@ from typing import Any
 import numpy as np
 import torch
 
-from ser_ops.audio.admission import SILENCE_DBFS, bandwidth, padding
+from ser_ops.audio.admission import SILENCE_DBFS, bandwidth, padding, silent
 from ser_ops.audio.reading import Listening, clean
-from ser_ops.audio.window import fit
-from ser_ops.caveats import caveats
+from ser_ops.audio.signal import fit
+from ser_ops.caveats import Caveat, caveats
 from ser_ops.config import input_of
 from ser_ops.device import device_of
+from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.features.extractor import Extractor
-from ser_ops.inference.answer import Answer, Window
-from ser_ops.inference.probabilities import probabilities
-from ser_ops.inference.windows import quiet, windows
 from ser_ops.models.model_folder import load
+
+
+def _named(probabilities: np.ndarray) -> dict[str, float]:
+    return {emotion: round(float(value), 6) for emotion, value in zip(EMOTIONS, probabilities, strict=True)}
+
+
+@dataclass(frozen=True)
+class Window:
+    """One window: start and end in seconds, and probabilities, float64 of shape (7,) that sum to 1."""
+
+    start: float
+    end: float
+    probabilities: np.ndarray
+
+    @property
+    def emotion(self) -> str:
+        """The likeliest of the seven."""
+        return EMOTIONS[int(self.probabilities.argmax())]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer for one recording.
+
+    probabilities: float64 of shape (7,), the mean over `windows`; seconds: duration of the recording;
+    windows: those that hold a signal; warnings: sentences a user should read before relying on it; caveats: what the
+    model's card says of every answer that it gives.
+    """
+
+    probabilities: np.ndarray
+    seconds: float
+    windows: list[Window]
+    warnings: list[str] = field(default_factory=list)
+    caveats: tuple[Caveat, ...] = ()
+
+    @property
+    def emotion(self) -> str:
+        """The likeliest of the seven."""
+        return EMOTIONS[int(self.probabilities.argmax())]
+
+    def record(self) -> dict[str, Any]:
+        """As plain values for JSON.
+
+        >>> window = Window(0.0, 2.0, np.eye(7)[3])
+        >>> Answer(np.eye(7)[3], 2.0, [window]).record()["windows"][0]["emotion"]
+        'happy'
+        """
+        return {"emotion": self.emotion, "probabilities": _named(self.probabilities), "seconds": round(self.seconds, 3),
+                "windows": [{"start": round(one.start, 3), "end": round(one.end, 3), "emotion": one.emotion,
+                             "probabilities": _named(one.probabilities)} for one in self.windows],
+                "warnings": list(self.warnings), "caveats": [caveat.sentence for caveat in self.caveats]}
+
+
+def windows(blocks: Iterable[np.ndarray], length: int, hop: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Start (samples) and samples of each window of a stream: the windows of `ser_ops.audio.spans`.
+
+    All have `length` samples, except that a stream no longer than that is one window as long as itself.
+
+    >>> [(start, len(one)) for start, one in windows([np.zeros(5), np.zeros(4)], 4, 3)]
+    [(0, 4), (3, 4), (5, 4)]
+    """
+    held, origin, following, total = np.zeros(0, np.float32), 0, 0, 0
+    for block in blocks:
+        held = np.concatenate([held, block])
+        total += len(block)
+        while following + length <= total:
+            yield following, held[following - origin:following - origin + length]
+            following += hop
+        keep = max(origin, min(following, total - length))  # the last window needs the last `length` samples
+        held, origin = held[keep - origin:], keep
+    if total < length:
+        yield 0, held
+    elif following - hop + length < total:
+        yield total - length, held[-length:]
+
+
+def quiet(samples: np.ndarray) -> bool:
+    """Whether nothing in samples (n,), as the door gives them, rises above -60 dBFS.
+
+    >>> quiet(np.full(100, 0.0005, np.float32)), quiet(np.array([0.0, -0.01], np.float32))
+    (True, False)
+    """
+    return silent(float(np.abs(samples).max(initial=0.0)))
+
+
+def probabilities(model: torch.nn.Module, extractor: Extractor, batch: np.ndarray, valid: np.ndarray,
+                  device: torch.device) -> np.ndarray:
+    """Probabilities, float64 of shape (B, 7), each row summing to 1, of windows already cut and padded.
+
+    batch: float32 (B, N) at the rate of the extractor's source; valid: int64 (B,), unpadded samples of each.
+    The model is taken in evaluation mode.
+    """
+    with torch.inference_mode():
+        waveforms = torch.from_numpy(np.ascontiguousarray(batch, np.float32)).to(device)
+        lengths = torch.from_numpy(np.asarray(valid, np.int64)).to(device)
+        logits = model(waveforms, lengths, extractor(waveforms))
+        return torch.softmax(logits.double(), dim=1).cpu().numpy()
 
 
 class Recogniser:

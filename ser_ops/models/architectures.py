@@ -10,9 +10,9 @@ from torch import nn
 from ser_ops.config import MOST_PARAMETERS, Preset
 from ser_ops.errors import UserError
 from ser_ops.model_table import MODELS
-from ser_ops.models import wav2vec_checkpoint
+from ser_ops.models import wav2vec_backbone
 from ser_ops.models.base import EmotionModel
-from ser_ops.models.standardise import Standardisation
+from ser_ops.models.layers import Standardisation
 from ser_ops.seeds import derive
 
 Kept = Mapping[str, Any] | None
@@ -21,9 +21,9 @@ _NETWORKS = "ser_ops.models"     # the package in which the table's files lie
 
 def _backbone(section: str, preset: Preset, kept: Kept) -> nn.Module:
     if section == "wav2vec":
-        return wav2vec_checkpoint.backbone(preset.wav2vec, preset.features, kept)
-    from ser_ops.models import image_checkpoint  # brings the transformers library, which takes seconds
-    return image_checkpoint.backbone(section, getattr(preset, section), preset.image, kept)
+        return wav2vec_backbone.backbone(preset.wav2vec, preset.features, kept)
+    from ser_ops.models import image_transformers  # brings the transformers library, which takes seconds
+    return image_transformers.backbone(section, getattr(preset, section), preset.image, kept)
 
 
 def network(name: str) -> type[EmotionModel]:

@@ -6,11 +6,11 @@ from torch import Tensor, nn
 
 from ser_ops.config import Preset
 from ser_ops.model_table import MODELS
-from ser_ops.models.backbone import Backbone
-from ser_ops.models.spectral_branch import SpectralBranch
+from ser_ops.models.spectral_streams import SpectralBranch
+from ser_ops.models.wav2vec_backbone import Backbone
 
 if TYPE_CHECKING:
-    from ser_ops.models.image_backbone import ImageBackbone
+    from ser_ops.models.image_transformers import ImageBackbone
 
 _POSITIONS = ("cls_token", "position_embeddings")   # as little use for decay as a bias
 

@@ -6,7 +6,7 @@ from scipy.optimize import minimize_scalar
 from torch import nn
 
 from ser_ops.emotions import EMOTIONS
-from ser_ops.models.members import Members
+from ser_ops.models.layers import Members
 
 RANGE = (0.05, 20.0)
 _LEAST = 1e-9   # of a probability, so that its logarithm is a number
@@ -40,7 +40,7 @@ def fit_temperature(true: np.ndarray, probabilities: np.ndarray) -> float:
 def divide_logits(model: nn.Module, temperature: float) -> None:
     """Fold a temperature (above 0) into the model: its logits are divided by it from now on. No label changes.
 
-    Of members (`ser_ops.models.members`) what they answer together is divided; else the last layer is a Linear onto the
+    Of members (`ser_ops.models.layers`) what they answer together is divided; else the last layer is a Linear onto the
     classes.
     """
     for part in model.modules():

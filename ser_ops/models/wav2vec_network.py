@@ -21,7 +21,7 @@ _SPREAD = 0.02      # deviation of the transformer's first weights
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Wav2VecSizes:
-    """Sizes of a network, and how a backbone prepares its input (`ser_ops.models.backbone.Backbone`)."""
+    """Sizes of a network, and how a backbone prepares its input (`ser_ops.models.wav2vec_backbone.Backbone`)."""
 
     hidden_size: int
     num_hidden_layers: int

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
 
 from ser_ops.errors import UserError
-from ser_ops.progress.processes import one_thread
+from ser_ops.progress.spreading import one_thread
 
 
 def main() -> None:

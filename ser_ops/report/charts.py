@@ -6,9 +6,8 @@ from typing import Any
 from markupsafe import Markup
 
 from ser_ops.emotions import EMOTIONS
-from ser_ops.pages.svg import diamond, dot, drawing, line, path, rect, scale, text
-from ser_ops.pages.words import CHANCE, cell_name, interval, pick, share
-from ser_ops.report.verdict import claim
+from ser_ops.pages import CHANCE, cell_name, diamond, dot, drawing, interval, line, path, pick, rect, scale, share, text
+from ser_ops.report.tables import claim
 
 _WIDTH = 960
 

@@ -21,7 +21,7 @@ from ser_ops.stages.training_run import (
     state_of,
     train_model,
 )
-from ser_ops.training.workers import number, side_by_side
+from ser_ops.training.world import number, side_by_side
 
 STAGE = "ablate"
 

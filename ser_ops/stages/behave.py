@@ -10,9 +10,9 @@ from ser_ops.corpora.table import read_csv
 from ser_ops.dataset.rows import Row, unaltered
 from ser_ops.device import device_of
 from ser_ops.evaluation import behaviour, predictions
-from ser_ops.evaluation.behaved import ALL
-from ser_ops.evaluation.panel import Panel
+from ser_ops.evaluation.behaviour import ALL
 from ser_ops.evaluation.predictions import CLEAN
+from ser_ops.evaluation.robustness import Panel
 from ser_ops.files import write_json
 from ser_ops.models.model_folder import load
 from ser_ops.shards import Shards

@@ -12,12 +12,11 @@ from ser_ops.corpora.table import read_csv, write_csv
 from ser_ops.dataset.rows import Row, unaltered
 from ser_ops.device import device_of
 from ser_ops.documents import read_json
-from ser_ops.evaluation import figures, noise_grid, robustness
+from ser_ops.evaluation import figures, predictions, robustness
 from ser_ops.evaluation.ablation import FIELDS, samples_per_second, table
-from ser_ops.evaluation.panel import Panel
 from ser_ops.evaluation.predictions import CLEAN, Condition, Predictions
-from ser_ops.evaluation.record import Evaluated, metrics_of, run_metrics
-from ser_ops.evaluation.summary import TABLE_FIELDS, Summary
+from ser_ops.evaluation.robustness import Panel
+from ser_ops.evaluation.summary import TABLE_FIELDS, Evaluated, Summary, metrics_of, run_metrics
 from ser_ops.files import write_json
 from ser_ops.model_table import MODELS
 from ser_ops.models.model_folder import load
@@ -36,24 +35,24 @@ def main() -> None:
     folders = _model_folders(params)
     cards = {name: read_json(folder / "model.json") for name, folder in folders.items()}
     rows, noise_rows = unaltered(work, "test"), read_csv(work / "validated" / "noise.csv")
-    grid = noise_grid.grid(noise_rows, settings)
+    grid = predictions.grid(noise_rows, settings)
     job = job_of(params, folders, rows)
-    predictions = predictions_of(params, job, rows, grid)
-    summary = Summary(predictions, [row.speaker for row in rows], settings)
+    said = predictions_of(params, job, rows, grid)
+    summary = Summary(said, [row.speaker for row in rows], settings)
     shuffled = [name for name, card in cards.items() if card["shuffled_labels"]]
     main, *others = [name for name in folders if name not in shuffled]
     others.sort(key=lambda name: (not MODELS[cards[name]["model"]].row, MODELS[cards[name]["model"]].row))
     models = _measured(job, [main, *others], grid, settings.speed_utterances)
     metrics = metrics_of(summary, params.train.model, models, shuffled,
                          _provenance(params, cards[params.train.model], rows, noise_rows))
-    predictions.write(reports / "predictions.csv")
+    said.write(reports / "predictions.csv")
     write_csv(reports / "robustness.csv", summary.table(list(models)), TABLE_FIELDS)
     write_csv(reports / "ablation.csv", table(metrics["models"]), FIELDS)
     write_json(reports / "metrics.json", metrics)
     figures.draw(metrics, reports / FIGURES)
     _log(params, folders, summary, metrics)
     own = metrics["models"][params.train.model]
-    print(f"evaluated {len(folders)} models on {len(rows)} test utterances under {len(predictions.conditions)} "
+    print(f"evaluated {len(folders)} models on {len(rows)} test utterances under {len(said.conditions)} "
           f"conditions: {params.train.model} UAR {own['clean']['uar']:.3f} clean, {own['noisy']['uar']:.3f} in noise, "
           f"{own['worst_cell']['uar']:.3f} at worst ({own['worst_cell']['cell']})")
 
@@ -97,7 +96,7 @@ def _measured(job: robustness.Job, names: Sequence[str], grid: Sequence[Conditio
 
 def _provenance(params: Params, card: Mapping[str, Any], rows: Sequence[Row],
                 noise_rows: Sequence[Mapping[str, str]]) -> dict[str, Any]:
-    recorded, left_out = noise_grid.categories(noise_rows)
+    recorded, left_out = predictions.categories(noise_rows)
     settings = params.evaluate
     return {**{name: card["data"][name] for name in ("corpora", "synthetic", "partial", "protocol")},
             "backbone": card["backbone"], "preset": card["preset"], "seeds": list(settings.seeds),

@@ -7,8 +7,7 @@ from ser_ops import config
 from ser_ops.dataset.rows import read_rows
 from ser_ops.documents import read_json
 from ser_ops.explain.dossier import Output
-from ser_ops.explain.everything import everything
-from ser_ops.explain.job import Job
+from ser_ops.explain.explanations import Job, everything
 from ser_ops.files import replacing, write_json
 from ser_ops.report import listening
 from ser_ops.stages import run

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ser_ops import config
-from ser_ops.audio.window import fit
+from ser_ops.audio.signal import fit
 from ser_ops.corpora.table import stream_csv
 from ser_ops.errors import UserError
 from ser_ops.features.extractor import Extractor

@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from ser_ops import config
-from ser_ops.audio.clip import Clip
-from ser_ops.corpora import corpus_card, layouts, manifests, partitions, summary, utterance
+from ser_ops.audio.admission import Clip
+from ser_ops.corpora import corpus, csv_manifest, partitions, utterance
 from ser_ops.corpora.decoding import decode
 from ser_ops.corpora.table import write_csv
 from ser_ops.errors import UserError
 from ser_ops.files import replacing, write_json
-from ser_ops.noise.recordings import noise_card, scanning
-from ser_ops.noise.recordings import partitions as noise_partitions
+from ser_ops.noise import recordings
+from ser_ops.noise import recordings as noise_partitions
 from ser_ops.stages import run
 from ser_ops.terminal import tell
 
@@ -28,7 +28,7 @@ def main() -> None:
     """Write work/ingest: manifest.csv, noise.csv, corpora.json, noise.json, waveforms/ and noise/, or nothing."""
     params = config.load()
     utterances, found = _scan(params)
-    noise = scanning.scan(params.paths.data / "noise", params.data.noise)
+    noise = recordings.scan(params.paths.data / "noise", params.data.noise)
     target = params.paths.work / "ingest"
     with replacing(target) as folder:
         rows = _spoken(params, utterances, folder / "waveforms")
@@ -36,7 +36,7 @@ def main() -> None:
         write_csv(folder / "manifest.csv", rows, UTTERANCE_FIELDS)
         write_csv(folder / "noise.csv", noise_rows, NOISE_FIELDS)
         write_json(folder / "corpora.json", {one.corpus: one.record() for one in found})
-        write_json(folder / "noise.json", {name: noise_card.read_card(params.paths.data / "noise", name).model_dump()
+        write_json(folder / "noise.json", {name: recordings.read_card(params.paths.data / "noise", name).model_dump()
                                            for name in params.data.noise})
     for one in found:
         tell(one.sentence())
@@ -45,7 +45,7 @@ def main() -> None:
           f"warning (columns error and warnings of {target / 'manifest.csv'} and noise.csv)")
 
 
-def _scan(params: config.Params) -> tuple[list[utterance.Utterance], list[summary.Found]]:
+def _scan(params: config.Params) -> tuple[list[utterance.Utterance], list[corpus.Found]]:
     names = params.data.names
     if twice := {name for name in names if names.count(name) > 1}:
         raise UserError(f"params.yaml: data names {', '.join(sorted(twice))} more than once: give each corpus and "
@@ -54,13 +54,13 @@ def _scan(params: config.Params) -> tuple[list[utterance.Utterance], list[summar
     utterances: list[utterance.Utterance] = []
     found = []
     for name in params.data.corpora:
-        scan = layouts.scan(folder, name, params.data.calm)
+        scan = corpus.scan(folder, name, params.data.calm)
         utterances += scan.utterances
-        found.append(summary.summarise(corpus_card.read_card(folder, name), scan, params.data.calm))
+        found.append(corpus.summarise(corpus.read_card(folder, name), scan, params.data.calm))
     for manifest in params.data.manifests:
-        source, scan = manifests.scan(params.paths.data / "manifests", manifest.name, manifest.labels)
+        source, scan = csv_manifest.scan(params.paths.data / "manifests", manifest.name, manifest.labels)
         utterances += scan.utterances
-        found.append(summary.summarise_manifest(source, scan))
+        found.append(corpus.summarise_manifest(source, scan))
     return utterances, found
 
 
@@ -70,7 +70,7 @@ def _spoken(params: config.Params, utterances: list[utterance.Utterance], store:
                       "decoding speech")
     folders = [params.paths.data / kind for kind in ("corpora", "manifests")]
     rows = [{"utterance": one.utterance, "corpus": one.corpus, "layout": one.layout, "synthetic": int(one.synthetic),
-             "path": os.path.relpath(one.path, folders[one.layout == manifests.LAYOUT]), "emotion": one.emotion,
+             "path": os.path.relpath(one.path, folders[one.layout == csv_manifest.LAYOUT]), "emotion": one.emotion,
              "speaker": one.speaker, "gender": one.gender, "language": one.language, "intensity": one.intensity,
              "text": one.text, **measure}
             for one, measure in zip(utterances, measures, strict=True)]
@@ -78,7 +78,7 @@ def _spoken(params: config.Params, utterances: list[utterance.Utterance], store:
     return [row | {"partition": place} for row, place in zip(rows, places, strict=True)]
 
 
-def _noise(params: config.Params, noise: list[scanning.NoiseRecording], store: Path) -> list[dict[str, Any]]:
+def _noise(params: config.Params, noise: list[recordings.NoiseRecording], store: Path) -> list[dict[str, Any]]:
     measures = decode([(one.recording, Clip(one.path)) for one in noise], store, params.data.sample_rate,
                       params.validation.silence_dbfs, params.compute.shard_megabytes, params.compute.workers,
                       "decoding noise")

@@ -10,9 +10,9 @@ from ser_ops.config import Params
 from ser_ops.corpora.table import read_csv
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
-from ser_ops.evaluation.gate import judge
-from ser_ops.evaluation.noise_grid import grid
+from ser_ops.evaluation.predictions import grid
 from ser_ops.files import write_json
+from ser_ops.gate.judging import judge
 from ser_ops.stages import run
 from ser_ops.terminal import tell
 
@@ -47,8 +47,7 @@ def _read(reader: Callable[[Path], Any], path: Path) -> Any:
 
 def _answers(params: Params) -> dict[str, Any]:
     """What the packaged model answers in a fresh process that may not unpickle, beside what was evaluated."""
-    from ser_ops.tracking.package import package_model
-    from ser_ops.tracking.packaged import compare_answers
+    from ser_ops.tracking.package import compare_answers, package_model
     work, model = params.paths.work, params.train.model
     try:
         with TemporaryDirectory(prefix="ser-ops-judge-") as folder:

@@ -7,12 +7,12 @@ from typing import Any
 
 from ser_ops import config
 from ser_ops.config import Params
-from ser_ops.corpora import layouts
+from ser_ops.corpora import corpus
 from ser_ops.corpora.table import read_csv
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.evaluation import predictions
-from ser_ops.evaluation.noise_grid import categories
+from ser_ops.evaluation.predictions import categories
 from ser_ops.evaluation.published import TABLE_V, TABLE_V_DEVIATIONS, TABLE_VI, marks
 from ser_ops.files import replacing, write_json
 from ser_ops.noise.mixing import Mixer
@@ -23,7 +23,7 @@ from ser_ops.shards import Shards
 from ser_ops.stages import run
 from ser_ops.terminal import tell
 from ser_ops.tracking.licences import NOT_STATED, sources
-from ser_ops.tracking.provenance import data_md5, git_commit, git_dirty
+from ser_ops.tracking.runs import data_md5, git_commit, git_dirty
 
 
 def main() -> None:
@@ -45,7 +45,7 @@ def published() -> dict[str, Any]:
     """published.json: the papers' own numbers that the page shows beside ours."""
     return {
         "table_iii": {name: {"speakers": layout.speakers, "samples": sum(layout.expected().values()),
-                             "counts": layout.expected()} for name, layout in layouts.LAYOUTS.items()},
+                             "counts": layout.expected()} for name, layout in corpus.LAYOUTS.items()},
         "table_v": {cell: {**row, "deviation": TABLE_V_DEVIATIONS[cell]} for cell, row in TABLE_V.items()},
         "table_vi": TABLE_VI, "marks": marks()}
 

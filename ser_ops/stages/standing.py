@@ -5,7 +5,7 @@ from collections.abc import Callable
 from ser_ops.config import Params
 from ser_ops.corpora.table import read_csv
 from ser_ops.dataset.rows import unaltered
-from ser_ops.evaluation import noise_grid
+from ser_ops.evaluation import predictions
 from ser_ops.evaluation.predictions import Predictions
 from ser_ops.stages.evaluate import job_of, predictions_of
 from ser_ops.tracking.models import fetch
@@ -19,6 +19,6 @@ def standing(params: Params, alias: str) -> Callable[[], Predictions]:
     def again() -> Predictions:
         folder = fetch(params, f"models:/{params.tracking.registered_model}@{alias}")
         rows = unaltered(params.paths.work, "test")
-        grid = noise_grid.grid(read_csv(params.paths.work / "validated" / "noise.csv"), params.evaluate)
+        grid = predictions.grid(read_csv(params.paths.work / "validated" / "noise.csv"), params.evaluate)
         return predictions_of(params, job_of(params, {alias: folder}, rows), rows, grid)
     return again

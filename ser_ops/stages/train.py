@@ -13,8 +13,7 @@ from ser_ops.documents import read_json
 from ser_ops.stages import run
 from ser_ops.stages.training_run import Job, forget, state_of, train_model
 from ser_ops.training.tuning import settings_with
-from ser_ops.training.workers import as_one
-from ser_ops.training.world import rank, together
+from ser_ops.training.world import as_one, rank, together
 
 
 def main_job(params: Params) -> Job:

@@ -19,13 +19,10 @@ from ser_ops.model_table import MODELS
 from ser_ops.models import architectures, base, model_folder
 from ser_ops.seeds import derive
 from ser_ops.tracking.licences import sources
-from ser_ops.tracking.run import Run
-from ser_ops.tracking.runs import open_run
-from ser_ops.training.calibrate import calibrate
+from ser_ops.tracking.runs import Run, open_run
 from ser_ops.training.checkpoint import fingerprint
-from ser_ops.training.curves import draw
-from ser_ops.training.history import write_history
-from ser_ops.training.loop import Result, fit
+from ser_ops.training.history import draw, write_history
+from ser_ops.training.loop import Result, calibrate, fit
 from ser_ops.training.states import with_states
 from ser_ops.training.world import rank
 

@@ -27,7 +27,7 @@ from ser_ops.training.loop import fit
 from ser_ops.training.shared_search import search_together, study_of
 from ser_ops.training.study_store import StudyStore, shared
 from ser_ops.training.tuning import Outcome, Trial, chosen, search, write_trials
-from ser_ops.training.workers import number, side_by_side
+from ser_ops.training.world import number, side_by_side
 
 NOTHING: dict[str, Any] = {"values": {}, "validation_uar": None, "trial": None, "study": None, "run_id": None,
                            "trials": 0, "pruned": 0}

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ser_ops import config
-from ser_ops.corpora import layouts
+from ser_ops.corpora import corpus
 from ser_ops.corpora.table import read_csv, write_csv
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
@@ -11,7 +11,7 @@ from ser_ops.files import replacing, write_json
 from ser_ops.stages import run
 from ser_ops.terminal import tell
 from ser_ops.validation import checks
-from ser_ops.validation.record import index_page, record
+from ser_ops.validation.checks import index_page, record
 
 
 def main() -> None:
@@ -21,7 +21,7 @@ def main() -> None:
     found = read_json(ingest / "corpora.json")
     outcome = checks.validate(
         read_csv(ingest / "manifest.csv"), read_csv(ingest / "noise.csv"), found,
-        {layout: layouts.known_faults(layout) for layout in layouts.LAYOUTS}, params.validation,
+        {layout: corpus.known_faults(layout) for layout in corpus.LAYOUTS}, params.validation,
         params.partitions.protocol)
     content = record(outcome, found, params.validation.bad_share)
     write_json(reports / "data_validation.json", content)

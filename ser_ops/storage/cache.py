@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
-from ser_ops.progress.bar import progress
+from ser_ops.progress.spreading import progress
 
 if TYPE_CHECKING:
     from dvc.repo import Repo

@@ -1,12 +1,70 @@
-"""The connection to an object store. Endpoint, region and credentials come from the AWS_* environment alone."""
+"""The connection to an object store. Endpoint, region and credentials come from the AWS_* environment alone.
+
+s3:// addresses, and where what lies under one has its place in a folder.
+
+Whether a bucket answers.
+"""
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from ser_ops.config.sections import Storage
 from ser_ops.errors import UserError
+
+
+def is_remote(source: str) -> bool:
+    """Whether `source` is an s3:// address rather than a path.
+
+    >>> is_remote("s3://bucket/ravdess"), is_remote("/data/ravdess")
+    (True, False)
+    """
+    return source.startswith("s3://")
+
+
+class Address(NamedTuple):
+    """A bucket, and the key of one object or the folder-like prefix of many ("" for all).
+
+    >>> Address.read("s3://voices/sets/ravdess/").name
+    'ravdess'
+    """
+
+    bucket: str
+    prefix: str
+
+    @classmethod
+    def read(cls, source: str) -> "Address":
+        """Raises UserError when no bucket is named."""
+        parts = urlsplit(source, allow_fragments=False)
+        if not parts.netloc:
+            raise UserError(f"{source}: names no bucket: write s3://BUCKET/PREFIX")
+        return cls(parts.netloc, (parts.path + (f"?{parts.query}" if parts.query else "")).strip("/"))
+
+    @property
+    def name(self) -> str:
+        """What the folder or file is called."""
+        return PurePosixPath(self.prefix).name or self.bucket
+
+    def holds(self, key: str) -> bool:
+        """Whether an object lies here: by its own name or below the prefix, whose name may begin others too.
+
+        >>> [Address("voices", "a").holds(key) for key in ("a", "a/b.wav", "ab.wav", "a/")]
+        [True, True, False, False]
+        """
+        return not key.endswith("/") and (key == self.prefix or not self.prefix or key.startswith(self.prefix + "/"))
+
+    def place(self, key: str) -> PurePosixPath:
+        """Where the object goes in a folder. Raises UserError for a key that would lead out of it."""
+        inside = PurePosixPath(key).name if key == self.prefix else key[len(self.prefix) + 1 if self.prefix else 0:]
+        path = PurePosixPath(inside)
+        if path.is_absolute() or ".." in path.parts or "\0" in key:
+            raise UserError(f"s3://{self.bucket}/{self.prefix}: the key {key!r} leads out of its folder: nothing more "
+                            "was brought")
+        return path
+
 
 _WORDS = {
     "NoSuchBucket": "check the bucket's name",
@@ -53,3 +111,30 @@ def spoken(source: str) -> Iterator[None]:
 def _first_line(error: Exception) -> str:
     line = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
     return re.sub(r"//[^/@\s]+@", "//", line)       # an endpoint may carry a password
+
+
+def reach(address: str, limit: float) -> str:
+    """List at most one object under an s3:// address; the endpoint that answered, and where the credentials came from.
+
+    `limit`: seconds. Raises UserError when there is no such bucket, no permission, no credentials or no endpoint.
+    """
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    parts = urlsplit(address)
+    session = boto3.Session()
+    try:
+        client = session.client("s3", config=Config(retries={"max_attempts": 1}, connect_timeout=limit,
+                                                    read_timeout=limit))
+        client.list_objects_v2(Bucket=parts.netloc, Prefix=parts.path.lstrip("/"), MaxKeys=1)
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "")
+        mend = ("make the bucket, or mend the address" if code in ("NoSuchBucket", "404") else
+                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+        raise UserError(f"{address} refuses ({code}): {mend}") from error
+    except BotoCoreError as error:
+        raise UserError(f"{address} does not answer ({str(error).splitlines()[0].rstrip('.')}): set AWS_ENDPOINT_URL, "
+                        "AWS_DEFAULT_REGION and credentials, or start the store") from error
+    found = session.get_credentials()
+    return f"{client.meta.endpoint_url}, credentials from {found.method if found else 'nowhere: the bucket is public'}"

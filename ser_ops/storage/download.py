@@ -1,18 +1,135 @@
-"""One object into one file: part by part, and after a cut or a kill on from the parts that have come."""
+"""One object into one file: part by part, and after a cut or a kill on from the parts that have come.
 
+What a store says of an object's bytes, and whether a file has those bytes.
+
+Which parts of which objects have come: JSON lines, of which a kill can cut the last one only.
+"""
+
+import base64
+import hashlib
+import json
 import random
+import re
 import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple
+
+from pydantic import TypeAdapter, ValidationError
 
 from ser_ops.config.sections import Storage
+from ser_ops.documents import parse_json
 from ser_ops.errors import UserError
-from ser_ops.storage.digests import crc32, expected
-from ser_ops.storage.journal import Journal, Part
 
-_BLOCK = 1 << 18
+Algorithm = Literal["sha256", "sha1", "crc32", "md5"]
+_HEADERS: tuple[tuple[str, Algorithm], ...] = (("ChecksumSHA256", "sha256"), ("ChecksumSHA1", "sha1"),
+                                               ("ChecksumCRC32", "crc32"))
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A digest of the whole object, or where `parts` has the sizes of its stored parts, of their digests in a row."""
+
+    algorithm: Algorithm
+    digest: bytes
+    parts: tuple[int, ...] = ()
+
+    def fits(self, file: Path) -> bool:
+        """Whether the file has the bytes that the store has."""
+        with file.open("rb") as opened:
+            if not self.parts:
+                return _digest(self.algorithm, _blocks(opened, file.stat().st_size)) == self.digest
+            row = [_digest(self.algorithm, _blocks(opened, size)) for size in self.parts]
+            return _digest(self.algorithm, row) == self.digest
+
+
+def expected(about: Mapping[str, Any], size: int, part_sizes: Callable[[int], Iterable[int]]) -> Expected | None:
+    """The strongest digest that `about`, the answer to a HEAD or GET of the whole object, gives.
+
+    part_sizes: asks the store for the sizes (bytes) of so many stored parts. A checksum that was given at upload
+    comes before the ETag, which is an MD5 where the object is not encrypted with a key of its own. None where the
+    store says nothing that can be computed from the bytes; size and ETag are then all that is known.
+    """
+    found: list[tuple[Algorithm, bytes, int]] = []
+    for header, algorithm in _HEADERS:
+        if value := about.get(header):
+            digest, _, count = value.partition("-")
+            found.append((algorithm, base64.b64decode(digest), int(count or 0)))
+    md5 = re.fullmatch(r'"?([0-9a-f]{32})(?:-(\d+))?"?', about.get("ETag", ""))
+    if md5 and about.get("ServerSideEncryption") in (None, "AES256") and not about.get("SSECustomerAlgorithm"):
+        found.append(("md5", bytes.fromhex(md5[1]), int(md5[2] or 0)))
+    for algorithm, digest, count in found:
+        parts = tuple(part_sizes(count)) if count else ()
+        if sum(parts) == (size if count else 0):
+            return Expected(algorithm, digest, parts)
+    return None
+
+
+def crc32(file: Path, start: int, stop: int) -> int:
+    """CRC-32 of the bytes from `start` up to `stop`, or of as many as there are."""
+    with file.open("rb") as opened:
+        opened.seek(start)
+        return int.from_bytes(_digest("crc32", _blocks(opened, stop - start)))
+
+
+def _digest(algorithm: Algorithm, blocks: Iterable[bytes]) -> bytes:
+    if algorithm == "crc32":
+        found = 0
+        for block in blocks:
+            found = zlib.crc32(block, found)
+        return found.to_bytes(4)
+    state = hashlib.new(algorithm, usedforsecurity=False)
+    for block in blocks:
+        state.update(block)
+    return state.digest()
+
+
+def _blocks(opened: BinaryIO, size: int) -> Iterable[bytes]:
+    while size > 0 and (block := opened.read(min(size, _BLOCK))):
+        size -= len(block)
+        yield block
+
+
+_LINE = TypeAdapter(tuple[str, str, int, int, int])     # key, ETag, start, stop, CRC-32
+
+
+class Part(NamedTuple):
+    """Bytes of an object, from `start` up to `stop`."""
+
+    start: int
+    stop: int
+
+
+class Journal:
+    """Each line one part of one object of one content (ETag), with the CRC-32 of its bytes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._lock = path, threading.Lock()
+        self._come: defaultdict[tuple[str, str], dict[Part, int]] = defaultdict(dict)
+        if path.exists():
+            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+                with suppress(UserError, ValidationError):     # the line that the kill cut
+                    key, etag, start, stop, crc = _LINE.validate_python(parse_json(line, str(path)))
+                    self._come[key, etag][Part(start, stop)] = crc
+
+    def come(self, key: str, etag: str) -> dict[Part, int]:
+        """The parts of an object that were written, with their CRC-32."""
+        return dict(self._come[key, etag])
+
+    def note(self, key: str, etag: str, part: Part, crc: int) -> None:
+        """A part was written."""
+        line = json.dumps([key, etag, *part, crc])
+        with self._lock, self._path.open("a", encoding="utf-8") as file:
+            file.write(f"\n{line}")                 # begins with the break, so that a cut line spoils no other
+        self._come[key, etag][part] = crc
+
+
+_READ_BYTES = 1 << 18
 
 
 class Object(NamedTuple):
@@ -89,7 +206,7 @@ class Download:
         if answer["ETag"] != self.object.etag or answer["ContentLength"] != part.stop - part.start:
             raise self._changed()
         self._about = answer if whole else self._about
-        blocks: Iterator[bytes] = answer["Body"].iter_chunks(_BLOCK)
+        blocks: Iterator[bytes] = answer["Body"].iter_chunks(_READ_BYTES)
         return blocks
 
     def finish(self) -> bool:

@@ -17,10 +17,8 @@ from tqdm import tqdm
 from ser_ops.config.sections import Storage
 from ser_ops.errors import UserError
 from ser_ops.files import writing
-from ser_ops.storage.address import Address
-from ser_ops.storage.client import connect, spoken
-from ser_ops.storage.download import Download, Object
-from ser_ops.storage.journal import Journal
+from ser_ops.storage.client import Address, connect, spoken
+from ser_ops.storage.download import Download, Journal, Object
 
 
 @contextmanager

@@ -1,13 +1,152 @@
-"""MLflow's own requests, each ended by a deadline; MLflow itself bounds the wait for a byte, not for an answer."""
+"""MLflow's own requests, each ended by a deadline; MLflow itself bounds the wait for a byte, not for an answer.
 
-from collections.abc import Iterator
+One question over HTTP, answered or refused within one limit of time and of size, whatever answers there.
+"""
+
+import http.client
+import json
+import queue
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
-
-from ser_ops.tracking.asking import within
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 if TYPE_CHECKING:
     from requests import Response
+
+
+LARGEST_ANSWER = 2**22  # bytes: a page of pools, workers or experiments is some kilobytes
+
+T = TypeVar("T")
+
+
+class Refused(Exception):
+    """Why there is no answer, in a few words; `code` is HTTP's, None when nothing answered in HTTP at all."""
+
+    def __init__(self, words: str, code: int | None = None) -> None:
+        super().__init__(words)
+        self.code = code
+
+
+class _Remembered(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
+    """Keeps its connections, so that they can be ended from outside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.connections: list[http.client.HTTPConnection] = []
+
+    def do_open(self, http_class: Any, req: urllib.request.Request, **http_conn_args: Any) -> Any:
+        def made(host: str, **more: Any) -> http.client.HTTPConnection:
+            self.connections.append(http_class(host, **more))
+            return self.connections[-1]
+        return super().do_open(made, req, **http_conn_args)
+
+    def end(self) -> None:
+        for connection in self.connections:
+            with suppress(OSError, AttributeError):
+                connection.sock.shutdown(socket.SHUT_RDWR)
+
+
+class _Staying(urllib.request.HTTPRedirectHandler):
+    """Goes where it is sent only, since the login would be shown to whomever a redirect names."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def fetch(url: str, limit: float, headers: Mapping[str, str] | None = None, data: bytes | None = None) -> bytes:
+    """The body of the answer to GET `url`, or to POST where there is `data`.
+
+    limit: seconds for all of it, the look-up of the name and the last byte included. A redirect is not followed.
+    Raises urllib.error.HTTPError for another status than 2xx, http.client.HTTPException for what is no HTTP, and
+    OSError: no connection, no whole answer in time, or one of more than LARGEST_ANSWER bytes.
+    """
+    end, handler = time.monotonic() + limit, _Remembered()
+
+    def work() -> bytes:
+        request = urllib.request.Request(url, data, dict(headers or {}))
+        with urllib.request.build_opener(handler, _Staying).open(request, timeout=limit) as answer:
+            return _body(answer, end)
+
+    return within(limit, work, handler.end)
+
+
+def within(limit: float, act: Callable[[], T], give_up: Callable[[], None] = lambda: None) -> T:
+    """What `act` returns or raises, or TimeoutError after `limit` seconds.
+
+    give_up: ends, from outside, what `act` waits for; it goes on in a thread of its own that holds no process back.
+
+    >>> within(0.1, lambda: time.sleep(9))
+    Traceback (most recent call last):
+    ...
+    TimeoutError: no whole answer within 0.1 s
+    """
+    outcome = queue.SimpleQueue[tuple[T | None, Exception | None]]()
+
+    def work() -> None:
+        try:
+            outcome.put((act(), None))
+        except Exception as error:
+            outcome.put((None, error))
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        found, error = outcome.get(timeout=limit)
+    except queue.Empty:
+        give_up()
+        raise TimeoutError(f"no whole answer within {limit:.3g} s") from None
+    if error is not None:
+        raise error
+    return cast(T, found)
+
+
+def _body(answer: http.client.HTTPResponse, end: float) -> bytes:
+    content = b""
+    while part := answer.read1(2**16):
+        content += part
+        if len(content) > LARGEST_ANSWER:
+            raise OSError(f"an answer of more than {LARGEST_ANSWER // 2**20} MiB")
+        if time.monotonic() > end:
+            raise TimeoutError("no whole answer in time")
+    return content
+
+
+def ask(url: str, limit: float, headers: Mapping[str, str], body: Mapping[str, Any] | None = None) -> Any:
+    """GET `url`, or POST `body` as JSON to it; the answer, parsed where it is JSON. `limit`: seconds for all of it.
+
+    Raises Refused.
+    """
+    data = None if body is None else json.dumps(body).encode()
+    try:
+        content = fetch(url, limit, {**headers, **({"Content-Type": "application/json"} if data else {})}, data)
+    except urllib.error.HTTPError as error:
+        words = {401: "refuses: no login, or a wrong one", 403: "refuses: this login may not"}
+        raise Refused(words.get(error.code, f"answers HTTP {error.code}"), error.code) from error
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise Refused(f"does not answer ({reason(error)})") from error
+    text = content.decode("utf-8", "replace")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def reason(error: Exception) -> str:
+    """Why there was no answer, in one short line.
+
+    >>> reason(http.client.BadStatusLine("SSH-2.0-OpenSSH_9.2"))
+    "what answers is no HTTP: 'SSH-2.0-OpenSSH_9.2'"
+    """
+    said = " ".join(str(getattr(error, "reason", error)).split())[:80]
+    if isinstance(error, http.client.HTTPException) and not isinstance(error, OSError):
+        said = said if said.startswith("'") else repr(said)
+        return f"what answers is no HTTP: {said}"
+    return said
+
 
 _SLOWEST = 2**13        # bytes a second of what is sent: a way that carries less is taken for none
 _PIECE = 2**16          # bytes of a file that must come within the time of one answer
@@ -41,7 +180,8 @@ def bound_requests() -> None:
                 response = super(Bounded, self).send(request, True, *arguments, **settings)
                 answers.append(response)
                 if not stream:
-                    response._content, response._content_consumed = _body(response), True   # as Response.content does
+                    response._content = _request_body(response)
+                    response._content_consumed = True   # as Response.content does
                 return response
 
             answers: list[Response] = []
@@ -77,7 +217,7 @@ class _Pieces:
             yield piece
 
 
-def _body(response: "Response") -> bytes:
+def _request_body(response: "Response") -> bytes:
     from requests.exceptions import ConnectionError
     content = bytearray()
     for piece in response.iter_content(_PIECE):

@@ -1,26 +1,164 @@
-"""The way of a run's entries to the server: at once while it answers, through the journal while it does not."""
+"""The way of a run's entries to the server: at once while it answers, through the journal while it does not.
 
+What could not be sent yet, in a file: entries in order, one line of JSON each, safe on disk before `append` returns.
+
+Beside it lie copies of the files to be logged, as they were at that moment. It holds no credentials.
+
+One entry of a run to the server. Sent twice, an entry leaves what it leaves sent once.
+"""
+
+import json
+import os
+import shutil
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ser_ops.documents import parse_json
 from ser_ops.errors import UserError
-from ser_ops.tracking.journal import Journal
+from ser_ops.files import replacing
 from ser_ops.tracking.outage import Away, patiently
-from ser_ops.tracking.sending import send
 from ser_ops.tracking.server import one_line, probe, public
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+
+_REMOVE = "remove it to go on without what it holds"
+
+
+class Journal:
+    """The entries of one run. A killed process leaves them; the next one that opens the run finds them.
+
+    Raises UserError when it cannot be written or is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._copies = path.with_suffix("")
+        self.entries: list[dict[str, Any]] = self._read()
+
+    def _read(self) -> list[dict[str, Any]]:
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            return []
+        whole = content[:content.rfind(b"\n") + 1]
+        if len(whole) < len(content):  # a line that a kill cut short: what it was for is done again
+            os.truncate(self.path, len(whole))
+        entries = [parse_json(line, str(self.path), _REMOVE, nan=True) for line in whole.splitlines()]
+        if not all(isinstance(entry, dict) for entry in entries):
+            raise UserError(f"{self.path}: is damaged, a line of it is no entry: {_REMOVE}")
+        return entries
+
+    def append(self, entry: Mapping[str, Any]) -> None:
+        """Keep an entry; an `artifact` is copied."""
+        kept = dict(entry)
+        if "artifact" in kept:
+            kept["artifact"] = str(self._copy(Path(kept["artifact"])))
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("ab") as file:
+                file.write(json.dumps(kept).encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot be written ({error.strerror}): free space, then run the same command "
+                            "again") from error
+        self.entries.append(kept)
+
+    def _copy(self, source: Path) -> Path:
+        with replacing(self._copies / f"{len(self.entries):06d}") as folder:
+            folder.mkdir()
+            if source.is_dir():
+                shutil.copytree(source, folder / source.name)
+            else:
+                shutil.copyfile(source, folder / source.name)
+        return self._copies / f"{len(self.entries):06d}" / source.name
+
+    def clear(self) -> None:
+        """Forget everything: it is sent."""
+        self.entries = []
+        self.path.unlink(missing_ok=True)
+        shutil.rmtree(self._copies, ignore_errors=True)
+
+
+_PARAMS_AT_ONCE = 100
+_METRICS_AT_ONCE = 1000
+
+
+def send(client: "MlflowClient", run_id: str, entry: Mapping[str, Any]) -> None:
+    """Send an entry of one of the kinds below.
+
+    {"params": {name: value}}; {"tags": {name: value}}; {"metrics": [[name, value, milliseconds, step], ...]} of one
+    step, with "unless_there" only when the run has not got that step; {"artifact": path, "folder": name}; {"dataset":
+    its fields, "context": word}; {"status": word, "at": milliseconds}. Raises what MLflow raises, and UserError for a
+    parameter that stands there with another value.
+    """
+    if "params" in entry:
+        _params(client, run_id, entry["params"])
+    elif "tags" in entry:
+        _tags(client, run_id, entry["tags"])
+    elif "metrics" in entry:
+        _metrics(client, run_id, entry["metrics"], entry.get("unless_there", False))
+    elif "artifact" in entry:
+        _artifact(client, run_id, Path(entry["artifact"]), entry["folder"])
+    elif "dataset" in entry:
+        _dataset(client, run_id, entry["dataset"], entry["context"])
+    else:
+        client.set_terminated(run_id, entry["status"], entry["at"])
+
+
+def _params(client: "MlflowClient", run_id: str, values: Mapping[str, str]) -> None:
+    from mlflow.entities import Param
+    there = client.get_run(run_id).data.params
+    for name in values.keys() & there.keys():
+        if values[name] != there[name]:
+            raise UserError(f"run {run_id}: {name} was logged as {there[name]}, now {values[name]}: start a new "
+                            "run for other settings")
+    new = [Param(name, value) for name, value in values.items() if name not in there]
+    for start in range(0, len(new), _PARAMS_AT_ONCE):
+        client.log_batch(run_id, params=new[start:start + _PARAMS_AT_ONCE])
+
+
+def _tags(client: "MlflowClient", run_id: str, values: Mapping[str, str]) -> None:
+    from mlflow.entities import RunTag
+    new = [RunTag(name, value) for name, value in values.items()]
+    for start in range(0, len(new), _PARAMS_AT_ONCE):
+        client.log_batch(run_id, tags=new[start:start + _PARAMS_AT_ONCE])
+
+
+def _metrics(client: "MlflowClient", run_id: str, values: list[list[Any]], unless_there: bool) -> None:
+    """A server takes the same figure of the same moment and step once, so a moment is chosen only once."""
+    from mlflow.entities import Metric
+    new = [Metric(*one) for one in values]
+    if unless_there and new and any(one.step == new[0].step for one in client.get_metric_history(run_id, new[0].key)):
+        return
+    for start in range(0, len(new), _METRICS_AT_ONCE):
+        client.log_batch(run_id, metrics=new[start:start + _METRICS_AT_ONCE])
+
+
+def _artifact(client: "MlflowClient", run_id: str, path: Path, folder: str) -> None:
+    if path.is_dir():
+        client.log_artifacts(run_id, str(path), folder or None)
+    else:
+        client.log_artifact(run_id, str(path), folder or None)
+
+
+def _dataset(client: "MlflowClient", run_id: str, fields: Mapping[str, str], context: str) -> None:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+    from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
+    client.log_inputs(run_id, [DatasetInput(Dataset(**fields), [InputTag(MLFLOW_DATASET_CONTEXT, context)])])
+
 
 _REST = 10.0  # a failed attempt is followed by this many times its length without one: work loses a tenth at most
 _SHORTEST_REST = 1.0  # seconds
 
 
 class Outbox:
-    """Takes entries (`ser_ops.tracking.sending`) in order, loses none, and never stops the work for long.
+    """Takes entries (`ser_ops.tracking.outbox`) in order, loses none, and never stops the work for long.
 
     While the server is away entries are kept in the journal; each later one is an occasion to send them all.
     """

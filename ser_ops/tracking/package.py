@@ -1,26 +1,102 @@
-"""A trained model as an MLflow model without pickle: code, safetensors, JSON, signature, example and card."""
+"""A trained model as an MLflow model without pickle: code, safetensors, JSON, signature, example and card.
 
+The model card: what a model was made from, what it is for and not for, how good it is, where it ends.
+
+What a packaged model answers when a stranger loads it: fresh interpreter, its own code, pickle forbidden.
+"""
+
+import csv
 import hashlib
+import os
+import re
 import shutil
-from collections.abc import Iterator
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from ser_ops.config import Params, Predict, read_model_json
+import numpy as np
+
+from ser_ops.audio.signal import fit
+from ser_ops.caveats import caveats
+from ser_ops.config import Params, Predict, input_of, read_model_json
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.files import replacing, sha256
 from ser_ops.imports import SOURCE, closure
-from ser_ops.tracking.licences import sources
-from ser_ops.tracking.model_card import model_card
+from ser_ops.shards import Shards
+from ser_ops.tracking.licences import Source, sources
 from ser_ops.tracking.server import quiet
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
+
+
+LONGEST = 5000  # characters that every registry database takes as a description
+
+_USES = """\
+## Intended uses
+Research and teaching in speech emotion recognition; comparison of methods; a signal beside others, read by a person,
+for speech like that of its data, spoken by adults who know of it and agreed.
+
+## Uses that it must not be put to
+Decisions about a person in employment, education, insurance, credit, border control or law enforcement; medical or
+psychological diagnosis; detection of lies; covert monitoring; anything about children. The EU AI Act (Regulation
+2024/1689, articles 5 and 6) forbids inferring emotions at work and in education and puts other uses under its rules
+for high risk. Acted emotion is not felt emotion: an answer says how speech sounds, not what somebody feels.
+"""
+
+
+def _figure(values: Mapping[str, Any], name: str) -> str:
+    value, low, high = (values.get(key) for key in (name, f"{name}_low", f"{name}_high"))
+    if value is None:
+        return "not evaluated"
+    return f"{value:.3f}" + (f" ({low:.3f} to {high:.3f})" if low is not None and high is not None else "")
+
+
+def _figures(model: str, metrics: Mapping[str, Any] | None) -> list[str]:
+    own = (metrics or {}).get("models", {}).get(model)
+    if own is None or metrics is None:
+        return ["Not evaluated."]
+    made = metrics.get("provenance", {})
+    lines = [f"Test partition: {made.get('test_utterances', '?')} utterances of {made.get('test_speakers', '?')} "
+             f"speakers, protocol {made.get('protocol', '?')}; intervals by bootstrap. Chance is 0.143.",
+             f"- UAR clean: {_figure(own.get('clean', {}), 'uar')}; in noise: {_figure(own.get('noisy', {}), 'uar')}",
+             f"- accuracy clean: {_figure(own.get('clean', {}), 'accuracy')}"]
+    worst = own.get("worst_cell") or {}
+    if worst:
+        lines.append(f"- worst noise and intensity: {worst.get('cell')} with UAR {_figure(worst, 'uar')}")
+    if own.get("calibration_error") is not None:
+        lines.append(f"- calibration error: {own['calibration_error']:.3f}")
+    return lines
+
+
+def model_card(card: Mapping[str, Any], sources: Sequence[Source], metrics: Mapping[str, Any] | None) -> str:
+    """Markdown of at most 5,000 characters from model.json, the data's sources and reports/metrics.json.
+
+    Figures stand there with their intervals; what is missing is said to be missing.
+    """
+    data = card.get("data", {})
+    licences = {one.name: one.licence for one in sources} | data.get("licences", {})
+    told = [caveat.sentence for caveat in caveats({**card, "data": {**data, "licences": licences}})]
+    limits = ["Seven classes only; every recording gets one, whatever is said. Windows of "
+              f"{input_of(card).seconds:g} s, mono, {card['sample_rate']} Hz.",
+              "Languages, accents, ages and microphones beyond those of the data are untested."]
+    text = "\n".join([
+        f"# {card['model']}, preset {card['preset']}", "",
+        f"Speech emotion recognition ({', '.join(card['emotions'])}). {card.get('parameters', 0):,} parameters; "
+        f"backbone: {card.get('backbone', 'not stated')}.", "",
+        "## To know before relying on it", *(f"- {one}" for one in told or ["Nothing that is known."]), "",
+        "## Data and licences", *(f"- {one.sentence}" for one in sources), "",
+        "## Figures", *_figures(card["model"], metrics), "", _USES, "## Limits", *(f"- {one}" for one in limits), ""])
+    return text if len(text) <= LONGEST else text[:LONGEST - 4].rstrip() + " ..."
+
 
 WEIGHTS, CARD, MODEL_CARD = "weights.safetensors", "model.json", "model_card.md"
 # What loading and answering import; pinned to the versions with which the model was packaged.
@@ -123,3 +199,109 @@ def package_model(params: Params, model_folder: Path, out: Path) -> Path:
         import mlflow.pyfunc
         mlflow.pyfunc.save_model(str(temporary), **what)
     return out
+
+
+PATIENCE = 900  # seconds
+COMPARED = 32  # test utterances, spread evenly over the partition
+# All of the environment that a foreign package's code gets to see: no credential is among it.
+_HARMLESS = re.compile(r"PATH|LANG|TZ|TMPDIR|VIRTUAL_ENV|(LC|OMP|MKL|OPENBLAS|NUMBA|CUDA|NVIDIA|LD)_.*")
+_PICKLED = {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin", ".dill", ".cloudpickle"}
+
+
+def pickled_files(folder: Path) -> list[str]:
+    """Files of a folder that are pickles, by name or by their first bytes, torch's zip archives among them."""
+    found = []
+    for path in sorted(one for one in folder.rglob("*") if one.is_file()):
+        with path.open("rb") as file:
+            start = file.read(2)
+        pickled = start[:1] == b"\x80" and start[1:] in (b"\x02", b"\x03", b"\x04", b"\x05")
+        if start == b"PK" and zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                pickled = any(name.endswith(".pkl") for name in archive.namelist())
+        if pickled or path.suffix.lower() in _PICKLED:
+            found.append(str(path.relative_to(folder)))
+    return found
+
+
+def packaged_answers(package: Path, waveforms: Sequence[np.ndarray], sample_rate: int) -> np.ndarray:
+    """Probabilities, float64 of shape (n, 7), of a packaged model for mono float waveforms of any length.
+
+    The package's own code runs in a process of its own, with pickle forbidden, without the credentials of this one's
+    environment and with an empty home folder; no ser_ops but the package's own is imported.
+    Raises UserError in one line when it does not load or does not answer so.
+    """
+    package = package.absolute()
+    with TemporaryDirectory(prefix="ser-ops-answers-") as holder:
+        inputs, outputs = Path(holder) / "inputs.npz", Path(holder) / "outputs.json"
+        stored: dict[str, Any] = {f"{number:06d}": np.asarray(one, np.float32) for number, one in enumerate(waveforms)}
+        np.savez(inputs, **stored)
+        environment = {key: value for key, value in os.environ.items() if _HARMLESS.fullmatch(key)}
+        environment |= {"HOME": holder, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "MLFLOW_LOGGING_LEVEL": "ERROR",
+                        "MLFLOW_TRACKING_URI": f"sqlite:///{holder}/none.db", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        again = "package it again"
+        script = Path(__file__).with_name("isolated.py")
+        try:
+            done = subprocess.run([sys.executable, "-P", str(script), str(package), str(inputs), str(sample_rate),
+                                   str(outputs)], cwd=holder, env=environment, capture_output=True, text=True,
+                                  timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise UserError(f"{package.name}: the packaged model did not answer within {PATIENCE} s: package it "
+                            "again") from None
+        if done.returncode != 0:
+            said = (done.stderr.strip() or "no message").splitlines()[-1]
+            raise UserError(f"{package.name}: the packaged model does not load and answer with pickle forbidden "
+                            f"({said}): package it again")
+        found = read_json(outputs, again, again)
+    if not Path(found["code"]).is_relative_to(package):
+        raise UserError(f"{package.name}: the packaged model brings no code of its own: package it again")
+    return np.array(found["answers"], np.float64).reshape(len(waveforms), len(EMOTIONS))
+
+
+def _clean_rows(predictions: Path, model: str) -> list[tuple[str, list[float]]]:
+    """Utterance and probabilities of up to COMPARED clean rows of predictions.csv."""
+    try:
+        with predictions.open(newline="", encoding="utf-8") as file:
+            rows = sorted((row["utterance"], [float(row[f"p_{emotion}"]) for emotion in EMOTIONS])
+                          for row in csv.DictReader(file) if row["model"] == model and row["noise"] == "clean")
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{predictions}: no table of predictions ({error}): run the stage evaluate") from error
+    return rows if len(rows) <= COMPARED else [rows[place * len(rows) // COMPARED] for place in range(COMPARED)]
+
+
+def try_package(params: Params, model_folder: Path) -> dict[str, Any]:
+    """Package a trained model and compare its answers, as `compare_answers` says, with reports/predictions.csv."""
+    with TemporaryDirectory(prefix="ser-ops-try-") as holder:
+        package = package_model(params, model_folder, Path(holder) / "package")
+        return compare_answers(package, params.paths.reports / "predictions.csv",
+                               str(read_model_json(model_folder)["model"]),
+                               params.paths.work / "ingest" / "waveforms")
+
+
+def compare_answers(package: Path, predictions: Path, model: str, waveforms: Path) -> dict[str, Any]:
+    """Try a packaged model as a stranger and compare it with what evaluation wrote into predictions.csv.
+
+    waveforms: the store of 16 kHz utterances that evaluation read (work/ingest/waveforms). Returns loads (bool),
+    pickles (file names), utterances (how many were compared), largest_difference (of a probability, or None) and
+    error (words, '' when all went well). Never raises for a bad package: the gate blocks it, in words.
+    """
+    tried: dict[str, Any] = {"loads": False, "pickles": pickled_files(package), "utterances": 0,
+                             "largest_difference": None, "error": ""}
+    try:
+        card = read_model_json(package / "artifacts" / "model")
+        length = round(input_of(card).seconds * card["sample_rate"])
+        rows = _clean_rows(predictions, model)
+        store = Shards(waveforms) if rows else {}
+        windows = [samples[:valid] for samples, valid in
+                   (fit(store[utterance], length) for utterance, _ in rows if utterance in store)]
+        expected = np.array([row for utterance, row in rows if utterance in store]).reshape(-1, len(EMOTIONS))
+        if not windows:  # a tone still tells whether the package loads
+            windows = [0.1 * np.sin(np.arange(length, dtype=np.float32))]
+        answers = packaged_answers(package, windows, card["sample_rate"])
+        tried["loads"] = True
+        if len(expected) == 0:
+            raise UserError(f"{waveforms}: none of the utterances of {model} in {predictions.name} is there: run dvc "
+                            "repro on the data that it was evaluated on")
+    except UserError as error:
+        tried["error"] = str(error)
+        return tried
+    return tried | {"utterances": len(expected), "largest_difference": float(np.abs(answers - expected).max())}

@@ -23,8 +23,7 @@ from filelock import FileLock, Timeout
 from ser_ops.config import Params
 from ser_ops.errors import UserError
 from ser_ops.files import replacing
-from ser_ops.tracking.asking import Refused, ask, fetch, reason, within
-from ser_ops.tracking.exchange import bound_requests
+from ser_ops.tracking.exchange import Refused, ask, bound_requests, fetch, reason, within
 from ser_ops.tracking.moved import bring_home
 from ser_ops.tracking.outage import (
     Away,

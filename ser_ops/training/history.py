@@ -1,11 +1,49 @@
-"""What each epoch brought, and what follows from it: which one was best, and when to stop."""
+"""What each epoch brought, and what follows from it: which one was best, and when to stop.
+
+What training wants of a record of runs; it knows no tracking server.
+
+The learning curves of one training as a figure.
+"""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any, Protocol
 
-from ser_ops.files import write_text
+from ser_ops.files import replacing, write_text
+
+
+class Logger(Protocol):
+    """Takes settings, figures at a step, and files."""
+
+    def params(self, values: Mapping[str, Any]) -> None:
+        """Record settings; nested ones are flattened."""
+
+    def metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
+        """Record figures, at a step or once for all."""
+
+    def tags(self, values: Mapping[str, Any]) -> None:
+        """Record words about the run."""
+
+    def artifact(self, path: Path, folder: str = "") -> None:
+        """Record a file or a folder."""
+
+
+class Silent:
+    """A logger that keeps nothing."""
+
+    def params(self, values: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+    def metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
+        """Nothing."""
+
+    def tags(self, values: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+    def artifact(self, path: Path, folder: str = "") -> None:
+        """Nothing."""
 
 
 @dataclass(frozen=True)
@@ -59,3 +97,31 @@ def read_history(path: Path) -> list[Epoch]:
     with path.open(newline="", encoding="utf-8") as file:
         return [Epoch(int(row["epoch"]), *(float(row[one.name]) for one in fields(Epoch)[1:]))
                 for row in csv.DictReader(file)]
+
+
+def draw(history: Sequence[Epoch], path: Path, title: str, kept: int) -> None:
+    """Write a PNG: loss and UAR by epoch, training and validation, the epoch that was kept marked."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure  # not pyplot: no window, no global state
+    from matplotlib.ticker import MaxNLocator
+
+    epochs = [one.epoch for one in history]
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axis, name, train, validation in (
+            (figure.add_subplot(1, 2, 1), "Loss (nats)", [one.train_loss for one in history],
+             [one.validation_loss for one in history]),
+            (figure.add_subplot(1, 2, 2), "UAR", [one.train_uar for one in history],
+             [one.validation_uar for one in history])):
+        axis.plot(epochs, train, marker=".", label="training, with dropout")
+        axis.plot(epochs, validation, marker=".", label="validation")
+        axis.axvline(kept, color="grey", linestyle=":", label=f"epoch kept ({kept})")
+        axis.set(xlabel="Epoch", ylabel=name)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.grid(alpha=0.3)
+    figure.axes[1].axhline(1 / 7, color="black", linewidth=0.8, linestyle="--", label="chance")
+    figure.axes[1].set_ylim(0, 1)
+    figure.axes[1].legend(fontsize="small")
+    figure.suptitle(title)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=110, format="png", metadata={"Software": None})

@@ -1,4 +1,7 @@
-"""One loop for all models: on a CPU core, on a GPU, or on several under torchrun."""
+"""One loop for all models: on a CPU core, on a GPU, or on several under torchrun.
+
+After training: a model's confidence brought to how often it is right, on the validation rows.
+"""
 
 import multiprocessing
 import sys
@@ -16,17 +19,14 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from ser_ops.config import Training
-from ser_ops.dataset.batches import in_order, loader, shuffled
-from ser_ops.dataset.examples import Examples
+from ser_ops.dataset.examples import Examples, in_order, loader, shuffled
 from ser_ops.errors import UserError
-from ser_ops.models.standardise import ahead
+from ser_ops.models.layers import ahead
+from ser_ops.models.temperature import divide_logits, fit_temperature
 from ser_ops.training import checkpoint as checkpoints
 from ser_ops.training.checkpoint import State
-from ser_ops.training.history import Epoch, best, stale
-from ser_ops.training.log import Logger, Silent
-from ser_ops.training.loss import CLASSES, balanced, confusion, loss_sum, uar
-from ser_ops.training.mixup import mix
-from ser_ops.training.schedule import factor
+from ser_ops.training.history import Epoch, Logger, Silent, best, stale
+from ser_ops.training.loss import CLASSES, balanced, confusion, factor, loss_sum, mix, uar
 from ser_ops.training.world import rank, repeatable, reseed, size, summed
 
 
@@ -253,3 +253,22 @@ def _say(what: str, history: list[Epoch], settings: Training, rows: int) -> None
           f"validation loss {now.validation_loss:.3f} UAR {now.validation_uar:.3f} (best {chosen.validation_uar:.3f} "
           f"at {chosen.epoch}), {rows / max(now.seconds, 1e-3):.0f} rows/s, at most {left:.0f} s left",
           file=sys.stderr, flush=True)
+
+
+def probabilities(model: nn.Module, examples: Examples, batch_size: int, device: torch.device) -> np.ndarray:
+    """A model's answers to rows in their order, float64 (rows, 7); on a CPU the same bits whatever its threads."""
+    model.to(device).eval()
+    with repeatable(device), torch.inference_mode():
+        found = [model(batch.waveform, batch.valid, batch.features).double().softmax(1).cpu().numpy()
+                 for batch in loader(examples.read_by(model), in_order(len(examples), batch_size), device)]
+    return np.concatenate(found)
+
+
+def calibrate(model: nn.Module, validation: Examples, batch_size: int, device: torch.device) -> float:
+    """Divide the model's logits by the temperature that its validation answers ask for, and return it.
+
+    1 leaves the model as it is; above 1 it was surer than it was right. No label changes, and so no recall.
+    """
+    temperature = fit_temperature(validation.labels, probabilities(model, validation, batch_size, device))
+    divide_logits(model, temperature)
+    return temperature

@@ -43,7 +43,7 @@ from ser_ops.training.tuning import (
     run_trial,
     trial_of,
 )
-from ser_ops.training.workers import Spread
+from ser_ops.training.world import Spread
 
 
 def search_together(settings: Tune, objective: Objective, folder: Path, study: str, limits: Compute, spread: Spread,

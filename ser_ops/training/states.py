@@ -11,12 +11,10 @@ import torch
 from torch import distributed
 
 from ser_ops.config import Compute, Features, Wav2Vec
-from ser_ops.dataset.batches import in_order
-from ser_ops.dataset.examples import Examples
+from ser_ops.dataset.examples import Examples, in_order
 from ser_ops.errors import UserError
-from ser_ops.models.backbone import Backbone
 from ser_ops.models.base import EmotionModel
-from ser_ops.models.wav2vec_checkpoint import backbone
+from ser_ops.models.wav2vec_backbone import Backbone, backbone
 from ser_ops.progress.spreading import spread
 from ser_ops.shards import HALF, Entry, Shards, shard_file, write_index, write_shard
 from ser_ops.training.checkpoint import fingerprint

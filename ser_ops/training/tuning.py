@@ -29,7 +29,7 @@ from ser_ops.files import write_json, write_text
 from ser_ops.seeds import derive
 from ser_ops.training.history import Epoch
 from ser_ops.training.loop import Diverged
-from ser_ops.training.workers import Spread
+from ser_ops.training.world import Spread
 
 
 @dataclass(frozen=True)

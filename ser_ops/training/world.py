@@ -1,16 +1,30 @@
-"""The device, and the processes that train one model together under torchrun."""
+"""The device, and the processes that train one model together under torchrun.
 
+Processes of this machine: several trainings side by side, a core each, or one training by several of them.
+"""
+
+import multiprocessing
 import os
 import random
-from collections.abc import Iterator
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent import futures
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing.connection import Connection, wait
+from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor, distributed
 
+from ser_ops.errors import UserError
+from ser_ops.progress.spreading import cores
 from ser_ops.seeds import derive
 
 deterministic: Any = torch.utils.deterministic      # a module whose settings are its attributes
@@ -87,3 +101,92 @@ def repeatable(device: torch.device) -> Iterator[None]:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(strict, warn_only=warn)
         torch.backends.cudnn.benchmark, deterministic.fill_uninitialized_memory = benchmark, filled
+
+
+Job = TypeVar("Job")
+Outcome = TypeVar("Outcome")
+Spread = Callable[[Callable[[Job], Outcome], Sequence[Job]], list[Outcome]]
+
+_ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def number(workers: int, device: torch.device) -> int:
+    """How many trainings run at once: one per core (or `workers`), one per GPU where training is on GPUs."""
+    return max(1, torch.cuda.device_count()) if device.type == "cuda" else cores(workers)
+
+
+def _start(counter: Synchronized, parent: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)   # Ctrl-C reaches the parent, which then hangs up
+    torch.set_num_threads(1)
+    if torch.cuda.is_available():
+        with counter.get_lock():
+            os.environ["LOCAL_RANK"] = str(counter.value % torch.cuda.device_count())
+            counter.value += 1
+    # A killed stage's trainings must not go on and write beside those of the next one: its end of the pipe closes too.
+    threading.Thread(target=lambda: (wait([parent]), os._exit(1)), daemon=True).start()
+
+
+@contextmanager
+def side_by_side(processes: int) -> Iterator[Spread]:
+    """Give a map(function, jobs) that runs in at most `processes` fresh processes, results in the order of the jobs.
+
+    With one process it runs in this one. The processes stay for the whole block; they end with it, with its first
+    exception, and when this process is killed. Raises UserError when one of them is killed.
+    """
+    if processes == 1:
+        yield lambda function, jobs: [function(job) for job in jobs]
+        return
+    with _fresh(processes) as pool:
+        yield lambda function, jobs: list(pool.map(function, jobs))
+
+
+def as_one(function: Callable[[Path], None], processes: int) -> None:
+    """Run `function` in fresh processes that train one model together, on this machine alone.
+
+    Each has its RANK, LOCAL_RANK and WORLD_SIZE, as under torchrun; they meet by the file that `function` gets (for
+    `world.together`) and talk on loopback, while torchrun's own meeting place listens on every interface. All end
+    with the first that fails. Raises what that one raised, UserError when it was killed.
+    """
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    with TemporaryDirectory() as meeting, _fresh(processes) as pool:
+        members = [pool.submit(_member, function, Path(meeting) / "store", rank, processes)
+                   for rank in range(processes)]
+        futures.wait(members, return_when=futures.FIRST_EXCEPTION)
+        if not any(isinstance(error, UserError) for error in _errors(members)):
+            futures.wait(members, timeout=_MOMENT)
+        for error in sorted(_errors(members), key=lambda one: not isinstance(one, (UserError, BrokenProcessPool))):
+            raise error
+
+
+_MOMENT = 5.0    # seconds: that one was killed is known a little after the others have lost their connection to it
+
+
+def _errors(members: Sequence[futures.Future]) -> list[BaseException]:
+    return [error for one in members if one.done() and (error := one.exception()) is not None]
+
+
+def _member(function: Callable[[Path], None], meeting: Path, rank: int, size: int) -> None:
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(size), "GLOO_SOCKET_IFNAME": "lo",
+                   "NCCL_SOCKET_IFNAME": "lo"}
+    function(meeting)
+
+
+@contextmanager
+def _fresh(processes: int) -> Iterator[ProcessPoolExecutor]:
+    for name in _ONE_THREAD:
+        os.environ[name] = "1"
+    context = multiprocessing.get_context("spawn")
+    theirs, ours = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(processes, context, initializer=_start, initargs=(context.Value("i", 0), theirs))
+    try:
+        yield pool
+    except BrokenProcessPool as error:
+        raise UserError("training: a process was killed, most likely for want of memory: lower compute.workers or "
+                        "batch_size in params.yaml and run the same command again") from error
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+        ours.close()
+        theirs.close()

@@ -1,16 +1,58 @@
-"""Validate what ingest found: verdicts, quarantine, and whether the run may go on."""
+"""Validate what ingest found: verdicts, quarantine, and whether the run may go on.
+
+Recordings of the same content.
+
+The outcome as reports/data_validation.json and as data docs that a browser opens.
+"""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ser_ops.config import Validation
 from ser_ops.corpora import leaks
-from ser_ops.validation.duplicates import duplicates
-from ser_ops.validation.rules import Rule, Table, rules
-from ser_ops.validation.suite import Verdict, run
+from ser_ops.pages import policy
+from ser_ops.validation.suite import Rule, Table, Verdict, rules, run
+
+_NAMED = 3      # others at most: all of them in each reason would be the square of a large group
+
+
+def duplicates(rows: Sequence[Mapping[str, str]], key: str, label: str) -> list[str]:
+    """For each row, why it is a duplicate, or an empty string.
+
+    Same content and same label: the first by id stays, the others are named after it. Same content under
+    different labels: nobody knows which label is right, so none stays.
+
+    >>> rows = [{"id": "b", "content": "1", "emotion": "sad"}, {"id": "a", "content": "1", "emotion": "sad"}]
+    >>> duplicates(rows, "id", "emotion")
+    ['same content as a', '']
+    >>> happy = [{"id": name, "content": "1", "emotion": "happy"} for name in "cde"]
+    >>> duplicates([*rows, *happy], "id", "emotion")[4]
+    'same content under another label: b (sad), a (sad), c (happy) and 1 more'
+    """
+    groups: dict[str, list[Mapping[str, str]]] = defaultdict(list)
+    for row in rows:
+        if row["content"]:
+            groups[row["content"]].append(row)
+    reasons: dict[str, str] = {}
+    for group in groups.values():
+        if len(group) < 2:
+            continue
+        first, *others = sorted(group, key=lambda row: row[key])
+        if len({row[label] for row in group}) > 1:
+            for row in group:
+                others = [other for other in group[:_NAMED + 1] if other is not row][:_NAMED]
+                named = ", ".join(f"{other[key]} ({other[label]})" for other in others)
+                more = f" and {len(group) - 1 - len(others)} more" if len(group) - 1 > len(others) else ""
+                reasons[row[key]] = f"same content under another label: {named}{more}"
+        else:
+            reasons.update({row[key]: f"same content as {first[key]}" for row in others})
+    return [reasons.get(row[key], "") for row in rows]
+
 
 Row = Mapping[str, str]
 _NUMBERS = ("native_rate", "seconds", "peak_dbfs", "rms_dbfs", "clipped_share", "silent_share")
@@ -154,3 +196,44 @@ def _stop(verdict: Verdict, undeclared: Sequence[Mapping[str, Any]]) -> str:
         return (f"leak: {one['kind']} {one['what']} lies in {' and '.join(one['partitions'])} "
                 f"({len(undeclared)} in all)")
     return f"rule {verdict.rule.name!r} ({verdict.rule.description}) failed for {len(verdict.failed)} of {verdict.of}"
+
+
+_TITLES = {"utterances": "Utterances", "noise": "Noise recordings", "speakers": "Speakers across partitions",
+           "sources": "Noise sources across partitions", "leaks": "Leak audit", "corpora": "Corpora"}
+
+
+def record(outcome: Outcome, corpora: Mapping[str, Mapping[str, Any]], limit: float) -> dict[str, Any]:
+    """The content of data_validation.json: every rule with its figure, what is in quarantine, what is partial."""
+    quarantined = [vars(one) for one in outcome.quarantine]
+    utterances = sum(one.kind == "utterance" for one in outcome.quarantine)
+    return {
+        "success": outcome.success,
+        "stops": outcome.stops,
+        "checked": {"utterances": len(outcome.utterances) + utterances,
+                    "noise": len(outcome.noise) + len(outcome.quarantine) - utterances},
+        "rules": [{"rule": one.rule.name, "description": one.rule.description, "success": not one.failed,
+                   "failed": len(one.failed), "of": one.of, "severity": one.rule.severity}
+                  for one in outcome.verdicts],
+        "quarantined": quarantined,
+        "bad_share": outcome.bad_share,
+        "limit": limit,
+        "corpora": dict(corpora),
+        "partial": sorted(name for name, one in corpora.items() if not one["complete"] and one.get("expected")),
+        "synthetic": sorted(name for name, one in corpora.items() if one["synthetic"]),
+    }
+
+
+def index_page(outcome: Outcome, content: Mapping[str, Any]) -> str:
+    """The first page of the data docs: verdict, rules, quarantine, links to Great Expectations' page of each table.
+
+    Every text from a file is escaped, and no script ever runs.
+    """
+    verdict = "passed" if outcome.success else "stopped: " + "; ".join(outcome.stops)
+    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True,
+                              lstrip_blocks=True, undefined=StrictUndefined)
+    return environment.get_template("index.html.j2").render(
+        policy=policy(), verdict=verdict, content=content, bad=f"{outcome.bad_share:.1%}",
+        allowed=f"{content['limit']:.1%}",
+        tables=[(name, _TITLES[name]) for name, page in outcome.pages.items() if page],
+        notes=(("Synthetic speech, not recordings of people", content["synthetic"]),
+               ("Partial corpora", content["partial"]))) + "\n"

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ser_ops.audio.levels import levels
-from ser_ops.audio.window import fit, spans
+from ser_ops.audio.signal import fit, levels, spans
 
 
 def tone(seconds: float, rate: int, frequency: float = 440.0) -> np.ndarray:

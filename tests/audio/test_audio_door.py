@@ -14,10 +14,9 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ser_ops.audio.admission import FORMATS, padding
-from ser_ops.audio.clip import Clip
-from ser_ops.audio.low_cut import LOW_CUT_HERTZ, LowCut, without_offset
+from ser_ops.audio.admission import FORMATS, Clip, padding
 from ser_ops.audio.reading import Listening, clean, read, read_clip
+from ser_ops.audio.signal import LOW_CUT_HERTZ, LowCut, without_offset
 from ser_ops.errors import UserError
 
 RATE = 16000

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from benchmarks.speed.voices import RATE, distance, voice
 from ser_ops.audio.reading import read
-from ser_ops.augment.pitch import ratio, shift
-from ser_ops.augment.stretch import stretch
+from ser_ops.augment.pitch import ratio, shift, stretch
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "corpora" / "ravdess"
 RATIO = 2 ** (0.7 / 12)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_ops.corpora.corpus_card import Card
+from ser_ops.corpora.corpus import Card
 from ser_ops.files import in_turn
 
 pytestmark = pytest.mark.slow   # each command is a process

@@ -14,7 +14,7 @@ import torch
 
 from ser_ops import config
 from ser_ops.audio.reading import read
-from ser_ops.cli import explain as command
+from ser_ops.cli import model as command
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.explain.recording import explain_recording, window_of

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from ser_ops.cli import app
 from ser_ops.errors import UserError
 from ser_ops.methods import METHODS
-from ser_ops.models.lstm import LSTMModel
+from ser_ops.models.paper2 import LSTMModel
 
 
 @pytest.fixture(autouse=True)

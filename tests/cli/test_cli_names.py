@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from ser_ops import config
-from ser_ops.cli import app, corpora, evaluate, explain, noise, predict
+from ser_ops.cli import app, corpora, model, noise
 from ser_ops.errors import UserError
 from ser_ops.models import architectures, model_folder
 from ser_ops.terminal import shown
@@ -62,7 +62,7 @@ def answers(files: Sequence[str | Path]) -> tuple[list[dict], list[str]]:
     """What predict --json writes for files in the current folder: answers, and lines beside them."""
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err), suppress(SystemExit):
-        predict.predict(list(map(str, files)), "model", None, True)
+        model.predict(list(map(str, files)), "model", None, True)
     said = out.getvalue() + err.getvalue()
     assert all(line.isprintable() for line in said.split("\n")), said
     return [json.loads(line) for line in out.getvalue().splitlines()], err.getvalue().splitlines()
@@ -136,7 +136,7 @@ def test_evaluate_names_the_caveats(inside):
     said = {}
     for as_json in (False, True):
         with redirect_stdout(io.StringIO()) as out:
-            evaluate.evaluate(Path("one.csv"), model="model", json=as_json)
+            model.evaluate(Path("one.csv"), model="model", json=as_json)
         said[as_json] = out.getvalue()
     assert said[False].splitlines()[0].endswith("[learnt from synthetic speech; non-commercial]")
     assert "SYNTHETIC speech (made)" in json.loads(said[True])["caveats"][0]
@@ -147,7 +147,7 @@ def test_evaluate_names_the_caveats(inside):
 def test_a_recording_of_any_name_is_explained(inside, name):
     file, out = copied(inside, name), io.StringIO()
     with redirect_stdout(out):
-        explain.explain(file, "model", None, None, json=True)
+        model.explain(file, "model", None, None, json=True)
     answer = json.loads(out.getvalue())
     page = Path(answer["page"])
     assert answer["path"] == str(file) and page.parent.parent == Path("reports/explain")
@@ -177,10 +177,10 @@ def test_a_page_of_another_recording_is_never_overwritten(tmp_path):
     explained, recordings = tmp_path / "explain", ["a/x.wav", "b/x.wav", "a/x.flac", "a/..wav", "a/...wav", "a/.x.wav"]
     folders = []
     for recording in recordings:
-        folder = explain._folder(explained, Path(recording))
+        folder = model._folder(explained, Path(recording))
         folder.mkdir(parents=True)      # a second one of the same name fails
         (folder / "explanations.json").write_text(json.dumps({"recording": recording}))
         folders.append(folder)
-        assert explain._folder(explained, Path(recording)) == folder
+        assert model._folder(explained, Path(recording)) == folder
     assert folders[0] == explained / "x" and {folder.parent for folder in folders} == {explained}
     assert not any(folder.name.startswith(".") for folder in folders)

@@ -34,7 +34,7 @@ def asked(tmp_path, monkeypatch):
             (tmp_path / "data").mkdir()
             return {}
         write_json(tmp_path / "reports/paper1/tables.json", TABLES)
-        return {"train": 61.26, "papers/dvc.yaml:paper1": 2.0}
+        return {"train": 61.26, "reproduction/dvc.yaml:paper1": 2.0}
 
     (tmp_path / "reports/paper1").mkdir(parents=True)
     monkeypatch.setattr(workspace, "dvc", dvc)
@@ -44,9 +44,9 @@ def asked(tmp_path, monkeypatch):
 def test_it_pulls_runs_and_says_where_the_page_is(asked):
     done = CliRunner().invoke(app, ["reproduce", "paper1"])
     assert done.exit_code == 0, done.output
-    assert asked == [("pull", "data.dvc"), ("repro", "papers/dvc.yaml:paper1")]
+    assert asked == [("pull", "data.dvc"), ("repro", "reproduction/dvc.yaml:paper1")]
     assert done.stdout.splitlines() == [
-        "Running stage 'data.dvc':", "Running stage 'papers/dvc.yaml:paper1':",
+        "Running stage 'data.dvc':", "Running stage 'reproduction/dvc.yaml:paper1':",
         "seconds by stage: train 61, papers/paper1 2",
         "2 of 4 tables could not be filled: table_iv, splits; the page says what each lacks",
         "1 of 4 tables stand on other data than the paper's: table_v; the page says on which",
@@ -59,7 +59,7 @@ def test_a_program_gets_one_object_and_dvcs_lines_elsewhere(asked, tmp_path):
     assert json.loads(done.stdout) == {
         "paper": "paper1", "page": "reports/paper1/index.html", "seconds": {"train": 61.3, "papers/paper1": 2.0},
         "tables": 4, "missing": ["table_iv", "splits"], "otherwise": ["table_v"]}
-    assert "Running stage" in done.stderr and asked == [("repro", "papers/dvc.yaml:paper1")]
+    assert "Running stage" in done.stderr and asked == [("repro", "reproduction/dvc.yaml:paper1")]
 
 
 def test_another_paper_is_refused_before_anything_runs(asked):

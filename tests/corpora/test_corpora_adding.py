@@ -27,7 +27,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ser_ops import folders
-from ser_ops.corpora import adding, corpus_card, layouts, sources, summary
+from ser_ops.corpora import adding, corpus, sources
 from ser_ops.errors import UserError
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "corpora"
@@ -90,7 +90,7 @@ def test_crema_d_brings_its_table_of_speakers(tmp_path: Path) -> None:
     speech(tmp_path / "CREMA-D", ["AudioWAV/1001_DFA_ANG_XX.wav"])
     (tmp_path / "CREMA-D/VideoDemographics.csv").write_text("ActorID,Sex\n1001,Male\n")
     adding.add("crema_d", tmp_path / "CREMA-D", tmp_path / "data")
-    (one,) = layouts.scan(tmp_path / "data", "crema_d").utterances
+    (one,) = corpus.scan(tmp_path / "data", "crema_d").utterances
     assert (one.utterance, one.gender) == ("crema_d/AudioWAV/1001_DFA_ANG_XX", "male")
 
 
@@ -252,7 +252,7 @@ def test_leftovers_of_desktops_are_no_recordings_and_no_tables(tmp_path: Path) -
         assert (found.found, set(found.skipped)) == (1, {"hidden file"})
         assert tree(tmp_path / "data" / name) == ["AudioWAV/1001_DFA_ANG_XX.wav", "VideoDemographics.csv",
                                                   "corpus.yaml"]
-        assert layouts.scan(tmp_path / "data", name).utterances[0].gender == "female"
+        assert corpus.scan(tmp_path / "data", name).utterances[0].gender == "female"
 
 
 @pytest.mark.parametrize("link", [False, True])
@@ -466,7 +466,7 @@ def test_one_bad_corpus_does_not_end_the_list(tmp_path: Path) -> None:
         (tmp_path / "data" / name).mkdir()
         if card:
             (tmp_path / "data" / name / "corpus.yaml").write_text(card)
-    card = corpus_card.read_card(tmp_path / "data", "ravdess").model_copy(update={"name": "hollow"})
+    card = corpus.read_card(tmp_path / "data", "ravdess").model_copy(update={"name": "hollow"})
     card.write(tmp_path / "data" / "hollow")
     (tmp_path / "data" / "pipe").mkdir()
     os.mkfifo(tmp_path / "data" / "pipe" / "corpus.yaml")
@@ -474,7 +474,7 @@ def test_one_bad_corpus_does_not_end_the_list(tmp_path: Path) -> None:
     bad = {one.name: one.record() for one in listed if isinstance(one, folders.Unusable)}
     assert sorted(bad) == ["broken", "empty", "hollow", "other", "pipe"]
     assert all("\n" not in one["error"] and name in one["error"] for name, one in bad.items())
-    assert [one.corpus for one in listed if isinstance(one, summary.Found)] == ["ravdess"]
+    assert [one.corpus for one in listed if isinstance(one, corpus.Found)] == ["ravdess"]
     assert list(adding.list_all(tmp_path / "nowhere")) == []
 
 
@@ -505,7 +505,7 @@ def test_cards_are_strict(tmp_path: Path, text: str, fault: str) -> None:
     speech(tmp_path / "mine", NAMES)
     (tmp_path / "mine" / "corpus.yaml").write_text(text)
     with pytest.raises(UserError, match=fault) as error:
-        layouts.scan(tmp_path, "mine")
+        corpus.scan(tmp_path, "mine")
     assert "\n" not in str(error.value)
 
 
@@ -513,14 +513,14 @@ def test_a_missing_corpus_says_which_there_are(tmp_path: Path) -> None:
     speech(tmp_path / "source", NAMES)
     adding.add("ravdess", tmp_path / "source", tmp_path / "data")
     with pytest.raises(UserError, match=r"no such corpus \(there are: ravdess\)"):
-        layouts.scan(tmp_path / "data", "tess")
+        corpus.scan(tmp_path / "data", "tess")
     with pytest.raises(UserError, match="no such corpus"):
         adding.check(tmp_path / "data", "tess")
 
 
 def test_a_synthetic_corpus_has_no_complete_one(tmp_path: Path) -> None:
     speech(tmp_path / "made", NAMES)
-    corpus_card.Card(name="made", layout="ravdess", synthetic=True, licence="Apache-2.0", source="generated").write(
+    corpus.Card(name="made", layout="ravdess", synthetic=True, licence="Apache-2.0", source="generated").write(
         tmp_path / "made")
     found = adding.check(tmp_path, "made")
     assert found.complete and found.expected is None and found.record()["expected_emotions"] is None

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ser_ops.config import load
 from ser_ops.corpora import leaks
-from ser_ops.corpora.folds import assign_fold
+from ser_ops.corpora.partitions import assign_fold
 from ser_ops.emotions import EMOTIONS
 
 

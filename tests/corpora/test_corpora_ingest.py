@@ -14,9 +14,9 @@ import pytest
 import soundfile
 import yaml
 
-from ser_ops.audio.clip import Clip
+from ser_ops.audio.admission import Clip
 from ser_ops.audio.reading import read
-from ser_ops.corpora import corpus_card
+from ser_ops.corpora import corpus
 from ser_ops.corpora.decoding import decode
 from ser_ops.corpora.table import read_csv, write_csv
 from ser_ops.errors import UserError
@@ -41,7 +41,7 @@ def project(folder: Path, **data: Any) -> None:
             path = folder / "data/corpora/mine" / f"Actor_{actor:02d}" / f"03-01-{emotion}-01-01-01-{actor:02d}.wav"
             path.parent.mkdir(parents=True, exist_ok=True)
             soundfile.write(path, tone(0.4, 48000, hertz=100 * actor + 10 * number), 48000)
-    corpus_card.Card(name="mine", layout="ravdess", synthetic=True, licence="Apache-2.0", source="generated").write(
+    corpus.Card(name="mine", layout="ravdess", synthetic=True, licence="Apache-2.0", source="generated").write(
         folder / "data/corpora/mine")
     for name in ("a", "b", "c"):
         path = folder / f"data/noise/synthetic/fish_market/{name}.flac"

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from ser_ops.corpora import utterance
-from ser_ops.corpora.layouts import LAYOUTS, known_faults
+from ser_ops.corpora.corpus import LAYOUTS, known_faults
 from ser_ops.errors import UserError
 
 NAMES = Path(__file__).resolve().parents[2].parent / "shared" / "corpora" / "names"

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 import yaml
 
-from ser_ops.corpora import adding, adding_manifests, manifests
+from ser_ops.corpora import adding, csv_manifest
 from ser_ops.errors import UserError
 from ser_ops.files import in_turn
 from ser_ops.folders import Unusable
@@ -54,7 +54,7 @@ def test_a_manifest_comes_in_with_what_it_lists(tmp_path: Path, link: bool) -> N
     file = listed(given, "talks/long.wav;0;1;sad;anna;good morning;x", "talks\\long.wav;1;2;joy;anna;;",
                   "./a.flac;;;bored;ben;;", columns="File;start;end;Emotion;speaker;text;mood")
     before = {path: path.read_bytes() for path in (file, long, other)}
-    found = adding_manifests.add(file, tmp_path / "data/manifests", "mine", link, {"joy": "happy", "bored": "drop"})
+    found = adding.add_manifest(file, tmp_path / "data/manifests", "mine", link, {"joy": "happy", "bored": "drop"})
     made = tmp_path / "data/manifests/mine"
     assert everything(made) == ["a.flac", "manifest.csv", "talks/long.wav"]
     assert [(row["path"], row["start"], row["emotion"], row["text"], row["mood"]) for row in rows(made)] == [
@@ -65,7 +65,7 @@ def test_a_manifest_comes_in_with_what_it_lists(tmp_path: Path, link: bool) -> N
     assert (found.found, found.emotions, found.speakers) == (2, {"happy": 1, "sad": 1}, 1)
     assert found.skipped == {"label 'bored' is dropped": 1} and found.oddities == ["columns not used: mood"]
     assert before == {path: path.read_bytes() for path in before}, "the originals stay as they were"
-    names = [utterance.utterance for utterance in manifests.scan(
+    names = [utterance.utterance for utterance in csv_manifest.scan(
         tmp_path / "data/manifests", "mine", {"joy": "happy", "bored": "drop"})[1].utterances]
     assert names == ["mine/talks/long@0-1", "mine/talks/long@1-2"], "as without bringing it in"
 
@@ -75,9 +75,9 @@ def test_recordings_elsewhere_keep_the_folders_that_they_do_not_share(tmp_path: 
     file = listed(tmp_path / "lists", f"{first},sad,ann", "../store/speech/ben/1.wav,sad,ben", f"{second},fear,ben",
                   columns="path,emotion,speaker")
     with pytest.raises(UserError, match=r"names a recording, .* more than once"):
-        adding_manifests.add(file, tmp_path / "data/manifests", "mine")
+        adding.add_manifest(file, tmp_path / "data/manifests", "mine")
     file.write_text("\n".join(file.read_text().splitlines()[:3]))
-    adding_manifests.add(file, tmp_path / "data/manifests", "mine")
+    adding.add_manifest(file, tmp_path / "data/manifests", "mine")
     made = tmp_path / "data/manifests/mine"
     assert [row["path"] for row in rows(made)] == ["ann/1.wav", "ben/1.wav"]
     assert (made / "ben/1.wav").read_bytes() == second.read_bytes()
@@ -87,13 +87,13 @@ def test_labels_are_mapped_later(tmp_path: Path) -> None:
     recording(tmp_path / "a.wav")
     recording(tmp_path / "b.wav")
     file = listed(tmp_path, "a.wav,joy,1", "b.wav,ira,2")
-    found = adding_manifests.add(file, tmp_path / "data/manifests", "mine")
+    found = adding.add_manifest(file, tmp_path / "data/manifests", "mine")
     assert found.found == 0 and found.skipped == {f"label {label!r} has no emotion yet": 1 for label in ("joy", "ira")}
-    assert list(adding_manifests.list_all(tmp_path / "data/manifests", {})) == [
+    assert list(adding.list_manifests(tmp_path / "data/manifests", {})) == [
         replace(found, source=str(tmp_path / "data/manifests/mine/manifest.csv"))]
     with pytest.raises(UserError, match=r"labels with no map: 'ira' \(1\): give each an emotion"):
-        manifests.scan(tmp_path / "data/manifests", "mine", {"joy": "happy"})
-    checked = adding_manifests.check(tmp_path / "data/manifests", "mine", {"joy": "happy", "ira": "angry"})
+        csv_manifest.scan(tmp_path / "data/manifests", "mine", {"joy": "happy"})
+    checked = adding.check_manifest(tmp_path / "data/manifests", "mine", {"joy": "happy", "ira": "angry"})
     assert checked.emotions == {"angry": 1, "happy": 1} and not checked.skipped
 
 
@@ -113,14 +113,14 @@ def test_what_cannot_come_in_is_one_line_and_leaves_nothing(tmp_path: Path, line
     (given / "outside").symlink_to(tmp_path / "away")
     for link in (False, True):
         with pytest.raises(UserError, match=fault) as raised:
-            adding_manifests.add(listed(given, "a.wav,sad,1", line), tmp_path / "data/manifests", "mine", link)
+            adding.add_manifest(listed(given, "a.wav,sad,1", line), tmp_path / "data/manifests", "mine", link)
         assert "\n" not in str(raised.value) and not (tmp_path / "data").exists()
 
 
 def test_links_within_the_folder_are_followed(tmp_path: Path) -> None:
     original = recording(tmp_path / "given/store/a.wav")
     (tmp_path / "given/b.wav").symlink_to(original)
-    adding_manifests.add(listed(tmp_path / "given", "b.wav,sad,1"), tmp_path / "data/manifests", "mine")
+    adding.add_manifest(listed(tmp_path / "given", "b.wav,sad,1"), tmp_path / "data/manifests", "mine")
     brought = tmp_path / "data/manifests/mine/b.wav"
     assert not brought.is_symlink() and brought.read_bytes() == original.read_bytes()
 
@@ -131,23 +131,23 @@ def test_nothing_admitted_too_little_space_and_a_name_that_is_taken(
     (tmp_path / "a.wav").write_bytes(b"RIFF, and nothing else")
     file = listed(tmp_path, "a.wav,sad,1")
     with pytest.raises(UserError, match=r"list\.csv: none of its 1 recordings is admitted: .*give the original"):
-        adding_manifests.add(file, folder, "mine")
+        adding.add_manifest(file, folder, "mine")
     assert os.listdir(folder) == []
     recording(tmp_path / "b.wav")
-    found = adding_manifests.add(listed(tmp_path, "a.wav,sad,1", "b.wav,sad,1"), folder, "mine")
+    found = adding.add_manifest(listed(tmp_path, "a.wav,sad,1", "b.wav,sad,1"), folder, "mine")
     assert any(note.startswith("1 of 2 recordings are not admitted: ") and note.endswith(": a.wav")
                for note in found.oddities), found.oddities
     for kind, name in (("manifests", "mine"), ("corpora", "other")):
         (tmp_path / "data" / kind / name).mkdir(parents=True, exist_ok=True)
         with pytest.raises(UserError, match=f"data/{kind}/{name}: is already there"):
-            adding_manifests.add(file, folder, name)
+            adding.add_manifest(file, folder, name)
     with pytest.raises(UserError, match="data/manifests/mine: is already there"):
         adding.add("ravdess", tmp_path, tmp_path / "data/corpora", "mine")
     with pytest.raises(UserError, match="is no name for a corpus"):
-        adding_manifests.add(file, folder, "../mine")
+        adding.add_manifest(file, folder, "../mine")
     monkeypatch.setattr(adding.shutil, "disk_usage", lambda _: type("", (), {"free": 10}))
     with pytest.raises(UserError, match="GB are needed"):
-        adding_manifests.add(listed(tmp_path, "b.wav,sad,1"), folder, "second")
+        adding.add_manifest(listed(tmp_path, "b.wav,sad,1"), folder, "second")
     assert sorted(os.listdir(folder)) == ["mine"]
 
 
@@ -157,11 +157,11 @@ def test_what_a_killed_command_left_the_next_one_removes(tmp_path: Path) -> None
     recording(half / "a.wav")
     recording(tmp_path / "a.wav")
     file = listed(tmp_path, "a.wav,sad,1")
-    adding_manifests.add(file, folder, "mine", lock=lock)
+    adding.add_manifest(file, folder, "mine", lock=lock)
     assert sorted(os.listdir(folder)) == ["mine"]
     with in_turn(lock, folder):
         waiting = subprocess.Popen([sys.executable, "-c", "from pathlib import Path\n"
-                                    "from ser_ops.corpora.adding_manifests import add\n"
+                                    "from ser_ops.corpora.adding import add\n"
                                     "add(Path('list.csv'), Path('data/manifests'), 'second', "
                                     "lock=Path('state/adding.lock'))"], cwd=tmp_path, text=True, stderr=subprocess.PIPE,
                                    env=os.environ | {"PYTHONPATH": str(PROJECT)})
@@ -177,12 +177,12 @@ def test_one_bad_manifest_does_not_end_the_list(tmp_path: Path) -> None:
         (folder / name / "manifest.csv").write_text("path,emotion,speaker\na.wav,sad,1\n")
     (folder / "bad/a.wav").unlink()
     (folder / "reaching_out/manifest.csv").write_text("path,emotion,speaker\n../good/a.wav,sad,1\n")
-    bad, good, reaching_out = adding_manifests.list_all(folder, {})
+    bad, good, reaching_out = adding.list_manifests(folder, {})
     assert isinstance(bad, Unusable) and "1 of 1 files are missing" in bad.error
     assert isinstance(reaching_out, Unusable) and "outside of its folder" in reaching_out.error
     assert not isinstance(good, Unusable) and good.found == 1
     with pytest.raises(UserError, match=r"manifests/other: no such manifest \(there are: bad, good, reaching_out\)"):
-        manifests.scan(folder, "other", {})
+        csv_manifest.scan(folder, "other", {})
 
 
 @pytest.fixture

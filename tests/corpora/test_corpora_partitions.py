@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from ser_ops.config import Partitions
 from ser_ops.corpora import leaks
-from ser_ops.corpora.balance import divide
-from ser_ops.corpora.partitions import PARTITIONS, assign, assign_rows, declared, plan
+from ser_ops.corpora.partitions import PARTITIONS, assign, assign_rows, declared, divide, plan
 from ser_ops.emotions import EMOTIONS
 
 Rows = list[dict[str, str]]

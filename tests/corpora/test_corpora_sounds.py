@@ -12,13 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import lfilter, sosfilt
 
-from ser_ops.audio.clip import Clip
+from ser_ops.audio.admission import Clip
 from ser_ops.audio.reading import read
-from ser_ops.audio.resampling import resample
+from ser_ops.audio.signal import resample
 from ser_ops.config import Partitions
-from ser_ops.corpora.decoding import decode
-from ser_ops.corpora.sounds import fingerprint, same_sounds
-from ser_ops.noise.recordings.partitions import assign
+from ser_ops.corpora.decoding import decode, fingerprint, same_sounds
+from ser_ops.noise.recordings import assign
 
 RATE = 16000
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"

@@ -10,9 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ser_ops.audio.window import fit
-from ser_ops.dataset.batches import in_order, loader, shuffled
-from ser_ops.dataset.examples import Examples, Stores
+from ser_ops.audio.signal import fit
+from ser_ops.dataset.examples import Examples, Stores, in_order, loader, shuffled
 from ser_ops.dataset.rows import Row, read_rows
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError

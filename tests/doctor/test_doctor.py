@@ -15,9 +15,9 @@ import pytest
 import yaml
 
 from ser_ops import config, workspace
-from ser_ops.doctor.data import lock_files, look
 from ser_ops.doctor.finding import Finding
-from ser_ops.doctor.prefect_settings import prefect_settings
+from ser_ops.doctor.machine import lock_files, look_at_data
+from ser_ops.doctor.servers import prefect_settings
 
 PROJECT = Path(__file__).resolve().parents[2]
 NAMED = ("MLFLOW_", "PREFECT_", "AWS_", "PG", "OPTUNA_", "DASK_", "DVC_")
@@ -187,8 +187,8 @@ def test_the_active_profile_of_prefect_stands_below_the_environment(tmp_path, mo
 
 def test_a_cut_lock_file_is_found_and_mended(project, monkeypatch):
     monkeypatch.chdir(project)
-    (project / "papers").mkdir()
-    for cut, whole in (("dvc.lock", "papers/dvc.lock"), ("papers/dvc.lock", "dvc.lock")):
+    (project / "reproduction").mkdir()
+    for cut, whole in (("dvc.lock", "reproduction/dvc.lock"), ("reproduction/dvc.lock", "dvc.lock")):
         (project / whole).write_text("schema: '2.0'\nstages: {}\n")
         for content in (b"schema: '2.0'\nstages:\n  one:\n", b"schema: '2.0'\nsta", b"", b"\xff\x00", b"[" * 9000):
             (project / cut).write_bytes(content)
@@ -253,7 +253,7 @@ def test_a_dvc_that_does_not_end_is_one_line(project, monkeypatch):
         raise subprocess.TimeoutExpired("dvc", settings["timeout"])
 
     monkeypatch.setattr(subprocess, "run", late)
-    one = list(look(project, config.load(project / "params.yaml")))[-1]
+    one = list(look_at_data(project, config.load(project / "params.yaml")))[-1]
     assert one.subject == "data.dvc" and one.verdict == "fault" and "dvc status did not end within 30 min" in one.found
 
 

@@ -12,8 +12,8 @@ from layouts import utterances
 from noises import CATEGORIES
 from numpy.typing import NDArray
 
-from ser_ops.corpora import corpus_card, layouts
-from ser_ops.noise.recordings import noise_card, scanning
+from ser_ops.corpora import corpus
+from ser_ops.noise import recordings
 
 SETTINGS = load()
 PLANNED = utterances(SETTINGS)
@@ -21,7 +21,7 @@ PLANNED = utterances(SETTINGS)
 
 @pytest.mark.parametrize("name", SETTINGS.corpora)
 def test_the_loader_reads_every_file_as_planned(data: Path, name: str) -> None:
-    found = layouts.scan(data / "corpora", name)
+    found = corpus.scan(data / "corpora", name)
     planned = {f"{name}/{each.path.removesuffix('.flac')}": each for each in PLANNED if each.corpus == name}
     assert {each.utterance for each in found.utterances} == set(planned)
     assert not found.skipped
@@ -34,7 +34,7 @@ def test_the_loader_reads_every_file_as_planned(data: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", SETTINGS.corpora)
 def test_the_card_says_synthetic(data: Path, name: str) -> None:
-    card = corpus_card.read_card(data / "corpora", name)
+    card = corpus.read_card(data / "corpora", name)
     assert card.synthetic and card.licence == "CC0-1.0"
     assert "synthetic" in card.note.lower() and "espeak-ng" in card.source
 
@@ -61,9 +61,9 @@ def test_format_length_and_level(data: Path) -> None:
 
 
 def test_noise(data: Path) -> None:
-    card = noise_card.read_card(data / "noise", "synthetic")
+    card = recordings.read_card(data / "noise", "synthetic")
     assert card.synthetic
-    found = scanning.scan(data / "noise", ["synthetic"])
+    found = recordings.scan(data / "noise", ["synthetic"])
     assert Counter(each.category for each in found) == dict.fromkeys(CATEGORIES, 7)
     below_500_hz = defaultdict(list)
     quiet = defaultdict(list)

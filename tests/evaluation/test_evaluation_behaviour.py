@@ -5,10 +5,9 @@ import pytest
 
 from ser_ops import config
 from ser_ops.errors import UserError
-from ser_ops.evaluation import behaviour, groups
-from ser_ops.evaluation.behaved import ALL
-from ser_ops.evaluation.changes import changes, crop, gain, passing, tilt, white_noise
-from ser_ops.evaluation.pitch import median_pitch, upper_half
+from ser_ops.evaluation import behaviour
+from ser_ops.evaluation.behaviour import changes, crop, gain, median_pitch, passing, tilt, upper_half, white_noise
+from ser_ops.gate.judging import ALL
 from ser_ops.models.temperature import fit_temperature, tempered
 
 SETTINGS = config.load().behave
@@ -125,23 +124,23 @@ def halves(right_first, right_second, classes=2, each=20):
 def test_a_difference_is_that_of_the_recalls():
     true, right, second = halves(15, 12)
     right[:20] = True       # class 0 of the first group: 20 of 20, class 1: 15 of 20
-    found = groups.compare(true, right, second, np.full(80, "a"), 5, 1000, seed=1)
+    found = behaviour.compare_groups(true, right, second, np.full(80, "a"), 5, 1000, seed=1)
     assert found.uar == (pytest.approx((1.0 + 0.75) / 2), pytest.approx(0.6))
     assert found.difference == pytest.approx(0.275) and found.utterances == (40, 40) and found.classes == 2
     assert abs(found.expected) < 0.01
 
 
 def test_chance_alone_passes_and_an_effect_does_not():
-    same = groups.compare(*halves(14, 13), np.full(80, "a"), 5, 1000, seed=1)
+    same = behaviour.compare_groups(*halves(14, 13), np.full(80, "a"), 5, 1000, seed=1)
     assert same.chance > 0.3 and same.largest > 0.2
-    apart = groups.compare(*halves(18, 4), np.full(80, "a"), 5, 1000, seed=1)
+    apart = behaviour.compare_groups(*halves(18, 4), np.full(80, "a"), 5, 1000, seed=1)
     assert apart.chance == pytest.approx(1 / 1001) and apart.difference > apart.largest
 
 
 def test_the_simulated_spread_is_that_of_independent_answers():
     """Two groups of 40 that are right half of the time: the difference deviates by sqrt(2 * 0.25 / 40)."""
     true, right, second = halves(10, 10)
-    spread = [groups.compare(true, right, second, np.full(80, "a"), 5, 4000, seed).largest for seed in range(3)]
+    spread = [behaviour.compare_groups(true, right, second, np.full(80, "a"), 5, 4000, seed).largest for seed in range(3)]
     deviation = np.sqrt(2 * 0.25 / 40)
     assert all(2.8 * deviation < one < 4.8 * deviation for one in spread)
 
@@ -151,16 +150,16 @@ def test_a_harder_corpus_is_no_effect_of_the_group():
     true, second = np.zeros(400, np.int64), np.arange(400) >= 200
     easy = np.where(second, np.arange(400) % 10 == 0, np.arange(400) % 10 != 0)
     right = np.where(easy, np.arange(400) % 20 < 19, np.arange(400) % 3 == 0)
-    found = groups.compare(true, right, second, np.where(easy, "easy", "hard"), 5, 1000, seed=1)
+    found = behaviour.compare_groups(true, right, second, np.where(easy, "easy", "hard"), 5, 1000, seed=1)
     assert found.difference > 0.4 and found.chance > 0.05 and found.expected == pytest.approx(found.difference, abs=0.1)
 
 
 def test_a_class_that_one_group_lacks_is_not_compared():
     true, right, second = halves(15, 12)
     some = ~(second & (true == 1))
-    found = groups.compare(true[some], right[some], second[some], np.full(60, "a"), 5, 100, seed=1)
+    found = behaviour.compare_groups(true[some], right[some], second[some], np.full(60, "a"), 5, 100, seed=1)
     assert found.classes == 1 and found.utterances == (20, 20)
-    assert groups.compare(true[:40], right[:40], second[:40], np.full(40, "a"), 5, 100, seed=1) is None
+    assert behaviour.compare_groups(true[:40], right[:40], second[:40], np.full(40, "a"), 5, 100, seed=1) is None
 
 
 def test_unknown_sexes_are_left_out_and_nobody_known_is_no_error():

@@ -9,9 +9,9 @@ import pytest
 from ser_ops import config
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
-from ser_ops.evaluation import explained
-from ser_ops.evaluation import gate as gate_module
 from ser_ops.evaluation.predictions import Condition
+from ser_ops.gate import judging
+from ser_ops.gate import judging as gate_module
 from ser_ops.methods import METHODS, admitted
 from ser_ops.model_table import MODELS
 
@@ -403,4 +403,4 @@ def test_judging_changes_nothing():
 def test_unknown_names_are_an_error_that_lists_the_known_ones(model, methods, known):
     report = good()["reports"]["explanations"] | {"model": model, "methods": methods}
     with pytest.raises(UserError, match=f"unknown .*: expected one of {known}"):
-        explained.explained(report, model, [])
+        judging.explained(report, model, [])

@@ -12,8 +12,8 @@ from ser_ops.errors import UserError
 from ser_ops.evaluation import bootstrap, metrics, published
 from ser_ops.evaluation.ablation import FIELDS, table
 from ser_ops.evaluation.predictions import CLEAN, Condition, Predictions, level, read
-from ser_ops.evaluation.staging import comparison, not_worse_than
 from ser_ops.evaluation.summary import Summary, streams
+from ser_ops.gate.comparison import comparison, not_worse_than
 
 CONDITIONS = (CLEAN, *(Condition(noise, intensity, seed) for noise in ("fish_market", "white")
                        for intensity in (0.25, 0.75) for seed in (1, 2, 3)))

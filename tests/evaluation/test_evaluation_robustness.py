@@ -8,12 +8,12 @@ import pytest
 import torch
 from evaluation_world import FOLDERS, build
 
-from ser_ops.audio.window import fit
+from ser_ops.audio.signal import fit
 from ser_ops.errors import UserError
-from ser_ops.evaluation import noise_grid, robustness
+from ser_ops.evaluation import predictions, robustness
 from ser_ops.evaluation.ablation import samples_per_second
-from ser_ops.evaluation.panel import Panel
 from ser_ops.evaluation.predictions import CLEAN, Condition
+from ser_ops.evaluation.robustness import Panel
 from ser_ops.features.extractor import Extractor
 from ser_ops.models import model_folder
 from ser_ops.noise.mixing import Mixture
@@ -30,7 +30,7 @@ def world(tmp_path_factory):
     utterances = tuple(f"made/{number:03d}" for number in range(13))
     job = robustness.Job(tuple((name, folder / "work" / place) for name, place in FOLDERS.items()), folder / "work",
                          utterances, "cpu", 4, "keep", -60.0)
-    return params, job, [CLEAN, *noise_grid.grid(robustness_rows(folder), params.evaluate)]
+    return params, job, [CLEAN, *predictions.grid(robustness_rows(folder), params.evaluate)]
 
 
 def robustness_rows(folder: Path):
@@ -40,22 +40,22 @@ def robustness_rows(folder: Path):
 
 def test_the_grid_is_what_has_test_recordings_and_the_stationary_kinds(world):
     params, _, _ = world
-    found = noise_grid.grid(NOISE, params.evaluate)
+    found = predictions.grid(NOISE, params.evaluate)
     assert len(found) == 3 * 2 * 2 and found == sorted(found, key=lambda one: (
         ["children", "fish_market", "white"].index(one.noise), one.intensity, one.seed))
-    assert noise_grid.categories(NOISE) == (["children", "fish_market"], ["railway_engine"])
+    assert predictions.categories(NOISE) == (["children", "fish_market"], ["railway_engine"])
 
 
 @pytest.mark.parametrize("name", ["clean", "white"])
 def test_a_category_may_not_take_a_name_with_a_meaning(world, name):
     with pytest.raises(UserError, match="that name is taken"):
-        noise_grid.grid([{"category": name, "partition": "test"}], world[0].evaluate)
+        predictions.grid([{"category": name, "partition": "test"}], world[0].evaluate)
 
 
 def test_a_grid_without_noise_is_one_line(world):
     settings = world[0].evaluate.model_copy(update={"stationary": ()})
     with pytest.raises(UserError, match="no noise to listen in"):
-        noise_grid.grid([{"category": "children", "partition": "train"}], settings)
+        predictions.grid([{"category": "children", "partition": "train"}], settings)
 
 
 def test_a_panel_answers_as_each_model_alone(world):

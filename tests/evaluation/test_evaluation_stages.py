@@ -146,7 +146,7 @@ def test_a_damaged_report_blocks_and_raises_nothing(evaluated, capsys, monkeypat
 
 @pytest.mark.slow
 def test_a_registered_model_can_be_evaluated_on_todays_partition(evaluated, monkeypatch):
-    from ser_ops.evaluation.staging import unlike
+    from ser_ops.gate.comparison import unlike
     from ser_ops.stages import standing
     folder, params = evaluated
     monkeypatch.setattr(standing, "fetch", lambda params, uri: folder / "work" / uri.replace(

@@ -9,23 +9,22 @@ import torch
 from torch import Tensor, nn
 
 from ser_ops import config
-from ser_ops.audio.window import fit
+from ser_ops.audio.signal import fit
 from ser_ops.dataset.examples import Examples, Stores
 from ser_ops.dataset.rows import Row
 from ser_ops.emotions import EMOTIONS
-from ser_ops.explain.asking import explanations
 from ser_ops.explain.background import Background
-from ser_ops.explain.choice import per_class
+from ser_ops.explain.condition import Heard, hear
 from ser_ops.explain.dossier import Output, clip_of, dossier
-from ser_ops.explain.heard import Heard, hear
+from ser_ops.explain.explanations import per_class
 from ser_ops.explain.methods.shap import Attribution
-from ser_ops.explain.overall import overall
-from ser_ops.explain.question import Question
+from ser_ops.explain.overall_figures import overall
+from ser_ops.explain.question import Question, explanations
 from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import Trace
 from ser_ops.features.extractor import Extractor
 from ser_ops.features.index_map import shape_of
-from ser_ops.features.rows import mel_rows
+from ser_ops.features.paper2 import mel_rows
 from ser_ops.seeds import generator
 
 RATE = 16000

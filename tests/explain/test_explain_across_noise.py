@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from ser_ops import config
-from ser_ops.explain.across_noise import across_noise
-from ser_ops.explain.noise_words import beyond_zero
+from ser_ops.explain.across_noise import across_noise, beyond_zero
 
 SETTINGS = config.Conditions(stationary=("white",), intensities=(0.5, 0.75), seed=1, per_class=1, traced_per_class=1,
                              shap_samples=10, resamples=200, confidence=0.95)

@@ -13,21 +13,21 @@ from explain_stand_ins import RATE, StandIn, examples, explain_settings, explain
 
 from ser_ops import config, methods, model_table
 from ser_ops.errors import UserError
-from ser_ops.evaluation import explained as gate
-from ser_ops.explain.asking import computed_by
+from ser_ops.explain import clip_figures as picture
+from ser_ops.explain.figures import Sound
 from ser_ops.explain.model_check import trials
-from ser_ops.explain.pictures import aligned as picture
-from ser_ops.explain.pictures.canvas import Sound
+from ser_ops.explain.question import computed_by
 from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import Trace
+from ser_ops.gate import judging as gate
 from ser_ops.models.architectures import build
-from ser_ops.report import listening, why
+from ser_ops.report import listening, tables
 
 PROJECT = Path(__file__).resolve().parents[2]
 GUIDE = (PROJECT / "docs" / "add-a-model-or-a-method.md").read_text(encoding="utf-8")
 MODEL, MODEL_ENTRY, METHOD, METHOD_ENTRY = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
 # The papers' figures are of methods that the papers name.
-OF_THE_PAPERS = {"ser_ops/methods.py", "ser_ops/papers/one_figures.py", "ser_ops/explain/pictures/paper.py"}
+OF_THE_PAPERS = {"ser_ops/methods.py", "reproduction/paper1_figures.py", "ser_ops/explain/clip_figures.py"}
 
 
 def module(name: str, code: str, monkeypatch) -> types.ModuleType:
@@ -75,7 +75,7 @@ def test_the_method_of_the_guide_is_on_the_page_in_the_json_in_figures_and_at_th
     assert all((tmp_path / clip[gradient]["figure"]).is_file() for clip in found["clips"])
     page = listening.build(tmp_path, found).read_text(encoding="utf-8")
     assert f'data-method="{gradient}"' in page and "Gradient times input" in page
-    assert gradient in why.methods(found) and any("larger" in one for one in why.words(found, ("spectral",)))
+    assert gradient in tables.methods(found) and any("larger" in one for one in tables.words(found, ("spectral",)))
     said = []
     monkeypatch.setattr(picture, "save", lambda figure, *rest, **settings: said.extend(
         axes.get_ylabel().split("\n")[0] for axes in figure.axes))

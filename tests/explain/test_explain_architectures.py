@@ -10,12 +10,11 @@ from explain_stand_ins import RATE, burst, explain_settings, explained, heard, q
 
 from ser_ops import config
 from ser_ops.emotions import EMOTIONS
-from ser_ops.explain import figures, grad_cam_clip, mel_picture
-from ser_ops.explain.grad_cam_clip import grad_cam_figures
-from ser_ops.explain.heard import Answering, hear
-from ser_ops.explain.held import Held
+from ser_ops.explain import figures, grad_cam_picture
+from ser_ops.explain.condition import Answering, hear
+from ser_ops.explain.grad_cam_picture import grad_cam_figures
 from ser_ops.explain.methods import gradcam
-from ser_ops.explain.subject import Subject
+from ser_ops.explain.subject import Held, Subject
 from ser_ops.features.index_map import frames_of
 from ser_ops.features.standardise import Moments
 from ser_ops.methods import admitted
@@ -51,14 +50,14 @@ def size(file):
 @pytest.fixture()
 def undrawn(monkeypatch):
     """Pictures that nobody looks at: only their files are made."""
-    monkeypatch.setattr(grad_cam_clip, "over_mel", lambda *parts: parts[-1].touch())
+    monkeypatch.setattr(grad_cam_picture, "over_mel", lambda *parts: parts[-1].touch())
 
 
 @pytest.fixture()
 def captions(monkeypatch):
     """Captions by file name, as they are drawn."""
     seen = {}
-    for module in (figures, mel_picture):
+    for module in (figures, grad_cam_picture):
         monkeypatch.setattr(module, "save", lambda figure, caption, path, columns, within=False, save=figures.save: (
             seen.update({path.name: caption}), save(figure, caption, path, columns, within)))
     return seen
@@ -140,7 +139,7 @@ def test_pictures_of_the_paper_come_in_its_order(tmp_path, undrawn):
 
 def test_a_map_that_is_zero_everywhere_is_drawn_in_words_and_has_no_ranges(tmp_path, monkeypatch):
     said = []
-    monkeypatch.setattr(mel_picture, "save", lambda figure, *rest: said.extend(
+    monkeypatch.setattr(grad_cam_picture, "save", lambda figure, *rest: said.extend(
         text.get_text() for axes in figure.axes for text in axes.texts))
     examples = voices(PRESET.image)
     one = subject("vit", examples)
@@ -171,7 +170,7 @@ def test_the_level_below_a_map_is_the_same_from_power_and_from_decibels():
     for scale in ("power", "decibels"):
         settings = stacked_settings(mel_scale=scale)
         features = heard(settings, waves).batch([0]).features
-        levels.append(np.maximum(grad_cam_clip._spectrogram(settings, features, 2.0).level, -60))
+        levels.append(np.maximum(grad_cam_picture._spectrogram(settings, features, 2.0).level, -60))
     np.testing.assert_allclose(*levels, atol=0.01)
     assert levels[0].max() == 0
 

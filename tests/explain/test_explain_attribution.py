@@ -6,9 +6,9 @@ import torch
 from explain_stand_ins import StandIn, features
 from torch import nn
 
-from ser_ops.explain.held import Centred, Held
 from ser_ops.explain.methods import shap as shap_method
 from ser_ops.explain.methods.shap import expected_gradients, importance
+from ser_ops.explain.subject import Centred, Held
 from ser_ops.features.index_map import shape_of
 
 

@@ -16,10 +16,10 @@ from explain_stand_ins import (
 from torch import nn
 
 from ser_ops import config
-from ser_ops.explain import grad_cam_clip
-from ser_ops.explain.grad_cam_clip import grad_cam_figures
+from ser_ops.explain import grad_cam_picture
+from ser_ops.explain.grad_cam_picture import grad_cam_figures
 from ser_ops.explain.subject import Subject
-from ser_ops.features.rows import mel_edges_hertz
+from ser_ops.features.paper2 import mel_edges_hertz
 from ser_ops.features.standardise import Moments
 from ser_ops.models.architectures import build
 from ser_ops.seeds import generator
@@ -31,7 +31,7 @@ PLANTED = [(300.0, 0.1), (1500.0, 0.9), (1500.0, 1.37), (5000.0, 1.5)]    # hert
 @pytest.fixture(autouse=True)
 def undrawn(monkeypatch):
     """Nobody looks at these pictures."""
-    monkeypatch.setattr(grad_cam_clip, "over_mel", lambda *parts: None)
+    monkeypatch.setattr(grad_cam_picture, "over_mel", lambda *parts: None)
 
 
 def subject(model, settings, standardisation=None):

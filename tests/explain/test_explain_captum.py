@@ -6,11 +6,11 @@ import torch
 from explain_stand_ins import RATE, OverTime, StandIn, burst, features, heard, stacked_settings
 from torch import nn
 
-from ser_ops.explain.held import Centred, Held
 from ser_ops.explain.methods.gradcam import grad_cam
 from ser_ops.explain.methods.occlusion import occlude
 from ser_ops.explain.methods.shap import expected_gradients
 from ser_ops.explain.streams import exact
+from ser_ops.explain.subject import Centred, Held
 from ser_ops.features.index_map import shape_of
 
 

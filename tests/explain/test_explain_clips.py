@@ -8,8 +8,8 @@ import torch
 from explain_stand_ins import RATE, StandIn, examples, explained, features
 
 from ser_ops.emotions import EMOTIONS
-from ser_ops.explain.choice import per_class
-from ser_ops.explain.clip import curve
+from ser_ops.explain.dossier import curve
+from ser_ops.explain.explanations import per_class
 from ser_ops.explain.methods.occlusion import occlude
 from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import Trace

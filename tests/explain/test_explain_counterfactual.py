@@ -10,8 +10,8 @@ from torch import nn
 
 from ser_ops.dataset.rows import Row
 from ser_ops.emotions import EMOTIONS
-from ser_ops.explain.counterfactual import counterfactual, muted
-from ser_ops.explain.heard import Answering, hear
+from ser_ops.explain.condition import Answering, hear
+from ser_ops.explain.deletion import counterfactual, muted
 from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import Trace
 

@@ -6,8 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ser_ops.explain.deletion import Cells, curves, order, removed
-from ser_ops.explain.fills import FILLS, filled
+from ser_ops.explain.deletion import FILLS, Cells, curves, filled, order, removed
 from ser_ops.explain.intervals import Resamples, rank_correlation
 from ser_ops.explain.trace import Trace
 from ser_ops.seeds import generator

@@ -11,10 +11,9 @@ from explain_stand_ins import RATE, StandIn, explain_settings, features
 
 from ser_ops.dataset.rows import Row
 from ser_ops.explain.background import Background
+from ser_ops.explain.condition import hear
 from ser_ops.explain.dossier import Output, against, dossier
-from ser_ops.explain.heard import hear
-from ser_ops.explain.sound import numbered, write_ogg
-from ser_ops.explain.spectrogram import write_spectrogram
+from ser_ops.explain.playback import numbered, write_ogg, write_spectrogram
 from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import Trace
 from ser_ops.files import sha256

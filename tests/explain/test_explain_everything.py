@@ -8,15 +8,15 @@ import pytest
 from explain_stand_ins import RATE, explain_settings
 
 from ser_ops import config
-from ser_ops.audio.window import fit
+from ser_ops.audio.signal import fit
 from ser_ops.corpora.table import write_csv
 from ser_ops.dataset.rows import read_rows
 from ser_ops.emotions import EMOTIONS
 from ser_ops.explain import dossier as dossier_module
-from ser_ops.explain import everything as whole
-from ser_ops.explain.asking import explanations
+from ser_ops.explain import explanations as whole
 from ser_ops.explain.dossier import Output
-from ser_ops.explain.job import Job, items, opened
+from ser_ops.explain.explanations import Job, items, opened
+from ser_ops.explain.question import explanations
 from ser_ops.features.extractor import Extractor
 from ser_ops.models import architectures, model_folder
 from ser_ops.seeds import generator

@@ -11,17 +11,16 @@ from explain_stand_ins import RATE, explain_settings, question
 from ser_ops import config
 from ser_ops.dataset.rows import Row
 from ser_ops.emotions import EMOTIONS
-from ser_ops.evaluation import explained
-from ser_ops.explain import believed, faithfulness, sanity
-from ser_ops.explain.asking import explanations
+from ser_ops.explain import faithfulness
+from ser_ops.explain.condition import Answering, hear
 from ser_ops.explain.deletion import Cells
-from ser_ops.explain.heard import Answering, hear
 from ser_ops.explain.intervals import rank_correlation
 from ser_ops.explain.methods.shap import Attribution
-from ser_ops.explain.question import Explanation
+from ser_ops.explain.question import Explanation, explanations
 from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import Trace
 from ser_ops.features.index_map import shape_of
+from ser_ops.gate import judging
 from ser_ops.models.architectures import build
 from ser_ops.seeds import generator
 
@@ -77,7 +76,7 @@ def measure(subject, heard, traces, settings, answer=answering, background=None,
     """All clips put together; `traces` of each, as Trace or Explanation. answer: None for the model itself."""
     asked = answer or Answering(subject, 16)
     targets = targets or [int(asked(one.batch.waveform, one.batch.valid)[0].argmax()) for one in heard]
-    others = sanity.randomised(subject, settings.seed) if checks else None
+    others = faithfulness.randomised(subject, settings.seed) if checks else None
     found = []
     for one, target, own in zip(heard, targets, traces, strict=True):
         given = {name: trace if isinstance(trace, Explanation) else Explanation(trace) for name, trace in own.items()}
@@ -126,12 +125,12 @@ def test_words_follow_the_figures_and_the_gate_reads_them(measured):
     assert "Score-CAM is better than a ranking by loudness" in words
     assert "4 clips of 4 utterances" in words
     report = {"model": "fusion", "methods": ["scorecam", "occlusion"], "faithfulness": measured}
-    rule = explained.explained(json.loads(json.dumps(report, allow_nan=False)), "fusion", [])[-1]
+    rule = judging.explained(json.loads(json.dumps(report, allow_nan=False)), "fusion", [])[-1]
     assert rule.rule == "faithful" and rule.passed and "of Occlusion the report says that it does not" in rule.verdict
     silent = report | {"faithfulness": measured | {"words": []}}
-    assert not explained.explained(silent, "fusion", [])[-1].passed
+    assert not judging.explained(silent, "fusion", [])[-1].passed
     boast = {name: one | {"beats_random": True} for name, one in measured["methods"].items()}
-    found = explained.explained(report | {"faithfulness": measured | {"methods": boast, "words": []}}, "fusion", [])[-1]
+    found = judging.explained(report | {"faithfulness": measured | {"methods": boast, "words": []}}, "fusion", [])[-1]
     assert not found.passed and "do not bear out" in found.verdict
 
 
@@ -180,17 +179,17 @@ def test_completeness_by_hand():
 
 def test_random_weights_are_fresh_and_the_same_for_the_same_seed():
     subject = a_subject()
-    found = sanity.randomised(subject, 7)
+    found = faithfulness.randomised(subject, 7)
     own, head, whole = (one.model.state_dict() for one in (subject, found["head"], found["all"]))
     learned = [name for name in own if name.endswith(("weight", "original1")) and own[name].ndim > 1]
     assert learned and all(not torch.equal(own[name], whole[name]) for name in learned)
     for name in own:
         assert torch.equal(head[name], (whole if name.startswith("head.") else own)[name])
         assert "standardise" not in name or torch.equal(own[name], whole[name])
-    again = sanity.randomised(subject, 7)["all"].model.state_dict()
+    again = faithfulness.randomised(subject, 7)["all"].model.state_dict()
     assert all(torch.equal(whole[name], again[name]) for name in whole)
     assert any(not torch.equal(whole[name], one) for name, one in
-               sanity.randomised(subject, 8)["all"].model.state_dict().items())
+               faithfulness.randomised(subject, 8)["all"].model.state_dict().items())
     assert not found["all"].model.training
 
 
@@ -198,7 +197,7 @@ def test_random_weights_are_fresh_and_the_same_for_the_same_seed():
 def test_every_architecture_can_be_randomised(name):
     preset = config.load().presets["small"]
     subject = Subject(build(name, preset, seed=1).eval(), preset.input_of(name), None, RATE, torch.device("cpu"), 33)
-    found = sanity.randomised(subject, 3)
+    found = faithfulness.randomised(subject, 3)
     waveform, features = torch.zeros(2, 40000), torch.zeros(2, *shape_of(subject.features))
     with torch.no_grad():
         own, head, whole = (one.model(waveform, torch.tensor([40000, 9000]), features)
@@ -224,12 +223,12 @@ def test_a_method_that_does_not_ask_the_model_is_caught(monkeypatch):
             size=len(trace.values))))}
 
     traces = [loud(one) for one in heard]
-    monkeypatch.setattr(sanity, "explanations", blind)
+    monkeypatch.setattr(faithfulness, "explanations", blind)
     found = measure(subject, heard, traces, settings)
     assert found["methods"]["scorecam"]["randomised_correlation"] == pytest.approx(1)
     assert any("On random weights Score-CAM ranks moments much as before (rank correlation 1.00, beyond 0.5)" in one
                for one in found["words"])
-    monkeypatch.setattr(sanity, "explanations", drawn)
+    monkeypatch.setattr(faithfulness, "explanations", drawn)
     found = measure(subject, heard, traces, settings)
     assert abs(found["methods"]["scorecam"]["randomised_correlation"]) < 0.5
     assert any("On random weights Score-CAM ranks moments otherwise" in one for one in found["words"])
@@ -240,9 +239,10 @@ def test_a_flat_trace_agrees_with_nothing_and_signs_do_not_count(monkeypatch):
     (one,) = clips(subject, 1)
     for factor, expected in ((0, 0), (-1, 1)):
         trace = replace(right(one), values=factor * right(one).values)
-        monkeypatch.setattr(sanity, "explanations", lambda asked, only, trace=trace: {"scorecam": Explanation(trace)})
-        found = sanity.correlations(question(subject, one, 2, settings), {"scorecam": right(one)},
-                                    sanity.randomised(subject, 1))
+        monkeypatch.setattr(faithfulness, "explanations",
+                            lambda asked, only, trace=trace: {"scorecam": Explanation(trace)})
+        found = faithfulness.correlations(question(subject, one, 2, settings), {"scorecam": right(one)},
+                                    faithfulness.randomised(subject, 1))
         assert found["all"]["scorecam"] == pytest.approx(expected) == found["head"]["scorecam"]
     assert rank_correlation(np.array([1.0, 2.0]), np.array([2.0, 1.0])) == -1
 
@@ -253,6 +253,6 @@ def test_a_flat_trace_agrees_with_nothing_and_signs_do_not_count(monkeypatch):
     ("deletion", float("nan"), float("nan"), True)])
 def test_an_interval_must_exclude_zero_on_the_right_side(mode, low, high, wrong):
     one = {"difference": (low + high) / 2, "low": low, "high": high}
-    assert believed.failures({"noise": one}, believed.BETTER[mode]) == {"noise": wrong}
+    assert faithfulness.failures({"noise": one}, faithfulness.BETTER[mode]) == {"noise": wrong}
     good = {"deletion": {"noise": {"low": -0.2, "high": -0.1}}, "insertion": {"noise": {"low": 0.1, "high": 0.2}}}
-    assert believed.better(good) and believed.better(good | {mode: {"noise": one}}) is not wrong
+    assert faithfulness.better(good) and faithfulness.better(good | {mode: {"noise": one}}) is not wrong

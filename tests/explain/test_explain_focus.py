@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from ser_ops.explain.focus import activated, entropy, focus, frame_borders, masked
+from ser_ops.explain.grad_cam_picture import activated, entropy, focus, frame_borders, masked
 
 SECONDS, HERTZ = np.array([0.0, 0.5, 1.5, 2.5, 3.0]), np.array([10.0, 100.0, 250.0, 600.0])
 

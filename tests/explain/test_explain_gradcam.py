@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from ser_ops.config import load
-from ser_ops.explain.held import Held
 from ser_ops.explain.methods.gradcam import grad_cam, over_bands, over_image
 from ser_ops.explain.places import Places, places
+from ser_ops.explain.subject import Held
 from ser_ops.features.index_map import shape_of
 from ser_ops.models.architectures import build
 

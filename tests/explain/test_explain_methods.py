@@ -17,14 +17,13 @@ from explain_stand_ins import (
 )
 
 from ser_ops.dataset.rows import Row
-from ser_ops.explain.heard import Heard, hear
-from ser_ops.explain.held import Centred, Held
+from ser_ops.explain.condition import Heard, hear
 from ser_ops.explain.methods.scorecam import score_cam
 from ser_ops.explain.methods.shap import expected_gradients
-from ser_ops.explain.subject import Subject
+from ser_ops.explain.subject import Centred, Held, Subject
 from ser_ops.features.extractor import Extractor
 from ser_ops.features.index_map import shape_of, to_frames
-from ser_ops.features.rows import mel_edges_hertz
+from ser_ops.features.paper2 import mel_edges_hertz
 from ser_ops.features.standardise import Moments
 
 CPU = torch.device("cpu")

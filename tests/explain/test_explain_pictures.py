@@ -10,19 +10,14 @@ from matplotlib.image import imread
 
 from ser_ops.dataset.rows import Row
 from ser_ops.emotions import EMOTIONS
-from ser_ops.explain.clip import told
-from ser_ops.explain.counterfactual import counterfactual
-from ser_ops.explain.heard import Answering, answers, contexts, hear
+from ser_ops.explain import clip_figures, overall_figures
+from ser_ops.explain.clip_figures import KEYS, active, found_in_words, paper_figures, random_in_words
+from ser_ops.explain.condition import Answering, answers, contexts, hear
+from ser_ops.explain.deletion import counterfactual
+from ser_ops.explain.dossier import told
+from ser_ops.explain.figures import Sound
 from ser_ops.explain.methods.shap import Attribution
-from ser_ops.explain.pictures import overall, paper
-from ser_ops.explain.pictures.beeswarm import beeswarm
-from ser_ops.explain.pictures.canvas import Sound
-from ser_ops.explain.pictures.masked import found_in_words, random_in_words
-from ser_ops.explain.pictures.overall import ShapRow, global_figures
-from ser_ops.explain.pictures.paper import KEYS, paper_figures
-from ser_ops.explain.pictures.regions import active
-from ser_ops.explain.pictures.spread import violins
-from ser_ops.explain.pictures.waterfall import waterfall
+from ser_ops.explain.overall_figures import ShapRow, global_figures, violins
 from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import Trace
 from ser_ops.features.index_map import describe, frames_of, index_at, shape_of, to_frames
@@ -61,15 +56,14 @@ def figures_of(one: Subject, given: dict[str, Trace], shap: Attribution | None, 
     heard, settings = clip(one), explain_settings()
     (chances,) = answers(one, [heard], contexts(one, [heard], 1))
     target = int(chances.argmax())
-    course = counterfactual(heard, Answering(one, 8), paper.leading(given), target, RATE, settings)
+    course = counterfactual(heard, Answering(one, 8), clip_figures.leading(given), target, RATE, settings)
     return paper_figures(one, heard, told(one, heard, chances, target), given, shap, course, settings, *rest)
 
 
 @pytest.fixture
 def captions(monkeypatch) -> dict[str, str]:
     """What `save` was asked to put below each file."""
-    from ser_ops.explain import figures
-    from ser_ops.explain.pictures import aligned, beeswarm, glowing, masked, occluded, regions, spread, waterfall
+    from ser_ops.explain import clip_figures, figures, overall_figures
     said: dict[str, str] = {}
 
     def kept(figure, caption, path, columns, within=False):
@@ -77,7 +71,7 @@ def captions(monkeypatch) -> dict[str, str]:
         figures_save(figure, caption, path, columns, within)
 
     figures_save = figures.save
-    for module in (figures, aligned, beeswarm, glowing, masked, occluded, regions, spread, waterfall):
+    for module in (figures, clip_figures, overall_figures):
         monkeypatch.setattr(module, "save", kept)
     return said
 
@@ -100,7 +94,8 @@ def test_the_same_clip_gives_the_same_bytes(tmp_path):
     values = np.random.default_rng(0).normal(size=(5, 2))
     for name in ("a", "b"):
         figures_of(one, traces(), None, tmp_path / name, "")
-        beeswarm(["RMS at 0.10 s", "ZCR at 0.20 s"], values, values, "fear", 1, "words", tmp_path / name / "4b.png")
+        overall_figures.beeswarm(["RMS at 0.10 s", "ZCR at 0.20 s"], values, values, "fear", 1, "words",
+                                 tmp_path / name / "4b.png")
     for file in (tmp_path / "a").iterdir():
         assert sha256(file) == sha256(tmp_path / "b" / file.name)
 
@@ -113,7 +108,7 @@ def test_what_a_model_does_not_give_is_left_out(tmp_path):
     assert set(figures_of(one, both, None, tmp_path, "")) == \
         {"figure_2", "figure_3ab", "figure_3d", "figure_3e"}
     with pytest.raises(ValueError, match="at least one trace"):
-        paper.leading({})
+        clip_figures.leading({})
 
 
 @pytest.mark.parametrize("layout", ["frames", "serial"])
@@ -124,8 +119,8 @@ def test_the_glow_follows_equation_29(layout, tmp_path, monkeypatch):
     values.reshape(-1, 7)[index_at(0, 9, one.features), :] = -0.5
     drawn = []
     for name in ("over_waveform", "aligned", "occluded", "regions", "masked"):
-        monkeypatch.setattr(paper, name, lambda *_given, **_named: None)
-    monkeypatch.setattr(paper, "glowing", lambda _sound, trace, *_rest: drawn.append(trace))
+        monkeypatch.setattr(clip_figures, name, lambda *_given, **_named: None)
+    monkeypatch.setattr(clip_figures, "glowing", lambda _sound, trace, *_rest: drawn.append(trace))
     made = Attribution(values, np.zeros(7), np.zeros(7))
     figures_of(one, traces(), made, tmp_path, "")
     expected = np.zeros(frames_of(one.features))
@@ -147,7 +142,7 @@ def test_features_are_named_in_words_for_each_class(layout, tmp_path, monkeypatc
     rows = [ShapRow(np.full(shape_of(one.features), 3.0), "fear", f"clip {number}") for number in range(3)]
     asked = {}
     for name in ("beeswarm", "violins", "waterfall"):
-        monkeypatch.setattr(overall, name, lambda *given, name=name: asked.setdefault(name, []).append(given))
+        monkeypatch.setattr(overall_figures, name, lambda *given, name=name: asked.setdefault(name, []).append(given))
     files = global_figures(one, found, rows, explain_settings(top=4), tmp_path, "p/")
     assert [key for key in files if "4d" in key] == ["figure_4d_fear"] and len(files) == 15
     first = describe(index, one.features)
@@ -167,9 +162,9 @@ def test_what_sampling_missed_is_a_step_of_its_own(tmp_path, monkeypatch):
     values = np.ones((*shape_of(one.features), 7)) / 100
     size = int(np.prod(shape_of(one.features)))
     asked = []
-    monkeypatch.setattr(overall, "waterfall", lambda *given: asked.append(given))
-    monkeypatch.setattr(overall, "beeswarm", lambda *_given: None)
-    monkeypatch.setattr(overall, "violins", lambda *_given: None)
+    monkeypatch.setattr(overall_figures, "waterfall", lambda *given: asked.append(given))
+    monkeypatch.setattr(overall_figures, "beeswarm", lambda *_given: None)
+    monkeypatch.setattr(overall_figures, "violins", lambda *_given: None)
     made = Attribution(values, np.full(7, 0.25), np.full(7, 0.25 + size / 100 + 0.4))
     row = ShapRow(np.zeros(shape_of(one.features)), "sad", "x")
     global_figures(one, [made], [row], explain_settings(), tmp_path, "")
@@ -178,7 +173,7 @@ def test_what_sampling_missed_is_a_step_of_its_own(tmp_path, monkeypatch):
 
 
 def test_every_global_figure_says_what_it_does_not_show(tmp_path, captions, monkeypatch):
-    monkeypatch.setattr(overall, "EMOTIONS", ("angry", "disgust"))
+    monkeypatch.setattr(overall_figures, "EMOTIONS", ("angry", "disgust"))
     one = subject()
     made = [Attribution(attribution(one, seed).values[..., :2], np.zeros(2), np.ones(2)) for seed in (1, 2, 3)]
     rows = [ShapRow(np.full(shape_of(one.features), 3.0), "disgust", f"clip {number}") for number in range(3)]
@@ -192,8 +187,8 @@ def test_every_global_figure_says_what_it_does_not_show(tmp_path, captions, monk
 def test_values_that_are_all_alike_can_be_drawn(tmp_path):
     names, zeros = ["RMS at 0.10 s", "ZCR at 0.20 s"], np.zeros((3, 2))
     violins(names, zeros, "sad", "words", tmp_path / "4c.png")
-    beeswarm(names, zeros, zeros, "sad", 1, "words", tmp_path / "4b.png")
-    waterfall(names, zeros[0], (7, 0.0), 0.0, 1.0, 1.0, "x", "words", tmp_path / "4d.png")
+    overall_figures(names, zeros, zeros, "sad", 1, "words", tmp_path / "4b.png")
+    overall_figures(names, zeros[0], (7, 0.0), 0.0, 1.0, 1.0, "x", "words", tmp_path / "4d.png")
     assert len(list(tmp_path.iterdir())) == 3
 
 
@@ -202,7 +197,7 @@ def test_numpys_generator_is_left_alone(tmp_path):
     expected = np.random.random(3)
     np.random.seed(5)
     values = np.array([[1.0], [2.0]])
-    beeswarm(["RMS at 0.10 s"], values, values, "fear", 1, "words", tmp_path / "a.png")
+    overall_figures(["RMS at 0.10 s"], values, values, "fear", 1, "words", tmp_path / "a.png")
     np.testing.assert_array_equal(np.random.random(3), expected)
 
 

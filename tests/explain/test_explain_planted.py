@@ -11,8 +11,7 @@ from torch import nn
 from ser_ops import config
 from ser_ops.emotions import EMOTIONS
 from ser_ops.explain import planted
-from ser_ops.explain.asking import computed_by
-from ser_ops.explain.question import Explanation
+from ser_ops.explain.question import Explanation, computed_by
 from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import Trace
 from ser_ops.features.index_map import channels_of

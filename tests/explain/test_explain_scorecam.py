@@ -7,10 +7,10 @@ from explain_stand_ins import StandIn, features
 from torch import nn
 
 from ser_ops.config import load
-from ser_ops.explain.held import Held
 from ser_ops.explain.methods.scorecam import score_cam
+from ser_ops.explain.subject import Held
 from ser_ops.features.index_map import shape_of
-from ser_ops.models.block_branch import BlockBranch
+from ser_ops.models.spectral_streams import BlockBranch
 
 
 def by_algorithm_1(classify, layer, values, target, baseline):

@@ -9,8 +9,8 @@ from torch import nn
 
 from ser_ops import config
 from ser_ops.emotions import EMOTIONS
-from ser_ops.explain.held import Held
 from ser_ops.explain.methods.scorecam import score_cam
+from ser_ops.explain.subject import Held
 from ser_ops.features.index_map import shape_of
 
 PROJECT = Path(__file__).resolve().parents[2]

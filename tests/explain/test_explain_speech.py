@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ser_ops import config
-from ser_ops.explain.speech import _hysteresis, covers, share_inside, share_of_time, speech_of
+from ser_ops.explain.playback import _hysteresis, covers, share_inside, share_of_time, speech_of
 from ser_ops.explain.trace import Trace
 
 SETTINGS = config.Speech(frame=0.025, hop=0.01, start_db=-25, stop_db=-35, hangover=0.1)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ser_ops.config import load
 from ser_ops.dataset.rows import Row
 from ser_ops.explain.background import Background
-from ser_ops.explain.heard import contexts, hear
+from ser_ops.explain.condition import contexts, hear
 from ser_ops.explain.streams import coalitions, exact, of_inputs, parts, shapley
 from ser_ops.explain.subject import Subject
 from ser_ops.features.index_map import channels_of, shape_of, to_grid

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ser_ops.audio.reading import read
-from ser_ops.audio.window import fit
+from ser_ops.audio.signal import fit
 from ser_ops.config import Window
 
 ROOT = Path(__file__).resolve().parents[2]

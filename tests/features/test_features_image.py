@@ -8,7 +8,7 @@ from feature_signals import assert_agrees, signals, synthetic_utterances
 
 from ser_ops.config import MelImage, load
 from ser_ops.features.extractor import Extractor
-from ser_ops.features.rows import mel_hertz
+from ser_ops.features.paper2 import mel_hertz
 
 PRESETS = load().presets
 

@@ -9,7 +9,7 @@ import torch
 from feature_signals import assert_agrees, signals, speech_like
 
 from ser_ops.audio.reading import read
-from ser_ops.audio.window import fit
+from ser_ops.audio.signal import fit
 from ser_ops.config import Features, load
 from ser_ops.features.descriptors import mfcc, rms, zcr
 from ser_ops.features.extractor import Extractor

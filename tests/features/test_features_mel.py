@@ -4,7 +4,7 @@ import librosa
 import numpy as np
 import pytest
 
-from ser_ops.features.mel import mel_filters, mel_frequencies
+from ser_ops.features.descriptors import mel_filters, mel_frequencies
 
 
 @pytest.mark.parametrize(("number", "highest"), [(2, 400.0), (40, 8000.0), (259, 11025.0), (130, 22050.0)])

@@ -6,7 +6,7 @@ import pytest
 
 from ser_ops.config import load
 from ser_ops.features.index_map import describe, shape_of
-from ser_ops.features.rows import mel_edges_hertz, mel_hertz, mel_rows, row_name
+from ser_ops.features.paper2 import mel_edges_hertz, mel_hertz, mel_rows, row_name
 
 PAPER, SMALL = load().presets["paper"], load().presets["small"]
 INPUTS = [PAPER.stacked, SMALL.stacked, PAPER.image, SMALL.image]

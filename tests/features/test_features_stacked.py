@@ -13,12 +13,9 @@ from feature_signals import assert_agrees, real_utterances, signals, speech_like
 
 from ser_ops.config import Stacked, load
 from ser_ops.errors import UserError
-from ser_ops.features.chroma import chroma
-from ser_ops.features.contrast import spectral_contrast
 from ser_ops.features.descriptors import power_spectrum
 from ser_ops.features.extractor import Extractor
-from ser_ops.features.rows import mel_hertz, mel_rows
-from ser_ops.features.tuning import tuning_step
+from ser_ops.features.paper2 import chroma, mel_hertz, mel_rows, spectral_contrast, tuning_step
 
 PRESETS = load().presets
 TIPS = {"click"}    # flat spectra: every peak is rounding

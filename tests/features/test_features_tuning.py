@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ser_ops.config import load
 from ser_ops.features.descriptors import power_spectrum
-from ser_ops.features.tuning import _median, tuning_step
+from ser_ops.features.paper2 import _median, tuning_step
 
 SETTINGS = load().presets["paper"].stacked
 

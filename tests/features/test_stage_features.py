@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from ser_ops.audio.window import fit
+from ser_ops.audio.signal import fit
 from ser_ops.config import load
 from ser_ops.corpora.table import write_csv
 from ser_ops.errors import UserError

@@ -16,7 +16,7 @@ from benchmarks.growth.cost import Cost, cost
 from benchmarks.growth.curve import best, fitted
 from benchmarks.growth.stages import Measured
 from ser_ops import config
-from ser_ops.audio.levels import levels
+from ser_ops.audio.signal import levels
 from ser_ops.corpora import leaks
 from ser_ops.corpora.table import read_csv
 from ser_ops.documents import read_json

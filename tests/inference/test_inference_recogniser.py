@@ -10,8 +10,7 @@ import soundfile
 import torch
 
 from ser_ops.audio.reading import clean
-from ser_ops.audio.resampling import resample
-from ser_ops.audio.window import fit
+from ser_ops.audio.signal import fit, resample
 from ser_ops.config import load
 from ser_ops.device import device_of
 from ser_ops.emotions import EMOTIONS

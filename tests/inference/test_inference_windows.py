@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ser_ops.audio.window import spans
-from ser_ops.inference.windows import quiet, windows
+from ser_ops.audio.signal import spans
+from ser_ops.inference.recogniser import quiet, windows
 
 
 @settings(max_examples=200, deadline=None)

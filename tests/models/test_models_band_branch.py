@@ -9,8 +9,8 @@ from torch.nn import functional
 from ser_ops import config
 from ser_ops.features.descriptors import cepstrum
 from ser_ops.features.index_map import shape_of
-from ser_ops.models.band_branch import BandBranch, stretch
-from ser_ops.models.pooling import AttentiveStatistics
+from ser_ops.models.layers import AttentiveStatistics
+from ser_ops.models.spectral_streams import BandBranch, stretch
 
 PRESET = config.load(Path(__file__).resolve().parents[2] / "params.yaml").presets["small"]
 

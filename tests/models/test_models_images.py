@@ -12,7 +12,7 @@ from ser_ops.errors import UserError
 from ser_ops.features.index_map import shape_of
 from ser_ops.models.architectures import build
 from ser_ops.models.base import EmotionModel
-from ser_ops.models.crop import draw_crops, resized_crops
+from ser_ops.models.image_transformers import draw_crops, resized_crops
 
 SMALL = load().presets["small"]
 NAMES = ("vit", "beit")

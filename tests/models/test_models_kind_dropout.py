@@ -7,7 +7,7 @@ import torch
 
 from ser_ops import config
 from ser_ops.features.index_map import shape_of
-from ser_ops.models.block_branch import BlockBranch
+from ser_ops.models.spectral_streams import BlockBranch
 
 PRESET = config.load(Path(__file__).resolve().parents[2] / "params.yaml").presets["paper"]
 

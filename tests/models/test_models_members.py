@@ -9,7 +9,7 @@ from ser_ops.config import Preset
 from ser_ops.features.index_map import shape_of
 from ser_ops.models.architectures import build
 from ser_ops.models.base import EmotionModel
-from ser_ops.models.members import separate
+from ser_ops.models.layers import separate
 from ser_ops.models.model_folder import load, save
 from ser_ops.models.temperature import divide_logits
 

@@ -9,9 +9,8 @@ from ser_ops.config import load
 from ser_ops.features.extractor import Extractor
 from ser_ops.features.index_map import channels_of, to_grid
 from ser_ops.features.standardise import Moments
-from ser_ops.models.block_branch import BlockBranch
-from ser_ops.models.pooling import AttentivePooling, MeanPooling
-from ser_ops.models.standardise import Standardise
+from ser_ops.models.layers import AttentivePooling, MeanPooling, Standardise
+from ser_ops.models.spectral_streams import BlockBranch
 
 SMALL, PAPER = (load().presets[name] for name in ("small", "paper"))
 

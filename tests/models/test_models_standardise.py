@@ -7,7 +7,7 @@ import torch
 from ser_ops.config import load
 from ser_ops.features.index_map import channels_of, shape_of
 from ser_ops.models.architectures import build
-from ser_ops.models.standardise import ahead
+from ser_ops.models.layers import ahead
 
 PRESETS = load().presets
 

@@ -9,7 +9,7 @@ from ser_ops.features.index_map import shape_of
 from ser_ops.model_table import MODELS
 from ser_ops.models.architectures import build, count
 from ser_ops.models.base import EmotionModel
-from ser_ops.models.members import separate
+from ser_ops.models.layers import separate
 
 PRESETS = load().presets
 SMALL = PRESETS["small"]

@@ -9,7 +9,7 @@ from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from ser_ops.config import load
 from ser_ops.errors import UserError
-from ser_ops.models import wav2vec_checkpoint
+from ser_ops.models import wav2vec_backbone
 from ser_ops.models.wav2vec_network import Wav2VecNetwork, Wav2VecSizes
 
 NETWORKS = [(64, 2, ((64, 400, 160), (64, 4, 2), (64, 4, 2)), 64, 16), (32, 1, ((32, 400, 320), (32, 4, 2)), 63, 16),
@@ -95,10 +95,10 @@ def test_random_weights_need_no_library() -> None:
     ("num_attention_heads", 5, "no multiple")])
 def test_sizes_from_outside_are_one_line(key: str, value: object, words: str) -> None:
     preset = load().presets["demo"]
-    kept = wav2vec_checkpoint.small_sizes(preset.wav2vec, preset.features).record()
-    assert wav2vec_checkpoint.backbone(preset.wav2vec, preset.features, kept).config.record() == kept
+    kept = wav2vec_backbone.small_sizes(preset.wav2vec, preset.features).record()
+    assert wav2vec_backbone.backbone(preset.wav2vec, preset.features, kept).config.record() == kept
     if key == "conv_kernel":
         value = [value] * len(kept[key])
     with pytest.raises(UserError, match=words) as error:
-        wav2vec_checkpoint.backbone(preset.wav2vec, preset.features, {**kept, key: value})
+        wav2vec_backbone.backbone(preset.wav2vec, preset.features, {**kept, key: value})
     assert "\n" not in str(error.value)

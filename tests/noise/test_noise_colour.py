@@ -7,7 +7,7 @@ import pytest
 import scipy.signal
 import scipy.stats
 
-from ser_ops.noise.colour import BETA, LOWEST, stationary
+from ser_ops.noise.mixing import BETA, LOWEST, stationary
 
 
 def slope(noise: np.ndarray, sample_rate: int, low: float = 60.0) -> float:

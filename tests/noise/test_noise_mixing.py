@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from ser_ops.audio.levels import dbfs
+from ser_ops.audio.signal import dbfs
 from ser_ops.errors import UserError
 from ser_ops.noise.mixing import Mixer, crop, mix
 

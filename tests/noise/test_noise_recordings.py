@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from ser_ops import folders
 from ser_ops.config import Partitions
 from ser_ops.errors import UserError
-from ser_ops.noise.recordings import adding
-from ser_ops.noise.recordings.partitions import assign
-from ser_ops.noise.recordings.scanning import scan, source_of
+from ser_ops.noise import adding
+from ser_ops.noise.recordings import assign, scan, source_of
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "noise"
 
@@ -209,7 +208,7 @@ class TestWhatComesFromOutside:
         def fail(*arguments, **more):
             raise fault
 
-        monkeypatch.setattr(f"ser_ops.noise.recordings.adding.{step}", fail)
+        monkeypatch.setattr(f"ser_ops.noise.adding.{step}", fail)
         with pytest.raises((UserError, KeyboardInterrupt)):
             adding.add("rain", tmp_path / "mine", tmp_path / "noise")
         assert content(tmp_path / "noise") == there

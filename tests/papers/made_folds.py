@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from reproduction.folds import HISTORY, PREDICTIONS
 from ser_ops import config
 from ser_ops.corpora.table import write_csv
 from ser_ops.emotions import EMOTIONS
@@ -13,7 +14,6 @@ from ser_ops.files import write_json
 from ser_ops.models import architectures, model_folder
 from ser_ops.seeds import generator
 from ser_ops.shards import write_index, write_shard
-from ser_ops.stages.reproduce.folds import HISTORY, PREDICTIONS
 
 PROJECT = Path(__file__).parents[2]
 MODELS = ("cnn", "lstm", "cnn_lstm", "vit", "beit")

@@ -5,9 +5,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from reproduction import across
+from reproduction.paper_page import Cell
 from ser_ops.emotions import EMOTIONS
-from ser_ops.papers import across
-from ser_ops.papers.table import Cell
 
 CORPORA = ("ravdess", "crema_d", "tess")
 LACKS = {"crema_d": ["surprise"]}

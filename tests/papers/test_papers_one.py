@@ -7,15 +7,14 @@ from typing import Any
 import pytest
 from matplotlib.image import imread
 
+from reproduction import paper1, paper1_figures, paper1_tables, paper_page
+from reproduction.paper_page import Cell, Table
 from ser_ops import config
-from ser_ops.corpora.layouts import LAYOUTS
+from ser_ops.corpora.corpus import LAYOUTS
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.evaluation.published import TABLE_IV, TABLE_V, TABLE_V_DEVIATIONS, TABLE_VI, marks
 from ser_ops.files import sha256, write_json
-from ser_ops.papers import one, one_figures, page, related_work
-from ser_ops.papers.table import Cell, Table
-from ser_ops.stages.reproduce import paper1
 
 PUBLISHED = {"table_iv": TABLE_IV, "table_v": TABLE_V, "table_v_deviations": TABLE_V_DEVIATIONS, "table_vi": TABLE_VI,
              "marks": marks()}
@@ -67,8 +66,8 @@ def across() -> dict[str, Any]:
 
 
 @pytest.fixture
-def sources() -> one.Sources:
-    return one.Sources(PUBLISHED, {"ravdess": corpus("ravdess", "partial"),
+def sources() -> paper1_tables.Sources:
+    return paper1_tables.Sources(PUBLISHED, {"ravdess": corpus("ravdess", "partial"),
                                    "synthetic_tess": corpus("tess", "synthetic")},
                        metrics(), across(), {"ravdess": "M/F"}, {"ravdess": 2})
 
@@ -80,21 +79,21 @@ def row(table: Table, name: str, *more: str) -> dict[str, Any]:
 
 
 def test_every_row_is_as_long_as_its_columns(sources):
-    keys = [table.key for table in one.tables(sources)]
+    keys = [table.key for table in paper1_tables.tables(sources)]
     assert keys == [f"table_{number}" for number in ("i", "ii", "iii", "iv", "v", "vi")]
-    for table in one.tables(sources):
+    for table in paper1_tables.tables(sources):
         assert table.rows and all(len(entries) == len(table.columns) for entries in table.rows)
 
 
 def test_table_i_is_the_papers_alone():
-    table = related_work.table_i()
+    table = paper1_tables.table_i()
     assert [int(entry[0].split("]")[0][1:]) for entry in table.rows if isinstance(entry[0], str)] == [*range(24, 37)]
     assert not any(isinstance(entry, Cell) for entries in table.rows for entry in entries)
     assert any("[25] 2006" in note and "[35] 2021" in note for note in table.notes)
 
 
 def test_table_ii_has_what_is_there_beside_the_full_corpus(sources):
-    table = one.table_ii(sources)
+    table = paper1_tables.table_ii(sources)
     ravdess = row(table, "RAVDESS")
     assert (ravdess["Samples"].ours, ravdess["Samples"].paper) == (720, 1440)
     assert (ravdess["Speakers"].ours, ravdess["Speakers"].paper) == (1, 24)
@@ -109,7 +108,7 @@ def test_table_ii_has_what_is_there_beside_the_full_corpus(sources):
 
 
 def test_table_iii_by_class(sources):
-    table = one.table_iii(sources)
+    table = paper1_tables.table_iii(sources)
     neutral, surprise = row(table, "Neutral"), row(table, "Surprise")
     assert (neutral["RAVDESS, PARTIAL"].ours, neutral["RAVDESS, PARTIAL"].paper) == (144, 288)
     assert (neutral["TESS, synthetic"].ours, neutral["TESS, synthetic"].paper) == (200, 400)
@@ -121,14 +120,15 @@ def test_table_iii_by_class(sources):
 
 
 def test_real_and_synthetic_of_one_layout_stand_apart():
-    table = one.table_iii(one.Sources(PUBLISHED, {"tess": corpus("tess"), "synthetic_tess": corpus("tess", "synthetic"),
-                                                  "mine": corpus("savee") | {"layout": "manifest", "expected": None}}))
+    found = {"tess": corpus("tess"), "synthetic_tess": corpus("tess", "synthetic"),
+             "mine": corpus("savee") | {"layout": "manifest", "expected": None}}
+    table = paper1_tables.table_iii(paper1_tables.Sources(PUBLISHED, found))
     assert "TESS" in table.columns and "TESS (synthetic_tess), synthetic" in table.columns and "mine" in table.columns
     assert row(table, "TOTAL")["mine"].paper is None
 
 
 def test_table_iv_takes_the_fusion_alone_on_its_own_corpus(sources):
-    table = one.table_iv(sources)
+    table = paper1_tables.table_iv(sources)
     ravdess = row(table, "RAVDESS, PARTIAL: 720 of 1,440")
     assert (ravdess["Acc. (%)"].ours, ravdess["Acc. (%)"].paper) == (61, 91.28)
     assert (ravdess["Acc. (%)"].low, ravdess["Acc. (%)"].high) == (40, 80)
@@ -142,7 +142,7 @@ def test_table_iv_takes_the_fusion_alone_on_its_own_corpus(sources):
 
 
 def test_table_v_cell_by_cell(sources):
-    table = one.table_v(sources)
+    table = paper1_tables.table_v(sources)
     assert len(table.rows) == 18
     noisy = row(table, "Fish market", "high (0.75)")
     assert noisy["Accuracy (%)"].ours == pytest.approx(100 * (0.62 - 0.075))
@@ -162,14 +162,14 @@ def test_table_v_names_noise_that_is_not_there_and_shows_what_the_paper_lacks(so
     for level in ("0.25", "0.50", "0.75"):
         del cells[f"children@{level}"]
     cells["traffic@0.50"] = cells["white@0.50"]
-    table = one.table_v(sources)
+    table = paper1_tables.table_v(sources)
     assert "not measured: children" in table.missing and "noise add" in table.missing
     assert row(table, "Children playing", "low (0.25)")["F1-score"].ours is None
     assert row(table, "Traffic", "medium (0.50)")["F1-score"].paper is None
 
 
 def test_table_vi_by_row(sources):
-    table = one.table_vi(sources)
+    table = paper1_tables.table_vi(sources)
     a, c, d = (next(dict(zip(table.columns, entries, strict=True)) for entries in table.rows
                     if str(entries[0]).startswith(f"{letter}.")) for letter in "ACD")
     assert (a["Params"].ours, a["Params"].paper) == (0.31, 11.9) and "20.2 M" in a["Params"].mark
@@ -187,7 +187,7 @@ def test_table_vi_by_row(sources):
 
 def test_missing_models_are_said_not_filled(sources):
     del sources.metrics["models"]["concat"]
-    table = one.table_vi(sources)
+    table = paper1_tables.table_vi(sources)
     assert "not trained: concat" in table.missing and "ablations.models" in table.missing
     c = next(entries for entries in table.rows if str(entries[0]).startswith("C."))
     assert all(entry.ours is None for entry in c[1:] if isinstance(entry, Cell))
@@ -196,7 +196,8 @@ def test_missing_models_are_said_not_filled(sources):
 def test_another_main_model_is_said_with_what_to_set():
     found = metrics()
     found["models"] = {"cnn": model("", 0.5, 0.2, 100)}
-    tables = one.tables(one.Sources(PUBLISHED, {}, found, {"models": [{"model": "cnn", "rows": []}]}, main="cnn"))
+    sources = paper1_tables.Sources(PUBLISHED, {}, found, {"models": [{"model": "cnn", "rows": []}]}, main="cnn")
+    tables = paper1_tables.tables(sources)
     for table in tables[4:]:
         assert "train.model is cnn: set it to fusion" in table.missing
         assert all(entry.ours is None for entries in table.rows for entry in entries if isinstance(entry, Cell))
@@ -204,10 +205,10 @@ def test_another_main_model_is_said_with_what_to_set():
 
 
 def test_without_any_file_nothing_but_the_papers_numbers():
-    for table in one.tables(one.Sources(PUBLISHED))[1:]:
+    for table in paper1_tables.tables(paper1_tables.Sources(PUBLISHED))[1:]:
         assert table.missing
         assert all(entry.ours is None for entries in table.rows for entry in entries if isinstance(entry, Cell))
-    assert one.NO_ACROSS in one.tables(one.Sources(PUBLISHED))[3].missing
+    assert paper1_tables.NO_ACROSS in paper1_tables.tables(paper1_tables.Sources(PUBLISHED))[3].missing
 
 
 def card(layout: str = "frames") -> dict[str, Any]:
@@ -256,7 +257,7 @@ def with_figures(found: dict[str, Any], reports: Path) -> dict[str, Any]:
 def drawn(found: dict[str, Any] | None, made: dict[str, Any] | None, reports: Path) -> dict[str, Any]:
     folder = reports / "paper1"
     folder.mkdir(parents=True, exist_ok=True)
-    return {figure.key: figure for figure in one_figures.figures(found, made, reports, folder)}
+    return {figure.key: figure for figure in paper1_figures.figures(found, made, reports, folder)}
 
 
 def test_pictures_are_copied_and_named(tmp_path):
@@ -306,7 +307,7 @@ def test_architecture_is_drawn_from_the_card(tmp_path):
                   "82 channels over time", "mean of 3 such heads"):
         assert words in found.caption
     paper = config.load(Path(__file__).parents[2] / "params.yaml").presets["paper"].model_dump(mode="json")
-    stream = " ".join(one_figures.layers(card() | {"preset_settings": paper})[1])
+    stream = " ".join(paper1_figures.layers(card() | {"preset_settings": paper})[1])
     assert all(words in stream for words in ("one serial vector", "Conv1D 512, k 5", "Conv1D 128, k 3", "flatten"))
     assert "train.model is cnn" in drawn(None, {"model": "cnn"}, tmp_path)["figure_1"].missing
 
@@ -368,7 +369,7 @@ def test_page_is_built_whole(project, tmp_path):
     folder = tmp_path / "reports" / "paper1"
     folder.mkdir()
     made = paper1.page(project, folder)
-    built = page.build(made, tmp_path / "reports").read_text(encoding="utf-8")
+    built = paper_page.build(made, tmp_path / "reports").read_text(encoding="utf-8")
     assert any("PARTIAL" in warning for warning in made.warnings)
     assert "main_run" in dict(made.facts)["MLflow runs"] and "1, 2, 3" in dict(made.facts)["Seeds"]
     assert [one["title"] for one in made.sections] == ["What the split is worth", "Across corpora"]
@@ -385,5 +386,5 @@ def test_page_without_anything_still_stands(tmp_path, project):
     folder = tmp_path / "reports" / "paper1"
     folder.mkdir()
     made = paper1.page(project, folder)
-    assert page.build(made, tmp_path / "reports").is_file()
+    assert paper_page.build(made, tmp_path / "reports").is_file()
     assert all(table.missing for table in made.tables[1:])

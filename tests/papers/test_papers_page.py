@@ -7,12 +7,25 @@ from html.parser import HTMLParser
 
 import pytest
 
+from reproduction.paper_page import (
+    FIELDS,
+    Cell,
+    Figure,
+    Page,
+    Table,
+    blocks,
+    build,
+    facts,
+    heading,
+    how_to_get,
+    protocols,
+    shown,
+    standing,
+    warnings,
+)
 from ser_ops.corpora.table import read_csv
 from ser_ops.documents import read_json
-from ser_ops.pages.svg import drawing, text
-from ser_ops.papers.facts import facts, how_to_get, standing, warnings
-from ser_ops.papers.page import FIELDS, blocks, build, heading, protocols, shown
-from ser_ops.papers.table import Cell, Figure, Page, Table
+from ser_ops.pages import drawing, text
 
 VOID = {"meta", "link", "img", "br", "input", "hr", "line", "rect", "circle", "polygon", "polyline"}
 PNG = bytes.fromhex("89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c636060606000"

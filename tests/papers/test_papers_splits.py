@@ -6,8 +6,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from ser_ops.papers import splits
-from ser_ops.papers.table import Cell
+from reproduction import splits
+from reproduction.paper_page import Cell
 
 ALL = ("fusion", "concat", "wav2vec", "spectral", "cnn", "lstm", "cnn_lstm", "vit", "beit")
 

@@ -12,18 +12,16 @@ import pytest
 import torch
 from made_folds import make
 
+from reproduction import paper2
+from reproduction import paper2_tables as printed
+from reproduction.paper2 import layers_of
+from reproduction.paper_page import Cell, build
 from ser_ops import config
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.evaluation import bootstrap
 from ser_ops.features.index_map import shape_of
 from ser_ops.models import architectures
-from ser_ops.papers import published_two as printed
-from ser_ops.papers import two
-from ser_ops.papers.page import build
-from ser_ops.papers.table import Cell
-from ser_ops.papers.two_layers import layers_of
-from ser_ops.stages.reproduce import paper2
 
 TEXT = sorted((Path(__file__).resolve().parents[2].parent / "shared" / "papers").glob("003_*.txt"))
 ALL = ("table_1", "table_2", "table_3", "table_4")
@@ -136,7 +134,7 @@ def test_grad_cam_takes_recognised_utterances_first_by_a_keyed_choice():
 
 def scores(model, protocol, accuracy=0.8):
     flat = dict.fromkeys(paper2.NAMES, accuracy)
-    return two.Scores(model, protocol, 5, 100, 10, flat, dict.fromkeys(paper2.NAMES, 0.05),
+    return paper2.Scores(model, protocol, 5, 100, 10, flat, dict.fromkeys(paper2.NAMES, 0.05),
                       dict.fromkeys(paper2.NAMES, accuracy - 0.1), dict.fromkeys(paper2.NAMES, accuracy + 0.1), flat,
                       dict.fromkeys(paper2.NAMES[1:], accuracy),
                       {emotion: {"precision": 0.1, "recall": 0.2, "f1": 0.3, "support": 4} for emotion in EMOTIONS},
@@ -151,9 +149,10 @@ def results(wanted=("cnn", "lstm", "cnn_lstm", "vit", "beit"), protocols=("rando
                ("vit", "beit") else "none", "seconds": 60} for model, protocol in found]
     provenance = {"corpora": list(corpora), "synthetic": list(synthetic), "partial": [], "missing": list(missing),
                   "preset": "small", "count": 5, "seed": 1, "confidence": 0.95}
-    return two.Results(found, groups, provenance, {model: {"learning_rate": 0.001, "epochs": 50} for model in wanted},
-                       "cnn_lstm", {model: (two.Layer("Conv1d(1)", "3", 7),) for model in wanted},
-                       two.Pictures(cams=cams, protocol="speaker" if cams else ""))
+    return paper2.Results(found, groups, provenance,
+                       {model: {"learning_rate": 0.001, "epochs": 50} for model in wanted},
+                       "cnn_lstm", {model: (paper2.Layer("Conv1d(1)", "3", 7),) for model in wanted},
+                       paper2.Pictures(cams=cams, protocol="speaker" if cams else ""))
 
 
 def table(page, key):
@@ -161,7 +160,7 @@ def table(page, key):
 
 
 def test_table_1_in_the_papers_shape():
-    one = table(two.page(results()), "table_1")
+    one = table(paper2.page(results()), "table_1")
     assert one.columns == ("Model", "Layers", "Learning rate", "Accuracy, random split", "Accuracy, by speaker")
     name, layers, rate, random, speaker = one.rows[2]
     assert name == "Hybrid of CNN and LSTM" and layers.ours == "Conv1d" and "LSTM layer" in layers.paper
@@ -174,7 +173,7 @@ def test_table_1_in_the_papers_shape():
 
 
 def test_tables_2_and_4_have_precision_recall_and_f1_under_both_protocols():
-    page = two.page(results())
+    page = paper2.page(results())
     for key, number in (("table_2", 3), ("table_4", 2)):
         one = table(page, key)
         assert len(one.rows) == number and len(one.columns) == 7
@@ -185,7 +184,7 @@ def test_tables_2_and_4_have_precision_recall_and_f1_under_both_protocols():
 
 
 def test_figure_3_has_a_report_for_each_protocol_with_weighted_averages():
-    page = two.page(results())
+    page = paper2.page(results())
     one = table(page, "figure_3_speaker")
     named = {row[0]: row[1:] for row in one.rows}
     assert list(named) == [*EMOTIONS, "accuracy", "macro average", "weighted average"]
@@ -196,7 +195,7 @@ def test_figure_3_has_a_report_for_each_protocol_with_weighted_averages():
 
 
 def test_random_weights_and_absent_tess_are_said_with_what_to_do():
-    page = two.page(results(corpora=("ravdess",), missing=("tess",)))
+    page = paper2.page(results(corpora=("ravdess",), missing=("tess",)))
     for key in ALL:
         said = table(page, key).missing
         assert "Paper 2 used TESS alone; ours are from ravdess" in said
@@ -207,13 +206,13 @@ def test_random_weights_and_absent_tess_are_said_with_what_to_do():
 
 
 def test_synthetic_speech_in_tess_layout_is_not_tess():
-    page = two.page(results(corpora=("synthetic_tess",), synthetic=("synthetic_tess",)))
+    page = paper2.page(results(corpora=("synthetic_tess",), synthetic=("synthetic_tess",)))
     assert "Only synthesised speech in TESS's layout" in table(page, "table_1").missing
     assert page.warnings[0].startswith("SYNTHETIC SPEECH")
 
 
 def test_a_model_that_was_not_trained_leaves_dashes_and_a_reason():
-    page = two.page(results(wanted=("cnn", "vit")))
+    page = paper2.page(results(wanted=("cnn", "vit")))
     one = table(page, "table_1")
     assert [cell.ours for cell in one.rows[1][1:]] == [None] * 4
     assert [cell.paper for cell in one.rows[1][2:]] == ["0.001", "98.57%", "98.57%"]
@@ -225,14 +224,14 @@ def test_a_model_that_was_not_trained_leaves_dashes_and_a_reason():
 
 
 def test_a_protocol_that_was_not_run_leaves_a_column_of_dashes():
-    one = table(two.page(results(protocols=("random",))), "table_1")
+    one = table(paper2.page(results(protocols=("random",))), "table_1")
     assert [row[3].ours is None for row in one.rows] == [False] * 3
     assert [row[4].ours for row in one.rows] == [None] * 3
     assert "under the protocol speaker" in one.missing and one.protocols == ("random",)
 
 
 def test_nothing_was_run_and_every_table_still_stands_with_the_papers_numbers():
-    page = two.page(results(wanted=(), corpora=(), missing=("tess",)))
+    page = paper2.page(results(wanted=(), corpora=(), missing=("tess",)))
     assert {one.key for one in page.tables} >= {*ALL, "figure_1", "figure_2", "figure_3_random"} | {
         f"figure_{number}" for number in range(7, 14)}
     assert [one.key for one in page.figures] == [f"figure_{number}" for number in range(4, 14)]
@@ -249,7 +248,7 @@ CAM = {"emotion": "angry", "predicted": "sad", "utterance": "u", "confidence": 0
 
 
 def test_grad_cam_metrics_beside_the_papers():
-    page = two.page(results(cams=(CAM,)))
+    page = paper2.page(results(cams=(CAM,)))
     named = {row[0]: row[1] for row in table(page, "figure_7").rows}
     assert (named["Model confidence"].ours, named["Model confidence"].paper) == (pytest.approx(70), "77.49%")
     assert named["Confidence drop after masking, points"].ours == -1.5      # points already
@@ -266,18 +265,18 @@ def test_grad_cam_metrics_beside_the_papers():
 
 def test_an_empty_map_leaves_dashes():
     empty = CAM | {"entropy": None, "time_focus_range": None, "freq_focus_range": None, "confidence_drop": None}
-    named = {row[0]: row[1] for row in table(two.page(results(cams=(empty,))), "figure_7").rows}
+    named = {row[0]: row[1] for row in table(paper2.page(results(cams=(empty,))), "figure_7").rows}
     assert named["Entropy, nats"].ours is None and named["Time focus, seconds"].ours is None
 
 
 def test_several_examples_stand_side_by_side_and_the_paper_beside_the_first():
-    one = table(two.page(results(cams=(CAM, CAM | {"utterance": "v"}))), "figure_7")
+    one = table(paper2.page(results(cams=(CAM, CAM | {"utterance": "v"}))), "figure_7")
     assert one.columns == ("Metric", "Example 1", "Example 2")
     assert one.rows[1][1].paper == "77.49%" and one.rows[1][2].paper is None
 
 
 def test_the_gap_between_the_splits_is_said_in_words_and_drawn():
-    first, *_, last = two.page(results()).sections
+    first, *_, last = paper2.page(results()).sections
     assert first["first"] and "+30.0 points (+30.0 to +30.0)" in first["words"][0]
     assert str(first["svg"]).count("<polygon") == 6 and "28000" in " ".join(last["words"])
 
@@ -378,5 +377,5 @@ def test_nothing_is_left_where_the_stage_fails(tmp_path, monkeypatch, attached):
 
 
 def test_pages_of_plain_results_build_anywhere(tmp_path):
-    file = build(two.page(dataclasses.replace(results(cams=(CAM,)))), tmp_path)
+    file = build(paper2.page(dataclasses.replace(results(cams=(CAM,)))), tmp_path)
     assert "the picture gradcam_angry_1.png" in file.read_text(encoding="utf-8")

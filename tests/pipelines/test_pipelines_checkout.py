@@ -117,8 +117,8 @@ def test_a_branch_with_commits_of_its_own_is_left_alone(author, clone):
 @pytest.mark.parametrize("known", ["by both", "by the deployed one", "by the one here", "by neither, but staged"])
 def test_lock_files_that_dvc_rewrites_stop_no_worker(author, clone, known):
     (clone / "dvc.lock").unlink()
-    (clone / "papers").mkdir()
-    for name in ("dvc.lock", "papers/dvc.lock"):
+    (clone / "reproduction").mkdir()
+    for name in ("dvc.lock", "reproduction/dvc.lock"):
         (author / name).parent.mkdir(exist_ok=True)
         (author / name).write_text("committed")
     if known in ("by both", "by the one here"):
@@ -127,21 +127,21 @@ def test_lock_files_that_dvc_rewrites_stop_no_worker(author, clone, known):
         git(author, "push", "-q", "origin", "main")
         checkout.at_commit(git(author, "rev-parse", "main"))
     if known == "by the one here":
-        git(author, "rm", "-q", "--cached", "dvc.lock", "papers/dvc.lock")
+        git(author, "rm", "-q", "--cached", "dvc.lock", "reproduction/dvc.lock")
     if known == "by the deployed one":
         git(author, "add", "-A")
     (author / "code.py").write_text("3")
     git(author, "add", "code.py")
     git(author, "commit", "-qm", "third")
     git(author, "push", "-q", "origin", "main")
-    for name in ("dvc.lock", "papers/dvc.lock"):
+    for name in ("dvc.lock", "reproduction/dvc.lock"):
         (clone / name).write_text("by a run")
     if known == "by neither, but staged":
         git(clone, "add", "-A")
     checkout.at_commit(git(author, "rev-parse", "main"))
     assert (clone / "code.py").read_text() == "3"
     if known in ("by both", "by the deployed one"):
-        assert (clone / "dvc.lock").read_text() == (clone / "papers/dvc.lock").read_text() == "committed"
+        assert (clone / "dvc.lock").read_text() == (clone / "reproduction/dvc.lock").read_text() == "committed"
     (clone / "dvc.lock").write_text("by a run")
     checkout.at_commit(git(author, "rev-parse", "main"))
     assert (clone / "dvc.lock").read_text() == "by a run"

@@ -151,7 +151,7 @@ def test_without_a_shared_remote_nothing_is_fetched_or_pushed(asked, remote, url
     steps.repro("train", "report", say=lines.append)
     steps.pull(say=lines.append)
     steps.push(say=lines.append)
-    assert asked == [("repro", "papers/dvc.yaml:paper2"), ("repro", "train", "report"), ("what is missing",)]
+    assert asked == [("repro", "reproduction/dvc.yaml:paper2"), ("repro", "train", "report"), ("what is missing",)]
     assert lines == ["a line"] * 2
 
 
@@ -161,7 +161,7 @@ def test_with_a_shared_remote_work_is_fetched_and_given(asked, remote, url):
     steps.reproduce("paper2")
     steps.repro("train")
     steps.push()
-    assert asked == [("repro", "--pull", "papers/dvc.yaml:paper2"), ("repro", "--pull", "train"),
+    assert asked == [("repro", "--pull", "reproduction/dvc.yaml:paper2"), ("repro", "--pull", "train"),
                      ("push", "--run-cache")]
 
 
@@ -182,4 +182,4 @@ def test_tasks_are_never_cached_by_prefect():
 
 @pytest.mark.parametrize("paper", PAPERS)
 def test_what_a_reproduction_asks_for_is_a_stage(paper):
-    assert paper in yaml.safe_load((PROJECT / "papers/dvc.yaml").read_text())["stages"]
+    assert paper in yaml.safe_load((PROJECT / "reproduction/dvc.yaml").read_text())["stages"]

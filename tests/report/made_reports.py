@@ -13,11 +13,12 @@ import soundfile
 from ser_ops import config
 from ser_ops.corpora.table import write_csv
 from ser_ops.emotions import EMOTIONS
-from ser_ops.evaluation import ablation, gate
+from ser_ops.evaluation import ablation
 from ser_ops.evaluation.predictions import CLEAN, Condition, Predictions
 from ser_ops.evaluation.summary import TABLE_FIELDS, Summary, streams
 from ser_ops.explain import figures
 from ser_ops.files import write_json
+from ser_ops.gate import judging
 from ser_ops.stages.report import published
 
 MODELS = {"fusion": ("D", 0.64, 0.92), "spectral": ("A", 0.57, 0.31), "wav2vec": ("B", 0.33, 0.61),
@@ -209,7 +210,7 @@ def make(reports: Path, per_class: int = 24, partial: bool = False, resamples: i
          "seconds": 12.5} for e in epochs],
         ["epoch", "train_loss", "train_uar", "validation_loss", "validation_uar", "learning_rate", "seconds"])
     files = {path.relative_to(reports).as_posix() for path in reports.rglob("*") if path.is_file()}
-    verdict = gate.judge({"metrics": metrics, "robustness": [{key: str(value) for key, value in row.items()}
+    verdict = judging.judge({"metrics": metrics, "robustness": [{key: str(value) for key, value in row.items()}
                                                              for row in rows],
                           "behaviour": behaviour, "leak_audit": audit, "data_validation": validation,
                           "explanations": explanations},

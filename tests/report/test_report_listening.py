@@ -20,7 +20,7 @@ from ser_ops import methods
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.files import write_json
-from ser_ops.report import listening, listening_data, listening_words
+from ser_ops.report import listening, listening_words
 from ser_ops.report.page import build
 
 CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))),
@@ -229,7 +229,7 @@ def test_no_file_outside_reports_is_taken_in(tmp_path, name):
     found = own_recording(reports)
     (tmp_path / "secret.ogg").write_bytes(b"OggS secret")
     found["heard"][0] |= {"audio": name, "spectrogram": {"file": name}, "figures": {"a": name}}
-    data = listening_data.data(found, reports)
+    data = listening.data(found, reports)
     one = data["heard"][0]
     assert data["sounds"] == data["pictures"] == [] and one["sound"] is None and one["spectrogram"] is None
     assert one["figures"][0]["picture"] is None
@@ -239,7 +239,7 @@ def test_damaged_sounds_and_pictures_are_no_fault_of_the_page(tmp_path):
     found = own_recording(tmp_path)
     (tmp_path / found["heard"][0]["audio"]).write_bytes(b"no sound")
     (tmp_path / found["heard"][0]["spectrogram"]["file"]).write_bytes(b"no picture")
-    data = listening_data.data(found, tmp_path)
+    data = listening.data(found, tmp_path)
     assert data["sounds"][0]["peaks"] is None and data["heard"][0]["spectrogram"] is None
 
 
@@ -248,15 +248,15 @@ def test_figures_are_taken_in_up_to_a_limit(tmp_path, monkeypatch):
     picture = found["heard"][0]["spectrogram"]["file"]
     for name in ("one.png", "two.png"):
         shutil.copyfile(tmp_path / picture, tmp_path / name)
-    monkeypatch.setattr(listening_data, "PICTURES_LIMIT", (tmp_path / picture).stat().st_size)
+    monkeypatch.setattr(listening, "PICTURES_LIMIT", (tmp_path / picture).stat().st_size)
     found["heard"][0]["figures"] = {"figure_3a": "one.png", "figure_3b": "two.png", "again": "one.png"}
-    shown = listening_data.data(found, tmp_path)["heard"][0]["figures"]
+    shown = listening.data(found, tmp_path)["heard"][0]["figures"]
     assert [one["picture"] is None for one in shown] == [False, True, False]
     assert shown[0]["picture"] == shown[2]["picture"] and shown[0]["title"] == "figure 3a"
 
 
 def test_data_are_plain_json():
-    text = listening_data.script_json({"a": [np.float32(0.5), float("nan"), np.arange(2), (True, None)], 1: "\ud800é"})
+    text = listening.script_json({"a": [np.float32(0.5), float("nan"), np.arange(2), (True, None)], 1: "\ud800é"})
     assert json.loads(text) == {"a": [0.5, None, [0, 1], [True, None]], "1": "\ud800é"}
 
 

@@ -18,8 +18,7 @@ from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.evaluation import ablation
 from ser_ops.files import write_json
-from ser_ops.report.page import build
-from ser_ops.report.read import CSV, JSON
+from ser_ops.report.page import CSV, JSON, build
 
 VOID = {"meta", "link", "img", "br", "input", "hr"}
 

@@ -1,4 +1,4 @@
-"""A made-up project after papers/dvc.yaml's stages variants and features: two corpora with a pattern per class."""
+"""A made-up project after reproduction's stages variants and features: two corpora with a pattern per class."""
 
 import csv
 from pathlib import Path

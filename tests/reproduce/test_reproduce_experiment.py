@@ -11,21 +11,14 @@ import numpy as np
 import pytest
 from reproduce_project import project
 
+from reproduction import across, corpora, folds
+from reproduction.experiment import Experiment, divided, examples, results, settings_of, standardisation
 from ser_ops import config
 from ser_ops.corpora.table import read_csv, write_csv
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.files import sha256
 from ser_ops.shards import Shards
-from ser_ops.stages.reproduce import across, corpora, folds
-from ser_ops.stages.reproduce.experiment import (
-    Experiment,
-    divided,
-    examples,
-    results,
-    settings_of,
-    standardisation,
-)
 
 
 @pytest.fixture

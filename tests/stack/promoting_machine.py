@@ -21,7 +21,7 @@ def main() -> None:
 
     from ser_ops import config  # with the clock as it is now
     from ser_ops.errors import UserError
-    from ser_ops.tracking import promotion
+    from ser_ops.gate import promotion
 
     promotion.download = lambda client, version, folder: folder
     promotion.compare_answers = lambda *arguments: {"loads": True, "pickles": [], "utterances": 12,

@@ -18,7 +18,7 @@ from ser_ops.config import Compute, Tune
 from ser_ops.training.loop import fit
 from ser_ops.training.shared_search import search_together
 from ser_ops.training.study_store import StudyStore
-from ser_ops.training.workers import side_by_side
+from ser_ops.training.world import side_by_side
 
 LIMITS = Compute(workers=1, device="cpu", shard_megabytes=1, queue_seconds=1, heartbeat_seconds=0.2, lost_seconds=3,
                  outage_seconds=60)

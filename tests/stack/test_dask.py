@@ -21,8 +21,7 @@ from distributed import Client
 from machines import Machine, author
 
 from ser_ops.errors import UserError
-from ser_ops.progress import same
-from ser_ops.progress.relay import Job, pack, relay
+from ser_ops.progress.cluster import Job, fingerprint, pack, relay
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 IMPATIENT = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "5s"}
@@ -140,7 +139,7 @@ def test_a_worker_with_other_code_is_refused(machine, alone, cluster, tmp_path):
 
 
 def test_a_folder_that_a_worker_does_not_have_or_that_is_another_one_is_one_line(cluster, tmp_path):
-    alike = tuple(same.fingerprint().items())
+    alike = tuple(fingerprint().items())
     with Client(cluster.address, set_as_default=False) as client:
         for job, line in ((Job(Path("/not/there"), "beacon", alike), r"cannot work in /not/there \(No such file"),
                           (Job(tmp_path, "beacon", alike), "is another folder of the same name")):

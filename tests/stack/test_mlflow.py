@@ -18,7 +18,7 @@ from infra.stack import Stack
 from ser_ops import config
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
-from ser_ops.tracking.promotion import promote
+from ser_ops.gate.promotion import promote
 from ser_ops.tracking.registry import register
 from ser_ops.tracking.runs import open_run
 

@@ -16,9 +16,8 @@ import yaml
 
 from infra.stack import Stack
 from ser_ops import config
-from ser_ops.tracking.lease import holding
-from ser_ops.tracking.promotion import demote
-from ser_ops.tracking.registry import versions
+from ser_ops.gate.promotion import demote
+from ser_ops.tracking.registry import holding, versions
 from ser_ops.tracking.runs import open_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]

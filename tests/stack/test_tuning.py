@@ -17,7 +17,7 @@ from ser_ops.errors import UserError
 from ser_ops.training.shared_search import outcome_of
 from ser_ops.training.study_store import StudyStore
 from ser_ops.training.tuning import Outcome, search, trial_of
-from ser_ops.training.workers import side_by_side
+from ser_ops.training.world import side_by_side
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 MACHINE = Path(__file__).parent / "searching_machine.py"

@@ -6,7 +6,7 @@ import zlib
 
 import pytest
 
-from ser_ops.storage.digests import Expected, crc32, expected
+from ser_ops.storage.download import Expected, crc32, expected
 
 SOUND = bytes(range(256)) * 10
 

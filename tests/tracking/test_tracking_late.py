@@ -18,11 +18,11 @@ from tracking_project import PARAMS, not_worse
 
 from ser_ops import config
 from ser_ops.errors import UserError
+from ser_ops.gate.promotion import demote, promote
 from ser_ops.tracking.compare import latest_models
 from ser_ops.tracking.exchange import bound_requests
 from ser_ops.tracking.models import fetch
 from ser_ops.tracking.outage import Away
-from ser_ops.tracking.promotion import demote, promote
 from ser_ops.tracking.runs import open_run
 from ser_ops.tracking.server import connect, one_line, probe
 

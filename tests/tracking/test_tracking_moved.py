@@ -14,9 +14,9 @@ from ser_ops import config
 from ser_ops.doctor import servers
 from ser_ops.errors import UserError
 from ser_ops.files import sha256
+from ser_ops.gate.promotion import promote
 from ser_ops.tracking.models import fetch
 from ser_ops.tracking.moved import ARTIFACTS, bring_home, moved_from
-from ser_ops.tracking.promotion import promote
 from ser_ops.tracking.registry import register
 from ser_ops.tracking.runs import open_run
 from ser_ops.tracking.server import connect
@@ -156,7 +156,7 @@ def test_addresses_that_somebody_chose_stay(copied: Path) -> None:
 
 def test_doctor_says_it_and_changes_nothing(first: Path, copied: Path) -> None:
     before = digests(copied)
-    found = next(one for one in servers.look(copied, here()) if one.subject == "MLflow")
+    found = next(one for one in servers.look_at_servers(copied, here()) if one.subject == "MLflow")
     assert found.verdict == "warning" and str(first) in found.found and found.mend
     assert digests(copied) == before
 

@@ -17,9 +17,8 @@ from wire import Wire
 
 from ser_ops import config
 from ser_ops.errors import UserError
-from ser_ops.tracking.journal import Journal
-from ser_ops.tracking.run import Clock
-from ser_ops.tracking.runs import open_run, reopen
+from ser_ops.tracking.outbox import Journal
+from ser_ops.tracking.runs import Clock, open_run, reopen
 
 OUTAGE = 3.0
 

@@ -15,14 +15,22 @@ from tracking_project import PARAMS, free_port, post, wait_for
 
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
-from ser_ops.evaluation.staging import comparison
+from ser_ops.gate.comparison import comparison
+from ser_ops.gate.promotion import promote
 from ser_ops.inference.recogniser import Recogniser
-from ser_ops.tracking import package, packaged
+from ser_ops.tracking import package
 from ser_ops.tracking.licences import Source
-from ser_ops.tracking.model_card import LONGEST, model_card
-from ser_ops.tracking.package import REQUIREMENTS, input_example, package_model
-from ser_ops.tracking.packaged import compare_answers, packaged_answers, pickled_files, try_package
-from ser_ops.tracking.promotion import promote
+from ser_ops.tracking.package import (
+    LONGEST,
+    REQUIREMENTS,
+    compare_answers,
+    input_example,
+    model_card,
+    package_model,
+    packaged_answers,
+    pickled_files,
+    try_package,
+)
 from ser_ops.tracking.registry import register
 
 _ALONE = """
@@ -94,7 +102,7 @@ def test_faults_of_a_package_are_told_and_never_raised(params, project, tmp_path
 
 def test_other_answers_than_those_evaluated_are_seen(params, project, monkeypatch):
     made = project()
-    monkeypatch.setattr(packaged, "packaged_answers", lambda package, some, rate: np.full((len(some), 7), 1 / 7))
+    monkeypatch.setattr(package, "packaged_answers", lambda package, some, rate: np.full((len(some), 7), 1 / 7))
     tried = try_package(params, made.folder)
     assert tried["loads"] and tried["largest_difference"] > params.gate.answers_tolerance.limit
 

@@ -13,11 +13,11 @@ import pytest
 from tracking_project import PARAMS, Project, not_worse, write_gate
 
 from ser_ops.errors import UserError
-from ser_ops.evaluation.staging import comparison
-from ser_ops.tracking import promotion
+from ser_ops.gate import promotion
+from ser_ops.gate.comparison import comparison
+from ser_ops.gate.promotion import demote, promote
 from ser_ops.tracking.models import fetch
 from ser_ops.tracking.package import fingerprint
-from ser_ops.tracking.promotion import demote, promote
 from ser_ops.tracking.registry import register, versions
 from ser_ops.tracking.runs import open_run
 

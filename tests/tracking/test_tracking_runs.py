@@ -16,8 +16,7 @@ import pytest
 
 from ser_ops import config
 from ser_ops.errors import UserError
-from ser_ops.tracking.provenance import data_md5, git_commit, git_dirty
-from ser_ops.tracking.runs import open_run, reopen
+from ser_ops.tracking.runs import data_md5, git_commit, git_dirty, open_run, reopen
 from ser_ops.tracking.server import connect
 
 KILLED = """
@@ -217,8 +216,8 @@ def test_git_and_dvc_in_a_repository(tmp_path, monkeypatch):
     for command in (["init", "-q"], ["add", "a", "dvc.lock"], ["commit", "-qm", "a"]):
         subprocess.run([*git, *command], check=True)
     Path("dvc.lock").write_text("dvc repro writes it while stages run")
-    Path("papers").mkdir()
-    Path("papers/dvc.lock").write_text("and this one")
+    Path("reproduction").mkdir()
+    Path("reproduction/dvc.lock").write_text("and this one")
     assert len(git_commit()) == 40 and git_dirty() == "false"
     Path("a").write_text("2")
     assert git_dirty() == "true"

@@ -12,11 +12,11 @@ from tracking_project import PARAMS, not_worse
 from ser_ops import config
 from ser_ops.doctor import servers
 from ser_ops.errors import UserError
-from ser_ops.tracking.asking import LARGEST_ANSWER, Refused, ask
+from ser_ops.gate.promotion import demote, promote
 from ser_ops.tracking.compare import latest_models
+from ser_ops.tracking.exchange import LARGEST_ANSWER, Refused, ask
 from ser_ops.tracking.models import fetch
 from ser_ops.tracking.outage import patiently
-from ser_ops.tracking.promotion import demote, promote
 from ser_ops.tracking.runs import open_run
 from ser_ops.tracking.server import connect
 
@@ -80,7 +80,7 @@ def test_doctor_calls_it_a_fault_in_one_line(wrong: config.Params, monkeypatch: 
                                              tmp_path: Path) -> None:
     monkeypatch.setenv("PREFECT_API_URL", f"{wrong.tracking.uri}/api")
     began = time.monotonic()
-    found = {one.subject: one for one in servers.look(tmp_path, wrong)}
+    found = {one.subject: one for one in servers.look_at_servers(tmp_path, wrong)}
     assert time.monotonic() - began < 2 * (LIMIT + SLACK), "two servers, one limit each"
     for subject in ("MLflow", "Prefect"):
         one = found[subject]

@@ -10,8 +10,7 @@ import pytest
 from ser_ops.errors import UserError
 from ser_ops.models.model_folder import load
 from ser_ops.tracking.models import fetch
-from ser_ops.tracking.package import package_model
-from ser_ops.tracking.packaged import packaged_answers
+from ser_ops.tracking.package import package_model, packaged_answers
 from ser_ops.tracking.runs import open_run
 from ser_ops.tracking.server import quiet
 

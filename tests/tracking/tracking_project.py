@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ser_ops import config, shards
-from ser_ops.audio.window import fit
+from ser_ops.audio.signal import fit
 from ser_ops.emotions import EMOTIONS
 from ser_ops.files import write_json
 from ser_ops.inference.recogniser import Recogniser

@@ -5,9 +5,8 @@ import pytest
 import torch
 from training_standins import Tiny, examples, settings
 
-from ser_ops.dataset.batches import in_order, loader
-from ser_ops.training.calibrate import calibrate
-from ser_ops.training.loop import fit
+from ser_ops.dataset.examples import in_order, loader
+from ser_ops.training.loop import calibrate, fit
 
 CPU = torch.device("cpu")
 

@@ -15,8 +15,7 @@ from training_standins import Tiny, bits, examples, settings
 from ser_ops.errors import UserError
 from ser_ops.training.history import Epoch, best, read_history, stale, write_history
 from ser_ops.training.loop import Diverged, fit, precision
-from ser_ops.training.loss import balanced, confusion, loss_sum, uar
-from ser_ops.training.schedule import factor
+from ser_ops.training.loss import balanced, confusion, factor, loss_sum, uar
 
 CPU = torch.device("cpu")
 

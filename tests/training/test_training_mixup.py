@@ -3,7 +3,7 @@
 import torch
 from training_standins import examples
 
-from ser_ops.training.mixup import mix
+from ser_ops.training.loss import mix
 
 
 def test_nothing_is_mixed_without_parameter_or_share():

@@ -20,7 +20,7 @@ from ser_ops.files import sha256
 from ser_ops.training.history import Epoch
 from ser_ops.training.loop import Diverged, fit
 from ser_ops.training.tuning import Outcome, chosen, search, settings_with, write_trials
-from ser_ops.training.workers import side_by_side
+from ser_ops.training.world import side_by_side
 
 SPACE = {"learning_rate": {"low": 1e-4, "high": 1e-1, "log": True}, "batch_size": {"low": 8, "high": 32},
          "label_smoothing": {"choices": [0.0, 0.1]}}

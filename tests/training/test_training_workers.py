@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from ser_ops.errors import UserError
-from ser_ops.training.workers import side_by_side
+from ser_ops.training.world import side_by_side
 
 
 def _square(value):

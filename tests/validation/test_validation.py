@@ -7,8 +7,7 @@ import pytest
 
 from ser_ops import config
 from ser_ops.errors import UserError
-from ser_ops.validation.checks import validate
-from ser_ops.validation.record import index_page, record
+from ser_ops.validation.checks import index_page, record, validate
 
 SETTINGS = config.load(Path(__file__).resolve().parents[2] / "params.yaml").validation
 BAD = "made/Actor_00/03"

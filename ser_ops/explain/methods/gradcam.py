@@ -14,12 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from ser_ops import config
-from ser_ops.explain.frames import blur_seconds, frame_seconds
 from ser_ops.explain.places import Places
 from ser_ops.explain.question import Explanation, Question
 from ser_ops.explain.subject import Subject
-from ser_ops.explain.trace import Trace
-from ser_ops.features.rows import mel_rows
+from ser_ops.explain.trace import Trace, blur_seconds, frame_seconds
+from ser_ops.features.paper2 import mel_rows
 
 
 @dataclass(frozen=True)
@@ -136,6 +135,6 @@ def blur(subject: Subject, _settings: config.Explain) -> float:
 
 def picture(question: Question, found: Explanation, clip: Mapping[str, Any], file: Path) -> dict[str, Any]:
     """Paper 2's: the map over the mel spectrogram beside its metric table."""
-    from ser_ops.explain.grad_cam_clip import grad_cam_picture  # draws with the maps of this file
+    from ser_ops.explain.grad_cam_picture import grad_cam_picture  # draws with the maps of this file
 
     return grad_cam_picture(question, found.details, clip, file)

@@ -13,10 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ser_ops import config
-from ser_ops.explain.frames import blur_seconds, frame_seconds
 from ser_ops.explain.question import Explanation, Question
 from ser_ops.explain.subject import Subject
-from ser_ops.explain.trace import Trace
+from ser_ops.explain.trace import Trace, blur_seconds, frame_seconds
 from ser_ops.features.index_map import to_frames
 
 Classify = Callable[[Tensor], Tensor]

@@ -1,0 +1,299 @@
+"""What reports of the reproductions say of where their figures come from, and scores with their intervals.
+
+One training of a reproduction: its partitions, its run, its answers; many of them side by side, each only once.
+"""
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ser_ops.config import Params, Training
+from ser_ops.corpora import corpus, leaks, partitions
+from ser_ops.corpora.partitions import assign_fold
+from ser_ops.corpora.table import read_csv, write_csv
+from ser_ops.dataset.examples import Examples, Stores, in_order
+from ser_ops.dataset.rows import Row
+from ser_ops.device import device_of
+from ser_ops.documents import read_json
+from ser_ops.emotions import EMOTIONS
+from ser_ops.errors import UserError
+from ser_ops.evaluation import bootstrap, metrics
+from ser_ops.evaluation.predictions import DIGITS
+from ser_ops.features.standardise import Moments, total
+from ser_ops.files import replacing, write_json
+from ser_ops.model_table import MODELS
+from ser_ops.models import architectures, base
+from ser_ops.seeds import derive
+from ser_ops.stages.training_run import Job, data_record, forget, recorded, settings_record, tags_of, write_folder
+from ser_ops.tracking.runs import Run, data_md5, git_commit, git_dirty
+from ser_ops.training.checkpoint import fingerprint
+from ser_ops.training.loop import fit, probabilities
+from ser_ops.training.tuning import settings_with
+from ser_ops.training.world import number, side_by_side
+
+ANSWERS = ("row", "utterance", "variant", "corpus", "speaker", "emotion", "predicted",
+           *(f"p_{emotion}" for emotion in EMOTIONS))
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A model, what trains it, and how its utterances are divided; `fold` counts from 1, None for one split.
+
+    group: experiments of one group are children of one run; name: its own run's. apart: each corpus is divided as if it
+    were alone, so that its test part is the same whatever trains beside it.
+    """
+
+    group: str
+    name: str
+    model: str
+    settings: Training
+    corpora: tuple[str, ...]
+    protocol: str
+    variants: tuple[str, ...]
+    fold: int | None = None
+    apart: bool = False
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The stage that experiments belong to: its name, and the state of all of them."""
+
+    name: str
+    states: tuple[Path, ...]
+
+
+def folder(params: Params) -> Path:
+    """Where the stages of reproduction/dvc.yaml keep what they make."""
+    return params.paths.work / "papers"
+
+
+def settings_of(params: Params, overrides: Mapping[str, Any], *key: object) -> Training:
+    """Section train with settings laid over it, and a seed that the key decides."""
+    own = settings_with(params.train.training(), dict(overrides))
+    return own.model_copy(update={"seed": derive(params.reproduce.seed, "training", *key) % 2**31})
+
+
+def divided(params: Params, experiment: Experiment) -> tuple[list[dict[str, str]], list[str]]:
+    """The rows of work/papers/augmented that an experiment uses, with its partitions, and the leaks that it declares.
+
+    Validation and test hold unaltered utterances alone, except under the protocol paper, which divides augmented rows.
+    Raises UserError for a leak that the protocol does not declare.
+    """
+    work = params.paths.work
+    settings = params.partitions.model_copy(update={"protocol": experiment.protocol})
+    spoken = [row for row in read_csv(work / "validated" / "manifest.csv") if row["corpus"] in experiment.corpora]
+    rows = [row for row in read_csv(folder(params) / "augmented" / "variants.csv")
+            if row["corpus"] in experiment.corpora and row["variant"] in experiment.variants]
+    alone = partitions.grouped(spoken, "corpus") if experiment.apart else {"all": spoken}
+    spoken = [dict(row) for own in alone.values() for row in own]
+    if experiment.fold is None:
+        places = [place for own in alone.values() for place in partitions.assign(own, settings)]
+    else:
+        places = assign_fold(spoken, settings, params.reproduce.folds.count, experiment.fold)
+    place_of = {row["utterance"]: place for row, place in zip(spoken, places, strict=True)}
+    spoken = [{**row, "partition": place_of[row["utterance"]]} for row in spoken]
+    if experiment.protocol == "paper":
+        by_row = partitions.assign_rows(rows, settings)
+        rows = [row | {"partition": place} for row, place in zip(rows, by_row, strict=True)]
+    else:
+        rows = [row | {"partition": place_of[row["utterance"]]} for row in rows
+                if row["variant"] == "original" or place_of[row["utterance"]] == "train"]
+    noise, declared = read_csv(work / "validated" / "noise.csv"), []
+    for corpora in (experiment.corpora,) if not experiment.apart else ((one,) for one in experiment.corpora):
+        report = leaks.audit([row for row in spoken if row["corpus"] in corpora], noise, experiment.protocol,
+                             [row for row in rows if row["corpus"] in corpora])
+        if stopping := leaks.undeclared(report):
+            raise UserError(f"{experiment.name}: leak: {stopping[0]}: take the recording out or mend its labels, and "
+                            "run again")
+        declared += report["declared"]
+    return rows, declared
+
+
+def examples(params: Params, experiment: Experiment, rows: Sequence[Mapping[str, str]], partition: str) -> Examples:
+    """The rows of one partition as the experiment's model reads them. Raises UserError when there are none."""
+    chosen = [Row(*(row[name] for name in ("row", "utterance", "variant", "partition", "emotion", "speaker",
+                                           "corpus"))) for row in rows if row["partition"] == partition]
+    if not chosen:
+        raise UserError(f"{experiment.name}: no utterance is in the {partition} partition: bring in more speakers, or "
+                        "change the shares of section partitions in params.yaml")
+    stores = Stores.open(params.paths.work / "ingest" / "waveforms", folder(params), MODELS[experiment.model].reads)
+    seconds = params.chosen.input_of(experiment.model).seconds
+    return Examples(chosen, stores, round(seconds * params.data.sample_rate))
+
+
+def standardisation(train: Examples, params: Params, model: str) -> dict[str, list[float]]:
+    """Mean and deviation of each channel over the training rows of this experiment."""
+    settings = params.chosen.input_of(model)
+    parts = [Moments.of(np.stack([train.stores.features[train.rows[place].row] for place in places]), settings)
+             for places in in_order(len(train), 64)]
+    return total(parts, settings).standardisation()
+
+
+def answers(model: base.EmotionModel, tests: Examples, device: torch.device, batch_size: int) -> np.ndarray:
+    """Probabilities, float64 (rows, 7), of unbatched test rows in their order."""
+    return probabilities(model, tests, batch_size, device).round(DIGITS)
+
+
+def scores(tests: Sequence[Mapping[str, str]]) -> dict[str, float]:
+    """Accuracy, precision, recall, F1 and UAR of rows of test.csv."""
+    true, predicted = (np.array([EMOTIONS.index(row[name]) for row in tests]) for name in ("emotion", "predicted"))
+    return metrics.scores(true, predicted)
+
+
+def _state(params: Params, stage: str, experiment: Experiment) -> Path:
+    made = folder(params)
+    files = [made / "augmented" / "variants.csv", made / "augmented" / "waveforms" / "index.csv",
+             made / "features" / MODELS[experiment.model].reads / "index.csv",
+             made / "features" / MODELS[experiment.model].reads / "standardisation.json",
+             params.paths.work / "validated" / "manifest.csv"]
+    settings = [asdict(experiment) | {"settings": experiment.settings.model_dump()}, params.partitions.model_dump(),
+                params.preset, params.chosen.model_dump(mode="json"), params.reproduce.folds.count]
+    return params.paths.state / stage / fingerprint(json.loads(json.dumps(settings, default=str)), files)
+
+
+def _train(params: Params, stage: Stage, began: float, job: tuple[Experiment, str]) -> Path:
+    """Train, test and record one experiment unless that is done already; the folder of its results."""
+    experiment, parent = job
+    state = _state(params, stage.name, experiment)
+    done = state / "done"
+    if not done.exists():
+        rows, declared = divided(params, experiment)
+        _measure(params, stage, experiment, parent, rows, declared, state)
+        _say(stage, experiment, began, read_json(done / "result.json"))
+    return done
+
+
+def _measure(params: Params, stage: Stage, experiment: Experiment, parent: str, rows: Sequence[Mapping[str, str]],
+             declared: Sequence[str], state: Path) -> None:
+    device = device_of(params.compute.device)
+    parts = {name: examples(params, experiment, rows, name) for name in ("train", "validation", "test")}
+    model = architectures.build(
+        experiment.model, params.chosen, standardisation(parts["train"], params, experiment.model),
+        derive(experiment.settings.seed, "model"))
+    job = Job(experiment.name, experiment.model, experiment.settings)
+    tags = tags_of(params, job, stage.name) | {
+        "corpus": "+".join(experiment.corpora), "partition": experiment.protocol,
+        "fold": "" if experiment.fold is None else str(experiment.fold)}
+    began = time.monotonic()
+    with recorded(params, experiment.name, tags, state / "run.json", parent) as run:
+        run.params(settings_record(params, job) | {"variants": list(experiment.variants)})
+        result = fit(model, parts["train"], parts["validation"], experiment.settings, device, state / "checkpoint", run,
+                     what=experiment.name, quiet=True)
+        seconds = time.monotonic() - began
+        tests = list(_answered(parts["test"], answers(model, parts["test"], device, params.evaluate.batch_size)))
+        clean = scores([row for row in tests if row["variant"] == "original"])
+        data = data_record(params, experiment.corpora, experiment.protocol, parts["train"].rows)
+        figures = {"best_epoch": result.best_epoch, "validation_uar": result.validation_uar,
+                   "epochs": len(result.history), "tested": {
+                       "utterances": len(tests), "speakers": len({row["speaker"] for row in tests})},
+                   "seconds": round(seconds, 1), "train_rows": len(parts["train"]),
+                   "validation_rows": len(parts["validation"]), "parameters": architectures.count(model)}
+        with replacing(state / "written") as made:
+            write_folder(made, params, job, model, result, run, data)
+            write_csv(made / "test.csv", tests, ANSWERS)
+            write_json(made / "result.json", {"run_id": run.id, "declared": list(declared), **figures, "clean": clean})
+        run.metrics({f"clean/{name}": value for name, value in clean.items()} | {
+            "best/epoch": result.best_epoch, "best/validation_uar": result.validation_uar,
+            "parameters_millions": round(architectures.count(model) / 1e6, 4)})
+        run.artifact(state / "written" / "test.csv", "evaluation")
+    (state / "written").rename(state / "done")      # once its run has ended too
+
+
+def _answered(tests: Examples, probabilities: np.ndarray) -> Iterator[dict[str, str]]:
+    for row, chances in zip(tests.rows, probabilities, strict=True):
+        yield {"row": row.row, "utterance": row.utterance, "variant": row.variant, "corpus": row.corpus,
+               "speaker": row.speaker, "emotion": row.emotion, "predicted": EMOTIONS[int(chances.argmax())],
+               **{f"p_{emotion}": f"{chance:.{DIGITS}f}" for emotion, chance in zip(EMOTIONS, chances, strict=True)}}
+
+
+def _say(stage: Stage, experiment: Experiment, began: float, result: Mapping[str, Any]) -> None:
+    finished = [file.stat().st_mtime for one in stage.states if (file := one / "done" / "result.json").exists()]
+    new = sum(at >= began for at in finished) or 1
+    left = (time.time() - began) / new * (len(stage.states) - len(finished))
+    print(f"{stage.name}: {len(finished)} of {len(stage.states)}: {experiment.name}: test UAR "
+          f"{result['clean']['uar']:.3f}, validation {result['validation_uar']:.3f} at epoch {result['best_epoch']} of "
+          f"{result['epochs']}, {result['seconds']:.0f} s; about {left / 60:.0f} min left", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def results(params: Params, name: str, experiments: Sequence[Experiment],
+            tags: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[list[Path], dict[str, Run]]]:
+    """Train all experiments, as many side by side as there are cores or GPUs; those that are done are not done again.
+
+    tags: of each group's run. Yields the folder of each one's results (a model folder with test.csv and result.json),
+    in their order, and the open run of each group. When the block ends well, what let a killed stage go on is removed.
+    """
+    _check(params, experiments)
+    states = tuple(_state(params, name, one) for one in experiments)
+    stage, state = Stage(name, states), params.paths.state / name
+    groups = list(dict.fromkeys(one.group for one in experiments))
+    mark = fingerprint([one.name for one in states])
+    with ExitStack() as stack:
+        runs = {group: stack.enter_context(recorded(
+            params, group, tags[group], state / mark / f"{fingerprint([group])}.json")) for group in groups}
+        workers = min(number(params.compute.workers, device_of(params.compute.device)), len(experiments))
+        with side_by_side(workers) as spread:
+            folders = spread(partial(_train, params, stage, time.time()),
+                             [(one, runs[one.group].id) for one in experiments])
+        yield folders, runs
+    for finished in (*states, state / mark):
+        forget(finished)
+
+
+def _check(params: Params, experiments: Sequence[Experiment]) -> None:
+    """Before any of them trains: that each one's partitions hold something. Raises UserError for one that does not."""
+    for one in {(each.corpora, each.protocol, each.fold, each.apart, each.variants): each
+                for each in experiments}.values():
+        rows, _ = divided(params, one)
+        for partition in ("train", "validation", "test"):
+            if all(row["partition"] != partition for row in rows):
+                raise UserError(f"{one.name}: no utterance is in the {partition} partition: " + (
+                    "bring in more speakers, or change the shares of section partitions in params.yaml"
+                    if one.fold is None else f"lower reproduce.folds.count, now {params.reproduce.folds.count}, to the "
+                    "number of speakers"))
+
+
+def keep(source: Path, target: Path) -> None:
+    """Copy a model folder with its answers."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(source, target)
+
+
+def provenance(params: Params, variants: Sequence[str], declared: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Corpora (synthetic, partial, missing of the papers' four), preset, seed, variants, commit and declared leaks."""
+    found = read_json(params.paths.work / "ingest" / "corpora.json")
+    there = {one.get("layout") for one in found.values()}
+    return {"corpora": list(found), "synthetic": [name for name, one in found.items() if one["synthetic"]],
+            "partial": [name for name, one in found.items() if one.get("expected") and not one["complete"]],
+            "missing": [layout for layout in corpus.LAYOUTS if layout not in there],
+            "preset": params.preset, "variants": list(variants), "seed": params.reproduce.seed,
+            "declared": {protocol: list(words) for protocol, words in declared.items()},
+            "resamples": params.evaluate.resamples, "confidence": params.evaluate.confidence,
+            "commit": git_commit(), "dirty": git_dirty(), "data_md5": data_md5()}
+
+
+def with_intervals(params: Params, tests: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """Scores of answered rows: with intervals over utterances, of UAR over speakers too, and how many there are."""
+    ordered = sorted(tests, key=lambda row: row["row"])
+    true, predicted = (np.array([EMOTIONS.index(row[name]) for row in ordered]) for name in ("emotion", "predicted"))
+    right, settings = (true == predicted).astype(float), params.evaluate
+    speakers = [row["speaker"] for row in ordered]
+    by_utterance = bootstrap.by_utterance(true, settings.resamples, settings.bootstrap_seed)
+    by_speaker = bootstrap.by_speaker(true, speakers, settings.resamples, settings.bootstrap_seed)
+    found: dict[str, Any] = dict(metrics.scores(true, predicted))
+    for name, values in (("uar", by_utterance.uar(right)), ("accuracy", by_utterance.accuracy(right)),
+                         ("uar_speakers", by_speaker.uar(right))):
+        score, _, over = name.partition("_")
+        for end, bound in zip(("low", "high"), bootstrap.interval(values, settings.confidence), strict=True):
+            found["_".join(filter(None, (score, end, over)))] = bound
+    return found | {"n": len(ordered), "speakers": len(set(speakers))}

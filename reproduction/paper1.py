@@ -1,0 +1,102 @@
+"""paper1: tables I to VI and the figures of paper 1, ours beside the printed ones, into reports/paper1.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from reproduction import across, paper1_figures, paper1_tables, paper_page, splits
+from reproduction.experiment import provenance
+from reproduction.paper_page import Page, build
+from ser_ops import config
+from ser_ops.config import Params
+from ser_ops.corpora.table import read_csv
+from ser_ops.documents import read_json
+from ser_ops.evaluation.published import TABLE_IV, TABLE_V, TABLE_V_DEVIATIONS, TABLE_VI, marks
+from ser_ops.files import replacing
+from ser_ops.stages import run
+from ser_ops.tracking.runs import reopen
+from ser_ops.tracking.server import connect
+
+NAME = "paper1"
+TITLE = "Paper 1: Explainable Transformer-CNN Fusion for Noise-Robust Speech Emotion Recognition"
+REFERENCE = ("S. Chakrabarty, P. Bishwas, R. Chatterjee. Ours stands beside each printed figure; the paper does not "
+             "say how it split its data, so the two are not measurements of the same thing.")
+
+
+def main() -> None:
+    """Build the page from what the pipeline has made; what is missing is said on it. Attach it to the model's run."""
+    params = config.load()
+    connect(params)  # a server that is down is better known before the work than after it
+    reports = params.paths.reports
+    with replacing(reports / NAME) as folder:
+        folder.mkdir()
+        made = page(params, folder)
+        build(made, folder.parent)
+    with reopen(params, params.paths.work / "models" / params.train.model / "run.json") as record:
+        record.artifact(reports / NAME, f"reproduction/{NAME}")
+    lacking = [table.key for table in made.tables if table.missing]
+    print(f"{NAME}: {reports / NAME / 'index.html'}" + (f"; not whole: {', '.join(lacking)}" if lacking else ""))
+
+
+def page(params: Params, folder: Path) -> Page:
+    """The page from the files of work/ and reports/; pictures are put into `folder`."""
+    work, reports = params.paths.work, params.paths.reports
+    model = work / "models" / params.train.model
+    metrics, matrix, explanations, validation, corpora, card, trained = (_there(path) for path in (
+        reports / "metrics.json", reports / "across.json", reports / "explanations.json",
+        reports / "data_validation.json", work / "ingest" / "corpora.json", model / "model.json", model / "run.json"))
+    sources = paper1_tables.Sources(
+        {"table_iv": TABLE_IV, "table_v": TABLE_V, "table_v_deviations": TABLE_V_DEVIATIONS, "table_vi": TABLE_VI,
+         "marks": marks()}, corpora, metrics, matrix, genders(_rows(work / "ingest" / "manifest.csv")),
+        quarantined(validation), params.train.model)
+    main = (metrics or {}).get("provenance") or {}
+    protocol = str(main.get("protocol") or params.partitions.protocol)
+    audit = _there(reports / "leak_audit.json") or {}
+    basis = provenance(params, params.augment.variants, {protocol: audit.get("declared") or []}) | {
+        "seeds": main.get("seeds") or list(params.evaluate.seeds)}
+    backbones: dict[str, str | None] = {params.train.model: (card or {}).get("backbone")}
+    return Page(NAME, TITLE, REFERENCE, paper_page.warnings(basis, backbones.values()),
+                paper_page.facts(basis, [protocol], backbones,
+                            {f"{params.train.model} (main)": (trained or {}).get("run_id")} | _runs(matrix)),
+                paper1_tables.tables(sources), paper1_figures.figures(explanations, card, reports, folder),
+                # Its figures would be out of date whenever they are made anew, or drag their trainings along.
+                (splits.section(None), *across.sections(matrix)))
+
+
+def genders(manifest: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Corpus to the genders of its speakers as table II writes them; a corpus that does not say has no entry.
+
+    >>> genders([{"corpus": "tess", "gender": "female"}, {"corpus": "mine", "gender": ""}])
+    {'tess': 'F'}
+    """
+    found: dict[str, set[str]] = {}
+    for row in manifest:
+        if row["gender"]:
+            found.setdefault(row["corpus"], set()).add(row["gender"][0].upper())
+    return {corpus: "/".join(sorted(ones, reverse=True)) for corpus, ones in found.items()}
+
+
+def quarantined(validation: Mapping[str, Any] | None) -> dict[str, int]:
+    """Utterances of each corpus that data_validation.json has in quarantine."""
+    return dict(Counter(entry["id"].split("/")[0] for entry in (validation or {}).get("quarantined") or []
+                        if entry.get("kind") == "utterance"))
+
+
+def _runs(matrix: Mapping[str, Any] | None) -> dict[str, str | None]:
+    """Runs behind table IV."""
+    return {f"{model['model']} on {row['train']}": row.get("run_id") for model in (matrix or {}).get("models") or []
+            for row in model["rows"] if not across.is_all_but(row)}
+
+
+def _there(path: Path) -> Any:
+    return read_json(path) if path.is_file() else None
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    return read_csv(path) if path.is_file() else []
+
+
+if __name__ == "__main__":
+    run(main)

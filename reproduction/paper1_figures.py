@@ -1,0 +1,301 @@
+"""Paper 1's figures: the architecture drawn from the model's own card, and the pictures of the stage explain.
+"""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from textwrap import fill
+from typing import Any
+
+from reproduction.paper1_tables import MODEL
+from reproduction.paper_page import Figure
+from ser_ops.files import replacing
+from ser_ops.pages import percent, pick
+
+NO_EXPLANATIONS = "reports/explanations.json is not there: `dvc repro explain` makes it"
+_SALIENCY = ("neutral", "angry", "disgust")             # figure 2
+_ALIGNED = {"figure_3a": "angry", "figure_3b": "disgust"}
+_OLDER = "explanations.json holds no {key} of this: it is older than the figures, run `dvc repro explain`"
+_CLASSES = {"figure_3c": ("fear",), "figure_3d": ("surprise",), "figure_3e": ("",),     # "": of any class
+            "figure_5": ("fear", "surprise", "happy")}
+_TWO = ("figure_5", "surprise")                         # the paper shows two
+_TITLES = {
+    "figure_3c": "Occlusion sensitivity: fear",
+    "figure_3d": "Active against ignored regions: surprise",
+    "figure_3e": "Counterfactual masking: the sound, the sound without what was important, and the answer on the way",
+    "figure_5": "SHAP on the waveform, the glowing signal: fear, surprise and happy"}
+_SAID = {
+    "figure_3c": "What the class loses when a moment is muted: {clips}.",
+    "figure_3d": "What a method gives most to, coloured, against the rest: {clips}. The paper draws one method, here "
+                 "are all that the model admits.",
+    "figure_3e": "{clips}. The paper masks once and shows one clip whose confidence collapses; here more and more is "
+                 "muted until the answer changes, and the same in random orders, which the paper leaves out.",
+    "figure_5": "{clips}. Signed: orange for the class, blue against it; the paper's dots show the amount alone. That "
+                "the model finds onsets and leaves silence out is the paper's reading of four clips; how much of SHAP "
+                "lies within speech, and whether it beats chance, is measured on the page of explanations."}
+_SHAP_CLASS = "fear"                                    # figures 4b to 4d are of it
+_SHAP_PANELS = {
+    "b": "Panel b: an utterance a dot, orange where the feature was high; the paper reads 'more spectral roughness, "
+         "more fear' out of it, which asks for orange on the right and blue on the left of a row.",
+    "c": "Panel c: the same values as violins; long tails of so few utterances are single dots.",
+    "d": "Panel d: one answer taken apart, with all other features and what sampling missed as bars of their own."}
+_INK, _SOFT, _FILL, _OTHER, _JOINT = "#1f2933", "#56626f", "#dbe9f6", "#fdebd3", "#e4e7eb"
+
+
+def figures(explanations: Mapping[str, Any] | None, card: Mapping[str, Any] | None, reports: Path,
+            folder: Path) -> tuple[Figure, ...]:
+    """Figures 1 to 5; pictures are drawn or copied into `folder`.
+
+    explanations: explanations.json, whose pictures lie under `reports`. card: model.json of the main model. Raises
+    UserError when the folder cannot be written.
+    """
+    return (_architecture(card, folder), _saliency(explanations, reports, folder),
+            *(_aligned(key, emotion, explanations, reports, folder) for key, emotion in _ALIGNED.items()),
+            *(_of_clips(key, explanations, reports, folder) for key in ("figure_3c", "figure_3d", "figure_3e")),
+            _shap(explanations, reports, folder), _of_clips("figure_5", explanations, reports, folder))
+
+
+def layers(card: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """The layers of a fusion's model.json in words: waveform stream, spectral stream, what joins them."""
+    preset, config = card["preset_settings"], card.get("backbone_config") or {}
+    features, spectral, head, own = (preset[name] for name in ("features", "spectral", "head", "wav2vec"))
+    hidden = config.get("hidden_size", own["hidden"])
+    depth = config.get("num_hidden_layers", own["layers"])
+    convolutions = len(config.get("conv_kernel") or own["convolutions"])
+    kinds = 2 + features["mfcc"]
+    shape = "one serial vector" if features["layout"] == "serial" else f"{kinds} channels over time"
+    return (
+        (f"waveform, {features['seconds']:g} s at 16,000 Hz",
+         f"Wav2Vec 2.0: {convolutions} convolutions, {depth} transformer layers of {hidden}\n"
+         f"({card.get('backbone') or 'backbone not said'})",
+         "attentive temporal pooling: w·tanh(W h + b), softmax over valid frames"),
+        (f"ZCR, RMS, {features['mfcc']} MFCC at {features['sample_rate']:,} Hz, {shape}",
+         *(_bands if spectral["design"] == "bands" else _blocks)(spectral, features)),
+        (f"concatenation, {hidden + spectral['embedding']}",
+         f"Linear {head['hidden']}; ReLU; dropout {head['dropout']:g}",
+         f"Linear 7; softmax{_mean(spectral)}: the seven emotions"))
+
+
+def _mean(spectral: Mapping[str, Any]) -> str:
+    members = spectral.get("members", 1)
+    return f"; mean of {members} such heads, one of each member" if members > 1 else ""
+
+
+def _blocks(spectral: Mapping[str, Any], _features: Mapping[str, Any]) -> tuple[str, ...]:
+    dropout = ["", *[f"; dropout {spectral['dropout']:g}"] * 2]
+    return (*(f"Conv1D {channels}, k {kernel}; BatchNorm; ReLU; MaxPool {kernel}, stride 2{left_out}"
+              for channels, kernel, left_out in zip(spectral["channels"], spectral["kernels"], dropout, strict=True)),
+            f"flatten; Linear {spectral['embedding']}; ReLU; BatchNorm")
+
+
+def _bands(spectral: Mapping[str, Any], features: Mapping[str, Any]) -> tuple[str, ...]:
+    """Convolutions that are alike stand in one line, so that the drawing keeps its height."""
+    pools = ", ".join(f"{bands} x {frames}" for bands, frames in spectral["pools"])
+    many = f"{spectral['members']} members, each: " if spectral["members"] > 1 else ""
+    return (f"{features['mels']} log-mel bands of the MFCC; ZCR, RMS; BatchNorm",
+            f"{many}{len(spectral['channels'])} Conv2D {', '.join(map(str, spectral['channels']))}, k 3 x 3;\n"
+            f"MaxPool {pools}; BatchNorm; ReLU",
+            f"beside ZCR and RMS: Conv1D {spectral['maps']}, k {spectral['kernel']}; BatchNorm; ReLU",
+            f"attentive mean and deviation; dropout {spectral['dropout']:g}",
+            f"Linear {spectral['embedding']}; ReLU; BatchNorm")
+
+
+def _architecture(card: Mapping[str, Any] | None, folder: Path) -> Figure:
+    title = "The architecture: a Transformer backbone with a CNN feature encoder"
+    if card is None or card.get("model") != MODEL:
+        why = "work/models holds no model.json: `dvc repro train` makes it" if card is None else \
+            f"train.model is {card.get('model')}: set it to {MODEL} and run `dvc repro`"
+        return Figure("figure_1", title, (), "", f"{why}.")
+    first, second, joined = layers(card)
+    _draw(first, second, joined, folder / "figure_1.png")
+    words = (f"Ours, {card['parameters'] / 1e6:.3f} M parameters (the paper says 115.3 M), preset "
+             f"{card.get('preset') or 'not said'}. Waveform stream: {' → '.join(first)}. Spectral stream: "
+             f"{' → '.join(second)}. Joined: {' → '.join(joined)}.").replace("\n", " ")
+    return Figure("figure_1", title, ("figure_1.png",), words)
+
+
+def _draw(first: Sequence[str], second: Sequence[str], joined: Sequence[str], path: Path) -> None:
+    """Boxes and arrows: two columns of layers, and what joins them below."""
+    import matplotlib
+    from matplotlib.figure import Figure as Picture
+    matplotlib.rcParams.update({"font.family": "DejaVu Sans", "font.size": 9})
+    rows = max(len(first), len(second))
+    height = rows + len(joined) + 0.6
+    picture = Picture(figsize=(9, 0.66 * height), dpi=130)
+    axes = picture.add_axes((0.0, 0.0, 1.0, 1.0))
+    axes.set(xlim=(0, 2), ylim=(height, 0))
+    axes.axis("off")
+
+    def box(x: float, y: float, words: str, colour: str) -> Any:
+        return axes.text(x, y, "\n".join(fill(one, 60) for one in words.split("\n")), ha="center", va="center",
+                         color=_INK, fontsize=8.5, bbox={"boxstyle": "round,pad=0.45", "facecolor": colour,
+                                                         "edgecolor": _SOFT, "linewidth": 0.8})
+
+    def arrow(above: Any, below: Any) -> None:
+        axes.annotate("", below.get_position(), above.get_position(), arrowprops={
+            "arrowstyle": "-|>", "color": _SOFT, "linewidth": 0.9, "shrinkA": 0, "shrinkB": 1,
+            "patchA": above.get_bbox_patch(), "patchB": below.get_bbox_patch()})
+
+    under = [box(1.0, rows + 1.0 + place, words, _JOINT) for place, words in enumerate(joined)]
+    for x, name, column, colour in ((0.5, "Branch I: waveform", first, _FILL),
+                                    (1.5, "Branch II: spectral", second, _OTHER)):
+        step = (rows - 1) / max(len(column) - 1, 1)
+        axes.text(x, 0.35, name, ha="center", va="center", color=_INK, fontweight="bold", fontsize=10)
+        boxes = [box(x, 1.0 + step * place, words, colour) for place, words in enumerate(column)]
+        for above, below in pairwise([*boxes, under[0]]):
+            arrow(above, below)
+    for above, below in pairwise(under):
+        arrow(above, below)
+    with replacing(path) as temporary:
+        picture.savefig(temporary, format="png", metadata={"Software": None})
+
+
+def _clips(explanations: Mapping[str, Any] | None, emotion: str, method: str) -> list[Mapping[str, Any]]:
+    return [one for one in pick(explanations, "clips") or [] if one.get("emotion") == emotion and one.get(method)]
+
+
+def _copy(name: object, reports: Path, folder: Path, target: str) -> tuple[str, ...]:
+    """A picture of reports/ copied under a name of the page's folder; () when it is not there.
+
+    Names come from a file: one that leads out of reports/ is as good as missing.
+    """
+    source = (reports / str(name)).resolve()
+    if source.suffix != ".png" or not source.is_relative_to(reports.resolve()) or not source.is_file():
+        return ()
+    with replacing(folder / target) as copy:
+        shutil.copyfile(source, copy)
+    return (target,)
+
+
+def _lacks(explanations: Mapping[str, Any] | None, method: str) -> str:
+    """Why a method gave no picture; "" when the model admits it."""
+    if explanations is None:
+        return f"{NO_EXPLANATIONS}."
+    if method in (explanations.get("methods") or []):
+        return "" if explanations.get("model") in (None, MODEL) else \
+            f"These are of {explanations['model']}: set train.model to {MODEL} for the paper's own model."
+    why = pick(explanations, "not_admitted", method) or "the stage explain did not make it"
+    return f"{explanations.get('model')}: {why}: set train.model to {MODEL} and run `dvc repro`."
+
+
+def _no_picture(explanations: Mapping[str, Any] | None, emotions: Sequence[str]) -> str:
+    """Why there is no picture of these classes: no test utterance of them was explained, or its file is gone."""
+    gone = [emotion for emotion in emotions if _clips(explanations, emotion, "scorecam")]
+    never = [emotion for emotion in emotions if emotion not in gone]
+    return " ".join(filter(None, (
+        f"No test utterance of {', '.join(never)} was explained: the test partition holds none." if never else "",
+        f"The picture of {', '.join(gone)} is not under reports: run `dvc repro explain`." if gone else "")))
+
+
+def _said(clip: Mapping[str, Any]) -> str:
+    heard = "recognised" if clip.get("predicted") == clip.get("emotion") else f"taken for {clip.get('predicted')}"
+    return f"{clip.get('emotion')}, {heard} with {percent(clip.get('confidence'))} ({clip.get('utterance')})"
+
+
+def _saliency(explanations: Mapping[str, Any] | None, reports: Path, folder: Path) -> Figure:
+    files: list[str] = []
+    words, lacking = [], []
+    for emotion in _SALIENCY:
+        clip = next(iter(_clips(explanations, emotion, "scorecam")), None)
+        copied = () if clip is None else _copy(clip.get("figure"), reports, folder, f"figure_2_{emotion}.png")
+        files += copied
+        if clip is not None and copied:
+            words.append(_said(clip))
+        else:
+            lacking.append(emotion)
+    why = _lacks(explanations, "scorecam")
+    if lacking and not why:
+        why = _no_picture(explanations, lacking)
+    caption = (f"Above the waveform coloured by Score-CAM, below its value at each step: {'; '.join(words)}. The class "
+               "explained is the one that the model answered.") if words else ""
+    return Figure("figure_2", "Score-CAM saliency: neutral, angry and disgust", tuple(files), caption, why)
+
+
+def _aligned(key: str, emotion: str, explanations: Mapping[str, Any] | None, reports: Path, folder: Path) -> Figure:
+    """All methods on two axes; in an older run the last clip's heat map, another one than figure 2's."""
+    both = _heard(explanations, emotion, "figure_3ab")
+    clips = _clips(explanations, emotion, "scorecam")
+    files = _copy(both[0]["figures"]["figure_3ab"], reports, folder, f"{key}.png") if both else ()
+    caption = f"Test utterance: {_said(both[0])}. Each method has an axis of its own." if files else ""
+    if not files and clips:
+        files = _copy(clips[-1].get("figure"), reports, folder, f"{key}.png")
+        if files:
+            caption = (f"Test utterance: {_said(clips[-1])}. Importance and waveform share one time axis; "
+                       f"{percent(clips[-1]['scorecam'].get('share_in_padding'))} of the importance lies on padding, "
+                       "where nobody speaks.")
+    why = _lacks(explanations, "scorecam")
+    if not files and not why:
+        why = _no_picture(explanations, [emotion])
+    return Figure(key, f"Importance aligned with the waveform: {emotion}", files, caption, why)
+
+
+def _heard(explanations: Mapping[str, Any] | None, emotion: str, key: str) -> list[Mapping[str, Any]]:
+    """Clips without noise of a class ("" for any) that have this figure, those that were recognised first."""
+    found = [one for one in pick(explanations, "heard") or []
+             if one.get("noise") == "clean" and emotion in ("", one.get("emotion")) and pick(one, "figures", key)]
+    return sorted(found, key=lambda one: one.get("predicted") != one.get("emotion"))
+
+
+def _of_clips(key: str, explanations: Mapping[str, Any] | None, reports: Path, folder: Path) -> Figure:
+    """A figure of single clips: the paper's own classes, the first clip of each (two of surprise in figure 5)."""
+    files: list[str] = []
+    clips: list[Mapping[str, Any]] = []
+    lacking = []
+    for emotion in _CLASSES[key]:
+        shown: list[Mapping[str, Any]] = []
+        for one in _heard(explanations, emotion, key)[:1 + ((key, emotion) == _TWO)]:
+            target = "_".join(filter(None, (key, emotion, "2" if shown else ""))) + ".png"
+            if copied := _copy(one["figures"][key], reports, folder, target):
+                files += copied
+                shown.append(one)
+        clips += shown
+        if not shown:
+            lacking.append(emotion)
+    caption = _SAID[key].format(clips="; ".join(map(_said, clips))) if clips else ""
+    return Figure(key, _TITLES[key], tuple(files), caption, _missing(key, explanations, lacking))
+
+
+def _missing(key: str, explanations: Mapping[str, Any] | None, lacking: Sequence[str]) -> str:
+    """Why a figure is not there for some classes, and what to do; "" where all are and the model is the paper's."""
+    if explanations is None:
+        return f"{NO_EXPLANATIONS}."
+    if key == "figure_5" and "shap" not in (explanations.get("methods") or []):
+        return _lacks(explanations, "shap")
+    if "heard" not in explanations:
+        return f"{_OLDER.format(key='heard')}."
+    other = "" if explanations.get("model") in (None, MODEL) else \
+        f"These are of {explanations['model']}: set train.model to {MODEL} for the paper's own model."
+    classes = ", ".join(filter(None, lacking))
+    none = (f"No clip{f' of {classes}' if classes else ''} has it: none was explained, or its picture is not under "
+            "reports: run `dvc repro explain`.") if lacking else ""
+    return " ".join(filter(None, (none, other)))
+
+
+def _shap(explanations: Mapping[str, Any] | None, reports: Path, folder: Path) -> Figure:
+    title = "SHAP feature contributions"
+    names = {"a": pick(explanations, "shap", "figure")} | {
+        panel: pick(explanations, "shap", "figures", f"figure_4{panel}_{_SHAP_CLASS}") for panel in "bcd"}
+    copied = {panel: _copy(name, reports, folder, f"figure_4{panel}.png") for panel, name in names.items()}
+    files = tuple(name for panel in copied for name in copied[panel])
+    why = _lacks(explanations, "shap")
+    if not files:
+        return Figure("figure_4", title, (), "", why or "The picture of the stage explain is not there: run `dvc repro "
+                                                        "explain`.")
+    found = explanations["shap"] if explanations else {}
+    first = pick((found.get("top") or [{}])[0], "feature")
+    caption = (f"Panel a, the global bar, over {found.get('utterances', '–')} test utterances against "
+               f"{found.get('background', '–')} training utterances. First here: {first or '–'}; in the paper it is "
+               "Feature 1191, which equation 29 makes MFCC 15 (from 0) of frame 48 of 108 where there are 20 MFCC.")
+    caption += "".join(f" {_SHAP_PANELS[panel]}" for panel in "bcd" if copied[panel])
+    return Figure("figure_4", title, files, caption, " ".join(filter(None, (why, _no_panels(explanations, copied)))))
+
+
+def _no_panels(explanations: Mapping[str, Any] | None, copied: Mapping[str, tuple[str, ...]]) -> str:
+    lacking = [panel for panel in "bcd" if not copied[panel]]
+    if not lacking:
+        return ""
+    if pick(explanations, "shap", "figures") is None:
+        return f"Panels {', '.join(lacking)}: {_OLDER.format(key='shap.figures')}."
+    return (f"Panels {', '.join(lacking)} of {_SHAP_CLASS} are not there: no utterance was answered with it, or the "
+            "picture is not under reports.")

@@ -1,0 +1,295 @@
+"""paper2: the folds' answers in, paper 2's tables and figures beside ours out: reports/paper2/.
+
+The layers of a built model in their order, in place of a block diagram.
+
+reports/paper2: paper 2's tables and figures in its own shape, ours beside the printed ones.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from reproduction import paper2_tables as printed
+from reproduction.experiment import folder
+from reproduction.paper2_figures import by_figure, cam_table, confusion_matrices, curves, figures
+from reproduction.paper2_tables import (
+    PROTOCOLS,
+    Layer,
+    Pictures,
+    Results,
+    Scores,
+    accuracy_table,
+    classification_report,
+    finding,
+    glance,
+    layer_table,
+    quality_table,
+)
+from reproduction.paper_page import Page, Table, build, facts, warnings
+from ser_ops import config
+from ser_ops.audio.signal import fit
+from ser_ops.config import Params, input_of
+from ser_ops.corpora.table import read_csv
+from ser_ops.dataset.examples import Examples, Stores
+from ser_ops.dataset.rows import Row
+from ser_ops.device import device_of
+from ser_ops.documents import read_json
+from ser_ops.emotions import EMOTIONS
+from ser_ops.evaluation import bootstrap, metrics
+from ser_ops.explain.grad_cam_picture import grad_cam_figures
+from ser_ops.explain.subject import Subject
+from ser_ops.features.index_map import shape_of
+from ser_ops.files import replacing, write_json
+from ser_ops.model_table import MODELS
+from ser_ops.models.base import EmotionModel
+from ser_ops.models.model_folder import load
+from ser_ops.seeds import derive
+from ser_ops.stages import run
+from ser_ops.tracking.runs import reopen
+from ser_ops.tracking.server import connect
+
+_USUAL = {"inplace=False", "bias=True", "dilation=1", "ceil_mode=False", "padding=0", "batch_first=True",
+          "start_dim=1", "end_dim=-1"}     # as every layer of its kind has it here
+
+
+def layers_of(model: EmotionModel, waveform: Tensor, valid: Tensor, features: Tensor) -> tuple[Layer, ...]:
+    """Every layer that has no layers of its own, in the order in which it answers, with the shape that it gives.
+
+    waveform float32 (1, N), valid int64 (1,), features float32 (1, ...): one utterance, as the model takes it. Shapes
+    are without the batch. A layer that is called twice stands twice, its parameters counted once.
+    """
+    found: list[Layer] = []
+    seen: set[int] = set()
+
+    def look(layer: nn.Module, _inputs: object, output: object) -> None:
+        own = 0 if id(layer) in seen else sum(one.numel() for one in layer.parameters())
+        seen.add(id(layer))
+        shape = " x ".join(map(str, output.shape[1:])) if isinstance(output, Tensor) else ""
+        name = "LSTM" if isinstance(layer, nn.LSTM) else type(layer).__name__
+        said = [one for one in layer.extra_repr().split(", ") if one and one not in _USUAL]
+        found.append(Layer(f"{name}({', '.join(said)})", shape, own))
+
+    hooks = [layer.register_forward_hook(look) for layer in model.modules() if not list(layer.children())]
+    training = model.training
+    try:
+        with torch.no_grad():
+            model.eval()(waveform, valid, features)
+    finally:
+        model.train(training)
+        for hook in hooks:
+            hook.remove()
+    return tuple(found)
+
+
+__all__ = ["PROTOCOLS", "Layer", "Pictures", "Results", "Scores", "page", "sections", "tables"]
+
+TITLE = "Paper 2: hybrid CNN-LSTM and image transformers"
+STACKED: tuple[str, ...] = ("cnn", "lstm", "cnn_lstm")
+IMAGES: tuple[str, ...] = ("vit", "beit")
+
+
+def page(results: Results) -> Page:
+    """reports/paper2: tables 1 to 4, figures 1 to 13, and what each stands on."""
+    backbones = {str(one["model"]): one.get("backbone") for one in results.groups}
+    runs = {f"{one['model']}, {one['protocol']}": one.get("run_id") for one in results.groups}
+    seconds = sum(one.get("seconds") or 0 for one in results.groups)
+    basis = facts(results.provenance, results.protocols, backbones, runs)
+    basis += (("Explained model", f"{results.explained} (figures 3 to 13)"),
+              ("Training, all folds", f"{seconds / 60:.1f} minutes of one process"))
+    return Page("paper2", TITLE, printed.REFERENCE, warnings(results.provenance, backbones.values()), basis,
+                tables(results), figures(results), sections(results))
+
+
+def tables(results: Results) -> tuple[Table, ...]:
+    """Tables 1 to 4, figure 3 as a table for each protocol, figures 1 and 2 as layers, and those of figures 7 to 13."""
+    reports = tuple(classification_report(results, protocol) for protocol in results.protocols or ("random",))
+    return (
+        accuracy_table(results, "table_1", "Accuracy of the CNN, the LSTM and their hybrid", STACKED, printed.TABLE_1),
+        quality_table(results, "table_2", "Precision, recall and F1-score of the CNN, the LSTM and their hybrid",
+                      STACKED, printed.TABLE_2),
+        accuracy_table(results, "table_3", "Accuracy of ViT and BEiT", IMAGES, printed.TABLE_3),
+        quality_table(results, "table_4", "Precision, recall and F1-score of ViT and BEiT", IMAGES, printed.TABLE_4),
+        layer_table(results, "figure_1", "Steps of the CNN, the LSTM and their hybrid", STACKED),
+        layer_table(results, "figure_2", "Architecture of the hybrid of CNN and LSTM", ("cnn_lstm",)),
+        *reports, *(cam_table(results, emotion) for emotion in by_figure()))
+
+
+def sections(results: Results) -> tuple[dict[str, Any], ...]:
+    """At a glance, first; and what the paper says that cannot be right, beside the footnotes."""
+    shown = [model for model in (*STACKED, *IMAGES) if any(results.of(model, name) for name in PROTOCOLS)]
+    first: tuple[dict[str, Any], ...] = ()
+    if shown:
+        first = ({"title": "At a glance", "first": True, "words": [finding(results, shown)],
+                  "svg": glance(results, shown), "table": None},)
+    return (*first, {"title": "What else in the paper cannot be right", "words": list(printed.ELSEWHERE), "svg": None,
+                     "table": None})
+
+
+Rows = Sequence[Mapping[str, str]]
+NAMES = ("accuracy", "precision", "recall", "f1")
+
+
+def main() -> None:
+    """Write reports/paper2, whole or not at all, and attach it to the explained model's run."""
+    params = config.load()
+    connect(params)  # a server that is down is better known before the work than after it
+    folds = folder(params) / "folds"
+    record = read_json(folds / "runs.json")
+    predictions, history = read_csv(folds / "predictions.csv"), read_csv(folds / "history.csv")
+    scores = {place: scored(params, place, rows) for place, rows in grouped(predictions).items()}
+    with replacing(params.paths.reports / "paper2") as target:
+        target.mkdir()
+        pictures = _pictures(params, scores, predictions, history, target)
+        basis = record["provenance"] | {"resamples": params.evaluate.resamples,
+                                        "confidence": params.evaluate.confidence}
+        results = Results(scores, record["groups"], basis, settings(params),
+                              params.reproduce.folds.explained, _layers(params, scores), pictures)
+        build(page(results), target.parent)
+    _attach(params, pictures, folds)
+    best = max(scores.values(), key=lambda one: one.mean["accuracy"], default=None)
+    said = "" if best is None else f", best {best.model} {best.protocol} {best.mean['accuracy']:.3f} accuracy"
+    print(f"paper 2: {params.paths.reports / 'paper2' / 'index.html'}: {len(scores)} cross-validations, "
+          f"{len(pictures.cams)} Grad-CAM pictures{said}")
+
+
+def grouped(predictions: Rows) -> dict[tuple[str, str], list[Mapping[str, str]]]:
+    """Rows of predictions.csv by (model, protocol)."""
+    found: dict[tuple[str, str], list[Mapping[str, str]]] = {}
+    for row in predictions:
+        found.setdefault((row["model"], row["protocol"]), []).append(row)
+    return found
+
+
+def scored(params: Params, place: tuple[str, str], rows: Rows) -> Scores:
+    """Figures of one model under one protocol: over folds, and pooled with bootstrap intervals over utterances."""
+    ordered = sorted(rows, key=lambda row: row["utterance"])
+    fold = np.array([int(row["fold"]) for row in ordered])
+    true, predicted = (np.array([EMOTIONS.index(row[name]) for row in ordered]) for name in ("emotion", "predicted"))
+    folds = [metrics.scores(true[fold == one], predicted[fold == one]) for one in np.unique(fold)]
+    values = {name: np.array([one[name] for one in folds]) for name in NAMES}
+    counts = metrics.confusion(true, predicted)
+    each = metrics.class_scores(counts)
+    low, high = intervals(params, true, predicted)
+    return Scores(
+        *place, folds=len(folds), utterances=len(ordered), speakers=len({row["speaker"] for row in ordered}),
+        mean={name: float(one.mean()) for name, one in values.items()},
+        deviation={name: float(one.std(ddof=1)) if len(one) > 1 else None for name, one in values.items()},
+        low=low, high=high, pooled={name: float(metrics.scores_of(counts)[name]) for name in NAMES},
+        weighted={name: float((each[name] * each["support"]).sum() / each["support"].sum()) for name in NAMES[1:]},
+        per_class=metrics.per_class(counts), confusion=counts.tolist())
+
+
+def intervals(params: Params, true: np.ndarray, predicted: np.ndarray) -> tuple[dict[str, float], dict[str, float]]:
+    """Bounds of every score over resamples of the utterances within their true class; indices of shape (n,)."""
+    settings = params.evaluate
+    drawn = bootstrap.by_utterance(true, settings.resamples, settings.bootstrap_seed)
+    cells = np.eye(metrics.CLASSES**2)[true * metrics.CLASSES + predicted]
+    counts = (drawn.weights @ cells).reshape(-1, metrics.CLASSES, metrics.CLASSES)
+    found = metrics.scores_of(counts)
+    bounds = {name: bootstrap.interval(found[name], settings.confidence) for name in NAMES}
+    return {name: one[0] for name, one in bounds.items()}, {name: one[1] for name, one in bounds.items()}
+
+
+def settings(params: Params) -> dict[str, dict[str, Any]]:
+    """How each model of the folds was trained: section train, reproduce.folds.train and its own over one another."""
+    wanted = params.reproduce.folds
+    return {model: params.train.training().model_dump() | dict(wanted.train) | dict(own)
+            for model, own in wanted.models.items()}
+
+
+def chosen(params: Params, predictions: Rows, protocol: str) -> list[str]:
+    """Test utterances of fold 1 for Grad-CAM: of each class those that were recognised, by a keyed choice, else any."""
+    wanted = params.reproduce.folds
+    own = [row for row in predictions
+           if (row["model"], row["protocol"], row["fold"]) == (wanted.explained, protocol, "1")]
+    own.sort(key=lambda row: (row["predicted"] != row["emotion"],
+                              derive(params.reproduce.seed, "grad-cam", row["utterance"])))
+    return [row["utterance"] for emotion in EMOTIONS
+            for row in [one for one in own if one["emotion"] == emotion][:wanted.per_class]]
+
+
+def _pictures(params: Params, scores: Mapping[tuple[str, str], Scores], predictions: Rows, history: Rows,
+              target: Path) -> Pictures:
+    explained = params.reproduce.folds.explained
+    protocols = [name for name in PROTOCOLS if (explained, name) in scores]
+    if not protocols:
+        return Pictures(missing=no_model(explained))
+    confusion_matrices({name: scores[explained, name].confusion for name in protocols}, target / "figure_4.png")
+    lines = {name: [row for row in history if (row["model"], row["protocol"]) == (explained, name)]
+             for name in protocols}
+    for number, what in ((5, "uar"), (6, "loss")):
+        curves(lines, what, target / f"figure_{number}.png")
+    cams, protocol, missing = _grad_cam(params, predictions, protocols, target)
+    return Pictures("figure_4.png", {"uar": "figure_5.png", "loss": "figure_6.png"}, cams, protocol, missing)
+
+
+def _grad_cam(params: Params, predictions: Rows, protocols: Sequence[str],
+              target: Path) -> tuple[list[dict[str, Any]], str, str]:
+    """Pictures and figures of the explained model's fold 1, by speaker where there is that; or why there are none."""
+    name = params.reproduce.folds.explained
+    protocol = "speaker" if "speaker" in protocols else protocols[0]
+    place = folder(params) / "folds" / "models" / name / protocol
+    model, card = load(place)
+    try:
+        model.camera()
+    except ValueError as error:
+        return [], protocol, f"{name} admits no Grad-CAM ({error}): name another model under reproduce.folds.explained."
+    wanted = chosen(params, predictions, protocol)
+    examples = _examples(params, name, input_of(card).seconds, wanted)
+    subject = Subject.of(model, card, device_of(params.compute.device))
+    found = grad_cam_figures(subject, examples, range(len(examples)), params.explain, target, "")
+    write_json(target / "gradcam.json", {"model": name, "protocol": protocol, "fold": 1,
+                                         "run_id": read_json(place / "run.json")["run_id"], "utterances": found})
+    return [one | one.get("gradcam", {}) for one in found], protocol, ""
+
+
+def _examples(params: Params, model: str, seconds: float, utterances: Sequence[str]) -> Examples:
+    """Unaltered test utterances as the model reads them, in the order given."""
+    rows = {row["utterance"]: row for row in read_csv(folder(params) / "augmented" / "variants.csv")
+            if row["variant"] == "original"}
+    stores = Stores.open(params.paths.work / "ingest" / "waveforms", folder(params), MODELS[model].reads)
+    wanted = [rows[one] for one in utterances]
+    return Examples([Row(row["row"], one, "original", "test", row["emotion"], row["speaker"], row["corpus"])
+                     for one, row in zip(utterances, wanted, strict=True)],
+                    stores, round(seconds * params.data.sample_rate))
+
+
+def _layers(params: Params, scores: Mapping[tuple[str, str], Scores]) -> dict[str, tuple[Layer, ...]]:
+    """The layers of every model on stacked features that was trained."""
+    found = {}
+    for name in (one for one in STACKED if any(model == one for model, _ in scores)):
+        protocol = next(protocol for model, protocol in scores if model == name)
+        model, card = load(folder(params) / "folds" / "models" / name / protocol)
+        window = input_of(card)
+        samples, valid = fit(np.zeros(0, np.float32), round(window.seconds * card["sample_rate"]))
+        found[name] = layers_of(model, torch.from_numpy(samples)[None], torch.tensor([valid]),
+                                torch.zeros(1, *shape_of(window)))
+    return found
+
+
+def _attach(params: Params, pictures: Pictures, folds: Path) -> None:
+    """The page and the pictures to the run of the model that they explain."""
+    if not pictures.protocol:
+        return
+    report = params.paths.reports / "paper2"
+    with reopen(params, folds / "models" / params.reproduce.folds.explained / pictures.protocol / "run.json") as record:
+        for file in ("index.html", "tables.json", "tables"):
+            record.artifact(report / file, "paper2/tables" if file == "tables" else "paper2")
+        for picture in sorted(report.glob("*.png")):
+            record.artifact(picture, "paper2/figures")
+        if pictures.cams:
+            record.artifact(report / "gradcam.json", "paper2")
+
+
+def no_model(name: str) -> str:
+    """Why the figures of the explained model are not there."""
+    return (f"{name}, which the figures explain, was not trained: name it under reproduce.folds.models in params.yaml "
+            "and run `ser-ops reproduce paper2`.")
+
+
+if __name__ == "__main__":
+    run(main)

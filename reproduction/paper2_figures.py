@@ -1,0 +1,187 @@
+"""Paper 2's figures 4 to 13: confusion, learning curves and Grad-CAM of the explained model, with its metric tables.
+
+Paper 2's figures 4 to 6 as pictures: confusion matrices, and learning curves with a line for each fold.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from reproduction import paper2_tables as printed
+from reproduction.paper2_tables import PROTOCOLS, Results, named, no_cam, no_model, other_corpus
+from reproduction.paper_page import Cell, Figure, Table
+from ser_ops.emotions import EMOTIONS
+from ser_ops.files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Sheet
+
+
+# Okabe and Ito's colours, each fold with a marker of its own: told apart without colour, too.
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#000000")
+_MARKERS = "osD^vPX*"
+
+
+def confusion_matrices(counts: Mapping[str, Sequence[Sequence[int]]], path: Path) -> None:
+    """A PNG with a matrix for each protocol: rows true, columns answered, share of the true class and count.
+
+    counts: {protocol: (7, 7) counts}; a class without examples has an empty row.
+    """
+    figure, axes = _sheet(len(counts), 5.6, 5.2)
+    for place, (protocol, rows) in enumerate(counts.items()):
+        table = np.asarray(rows, np.int64)
+        totals = table.sum(1, keepdims=True)
+        shares = np.divide(table, totals, out=np.full(table.shape, np.nan), where=totals > 0)
+        axis = axes[place]
+        image = axis.imshow(shares, cmap="cividis", vmin=0, vmax=1, aspect="auto")
+        for (row, column), share in np.ndenumerate(shares):
+            if np.isfinite(share):
+                axis.text(column, row, f"{share:.2f}\n{table[row, column]}", ha="center", va="center", fontsize=8,
+                          color="black" if share > 0.55 else "white")
+        axis.set_xticks(range(len(EMOTIONS)), EMOTIONS, rotation=35, ha="right")
+        axis.set_yticks(range(len(EMOTIONS)), EMOTIONS)
+        axis.tick_params(length=0)
+        axis.set(xlabel="answered", ylabel="" if place else "true", title=PROTOCOLS.get(protocol, protocol))
+    figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.8)
+    _save(figure, path)
+
+
+def curves(histories: Mapping[str, Sequence[Mapping[str, Any]]], what: str, path: Path) -> None:
+    """A PNG with a panel for each protocol: `what` ("uar" or "loss") by epoch, a line for each fold.
+
+    histories: {protocol: rows of history.csv with fold, epoch, train_<what>, validation_<what>}; the best epoch is that
+    of the highest validation UAR, then the lower loss, then the first, as the training loop chooses it.
+    """
+    from matplotlib.lines import Line2D
+    from matplotlib.ticker import MaxNLocator
+    figure, axes = _sheet(len(histories), 6.2, 4.2)
+    folds = sorted({int(row["fold"]) for rows in histories.values() for row in rows})
+    for axis, (protocol, rows) in zip(axes, histories.items(), strict=True):
+        for fold in folds:
+            own = sorted((row for row in rows if int(row["fold"]) == fold), key=lambda row: int(row["epoch"]))
+            if own:
+                _lines(axis, own, what, (fold - 1) % len(_COLOURS))
+        axis.set(xlabel="epoch", title=PROTOCOLS.get(protocol, protocol))
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.grid(alpha=0.3)
+        if what == "uar":
+            axis.axhline(1 / len(EMOTIONS), color="black", linewidth=0.8, linestyle=":")
+            axis.set_ylim(0, 1.02)
+    axes[0].set_ylabel("UAR (dotted: chance)" if what == "uar" else "loss, nats")
+    lines = [Line2D([], [], color="grey", linestyle="--", linewidth=1, label="training, with dropout"),
+             Line2D([], [], color="grey", linewidth=1.8, label="validation")]
+    lines += [Line2D([], [], color=_COLOURS[(fold - 1) % len(_COLOURS)], marker=_MARKERS[(fold - 1) % len(_MARKERS)],
+                     label=f"fold {fold}") for fold in folds]
+    figure.legend(handles=lines, loc="outside lower center", ncols=min(len(lines), 7), fontsize="small", frameon=False)
+    _save(figure, path)
+
+
+def _lines(axis: "Axes", rows: Sequence[Mapping[str, Any]], what: str, place: int) -> None:
+    epochs = [int(row["epoch"]) for row in rows]
+    train, validation = ([float(row[f"{part}_{what}"]) for row in rows] for part in ("train", "validation"))
+    axis.plot(epochs, train, color=_COLOURS[place], linestyle="--", linewidth=0.9, alpha=0.7)
+    axis.plot(epochs, validation, color=_COLOURS[place], linewidth=1.6)
+    best = max(range(len(rows)), key=lambda one: (float(rows[one]["validation_uar"]),
+                                                  -float(rows[one]["validation_loss"]), -one))
+    axis.plot(epochs[best], validation[best], color=_COLOURS[place], marker=_MARKERS[place], markersize=7,
+              markeredgecolor="white")
+
+
+def _sheet(panels: int, width: float, height: float) -> tuple["Sheet", list["Axes"]]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure as Sheet  # not pyplot: no window, no global state
+    figure = Sheet(figsize=(width * panels, height), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, list(np.atleast_1d(figure.subplots(1, panels, sharey=True)))
+
+
+def _save(figure: "Sheet", path: Path) -> None:
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", metadata={"Software": None})
+
+
+def cam_table(results: Results, emotion: str) -> Table:
+    """The metric table of one of figures 7 to 13."""
+    paper, marks = printed.FIGURES_7_TO_13[emotion], printed.MARKS.get(emotion, {})
+    cams = [one for one in results.pictures.cams if one["emotion"] == emotion]
+    columns = ("Metric", *(["Value"] if len(cams) < 2 else [f"Example {place + 1}" for place in range(len(cams))]))
+    asked: list[tuple[str, str, str, str | None]] = [
+        ("Recognised as", "predicted", "", emotion), ("Model confidence", "confidence", "percent", paper.confidence),
+        ("Mean activation", "mean_activation", "share", paper.mean_activation),
+        ("Maximum activation", "max_activation", "share", paper.max_activation),
+        ("Activated area", "activated_area_pct", "percent", paper.activated_area_pct),
+        ("Entropy, nats", "entropy", "", paper.entropy),
+        ("Time focus, seconds", "time_focus_range", "", " to ".join(paper.time_focus_range)),
+        ("Frequency focus, hertz", "freq_focus_range", "", " to ".join(paper.freq_focus_range)),
+        ("Confidence drop after masking, points", "confidence_drop", "percent", paper.confidence_drop)]
+    rows: list[tuple[Cell | str, ...]] = []
+    for label, name, unit, claim in asked:
+        rows.append((label, *(Cell(_cam_value(one, name), claim if not place else None, unit,
+                                   mark=marks.get(name, "") if not place else "")
+                              for place, one in enumerate(cams or [{}]))))
+    for place, one in enumerate(EMOTIONS):
+        rows.append((f"Probability of {one}", *(
+            Cell((cam.get("probabilities") or {}).get(one), paper.probabilities[place] if not number else None, "share")
+            for number, cam in enumerate(cams or [{}]))))
+    notes = (*filter(None, [other_corpus(results) if cams else ""]), printed.SOURCES["grad_cam"])
+    return Table(f"figure_{paper.figure}", f"Grad-CAM metrics, {emotion}", columns, tuple(rows), notes,
+                 "" if cams else no_cam(results, emotion), (results.pictures.protocol,) if cams else ())
+
+
+def _cam_value(cam: Mapping[str, Any], name: str) -> float | str | None:
+    found = cam.get(name)
+    if found is None:
+        return None
+    if name == "confidence":
+        return 100 * float(found)
+    if name == "time_focus_range":
+        return " to ".join(f"{one:.2f}" for one in found)
+    if name == "freq_focus_range":
+        return " to ".join(f"{one:.1f}" for one in found)
+    return found if isinstance(found, str) else float(found)
+
+
+def figures(results: Results) -> tuple[Figure, ...]:
+    """Figures 4 to 13."""
+    pictures, other = results.pictures, other_corpus(results)
+    name, absent = named(results.explained), no_model(results.explained)
+    found = [Figure(
+        "figure_4", f"Confusion matrix of {name}", (pictures.confusion,) if pictures.confusion else (),
+        "All folds pooled: share of the true class (colour) and count. The paper's matrix is a picture whose counts "
+        "cannot be read here; figure 3's rows admit 4 errors in 563: two of class 0, one each of classes 3 and "
+        f"5. {other}", "" if pictures.confusion else absent)]
+    for number, kind, title, caption in (
+            (5, "uar", "Accuracy curve", "The training loop records UAR (the mean recall of the seven classes), not "
+             "accuracy: with classes of one size, as in TESS, they are the same. "),
+            (6, "loss", "Loss curve", "Cross-entropy in nats. ")):
+        file = pictures.curves.get(kind, "")
+        found.append(Figure(
+            f"figure_{number}", f"{title} of {name}", (file,) if file else (), caption + "One line for each fold: "
+            "dashed over its training utterances, with dropout, whole over its validation utterances; a mark stands at "
+            "the epoch whose weights were tested, the best on validation. The paper does not say which fold its curve "
+            f"is of. {other}", "" if file else absent))
+    return (*found, *(_cam_figure(results, emotion) for emotion in by_figure()))
+
+
+def _cam_figure(results: Results, emotion: str) -> Figure:
+    cams = [one for one in results.pictures.cams if one["emotion"] == emotion]
+    said = []
+    for place, one in enumerate(cams):
+        right = one.get("predicted") == emotion
+        said.append(f"{f'Example {place + 1}: ' if len(cams) > 1 else ''}{one.get('utterance', 'an utterance')}, "
+                    f"{'recognised' if right else 'taken for ' + str(one.get('predicted')) + ': no further test '}"
+                    f"{'' if right else 'utterance of this class was recognised'}.")
+    caption = (f"{' '.join(said)} Test utterance of fold 1, {PROTOCOLS.get(results.pictures.protocol, '')}, model "
+               f"{named(results.explained)}. The map is of the class that the model answered."
+               if cams else "")
+    return Figure(f"figure_{printed.FIGURES_7_TO_13[emotion].figure}", f"Grad-CAM, {emotion}",
+                  tuple(str(one["figure"]) for one in cams), caption,
+                  "" if cams else no_cam(results, emotion))
+
+
+def by_figure() -> list[str]:
+    """The seven emotions in the order of figures 7 to 13."""
+    return sorted(printed.FIGURES_7_TO_13, key=lambda emotion: printed.FIGURES_7_TO_13[emotion].figure)

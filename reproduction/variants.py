@@ -1,0 +1,18 @@
+"""variants: quadruplets of every utterance into work/papers/augmented, since any may train in some fold.
+
+Their noise comes from the training recordings alone, whatever partition an utterance is given later.
+"""
+
+from reproduction.experiment import folder
+from ser_ops import config
+from ser_ops.stages import augment, run
+
+
+def main() -> None:
+    """Write work/papers/augmented, whole or not at all."""
+    params = config.load()
+    augment.write(params, folder(params) / "augmented", everything=True, by_row=False)
+
+
+if __name__ == "__main__":
+    run(main)

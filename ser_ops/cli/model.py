@@ -1,0 +1,194 @@
+"""ser-ops models: whether a model of the table has all that the rest asks of it.
+
+ser-ops predict: a registered model on recordings of the user's own.
+
+ser-ops evaluate: a registered model on labelled audio of the user's own.
+
+ser-ops explain: why a registered model answers a recording of the user's own as it does.
+"""
+
+import hashlib
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from ser_ops import config
+from ser_ops.caveats import caveats, marks
+from ser_ops.cli.answers import Json, named, say
+from ser_ops.config import Params
+from ser_ops.documents import read_json
+from ser_ops.errors import UserError
+from ser_ops.files import located, write_json
+from ser_ops.pages import pick
+from ser_ops.terminal import grouped, left_out, tell
+
+if TYPE_CHECKING:
+    from ser_ops.models.base import EmotionModel
+
+
+Model = Annotated[str | None, typer.Option("--model", help="As MLflow writes it: models:/NAME@ALIAS, runs:/..., or a "
+                                           "folder. Default: the registered model's staging.")]
+
+
+Channel = Annotated[int | None, typer.Option("--channel", min=1, help="Of several, from 1 on. Default: their mean or, "
+                                             "where that loses the speech, the channel that holds it.")]
+
+
+def folder_of(params: Params, model: str | None) -> Path:
+    from ser_ops.tracking import models
+
+    return models.fetch(params, model or f"models:/{params.tracking.registered_model}@staging")
+
+
+def predict(files: Annotated[list[str], typer.Argument(help="Recordings of any length: wav, flac, ogg, opus, mp3, "
+                                                        "m4a, mp4, aac, webm, amr or 3gp.")],
+            model: Model = None, channel: Channel = None, json: Json = False) -> None:
+    """Say the emotion of recordings, with the probabilities of all seven.
+
+    A bad recording is one line on standard error; the others are answered all the same, and the exit code is 1.
+    """
+    params = config.load()
+    folder = folder_of(params, model)
+    from ser_ops.inference.recogniser import Recogniser
+
+    recogniser = Recogniser(folder, params.compute.device, params.predict.batch_size, params.predict.window_hop)
+    failed = 0
+    for name in files:
+        try:
+            file = named(name)
+            answer = recogniser.answer_file(located(file), channel)
+        except UserError as error:
+            failed += 1
+            tell(f"error: {error}", aside=True)
+            continue
+        for warning in answer.warnings:
+            tell(f"warning: {file}: {warning}", aside=True)
+        record = {"path": str(file), **answer.record()}
+        likely = sorted(record["probabilities"].items(), key=lambda one: -one[1])[:3]
+        say(record, json, f"{file}: {answer.emotion} "
+            f"({', '.join(f'{emotion} {value:.2f}' for emotion, value in likely)}; {answer.seconds:.1f} s)"
+            f"{marks(answer.caveats)}")
+    if failed:
+        sys.exit(1)
+
+
+def evaluate(manifest: Annotated[Path, typer.Option(help="CSV: path, emotion, speaker; where a line is a part of a "
+                                                    "recording, start and end in seconds.",
+                                               parser=named, metavar="<path>")],
+             noise: Annotated[Path | None, typer.Option(help="Folder with a folder per category.", parser=named,
+                                                   metavar="<path>")] = None,
+             labels: Annotated[str | None, typer.Option(help="What its labels mean: joy=happy,bored=drop, or "
+                                                        "a YAML file of such lines. drop leaves them out.")] = None,
+             model: Model = None, channel: Channel = None, json: Json = False) -> None:
+    """Measure any registered model on labelled audio, clean and in noise.
+
+    Recordings that cannot be used are left out, and how many, and why, stands beside the figures.
+    """
+    params = config.load()
+    from ser_ops.corpora.csv_manifest import read_labels
+
+    targets = read_labels(labels) if labels else None
+    folder = folder_of(params, model)
+    from ser_ops.evaluation.corpus import evaluate_manifest
+    from ser_ops.models import model_folder
+
+    network, card = model_folder.load(folder)
+    metrics: dict[str, Any] = evaluate_manifest(network, card, manifest, noise, params, targets, channel)
+    for oddity in metrics["oddities"]:
+        tell(f"warning: {manifest}: {oddity}", aside=True)
+    for warning, number in grouped((one["warning"] for one in metrics["warnings"]), whole=True).items():
+        tell(f"warning: {number} of {metrics['used']} recordings: {warning}", aside=True)
+    clean, chance = metrics["clean"], f"chance {metrics['chance_uar']:.3f}"
+    used, noises = f"{metrics['used']} of {metrics['of']} recordings", metrics["noise"]
+    lost = left_out(metrics, "recordings") + (left_out(noises, "noise recordings") if noises else "")
+    words = (f"{used}: clean UAR {clean['uar']:.3f} [{clean['uar_low']:.3f}, {clean['uar_high']:.3f}] ({chance}), "
+             f"accuracy {clean['accuracy']:.3f}{lost}{marks(caveats(card))}")
+    cells = [f"{cell}: UAR {one['uar']:.3f} ({chance}), accuracy {one['accuracy']:.3f}, SNR {one['snr_db']:.1f} dB; "
+             f"{used}" for cell, one in metrics.get("cells", {}).items()]
+    say(metrics | {"caveats": [caveat.sentence for caveat in caveats(card)]}, json, words, *cells)
+
+
+_REPORT = "explanations.json"
+
+
+def explain(file: Annotated[Path, typer.Argument(help="A recording.", parser=named, metavar="FILE")],
+            model: Model = None,
+            out: Annotated[Path | None, typer.Option(help="Folder for the page, its sounds and pictures. Default: "
+                                                     "reports/explain/<name of the recording>.")] = None,
+            start: Annotated[float | None, typer.Option(help="Where the window that is explained begins, in seconds. "
+                                                        "Default: the middle of the recording.")] = None,
+            channel: Channel = None, json: Json = False) -> None:
+    """Write a page that shows and plays what the model uses of a recording.
+
+    The answer is that of `ser-ops predict`; explained is one window of the recording, as long as the model hears.
+    """
+    params = config.load()
+    folder = folder_of(params, model)
+    from ser_ops.explain.recording import explain_recording
+    from ser_ops.inference.recogniser import Recogniser
+    from ser_ops.report import listening
+
+    recogniser = Recogniser(folder, params.compute.device, params.predict.batch_size, params.predict.window_hop)
+    path = located(file)
+    recording = Path(os.path.abspath(path))
+    answer = recogniser.answer_file(path, channel)
+    target = _folder(params.paths.reports / "explain", recording) if out is None else out
+    network = cast("EmotionModel", recogniser.model)
+    found = explain_recording(network, recogniser.card, recogniser.device, path, params.explain, target, start,
+                              channel)
+    write_json(target / _REPORT, {"recording": str(recording), **found})
+    page, entry = listening.build(target, found, "."), found["heard"][0]
+    for warning in answer.warnings:
+        tell(f"warning: {file}: {warning}", aside=True)
+    record = {"path": str(file), **answer.record(), "page": str(page), "notes": found["notes"], "window": {
+        "start": entry["window_start"], "seconds": entry["valid_seconds"], "emotion": entry["predicted"],
+        "confidence": entry["confidence"], "streams": entry["streams"]}}
+    say(record, json,
+        f"{file}: {answer.emotion} {record['probabilities'][answer.emotion]:.2f} ({answer.seconds:.1f} s); explained: "
+        f"{entry['predicted']} {entry['confidence']:.2f}, {entry['window_start']:.2f} to "
+        f"{entry['window_start'] + entry['valid_seconds']:.2f} s{marks(answer.caveats)}",
+        *found["notes"], str(page))
+
+
+def _folder(explained: Path, recording: Path) -> Path:
+    """Where a recording's page goes: a folder of its name; where that holds another recording's, one more of its own.
+
+    Dots in front are left out: they would hide the folder, and `..` would lead out of `explained`.
+    """
+    name = recording.stem.lstrip(".") or "recording"
+    report = explained / name / _REPORT
+    if not report.is_file() or pick(read_json(report), "recording") in (None, str(recording)):
+        return explained / name
+    return explained / f"{name[:50]}-{hashlib.sha256(os.fsencode(recording)).hexdigest()[:8]}"
+
+
+app = typer.Typer(no_args_is_help=True, help="Models of the table.")
+
+
+@app.callback()
+def _models() -> None:
+    """A group of its own, so that the command keeps its name."""
+
+
+@app.command()
+def check(name: Annotated[str, typer.Argument(help="A model of ser_ops/model_table.py.")], json: Json = False) -> None:
+    """Build a model at small size from the preset in force and try out all that is asked of one. Ends with 1 when
+    something is missing."""
+    params = config.load()
+    from ser_ops.explain.model_check import trials
+
+    missing = 0
+    for trial in trials(name, params.chosen, params.explain):
+        mark = "ok     " if trial.passed else "MISSING"
+        say({"model": name} | asdict(trial), json, f"  {mark} {trial.what}: {trial.words}")
+        missing += not trial.passed
+    if missing:
+        if not json:
+            say({}, False, f"{name}: {missing} missing")
+        raise typer.Exit(1)
+    if not json:
+        say({}, False, f"{name} has all that a model needs")

@@ -1,0 +1,162 @@
+"""What a corpus turned out to hold, beside what the complete one holds.
+
+corpus.yaml: what a corpus folder says about itself.
+
+The table from a layout's name to its rules.
+"""
+
+import os
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from ser_ops import documents
+from ser_ops.config import ManifestSource
+from ser_ops.corpora.crema_d import CREMA_D
+from ser_ops.corpora.layout import CARD, Layout
+from ser_ops.corpora.ravdess import RAVDESS
+from ser_ops.corpora.savee import SAVEE
+from ser_ops.corpora.tess import TESS
+from ser_ops.corpora.utterance import Scan
+from ser_ops.errors import UserError
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+class Card(BaseModel):
+    """The card of one corpus; `synthetic` speech is said to be so wherever a number made from it appears."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    name: str = Field(pattern=rf"^{NAME.pattern}$")
+    layout: Literal["ravdess", "crema_d", "tess", "savee"]
+    synthetic: bool
+    licence: str = Field(min_length=1)
+    source: str = Field(min_length=1)
+    note: str = ""
+
+    def write(self, folder: Path) -> None:
+        """Write it as corpus.yaml into the corpus's folder."""
+        text = yaml.safe_dump(self.model_dump(), sort_keys=False, allow_unicode=True, width=120)
+        (folder / CARD).write_text(text, encoding="utf-8")
+
+
+def read_card(corpora_folder: Path, name: str) -> Card:
+    """Read the card of the corpus `name`.
+
+    Raises UserError when there is no such corpus, or its card is missing, malformed or another corpus's.
+    """
+    path = corpora_folder / name / CARD
+    if not os.path.isdir(path.parent):
+        there = ", ".join(installed_names(corpora_folder)) or "none"
+        raise UserError(f"{path.parent}: no such corpus (there are: {there}): bring it in with `ser-ops corpora add` "
+                        "or take it out of data.corpora in params.yaml")
+    return documents.read_card(Card, path, "ser-ops corpora add")
+
+
+def installed_names(corpora_folder: Path) -> list[str]:
+    """Names of the folders that hold a card, sorted."""
+    return sorted(card.parent.name for card in corpora_folder.glob(f"*/{CARD}") if NAME.fullmatch(card.parent.name))
+
+
+LAYOUTS: dict[str, Layout] = {one.name: one for one in (RAVDESS, CREMA_D, TESS, SAVEE)}
+
+
+def of_name(name: str) -> Layout:
+    """The layout of that name; UserError, which lists those that there are, for another."""
+    if name not in LAYOUTS:
+        raise UserError(f"{name!r}: is no known corpus: choose of {', '.join(LAYOUTS)}, or manifest for a CSV file "
+                        "that lists any other")
+    return LAYOUTS[name]
+
+
+def known_faults(layout: str) -> dict[str, str]:
+    """Reason by file name (without suffix) of the published recordings of a layout that must not be used.
+
+    They are those of the published corpora: a synthetic corpus with the same names does not have them.
+
+    >>> known_faults("crema_d")["1076_MTI_SAD_XX"]
+    'published without any speech in it, not used'
+    """
+    return LAYOUTS[layout].known_faults() if layout in LAYOUTS else {}
+
+
+def scan(corpora_folder: Path, name: str, calm: str = "neutral") -> Scan:
+    """Utterances of the corpus `name`, by the layout that its card names.
+
+    calm: what RAVDESS calm counts as, neutral or excluded. Raises UserError when there is no such corpus or its
+    folder holds none of its recordings.
+    """
+    card = read_card(corpora_folder, name)
+    return LAYOUTS[card.layout].scan(corpora_folder / name, name, calm, card.synthetic)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Counts of one corpus. `expected...`: of the complete corpus; None where there is no such thing."""
+
+    corpus: str
+    layout: str
+    synthetic: bool
+    found: int
+    expected: int | None
+    speakers: int
+    expected_speakers: int | None
+    emotions: dict[str, int]
+    expected_emotions: dict[str, int] | None
+    skipped: dict[str, int]
+    oddities: list[str]
+    licence: str
+    source: str
+
+    @property
+    def complete(self) -> bool:
+        """Every emotion and speaker of the published corpus is there; a corpus of no fixed size is complete."""
+        return self.expected_emotions is None or (
+            self.emotions == self.expected_emotions and self.speakers == self.expected_speakers)
+
+    def record(self) -> dict[str, Any]:
+        """The corpus's entry in corpora.json, and what the command line answers."""
+        return {"name": self.corpus, "layout": self.layout, "synthetic": self.synthetic, "complete": self.complete,
+                "found": self.found, "expected": self.expected, "speakers": self.speakers,
+                "expected_speakers": self.expected_speakers,
+                "emotions": self.emotions, "expected_emotions": self.expected_emotions, "skipped": self.skipped,
+                "oddities": self.oddities, "licence": self.licence, "source": self.source}
+
+    def sentence(self) -> str:
+        """In one line: how much of the corpus is there.
+
+        >>> Found("ravdess", "ravdess", False, 60, 1440, 1, 24, {}, {"sad": 192}, {}, [], "", "").sentence()
+        'ravdess: PARTIAL, 60 of 1440 recordings, 1 of 24 speakers'
+        """
+        if self.expected is None:
+            kind = "synthetic speech, " if self.synthetic else ""
+            return f"{self.corpus}: {kind}{self.found} recordings, {self.speakers} speakers"
+        return (f"{self.corpus}: {'complete' if self.complete else 'PARTIAL'}, {self.found} of {self.expected} "
+                f"recordings, {self.speakers} of {self.expected_speakers} speakers")
+
+
+def summarise(card: Card, scan: Scan, calm: str) -> Found:
+    """Count a scan beside what the complete corpus holds; synthetic corpora have no complete one."""
+    kind = LAYOUTS[card.layout]
+    expected = None if card.synthetic else kind.expected(calm)
+    return _count(card.name, card.layout, card.synthetic, scan, card.licence, card.source, expected,
+                  None if card.synthetic else kind.speakers)
+
+
+def summarise_manifest(source: ManifestSource, scan: Scan) -> Found:
+    """Count the scan of a CSV manifest, which has no complete corpus to be held against."""
+    return _count(source.name, "manifest", False, scan, "not stated", str(source.file), None, None)
+
+
+def _count(corpus: str, layout: str, synthetic: bool, scan: Scan, licence: str, source: str,
+           expected: dict[str, int] | None, expected_speakers: int | None) -> Found:
+    emotions = Counter(one.emotion for one in scan.utterances)
+    return Found(corpus, layout, synthetic, len(scan.utterances), sum(expected.values()) if expected else None,
+                 len({one.speaker for one in scan.utterances}), expected_speakers, dict(sorted(emotions.items())),
+                 expected, scan.skipped, scan.oddities, licence, source)

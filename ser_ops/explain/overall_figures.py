@@ -1,0 +1,271 @@
+"""All explained utterances together: which features the scores follow.
+
+Figure 4c: how SHAP values spread over utterances, a violin a feature; and the axes that it shares with figure 4b.
+
+Figure 4b: each utterance a dot, where its SHAP value lies, coloured by how large the feature was. Drawn by shap.
+
+Figure 4d: one answer taken apart, from the background's mean score to the utterance's own.
+
+Paper 1's figures 4b, 4c and 4d, class by class. Figure 4a, over all classes, is `ser_ops.explain.overall_figures`'s.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from ser_ops import config
+from ser_ops.emotions import EMOTIONS
+from ser_ops.explain import figures
+from ser_ops.explain.figures import AGAINST, FOR, INK, PALETTE, blank, heading, save, under, unheard
+from ser_ops.explain.methods import shap
+from ser_ops.explain.methods.shap import Attribution
+from ser_ops.explain.subject import Subject
+from ser_ops.features.index_map import describe, feature_at, grid, shape_of, to_grid
+from ser_ops.features.paper2 import row_name
+from ser_ops.seeds import derive
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+ROW = 0.27                                  # inches
+AXIS = "SHAP value for '{emotion}' (log odds: logit less the mean of all seven)"
+
+
+def rows_of(axes: "Axes", names: Sequence[str]) -> None:
+    """One row a name, the first on top, and a line at zero."""
+    axes.set_yticks(range(len(names) - 1, -1, -1), names, fontsize=9)
+    axes.tick_params(axis="y", length=0, width=0)
+    axes.set_ylim(-0.7, len(names) - 0.3)
+    axes.grid(axis="x", color="#e4e7eb", linewidth=0.7)
+    axes.set_axisbelow(True)
+
+
+def violins(names: Sequence[str], values: np.ndarray, emotion: str, caption: str, path: Path) -> None:
+    """SHAP values (n, k) of n utterances for k features, from the most important; every utterance is a dot too.
+
+    Not shap's own violins: these take a density of every feature, which fails where all values are alike, and hide how
+    few utterances there are. Writes a PNG.
+    """
+    figure = blank(8.5, 1.3 + ROW * len(names))
+    axes = figure.subplots()
+    rows = np.arange(len(names) - 1, -1, -1)
+    axes.axvline(0, color="#9aa5b1", linewidth=0.8, zorder=1)
+    varied = [place for place in range(len(names)) if np.ptp(values[:, place]) > 0]
+    if varied:
+        parts = axes.violinplot([values[:, place] for place in varied], rows[varied], orientation="horizontal",
+                                widths=0.9, showextrema=False)
+        for body in cast(list[Any], parts["bodies"]):
+            body.set(facecolor=PALETTE[emotion], edgecolor=PALETTE[emotion], alpha=0.45, linewidth=0.8)
+    for place, row in enumerate(rows):
+        axes.scatter(values[:, place], np.full(len(values), row), s=7, color=INK, linewidths=0, alpha=0.75,
+                     zorder=3)
+        axes.plot([np.median(values[:, place])] * 2, [row - 0.28, row + 0.28], color=INK, linewidth=1.4, zorder=4)
+    rows_of(axes, names)
+    axes.set_xlabel(AXIS.format(emotion=emotion))
+    figure.tight_layout()
+    save(figure, caption, path, 135, within=True)
+
+
+_LOW_TO_HIGH = ("#0072B2", "#9fb4c4", "#E69F00")    # blue to orange, told apart with every common colour blindness
+
+
+def beeswarm(names: Sequence[str], values: np.ndarray, features: np.ndarray, emotion: str, seed: int, caption: str,
+             path: Path) -> None:
+    """SHAP values (n, k) of n utterances for k features, from the most important; `features` alike, in their own units.
+
+    seed: of what shap draws to keep dots apart; numpy's global generator is left as it was. Writes a PNG.
+    """
+    import shap
+    from matplotlib.colors import LinearSegmentedColormap
+    figure = blank(8.5, 1.3 + ROW * len(names))
+    axes = figure.subplots()
+    state = np.random.get_state()
+    try:
+        np.random.seed(derive(seed, "beeswarm", emotion) % 2**32)
+        shap.plots.beeswarm(
+            shap.Explanation(values, data=features, feature_names=list(names)), max_display=len(names), ax=axes,
+            order=np.arange(len(names)), color=LinearSegmentedColormap.from_list("low to high", _LOW_TO_HIGH), s=14,
+            show=False, plot_size=None, group_remaining_features=False,
+            color_bar_label="value of the feature (each from its own low to its high)")
+    finally:
+        np.random.set_state(state)
+    rows_of(axes, names)
+    axes.set_xlabel(AXIS.format(emotion=emotion), fontsize=9)
+    for one in figure.axes:
+        one.tick_params(labelsize=9)
+        one.yaxis.label.set_fontsize(8.5)
+    figure.tight_layout()
+    save(figure, caption, path, 135)
+
+
+_ROW = 0.3
+_REST, _MISSED = "#8996a3", "#ccd3da"
+
+
+def waterfall(names: Sequence[str], values: np.ndarray, others: tuple[int, float], missed: float, base: float,
+              score: float, title: str, caption: str, path: Path) -> None:
+    """From `base` by `values` (k,) of the named features, the sum of all others and what sampling missed to `score`.
+
+    others: how many, and their sum. missed: score less base and all contributions, so that the steps end at the score
+    (shap's own waterfall ends at the sum and leaves the gap out). Writes a PNG.
+    """
+    steps = [*map(float, values), others[1], missed]
+    labels = [*names, f"{others[0]:,} other features", "missed by sampling"]
+    ends = base + np.cumsum(steps)
+    starts = np.append(base, ends[:-1])
+    rows = range(len(steps), 0, -1)
+    figure = blank(8.5, 1.4 + _ROW * (len(steps) + 2))
+    axes = figure.subplots()
+    for row, start, end, step, place in zip(rows, starts, ends, steps, range(len(steps)), strict=True):
+        colour = FOR if step >= 0 else AGAINST
+        plain = {len(steps) - 2: _REST, len(steps) - 1: _MISSED}.get(place)
+        axes.barh(row, end - start, left=start, height=0.66, color=plain or colour, zorder=3)
+        axes.plot([end, end], [row - 1, row], color="#9aa5b1", linewidth=0.7, zorder=2)
+    low, high = float(min(starts.min(), ends.min())), float(max(starts.max(), ends.max()))
+    wide = (high - low) or 1.0
+    axes.set_xlim(low - 0.12 * wide, high + 0.12 * wide)
+    for row, start, end, step in zip(rows, starts, ends, steps, strict=True):
+        right = step >= 0
+        axes.text(max(start, end) + 0.012 * wide if right else min(start, end) - 0.012 * wide, row, f"{step:+.3f}",
+                  ha="left" if right else "right", va="center", fontsize=8, color=INK, zorder=4)
+    for row, at in ((len(steps) + 1, base), (0, score)):
+        axes.plot([at], [row], marker="D", color=INK, markersize=5, zorder=4)
+        axes.text(at + 0.02 * wide, row, f"{at:.3f}", va="center", fontsize=8.5, fontweight="bold")
+    axes.plot([base, base], [len(steps), len(steps) + 1], color="#9aa5b1", linewidth=0.7, zorder=2)
+    axes.set_yticks(range(len(steps) + 1, -1, -1), ["background's mean score", *labels, "score of this utterance"],
+                    fontsize=9)
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(-0.7, len(steps) + 1.7)
+    axes.set_xlabel("score (log odds: logit less the mean of all seven)")
+    axes.grid(axis="x", color="#e4e7eb", linewidth=0.7)
+    axes.set_axisbelow(True)
+    heading(axes, title)
+    figure.tight_layout()
+    save(figure, caption, path, 135, within=True)
+
+
+_OF = ("{top} of {features:,} features, those with the largest mean |SHAP value| for '{emotion}' over {utterances} "
+       "test utterances of all classes. ")
+_SWARM = (_OF + "A dot is an utterance, orange where the feature was high in it, blue where it was low. Not shown: "
+          "that the order would stay with other utterances, what features do together, and that a feature causes the "
+          "emotion.")
+_VIOLIN = (_OF + "A dot is an utterance, the short line the median; the shaded shape is a smoothed guess at the spread "
+           "behind so few dots. Not shown: what the value of the feature was, and that a long tail would come again.")
+_FALL = ("Equation 25 for one utterance and '{emotion}': the features that moved the score most, one by one, all "
+         "others as one bar, and what sampling missed. Orange pushes up, blue down. Not shown: that the named features "
+         "decide (look at how much the others move together), and what would happen if one of them changed.")
+
+
+@dataclass(frozen=True)
+class ShapRow:
+    """An utterance that SHAP explained: its features float32 (*shape_of), not standardised, and what is said of it.
+
+    explained: the class that the model answered. title: what stands above its waterfall.
+    """
+
+    features: np.ndarray
+    explained: str
+    title: str
+
+
+def global_figures(subject: Subject, attributions: Sequence[Attribution], rows: Sequence[ShapRow],
+                   settings: config.Explain, folder: Path, prefix: str, believe: str = "") -> dict[str, str]:
+    """Draw them into `folder`; returns 'figure_4b_fear' and the like to `prefix` and the file's name.
+
+    attributions and rows belong together, one an utterance. 4b and 4c of every class, 4d of every class that the model
+    answered, for the first such row. Features are named by equation 29. believe: a sentence on how far SHAP can be
+    believed.
+    """
+    if not attributions:
+        return {}
+    values = np.stack([one.values.reshape(-1, len(EMOTIONS)) for one in attributions])      # (n, features, classes)
+    features = np.stack([row.features.reshape(-1) for row in rows])
+    told = unheard(subject.model.streams)
+    files: dict[str, str] = {}
+
+    def file(key: str) -> Path:
+        files[key] = f"{prefix}shap_{key}.png"
+        return folder / f"shap_{key}.png"
+
+    for c, emotion in enumerate(EMOTIONS):
+        best = np.argsort(-np.abs(values[..., c]).mean(0), kind="stable")[:settings.top]
+        names = [describe(int(index), subject.features) for index in best]
+        said = {"top": len(best), "features": values.shape[1], "emotion": emotion, "utterances": len(values)}
+        beeswarm(names, values[:, best, c], features[:, best], emotion, settings.seed,
+                 under(_SWARM.format(**said) + told, believe), file(f"figure_4b_{emotion}"))
+        violins(names, values[:, best, c], emotion, under(_VIOLIN.format(**said) + told, believe),
+                file(f"figure_4c_{emotion}"))
+        number = next((number for number, row in enumerate(rows) if row.explained == emotion), None)
+        if number is not None:
+            waterfall_of(subject, attributions[number], rows[number], c, settings.top, file(f"figure_4d_{emotion}"),
+                         believe)
+    return files
+
+
+def waterfall_of(subject: Subject, one: Attribution, row: ShapRow, target: int, top: int, path: Path,
+                 believe: str = "") -> None:
+    """Draw figure 4d of one utterance for class `target`: its `top` features, all others, and what sampling missed."""
+    caption = under(_FALL.format(emotion=EMOTIONS[target]) + unheard(subject.model.streams), believe)
+    values = one.values.reshape(-1, len(one.base))[:, target]
+    best = np.argsort(-np.abs(values), kind="stable")[:top]
+    rest = float(values.sum() - values[best].sum())
+    flat = row.features.reshape(-1)
+    names = [f"{describe(int(index), subject.features)}  = {flat[index]:.3g}" for index in best]
+    waterfall(names, values[best], (len(values) - len(best), rest), float(-one.gap[target]), float(one.base[target]),
+              float(one.score[target]), row.title, caption, path)
+
+
+_BAR = ("Mean absolute SHAP value over {utterances} test utterances against {background} training utterances "
+        "(expected gradients; equation 25 is missed by {error:.3f} on average, {share:.0%} of what is explained). Long "
+        "means that the scores follow the feature, not in which direction, and not that it causes the emotion; single "
+        "moments differ from one utterance to the next, so the order of so few utterances is a hint.")
+
+
+def _named(values: np.ndarray) -> dict[str, float]:
+    return {emotion: float(value) for emotion, value in zip(EMOTIONS, values, strict=True)}
+
+
+def overall(subject: Subject, found: Sequence[shap.Attribution], explained: Sequence[str],
+            settings: config.Explain, background: int, file: Path) -> dict[str, Any]:
+    """Rank features by what they do to the scores over all utterances; draw the global bar into `file`.
+
+    `explained` names the class of each utterance on which equation 25 is checked; `background` is the number of
+    training utterances behind the attributions.
+    """
+    importances = shap.importance(found)
+    top = shap.rank(importances, settings.top)
+    shaped = importances.T.reshape(len(EMOTIONS), *shape_of(subject.features))
+    by_kind = shap.rank(to_grid(shaped, subject.features).sum(-1).T, settings.top)
+    pairs = [(one, EMOTIONS.index(emotion)) for one, emotion in zip(found, explained, strict=True)]
+    error = float(np.mean([abs(one.gap[c]) for one, c in pairs]))
+    reach = float(np.mean([abs(one.score[c] - one.base[c]) for one, c in pairs]))
+    names = [describe(one.index, subject.features) for one in top]
+    share = error / reach if reach else 0.0
+    caption = _BAR.format(utterances=len(found), background=background, error=error, share=share)
+    caption += unheard(subject.model.streams)
+    figures.shap_bar(names, {emotion: [float(one.per_class[c]) for one in top] for c, emotion in enumerate(EMOTIONS)},
+                     caption, file)
+    return {
+        "utterances": len(found), "background": background,
+        "samples": settings.shap_samples, "score": "logit less the mean of all seven logits",
+        "top": [{"feature": name, "index": one.index, "per_class": _named(one.per_class)}
+                for name, one in zip(names, top, strict=True)],
+        "kinds": [{"feature": _kind(one.index, subject.features), "per_class": _named(one.per_class)}
+                  for one in by_kind],
+        "base_values": _named(np.mean([one.base for one in found], axis=0)),
+        "additivity_error": error, "additivity_error_share": share,
+    }
+
+
+def _kind(channel: int, settings: config.Window) -> str:
+    """A row of the grid in words, without a time."""
+    if isinstance(settings, config.Stacked | config.MelImage):
+        return row_name(channel, settings)
+    if not isinstance(settings, config.Features):
+        raise TypeError(f"no features for {type(settings).__name__}")
+    place = feature_at(int(grid(settings)[channel, 0]), settings)
+    return place.kind if place.coefficient is None else f"{place.kind} {place.coefficient}"

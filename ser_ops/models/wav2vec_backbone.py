@@ -1,0 +1,289 @@
+"""Where the Wav2Vec 2.0 stream comes from: the small configuration, a checkpoint, or one kept with a model.
+
+The Wav2Vec 2.0 stream: any model of the family behind one way to call it.
+"""
+
+import json
+import math
+import reprlib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Union
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+from ser_ops.config import Features, Wav2Vec
+from ser_ops.documents import read_json
+from ser_ops.errors import UserError
+from ser_ops.models.checkpoint import check_network, check_numbers
+from ser_ops.models.layers import LayerSum
+from ser_ops.models.wav2vec_network import MODEL_TYPE, Wav2VecNetwork, Wav2VecSizes
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
+
+
+Config = Union[Wav2VecSizes, "PreTrainedConfig"]
+
+_LEVEL, _SILENT = 0.05, 1e-10     # RMS of a levelled waveform, about -26 dBFS; of one that is left silent
+_MASKED_THROUGHOUT = ("wav2vec2", "hubert", "wavlm", "unispeech", "unispeech-sat")
+
+
+class Backbone(nn.Module):
+    """Waveform (B, N) at 16 kHz and valid samples (B,) to states (B, T, H) and valid frames (B, T) bool.
+
+    The states are the last layer's or, by the settings, a learned sum of all layers'. In the place of the waveform it
+    takes what `states` made of it before.
+
+    Padding never counts: samples from `valid` on are set to zero, whatever they hold, and only frames that lie
+    whole in the valid samples are valid (at least one). Where the configuration says `input_masked`, attention does
+    not see the others either, so that an utterance gets the same states however far it is padded. Checkpoints whose
+    feature encoder normalises over time (`feat_extract_norm: group`) were trained on zero padding without a mask and
+    are given that: with them the length of the padding, though not its content, has an influence.
+    Where it says `input_normalised`, the valid samples are brought to mean 0 and variance 1, as such checkpoints
+    were trained; the small configuration multiplies all samples by one fixed `input_gain` instead. Where it says
+    `input_levelled`, the valid samples are first brought to one RMS, as the features of the spectral stream are
+    (setting `features.level`), so that a microphone's gain says nothing to either stream.
+
+    Dropout follows the settings; layer drop and SpecAugment masking are off, so that a seed settles everything.
+    What is frozen neither moves nor drops out.
+    """
+
+    def __init__(self, config: Config, settings: Wav2Vec, network: Any) -> None:
+        super().__init__()
+        self.config = config
+        self.network = network
+        if isinstance(getattr(self.network, "masked_spec_embed", None), nn.Parameter):
+            self.network.masked_spec_embed.requires_grad_(False)    # serves SpecAugment alone
+        # Set, it asks for the waveform's gradient, which nobody reads: up to a third of a small model's step.
+        self.network.feature_extractor._requires_grad = False
+        self.layer_sum = LayerSum(config.num_hidden_layers + 1) if settings.states == "weighted" else None
+        self._tuned: list[nn.Module] = [self.network]
+        if settings.trainable != "all":
+            self.network.requires_grad_(False)
+            number = settings.tuned_layers if settings.trainable == "partly" else 0
+            self._tuned = list(self.network.encoder.layers)[-number:] if number else []
+            for layer in self._tuned:
+                layer.requires_grad_(True)
+        self.train()
+
+    @property
+    def hidden(self) -> int:
+        """Width H of the states."""
+        return self.config.hidden_size
+
+    @property
+    def hears_padding(self) -> bool:
+        """Whether the length of the padding, though not its content, has an influence on the states.
+
+        A mask on attention alone does not keep it out: norms over time, and convolutions between layers, which
+        the conformer and data2vec have, mix in what stands there.
+        """
+        return not (self.config.input_masked and getattr(self.config, "feat_extract_norm", "") == "layer"
+                    and self.config.model_type in _MASKED_THROUGHOUT)
+
+    def frames(self, samples: Tensor) -> Tensor:
+        """How many frames lie whole in so many samples, at least 1."""
+        for kernel, stride in zip(self.config.conv_kernel, self.config.conv_stride, strict=True):
+            samples = torch.div(samples - kernel, stride, rounding_mode="floor") + 1
+        return samples.clamp_min(1)
+
+    def train(self, mode: bool = True) -> "Backbone":
+        super().train(mode)
+        self.network.eval()
+        for module in self._tuned:
+            module.train(mode)
+        return self
+
+    def forward(self, waveform: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        states = waveform.float() if waveform.ndim == 4 else self.states(waveform, valid)
+        mixed = states[:, -1] if self.layer_sum is None else self.layer_sum(states)
+        return mixed, torch.arange(mixed.shape[1], device=mixed.device) < self.frames(valid)[:, None]
+
+    def states(self, waveform: Tensor, valid: Tensor) -> Tensor:
+        """What forward makes its answer of, (B, layers, T, H): the last layer alone or, for a sum, all.
+
+        All are what goes into the first layer and comes out of each, the last one as the network gives it back, with
+        its final norm. Of a frozen network they are the same in each epoch.
+        """
+        outside = torch.arange(waveform.shape[1], device=waveform.device) >= valid[:, None]
+        waveform = waveform.masked_fill(outside, 0.0)
+        if self.config.input_levelled:
+            waveform = waveform * (_LEVEL / _rms(waveform, valid).clamp_min(_SILENT))
+        if self.config.input_normalised:
+            waveform = _normalised(waveform, ~outside)
+        waveform = waveform * self.config.input_gain
+        mask = None
+        if self.config.input_masked:
+            # All that the network does with a mask is to add it up: one column of sums says the same. It cannot do
+            # with no frame at all.
+            mask = valid.clamp_min(receptive_field(self.config))[:, None]
+        found = self.network(waveform, attention_mask=mask, output_hidden_states=self.layer_sum is not None)
+        earlier = found.hidden_states[:-1] if self.layer_sum is not None else ()
+        return torch.stack([*earlier, found.last_hidden_state], 1)
+
+
+def receptive_field(config: Config) -> int:
+    """Samples that one frame of the feature encoder sees."""
+    field = 1
+    for kernel, stride in reversed(list(zip(config.conv_kernel, config.conv_stride, strict=True))):
+        field = (field - 1) * stride + kernel
+    return field
+
+
+def _rms(waveform: Tensor, valid: Tensor) -> Tensor:
+    """RMS (B, 1) of the valid samples of waveforms (B, N) that are 0 elsewhere."""
+    return torch.linalg.vector_norm(waveform, dim=1, keepdim=True) / valid[:, None].clamp_min(1).sqrt()
+
+
+def _normalised(waveform: Tensor, inside: Tensor) -> Tensor:
+    number = inside.sum(1, keepdim=True).clamp_min(1)
+    centred = (waveform - waveform.sum(1, keepdim=True) / number) * inside
+    return centred / (centred.square().sum(1, keepdim=True) / number + 1e-7).sqrt()
+
+
+def config_record(config: Config) -> dict[str, Any]:
+    """A backbone's configuration as JSON can hold it, without where it came from."""
+    values = config.record() if isinstance(config, Wav2VecSizes) else json.loads(config.to_json_string(use_diff=False))
+    return {key: value for key, value in sorted(values.items()) if not key.startswith("_")}
+
+
+FAMILY = ("wav2vec2", "wav2vec2-conformer", "hubert", "wavlm", "unispeech", "unispeech-sat", "data2vec-audio")
+SAMPLE_RATE = 16000
+_WORDS = "the Wav2Vec 2.0 family"
+_GAIN = 20.0            # brings speech at an RMS of 0.05 of full scale to about 1
+_POSITIONS = 128 * 320  # samples that the positional convolution spans, as in the published models
+
+
+def small_sizes(settings: Wav2Vec, features: Features) -> Wav2VecSizes:
+    """A Wav2Vec 2.0 of any size for random weights: layer norm in every convolution, transformer with norm first.
+
+    Both are those of the large published models; layer norm looks at one frame at a time, so that padding cannot
+    leak, and the convolutions' biases keep quiet apart from loud. Its level is that of the spectral stream.
+    Raises UserError where sizes do not fit.
+    """
+    if settings.hidden % settings.heads:
+        raise UserError(f"params.yaml: wav2vec: hidden {settings.hidden} is no multiple of heads {settings.heads}: "
+                        "change one of them")
+    channels, kernels, strides = zip(*settings.convolutions, strict=True)
+    return Wav2VecSizes(
+        hidden_size=settings.hidden, num_hidden_layers=settings.layers, num_attention_heads=settings.heads,
+        intermediate_size=4 * settings.hidden, conv_dim=channels, conv_kernel=kernels, conv_stride=strides,
+        num_conv_pos_embeddings=max(2, _POSITIONS // math.prod(strides)),
+        num_conv_pos_embedding_groups=math.gcd(16, settings.hidden), dropout=settings.dropout,
+        input_gain=_GAIN, input_normalised=False, input_masked=True, input_levelled=features.level == "same")
+
+
+def _plain(sizes: Wav2VecSizes, settings: Wav2Vec, features: Features, where: str) -> Backbone:
+    """The network of these sizes with random weights, if they are within bounds."""
+    _fits(sizes, features, where)
+    check_network(sizes, where, _widest(sizes, round(features.seconds * SAMPLE_RATE)), lambda: Wav2VecNetwork(sizes))
+    return Backbone(sizes, settings, Wav2VecNetwork(sizes))
+
+
+def _kept_sizes(values: Mapping[str, Any]) -> Wav2VecSizes:
+    check_numbers(values, "backbone_config", "restore the model folder")
+    try:
+        sizes = Wav2VecSizes(**values)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise UserError(f"backbone_config: {'.'.join(map(str, fault['loc']))}: {fault['msg']}: restore the model "
+                        "folder") from error
+    if not len(sizes.conv_dim) == len(sizes.conv_kernel) == len(sizes.conv_stride) > 0:
+        raise UserError("backbone_config: conv_dim, conv_kernel and conv_stride are not one number a layer each: "
+                        "restore the model folder")
+    if min(*sizes.conv_dim, *sizes.conv_kernel, *sizes.conv_stride) < 1:
+        raise UserError("backbone_config: conv_dim, conv_kernel and conv_stride begin at 1: restore the model folder")
+    return sizes
+
+
+def _settled(config: "PreTrainedConfig", settings: Wav2Vec, features: Features, where: str) -> "PreTrainedConfig":
+    """The configuration with what the settings decide; layer drop, SpecAugment and adapters off."""
+    from ser_ops.models.checkpoint import empty
+    if config.model_type not in FAMILY:
+        raise UserError(f"{where}: is a {config.model_type} model, not of {_WORDS}: choose one of {', '.join(FAMILY)}")
+    config.layerdrop, config.apply_spec_augment, config.add_adapter = 0.0, False, False
+    for name in ("hidden_dropout", "attention_dropout", "activation_dropout", "feat_proj_dropout"):
+        setattr(config, name, settings.dropout)
+    _fits(config, features, where)
+    check_network(config, where, _widest(config, round(features.seconds * SAMPLE_RATE)), lambda: empty(config))
+    return config
+
+
+def _fits(config: Config, features: Features, where: str) -> None:
+    if receptive_field(config) > round(features.seconds * SAMPLE_RATE):
+        raise UserError(f"{where}: one frame sees {receptive_field(config)} samples, more than a window of "
+                        f"{features.seconds} s has: lengthen features.seconds or shorten the convolutions")
+
+
+def _widest(config: Config, frames: int) -> int:
+    """Values that the widest layer gives for a window of so many samples."""
+    widest = frames
+    convolutions = list(zip(config.conv_dim, config.conv_kernel, config.conv_stride, strict=True))
+    if min(map(min, convolutions)) < 1:
+        raise ValueError("conv_dim, conv_kernel and conv_stride begin at 1")
+    for channels, kernel, stride in convolutions:
+        frames = (frames - kernel) // stride + 1
+        widest = max(widest, frames * channels)
+    return max(widest, frames * max(config.hidden_size, config.intermediate_size, frames * config.num_attention_heads))
+
+
+def _follow_preprocessor(config: "PreTrainedConfig", features: Features, name: str,
+                         arguments: Mapping[str, Any]) -> "PreTrainedConfig":
+    """Input as the checkpoint was trained on: what its preprocessor file says, else the family's habit.
+
+    It is kept in the configuration, so that it stays with the model. The level is that of the spectral stream: where
+    the features are brought to one level, so is a waveform that is not normalised anyway.
+    """
+    from transformers import FeatureExtractionMixin
+
+    from ser_ops.models.checkpoint import GET_AGAIN
+    file = Path(name) / "preprocessor_config.json"
+    try:
+        said = read_json(file, GET_AGAIN, GET_AGAIN) if file.exists() else \
+            FeatureExtractionMixin.get_feature_extractor_dict(name, **arguments)[0]
+    except (OSError, ValueError):
+        said = {}
+    if not isinstance(said, dict):
+        raise UserError(f"{file}: holds no settings: {GET_AGAIN}")
+    rate = said.get("sampling_rate", SAMPLE_RATE)
+    if rate != SAMPLE_RATE:
+        raise UserError(f"{name}: wants {rate} Hz, the waveform stream is {SAMPLE_RATE} Hz: choose another checkpoint")
+    by_layer = getattr(config, "feat_extract_norm", "layer") == "layer"
+    config.input_gain, config.input_normalised = 1.0, bool(said.get("do_normalize", True))
+    config.input_masked = bool(said.get("return_attention_mask", by_layer))
+    config.input_levelled = features.level == "same" and not config.input_normalised
+    return config
+
+
+def backbone(settings: Wav2Vec, features: Features, kept: Mapping[str, Any] | None = None) -> Backbone:
+    """By the kept configuration if there is one, else by the checkpoint, else the small one with random weights.
+
+    A kept configuration gives random weights and loads nothing. Raises UserError when the checkpoint cannot be had,
+    is not of the family, or lacks weights of its own architecture, and where sizes do not fit.
+    """
+    if kept is not None and kept.get("model_type") == MODEL_TYPE:
+        return _plain(replace(_kept_sizes(kept), dropout=settings.dropout), settings, features, "backbone_config")
+    if kept is None and settings.checkpoint is None:
+        return _plain(small_sizes(settings, features), settings, features, "params.yaml: wav2vec")
+    from ser_ops.models.checkpoint import empty, kept_config, read
+    if kept is not None:
+        by_layer = kept.get("feat_extract_norm", "group") == "layer"
+        defaults = {"input_gain": 1.0, "input_normalised": True, "input_masked": by_layer, "input_levelled": False}
+        values = {**defaults, **kept}
+        if wrong := [key for key, usual in defaults.items() if type(values[key]) is not type(usual)]:
+            raise UserError(f"backbone_config: {wrong[0]} is {reprlib.repr(values[wrong[0]])}, which it cannot be: "
+                            "restore the model folder")
+        config = kept_config(values, FAMILY, _WORDS)
+        config = _settled(config, settings, features, "backbone_config")
+        return Backbone(config, settings, empty(config))
+    name = str(settings.checkpoint)
+
+    def settle(config: "PreTrainedConfig", arguments: Mapping[str, Any]) -> "PreTrainedConfig":
+        return _follow_preprocessor(_settled(config, settings, features, name), features, name, arguments)
+
+    config, network = read(name, settings.revision, "wav2vec", settle, new={"masked_spec_embed"})
+    return Backbone(config, settings, network)

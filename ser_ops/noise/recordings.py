@@ -1,0 +1,272 @@
+"""Partitions of noise recordings: by source, so that no test noise was heard in training.
+
+noise.yaml: what a collection of noise recordings says about itself.
+
+Which noise recordings there are, and which of them come from one source.
+"""
+
+import csv
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from ser_ops import documents
+from ser_ops.audio.admission import FORMATS
+from ser_ops.config import Partitions
+from ser_ops.errors import UserError
+from ser_ops.files import write_text
+from ser_ops.folders import HIDDEN, Contents, contents
+from ser_ops.noise.mixing import BETA
+from ser_ops.outside_table import read_table
+from ser_ops.seeds import derive
+
+CARD = "noise.yaml"
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+class Card(BaseModel):
+    """The card of one collection; `synthetic` noise is said to be so wherever a number made from it appears."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    name: str = Field(pattern=rf"^{NAME.pattern}$")
+    synthetic: bool
+    licence: str = Field(min_length=1)
+    source: str = Field(min_length=1)
+    note: str = ""
+
+    def write(self, folder: Path) -> None:
+        """Write it as noise.yaml into the collection's folder, whole or not at all."""
+        write_text(folder / CARD, yaml.safe_dump(self.model_dump(), sort_keys=False, allow_unicode=True, width=120))
+
+
+def read_card(noise_folder: Path, collection: str) -> Card:
+    """Read the card of a collection.
+
+    Raises UserError when there is no such collection, or its card is missing, malformed or another collection's.
+    """
+    path = noise_folder / collection / CARD
+    if not os.path.isdir(path.parent):
+        there = ", ".join(installed_names(noise_folder)) or "none"
+        raise UserError(f"{path.parent}: no such collection of noise (there are: {there}): bring recordings in with "
+                        "`ser-ops noise add` or take it out of data.noise in params.yaml")
+    return documents.read_card(Card, path, "ser-ops noise add")
+
+
+def installed_names(noise_folder: Path) -> list[str]:
+    """Names of the folders that hold a card, sorted."""
+    return sorted(card.parent.name for card in noise_folder.glob(f"*/{CARD}") if NAME.fullmatch(card.parent.name))
+
+
+SOURCES = "sources.csv"
+# Fold, source, take, class; collections that mix sets put esc50_ before it.
+_ESC50 = re.compile(r"(?:esc50_)?\d-(\d+)-[A-Z]-\d+", re.IGNORECASE)
+_TAKEN = {*BETA, "clean"}
+
+
+@dataclass(frozen=True)
+class NoiseRecording:
+    """One recording. Two with the same `source` were cut from one original and share a partition."""
+
+    recording: str
+    collection: str
+    category: str
+    synthetic: bool
+    path: Path
+    source: str
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """Recordings by id; and by path below the folder why others are left out, `clashes` because of another's name."""
+
+    recordings: list[NoiseRecording]
+    skipped: dict[PurePosixPath, str]
+    clashes: dict[PurePosixPath, str]
+
+
+def source_of(recording: str) -> str:
+    """Original recording that `recording` (an id) was cut from as far as its name says, the same in every collection.
+
+    ESC-50 names its clips fold-source-take-class. Recordings in one sub-folder of a category are of one source; any
+    other is its own.
+
+    >>> source_of("recorded/railway_engine/esc50_4-165791-B-45")
+    'esc50/165791'
+    >>> source_of("recorded/kitchen/dishes/ch01"), source_of("recorded/children/classroom")
+    ('recorded/kitchen/dishes', 'recorded/children/classroom')
+    """
+    parts = recording.split("/")
+    clip = _ESC50.fullmatch(parts[-1])
+    return f"esc50/{clip[1]}" if clip else "/".join(parts[:3])
+
+
+def check_category(category: str, where: object) -> None:
+    """Raise UserError that says `where` when `category` is no name for one, or means something else already."""
+    if not NAME.fullmatch(category):
+        raise UserError(f"{where}: {category!r} is no name for a category of noise: use letters, digits, point, dash "
+                        "and underscore")
+    if category in _TAKEN:
+        raise UserError(f"{where}: {category!r} is taken ({', '.join(sorted(_TAKEN))} have a meaning of their own): "
+                        "give the category another name")
+
+
+def scan(noise_folder: Path, collections: Iterable[str]) -> list[NoiseRecording]:
+    """Recordings of the collections, by id, as `scan_folder` finds them in `noise_folder`/<collection>.
+
+    Raises UserError when a collection is missing, has no card or no recordings, a category has a name that is taken,
+    two files differ in nothing but their suffix, or a table of sources is wrong.
+    """
+    recordings: list[NoiseRecording] = []
+    for collection in collections:
+        card = read_card(noise_folder, collection)
+        scanned = scan_folder(noise_folder / collection, collection, card.synthetic)
+        for path, reason in scanned.clashes.items():
+            raise UserError(f"{noise_folder / collection / path}: {reason}")
+        if not scanned.recordings:
+            raise UserError(f"{noise_folder / collection}: holds no recordings: bring some in with `ser-ops noise "
+                            "add`, or take it out of data.noise in params.yaml")
+        recordings += scanned.recordings
+    return sorted(recordings, key=lambda one: one.recording)
+
+
+def scan_folder(folder: Path, collection: str, synthetic: bool = False) -> Scanned:
+    """Recordings of `folder`/<category>, at any depth, each with its source.
+
+    Sources are named, the first that there is: by a table sources.csv (columns path and source) in the category, then
+    in `folder`; by the file's name (`source_of`); by the sub-folder of the category. An id is
+    "<collection>/<path without suffix>". Files that are no audio are passed over.
+    Raises UserError when it is no folder, and for a table or a category's name that is wrong.
+    """
+    below = contents(folder)
+    named = {path: f"{collection}/{label}" for path, label in named_sources(folder, below.files).items()}
+    for category in sorted({path.parts[0] for path in below.files if len(path.parts) == 2 and path.name == SOURCES}):
+        inside = [path.relative_to(category) for path in below.files if path.parts[0] == category]
+        named |= {PurePosixPath(category, path): f"{collection}/{category}/{label}"
+                  for path, label in named_sources(folder / category, inside).items()}
+    taken: dict[str, NoiseRecording] = {}
+    skipped, clashes = unreadable(below), {}
+    for path in audio(below):
+        category, name = path.parts[0], f"{collection}/{path.with_suffix('').as_posix()}"
+        if len(path.parts) == 1:
+            skipped[path] = "lies in no folder that names its kind of noise"
+            continue
+        check_category(category, folder / category)
+        if name in taken:
+            clashes[path] = f"differs from {taken[name].path.name} in its suffix alone: rename one of them"
+            continue
+        taken[name] = NoiseRecording(name, collection, category, synthetic, folder / path,
+                                     named.get(path) or source_of(name))
+    return Scanned([taken[name] for name in sorted(taken)], skipped, clashes)
+
+
+def audio(below: Contents) -> list[PurePosixPath]:
+    """The files that are audio by their suffix."""
+    return [path for path in below.files if path.suffix.lower() in FORMATS]
+
+
+def unreadable(below: Contents) -> dict[PurePosixPath, str]:
+    """What is no file, with the reason; hidden files are not worth a word."""
+    return {path: reason for path, reason in below.skipped.items() if reason != HIDDEN}
+
+
+def named_sources(folder: Path, files: Iterable[PurePosixPath]) -> dict[PurePosixPath, str]:
+    """Source by path, as the table sources.csv of `folder` names them; nothing where there is no table.
+
+    files: what there is, relative to `folder`, as the table's paths are. Raises UserError in one line for a table that
+    lacks a column or a value, names a file that is not there, or names two sources for one.
+    """
+    table, there = folder / SOURCES, set(files)
+    named: dict[PurePosixPath, str] = {}
+    if PurePosixPath(SOURCES) not in there:
+        return named
+    for line, row in read_table(table, ("path", "source")):
+        path, source = PurePosixPath(row["path"].replace("\\", "/")), row["source"]
+        if not source:
+            raise UserError(f"{table}: line {line} has no source: fill it in, or remove the line")
+        if path not in there:
+            raise UserError(f"{table}: line {line} names {row['path']!r}, which is not there: a path counts from "
+                            f"{folder}")
+        if named.setdefault(path, source) != source:
+            raise UserError(f"{table}: line {line} names a second source of {row['path']!r}: keep one line of each")
+    return named
+
+
+def write_sources(folder: Path, named: Mapping[PurePosixPath, str]) -> None:
+    """Write the table of sources into `folder`, where there are any."""
+    if named:
+        (folder / SOURCES).unlink(missing_ok=True)      # it may be a link to the table that stays until all is well
+        with (folder / SOURCES).open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(("path", "source"))
+            writer.writerows((path.as_posix(), source) for path, source in sorted(named.items()))
+
+
+def assign(rows: Sequence[Mapping[str, str]], settings: Partitions) -> list[str]:
+    """train, validation or test for each row, in their order.
+
+    Rows need recording and category, and hold source, content, sound and error where these are known.
+    Recordings of one source, of the same content, or of one sound, stay together. In each category the shares of
+    `settings.noise_validation` and `noise_test` count sources, with at least one for training, from two sources on
+    one for testing, from three on one for validation (unless a share is 0). A category of `settings.held_out_noise`
+    goes to test with every source that occurs in it. Depends on names and seed, not on the order of rows. Rows with
+    an error are not counted.
+    """
+    sources = _joined(rows)
+    members: dict[str, set[str]] = defaultdict(set)
+    for row, source in zip(rows, sources, strict=True):
+        if not row.get("error"):
+            members[row["category"]].add(source)
+    place = {source: "test" for category in settings.held_out_noise for source in members.get(category, ())}
+    for category in sorted(set(members) - set(settings.held_out_noise)):
+        left = _wanted(len(members[category]), settings)
+        left.subtract(place[source] for source in members[category] if source in place)
+        free = sorted(members[category] - set(place), key=lambda source: derive(settings.seed, "noise", source))
+        # Sources that occur in two categories may have been placed already, so training has the first choice.
+        queue = ["train"] * min(1, left["train"]) + ["test"] * left["test"] + ["validation"] * left["validation"]
+        place.update((source, queue[rank] if rank < len(queue) else "train") for rank, source in enumerate(free))
+    return [place.get(source, "train") for source in sources]
+
+
+def _wanted(sources: int, settings: Partitions) -> Counter[str]:
+    """How many of a category's sources each partition should get.
+
+    >>> from types import SimpleNamespace
+    >>> quarters = SimpleNamespace(noise_test=0.25, noise_validation=0.25)
+    >>> [tuple(_wanted(sources, quarters).values()) for sources in (1, 2, 3, 8)]
+    [(1, 0, 0), (1, 1, 0), (1, 1, 1), (4, 2, 2)]
+    """
+    tested = sources >= 2 and settings.noise_test > 0
+    validated = sources >= 3 and settings.noise_validation > 0
+    test = min(max(1, round(sources * settings.noise_test)), sources - 1 - validated) if tested else 0
+    validation = min(max(1, round(sources * settings.noise_validation)), sources - 1 - test) if validated else 0
+    return Counter(train=sources - test - validation, test=test, validation=validation)
+
+
+def _joined(rows: Iterable[Mapping[str, str]]) -> list[str]:
+    """The source of each row, the same one for sources that have a recording of the same content or sound."""
+    parent: dict[str, str] = {}
+
+    def top(name: str) -> str:
+        while parent.setdefault(name, name) != name:
+            name = parent[name]
+        return name
+
+    rows = list(rows)
+    for row in rows:
+        for key in (row.get("content"), row.get("sound")):
+            if key:
+                # A tilde sorts after every source, so that the top of a tree is always a source.
+                first, second = sorted((top(_source(row)), top(f"~{key}")))
+                parent[second] = first
+    return [top(_source(row)) for row in rows]
+
+
+def _source(row: Mapping[str, str]) -> str:
+    return row.get("source") or source_of(row["recording"])

@@ -1,1 +1,0 @@
-"""Noise recordings: what there is, bringing more in, partitions by source."""

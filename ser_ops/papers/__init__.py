@@ -1,1 +1,0 @@
-"""Both papers' tables and figures, ours beside the printed ones, as values and as self-contained pages."""

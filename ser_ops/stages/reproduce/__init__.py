@@ -1,1 +1,0 @@
-"""The stages of papers/dvc.yaml: what `ser-ops reproduce` runs beside the main pipeline."""
