@@ -140,7 +140,8 @@ def test_chance_alone_passes_and_an_effect_does_not():
 def test_the_simulated_spread_is_that_of_independent_answers():
     """Two groups of 40 that are right half of the time: the difference deviates by sqrt(2 * 0.25 / 40)."""
     true, right, second = halves(10, 10)
-    spread = [behaviour.compare_groups(true, right, second, np.full(80, "a"), 5, 4000, seed).largest for seed in range(3)]
+    spread = [behaviour.compare_groups(true, right, second, np.full(80, "a"), 5, 4000, seed).largest
+              for seed in range(3)]
     deviation = np.sqrt(2 * 0.25 / 40)
     assert all(2.8 * deviation < one < 4.8 * deviation for one in spread)
 
