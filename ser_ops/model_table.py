@@ -37,15 +37,15 @@ class Model:
 
 
 MODELS: dict[str, Model] = {
-    "fusion": Model("fusion:FusionModel", "features", ("wav2vec", "spectral"), row="D", backbone="wav2vec"),
-    "concat": Model("concat:ConcatModel", "features", ("wav2vec", "spectral"), row="C", backbone="wav2vec"),
-    "wav2vec": Model("wav2vec:Wav2VecModel", "features", ("wav2vec",), camera=False, row="B", backbone="wav2vec"),
-    "spectral": Model("spectral:SpectralModel", "features", ("spectral",), row="A"),
-    "cnn": Model("cnn:CNNModel", "stacked", ("stacked",)),
-    "lstm": Model("lstm:LSTMModel", "stacked", ("stacked",), camera=False),
-    "cnn_lstm": Model("cnn_lstm:CNNLSTMModel", "stacked", ("stacked",)),
-    "vit": Model("image_transformer:ViTModel", "image", ("image",), backbone="vit"),
-    "beit": Model("image_transformer:BEiTModel", "image", ("image",), backbone="beit"),
+    "fusion": Model("paper1:FusionModel", "features", ("wav2vec", "spectral"), row="D", backbone="wav2vec"),
+    "concat": Model("paper1:ConcatModel", "features", ("wav2vec", "spectral"), row="C", backbone="wav2vec"),
+    "wav2vec": Model("paper1:Wav2VecModel", "features", ("wav2vec",), camera=False, row="B", backbone="wav2vec"),
+    "spectral": Model("paper1:SpectralModel", "features", ("spectral",), row="A"),
+    "cnn": Model("paper2:CNNModel", "stacked", ("stacked",)),
+    "lstm": Model("paper2:LSTMModel", "stacked", ("stacked",), camera=False),
+    "cnn_lstm": Model("paper2:CNNLSTMModel", "stacked", ("stacked",)),
+    "vit": Model("image_transformers:ViTModel", "image", ("image",), backbone="vit"),
+    "beit": Model("image_transformers:BEiTModel", "image", ("image",), backbone="beit"),
 }
 
 
