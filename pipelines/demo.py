@@ -10,9 +10,9 @@ from pathlib import Path
 from pipelines import steps
 from ser_ops import config
 from ser_ops.config import Params
-from ser_ops.corpora.table import read_csv
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
+from ser_ops.tables import read_csv
 
 
 def main() -> None:

@@ -14,10 +14,10 @@ from markupsafe import Markup
 from reproduction import paper_page
 from reproduction.experiment import folder, provenance
 from reproduction.paper_page import Cell, Page, Table
+from reproduction.settings import load_settings
 from ser_ops import config
 from ser_ops.config import Params
 from ser_ops.corpora import partitions
-from ser_ops.corpora.table import read_csv
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.evaluation import predictions, robustness
@@ -27,6 +27,7 @@ from ser_ops.files import write_json
 from ser_ops.pages import CHANCE, DASH, cell_name, drawing, interval, number, pick, plain, tag, text
 from ser_ops.stages import run
 from ser_ops.stages.training_run import backbone_of
+from ser_ops.tables import read_csv
 from ser_ops.tracking.runs import reopen
 
 TITLE = "Across corpora"
@@ -385,7 +386,7 @@ def main() -> None:
             for cell in cells:
                 record.metrics({f"on_{cell['test']}/{name}": cell[name.split("/")[0]]["uar"]
                                 for name in ("clean/uar", "noisy/uar", "worst_cell/uar")})
-    content = {"provenance": provenance(params, params.augment.variants, {"speaker": []})
+    content = {"provenance": provenance(params, load_settings().seed, params.augment.variants, {"speaker": []})
                | {"seeds": list(settings.seeds)}, "corpora": list(parts), "models": list(models.values())}
     write_json(params.paths.reports / "across.json", content)
     paper_page.build(page(content), params.paths.reports)

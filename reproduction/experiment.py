@@ -20,7 +20,6 @@ import torch
 from ser_ops.config import Params, Training
 from ser_ops.corpora import corpus, leaks, partitions
 from ser_ops.corpora.partitions import assign_fold
-from ser_ops.corpora.table import read_csv, write_csv
 from ser_ops.dataset.examples import Examples, Stores, in_order
 from ser_ops.dataset.rows import Row
 from ser_ops.device import device_of
@@ -35,11 +34,12 @@ from ser_ops.model_table import MODELS
 from ser_ops.models import architectures, base
 from ser_ops.seeds import derive
 from ser_ops.stages.training_run import Job, data_record, forget, recorded, settings_record, tags_of, write_folder
+from ser_ops.tables import read_csv, write_csv
 from ser_ops.tracking.runs import Run, data_md5, git_commit, git_dirty
 from ser_ops.training.checkpoint import fingerprint
 from ser_ops.training.loop import fit, probabilities
-from ser_ops.training.tuning import settings_with
-from ser_ops.training.world import number, side_by_side
+from ser_ops.training.tuning import training_with
+from ser_ops.training.world import process_map, trainings_at_once
 
 ANSWERS = ("row", "utterance", "variant", "corpus", "speaker", "emotion", "predicted",
            *(f"p_{emotion}" for emotion in EMOTIONS))
@@ -47,7 +47,7 @@ ANSWERS = ("row", "utterance", "variant", "corpus", "speaker", "emotion", "predi
 
 @dataclass(frozen=True)
 class Experiment:
-    """A model, what trains it, and how its utterances are divided; `fold` counts from 1, None for one split.
+    """A model, what trains it, and how its utterances are divided; `fold` counts from 1 to `folds`, both None for one split.
 
     group: experiments of one group are children of one run; name: its own run's. apart: each corpus is divided as if it
     were alone, so that its test part is the same whatever trains beside it.
@@ -61,6 +61,7 @@ class Experiment:
     protocol: str
     variants: tuple[str, ...]
     fold: int | None = None
+    folds: int | None = None
     apart: bool = False
 
 
@@ -77,10 +78,10 @@ def folder(params: Params) -> Path:
     return params.paths.work / "papers"
 
 
-def settings_of(params: Params, overrides: Mapping[str, Any], *key: object) -> Training:
-    """Section train with settings laid over it, and a seed that the key decides."""
-    own = settings_with(params.train.training(), dict(overrides))
-    return own.model_copy(update={"seed": derive(params.reproduce.seed, "training", *key) % 2**31})
+def settings_of(params: Params, seed: int, overrides: Mapping[str, Any], *key: object) -> Training:
+    """Section train with settings laid over it, and a seed that the reproductions' seed and the key decide."""
+    own = training_with(params.train.training(), dict(overrides))
+    return own.model_copy(update={"seed": derive(seed, "training", *key) % 2**31})
 
 
 def divided(params: Params, experiment: Experiment) -> tuple[list[dict[str, str]], list[str]]:
@@ -96,10 +97,10 @@ def divided(params: Params, experiment: Experiment) -> tuple[list[dict[str, str]
             if row["corpus"] in experiment.corpora and row["variant"] in experiment.variants]
     alone = partitions.grouped(spoken, "corpus") if experiment.apart else {"all": spoken}
     spoken = [dict(row) for own in alone.values() for row in own]
-    if experiment.fold is None:
+    if experiment.fold is None or experiment.folds is None:
         places = [place for own in alone.values() for place in partitions.assign(own, settings)]
     else:
-        places = assign_fold(spoken, settings, params.reproduce.folds.count, experiment.fold)
+        places = assign_fold(spoken, settings, experiment.folds, experiment.fold)
     place_of = {row["utterance"]: place for row, place in zip(spoken, places, strict=True)}
     spoken = [{**row, "partition": place_of[row["utterance"]]} for row in spoken]
     if experiment.protocol == "paper":
@@ -157,7 +158,7 @@ def _state(params: Params, stage: str, experiment: Experiment) -> Path:
              made / "features" / MODELS[experiment.model].reads / "standardisation.json",
              params.paths.work / "validated" / "manifest.csv"]
     settings = [asdict(experiment) | {"settings": experiment.settings.model_dump()}, params.partitions.model_dump(),
-                params.preset, params.chosen.model_dump(mode="json"), params.reproduce.folds.count]
+                params.preset, params.chosen.model_dump(mode="json")]
     return params.paths.state / stage / fingerprint(json.loads(json.dumps(settings, default=str)), files)
 
 
@@ -241,8 +242,8 @@ def results(params: Params, name: str, experiments: Sequence[Experiment],
     with ExitStack() as stack:
         runs = {group: stack.enter_context(recorded(
             params, group, tags[group], state / mark / f"{fingerprint([group])}.json")) for group in groups}
-        workers = min(number(params.compute.workers, device_of(params.compute.device)), len(experiments))
-        with side_by_side(workers) as spread:
+        workers = min(trainings_at_once(params.compute.workers, device_of(params.compute.device)), len(experiments))
+        with process_map(workers) as spread:
             folders = spread(partial(_train, params, stage, time.time()),
                              [(one, runs[one.group].id) for one in experiments])
         yield folders, runs
@@ -259,7 +260,7 @@ def _check(params: Params, experiments: Sequence[Experiment]) -> None:
             if all(row["partition"] != partition for row in rows):
                 raise UserError(f"{one.name}: no utterance is in the {partition} partition: " + (
                     "bring in more speakers, or change the shares of section partitions in params.yaml"
-                    if one.fold is None else f"lower reproduce.folds.count, now {params.reproduce.folds.count}, to the "
+                    if one.fold is None else f"lower folds.count of reproduction/params.yaml, now {one.folds}, to the "
                     "number of speakers"))
 
 
@@ -269,14 +270,15 @@ def keep(source: Path, target: Path) -> None:
     shutil.copytree(source, target)
 
 
-def provenance(params: Params, variants: Sequence[str], declared: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+def provenance(params: Params, seed: int, variants: Sequence[str],
+               declared: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     """Corpora (synthetic, partial, missing of the papers' four), preset, seed, variants, commit and declared leaks."""
     found = read_json(params.paths.work / "ingest" / "corpora.json")
     there = {one.get("layout") for one in found.values()}
     return {"corpora": list(found), "synthetic": [name for name, one in found.items() if one["synthetic"]],
             "partial": [name for name, one in found.items() if one.get("expected") and not one["complete"]],
             "missing": [layout for layout in corpus.LAYOUTS if layout not in there],
-            "preset": params.preset, "variants": list(variants), "seed": params.reproduce.seed,
+            "preset": params.preset, "variants": list(variants), "seed": seed,
             "declared": {protocol: list(words) for protocol, words in declared.items()},
             "resamples": params.evaluate.resamples, "confidence": params.evaluate.confidence,
             "commit": git_commit(), "dirty": git_dirty(), "data_md5": data_md5()}

@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 
 from reproduction.experiment import Experiment, folder, keep, provenance, results, settings_of
+from reproduction.settings import Settings, load_settings
 from ser_ops import config
 from ser_ops.config import Params
-from ser_ops.corpora.table import read_csv, write_csv
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.files import replacing, write_json
 from ser_ops.stages import run
 from ser_ops.stages.training_run import Job, backbone_of, tags_of
+from ser_ops.tables import read_csv, write_csv
 from ser_ops.tracking.runs import Run
 
 PREDICTIONS = ("model", "protocol", "fold", "utterance", "corpus", "speaker", "emotion", "predicted",
@@ -25,12 +26,12 @@ HISTORY = ("model", "protocol", "fold", "epoch", "train_loss", "train_uar", "val
 KEPT = ("run_id", "best_epoch", "validation_uar", "seconds", "train_rows", "validation_rows", "clean")
 
 
-def experiments(params: Params) -> list[Experiment]:
+def experiments(params: Params, settings: Settings) -> list[Experiment]:
     """A training for each model, protocol and fold."""
-    wanted = params.reproduce.folds
+    wanted = settings.folds
     return [Experiment(_group(model, protocol, wanted.count), f"{model} {protocol} fold {fold}", model,
-                       settings_of(params, wanted.train | own, model, protocol, fold), params.data.names, protocol,
-                       wanted.variants, fold)
+                       settings_of(params, settings.seed, wanted.train | own, model, protocol, fold), params.data.names, protocol,
+                       wanted.variants, fold, wanted.count)
             for model, own in wanted.models.items() for protocol in wanted.protocols
             for fold in range(1, wanted.count + 1)]
 
@@ -41,10 +42,10 @@ def _group(model: str, protocol: str, count: int) -> str:
 
 def main() -> None:
     """Train every fold; killed and started again, go on with those that are missing."""
-    params = config.load()
-    wanted = experiments(params)
+    params, settings = config.load(), load_settings()
+    wanted = experiments(params, settings)
     tags = {one.group: tags_of(params, Job(one.group, one.model, one.settings), "folds")
-            | {"partition": one.protocol, "folds": str(params.reproduce.folds.count)} for one in wanted}
+            | {"partition": one.protocol, "folds": str(settings.folds.count)} for one in wanted}
     with results(params, "folds", wanted, tags) as (folders, runs):
         found = [read_json(one / "result.json") for one in folders]
         with replacing(folder(params) / "folds") as target:
@@ -57,8 +58,8 @@ def main() -> None:
             declared = {one.protocol: result["declared"] for one, result in zip(wanted, found, strict=True)}
             write_json(target / "runs.json", {
                 "groups": groups,
-                "provenance": provenance(params, params.reproduce.folds.variants, declared)
-                | {"count": params.reproduce.folds.count}})
+                "provenance": provenance(params, settings.seed, settings.folds.variants, declared)
+                | {"count": settings.folds.count}})
     for group in groups:
         print(f"{group['name']}: UAR {group['uar']:.3f} (deviation over folds {group['uar_std']:.3f}), accuracy "
               f"{group['accuracy']:.3f}")

@@ -9,13 +9,14 @@ from typing import Any
 from reproduction import across, paper1_figures, paper1_tables, paper_page, splits
 from reproduction.experiment import provenance
 from reproduction.paper_page import Page, build
+from reproduction.settings import load_settings
 from ser_ops import config
 from ser_ops.config import Params
-from ser_ops.corpora.table import read_csv
 from ser_ops.documents import read_json
 from ser_ops.evaluation.published import TABLE_IV, TABLE_V, TABLE_V_DEVIATIONS, TABLE_VI, marks
 from ser_ops.files import replacing
 from ser_ops.stages import run
+from ser_ops.tables import read_csv
 from ser_ops.tracking.runs import reopen
 from ser_ops.tracking.server import connect
 
@@ -32,7 +33,7 @@ def main() -> None:
     reports = params.paths.reports
     with replacing(reports / NAME) as folder:
         folder.mkdir()
-        made = page(params, folder)
+        made = page(params, load_settings().seed, folder)
         build(made, folder.parent)
     with reopen(params, params.paths.work / "models" / params.train.model / "run.json") as record:
         record.artifact(reports / NAME, f"reproduction/{NAME}")
@@ -40,8 +41,8 @@ def main() -> None:
     print(f"{NAME}: {reports / NAME / 'index.html'}" + (f"; not whole: {', '.join(lacking)}" if lacking else ""))
 
 
-def page(params: Params, folder: Path) -> Page:
-    """The page from the files of work/ and reports/; pictures are put into `folder`."""
+def page(params: Params, seed: int, folder: Path) -> Page:
+    """The page from the files of work/ and reports/; pictures are put into `folder`; `seed` is that of the reproductions."""
     work, reports = params.paths.work, params.paths.reports
     model = work / "models" / params.train.model
     metrics, matrix, explanations, validation, corpora, card, trained = (_there(path) for path in (
@@ -54,7 +55,7 @@ def page(params: Params, folder: Path) -> Page:
     main = (metrics or {}).get("provenance") or {}
     protocol = str(main.get("protocol") or params.partitions.protocol)
     audit = _there(reports / "leak_audit.json") or {}
-    basis = provenance(params, params.augment.variants, {protocol: audit.get("declared") or []}) | {
+    basis = provenance(params, seed, params.augment.variants, {protocol: audit.get("declared") or []}) | {
         "seeds": main.get("seeds") or list(params.evaluate.seeds)}
     backbones: dict[str, str | None] = {params.train.model: (card or {}).get("backbone")}
     return Page(NAME, TITLE, REFERENCE, paper_page.warnings(basis, backbones.values()),

@@ -30,10 +30,10 @@ from reproduction.paper2_tables import (
     quality_table,
 )
 from reproduction.paper_page import Page, Table, build, facts, warnings
+from reproduction.settings import CrossValidation, Settings, load_settings
 from ser_ops import config
 from ser_ops.audio.signal import fit
 from ser_ops.config import Params, input_of
-from ser_ops.corpora.table import read_csv
 from ser_ops.dataset.examples import Examples, Stores
 from ser_ops.dataset.rows import Row
 from ser_ops.device import device_of
@@ -49,6 +49,7 @@ from ser_ops.models.base import EmotionModel
 from ser_ops.models.model_folder import load
 from ser_ops.seeds import derive
 from ser_ops.stages import run
+from ser_ops.tables import read_csv
 from ser_ops.tracking.runs import reopen
 from ser_ops.tracking.server import connect
 
@@ -135,7 +136,7 @@ NAMES = ("accuracy", "precision", "recall", "f1")
 
 def main() -> None:
     """Write reports/paper2, whole or not at all, and attach it to the explained model's run."""
-    params = config.load()
+    params, settings = config.load(), load_settings()
     connect(params)  # a server that is down is better known before the work than after it
     folds = folder(params) / "folds"
     record = read_json(folds / "runs.json")
@@ -143,13 +144,13 @@ def main() -> None:
     scores = {place: scored(params, place, rows) for place, rows in grouped(predictions).items()}
     with replacing(params.paths.reports / "paper2") as target:
         target.mkdir()
-        pictures = _pictures(params, scores, predictions, history, target)
+        pictures = _pictures(params, settings, scores, predictions, history, target)
         basis = record["provenance"] | {"resamples": params.evaluate.resamples,
                                         "confidence": params.evaluate.confidence}
-        results = Results(scores, record["groups"], basis, settings(params),
-                              params.reproduce.folds.explained, _layers(params, scores), pictures)
+        results = Results(scores, record["groups"], basis, trainings(params, settings.folds),
+                          settings.folds.explained, _layers(params, scores), pictures)
         build(page(results), target.parent)
-    _attach(params, pictures, folds)
+    _attach(params, settings.folds.explained, pictures, folds)
     best = max(scores.values(), key=lambda one: one.mean["accuracy"], default=None)
     said = "" if best is None else f", best {best.model} {best.protocol} {best.mean['accuracy']:.3f} accuracy"
     print(f"paper 2: {params.paths.reports / 'paper2' / 'index.html'}: {len(scores)} cross-validations, "
@@ -194,27 +195,26 @@ def intervals(params: Params, true: np.ndarray, predicted: np.ndarray) -> tuple[
     return {name: one[0] for name, one in bounds.items()}, {name: one[1] for name, one in bounds.items()}
 
 
-def settings(params: Params) -> dict[str, dict[str, Any]]:
-    """How each model of the folds was trained: section train, reproduce.folds.train and its own over one another."""
-    wanted = params.reproduce.folds
-    return {model: params.train.training().model_dump() | dict(wanted.train) | dict(own)
-            for model, own in wanted.models.items()}
+def trainings(params: Params, folds: CrossValidation) -> dict[str, dict[str, Any]]:
+    """How each model of the folds was trained: section train, folds.train and its own over one another."""
+    return {model: params.train.training().model_dump() | dict(folds.train) | dict(own)
+            for model, own in folds.models.items()}
 
 
-def chosen(params: Params, predictions: Rows, protocol: str) -> list[str]:
+def chosen(settings: Settings, predictions: Rows, protocol: str) -> list[str]:
     """Test utterances of fold 1 for Grad-CAM: of each class those that were recognised, by a keyed choice, else any."""
-    wanted = params.reproduce.folds
+    wanted = settings.folds
     own = [row for row in predictions
            if (row["model"], row["protocol"], row["fold"]) == (wanted.explained, protocol, "1")]
     own.sort(key=lambda row: (row["predicted"] != row["emotion"],
-                              derive(params.reproduce.seed, "grad-cam", row["utterance"])))
+                              derive(settings.seed, "grad-cam", row["utterance"])))
     return [row["utterance"] for emotion in EMOTIONS
             for row in [one for one in own if one["emotion"] == emotion][:wanted.per_class]]
 
 
-def _pictures(params: Params, scores: Mapping[tuple[str, str], Scores], predictions: Rows, history: Rows,
-              target: Path) -> Pictures:
-    explained = params.reproduce.folds.explained
+def _pictures(params: Params, settings: Settings, scores: Mapping[tuple[str, str], Scores], predictions: Rows,
+              history: Rows, target: Path) -> Pictures:
+    explained = settings.folds.explained
     protocols = [name for name in PROTOCOLS if (explained, name) in scores]
     if not protocols:
         return Pictures(missing=no_model(explained))
@@ -223,22 +223,23 @@ def _pictures(params: Params, scores: Mapping[tuple[str, str], Scores], predicti
              for name in protocols}
     for number, what in ((5, "uar"), (6, "loss")):
         curves(lines, what, target / f"figure_{number}.png")
-    cams, protocol, missing = _grad_cam(params, predictions, protocols, target)
+    cams, protocol, missing = _grad_cam(params, settings, predictions, protocols, target)
     return Pictures("figure_4.png", {"uar": "figure_5.png", "loss": "figure_6.png"}, cams, protocol, missing)
 
 
-def _grad_cam(params: Params, predictions: Rows, protocols: Sequence[str],
+def _grad_cam(params: Params, settings: Settings, predictions: Rows, protocols: Sequence[str],
               target: Path) -> tuple[list[dict[str, Any]], str, str]:
     """Pictures and figures of the explained model's fold 1, by speaker where there is that; or why there are none."""
-    name = params.reproduce.folds.explained
+    name = settings.folds.explained
     protocol = "speaker" if "speaker" in protocols else protocols[0]
     place = folder(params) / "folds" / "models" / name / protocol
     model, card = load(place)
     try:
         model.camera()
     except ValueError as error:
-        return [], protocol, f"{name} admits no Grad-CAM ({error}): name another model under reproduce.folds.explained."
-    wanted = chosen(params, predictions, protocol)
+        return [], protocol, (f"{name} admits no Grad-CAM ({error}): name another model under folds.explained in "
+                              "reproduction/params.yaml.")
+    wanted = chosen(settings, predictions, protocol)
     examples = _examples(params, name, input_of(card).seconds, wanted)
     subject = Subject.of(model, card, device_of(params.compute.device))
     found = grad_cam_figures(subject, examples, range(len(examples)), params.explain, target, "")
@@ -271,12 +272,12 @@ def _layers(params: Params, scores: Mapping[tuple[str, str], Scores]) -> dict[st
     return found
 
 
-def _attach(params: Params, pictures: Pictures, folds: Path) -> None:
+def _attach(params: Params, explained: str, pictures: Pictures, folds: Path) -> None:
     """The page and the pictures to the run of the model that they explain."""
     if not pictures.protocol:
         return
     report = params.paths.reports / "paper2"
-    with reopen(params, folds / "models" / params.reproduce.folds.explained / pictures.protocol / "run.json") as record:
+    with reopen(params, folds / "models" / explained / pictures.protocol / "run.json") as record:
         for file in ("index.html", "tables.json", "tables"):
             record.artifact(report / file, "paper2/tables" if file == "tables" else "paper2")
         for picture in sorted(report.glob("*.png")):
@@ -287,8 +288,8 @@ def _attach(params: Params, pictures: Pictures, folds: Path) -> None:
 
 def no_model(name: str) -> str:
     """Why the figures of the explained model are not there."""
-    return (f"{name}, which the figures explain, was not trained: name it under reproduce.folds.models in params.yaml "
-            "and run `ser-ops reproduce paper2`.")
+    return (f"{name}, which the figures explain, was not trained: name it under folds.models in "
+            "reproduction/params.yaml and run `ser-ops reproduce paper2`.")
 
 
 if __name__ == "__main__":

@@ -14,15 +14,16 @@ from markupsafe import Markup
 from reproduction import paper_page
 from reproduction.experiment import Experiment, provenance, results, scores, settings_of, with_intervals
 from reproduction.paper_page import Cell, Page, Table
+from reproduction.settings import Settings, load_settings
 from ser_ops import config
 from ser_ops.config import Params
-from ser_ops.corpora.table import read_csv
 from ser_ops.documents import read_json
 from ser_ops.files import write_json
 from ser_ops.model_table import MODELS
 from ser_ops.pages import CHANCE, drawing, interval, line, number, path, pick, plain, rect, scale, tag, text
 from ser_ops.stages import run
 from ser_ops.stages.training_run import Job, backbone_of, tags_of
+from ser_ops.tables import read_csv
 
 TITLE = "What the split is worth"
 PROTOCOLS: tuple[str, ...] = ("speaker", "random", "paper")
@@ -120,7 +121,7 @@ def findings(models: Sequence[Mapping[str, Any]]) -> list[str]:
             for one in models if one not in whole]
     if left:
         said.append(f"Not trained under every protocol, so in no mean: {', '.join(left)}.")
-    return said or ["reports/splits.json holds no model: name some under reproduce.splits.models in params.yaml"]
+    return said or ["reports/splits.json holds no model: name some under splits.models in reproduction/params.yaml"]
 
 
 def picture(models: Sequence[Mapping[str, Any]]) -> Markup:
@@ -256,18 +257,18 @@ def _models(count: int) -> str:
 TRAINED_PROTOCOLS = ("speaker", "random", "paper")
 
 
-def experiments(params: Params) -> list[Experiment]:
+def experiments(params: Params, settings: Settings) -> list[Experiment]:
     """A training for each model and protocol."""
-    wanted = params.reproduce.splits
+    wanted = settings.splits
     return [Experiment(f"{model} by split", f"{model} {protocol} split", model,
-                       settings_of(params, wanted.train, "splits", model), params.data.names, protocol,
+                       settings_of(params, settings.seed, wanted.train, "splits", model), params.data.names, protocol,
                        params.augment.variants) for model in wanted.models for protocol in TRAINED_PROTOCOLS]
 
 
 def main() -> None:
     """Train them; killed and started again, go on with those that are missing. Then the page."""
-    params = config.load()
-    wanted = experiments(params)
+    params, settings = config.load(), load_settings()
+    wanted = experiments(params, settings)
     tags = {one.group: tags_of(params, Job(one.group, one.model, one.settings), "splits")
             | {"partition": "+".join(TRAINED_PROTOCOLS)} for one in wanted}
     models: dict[str, dict[str, Any]] = {}
@@ -288,7 +289,7 @@ def main() -> None:
         for one in wanted:
             runs[one.group].metrics({f"{protocol}/clean/uar": figures["uar"]
                                      for protocol, figures in models[one.model]["protocols"].items()})
-        content = {"provenance": provenance(params, params.augment.variants, declared), "models": list(models.values())}
+        content = {"provenance": provenance(params, settings.seed, params.augment.variants, declared), "models": list(models.values())}
         write_json(params.paths.reports / "splits.json", content)
         paper_page.build(page(content), params.paths.reports)
     for model in models.values():

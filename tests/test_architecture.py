@@ -7,8 +7,8 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[1]
 FLOORS = {
-    1: {"errors", "emotions", "seeds", "documents", "files", "folders", "outside_table", "progress", "shards",
-        "terminal", "caveats", "audio", "config", "methods", "model_table", "device", "imports"},
+    1: {"errors", "emotions", "seeds", "documents", "files", "folders", "manifest", "outside_table", "progress",
+        "shards", "tables", "terminal", "caveats", "audio", "config", "methods", "model_table", "device", "imports"},
     2: {"noise", "corpora", "features", "pages", "storage"},
     3: {"augment", "validation", "models"},
     4: {"dataset", "inference"},

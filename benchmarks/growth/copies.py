@@ -9,11 +9,11 @@ import soundfile
 from ser_ops.config import Params
 from ser_ops.corpora import corpus, csv_manifest
 from ser_ops.corpora.csv_manifest import OPTIONAL, REQUIRED
-from ser_ops.corpora.table import read_csv, write_csv
 from ser_ops.corpora.utterance import Utterance
 from ser_ops.errors import UserError
 from ser_ops.files import replacing
 from ser_ops.seeds import derive, generator
+from ser_ops.tables import read_csv, write_csv
 
 _STEP = 1 / 2**15       # of 16 bit: less noise would leave some copies as their original is
 _PIECE_SECONDS = 0.05   # a third of a frame of the fingerprint by which the leak audit knows a copy

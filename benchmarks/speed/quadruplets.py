@@ -91,10 +91,10 @@ def _ours(setting: Setting, files: Sequence[Path], noise: Sequence[Path]) -> Mad
     import torch
 
     from ser_ops.corpora.decoding import decode
-    from ser_ops.corpora.table import write_csv
     from ser_ops.dataset.examples import Examples, loader, shuffled
     from ser_ops.stages import augment
     from ser_ops.stages import features as extraction
+    from ser_ops.tables import write_csv
 
     torch.set_num_threads(1)
     whole = setting.params

@@ -13,8 +13,8 @@ from benchmarks.unseen_speakers.smile import Functionals
 from benchmarks.unseen_speakers.sound import Sound
 from benchmarks.unseen_speakers.table import REFERENCE, table
 from ser_ops import config
-from ser_ops.corpora.table import write_csv
 from ser_ops.errors import UserError
+from ser_ops.tables import write_csv
 
 
 def main() -> None:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ser_ops.corpora.table import read_csv, write_csv
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.files import write_json
+from ser_ops.tables import read_csv, write_csv
 
 FIELDS = ("system", "fold", "noise", "intensity", "seed", "utterance", "speaker", "truth", "predicted")
 PROBABILITIES = tuple(f"p_{emotion}" for emotion in EMOTIONS)

@@ -10,12 +10,12 @@ import numpy as np
 
 from ser_ops.augment import quadruplets
 from ser_ops.config import Params
-from ser_ops.corpora.table import read_csv
 from ser_ops.evaluation.predictions import CLEAN, Condition, grid
 from ser_ops.files import sha256
 from ser_ops.noise.mixing import Mixer
 from ser_ops.seeds import derive, generator
 from ser_ops.shards import Shards
+from ser_ops.tables import read_csv
 
 
 @dataclass(frozen=True)

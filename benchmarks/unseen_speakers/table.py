@@ -9,9 +9,9 @@ from benchmarks.unseen_speakers import answers, figures
 from benchmarks.unseen_speakers.choices import Choices
 from benchmarks.unseen_speakers.figures import System
 from benchmarks.unseen_speakers.folds import Fold
-from ser_ops.corpora.table import write_csv
 from ser_ops.errors import UserError
 from ser_ops.evaluation import bootstrap
+from ser_ops.tables import write_csv
 
 REFERENCE = "compare_svm_noise"
 FIELDS = ("system", "clean_uar", "clean_low", "clean_high", "noisy_uar", "noisy_low", "noisy_high", "worst_cell",

@@ -17,13 +17,13 @@ from ser_ops.corpora.corpus import LAYOUTS, NAME, Card, Found, of_name, read_car
 from ser_ops.corpora.csv_manifest import ALIASES, MANIFEST, REQUIRED, read_manifest, recording_of, scan, some, source_of
 from ser_ops.corpora.layout import DEMOGRAPHICS, Layout, genders, is_demographics
 from ser_ops.corpora.sources import Source, copy_file, link_file, opened
-from ser_ops.corpora.table import write_csv
 from ser_ops.corpora.utterance import Scan
 from ser_ops.errors import UserError
 from ser_ops.files import in_turn, replacing
 from ser_ops.folders import Unusable, folders_in, lies_in
 from ser_ops.outside_table import read_table
-from ser_ops.progress.spreading import progress
+from ser_ops.progress.spreading import progress_bar
+from ser_ops.tables import write_csv
 from ser_ops.terminal import grouped, in_words
 
 _POINTER = b"version https://git-lfs"
@@ -52,7 +52,7 @@ def add(layout: str, source: Path, corpora_folder: Path, name: str | None = None
             check_space(sum(box.size(path) for path in (*wanted, *tables)), corpora_folder)
             with replacing(target) as folder:
                 folder.mkdir()
-                for path, home in progress(wanted.items(), f"adding {target.name}", len(wanted), "file"):
+                for path, home in progress_bar(wanted.items(), f"adding {target.name}", len(wanted), "file"):
                     (folder / home).parent.mkdir(parents=True, exist_ok=True)
                     box.copy(path, folder / home)
                 _refuse_pointers(source, folder, list(wanted.values()))
@@ -184,7 +184,7 @@ def add_manifest(file: Path, manifests_folder: Path, name: str, link: bool = Fal
             check_space(sum(recording.stat().st_size for recording in homes), manifests_folder)
         with replacing(target) as folder:
             folder.mkdir()
-            for recording, home in progress(homes.items(), f"adding {name}", len(homes), "file"):
+            for recording, home in progress_bar(homes.items(), f"adding {name}", len(homes), "file"):
                 (folder / home).parent.mkdir(parents=True, exist_ok=True)
                 (link_file if link else copy_file)(recording, folder / home)
             write_csv(folder / MANIFEST, [row | {"path": homes[recording].as_posix()}

@@ -24,7 +24,7 @@ from ser_ops.evaluation.predictions import DIGITS, Condition, Predictions
 from ser_ops.features.extractor import Extractor
 from ser_ops.models.base import EmotionModel
 from ser_ops.noise.mixing import Level, Mixer, Mixture
-from ser_ops.progress.spreading import spread
+from ser_ops.progress.spreading import parallel_map
 from ser_ops.shards import Shards
 
 
@@ -97,7 +97,7 @@ class Job:
 
 def stores(job: Job) -> tuple[Mapping[str, np.ndarray], Mix]:
     """Waveforms by utterance, and the mixer of a job."""
-    from ser_ops.corpora.table import read_csv
+    from ser_ops.tables import read_csv
     mixer = Mixer(Shards(job.work / "ingest" / "noise"), read_csv(job.work / "validated" / "noise.csv"),
                   level=job.level, silent_dbfs=job.silent_dbfs)
     return Shards(job.work / "ingest" / "waveforms"), mixer
@@ -151,7 +151,7 @@ def predict(job: Job, true: np.ndarray, conditions: Sequence[Condition], workers
     from ser_ops.device import device_of
     if device_of(job.device).type != "cpu":
         workers = 1
-    answers = spread(partial(_cell, job), list(conditions), "evaluate", workers, unit="cell")
+    answers = parallel_map(partial(_cell, job), list(conditions), "evaluate", workers, unit="cell")
     names = tuple(name for name, _ in job.models)
     found = gather(names, job.utterances, true, conditions, answers)
     opened.cache_clear()

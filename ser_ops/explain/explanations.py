@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from ser_ops import config
-from ser_ops.corpora.table import read_csv
 from ser_ops.dataset.examples import Examples
 from ser_ops.dataset.rows import Row
 from ser_ops.device import device_of
@@ -34,9 +33,10 @@ from ser_ops.explain.trace import Trace
 from ser_ops.model_table import MODELS
 from ser_ops.models.model_folder import load
 from ser_ops.noise.mixing import Level, Mixer
-from ser_ops.progress.spreading import progress, spread
+from ser_ops.progress.spreading import parallel_map, progress_bar
 from ser_ops.seeds import derive
 from ser_ops.shards import Shards
+from ser_ops.tables import read_csv
 from ser_ops.terminal import tell
 
 
@@ -223,7 +223,7 @@ def everything(job: Job, rows: Sequence[Row], workers: int) -> dict[str, Any]:
     if device_of(job.device).type != "cpu":
         workers = 1
     pieces = [None, *items(rows, job.settings)]     # the planted cue takes longest: it begins first
-    planted, *found = spread(partial(done, job), pieces, "explain", workers)
+    planted, *found = parallel_map(partial(done, job), pieces, "explain", workers)
     assert isinstance(planted, Planted)
     if planted.why:
         tell(f"explain: no cue was planted: {planted.why}")
@@ -232,7 +232,7 @@ def everything(job: Job, rows: Sequence[Row], workers: int) -> dict[str, Any]:
     subject = opened(job).subject
     faithful = faithfulness.together([one.measured for one in explained if one.measured], job.settings)
     believe = faithfulness.sentences(faithful)
-    for number, one in progress(_numbered(explained), "figures", len(explained)):
+    for number, one in progress_bar(_numbered(explained), "figures", len(explained)):
         if number <= job.settings.figures_per_class and one.heard and one.traces and one.measured:
             one.entries[0]["figures"] = paper_figures(
                 subject, one.heard, one.entries[0], one.traces, one.attribution, one.measured.course, job.settings,

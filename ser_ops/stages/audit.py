@@ -2,10 +2,10 @@
 
 from ser_ops import config
 from ser_ops.corpora import leaks
-from ser_ops.corpora.table import read_csv
 from ser_ops.errors import UserError
 from ser_ops.files import write_json
 from ser_ops.stages import run
+from ser_ops.tables import read_csv
 from ser_ops.terminal import tell
 
 

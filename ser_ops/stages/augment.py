@@ -14,13 +14,13 @@ from ser_ops.augment import quadruplets
 from ser_ops.augment.quadruplets import Added
 from ser_ops.config import Augment
 from ser_ops.corpora import partitions
-from ser_ops.corpora.table import read_csv, write_csv
 from ser_ops.errors import UserError
 from ser_ops.files import replacing
 from ser_ops.noise.mixing import Mixer
-from ser_ops.progress.spreading import spread
+from ser_ops.progress.spreading import parallel_map
 from ser_ops.shards import Entry, Shards, write_index, write_shard
 from ser_ops.stages import run
+from ser_ops.tables import read_csv, write_csv
 
 FIELDS = ("row", "utterance", "variant", "partition", "emotion", "speaker", "corpus", "synthetic", "content", "seconds",
           "noise_recording", "noise_category", "intensity", "snr_db")
@@ -68,7 +68,7 @@ def _waveforms(job: Job, utterances: Sequence[str], megabytes: int, workers: int
     _opened.cache_clear()
     entries: list[Entry] = []
     noted: Noted = {}
-    for made, notes in spread(partial(_shard, job), shards, "augment", workers, "shard"):
+    for made, notes in parallel_map(partial(_shard, job), shards, "augment", workers, "shard"):
         entries += made
         noted |= notes
     write_index(job.target, entries)

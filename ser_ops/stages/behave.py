@@ -6,7 +6,6 @@ import numpy as np
 
 from ser_ops import config
 from ser_ops.config import Params
-from ser_ops.corpora.table import read_csv
 from ser_ops.dataset.rows import Row, unaltered
 from ser_ops.device import device_of
 from ser_ops.evaluation import behaviour, predictions
@@ -17,6 +16,7 @@ from ser_ops.files import write_json
 from ser_ops.models.model_folder import load
 from ser_ops.shards import Shards
 from ser_ops.stages import run
+from ser_ops.tables import read_csv
 
 
 def main() -> None:

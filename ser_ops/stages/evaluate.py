@@ -8,7 +8,6 @@ import numpy as np
 
 from ser_ops import config
 from ser_ops.config import Params
-from ser_ops.corpora.table import read_csv, write_csv
 from ser_ops.dataset.rows import Row, unaltered
 from ser_ops.device import device_of
 from ser_ops.documents import read_json
@@ -21,6 +20,7 @@ from ser_ops.files import write_json
 from ser_ops.model_table import MODELS
 from ser_ops.models.model_folder import load
 from ser_ops.stages import run
+from ser_ops.tables import read_csv, write_csv
 from ser_ops.tracking.runs import reopen
 from ser_ops.tracking.server import connect
 

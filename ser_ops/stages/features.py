@@ -11,16 +11,16 @@ import torch
 
 from ser_ops import config
 from ser_ops.audio.signal import fit
-from ser_ops.corpora.table import stream_csv
 from ser_ops.errors import UserError
 from ser_ops.features.extractor import Extractor
 from ser_ops.features.index_map import shape_of
 from ser_ops.features.standardise import Moments, total
 from ser_ops.files import replacing, write_json
 from ser_ops.model_table import MODELS
-from ser_ops.progress.spreading import spread
+from ser_ops.progress.spreading import parallel_map
 from ser_ops.shards import Entry, Shards, write_index, write_shard
 from ser_ops.stages import run
+from ser_ops.tables import stream_csv
 
 _BATCH = 16         # what fits the cache; a constant, so that bytes do not depend on a setting
 _SHARDS = 32        # at least, where there are rows enough: what the processes share out among them
@@ -109,7 +109,7 @@ def extract(rows: Sequence[Row], folder: Path, settings: config.Window, sample_r
         shards = [Shard(number, tuple(rows[start:start + per_shard]), made, settings, sample_rate)
                   for number, start in enumerate(range(0, len(rows), per_shard))]
         entries, parts = [], []
-        for written, moments in spread(_extract, shards, "features", compute.workers, unit="shard"):
+        for written, moments in parallel_map(_extract, shards, "features", compute.workers, unit="shard"):
             entries.extend(written)
             parts.append(moments)
         write_json(made / "standardisation.json", total(parts, settings).standardisation())

@@ -8,12 +8,12 @@ from ser_ops import config
 from ser_ops.audio.admission import Clip
 from ser_ops.corpora import corpus, csv_manifest, partitions, utterance
 from ser_ops.corpora.decoding import decode
-from ser_ops.corpora.table import write_csv
 from ser_ops.errors import UserError
 from ser_ops.files import replacing, write_json
 from ser_ops.noise import recordings
 from ser_ops.noise import recordings as noise_partitions
 from ser_ops.stages import run
+from ser_ops.tables import write_csv
 from ser_ops.terminal import tell
 
 _MEASURES = ("sha256", "content", "native_rate", "channels", "seconds", "peak_dbfs", "rms_dbfs", "clipped_share",

@@ -7,13 +7,13 @@ from typing import Any
 
 from ser_ops import config
 from ser_ops.config import Params
-from ser_ops.corpora.table import read_csv
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.evaluation.predictions import grid
 from ser_ops.files import write_json
 from ser_ops.gate.judging import judge
 from ser_ops.stages import run
+from ser_ops.tables import read_csv
 from ser_ops.terminal import tell
 
 

@@ -8,7 +8,6 @@ from typing import Any
 from ser_ops import config
 from ser_ops.config import Params
 from ser_ops.corpora import corpus
-from ser_ops.corpora.table import read_csv
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.evaluation import predictions
@@ -21,6 +20,7 @@ from ser_ops.report.page import build
 from ser_ops.report.provenance import provenance
 from ser_ops.shards import Shards
 from ser_ops.stages import run
+from ser_ops.tables import read_csv
 from ser_ops.terminal import tell
 from ser_ops.tracking.licences import NOT_STATED, sources
 from ser_ops.tracking.runs import data_md5, git_commit, git_dirty

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 
 from ser_ops.config import Params
-from ser_ops.corpora.table import read_csv
 from ser_ops.dataset.rows import unaltered
 from ser_ops.evaluation import predictions
 from ser_ops.evaluation.predictions import Predictions
 from ser_ops.stages.evaluate import job_of, predictions_of
+from ser_ops.tables import read_csv
 from ser_ops.tracking.models import fetch
 
 

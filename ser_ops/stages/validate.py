@@ -4,11 +4,11 @@ from pathlib import Path
 
 from ser_ops import config
 from ser_ops.corpora import corpus
-from ser_ops.corpora.table import read_csv, write_csv
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.files import replacing, write_json
 from ser_ops.stages import run
+from ser_ops.tables import read_csv, write_csv
 from ser_ops.terminal import tell
 from ser_ops.validation import checks
 from ser_ops.validation.checks import index_page, record

@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from ser_ops import shards
-from ser_ops.corpora.table import read_csv, write_csv
 from ser_ops.errors import UserError
 from ser_ops.stages import augment, run
+from ser_ops.tables import read_csv, write_csv
 
 PROJECT = Path(__file__).resolve().parents[2]
 PARTITIONS = ("train", "train", "train", "validation", "test")

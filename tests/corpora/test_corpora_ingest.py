@@ -18,11 +18,11 @@ from ser_ops.audio.admission import Clip
 from ser_ops.audio.reading import read
 from ser_ops.corpora import corpus
 from ser_ops.corpora.decoding import decode
-from ser_ops.corpora.table import read_csv, write_csv
 from ser_ops.errors import UserError
 from ser_ops.shards import Shards
 from ser_ops.stages import audit, ingest, run
 from ser_ops.stages.ingest import NOISE_FIELDS, UTTERANCE_FIELDS
+from ser_ops.tables import read_csv, write_csv
 
 TOP = Path(__file__).resolve().parents[2]
 

@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from ser_ops.config import ManifestSource
 from ser_ops.corpora.corpus import summarise_manifest
 from ser_ops.corpora.csv_manifest import read_labels, read_manifest, seconds_of
-from ser_ops.corpora.table import read_csv, write_csv
 from ser_ops.corpora.utterance import Utterance
 from ser_ops.errors import UserError
+from ser_ops.tables import read_csv, write_csv
 
 Form = Literal["NFC", "NFD"]
 

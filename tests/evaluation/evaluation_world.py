@@ -6,12 +6,12 @@ import numpy as np
 import yaml
 
 from ser_ops import config
-from ser_ops.corpora.table import write_csv
 from ser_ops.emotions import EMOTIONS
 from ser_ops.files import write_json
 from ser_ops.model_table import MODELS
 from ser_ops.models import architectures, model_folder
 from ser_ops.shards import write_index, write_shard
+from ser_ops.tables import write_csv
 
 PROJECT = Path(__file__).resolve().parents[2]
 TINY = {

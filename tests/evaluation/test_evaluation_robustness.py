@@ -34,7 +34,7 @@ def world(tmp_path_factory):
 
 
 def robustness_rows(folder: Path):
-    from ser_ops.corpora.table import read_csv
+    from ser_ops.tables import read_csv
     return read_csv(folder / "work" / "validated" / "noise.csv")
 
 

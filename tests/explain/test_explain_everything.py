@@ -9,7 +9,6 @@ from explain_stand_ins import RATE, explain_settings
 
 from ser_ops import config
 from ser_ops.audio.signal import fit
-from ser_ops.corpora.table import write_csv
 from ser_ops.dataset.rows import read_rows
 from ser_ops.emotions import EMOTIONS
 from ser_ops.explain import dossier as dossier_module
@@ -22,6 +21,7 @@ from ser_ops.models import architectures, model_folder
 from ser_ops.seeds import generator
 from ser_ops.shards import write_index, write_shard
 from ser_ops.stages.explain import figures_of
+from ser_ops.tables import write_csv
 
 SECONDS = 1.0
 

@@ -9,13 +9,13 @@ import torch
 
 from ser_ops.audio.signal import fit
 from ser_ops.config import load
-from ser_ops.corpora.table import write_csv
 from ser_ops.errors import UserError
 from ser_ops.features.extractor import Extractor
 from ser_ops.features.standardise import Moments
 from ser_ops.files import sha256
 from ser_ops.shards import Shards, write_index, write_shard
 from ser_ops.stages import features as stage
+from ser_ops.tables import write_csv
 
 PARAMS = load()
 SETTINGS = PARAMS.chosen.features

@@ -18,9 +18,9 @@ from benchmarks.growth.stages import Measured
 from ser_ops import config
 from ser_ops.audio.signal import levels
 from ser_ops.corpora import leaks
-from ser_ops.corpora.table import read_csv
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
+from ser_ops.tables import read_csv
 
 LIMITS = choices.load().limits
 

@@ -11,7 +11,6 @@ import numpy as np
 import soundfile
 
 from ser_ops import config
-from ser_ops.corpora.table import write_csv
 from ser_ops.emotions import EMOTIONS
 from ser_ops.evaluation import ablation
 from ser_ops.evaluation.predictions import CLEAN, Condition, Predictions
@@ -20,6 +19,7 @@ from ser_ops.explain import figures
 from ser_ops.files import write_json
 from ser_ops.gate import judging
 from ser_ops.stages.report import published
+from ser_ops.tables import write_csv
 
 MODELS = {"fusion": ("D", 0.64, 0.92), "spectral": ("A", 0.57, 0.31), "wav2vec": ("B", 0.33, 0.61),
           "concat": ("C", 0.61, 0.90)}

@@ -12,13 +12,13 @@ from xml.etree import ElementTree
 import pytest
 from made_reports import make
 
-from ser_ops.corpora.table import write_csv
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.evaluation import ablation
 from ser_ops.files import write_json
 from ser_ops.report.page import CSV, JSON, build
+from ser_ops.tables import write_csv
 
 VOID = {"meta", "link", "img", "br", "input", "hr"}
 

@@ -7,13 +7,13 @@ import yaml
 
 from reproduction.folds import HISTORY, PREDICTIONS
 from ser_ops import config
-from ser_ops.corpora.table import write_csv
 from ser_ops.emotions import EMOTIONS
 from ser_ops.features.index_map import channels_of, shape_of
 from ser_ops.files import write_json
 from ser_ops.models import architectures, model_folder
 from ser_ops.seeds import generator
 from ser_ops.shards import write_index, write_shard
+from ser_ops.tables import write_csv
 
 PROJECT = Path(__file__).parents[2]
 MODELS = ("cnn", "lstm", "cnn_lstm", "vit", "beit")
@@ -33,7 +33,10 @@ def make(folder: Path, wanted: tuple[str, ...] = MODELS, protocols: tuple[str, .
     values = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
     values["paths"] = {name: str(folder / name) for name in values["paths"]}
     values["evaluate"]["resamples"] = 200
-    values["reproduce"]["folds"] |= {"count": folds, "explained": explained, "protocols": list(protocols)}
+    settings = yaml.safe_load((PROJECT / "reproduction/params.yaml").read_text(encoding="utf-8"))
+    settings["folds"] |= {"count": folds, "explained": explained, "protocols": list(protocols)}
+    (folder / "reproduction").mkdir()
+    (folder / "reproduction/params.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     (folder / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
     params = config.load(folder / "params.yaml")
     spoken = [(f"{corpora[number % len(corpora)]}/{emotion}_{number}", emotion, f"speaker_{number}")

@@ -23,9 +23,9 @@ from reproduction.paper_page import (
     standing,
     warnings,
 )
-from ser_ops.corpora.table import read_csv
 from ser_ops.documents import read_json
 from ser_ops.pages import drawing, text
+from ser_ops.tables import read_csv
 
 VOID = {"meta", "link", "img", "br", "input", "hr", "line", "rect", "circle", "polygon", "polyline"}
 PNG = bytes.fromhex("89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c636060606000"

@@ -13,12 +13,13 @@ from reproduce_project import project
 
 from reproduction import across, corpora, folds
 from reproduction.experiment import Experiment, divided, examples, results, settings_of, standardisation
+from reproduction.settings import load_settings
 from ser_ops import config
-from ser_ops.corpora.table import read_csv, write_csv
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.files import sha256
 from ser_ops.shards import Shards
+from ser_ops.tables import read_csv, write_csv
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def params(tmp_path, monkeypatch):
 
 
 def experiment(params, protocol="speaker", **changes):
-    values = {"group": "g", "name": "n", "model": "spectral", "settings": settings_of(params, {}, "test"),
+    values = {"group": "g", "name": "n", "model": "spectral", "settings": settings_of(params, 100, {}, "test"),
               "corpora": ("one", "two"), "protocol": protocol, "variants": ("original", "noisy")}
     return Experiment(**{**values, **changes})
 
@@ -62,17 +63,17 @@ def test_a_leak_that_is_not_declared_stops_an_experiment(tmp_path, monkeypatch):
     stopped = 0
     for fold in (1, 2, 3):
         try:
-            divided(leaky, experiment(leaky, fold=fold))
+            divided(leaky, experiment(leaky, fold=fold, folds=3))
         except UserError as error:
             stopped += 1
             assert "leak" in str(error) and "same" in str(error)
     assert stopped, "one recording under two speakers is in two partitions of some fold"
     for fold in (1, 2, 3):
-        divided(leaky, experiment(leaky, "random", fold=fold))
+        divided(leaky, experiment(leaky, "random", fold=fold, folds=3))
 
 
 def test_standardised_by_the_training_rows_alone(params):
-    one = experiment(params, fold=2)
+    one = experiment(params, fold=2, folds=3)
     rows, _ = divided(params, one)
     store = Shards(Path("work/papers/features/features"))
     expected = np.stack([store[row["row"]] for row in rows if row["partition"] == "train"])
@@ -82,7 +83,7 @@ def test_standardised_by_the_training_rows_alone(params):
 
 
 def test_seeds_differ_by_key_and_not_by_order(params):
-    one, same, other = (settings_of(params, {"epochs": 2}, "m", "speaker", fold) for fold in (1, 1, 2))
+    one, same, other = (settings_of(params, 100, {"epochs": 2}, "m", "speaker", fold) for fold in (1, 1, 2))
     assert one == same and one.seed != other.seed and one.epochs == 2
 
 
@@ -93,7 +94,7 @@ def test_training_sets_across_corpora(params):
 def run_stage(folder: Path, stage: str) -> subprocess.Popen:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     root = str(Path(__file__).resolve().parents[2])
-    return subprocess.Popen([sys.executable, "-m", f"ser_ops.stages.reproduce.{stage}"], cwd=folder, text=True,
+    return subprocess.Popen([sys.executable, "-m", f"reproduction.{stage}"], cwd=folder, text=True,
                             stderr=subprocess.PIPE, env={**environment, "OMP_NUM_THREADS": "1", "PYTHONPATH": root})
 
 
@@ -146,7 +147,7 @@ def _check(folder: Path, record: dict) -> None:
 
 
 def test_a_model_for_each_fold_and_protocol(params):
-    wanted = folds.experiments(params)
+    wanted = folds.experiments(params, load_settings())
     assert len(wanted) == 6 and len({one.settings.seed for one in wanted}) == 6
     assert {one.group for one in wanted} == {"spectral 3 folds random", "spectral 3 folds by speaker"}
 
@@ -169,9 +170,9 @@ def test_a_corpus_has_one_test_part_whatever_trains_beside_it(params):
 
 def test_a_fold_without_a_test_part_is_said_before_anything_trains(params):
     """Five speakers cannot fill six folds; the word for it names the setting."""
-    wanted = params.model_copy(update={"reproduce": params.reproduce.model_copy(update={
-        "folds": params.reproduce.folds.model_copy(update={"count": 6})})})
-    with (pytest.raises(UserError, match=r"reproduce\.folds\.count, now 6"),
-          results(wanted, "folds", folds.experiments(wanted), {})):
+    settings = load_settings()
+    six = settings.model_copy(update={"folds": settings.folds.model_copy(update={"count": 6})})
+    with (pytest.raises(UserError, match=r"folds\.count of reproduction/params\.yaml, now 6"),
+          results(params, "folds", folds.experiments(params, six), {})):
         pass
     assert not Path("state/folds").exists()

@@ -16,10 +16,10 @@ from benchmarks.unseen_speakers.answers import Answer
 from benchmarks.unseen_speakers.smile import Functionals
 from benchmarks.unseen_speakers.sound import Heard, Sound
 from ser_ops import config
-from ser_ops.corpora.table import write_csv
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.shards import write_index, write_shard
+from ser_ops.tables import write_csv
 
 PROJECT = Path(__file__).resolve().parents[2]
 CHOICES = choices.load()

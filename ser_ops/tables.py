@@ -1,6 +1,6 @@
-"""The pipeline's own tables as CSV: UTF-8, comma, one header line, every value text.
+"""Tables that the pipeline writes for itself, as CSV: UTF-8, comma, one header line.
 
-Those that people bring are read by `ser_ops.outside_table`.
+The manifest's own tables are typed, in `ser_ops.manifest`; tables that people bring are read by `ser_ops.outside_table`.
 """
 
 import csv
@@ -21,12 +21,17 @@ def read_csv(path: Path) -> list[dict[str, str]]:
     return list(stream_csv(path))
 
 
-def stream_csv(path: Path) -> Iterator[dict[str, str]]:
-    """The same one row at a time, for a table of many rows of which little is kept."""
+def stream_csv(path: Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, str]]:
+    """The rows of `read_csv`, one at a time.
+
+    columns: what the header must be. Raises UserError as `read_csv` does, and for another header.
+    """
     try:
         regular_size(path)
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, strict=True)
+            if columns is not None:
+                _check_header(path, reader.fieldnames or (), columns)
             for row in reader:
                 if None in row or None in row.values():
                     raise UserError(f"{path}: line {reader.line_num} has another number of values than the header: "
@@ -37,6 +42,14 @@ def stream_csv(path: Path) -> Iterator[dict[str, str]]:
                         "writes it") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: is no CSV in UTF-8 ({error}): save it as comma separated UTF-8") from error
+
+
+def _check_header(path: Path, header: Sequence[str], columns: Sequence[str]) -> None:
+    if missing := [column for column in columns if column not in header]:
+        raise UserError(f"{path}: has no column {', '.join(missing)}: run the stage that writes it again")
+    if list(header) != list(columns):
+        raise UserError(f"{path}: its columns are not {', '.join(columns)}, in this order: run the stage that writes "
+                        "it again")
 
 
 def write_csv(path: Path, rows: Iterable[Mapping[str, Any]], fields: Sequence[str]) -> None:
