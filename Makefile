@@ -1,5 +1,5 @@
 # make demo, make test and make ui each do all their set-up by themselves, in .venv.
-.PHONY: demo test test-fast types tests end-to-end servers ui stack stack-down audit pythons lock
+.PHONY: demo test test-fast types tests end-to-end servers ui stack stack-down api graph shell audit pythons lock
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 export PYTHONWARNINGS ?= ignore
@@ -57,6 +57,16 @@ stack: .venv/installed-dev   ## all of infra/compose.yaml on loopback, with rand
 
 stack-down: .venv/installed-dev
 	@$(BIN)/python -m infra.stack down
+
+api: .venv/installed-dev     ## the API page, docs/api/index.html, from the docstrings
+	@$(BIN)/pdoc --docformat google --no-show-source --output-directory docs/api ser_ops '!ser_ops.cli.__main__'
+
+graph: .venv/installed       ## after an edit of imports: the code that each DVC stage names, and the picture of the house
+	@$(BIN)/python -m infra.stage_code
+	@$(BIN)/python -m infra.house
+
+shell: .venv/installed       ## a shell in which ser-ops, dvc, mlflow and prefect are commands
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $${SHELL:-bash}
 
 audit: .venv/installed-dev   ## known vulnerabilities of the pinned packages
 	@$(BIN)/pip-audit --requirement requirements.lock --requirement requirements-dev.lock --no-deps --disable-pip \

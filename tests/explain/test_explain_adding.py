@@ -1,4 +1,4 @@
-"""A model and a method are added by what docs/add-a-model-or-a-method.md says, and nothing else lists their names."""
+"""A model and a method are added by what docs/tutorials/extend.md says, and nothing else lists their names."""
 
 import ast
 import re
@@ -24,7 +24,7 @@ from ser_ops.models.architectures import build
 from ser_ops.report import listening, tables
 
 PROJECT = Path(__file__).resolve().parents[2]
-GUIDE = (PROJECT / "docs" / "add-a-model-or-a-method.md").read_text(encoding="utf-8")
+GUIDE = (PROJECT / "docs" / "tutorials" / "extend.md").read_text(encoding="utf-8")
 MODEL, MODEL_ENTRY, METHOD, METHOD_ENTRY = re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)
 # The papers' figures are of methods that the papers name.
 OF_THE_PAPERS = {"ser_ops/methods.py", "reproduction/paper1_figures.py", "ser_ops/explain/clip_figures.py"}
