@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ser_ops import config
-from ser_ops.progress.spreading import spread
+from ser_ops.progress.spreading import parallel_map
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -39,8 +39,8 @@ def dask() -> None:
     many = 2000
 
     def both(name: str, repetitions: int = 3) -> None:
-        start = least(lambda: list(spread(math.sqrt, [1.0, 4.0], name, 2)), repetitions)
-        further = (least(lambda: list(spread(math.sqrt, range(many), name, 2)), repetitions) - start) / many
+        start = least(lambda: list(parallel_map(math.sqrt, [1.0, 4.0], name, 2)), repetitions)
+        further = (least(lambda: list(parallel_map(math.sqrt, range(many), name, 2)), repetitions) - start) / many
         print(f"{name}: start {start:.2f} s, each further item {1000 * further:.2f} ms", flush=True)
 
     both("2 processes of this machine")
@@ -79,10 +79,10 @@ class Nothing:
 def tuning() -> None:
     """Seconds for each trial that does nothing, in a search of this process alone and in one kept in PostgreSQL."""
     from infra.stack import Stack
-    from ser_ops.training.shared_search import search_together
+    from ser_ops.training.shared_search import search_shared
     from ser_ops.training.study_store import StudyStore
     from ser_ops.training.tuning import search
-    from ser_ops.training.world import side_by_side
+    from ser_ops.training.world import process_map
 
     params = config.load()
     settings = params.tune.model_copy(update={"trials": 16})
@@ -94,15 +94,15 @@ def tuning() -> None:
         numbers = iter(range(100))
 
         def alone() -> None:
-            with side_by_side(1) as one:
+            with process_map(1) as one:
                 search(settings, Nothing(), Path(folder) / str(next(numbers)), one)
 
         def shared() -> None:
             number = next(numbers)
             StudyStore(f"benchmark-{number}", params.compute).create()
-            with side_by_side(1) as one:
-                search_together(settings, Nothing(), Path(folder) / str(number), f"benchmark-{number}", params.compute,
-                                one, 1)
+            with process_map(1) as one:
+                search_shared(settings, Nothing(), Path(folder) / str(number), f"benchmark-{number}", params.compute,
+                              one, 1)
 
         for name, way in (("alone", alone), ("shared in PostgreSQL", shared)):
             print(f"a trial of a search {name}: {1000 * least(way, 3) / settings.trials:.0f} ms", flush=True)
@@ -115,7 +115,7 @@ def training() -> None:
 
     from ser_ops.features.index_map import shape_of
     from ser_ops.models.architectures import build, count
-    from ser_ops.training.world import as_one
+    from ser_ops.training.world import run_process_group
 
     torch.set_num_threads(1)
     params = config.load()
@@ -132,19 +132,19 @@ def training() -> None:
         print(f"{name}, {count(model) / 1e6:.2f} million parameters, a step of {size}: "
               f"{least(partial(step, size), 5):.3f} s, of {size // 2}: {least(partial(step, size // 2), 5):.3f} s",
               flush=True)
-        as_one(partial(_summing, count(model)), 2)
+        run_process_group(partial(_summing, count(model)), 2)
 
 
 def _summing(parameters: int, meeting: Path) -> None:
     import torch
 
-    from ser_ops.training.world import rank, summed, together
+    from ser_ops.training.world import process_group, process_rank, summed
 
     torch.set_num_threads(1)
-    with together(torch.device("cpu"), meeting):
+    with process_group(torch.device("cpu"), meeting):
         values = torch.ones(parameters)
         seconds = least(lambda: summed(values), 30)
-        if rank() == 0:
+        if process_rank() == 0:
             print(f"  its gradients summed over 2 processes (gloo): {1000 * seconds:.1f} ms", flush=True)
 
 

@@ -20,7 +20,7 @@ from benchmarks.fuzz.pool import Limits, Pool
 from benchmarks.fuzz.routes import ready, sorts
 from benchmarks.fuzz.worker import Job, make
 from ser_ops.errors import UserError
-from ser_ops.progress.spreading import progress
+from ser_ops.progress.spreading import progress_bar
 
 _SOUND = "sound"
 _OTHERS = 5     # recordings for each other input
@@ -87,7 +87,7 @@ def main() -> int:
         work = only(known, asked.only) if asked.only else jobs(known, asked.inputs, asked.routes)
         limits = Limits(asked.seconds, 1000 * asked.gigabytes)
         pool = Pool(partial(ready, cases=cases), scratch, asked.seed, limits, asked.workers)
-        outcomes = progress(pool.outcomes(work), "fuzz", sum(len(job.routes) for job in work), "call")
+        outcomes = progress_bar(pool.outcomes(work), "fuzz", sum(len(job.routes) for job in work), "call")
         count = Count().add(kept(outcomes, known, asked.seed, asked.keep) if asked.keep else outcomes)
     print(count.table(), *count.causes(), sep="\n")
     if asked.only:

@@ -18,7 +18,7 @@ from benchmarks.speed.ready import MODELS, Ready, ready
 from benchmarks.speed.work import operations, peak
 from ser_ops.evaluation.robustness import Panel
 from ser_ops.models.base import EmotionModel
-from ser_ops.training.loop import fit, precision
+from ser_ops.training.loop import autocast_dtype, fit
 
 CPU = torch.device("cpu")
 ASKED = {"spectral": 3.0, "cnn": 3.0, "lstm": 3.0, "cnn_lstm": 3.0}
@@ -58,7 +58,7 @@ def floor(made: Ready, name: str, training: bool) -> float:
         if training:
             logits.sum().backward()
 
-    dtype = precision(made.params.train.precision, CPU) if training else torch.float32
+    dtype = autocast_dtype(made.params.train.precision, CPU) if training else torch.float32
     seconds = operations(passes) / peak(dtype) + (batch.waveform.nbytes + batch.features.nbytes) / machine.copied()
     return len(batch) / seconds
 

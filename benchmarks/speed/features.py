@@ -14,7 +14,7 @@ from ser_ops.audio.signal import fit
 from ser_ops.config import Features
 from ser_ops.features.extractor import Extractor
 from ser_ops.features.index_map import frames_of
-from ser_ops.progress.spreading import one_thread
+from ser_ops.progress.spreading import use_one_thread
 
 ASKED = 6.0
 LIMIT = 1e-3    # of each feature's standard deviation: librosa too computes in float32
@@ -48,7 +48,7 @@ def floor(settings: Features) -> float:
 
 def run(setting: Setting) -> Iterator[Row]:
     """One row: windows of real recordings in memory, in one batch."""
-    one_thread()    # as the stage does
+    use_one_thread()    # as the stage does
     extractor = Extractor(SETTINGS)
     files = setting.some(16 if setting.short else COUNT)
     windows = np.stack([fit(read(path, SETTINGS.sample_rate).samples, extractor.length)[0] for path in files])

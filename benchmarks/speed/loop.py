@@ -16,9 +16,9 @@ from benchmarks.speed.ready import MODELS, Ready, ready
 from benchmarks.speed.work import operations, peak
 from ser_ops.dataset.examples import Examples, in_order, shuffled
 from ser_ops.models.base import EmotionModel
-from ser_ops.models.layers import separate
-from ser_ops.training.loop import fit, precision
-from ser_ops.training.loss import Mixed, balanced, mix
+from ser_ops.models.base import separate
+from ser_ops.training.loop import autocast_dtype, fit
+from ser_ops.training.loss import Mixed, class_weights, mixup
 from ser_ops.training.world import reseed
 
 CPU = torch.device("cpu")
@@ -67,8 +67,8 @@ def plain(made: Ready, name: str, train: Examples) -> float:
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, len(batches))
     reseed(settings.seed, "epoch", 1, 0)
     model.train()
-    dtype = precision(settings.precision, CPU)
-    weights, summed, total = balanced(train.labels), 0.0, 0.0
+    dtype = autocast_dtype(settings.precision, CPU)
+    weights, summed, total = class_weights(train.labels), 0.0, 0.0
     for indices in batches:
         optimiser.zero_grad()
         batch = train.batch(indices)
@@ -100,10 +100,10 @@ def measured(made: Ready, name: str, rounds: int) -> Row:
     """One model's line."""
     settings, (train, held) = made.settings(_EPOCHS), made.examples(name)
     reseed(settings.seed, "epoch", 1, 0)
-    batches = [mix(train.batch(indices), settings.mixup, settings.mixup_share)
+    batches = [mixup(train.batch(indices), settings.mixup, settings.mixup_share)
                for indices in shuffled(len(train), settings.batch_size, settings.seed, 1)]
-    unmixed = [mix(held.batch(indices), 0.0, 0.0) for indices in in_order(len(held), settings.batch_size)]
-    weights, dtype = balanced(train.labels), precision(settings.precision, CPU)
+    unmixed = [mixup(held.batch(indices), 0.0, 0.0) for indices in in_order(len(held), settings.batch_size)]
+    weights, dtype = class_weights(train.labels), autocast_dtype(settings.precision, CPU)
     rest = batches, unmixed, weights, settings.label_smoothing, dtype
     once = timed(lambda: bare(made.model(name), *rest))[1]
     rounds = max(rounds, min(_MOST, int(_SECONDS / once)))

@@ -9,7 +9,7 @@ from benchmarks.unseen_speakers.sound import Heard, Sound
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.files import replacing, write_json
-from ser_ops.progress.spreading import progress
+from ser_ops.progress.spreading import progress_bar
 
 
 class Functionals:
@@ -44,7 +44,7 @@ class Functionals:
         smile = opensmile.Smile(feature_set=opensmile.FeatureSet[self.name],
                                 feature_level=opensmile.FeatureLevel.Functionals)
         rows, seconds = [], 0.0
-        for row in progress(self.sound.rows, f"{self.name} {self.sound.name(heard)}"):
+        for row in progress_bar(self.sound.rows, f"{self.name} {self.sound.name(heard)}"):
             samples = self.sound(row["utterance"], heard)
             start = time.process_time()
             rows.append(smile.process_signal(samples, self.sound.sample_rate).to_numpy(np.float32)[0])

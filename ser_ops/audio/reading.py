@@ -181,8 +181,8 @@ class Heard:
 
 def hear_all(paths: Sequence[Path], what: str) -> Iterator[Heard]:
     """What each recording turns out to be, in the order of `paths`, on all cores where there are many of them."""
-    from ser_ops.progress.spreading import spread
-    return spread(_hear, paths, what, 0 if len(paths) >= _MANY else 1, "file")
+    from ser_ops.progress.spreading import parallel_map
+    return parallel_map(_hear, paths, what, 0 if len(paths) >= _MANY else 1, "file")
 
 
 def _hear(path: Path) -> Heard:

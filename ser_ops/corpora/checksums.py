@@ -11,7 +11,7 @@ from ser_ops.errors import UserError
 from ser_ops.files import sha256
 from ser_ops.folders import HIDDEN, contents
 from ser_ops.outside_table import read_table
-from ser_ops.progress.spreading import progress
+from ser_ops.progress.spreading import progress_bar
 
 _Key = tuple[str, ...]
 _ORDER = ("published", "altered", "re_encoded")
@@ -63,7 +63,7 @@ def compare_checksums(folder: Path, tsv: Path) -> Comparison:
         else:
             kinds["ambiguous" if fitting else "extra"].append(str(path))
             possible |= fitting
-    for name in progress(sorted(matches), "comparing checksums", len(matches), "file"):
+    for name in progress_bar(sorted(matches), "comparing checksums", len(matches), "file"):
         judged = sorted(((_judge(folder / path, name, *published[name]), path) for path in matches[name]),
                         key=lambda pair: (_ORDER.index(pair[0]), len(pair[1].parts), pair[1]))
         kinds[judged[0][0]].append(str(judged[0][1]))

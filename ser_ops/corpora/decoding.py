@@ -17,7 +17,7 @@ from ser_ops.audio.reading import read_clip
 from ser_ops.audio.signal import levels, resample
 from ser_ops.errors import UserError
 from ser_ops.files import sha256
-from ser_ops.progress.spreading import spread
+from ser_ops.progress.spreading import parallel_map
 from ser_ops.shards import Entry, write_index, write_shard
 
 _RATE = 4000
@@ -175,7 +175,7 @@ def decode(clips: Sequence[tuple[str, Clip]], folder: Path, sample_rate: int, si
     fingerprints: dict[str, Fingerprint] = {}
     shards = [_Shard(number, folder, part, sample_rate, silence_dbfs)
               for number, part in enumerate(_cut(clips, megabytes * 1_000_000))]
-    for part_entries, part_measures, part_fingerprints in spread(_decode, shards, what, workers, "shard"):
+    for part_entries, part_measures, part_fingerprints in parallel_map(_decode, shards, what, workers, "shard"):
         entries += part_entries
         measures += part_measures
         fingerprints |= part_fingerprints

@@ -23,16 +23,16 @@ from ser_ops.doctor.finding import Finding
 from ser_ops.documents import parse_json
 from ser_ops.errors import UserError
 from ser_ops.folders import HIDDEN, contents
-from ser_ops.progress.spreading import cores
+from ser_ops.progress.spreading import worker_count
 from ser_ops.workspace import cut_lock_files, environment
 
 
 def look_at_machine(params: Params) -> Iterator[Finding]:
     """Cores that this process may use, memory, threads per process, and what compute.device means here."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    yield Finding("machine", "cores", "ok", f"{cores(0)} cores, {memory:.0f} GiB of memory")
+    yield Finding("machine", "cores", "ok", f"{worker_count(0)} cores, {memory:.0f} GiB of memory")
     threads = os.environ.get("OMP_NUM_THREADS")
-    if threads not in (None, "1") and cores(0) > 1:
+    if threads not in (None, "1") and worker_count(0) > 1:
         yield Finding("machine", "threads", "warning", f"OMP_NUM_THREADS is {threads}",
                       "set it to 1: there is a process per core already, and more threads only slow each other")
     yield _device(params)
@@ -219,7 +219,7 @@ def _checkpoints(params: Params) -> Iterator[Finding]:
         settings = getattr(params.chosen, section)
         if settings.checkpoint is None:
             continue
-        from ser_ops.models.checkpoint_revision import origin
+        from ser_ops.models.checkpoint import origin
 
         where = f"presets.{params.preset}.{section}"
         try:

@@ -197,9 +197,9 @@ def _study(limit: float) -> Iterator[Finding]:
         return
     import psycopg2
 
-    from ser_ops.training.study_store import address
+    from ser_ops.training.study_store import database_url
     try:
-        url = address()
+        url = database_url()
     except UserError as error:
         fault, _, mend = str(error).partition(": ")
         yield Finding("servers", "tuning", "fault", fault, mend)

@@ -28,7 +28,7 @@ from ser_ops.config import Behave
 from ser_ops.errors import UserError
 from ser_ops.evaluation.metrics import CLASSES, calibration_error
 from ser_ops.models.temperature import fit_temperature, tempered
-from ser_ops.progress.spreading import progress
+from ser_ops.progress.spreading import progress_bar
 from ser_ops.seeds import derive, generator
 
 ALL = "all"     # every change together
@@ -250,7 +250,7 @@ def small_changes(answers: Answers, waveforms: Mapping[str, np.ndarray], utteran
     before = answers(heard).argmax(1)
     found: dict[str, dict[str, Any]] = {}
     stay = []
-    for name, change in progress(changes(settings).items(), "small changes", None, "change"):
+    for name, change in progress_bar(changes(settings).items(), "small changes", None, "change"):
         after = answers([change(samples, sample_rate, generator(settings.seed, name, one))
                          for one, samples in zip(utterances, heard, strict=True)]).argmax(1)
         stay.append(after == before)
@@ -279,7 +279,7 @@ def pitches(waveforms: Mapping[str, np.ndarray], utterances: Sequence[str], samp
             settings: Behave) -> np.ndarray:
     """Median pitch in hertz of each utterance (n,), NaN where there is none."""
     found = [median_pitch(np.asarray(waveforms[one]), sample_rate, *settings.pitch_hertz)
-             for one in progress(utterances, "pitch", len(utterances))]
+             for one in progress_bar(utterances, "pitch", len(utterances))]
     return np.array([np.nan if one is None else one for one in found])
 
 

@@ -17,7 +17,7 @@ from ser_ops.evaluation.predictions import CLEAN, grid
 from ser_ops.evaluation.robustness import Panel, answer, gather
 from ser_ops.evaluation.summary import Summary
 from ser_ops.models.base import EmotionModel
-from ser_ops.progress.spreading import progress
+from ser_ops.progress.spreading import progress_bar
 from ser_ops.terminal import grouped, in_words
 
 _REMEDY = "with --labels, as in --labels joy=happy,bored=drop"
@@ -46,7 +46,7 @@ def _readable(recordings: Recordings, what: str,
     window: seconds that the model hears, with whose rate and window a recording is compared; None for no model.
     """
     usable, refused, warned = [], [], []
-    for name in progress(sorted(recordings), f"read {what}"):
+    for name in progress_bar(sorted(recordings), f"read {what}"):
         path = recordings.clips[name].path
         named = {"name": name, "path": str(path)}
         try:
@@ -102,7 +102,7 @@ def evaluate_manifest(model: EmotionModel, card: Mapping[str, Any], manifest: Pa
     panel = Panel({name: (model, card)}, device_of(params.compute.device), settings.batch_size)
     true = np.array([index_of(rows[utterance].emotion) for utterance in utterances])
     answers = (answer(panel, speech, mixer, utterances, one)
-               for one in progress(conditions, "evaluate", len(conditions), "cell"))
+               for one in progress_bar(conditions, "evaluate", len(conditions), "cell"))
     predictions = gather([name], utterances, true, conditions, answers)
     speakers = [rows[utterance].speaker for utterance in utterances]
     return {"manifest": str(manifest), "utterances": len(utterances), "used": len(utterances), "of": total,

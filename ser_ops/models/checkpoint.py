@@ -1,29 +1,129 @@
-"""Checkpoints of the transformers library: read with care, and kept as a configuration that needs no hub.
+"""Pretrained checkpoints: which revision is read, how large its network may be, and reading it without its code.
 
-How large a network may be that comes from outside, checked before memory is asked for.
+A checkpoint is a folder or a name on the hub. It is kept with a trained model as a configuration that needs no hub.
+The hub's libraries take seconds to import, so that functions import them.
 """
 
+import hashlib
 import logging
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import huggingface_hub
 import torch
-import transformers
 from torch import nn
-from transformers import AutoConfig, AutoModel, PreTrainedConfig
 
 from ser_ops.config import MOST_PARAMETERS, MOST_VALUES
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
-from ser_ops.models.checkpoint_revision import origin
+from ser_ops.files import sha256
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 LARGEST = 2**17     # of any number in a configuration; labels of an image model that learnt 22,000 classes are the most
+GET_AGAIN = "get the checkpoint again"
+_RESTORE = "restore the model folder"
 _MOST_LAYERS = 128
 _LAYERS = ("num_hidden_layers", "num_feat_extract_layers", "num_adapter_layers", "conv_dim", "conv_kernel",
            "conv_stride")
+_COMMIT = re.compile("[0-9a-f]{40}")
+_OUTPUT = {"output_hidden_states": False, "output_attentions": False, "return_dict": True}  # the models ask themselves
+
+Settle = Callable[["PreTrainedConfig", Mapping[str, Any]], "PreTrainedConfig"]
+
+
+def read(name: str, revision: str | None, section: str, settle: Settle, new: Collection[str] = (),
+         **build: Any) -> tuple[Any, Any]:
+    """(configuration, network) of a checkpoint by hub name or folder, from safetensors alone, running none of its code.
+
+    Only files of `revision` are read (`origin`). `section` of the preset names both, for messages.
+    `settle(configuration, arguments)` checks the family and sets what the settings decide, before any weight is read;
+    it gets the arguments by which `from_pretrained` reads the same revision. `new` are the weights that may be absent,
+    because they begin the same everywhere. `build` goes to the network's class.
+    Raises UserError when the checkpoint cannot be had, or lacks weights of its own architecture.
+    """
+    from transformers import AutoConfig, AutoModel, PreTrainedConfig
+    with _quiet():
+        source = origin(name, revision, section)
+        arguments = source.arguments | {"trust_remote_code": False}
+        if Path(name).is_dir():
+            check_numbers(read_json(Path(name) / "config.json", GET_AGAIN, GET_AGAIN), name, GET_AGAIN)
+        try:
+            check_numbers(PreTrainedConfig.get_config_dict(name, **arguments)[0], name, GET_AGAIN)
+            config = settle(AutoConfig.from_pretrained(name, **arguments), source.arguments)
+        except UserError:
+            raise
+        except Exception as error:  # damaged files raise many kinds
+            if not source.absent:
+                raise UserError(f"{name}: its config.json cannot be used ({_one_line(error)}): {GET_AGAIN}") from error
+            raise UserError(
+                f"{name}: no such checkpoint: it is no folder, not in this machine's cache, and {source.absent}: get "
+                f"it where there is a network (hf download {name} --revision {arguments['revision']} --local-dir "
+                f"FOLDER) and set {section}.checkpoint in params.yaml to that folder, or to null for random weights"
+            ) from error
+        try:
+            network, report = AutoModel.from_pretrained(
+                name, config=config, use_safetensors=True, attn_implementation="eager", dtype="float32",
+                output_loading_info=True, **arguments, **build)
+        except Exception as error:  # damaged files raise many kinds
+            raise UserError(f"{name}: its weights cannot be loaded ({_one_line(error)}): only safetensors are read; "
+                            "get the checkpoint again, or convert it with save_pretrained") from error
+    missing = sorted(set(report["missing_keys"]) - set(new))
+    if missing:
+        raise UserError(f"{name}: lacks {len(missing)} of the model's weights ({', '.join(missing[:3])}, ...): get the "
+                        "checkpoint again")
+    return config, network
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No bars, reports of unused weights or retries while a checkpoint loads; what matters is checked and raised."""
+    import huggingface_hub
+    import transformers
+    before = [(log, log.get_verbosity()) for log in (transformers.utils.logging, huggingface_hub.utils.logging)]
+    bars = transformers.utils.logging.is_progress_bar_enabled()
+    try:
+        transformers.utils.logging.disable_progress_bar()
+        for log, _ in before:
+            log.set_verbosity(logging.CRITICAL)
+        yield
+    finally:
+        for log, verbosity in before:
+            log.set_verbosity(verbosity)
+        if bars:
+            transformers.utils.logging.enable_progress_bar()
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:160]
+
+
+def kept_config(values: Mapping[str, Any], families: Collection[str], words: str) -> "PreTrainedConfig":
+    """The configuration kept with a model (a transformers dictionary).
+
+    Raises UserError when it is none of the `families`, which `words` name.
+    """
+    from transformers import AutoConfig
+    family = values.get("model_type")
+    if family not in families:
+        raise UserError(f"backbone_config: model_type {family!r} is not of {words}: choose one of "
+                        f"{', '.join(families)}")
+    check_numbers(values, "backbone_config", _RESTORE)
+    try:
+        with _quiet():
+            return AutoConfig.for_model(**{**values, **_OUTPUT})
+    except Exception as error:  # the library's own checks raise many kinds
+        raise UserError(f"backbone_config: not a {family} configuration ({_one_line(error)}): {_RESTORE}") from error
+
+
+def random_network(config: "PreTrainedConfig", **build: Any) -> Any:
+    """The network of a configuration with random weights; `build` goes to its class."""
+    from transformers import AutoModel
+    return AutoModel.from_config(config, attn_implementation="eager", **build)
 
 
 def check_numbers(values: Any, where: str, remedy: str) -> None:
@@ -58,12 +158,12 @@ def check_network(config: Any, where: str, values: float, make: Callable[[], nn.
     if config.num_attention_heads < 1:
         raise UserError(f"{where}: num_attention_heads is {config.num_attention_heads}: at least 1")
     if torch.get_default_device().type == "meta":
-        return      # it is drawn up so anyway, and counted with the rest of its model
+        return      # the whole model is being built without memory, and its parameters are counted there
     try:
         with torch.random.fork_rng(devices=[]), torch.device("meta"):   # some layers draw even so
             network = make()
     except Exception as error:  # a library's own checks raise many kinds
-        raise UserError(f"{where}: not a {config.model_type} configuration ({_said(error)}): restore the folder, "
+        raise UserError(f"{where}: not a {config.model_type} configuration ({_one_line(error)}): restore the folder, "
                         "or get the checkpoint again") from error
     number = sum(parameter.numel() for parameter in network.parameters())
     if number > MOST_PARAMETERS:
@@ -71,95 +171,71 @@ def check_network(config: Any, where: str, values: float, make: Callable[[], nn.
                         "smaller one")
 
 
-def _said(error: Exception) -> str:
-    return " ".join(str(error).split())[:160]
+@dataclass(frozen=True)
+class Origin:
+    """Where a checkpoint is loaded from: arguments of `from_pretrained`, and why the hub cannot give it, or ""."""
+
+    arguments: dict[str, Any]
+    absent: str = ""
 
 
-_ASKED = {"output_hidden_states": False, "output_attentions": False, "return_dict": True}  # the models ask themselves
-GET_AGAIN = "get the checkpoint again"
-Settle = Callable[[PreTrainedConfig, Mapping[str, Any]], PreTrainedConfig]
+def digest(folder: Path) -> str:
+    """The revision of a checkpoint in a folder: SHA-256 over names and bytes of its .json and .safetensors files."""
+    files = sorted(path for path in folder.iterdir() if path.suffix in (".json", ".safetensors") and path.is_file())
+    return hashlib.sha256("".join(f"{sha256(path)}  {path.name}\n" for path in files).encode()).hexdigest()
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No bars, reports of unused weights or retries while a checkpoint loads; what matters is checked and raised."""
-    before = [(log, log.get_verbosity()) for log in (transformers.utils.logging, huggingface_hub.utils.logging)]
-    bars = transformers.utils.logging.is_progress_bar_enabled()
-    try:
-        transformers.utils.logging.disable_progress_bar()
-        for log, _ in before:
-            log.set_verbosity(logging.CRITICAL)
-        yield
-    finally:
-        for log, verbosity in before:
-            log.set_verbosity(verbosity)
-        if bars:
-            transformers.utils.logging.enable_progress_bar()
+def origin(name: str, revision: str | None, section: str) -> Origin:
+    """Where the checkpoint of that revision, and no other, is loaded from.
 
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:160]
-
-
-def read(name: str, revision: str | None, section: str, settle: Settle, new: Collection[str] = (),
-         **build: Any) -> tuple[Any, Any]:
-    """(configuration, network) of a checkpoint by hub name or folder, from safetensors alone, running none of its code.
-
-    Only files of `revision` are read (`checkpoint_revision.origin`). `section` of the preset names both, for messages.
-    `settle(configuration, arguments)` checks the family and sets what the settings decide, before any weight is read;
-    it gets the arguments by which `from_pretrained` reads the same revision. `new` are the weights that may be absent,
-    because they begin the same everywhere. `build` goes to the network's class.
-    Raises UserError when the checkpoint cannot be had, or lacks weights of its own architecture.
+    name: a folder, or a name on the hub; revision: what `digest` gives of the folder, or a commit of the hub; section:
+    of the preset that names both, for messages. The hub is asked once, for ten seconds at most.
+    Raises UserError for a folder of other files, and for what is no commit of the hub; it says what to write.
     """
-    with _quiet():
-        found = origin(name, revision, section)
-        where = found.arguments | {"trust_remote_code": False}
-        if Path(name).is_dir():
-            check_numbers(read_json(Path(name) / "config.json", GET_AGAIN, GET_AGAIN), name, GET_AGAIN)
-        try:
-            check_numbers(PreTrainedConfig.get_config_dict(name, **where)[0], name, GET_AGAIN)
-            config = AutoConfig.from_pretrained(name, **where)
-            config = settle(config, found.arguments)
-        except UserError:
-            raise
-        except Exception as error:  # damaged files raise many kinds
-            if not found.absent:
-                raise UserError(f"{name}: its config.json cannot be used ({_one_line(error)}): {GET_AGAIN}") from error
-            raise UserError(
-                f"{name}: no such checkpoint: it is no folder, not in this machine's cache, and {found.absent}: get it "
-                f"where there is a network (hf download {name} --revision {where['revision']} --local-dir FOLDER) and "
-                f"set {section}.checkpoint in params.yaml to that folder, or to null for random weights") from error
-        try:
-            network, report = AutoModel.from_pretrained(
-                name, config=config, use_safetensors=True, attn_implementation="eager", dtype="float32",
-                output_loading_info=True, **where, **build)
-        except Exception as error:  # damaged files raise many kinds
-            raise UserError(f"{name}: its weights cannot be loaded ({_one_line(error)}): only safetensors are read; "
-                            "get the checkpoint again, or convert it with save_pretrained") from error
-    missing = sorted(set(report["missing_keys"]) - set(new))
-    if missing:
-        raise UserError(f"{name}: lacks {len(missing)} of the model's weights ({', '.join(missing[:3])}, ...): get the "
-                        "checkpoint again")
-    return config, network
+    if not Path(name).is_dir():
+        return _hub_origin(name, revision, section)
+    if (present := digest(Path(name))) != revision:
+        other = f"its files are not those of revision {revision}" if revision else "no revision of it is named"
+        raise UserError(f"{name}: {other}: set {section}.revision in params.yaml to {present} to train with what is "
+                        "there now, or restore the folder")
+    return Origin({"local_files_only": True})
 
 
-def kept_config(values: Mapping[str, Any], families: Collection[str], words: str) -> PreTrainedConfig:
-    """The configuration kept with a model (a transformers dictionary).
+def _hub_origin(name: str, revision: str | None, section: str) -> Origin:
+    commit, has_safetensors, absent = _ask_hub(name, revision)
+    if revision and _COMMIT.fullmatch(revision):
+        if commit and not has_safetensors:
+            raise UserError(f"{name}: its commit {revision} holds no safetensors: name that of a pull request which "
+                            f"adds them (https://huggingface.co/{name}/discussions), or convert it elsewhere with "
+                            f"save_pretrained and set {section}.checkpoint to that folder")
+        return Origin({"revision": revision, "local_files_only": bool(absent)}, absent)
+    if not (commit := commit or _cached_commit(name, revision)):
+        return Origin({"revision": revision or "main", "local_files_only": True}, absent)   # which is not there
+    named = f"{revision} is a name that moves" if revision else "no revision of it is named"
+    raise UserError(f"{name}: {named}: set {section}.revision in params.yaml to {commit}, its commit of now")
 
-    Raises UserError when it is none of the `families`, which `words` name.
-    """
-    kind = values.get("model_type")
-    if kind not in families:
-        raise UserError(f"backbone_config: model_type {kind!r} is not of {words}: choose one of {', '.join(families)}")
-    check_numbers(values, "backbone_config", "restore the model folder")
+
+def _cached_commit(name: str, revision: str | None) -> str:
+    """The commit for which a revision stands in this machine's cache, or ""."""
+    from huggingface_hub import errors, try_to_load_from_cache
     try:
-        with _quiet():
-            return AutoConfig.for_model(**{**values, **_ASKED})
-    except Exception as error:  # the library's own checks raise many kinds
-        raise UserError(f"backbone_config: not a {kind} configuration ({_one_line(error)}): restore the model "
-                        "folder") from error
+        file = try_to_load_from_cache(name, "config.json", revision=revision)
+    except errors.HFValidationError:
+        return ""
+    return Path(file).parent.name if isinstance(file, str) else ""
 
 
-def empty(config: PreTrainedConfig, **build: Any) -> Any:
-    """The network of a configuration with random weights; `build` goes to its class."""
-    return AutoModel.from_config(config, attn_implementation="eager", **build)
+def _ask_hub(name: str, revision: str | None) -> tuple[str, bool, str]:
+    """What the hub says of a revision: its commit, whether that holds safetensors, or why neither is known."""
+    from huggingface_hub import HfApi, errors
+    try:
+        info = HfApi().model_info(name, revision=revision, timeout=10)
+    except errors.RevisionNotFoundError:
+        return "", False, f"the hub has no revision {revision} of it"
+    except errors.RepositoryNotFoundError:
+        return "", False, "the hub has none of that name that you may read"
+    except errors.HFValidationError:
+        return "", False, "that is no hub name"
+    except Exception:  # no network, no answer, told to stay offline
+        return "", False, "no hub is in reach"
+    return info.sha or "", any(file.rfilename.endswith(".safetensors") for file in info.siblings or ()), ""

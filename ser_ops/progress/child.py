@@ -1,7 +1,7 @@
 """`python -m ser_ops.progress.child FD`: the process in which a thread of a Dask worker does its items.
 
-It is started in the workspace's folder for one map and ends with it, so that each map begins with the code and the
-files that lie there now; a Dask worker lives for weeks and would keep what it once imported and opened.
+It is started in the workspace's folder for a single map and ends with it, so that each map begins with the code and
+files of that moment; a Dask worker lives for weeks and would keep what it once imported and opened.
 """
 
 import os
@@ -13,24 +13,24 @@ from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
 
 from ser_ops.errors import UserError
-from ser_ops.progress.spreading import one_thread
+from ser_ops.progress.spreading import use_one_thread
 
 
 def main() -> None:
     """Answer each (function, item) with (True, result) or (False, exception), until the worker hangs up."""
-    one_thread()
-    wire = Connection(int(sys.argv[1]))
-    asked: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(wire, asked), daemon=True).start()
+    use_one_thread()
+    pipe = Connection(int(sys.argv[1]))
+    requests: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(pipe, requests), daemon=True).start()
     while True:
-        wire.send_bytes(_answer(asked.get()))
+        pipe.send_bytes(_answer(requests.get()))
 
 
-def _listen(wire: Connection, asked: queue.SimpleQueue[bytes]) -> None:
-    """Pass on what comes; a worker that is gone, however it went, leaves no orphan at work."""
+def _listen(pipe: Connection, requests: queue.SimpleQueue[bytes]) -> None:
+    """Queue the requests; end this process when the worker is gone, however it went."""
     try:
         while True:
-            asked.put(wire.recv_bytes())
+            requests.put(pipe.recv_bytes())
     except (EOFError, OSError):
         os._exit(0)
 

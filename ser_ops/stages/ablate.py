@@ -21,7 +21,7 @@ from ser_ops.stages.training_run import (
     state_of,
     train_model,
 )
-from ser_ops.training.world import number, side_by_side
+from ser_ops.training.world import process_map, trainings_at_once
 
 STAGE = "ablate"
 
@@ -55,8 +55,8 @@ def main() -> None:
     keep_states(params, [job.model for job in wanted])
     state = params.paths.state / STAGE / inputs_mark(params, [job.name for job in wanted])
     with recorded(params, "ablations", overview_tags(params, STAGE), state / "run.json") as record:
-        with side_by_side(min(number(params.compute.workers, device_of(params.compute.device)),
-                              max(1, len(wanted)))) as spread:
+        with process_map(min(trainings_at_once(params.compute.workers, device_of(params.compute.device)),
+                             max(1, len(wanted)))) as spread:
             folders = spread(partial(_train, params, record.id), wanted)
         with replacing(params.paths.work / "ablations") as target:
             target.mkdir()

@@ -7,9 +7,9 @@ from ser_ops import config
 from ser_ops.errors import UserError
 from ser_ops.stages.training_run import forget
 from ser_ops.stages.tune import mark_of, searched
-from ser_ops.training.shared_search import ran_here, study_of
-from ser_ops.training.study_store import ADDRESS, StudyStore, shared
-from ser_ops.training.tuning import chosen
+from ser_ops.training.shared_search import study_name, trials_finished_here
+from ser_ops.training.study_store import ADDRESS_VARIABLE, StudyStore, search_is_shared
+from ser_ops.training.tuning import best_trial
 
 
 def join() -> dict[str, Any]:
@@ -19,16 +19,16 @@ def join() -> dict[str, Any]:
     nobody has begun.
     """
     params = config.load()
-    if not shared():
-        raise UserError(f"{ADDRESS} is not set: give it the address of the database in which stage tune keeps its "
-                        "search (postgresql://HOST/DATABASE)")
+    if not search_is_shared():
+        raise UserError(f"{ADDRESS_VARIABLE} is not set: give it the address of the database in which stage tune keeps "
+                        "its search (postgresql://HOST/DATABASE)")
     needed = [params.paths.work / name for name in ("augmented", "features", "ingest")]
     if missing := [str(path) for path in needed if not path.is_dir()]:
         raise UserError(f"{', '.join(missing)}: not here: fetch the data of the search with dvc pull ingest augment "
                         "features, or make them with dvc repro features")
     mark = mark_of(params)
-    study = StudyStore(study_of(mark), params.compute)
-    study.look()
+    study = StudyStore(study_name(mark), params.compute)
+    study.check()
     parent = study.awaited_run(params.compute.queue_seconds)
     if parent is None:
         raise UserError(f"{study.shown}: nobody has begun this search: run dvc repro tune on one machine, with the "
@@ -39,6 +39,6 @@ def join() -> dict[str, Any]:
         forget(one)
     with contextlib.suppress(OSError):    # a stage that works in this folder too keeps its own here
         state.rmdir()
-    best = chosen(outcomes)
-    return {"study": study.name, "trials": len(outcomes), "here": ran_here(study),
+    best = best_trial(outcomes)
+    return {"study": study.name, "trials": len(outcomes), "here": trials_finished_here(study),
             "best": best.number if best else None, "validation_uar": best.validation_uar if best else None}

@@ -12,14 +12,14 @@ from ser_ops.device import device_of
 from ser_ops.documents import read_json
 from ser_ops.stages import run
 from ser_ops.stages.training_run import Job, forget, state_of, train_model
-from ser_ops.training.tuning import settings_with
-from ser_ops.training.world import as_one, rank, together
+from ser_ops.training.tuning import training_with
+from ser_ops.training.world import process_group, process_rank, run_process_group
 
 
 def main_job(params: Params) -> Job:
     """The main model with the values that tuning found in their place."""
     best = read_json(params.paths.work / "tuning" / "best.json")
-    return Job(params.train.model, params.train.model, settings_with(params.train.training(), best["values"]))
+    return Job(params.train.model, params.train.model, training_with(params.train.training(), best["values"]))
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def main() -> None:
 def train_by(processes: int) -> None:
     """Train with so many processes of this machine. Started by torchrun, each of its processes calls this with 1."""
     if processes > 1:
-        as_one(_train, processes)
+        run_process_group(_train, processes)
     else:
         _train()
 
@@ -45,9 +45,9 @@ def train_by(processes: int) -> None:
 def _train(meeting: Path | None = None) -> None:
     params = config.load()
     job, device = main_job(params), device_of(params.compute.device)
-    with together(device, meeting):
+    with process_group(device, meeting):
         result = train_model(params, job, device, "train", params.paths.work / "models" / job.name)
-        if rank() == 0:
+        if process_rank() == 0:
             forget(state_of(params, "train", job))
             print(f"trained {job.name}: validation UAR {result.validation_uar:.3f} at epoch {result.best_epoch} of "
                   f"{len(result.history)}, {sum(one.seconds for one in result.history):.0f} s", flush=True)

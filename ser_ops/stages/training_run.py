@@ -21,10 +21,10 @@ from ser_ops.seeds import derive
 from ser_ops.tracking.licences import sources
 from ser_ops.tracking.runs import Run, open_run
 from ser_ops.training.checkpoint import fingerprint
-from ser_ops.training.history import draw, write_history
+from ser_ops.training.history import draw_learning_curves, write_history
 from ser_ops.training.loop import Result, calibrate, fit
-from ser_ops.training.states import with_states
-from ser_ops.training.world import rank
+from ser_ops.training.states import with_backbone_states
+from ser_ops.training.world import process_rank
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def prepared(params: Params, name: str, seed: int,
     """
     model = model_of(params, name, seed)
     parts = [examples(params, name, partition) for partition in ("train", "validation")]
-    train, validation = with_states(model, parts, params.paths.state / "states", device, params.compute)
+    train, validation = with_backbone_states(model, parts, params.paths.state / "states", device, params.compute)
     return model, train, validation
 
 
@@ -130,7 +130,7 @@ def train_model(params: Params, job: Job, device: torch.device, stage: str, targ
     model, train, validation = prepared(params, job.model, job.settings.seed, device)
     if job.shuffle is not None:
         train = train.with_shuffled_labels(job.shuffle)
-    if rank() > 0:
+    if process_rank() > 0:
         return fit(model, train, validation, job.settings, device, state / "checkpoint", what=job.name)
     with recorded(params, job.name, tags_of(params, job, stage), state / "run.json", parent) as run:
         run.params(settings_record(params, job))
@@ -160,8 +160,8 @@ def write_folder(target: Path, params: Params, job: Job, model: base.EmotionMode
         folder.mkdir()
         model_folder.save(folder, model, card)
         write_history(folder / "history.csv", result.history)
-        draw(result.history, folder / "curves.png", f"{job.name}, preset {params.preset}",
-             result.best_epoch)
+        draw_learning_curves(result.history, folder / "curves.png", f"{job.name}, preset {params.preset}",
+                             result.best_epoch)
         run.write(folder / "run.json")
 
 

@@ -24,10 +24,10 @@ from ser_ops.stages.training_run import (
 )
 from ser_ops.training.history import Epoch
 from ser_ops.training.loop import fit
-from ser_ops.training.shared_search import search_together, study_of
-from ser_ops.training.study_store import StudyStore, shared
-from ser_ops.training.tuning import Outcome, Trial, chosen, search, write_trials
-from ser_ops.training.world import number, side_by_side
+from ser_ops.training.shared_search import search_shared, study_name
+from ser_ops.training.study_store import StudyStore, search_is_shared
+from ser_ops.training.tuning import Outcome, Trial, best_trial, search, write_trials
+from ser_ops.training.world import process_map, trainings_at_once
 
 NOTHING: dict[str, Any] = {"values": {}, "validation_uar": None, "trial": None, "study": None, "run_id": None,
                            "trials": 0, "pruned": 0}
@@ -63,7 +63,7 @@ def main() -> None:
         return
     mark = mark_of(params)
     state = params.paths.state / "tune" / mark
-    study = _begun(params, mark, state / "run.json") if shared() else None
+    study = _begun(params, mark, state / "run.json") if search_is_shared() else None
     with recorded(params, "tuning", overview_tags(params, "tune"), state / "run.json") as record:
         record.params({"tune": params.tune.model_dump()})
         if study is not None:
@@ -89,24 +89,24 @@ def searched(params: Params, parent: str, state: Path, study: StudyStore | None)
     """Run what is left of a search, alone or together with other machines, below the run `parent`."""
     objective = Objective(params, parent)
     keep_states(params, [params.train.model])
-    processes = min(number(params.compute.workers, device_of(params.compute.device)), params.tune.together)
-    with side_by_side(processes) as spread:
+    processes = min(trainings_at_once(params.compute.workers, device_of(params.compute.device)), params.tune.together)
+    with process_map(processes) as spread:
         if study is None:
             return search(params.tune, objective, state, spread)
-        return search_together(params.tune, objective, state, study.name, params.compute, spread, processes)
+        return search_shared(params.tune, objective, state, study.name, params.compute, spread, processes)
 
 
 def _begun(params: Params, mark: str, kept: Path) -> StudyStore:
     """The shared study, made by whoever is first; all of it is recorded in the run of the first one's stage."""
-    study = StudyStore(study_of(mark), params.compute)
-    study.look()
+    study = StudyStore(study_name(mark), params.compute)
+    study.check()
     if not study.create() and not kept.exists() and (run_id := study.awaited_run(params.compute.lost_seconds)):
         write_json(kept, {"run_id": run_id})
     return study
 
 
 def _best(outcomes: list[Outcome], mark: str) -> dict:
-    one = chosen(outcomes)
+    one = best_trial(outcomes)
     if one is None:
         raise UserError("tune: the loss of every trial ceased to be a number: lower the learning rates of tune.space "
                         "in params.yaml")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
-from ser_ops.progress.spreading import progress
+from ser_ops.progress.spreading import progress_bar
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -55,7 +55,7 @@ def damaged() -> list[Damaged]:
     if not files:
         return []
     bad = []
-    for file in progress(files, "checking DVC's cache", len(files), "file"):
+    for file in progress_bar(files, "checking DVC's cache", len(files), "file"):
         wanted = file.parent.name + file.name.removesuffix(".dir")
         if len(wanted) == 32 and (found := md5(file)) != wanted:
             bad.append((file, wanted, found))

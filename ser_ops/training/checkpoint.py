@@ -20,7 +20,7 @@ from torch import Tensor
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.files import sha256
-from ser_ops.training.history import Epoch, best
+from ser_ops.training.history import Epoch, best_epoch
 
 State = dict[str, Tensor]
 
@@ -36,34 +36,23 @@ class Checkpoint:
 
 
 def fingerprint(settings: object, files: Iterable[Path] = (), tensors: Mapping[str, Tensor] | None = None) -> str:
-    """32 hexadecimal digits of settings (as JSON), the bytes of files, and tensors; another torch is another one.
+    """32 hexadecimal digits of settings (as JSON), the bytes of files, tensors, and the version of torch.
 
     >>> fingerprint({"epochs": 3}) == fingerprint({"epochs": 3}), fingerprint({"epochs": 3}) == fingerprint({})
     (True, False)
     """
-    found = hashlib.sha256(json.dumps([torch.__version__, settings], sort_keys=True, default=str).encode())
+    digest = hashlib.sha256(json.dumps([torch.__version__, settings], sort_keys=True, default=str).encode())
     for path in files:
-        found.update(sha256(path).encode())
+        digest.update(sha256(path).encode())
     for name, tensor in sorted((tensors or {}).items()):
-        found.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
-        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return found.hexdigest()[:32]
+        digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:32]
 
 
 def to_cpu(state: Mapping[str, Tensor]) -> State:
     """A copy of a state on the CPU, each tensor with memory of its own."""
     return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in state.items()}
-
-
-def _epochs(folder: Path) -> list[Path]:
-    return sorted(folder.glob("epoch-*[0-9]"))
-
-
-def _share(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def save(folder: Path, mark: str, model: Mapping[str, Tensor], optimiser: Mapping[str, Tensor],
@@ -81,10 +70,10 @@ def save(folder: Path, mark: str, model: Mapping[str, Tensor], optimiser: Mappin
         beside.mkdir(parents=True)
         save_file(to_cpu(model), beside / "model.safetensors")
         save_file(to_cpu(optimiser), beside / "optimiser.safetensors")
-        source = beside / "model.safetensors" if best(history).epoch == epoch else before[-1] / "best.safetensors"
-        _share(source, beside / "best.safetensors")
+        source = beside / "model.safetensors" if best_epoch(history).epoch == epoch else before[-1] / "best.safetensors"
+        _link_or_copy(source, beside / "best.safetensors")
         (beside / "state.json").write_text(
-            json.dumps({"format": 1, "fingerprint": mark, "history": [asdict(one) for one in history]}))
+            json.dumps({"format": 1, "fingerprint": mark, "history": [asdict(epoch) for epoch in history]}))
         shutil.rmtree(target, ignore_errors=True)
         beside.rename(target)
     except (OSError, SafetensorError) as error:   # the latter is how safetensors reports a full disk
@@ -98,13 +87,24 @@ def save(folder: Path, mark: str, model: Mapping[str, Tensor], optimiser: Mappin
 
 def load(folder: Path, mark: str) -> Checkpoint | None:
     """The newest checkpoint, or None when there is none of this training (`mark` is its fingerprint)."""
-    for one in reversed(_epochs(folder)):
+    for newest in reversed(_epochs(folder)):
         try:
-            state = read_json(one / "state.json")
+            state = read_json(newest / "state.json")
             if state.get("format") == 1 and state["fingerprint"] == mark:
-                return Checkpoint(load_file(one / "model.safetensors"), load_file(one / "best.safetensors"),
-                                  load_file(one / "optimiser.safetensors"),
+                return Checkpoint(load_file(newest / "model.safetensors"), load_file(newest / "best.safetensors"),
+                                  load_file(newest / "optimiser.safetensors"),
                                   tuple(Epoch(**entry) for entry in state["history"]))
         except (UserError, OSError, SafetensorError, KeyError, TypeError):   # damaged: the one before will do
             continue
     return None
+
+
+def _epochs(folder: Path) -> list[Path]:
+    return sorted(folder.glob("epoch-*[0-9]"))
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

@@ -1,8 +1,6 @@
-"""What each epoch brought, and what follows from it: which one was best, and when to stop.
+"""The figures of each epoch of a training: the best epoch, when to stop, history.csv and the learning curves.
 
-What training wants of a record of runs; it knows no tracking server.
-
-The learning curves of one training as a figure.
+`Logger` is all that training asks of a record of runs; no tracking server is known here.
 """
 
 import csv
@@ -12,38 +10,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ser_ops.files import replacing, write_text
-
-
-class Logger(Protocol):
-    """Takes settings, figures at a step, and files."""
-
-    def params(self, values: Mapping[str, Any]) -> None:
-        """Record settings; nested ones are flattened."""
-
-    def metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
-        """Record figures, at a step or once for all."""
-
-    def tags(self, values: Mapping[str, Any]) -> None:
-        """Record words about the run."""
-
-    def artifact(self, path: Path, folder: str = "") -> None:
-        """Record a file or a folder."""
-
-
-class Silent:
-    """A logger that keeps nothing."""
-
-    def params(self, values: Mapping[str, Any]) -> None:
-        """Nothing."""
-
-    def metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
-        """Nothing."""
-
-    def tags(self, values: Mapping[str, Any]) -> None:
-        """Nothing."""
-
-    def artifact(self, path: Path, folder: str = "") -> None:
-        """Nothing."""
 
 
 @dataclass(frozen=True)
@@ -64,55 +30,55 @@ class Epoch:
                 "validation/uar": self.validation_uar, "learning_rate": self.learning_rate}
 
 
-def best(history: Sequence[Epoch]) -> Epoch:
-    """The epoch with the highest validation UAR; of equal ones that with the lower validation loss, then the first.
+def best_epoch(history: Sequence[Epoch]) -> Epoch:
+    """The epoch with the highest validation UAR; of equals the one with the lower validation loss, then the first.
 
-    >>> one, two, three = (Epoch(n, 0, 0, loss, uar, 0, 0) for n, loss, uar in ((1, 2, .4), (2, 1, .5), (3, .9, .5)))
-    >>> best([one, two, three]).epoch
+    >>> figures = [(1, 2, .4), (2, 1, .5), (3, .9, .5)]
+    >>> best_epoch([Epoch(number, 0, 0, loss, uar, 0, 0) for number, loss, uar in figures]).epoch
     3
     """
-    return max(history, key=lambda one: (one.validation_uar, -one.validation_loss, -one.epoch))
+    return max(history, key=lambda epoch: (epoch.validation_uar, -epoch.validation_loss, -epoch.epoch))
 
 
-def stale(history: Sequence[Epoch]) -> int:
+def epochs_without_gain(history: Sequence[Epoch]) -> int:
     """Epochs since validation UAR last rose; a lower loss at the same UAR is no rise.
 
-    >>> stale([Epoch(n, 0, 0, 3 - n, uar, 0, 0) for n, uar in ((1, .4), (2, .5), (3, .5), (4, .2))])
+    >>> epochs_without_gain([Epoch(n, 0, 0, 3 - n, uar, 0, 0) for n, uar in ((1, .4), (2, .5), (3, .5), (4, .2))])
     2
     """
-    highest = max((one.validation_uar for one in history), default=0.0)
-    first = next((one.epoch for one in history if one.validation_uar == highest), 0)
+    highest = max((epoch.validation_uar for epoch in history), default=0.0)
+    first = next((epoch.epoch for epoch in history if epoch.validation_uar == highest), 0)
     return len(history) - first
 
 
 def write_history(path: Path, history: Sequence[Epoch]) -> None:
     """Write history.csv, a row per epoch; numbers read back as they were."""
-    names = [one.name for one in fields(Epoch)]
-    lines = [names, *([repr(asdict(one)[name]) for name in names] for one in history)]
+    columns = [field.name for field in fields(Epoch)]
+    lines = [columns, *([repr(asdict(epoch)[column]) for column in columns] for epoch in history)]
     write_text(path, "".join(",".join(line) + "\n" for line in lines))
 
 
 def read_history(path: Path) -> list[Epoch]:
     """Read what `write_history` wrote."""
     with path.open(newline="", encoding="utf-8") as file:
-        return [Epoch(int(row["epoch"]), *(float(row[one.name]) for one in fields(Epoch)[1:]))
+        return [Epoch(int(row["epoch"]), *(float(row[field.name]) for field in fields(Epoch)[1:]))
                 for row in csv.DictReader(file)]
 
 
-def draw(history: Sequence[Epoch], path: Path, title: str, kept: int) -> None:
+def draw_learning_curves(history: Sequence[Epoch], path: Path, title: str, kept: int) -> None:
     """Write a PNG: loss and UAR by epoch, training and validation, the epoch that was kept marked."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure  # not pyplot: no window, no global state
     from matplotlib.ticker import MaxNLocator
 
-    epochs = [one.epoch for one in history]
+    epochs = [epoch.epoch for epoch in history]
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     FigureCanvasAgg(figure)
     for axis, name, train, validation in (
-            (figure.add_subplot(1, 2, 1), "Loss (nats)", [one.train_loss for one in history],
-             [one.validation_loss for one in history]),
-            (figure.add_subplot(1, 2, 2), "UAR", [one.train_uar for one in history],
-             [one.validation_uar for one in history])):
+            (figure.add_subplot(1, 2, 1), "Loss (nats)", [epoch.train_loss for epoch in history],
+             [epoch.validation_loss for epoch in history]),
+            (figure.add_subplot(1, 2, 2), "UAR", [epoch.train_uar for epoch in history],
+             [epoch.validation_uar for epoch in history])):
         axis.plot(epochs, train, marker=".", label="training, with dropout")
         axis.plot(epochs, validation, marker=".", label="validation")
         axis.axvline(kept, color="grey", linestyle=":", label=f"epoch kept ({kept})")
@@ -125,3 +91,35 @@ def draw(history: Sequence[Epoch], path: Path, title: str, kept: int) -> None:
     figure.suptitle(title)
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=110, format="png", metadata={"Software": None})
+
+
+class Logger(Protocol):
+    """Takes settings, figures at a step, and files."""
+
+    def params(self, values: Mapping[str, Any]) -> None:
+        """Record settings; nested ones are flattened."""
+
+    def metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
+        """Record figures, at a step or once for all."""
+
+    def tags(self, values: Mapping[str, Any]) -> None:
+        """Record what a run is about, as text."""
+
+    def artifact(self, path: Path, folder: str = "") -> None:
+        """Record a file or a folder."""
+
+
+class NullLogger:
+    """A logger that keeps nothing."""
+
+    def params(self, values: Mapping[str, Any]) -> None:
+        """Keep nothing."""
+
+    def metrics(self, values: Mapping[str, float], step: int | None = None) -> None:
+        """Keep nothing."""
+
+    def tags(self, values: Mapping[str, Any]) -> None:
+        """Keep nothing."""
+
+    def artifact(self, path: Path, folder: str = "") -> None:
+        """Keep nothing."""

@@ -1,7 +1,4 @@
-"""One loop for all models: on a CPU core, on a GPU, or on several under torchrun.
-
-After training: a model's confidence brought to how often it is right, on the validation rows.
-"""
+"""The training loop of all models, on a CPU core, on a GPU or on several under torchrun; and calibration after it."""
 
 import multiprocessing
 import sys
@@ -21,13 +18,13 @@ from tqdm import tqdm
 from ser_ops.config import Training
 from ser_ops.dataset.examples import Examples, in_order, loader, shuffled
 from ser_ops.errors import UserError
-from ser_ops.models.layers import ahead
+from ser_ops.models.base import ahead
 from ser_ops.models.temperature import divide_logits, fit_temperature
 from ser_ops.training import checkpoint as checkpoints
 from ser_ops.training.checkpoint import State
-from ser_ops.training.history import Epoch, Logger, Silent, best, stale
-from ser_ops.training.loss import CLASSES, balanced, confusion, factor, loss_sum, mix, uar
-from ser_ops.training.world import rank, repeatable, reseed, size, summed
+from ser_ops.training.history import Epoch, Logger, NullLogger, best_epoch, epochs_without_gain
+from ser_ops.training.loss import CLASSES, class_weights, confusion_counts, learning_rate_share, loss_sum, mixup, uar
+from ser_ops.training.world import process_rank, repeatable, reseed, summed, world_size
 
 
 class Diverged(UserError):
@@ -50,9 +47,9 @@ def fit(model: nn.Module, train: Examples, validation: Examples, settings: Train
         on_epoch: Callable[[Epoch], bool | None] | None = None, what: str = "training", quiet: bool = False) -> Result:
     """Train `model` until `settings.epochs`, or until validation UAR has not risen for `settings.patience` epochs.
 
-    The model ends with the weights of its best epoch (`history.best`), or, where settings.keep is last, of its last
-    one, however validation went, and then nothing stops it early. With a `checkpoint` folder each epoch is
-    kept there; killed and called again with the same arguments, it goes on and, on a CPU, ends with the same bits,
+    The model ends with the weights of its best epoch (`history.best_epoch`). Where settings.keep is last, it ends with
+    those of its last epoch, however validation went, and nothing stops it early. With a `checkpoint` folder each epoch
+    is kept there; killed and called again with the same arguments, it goes on and, on a CPU, ends with the same bits,
     since all randomness is set anew at each epoch from (seed, epoch, process).
     `on_epoch` is called for every epoch, those of the checkpoint included; True stops the training. `log` gets the
     figures of each new epoch; `quiet` says nothing of it on standard error. Under torchrun the batch is divided among
@@ -63,13 +60,13 @@ def fit(model: nn.Module, train: Examples, validation: Examples, settings: Train
     if settings.length_buckets > 1 and train.stores.states is None and getattr(model, "hears_padding", True):
         raise UserError(f"{what}: train.length_buckets is {settings.length_buckets}, but what this model answers "
                         "depends on how far an utterance is padded: set it to 1")
-    if len(train) < 2 * size() * settings.accumulate:
+    if len(train) < 2 * world_size() * settings.accumulate:
         raise UserError(f"{what}: {len(train)} training rows are too few: bring more recordings in")
     with repeatable(device), ahead(model) as standardise:
         scale = standardise.tables() if standardise else None
         train, validation = train.read_by(model, scale), validation.read_by(model, scale)
         return _Fitting(model.to(device), train, validation, settings, device, checkpoint, what, quiet).run(
-            log if log is not None and rank() == 0 else Silent(), on_epoch or (lambda epoch: None))
+            log if log is not None and process_rank() == 0 else NullLogger(), on_epoch or (lambda epoch: None))
 
 
 class _Fitting:
@@ -78,16 +75,17 @@ class _Fitting:
         self.model, self.validation = model, validation
         self.train = train.in_buckets(settings.length_buckets)
         self.settings, self.device, self.folder, self.what, self.quiet = settings, device, checkpoint, what, quiet
-        self.mark = checkpoints.fingerprint(
-            [settings.model_dump(), size(), device.type, [(one.row, int(label)) for part in (train, validation)
-                                                          for one, label in zip(part.rows, part.labels, strict=True)]],
-            tensors=model.state_dict())
+        labelled = [(row.row, int(label)) for part in (train, validation)
+                    for row, label in zip(part.rows, part.labels, strict=True)]
+        self.mark = checkpoints.fingerprint([settings.model_dump(), world_size(), device.type, labelled],
+                                            tensors=model.state_dict())
         self.last = settings.keep == "last"
-        self.precision = precision(settings.precision, device)
+        self.precision = autocast_dtype(settings.precision, device)
         self.steps = len(self._batches(1))
-        weights = balanced(train.labels) if settings.class_weights else torch.ones(CLASSES)
+        weights = class_weights(train.labels) if settings.class_weights else torch.ones(CLASSES)
         self.class_weights, self.weights = weights, weights.to(device)
-        self.parameters = {name: one for name, one in model.named_parameters() if one.requires_grad}
+        self.parameters = {name: parameter for name, parameter in model.named_parameters()
+                           if parameter.requires_grad}
         self.optimiser = torch.optim.AdamW(
             model.parameter_groups(settings.learning_rate, settings.backbone_learning_rate),
             lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
@@ -95,7 +93,7 @@ class _Fitting:
         self.wrapped = self._wrap()
 
     def _wrap(self) -> nn.Module:
-        if size() == 1:
+        if world_size() == 1:
             return self.model
         gpu = self.device.type == "cuda"
         model = nn.SyncBatchNorm.convert_sync_batchnorm(self.model) if gpu else self.model
@@ -104,31 +102,31 @@ class _Fitting:
 
     def _batches(self, epoch: int) -> list:
         return shuffled(len(self.train), self.settings.batch_size, self.settings.seed, epoch,
-                        size() * self.settings.accumulate,
+                        world_size() * self.settings.accumulate,
                         self.train.lengths if self.settings.length_buckets > 1 else None)
 
     def run(self, log: Logger, on_epoch: Callable[[Epoch], bool | None]) -> Result:
         best_state, history = self._resume()
         stopped = False
-        for one in history:
-            stopped = bool(on_epoch(one)) or stopped
+        for earlier in history:
+            stopped = bool(on_epoch(earlier)) or stopped
         for epoch in range(len(history) + 1, self.settings.epochs + 1):
-            if stopped or (not self.last and stale(history) >= self.settings.patience):
+            if stopped or (not self.last and epochs_without_gain(history) >= self.settings.patience):
                 break
             history.append(self._epoch(epoch))
-            if self.last or best(history).epoch == epoch:
+            if self.last or best_epoch(history).epoch == epoch:
                 best_state = checkpoints.to_cpu(self.model.state_dict())
-            if rank() == 0:
+            if process_rank() == 0:
                 if not self.quiet:
-                    _say(self.what, history, self.settings, len(self.train))
+                    _print_epoch(self.what, history, self.settings, len(self.train))
                 log.metrics(history[-1].metrics(), step=epoch)
                 if self.folder is not None:
                     checkpoints.save(self.folder, self.mark, self.model.state_dict(), self._moments(), history)
             stopped = bool(on_epoch(history[-1]))
-        if size() > 1:
+        if world_size() > 1:
             distributed.barrier()
         self.model.load_state_dict(best_state)
-        chosen = history[-1] if self.last else best(history)
+        chosen = history[-1] if self.last else best_epoch(history)
         return Result(best_state, tuple(history), chosen.epoch, chosen.validation_uar, stopped)
 
     def _resume(self) -> tuple[State, list[Epoch]]:
@@ -140,8 +138,8 @@ class _Fitting:
             moments = {kind: kept.optimiser[f"{kind}/{name}"] for kind in ("step", "exp_avg", "exp_avg_sq")
                        if f"{kind}/{name}" in kept.optimiser}
             if moments:
-                self.optimiser.state[parameter] = {kind: one.to(self.device) for kind, one in moments.items()}
-        if rank() == 0:
+                self.optimiser.state[parameter] = {kind: moment.to(self.device) for kind, moment in moments.items()}
+        if process_rank() == 0:
             print(f"{self.what}: goes on after epoch {len(kept.history)}", file=sys.stderr, flush=True)
         return kept.model if self.last else kept.best, list(kept.history)
 
@@ -156,13 +154,12 @@ class _Fitting:
         if not (abs(train_loss) < float("inf") and abs(validation_loss) < float("inf")):
             raise Diverged(f"{self.what}: the loss of epoch {epoch} is not a number: lower train.learning_rate or "
                            "train.gradient_clip in params.yaml")
-        rate = self.settings.learning_rate * factor(epoch * self.steps - 1, self.settings.epochs * self.steps,
-                                                    self.settings.warmup)
-        return Epoch(epoch, train_loss, train_uar, validation_loss, validation_uar, rate,
+        share = learning_rate_share(epoch * self.steps - 1, self.settings.epochs * self.steps, self.settings.warmup)
+        return Epoch(epoch, train_loss, train_uar, validation_loss, validation_uar, self.settings.learning_rate * share,
                      round(time.perf_counter() - began, 3))
 
     def _learn(self, epoch: int) -> tuple[float, float]:
-        reseed(self.settings.seed, "epoch", epoch, rank())
+        reseed(self.settings.seed, "epoch", epoch, process_rank())
         self.wrapped.train()
         batches = self._batches(epoch)
         # Dividing by the weight of the whole batch, not of this part of it, makes the gradients of the processes (of
@@ -170,21 +167,21 @@ class _Fitting:
         totals = [float(self.class_weights[self.train.labels[indices]].sum()) for indices in batches]
         sums, answers = torch.zeros((), dtype=torch.float64, device=self.device), []
         mine = [part for indices in batches
-                for part in np.array_split(indices[rank()::size()], self.settings.accumulate)]
+                for part in np.array_split(indices[process_rank()::world_size()], self.settings.accumulate)]
         bar = tqdm(loader(self.train, mine, self.device), desc=f"{self.what} epoch {epoch}", total=len(mine),
                    unit="batch", leave=False, disable=not _at_terminal())
-        for place, batch in enumerate(bar):
-            number, part = divmod(place, self.settings.accumulate)
+        for step, batch in enumerate(bar):
+            number, part = divmod(step, self.settings.accumulate)
             last = part + 1 == self.settings.accumulate
             if part == 0:
                 self._begin_step((epoch - 1) * self.steps + number)
-            mixed = mix(batch, self.settings.mixup, self.settings.mixup_share)
+            mixed = mixup(batch, self.settings.mixup, self.settings.mixup_share)
             with self._exchanging(last):
                 with self._autocast():
                     logits = self.wrapped(mixed.waveform, mixed.valid, mixed.features)
                 loss = torch.stack([share * loss_sum(logits, labels, self.weights, self.settings.label_smoothing)
                                     for labels, share in mixed.labels]).sum()
-                (loss * (size() / totals[number])).backward()
+                (loss * (world_size() / totals[number])).backward()
             if last:
                 nn.utils.clip_grad_norm_(self.parameters.values(), self.settings.gradient_clip)
                 self.optimiser.step()
@@ -199,7 +196,7 @@ class _Fitting:
         return nullcontext()
 
     def _begin_step(self, step: int) -> None:
-        share = factor(step, self.settings.epochs * self.steps, self.settings.warmup)
+        share = learning_rate_share(step, self.settings.epochs * self.steps, self.settings.warmup)
         for group, full in zip(self.optimiser.param_groups, self.full_rates, strict=True):
             group["lr"] = full * share
         self.optimiser.zero_grad(set_to_none=True)
@@ -207,11 +204,11 @@ class _Fitting:
     @torch.no_grad()
     def _validate(self) -> tuple[float, float]:
         self.model.eval()
-        if size() > 1:   # plain BatchNorm keeps other averages in each process: those of process 0 are saved, so hold
+        if world_size() > 1:   # plain BatchNorm's averages differ by process; those of process 0 are saved
             for buffer in self.model.buffers():
                 distributed.broadcast(buffer, 0)
         sums, answers = torch.zeros((), dtype=torch.float64, device=self.device), []
-        batches = in_order(len(self.validation), self.settings.batch_size)[rank()::size()]
+        batches = in_order(len(self.validation), self.settings.batch_size)[process_rank()::world_size()]
         for batch in loader(self.validation, batches, self.device):
             with self._autocast():
                 logits = self.model(batch.waveform, batch.valid, batch.features)
@@ -225,30 +222,30 @@ class _Fitting:
         counts = torch.zeros(CLASSES, CLASSES, dtype=torch.int64, device=self.device)
         if answers:     # of a small validation partition a process may get no batch
             logits, labels = (torch.cat(part) for part in zip(*answers, strict=True))
-            counts = confusion(logits, labels)
+            counts = confusion_counts(logits, labels)
         return uar(summed(counts))
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32)
 
 
-def precision(name: str, device: torch.device) -> torch.dtype:
+def autocast_dtype(name: str, device: torch.device) -> torch.dtype:
     """What train.precision means on a device: auto is bfloat16 where its instructions have it, else float32."""
     if name == "auto":
         native = (torch.cuda.is_bf16_supported() if device.type == "cuda" else
-                  any(torch.cpu.get_capabilities().get(one) for one in ("avx512_bf16", "amx_bf16")))
+                  any(torch.cpu.get_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16")))
         name = "bfloat16" if native else "float32"
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
 
 
 def _at_terminal() -> bool:
     """Whether a bar may be drawn: on a terminal, and not among others that train side by side."""
-    return sys.stderr.isatty() and rank() == 0 and multiprocessing.parent_process() is None
+    return sys.stderr.isatty() and process_rank() == 0 and multiprocessing.parent_process() is None
 
 
-def _say(what: str, history: list[Epoch], settings: Training, rows: int) -> None:
-    now, chosen = history[-1], best(history)
-    left = (settings.epochs - now.epoch) * sum(one.seconds for one in history) / len(history)
+def _print_epoch(what: str, history: list[Epoch], settings: Training, rows: int) -> None:
+    now, chosen = history[-1], best_epoch(history)
+    left = (settings.epochs - now.epoch) * sum(epoch.seconds for epoch in history) / len(history)
     print(f"{what}: epoch {now.epoch}/{settings.epochs}, train loss {now.train_loss:.3f} UAR {now.train_uar:.3f}, "
           f"validation loss {now.validation_loss:.3f} UAR {now.validation_uar:.3f} (best {chosen.validation_uar:.3f} "
           f"at {chosen.epoch}), {rows / max(now.seconds, 1e-3):.0f} rows/s, at most {left:.0f} s left",
@@ -259,9 +256,9 @@ def probabilities(model: nn.Module, examples: Examples, batch_size: int, device:
     """A model's answers to rows in their order, float64 (rows, 7); on a CPU the same bits whatever its threads."""
     model.to(device).eval()
     with repeatable(device), torch.inference_mode():
-        found = [model(batch.waveform, batch.valid, batch.features).double().softmax(1).cpu().numpy()
-                 for batch in loader(examples.read_by(model), in_order(len(examples), batch_size), device)]
-    return np.concatenate(found)
+        answers = [model(batch.waveform, batch.valid, batch.features).double().softmax(1).cpu().numpy()
+                   for batch in loader(examples.read_by(model), in_order(len(examples), batch_size), device)]
+    return np.concatenate(answers)
 
 
 def calibrate(model: nn.Module, validation: Examples, batch_size: int, device: torch.device) -> float:

@@ -1,8 +1,6 @@
-"""What training lowers and what it counts: class-weighted cross-entropy and the confusion matrix.
+"""What one training step needs: mixup, class-weighted cross-entropy, the learning rate; and UAR from counts.
 
-The learning rate over a training: linear warm-up, then half a cosine down to zero.
-
-Mixup (Zhang et al. 2018): two examples of a batch over each other, and both their labels.
+Mixup is that of Zhang et al. 2018. The learning rate rises linearly, then falls to zero by half a cosine.
 """
 
 import math
@@ -15,21 +13,9 @@ from torch.nn import functional
 
 from ser_ops.dataset.examples import Batch
 from ser_ops.emotions import EMOTIONS
-from ser_ops.models.layers import separate
+from ser_ops.models.base import separate
 
-
-def factor(step: int, steps: int, warmup: float) -> float:
-    """Share of the full learning rate at `step` (from 0) of `steps`; `warmup` is the share of steps that it rises.
-
-    A function of the step alone, so that a resumed training needs nothing else to go on.
-
-    >>> [round(factor(step, 10, 0.2), 3) for step in (0, 1, 2, 6, 9)]
-    [0.5, 1.0, 1.0, 0.5, 0.038]
-    """
-    rising = round(warmup * steps)
-    if step < rising:
-        return (step + 1) / rising
-    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
+CLASSES = len(EMOTIONS)
 
 
 class Mixed(NamedTuple):
@@ -41,8 +27,8 @@ class Mixed(NamedTuple):
     labels: tuple[tuple[Tensor, float], ...]
 
 
-def mix(batch: Batch, parameter: float, share: float) -> Mixed:
-    """A batch as it is, or, for `share` of all batches, each example over another one of it.
+def mixup(batch: Batch, parameter: float, share: float) -> Mixed:
+    """A batch as it is, or, for `share` of all batches, each example over another of the same batch.
 
     The louder part is 0.5 to 1, of Beta(parameter, parameter); a parameter of 0 never mixes. Waveforms and features are
     summed alike: of features that are logarithms that is no sum of sounds, and is what the field's mixup does. Draws
@@ -60,13 +46,10 @@ def mix(batch: Batch, parameter: float, share: float) -> Mixed:
                  ((batch.labels, louder), (batch.labels[other], 1 - louder)))
 
 
-CLASSES = len(EMOTIONS)
-
-
-def balanced(labels: np.ndarray) -> Tensor:
+def class_weights(labels: np.ndarray) -> Tensor:
     """Weight of each class, float32 (7,): n / (classes present * n of the class), 0 for a class that is absent.
 
-    >>> balanced(np.array([0, 0, 0, 1]))[:3]
+    >>> class_weights(np.array([0, 0, 0, 1]))[:3]
     tensor([0.6667, 2.0000, 0.0000])
     """
     counts = np.bincount(labels, minlength=CLASSES)
@@ -85,8 +68,22 @@ def loss_sum(logits: Tensor, labels: Tensor, weights: Tensor, smoothing: float) 
     return total * (len(labels) / len(repeated))
 
 
-def confusion(logits: Tensor, labels: Tensor) -> Tensor:
-    """Counts, int64 (7, 7): rows are the true class, columns the predicted one; members (B, K, 7) count one by one."""
+def learning_rate_share(step: int, steps: int, warmup: float) -> float:
+    """Share of the full learning rate at `step` (from 0) of `steps`; it rises during the share `warmup` of them.
+
+    A function of the step alone, so that a resumed training needs nothing else to go on.
+
+    >>> [round(learning_rate_share(step, 10, 0.2), 3) for step in (0, 1, 2, 6, 9)]
+    [0.5, 1.0, 1.0, 0.5, 0.038]
+    """
+    rising = round(warmup * steps)
+    if step < rising:
+        return (step + 1) / rising
+    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
+
+
+def confusion_counts(logits: Tensor, labels: Tensor) -> Tensor:
+    """Counts, int64 (7, 7): rows are the true class, columns the predicted; each of K members (B, K, 7) counts."""
     logits, labels = separate(logits, labels)
     pairs = labels * CLASSES + logits.argmax(1)     # not bincount, for which the host waits for a GPU
     counts = torch.zeros(CLASSES**2, dtype=torch.int64, device=pairs.device)

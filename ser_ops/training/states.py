@@ -1,4 +1,4 @@
-"""What a frozen checkpoint makes of every row: the same in each epoch, so computed once and read from then on."""
+"""States of a frozen checkpoint for every row: the same in each epoch, so computed once, kept and read."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,19 +15,19 @@ from ser_ops.dataset.examples import Examples, in_order
 from ser_ops.errors import UserError
 from ser_ops.models.base import EmotionModel
 from ser_ops.models.wav2vec_backbone import Backbone, backbone
-from ser_ops.progress.spreading import spread
+from ser_ops.progress.spreading import parallel_map
 from ser_ops.shards import HALF, Entry, Shards, shard_file, write_index, write_shard
 from ser_ops.training.checkpoint import fingerprint
-from ser_ops.training.world import rank, size
+from ser_ops.training.world import process_rank, world_size
 
-_BATCH = 8          # what a CPU's cache takes; a constant, so that bytes do not depend on a setting
-_SHARDS = 32        # at least, where there are rows enough: what the processes share out among them
-_read = lru_cache(maxsize=1)(backbone)
+_BATCH = 8          # rows; fits a CPU's cache, and is a constant so that bytes do not depend on a setting
+_SHARDS = 32        # at least, where there are enough rows, to divide among the processes
+_read_backbone = lru_cache(maxsize=1)(backbone)
 
 
 @dataclass(frozen=True)
-class _Part:
-    """What one process computes at a time, and the checkpoint by which."""
+class _Shard:
+    """The rows whose states one process computes at a time, and by which checkpoint."""
 
     number: int
     examples: Examples
@@ -37,88 +37,90 @@ class _Part:
     device: str
 
 
-def with_states(model: EmotionModel, parts: Sequence[Examples], folder: Path, device: torch.device,
-                compute: Compute) -> list[Examples]:
-    """The examples with the states of the model's backbone in the place of waveforms, or as they are.
+def with_backbone_states(model: EmotionModel, parts: Sequence[Examples], folder: Path, device: torch.device,
+                         compute: Compute) -> list[Examples]:
+    """The examples with the states of the model's backbone in place of waveforms, or as they are.
 
     That is where the backbone is a frozen checkpoint and `wav2vec.cache_states` is true. States lie in `folder` as
     float16, under a fingerprint of the checkpoint's weights, how it is fed, and the waveforms; those that are there
     are not computed again, and a killed computation goes on. Under torchrun each process computes its share.
     Raises UserError when the disk is full, or for states beyond the range of float16.
     """
-    own = getattr(model, "backbone", None)
-    if not model.preset.wav2vec.keeps_states or not isinstance(own, Backbone):
+    network = getattr(model, "backbone", None)
+    if not model.preset.wav2vec.keeps_states or not isinstance(network, Backbone):
         return list(parts)
-    store = folder / _mark(own, parts, compute)
+    store = folder / _mark(network, parts, compute)
     if not (store / "index.csv").exists():
-        _fill(store, own, model, parts, device, compute)
+        _compute_states(store, network, model, parts, device, compute)
     states = Shards(store)
-    return [one.with_states(states) for one in parts]
+    return [part.with_states(states) for part in parts]
 
 
-def _mark(own: Backbone, parts: Sequence[Examples], compute: Compute) -> str:
-    fed = {name: getattr(own.config, name)
+def _mark(network: Backbone, parts: Sequence[Examples], compute: Compute) -> str:
+    fed = {name: getattr(network.config, name)
            for name in ("model_type", "input_gain", "input_normalised", "input_masked", "input_levelled")}
-    rows = [[row.row for row in one.rows] for one in parts]
-    waveforms = {store.folder for one in parts for store in (one.stores.originals, one.stores.variants)
+    rows = [[row.row for row in part.rows] for part in parts]
+    waveforms = {store.folder for part in parts for store in (part.stores.originals, part.stores.variants)
                  if isinstance(store, Shards)}
-    files = sorted(file for one in waveforms for file in one.iterdir() if file.is_file())
-    settings = [fed, own.layer_sum is None, parts[0].length, rows, compute.shard_megabytes]
-    return fingerprint(settings, files, own.network.state_dict())
+    files = sorted(file for folder in waveforms for file in folder.iterdir() if file.is_file())
+    settings = [fed, network.layer_sum is None, parts[0].length, rows, compute.shard_megabytes]
+    return fingerprint(settings, files, network.network.state_dict())
 
 
-def _fill(store: Path, own: Backbone, model: EmotionModel, parts: Sequence[Examples], device: torch.device,
-          compute: Compute) -> None:
-    layers = 1 if own.layer_sum is None else own.config.num_hidden_layers + 1
-    frames = [own.frames(torch.from_numpy(one.valid)).tolist() for one in parts]
-    shapes = [(layers, number, own.hidden) for numbers in frames for number in numbers]
+def _compute_states(store: Path, network: Backbone, model: EmotionModel, parts: Sequence[Examples],
+                    device: torch.device, compute: Compute) -> None:
+    layers = 1 if network.layer_sum is None else network.config.num_hidden_layers + 1
+    frames = [network.frames(torch.from_numpy(part.valid)).tolist() for part in parts]
+    shapes = [(layers, number, network.hidden) for numbers in frames for number in numbers]
     rows = sum(map(len, parts))
     megabytes = sum(map(np.prod, shapes)) * 2 / 2**20
     per_shard = max(1, min(int(compute.shard_megabytes * rows / megabytes), -(-rows // _SHARDS)))
-    shards: list[_Part] = []
+    shards: list[_Shard] = []
     entries: list[Entry] = []
-    for one, numbers in zip(parts, frames, strict=True):
-        for places in in_order(len(one), per_shard):
-            part = _Part(len(shards), one.of(places), store, model.preset.wav2vec, model.preset.features, str(device))
-            shards.append(part)
-            entries += _entries(part, [(layers, numbers[place], own.hidden) for place in places])
-    # Shared out before looking: which are there changes while the other processes work.
-    left = [part for part in shards[rank()::size()] if not shard_file(store, part.number, HALF).exists()]
-    alone = device.type == "cuda" or size() > 1
-    if rank() == 0:
+    for part, numbers in zip(parts, frames, strict=True):
+        for indices in in_order(len(part), per_shard):
+            shard = _Shard(len(shards), part.of(indices), store, model.preset.wav2vec, model.preset.features,
+                           str(device))
+            shards.append(shard)
+            entries += _entries(shard, [(layers, numbers[index], network.hidden) for index in indices])
+    # Divided among the processes before looking, since which files exist changes while the others work.
+    own = shards[process_rank()::world_size()]
+    missing = [shard for shard in own if not shard_file(store, shard.number, HALF).exists()]
+    alone = device.type == "cuda" or world_size() > 1
+    if process_rank() == 0:
         print(f"states of {rows} rows by {model.preset.wav2vec.checkpoint}, {megabytes:.0f} MB, into {store}",
               file=sys.stderr, flush=True)
-    for _ in spread(_write, left, "states", 1 if alone else compute.workers, unit="shard"):
+    for _ in parallel_map(_write, missing, "states", 1 if alone else compute.workers, unit="shard"):
         pass
-    _read.cache_clear()
-    if size() > 1:
+    _read_backbone.cache_clear()
+    if world_size() > 1:
         distributed.barrier()
-    if rank() == 0:
+    if process_rank() == 0:
         write_index(store, entries)
-    if size() > 1:
+    if world_size() > 1:
         distributed.barrier()
 
 
-def _entries(part: _Part, shapes: Sequence[tuple[int, int, int]]) -> list[Entry]:
+def _entries(shard: _Shard, shapes: Sequence[tuple[int, int, int]]) -> list[Entry]:
     starts = np.cumsum([0, *map(np.prod, shapes)])
-    return [Entry(row.row, part.number, int(start), shape)
-            for row, start, shape in zip(part.examples.rows, starts, shapes, strict=False)]
+    return [Entry(row.row, shard.number, int(start), shape)
+            for row, start, shape in zip(shard.examples.rows, starts, shapes, strict=False)]
 
 
-def _write(part: _Part) -> None:
-    """Compute one shard by the checkpoint itself, in float32."""
-    device = torch.device(part.device)
-    network = _read(part.settings, part.features).to(device).eval()
+def _write(shard: _Shard) -> None:
+    write_shard(shard.folder, shard.number, _states(shard), HALF)
 
-    def arrays() -> Iterator[tuple[str, np.ndarray]]:
-        for places in in_order(len(part.examples), _BATCH):
-            batch = part.examples.batch(places).to(device)
-            with torch.inference_mode():
-                states = network.states(batch.waveform, batch.valid).half().cpu()
-            if not torch.isfinite(states).all():
-                raise UserError(f"{part.settings.checkpoint}: its states are beyond what is kept (65,504): set "
-                                "wav2vec.cache_states to false in params.yaml")
-            for row, one, frames in zip(batch.rows, states, network.frames(batch.valid).tolist(), strict=True):
-                yield row.row, one[:, :frames].numpy()
 
-    write_shard(part.folder, part.number, arrays(), HALF)
+def _states(shard: _Shard) -> Iterator[tuple[str, np.ndarray]]:
+    """Rows and their states, float16 (layers, frames, hidden), computed by the checkpoint itself in float32."""
+    device = torch.device(shard.device)
+    network = _read_backbone(shard.settings, shard.features).to(device).eval()
+    for indices in in_order(len(shard.examples), _BATCH):
+        batch = shard.examples.batch(indices).to(device)
+        with torch.inference_mode():
+            states = network.states(batch.waveform, batch.valid).half().cpu()
+        if not torch.isfinite(states).all():
+            raise UserError(f"{shard.settings.checkpoint}: its states are beyond what is kept (65,504): set "
+                            "wav2vec.cache_states to false in params.yaml")
+        for row, values, frames in zip(batch.rows, states, network.frames(batch.valid).tolist(), strict=True):
+            yield row.row, values[:, :frames].numpy()

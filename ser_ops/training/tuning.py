@@ -1,10 +1,10 @@
 """Search of training settings with Optuna: pruned, side by side, and the same result after any number of kills.
 
-A study kept in a database holds a killed trial as RUNNING for ever, and what is suggested next depends on it. Here
-what is kept is each finished trial's outcome, one JSON file; the study itself is made anew in memory from them:
-trial n is asked for with a sampler seeded by (seed, n) and answered from its file, or trained when there is none.
-`together` trials are asked for at once and judged by those before them only, so that neither timing nor the number
-of cores can change a result. `shared_search` keeps the outcomes in a database instead, for several machines.
+A study kept in a database holds a killed trial as RUNNING for ever, and what is suggested next depends on it. So only
+the outcome of each finished trial is kept, as a JSON file, and the study is made anew in memory from them: trial n is
+asked for with a sampler seeded by (seed, n) and answered from its file, or trained when there is none. A wave of
+`together` trials is asked for at once and judged by the trials before it only, so neither timing nor the number of
+cores can change a result. `shared_search` keeps the outcomes in a database instead, for several machines.
 """
 
 import csv
@@ -29,7 +29,7 @@ from ser_ops.files import write_json, write_text
 from ser_ops.seeds import derive
 from ser_ops.training.history import Epoch
 from ser_ops.training.loop import Diverged
-from ser_ops.training.world import Spread
+from ser_ops.training.world import ProcessMap
 
 
 @dataclass(frozen=True)
@@ -55,27 +55,27 @@ class Outcome:
 
 
 Objective = Callable[[Trial, Callable[[Epoch], bool]], None]
-Wave = Callable[[Sequence[FrozenTrial], Sequence[Trial]], Iterable[Outcome]]   # of earlier trials, these ones' ends
-STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "diverged": TrialState.FAIL}
+Wave = Callable[[Sequence[FrozenTrial], Sequence[Trial]], Iterable[Outcome]]   # earlier trials and a wave: its outcomes
+OPTUNA_STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "diverged": TrialState.FAIL}
 
 
-def search(settings: Tune, objective: Objective, folder: Path, spread: Spread) -> list[Outcome]:
+def search(settings: Tune, objective: Objective, folder: Path, parallel: ProcessMap) -> list[Outcome]:
     """Run `settings.trials` trials; those whose outcome `folder` holds are not run again.
 
     `objective` trains with a trial's settings and hands every epoch on; when the answer is True the trial is pruned
-    and must stop. It must be importable by a fresh process. `spread` is what `workers.side_by_side` gives.
+    and must stop. It must be importable by a fresh process. `parallel` is what `world.process_map` gives.
     Raises UserError for a space that training settings do not admit.
     """
     def wave(before: Sequence[FrozenTrial], trials: Sequence[Trial]) -> Iterable[Outcome]:
-        left = [one for one in trials if not _file(one).exists()]
-        spread(partial(_run_and_keep, settings, objective, before), left)
-        return [Outcome(**read_json(_file(one))) for one in trials]
+        parallel(partial(_run_and_keep, settings, objective, before),
+                 [trial for trial in trials if not _outcome_file(trial).exists()])
+        return [Outcome(**read_json(_outcome_file(trial))) for trial in trials]
 
     return replay(settings, folder, wave)
 
 
 def replay(settings: Tune, folder: Path, wave: Wave) -> list[Outcome]:
-    """Ask for all trials, `settings.together` at once, and have each wave of them answered."""
+    """Ask for all trials, `settings.together` at once, and have `wave` answer each such group."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     finished: list[FrozenTrial] = []
     outcomes: list[Outcome] = []
@@ -87,32 +87,33 @@ def replay(settings: Tune, folder: Path, wave: Wave) -> list[Outcome]:
             study.sampler = optuna.samplers.TPESampler(seed=derive(settings.seed, "trial", number) % 2**32,
                                                        n_startup_trials=settings.startup_trials)
             asked.append(study.ask(distributions(settings)))
-        for one in wave(finished, [trial_of(settings, folder, one.number, one.params) for one in asked]):
-            outcomes.append(one)
+        for outcome in wave(finished, [make_trial(settings, folder, ask.number, ask.params) for ask in asked]):
+            outcomes.append(outcome)
             finished = [*finished, create_trial(
-                state=STATES[one.state], value=one.validation_uar if one.state == "complete" else None,
-                params=one.values, distributions=distributions(settings),
-                intermediate_values=dict(enumerate(one.uars)))]
+                state=OPTUNA_STATES[outcome.state],
+                value=outcome.validation_uar if outcome.state == "complete" else None,
+                params=outcome.values, distributions=distributions(settings),
+                intermediate_values=dict(enumerate(outcome.uars)))]
     return outcomes
 
 
-def trial_of(settings: Tune, folder: Path, number: int, values: dict[str, Any]) -> Trial:
+def make_trial(settings: Tune, folder: Path, number: int, values: dict[str, Any]) -> Trial:
     """Trial `number` with its values. Raises UserError for values that training settings do not admit."""
-    return Trial(number, values, settings_with(settings.trial, values), folder / f"trial-{number:03d}")
+    return Trial(number, values, training_with(settings.trial, values), folder / f"trial-{number:03d}")
 
 
-def _file(trial: Trial) -> Path:
+def _outcome_file(trial: Trial) -> Path:
     return trial.folder.with_suffix(".json")
 
 
 def _run_and_keep(settings: Tune, objective: Objective, before: Sequence[FrozenTrial], trial: Trial) -> None:
-    write_json(_file(trial), asdict(run_trial(settings, objective, before, trial)))
+    write_json(_outcome_file(trial), asdict(run_trial(settings, objective, before, trial)))
     shutil.rmtree(trial.folder / "checkpoint", ignore_errors=True)
 
 
 def run_trial(settings: Tune, objective: Objective, before: Sequence[FrozenTrial], trial: Trial,
-              told: Callable[[float], None] = lambda uar: None) -> Outcome:
-    """Train, judged epoch by epoch against the trials `before`; `told` hears each epoch's validation UAR."""
+              record: Callable[[float], None] = lambda uar: None) -> Outcome:
+    """Train, judged epoch by epoch against the trials `before`; `record` gets each epoch's validation UAR."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     judge = optuna.create_study(direction="maximize", pruner=optuna.pruners.MedianPruner(
         n_startup_trials=settings.startup_trials, n_warmup_steps=settings.warmup_epochs))
@@ -124,7 +125,7 @@ def run_trial(settings: Tune, objective: Objective, before: Sequence[FrozenTrial
     def report(epoch: Epoch) -> bool:
         nonlocal state
         uars.append(epoch.validation_uar)
-        told(epoch.validation_uar)
+        record(epoch.validation_uar)
         probe.report(epoch.validation_uar, epoch.epoch - 1)
         if epoch.epoch < settings.trial.epochs and probe.should_prune():
             state = "pruned"
@@ -134,17 +135,17 @@ def run_trial(settings: Tune, objective: Objective, before: Sequence[FrozenTrial
         objective(trial, report)
     except Diverged:
         state = "diverged"
-    return Outcome(trial.number, state, trial.values, uars, max(uars, default=0.0), run_of(trial))
+    return Outcome(trial.number, state, trial.values, uars, max(uars, default=0.0), run_id_of(trial))
 
 
-def run_of(trial: Trial) -> str | None:
+def run_id_of(trial: Trial) -> str | None:
     """Id of the run in which a trial is recorded, once it is."""
     kept = trial.folder / "run.json"
     return read_json(kept)["run_id"] if kept.exists() else None
 
 
 def distributions(settings: Tune) -> dict[str, BaseDistribution]:
-    """The space, in Optuna's words."""
+    """The space as Optuna's distributions, by setting."""
     return {name: _distribution(name, values, settings.trial) for name, values in settings.space.items()}
 
 
@@ -156,8 +157,8 @@ def _distribution(name: str, values: Range | Choices, settings: Training) -> Bas
     return FloatDistribution(values.low, values.high, log=values.log)
 
 
-def settings_with(settings: Training, values: dict[str, Any]) -> Training:
-    """Training settings with some values put in their place.
+def training_with(settings: Training, values: dict[str, Any]) -> Training:
+    """Training settings with some values replaced.
 
     Raises UserError for a value that is out of a setting's range.
     """
@@ -169,10 +170,10 @@ def settings_with(settings: Training, values: dict[str, Any]) -> Training:
                         f"({first['msg'].lower()}): narrow the space") from error
 
 
-def chosen(outcomes: Sequence[Outcome]) -> Outcome | None:
-    """The completed trial with the highest validation UAR, the first of equal ones; None when none completed."""
-    complete = [one for one in outcomes if one.state == "complete"]
-    return max(complete, key=lambda one: (one.validation_uar, -one.number), default=None)
+def best_trial(outcomes: Sequence[Outcome]) -> Outcome | None:
+    """The completed trial with the highest validation UAR, the first of equals; None when none completed."""
+    complete = [outcome for outcome in outcomes if outcome.state == "complete"]
+    return max(complete, key=lambda outcome: (outcome.validation_uar, -outcome.number), default=None)
 
 
 def write_trials(path: Path, outcomes: Sequence[Outcome], names: Sequence[str]) -> None:
@@ -180,7 +181,7 @@ def write_trials(path: Path, outcomes: Sequence[Outcome], names: Sequence[str]) 
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["trial", "state", "validation_uar", "epochs", *names])
-    for one in outcomes:
-        writer.writerow([one.number, one.state, one.validation_uar, len(one.uars), *(one.values[name]
-                                                                                     for name in names)])
+    for trial in outcomes:
+        writer.writerow([trial.number, trial.state, trial.validation_uar, len(trial.uars),
+                         *(trial.values[name] for name in names)])
     write_text(path, text.getvalue())

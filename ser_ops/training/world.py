@@ -1,7 +1,4 @@
-"""The device, and the processes that train one model together under torchrun.
-
-Processes of this machine: several trainings side by side, a core each, or one training by several of them.
-"""
+"""Processes that train: several that train one model together, or several trainings at once, a core each."""
 
 import multiprocessing
 import os
@@ -24,25 +21,25 @@ import torch
 from torch import Tensor, distributed
 
 from ser_ops.errors import UserError
-from ser_ops.progress.spreading import cores
+from ser_ops.progress.spreading import worker_count
 from ser_ops.seeds import derive
 
 deterministic: Any = torch.utils.deterministic      # a module whose settings are its attributes
 
 
-def rank() -> int:
+def process_rank() -> int:
     """Number of this process among those that train together, from 0."""
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
-def size() -> int:
+def world_size() -> int:
     """How many processes train together."""
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
 @contextmanager
-def together(device: torch.device, meeting: Path | None = None) -> Iterator[None]:
-    """Join the processes that torchrun, or `workers.as_one` (by a file), started; alone, do nothing.
+def process_group(device: torch.device, meeting: Path | None = None) -> Iterator[None]:
+    """Join the processes that torchrun, or `run_process_group` (by a file), started; alone, do nothing.
 
     They talk by nccl on GPUs, by gloo on CPUs.
     """
@@ -52,9 +49,9 @@ def together(device: torch.device, meeting: Path | None = None) -> Iterator[None
     if device.type == "cuda":
         torch.cuda.set_device(device)
     number, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
-    found = next(distributed.rendezvous(f"file://{meeting}" if meeting else "env://", number, size))
+    store, *_ = next(distributed.rendezvous(f"file://{meeting}" if meeting else "env://", number, size))
     # torchrun starts all again after one was killed, and the addresses of those before still stand in its store.
-    store = distributed.PrefixStore(f"start-{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", found[0])
+    store = distributed.PrefixStore(f"start-{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", store=store, rank=number,
                                    world_size=size)
     try:
@@ -65,7 +62,7 @@ def together(device: torch.device, meeting: Path | None = None) -> Iterator[None
 
 def summed(tensor: Tensor) -> Tensor:
     """The sum over all processes, in place."""
-    if size() > 1:
+    if world_size() > 1:
         distributed.all_reduce(tensor)
     return tensor
 
@@ -82,9 +79,9 @@ def reseed(seed: int, *key: object) -> None:
 def repeatable(device: torch.device) -> Iterator[None]:
     """Same bits for the same inputs: deterministic algorithms, and on a CPU one thread; settings come back after.
 
-    One thread is also the fastest on a core that is shared: two are two to seven times slower on small operations.
-    On a GPU an operation that has no deterministic form only warns. Memory is not filled before it is written to, which
-    torch does in this mode for who reads it before, and which costs an LSTM a tenth of its time.
+    One thread is also the fastest on a shared core: two are two to seven times slower on small operations. On a GPU an
+    operation without a deterministic form only warns. Torch fills new memory in this mode for code that reads it before
+    it writes; that is turned off, since it costs an LSTM a tenth of its time.
     """
     threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     warn, benchmark = torch.is_deterministic_algorithms_warn_only_enabled(), torch.backends.cudnn.benchmark
@@ -103,19 +100,19 @@ def repeatable(device: torch.device) -> Iterator[None]:
         torch.backends.cudnn.benchmark, deterministic.fill_uninitialized_memory = benchmark, filled
 
 
-Job = TypeVar("Job")
-Outcome = TypeVar("Outcome")
-Spread = Callable[[Callable[[Job], Outcome], Sequence[Job]], list[Outcome]]
+Input = TypeVar("Input")
+Output = TypeVar("Output")
+ProcessMap = Callable[[Callable[[Input], Output], Sequence[Input]], list[Output]]
 
 _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
-def number(workers: int, device: torch.device) -> int:
+def trainings_at_once(workers: int, device: torch.device) -> int:
     """How many trainings run at once: one per core (or `workers`), one per GPU where training is on GPUs."""
-    return max(1, torch.cuda.device_count()) if device.type == "cuda" else cores(workers)
+    return max(1, torch.cuda.device_count()) if device.type == "cuda" else worker_count(workers)
 
 
-def _start(counter: Synchronized, parent: Connection) -> None:
+def _start_process(counter: Synchronized, parent: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)   # Ctrl-C reaches the parent, which then hangs up
     torch.set_num_threads(1)
     if torch.cuda.is_available():
@@ -127,42 +124,42 @@ def _start(counter: Synchronized, parent: Connection) -> None:
 
 
 @contextmanager
-def side_by_side(processes: int) -> Iterator[Spread]:
-    """Give a map(function, jobs) that runs in at most `processes` fresh processes, results in the order of the jobs.
+def process_map(processes: int) -> Iterator[ProcessMap]:
+    """Give a map(function, inputs) over at most `processes` fresh processes, results in the order of the inputs.
 
     With one process it runs in this one. The processes stay for the whole block; they end with it, with its first
-    exception, and when this process is killed. Raises UserError when one of them is killed.
+    exception, and when this process is killed. Raises UserError when a process is killed.
     """
     if processes == 1:
-        yield lambda function, jobs: [function(job) for job in jobs]
+        yield lambda function, inputs: [function(value) for value in inputs]
         return
-    with _fresh(processes) as pool:
-        yield lambda function, jobs: list(pool.map(function, jobs))
+    with _process_pool(processes) as pool:
+        yield lambda function, inputs: list(pool.map(function, inputs))
 
 
-def as_one(function: Callable[[Path], None], processes: int) -> None:
+def run_process_group(function: Callable[[Path], None], processes: int) -> None:
     """Run `function` in fresh processes that train one model together, on this machine alone.
 
     Each has its RANK, LOCAL_RANK and WORLD_SIZE, as under torchrun; they meet by the file that `function` gets (for
-    `world.together`) and talk on loopback, while torchrun's own meeting place listens on every interface. All end
+    `process_group`) and talk on loopback, while torchrun's own meeting place listens on every interface. All end
     with the first that fails. Raises what that one raised, UserError when it was killed.
     """
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    with TemporaryDirectory() as meeting, _fresh(processes) as pool:
+    with TemporaryDirectory() as meeting, _process_pool(processes) as pool:
         members = [pool.submit(_member, function, Path(meeting) / "store", rank, processes)
                    for rank in range(processes)]
         futures.wait(members, return_when=futures.FIRST_EXCEPTION)
         if not any(isinstance(error, UserError) for error in _errors(members)):
-            futures.wait(members, timeout=_MOMENT)
-        for error in sorted(_errors(members), key=lambda one: not isinstance(one, (UserError, BrokenProcessPool))):
+            futures.wait(members, timeout=_KILL_SEEN_SECONDS)
+        for error in sorted(_errors(members), key=lambda error: not isinstance(error, (UserError, BrokenProcessPool))):
             raise error
 
 
-_MOMENT = 5.0    # seconds: that one was killed is known a little after the others have lost their connection to it
+_KILL_SEEN_SECONDS = 5.0    # a kill is known a little after the other processes lost their connection to that one
 
 
 def _errors(members: Sequence[futures.Future]) -> list[BaseException]:
-    return [error for one in members if one.done() and (error := one.exception()) is not None]
+    return [error for member in members if member.done() and (error := member.exception()) is not None]
 
 
 def _member(function: Callable[[Path], None], meeting: Path, rank: int, size: int) -> None:
@@ -172,12 +169,12 @@ def _member(function: Callable[[Path], None], meeting: Path, rank: int, size: in
 
 
 @contextmanager
-def _fresh(processes: int) -> Iterator[ProcessPoolExecutor]:
+def _process_pool(processes: int) -> Iterator[ProcessPoolExecutor]:
     for name in _ONE_THREAD:
         os.environ[name] = "1"
     context = multiprocessing.get_context("spawn")
     theirs, ours = context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(processes, context, initializer=_start, initargs=(context.Value("i", 0), theirs))
+    pool = ProcessPoolExecutor(processes, context, initializer=_start_process, initargs=(context.Value("i", 0), theirs))
     try:
         yield pool
     except BrokenProcessPool as error:

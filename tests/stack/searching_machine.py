@@ -16,9 +16,9 @@ from training_standins import Tiny, examples
 
 from ser_ops.config import Compute, Tune
 from ser_ops.training.loop import fit
-from ser_ops.training.shared_search import search_together
+from ser_ops.training.shared_search import search_shared
 from ser_ops.training.study_store import StudyStore
-from ser_ops.training.world import side_by_side
+from ser_ops.training.world import process_map
 
 LIMITS = Compute(workers=1, device="cpu", shard_megabytes=1, queue_seconds=1, heartbeat_seconds=0.2, lost_seconds=3,
                  outage_seconds=60)
@@ -62,9 +62,9 @@ def main(study: str, folder: str, slow: str, objective: str, lost: str) -> None:
     store = StudyStore(study, limits)
     store.look()
     store.create()
-    with side_by_side(1) as spread:
-        search_together(settings(), OBJECTIVES[objective](marks, float(slow)), Path(folder) / "state", study, limits,
-                        spread, 1)
+    with process_map(1) as spread:
+        search_shared(settings(), OBJECTIVES[objective](marks, float(slow)), Path(folder) / "state", study, limits,
+                      spread, 1)
 
 
 if __name__ == "__main__":

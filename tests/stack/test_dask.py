@@ -21,7 +21,7 @@ from distributed import Client
 from machines import Machine, author
 
 from ser_ops.errors import UserError
-from ser_ops.progress.cluster import Job, fingerprint, pack, relay
+from ser_ops.progress.cluster import ClusterMap, ask_child, code_versions, pack
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 IMPATIENT = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "5s"}
@@ -139,12 +139,13 @@ def test_a_worker_with_other_code_is_refused(machine, alone, cluster, tmp_path):
 
 
 def test_a_folder_that_a_worker_does_not_have_or_that_is_another_one_is_one_line(cluster, tmp_path):
-    alike = tuple(fingerprint().items())
+    versions = tuple(code_versions().items())
     with Client(cluster.address, set_as_default=False) as client:
-        for job, line in ((Job(Path("/not/there"), "beacon", alike), r"cannot work in /not/there \(No such file"),
-                          (Job(tmp_path, "beacon", alike), "is another folder of the same name")):
+        for job, line in ((ClusterMap(Path("/not/there"), "beacon", versions),
+                           r"cannot work in /not/there \(No such file"),
+                          (ClusterMap(tmp_path, "beacon", versions), "is another folder of the same name")):
             with pytest.raises(UserError, match=line):
-                client.submit(relay, job, pack(math.sqrt, 4), pure=False).result(timeout=60)
+                client.submit(ask_child, job, pack(math.sqrt, 4), pure=False).result(timeout=60)
 
 
 def test_results_in_order_and_no_more_handed_out_than_the_cluster_can_hold(machine, cluster):

@@ -16,8 +16,8 @@ from infra.stack import Stack
 from ser_ops.errors import UserError
 from ser_ops.training.shared_search import outcome_of
 from ser_ops.training.study_store import StudyStore
-from ser_ops.training.tuning import Outcome, search, trial_of
-from ser_ops.training.world import side_by_side
+from ser_ops.training.tuning import Outcome, make_trial, search
+from ser_ops.training.world import process_map
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 MACHINE = Path(__file__).parent / "searching_machine.py"
@@ -57,7 +57,7 @@ class Team:
 
     def kept(self, name: str, trial: int) -> int:
         """Epochs of a trial that a machine's checkpoint has."""
-        folder = trial_of(settings(), self.folder / name / "state", trial, {}).folder / "checkpoint"
+        folder = make_trial(settings(), self.folder / name / "state", trial, {}).folder / "checkpoint"
         return max((int(one.name.removeprefix("epoch-")) for one in folder.glob("epoch-*")), default=0)
 
     def in_trial(self, name: str, epoch: int = 2) -> int:
@@ -75,7 +75,7 @@ class Team:
         attempts = self.store.attempts()
         outcomes = sorted((one for one in map(outcome_of, attempts) if one), key=lambda one: one.number)
         (self.folder / "alone").mkdir()
-        with side_by_side(1) as spread:
+        with process_map(1) as spread:
             alone = search(settings(), OBJECTIVES[objective](self.folder / "alone"), self.folder / "alone", spread)
         assert outcomes == alone
         assert all(one.state.is_finished() for one in attempts)

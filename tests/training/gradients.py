@@ -16,7 +16,7 @@ from ser_ops import config
 from ser_ops.config import Params, Training
 from ser_ops.stages.training_run import examples, model_of
 from ser_ops.training.loop import fit
-from ser_ops.training.world import rank, size, together
+from ser_ops.training.world import process_group, process_rank, world_size
 
 
 class Frozen(nn.Module):
@@ -53,7 +53,7 @@ def main(folder: str, out: str) -> None:
     os.chdir(folder)
     device = torch.device("cpu")
     loaded = config.load()
-    with together(device):
+    with process_group(device):
         train, validation = (examples(loaded, "fusion", one) for one in ("train", "validation"))
         for norm, dropout in (("frozen", "off"), ("frozen", "on"), ("live", "off")):
             params = loaded if dropout == "on" else without_draws(loaded)
@@ -64,9 +64,9 @@ def main(folder: str, out: str) -> None:
             if norm == "frozen":
                 freeze(model)
             fit(model, train, validation, one_step, device, quiet=True)
-            if rank() == 0:
+            if process_rank() == 0:
                 save_file({name: one.grad for name, one in model.named_parameters() if one.grad is not None},
-                          Path(out) / f"{norm}-{dropout}-{size()}.safetensors")
+                          Path(out) / f"{norm}-{dropout}-{world_size()}.safetensors")
 
 
 if __name__ == "__main__":

@@ -13,9 +13,9 @@ from torch.nn import functional
 from training_standins import Tiny, bits, examples, settings
 
 from ser_ops.errors import UserError
-from ser_ops.training.history import Epoch, best, read_history, stale, write_history
-from ser_ops.training.loop import Diverged, fit, precision
-from ser_ops.training.loss import balanced, confusion, factor, loss_sum, uar
+from ser_ops.training.history import Epoch, best_epoch, epochs_without_gain, read_history, write_history
+from ser_ops.training.loop import Diverged, autocast_dtype, fit
+from ser_ops.training.loss import class_weights, confusion_counts, learning_rate_share, loss_sum, uar
 
 CPU = torch.device("cpu")
 
@@ -64,15 +64,15 @@ def test_model_ends_with_the_best_epoch_and_its_figures_hold():
     validation = examples(6, seed=2, noise=4)
     model = Tiny()
     result = fit(model, examples(3, noise=4), validation, settings(epochs=12, patience=12), CPU)
-    assert result.history[result.best_epoch - 1] == best(result.history)
+    assert result.history[result.best_epoch - 1] == best_epoch(result.history)
     batch = validation.batch(range(len(validation)))
     model.eval()
     with torch.no_grad():
         logits = model(batch.waveform, batch.valid, batch.features)
-    assert uar(confusion(logits, batch.labels)) == pytest.approx(result.validation_uar)
-    weights = balanced(examples(3).labels)
+    assert uar(confusion_counts(logits, batch.labels)) == pytest.approx(result.validation_uar)
+    weights = class_weights(examples(3).labels)
     loss = functional.cross_entropy(logits, batch.labels, weights, label_smoothing=0.05)
-    assert float(loss) == pytest.approx(best(result.history).validation_loss, rel=1e-5)
+    assert float(loss) == pytest.approx(best_epoch(result.history).validation_loss, rel=1e-5)
     assert bits(dict(model.state_dict())) == bits(result.best_state)
 
 
@@ -95,9 +95,9 @@ def _history(*figures):
 
 
 def test_best_epoch_breaks_ties_by_loss_then_by_order():
-    assert best(_history((0.4, 1.0), (0.6, 2.0), (0.6, 1.5), (0.6, 1.5), (0.5, 0.1))).epoch == 3
-    assert stale(_history((0.4, 1.0), (0.6, 2.0), (0.6, 1.5), (0.5, 0.1))) == 2
-    assert stale([]) == 0
+    assert best_epoch(_history((0.4, 1.0), (0.6, 2.0), (0.6, 1.5), (0.6, 1.5), (0.5, 0.1))).epoch == 3
+    assert epochs_without_gain(_history((0.4, 1.0), (0.6, 2.0), (0.6, 1.5), (0.5, 0.1))) == 2
+    assert epochs_without_gain([]) == 0
 
 
 def test_history_reads_back_bit_for_bit(tmp_path):
@@ -110,7 +110,7 @@ def test_history_reads_back_bit_for_bit(tmp_path):
 def test_class_weights_are_scikit_learns(labels):
     present = np.unique(labels)
     expected = compute_class_weight("balanced", classes=present, y=labels)
-    weights = balanced(np.array(labels)).numpy()
+    weights = class_weights(np.array(labels)).numpy()
     assert weights[present] == pytest.approx(expected, rel=1e-6)
     assert not np.delete(weights, present).any()
 
@@ -129,14 +129,14 @@ def test_loss_is_torchs_weighted_mean(seed, smoothing):
 def test_uar_is_scikit_learns_macro_recall(pairs):
     from sklearn.metrics import recall_score
     true, predicted = map(list, zip(*pairs, strict=True))
-    counts = confusion(functional.one_hot(torch.tensor(predicted), 7).float(), torch.tensor(true))
+    counts = confusion_counts(functional.one_hot(torch.tensor(predicted), 7).float(), torch.tensor(true))
     expected = recall_score(true, predicted, labels=sorted(set(true)), average="macro", zero_division=0)
     assert uar(counts) == pytest.approx(expected)
 
 
 @given(st.integers(1, 300), st.floats(0, 0.9))
 def test_learning_rate_rises_then_falls(steps, warmup):
-    rates = [factor(step, steps, warmup) for step in range(steps)]
+    rates = [learning_rate_share(step, steps, warmup) for step in range(steps)]
     peak = max(range(steps), key=rates.__getitem__)
     assert all(0 < rate <= 1 for rate in rates)
     assert rates[:peak + 1] == sorted(rates[:peak + 1]) and rates[peak:] == sorted(rates[peak:], reverse=True)
@@ -159,7 +159,7 @@ def test_a_batch_in_parts_is_the_whole_batch(parts):
                    settings(epochs=2, accumulate=accumulate, batch_size=24, keep="last"), CPU)
 
     whole, summed = run(1), run(parts)
-    assert len(set(train.labels)) == 7 and balanced(train.labels).max() > 1.5 * balanced(train.labels).min()
+    assert len(set(train.labels)) == 7 and class_weights(train.labels).max() > 1.5 * class_weights(train.labels).min()
     for name, tensor in whole.best_state.items():
         torch.testing.assert_close(summed.best_state[name], tensor, rtol=1e-3, atol=1e-5, msg=name)
     assert summed.history[-1].train_loss == pytest.approx(whole.history[-1].train_loss, rel=1e-5)
@@ -178,8 +178,8 @@ def test_too_few_rows():
     ({"avx2": True, "avx512_bf16": False}, torch.float32), ({}, torch.float32)])
 def test_auto_is_bfloat16_where_the_processor_has_instructions_for_it(monkeypatch, instructions, expected):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: instructions)
-    assert precision("auto", CPU) == expected
-    assert precision("float32", CPU) == torch.float32 and precision("bfloat16", CPU) == torch.bfloat16
+    assert autocast_dtype("auto", CPU) == expected
+    assert autocast_dtype("float32", CPU) == torch.float32 and autocast_dtype("bfloat16", CPU) == torch.bfloat16
 
 
 @pytest.mark.parametrize("name", ["bfloat16", "float32"])

@@ -15,11 +15,11 @@ from ser_ops.dataset.examples import Examples
 from ser_ops.errors import UserError
 from ser_ops.files import write_json
 from ser_ops.models import model_folder
-from ser_ops.models.checkpoint_revision import digest
+from ser_ops.models.checkpoint import digest
 from ser_ops.shards import Shards, write_index, write_shard
 from ser_ops.stages.training_run import examples, model_of
 from ser_ops.training.loop import fit
-from ser_ops.training.states import with_states
+from ser_ops.training.states import with_backbone_states
 
 CPU = torch.device("cpu")
 LAYERS = 3
@@ -127,7 +127,7 @@ def test_kept_states_train_as_waveforms_do(made: Path, tmp_path: Path, norm: str
     params = params_of(made, norm, trainable="frozen", states=states, cache_states=True)
     model = model_of(params, "fusion", 1)
     plain = parts_of(params, "fusion")
-    kept = with_states(model, plain, tmp_path, CPU, params.compute.model_copy(update={"workers": 1}))
+    kept = with_backbone_states(model, plain, tmp_path, CPU, params.compute.model_copy(update={"workers": 1}))
     batch, heard = (one.batch([0, 1, 2]) for one in (kept[0], plain[0]))
     assert batch.waveform.dtype == torch.float16 and batch.waveform.shape[:2] == (3, 1 if states == "last" else 4)
     assert torch.equal(batch.valid, heard.valid) and torch.equal(batch.features, heard.features)
@@ -154,7 +154,7 @@ def test_states_are_computed_once_and_a_killed_computation_goes_on(made: Path, t
     one = params.compute.model_copy(update={"workers": 1})
 
     def filled(params: config.Params, name: str = "wav2vec") -> list[Examples]:
-        return with_states(model_of(params, name, 1), parts_of(params, name), tmp_path, CPU, one)
+        return with_backbone_states(model_of(params, name, 1), parts_of(params, name), tmp_path, CPU, one)
 
     filled(params)
     (store,) = tmp_path.iterdir()
@@ -188,7 +188,7 @@ def test_states_are_computed_once_and_a_killed_computation_goes_on(made: Path, t
 def test_what_may_change_is_not_kept(made: Path, tmp_path: Path, change: dict) -> None:
     params = params_of(made, "layer", **{"trainable": "frozen", "cache_states": True, **change})
     parts = parts_of(params)
-    assert with_states(model_of(params, "wav2vec", 1), parts, tmp_path, CPU, params.compute) == parts
+    assert with_backbone_states(model_of(params, "wav2vec", 1), parts, tmp_path, CPU, params.compute) == parts
     assert not list(tmp_path.iterdir())
 
 
@@ -200,8 +200,8 @@ def test_states_beyond_half_precision_are_said(made: Path, tmp_path: Path) -> No
     network.save_pretrained(folder)
     params = params_of(made, "layer", **named(folder), trainable="frozen", cache_states=True)
     with pytest.raises(UserError, match=r"beyond what is kept.*cache_states to false"):
-        with_states(model_of(params, "wav2vec", 1), parts_of(params), tmp_path, CPU,
-                    params.compute.model_copy(update={"workers": 1}))
+        with_backbone_states(model_of(params, "wav2vec", 1), parts_of(params), tmp_path, CPU,
+                             params.compute.model_copy(update={"workers": 1}))
 
 
 @pytest.mark.parametrize("norm", ["group", "layer"])

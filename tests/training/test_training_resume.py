@@ -12,7 +12,7 @@ from training_standins import Tiny, bits, examples, settings
 from ser_ops.errors import UserError
 from ser_ops.files import sha256
 from ser_ops.training import checkpoint
-from ser_ops.training.history import Epoch, best
+from ser_ops.training.history import Epoch, best_epoch
 from ser_ops.training.loop import fit
 
 CPU = torch.device("cpu")
@@ -66,7 +66,7 @@ def test_goes_on_after_the_last_checkpoint(tmp_path, last, keep):
             raise Killed
 
     undisturbed = _fit(None, keep)
-    assert best(undisturbed.history).epoch < 6, "or the last epoch would be the best one"
+    assert best_epoch(undisturbed.history).epoch < 6, "or the last epoch would be the best one"
     with pytest.raises(Killed):
         _fit(tmp_path, keep, on_epoch=killer)
     seen = []

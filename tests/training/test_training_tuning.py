@@ -19,8 +19,8 @@ from ser_ops.errors import UserError
 from ser_ops.files import sha256
 from ser_ops.training.history import Epoch
 from ser_ops.training.loop import Diverged, fit
-from ser_ops.training.tuning import Outcome, chosen, search, settings_with, write_trials
-from ser_ops.training.world import side_by_side
+from ser_ops.training.tuning import Outcome, best_trial, search, training_with, write_trials
+from ser_ops.training.world import process_map
 
 SPACE = {"learning_rate": {"low": 1e-4, "high": 1e-1, "log": True}, "batch_size": {"low": 8, "high": 32},
          "label_smoothing": {"choices": [0.0, 0.1]}}
@@ -54,7 +54,7 @@ class Made:
 def _search(folder, *, processes=1, objective=None, **values):
     folder.mkdir(exist_ok=True)
     (folder / "marks").mkdir(exist_ok=True)
-    with side_by_side(processes) as spread:
+    with process_map(processes) as spread:
         return search(tune(**values), objective or Made(folder / "marks"), folder / "state", spread)
 
 
@@ -67,7 +67,7 @@ def test_values_come_from_the_space_and_some_trials_are_pruned(tmp_path):
     pruned = [one for one in outcomes if one.state == "pruned"]
     assert pruned and all(1 < len(one.uars) < 5 and one.number >= 2 for one in pruned)
     assert all(len(one.uars) == 5 for one in outcomes if one.state == "complete")
-    best = chosen(outcomes)
+    best = best_trial(outcomes)
     assert best is not None and best.validation_uar == max(one.validation_uar for one in outcomes)
 
 
@@ -105,17 +105,17 @@ def test_a_diverged_trial_is_never_chosen(tmp_path):
 
     outcomes = _search(tmp_path / "one", objective=diverges, trials=4)
     assert [one.state for one in outcomes] == ["diverged"] * 3 + ["complete"]
-    assert chosen(outcomes).number == 3 and chosen(outcomes[:3]) is None
+    assert best_trial(outcomes).number == 3 and best_trial(outcomes[:3]) is None
 
 
 def test_space_outside_a_settings_range():
     with pytest.raises(UserError, match=r"tune.space.label_smoothing: 1.5 is no value for it"):
-        settings_with(settings(), {"label_smoothing": 1.5})
+        training_with(settings(), {"label_smoothing": 1.5})
 
 
 def test_the_first_of_equal_trials_is_chosen(tmp_path):
     equal = [Outcome(number, "complete", {}, [0.5], 0.5) for number in range(3)]
-    assert chosen(equal).number == 0
+    assert best_trial(equal).number == 0
 
 
 @dataclass(frozen=True)
