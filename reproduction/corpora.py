@@ -4,6 +4,7 @@ Each corpus is divided by itself, so that its test part is unheard by every one 
 """
 
 from reproduction.experiment import Experiment, folder, keep, results, settings_of
+from reproduction.settings import Settings, load_settings
 from ser_ops import config
 from ser_ops.config import Params
 from ser_ops.documents import read_json
@@ -21,20 +22,20 @@ def trained_on(params: Params) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def experiments(params: Params) -> list[Experiment]:
+def experiments(params: Params, settings: Settings) -> list[Experiment]:
     """A training for each model and training set, by speaker."""
-    wanted = params.reproduce.corpora
+    wanted = settings.corpora
     return [Experiment(f"{model} across corpora", f"{model} on {name}", model,
-                       settings_of(params, wanted.train, "corpora", model, name), corpora, "speaker",
+                       settings_of(params, settings.seed, wanted.train, "corpora", model, name), corpora, "speaker",
                        params.augment.variants, apart=True)
             for model in wanted.models for name, corpora in trained_on(params).items()]
 
 
 def main() -> None:
     """Train them; killed and started again, go on with those that are missing."""
-    params = config.load()
-    wanted = experiments(params)
-    names = [name for _ in params.reproduce.corpora.models for name in trained_on(params)]
+    params, settings = config.load(), load_settings()
+    wanted = experiments(params, settings)
+    names = [name for _ in settings.corpora.models for name in trained_on(params)]
     tags = {one.group: tags_of(params, Job(one.group, one.model, one.settings), "corpora") for one in wanted}
     with results(params, "corpora", wanted, tags) as (folders, runs), replacing(folder(params) / "corpora") as target:
         target.mkdir()

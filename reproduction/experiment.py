@@ -21,7 +21,6 @@ from ser_ops.config import Params, Training
 from ser_ops.corpora import corpus, leaks, partitions
 from ser_ops.corpora.partitions import assign_fold
 from ser_ops.dataset.examples import Examples, Stores, in_order
-from ser_ops.dataset.rows import Row
 from ser_ops.device import device_of
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
@@ -30,6 +29,7 @@ from ser_ops.evaluation import bootstrap, metrics
 from ser_ops.evaluation.predictions import DIGITS
 from ser_ops.features.standardise import Moments, total
 from ser_ops.files import replacing, write_json
+from ser_ops.manifest import VariantRow
 from ser_ops.model_table import MODELS
 from ser_ops.models import architectures, base
 from ser_ops.seeds import derive
@@ -47,10 +47,19 @@ ANSWERS = ("row", "utterance", "variant", "corpus", "speaker", "emotion", "predi
 
 @dataclass(frozen=True)
 class Experiment:
-    """A model, what trains it, and how its utterances are divided; `fold` counts from 1 to `folds`, both None for one split.
+    """A model, what trains it, and how its utterances are divided.
 
-    group: experiments of one group are children of one run; name: its own run's. apart: each corpus is divided as if it
-    were alone, so that its test part is the same whatever trains beside it.
+    Args:
+        group: experiments of one group are children of one MLflow run of this name.
+        name: of its own run.
+        model: name of the model, as in MODELS.
+        settings: how it is trained.
+        corpora: names of the corpora whose utterances are used.
+        protocol: partition protocol: speaker, random or paper.
+        variants: of each utterance, as in variants.csv.
+        fold: number of the fold that is tested, from 1; None for one split.
+        folds: number of folds; None for one split.
+        apart: divide each corpus as if it were alone: its test part is the same whatever trains beside it.
     """
 
     group: str
@@ -122,7 +131,7 @@ def divided(params: Params, experiment: Experiment) -> tuple[list[dict[str, str]
 
 def examples(params: Params, experiment: Experiment, rows: Sequence[Mapping[str, str]], partition: str) -> Examples:
     """The rows of one partition as the experiment's model reads them. Raises UserError when there are none."""
-    chosen = [Row(*(row[name] for name in ("row", "utterance", "variant", "partition", "emotion", "speaker",
+    chosen = [VariantRow(*(row[name] for name in ("row", "utterance", "variant", "partition", "emotion", "speaker",
                                            "corpus"))) for row in rows if row["partition"] == partition]
     if not chosen:
         raise UserError(f"{experiment.name}: no utterance is in the {partition} partition: bring in more speakers, or "

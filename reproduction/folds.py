@@ -30,8 +30,8 @@ def experiments(params: Params, settings: Settings) -> list[Experiment]:
     """A training for each model, protocol and fold."""
     wanted = settings.folds
     return [Experiment(_group(model, protocol, wanted.count), f"{model} {protocol} fold {fold}", model,
-                       settings_of(params, settings.seed, wanted.train | own, model, protocol, fold), params.data.names, protocol,
-                       wanted.variants, fold, wanted.count)
+                       settings_of(params, settings.seed, wanted.train | own, model, protocol, fold),
+                       params.data.names, protocol, wanted.variants, fold, wanted.count)
             for model, own in wanted.models.items() for protocol in wanted.protocols
             for fold in range(1, wanted.count + 1)]
 

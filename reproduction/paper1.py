@@ -42,7 +42,13 @@ def main() -> None:
 
 
 def page(params: Params, seed: int, folder: Path) -> Page:
-    """The page from the files of work/ and reports/; pictures are put into `folder`; `seed` is that of the reproductions."""
+    """The page from the files of work/ and reports/.
+
+    Args:
+        params: of the main pipeline.
+        seed: of the reproductions, which the page names.
+        folder: where pictures are written.
+    """
     work, reports = params.paths.work, params.paths.reports
     model = work / "models" / params.train.model
     metrics, matrix, explanations, validation, corpora, card, trained = (_there(path) for path in (

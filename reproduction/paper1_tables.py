@@ -302,7 +302,7 @@ def _alone(across: Mapping[str, Any] | None) -> dict[str, Mapping[str, Any]]:
 def _lacks_across(across: Mapping[str, Any] | None, cells: Mapping[str, Any]) -> str:
     if across is None:
         return NO_ACROSS
-    return "" if cells else (f"reproduce.corpora.models does not name {MODEL}: add it in params.yaml and run "
+    return "" if cells else (f"corpora.models does not name {MODEL}: add it in reproduction/params.yaml and run "
                              "`ser-ops reproduce across`")
 
 

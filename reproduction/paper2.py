@@ -35,7 +35,6 @@ from ser_ops import config
 from ser_ops.audio.signal import fit
 from ser_ops.config import Params, input_of
 from ser_ops.dataset.examples import Examples, Stores
-from ser_ops.dataset.rows import Row
 from ser_ops.device import device_of
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
@@ -44,6 +43,7 @@ from ser_ops.explain.grad_cam_picture import grad_cam_figures
 from ser_ops.explain.subject import Subject
 from ser_ops.features.index_map import shape_of
 from ser_ops.files import replacing, write_json
+from ser_ops.manifest import VariantRow
 from ser_ops.model_table import MODELS
 from ser_ops.models.base import EmotionModel
 from ser_ops.models.model_folder import load
@@ -235,7 +235,7 @@ def _grad_cam(params: Params, settings: Settings, predictions: Rows, protocols: 
     place = folder(params) / "folds" / "models" / name / protocol
     model, card = load(place)
     try:
-        model.camera()
+        model.cam_layer()
     except ValueError as error:
         return [], protocol, (f"{name} admits no Grad-CAM ({error}): name another model under folds.explained in "
                               "reproduction/params.yaml.")
@@ -254,7 +254,7 @@ def _examples(params: Params, model: str, seconds: float, utterances: Sequence[s
             if row["variant"] == "original"}
     stores = Stores.open(params.paths.work / "ingest" / "waveforms", folder(params), MODELS[model].reads)
     wanted = [rows[one] for one in utterances]
-    return Examples([Row(row["row"], one, "original", "test", row["emotion"], row["speaker"], row["corpus"])
+    return Examples([VariantRow(row["row"], one, "original", "test", row["emotion"], row["speaker"], row["corpus"])
                      for one, row in zip(utterances, wanted, strict=True)],
                     stores, round(seconds * params.data.sample_rate))
 

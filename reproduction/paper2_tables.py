@@ -303,8 +303,8 @@ def lacking(results: Results, models: Sequence[str]) -> str:
 
 def no_model(model: str) -> str:
     """Why a model has no figures, and how to give it some."""
-    return (f"{NAMES.get(model, model)} was not trained: name {model} under reproduce.folds.models in "
-            "params.yaml and run `ser-ops reproduce paper2`.")
+    return (f"{NAMES.get(model, model)} was not trained: name {model} under folds.models in "
+            "reproduction/params.yaml and run `ser-ops reproduce paper2`.")
 
 
 def not_run(results: Results, model: str, protocol: str) -> str:
@@ -312,7 +312,7 @@ def not_run(results: Results, model: str, protocol: str) -> str:
     if all(results.of(model, other) is None for other in PROTOCOLS):
         return no_model(model)
     return (f"{NAMES.get(model, model)} was not trained under the protocol {protocol}: list {protocol} under "
-            "reproduce.folds.protocols in params.yaml and run `ser-ops reproduce paper2`.")
+            "folds.protocols in reproduction/params.yaml and run `ser-ops reproduce paper2`.")
 
 
 def no_cam(results: Results, emotion: str) -> str:

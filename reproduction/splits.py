@@ -289,7 +289,8 @@ def main() -> None:
         for one in wanted:
             runs[one.group].metrics({f"{protocol}/clean/uar": figures["uar"]
                                      for protocol, figures in models[one.model]["protocols"].items()})
-        content = {"provenance": provenance(params, settings.seed, params.augment.variants, declared), "models": list(models.values())}
+        content = {"provenance": provenance(params, settings.seed, params.augment.variants, declared),
+                   "models": list(models.values())}
         write_json(params.paths.reports / "splits.json", content)
         paper_page.build(page(content), params.paths.reports)
     for model in models.values():

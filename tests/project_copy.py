@@ -21,7 +21,7 @@ def copy_project(folder: Path, **changes: Any) -> None:
 
     Args:
         folder: where to, not there yet.
-        changes: settings of params.yaml, at any depth; what is not named stays.
+        changes: settings, as `change_settings` takes them.
     """
     listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=PROJECT, capture_output=True,
                             text=True, check=True).stdout
@@ -33,11 +33,19 @@ def copy_project(folder: Path, **changes: Any) -> None:
 
 
 def change_settings(folder: Path, **changes: Any) -> None:
-    """Change settings in params.yaml of a copy, at any depth; what is not named stays."""
-    file = folder / "params.yaml"
-    settings = yaml.safe_load(file.read_text(encoding="utf-8"))
-    _merge(settings, changes)
-    file.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+    """Change settings of a copy, at any depth; what is not named stays.
+
+    Args:
+        folder: the copy.
+        changes: sections of params.yaml; those under `reproduction` are of reproduction/params.yaml.
+    """
+    reproduction = changes.pop("reproduction", {})
+    for name, sections in (("params.yaml", changes), ("reproduction/params.yaml", reproduction)):
+        if sections:
+            file = folder / name
+            settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+            _merge(settings, sections)
+            file.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
 
 
 def _merge(settings: dict[str, Any], changes: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """params.yaml as strict frozen models, one section per stage."""
 
-from ser_ops.config.load import load
+from ser_ops.config.load import load, load_as
 from ser_ops.config.model_json import FORMAT, MODEL_JSON, input_of, read_model_json
 from ser_ops.config.sections import (
     MOST_PARAMETERS,
@@ -10,7 +10,6 @@ from ser_ops.config.sections import (
     Bands,
     Behave,
     Blocks,
-    Compared,
     Compute,
     Conditions,
     Data,
@@ -18,7 +17,6 @@ from ser_ops.config.sections import (
     Explain,
     Faithfulness,
     Features,
-    Folds,
     Gate,
     Head,
     ImageTransformer,
@@ -35,7 +33,7 @@ from ser_ops.config.sections import (
     Preset,
     Range,
     Report,
-    Reproduce,
+    Section,
     Spectral,
     Speech,
     Stacked,
@@ -50,9 +48,9 @@ from ser_ops.config.sections import (
 
 __all__ = [
     "FORMAT", "MODEL_JSON", "MOST_PARAMETERS", "MOST_VALUES", "Ablations", "Augment", "Bands", "Behave",
-    "Blocks", "Compared", "Compute", "Conditions", "Data", "Evaluate", "Explain", "Faithfulness", "Features",
-    "Folds", "Gate", "Head", "ImageTransformer", "Limit", "Listen", "Manifest", "ManifestSource", "MelImage", "Params",
-    "Partitions", "Paths", "Planted", "Predict", "Preset", "Range", "Report", "Reproduce", "Spectral", "Speech",
+    "Blocks", "Compute", "Conditions", "Data", "Evaluate", "Explain", "Faithfulness", "Features",
+    "Gate", "Head", "ImageTransformer", "Limit", "Listen", "Manifest", "ManifestSource", "MelImage", "Params",
+    "Partitions", "Paths", "Planted", "Predict", "Preset", "Range", "Report", "Section", "Spectral", "Speech",
     "Stacked", "Tracking", "Train", "Training", "Tune", "Validation", "Wav2Vec", "Window", "input_of", "load",
-    "read_model_json",
+    "load_as", "read_model_json",
 ]

@@ -528,52 +528,6 @@ class Explain(Section):
     planted: Planted
 
 
-class Compared(Section):
-    """Models that are trained several times, with settings over section train."""
-
-    models: Annotated[tuple[ModelName, ...], Field(min_length=1)]
-    train: Overrides
-
-    @model_validator(mode="after")
-    def _known_settings(self) -> "Compared":
-        _check_overrides({"train": self.train})
-        return self
-
-
-class Folds(Section):
-    """Cross-validation; each model's settings go over `train`, and these over section train."""
-
-    count: Annotated[int, Field(ge=2)]
-    protocols: Annotated[tuple[Literal["speaker", "random"], ...], Field(min_length=1)]
-    variants: tuple[Variant, ...]
-    train: Overrides
-    models: Annotated[dict[ModelName, Overrides], Field(min_length=1)]
-    explained: ModelName
-    per_class: Count
-
-    @model_validator(mode="after")
-    def _known_settings(self) -> "Folds":
-        _check_overrides({"train": self.train} | {f"models.{name}": values for name, values in self.models.items()})
-        if self.explained not in self.models:
-            raise ValueError(f"explained is {self.explained!r}, which is not among its models")
-        return self
-
-
-class Reproduce(Section):
-    seed: Seed
-    corpora: Compared
-    splits: Compared
-    folds: Folds
-
-
-def _check_overrides(sections: dict[str, dict[str, Any]]) -> None:
-    for where, values in sections.items():
-        for name in values:
-            if name not in Training.model_fields:
-                raise ValueError(f"{where} names {name!r}, which is no training setting: choose of "
-                                 f"{', '.join(sorted(Training.model_fields))}")
-
-
 class Limit(Section):
     limit: float
     reason: Annotated[str, Field(min_length=10)]
@@ -645,7 +599,6 @@ class Params(Section):
     explain: Explain
     gate: Gate
     report: Report
-    reproduce: Reproduce
     tracking: Tracking
     storage: Storage
     predict: Predict

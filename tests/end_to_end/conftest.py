@@ -26,11 +26,11 @@ QUICK: dict[str, dict[str, Any]] = {
                 "faithfulness": {"steps": 2, "random_draws": 1, "resamples": 100, "seed_clips": 1,
                                  "randomised_clips": 1},
                 "planted": {"train_clips": 16, "clips": 4, "max_steps": 20}},
-    "reproduce": {"corpora": {"models": ["fusion"], "train": {"epochs": 1}},
-                  "splits": {"models": ["spectral", "cnn", "vit"], "train": {"epochs": 1}},
-                  "folds": {"count": 2, "protocols": ["random", "speaker"], "variants": ["original"],
-                            "train": {"batch_size": 32}, "explained": "cnn_lstm", "per_class": 1,
-                            "models": {name: {"epochs": 1} for name in ("cnn", "lstm", "cnn_lstm", "vit", "beit")}}},
+    "reproduction": {"corpora": {"models": ["fusion"], "train": {"epochs": 1}},
+                     "splits": {"models": ["spectral", "cnn", "vit"], "train": {"epochs": 1}},
+                     "folds": {"count": 2, "protocols": ["random", "speaker"], "variants": ["original"],
+                               "train": {"batch_size": 32}, "explained": "cnn_lstm", "per_class": 1,
+                               "models": {name: {"epochs": 1} for name in ("cnn", "lstm", "cnn_lstm", "vit", "beit")}}},
 }
 
 
@@ -57,7 +57,7 @@ class Workspace:
                                     stderr=subprocess.STDOUT, text=True, start_new_session=True)
 
     def change(self, **sections: dict[str, Any]) -> None:
-        """Change settings in params.yaml: those that are named, at any depth."""
+        """Change settings, as `change_settings` takes them."""
         change_settings(self.folder, **sections)
 
 

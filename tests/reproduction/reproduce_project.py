@@ -37,14 +37,16 @@ def project(folder: Path, same_content: bool = False) -> Path:
     values["data"] = {**values["data"], "corpora": ["one", "two"], "manifests": []}
     values["compute"]["workers"] = 1
     values["evaluate"].update(resamples=100)
-    values["reproduce"]["folds"].update(
+    settings = yaml.safe_load((PROJECT / "reproduction/params.yaml").read_text())
+    settings["folds"].update(
         count=3, train={"patience": 3, "batch_size": 16}, explained="spectral",
         models={"spectral": {"epochs": 3, "learning_rate": 0.01}})
-    values["reproduce"]["splits"] = {"models": ["spectral"], "train": {"epochs": 2, "batch_size": 16}}
-    values["reproduce"]["corpora"] = {"models": ["spectral"], "train": {"epochs": 2, "batch_size": 16}}
+    settings["splits"] = {"models": ["spectral"], "train": {"epochs": 2, "batch_size": 16}}
+    settings["corpora"] = {"models": ["spectral"], "train": {"epochs": 2, "batch_size": 16}}
     work = folder / "work"
-    folder.mkdir()
+    (folder / "reproduction").mkdir(parents=True)
     (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    (folder / "reproduction/params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     spoken, rows = [], []
     stores: dict[str, list] = {"ingest/waveforms": [], "papers/augmented/waveforms": [], "papers/features/features": []}
     for corpus in ("one", "two"):

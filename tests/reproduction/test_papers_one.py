@@ -201,7 +201,7 @@ def test_another_main_model_is_said_with_what_to_set():
     for table in tables[4:]:
         assert "train.model is cnn: set it to fusion" in table.missing
         assert all(entry.ours is None for entries in table.rows for entry in entries if isinstance(entry, Cell))
-    assert "reproduce.corpora.models does not name fusion" in tables[3].missing
+    assert "corpora.models does not name fusion: add it in reproduction/params.yaml" in tables[3].missing
 
 
 def test_without_any_file_nothing_but_the_papers_numbers():
@@ -368,7 +368,7 @@ def project(tmp_path) -> config.Params:
 def test_page_is_built_whole(project, tmp_path):
     folder = tmp_path / "reports" / "paper1"
     folder.mkdir()
-    made = paper1.page(project, folder)
+    made = paper1.page(project, 100, folder)
     built = paper_page.build(made, tmp_path / "reports").read_text(encoding="utf-8")
     assert any("PARTIAL" in warning for warning in made.warnings)
     assert "main_run" in dict(made.facts)["MLflow runs"] and "1, 2, 3" in dict(made.facts)["Seeds"]
@@ -385,6 +385,6 @@ def test_page_without_anything_still_stands(tmp_path, project):
         (tmp_path / path).unlink()
     folder = tmp_path / "reports" / "paper1"
     folder.mkdir()
-    made = paper1.page(project, folder)
+    made = paper1.page(project, 100, folder)
     assert paper_page.build(made, tmp_path / "reports").is_file()
     assert all(table.missing for table in made.tables[1:])

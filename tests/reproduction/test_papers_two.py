@@ -16,6 +16,7 @@ from reproduction import paper2
 from reproduction import paper2_tables as printed
 from reproduction.paper2 import layers_of
 from reproduction.paper_page import Cell, build
+from reproduction.settings import load_settings
 from ser_ops import config
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
@@ -121,12 +122,11 @@ def test_one_fold_has_no_deviation():
 
 
 def test_grad_cam_takes_recognised_utterances_first_by_a_keyed_choice():
-    params = config.load()
     own = [row | {"model": "cnn_lstm", "protocol": "speaker", "fold": "1"} for row in rows(
         (1, "angry", "sad"), (1, "angry", "angry"), (1, "angry", "angry"), (1, "angry", "angry"), (1, "sad", "fear"))]
     other = [row | {"utterance": f"x{place}", "fold": "2"} for place, row in enumerate(own)]
-    chosen = paper2.chosen(params, own + other, "speaker")
-    assert chosen == paper2.chosen(params, (own + other)[::-1], "speaker")
+    chosen = paper2.chosen(load_settings(), own + other, "speaker")
+    assert chosen == paper2.chosen(load_settings(), (own + other)[::-1], "speaker")
     assert len(chosen) == 2 and chosen[0] in ("u1", "u2", "u3") and chosen[1] == "u4"
 
 
@@ -216,7 +216,7 @@ def test_a_model_that_was_not_trained_leaves_dashes_and_a_reason():
     one = table(page, "table_1")
     assert [cell.ours for cell in one.rows[1][1:]] == [None] * 4
     assert [cell.paper for cell in one.rows[1][2:]] == ["0.001", "98.57%", "98.57%"]
-    assert "name lstm under reproduce.folds.models" in one.missing and "cnn_lstm" in one.missing
+    assert "name lstm under folds.models in reproduction/params.yaml" in one.missing and "cnn_lstm" in one.missing
     assert "was not trained" in table(page, "figure_3_random").missing
     assert next(one for one in page.figures if one.key == "figure_4").missing
     for key in ("figure_2", "figure_7"):
