@@ -12,12 +12,12 @@ from typing import Literal
 class Model:
     """A model as everybody but its own network sees it.
 
-    network   the module in ser_ops/models and its class, as "module:Class"
-    reads     the section of a preset that says what it reads
-    streams   of "wav2vec" (the waveform), "spectral", "stacked", "image"
-    camera    whether a layer of it still has a place in time (`EmotionModel.camera`), so that its maps can be weighed
-    row       of paper 1's table VI; "" for paper 2's models
-    backbone  the section of a preset behind which a checkpoint can stand; "" for a model without
+    network        the module in ser_ops/models and its class, as "module:Class"
+    reads          the section of a preset that says what it reads
+    streams        of "wav2vec" (the waveform), "spectral", "stacked", "image"
+    has_cam_layer  whether a layer keeps a time axis, so that Grad-CAM can weigh its maps (`EmotionModel.cam_layer`)
+    row            of paper 1's table VI; "" for paper 2's models
+    backbone       the section of a preset that can name a checkpoint; "" for a model without
 
     The class is called with the preset and, by name, with `backbone` where it has one and with `standardisation` where
     it reads features of which each channel has a mean and a deviation.
@@ -26,7 +26,7 @@ class Model:
     network: str
     reads: Literal["features", "stacked", "image"]
     streams: tuple[str, ...]
-    camera: bool = True
+    has_cam_layer: bool = True
     row: str = ""
     backbone: str = ""
 
@@ -39,10 +39,10 @@ class Model:
 MODELS: dict[str, Model] = {
     "fusion": Model("paper1:FusionModel", "features", ("wav2vec", "spectral"), row="D", backbone="wav2vec"),
     "concat": Model("paper1:ConcatModel", "features", ("wav2vec", "spectral"), row="C", backbone="wav2vec"),
-    "wav2vec": Model("paper1:Wav2VecModel", "features", ("wav2vec",), camera=False, row="B", backbone="wav2vec"),
+    "wav2vec": Model("paper1:Wav2VecModel", "features", ("wav2vec",), has_cam_layer=False, row="B", backbone="wav2vec"),
     "spectral": Model("paper1:SpectralModel", "features", ("spectral",), row="A"),
     "cnn": Model("paper2:CNNModel", "stacked", ("stacked",)),
-    "lstm": Model("paper2:LSTMModel", "stacked", ("stacked",), camera=False),
+    "lstm": Model("paper2:LSTMModel", "stacked", ("stacked",), has_cam_layer=False),
     "cnn_lstm": Model("paper2:CNNLSTMModel", "stacked", ("stacked",)),
     "vit": Model("image_transformers:ViTModel", "image", ("image",), backbone="vit"),
     "beit": Model("image_transformers:BEiTModel", "image", ("image",), backbone="beit"),

@@ -15,8 +15,7 @@ from benchmarks.speed.measure import by_turns, timed
 from benchmarks.speed.ready import MODELS, Ready, ready
 from benchmarks.speed.work import operations, peak
 from ser_ops.dataset.examples import Examples, in_order, shuffled
-from ser_ops.models.base import EmotionModel
-from ser_ops.models.base import separate
+from ser_ops.models.base import EmotionModel, member_examples
 from ser_ops.training.loop import autocast_dtype, fit
 from ser_ops.training.loss import Mixed, class_weights, mixup
 from ser_ops.training.world import reseed
@@ -53,7 +52,7 @@ def _autocast(dtype: torch.dtype) -> torch.autocast:
 def _loss(model: nn.Module, one: Mixed, weights: Tensor, smoothing: float, dtype: torch.dtype) -> Tensor:
     with _autocast(dtype):
         logits = model(one.waveform, one.valid, one.features).float()
-    losses = [share * nn.functional.cross_entropy(*separate(logits, labels), weights, label_smoothing=smoothing)
+    losses = [share * nn.functional.cross_entropy(*member_examples(logits, labels), weights, label_smoothing=smoothing)
               for labels, share in one.labels]
     return torch.stack(losses).sum()
 

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from ser_ops.audio.signal import without_offset
 from ser_ops.config import Features, MelImage, Stacked, Window
 from ser_ops.errors import UserError
-from ser_ops.models.layers import separate
+from ser_ops.models.base import member_examples
 
 Item = tuple[Tensor, Tensor, Tensor, int]
 
@@ -80,7 +80,7 @@ def epoch(model: nn.Module, train: Clips, held: Clips, batch_size: int, rate: fl
     model.train()
     for waveform, valid, features, labels in DataLoader(train, batch_size, shuffle=True):
         optimiser.zero_grad()
-        loss(*separate(model(waveform, valid, features), labels)).backward()
+        loss(*member_examples(model(waveform, valid, features), labels)).backward()
         optimiser.step()
     right = torch.cat(answers(model, held, batch_size)).argmax(1) == torch.tensor(held.labels)
     return float(right.float().mean())

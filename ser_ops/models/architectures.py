@@ -11,8 +11,7 @@ from ser_ops.config import MOST_PARAMETERS, Preset
 from ser_ops.errors import UserError
 from ser_ops.model_table import MODELS
 from ser_ops.models import wav2vec_backbone
-from ser_ops.models.base import EmotionModel
-from ser_ops.models.layers import Standardisation
+from ser_ops.models.base import EmotionModel, Standardisation
 from ser_ops.seeds import derive
 
 Kept = Mapping[str, Any] | None

@@ -24,7 +24,7 @@ from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.features.index_map import shape_of
 from ser_ops.models.base import EmotionModel
-from ser_ops.models.checkpoint import check_network, empty, kept_config, read
+from ser_ops.models.checkpoint import check_network, kept_config, random_network, read
 
 _ASPECT = 4 / 3
 
@@ -171,7 +171,7 @@ def _settled(config: PreTrainedConfig, family: str, settings: ImageTransformer, 
     tokens = 1 + (height // tall) * (width // wide)
     widest = max(height * width * config.num_channels, tokens * max(
         config.hidden_size, config.intermediate_size, tokens * config.num_attention_heads))
-    check_network(config, where, widest, lambda: empty(config, **own_layers(family)))
+    check_network(config, where, widest, lambda: random_network(config, **own_layers(family)))
     return config
 
 
@@ -232,7 +232,7 @@ class ImageTransformerModel(EmotionModel):
     def classify(self, context: Tensor, features: Tensor) -> Tensor:
         return self.head(self.backbone(self.pixels(features)))
 
-    def camera(self) -> nn.Module:
+    def cam_layer(self) -> nn.Module:
         """The norm before the last block's attention: tokens (B, 1 + patches, H), the class token first."""
         return self.backbone.last_norm
 

@@ -14,8 +14,7 @@ from ser_ops.errors import UserError
 from ser_ops.files import replacing, sha256, write_json
 from ser_ops.model_table import MODELS
 from ser_ops.models.architectures import build, count
-from ser_ops.models.base import EmotionModel
-from ser_ops.models.layers import Standardise
+from ser_ops.models.base import EmotionModel, Standardise
 from ser_ops.models.wav2vec_backbone import SAMPLE_RATE, Backbone, config_record
 from ser_ops.models.wav2vec_network import Wav2VecSizes
 from ser_ops.terminal import shown

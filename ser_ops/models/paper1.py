@@ -1,24 +1,92 @@
-"""Row D of table VI: both streams with attentive temporal pooling, the proposed model.
+"""The four models of paper 1 (section III-E, table VI): both streams, alone and fused.
 
-Row A of table VI: the spectral stream alone.
-
-Row B of table VI: the Wav2Vec 2.0 stream alone.
-
-Row C of table VI: both streams, mean pooling, simple concatenation.
+Row A is the spectral stream alone, B the Wav2Vec 2.0 stream alone, C both with mean pooling and concatenation, D both
+with attentive temporal pooling: the model that the paper proposes. The streams stand in `spectral_streams` and
+`wav2vec_backbone`; what follows them stands here.
 """
 
-import torch
-from torch import Tensor
+import math
 
-from ser_ops.config import Preset
-from ser_ops.models.base import EmotionModel
-from ser_ops.models.layers import AttentivePooling, MeanPooling, Members, Standardisation, head
+import torch
+from torch import Tensor, nn
+
+from ser_ops.config import Head, Preset
+from ser_ops.emotions import EMOTIONS
+from ser_ops.models.base import EmotionModel, Standardisation
 from ser_ops.models.spectral_streams import spectral_branch
 from ser_ops.models.wav2vec_backbone import Backbone
 
 
+class MeanPooling(nn.Module):
+    """The mean over valid frames: states (B, T, H) and valid (B, T) bool to (B, H)."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+
+    def weights(self, states: Tensor, valid: Tensor) -> Tensor:
+        """The weight of each frame, (B, T), adding up to 1 over valid frames, 0 elsewhere."""
+        return valid.to(states.dtype) / valid.sum(1, keepdim=True)
+
+    def forward(self, states: Tensor, valid: Tensor) -> Tensor:
+        return torch.einsum("bt,bth->bh", self.weights(states, valid).to(states.dtype), states)
+
+
+class AttentivePooling(MeanPooling):
+    """A learned weight for each frame: e_t = w^T tanh(W h_t + b), softmax over valid frames (equations 20 and 21)."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__(hidden)
+        self.project = nn.Linear(hidden, hidden)
+        self.score = nn.Linear(hidden, 1, bias=False)
+
+    def weights(self, states: Tensor, valid: Tensor) -> Tensor:
+        """The weight of each frame, (B, T), adding up to 1 over valid frames, 0 elsewhere."""
+        scores = self.score(torch.tanh(self.project(states)))[..., 0]
+        return scores.float().masked_fill(~valid, -torch.inf).softmax(1)
+
+
+def head(inputs: int, settings: Head) -> nn.Sequential:
+    """The classifier (equation 23): Linear, ReLU, dropout, Linear; (B, inputs) to logits (B, 7)."""
+    return nn.Sequential(nn.Linear(inputs, settings.hidden), nn.ReLU(), nn.Dropout(settings.dropout),
+                         nn.Linear(settings.hidden, len(EMOTIONS)))
+
+
+class Members(nn.Module):
+    """An ensemble inside one model, a head for each member: embeddings (B, K, inputs) to logits.
+
+    In training (B, K, 7), each member's own, for its own loss (`base.member_examples`); in evaluation (B, 7), the
+    logarithm of the mean of their probabilities (Lakshminarayanan et al. 2017), divided by `temperature`. One member's
+    logits are (B, 7) in either case, and in evaluation divided alike.
+    """
+
+    temperature: Tensor
+
+    def __init__(self, number: int, inputs: int, settings: Head) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(head(inputs, settings) for _ in range(number))
+        self.register_buffer("temperature", torch.ones(()))
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        logits = torch.stack([member(embedding) for member, embedding
+                              in zip(self.heads, embeddings.unbind(1), strict=True)], dim=1)
+        if self.training:
+            return logits[:, 0] if len(self.heads) == 1 else logits
+        return mean_answer(logits) / self.temperature
+
+
+def mean_answer(logits: Tensor) -> Tensor:
+    """Log of the mean probabilities of members' logits (B, K, 7): (B, 7). One member's logits stay as they are.
+
+    >>> mean_answer(torch.tensor([[[0.8, 0.2], [0.4, 0.6]]]).log()).exp()
+    tensor([[0.6000, 0.4000]])
+    """
+    if logits.shape[1] == 1:
+        return logits[:, 0]
+    return logits.log_softmax(2).logsumexp(1) - math.log(logits.shape[1])
+
+
 class SpectralModel(EmotionModel):
-    """Features to logits; the waveform is ignored."""
+    """Row A. Features to logits; the waveform is ignored."""
 
     name = "spectral"
 
@@ -30,51 +98,63 @@ class SpectralModel(EmotionModel):
     def classify(self, context: Tensor, features: Tensor) -> Tensor:
         return self.head(self.spectral(features))
 
+    def cam_layer(self) -> nn.Module:
+        return self.spectral.last_convolution
 
-class Wav2VecModel(EmotionModel):
-    """Waveform to logits by the mean over valid frames; the features are ignored."""
 
-    name = "wav2vec"
+class _WaveformModel(EmotionModel):
+    """A model with the Wav2Vec 2.0 stream, pooled over valid frames."""
+
     backbone: Backbone
+    Pooling: type[MeanPooling] = MeanPooling
 
     def __init__(self, preset: Preset, backbone: Backbone) -> None:
         super().__init__(preset)
         self.backbone = backbone
-        self.pooling = MeanPooling(backbone.hidden)
-        self.head = head(backbone.hidden, preset.head)
+        self.pooling = self.Pooling(backbone.hidden)
 
     def context(self, waveform: Tensor, valid: Tensor) -> Tensor:
         return self.pooling(*self.backbone(waveform, valid))
+
+    @property
+    def depends_on_padding(self) -> bool:
+        return self.backbone.depends_on_padding
+
+
+class Wav2VecModel(_WaveformModel):
+    """Row B. Waveform to logits by the mean over valid frames; the features are ignored."""
+
+    name = "wav2vec"
+
+    def __init__(self, preset: Preset, backbone: Backbone) -> None:
+        super().__init__(preset, backbone)
+        self.head = head(backbone.hidden, preset.head)
 
     def classify(self, context: Tensor, features: Tensor) -> Tensor:
         return self.head(context)
 
 
-class ConcatModel(EmotionModel):
-    """Waveform and features to logits (equations 22 and 23)."""
+class ConcatModel(_WaveformModel):
+    """Row C. Waveform and features to logits by mean pooling and concatenation (equations 22 and 23)."""
 
     name = "concat"
-    backbone: Backbone
-    Pooling: type[MeanPooling] = MeanPooling
 
     def __init__(self, preset: Preset, backbone: Backbone,
                  standardisation: Standardisation | None = None) -> None:
-        super().__init__(preset)
-        self.backbone = backbone
-        self.pooling = self.Pooling(backbone.hidden)
+        super().__init__(preset, backbone)
         self.spectral = spectral_branch(preset, standardisation)
         self.head = Members(preset.spectral.members, backbone.hidden + preset.spectral.embedding, preset.head)
 
-    def context(self, waveform: Tensor, valid: Tensor) -> Tensor:
-        return self.pooling(*self.backbone(waveform, valid))
-
     def classify(self, context: Tensor, features: Tensor) -> Tensor:
-        own = self.spectral(features)
-        return self.head(torch.cat([context[:, None].expand(-1, own.shape[1], -1), own], dim=2))
+        embeddings = self.spectral(features)
+        return self.head(torch.cat([context[:, None].expand(-1, embeddings.shape[1], -1), embeddings], dim=2))
+
+    def cam_layer(self) -> nn.Module:
+        return self.spectral.last_convolution
 
 
 class FusionModel(ConcatModel):
-    """Waveform and features to logits (equations 20 to 23)."""
+    """Row D. Waveform and features to logits by attentive temporal pooling (equations 20 to 23)."""
 
     name = "fusion"
     Pooling = AttentivePooling

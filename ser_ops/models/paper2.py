@@ -1,20 +1,16 @@
-"""The hybrid CNN-LSTM of paper 2 (section III-C), the model that it explains with Grad-CAM.
+"""The three convolutional and recurrent networks of paper 2 (section III-C): CNN, LSTM and the hybrid CNN-LSTM.
 
-What the CNN, LSTM and CNN-LSTM of paper 2 have in common.
-
-The CNN of paper 2 (section III-C).
-
-The LSTM of paper 2 (section III-C).
+All read the stacked features. The hybrid is the one that the paper explains with Grad-CAM.
 """
 
+import torch
 from torch import Tensor, nn
 
 from ser_ops.config import Preset
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.features.index_map import channels_of, shape_of
-from ser_ops.models.base import EmotionModel
-from ser_ops.models.layers import Recurrent, Standardisation, Standardise
+from ser_ops.models.base import EmotionModel, Standardisation, Standardise
 
 
 class StackedNetwork(EmotionModel):
@@ -23,7 +19,6 @@ class StackedNetwork(EmotionModel):
     The waveform is ignored. Short utterances are zero padded at the end of the window, and the padded frames are
     features like any other: as in the paper nothing masks them.
     """
-
 
     def __init__(self, preset: Preset, standardisation: Standardisation | None = None) -> None:
         super().__init__(preset)
@@ -57,8 +52,8 @@ class CNNModel(StackedNetwork):
     def __init__(self, preset: Preset, standardisation: Standardisation | None = None) -> None:
         super().__init__(preset, standardisation)
         channels, frames = shape_of(preset.stacked)
-        left = (frames - self.KERNEL + 1) // self.POOL - self.KERNEL + 1
-        if left < 1:
+        last_frames = (frames - self.KERNEL + 1) // self.POOL - self.KERNEL + 1
+        if last_frames < 1:
             raise UserError(f"params.yaml: stacked: {frames} frames are too few for the CNN's two convolutions: "
                             "lengthen stacked.seconds or shorten stacked.hop")
         first, second = self.FILTERS
@@ -67,15 +62,46 @@ class CNNModel(StackedNetwork):
             nn.Conv1d(first, second, self.KERNEL), nn.ReLU())
         wide, narrow = self.DENSE
         self.dense = nn.Sequential(
-            nn.Flatten(), nn.Linear(second * left, wide), nn.ReLU(), nn.Dropout(self.DROPOUT),
+            nn.Flatten(), nn.Linear(second * last_frames, wide), nn.ReLU(), nn.Dropout(self.DROPOUT),
             nn.Linear(wide, narrow), nn.ReLU(), nn.Dropout(self.DROPOUT), nn.Linear(narrow, len(EMOTIONS)))
 
-    def camera(self) -> nn.Module:
+    def cam_layer(self) -> nn.Module:
         """The second convolution after its ReLU: maps (B, 32, T')."""
         return self.convolutions[-1]
 
     def logits(self, features: Tensor) -> Tensor:
         return self.dense(self.convolutions(features))
+
+
+class Recurrent(nn.LSTM):
+    """One LSTM layer over time: (B, T, inputs) to the outputs of all frames, (B, T, units).
+
+    Starts as Keras starts its layer, which the paper used: Glorot uniform for the input's weights, orthogonal ones for
+    the state's, biases 0 but the forget gate's 1, so that a fresh layer remembers. PyTorch has two bias vectors where
+    Keras has one: 4 * units more parameters, of which the second begins at 0; what can be computed is the same.
+    """
+
+    def __init__(self, inputs: int, units: int) -> None:
+        super().__init__(inputs, units, batch_first=True)
+
+    def reset_parameters(self) -> None:
+        units = self.hidden_size
+        with torch.no_grad():
+            for name, parameter in self.named_parameters():
+                if name.startswith("weight_ih"):
+                    nn.init.xavier_uniform_(parameter)
+                elif name.startswith("weight_hh"):
+                    nn.init.orthogonal_(parameter)
+                else:
+                    nn.init.zeros_(parameter)
+                    if name.startswith("bias_ih"):      # gates in PyTorch's order: input, forget, cell, output
+                        parameter[units:2 * units] = 1.0
+
+    def forward(self, frames: Tensor) -> Tensor:  # type: ignore[override]
+        if frames.is_cuda and torch.is_grad_enabled() and not self.training:
+            with torch.backends.cudnn.flags(enabled=False):     # cuDNN has no gradient outside training
+                return super().forward(frames)[0]
+        return super().forward(frames)[0]
 
 
 class LSTMModel(StackedNetwork):
@@ -128,7 +154,7 @@ class CNNLSTMModel(StackedNetwork):
         self.recurrent = Recurrent(self.FILTERS, self.UNITS)
         self.dense = nn.Linear(self.UNITS, len(EMOTIONS))
 
-    def camera(self) -> nn.Module:
+    def cam_layer(self) -> nn.Module:
         """The convolution after its ReLU: maps (B, 64, T')."""
         return self.convolution[-1]
 

@@ -1,8 +1,7 @@
-"""The spectral stability stream of paper 1, in the design that the preset names.
+"""The spectral stability stream of paper 1 in two designs, of which the preset names one.
 
-The spectral stability stream of paper 1: a 1D-CNN over ZCR, RMS and MFCC.
-
-A spectral stream over log-mel bands: 2-D convolutions, one along time, then attentive statistics.
+`BlockBranch` is the paper's: a 1D-CNN over ZCR, RMS and MFCC (section III-E). `BandBranch` is this project's: 2-D
+convolutions over log-mel bands, a convolution along time, attentive statistics.
 """
 
 import math
@@ -16,30 +15,7 @@ from torch.nn import functional
 from ser_ops.config import Bands, Blocks, Features, Preset
 from ser_ops.features.descriptors import mel_bands
 from ser_ops.features.index_map import shape_of
-from ser_ops.models.layers import AttentiveStatistics, Standardisation, Standardise
-
-
-def receptive_field(kernels: Sequence[int]) -> int:
-    """Input positions that one value of the last convolution has seen.
-
-    kernels: of the blocks' convolutions, each with stride 1, followed in all blocks but the last by a pooling of the
-    same kernel with stride 2 (paper 1, III-E).
-
-    >>> receptive_field([5, 5, 3])
-    33
-    """
-    seen, stride = 1, 1
-    for number, kernel in enumerate(kernels):
-        seen += (kernel - 1) * stride
-        if number < len(kernels) - 1:
-            seen, stride = seen + (kernel - 1) * stride, 2 * stride
-    return seen
-
-
-def _block(inputs: int, outputs: int, kernel: int, dropout: float) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv1d(inputs, outputs, kernel, padding="same"), nn.BatchNorm1d(outputs), nn.ReLU(),
-        nn.MaxPool1d(kernel, stride=2, padding=kernel // 2), nn.Dropout(dropout))
+from ser_ops.models.base import Standardisation, Standardise
 
 
 class BlockBranch(nn.Module):
@@ -51,7 +27,7 @@ class BlockBranch(nn.Module):
     halves a length upwards: 2,376 to 297, and is what gives the parameter counts of table VI's rows B to D.
 
     In training each kind of feature (ZCR, RMS, each MFCC) is left out of an utterance with probability
-    settings.kind_dropout, all frames at once: noise spoils some kinds and spares others, so none is leaned on alone.
+    settings.kind_dropout, all frames at once: noise spoils some kinds and spares others, so the network learns to rely on no single kind.
     The paper does not do this; its preset has 0.
     """
 
@@ -89,26 +65,41 @@ class BlockBranch(nn.Module):
         return self.project(self.blocks(features if features.ndim == 3 else features[:, None]))[:, None]
 
 
+def _block(inputs: int, outputs: int, kernel: int, dropout: float) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv1d(inputs, outputs, kernel, padding="same"), nn.BatchNorm1d(outputs), nn.ReLU(),
+        nn.MaxPool1d(kernel, stride=2, padding=kernel // 2), nn.Dropout(dropout))
+
+
+def receptive_field(kernels: Sequence[int]) -> int:
+    """Input positions that one value of the last convolution has seen.
+
+    kernels: of the blocks' convolutions, each with stride 1, followed in all blocks but the last by a pooling of the
+    same kernel with stride 2 (paper 1, III-E).
+
+    >>> receptive_field([5, 5, 3])
+    33
+    """
+    field, stride = 1, 1
+    for number, kernel in enumerate(kernels):
+        field += (kernel - 1) * stride
+        if number < len(kernels) - 1:
+            field, stride = field + (kernel - 1) * stride, 2 * stride
+    return field
+
+
 _SIDE = 3       # bands and frames that a convolution over the picture looks at
-
-
-def stretch(rows: int, length: int, longest: int, device: torch.device) -> Tensor:
-    """True over one run of each row, bool (rows, length): 0 to `longest` long, anywhere, by the global generator."""
-    width = torch.randint(longest + 1, (rows, 1), device=device)
-    first = (torch.rand(rows, 1, device=device) * (length - width + 1)).long()
-    place = torch.arange(length, device=device)
-    return (place >= first) & (place < first + width)
 
 
 class BandBranch(nn.Module):
     """Features (B, 2 + K, T) to the members' embeddings (B, members, settings.embedding); frames layout alone.
 
-    The MFCCs become log-mel bands again (`features.mel_bands`), a picture of bands and frames in which neighbours
-    belong together: a voice that is higher or a vowel that is longer is the same pattern elsewhere. Each block over it:
-    3 x 3 convolution, max pooling by `pools`, BatchNorm, ReLU. What is left of the bands stands as channels beside ZCR
-    and RMS of the same moments under one convolution along time, BatchNorm, ReLU; then attentive mean and deviation
-    over time, BatchNorm, dropout, Linear, ReLU, BatchNorm. Each member is such a network with weights of its own, on
-    the same input; their last convolutions stand side by side as groups, so that all maps come from one layer.
+    The MFCCs become log-mel bands again (`features.descriptors.mel_bands`), a picture of bands and frames in which a
+    higher voice or a longer vowel is the same pattern elsewhere. Each block over it: 3 x 3 convolution, max pooling by
+    `pools`, BatchNorm, ReLU. The remaining bands, with ZCR and RMS averaged to the same length, are the channels of a
+    convolution along time, BatchNorm, ReLU; then attentive mean and deviation over time, BatchNorm, dropout, Linear,
+    ReLU, BatchNorm. Each member is such a network with its own weights on the same input; the members' last
+    convolutions are groups of one layer, so that all maps come from it.
 
     In training a run of bands and a run of frames of each utterance become 0 (SpecAugment, Park et al. 2019), which is
     the utterance's mean where the features are centred.
@@ -135,11 +126,11 @@ class BandBranch(nn.Module):
     @property
     def receptive_field(self) -> int:
         """Frames that one value of the last convolution, whose maps are the finest summary over time, has seen."""
-        seen, apart = 1, 1
+        field, stride = 1, 1
         for _, frames in self.settings.pools:
-            seen += (_SIDE - 1 + frames - 1) * apart
-            apart *= frames
-        return seen + (self.settings.kernel - 1) * apart
+            field += (_SIDE - 1 + frames - 1) * stride
+            stride *= frames
+        return field + (self.settings.kernel - 1) * stride
 
     def forward(self, features: Tensor) -> Tensor:
         features = self.standardise(features)
@@ -150,17 +141,17 @@ class BandBranch(nn.Module):
             values = self._masked(values)
         values = self.norm(values)
         picture = values[:, None, 2:].contiguous(memory_format=torch.channels_last)
-        beside = functional.avg_pool1d(values[:, :2], math.prod(frames for _, frames in self.settings.pools))
-        seen = [part for one in self.pictures for part in (one(picture).flatten(1, 2), beside)]
-        maps = self.after(self.last_convolution(torch.cat(seen, dim=1)))
-        return torch.stack([project(pooling(own)) for own, pooling, project in zip(
+        zcr_rms = functional.avg_pool1d(values[:, :2], math.prod(frames for _, frames in self.settings.pools))
+        channels = [part for blocks in self.pictures for part in (blocks(picture).flatten(1, 2), zcr_rms)]
+        maps = self.after(self.last_convolution(torch.cat(channels, dim=1)))
+        return torch.stack([project(pooling(member)) for member, pooling, project in zip(
             maps.chunk(self.settings.members, dim=1), self.pooling, self.project, strict=True)], dim=1)
 
     def _masked(self, values: Tensor) -> Tensor:
         rows, channels, frames = values.shape
-        bands = stretch(rows, self.mels, min(self.settings.masked_bands, self.mels), values.device)
+        bands = random_runs(rows, self.mels, min(self.settings.masked_bands, self.mels), values.device)
         bands = functional.pad(bands, (channels - self.mels, 0))
-        times = stretch(rows, frames, min(self.settings.masked_frames, frames), values.device)
+        times = random_runs(rows, frames, min(self.settings.masked_frames, frames), values.device)
         return values.masked_fill(bands[:, :, None] | times[:, None], 0.0)
 
 
@@ -175,6 +166,34 @@ def _picture(settings: Bands) -> nn.Sequential:
                       nn.BatchNorm2d(outputs), nn.ReLU())
         for inputs, outputs, pool in zip(sizes[:-1], sizes[1:], settings.pools, strict=True)
     ))
+
+
+class AttentiveStatistics(nn.Module):
+    """Mean and deviation over time under learned weights (Okabe et al. 2018): values (B, C, T) to (B, 2 C)."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.score = nn.Sequential(nn.Conv1d(channels, hidden, 1), nn.Tanh(), nn.Conv1d(hidden, 1, 1))
+
+    def weights(self, values: Tensor) -> Tensor:
+        """The weight of each frame, (B, 1, T), adding up to 1."""
+        scores = self.score(values)
+        return scores.to(torch.promote_types(scores.dtype, torch.float32)).softmax(-1)
+
+    def forward(self, values: Tensor) -> Tensor:
+        weights = self.weights(values)
+        values = values.to(weights.dtype)
+        mean = (weights * values).sum(-1)
+        deviation = ((weights * values.square()).sum(-1) - mean.square()).clamp_min(1e-5).sqrt()
+        return torch.cat([mean, deviation], dim=1)
+
+
+def random_runs(rows: int, length: int, longest: int, device: torch.device) -> Tensor:
+    """True over one run of each row, bool (rows, length): 0 to `longest` long, anywhere, by the global generator."""
+    width = torch.randint(longest + 1, (rows, 1), device=device)
+    first = (torch.rand(rows, 1, device=device) * (length - width + 1)).long()
+    position = torch.arange(length, device=device)
+    return (position >= first) & (position < first + width)
 
 
 SpectralBranch = BlockBranch | BandBranch

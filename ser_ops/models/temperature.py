@@ -6,7 +6,7 @@ from scipy.optimize import minimize_scalar
 from torch import nn
 
 from ser_ops.emotions import EMOTIONS
-from ser_ops.models.layers import Members
+from ser_ops.models.paper1 import Members
 
 RANGE = (0.05, 20.0)
 _LEAST = 1e-9   # of a probability, so that its logarithm is a number

@@ -1,6 +1,7 @@
-"""Where the Wav2Vec 2.0 stream comes from: the small configuration, a checkpoint, or one kept with a model.
+"""The Wav2Vec 2.0 stream: any model of the family behind one way to call it, and where its network comes from.
 
-The Wav2Vec 2.0 stream: any model of the family behind one way to call it.
+The network is a small one with random weights (`wav2vec_network`), a pretrained checkpoint (`checkpoint`), or what the
+configuration kept with a trained model says.
 """
 
 import json
@@ -18,17 +19,20 @@ from torch import Tensor, nn
 from ser_ops.config import Features, Wav2Vec
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
-from ser_ops.models.checkpoint import check_network, check_numbers
-from ser_ops.models.layers import LayerSum
+from ser_ops.models.checkpoint import GET_AGAIN, check_network, check_numbers, kept_config, random_network, read
 from ser_ops.models.wav2vec_network import MODEL_TYPE, Wav2VecNetwork, Wav2VecSizes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
-
 Config = Union[Wav2VecSizes, "PreTrainedConfig"]
 
-_LEVEL, _SILENT = 0.05, 1e-10     # RMS of a levelled waveform, about -26 dBFS; of one that is left silent
+FAMILY = ("wav2vec2", "wav2vec2-conformer", "hubert", "wavlm", "unispeech", "unispeech-sat", "data2vec-audio")
+SAMPLE_RATE = 16000
+_GAIN = 20.0            # brings speech at an RMS of 0.05 of full scale to about 1
+_POSITIONS = 128 * 320  # samples that the positional convolution spans, as in the published models
+_LEVEL = 0.05           # RMS of a levelled waveform, about -26 dBFS
+_SILENT = 1e-10         # RMS below which a waveform is left silent
 _MASKED_THROUGHOUT = ("wav2vec2", "hubert", "wavlm", "unispeech", "unispeech-sat")
 
 
@@ -76,7 +80,7 @@ class Backbone(nn.Module):
         return self.config.hidden_size
 
     @property
-    def hears_padding(self) -> bool:
+    def depends_on_padding(self) -> bool:
         """Whether the length of the padding, though not its content, has an influence on the states.
 
         A mask on attention alone does not keep it out: norms over time, and convolutions between layers, which
@@ -121,9 +125,28 @@ class Backbone(nn.Module):
             # All that the network does with a mask is to add it up: one column of sums says the same. It cannot do
             # with no frame at all.
             mask = valid.clamp_min(receptive_field(self.config))[:, None]
-        found = self.network(waveform, attention_mask=mask, output_hidden_states=self.layer_sum is not None)
-        earlier = found.hidden_states[:-1] if self.layer_sum is not None else ()
-        return torch.stack([*earlier, found.last_hidden_state], 1)
+        output = self.network(waveform, attention_mask=mask, output_hidden_states=self.layer_sum is not None)
+        earlier = output.hidden_states[:-1] if self.layer_sum is not None else ()
+        return torch.stack([*earlier, output.last_hidden_state], 1)
+
+
+class LayerSum(nn.Module):
+    """States of all layers (B, layers, T, H) to their weighted sum (B, T, H) (SUPERB, Yang et al. 2021).
+
+    The weights are a softmax of one parameter a layer; they begin equal.
+    """
+
+    def __init__(self, layers: int) -> None:
+        super().__init__()
+        self.scores = nn.Parameter(torch.zeros(layers))
+
+    @property
+    def weights(self) -> Tensor:
+        """The weight of each layer, (layers,), from the first one's input to the last one's output, adding up to 1."""
+        return self.scores.softmax(0)
+
+    def forward(self, states: Tensor) -> Tensor:
+        return torch.einsum("l,blth->bth", self.weights.to(states.dtype), states)
 
 
 def receptive_field(config: Config) -> int:
@@ -140,6 +163,7 @@ def _rms(waveform: Tensor, valid: Tensor) -> Tensor:
 
 
 def _normalised(waveform: Tensor, inside: Tensor) -> Tensor:
+    """Waveforms (B, N) whose samples `inside` have mean 0 and variance 1, the others 0."""
     number = inside.sum(1, keepdim=True).clamp_min(1)
     centred = (waveform - waveform.sum(1, keepdim=True) / number) * inside
     return centred / (centred.square().sum(1, keepdim=True) / number + 1e-7).sqrt()
@@ -151,11 +175,20 @@ def config_record(config: Config) -> dict[str, Any]:
     return {key: value for key, value in sorted(values.items()) if not key.startswith("_")}
 
 
-FAMILY = ("wav2vec2", "wav2vec2-conformer", "hubert", "wavlm", "unispeech", "unispeech-sat", "data2vec-audio")
-SAMPLE_RATE = 16000
-_WORDS = "the Wav2Vec 2.0 family"
-_GAIN = 20.0            # brings speech at an RMS of 0.05 of full scale to about 1
-_POSITIONS = 128 * 320  # samples that the positional convolution spans, as in the published models
+def backbone(settings: Wav2Vec, features: Features, kept: Mapping[str, Any] | None = None) -> Backbone:
+    """By the kept configuration if there is one, else by the checkpoint, else the small one with random weights.
+
+    A kept configuration gives random weights and loads nothing. Raises UserError when the checkpoint cannot be had,
+    is not of the family, or lacks weights of its own architecture, and where sizes do not fit.
+    """
+    if kept is None and settings.checkpoint is None:
+        return _plain(small_sizes(settings, features), settings, features, "params.yaml: wav2vec")
+    if kept is None:
+        return _pretrained(str(settings.checkpoint), settings, features)
+    if kept.get("model_type") == MODEL_TYPE:
+        return _plain(replace(_kept_sizes(kept), dropout=settings.dropout), settings, features, "backbone_config")
+    config = _settled(_kept_config(kept), settings, features, "backbone_config")
+    return Backbone(config, settings, random_network(config))
 
 
 def small_sizes(settings: Wav2Vec, features: Features) -> Wav2VecSizes:
@@ -185,6 +218,7 @@ def _plain(sizes: Wav2VecSizes, settings: Wav2Vec, features: Features, where: st
 
 
 def _kept_sizes(values: Mapping[str, Any]) -> Wav2VecSizes:
+    """The sizes of a small network as they were kept with a model."""
     check_numbers(values, "backbone_config", "restore the model folder")
     try:
         sizes = Wav2VecSizes(**values)
@@ -200,35 +234,24 @@ def _kept_sizes(values: Mapping[str, Any]) -> Wav2VecSizes:
     return sizes
 
 
-def _settled(config: "PreTrainedConfig", settings: Wav2Vec, features: Features, where: str) -> "PreTrainedConfig":
-    """The configuration with what the settings decide; layer drop, SpecAugment and adapters off."""
-    from ser_ops.models.checkpoint import empty
-    if config.model_type not in FAMILY:
-        raise UserError(f"{where}: is a {config.model_type} model, not of {_WORDS}: choose one of {', '.join(FAMILY)}")
-    config.layerdrop, config.apply_spec_augment, config.add_adapter = 0.0, False, False
-    for name in ("hidden_dropout", "attention_dropout", "activation_dropout", "feat_proj_dropout"):
-        setattr(config, name, settings.dropout)
-    _fits(config, features, where)
-    check_network(config, where, _widest(config, round(features.seconds * SAMPLE_RATE)), lambda: empty(config))
-    return config
+def _kept_config(kept: Mapping[str, Any]) -> "PreTrainedConfig":
+    """A checkpoint's configuration as it was kept with a model, how its input is prepared included."""
+    by_layer = kept.get("feat_extract_norm", "group") == "layer"
+    defaults = {"input_gain": 1.0, "input_normalised": True, "input_masked": by_layer, "input_levelled": False}
+    values = {**defaults, **kept}
+    if wrong := [key for key, default in defaults.items() if type(values[key]) is not type(default)]:
+        raise UserError(f"backbone_config: {wrong[0]} is {reprlib.repr(values[wrong[0]])}, which it cannot be: "
+                        "restore the model folder")
+    return kept_config(values, FAMILY, "the Wav2Vec 2.0 family")
 
 
-def _fits(config: Config, features: Features, where: str) -> None:
-    if receptive_field(config) > round(features.seconds * SAMPLE_RATE):
-        raise UserError(f"{where}: one frame sees {receptive_field(config)} samples, more than a window of "
-                        f"{features.seconds} s has: lengthen features.seconds or shorten the convolutions")
+def _pretrained(name: str, settings: Wav2Vec, features: Features) -> Backbone:
+    """The checkpoint of that hub name or folder."""
+    def settle(config: "PreTrainedConfig", arguments: Mapping[str, Any]) -> "PreTrainedConfig":
+        return _follow_preprocessor(_settled(config, settings, features, name), features, name, arguments)
 
-
-def _widest(config: Config, frames: int) -> int:
-    """Values that the widest layer gives for a window of so many samples."""
-    widest = frames
-    convolutions = list(zip(config.conv_dim, config.conv_kernel, config.conv_stride, strict=True))
-    if min(map(min, convolutions)) < 1:
-        raise ValueError("conv_dim, conv_kernel and conv_stride begin at 1")
-    for channels, kernel, stride in convolutions:
-        frames = (frames - kernel) // stride + 1
-        widest = max(widest, frames * channels)
-    return max(widest, frames * max(config.hidden_size, config.intermediate_size, frames * config.num_attention_heads))
+    config, network = read(name, settings.revision, "wav2vec", settle, new={"masked_spec_embed"})
+    return Backbone(config, settings, network)
 
 
 def _follow_preprocessor(config: "PreTrainedConfig", features: Features, name: str,
@@ -239,51 +262,51 @@ def _follow_preprocessor(config: "PreTrainedConfig", features: Features, name: s
     the features are brought to one level, so is a waveform that is not normalised anyway.
     """
     from transformers import FeatureExtractionMixin
-
-    from ser_ops.models.checkpoint import GET_AGAIN
     file = Path(name) / "preprocessor_config.json"
     try:
-        said = read_json(file, GET_AGAIN, GET_AGAIN) if file.exists() else \
+        preprocessor = read_json(file, GET_AGAIN, GET_AGAIN) if file.exists() else \
             FeatureExtractionMixin.get_feature_extractor_dict(name, **arguments)[0]
     except (OSError, ValueError):
-        said = {}
-    if not isinstance(said, dict):
+        preprocessor = {}
+    if not isinstance(preprocessor, dict):
         raise UserError(f"{file}: holds no settings: {GET_AGAIN}")
-    rate = said.get("sampling_rate", SAMPLE_RATE)
+    rate = preprocessor.get("sampling_rate", SAMPLE_RATE)
     if rate != SAMPLE_RATE:
         raise UserError(f"{name}: wants {rate} Hz, the waveform stream is {SAMPLE_RATE} Hz: choose another checkpoint")
     by_layer = getattr(config, "feat_extract_norm", "layer") == "layer"
-    config.input_gain, config.input_normalised = 1.0, bool(said.get("do_normalize", True))
-    config.input_masked = bool(said.get("return_attention_mask", by_layer))
+    config.input_gain, config.input_normalised = 1.0, bool(preprocessor.get("do_normalize", True))
+    config.input_masked = bool(preprocessor.get("return_attention_mask", by_layer))
     config.input_levelled = features.level == "same" and not config.input_normalised
     return config
 
 
-def backbone(settings: Wav2Vec, features: Features, kept: Mapping[str, Any] | None = None) -> Backbone:
-    """By the kept configuration if there is one, else by the checkpoint, else the small one with random weights.
+def _settled(config: "PreTrainedConfig", settings: Wav2Vec, features: Features, where: str) -> "PreTrainedConfig":
+    """The configuration with what the settings decide; layer drop, SpecAugment and adapters off."""
+    if config.model_type not in FAMILY:
+        raise UserError(f"{where}: is a {config.model_type} model, not of the Wav2Vec 2.0 family: choose one of "
+                        f"{', '.join(FAMILY)}")
+    config.layerdrop, config.apply_spec_augment, config.add_adapter = 0.0, False, False
+    for name in ("hidden_dropout", "attention_dropout", "activation_dropout", "feat_proj_dropout"):
+        setattr(config, name, settings.dropout)
+    _fits(config, features, where)
+    check_network(config, where, _widest(config, round(features.seconds * SAMPLE_RATE)), lambda: random_network(config))
+    return config
 
-    A kept configuration gives random weights and loads nothing. Raises UserError when the checkpoint cannot be had,
-    is not of the family, or lacks weights of its own architecture, and where sizes do not fit.
-    """
-    if kept is not None and kept.get("model_type") == MODEL_TYPE:
-        return _plain(replace(_kept_sizes(kept), dropout=settings.dropout), settings, features, "backbone_config")
-    if kept is None and settings.checkpoint is None:
-        return _plain(small_sizes(settings, features), settings, features, "params.yaml: wav2vec")
-    from ser_ops.models.checkpoint import empty, kept_config, read
-    if kept is not None:
-        by_layer = kept.get("feat_extract_norm", "group") == "layer"
-        defaults = {"input_gain": 1.0, "input_normalised": True, "input_masked": by_layer, "input_levelled": False}
-        values = {**defaults, **kept}
-        if wrong := [key for key, usual in defaults.items() if type(values[key]) is not type(usual)]:
-            raise UserError(f"backbone_config: {wrong[0]} is {reprlib.repr(values[wrong[0]])}, which it cannot be: "
-                            "restore the model folder")
-        config = kept_config(values, FAMILY, _WORDS)
-        config = _settled(config, settings, features, "backbone_config")
-        return Backbone(config, settings, empty(config))
-    name = str(settings.checkpoint)
 
-    def settle(config: "PreTrainedConfig", arguments: Mapping[str, Any]) -> "PreTrainedConfig":
-        return _follow_preprocessor(_settled(config, settings, features, name), features, name, arguments)
+def _fits(config: Config, features: Features, where: str) -> None:
+    """Raises UserError where a window is shorter than what one frame sees."""
+    if receptive_field(config) > round(features.seconds * SAMPLE_RATE):
+        raise UserError(f"{where}: one frame sees {receptive_field(config)} samples, more than a window of "
+                        f"{features.seconds} s has: lengthen features.seconds or shorten the convolutions")
 
-    config, network = read(name, settings.revision, "wav2vec", settle, new={"masked_spec_embed"})
-    return Backbone(config, settings, network)
+
+def _widest(config: Config, samples: int) -> int:
+    """Values that the widest layer gives for a window of so many samples."""
+    widest = frames = samples
+    convolutions = list(zip(config.conv_dim, config.conv_kernel, config.conv_stride, strict=True))
+    if min(map(min, convolutions)) < 1:
+        raise ValueError("conv_dim, conv_kernel and conv_stride begin at 1")
+    for channels, kernel, stride in convolutions:
+        frames = (frames - kernel) // stride + 1
+        widest = max(widest, frames * channels)
+    return max(widest, frames * max(config.hidden_size, config.intermediate_size, frames * config.num_attention_heads))

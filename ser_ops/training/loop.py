@@ -18,7 +18,7 @@ from tqdm import tqdm
 from ser_ops.config import Training
 from ser_ops.dataset.examples import Examples, in_order, loader, shuffled
 from ser_ops.errors import UserError
-from ser_ops.models.base import ahead
+from ser_ops.models.base import standardised_beforehand
 from ser_ops.models.temperature import divide_logits, fit_temperature
 from ser_ops.training import checkpoint as checkpoints
 from ser_ops.training.checkpoint import State
@@ -57,12 +57,12 @@ def fit(model: nn.Module, train: Examples, validation: Examples, settings: Train
     `settings.accumulate` parts and adds their gradients up.
     Raises UserError: `Diverged` when a loss is not finite, and when there are too few rows for one batch.
     """
-    if settings.length_buckets > 1 and train.stores.states is None and getattr(model, "hears_padding", True):
+    if settings.length_buckets > 1 and train.stores.states is None and getattr(model, "depends_on_padding", True):
         raise UserError(f"{what}: train.length_buckets is {settings.length_buckets}, but what this model answers "
                         "depends on how far an utterance is padded: set it to 1")
     if len(train) < 2 * world_size() * settings.accumulate:
         raise UserError(f"{what}: {len(train)} training rows are too few: bring more recordings in")
-    with repeatable(device), ahead(model) as standardise:
+    with repeatable(device), standardised_beforehand(model) as standardise:
         scale = standardise.tables() if standardise else None
         train, validation = train.read_by(model, scale), validation.read_by(model, scale)
         return _Fitting(model.to(device), train, validation, settings, device, checkpoint, what, quiet).run(

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from ser_ops.dataset.examples import Batch
 from ser_ops.emotions import EMOTIONS
-from ser_ops.models.base import separate
+from ser_ops.models.base import member_examples
 
 CLASSES = len(EMOTIONS)
 
@@ -63,7 +63,7 @@ def loss_sum(logits: Tensor, labels: Tensor, weights: Tensor, smoothing: float) 
     Of members' logits (B, K, 7) the mean of their losses: each learns from its own. Divided by the sum of the labels'
     weights it is `torch.nn.functional.cross_entropy`'s mean.
     """
-    each, repeated = separate(logits.float(), labels)
+    each, repeated = member_examples(logits.float(), labels)
     total = functional.cross_entropy(each, repeated, weights, reduction="sum", label_smoothing=smoothing)
     return total * (len(labels) / len(repeated))
 
@@ -84,7 +84,7 @@ def learning_rate_share(step: int, steps: int, warmup: float) -> float:
 
 def confusion_counts(logits: Tensor, labels: Tensor) -> Tensor:
     """Counts, int64 (7, 7): rows are the true class, columns the predicted; each of K members (B, K, 7) counts."""
-    logits, labels = separate(logits, labels)
+    logits, labels = member_examples(logits, labels)
     pairs = labels * CLASSES + logits.argmax(1)     # not bincount, for which the host waits for a GPU
     counts = torch.zeros(CLASSES**2, dtype=torch.int64, device=pairs.device)
     return counts.index_add_(0, pairs, torch.ones_like(pairs)).view(CLASSES, CLASSES)

@@ -9,8 +9,7 @@ from torch.nn import functional
 from ser_ops import config
 from ser_ops.features.descriptors import cepstrum
 from ser_ops.features.index_map import shape_of
-from ser_ops.models.layers import AttentiveStatistics
-from ser_ops.models.spectral_streams import BandBranch, stretch
+from ser_ops.models.spectral_streams import AttentiveStatistics, BandBranch, random_runs
 
 PRESET = config.load(Path(__file__).resolve().parents[2] / "params.yaml").presets["small"]
 
@@ -110,7 +109,7 @@ def test_masks_in_training_alone_and_no_longer_than_asked():
 
 def test_a_stretch_is_one_run():
     torch.manual_seed(3)
-    runs = stretch(500, 20, 7, torch.device("cpu"))
+    runs = random_runs(500, 20, 7, torch.device("cpu"))
     edges = functional.pad(runs.int(), (1, 1)).diff(dim=1)
     assert (edges == 1).sum(1).max() == 1 and set(runs.sum(1).tolist()) == set(range(8))
     assert runs.any(0).all()

@@ -24,9 +24,9 @@ def features_of(name: str, preset: Preset = SMALL, rows: int = 2) -> Tensor:
 
 
 def looked(model: EmotionModel, features: Tensor) -> tuple[Tensor, Tensor]:
-    """(the camera's output, logits) of one pass with gradients; the waveform is the same for all."""
+    """(the cam_layer's output, logits) of one pass with gradients; the waveform is the same for all."""
     kept: list[Tensor] = []
-    handle = model.camera().register_forward_hook(lambda module, given, made: kept.append(made))
+    handle = model.cam_layer().register_forward_hook(lambda module, given, made: kept.append(made))
     logits = model(0.1 * torch.ones(len(features), 8000), torch.full((len(features),), 8000), features)
     handle.remove()
     assert len(kept) == 1
@@ -52,7 +52,7 @@ def test_the_models_that_have_none_say_so() -> None:
     assert set(BLIND) | {"spectral", "concat", "fusion", "cnn", "cnn_lstm", "vit", "beit"} == set(MODELS)
     for name in BLIND:
         with pytest.raises(ValueError, match=f"{name} has no convolution or patches"):
-            build(name, SMALL).camera()
+            build(name, SMALL).cam_layer()
 
 
 def test_a_frozen_transformer_can_be_asked_through_its_features() -> None:
@@ -91,7 +91,7 @@ def test_rows_are_mel_bands_and_columns_are_time(name: str) -> None:
 
 def test_the_last_place_where_patch_tokens_reach_a_vit_s_logits() -> None:
     model = build("vit", SMALL).eval()
-    assert model.camera() is model.backbone.network.layers[-1].layernorm_before
+    assert model.cam_layer() is model.backbone.network.layers[-1].layernorm_before
     made: list[Tensor] = []
     model.backbone.network.layers[-1].register_forward_hook(lambda module, given, output: made.append(output))
     output, logits = looked(model, features_of("vit"))

@@ -12,7 +12,7 @@ from ser_ops.config import Preset
 from ser_ops.config import load as load_params
 from ser_ops.errors import UserError
 from ser_ops.models.architectures import build
-from ser_ops.models.checkpoint_revision import digest
+from ser_ops.models.checkpoint import digest
 from ser_ops.models.model_folder import load, save
 
 SMALL = load_params().presets["small"]
@@ -124,7 +124,7 @@ def test_which_models_hear_how_far_an_utterance_is_padded(
         cut, alone = model.backbone(waveform[1:, :24000], valid[1:])
     assert alone.all() and frames.sum() == alone.sum()
     assert torch.allclose(states[frames], cut[alone], atol=1e-4) != hears
-    assert model.hears_padding == hears
+    assert model.depends_on_padding == hears
 
 
 @pytest.mark.parametrize(("norm", "preprocessor", "normalised", "masked"), [

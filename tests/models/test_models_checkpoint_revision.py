@@ -16,7 +16,7 @@ from test_models_checkpoint import FAMILY, checkpoint, preset_of
 from ser_ops.config.load import load as load_params
 from ser_ops.errors import UserError
 from ser_ops.models.architectures import build
-from ser_ops.models.checkpoint_revision import digest, origin
+from ser_ops.models.checkpoint import digest, origin
 
 PROJECT = Path(__file__).resolve().parents[2]
 FIRST, SECOND, UNKNOWN = "1" * 40, "2" * 40, "3" * 40

@@ -14,7 +14,7 @@ from ser_ops.errors import UserError
 from ser_ops.features.index_map import shape_of
 from ser_ops.models.architectures import build
 from ser_ops.models.base import EmotionModel
-from ser_ops.models.checkpoint_revision import digest
+from ser_ops.models.checkpoint import digest
 from ser_ops.models.model_folder import load, save
 
 SMALL = load_params().presets["small"]

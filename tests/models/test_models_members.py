@@ -8,8 +8,7 @@ from ser_ops import config
 from ser_ops.config import Preset
 from ser_ops.features.index_map import shape_of
 from ser_ops.models.architectures import build
-from ser_ops.models.base import EmotionModel
-from ser_ops.models.layers import separate
+from ser_ops.models.base import EmotionModel, member_examples
 from ser_ops.models.model_folder import load, save
 from ser_ops.models.temperature import divide_logits
 
@@ -62,7 +61,7 @@ def test_each_member_learns_as_if_it_were_alone():
     apart = [member(model, place, 3, preset(1, **QUIET)) for place in range(3)]
     logits = model(waveform, valid, features)
     assert logits.shape == (4, 3, 7)
-    functional.cross_entropy(*separate(logits, LABELS)).backward()
+    functional.cross_entropy(*member_examples(logits, LABELS)).backward()
     found = {name: one.grad for name, one in model.named_parameters()}
     for place, one in enumerate(apart):
         own = one(waveform, valid, features)

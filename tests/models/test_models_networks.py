@@ -11,7 +11,7 @@ from ser_ops.errors import UserError
 from ser_ops.features.index_map import shape_of
 from ser_ops.models.architectures import build
 from ser_ops.models.base import EmotionModel
-from ser_ops.models.layers import Recurrent
+from ser_ops.models.paper2 import Recurrent
 
 SMALL = load().presets["small"]
 SHORT = SMALL.model_copy(update={"stacked": SMALL.stacked.model_copy(update={"seconds": 0.4})})

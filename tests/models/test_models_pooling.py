@@ -9,7 +9,8 @@ from ser_ops.config import load
 from ser_ops.features.extractor import Extractor
 from ser_ops.features.index_map import channels_of, to_grid
 from ser_ops.features.standardise import Moments
-from ser_ops.models.layers import AttentivePooling, MeanPooling, Standardise
+from ser_ops.models.base import Standardise
+from ser_ops.models.paper1 import AttentivePooling, MeanPooling
 from ser_ops.models.spectral_streams import BlockBranch
 
 SMALL, PAPER = (load().presets[name] for name in ("small", "paper"))

@@ -7,7 +7,7 @@ import torch
 from ser_ops.config import load
 from ser_ops.features.index_map import channels_of, shape_of
 from ser_ops.models.architectures import build
-from ser_ops.models.layers import ahead
+from ser_ops.models.base import standardised_beforehand
 
 PRESETS = load().presets
 
@@ -21,7 +21,7 @@ def test_standardised_ahead_gives_the_same_bits(preset: str, name: str) -> None:
     nothing, valid = torch.zeros(2, 0), torch.zeros(2, dtype=torch.int64)
     with torch.no_grad():
         expected = model(nothing, valid, torch.from_numpy(features))
-        with ahead(model) as standardise:
+        with standardised_beforehand(model) as standardise:
             mean, deviation = standardise.tables()
             assert torch.equal(model(nothing, valid, torch.from_numpy((features - mean) / deviation)), expected)
         assert torch.equal(model(nothing, valid, torch.from_numpy(features)), expected), "afterwards it does it itself"
@@ -29,11 +29,11 @@ def test_standardised_ahead_gives_the_same_bits(preset: str, name: str) -> None:
 
 def test_a_failure_leaves_nothing_behind() -> None:
     model = build("cnn", PRESETS["small"])
-    with pytest.raises(RuntimeError), ahead(model):
+    with pytest.raises(RuntimeError), standardised_beforehand(model):
         raise RuntimeError
     assert not model.standardise.applied
 
 
 def test_a_model_that_does_not_standardise_is_left_alone() -> None:
-    with ahead(build("vit", PRESETS["small"])) as standardise:
+    with standardised_beforehand(build("vit", PRESETS["small"])) as standardise:
         assert standardise is None

@@ -8,8 +8,7 @@ from ser_ops.config import MelImage, Preset, load
 from ser_ops.features.index_map import shape_of
 from ser_ops.model_table import MODELS
 from ser_ops.models.architectures import build, count
-from ser_ops.models.base import EmotionModel
-from ser_ops.models.layers import separate
+from ser_ops.models.base import EmotionModel, member_examples
 
 PRESETS = load().presets
 SMALL = PRESETS["small"]
@@ -163,7 +162,7 @@ def test_same_seed_same_weights_and_the_global_generator_stays(name: str) -> Non
 def step(model: EmotionModel) -> dict[str, torch.Tensor]:
     """Gradients after one backward pass, by parameter."""
     waveform, valid, features = inputs(SMALL, name=model.name)
-    logits, labels = separate(model(waveform, valid, features), torch.tensor([0, 2, 4, 6]))
+    logits, labels = member_examples(model(waveform, valid, features), torch.tensor([0, 2, 4, 6]))
     torch.nn.functional.cross_entropy(logits, labels).backward()
     return {name: one.grad for name, one in model.named_parameters() if one.grad is not None}
 
@@ -262,12 +261,12 @@ def test_positions_and_class_token_do_not_decay() -> None:
     assert {names[id(one)] for one in groups["new"]} == {"head.weight"}
 
 
-def test_spectral_layer_sees_time() -> None:
+def test_the_cam_layer_of_the_spectral_stream_keeps_time() -> None:
     model = build("fusion", SMALL).eval()
     maps: list[torch.Tensor] = []
-    model.spectral_layer().register_forward_hook(lambda module, given, made: maps.append(made))
+    model.cam_layer().register_forward_hook(lambda module, given, made: maps.append(made))
     with torch.inference_mode():
         model(*inputs(SMALL))
     assert maps[0].shape == (4, SMALL.spectral.members * SMALL.spectral.maps, 37)    # 151 frames halved twice
-    with pytest.raises(ValueError, match="no spectral stream"):
-        build("wav2vec", SMALL).spectral_layer()
+    with pytest.raises(ValueError, match="no convolution or patches"):
+        build("wav2vec", SMALL).cam_layer()

@@ -243,7 +243,7 @@ def test_batches_of_like_lengths_compute_less_and_answer_the_same(made: Path) ->
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5)
 
 
-def test_a_model_that_hears_padding_is_not_cut(made: Path) -> None:
+def test_a_model_that_depends_on_padding_is_not_cut(made: Path) -> None:
     with pytest.raises(UserError, match="length_buckets is 4, but what this model answers depends on how far"):
         trained(params_of(made, "group", trainable="all"), length_buckets=4)
     params = params_of(made, "group", trainable="all")
