@@ -20,6 +20,7 @@ from ser_ops.config import Params
 from ser_ops.documents import read_json, read_yaml
 from ser_ops.errors import UserError
 from ser_ops.files import sha256, write_json
+from ser_ops.tracking.compare import saved_view
 from ser_ops.tracking.moved import artifact_location
 from ser_ops.tracking.outage import patiently
 from ser_ops.tracking.outbox import Outbox
@@ -212,21 +213,28 @@ def _artifact_location(uri: str) -> str | None:
     return None if file is None else artifact_location(file)
 
 
-def _experiment(client: "MlflowClient", name: str, uri: str) -> str:
-    """The experiment's id; made when it is not there, by whichever process is first."""
+def _experiment(client: "MlflowClient", params: Params) -> str:
+    """The id of the experiment in force, made by whichever process is first, with the saved view of these runs."""
     from mlflow.exceptions import MlflowException
-    found = client.get_experiment_by_name(name)
-    if found is None:
+    name, uri = params.tracking.experiment, tracking_uri(params)
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
         try:
-            return client.create_experiment(name, artifact_location=_artifact_location(uri))
+            made = client.create_experiment(name, artifact_location=_artifact_location(uri))
         except MlflowException:
-            found = client.get_experiment_by_name(name)
-            if found is None:
+            experiment = client.get_experiment_by_name(name)
+            if experiment is None:
                 raise
-    if found.lifecycle_stage != "active":
+        else:
+            experiment = client.get_experiment(made)
+    if experiment.lifecycle_stage != "active":
         raise UserError(f"{public(uri)}: experiment {name!r} is deleted there: restore it with `mlflow experiments "
-                        f"restore -x {found.experiment_id}` or name another in tracking.experiment")
-    return found.experiment_id
+                        f"restore -x {experiment.experiment_id}` or name another in tracking.experiment")
+    tag, view = saved_view(params)
+    if tag not in experiment.tags:
+        with suppress(MlflowException):     # runs are logged without it too: by an account that may not tag, say
+            client.set_experiment_tag(experiment.experiment_id, tag, view)
+    return experiment.experiment_id
 
 
 def existing(client: "MlflowClient", run_id: str | None) -> "RunInfo | None":
@@ -254,7 +262,7 @@ def _opened(params: Params, name: str, tags: Mapping[str, str], parent: str | No
     uri, extra = tracking_uri(params), dict(tags)
     client = reach(params)
     with one_line(uri):
-        experiment = _experiment(client, params.tracking.experiment, uri)
+        experiment = _experiment(client, params)
         there = existing(client, resume)
         if resume and there is None:
             extra["continues"], there = resume, _continuing(client, experiment, resume)

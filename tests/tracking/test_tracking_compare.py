@@ -7,8 +7,18 @@ import pytest
 from typer.testing import CliRunner
 
 from ser_ops import cli, config
-from ser_ops.tracking.compare import charts_link, compare_link, conditions, latest_models
+from ser_ops.tracking import runs
+from ser_ops.tracking.compare import (
+    charts_link,
+    compare_link,
+    conditions,
+    latest_models,
+    model_link,
+    runs_link,
+    saved_view,
+)
 from ser_ops.tracking.runs import open_run, reopen
+from ser_ops.tracking.server import connect
 
 
 @pytest.fixture
@@ -57,18 +67,51 @@ def test_what_is_no_model_or_not_comparable_stays_out(params, logged):
     assert [one["run_id"] for one in latest_models(params)] == [fusion]
 
 
-def test_the_links_name_runs_and_experiment(params, logged):
+def test_the_links_name_runs_experiment_and_model(params, logged):
+    assert model_link(params) is None
     ids = [logged("fusion", "train", 0.5), logged("cnn", "ablate", 0.4)]
     link = compare_link(params, ids)
     assert link.startswith(f"{params.tracking.uri}/#/compare-runs?") and not set(link) & set('"[] ')
-    asked = parse_qs(urlsplit(link.replace("/#/", "/")).query)
-    assert json.loads(asked["runs"][0]) == ids
-    [experiment] = json.loads(asked["experiments"][0])
+    query = parse_qs(urlsplit(link.replace("/#/", "/")).query)
+    assert json.loads(query["runs"][0]) == ids
+    [experiment] = json.loads(query["experiments"][0])
+    runs = runs_link(params)
+    assert runs.startswith(f"{params.tracking.uri}/#/experiments/{experiment}/runs?viewStateShareKey=ser-ops-")
+    assert charts_link(params, ids) == f"{runs}&compareRunsMode=CHART"
+    connect(params).create_registered_model(params.tracking.registered_model)
+    assert model_link(params) == f"{params.tracking.uri}/#/models/{params.tracking.registered_model}"
+
+
+def test_the_saved_view_has_the_columns_and_charts_of_uar_first(params, logged):
+    logged("fusion", "train", 0.5)
+    client = connect(params)
+    experiment = client.get_experiment_by_name(params.tracking.experiment)
+    tag, _ = saved_view(params)
+    view = json.loads(experiment.tags[tag])
+    state = json.loads(view["state"])
+    assert view["name"].startswith("UAR clean, noisy, worst: demo, ") and isinstance(view["createdAt"], int)
+    assert state["selectedColumns"][-3:] == ["metrics.`clean/uar`", "metrics.`noisy/uar`", "metrics.`worst_cell/uar`"]
+    assert [chart["metricKey"] for chart in state["compareRunCharts"]] == ["clean/uar", "noisy/uar", "worst_cell/uar"]
+    assert {chart["metricSectionId"] for chart in state["compareRunCharts"]} == {state["compareRunSections"][0]["uuid"]}
+    assert state["isAccordionReordered"], "else the page puts the section best, of epochs, before it"
+    logged("fusion", "train", 0.5, partition="random")
+    shown = client.search_runs([experiment.experiment_id], state["searchFilter"])
+    assert [run.data.tags["partition"] for run in shown] == ["speaker"], "what cannot be compared is not shown"
+
+
+def test_an_experiment_without_the_view_is_linked_and_gets_it_with_the_next_run(params, logged, monkeypatch):
+    monkeypatch.setattr(runs, "saved_view", lambda params: ("mlflow.sharedViewState.too-long", "x" * 5001))
+    ids = [logged("fusion", "train", 0.5)]
+    link = runs_link(params)
+    assert link.endswith("/runs")
     charts = charts_link(params, ids)
-    assert charts.startswith(f"{params.tracking.uri}/#/experiments/{experiment}/runs?")
+    assert charts.startswith(f"{link}?")
     assert parse_qs(urlsplit(charts.replace("/#/", "/")).query) == {
-        "searchFilter": [f"attributes.run_id IN ('{ids[0]}', '{ids[1]}')"], "orderByKey": ["metrics.`noisy/uar`"],
+        "searchFilter": [f"attributes.run_id IN ('{ids[0]}')"], "orderByKey": ["metrics.`noisy/uar`"],
         "orderByAsc": ["false"], "compareRunsMode": ["CHART"]}
+    monkeypatch.undo()
+    logged("cnn", "train", 0.4)
+    assert "viewStateShareKey" in runs_link(params)
 
 
 def test_a_store_that_is_no_server_is_served_elsewhere(params, tmp_path):
