@@ -127,6 +127,21 @@ def test_real_and_synthetic_of_one_layout_stand_apart():
     assert row(table, "TOTAL")["mine"].paper is None
 
 
+def test_a_fifth_corpus_in_the_core_changes_no_printed_figure(sources, monkeypatch):
+    before = [paper1_tables.tables(each) for each in (sources, paper1_tables.Sources(PUBLISHED))]
+    monkeypatch.setitem(LAYOUTS, "fifth", LAYOUTS["tess"])
+    assert [paper1_tables.tables(each) for each in (sources, paper1_tables.Sources(PUBLISHED))] == before
+
+
+def test_printed_counts_are_those_of_the_corpora_as_published():
+    """Where the paper and the core's expected counts agree, neither may be changed alone."""
+    for name in ("ravdess", "crema_d", "tess", "savee"):
+        counts = LAYOUTS[name].expected()
+        assert {emotion: paper1_tables.TABLE_III[emotion][name] for emotion in counts} == counts
+        assert paper1_tables.TABLE_II[name][:3:2] == (LAYOUTS[name].speakers, sum(counts.values()))
+        assert paper1_tables.TABLE_III["total"][name] == sum(counts.values())
+
+
 def test_table_iv_takes_the_fusion_alone_on_its_own_corpus(sources):
     table = paper1_tables.table_iv(sources)
     ravdess = row(table, "RAVDESS, PARTIAL: 720 of 1,440")
