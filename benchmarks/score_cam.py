@@ -23,9 +23,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ser_ops import config
+from ser_ops.config.models import Preset
+from ser_ops.config.params import load_params
 from ser_ops.explain.methods.scorecam import activations, masks, score_cam, upsample
-from ser_ops.explain.subject import Held
+from ser_ops.explain.subject import FeatureClassifier
 from ser_ops.features.extractor import Extractor
 from ser_ops.models.architectures import build
 from ser_ops.models.base import EmotionModel
@@ -44,7 +45,7 @@ def loop(answer: Callable[[Tensor], Tensor], layer: nn.Module, features: Tensor,
         return torch.relu(torch.stack(weights) @ maps)
 
 
-def clip(preset: config.Preset, sample_rate: int = 16000) -> tuple[Tensor, Tensor]:
+def clip(preset: Preset, sample_rate: int = 16000) -> tuple[Tensor, Tensor]:
     """A waveform (n,) whose loudness changes, and its features."""
     generator = torch.Generator().manual_seed(1)
     length = round(preset.features.seconds * sample_rate)
@@ -60,7 +61,7 @@ def timed(made: Callable[[], Tensor], device: torch.device) -> tuple[Tensor, flo
     return found, clock() - start
 
 
-def model_of(preset: config.Preset) -> EmotionModel:
+def model_of(preset: Preset) -> EmotionModel:
     """A fusion with random weights, its backbone of the preset's own sizes; nothing is downloaded."""
     free = preset.wav2vec.model_copy(update={"checkpoint": None})
     return build("fusion", preset.model_copy(update={"wav2vec": free})).eval()
@@ -73,19 +74,19 @@ def main() -> int:
     parser.add_argument("--device", default="cpu")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    params, device = config.load(), torch.device(asked.device)
+    params, device = load_params(), torch.device(asked.device)
     preset = params.presets[asked.preset]
     model = model_of(preset).to(device)
     waveform, features = (one.to(device) for one in clip(preset))
     valid, baseline = torch.tensor([len(waveform)], device=device), torch.zeros_like(features)
-    layer, size = model.spectral_layer(), params.explain.batch_size
+    layer, size = model.cam_layer(), params.explain.batch_size
 
     def whole(some: Tensor) -> Tensor:
         return model(waveform.expand(len(some), -1), valid.expand(len(some)), some)
 
     ways = {"whole model": lambda: loop(whole, layer, features, baseline),
-            "context held": lambda: loop(Held(model, waveform, valid[0]), layer, features, baseline),
-            "batched": lambda: score_cam(Held(model, waveform, valid[0]), layer, features, TARGET, baseline, size)}
+            "context held": lambda: loop(FeatureClassifier(model, waveform, valid[0]), layer, features, baseline),
+            "batched": lambda: score_cam(FeatureClassifier(model, waveform, valid[0]), layer, features, TARGET, baseline, size)}
     ways["batched"]()           # what is allocated and chosen once
     found = {name: timed(made, device) for name, made in ways.items()}
     ours, seconds = found["batched"]

@@ -6,6 +6,7 @@ reports/paper2: paper 2's tables and figures in its own shape, ours beside the p
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,9 @@ from reproduction.paper2_tables import (
 )
 from reproduction.paper_page import Page, Table, build, facts, warnings
 from reproduction.settings import CrossValidation, Settings, load_settings
-from ser_ops import config
 from ser_ops.audio.signal import fit
-from ser_ops.config import Params, input_of
+from ser_ops.config.model_json import input_of
+from ser_ops.config.params import Params, load_params
 from ser_ops.dataset.examples import Examples, Stores
 from ser_ops.device import device_of
 from ser_ops.documents import read_json
@@ -43,7 +44,7 @@ from ser_ops.explain.grad_cam_picture import grad_cam_figures
 from ser_ops.explain.subject import Subject
 from ser_ops.features.index_map import shape_of
 from ser_ops.files import replacing, write_json
-from ser_ops.manifest import VariantRow
+from ser_ops.manifest import VariantRow, read_rows
 from ser_ops.model_table import MODELS
 from ser_ops.models.base import EmotionModel
 from ser_ops.models.model_folder import load
@@ -136,7 +137,7 @@ NAMES = ("accuracy", "precision", "recall", "f1")
 
 def main() -> None:
     """Write reports/paper2, whole or not at all, and attach it to the explained model's run."""
-    params, settings = config.load(), load_settings()
+    params, settings = load_params(), load_settings()
     connect(params)  # a server that is down is better known before the work than after it
     folds = folder(params) / "folds"
     record = read_json(folds / "runs.json")
@@ -250,13 +251,11 @@ def _grad_cam(params: Params, settings: Settings, predictions: Rows, protocols: 
 
 def _examples(params: Params, model: str, seconds: float, utterances: Sequence[str]) -> Examples:
     """Unaltered test utterances as the model reads them, in the order given."""
-    rows = {row["utterance"]: row for row in read_csv(folder(params) / "augmented" / "variants.csv")
-            if row["variant"] == "original"}
+    rows = {row.utterance: row for row in read_rows(folder(params) / "augmented" / "variants.csv", VariantRow)
+            if row.variant == "original"}
     stores = Stores.open(params.paths.work / "ingest" / "waveforms", folder(params), MODELS[model].reads)
-    wanted = [rows[one] for one in utterances]
-    return Examples([VariantRow(row["row"], one, "original", "test", row["emotion"], row["speaker"], row["corpus"])
-                     for one, row in zip(utterances, wanted, strict=True)],
-                    stores, round(seconds * params.data.sample_rate))
+    return Examples([replace(rows[utterance], partition="test") for utterance in utterances], stores,
+                    round(seconds * params.data.sample_rate))
 
 
 def _layers(params: Params, scores: Mapping[tuple[str, str], Scores]) -> dict[str, tuple[Layer, ...]]:

@@ -21,15 +21,15 @@ class Method:
     title     as it is written
     rule      of the gate, which asks for it wherever a model admits it
     colour    of its lines and regions in figures: Okabe and Ito's palette
-    lacks     (streams, camera) of a model to why it cannot be asked of it, in words; "" where it can. camera: whether a
-              layer of the model still has a place in time (`EmotionModel.camera`)
+    lacks     (streams, has_cam_layer) of a model (`ser_ops.model_table.Model`) to why the method does not apply to it,
+              in words; "" where it does
     caption   what it shows and what it does not: stands under every picture of it
     evidence  what explanations.json has of it: of each clip a picture with a "curve" over time or with paper 2's metric
               "table", or over all clips the "features" with the largest values
     signed    whether it can speak against a class
     additive  whether its values and the background's score should add up to the clip's (paper 1, equation 25)
     sampled   whether there is chance in it
-    compares  whether it needs other utterances to compare with
+    needs_background  whether it needs other utterances to compare with
     """
 
     name: str
@@ -42,20 +42,20 @@ class Method:
     signed: bool = False
     additive: bool = False
     sampled: bool = False
-    compares: bool = False
+    needs_background: bool = False
 
 
-def _lacks_spectral(streams: Streams, _camera: bool) -> str:
+def _lacks_spectral(streams: Streams, _has_cam_layer: bool) -> str:
     return "" if "spectral" in streams else "the model has no spectral stream"
 
 
-def _lacks_mel_maps(streams: Streams, camera: bool) -> str:
+def _lacks_mel_maps(streams: Streams, has_cam_layer: bool) -> str:
     if not {"stacked", "image"} & set(streams):
         return "the model reads no mel spectrogram that its maps could be laid over"
-    return "" if camera else "the model has no convolution whose maps it could weigh"
+    return "" if has_cam_layer else "the model has no convolution whose maps it could weigh"
 
 
-def _lacks_names(streams: Streams, _camera: bool) -> str:
+def _lacks_names(streams: Streams, _has_cam_layer: bool) -> str:
     if {"spectral", "stacked"} & set(streams):
         return ""
     if "image" in streams:
@@ -63,7 +63,7 @@ def _lacks_names(streams: Streams, _camera: bool) -> str:
     return "the model has no spectral stream"
 
 
-def _lacks_nothing(_streams: Streams, _camera: bool) -> str:
+def _lacks_nothing(_streams: Streams, _has_cam_layer: bool) -> str:
     return ""
 
 
@@ -78,7 +78,7 @@ METHODS: dict[str, Method] = {one.name: one for one in (
     Method("shap", "SHAP", "shap", "#0072B2", _lacks_names,
            "What the features of each moment add to the score, against a background: training speech, or its mean for "
            "a recording of one's own. It does not show which feature, and moments that only count together share what "
-           "they bring.", "features", signed=True, additive=True, sampled=True, compares=True),
+           "they bring.", "features", signed=True, additive=True, sampled=True, needs_background=True),
     Method("occlusion", "Occlusion", "occlusion", "#009E73", _lacks_nothing,
            "What the class loses when a short stretch around a moment is muted; below zero, muting helps it. It does "
            "not show cues that the clip has twice, and silence is itself a sound that the model judges.", signed=True),
@@ -96,22 +96,22 @@ def method(name: str) -> Method:
     return METHODS[name]
 
 
-def admitted(streams: Streams, camera: bool) -> tuple[str, ...]:
+def admitted(streams: Streams, has_cam_layer: bool) -> tuple[str, ...]:
     """The methods of a model with these streams, in the order of the catalogue.
 
-    >>> admitted(("wav2vec", "spectral"), camera=True)
+    >>> admitted(("wav2vec", "spectral"), has_cam_layer=True)
     ('scorecam', 'shap', 'occlusion')
     """
-    return tuple(name for name, one in METHODS.items() if not one.lacks(streams, camera))
+    return tuple(name for name, one in METHODS.items() if not one.lacks(streams, has_cam_layer))
 
 
-def not_admitted(streams: Streams, camera: bool) -> dict[str, str]:
+def not_admitted(streams: Streams, has_cam_layer: bool) -> dict[str, str]:
     """The other methods, each with the reason.
 
-    >>> not_admitted(("image",), camera=True)["shap"]
+    >>> not_admitted(("image",), has_cam_layer=True)["shap"]
     'the model reads an image, whose pixels are no features with names'
     """
-    return {name: why for name, one in METHODS.items() if (why := one.lacks(streams, camera))}
+    return {name: why for name, one in METHODS.items() if (why := one.lacks(streams, has_cam_layer))}
 
 
 def in_order(names: Collection[str]) -> list[str]:

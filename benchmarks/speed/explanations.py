@@ -14,7 +14,7 @@ from benchmarks.speed.work import operations, peak
 from ser_ops.emotions import EMOTIONS
 from ser_ops.explain.methods.scorecam import score_cam
 from ser_ops.explain.methods.shap import expected_gradients
-from ser_ops.explain.subject import Centred, Held
+from ser_ops.explain.subject import CentredScores, FeatureClassifier
 
 _ALIKE, _EXACT = 1e-4, 1e-9
 _SAMPLES, _SHORT = 400, 50
@@ -25,18 +25,18 @@ def run(setting: Setting) -> Iterator[Row]:
     preset, settings = setting.params.chosen, setting.params.explain
     model = model_of(preset)
     waveform, features = clip(preset, setting.params.data.sample_rate)
-    valid, baseline, layer = torch.tensor(len(waveform)), torch.zeros_like(features), model.spectral_layer()
+    valid, baseline, layer = torch.tensor(len(waveform)), torch.zeros_like(features), model.cam_layer()
 
     def whole(some: Tensor) -> Tensor:
         return model(waveform.expand(len(some), -1), valid.expand(len(some)), some)
 
     def cam(target: int) -> Tensor:
-        return score_cam(Held(model, waveform, valid), layer, features, target, baseline, settings.batch_size)
+        return score_cam(FeatureClassifier(model, waveform, valid), layer, features, target, baseline, settings.batch_size)
 
     # Random weights: for some classes no map speaks, and then there is nothing to compare.
     target = max(range(len(EMOTIONS)), key=lambda number: float(cam(number).max()))
 
-    held, samples = Held(model, waveform, valid), _SHORT if setting.short else _SAMPLES
+    held, samples = FeatureClassifier(model, waveform, valid), _SHORT if setting.short else _SAMPLES
     with torch.no_grad():
         once = operations(lambda: held(features[None]))
     turns = by_turns(lambda: cam(target), lambda: loop(whole, layer, features, baseline, target),
@@ -48,15 +48,15 @@ def run(setting: Setting) -> Iterator[Row]:
     background = features + torch.randn(settings.background, *features.shape, generator=random)
 
     def shap(size: int) -> np.ndarray:
-        return expected_gradients(Centred(held), features, background, samples, settings.seed, "clip", size).values
+        return expected_gradients(CentredScores(held), features, background, samples, settings.seed, "clip", size).values
 
     turns = by_turns(lambda: shap(settings.batch_size), lambda: shap(1), 1 if setting.short else 2)
     row = _row(f"SHAP, {samples} samples", "shap's own explainer, one sample in a pass", None, turns,
                once * samples * (1 + len(EMOTIONS)))
     # Where two inputs of a maximum are nearly one, rounding decides which of them has the gradient. Whether both ways
     # compute the same shows in float64.
-    exact = Exact(Held(model.double(), waveform.double(), valid))
-    ours, theirs = (expected_gradients(Centred(exact), features, background, _SHORT, settings.seed, "clip", size).values
+    exact = Exact(FeatureClassifier(model.double(), waveform.double(), valid))
+    ours, theirs = (expected_gradients(CentredScores(exact), features, background, _SHORT, settings.seed, "clip", size).values
                     for size in (settings.batch_size, 1))
     far = apart(ours, theirs)
     yield replace(row, equal=far <= _EXACT, apart=f"{far:.0e} of the peak apart in float64, {row.apart} in float32")

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ser_ops import config
+from ser_ops.config.models import Features
 from ser_ops.dataset.examples import Batch
-from ser_ops.explain.condition import Heard
+from ser_ops.explain.clip import Clip
 from ser_ops.explain.subject import Subject
 from ser_ops.features.extractor import Extractor
 from ser_ops.features.index_map import shape_of
@@ -34,15 +34,15 @@ class Background:
         return cls(batch.features.to(subject.device), torch.cat(contexts), words)
 
     @classmethod
-    def of_card(cls, subject: Subject, heard: Heard) -> "Background":
+    def of_card(cls, subject: Subject, clip: Clip) -> "Background":
         """One row, for where no training data are at hand: what the model's card keeps of them.
 
         The features are the mean by which the model standardises them, alike in every frame, or those of silence where
         it does not; the context is that of silence as long as the clip.
         """
-        silence = torch.zeros_like(heard.batch.waveform)
+        silence = torch.zeros_like(clip.batch.waveform)
         with torch.no_grad():
-            context = subject.model.context(silence, heard.batch.valid)
+            context = subject.model.context(silence, clip.batch.valid)
             if subject.standardisation is None:
                 features, words = Extractor(subject.features, subject.sample_rate)(silence), "the features of silence"
             else:
@@ -54,7 +54,7 @@ class Background:
 
 
 def _mean(subject: Subject) -> Tensor:
-    if isinstance(subject.features, config.Features):
+    if isinstance(subject.features, Features):
         return subject.baseline()
     mean = torch.tensor((subject.standardisation or {})["mean"], device=subject.device)
     return mean[:, None].expand(shape_of(subject.features)).contiguous()

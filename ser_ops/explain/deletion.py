@@ -26,9 +26,9 @@ import scipy.fft
 import torch
 from torch import Tensor
 
-from ser_ops import config
+from ser_ops.config.explaining import Explain
 from ser_ops.emotions import EMOTIONS
-from ser_ops.explain.condition import Heard
+from ser_ops.explain.clip import Clip
 from ser_ops.explain.trace import Trace
 from ser_ops.seeds import generator
 
@@ -37,19 +37,19 @@ _SEGMENT = 1024  # samples: an average spectrum finer than this would repeat the
 Fill = Callable[[np.ndarray, int, str], np.ndarray]
 
 
-def silence(window: np.ndarray, _seed: int, _key: str) -> np.ndarray:
+def silence_fill(window: np.ndarray, _seed: int, _key: str) -> np.ndarray:
     """Zeros like `window`, float32 (n,)."""
     return np.zeros_like(window, np.float32)
 
 
-def noise(window: np.ndarray, seed: int, key: str) -> np.ndarray:
+def noise_fill(window: np.ndarray, seed: int, key: str) -> np.ndarray:
     """Stationary Gaussian noise with the average spectrum and the RMS of `window` (n,): float32 (n,).
 
     The spectrum is Welch's estimate over halves overlapping. The same seed and key give the same noise.
     """
     samples = np.asarray(window, np.float64)
     if not samples.any():
-        return silence(window, seed, key)
+        return silence_fill(window, seed, key)
     segment = min(_SEGMENT, len(samples))
     from scipy.signal import welch  # here, because it takes half a second to import
     frequencies, power = welch(samples, nperseg=segment, detrend=False)
@@ -60,17 +60,17 @@ def noise(window: np.ndarray, seed: int, key: str) -> np.ndarray:
     return (made * np.sqrt(np.mean(np.square(samples)) / np.mean(np.square(made)))).astype(np.float32)
 
 
-FILLS: dict[str, Fill] = {"silence": silence, "noise": noise}
+FILLS: dict[str, Fill] = {"silence": silence_fill, "noise": noise_fill}
 
 
-def filled(window: np.ndarray, valid: int, fill: str, seed: int, key: str) -> np.ndarray:
+def fill_window(window: np.ndarray, valid: int, fill: str, seed: int, key: str) -> np.ndarray:
     """The window (N,) with all of its first `valid` samples replaced by a fill of FILLS; padding stays zero."""
     made = np.zeros(len(window), np.float32)
     made[:valid] = FILLS[fill](window[:valid], seed, key)
     return made
 
 
-Answer = Callable[[Tensor, Tensor], Tensor]
+ClassifyWindows = Callable[[Tensor, Tensor], Tensor]
 RANDOM = "random"   # the first word of a random ranking's name
 _POINTS = 5  # of a trace in a cell
 
@@ -115,7 +115,7 @@ class Cells:
         return np.sqrt(power / np.diff(self.edges))
 
 
-def order(values: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+def rank_cells(values: np.ndarray, draw: np.random.Generator) -> np.ndarray:
     """Cells from the largest value down, int64 (n,); equal ones in an order drawn, not in that of time."""
     return np.lexsort((draw.permutation(len(values)), -values))
 
@@ -125,19 +125,19 @@ def random_rankings(cells: Cells, number: int, draw: np.random.Generator) -> dic
     return {f"{RANDOM} {place}": draw.permutation(len(cells)) for place in range(number)}
 
 
-def counts_of(cells: Cells, steps: int) -> np.ndarray:
+def removal_counts(cells: Cells, steps: int) -> np.ndarray:
     """How many cells are gone after each step, int64 (s,) from none to all."""
     return np.unique(np.round(np.arange(steps + 1) * len(cells) / steps).astype(np.int64))
 
 
-def removed(cells: Cells, ranking: np.ndarray, steps: int, fade: float, length: int) -> tuple[np.ndarray, np.ndarray]:
+def removal_masks(cells: Cells, ranking: np.ndarray, steps: int, fade: float, length: int) -> tuple[np.ndarray, np.ndarray]:
     """What is gone after each step: shares of the valid part, float64 (s,) from 0 to 1, and masks float32 (s, length).
 
     ranking: cells, first to go first. A mask is 1 where sound is gone and 0 where it stays, with straight edges of
     `fade` seconds, or of a cell where that is shorter; beyond the valid part it is 0. With fewer cells than steps, s is
     the number of cells and one.
     """
-    counts = counts_of(cells, steps)
+    counts = removal_counts(cells, steps)
     gone = np.zeros((len(counts), len(cells)))
     for row, count in zip(gone, counts, strict=True):
         row[ranking[:count]] = 1
@@ -168,7 +168,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Curves:
+class RankingCurves:
     """Of one ranking under one fill. answers: probabilities of all classes along the deletion, float64 (s, classes)."""
 
     deletion: Curve
@@ -176,8 +176,8 @@ class Curves:
     answers: np.ndarray
 
 
-def curves(answer: Answer, window: np.ndarray, valid: int, target: int, cells: Cells, fill: np.ndarray,
-           rankings: Mapping[str, np.ndarray], steps: int, fade: float) -> dict[str, Curves]:
+def ranking_curves(answer: ClassifyWindows, window: np.ndarray, valid: int, target: int, cells: Cells, fill: np.ndarray,
+           rankings: Mapping[str, np.ndarray], steps: int, fade: float) -> dict[str, RankingCurves]:
     """Deletion and insertion curves of each ranking (cells, first one first) of one clip, in one call of `answer`.
 
     answer   windows float32 (b, N) and valid samples (b,) to logits (b, classes)
@@ -189,7 +189,7 @@ def curves(answer: Answer, window: np.ndarray, valid: int, target: int, cells: C
     sound, empty = (torch.from_numpy(np.asarray(one, np.float32)) for one in (window, fill))
     asked, shares = [sound[None], empty[None]], np.zeros(0)
     for ranking in rankings.values():       # both ends are the same for all of them
-        shares, masks = removed(cells, ranking, steps, fade, len(window))
+        shares, masks = removal_masks(cells, ranking, steps, fade, len(window))
         gone = torch.from_numpy(masks[1:-1])
         asked += [torch.lerp(sound, empty, gone), torch.lerp(empty, sound, gone)]
     windows = torch.cat(asked)
@@ -200,12 +200,12 @@ def curves(answer: Answer, window: np.ndarray, valid: int, target: int, cells: C
     found = {}
     for name, (gone, come) in zip(rankings, between, strict=True):
         leaving, coming = np.concatenate([whole, gone, without]), np.concatenate([without, come, whole])
-        found[name] = Curves(Curve(shares, leaving[:, target]), Curve(shares, coming[:, target]), leaving)
+        found[name] = RankingCurves(Curve(shares, leaving[:, target]), Curve(shares, coming[:, target]), leaving)
     return found
 
 
 @dataclass(frozen=True)
-class Course:
+class MutingCourse:
     """The answer while blocks go in one order.
 
     muted          (k,) seconds muted, rising from 0 to the utterance's length
@@ -238,8 +238,8 @@ class Counterfactual:
     order: np.ndarray
     counts: np.ndarray
     weight: np.ndarray
-    course: Course
-    random: tuple[Course, ...]
+    course: MutingCourse
+    random: tuple[MutingCourse, ...]
 
     def gone(self, step: int) -> np.ndarray:
         """Blocks that are muted at a step, (b',)."""
@@ -267,7 +267,7 @@ class Counterfactual:
         return found
 
 
-def muted(window: np.ndarray, edges: np.ndarray, gone: np.ndarray) -> np.ndarray:
+def mute_cells(window: np.ndarray, edges: np.ndarray, gone: np.ndarray) -> np.ndarray:
     """The window (n,) with the blocks `gone` at zero.
 
     >>> muted(np.ones(5), np.array([0, 2, 4]), np.array([1])).tolist()
@@ -279,31 +279,31 @@ def muted(window: np.ndarray, edges: np.ndarray, gone: np.ndarray) -> np.ndarray
     return heard
 
 
-def counterfactual(heard: Heard, answer: Answer, trace: Trace, target: int, sample_rate: int,
-                   settings: config.Explain) -> Counterfactual:
+def counterfactual(clip: Clip, answer: ClassifyWindows, trace: Trace, target: int, sample_rate: int,
+                   settings: Explain) -> Counterfactual:
     """Mute the cells of a clip in the order of `trace`, and in random orders keyed by the clip.
 
     For a clip whose faithfulness is not measured; where it is, the courses are known (`of_curves`). Padding is silent
     already and is no cell. answer: as `deletion.curves` takes it.
     """
     chosen = settings.faithfulness
-    cells = Cells.of(heard.valid, chosen.cell_seconds, sample_rate)
-    rankings = {trace.method: order(cells.mean(trace), generator(settings.seed, "rankings", heard.key))} | \
-        random_rankings(cells, chosen.random_draws, generator(settings.seed, "counterfactual", heard.key))
-    found = curves(answer, heard.window, heard.valid, target, cells, np.zeros_like(heard.window), rankings,
+    cells = Cells.of(clip.valid, chosen.cell_seconds, sample_rate)
+    rankings = {trace.method: rank_cells(cells.mean(trace), generator(settings.seed, "rankings", clip.key))} | \
+        random_rankings(cells, chosen.random_draws, generator(settings.seed, "counterfactual", clip.key))
+    found = ranking_curves(answer, clip.window, clip.valid, target, cells, np.zeros_like(clip.window), rankings,
                    chosen.steps, chosen.fade_seconds)
-    return of_curves(trace, target, cells, rankings, found, chosen.steps)
+    return counterfactual_of_curves(trace, target, cells, rankings, found, chosen.steps)
 
 
-def of_curves(trace: Trace, target: int, cells: Cells, rankings: Mapping[str, np.ndarray],
-              found: Mapping[str, Curves], steps: int) -> Counterfactual:
+def counterfactual_of_curves(trace: Trace, target: int, cells: Cells, rankings: Mapping[str, np.ndarray],
+              found: Mapping[str, RankingCurves], steps: int) -> Counterfactual:
     """From the curves of the method's ranking and of the random ones with silence in the place of sound."""
     lengths = np.diff(cells.edges) / cells.sample_rate
-    counts = counts_of(cells, steps)
+    counts = removal_counts(cells, steps)
 
-    def course(name: str) -> Course:
+    def course(name: str) -> MutingCourse:
         gone = np.append(0.0, lengths[rankings[name]].cumsum())
-        return Course(gone[counts], found[name].answers)
+        return MutingCourse(gone[counts], found[name].answers)
 
     return Counterfactual(trace.method, target, cells.sample_rate, cells.edges, rankings[trace.method], counts,
                           cells.mean(trace) * lengths, course(trace.method),

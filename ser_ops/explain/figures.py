@@ -31,7 +31,7 @@ _INK, _PALE = "#1f2933", "#9aa5b1"
 _CAPTION_POINTS = 7.5
 
 
-def blank(width: float, height: float) -> "Figure":
+def new_figure(width: float, height: float) -> "Figure":
     """An empty figure in inches, in this project's type and colours."""
     import matplotlib
     from matplotlib.figure import Figure
@@ -42,7 +42,7 @@ def blank(width: float, height: float) -> "Figure":
     return Figure(figsize=(width, height), dpi=130)
 
 
-def save(figure: "Figure", caption: str, path: Path, columns: int, within: bool = False) -> None:
+def save_figure(figure: "Figure", caption: str, path: Path, columns: int, within: bool = False) -> None:
     """Under the picture, the caption; without a time or version in the file, so that the same gives the same bytes.
 
     within: nothing but the caption reaches beyond the figure, so that it need not be drawn twice to find its borders.
@@ -59,12 +59,12 @@ def save(figure: "Figure", caption: str, path: Path, columns: int, within: bool 
         figure.savefig(temporary, format="png", metadata={"Software": None}, **how)
 
 
-def shap_bar(names: Sequence[str], per_class: Mapping[str, Sequence[float]], caption: str, path: Path) -> None:
+def draw_shap_bar(names: Sequence[str], per_class: Mapping[str, Sequence[float]], caption: str, path: Path) -> None:
     """Global bar: one bar a feature, stacked by class; mean |SHAP value| in units of the score (natural log odds).
 
     `names` from the most important down; `per_class` holds one value a name for each class. Writes a PNG.
     """
-    figure = blank(8.5, 1.3 + 0.27 * len(names))
+    figure = new_figure(8.5, 1.3 + 0.27 * len(names))
     axes = figure.subplots()
     left, rows = np.zeros(len(names)), np.arange(len(names))
     for emotion, values in per_class.items():
@@ -79,7 +79,7 @@ def shap_bar(names: Sequence[str], per_class: Mapping[str, Sequence[float]], cap
     axes.set_xlabel("mean |SHAP value|, summed over the classes (score: logit less the mean of all seven)")
     axes.legend(title="pushes the score of", ncols=1, frameon=False, loc="lower left", bbox_to_anchor=(1.0, 0.0))
     figure.tight_layout()
-    save(figure, caption, path, 130)
+    save_figure(figure, caption, path, 130)
 
 
 def title_points(words: str) -> float:
@@ -91,7 +91,7 @@ def title_points(words: str) -> float:
     return min(10.0, 750 / max(len(words), 1))
 
 
-def columns(samples: np.ndarray, sample_rate: int, number: int = 1200) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def waveform_columns(samples: np.ndarray, sample_rate: int, number: int = 1200) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A waveform (n,) as a picture shows it: of `number` columns of pixels, or n, centres in seconds, lowest and
     highest sample, (c,) each; neighbours touch.
     """
@@ -102,7 +102,7 @@ def columns(samples: np.ndarray, sample_rate: int, number: int = 1200) -> tuple[
         np.maximum(high, np.append(low[:1], low[:-1]))
 
 
-def bars(axes: "Axes", seconds: np.ndarray, values: np.ndarray, width: float, colours: np.ndarray) -> None:
+def draw_bars(axes: "Axes", seconds: np.ndarray, values: np.ndarray, width: float, colours: np.ndarray) -> None:
     """A bar of each value (t,) at its moment, in its colour (t, 4): one shape in the place of hundreds."""
     from matplotlib.collections import PolyCollection
     left, right, zero = seconds - width / 2, seconds + width / 2, np.zeros_like(values)
@@ -111,7 +111,7 @@ def bars(axes: "Axes", seconds: np.ndarray, values: np.ndarray, width: float, co
     axes.add_collection(PolyCollection(list(corners), facecolors=colours, linewidths=0))
 
 
-def over_waveform(samples: np.ndarray, sample_rate: int, seconds: np.ndarray, values: np.ndarray, title: str,
+def draw_over_waveform(samples: np.ndarray, sample_rate: int, seconds: np.ndarray, values: np.ndarray, title: str,
                   unit: str, caption: str, path: Path, valid_seconds: float | None = None) -> None:
     """The waveform coloured by importance, and under it the importance of each time step.
 
@@ -122,10 +122,10 @@ def over_waveform(samples: np.ndarray, sample_rate: int, seconds: np.ndarray, va
     from matplotlib.colors import LinearSegmentedColormap, Normalize
 
     peak = float(values.max(initial=0.0))
-    figure = blank(8, 3.3)
+    figure = new_figure(8, 3.3)
     wave, steps = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     scale, shade = Normalize(0, peak or 1), LinearSegmentedColormap.from_list("importance", _PALE_TO_DARK)
-    middle, low, high = columns(samples, sample_rate)
+    middle, low, high = waveform_columns(samples, sample_rate)
     pieces = np.stack([np.stack([middle, low], 1), np.stack([middle, high], 1)], 1)
     wave.axhline(0, color=_PALE, linewidth=0.4, alpha=0.7, zorder=1)     # silence has no height of its own
     wave.add_collection(LineCollection(list(pieces), linewidths=0.9, capstyle="round", zorder=2,
@@ -134,7 +134,7 @@ def over_waveform(samples: np.ndarray, sample_rate: int, seconds: np.ndarray, va
     wave.set(xlim=(0, len(samples) / sample_rate), ylim=(-reach, reach), ylabel="amplitude")
     wave.set_title(title, loc="left", fontsize=title_points(title), fontweight="bold")
     width = float(np.diff(seconds).min()) if len(seconds) > 1 else len(samples) / sample_rate
-    bars(steps, seconds, values, width, shade(scale(values)))
+    draw_bars(steps, seconds, values, width, shade(scale(values)))
     steps.set(xlabel="seconds from the start of the window", ylabel=unit, ylim=(0, (peak or 1) * 1.08))
     if peak == 0:
         steps.text(0.5, 0.5, "nothing speaks for this class: the map is zero everywhere", ha="center", va="center",
@@ -145,7 +145,7 @@ def over_waveform(samples: np.ndarray, sample_rate: int, seconds: np.ndarray, va
                          hatch="///", linewidth=0, zorder=0)
         wave.text(len(samples) / sample_rate, reach * 0.95, "padding ", ha="right", va="top", fontsize=8, color=_INK)
     figure.subplots_adjust(left=0.09, right=0.98, top=0.91, bottom=0.14, hspace=0.12)
-    save(figure, caption, path, 130, within=True)
+    save_figure(figure, caption, path, 130, within=True)
 
 
 SECONDS = "seconds from the start of the window"
@@ -177,17 +177,17 @@ class Sound:
 
     def columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """As `figures.columns`."""
-        return columns(self.samples, self.sample_rate)
+        return waveform_columns(self.samples, self.sample_rate)
 
 
-def waveform(axes: "Axes", sound: Sound, colour: str = GREY) -> None:
+def draw_waveform(axes: "Axes", sound: Sound, colour: str = GREY) -> None:
     """The waveform as an area, with its amplitude axis."""
     seconds, low, high = sound.columns()
     axes.fill_between(seconds, low, high, color=colour, linewidth=0.4, zorder=1)
     axes.set(ylim=(-sound.reach, sound.reach), ylabel="amplitude")
 
 
-def coloured(axes: "Axes", sound: Sound, colours: object, width: float = 0.9, alpha: float | None = None) -> None:
+def draw_coloured_waveform(axes: "Axes", sound: Sound, colours: object, width: float = 0.9, alpha: float | None = None) -> None:
     """The waveform with one colour a column, (c, 3) or (c, 4)."""
     from matplotlib.collections import LineCollection
     seconds, low, high = sound.columns()
@@ -198,7 +198,7 @@ def coloured(axes: "Axes", sound: Sound, colours: object, width: float = 0.9, al
     axes.set(ylim=(-sound.reach, sound.reach), ylabel="amplitude")
 
 
-def time_axis(axes: "Axes", sound: Sound, last: bool, dark: bool = False) -> None:
+def draw_time_axis(axes: "Axes", sound: Sound, last: bool, dark: bool = False) -> None:
     """The window's seconds, padding hatched and named; `last`: the axis that carries the words."""
     axes.set_xlim(0, sound.seconds)
     axes.tick_params(labelbottom=last)
@@ -209,34 +209,34 @@ def time_axis(axes: "Axes", sound: Sound, last: bool, dark: bool = False) -> Non
                      edgecolor="#3a4654" if dark else "#dfe4ea", hatch="///", linewidth=0, zorder=0)
 
 
-def padding(axes: "Axes", sound: Sound, colour: str = INK) -> None:
+def label_padding(axes: "Axes", sound: Sound, colour: str = INK) -> None:
     """Names the hatched part, where there is room for the word."""
     if sound.seconds - sound.valid_seconds > 0.08 * sound.seconds:
         axes.text(sound.seconds, 0.97, "padding ", ha="right", va="top", fontsize=8, color=colour,
                   transform=axes.get_xaxis_transform())
 
 
-def heading(axes: "Axes", words: str) -> None:
+def set_heading(axes: "Axes", words: str) -> None:
     """The bold line above a picture."""
     axes.set_title(words, loc="left", fontsize=title_points(words), fontweight="bold")
 
 
-def peak(trace: Trace) -> float:
+def largest_magnitude(trace: Trace) -> float:
     """The largest |value|, 0 for a trace of nothing."""
     return float(np.abs(trace.values).max(initial=0.0))
 
 
-def under(caption: str, believe: str = "") -> str:
+def with_reliability(caption: str, believe: str = "") -> str:
     """The caption, and after it how far the method can be believed."""
     return f"{caption} {believe}".strip()
 
 
-def sentences(believe: Mapping[str, str] | None, traces: Sequence[Trace]) -> str:
+def reliability_of(believe: Mapping[str, str] | None, traces: Sequence[Trace]) -> str:
     """What is said of the methods of these traces, one after another."""
     return " ".join(filter(None, ((believe or {}).get(trace.method, "") for trace in traces)))
 
 
-def held(traces: Sequence[Trace]) -> str:
+def held_sentences(traces: Sequence[Trace]) -> str:
     """What methods left as it was, as sentences with a space after them; "" for nothing."""
     words: dict[str, list[str]] = {}
     for trace in traces:
@@ -245,7 +245,7 @@ def held(traces: Sequence[Trace]) -> str:
     return "".join(f"{' and '.join(names)} held {what}. " for what, names in words.items())
 
 
-def unheard(streams: Collection[str]) -> str:
+def unheard_stream(streams: Collection[str]) -> str:
     """What a picture of features leaves out of a model with these streams, as a sentence after a space."""
     return " The Wav2Vec 2.0 stream is not in the picture: it kept hearing the whole waveform." \
         if "wav2vec" in streams else ""

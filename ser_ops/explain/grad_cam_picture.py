@@ -17,17 +17,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ser_ops import config
+from ser_ops.config.explaining import Explain
+from ser_ops.config.models import MelImage, Stacked, Window
 from ser_ops.dataset.examples import Examples
 from ser_ops.emotions import EMOTIONS
-from ser_ops.explain.condition import answers, contexts, hear
-from ser_ops.explain.dossier import title, told
-from ser_ops.explain.figures import blank, save
+from ser_ops.explain.clip import class_probabilities, make_clip, waveform_contexts
+from ser_ops.explain.figures import new_figure, save_figure
+from ser_ops.explain.map_axes import MapAxis
 from ser_ops.explain.methods.gradcam import Heat, heat_of, mel_window
-from ser_ops.explain.places import Places
 from ser_ops.explain.question import Question
 from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import blur_seconds
+from ser_ops.explain.utterance import answer_entry, clip_title
 from ser_ops.features.paper2 import mel_edges_hertz, mel_rows
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Focus:
     freq_focus_range: tuple[float, float] | None
 
 
-def activated(values: np.ndarray) -> np.ndarray:
+def activated_area(values: np.ndarray) -> np.ndarray:
     """The cells that reach half of the map's maximum: bool like `values`, all False for a map of zeros.
 
     >>> activated(np.array([[0.0, 0.4], [0.5, 1.0]])).tolist()
@@ -94,12 +95,12 @@ def frame_borders(frames: int, hop_seconds: float, seconds: float) -> np.ndarray
     return np.clip((np.arange(frames + 1) - 0.5) * hop_seconds, 0, seconds)
 
 
-def focus(values: np.ndarray, seconds: np.ndarray, hertz: np.ndarray) -> Focus:
+def measure_focus(values: np.ndarray, seconds: np.ndarray, hertz: np.ndarray) -> Focus:
     """The table's figures of a map (mels, T), at least 0.
 
     seconds: borders of the frames (T + 1,); hertz: borders of the mel bands (mels + 1,); both rising.
     """
-    area = activated(values)
+    area = activated_area(values)
     bands, frames = np.flatnonzero(area.any(1)), np.flatnonzero(area.any(0))
     lit = bool(len(bands))
     return Focus(float(values.mean()), float(values.max(initial=0.0)), 100 * float(area.mean()), entropy(values),
@@ -107,7 +108,7 @@ def focus(values: np.ndarray, seconds: np.ndarray, hertz: np.ndarray) -> Focus:
                  (float(hertz[bands[0]]), float(hertz[bands[-1] + 1])) if lit else None)
 
 
-def masked(mel: np.ndarray, area: np.ndarray, valid: np.ndarray, each_band: bool) -> np.ndarray:
+def mask_area(mel: np.ndarray, area: np.ndarray, valid: np.ndarray, each_band: bool) -> np.ndarray:
     """A mel spectrogram (mels, T) with the utterance's mean level in the cells of `area` (bool, alike).
 
     valid: bool (T,), the frames that are no padding; the mean is taken over those. each_band: the mean of each band, so
@@ -140,7 +141,7 @@ class MelSpectrogram:
     valid_seconds: float
 
 
-def _image(axes: "Axes", mel: MelSpectrogram, values: np.ndarray, **how: Any) -> "AxesImage":
+def _draw_image(axes: "Axes", mel: MelSpectrogram, values: np.ndarray, **how: Any) -> "AxesImage":
     """Frames as wide as their hops, bands of equal height: the vertical axis is the mel scale itself."""
     step = mel.seconds[2] - mel.seconds[1]      # the first and the last frame may be cut to half by the window
     shown = axes.imshow(values, origin="lower", aspect="auto", interpolation="nearest",
@@ -149,7 +150,7 @@ def _image(axes: "Axes", mel: MelSpectrogram, values: np.ndarray, **how: Any) ->
     return shown
 
 
-def _axes(axes: "Axes", mel: MelSpectrogram) -> None:
+def _label_axes(axes: "Axes", mel: MelSpectrogram) -> None:
     """Hertz at their places on the mel scale, and the padding hatched."""
     ticks = [hertz for hertz in _TICKS if mel.hertz[0] <= hertz <= mel.hertz[-1]]
     axes.set_yticks(np.interp(ticks, mel.hertz, np.arange(len(mel.hertz))), [f"{hertz:,}" for hertz in ticks])
@@ -160,7 +161,7 @@ def _axes(axes: "Axes", mel: MelSpectrogram) -> None:
         axes.axvline(mel.valid_seconds, color="#9aa5b1", linewidth=0.8)
 
 
-def over_mel(mel: MelSpectrogram, values: np.ndarray, focus: Focus, heading: str, table: Sequence[tuple[str, str]],
+def draw_over_mel(mel: MelSpectrogram, values: np.ndarray, focus: Focus, heading: str, table: Sequence[tuple[str, str]],
              classes: Mapping[str, float], caption: str, path: Path) -> None:
     """Draw a map in [0, 1] over a mel spectrogram, both (mels, T); writes a PNG.
 
@@ -169,35 +170,35 @@ def over_mel(mel: MelSpectrogram, values: np.ndarray, focus: Focus, heading: str
     """
     from matplotlib.colors import LinearSegmentedColormap
 
-    figure = blank(10, 5.2)
+    figure = new_figure(10, 5.2)
     grid = figure.add_gridspec(2, 3, width_ratios=(6.4, 0.16, 3.2), wspace=0.09, hspace=0.12, left=0.07, right=0.99,
                                top=0.93, bottom=0.1)
     plain = figure.add_subplot(grid[0, 0])
     heated = figure.add_subplot(grid[1, 0], sharex=plain)
-    grey = _image(plain, mel, np.maximum(mel.level, _QUIETEST), cmap="gray_r", vmin=_QUIETEST, vmax=0)
+    grey = _draw_image(plain, mel, np.maximum(mel.level, _QUIETEST), cmap="gray_r", vmin=_QUIETEST, vmax=0)
     figure.colorbar(grey, cax=figure.add_subplot(grid[0, 1]), label="dB below the loudest")
     # Paler below the map, so that the map is seen; and the map lets it through where it is near 0 itself.
-    _image(heated, mel, np.maximum(mel.level, _QUIETEST), cmap="gray_r", vmin=_QUIETEST, vmax=-_QUIETEST)
+    _draw_image(heated, mel, np.maximum(mel.level, _QUIETEST), cmap="gray_r", vmin=_QUIETEST, vmax=-_QUIETEST)
     warm = LinearSegmentedColormap.from_list("activation", _HEAT)
-    shown = _image(heated, mel, values, cmap=warm, vmin=0, vmax=1, alpha=np.clip(2 * values, 0, 0.9), zorder=2)
+    shown = _draw_image(heated, mel, values, cmap=warm, vmin=0, vmax=1, alpha=np.clip(2 * values, 0, 0.9), zorder=2)
     bar = figure.colorbar(shown, cax=figure.add_subplot(grid[1, 1]), label="activation")
     if bar.solids is not None:
         bar.solids.set_alpha(1)
     bar.ax.axhline(focus.max_activation / 2, color=_FRAME, linewidth=1.5)
     for axes in (plain, heated):
-        _axes(axes, mel)
-        _framed(axes, mel, focus)
+        _label_axes(axes, mel)
+        _draw_frame(axes, mel, focus)
     plain.tick_params(labelbottom=False)
     plain.set_title(heading, loc="left", fontsize=10, fontweight="bold")
     heated.set_xlabel("seconds from the start of the window")
     if not values.any():
         heated.text(0.5, 0.5, "nothing speaks for this class:\nthe map is zero everywhere", ha="center", va="center",
                     transform=heated.transAxes, bbox={"facecolor": "white", "edgecolor": "#9aa5b1"}, zorder=4)
-    _table(figure.add_subplot(grid[:, 2]), table, classes)
-    save(figure, caption, path, 165)
+    _draw_table(figure.add_subplot(grid[:, 2]), table, classes)
+    save_figure(figure, caption, path, 165)
 
 
-def _framed(axes: "Axes", mel: MelSpectrogram, focus: Focus) -> None:
+def _draw_frame(axes: "Axes", mel: MelSpectrogram, focus: Focus) -> None:
     """The focus ranges as a dashed frame, drawn whole where it coincides with the border of the picture."""
     if focus.time_focus_range is None or focus.freq_focus_range is None:
         return
@@ -208,7 +209,7 @@ def _framed(axes: "Axes", mel: MelSpectrogram, focus: Focus) -> None:
                   linewidth=width, clip_on=False, zorder=3)
 
 
-def _table(axes: "Axes", table: Sequence[tuple[str, str]], classes: Mapping[str, float]) -> None:
+def _draw_table(axes: "Axes", table: Sequence[tuple[str, str]], classes: Mapping[str, float]) -> None:
     """Names at the left, figures at the right; below them a bar for each class."""
     axes.set_axis_off()
     axes.set(xlim=(0, 1), ylim=(0, 1))
@@ -246,23 +247,23 @@ _NOT_SHOWN = (
     "area is the cause of the answer.")
 
 
-def _masked(window: config.Stacked | config.MelImage, features: Tensor, area: np.ndarray, valid: np.ndarray) -> Tensor:
+def _mask_features(window: Stacked | MelImage, features: Tensor, area: np.ndarray, valid: np.ndarray) -> Tensor:
     """Features (1, rows, T) with the utterance's mean level in the area: an image's one mean, a stack's of each row."""
     rows, changed = mel_rows(window), features.clone()
     mel = features[0, rows].cpu().numpy()
-    changed[0, rows] = torch.from_numpy(masked(mel, area, valid, isinstance(window, config.Stacked))).to(features)
+    changed[0, rows] = torch.from_numpy(mask_area(mel, area, valid, isinstance(window, Stacked))).to(features)
     return changed
 
 
-def _spectrogram(window: config.Stacked | config.MelImage, features: Tensor, valid_seconds: float) -> MelSpectrogram:
+def _spectrogram(window: Stacked | MelImage, features: Tensor, valid_seconds: float) -> MelSpectrogram:
     mel = features[0, mel_rows(window)].double().cpu().numpy()
-    if isinstance(window, config.Stacked) and window.mel_scale == "power":
+    if isinstance(window, Stacked) and window.mel_scale == "power":
         mel = 10 * np.log10(np.maximum(mel, 1e-10))
     borders = frame_borders(mel.shape[1], window.hop / window.sample_rate, window.seconds)
     return MelSpectrogram(mel - mel.max(), borders, mel_edges_hertz(window), valid_seconds)
 
 
-def _caption(window: config.Window, where: Sequence[Places], predicted: str) -> str:
+def _caption(window: Window, where: Sequence[MapAxis], predicted: str) -> str:
     second = window.sample_rate
     if len(where) == 1:
         words = _OVER_TIME.format(seen=blur_seconds(where[0].field, window), predicted=predicted)
@@ -273,21 +274,21 @@ def _caption(window: config.Window, where: Sequence[Places], predicted: str) -> 
     return words + _NOT_SHOWN.format(predicted=predicted)
 
 
-def _figure(value: float | None, digits: int, unit: str = "", sign: str = "") -> str:
+def _formatted(value: float | None, digits: int, unit: str = "", sign: str = "") -> str:
     return "none" if value is None else f"{value:{sign}.{digits}f}{unit}"
 
 
 def _metric_table(clip: Mapping[str, Any], found: Mapping[str, Any]) -> list[tuple[str, str]]:
     time, hertz = found["time_focus_range"], found["freq_focus_range"]
     return [("confidence", f"{100 * found['confidence']:.2f} % ({clip['explained']})"),
-            ("mean activation", _figure(found["mean_activation"], 4)),
-            ("max activation", _figure(found["max_activation"], 4)),
-            ("activated area", _figure(found["activated_area_pct"], 2, " %")),
-            ("entropy", _figure(found["entropy"], 3, " nats")),
+            ("mean activation", _formatted(found["mean_activation"], 4)),
+            ("max activation", _formatted(found["max_activation"], 4)),
+            ("activated area", _formatted(found["activated_area_pct"], 2, " %")),
+            ("entropy", _formatted(found["entropy"], 3, " nats")),
             ("time focus range", f"{time[0]:.2f} to {time[1]:.2f} s" if time else "none"),
             ("freq. focus range", f"{hertz[0]:,.0f} to {hertz[1]:,.0f} Hz" if hertz else "none"),
-            ("confidence drop", _figure(found["confidence_drop"], 2, " points", "+")),
-            ("map on padding", _figure(100 * found["share_in_padding"], 1, " %"))]
+            ("confidence drop", _formatted(found["confidence_drop"], 2, " points", "+")),
+            ("map on padding", _formatted(100 * found["share_in_padding"], 1, " %"))]
 
 
 def _rounded(figures: Focus) -> dict[str, Any]:
@@ -307,15 +308,15 @@ def grad_cam_picture(question: Question, heat: Heat, clip: Mapping[str, Any], fi
     values, the strongest band of each frame; peak (of the map, in units of the logit), empty, share_in_padding,
     share_without_band, map (at its own resolution, peak 1).
     """
-    subject, features, target = question.subject, question.heard.batch.features, question.target
+    subject, features, target = question.subject, question.clip.batch.features, question.target
     window = mel_window(subject)
     picture = _spectrogram(window, features, clip["valid_seconds"])
     times = np.arange(heat.values.shape[1]) * window.hop / window.sample_rate
-    valid, area = times <= clip["valid_seconds"], activated(heat.values)
+    valid, area = times <= clip["valid_seconds"], activated_area(heat.values)
     with torch.no_grad():
-        both = torch.cat([features, _masked(window, features, area, valid)])
-        before, after = question.held(both).double().softmax(1).cpu().numpy()
-    figures = focus(heat.values, picture.seconds, picture.hertz)
+        both = torch.cat([features, _mask_features(window, features, area, valid)])
+        before, after = question.classify_features(both).double().softmax(1).cpu().numpy()
+    figures = measure_focus(heat.values, picture.seconds, picture.hertz)
     found = {
         "confidence": float(before[target]), **_rounded(figures),
         "confidence_drop": 100 * float(before[target] - after[target]) if area.any() else None,
@@ -323,29 +324,29 @@ def grad_cam_picture(question: Question, heat: Heat, clip: Mapping[str, Any], fi
         "times": np.round(times, 4).tolist(), "values": np.round(heat.values.max(0), 5).tolist(), "peak": heat.peak,
         "empty": not area.any(), "share_in_padding": float(heat.values[:, ~valid].sum() / (heat.values.sum() or 1)),
         "share_without_band": heat.bandless, "map": np.round(heat.own / (heat.own.max() or 1), 4).tolist()}
-    over_mel(picture, heat.values, figures, title(clip), _metric_table(clip, found), found["probabilities"],
-             _caption(window, subject.places, clip["predicted"]), file)
+    draw_over_mel(picture, heat.values, figures, clip_title(clip), _metric_table(clip, found), found["probabilities"],
+             _caption(window, subject.map_axes, clip["predicted"]), file)
     return found
 
 
-def grad_cam_figures(subject: Subject, examples: Examples, positions: Sequence[int], settings: config.Explain,
+def grad_cam_figures(subject: Subject, examples: Examples, positions: Sequence[int], settings: Explain,
                      folder: Path, prefix: str) -> list[dict[str, Any]]:
     """Grad-CAM of the examples at `positions`, one picture each in `folder`: gradcam_<emotion>_<n>.png.
 
     Returns what explanations.json holds of each, in the order of paper 2's figures 7 to 13 by the emotion that the
     utterance was meant as; `prefix` stands before the file's name under "figure". Raises ValueError for a model that
-    admits no Grad-CAM (its camera() says why).
+    admits no Grad-CAM (its cam_layer() says why).
     """
-    subject.model.camera()
+    subject.model.cam_layer()
     clips, number = [], Counter[str]()
     for position in sorted(positions, key=lambda one: PAPER_ORDER.index(examples.rows[one].emotion)):
         row = examples.rows[position]
-        heard = hear(subject, row, examples.stores.waveform(row))
-        context = contexts(subject, [heard], 1)
-        (probabilities,) = answers(subject, [heard], context)
+        heard = make_clip(subject, row, examples.stores.waveform(row))
+        context = waveform_contexts(subject, [heard], 1)
+        (probabilities,) = class_probabilities(subject, [heard], context)
         target = int(probabilities.argmax())
         question = Question(subject, heard, target, settings, context=context)
-        clip = told(subject, heard, probabilities, target)
+        clip = answer_entry(subject, heard, probabilities, target)
         number[clip["emotion"]] += 1
         file = folder / f"gradcam_{clip['emotion']}_{number[clip['emotion']]}.png"
         figure = f"{prefix}{file.name}"

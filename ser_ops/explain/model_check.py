@@ -10,18 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ser_ops import config
-from ser_ops.config import Preset
-from ser_ops.dataset.rows import Row
+from ser_ops.config.explaining import Explain
+from ser_ops.config.models import Preset
 from ser_ops.emotions import EMOTIONS
-from ser_ops.explain.condition import hear
-from ser_ops.explain.question import Question, computed_by
+from ser_ops.explain.clip import make_clip
+from ser_ops.explain.question import Question, method_module
 from ser_ops.explain.subject import Subject
+from ser_ops.manifest import VariantRow
 from ser_ops.methods import METHODS
 from ser_ops.model_table import MODELS, Model
 from ser_ops.models.architectures import build, count, network
-from ser_ops.models.base import EmotionModel
-from ser_ops.models.layers import separate
+from ser_ops.models.base import EmotionModel, member_examples
 from ser_ops.models.model_folder import load, save
 from ser_ops.seeds import generator
 
@@ -31,12 +30,12 @@ _MOST = {"hidden": 64, "layers": 2, "heads": 4, "channels": 16, "maps": 16, "emb
          "members": 2}      # of the sizes of a preset's parts; what is smaller stays
 
 
-class _Missing(Exception):
+class _Failure(Exception):
     """What the model lacks, in words."""
 
 
 @dataclass(frozen=True)
-class Trial:
+class Check:
     """One thing that was tried: what, whether it went well, and in words what came of it."""
 
     what: str
@@ -44,10 +43,10 @@ class Trial:
     words: str
 
 
-def small(preset: Preset) -> Preset:
+def at_small_size(preset: Preset) -> Preset:
     """The preset with narrow and few layers, random weights, and all else as it is: its windows, layouts and designs.
 
-    >>> small(config.load().presets["paper"]).wav2vec.hidden
+    >>> small(load_preset("paper")).wav2vec.hidden
     64
     """
     settings = preset.model_dump()
@@ -65,38 +64,38 @@ def small(preset: Preset) -> Preset:
     return Preset(**settings)
 
 
-def trials(name: str, preset: Preset, settings: config.Explain) -> Iterator[Trial]:
+def check_model(name: str, preset: Preset, settings: Explain) -> Iterator[Check]:
     """Try out everything that the rest asks of a model, one after another; what cannot be tried without a network is
     left out when there is none.
 
     settings: section explain; of chance in methods as little as possible is drawn. Raises UserError for a name that is
     not in the table of models.
     """
-    tried = _Tried(name, small(preset), settings)
-    first = _trial("network", tried.network)
+    tried = _Checks(name, at_small_size(preset), settings)
+    first = _check("network", tried.network)
     yield first
     if not first.passed:
         return
     for what, trial in (("answer", tried.answer), ("gradients", tried.gradients), ("streams", tried.streams),
-                        ("folder", tried.folder), ("camera", tried.camera)):
-        yield _trial(what, trial)
+                        ("folder", tried.folder), ("cam_layer", tried.cam_layer)):
+        yield _check(what, trial)
     for method in METHODS.values():
-        yield _trial(method.title, lambda method=method: tried.method(method.name))  # type: ignore[misc]
+        yield _check(method.title, lambda method=method: tried.method(method.name))  # type: ignore[misc]
 
 
-def _trial(what: str, trial: Callable[[], str]) -> Trial:
+def _check(what: str, trial: Callable[[], str]) -> Check:
     try:
-        return Trial(what, True, trial())
-    except _Missing as error:
-        return Trial(what, False, str(error))
+        return Check(what, True, trial())
+    except _Failure as error:
+        return Check(what, False, str(error))
     except Exception as error:  # a network that somebody is writing may raise anything
-        return Trial(what, False, f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no words'}")
+        return Check(what, False, f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no words'}")
 
 
-class _Tried:
+class _Checks:
     """A model with made-up clips. Each trial returns what it found, or raises."""
 
-    def __init__(self, name: str, preset: Preset, settings: config.Explain) -> None:
+    def __init__(self, name: str, preset: Preset, settings: Explain) -> None:
         self.name, self.preset = name, preset
         few = {"shap_samples": 4, "occlusion_hop": settings.occlusion_seconds, "batch_size": 16}
         self.settings = settings.model_copy(update=few)
@@ -108,14 +107,14 @@ class _Tried:
 
     def network(self) -> str:
         if not issubclass(self.made, EmotionModel):
-            raise _Missing(f"{self.made.__name__} is no EmotionModel: derive it from that class")
+            raise _Failure(f"{self.made.__name__} is no EmotionModel: derive it from that class")
         if (own := getattr(self.made, "name", None)) != self.name:
-            raise _Missing(f"{self.made.__name__}.name is {own!r}: set it to {self.name!r}")
+            raise _Failure(f"{self.made.__name__}.name is {own!r}: set it to {self.name!r}")
         self.model = build(self.name, self.preset, seed=1).eval()
         self.subject = Subject(self.model, self.preset.input_of(self.name), None, _RATE, torch.device("cpu"),
                                self.model.spectral.receptive_field if "spectral" in self.model.streams else 1)
-        self.heard = [self._heard(number) for number in range(_CLIPS)]
-        batches = [one.batch for one in self.heard]
+        self.clip = [self._heard(number) for number in range(_CLIPS)]
+        batches = [one.batch for one in self.clip]
         self.waveform, self.valid, self.features = (
             torch.cat([getattr(batch, part) for batch in batches]) for part in ("waveform", "valid", "features"))
         return f"{self.made.__name__}, {count(self.model):,} parameters at small size"
@@ -125,7 +124,7 @@ class _Tried:
         time = np.arange(round(_RATE * seconds * (1 if number % 2 else 0.8))) / _RATE
         wave = 0.2 * np.sin(2 * np.pi * (150 + 90 * number) * time) * (1 + np.sin(9 * time)) + draw.normal(
             0, 0.02, len(time))
-        return hear(self.subject, Row(f"{number}#original", str(number), "original", "test", EMOTIONS[number], "", ""),
+        return make_clip(self.subject, VariantRow(f"{number}#original", str(number), "original", "test", EMOTIONS[number], "", ""),
                     wave.astype(np.float32))
 
     @torch.no_grad()
@@ -136,29 +135,29 @@ class _Tried:
     def answer(self) -> str:
         logits = self._logits(self.waveform, self.features)
         if logits.shape != (_CLIPS, len(EMOTIONS)):
-            raise _Missing(f"forward gives {tuple(logits.shape)}: give logits of ({_CLIPS}, {len(EMOTIONS)}) for "
+            raise _Failure(f"forward gives {tuple(logits.shape)}: give logits of ({_CLIPS}, {len(EMOTIONS)}) for "
                            f"{_CLIPS} clips")
         if not torch.isfinite(logits).all():
-            raise _Missing("forward gives logits that are not finite")
+            raise _Failure("forward gives logits that are not finite")
         context = self.model.context(self.waveform, self.valid)
         apart = float((self.model.classify(context, self.features) - logits).abs().max())
         if apart > 1e-4:
-            raise _Missing(f"classify(context(...)) is not forward: logits differ by {apart:.2g}, and explanations ask "
+            raise _Failure(f"classify(context(...)) is not forward: logits differ by {apart:.2g}, and explanations ask "
                            "for both")
         return f"logits {tuple(logits.shape)}, finite"
 
     def gradients(self) -> str:
         model = build(self.name, self.preset, seed=1).train()
         labels = torch.arange(_CLIPS) % len(EMOTIONS)
-        nn.functional.cross_entropy(*separate(model(self.waveform, self.valid, self.features), labels)).backward()
+        nn.functional.cross_entropy(*member_examples(model(self.waveform, self.valid, self.features), labels)).backward()
         own = {name: one for name, one in model.named_parameters() if one.requires_grad}
         without = [name for name, one in own.items() if one.grad is None]
         if without:
-            raise _Missing(f"{len(without)} of {len(own)} trainable parameters get no gradient, the first is "
+            raise _Failure(f"{len(without)} of {len(own)} trainable parameters get no gradient, the first is "
                            f"{without[0]}: use it in classify or leave it out")
         wrong = [name for name, one in own.items() if one.grad is not None and not torch.isfinite(one.grad).all()]
         if wrong:
-            raise _Missing(f"gradients of {wrong[0]} are not finite")
+            raise _Failure(f"gradients of {wrong[0]} are not finite")
         return f"all {len(own)} trainable parameters get one, finite"
 
     def streams(self) -> str:
@@ -169,7 +168,7 @@ class _Tried:
         for stream, used, where in (("wav2vec", hears, "waveform"), ("another stream", reads, "features")):
             said = "wav2vec" in declared if stream == "wav2vec" else bool(set(declared) - {"wav2vec"})
             if said != used:
-                raise _Missing(f"the table says streams {', '.join(declared)}, and the answer "
+                raise _Failure(f"the table says streams {', '.join(declared)}, and the answer "
                                f"{'changes' if used else 'does not change'} with the {where}")
         return f"{', '.join(declared)}, reads section {self.described.reads} of a preset"
 
@@ -180,22 +179,22 @@ class _Tried:
         apart = float((self._logits(self.waveform, self.features, again.eval())
                        - self._logits(self.waveform, self.features)).abs().max())
         if apart > 1e-6:
-            raise _Missing(f"saved and loaded again its logits differ by {apart:.2g}: keep all that it knows in "
+            raise _Failure(f"saved and loaded again its logits differ by {apart:.2g}: keep all that it knows in "
                            "parameters and buffers")
         return "saved and loaded again it answers the same"
 
-    def camera(self) -> str:
-        if self.subject.camera != self.described.camera:
-            raise _Missing(f"the table says camera={self.described.camera}, and the network's camera() "
-                           f"{'names a layer' if self.subject.camera else 'raises ValueError'}")
-        return "a layer with a place in time" if self.subject.camera else "no layer with a place in time"
+    def cam_layer(self) -> str:
+        if self.subject.has_cam_layer != self.described.has_cam_layer:
+            raise _Failure(f"the table says has_cam_layer={self.described.has_cam_layer}, and the network's cam_layer() "
+                           f"{'names a layer' if self.subject.has_cam_layer else 'raises ValueError'}")
+        return "a layer with a place in time" if self.subject.has_cam_layer else "no layer with a place in time"
 
     def method(self, name: str) -> str:
-        if why := METHODS[name].lacks(self.described.streams, self.described.camera):
+        if why := METHODS[name].lacks(self.described.streams, self.described.has_cam_layer):
             return f"not admitted: {why}"
-        heard = self.heard[0]
+        heard = self.clip[0]
         question = Question(self.subject, heard, 0, self.settings, self.features[1:], samples=4)
-        trace = computed_by(name).explain(question).trace
+        trace = method_module(name).explain(question).trace
         if len(trace.values) != len(trace.seconds) or not np.isfinite(trace.values).all():
-            raise _Missing("its values over time are not finite, or not as many as moments")
+            raise _Failure("its values over time are not finite, or not as many as moments")
         return f"runs, {len(trace.values)} moments"

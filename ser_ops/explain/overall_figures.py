@@ -16,10 +16,21 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from ser_ops import config
+from ser_ops.config.explaining import Explain
+from ser_ops.config.models import Features, MelImage, Stacked, Window
 from ser_ops.emotions import EMOTIONS
 from ser_ops.explain import figures
-from ser_ops.explain.figures import AGAINST, FOR, INK, PALETTE, blank, heading, save, under, unheard
+from ser_ops.explain.figures import (
+    AGAINST,
+    FOR,
+    INK,
+    PALETTE,
+    new_figure,
+    save_figure,
+    set_heading,
+    unheard_stream,
+    with_reliability,
+)
 from ser_ops.explain.methods import shap
 from ser_ops.explain.methods.shap import Attribution
 from ser_ops.explain.subject import Subject
@@ -35,7 +46,7 @@ ROW = 0.27                                  # inches
 AXIS = "SHAP value for '{emotion}' (log odds: logit less the mean of all seven)"
 
 
-def rows_of(axes: "Axes", names: Sequence[str]) -> None:
+def label_feature_rows(axes: "Axes", names: Sequence[str]) -> None:
     """One row a name, the first on top, and a line at zero."""
     axes.set_yticks(range(len(names) - 1, -1, -1), names, fontsize=9)
     axes.tick_params(axis="y", length=0, width=0)
@@ -44,13 +55,13 @@ def rows_of(axes: "Axes", names: Sequence[str]) -> None:
     axes.set_axisbelow(True)
 
 
-def violins(names: Sequence[str], values: np.ndarray, emotion: str, caption: str, path: Path) -> None:
+def draw_violins(names: Sequence[str], values: np.ndarray, emotion: str, caption: str, path: Path) -> None:
     """SHAP values (n, k) of n utterances for k features, from the most important; every utterance is a dot too.
 
     Not shap's own violins: these take a density of every feature, which fails where all values are alike, and hide how
     few utterances there are. Writes a PNG.
     """
-    figure = blank(8.5, 1.3 + ROW * len(names))
+    figure = new_figure(8.5, 1.3 + ROW * len(names))
     axes = figure.subplots()
     rows = np.arange(len(names) - 1, -1, -1)
     axes.axvline(0, color="#9aa5b1", linewidth=0.8, zorder=1)
@@ -64,16 +75,16 @@ def violins(names: Sequence[str], values: np.ndarray, emotion: str, caption: str
         axes.scatter(values[:, place], np.full(len(values), row), s=7, color=INK, linewidths=0, alpha=0.75,
                      zorder=3)
         axes.plot([np.median(values[:, place])] * 2, [row - 0.28, row + 0.28], color=INK, linewidth=1.4, zorder=4)
-    rows_of(axes, names)
+    label_feature_rows(axes, names)
     axes.set_xlabel(AXIS.format(emotion=emotion))
     figure.tight_layout()
-    save(figure, caption, path, 135, within=True)
+    save_figure(figure, caption, path, 135, within=True)
 
 
 _LOW_TO_HIGH = ("#0072B2", "#9fb4c4", "#E69F00")    # blue to orange, told apart with every common colour blindness
 
 
-def beeswarm(names: Sequence[str], values: np.ndarray, features: np.ndarray, emotion: str, seed: int, caption: str,
+def draw_beeswarm(names: Sequence[str], values: np.ndarray, features: np.ndarray, emotion: str, seed: int, caption: str,
              path: Path) -> None:
     """SHAP values (n, k) of n utterances for k features, from the most important; `features` alike, in their own units.
 
@@ -81,7 +92,7 @@ def beeswarm(names: Sequence[str], values: np.ndarray, features: np.ndarray, emo
     """
     import shap
     from matplotlib.colors import LinearSegmentedColormap
-    figure = blank(8.5, 1.3 + ROW * len(names))
+    figure = new_figure(8.5, 1.3 + ROW * len(names))
     axes = figure.subplots()
     state = np.random.get_state()
     try:
@@ -93,20 +104,20 @@ def beeswarm(names: Sequence[str], values: np.ndarray, features: np.ndarray, emo
             color_bar_label="value of the feature (each from its own low to its high)")
     finally:
         np.random.set_state(state)
-    rows_of(axes, names)
+    label_feature_rows(axes, names)
     axes.set_xlabel(AXIS.format(emotion=emotion), fontsize=9)
     for one in figure.axes:
         one.tick_params(labelsize=9)
         one.yaxis.label.set_fontsize(8.5)
     figure.tight_layout()
-    save(figure, caption, path, 135)
+    save_figure(figure, caption, path, 135)
 
 
 _ROW = 0.3
 _REST, _MISSED = "#8996a3", "#ccd3da"
 
 
-def waterfall(names: Sequence[str], values: np.ndarray, others: tuple[int, float], missed: float, base: float,
+def draw_waterfall(names: Sequence[str], values: np.ndarray, others: tuple[int, float], missed: float, base: float,
               score: float, title: str, caption: str, path: Path) -> None:
     """From `base` by `values` (k,) of the named features, the sum of all others and what sampling missed to `score`.
 
@@ -118,7 +129,7 @@ def waterfall(names: Sequence[str], values: np.ndarray, others: tuple[int, float
     ends = base + np.cumsum(steps)
     starts = np.append(base, ends[:-1])
     rows = range(len(steps), 0, -1)
-    figure = blank(8.5, 1.4 + _ROW * (len(steps) + 2))
+    figure = new_figure(8.5, 1.4 + _ROW * (len(steps) + 2))
     axes = figure.subplots()
     for row, start, end, step, place in zip(rows, starts, ends, steps, range(len(steps)), strict=True):
         colour = FOR if step >= 0 else AGAINST
@@ -143,9 +154,9 @@ def waterfall(names: Sequence[str], values: np.ndarray, others: tuple[int, float
     axes.set_xlabel("score (log odds: logit less the mean of all seven)")
     axes.grid(axis="x", color="#e4e7eb", linewidth=0.7)
     axes.set_axisbelow(True)
-    heading(axes, title)
+    set_heading(axes, title)
     figure.tight_layout()
-    save(figure, caption, path, 135, within=True)
+    save_figure(figure, caption, path, 135, within=True)
 
 
 _OF = ("{top} of {features:,} features, those with the largest mean |SHAP value| for '{emotion}' over {utterances} "
@@ -172,8 +183,8 @@ class ShapRow:
     title: str
 
 
-def global_figures(subject: Subject, attributions: Sequence[Attribution], rows: Sequence[ShapRow],
-                   settings: config.Explain, folder: Path, prefix: str, believe: str = "") -> dict[str, str]:
+def draw_global_figures(subject: Subject, attributions: Sequence[Attribution], rows: Sequence[ShapRow],
+                   settings: Explain, folder: Path, prefix: str, believe: str = "") -> dict[str, str]:
     """Draw them into `folder`; returns 'figure_4b_fear' and the like to `prefix` and the file's name.
 
     attributions and rows belong together, one an utterance. 4b and 4c of every class, 4d of every class that the model
@@ -184,7 +195,7 @@ def global_figures(subject: Subject, attributions: Sequence[Attribution], rows: 
         return {}
     values = np.stack([one.values.reshape(-1, len(EMOTIONS)) for one in attributions])      # (n, features, classes)
     features = np.stack([row.features.reshape(-1) for row in rows])
-    told = unheard(subject.model.streams)
+    told = unheard_stream(subject.model.streams)
     files: dict[str, str] = {}
 
     def file(key: str) -> Path:
@@ -195,27 +206,27 @@ def global_figures(subject: Subject, attributions: Sequence[Attribution], rows: 
         best = np.argsort(-np.abs(values[..., c]).mean(0), kind="stable")[:settings.top]
         names = [describe(int(index), subject.features) for index in best]
         said = {"top": len(best), "features": values.shape[1], "emotion": emotion, "utterances": len(values)}
-        beeswarm(names, values[:, best, c], features[:, best], emotion, settings.seed,
-                 under(_SWARM.format(**said) + told, believe), file(f"figure_4b_{emotion}"))
-        violins(names, values[:, best, c], emotion, under(_VIOLIN.format(**said) + told, believe),
+        draw_beeswarm(names, values[:, best, c], features[:, best], emotion, settings.seed,
+                 with_reliability(_SWARM.format(**said) + told, believe), file(f"figure_4b_{emotion}"))
+        draw_violins(names, values[:, best, c], emotion, with_reliability(_VIOLIN.format(**said) + told, believe),
                 file(f"figure_4c_{emotion}"))
         number = next((number for number, row in enumerate(rows) if row.explained == emotion), None)
         if number is not None:
-            waterfall_of(subject, attributions[number], rows[number], c, settings.top, file(f"figure_4d_{emotion}"),
+            draw_utterance_waterfall(subject, attributions[number], rows[number], c, settings.top, file(f"figure_4d_{emotion}"),
                          believe)
     return files
 
 
-def waterfall_of(subject: Subject, one: Attribution, row: ShapRow, target: int, top: int, path: Path,
+def draw_utterance_waterfall(subject: Subject, one: Attribution, row: ShapRow, target: int, top: int, path: Path,
                  believe: str = "") -> None:
     """Draw figure 4d of one utterance for class `target`: its `top` features, all others, and what sampling missed."""
-    caption = under(_FALL.format(emotion=EMOTIONS[target]) + unheard(subject.model.streams), believe)
+    caption = with_reliability(_FALL.format(emotion=EMOTIONS[target]) + unheard_stream(subject.model.streams), believe)
     values = one.values.reshape(-1, len(one.base))[:, target]
     best = np.argsort(-np.abs(values), kind="stable")[:top]
     rest = float(values.sum() - values[best].sum())
     flat = row.features.reshape(-1)
     names = [f"{describe(int(index), subject.features)}  = {flat[index]:.3g}" for index in best]
-    waterfall(names, values[best], (len(values) - len(best), rest), float(-one.gap[target]), float(one.base[target]),
+    draw_waterfall(names, values[best], (len(values) - len(best), rest), float(-one.gap[target]), float(one.base[target]),
               float(one.score[target]), row.title, caption, path)
 
 
@@ -225,47 +236,47 @@ _BAR = ("Mean absolute SHAP value over {utterances} test utterances against {bac
         "moments differ from one utterance to the next, so the order of so few utterances is a hint.")
 
 
-def _named(values: np.ndarray) -> dict[str, float]:
+def _by_emotion(values: np.ndarray) -> dict[str, float]:
     return {emotion: float(value) for emotion, value in zip(EMOTIONS, values, strict=True)}
 
 
-def overall(subject: Subject, found: Sequence[shap.Attribution], explained: Sequence[str],
-            settings: config.Explain, background: int, file: Path) -> dict[str, Any]:
+def feature_importance(subject: Subject, found: Sequence[shap.Attribution], explained: Sequence[str],
+            settings: Explain, background: int, file: Path) -> dict[str, Any]:
     """Rank features by what they do to the scores over all utterances; draw the global bar into `file`.
 
     `explained` names the class of each utterance on which equation 25 is checked; `background` is the number of
     training utterances behind the attributions.
     """
     importances = shap.importance(found)
-    top = shap.rank(importances, settings.top)
+    top = shap.rank_features(importances, settings.top)
     shaped = importances.T.reshape(len(EMOTIONS), *shape_of(subject.features))
-    by_kind = shap.rank(to_grid(shaped, subject.features).sum(-1).T, settings.top)
+    by_kind = shap.rank_features(to_grid(shaped, subject.features).sum(-1).T, settings.top)
     pairs = [(one, EMOTIONS.index(emotion)) for one, emotion in zip(found, explained, strict=True)]
     error = float(np.mean([abs(one.gap[c]) for one, c in pairs]))
     reach = float(np.mean([abs(one.score[c] - one.base[c]) for one, c in pairs]))
     names = [describe(one.index, subject.features) for one in top]
     share = error / reach if reach else 0.0
     caption = _BAR.format(utterances=len(found), background=background, error=error, share=share)
-    caption += unheard(subject.model.streams)
-    figures.shap_bar(names, {emotion: [float(one.per_class[c]) for one in top] for c, emotion in enumerate(EMOTIONS)},
+    caption += unheard_stream(subject.model.streams)
+    figures.draw_shap_bar(names, {emotion: [float(one.per_class[c]) for one in top] for c, emotion in enumerate(EMOTIONS)},
                      caption, file)
     return {
         "utterances": len(found), "background": background,
         "samples": settings.shap_samples, "score": "logit less the mean of all seven logits",
-        "top": [{"feature": name, "index": one.index, "per_class": _named(one.per_class)}
+        "top": [{"feature": name, "index": one.index, "per_class": _by_emotion(one.per_class)}
                 for name, one in zip(names, top, strict=True)],
-        "kinds": [{"feature": _kind(one.index, subject.features), "per_class": _named(one.per_class)}
+        "kinds": [{"feature": _kind_name(one.index, subject.features), "per_class": _by_emotion(one.per_class)}
                   for one in by_kind],
-        "base_values": _named(np.mean([one.base for one in found], axis=0)),
+        "base_values": _by_emotion(np.mean([one.base for one in found], axis=0)),
         "additivity_error": error, "additivity_error_share": share,
     }
 
 
-def _kind(channel: int, settings: config.Window) -> str:
+def _kind_name(channel: int, settings: Window) -> str:
     """A row of the grid in words, without a time."""
-    if isinstance(settings, config.Stacked | config.MelImage):
+    if isinstance(settings, Stacked | MelImage):
         return row_name(channel, settings)
-    if not isinstance(settings, config.Features):
+    if not isinstance(settings, Features):
         raise TypeError(f"no features for {type(settings).__name__}")
     place = feature_at(int(grid(settings)[channel, 0]), settings)
     return place.kind if place.coefficient is None else f"{place.kind} {place.coefficient}"

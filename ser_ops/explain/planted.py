@@ -15,18 +15,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ser_ops import config
-from ser_ops.dataset.rows import Row
-from ser_ops.explain.condition import Heard, hear
+from ser_ops.config.explaining import Explain, Planted
+from ser_ops.explain.clip import Clip, make_clip
 from ser_ops.explain.deletion import Cells
-from ser_ops.explain.faithfulness import fresh
-from ser_ops.explain.question import Question, computed_by, explanations
+from ser_ops.explain.faithfulness import untrained_model
+from ser_ops.explain.question import Question, explain_clip, method_module
 from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import Trace
 from ser_ops.features.standardise import Moments
+from ser_ops.manifest import VariantRow
 from ser_ops.methods import METHODS
 from ser_ops.model_table import MODELS
-from ser_ops.models.layers import separate
+from ser_ops.models.base import member_examples
 from ser_ops.noise.mixing import stationary
 from ser_ops.seeds import derive, generator
 
@@ -39,14 +39,14 @@ class WindowTooShort(ValueError):
 
 
 @dataclass(frozen=True)
-class Clip:
+class PlantedClip:
     """A made clip as the model hears it, with the start of its deciding burst in seconds."""
 
-    heard: Heard
+    clip: Clip
     start: float
 
 
-def sound(chosen: config.Planted, length: int, sample_rate: int, emotion: str, seed: int,
+def make_sound(chosen: Planted, length: int, sample_rate: int, emotion: str, seed: int,
           name: str) -> tuple[np.ndarray, float]:
     """A clip of the class, float32 (length,), and the start of its deciding burst in seconds.
 
@@ -71,24 +71,24 @@ def sound(chosen: config.Planted, length: int, sample_rate: int, emotion: str, s
     return samples.astype(np.float32), float(starts[cue] / sample_rate)
 
 
-def clips(subject: Subject, chosen: config.Planted, number: int, seed: int, partition: str) -> list[Clip]:
+def make_planted_clips(subject: Subject, chosen: Planted, number: int, seed: int, partition: str) -> list[PlantedClip]:
     """`number` clips, both classes in turn, heard as the subject hears."""
     made, length = [], round(subject.features.seconds * subject.sample_rate)
     for place in range(number):
         name, emotion = f"planted/{partition}_{place}", CLASSES[place % len(CLASSES)]
-        samples, start = sound(chosen, length, subject.sample_rate, emotion, seed, name)
-        row = Row(f"{name}#original", name, "original", partition, emotion, "planted/noise", "planted")
-        made.append(Clip(hear(subject, row, samples), start))
+        samples, start = make_sound(chosen, length, subject.sample_rate, emotion, seed, name)
+        row = VariantRow(f"{name}#original", name, "original", partition, emotion, "planted/noise", "planted")
+        made.append(PlantedClip(make_clip(subject, row, samples), start))
     return made
 
 
-def _stacked(some: Sequence[Clip]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    batches = [one.heard.batch for one in some]
+def _stacked(some: Sequence[PlantedClip]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    batches = [one.clip.batch for one in some]
     return (torch.cat([one.waveform for one in batches]), torch.cat([one.valid for one in batches]),
             torch.cat([one.features for one in batches]), torch.cat([one.labels for one in batches]))
 
 
-def untrained(subject: Subject, features: Tensor, seed: int) -> Subject:
+def untrained_subject(subject: Subject, features: Tensor, seed: int) -> Subject:
     """The subject's architecture with random weights, and these features' moments where it standardises its input.
 
     Where the preset starts the backbone at a checkpoint, the subject's own backbone is taken and frozen: random
@@ -97,7 +97,7 @@ def untrained(subject: Subject, features: Tensor, seed: int) -> Subject:
     standardisation = None if subject.standardisation is None else \
         Moments.of(features.cpu(), subject.features).standardisation()
     made = replace(subject, standardisation=standardisation)
-    model = fresh(made, derive(seed, "planted"))
+    model = untrained_model(made, derive(seed, "planted"))
     section = MODELS[model.name].backbone
     if section and getattr(model.preset, section).checkpoint:
         model.backbone.load_state_dict(subject.model.backbone.state_dict())
@@ -105,7 +105,7 @@ def untrained(subject: Subject, features: Tensor, seed: int) -> Subject:
     return replace(made, model=model.to(subject.device).eval())
 
 
-def learn(subject: Subject, train: Sequence[Clip], test: Sequence[Clip], chosen: config.Planted,
+def train_until_learned(subject: Subject, train: Sequence[PlantedClip], test: Sequence[PlantedClip], chosen: Planted,
           seed: int) -> tuple[float, int]:
     """Train the subject's model in place until it knows the test clips or the steps are used up: accuracy and steps.
 
@@ -121,7 +121,7 @@ def learn(subject: Subject, train: Sequence[Clip], test: Sequence[Clip], chosen:
         while step < chosen.max_steps and accuracy < chosen.accuracy:
             model.train()
             some = torch.from_numpy(draw.permutation(len(train))[:chosen.batch_size]).to(subject.device)
-            answers = separate(model(waveform[some], valid[some], features[some]), labels[some])
+            answers = member_examples(model(waveform[some], valid[some], features[some]), labels[some])
             loss = nn.functional.cross_entropy(*answers, label_smoothing=chosen.label_smoothing)
             optimiser.zero_grad()
             loss.backward()
@@ -135,7 +135,7 @@ def learn(subject: Subject, train: Sequence[Clip], test: Sequence[Clip], chosen:
 
 
 @torch.no_grad()
-def _accuracy(subject: Subject, test: Sequence[Clip]) -> float:
+def _accuracy(subject: Subject, test: Sequence[PlantedClip]) -> float:
     waveform, valid, features, labels = _stacked(test)
     return float((subject.model.eval()(waveform, valid, features).argmax(1) == labels).double().mean())
 
@@ -170,7 +170,7 @@ def _peak(seconds: np.ndarray, values: np.ndarray) -> float:
     return float(seconds[values.argmax()]) if values.max() > 0 else float("nan")
 
 
-def measure(subject: Subject, settings: config.Explain) -> dict[str, Any]:
+def measure_planted_cue(subject: Subject, settings: Explain) -> dict[str, Any]:
     """What explanations.json holds under "planted".
 
     A model of the subject's architecture, preset and input is trained on made clips, and each method asked where the
@@ -182,23 +182,23 @@ def measure(subject: Subject, settings: config.Explain) -> dict[str, Any]:
     each clip. Raises ValueError where the window is too short.
     """
     chosen, seed = settings.planted, settings.seed
-    train, test = (clips(subject, chosen, number, seed, partition)
+    train, test = (make_planted_clips(subject, chosen, number, seed, partition)
                    for number, partition in ((chosen.train_clips, "train"), (chosen.clips, "test")))
-    features = torch.cat([one.heard.batch.features for one in train])
-    model = untrained(subject, features, seed)
-    accuracy, steps = learn(model, train, test, chosen, seed)
+    features = torch.cat([one.clip.batch.features for one in train])
+    model = untrained_subject(subject, features, seed)
+    accuracy, steps = train_until_learned(model, train, test, chosen, seed)
     peaks: dict[str, list[float]] = {}
     for one in test:
-        cells = Cells.of(one.heard.valid, settings.faithfulness.cell_seconds, subject.sample_rate)
-        loud = Trace("energy", cells.seconds, cells.rms(one.heard.window), "RMS")
+        cells = Cells.of(one.clip.valid, settings.faithfulness.cell_seconds, subject.sample_rate)
+        loud = Trace("energy", cells.seconds, cells.rms(one.clip.window), "RMS")
         for method, trace in (_traces(model, one, features[:settings.background], settings) | {"energy": loud}).items():
             peaks.setdefault(method, []).append(_peak(trace.seconds, trace.values))
     starts, window = [one.start for one in test], subject.features.seconds
     grain, loudness = subject.features.frame / subject.features.sample_rate, 1 / (1 + chosen.others)
     methods = {}
     for method, some in peaks.items():
-        wide = grain if method == "energy" else computed_by(method).blur(model, settings)
-        rate, blurred = (_rate(some, starts, chosen.seconds, margin / 2, window, loudness)
+        wide = grain if method == "energy" else method_module(method).blur(model, settings)
+        rate, blurred = (_hit_figures(some, starts, chosen.seconds, margin / 2, window, loudness)
                          for margin in (min(wide, grain), wide))
         methods[method] = rate | {"within_blur": {"seconds": wide} | blurred}
     found = {
@@ -206,19 +206,19 @@ def measure(subject: Subject, settings: config.Explain) -> dict[str, Any]:
                 "duration": chosen.seconds, "others": chosen.others, "other_hertz": chosen.other_hertz},
         "energy": methods.pop("energy"), "loudness": loudness, "methods": methods, "accuracy": accuracy, "steps": steps,
         "learned": accuracy >= chosen.accuracy}
-    return found | {"words": words(found)}
+    return found | {"words": planted_sentences(found)}
 
 
-def _traces(model: Subject, clip: Clip, background: Tensor, settings: config.Explain) -> dict[str, Trace]:
-    batch = clip.heard.batch
+def _traces(model: Subject, clip: PlantedClip, background: Tensor, settings: Explain) -> dict[str, Trace]:
+    batch = clip.clip.batch
     with torch.no_grad():
         target = int(model.model(batch.waveform, batch.valid, batch.features)[0].argmax())
-    question = Question(model, clip.heard, target, settings, background,
+    question = Question(model, clip.clip, target, settings, background,
                         samples=settings.conditions.shap_samples)
-    return {name: one.trace for name, one in explanations(question).items()}
+    return {name: one.trace for name, one in explain_clip(question).items()}
 
 
-def _rate(peaks: Sequence[float], starts: Sequence[float], burst: float, margin: float, window: float,
+def _hit_figures(peaks: Sequence[float], starts: Sequence[float], burst: float, margin: float, window: float,
           loudness: float) -> dict[str, Any]:
     hit, chance = hits(peaks, starts, burst, margin, window)
     low = lower_bound(sum(hit), len(hit))
@@ -226,7 +226,7 @@ def _rate(peaks: Sequence[float], starts: Sequence[float], burst: float, margin:
             "found": low > max(chance, loudness)}
 
 
-def words(found: Mapping[str, Any]) -> list[str]:
+def planted_sentences(found: Mapping[str, Any]) -> list[str]:
     """Sentences on each method, computed from the figures of `measure`."""
     cue = found["cue"]
     said = [f"A model of the same architecture was trained to tell clips by the frequency of one burst of "
@@ -237,11 +237,11 @@ def words(found: Mapping[str, Any]) -> list[str]:
     for name, one in (*found["methods"].items(), ("energy", found["energy"])):
         title = METHODS[name].title if name in METHODS else "Loudness, which asks no model,"
         said.append(f"{title} points at it in {round(one['hit_rate'] * one['n'])} of {one['n']} clips"
-                    f"{_beside(name, one, found['loudness'])}.")
+                    f"{_chances_in_words(name, one, found['loudness'])}.")
     return said
 
 
-def _beside(name: str, one: Mapping[str, Any], loudness: float) -> str:
+def _chances_in_words(name: str, one: Mapping[str, Any], loudness: float) -> str:
     if name == "energy":
         return ""
     chances = f"a blind draw would in {one['chance']:.0%}, pointing at any burst in {loudness:.0%} of them"

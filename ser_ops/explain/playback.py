@@ -15,7 +15,8 @@ import numpy as np
 import soundfile
 import torch
 
-from ser_ops import config
+from ser_ops.config.explaining import Listen, Speech
+from ser_ops.config.models import MelImage
 from ser_ops.explain.trace import Trace
 from ser_ops.features.extractor import Extractor
 from ser_ops.features.paper2 import mel_hertz
@@ -24,7 +25,7 @@ from ser_ops.files import replacing
 _SILENT = 1e-12     # mean square below which nothing sounds (-120 dBFS)
 
 
-def speech_of(clean: np.ndarray, sample_rate: int, settings: config.Speech) -> np.ndarray:
+def speech_stretches(clean: np.ndarray, sample_rate: int, settings: Speech) -> np.ndarray:
     """Stretches of speech in a window without noise, (N,) at `sample_rate`: float64 (k, 2), start and end in seconds.
 
     Speech begins where the mean square of a frame comes within `settings.start_db` of the loudest frame's, and lasts
@@ -60,7 +61,7 @@ def _joined(frames: np.ndarray, gap: float) -> np.ndarray:
     return np.stack([frames[np.append(0, breaks + 1), 0], frames[np.append(breaks, len(frames) - 1), 1]], 1)
 
 
-def covers(stretches: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+def inside_stretches(stretches: np.ndarray, seconds: np.ndarray) -> np.ndarray:
     """Which moments (t,) lie in one of the stretches (k, 2): bool (t,).
 
     >>> covers(np.array([[0.0, 1.0], [2.0, 3.0]]), np.array([0.5, 1.5, 2.5])).tolist()
@@ -84,18 +85,18 @@ def share_inside(trace: Trace, stretches: np.ndarray, seconds: float, step: floa
     moments = (np.arange(max(1, round(seconds / step))) + 0.5) * step
     positive = np.maximum(trace.over(moments), 0)
     total = positive.sum()
-    return float(positive[covers(stretches, moments)].sum() / total) if total > 0 else None
+    return float(positive[inside_stretches(stretches, moments)].sum() / total) if total > 0 else None
 
 
 LOW_DB, HIGH_DB = -80.0, 0.0    # what black and white stand for, relative to the loudest cell
 
 
-def write_spectrogram(path: Path, window: np.ndarray, sample_rate: int, settings: config.Listen) -> dict[str, Any]:
+def write_spectrogram(path: Path, window: np.ndarray, sample_rate: int, settings: Listen) -> dict[str, Any]:
     """Draw a window (N,) into a PNG; return what reads it: low_db (black), high_db (white), hertz, hop_seconds.
 
     The first row is the highest band; column t is centred on t hops. hertz: centres of the bands, rising.
     """
-    image = config.MelImage(sample_rate=sample_rate, seconds=len(window) / sample_rate, frame=settings.frame,
+    image = MelImage(sample_rate=sample_rate, seconds=len(window) / sample_rate, frame=settings.frame,
                             hop=settings.hop, mels=settings.mels)
     with torch.no_grad():
         decibels = Extractor(image, sample_rate)(torch.from_numpy(window)[None])[0].cpu().numpy()
@@ -122,7 +123,7 @@ _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _HEAD = 27      # bytes of a page before its table of segments
 
 
-def gain_of(windows: list[np.ndarray]) -> float:
+def common_gain(windows: list[np.ndarray]) -> float:
     """One factor for all conditions of a clip, (n,) each: the loudest reaches 0.9, and noise is as loud as it was.
 
     >>> gain_of([np.array([0.1, -0.2]), np.array([0.45])])
@@ -136,10 +137,10 @@ def write_ogg(path: Path, samples: np.ndarray, sample_rate: int) -> None:
     """Write mono samples (n,), floats in [-1, 1], as Ogg Vorbis; the same samples give the same bytes."""
     with replacing(path) as temporary:
         soundfile.write(os.fsencode(temporary), samples, sample_rate, format="OGG", subtype="VORBIS")
-        temporary.write_bytes(numbered(temporary.read_bytes(), 1))
+        temporary.write_bytes(with_serial_number(temporary.read_bytes(), 1))
 
 
-def numbered(ogg: bytes, serial: int) -> bytes:
+def with_serial_number(ogg: bytes, serial: int) -> bytes:
     """An Ogg stream whose pages bear this serial number, which encoders draw by chance (RFC 3533, section 6).
 
     Each page's checksum is made anew. Raises ValueError for what is no Ogg stream.
@@ -152,13 +153,13 @@ def numbered(ogg: bytes, serial: int) -> bytes:
         size = _HEAD + segments + sum(ogg[place + _HEAD:place + _HEAD + segments])
         page = bytearray(ogg[place:place + size])
         page[14:18], page[22:26] = struct.pack("<I", serial), bytes(4)
-        page[22:26] = struct.pack("<I", checksum(bytes(page)))
+        page[22:26] = struct.pack("<I", page_checksum(bytes(page)))
         pages.append(bytes(page))
         place += size
     return b"".join(pages)
 
 
-def checksum(page: bytes) -> int:
+def page_checksum(page: bytes) -> int:
     """CRC-32 of an Ogg page: zlib's polynomial from the highest bit down, starting at 0, not inverted.
 
     >>> hex(checksum(b"123456789"))     # CRC-32/CKSUM without its inversion

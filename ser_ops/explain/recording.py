@@ -8,21 +8,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from ser_ops import config
 from ser_ops.audio.admission import SHORTEST, SILENCE_DBFS
 from ser_ops.audio.reading import Listening
 from ser_ops.caveats import caveats
-from ser_ops.dataset.rows import Row
+from ser_ops.config.explaining import Explain
 from ser_ops.errors import UserError
 from ser_ops.explain.background import Background
-from ser_ops.explain.clip_figures import leading, paper_figures
-from ser_ops.explain.condition import hear
+from ser_ops.explain.clip import make_clip
+from ser_ops.explain.clip_figures import draw_paper_figures, leading_trace
 from ser_ops.explain.deletion import counterfactual
-from ser_ops.explain.dossier import Output, dossier, title
 from ser_ops.explain.methods.shap import Attribution
-from ser_ops.explain.overall_figures import ShapRow, waterfall_of
+from ser_ops.explain.overall_figures import ShapRow, draw_utterance_waterfall
 from ser_ops.explain.subject import Subject
+from ser_ops.explain.utterance import OutputFolders, clip_title, explain_utterance
 from ser_ops.inference.recogniser import quiet
+from ser_ops.manifest import VariantRow
 from ser_ops.models.base import EmotionModel
 from ser_ops.terminal import shown
 
@@ -30,7 +30,7 @@ _LONGEST_NAME = 80     # characters: what fits above a picture, and into its fil
 
 
 @dataclass(frozen=True)
-class Window:
+class RecordingWindow:
     """Mono samples (n,) from `start` seconds of a recording that lasts `total` seconds."""
 
     samples: np.ndarray
@@ -39,7 +39,7 @@ class Window:
 
 
 def window_of(path: Path, sample_rate: int, seconds: float, start: float | None = None,
-              channel: int | None = None) -> Window:
+              channel: int | None = None) -> RecordingWindow:
     """`seconds` of a recording at `sample_rate` hertz from `start`, or its middle; less where it ends before.
 
     channel: of several, from 1 on; None lets the door choose. The recording is decoded twice, since only decoding tells
@@ -65,11 +65,11 @@ def window_of(path: Path, sample_rate: int, seconds: float, start: float | None 
     if quiet(samples):
         raise UserError(f"{path}: nothing rises above {SILENCE_DBFS:g} dBFS from {begin:.1f} to {begin + seconds:.1f} "
                         "s: give another --start")
-    return Window(samples, begin, total)
+    return RecordingWindow(samples, begin, total)
 
 
 def explain_recording(model: EmotionModel, card: Mapping[str, Any], device: torch.device, path: Path,
-                      settings: config.Explain, out: Path, start: float | None = None,
+                      settings: Explain, out: Path, start: float | None = None,
                       channel: int | None = None) -> dict[str, Any]:
     """Explain one window of a recording; sounds and pictures go into the folder `out`.
 
@@ -79,22 +79,22 @@ def explain_recording(model: EmotionModel, card: Mapping[str, Any], device: torc
     subject = Subject.of(model, card, device)
     window = window_of(path, subject.sample_rate, subject.features.seconds, start, channel)
     name = shown(path.name)[:_LONGEST_NAME]
-    heard = hear(subject, Row(name, name, "original", "", "", "", ""), window.samples)
-    background = Background.of_card(subject, heard) if subject.compares else None
+    heard = make_clip(subject, VariantRow(name, name, "original", "", "", "", ""), window.samples)
+    background = Background.of_card(subject, heard) if subject.needs_background else None
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{out}: no folder to write to ({error.strerror}): give another with --out") from error
-    output = Output(out, "", out, "")
-    told = dossier(subject, [heard], background, settings, output, "recording", every_class=False)
+    output = OutputFolders(out, "", out, "")
+    told = explain_utterance(subject, [heard], background, settings, output, "recording", every_class=False)
     question, entry = told.question, told.entries[0]
     traces = {name: one.trace for name, one in told.found.items()}
     attribution = next((one.details for one in told.found.values() if isinstance(one.details, Attribution)), None)
-    course = counterfactual(heard, question.answering, leading(traces), question.target, subject.sample_rate, settings)
-    entry["figures"] = paper_figures(subject, heard, entry, traces, attribution, course, settings, out, "")
+    course = counterfactual(heard, question.classify_windows, leading_trace(traces), question.target, subject.sample_rate, settings)
+    entry["figures"] = draw_paper_figures(subject, heard, entry, traces, attribution, course, settings, out, "")
     if attribution is not None:
-        row = ShapRow(heard.batch.features[0].cpu().numpy(), entry["explained"], title(entry))
-        waterfall_of(subject, attribution, row, question.target, settings.top, out / "figure_4d.png")
+        row = ShapRow(heard.batch.features[0].cpu().numpy(), entry["explained"], clip_title(entry))
+        draw_utterance_waterfall(subject, attribution, row, question.target, settings.top, out / "figure_4d.png")
         entry["figures"]["figure_4d"] = "figure_4d.png"
     return {"model": card["model"], "methods": list(subject.admitted), "not_admitted": subject.not_admitted,
             "provenance": {"backbone": card.get("backbone")},
@@ -102,7 +102,7 @@ def explain_recording(model: EmotionModel, card: Mapping[str, Any], device: torc
             "heard": [entry | {"window_start": window.start}]}
 
 
-def _notes(subject: Subject, window: Window, background: Background | None) -> list[str]:
+def _notes(subject: Subject, window: RecordingWindow, background: Background | None) -> list[str]:
     end, said = window.start + len(window.samples) / subject.sample_rate, []
     if window.total > subject.features.seconds:
         said.append(f"The recording lasts {window.total:.1f} s; explained is one window of it, {window.start:.2f} to "

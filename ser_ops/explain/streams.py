@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ser_ops import config
+from ser_ops.config.models import Features, Stacked, Window
 from ser_ops.explain.background import Background
-from ser_ops.explain.condition import Heard
+from ser_ops.explain.clip import Clip
 from ser_ops.explain.subject import Subject
 from ser_ops.features.index_map import grid, shape_of
 from ser_ops.features.paper2 import CHROMA, mel_rows
@@ -25,7 +25,7 @@ UNIT = "log odds (logit less the mean of all seven)"
 
 
 @dataclass(frozen=True)
-class Streams:
+class StreamValues:
     """Shapley values by stream, in the unit of the score; base + sum of phi = score.
 
     base: the score with every stream absent; score: with all of them, the model's own.
@@ -46,7 +46,7 @@ def coalitions(players: int) -> np.ndarray:
     return (np.arange(2 ** players)[:, None] >> np.arange(players) & 1).astype(bool)
 
 
-def exact(values: np.ndarray) -> np.ndarray:
+def shapley_values(values: np.ndarray) -> np.ndarray:
     """Shapley values (n,) from the value of every coalition, (2^n,) in the order of `coalitions`.
 
     >>> exact(np.array([1.0, 3.0, 1.0, 7.0]))     # alone the first adds 2, beside the other 6; the other 0 and 4
@@ -65,33 +65,33 @@ def exact(values: np.ndarray) -> np.ndarray:
     return found
 
 
-def parts(subject: Subject) -> dict[str, Tensor | None] | None:
+def stream_masks(subject: Subject) -> dict[str, Tensor | None] | None:
     """The streams of a model: where each lies in the features, bool (*shape_of(features)); None for the waveform's.
 
     None for a model that hears one stream alone, or an image.
     """
     settings, found = subject.features, dict[str, Tensor | None]()
-    if "spectral" in subject.model.streams and isinstance(settings, config.Features):
+    if "spectral" in subject.model.streams and isinstance(settings, Features):
         if WAVEFORM in subject.model.streams:
             found[WAVEFORM] = None
         rows = {"mfcc": slice(2, None), "zcr": slice(0, 1), "rms": slice(1, 2)}
-        return found | {name: _marked(settings, grid(settings)[one]) for name, one in rows.items()}
-    if "stacked" in subject.model.streams and isinstance(settings, config.Stacked):
+        return found | {name: _mask_of(settings, grid(settings)[one]) for name, one in rows.items()}
+    if "stacked" in subject.model.streams and isinstance(settings, Stacked):
         mel, index = mel_rows(settings), np.arange(int(np.prod(shape_of(settings)))).reshape(shape_of(settings))
         stack = {"mfcc": slice(0, settings.mfcc), "chroma": slice(settings.mfcc, settings.mfcc + CHROMA), "mel": mel,
                  "contrast": slice(mel.stop, None)}
-        return {name: _marked(settings, index[one]) for name, one in stack.items()}
+        return {name: _mask_of(settings, index[one]) for name, one in stack.items()}
     return None
 
 
-def _marked(settings: config.Window, indices: np.ndarray) -> Tensor:
+def _mask_of(settings: Window, indices: np.ndarray) -> Tensor:
     flat = torch.zeros(int(np.prod(shape_of(settings))), dtype=torch.bool)
     flat[torch.from_numpy(indices.reshape(-1))] = True
     return flat.reshape(shape_of(settings))
 
 
-def shapley(subject: Subject, clips: Sequence[Heard], context: Tensor, target: int, background: Background,
-            batch_size: int) -> list[Streams] | None:
+def stream_shapley(subject: Subject, clips: Sequence[Clip], context: Tensor, target: int, background: Background,
+            batch_size: int) -> list[StreamValues] | None:
     """Shapley values of the streams of each clip for class `target`: all coalitions of all clips, batch by batch.
 
     context: (n, H) as `heard.contexts` gives it. The score is the class's logit less the mean of all seven. An absent
@@ -99,16 +99,16 @@ def shapley(subject: Subject, clips: Sequence[Heard], context: Tensor, target: i
     background's contexts: what a stream says of no utterance in particular. Such a mixture may be like no sound that
     there is. None for a model without streams to set against each other (`parts`).
     """
-    places = parts(subject)
+    places = stream_masks(subject)
     if places is None:
         return None
     features = torch.cat([one.batch.features for one in clips])
-    return of_inputs(subject.model.classify, places, features, context, background, target, batch_size)
+    return shapley_of_inputs(subject.model.classify, places, features, context, background, target, batch_size)
 
 
 @torch.no_grad()
-def of_inputs(classify: Callable[[Tensor, Tensor], Tensor], places: dict[str, Tensor | None], features: Tensor,
-              context: Tensor, background: Background, target: int, batch_size: int = 64) -> list[Streams]:
+def shapley_of_inputs(classify: Callable[[Tensor, Tensor], Tensor], places: dict[str, Tensor | None], features: Tensor,
+              context: Tensor, background: Background, target: int, batch_size: int = 64) -> list[StreamValues]:
     """Shapley values of the streams at `places`, for features (n, ...) and context (n, H)."""
     there = coalitions(len(places))
     absent, elsewhere = background.features.mean(0), background.context.mean(0)
@@ -127,5 +127,5 @@ def of_inputs(classify: Callable[[Tensor, Tensor], Tensor], places: dict[str, Te
         logits = classify(contexts, mixed).double()
         scores.append((logits - logits.mean(1, keepdim=True))[:, target])
     values = torch.cat(scores).reshape(len(features), len(there)).cpu().numpy()
-    return [Streams({name: float(value) for name, value in zip(places, exact(own), strict=True)}, float(own[0]),
+    return [StreamValues({name: float(value) for name, value in zip(places, shapley_values(own), strict=True)}, float(own[0]),
                     float(own[-1])) for own in values]

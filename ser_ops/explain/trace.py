@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ser_ops import config
+from ser_ops.config.models import Window
 from ser_ops.features.index_map import frames_of
 
 
@@ -35,11 +35,11 @@ class Trace:
         return np.interp(seconds, self.seconds, self.values)
 
 
-def frame_seconds(window: config.Window) -> np.ndarray:
+def frame_seconds(window: Window) -> np.ndarray:
     """Centres of the frames in seconds from the start of the window: float64 (T,)."""
     return np.arange(frames_of(window)) * window.hop / window.sample_rate
 
 
-def blur_seconds(frames: float, window: config.Window) -> float:
+def blur_seconds(frames: float, window: Window) -> float:
     """Seconds of sound that so many neighbouring frames have looked at."""
     return ((frames - 1) * window.hop + window.frame) / window.sample_rate

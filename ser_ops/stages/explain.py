@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ser_ops import config
-from ser_ops.dataset.rows import read_rows
+from ser_ops.config.params import load_params
 from ser_ops.documents import read_json
-from ser_ops.explain.dossier import Output
-from ser_ops.explain.explanations import Job, everything
+from ser_ops.explain.explanations import ExplainJob, explain_all
+from ser_ops.explain.utterance import OutputFolders
 from ser_ops.files import replacing, write_json
+from ser_ops.manifest import read_variants
 from ser_ops.report import listening
 from ser_ops.stages import run
 from ser_ops.tracking.runs import reopen
@@ -20,17 +20,17 @@ HEARD = "explanations"
 
 def main() -> None:
     """Explain a few test utterances of each class, clean and in noise, and measure how far that can be believed."""
-    params = config.load()
+    params = load_params()
     connect(params)  # a server that is down is better known before the work than after it
     folder, reports, work = params.paths.work / "models" / params.train.model, params.paths.reports, params.paths.work
     card = read_json(folder / "model.json")
-    test = read_rows(work / "augmented" / "variants.csv", "test")
+    test = read_variants(work / "augmented" / "variants.csv", "test")
     with replacing(reports / FIGURES) as figures, replacing(reports / HEARD) as files:
         figures.mkdir()
         files.mkdir()
-        job = Job(folder, work, params.explain, params.compute.device, params.augment.level,
-                  params.augment.silent_crop_dbfs, Output(files, f"{HEARD}/", figures, f"{FIGURES}/"))
-        found = everything(job, test, params.compute.workers)
+        job = ExplainJob(folder, work, params.explain, params.compute.device, params.augment.level,
+                  params.augment.silent_crop_dbfs, OutputFolders(files, f"{HEARD}/", figures, f"{FIGURES}/"))
+        found = explain_all(job, test, params.compute.workers)
     write_json(reports / "explanations.json", {"model": params.train.model, "provenance": provenance(card)} | found)
     page = listening.build(reports)
     with reopen(params, folder / "run.json") as record:

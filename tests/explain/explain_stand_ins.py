@@ -8,38 +8,40 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ser_ops import config
 from ser_ops.audio.signal import fit
+from ser_ops.config.explaining import Explain
+from ser_ops.config.models import Features, MelImage, Stacked, Window
+from ser_ops.config.params import load_params
 from ser_ops.dataset.examples import Examples, Stores
-from ser_ops.dataset.rows import Row
 from ser_ops.emotions import EMOTIONS
 from ser_ops.explain.background import Background
-from ser_ops.explain.condition import Heard, hear
-from ser_ops.explain.dossier import Output, clip_of, dossier
-from ser_ops.explain.explanations import per_class
+from ser_ops.explain.clip import Clip, make_clip
+from ser_ops.explain.explanations import choose_per_class
 from ser_ops.explain.methods.shap import Attribution
-from ser_ops.explain.overall_figures import overall
-from ser_ops.explain.question import Question, explanations
+from ser_ops.explain.overall_figures import feature_importance
+from ser_ops.explain.question import Question, explain_clip
 from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import Trace
+from ser_ops.explain.utterance import OutputFolders, clip_entry, explain_utterance
 from ser_ops.features.extractor import Extractor
 from ser_ops.features.index_map import shape_of
 from ser_ops.features.paper2 import mel_rows
+from ser_ops.manifest import VariantRow
 from ser_ops.seeds import generator
 
 RATE = 16000
 
 
-def features(layout: str = "frames") -> config.Features:
+def features(layout: str = "frames") -> Features:
     """Half a second, ten coefficients: 16 frames of 12 kinds."""
-    return config.Features(sample_rate=RATE, seconds=0.5, frame=1024, hop=512, mfcc=10, mels=128,
+    return Features(sample_rate=RATE, seconds=0.5, frame=1024, hop=512, mfcc=10, mels=128,
                            layout=layout, level="keep", centre=False, standardise=True)
 
 
-def explain_settings(**changes: object) -> config.Explain:
+def explain_settings(**changes: object) -> Explain:
     """Section explain of params.yaml, with the numbers of it small."""
     small = {"seed": 1, "per_class": 1, "background": 4, "shap_samples": 20, "top": 5, "batch_size": 8}
-    return config.Explain(**config.load().explain.model_dump() | small | changes)
+    return Explain(**load_params().explain.model_dump() | small | changes)
 
 
 class Spectral(nn.Module):
@@ -47,7 +49,7 @@ class Spectral(nn.Module):
 
     receptive_field = 33    # not its own, as a number to recognise
 
-    def __init__(self, settings: config.Features) -> None:
+    def __init__(self, settings: Features) -> None:
         super().__init__()
         self.serial = settings.layout == "serial"
         self.first = nn.Conv1d(1 if self.serial else 2 + settings.mfcc, 8, 3, padding=1)
@@ -62,7 +64,7 @@ class Spectral(nn.Module):
 class StandIn(nn.Module):
     """Fusion of a mean over the waveform and the small spectral stream."""
 
-    def __init__(self, settings: config.Features, streams: tuple[str, ...] = ("wav2vec", "spectral")) -> None:
+    def __init__(self, settings: Features, streams: tuple[str, ...] = ("wav2vec", "spectral")) -> None:
         super().__init__()
         torch.manual_seed(3)
         self.streams = streams
@@ -83,10 +85,7 @@ class StandIn(nn.Module):
     def classify(self, context: Tensor, values: Tensor) -> Tensor:
         return self.head(torch.cat([context, self.spectral(values)], 1) if "spectral" in self.streams else context)
 
-    def spectral_layer(self) -> nn.Module:
-        return self.spectral.last_convolution
-
-    def camera(self) -> nn.Module:
+    def cam_layer(self) -> nn.Module:
         if "spectral" not in self.streams:
             raise ValueError("no convolution")
         return self.spectral.last_convolution
@@ -95,28 +94,28 @@ class StandIn(nn.Module):
         return self.classify(self.context(waveform, valid), values)
 
 
-def examples(settings: config.Features, partition: str, per_class: int = 2) -> Examples:
+def examples(settings: Features, partition: str, per_class: int = 2) -> Examples:
     """Utterances of 0.3 to 0.7 s, with features that are noise."""
     rows, waves, values = [], {}, {}
     for emotion in EMOTIONS:
         for number in range(per_class):
             name = f"made/{partition}_{emotion}_{number}"
             random = generator(1, name)
-            rows.append(Row(f"{name}#original", name, "original", partition, emotion, "made/1", "made"))
+            rows.append(VariantRow(f"{name}#original", name, "original", partition, emotion, "made/1", "made"))
             waves[name] = random.normal(0, 0.1, int(RATE * random.uniform(0.3, 0.7))).astype(np.float32)
             values[rows[-1].row] = random.normal(size=shape_of(settings)).astype(np.float32)
     return Examples(rows, Stores(waves, {}, values), RATE // 2)
 
 
-def stacked_settings(**changes: object) -> config.Stacked:
+def stacked_settings(**changes: object) -> Stacked:
     """Two seconds, 32 bands: 63 frames."""
-    return config.Stacked(**{"sample_rate": RATE, "seconds": 2.0, "frame": 1024, "hop": 512, "mfcc": 10, "mels": 32,
+    return Stacked(**{"sample_rate": RATE, "seconds": 2.0, "frame": 1024, "hop": 512, "mfcc": 10, "mels": 32,
                              "mel_scale": "decibels", "standardise": True} | changes)
 
 
-def image_settings() -> config.MelImage:
+def image_settings() -> MelImage:
     """Two seconds, 64 bands by 64 frames."""
-    return config.MelImage(sample_rate=RATE, seconds=2.0, frame=1024, hop=507, mels=64)
+    return MelImage(sample_rate=RATE, seconds=2.0, frame=1024, hop=507, mels=64)
 
 
 class OverTime(nn.Module):
@@ -124,7 +123,7 @@ class OverTime(nn.Module):
 
     streams = ("stacked",)
 
-    def __init__(self, settings: config.Stacked, band: int, standardisation: dict[str, list[float]]) -> None:
+    def __init__(self, settings: Stacked, band: int, standardisation: dict[str, list[float]]) -> None:
         super().__init__()
         self.mean, self.std = (torch.tensor(standardisation[name])[:, None] for name in ("mean", "std"))
         row = mel_rows(settings).start + band
@@ -144,7 +143,7 @@ class OverTime(nn.Module):
         heard = self.second(nn.functional.max_pool1d(torch.relu(self.first(values)), 2))
         return nn.functional.pad(heard[:, :1].sum(2), (0, 6))
 
-    def camera(self) -> nn.Module:
+    def cam_layer(self) -> nn.Module:
         return self.second
 
     def maps(self, output: Tensor) -> Tensor:
@@ -169,33 +168,33 @@ class OverImage(OverTime):
         loud = torch.relu(values[:, None] / 80 + 0.5)
         return nn.functional.pad(self.patches(loud).square().sum((1, 2, 3))[:, None], (0, 6))
 
-    def camera(self) -> nn.Module:
+    def cam_layer(self) -> nn.Module:
         return self.patches
 
 
-def question(subject: Subject, heard: Heard, target: int, settings: config.Explain, **more: object) -> Question:
+def question(subject: Subject, heard: Clip, target: int, settings: Explain, **more: object) -> Question:
     """As a dossier asks: `more` are further fields of Question."""
     return Question(subject, heard, target, settings, **{"samples": settings.shap_samples} | more)
 
 
-def traces(subject: Subject, heard: Heard, target: int, background: Tensor | None, settings: config.Explain,
+def traces(subject: Subject, heard: Clip, target: int, background: Tensor | None, settings: Explain,
            only: Collection[str] | None = None, **more: object) -> dict[str, Trace]:
     """What every method gives to each moment."""
     asked = question(subject, heard, target, settings, background=background, **more)
-    return {name: one.trace for name, one in explanations(asked, only).items()}
+    return {name: one.trace for name, one in explain_clip(asked, only).items()}
 
 
 def explained(subject: Subject, test: Examples, train: Examples, folder: Path, prefix: str,
-              settings: config.Explain | None = None) -> dict[str, Any]:
+              settings: Explain | None = None) -> dict[str, Any]:
     """One utterance of each class of `test` as the stage explains it without noise: clips, heard and shap."""
-    settings, output = settings or explain_settings(), Output(folder, prefix, folder, prefix)
-    ground = Background.of(subject, train.batch(range(len(train))), 8, "made") if subject.compares else None
-    made = [dossier(subject, [hear(subject, row, test.stores.waveform(row))], ground, settings)
-            for row in (test.rows[place] for place in per_class(test.rows, 1, settings.seed))]
-    values = [one.details for some in made for one in some.found.values() if isinstance(one.details, Attribution)]
-    return {"clips": [clip_of(one, output, f"{one.entries[0]['emotion']}_1") for one in made],
+    settings, output = settings or explain_settings(), OutputFolders(folder, prefix, folder, prefix)
+    ground = Background.of(subject, train.batch(range(len(train))), 8, "made") if subject.needs_background else None
+    made = [explain_utterance(subject, [make_clip(subject, row, test.stores.waveform(row))], ground, settings)
+            for row in (test.rows[place] for place in choose_per_class(test.rows, 1, settings.seed))]
+    values = [one.details for some in made for one in some.explanations.values() if isinstance(one.details, Attribution)]
+    return {"clips": [clip_entry(one, output, f"{one.entries[0]['emotion']}_1") for one in made],
             "heard": [one.entries[0] for one in made],
-            "shap": overall(subject, values, [one.entries[0]["explained"] for one in made], settings, len(train),
+            "shap": feature_importance(subject, values, [one.entries[0]["explained"] for one in made], settings, len(train),
                             folder / "shap_global.png") if values else None}
 
 
@@ -208,10 +207,10 @@ def burst(hertz: float, start: float | None, seed: int = 1) -> np.ndarray:
     return (tone + generator(seed, "burst").normal(0, 0.001, len(time))).astype(np.float32)
 
 
-def heard(settings: config.Window, waves: dict[str, np.ndarray], emotions: tuple[str, ...] = EMOTIONS) -> Examples:
+def heard(settings: Window, waves: dict[str, np.ndarray], emotions: tuple[str, ...] = EMOTIONS) -> Examples:
     """Examples whose features are made of their waveforms; names of `waves` are utterances, emotions go round."""
     length, values = round(settings.seconds * RATE), {}
-    rows = [Row(f"{name}#original", name, "original", "test", emotions[number % len(emotions)], "made/1", "made")
+    rows = [VariantRow(f"{name}#original", name, "original", "test", emotions[number % len(emotions)], "made/1", "made")
             for number, name in enumerate(waves)]
     extract = Extractor(settings, RATE)
     for row in rows:

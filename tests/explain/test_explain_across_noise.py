@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from ser_ops import config
-from ser_ops.explain.across_noise import across_noise, beyond_zero
+from ser_ops.config.explaining import Conditions
+from ser_ops.explain.across_noise import across_noise, excludes_zero
 
-SETTINGS = config.Conditions(stationary=("white",), intensities=(0.5, 0.75), seed=1, per_class=1, traced_per_class=1,
+SETTINGS = Conditions(stationary=("white",), intensities=(0.5, 0.75), seed=1, per_class=1, traced_per_class=1,
                              shap_samples=10, resamples=200, confidence=0.95)
 
 
@@ -51,7 +51,7 @@ def test_a_planted_shift_is_found_and_said(clean, noisy, towards):
     found = across_noise(world(clean, noisy), SETTINGS, 1)
     change = found["shift"]["wav2vec"]["change"]
     assert change["mean"] == pytest.approx(noisy - clean) and change["low"] <= change["mean"] <= change["high"]
-    assert beyond_zero(change) and beyond_zero(found["shift_by_noise"]["white"]["wav2vec"]["change"])
+    assert excludes_zero(change) and excludes_zero(found["shift_by_noise"]["white"]["wav2vec"]["change"])
     assert any(f"leans more on {towards} as noise grows" in one for one in found["words"])
     levels = [one["streams"]["wav2vec"]["mean"] for one in found["by_intensity"]]
     np.testing.assert_allclose(levels, [clean, (clean + noisy) / 2, noisy], atol=1e-9)
@@ -59,7 +59,7 @@ def test_a_planted_shift_is_found_and_said(clean, noisy, towards):
 
 def test_no_shift_is_said_to_be_none():
     found = across_noise(world(0.5, 0.5), SETTINGS, 1)
-    assert not beyond_zero(found["shift"]["wav2vec"]["change"])
+    assert not excludes_zero(found["shift"]["wav2vec"]["change"])
     said = " ".join(found["words"])
     assert "no shift between the waveform and the spectral stream is shown" in said and "in none of 1 noises" in said
     assert "leans more" not in said

@@ -11,12 +11,15 @@ import pytest
 import torch
 from explain_stand_ins import RATE, StandIn, examples, explain_settings, explained, features
 
-from ser_ops import config, methods, model_table
+from ser_ops import methods, model_table
+from ser_ops.config.models import Preset
+from ser_ops.config.params import load_params, load_preset
+from ser_ops.config.training import Train
 from ser_ops.errors import UserError
 from ser_ops.explain import clip_figures as picture
 from ser_ops.explain.figures import Sound
-from ser_ops.explain.model_check import trials
-from ser_ops.explain.question import computed_by
+from ser_ops.explain.model_check import check_model
+from ser_ops.explain.question import method_module
 from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import Trace
 from ser_ops.gate import judging as gate
@@ -56,11 +59,11 @@ def gradient(monkeypatch) -> str:
 
 
 def test_the_model_of_the_guide_has_all_that_a_model_needs(means):
-    preset = config.load().presets["small"]
-    found = list(trials(means, preset, explain_settings()))
+    preset = load_preset("small")
+    found = list(check_model(means, preset, explain_settings()))
     assert all(one.passed for one in found), [one for one in found if not one.passed]
     assert {one.what for one in found} >= {"network", "answer", "gradients", "streams", "folder", "SHAP", "Occlusion"}
-    assert config.Train(**config.load().train.model_dump() | {"model": means}).model == means
+    assert Train(**load_params().train.model_dump() | {"model": means}).model == means
     assert methods.admitted(build(means, preset).streams, False) == ("shap", "occlusion")
 
 
@@ -77,13 +80,13 @@ def test_the_method_of_the_guide_is_on_the_page_in_the_json_in_figures_and_at_th
     assert f'data-method="{gradient}"' in page and "Gradient times input" in page
     assert gradient in tables.methods(found) and any("larger" in one for one in tables.words(found, ("spectral",)))
     said = []
-    monkeypatch.setattr(picture, "save", lambda figure, *rest, **settings: said.extend(
+    monkeypatch.setattr(picture, "save_figure", lambda figure, *rest, **settings: said.extend(
         axes.get_ylabel().split("\n")[0] for axes in figure.axes))
-    picture.aligned(Sound(np.zeros(8000, np.float32), RATE, 0.5, ""), [
+    picture.draw_aligned(Sound(np.zeros(8000, np.float32), RATE, 0.5, ""), [
         Trace(name, np.array([0.0, 0.4]), np.array([1.0, -1.0]), "") for name in subject.admitted], "fear", tmp_path)
     assert "Gradient times input" in said
     files = {clip[name]["figure"] for clip in found["clips"] for name in clip if isinstance(clip[name], dict)}
-    rules = {one.rule: one for one in gate.explained(found, "fusion", files)}
+    rules = {one.rule: one for one in gate.explanation_rules(found, "fusion", files)}
     assert rules[gradient].passed and "7 clips" in rules[gradient].verdict
 
 
@@ -91,7 +94,7 @@ def test_each_method_of_the_catalogue_has_its_file_and_each_file_its_entry():
     files = {path.stem for path in (PROJECT / "ser_ops" / "explain" / "methods").glob("[!_]*.py")}
     assert files == set(methods.METHODS)
     for name, one in methods.METHODS.items():
-        assert name == one.name and callable(computed_by(name).explain) and callable(computed_by(name).blur)
+        assert name == one.name and callable(method_module(name).explain) and callable(method_module(name).blur)
     assert len({one.title for one in methods.METHODS.values()}) == len(methods.METHODS)
     assert len({one.colour for one in methods.METHODS.values()}) == len(methods.METHODS)
 
@@ -106,18 +109,18 @@ def test_no_other_file_lists_the_names_of_methods_or_models():
         if where not in OF_THE_PAPERS:
             assert len(words & set(methods.METHODS)) < 2 and len(words & titles) < 2, where
         if where != "ser_ops/model_table.py" and not where.startswith(("ser_ops/papers", "ser_ops/models")):
-            assert len(words & (set(model_table.MODELS) - set(config.Preset.model_fields))) < 2, where
+            assert len(words & (set(model_table.MODELS) - set(Preset.model_fields))) < 2, where
 
 
 def test_names_that_are_not_in_the_tables_are_one_line_that_lists_those_that_are():
-    for ask in (lambda: methods.method("guesswork"), lambda: computed_by("guesswork"),
+    for ask in (lambda: methods.method("guesswork"), lambda: method_module("guesswork"),
                 lambda: methods.in_order(["shap", "guesswork"])):
         with pytest.raises(UserError, match=r"^unknown method of explanation 'guesswork': expected one of scorecam, "):
             ask()
     with pytest.raises(UserError, match=r"^unknown model 'perceptron': expected one of fusion, "):
-        build("perceptron", config.load().presets["small"])
+        build("perceptron", load_preset("small"))
     with pytest.raises(ValueError, match=r"unknown model 'perceptron': expected one of fusion, "):
-        config.Train(**config.load().train.model_dump() | {"model": "perceptron"})
+        Train(**load_params().train.model_dump() | {"model": "perceptron"})
 
 
 SOUND = "return self.dense(features.mean(2))"
@@ -136,11 +139,11 @@ SOUND = "return self.dense(features.mean(2))"
 def test_what_a_model_lacks_is_told(means, monkeypatch, change, what, words):
     assert change[0] in MODEL
     module("ser_ops.models.means", MODEL.replace(*change), monkeypatch)
-    found = {one.what: one for one in trials(means, config.load().presets["small"], explain_settings())}
+    found = {one.what: one for one in check_model(means, load_preset("small"), explain_settings())}
     assert not found[what].passed and re.search(words, found[what].words), found[what]
 
 
 def test_a_table_that_says_other_than_the_network_is_told(means, monkeypatch):
     monkeypatch.setitem(model_table.MODELS, means, model_table.Model("means:MeansModel", "stacked", ("stacked",)))
-    found = {one.what: one for one in trials(means, config.load().presets["small"], explain_settings())}
-    assert not found["camera"].passed and "camera=True" in found["camera"].words and not found["Grad-CAM"].passed
+    found = {one.what: one for one in check_model(means, load_preset("small"), explain_settings())}
+    assert not found["cam_layer"].passed and "has_cam_layer=True" in found["cam_layer"].words and not found["Grad-CAM"].passed

@@ -8,21 +8,22 @@ import pytest
 import torch
 from explain_stand_ins import RATE, burst, explain_settings, explained, heard, question, stacked_settings
 
-from ser_ops import config
+from ser_ops.config.models import MelImage
+from ser_ops.config.params import load_preset
 from ser_ops.emotions import EMOTIONS
 from ser_ops.explain import figures, grad_cam_picture
-from ser_ops.explain.condition import Answering, hear
+from ser_ops.explain.clip import WindowClassifier, make_clip
 from ser_ops.explain.grad_cam_picture import grad_cam_figures
 from ser_ops.explain.methods import gradcam
-from ser_ops.explain.subject import Held, Subject
+from ser_ops.explain.subject import FeatureClassifier, Subject
 from ser_ops.features.index_map import frames_of
 from ser_ops.features.standardise import Moments
 from ser_ops.methods import admitted
 from ser_ops.model_table import MODELS
 from ser_ops.models.architectures import build
 
-IMAGE = config.MelImage(sample_rate=RATE, seconds=2.0, frame=1024, hop=1024, mels=32)
-PRESET = config.load().presets["small"].model_copy(update={"stacked": stacked_settings(), "image": IMAGE})
+IMAGE = MelImage(sample_rate=RATE, seconds=2.0, frame=1024, hop=1024, mels=32)
+PRESET = load_preset("small").model_copy(update={"stacked": stacked_settings(), "image": IMAGE})
 TABLE = {"confidence", "mean_activation", "max_activation", "activated_area_pct", "entropy", "time_focus_range",
          "freq_focus_range", "confidence_drop", "probabilities"}
 
@@ -50,7 +51,7 @@ def size(file):
 @pytest.fixture()
 def undrawn(monkeypatch):
     """Pictures that nobody looks at: only their files are made."""
-    monkeypatch.setattr(grad_cam_picture, "over_mel", lambda *parts: parts[-1].touch())
+    monkeypatch.setattr(grad_cam_picture, "draw_over_mel", lambda *parts: parts[-1].touch())
 
 
 @pytest.fixture()
@@ -58,7 +59,7 @@ def captions(monkeypatch):
     """Captions by file name, as they are drawn."""
     seen = {}
     for module in (figures, grad_cam_picture):
-        monkeypatch.setattr(module, "save", lambda figure, caption, path, columns, within=False, save=figures.save: (
+        monkeypatch.setattr(module, "save_figure", lambda figure, caption, path, columns, within=False, save=figures.save_figure: (
             seen.update({path.name: caption}), save(figure, caption, path, columns, within)))
     return seen
 
@@ -109,10 +110,10 @@ def test_what_is_not_admitted_is_said():
 
 @pytest.mark.parametrize("name", sorted(MODELS))
 def test_the_gate_asks_for_what_the_architecture_admits(name):
-    model = build(name, config.load().presets["small"])
+    model = build(name, load_preset("small"))
     found = Subject(model, model.preset.input_of(name), None, RATE, torch.device("cpu"), 33)
-    assert found.admitted == admitted(MODELS[name].streams, MODELS[name].camera)
-    assert found.camera == MODELS[name].camera
+    assert found.admitted == admitted(MODELS[name].streams, MODELS[name].has_cam_layer)
+    assert found.has_cam_layer == MODELS[name].has_cam_layer
 
 
 def test_captions_say_what_a_map_does_not_show(tmp_path, captions):
@@ -139,7 +140,7 @@ def test_pictures_of_the_paper_come_in_its_order(tmp_path, undrawn):
 
 def test_a_map_that_is_zero_everywhere_is_drawn_in_words_and_has_no_ranges(tmp_path, monkeypatch):
     said = []
-    monkeypatch.setattr(grad_cam_picture, "save", lambda figure, *rest: said.extend(
+    monkeypatch.setattr(grad_cam_picture, "save_figure", lambda figure, *rest: said.extend(
         text.get_text() for axes in figure.axes for text in axes.texts))
     examples = voices(PRESET.image)
     one = subject("vit", examples)
@@ -181,7 +182,7 @@ def test_occlusion_hears_the_whole_sound_as_the_stored_features_do(name):
     batch = examples.batch([0])
     one = subject(name, examples)
     with torch.no_grad():
-        torch.testing.assert_close(Answering(one, 8)(batch.waveform, batch.valid),
+        torch.testing.assert_close(WindowClassifier(one, 8)(batch.waveform, batch.valid),
                                    one.model(batch.waveform, batch.valid, batch.features), rtol=1e-3, atol=1e-3)
 
 
@@ -191,9 +192,9 @@ def test_the_confidence_drop_is_that_of_the_masked_area(tmp_path, undrawn):
     one = subject("cnn", examples)
     (found,) = grad_cam_figures(one, examples, [0], explain_settings(), tmp_path, "")
     batch, target = examples.batch([0]), EMOTIONS.index(found["explained"])
-    held = Held(one.model, batch.waveform[0], batch.valid[0])
+    held = FeatureClassifier(one.model, batch.waveform[0], batch.valid[0])
     row = examples.rows[0]
-    asked = question(one, hear(one, row, examples.stores.waveform(row)), target, explain_settings())
+    asked = question(one, make_clip(one, row, examples.stores.waveform(row)), target, explain_settings())
     values = gradcam.heat_of(asked).values
     features = batch.features.clone()
     rows = settings.mfcc + 12

@@ -8,7 +8,7 @@ from torch import nn
 
 from ser_ops.explain.methods import shap as shap_method
 from ser_ops.explain.methods.shap import expected_gradients, importance
-from ser_ops.explain.subject import Centred, Held
+from ser_ops.explain.subject import CentredScores, FeatureClassifier
 from ser_ops.features.index_map import shape_of
 
 
@@ -37,7 +37,7 @@ def test_linear_model_against_the_mean_of_the_background():
 
 def test_the_gap_is_what_equation_25_lacks_and_shrinks_with_samples():
     settings = features()
-    held = Centred(Held(StandIn(settings), torch.randn(8000), torch.tensor(8000)))
+    held = CentredScores(FeatureClassifier(StandIn(settings), torch.randn(8000), torch.tensor(8000)))
     value, ground = torch.randn(shape_of(settings)), torch.randn(8, *shape_of(settings))
     few, many = (expected_gradients(held, value, ground, samples, 1, "u", 512) for samples in (10, 5000))
     whole = few.base + few.values.sum((0, 1))
@@ -61,7 +61,7 @@ def test_what_all_logits_share_is_credited_to_nothing():
         def forward(self, values: torch.Tensor) -> torch.Tensor:
             return values[:, :1].expand(-1, 7) * 100 + nn.functional.pad(values[:, 1:2], (0, 6))
 
-    found = expected_gradients(Centred(Shared()), torch.tensor([1.0, 1.0]), torch.zeros(2, 2), 10, 1, "u")
+    found = expected_gradients(CentredScores(Shared()), torch.tensor([1.0, 1.0]), torch.zeros(2, 2), 10, 1, "u")
     assert importance([found])[0] == pytest.approx(np.zeros(7), abs=1e-4)
     assert found.values[1, 0] == pytest.approx(6 / 7, abs=1e-5)
 
@@ -87,7 +87,7 @@ def test_points_spread_evenly_miss_less_than_points_drawn_freely(monkeypatch):
         return np.mean([np.abs(expected_gradients(model, value, ground, 32, seed, "u").gap) for seed in range(20)])
 
     evenly = missed()
-    monkeypatch.setattr(shap_method, "points", lambda number, rows, draw: (draw.integers(rows, size=number),
+    monkeypatch.setattr(shap_method, "path_points", lambda number, rows, draw: (draw.integers(rows, size=number),
                                                                            draw.random(number)))
     assert 2 * evenly < missed()
 

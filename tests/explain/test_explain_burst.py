@@ -15,7 +15,7 @@ from explain_stand_ins import (
 )
 from torch import nn
 
-from ser_ops import config
+from ser_ops.config.params import load_preset
 from ser_ops.explain import grad_cam_picture
 from ser_ops.explain.grad_cam_picture import grad_cam_figures
 from ser_ops.explain.subject import Subject
@@ -31,7 +31,7 @@ PLANTED = [(300.0, 0.1), (1500.0, 0.9), (1500.0, 1.37), (5000.0, 1.5)]    # hert
 @pytest.fixture(autouse=True)
 def undrawn(monkeypatch):
     """Nobody looks at these pictures."""
-    monkeypatch.setattr(grad_cam_picture, "over_mel", lambda *parts: None)
+    monkeypatch.setattr(grad_cam_picture, "draw_over_mel", lambda *parts: None)
 
 
 def subject(model, settings, standardisation=None):
@@ -50,7 +50,7 @@ def test_a_convolution_over_time_finds_time_and_band(hertz, start, tmp_path):
     found = clip["gradcam"]
     assert found["freq_focus_range"] == pytest.approx([edges[band], edges[band + 1]], abs=0.05)
     assert found["freq_focus_range"][0] <= hertz <= found["freq_focus_range"][1]
-    field = ((one.places[0].field - 1) * settings.hop + settings.frame) / RATE
+    field = ((one.map_axes[0].field - 1) * settings.hop + settings.frame) / RATE
     first, last = found["time_focus_range"]
     assert start - field / 2 <= first <= start + 0.1 <= last <= start + 0.2 + field / 2
     assert last - first < 0.2 + field
@@ -91,7 +91,7 @@ def trained(name, preset, examples, steps, rate):
 @pytest.mark.parametrize(("name", "steps"), [("cnn", 25), ("cnn_lstm", 25)])
 def test_a_network_that_learned_to_tell_a_burst_from_noise_looks_at_it(name, steps, tmp_path):
     settings = stacked_settings()
-    preset = config.load().presets["small"].model_copy(update={"stacked": settings})
+    preset = load_preset("small").model_copy(update={"stacked": settings})
     random, waves = generator(1, "learned"), {}
     for number in range(24):
         waves[f"r/{number}"] = burst(1500, random.uniform(0.1, 1.6), 2 * number + 2)
@@ -102,7 +102,7 @@ def test_a_network_that_learned_to_tell_a_burst_from_noise_looks_at_it(name, ste
     (clip,) = grad_cam_figures(one, examples, [0], SETTINGS, tmp_path, "")
     found = clip["gradcam"]
     assert clip["predicted"] == "angry" and found["confidence"] > 0.9
-    field = ((one.places[0].field - 1) * settings.hop + settings.frame) / RATE
+    field = ((one.map_axes[0].field - 1) * settings.hop + settings.frame) / RATE
     first, last = found["time_focus_range"]
     low, high = found["freq_focus_range"]
     assert low <= 1500 <= high and high - low < 3000

@@ -9,8 +9,8 @@ from torch import nn
 from ser_ops.explain.methods.gradcam import grad_cam
 from ser_ops.explain.methods.occlusion import occlude
 from ser_ops.explain.methods.shap import expected_gradients
-from ser_ops.explain.streams import exact
-from ser_ops.explain.subject import Centred, Held
+from ser_ops.explain.streams import shapley_values
+from ser_ops.explain.subject import CentredScores, FeatureClassifier
 from ser_ops.features.index_map import shape_of
 
 
@@ -64,9 +64,9 @@ def test_grad_cam_is_captums():
     model.eval()
     examples = heard(settings, {"a": burst(1500, 0.5), "b": burst(900, 1.2, 2)})
     values = examples.batch([0, 1]).features
-    held = Held(model, torch.zeros(2 * RATE), torch.tensor(2 * RATE))
-    ours = grad_cam(held, model.camera(), model.maps, values, [0, 0])
-    theirs = LayerGradCam(held, model.camera()).attribute(values, target=0, relu_attributions=True)
+    held = FeatureClassifier(model, torch.zeros(2 * RATE), torch.tensor(2 * RATE))
+    ours = grad_cam(held, model.cam_layer(), model.maps, values, [0, 0])
+    theirs = LayerGradCam(held, model.cam_layer()).attribute(values, target=0, relu_attributions=True)
     np.testing.assert_allclose(ours.maps.numpy(), theirs[:, 0].detach().numpy(), rtol=1e-4, atol=1e-4)
     assert ours.maps.max() > 0
 
@@ -74,7 +74,7 @@ def test_grad_cam_is_captums():
 def test_expected_gradients_are_captums_integrated_gradients_against_one_background():
     from captum.attr import IntegratedGradients
     settings = features()
-    held = Centred(Held(StandIn(settings), torch.randn(8000), torch.tensor(8000)))
+    held = CentredScores(FeatureClassifier(StandIn(settings), torch.randn(8000), torch.tensor(8000)))
     value, ground = torch.randn(shape_of(settings)), torch.randn(1, *shape_of(settings))
     ours = expected_gradients(held, value, ground, samples=4000, seed=1, key="u", batch_size=500).values
     for target in (0, 5):
@@ -88,4 +88,4 @@ def test_shapley_values_of_streams_are_captums():
     worth = torch.tensor(np.random.default_rng(3).normal(size=16), dtype=torch.float32)
     powers = 2 ** torch.arange(4)
     theirs = ShapleyValues(lambda there: worth[(there * powers).sum(1).long()]).attribute(torch.ones(1, 4))
-    np.testing.assert_allclose(exact(worth.double().numpy()), theirs[0].numpy(), atol=1e-6)
+    np.testing.assert_allclose(shapley_values(worth.double().numpy()), theirs[0].numpy(), atol=1e-6)

@@ -8,11 +8,11 @@ import torch
 from explain_stand_ins import RATE, StandIn, examples, explained, features
 
 from ser_ops.emotions import EMOTIONS
-from ser_ops.explain.dossier import curve
-from ser_ops.explain.explanations import per_class
+from ser_ops.explain.explanations import choose_per_class
 from ser_ops.explain.methods.occlusion import occlude
 from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import Trace
+from ser_ops.explain.utterance import curve_entry
 from ser_ops.features.index_map import describe, index_at
 from ser_ops.files import sha256
 
@@ -102,14 +102,14 @@ def test_occlusion_finds_the_burst():
 
 def test_the_choice_does_not_depend_on_the_order_of_rows():
     rows = examples(features(), "test", per_class=5).rows
-    chosen = {rows[i].utterance for i in per_class(rows, 2, seed=1)}
+    chosen = {rows[i].utterance for i in choose_per_class(rows, 2, seed=1)}
     turned = rows[::-1]
-    assert chosen == {turned[i].utterance for i in per_class(turned, 2, seed=1)}
+    assert chosen == {turned[i].utterance for i in choose_per_class(turned, 2, seed=1)}
     assert len(chosen) == 14
-    assert chosen != {rows[i].utterance for i in per_class(rows, 2, seed=2)}
-    assert len(per_class(rows, 99, seed=1)) == len(rows)
+    assert chosen != {rows[i].utterance for i in choose_per_class(rows, 2, seed=2)}
+    assert len(choose_per_class(rows, 99, seed=1)) == len(rows)
 
 
 def test_an_empty_map_is_said_in_numbers():
-    found = curve(Trace("scorecam", np.arange(4.0), np.zeros(4), ""), 2.0)
+    found = curve_entry(Trace("scorecam", np.arange(4.0), np.zeros(4), ""), 2.0)
     assert found["empty"] and found["peak"] == 0 and found["share_in_padding"] == 0

@@ -8,12 +8,12 @@ import torch
 from explain_stand_ins import RATE, StandIn, explain_settings, features
 from torch import nn
 
-from ser_ops.dataset.rows import Row
 from ser_ops.emotions import EMOTIONS
-from ser_ops.explain.condition import Answering, hear
-from ser_ops.explain.deletion import counterfactual, muted
+from ser_ops.explain.clip import WindowClassifier, make_clip
+from ser_ops.explain.deletion import counterfactual, mute_cells
 from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import Trace
+from ser_ops.manifest import VariantRow
 
 LENGTH = RATE // 2
 
@@ -27,7 +27,7 @@ class Loud(nn.Module):
         super().__init__()
         self.limit = limit
 
-    def camera(self):
+    def cam_layer(self):
         raise ValueError("no convolution")
 
     def forward(self, waveform: torch.Tensor, valid: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
@@ -43,7 +43,7 @@ def subject(model: nn.Module) -> Subject:
 
 
 def clip(one: Subject, wave: np.ndarray):
-    return hear(one, Row("made/a#original", "made/a", "original", "test", "angry", "made/1", "made"), wave)
+    return make_clip(one, VariantRow("made/a#original", "made/a", "original", "test", "angry", "made/1", "made"), wave)
 
 
 def rising(method: str = "occlusion") -> Trace:
@@ -60,7 +60,7 @@ def settings(**changes: object):
 def test_the_step_at_which_the_answer_changes_is_found_by_hand():
     one = subject(Loud(0.45))
     heard = clip(one, np.ones(LENGTH, np.float32))
-    made = counterfactual(heard, Answering(one, 4), rising(), 0, RATE, settings())
+    made = counterfactual(heard, WindowClassifier(one, 4), rising(), 0, RATE, settings())
     assert made.order.tolist() == list(range(9, -1, -1)) and made.counts.tolist() == list(range(11))
     numbers = made.numbers()
     assert numbers["seconds"] == pytest.approx(0.3) and numbers["share"] == pytest.approx(0.6)
@@ -74,14 +74,14 @@ def test_the_step_at_which_the_answer_changes_is_found_by_hand():
 def test_silence_that_is_called_the_same_is_said():
     one = subject(Loud(-1.0))
     heard = clip(one, np.ones(LENGTH, np.float32))
-    numbers = counterfactual(heard, Answering(one, 64), rising(), 0, RATE, settings()).numbers()
+    numbers = counterfactual(heard, WindowClassifier(one, 64), rising(), 0, RATE, settings()).numbers()
     assert numbers["seconds"] is None and numbers["to"] is None and numbers["random_seconds"] == [None, None]
 
 
 def test_padding_is_never_muted_and_the_whole_utterance_is_at_the_end():
     one = subject(Loud(0.45))
     wave = np.ones(round(0.33 * RATE), np.float32)
-    made = counterfactual(clip(one, wave), Answering(one, 64), rising(), 0, RATE, settings())
+    made = counterfactual(clip(one, wave), WindowClassifier(one, 64), rising(), 0, RATE, settings())
     assert made.edges[-1] == len(wave) and made.course.muted[-1] == pytest.approx(0.33)
     assert len(made.order) == 7 and made.counts[-1] == 7, "as many steps as blocks, no more"
 
@@ -89,7 +89,7 @@ def test_padding_is_never_muted_and_the_whole_utterance_is_at_the_end():
 def test_the_same_key_gives_the_same_orders_and_features_are_made_anew():
     one = subject(StandIn(features()))
     wave = np.random.default_rng(0).normal(0, 0.1, LENGTH).astype(np.float32)
-    first, second = (counterfactual(clip(one, wave), Answering(one, 5), rising(), 3, RATE, settings())
+    first, second = (counterfactual(clip(one, wave), WindowClassifier(one, 5), rising(), 3, RATE, settings())
                      for _ in range(2))
     for a, b in zip((first.course, *first.random), (second.course, *second.random), strict=True):
         np.testing.assert_array_equal(a.probabilities, b.probabilities)
@@ -103,4 +103,4 @@ def test_the_same_key_gives_the_same_orders_and_features_are_made_anew():
 
 def test_what_is_muted_is_silent_and_the_rest_stays():
     window = np.ones(110)
-    assert muted(window, np.array([0, 40, 100]), np.array([0, 1])).sum() == 10 and window.sum() == 110
+    assert mute_cells(window, np.array([0, 40, 100]), np.array([0, 1])).sum() == 10 and window.sum() == 110

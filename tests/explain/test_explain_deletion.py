@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ser_ops.explain.deletion import FILLS, Cells, curves, filled, order, removed
+from ser_ops.explain.deletion import FILLS, Cells, fill_window, rank_cells, ranking_curves, removal_masks
 from ser_ops.explain.intervals import Resamples, rank_correlation
 from ser_ops.explain.trace import Trace
 from ser_ops.seeds import generator
@@ -31,7 +31,7 @@ class Cue:
 def taken_apart(cue, rankings, steps=10, valid=SIZE, length=SIZE):
     window = np.zeros(length, np.float32)
     window[:valid] = 1
-    return curves(cue, window, valid, 0, Cells.of(valid, 0.1, RATE), np.zeros(length, np.float32), rankings, steps, 0.0)
+    return ranking_curves(cue, window, valid, 0, Cells.of(valid, 0.1, RATE), np.zeros(length, np.float32), rankings, steps, 0.0)
 
 
 PERFECT = np.array([3, *(cell for cell in range(10) if cell != 3)])
@@ -72,7 +72,7 @@ def test_what_deletion_takes_insertion_brings(ranking, cells, steps):
     assert 0 <= one.deletion.area <= 1
     if steps in (2, 5, 10):     # equal steps: what went first comes last
         assert one.deletion.area == pytest.approx(back.insertion.area, abs=1e-5)
-    best = taken_apart(Cue(*cells), {"best": order(np.isin(np.arange(10), list(cells)).astype(float),
+    best = taken_apart(Cue(*cells), {"best": rank_cells(np.isin(np.arange(10), list(cells)).astype(float),
                                                   generator(1, "ties"))}, steps)["best"]
     assert best.deletion.area <= one.deletion.area + 1e-5
 
@@ -84,8 +84,8 @@ def test_padding_is_neither_ranked_nor_touched():
         seen.append((windows[:, 600:].abs().max().item(), set(valid.tolist())))
         return torch.zeros(len(windows), 2)
 
-    found = curves(answer, np.ones(SIZE, np.float32), 600, 0, Cells.of(600, 0.1, RATE),
-                   filled(np.ones(SIZE, np.float32), 600, "noise", 1, "k"), {"one": np.arange(6)}, 10, 0.005)
+    found = ranking_curves(answer, np.ones(SIZE, np.float32), 600, 0, Cells.of(600, 0.1, RATE),
+                   fill_window(np.ones(SIZE, np.float32), 600, "noise", 1, "k"), {"one": np.arange(6)}, 10, 0.005)
     assert seen == [(1.0, {600})] and len(found["one"].deletion.shares) == 7
 
 
@@ -94,7 +94,7 @@ def test_padding_is_neither_ranked_nor_touched():
 def test_masks_cover_what_the_shares_say_and_no_edge_is_sudden(valid, steps, fade, seed):
     cells = Cells.of(valid, 0.05, RATE)
     assert cells.edges[0] == 0 and cells.edges[-1] == valid and np.ptp(np.diff(cells.edges)) <= 1
-    shares, masks = removed(cells, generator(seed, "r").permutation(len(cells)), steps, fade, 3000)
+    shares, masks = removal_masks(cells, generator(seed, "r").permutation(len(cells)), steps, fade, 3000)
     assert shares[0] == 0 and shares[-1] == 1 and (np.diff(shares) > 0).all() and len(shares) <= steps + 1
     assert ((masks >= 0) & (masks <= 1)).all() and not masks[0].any() and (masks[-1, :valid] == 1).all()
     assert not masks[:, valid:].any()
@@ -116,9 +116,9 @@ def test_cells_read_a_trace_and_the_sound():
 
 
 def test_equal_values_are_not_ranked_by_their_time():
-    first = [order(np.zeros(10), generator(seed, "ties"))[0] for seed in range(300)]
+    first = [rank_cells(np.zeros(10), generator(seed, "ties"))[0] for seed in range(300)]
     assert len(set(first)) == 10
-    np.testing.assert_array_equal(order(np.array([1.0, 3.0, 2.0]), generator(1, "t")), [1, 2, 0])
+    np.testing.assert_array_equal(rank_cells(np.array([1.0, 3.0, 2.0]), generator(1, "t")), [1, 2, 0])
 
 
 def coloured(samples=16000, seed=1):
@@ -148,7 +148,7 @@ def test_fills_of_short_and_silent_clips(size):
     assert np.isfinite(FILLS["noise"](np.ones(size, np.float32), 1, "k")).all()
     assert not FILLS["noise"](np.zeros(size, np.float32), 1, "k").any()
     assert not FILLS["silence"](np.ones(size, np.float32), 1, "k").any()
-    made = filled(np.ones(2000, np.float32), size, "noise", 1, "k")
+    made = fill_window(np.ones(2000, np.float32), size, "noise", 1, "k")
     assert made.shape == (2000,) and made[:size].any() and not made[size:].any()
 
 

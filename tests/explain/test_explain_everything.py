@@ -7,21 +7,21 @@ import numpy as np
 import pytest
 from explain_stand_ins import RATE, explain_settings
 
-from ser_ops import config
 from ser_ops.audio.signal import fit
-from ser_ops.dataset.rows import read_rows
+from ser_ops.config.explaining import Explain
+from ser_ops.config.params import load_preset
 from ser_ops.emotions import EMOTIONS
-from ser_ops.explain import dossier as dossier_module
 from ser_ops.explain import explanations as whole
-from ser_ops.explain.dossier import Output
-from ser_ops.explain.explanations import Job, items, opened
-from ser_ops.explain.question import explanations
+from ser_ops.explain import utterance as utterance_module
+from ser_ops.explain.explanations import ExplainJob, load_job, utterance_tasks
+from ser_ops.explain.question import explain_clip
+from ser_ops.explain.utterance import OutputFolders
 from ser_ops.features.extractor import Extractor
+from ser_ops.manifest import NoiseRow, VariantRow, read_variants, write_rows
 from ser_ops.models import architectures, model_folder
 from ser_ops.seeds import generator
 from ser_ops.shards import write_index, write_shard
 from ser_ops.stages.explain import figures_of
-from ser_ops.tables import write_csv
 
 SECONDS = 1.0
 
@@ -36,7 +36,7 @@ def work(tmp_path_factory):
     """work/ with two utterances of each class, one in training, a noise category, and two small models."""
     import torch
     folder = tmp_path_factory.mktemp("work")
-    preset = config.load().presets["small"]
+    preset = load_preset("small")
     short = {"features": preset.features.model_copy(update={"seconds": SECONDS}),
              "image": preset.image.model_copy(update={"seconds": SECONDS, "mels": 32, "hop": 512}),
              "spectral": preset.spectral.model_copy(update={"channels": (8,) * 4})}
@@ -47,19 +47,18 @@ def work(tmp_path_factory):
         time = np.arange(int(draw.integers(10000, 20000))) / RATE
         speech[name] = (0.3 * np.sin(2 * np.pi * (150 + 20 * number) * time) * (time > 0.2)
                         + draw.normal(0, 0.01, len(time))).astype(np.float32)
-        rows.append({"row": f"{name}#original", "utterance": name, "variant": "original",
-                     "partition": "test" if number < 7 else "train", "emotion": EMOTIONS[number % 7],
-                     "speaker": "made/1", "corpus": "made"})
+        rows.append(VariantRow(f"{name}#original", name, "original", "test" if number < 7 else "train",
+                               EMOTIONS[number % 7], "made/1", "made"))
         for reads, some in values.items():
             window = torch.from_numpy(fit(speech[name], int(SECONDS * RATE))[0])[None]
-            some[rows[-1]["row"]] = Extractor(getattr(preset, reads), RATE)(window)[0].numpy()
+            some[rows[-1].row] = Extractor(getattr(preset, reads), RATE)(window)[0].numpy()
     store(folder / "ingest" / "waveforms", speech)
     store(folder / "ingest" / "noise", {"made/market/1": generator(2).normal(0, 0.1, 40000).astype(np.float32)})
     (folder / "augmented" / "waveforms").mkdir(parents=True)
     write_index(folder / "augmented" / "waveforms", [])
-    write_csv(folder / "augmented" / "variants.csv", rows, list(rows[0]))
-    write_csv(folder / "validated" / "noise.csv", [{"recording": "made/market/1", "category": "market",
-                                                    "partition": "test"}], ["recording", "category", "partition"])
+    write_rows(folder / "augmented" / "variants.csv", rows, VariantRow)
+    write_rows(folder / "validated" / "noise.csv", [NoiseRow("made/market/1", category="market", partition="test")],
+               NoiseRow)
     for reads, some in values.items():
         store(folder / "features" / reads, some)
     mean_std = {"mean": [0.0] * 82, "std": [10.0] * 82}
@@ -69,7 +68,7 @@ def work(tmp_path_factory):
     return folder
 
 
-def quick() -> config.Explain:
+def quick() -> Explain:
     own = explain_settings(figures_per_class=0, occlusion_hop=0.2)
     return own.model_copy(update={
         "listen": own.listen.model_copy(update={"intensity": 0.5}),
@@ -82,13 +81,13 @@ def quick() -> config.Explain:
 
 def run(work: Path, model: str, out: Path) -> dict:
     (out / "explanations").mkdir(parents=True)
-    job = Job(work / "models" / model, work, quick(), "cpu", "keep", -60.0,
-              Output(out / "explanations", "explanations/", out / "figures", "figures/"))
-    return whole.everything(job, read_rows(work / "augmented" / "variants.csv", "test"), 1)
+    job = ExplainJob(work / "models" / model, work, quick(), "cpu", "keep", -60.0,
+              OutputFolders(out / "explanations", "explanations/", out / "figures", "figures/"))
+    return whole.explain_all(job, read_variants(work / "augmented" / "variants.csv", "test"), 1)
 
 
 def test_a_fusion_gets_all_of_it(work, tmp_path, monkeypatch):
-    monkeypatch.setattr(whole, "global_figures", lambda *_: {"figure_4b_fear": "figures/shap_global.png"})  # slow
+    monkeypatch.setattr(whole, "draw_global_figures", lambda *_: {"figure_4b_fear": "figures/shap_global.png"})  # slow
     found = run(work, "fusion", tmp_path)
     json.dumps(found, allow_nan=False)
     assert {"methods", "clips", "shap", "heard", "across_noise", "faithfulness", "planted"} <= set(found)
@@ -122,23 +121,23 @@ def test_an_image_model_gets_what_it_admits(work, tmp_path):
 
 
 def test_utterances_for_methods_are_among_those_for_streams(work):
-    rows = read_rows(work / "augmented" / "variants.csv", "test")
-    found = items(rows, quick())
+    rows = read_variants(work / "augmented" / "variants.csv", "test")
+    found = utterance_tasks(rows, quick())
     assert [one.traced for one in found] == [True] * 7 == [one.noisy for one in found]
     assert len({one.name for one in found}) == 7
-    assert sum(one.again for one in found) == sum(one.randomised for one in found) == 1
+    assert sum(one.reseeded for one in found) == sum(one.randomised for one in found) == 1
 
 
 def test_noise_of_other_partitions_is_not_heard(work):
-    ready = opened(Job(work / "models" / "fusion", work, quick(), "cpu", "keep", -60.0, Output(work, "", work, "")))
+    ready = load_job(ExplainJob(work / "models" / "fusion", work, quick(), "cpu", "keep", -60.0, OutputFolders(work, "", work, "")))
     assert ready.mixer.categories("test") == ("market",) and ready.background.features.shape[0] == 4
 
 
 def test_each_clip_is_explained_once(work, tmp_path, monkeypatch):
     """By every method, under every condition; other seeds and random weights are other questions."""
     asked = []
-    monkeypatch.setattr(dossier_module, "explanations", lambda question: asked.append(question.heard.key) or
-                        explanations(question))
-    monkeypatch.setattr(whole, "global_figures", lambda *_: {})
+    monkeypatch.setattr(utterance_module, "explain_clip", lambda question: asked.append(question.clip.key) or
+                        explain_clip(question))
+    monkeypatch.setattr(whole, "draw_global_figures", lambda *_: {})
     found = run(work, "fusion", tmp_path)
     assert len(asked) == len(set(asked)) == len(found["heard"]) == 21

@@ -8,19 +8,19 @@ import pytest
 import torch
 from explain_stand_ins import RATE, explain_settings, question
 
-from ser_ops import config
-from ser_ops.dataset.rows import Row
+from ser_ops.config.params import load_preset
 from ser_ops.emotions import EMOTIONS
 from ser_ops.explain import faithfulness
-from ser_ops.explain.condition import Answering, hear
+from ser_ops.explain.clip import WindowClassifier, make_clip
 from ser_ops.explain.deletion import Cells
 from ser_ops.explain.intervals import rank_correlation
 from ser_ops.explain.methods.shap import Attribution
-from ser_ops.explain.question import Explanation, explanations
+from ser_ops.explain.question import Explanation, explain_clip
 from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import Trace
 from ser_ops.features.index_map import shape_of
 from ser_ops.gate import judging
+from ser_ops.manifest import VariantRow
 from ser_ops.models.architectures import build
 from ser_ops.seeds import generator
 
@@ -32,7 +32,7 @@ FEW = {"random_draws": 3, "steps": 5, "resamples": 200, "seed_clips": 2, "random
 
 def a_subject(name="fusion", seed=1):
     """A model of the small preset with random weights that hears half a second."""
-    preset = config.load().presets["small"]
+    preset = load_preset("small")
     window = preset.features.model_copy(update={"seconds": SECONDS})
     preset = preset.model_copy(update={"features": window})
     return Subject(build(name, preset, STANDARD, seed).eval(), window, STANDARD, RATE, torch.device("cpu"), 33)
@@ -45,8 +45,8 @@ def clips(subject, number, utterance="{}"):
         samples = generator(5, place).normal(0, 0.02, round(RATE * (SECONDS if place % 2 else 0.8 * SECONDS)))
         samples[2000:4000] *= 8
         name = utterance.format(place)
-        row = Row(f"{name}#original", name, "original", "test", EMOTIONS[place % 7], "made/1", "made")
-        made.append(hear(subject, row, samples.astype(np.float32)))
+        row = VariantRow(f"{name}#original", name, "original", "test", EMOTIONS[place % 7], "made/1", "made")
+        made.append(make_clip(subject, row, samples.astype(np.float32)))
     return made
 
 
@@ -74,15 +74,15 @@ def right(clip):
 
 def measure(subject, heard, traces, settings, answer=answering, background=None, checks=True, targets=None):
     """All clips put together; `traces` of each, as Trace or Explanation. answer: None for the model itself."""
-    asked = answer or Answering(subject, 16)
+    asked = answer or WindowClassifier(subject, 16)
     targets = targets or [int(asked(one.batch.waveform, one.batch.valid)[0].argmax()) for one in heard]
-    others = faithfulness.randomised(subject, settings.seed) if checks else None
+    others = faithfulness.randomise(subject, settings.seed) if checks else None
     found = []
     for one, target, own in zip(heard, targets, traces, strict=True):
         given = {name: trace if isinstance(trace, Explanation) else Explanation(trace) for name, trace in own.items()}
-        found.append(faithfulness.of_clip(question(subject, one, target, settings, background=background), given,
-                                          answer, others, again=background is not None))
-    return faithfulness.together(found, settings)
+        found.append(faithfulness.measure_clip(question(subject, one, target, settings, background=background), given,
+                                          answer, others, reseeded=background is not None))
+    return faithfulness.combine_clips(found, settings)
 
 
 @pytest.fixture(scope="module")
@@ -125,12 +125,12 @@ def test_words_follow_the_figures_and_the_gate_reads_them(measured):
     assert "Score-CAM is better than a ranking by loudness" in words
     assert "4 clips of 4 utterances" in words
     report = {"model": "fusion", "methods": ["scorecam", "occlusion"], "faithfulness": measured}
-    rule = judging.explained(json.loads(json.dumps(report, allow_nan=False)), "fusion", [])[-1]
+    rule = judging.explanation_rules(json.loads(json.dumps(report, allow_nan=False)), "fusion", [])[-1]
     assert rule.rule == "faithful" and rule.passed and "of Occlusion the report says that it does not" in rule.verdict
     silent = report | {"faithfulness": measured | {"words": []}}
-    assert not judging.explained(silent, "fusion", [])[-1].passed
+    assert not judging.explanation_rules(silent, "fusion", [])[-1].passed
     boast = {name: one | {"beats_random": True} for name, one in measured["methods"].items()}
-    found = judging.explained(report | {"faithfulness": measured | {"methods": boast, "words": []}}, "fusion", [])[-1]
+    found = judging.explanation_rules(report | {"faithfulness": measured | {"methods": boast, "words": []}}, "fusion", [])[-1]
     assert not found.passed and "do not bear out" in found.verdict
 
 
@@ -147,9 +147,9 @@ def test_conditions_of_one_utterance_count_once():
 def test_the_whole_measurement_of_a_real_model():
     subject, settings = a_subject(), some_settings(steps=2, random_draws=1)
     heard, ground = clips(subject, 2), torch.cat([one.batch.features for one in clips(subject, 6)[2:]])
-    answer = Answering(subject, 16)
+    answer = WindowClassifier(subject, 16)
     targets = [int(answer(one.batch.waveform, one.batch.valid)[0].argmax()) for one in heard]
-    given = [explanations(question(subject, one, target, settings, background=ground))
+    given = [explain_clip(question(subject, one, target, settings, background=ground))
              for one, target in zip(heard, targets, strict=True)]
     found = measure(subject, heard, given, settings, None, ground)
     assert set(found["methods"]) == {"scorecam", "shap", "occlusion"}
@@ -179,25 +179,25 @@ def test_completeness_by_hand():
 
 def test_random_weights_are_fresh_and_the_same_for_the_same_seed():
     subject = a_subject()
-    found = faithfulness.randomised(subject, 7)
+    found = faithfulness.randomise(subject, 7)
     own, head, whole = (one.model.state_dict() for one in (subject, found["head"], found["all"]))
     learned = [name for name in own if name.endswith(("weight", "original1")) and own[name].ndim > 1]
     assert learned and all(not torch.equal(own[name], whole[name]) for name in learned)
     for name in own:
         assert torch.equal(head[name], (whole if name.startswith("head.") else own)[name])
         assert "standardise" not in name or torch.equal(own[name], whole[name])
-    again = faithfulness.randomised(subject, 7)["all"].model.state_dict()
+    again = faithfulness.randomise(subject, 7)["all"].model.state_dict()
     assert all(torch.equal(whole[name], again[name]) for name in whole)
     assert any(not torch.equal(whole[name], one) for name, one in
-               faithfulness.randomised(subject, 8)["all"].model.state_dict().items())
+               faithfulness.randomise(subject, 8)["all"].model.state_dict().items())
     assert not found["all"].model.training
 
 
 @pytest.mark.parametrize("name", ["spectral", "wav2vec", "concat", "cnn", "lstm", "cnn_lstm", "vit", "beit"])
 def test_every_architecture_can_be_randomised(name):
-    preset = config.load().presets["small"]
+    preset = load_preset("small")
     subject = Subject(build(name, preset, seed=1).eval(), preset.input_of(name), None, RATE, torch.device("cpu"), 33)
-    found = faithfulness.randomised(subject, 3)
+    found = faithfulness.randomise(subject, 3)
     waveform, features = torch.zeros(2, 40000), torch.zeros(2, *shape_of(subject.features))
     with torch.no_grad():
         own, head, whole = (one.model(waveform, torch.tensor([40000, 9000]), features)
@@ -215,20 +215,20 @@ def test_a_method_that_does_not_ask_the_model_is_caught(monkeypatch):
         return {"scorecam": Trace("scorecam", cells.seconds, cells.rms(one.window), "")}
 
     def blind(asked, only):
-        return {"scorecam": Explanation(loud(asked.heard)["scorecam"])}
+        return {"scorecam": Explanation(loud(asked.clip)["scorecam"])}
 
     def drawn(asked, only):
-        trace = loud(asked.heard)["scorecam"]
-        return {"scorecam": Explanation(replace(trace, values=generator(1, asked.heard.key).normal(
+        trace = loud(asked.clip)["scorecam"]
+        return {"scorecam": Explanation(replace(trace, values=generator(1, asked.clip.key).normal(
             size=len(trace.values))))}
 
     traces = [loud(one) for one in heard]
-    monkeypatch.setattr(faithfulness, "explanations", blind)
+    monkeypatch.setattr(faithfulness, "explain_clip", blind)
     found = measure(subject, heard, traces, settings)
     assert found["methods"]["scorecam"]["randomised_correlation"] == pytest.approx(1)
     assert any("On random weights Score-CAM ranks moments much as before (rank correlation 1.00, beyond 0.5)" in one
                for one in found["words"])
-    monkeypatch.setattr(faithfulness, "explanations", drawn)
+    monkeypatch.setattr(faithfulness, "explain_clip", drawn)
     found = measure(subject, heard, traces, settings)
     assert abs(found["methods"]["scorecam"]["randomised_correlation"]) < 0.5
     assert any("On random weights Score-CAM ranks moments otherwise" in one for one in found["words"])
@@ -239,10 +239,10 @@ def test_a_flat_trace_agrees_with_nothing_and_signs_do_not_count(monkeypatch):
     (one,) = clips(subject, 1)
     for factor, expected in ((0, 0), (-1, 1)):
         trace = replace(right(one), values=factor * right(one).values)
-        monkeypatch.setattr(faithfulness, "explanations",
+        monkeypatch.setattr(faithfulness, "explain_clip",
                             lambda asked, only, trace=trace: {"scorecam": Explanation(trace)})
-        found = faithfulness.correlations(question(subject, one, 2, settings), {"scorecam": right(one)},
-                                    faithfulness.randomised(subject, 1))
+        found = faithfulness.randomised_correlations(question(subject, one, 2, settings), {"scorecam": right(one)},
+                                    faithfulness.randomise(subject, 1))
         assert found["all"]["scorecam"] == pytest.approx(expected) == found["head"]["scorecam"]
     assert rank_correlation(np.array([1.0, 2.0]), np.array([2.0, 1.0])) == -1
 
@@ -255,4 +255,4 @@ def test_an_interval_must_exclude_zero_on_the_right_side(mode, low, high, wrong)
     one = {"difference": (low + high) / 2, "low": low, "high": high}
     assert faithfulness.failures({"noise": one}, faithfulness.BETTER[mode]) == {"noise": wrong}
     good = {"deletion": {"noise": {"low": -0.2, "high": -0.1}}, "insertion": {"noise": {"low": 0.1, "high": 0.2}}}
-    assert faithfulness.better(good) and faithfulness.better(good | {mode: {"noise": one}}) is not wrong
+    assert faithfulness.beats(good) and faithfulness.beats(good | {mode: {"noise": one}}) is not wrong

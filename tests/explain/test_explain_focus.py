@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from ser_ops.explain.grad_cam_picture import activated, entropy, focus, frame_borders, masked
+from ser_ops.explain.grad_cam_picture import activated_area, entropy, frame_borders, mask_area, measure_focus
 
 SECONDS, HERTZ = np.array([0.0, 0.5, 1.5, 2.5, 3.0]), np.array([10.0, 100.0, 250.0, 600.0])
 
@@ -14,7 +14,7 @@ def test_the_table_by_hand():
     values = np.array([[0.0, 0.1, 0.0, 0.0],
                        [0.0, 0.4, 0.8, 0.0],
                        [0.0, 0.3, 0.4, 0.0]])
-    found = focus(values, SECONDS, HERTZ)
+    found = measure_focus(values, SECONDS, HERTZ)
     assert found.mean_activation == pytest.approx(2.0 / 12)
     assert found.max_activation == 0.8
     assert found.activated_area_pct == pytest.approx(100 * 3 / 12)  # at or above 0.4, half of the maximum, not of 1
@@ -24,7 +24,7 @@ def test_the_table_by_hand():
 
 
 def test_a_uniform_map_has_the_entropy_of_the_number_of_its_cells():
-    found = focus(np.full((3, 4), 0.7), SECONDS, HERTZ)
+    found = measure_focus(np.full((3, 4), 0.7), SECONDS, HERTZ)
     assert found.entropy == pytest.approx(math.log(12)) and found.activated_area_pct == 100
     assert found.time_focus_range == (0.0, 3.0) and found.freq_focus_range == (10.0, 600.0)
     assert entropy(np.ones((128, 128))) == pytest.approx(9.704, abs=1e-3)   # the paper's largest is 9.310
@@ -33,20 +33,20 @@ def test_a_uniform_map_has_the_entropy_of_the_number_of_its_cells():
 def test_a_single_cell_has_no_entropy_and_the_extent_of_its_frame_and_band():
     values = np.zeros((3, 4))
     values[1, 2] = 0.2
-    found = focus(values, SECONDS, HERTZ)
+    found = measure_focus(values, SECONDS, HERTZ)
     assert found.entropy == 0 and found.time_focus_range == (1.5, 2.5) and found.freq_focus_range == (100.0, 250.0)
 
 
 def test_a_map_of_zeros_has_no_ranges():
-    found = focus(np.zeros((3, 4)), SECONDS, HERTZ)
+    found = measure_focus(np.zeros((3, 4)), SECONDS, HERTZ)
     assert (found.mean_activation, found.max_activation, found.activated_area_pct) == (0, 0, 0)
     assert found.entropy is found.time_focus_range is found.freq_focus_range is None
-    assert not activated(np.zeros((3, 4))).any()
+    assert not activated_area(np.zeros((3, 4))).any()
 
 
 def test_figures_do_not_depend_on_the_scale_but_for_the_activations():
     values = np.random.default_rng(1).random((3, 4))
-    one, half = focus(values, SECONDS, HERTZ), focus(values / 2, SECONDS, HERTZ)
+    one, half = measure_focus(values, SECONDS, HERTZ), measure_focus(values / 2, SECONDS, HERTZ)
     assert half.mean_activation == pytest.approx(one.mean_activation / 2)
     assert half.entropy == pytest.approx(one.entropy) and half.activated_area_pct == one.activated_area_pct
     assert half.time_focus_range == one.time_focus_range
@@ -59,7 +59,7 @@ def test_frames_answer_for_half_a_hop_on_each_side_within_the_window():
 def test_masking_takes_the_mean_of_what_was_said():
     mel = np.array([[1.0, 3.0, -80.0], [5.0, 9.0, -80.0]], np.float32)
     valid, area = np.array([True, True, False]), np.array([[True, False, True], [False, True, False]])
-    np.testing.assert_allclose(masked(mel, area, valid, each_band=True), [[2.0, 3.0, 2.0], [5.0, 7.0, -80.0]])
-    np.testing.assert_allclose(masked(mel, area, valid, each_band=False), [[4.5, 3.0, 4.5], [5.0, 4.5, -80.0]])
-    np.testing.assert_array_equal(masked(mel, np.zeros_like(area), valid, True), mel)
-    assert masked(mel, area, valid, True).dtype == np.float32
+    np.testing.assert_allclose(mask_area(mel, area, valid, each_band=True), [[2.0, 3.0, 2.0], [5.0, 7.0, -80.0]])
+    np.testing.assert_allclose(mask_area(mel, area, valid, each_band=False), [[4.5, 3.0, 4.5], [5.0, 4.5, -80.0]])
+    np.testing.assert_array_equal(mask_area(mel, np.zeros_like(area), valid, True), mel)
+    assert mask_area(mel, area, valid, True).dtype == np.float32

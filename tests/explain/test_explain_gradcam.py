@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ser_ops.config import load
+from ser_ops.config.params import load_preset
+from ser_ops.explain.map_axes import MapAxis, map_axes
 from ser_ops.explain.methods.gradcam import grad_cam, over_bands, over_image
-from ser_ops.explain.places import Places, places
-from ser_ops.explain.subject import Held
+from ser_ops.explain.subject import FeatureClassifier
 from ser_ops.features.index_map import shape_of
 from ser_ops.models.architectures import build
 
@@ -79,7 +79,7 @@ def test_places_are_those_of_the_arithmetic(layers):
         pooled[number](kernel, stride, padding) if number in pooled else
         nn.Sequential(nn.Conv1d(4, 4, kernel, stride, padding), nn.BatchNorm1d(4), nn.ReLU())
         for number, (kernel, stride, padding) in enumerate(layers)]).eval()
-    (found,) = places(chain, chain[-1], lambda output: output, torch.randn(4, 60))
+    (found,) = map_axes(chain, chain[-1], lambda output: output, torch.randn(4, 60))
     expected, field = centres(layers, 60)
     np.testing.assert_allclose(found.centres, expected, atol=1e-9)
     assert found.field == field
@@ -87,17 +87,17 @@ def test_places_are_those_of_the_arithmetic(layers):
 
 def test_frames_that_no_position_has_looked_at_stay_dark():
     chain = nn.Sequential(nn.Conv1d(1, 1, 3), nn.MaxPool1d(4))
-    (found,) = places(chain, chain[1], lambda output: output, torch.zeros(1, 20))   # 18 into 4 pools, 2 left over
+    (found,) = map_axes(chain, chain[1], lambda output: output, torch.zeros(1, 20))   # 18 into 4 pools, 2 left over
     assert found.seen.tolist() == [True] * 18 + [False] * 2
     assert (found.weights() @ np.ones(4)).tolist() == [1.0] * 18 + [0.0] * 2
 
 
 @pytest.mark.parametrize("name", ["cnn", "cnn_lstm", "spectral"])
 def test_places_on_the_real_networks(name):
-    preset = load().presets["small"]
+    preset = load_preset("small")
     model = build(name, preset).eval()
-    held = Held(model, torch.zeros(1, 40000)[0], torch.tensor(40000))
-    (found,) = places(held, model.camera(), model.maps, torch.zeros(shape_of(preset.input_of(name))))
+    held = FeatureClassifier(model, torch.zeros(1, 40000)[0], torch.tensor(40000))
+    (found,) = map_axes(held, model.cam_layer(), model.maps, torch.zeros(shape_of(preset.input_of(name))))
     layers = {"cnn": [(3, 1, 0), (2, 2, 0), (3, 1, 0)], "cnn_lstm": [(3, 1, 0)],
               "spectral": [*[(3, 1, 1), (2, 2, 0)] * 2, *[(3, 1, 1)] * 3]}[name]
     expected, field = centres(layers, 151 if name == "spectral" else 79)
@@ -107,9 +107,9 @@ def test_places_on_the_real_networks(name):
 
 @pytest.mark.parametrize("name", ["vit", "beit"])
 def test_patches_lie_where_the_image_was_cut(name):
-    model = build(name, load().presets["small"]).eval()
-    held = Held(model, torch.zeros(40000), torch.tensor(40000))
-    rows, columns = places(held, model.camera(), model.maps, torch.zeros(128, 128))
+    model = build(name, load_preset("small")).eval()
+    held = FeatureClassifier(model, torch.zeros(40000), torch.tensor(40000))
+    rows, columns = map_axes(held, model.cam_layer(), model.maps, torch.zeros(128, 128))
     for axis in (rows, columns):
         np.testing.assert_allclose(axis.centres, 16 * np.arange(8) + 7.5)
         assert axis.field == 16 and axis.seen.all()
@@ -129,7 +129,7 @@ class Resized(nn.Module):
 
 def test_patches_of_a_resized_image_lie_within_half_a_step_of_where_they_are():
     model = Resized()
-    for axis in places(model, model.seen, lambda output: output, torch.zeros(128, 128)):
+    for axis in map_axes(model, model.seen, lambda output: output, torch.zeros(128, 128)):
         np.testing.assert_allclose(axis.centres, (np.arange(14) + 0.5) * 128 / 14 - 0.5, atol=0.5)
 
 
@@ -143,32 +143,32 @@ def test_a_model_without_a_cut_gets_even_shares():
             return self.seen(values.mean(2)[:, :, None].expand(-1, -1, 5))
 
     model = Everything()
-    (found,) = places(model, model.seen, lambda output: output, torch.zeros(3, 20))
+    (found,) = map_axes(model, model.seen, lambda output: output, torch.zeros(3, 20))
     np.testing.assert_array_equal(found.centres, [1.5, 5.5, 9.5, 13.5, 17.5])
 
 
 def test_a_camera_that_does_not_run_is_said():
     model = TwoFilters()
     with pytest.raises(ValueError, match="does not run the layer Conv1d"):
-        places(model, nn.Conv1d(1, 1, 1), lambda output: output, torch.zeros(1, 9))
+        map_axes(model, nn.Conv1d(1, 1, 1), lambda output: output, torch.zeros(1, 9))
 
 
 def test_a_map_over_time_is_spread_by_the_positive_evidence():
     evidence = np.array([[2.0, -1.0, 0.0, 1.0], [1.0, -2.0, 4.0, -1.0]])
-    heat = over_bands(np.array([1.0, 4.0, 2.0, 0.0]), Places.even(4, 4), evidence)
+    heat = over_bands(np.array([1.0, 4.0, 2.0, 0.0]), MapAxis.even(4, 4), evidence)
     assert heat.peak == 4.0
     np.testing.assert_allclose(heat.values, [[0.25, 0.0, 0.0, 0.0], [0.125, 0.0, 0.5, 0.0]])
     assert heat.bandless == pytest.approx(1.0 / 1.75)    # the second frame's 1.0 of 0.25 + 1 + 0.5
-    assert over_bands(np.zeros(4), Places.even(4, 4), evidence).peak == 0
+    assert over_bands(np.zeros(4), MapAxis.even(4, 4), evidence).peak == 0
 
 
 def test_a_map_of_cells_is_bilinear_between_their_centres():
-    heat = over_image(np.array([[0.0, 2.0], [0.0, 0.0]]), Places.even(2, 4), Places.even(2, 4))
+    heat = over_image(np.array([[0.0, 2.0], [0.0, 0.0]]), MapAxis.even(2, 4), MapAxis.even(2, 4))
     weights = np.array([0.0, 0.25, 0.75, 1.0])
     np.testing.assert_allclose(heat.values, np.outer(1 - weights, weights))
     assert heat.peak == 2.0
 
 
 def test_a_peak_between_two_frames_stays_below_one():
-    heat = over_image(np.array([[0.0, 1.0, 0.0]]), Places.even(1, 2), Places.even(3, 12))
+    heat = over_image(np.array([[0.0, 1.0, 0.0]]), MapAxis.even(1, 2), MapAxis.even(3, 12))
     assert heat.values.max() == pytest.approx(1 - 0.5 / 4)

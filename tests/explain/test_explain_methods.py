@@ -16,18 +16,18 @@ from explain_stand_ins import (
     traces,
 )
 
-from ser_ops.dataset.rows import Row
-from ser_ops.explain.condition import Heard, hear
+from ser_ops.explain.clip import Clip, make_clip
 from ser_ops.explain.methods.scorecam import score_cam
 from ser_ops.explain.methods.shap import expected_gradients
-from ser_ops.explain.subject import Centred, Held, Subject
+from ser_ops.explain.subject import CentredScores, FeatureClassifier, Subject
 from ser_ops.features.extractor import Extractor
 from ser_ops.features.index_map import shape_of, to_frames
 from ser_ops.features.paper2 import mel_edges_hertz
 from ser_ops.features.standardise import Moments
+from ser_ops.manifest import VariantRow
 
 CPU = torch.device("cpu")
-ROW = Row("made/a#original", "made/a", "original", "test", "fear", "made/1", "made")
+ROW = VariantRow("made/a#original", "made/a", "original", "test", "fear", "made/1", "made")
 
 
 def spectral_subject(layout="frames", streams=("wav2vec", "spectral")) -> Subject:
@@ -42,7 +42,7 @@ def noise(seconds: float) -> np.ndarray:
 @pytest.mark.parametrize("layout", ["frames", "serial"])
 def test_a_fusion_has_three_methods_on_the_time_axis_of_the_clip(layout):
     subject = spectral_subject(layout)
-    heard = hear(subject, ROW, noise(0.3))
+    heard = make_clip(subject, ROW, noise(0.3))
     background = torch.randn(3, *shape_of(subject.features))
     found = traces(subject, heard, 2, background, explain_settings())
     assert list(found) == ["scorecam", "shap", "occlusion"] == list(subject.admitted)
@@ -58,14 +58,14 @@ def test_a_fusion_has_three_methods_on_the_time_axis_of_the_clip(layout):
 @pytest.mark.parametrize("layout", ["frames", "serial"])
 def test_they_are_what_the_methods_alone_give(layout):
     subject, settings = spectral_subject(layout), explain_settings()
-    heard = hear(subject, ROW, noise(0.5))
-    held = Held(subject.model, heard.batch.waveform[0], heard.batch.valid[0])
+    heard = make_clip(subject, ROW, noise(0.5))
+    held = FeatureClassifier(subject.model, heard.batch.waveform[0], heard.batch.valid[0])
     background = torch.randn(3, *shape_of(subject.features))
     found = traces(subject, heard, 4, background, settings, only=["scorecam", "shap"])
-    cam = score_cam(held, subject.model.spectral_layer(), heard.batch.features[0], 4, torch.zeros(1)).numpy()
+    cam = score_cam(held, subject.model.cam_layer(), heard.batch.features[0], 4, torch.zeros(1)).numpy()
     np.testing.assert_allclose(found["scorecam"].values,
                                to_frames(cam, subject.features) if layout == "serial" else cam, rtol=1e-5, atol=1e-8)
-    whole = expected_gradients(Centred(held), heard.batch.features[0], background, settings.shap_samples,
+    whole = expected_gradients(CentredScores(held), heard.batch.features[0], background, settings.shap_samples,
                                settings.seed, heard.key, settings.batch_size)
     np.testing.assert_allclose(found["shap"].values, to_frames(whole.values[..., 4], subject.features), rtol=1e-4,
                                atol=1e-7)
@@ -73,7 +73,7 @@ def test_they_are_what_the_methods_alone_give(layout):
 
 def test_chance_is_in_shap_alone_and_keyed():
     subject = spectral_subject()
-    heard = hear(subject, ROW, noise(0.5))
+    heard = make_clip(subject, ROW, noise(0.5))
     background = torch.randn(3, *shape_of(subject.features))
     first, same, other = (traces(subject, heard, 0, background, explain_settings(), seed_key=key)
                           for key in ("", "", "again"))
@@ -86,7 +86,7 @@ def test_chance_is_in_shap_alone_and_keyed():
 
 def test_without_a_background_there_is_no_shap():
     subject = spectral_subject()
-    assert list(traces(subject, hear(subject, ROW, noise(0.5)), 0, None, explain_settings())) == ["scorecam",
+    assert list(traces(subject, make_clip(subject, ROW, noise(0.5)), 0, None, explain_settings())) == ["scorecam",
                                                                                                   "occlusion"]
 
 
@@ -95,7 +95,7 @@ class Loudness(torch.nn.Module):
 
     streams = ("wav2vec",)
 
-    def camera(self):
+    def cam_layer(self):
         raise ValueError("no convolution")
 
     def context(self, waveform, valid):
@@ -113,8 +113,8 @@ def points_at(trace, start: float, end: float) -> None:
     assert start - 0.1 <= trace.seconds[positive.argmax()] <= end + 0.1
 
 
-def clip(subject: Subject) -> Heard:
-    return hear(subject, ROW, burst(1500, 0.8))
+def clip(subject: Subject) -> Clip:
+    return make_clip(subject, ROW, burst(1500, 0.8))
 
 
 def test_occlusion_of_a_waveform_model_points_at_the_burst():
@@ -133,7 +133,7 @@ def test_every_method_of_a_model_of_stacked_features_points_at_the_burst():
     values = Extractor(settings, RATE)(torch.from_numpy(burst(1500, 0.8))[None])
     mean_std = Moments.of(values, settings).standardisation()
     subject = Subject(OverTime(settings, band, mean_std).eval(), settings, mean_std, RATE, CPU, 33)
-    background = hear(subject, ROW, burst(1500, None)).batch.features
+    background = make_clip(subject, ROW, burst(1500, None)).batch.features
     found = traces(subject, clip(subject), 0, background, explain_settings())
     assert list(found) == ["gradcam", "shap", "occlusion"]
     for trace in found.values():

@@ -8,20 +8,26 @@ import torch
 from explain_stand_ins import RATE, StandIn, explain_settings, features
 from matplotlib.image import imread
 
-from ser_ops.dataset.rows import Row
 from ser_ops.emotions import EMOTIONS
 from ser_ops.explain import clip_figures, overall_figures
-from ser_ops.explain.clip_figures import KEYS, active, found_in_words, paper_figures, random_in_words
-from ser_ops.explain.condition import Answering, answers, contexts, hear
+from ser_ops.explain.clip import WindowClassifier, class_probabilities, make_clip, waveform_contexts
+from ser_ops.explain.clip_figures import (
+    FIGURE_KEYS,
+    active_moments,
+    change_in_words,
+    draw_paper_figures,
+    random_changes_in_words,
+)
 from ser_ops.explain.deletion import counterfactual
-from ser_ops.explain.dossier import told
 from ser_ops.explain.figures import Sound
 from ser_ops.explain.methods.shap import Attribution
-from ser_ops.explain.overall_figures import ShapRow, global_figures, violins
+from ser_ops.explain.overall_figures import ShapRow, draw_global_figures, draw_violins
 from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import Trace
+from ser_ops.explain.utterance import answer_entry
 from ser_ops.features.index_map import describe, frames_of, index_at, shape_of, to_frames
 from ser_ops.files import sha256
+from ser_ops.manifest import VariantRow
 from ser_ops.methods import METHODS
 
 WAVEFORM = "the Wav2Vec 2.0 stream, which kept hearing the whole waveform"
@@ -36,7 +42,7 @@ def subject(layout: str = "frames") -> Subject:
 
 def clip(one: Subject, seconds: float = 0.4):
     wave = np.random.default_rng(1).normal(0, 0.1, round(seconds * RATE)).astype(np.float32)
-    return hear(one, Row("made/a#original", "made/a", "original", "test", "angry", "made/1", "made"), wave)
+    return make_clip(one, VariantRow("made/a#original", "made/a", "original", "test", "angry", "made/1", "made"), wave)
 
 
 def traces() -> dict[str, Trace]:
@@ -54,10 +60,10 @@ def attribution(one: Subject, seed: int = 0) -> Attribution:
 def figures_of(one: Subject, given: dict[str, Trace], shap: Attribution | None, *rest) -> dict[str, str]:
     """`paper_figures` of the clip, with what the model answers and what muting does."""
     heard, settings = clip(one), explain_settings()
-    (chances,) = answers(one, [heard], contexts(one, [heard], 1))
+    (chances,) = class_probabilities(one, [heard], waveform_contexts(one, [heard], 1))
     target = int(chances.argmax())
-    course = counterfactual(heard, Answering(one, 8), clip_figures.leading(given), target, RATE, settings)
-    return paper_figures(one, heard, told(one, heard, chances, target), given, shap, course, settings, *rest)
+    course = counterfactual(heard, WindowClassifier(one, 8), clip_figures.leading_trace(given), target, RATE, settings)
+    return draw_paper_figures(one, heard, answer_entry(one, heard, chances, target), given, shap, course, settings, *rest)
 
 
 @pytest.fixture
@@ -70,9 +76,9 @@ def captions(monkeypatch) -> dict[str, str]:
         said[path.name] = caption
         figures_save(figure, caption, path, columns, within)
 
-    figures_save = figures.save
+    figures_save = figures.save_figure
     for module in (figures, clip_figures, overall_figures):
-        monkeypatch.setattr(module, "save", kept)
+        monkeypatch.setattr(module, "save_figure", kept)
     return said
 
 
@@ -80,7 +86,7 @@ def test_every_figure_of_a_clip_says_what_it_does_not_show(tmp_path, captions):
     one = subject()
     believe = {"scorecam": "Score-CAM was no better than chance.", "occlusion": "Occlusion was."}
     files = figures_of(one, traces(), attribution(one), tmp_path, "p/", believe)
-    assert tuple(files) == KEYS and len(set(files.values())) == len(KEYS)
+    assert tuple(files) == FIGURE_KEYS and len(set(files.values())) == len(FIGURE_KEYS)
     for key, name in files.items():
         assert name.startswith("p/made_a_clean_0_None_") and imread(tmp_path / name[2:]).ndim == 3
         assert "Not shown: " in captions[name[2:]]
@@ -94,7 +100,7 @@ def test_the_same_clip_gives_the_same_bytes(tmp_path):
     values = np.random.default_rng(0).normal(size=(5, 2))
     for name in ("a", "b"):
         figures_of(one, traces(), None, tmp_path / name, "")
-        overall_figures.beeswarm(["RMS at 0.10 s", "ZCR at 0.20 s"], values, values, "fear", 1, "words",
+        overall_figures.draw_beeswarm(["RMS at 0.10 s", "ZCR at 0.20 s"], values, values, "fear", 1, "words",
                                  tmp_path / name / "4b.png")
     for file in (tmp_path / "a").iterdir():
         assert sha256(file) == sha256(tmp_path / "b" / file.name)
@@ -103,12 +109,12 @@ def test_the_same_clip_gives_the_same_bytes(tmp_path):
 def test_what_a_model_does_not_give_is_left_out(tmp_path):
     one = subject()
     alone = {"occlusion": traces()["occlusion"]}
-    assert set(figures_of(one, alone, None, tmp_path, "")) == set(KEYS) - {"figure_5"}
+    assert set(figures_of(one, alone, None, tmp_path, "")) == set(FIGURE_KEYS) - {"figure_5"}
     both = {"gradcam": Trace("gradcam", np.arange(3.0) / 10, np.zeros(3), "logit")}
     assert set(figures_of(one, both, None, tmp_path, "")) == \
         {"figure_2", "figure_3ab", "figure_3d", "figure_3e"}
     with pytest.raises(ValueError, match="at least one trace"):
-        clip_figures.leading({})
+        clip_figures.leading_trace({})
 
 
 @pytest.mark.parametrize("layout", ["frames", "serial"])
@@ -118,9 +124,9 @@ def test_the_glow_follows_equation_29(layout, tmp_path, monkeypatch):
     values.reshape(-1, 7)[index_at(2 + 4, 9, one.features), :] = 2.0
     values.reshape(-1, 7)[index_at(0, 9, one.features), :] = -0.5
     drawn = []
-    for name in ("over_waveform", "aligned", "occluded", "regions", "masked"):
+    for name in ("draw_over_waveform", "draw_aligned", "draw_occlusion", "draw_regions", "draw_masked"):
         monkeypatch.setattr(clip_figures, name, lambda *_given, **_named: None)
-    monkeypatch.setattr(clip_figures, "glowing", lambda _sound, trace, *_rest: drawn.append(trace))
+    monkeypatch.setattr(clip_figures, "draw_glowing", lambda _sound, trace, *_rest: drawn.append(trace))
     made = Attribution(values, np.zeros(7), np.zeros(7))
     figures_of(one, traces(), made, tmp_path, "")
     expected = np.zeros(frames_of(one.features))
@@ -141,9 +147,9 @@ def test_features_are_named_in_words_for_each_class(layout, tmp_path, monkeypatc
         found.append(made)
     rows = [ShapRow(np.full(shape_of(one.features), 3.0), "fear", f"clip {number}") for number in range(3)]
     asked = {}
-    for name in ("beeswarm", "violins", "waterfall"):
+    for name in ("draw_beeswarm", "draw_violins", "draw_waterfall"):
         monkeypatch.setattr(overall_figures, name, lambda *given, name=name: asked.setdefault(name, []).append(given))
-    files = global_figures(one, found, rows, explain_settings(top=4), tmp_path, "p/")
+    files = draw_global_figures(one, found, rows, explain_settings(top=4), tmp_path, "p/")
     assert [key for key in files if "4d" in key] == ["figure_4d_fear"] and len(files) == 15
     first = describe(index, one.features)
     assert first == f"MFCC 7 at {12 * 512 / RATE:.2f} s"
@@ -162,14 +168,14 @@ def test_what_sampling_missed_is_a_step_of_its_own(tmp_path, monkeypatch):
     values = np.ones((*shape_of(one.features), 7)) / 100
     size = int(np.prod(shape_of(one.features)))
     asked = []
-    monkeypatch.setattr(overall_figures, "waterfall", lambda *given: asked.append(given))
-    monkeypatch.setattr(overall_figures, "beeswarm", lambda *_given: None)
-    monkeypatch.setattr(overall_figures, "violins", lambda *_given: None)
+    monkeypatch.setattr(overall_figures, "draw_waterfall", lambda *given: asked.append(given))
+    monkeypatch.setattr(overall_figures, "draw_beeswarm", lambda *_given: None)
+    monkeypatch.setattr(overall_figures, "draw_violins", lambda *_given: None)
     made = Attribution(values, np.full(7, 0.25), np.full(7, 0.25 + size / 100 + 0.4))
     row = ShapRow(np.zeros(shape_of(one.features)), "sad", "x")
-    global_figures(one, [made], [row], explain_settings(), tmp_path, "")
+    draw_global_figures(one, [made], [row], explain_settings(), tmp_path, "")
     assert asked[0][3] == pytest.approx(0.4)
-    assert global_figures(one, [], [], explain_settings(), tmp_path, "") == {}
+    assert draw_global_figures(one, [], [], explain_settings(), tmp_path, "") == {}
 
 
 def test_every_global_figure_says_what_it_does_not_show(tmp_path, captions, monkeypatch):
@@ -177,7 +183,7 @@ def test_every_global_figure_says_what_it_does_not_show(tmp_path, captions, monk
     one = subject()
     made = [Attribution(attribution(one, seed).values[..., :2], np.zeros(2), np.ones(2)) for seed in (1, 2, 3)]
     rows = [ShapRow(np.full(shape_of(one.features), 3.0), "disgust", f"clip {number}") for number in range(3)]
-    files = global_figures(one, made, rows, explain_settings(top=3), tmp_path, "p/", "SHAP did no better.")
+    files = draw_global_figures(one, made, rows, explain_settings(top=3), tmp_path, "p/", "SHAP did no better.")
     assert len(files) == 5
     for name in files.values():
         assert imread(tmp_path / name[2:]).ndim == 3
@@ -186,7 +192,7 @@ def test_every_global_figure_says_what_it_does_not_show(tmp_path, captions, monk
 
 def test_values_that_are_all_alike_can_be_drawn(tmp_path):
     names, zeros = ["RMS at 0.10 s", "ZCR at 0.20 s"], np.zeros((3, 2))
-    violins(names, zeros, "sad", "words", tmp_path / "4c.png")
+    draw_violins(names, zeros, "sad", "words", tmp_path / "4c.png")
     overall_figures(names, zeros, zeros, "sad", 1, "words", tmp_path / "4b.png")
     overall_figures(names, zeros[0], (7, 0.0), 0.0, 1.0, 1.0, "x", "words", tmp_path / "4d.png")
     assert len(list(tmp_path.iterdir())) == 3
@@ -203,10 +209,10 @@ def test_numpys_generator_is_left_alone(tmp_path):
 
 def test_active_is_the_share_that_is_asked_for_and_never_below_zero():
     values = np.random.default_rng(0).normal(size=200)
-    lit = active(values, 0.2)
+    lit = active_moments(values, 0.2)
     assert lit.sum() == 40 and values[lit].min() >= values[~lit].max()
-    assert active(values, 0.9).sum() == (values > 0).sum()
-    assert not active(-np.ones(5), 0.5).any() and not active(np.zeros(0), 0.5).any()
+    assert active_moments(values, 0.9).sum() == (values > 0).sum()
+    assert not active_moments(-np.ones(5), 0.5).any() and not active_moments(np.zeros(0), 0.5).any()
 
 
 def test_columns_hold_every_sample_and_touch():
@@ -220,13 +226,13 @@ def test_columns_hold_every_sample_and_touch():
 
 def test_words_of_figure_3e_are_those_of_its_numbers():
     one = subject()
-    made = counterfactual(clip(one), Answering(one, 8), traces()["scorecam"], 0, RATE, explain_settings())
+    made = counterfactual(clip(one), WindowClassifier(one, 8), traces()["scorecam"], 0, RATE, explain_settings())
     numbers = made.numbers()
-    said = found_in_words(made)
+    said = change_in_words(made)
     assert ("never" in said) == (numbers["seconds"] is None)
     if numbers["seconds"]:
         assert f"{numbers['seconds']:.2f} s" in said and numbers["to"] in said
-    assert random_in_words(made).count(",") == explain_settings().faithfulness.random_draws - 1
+    assert random_changes_in_words(made).count(",") == explain_settings().faithfulness.random_draws - 1
 
 
 def test_methods_are_told_apart_in_grey_too():

@@ -8,16 +8,16 @@ import torch
 from explain_stand_ins import RATE, explain_settings
 from torch import nn
 
-from ser_ops import config
+from ser_ops.config.params import load_params, load_preset
 from ser_ops.emotions import EMOTIONS
 from ser_ops.explain import planted
-from ser_ops.explain.question import Explanation, computed_by
+from ser_ops.explain.question import Explanation, method_module
 from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import Trace
 from ser_ops.features.index_map import channels_of
 from ser_ops.models.architectures import build
 
-PLANTED = config.load().explain.planted
+PLANTED = load_params().explain.planted
 
 
 def some_settings(**changes):
@@ -28,14 +28,14 @@ def some_settings(**changes):
 
 def in_blocks(preset):
     """The preset with paper 1's three blocks, narrow, over frames of its length."""
-    blocks = config.load().presets["paper"].spectral.model_copy(update={"channels": (96, 96, 64), "embedding": 128})
+    blocks = load_preset("paper").spectral.model_copy(update={"channels": (96, 96, 64), "embedding": 128})
     features = preset.features.model_copy(update={"frame": 2048, "hop": 512, "mfcc": 40, "mels": 128, "level": "keep",
                                                   "centre": False})
     return preset.model_copy(update={"spectral": blocks, "features": features})
 
 
 def a_subject(name, blocks=False):
-    preset = config.load().presets["small"]
+    preset = load_preset("small")
     one = preset.model_copy(update={"spectral": preset.spectral.model_copy(update={"members": 1})})
     preset = in_blocks(preset) if blocks else one   # members answer rightly before each has learned its part
     window = preset.input_of(name)
@@ -57,7 +57,7 @@ def loudest(samples, start):
 def test_the_deciding_burst_is_where_and_what_it_is_said_to_be(emotion, hertz):
     starts = []
     for number in range(20):
-        samples, start = planted.sound(PLANTED, 40000, RATE, emotion, 1, f"clip {number}")
+        samples, start = planted.make_sound(PLANTED, 40000, RATE, emotion, 1, f"clip {number}")
         found, level = loudest(samples, start)
         assert found == pytest.approx(hertz, abs=10)
         assert level == pytest.approx(0.01 * 10 ** (PLANTED.level_db / 20), rel=0.15)
@@ -68,22 +68,22 @@ def test_the_deciding_burst_is_where_and_what_it_is_said_to_be(emotion, hertz):
         assert all(heard[one] < heard[hertz] / 5 for one in others) and heard[500] > heard[hertz] / 2
         starts.append(start)
     assert min(starts) < 0.6 and max(starts) > 1.9
-    again, start = planted.sound(PLANTED, 40000, RATE, emotion, 1, "clip 19")
+    again, start = planted.make_sound(PLANTED, 40000, RATE, emotion, 1, "clip 19")
     assert start == starts[-1] and np.array_equal(again, samples)
 
 
 def test_bursts_are_as_loud_as_one_another_and_do_not_overlap():
     chosen = PLANTED.model_copy(update={"others": 3})
-    samples, _ = planted.sound(chosen, 10000, RATE, "angry", 1, "crowded")      # 0.6 of 0.625 s are bursts
+    samples, _ = planted.make_sound(chosen, 10000, RATE, "angry", 1, "crowded")      # 0.6 of 0.625 s are bursts
     energy = np.sum(samples.astype(np.float64)**2)
     each = (0.01 * 10 ** (PLANTED.level_db / 20)) ** 2 * PLANTED.seconds * RATE
     assert energy == pytest.approx(4 * each, rel=0.1)
     with pytest.raises(ValueError, match="longer than the window"):
-        planted.sound(chosen, 9000, RATE, "angry", 1, "too crowded")
+        planted.make_sound(chosen, 9000, RATE, "angry", 1, "too crowded")
 
 
 def test_over_bands_score_cam_and_shap_find_it():
-    found = planted.measure(a_subject("spectral"), some_settings(clips=16))
+    found = planted.measure_planted_cue(a_subject("spectral"), some_settings(clips=16))
     assert found["learned"] and found["accuracy"] >= 0.95
     assert found["methods"]["shap"]["found"] and found["methods"]["shap"]["hit_rate"] >= 0.5
     assert found["methods"]["scorecam"]["found"] and found["methods"]["scorecam"]["hit_rate"] >= 0.8
@@ -92,7 +92,7 @@ def test_over_bands_score_cam_and_shap_find_it():
 @pytest.mark.parametrize(("name", "methods"), [("spectral", {"scorecam", "shap", "occlusion"}),
                                                ("cnn", {"gradcam", "shap", "occlusion"})])
 def test_methods_find_the_planted_burst(name, methods):
-    found = planted.measure(a_subject(name, blocks=True), some_settings())
+    found = planted.measure_planted_cue(a_subject(name, blocks=True), some_settings())
     assert found["learned"] and found["accuracy"] >= 0.95 and set(found["methods"]) == methods
     for method in methods - {"occlusion"}:
         assert found["methods"][method]["hit_rate"] >= 0.8 and found["methods"][method]["found"]
@@ -108,7 +108,7 @@ class Listener(nn.Module):
 
     streams = ("wav2vec",)
 
-    def camera(self):
+    def cam_layer(self):
         raise ValueError("no convolution")
 
     def context(self, waveform, valid):
@@ -127,9 +127,9 @@ class Listener(nn.Module):
 
 def test_occlusion_finds_the_burst_that_a_made_model_listens_to(monkeypatch):
     subject = a_subject("wav2vec")
-    monkeypatch.setattr(planted, "untrained", lambda *parts: replace(subject, model=Listener()))
-    monkeypatch.setattr(planted, "learn", lambda *parts: (1.0, 1))
-    found = planted.measure(subject, some_settings())
+    monkeypatch.setattr(planted, "untrained_subject", lambda *parts: replace(subject, model=Listener()))
+    monkeypatch.setattr(planted, "train_until_learned", lambda *parts: (1.0, 1))
+    found = planted.measure_planted_cue(subject, some_settings())
     assert found["methods"]["occlusion"]["hit_rate"] == 1 and found["methods"]["occlusion"]["found"]
     assert tuple(EMOTIONS[place] for place in (0, 5)) == planted.CLASSES
 
@@ -141,16 +141,16 @@ def test_a_method_that_points_elsewhere_is_told(monkeypatch):
         return {"occlusion": Explanation(Trace("occlusion", seconds, (seconds == 0.01) * 1.0, "")),
                 "scorecam": Explanation(Trace("scorecam", seconds, np.zeros(250), ""))}
 
-    monkeypatch.setattr(planted, "explanations", pointing)
-    monkeypatch.setattr(planted, "learn", lambda *parts: (1.0, 5))
-    found = planted.measure(a_subject("spectral"), some_settings())
+    monkeypatch.setattr(planted, "explain_clip", pointing)
+    monkeypatch.setattr(planted, "train_until_learned", lambda *parts: (1.0, 5))
+    found = planted.measure_planted_cue(a_subject("spectral"), some_settings())
     for method in ("occlusion", "scorecam"):
         assert found["methods"][method]["hit_rate"] <= 0.13 and not found["methods"][method]["found"]
     assert sum("not clearly more than chance" in one for one in found["words"]) == 2
 
 
 def test_a_model_that_did_not_learn_is_told():
-    found = planted.measure(a_subject("wav2vec"), some_settings(max_steps=1, train_clips=8, clips=4))
+    found = planted.measure_planted_cue(a_subject("wav2vec"), some_settings(max_steps=1, train_clips=8, clips=4))
     assert not found["learned"] and found["steps"] == 1
     assert any("too little for anything to follow" in one for one in found["words"])
 
@@ -158,14 +158,14 @@ def test_a_model_that_did_not_learn_is_told():
 def test_training_is_the_same_each_time_and_leaves_the_subject_alone():
     subject, settings = a_subject("spectral"), some_settings(max_steps=3, train_clips=8, clips=4)
     before = {name: one.clone() for name, one in subject.model.state_dict().items()}
-    train, test = (planted.clips(subject, settings.planted, 8, 1, part) for part in ("train", "test"))
-    features = torch.cat([one.heard.batch.features for one in train])
+    train, test = (planted.make_planted_clips(subject, settings.planted, 8, 1, part) for part in ("train", "test"))
+    features = torch.cat([one.clip.batch.features for one in train])
     torch.manual_seed(5)
     drawn = torch.random.get_rng_state()
     made = []
     for _ in range(2):
-        one = planted.untrained(subject, features, 1)
-        planted.learn(one, train, test, settings.planted, 1)
+        one = planted.untrained_subject(subject, features, 1)
+        planted.train_until_learned(one, train, test, settings.planted, 1)
         made.append(one.model.state_dict())
     assert all(torch.equal(made[0][name], made[1][name]) for name in made[0])
     assert all(torch.equal(before[name], one) for name, one in subject.model.state_dict().items())
@@ -179,4 +179,4 @@ def test_training_is_the_same_each_time_and_leaves_the_subject_alone():
 def test_blur_by_hand(name, method, expected):
     # cnn: kernel 3, pooling by 2, kernel 3: 3 + 1 + 2 * 2 frames
     # spectral: kernel 3 and pooling by 2: 3 + 1, again: + 2 * 2 + 2, three of 3 every four frames: + 3 * 2 * 4: 34
-    assert computed_by(method).blur(a_subject(name), explain_settings(occlusion_seconds=0.1)) == pytest.approx(expected)
+    assert method_module(method).blur(a_subject(name), explain_settings(occlusion_seconds=0.1)) == pytest.approx(expected)

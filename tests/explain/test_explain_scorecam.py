@@ -6,9 +6,9 @@ import torch
 from explain_stand_ins import StandIn, features
 from torch import nn
 
-from ser_ops.config import load
+from ser_ops.config.params import load_preset
 from ser_ops.explain.methods.scorecam import score_cam
-from ser_ops.explain.subject import Held
+from ser_ops.explain.subject import FeatureClassifier
 from ser_ops.features.index_map import shape_of
 from ser_ops.models.spectral_streams import BlockBranch
 
@@ -39,7 +39,7 @@ def by_algorithm_1(classify, layer, values, target, baseline):
 def test_batched_masks_equal_one_mask_at_a_time(layout, batch_size):
     settings = features(layout)
     model = StandIn(settings).eval()
-    held = Held(model, torch.randn(8000), torch.tensor(8000))
+    held = FeatureClassifier(model, torch.randn(8000), torch.tensor(8000))
     values, baseline = torch.randn(shape_of(settings)), torch.randn(shape_of(settings))
     for target in (0, 4):
         got = score_cam(held, model.spectral.last_convolution, values, target, baseline, batch_size)
@@ -51,7 +51,7 @@ def test_context_is_computed_once():
     settings = features()
     model = StandIn(settings)
     model.contexts = 0
-    held = Held(model, torch.randn(8000), torch.tensor(8000))
+    held = FeatureClassifier(model, torch.randn(8000), torch.tensor(8000))
     score_cam(held, model.spectral.last_convolution, torch.randn(shape_of(settings)), 0, torch.zeros(1), batch_size=2)
     assert model.contexts == 1
 
@@ -80,7 +80,7 @@ def test_a_planted_cue_is_found():
 
 
 def test_the_receptive_field_is_that_of_the_real_stream():
-    settings = load().presets["paper"]
+    settings = load_preset("paper")
     window = settings.features.model_copy(update={"layout": "frames"})
     branch = BlockBranch(window, settings.spectral.model_copy(update={"channels": (16, 8, 8), "embedding": 8})).eval()
     values = torch.randn(1, *shape_of(window), requires_grad=True)

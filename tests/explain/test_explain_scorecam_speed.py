@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from ser_ops import config
+from ser_ops.config.params import load_params, load_preset
 from ser_ops.emotions import EMOTIONS
 from ser_ops.explain.methods.scorecam import score_cam
-from ser_ops.explain.subject import Held
+from ser_ops.explain.subject import FeatureClassifier
 from ser_ops.features.index_map import shape_of
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -31,7 +31,7 @@ class Wide(nn.Module):
 
 
 def test_the_papers_128_maps_take_at_most_five_passes():
-    params = config.load(PROJECT / "params.yaml")
+    params = load_params(PROJECT / "params.yaml")
     preset = params.presets["paper"]
     assert preset.spectral.channels[-1] == 128 and shape_of(preset.features) == (2376,)
     model, values = Wide(128), torch.randn(2376)
@@ -48,11 +48,11 @@ def benchmark():
 
 
 def test_the_benchmarks_three_ways_give_one_map(benchmark):
-    preset = config.load(PROJECT / "params.yaml").presets["small"]
+    preset = load_preset("small", PROJECT / "params.yaml")
     model = benchmark.model_of(preset)
     waveform, values = benchmark.clip(preset)
-    valid, baseline, layer = torch.tensor([len(waveform)]), torch.zeros_like(values), model.spectral_layer()
-    held = Held(model, waveform, valid[0])
+    valid, baseline, layer = torch.tensor([len(waveform)]), torch.zeros_like(values), model.cam_layer()
+    held = FeatureClassifier(model, waveform, valid[0])
     # Of random weights the maps may speak against a class throughout, which leaves nothing of it.
     target, batched = next((target, cam) for target in range(len(EMOTIONS))
                            if (cam := score_cam(held, layer, values, target, baseline, 64)).max() > 0)

@@ -9,17 +9,17 @@ from explain_stand_ins import RATE, StandIn, features, stacked_settings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ser_ops.config import load
-from ser_ops.dataset.rows import Row
+from ser_ops.config.params import load_preset
 from ser_ops.explain.background import Background
-from ser_ops.explain.condition import contexts, hear
-from ser_ops.explain.streams import coalitions, exact, of_inputs, parts, shapley
+from ser_ops.explain.clip import make_clip, waveform_contexts
+from ser_ops.explain.streams import coalitions, shapley_of_inputs, shapley_values, stream_masks, stream_shapley
 from ser_ops.explain.subject import Subject
 from ser_ops.features.index_map import channels_of, shape_of, to_grid
+from ser_ops.manifest import VariantRow
 from ser_ops.models.architectures import build
 
 CPU = torch.device("cpu")
-ROW = Row("made/a#original", "made/a", "original", "test", "fear", "made/1", "made")
+ROW = VariantRow("made/a#original", "made/a", "original", "test", "fear", "made/1", "made")
 GAMES = st.integers(1, 4).flatmap(lambda players: st.lists(
     st.floats(-10, 10), min_size=2 ** players, max_size=2 ** players)).map(np.array)
 
@@ -43,7 +43,7 @@ def by_orders(values: np.ndarray) -> np.ndarray:
 
 @given(GAMES)
 def test_it_is_the_mean_over_all_orders_and_adds_up(values):
-    found = exact(values)
+    found = shapley_values(values)
     np.testing.assert_allclose(found, by_orders(values), atol=1e-9)
     assert found.sum() == pytest.approx(values[-1] - values[0], abs=1e-9)
 
@@ -54,27 +54,27 @@ def test_one_who_adds_nothing_gets_nothing(others, idle):
     there = coalitions(4)
     kept = [player for player in range(4) if player != idle]
     values = others[there[:, kept] @ (1 << np.arange(3))]
-    found = exact(values)
+    found = shapley_values(values)
     assert found[idle] == pytest.approx(0, abs=1e-12)
-    np.testing.assert_allclose(found[kept], exact(others), atol=1e-9)
+    np.testing.assert_allclose(found[kept], shapley_values(others), atol=1e-9)
 
 
 @given(st.lists(st.floats(-10, 10), min_size=5, max_size=5))
 def test_those_who_are_alike_get_alike(by_size):
     values = np.array(by_size)[coalitions(4).sum(1)]
-    np.testing.assert_allclose(exact(values), (by_size[4] - by_size[0]) / 4, atol=1e-9)
+    np.testing.assert_allclose(shapley_values(values), (by_size[4] - by_size[0]) / 4, atol=1e-9)
 
 
 @given(GAMES, GAMES, st.floats(-3, 3))
 @settings(max_examples=30)
 def test_it_is_linear(one, other, factor):
     if len(one) == len(other):
-        np.testing.assert_allclose(exact(one + factor * other), exact(one) + factor * exact(other), atol=1e-8)
+        np.testing.assert_allclose(shapley_values(one + factor * other), shapley_values(one) + factor * shapley_values(other), atol=1e-8)
 
 
 def test_values_of_some_coalitions_are_refused():
     with pytest.raises(ValueError, match="power of 2"):
-        exact(np.zeros(6))
+        shapley_values(np.zeros(6))
 
 
 @pytest.mark.parametrize("layout", ["frames", "serial"])
@@ -92,7 +92,7 @@ def test_of_a_model_that_adds_its_streams_up_each_gets_its_part(layout):
     torch.manual_seed(1)
     values, context = torch.randn(1, *shape_of(one.features)), torch.randn(1, 5)
     ground = Background(torch.randn(4, *shape_of(one.features)), torch.randn(4, 5), "")
-    (found,) = of_inputs(classify, parts(one), values, context, ground, 3)
+    (found,) = shapley_of_inputs(classify, stream_masks(one), values, context, ground, 3)
     moved = to_grid(values[0] - ground.features.mean(0), one.features)
     expected = {"wav2vec": 2 * (context[0] - ground.context.mean(0)).mean(), "mfcc": 5 * moved[2:].mean(),
                 "zcr": 7 * moved[0].mean(), "rms": -3 * moved[1].mean()}
@@ -105,13 +105,13 @@ def test_of_a_model_that_adds_its_streams_up_each_gets_its_part(layout):
     ("fusion", ["wav2vec", "mfcc", "zcr", "rms"]), ("concat", ["wav2vec", "mfcc", "zcr", "rms"]),
     ("spectral", ["mfcc", "zcr", "rms"]), ("cnn", ["mfcc", "chroma", "mel", "contrast"])])
 def test_the_real_networks_values_add_up_to_their_score(name, streams):
-    preset = load().presets["small"]
+    preset = load_preset("small")
     model = build(name, preset, seed=1).eval()
     one = Subject(model, preset.input_of(name), None, RATE, CPU, 33)
-    heard, other = (hear(one, ROW, np.random.default_rng(seed).normal(0, 0.1, 2 * RATE).astype(np.float32))
+    heard, other = (make_clip(one, ROW, np.random.default_rng(seed).normal(0, 0.1, 2 * RATE).astype(np.float32))
                     for seed in (1, 2))
     ground = Background.of(one, other.batch, 8, "another utterance")
-    found, again = shapley(one, [heard, other], contexts(one, [heard, other], 8), 2, ground, 7)
+    found, again = stream_shapley(one, [heard, other], waveform_contexts(one, [heard, other], 8), 2, ground, 7)
     with torch.no_grad():
         logits = [model(some.waveform, some.valid, some.features)[0].double() for some in (heard.batch, other.batch)]
     score, base = (float(some[2] - some.mean()) for some in logits)
@@ -122,24 +122,24 @@ def test_the_real_networks_values_add_up_to_their_score(name, streams):
 
 
 def test_the_streams_tile_the_features():
-    for one in (subject(), subject("serial"), Subject(build("cnn", load().presets["small"]), stacked_settings(), None,
+    for one in (subject(), subject("serial"), Subject(build("cnn", load_preset("small")), stacked_settings(), None,
                                                       RATE, CPU, 33)):
-        marked = torch.stack([part for part in parts(one).values() if part is not None])
+        marked = torch.stack([part for part in stream_masks(one).values() if part is not None])
         assert (marked.sum(0) == 1).all() and marked[0].sum() == one.features.mfcc * shape_of(one.features)[-1] // (
             channels_of(one.features) if len(shape_of(one.features)) == 1 else 1)
 
 
 def test_one_stream_has_nothing_to_be_set_against():
     one = subject(streams=("wav2vec",))
-    heard = hear(one, ROW, np.ones(RATE, np.float32))
-    assert shapley(one, [heard], contexts(one, [heard], 8), 0, Background.of(one, heard.batch, 8, ""), 8) is None
+    heard = make_clip(one, ROW, np.ones(RATE, np.float32))
+    assert stream_shapley(one, [heard], waveform_contexts(one, [heard], 8), 0, Background.of(one, heard.batch, 8, ""), 8) is None
 
 
 def test_coalitions_of_all_clips_are_asked_batch_by_batch():
     one = subject()
-    heard = hear(one, ROW, np.random.default_rng(1).normal(0, 0.1, RATE).astype(np.float32))
+    heard = make_clip(one, ROW, np.random.default_rng(1).normal(0, 0.1, RATE).astype(np.float32))
     ground, asked, classify = Background.of(one, heard.batch, 8, ""), [], one.model.classify
     one.model.classify = lambda context, values: (asked.append(len(values)), classify(context, values))[1]
-    found = shapley(one, [heard] * 3, contexts(one, [heard] * 3, 8), 0, ground, 20)
+    found = stream_shapley(one, [heard] * 3, waveform_contexts(one, [heard] * 3, 8), 0, ground, 20)
     assert asked == [20, 20, 8] and len(found) == 3
     assert found[0] == found[2], "where a batch ends changes nothing"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from ser_ops import config
+from ser_ops.config.params import Params, load_params
 from ser_ops.emotions import EMOTIONS
 from ser_ops.evaluation import ablation
 from ser_ops.evaluation.predictions import CLEAN, Condition, Predictions
@@ -26,7 +26,7 @@ MODELS = {"fusion": ("D", 0.64, 0.92), "spectral": ("A", 0.57, 0.31), "wav2vec":
 NOISES = {"fish_market": 0.20, "railway_engine": 0.10, "children": 0.14, "white": 0.12, "pink": 0.09, "brown": 0.03}
 CORPORA = {"synthetic_ravdess": "ravdess", "synthetic_crema_d": "crema_d", "synthetic_tess": "tess",
            "synthetic_savee": "savee"}
-PARAMS = config.load(Path(__file__).parents[2] / "params.yaml")
+PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
 
 
 def _answers(random: np.random.Generator, true: np.ndarray, skill: float) -> np.ndarray:
@@ -37,7 +37,7 @@ def _answers(random: np.random.Generator, true: np.ndarray, skill: float) -> np.
     return np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
 
 
-def _predictions(params: config.Params, per_class: int) -> tuple[Predictions, list[str]]:
+def _predictions(params: Params, per_class: int) -> tuple[Predictions, list[str]]:
     random = np.random.default_rng(7)
     true = np.repeat(np.arange(7), per_class)
     names = list(CORPORA)
@@ -55,7 +55,7 @@ def _predictions(params: config.Params, per_class: int) -> tuple[Predictions, li
     return Predictions(tuple(skills), tuple(utterances), true, tuple(conditions), probabilities, snr), speakers
 
 
-def _metrics(params: config.Params, found: Predictions, speakers: list[str], changes: dict[str, Any]) -> dict[str, Any]:
+def _metrics(params: Params, found: Predictions, speakers: list[str], changes: dict[str, Any]) -> dict[str, Any]:
     summary = Summary(found, speakers, params.evaluate)
     models = {}
     for name, (row, _, millions) in MODELS.items():
@@ -107,7 +107,7 @@ def _explanations(reports: Path, found: Predictions) -> dict[str, Any]:
         values = np.maximum(0, np.sin(seconds * 3 + number)) * (seconds < 1.9)
         moment = np.arange(40000)
         wave = random.normal(0, 0.1, 40000) * np.maximum(0, np.sin(moment / 2500)) * (moment < 30400)
-        figures.over_waveform(wave, 16000, seconds, values, f"{emotion}, recognised (0.71)", "saliency",
+        figures.draw_over_waveform(wave, 16000, seconds, values, f"{emotion}, recognised (0.71)", "saliency",
                               "Drawn from made numbers.", reports / file, 1.9)
         utterance = found.utterances[len(found.utterances) // 7 * number]
         clips.append({"utterance": utterance, "corpus": "synthetic_ravdess", "emotion": emotion,
@@ -117,7 +117,7 @@ def _explanations(reports: Path, found: Predictions) -> dict[str, Any]:
                                    "empty": number == 4, "share_in_padding": 0.02 + 0.1 * number}})
     names = [f"MFCC {k} at {k / 10:.2f} s" for k in range(12)]
     per_class = {emotion: (random.random(12) * np.linspace(0.1, 0.02, 12)).tolist() for emotion in EMOTIONS}
-    figures.shap_bar(names, per_class, "Drawn from made numbers.", reports / folder / "shap_global.png")
+    figures.draw_shap_bar(names, per_class, "Drawn from made numbers.", reports / folder / "shap_global.png")
     top = [{"feature": name, "index": k, "per_class": {emotion: per_class[emotion][k] for emotion in EMOTIONS}}
            for k, name in enumerate(names)]
     kinds = [one | {"feature": one["feature"].split(" at")[0]} for one in top]
@@ -165,7 +165,7 @@ def _clips(reports: Path, found: Predictions) -> dict[str, Any]:
     return {"clips": clips}
 
 
-def _provenance(params: config.Params) -> dict[str, Any]:
+def _provenance(params: Params) -> dict[str, Any]:
     return {
         "commit": "0123456789abcdef0123456789abcdef01234567", "dirty": "false", "data_md5": "aa11bb22cc33.dir",
         "run": {"run_id": "4f2d", "experiment": "ser-fusion", "tracking_uri": "sqlite:///mlflow.db"},

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ser_ops import config
-from ser_ops.explain.places import Places
+from ser_ops.config.explaining import Explain
+from ser_ops.config.models import MelImage, Stacked
+from ser_ops.explain.map_axes import MapAxis
 from ser_ops.explain.question import Explanation, Question
 from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import Trace, blur_seconds, frame_seconds
@@ -35,18 +36,18 @@ class Cam:
     slopes: Tensor
 
 
-def grad_cam(classify: nn.Module, camera: nn.Module, maps: Callable[[Tensor], Tensor], features: Tensor,
+def grad_cam(classify: nn.Module, cam_layer: nn.Module, maps: Callable[[Tensor], Tensor], features: Tensor,
              targets: Sequence[int] | Tensor | None = None) -> Cam:
     """Grad-CAM of a batch.
 
     classify  features (B, ...) to logits (B, classes), in evaluation mode: utterances must not touch one another
-    camera    the layer looked at
+    cam_layer    the layer looked at
     maps      its output, a tensor, rearranged as (B, C, T') or (B, C, h, w); nothing but selecting and reshaping, so
               that the gradient is rearranged likewise
     targets   the class explained of each utterance; None: the one that wins
     """
     seen: list[Tensor] = []
-    handle = camera.register_forward_hook(lambda _module, _inputs, output: seen.append(output))
+    handle = cam_layer.register_forward_hook(lambda _module, _inputs, output: seen.append(output))
     try:
         with torch.enable_grad():
             asked = features.detach().clone().requires_grad_()
@@ -77,13 +78,13 @@ class Heat:
     bandless: float = 0.0
 
 
-def over_image(cam: np.ndarray, bands: Places, time: Places) -> Heat:
+def over_image(cam: np.ndarray, bands: MapAxis, time: MapAxis) -> Heat:
     """A map (h, w) of an image transformer, bilinear between the centres of its patches."""
     peak = float(cam.max(initial=0.0))
     return Heat(bands.weights() @ (cam / (peak or 1)).astype(np.float64) @ time.weights().T, peak, cam)
 
 
-def over_bands(cam: np.ndarray, time: Places, evidence: np.ndarray) -> Heat:
+def over_bands(cam: np.ndarray, time: MapAxis, evidence: np.ndarray) -> Heat:
     """A map over time (T',), linear between the centres of its receptive fields, spread over the mel bands.
 
     evidence: gradient times standardised input of each mel band and frame, (mels, T). Its positive part is scaled so
@@ -99,18 +100,18 @@ def over_bands(cam: np.ndarray, time: Places, evidence: np.ndarray) -> Heat:
     return Heat(values, peak, cam, float(curve[~carried].sum() / (curve.sum() or 1)))
 
 
-def mel_window(subject: Subject) -> config.Stacked | config.MelImage:
+def mel_window(subject: Subject) -> Stacked | MelImage:
     """What the model reads. Raises TypeError for a model that reads no mel spectrogram."""
-    if not isinstance(subject.features, config.Stacked | config.MelImage):
+    if not isinstance(subject.features, Stacked | MelImage):
         raise TypeError(f"{type(subject.features).__name__} holds no mel spectrogram for a picture of Grad-CAM")
     return subject.features
 
 
 def heat_of(question: Question) -> Heat:
     """Grad-CAM of a clip on its mel spectrogram. Raises TypeError for a model that reads none."""
-    subject, features = question.subject, question.heard.batch.features
-    window, where = mel_window(subject), subject.places
-    cam = grad_cam(question.held, subject.model.camera(), subject.model.maps, features, [question.target])
+    subject, features = question.subject, question.clip.batch.features
+    window, where = mel_window(subject), subject.map_axes
+    cam = grad_cam(question.classify_features, subject.model.cam_layer(), subject.model.maps, features, [question.target])
     own = cam.maps[0].double().cpu().numpy()
     if len(where) == 2:
         return over_image(own, *where)
@@ -125,12 +126,12 @@ def explain(question: Question) -> Explanation:
     """The strongest band of each frame; details: the Heat."""
     heat = heat_of(question)
     return Explanation(Trace("gradcam", frame_seconds(question.subject.features), heat.values.max(0) * heat.peak,
-                             "logit, strongest band", question.holding), heat)
+                             "logit, strongest band", question.held), heat)
 
 
-def blur(subject: Subject, _settings: config.Explain) -> float:
+def blur(subject: Subject, _settings: Explain) -> float:
     """Seconds of sound behind one moment: the receptive field of the maps."""
-    return blur_seconds(subject.places[-1].field, subject.features)
+    return blur_seconds(subject.map_axes[-1].field, subject.features)
 
 
 def picture(question: Question, found: Explanation, clip: Mapping[str, Any], file: Path) -> dict[str, Any]:

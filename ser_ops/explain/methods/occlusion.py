@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ser_ops import config
+from ser_ops.config.explaining import Explain
 from ser_ops.explain.question import Explanation, Question
 from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import Trace
@@ -47,10 +47,10 @@ def occlude(probability: Callable[[Tensor], Tensor], window: Tensor, valid: int,
 
 def explain(question: Question) -> Explanation:
     """Loss of probability; features are made anew of the muted sound, and every stream hears it."""
-    heard, settings = question.heard, question.settings
+    heard, settings = question.clip, question.settings
 
     def probability(windows: Tensor) -> Tensor:
-        return question.answering(windows, heard.batch.valid.expand(len(windows))).double().softmax(1)[
+        return question.classify_windows(windows, heard.batch.valid.expand(len(windows))).double().softmax(1)[
             :, question.target]
 
     found = occlude(probability, torch.from_numpy(heard.window), heard.valid, question.subject.sample_rate,
@@ -58,6 +58,6 @@ def explain(question: Question) -> Explanation:
     return Explanation(Trace("occlusion", found.seconds, found.drop, "loss of probability"))
 
 
-def blur(_subject: Subject, settings: config.Explain) -> float:
+def blur(_subject: Subject, settings: Explain) -> float:
     """Seconds of sound behind one moment: the stretch that is muted."""
     return settings.occlusion_seconds

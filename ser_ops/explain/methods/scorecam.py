@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ser_ops import config
+from ser_ops.config.explaining import Explain
+from ser_ops.config.models import Features
 from ser_ops.explain.question import Explanation, Question
 from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import Trace, blur_seconds, frame_seconds
@@ -86,16 +87,16 @@ def score_cam(classify: Classify, layer: nn.Module, features: Tensor, target: in
 def explain(question: Question) -> Explanation:
     """Saliency of each frame, at least 0; in the serial layout summed per frame through equation 29."""
     subject = question.subject
-    saliency = score_cam(question.held, subject.model.spectral_layer(), question.heard.batch.features[0],
+    saliency = score_cam(question.classify_features, subject.model.cam_layer(), question.clip.batch.features[0],
                          question.target, subject.baseline(), question.settings.batch_size).double().cpu().numpy()
-    spectral = cast(config.Features, subject.features)
+    spectral = cast(Features, subject.features)
     if spectral.layout == "serial":     # its axis is an index, not a time
         saliency = to_frames(saliency, spectral)
     return Explanation(Trace("scorecam", frame_seconds(spectral), saliency, "probability times activation",
-                             question.holding))
+                             question.held))
 
 
-def blur(subject: Subject, _settings: config.Explain) -> float:
+def blur(subject: Subject, _settings: Explain) -> float:
     """Seconds of sound behind one moment: the receptive field of the maps."""
-    spectral = cast(config.Features, subject.features)
-    return blur_seconds(1 if spectral.layout == "serial" else subject.field, spectral)
+    spectral = cast(Features, subject.features)
+    return blur_seconds(1 if spectral.layout == "serial" else subject.receptive_field, spectral)

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ser_ops import config
+from ser_ops.config.explaining import Explain
 from ser_ops.errors import UserError
 from ser_ops.explain.question import Explanation, Question
-from ser_ops.explain.subject import Centred, Subject
+from ser_ops.explain.subject import CentredScores, Subject
 from ser_ops.explain.trace import Trace, blur_seconds, frame_seconds
 from ser_ops.features.index_map import to_frames
 from ser_ops.seeds import generator
@@ -42,14 +42,14 @@ class Attribution:
 
 
 @dataclass(frozen=True)
-class Ranked:
+class RankedFeature:
     """One feature: its index in the flattened input and its mean |phi| for each class."""
 
     index: int
     per_class: np.ndarray
 
 
-def points(number: int, background: int, draw: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def path_points(number: int, background: int, draw: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Where gradients are taken: rows of the background int64 (number,), and shares of the way float64 (number,).
 
     Each share of the way lies in a part of its own of `number` equal ones; of as many in a row as there are background
@@ -73,7 +73,7 @@ def expected_gradients(scores: nn.Module, features: Tensor, background: Tensor, 
     """
     if samples < 1:
         raise UserError(f"SHAP needs at least one sample, not {samples}: raise explain.shap_samples in params.yaml")
-    rows, shares = points(samples, len(background), generator(seed, "shap", key))
+    rows, shares = path_points(samples, len(background), generator(seed, "shap", key))
     with torch.no_grad():
         base, score = scores(background).double().mean(0), scores(features[None])[0].double()
     chosen = list(range(len(base))) if classes is None else list(classes)
@@ -98,16 +98,16 @@ def explain(question: Question) -> Explanation:
     subject, target = question.subject, question.target
     if question.background is None:
         raise ValueError("SHAP compares with a background, and there is none")
-    found = expected_gradients(Centred(question.held), question.heard.batch.features[0],
+    found = expected_gradients(CentredScores(question.classify_features), question.clip.batch.features[0],
                                question.background.to(subject.device), question.samples, question.settings.seed,
-                               f"{question.heard.key}{question.seed_key}", question.settings.batch_size,
+                               f"{question.clip.key}{question.seed_key}", question.settings.batch_size,
                                None if question.every_class else [target])
     return Explanation(Trace("shap", frame_seconds(subject.features),
                              to_frames(found.values[..., target], subject.features),
-                             "log odds (logit less the mean of all seven)", question.holding), found)
+                             "log odds (logit less the mean of all seven)", question.held), found)
 
 
-def blur(subject: Subject, _settings: config.Explain) -> float:
+def blur(subject: Subject, _settings: Explain) -> float:
     """Seconds of sound behind one moment: a frame."""
     return blur_seconds(1, subject.features)
 
@@ -124,11 +124,11 @@ def importance(attributions: Sequence[Attribution]) -> np.ndarray:
     return np.mean([np.abs(one.values).reshape(-1, len(one.base)) for one in attributions], axis=0)
 
 
-def rank(importances: np.ndarray, top: int) -> list[Ranked]:
+def rank_features(importances: np.ndarray, top: int) -> list[RankedFeature]:
     """The `top` features by mean |phi| summed over the classes, largest first; ties in index order.
 
     >>> [one.index for one in rank(np.array([[1.0, 1.0], [4.0, 0.0], [0.0, 3.0]]), top=2)]
     [1, 2]
     """
     order = np.argsort(-importances.sum(1), kind="stable")[:top]
-    return [Ranked(int(index), importances[index]) for index in order]
+    return [RankedFeature(int(index), importances[index]) for index in order]

@@ -1,4 +1,4 @@
-"""Where in the input the positions of a map lie: measured on the model, so that no layer's sizes are assumed.
+"""Where in the input the positions of a Grad-CAM map lie: measured on the model, so that no layer's sizes are assumed.
 
 NaN in one column or row of the input reaches exactly those positions that have looked at it, through any
 convolution, pooling or activation.
@@ -15,7 +15,7 @@ Classify = Callable[[Tensor], object]
 
 
 @dataclass(frozen=True)
-class Places:
+class MapAxis:
     """One axis of a map (positions,) against one axis of the input (length,).
 
     centres  float64 (positions,), rising: the centre of each position's receptive field, in input steps; a field that
@@ -29,7 +29,7 @@ class Places:
     field: float
 
     @classmethod
-    def even(cls, positions: int, length: int) -> "Places":
+    def even(cls, positions: int, length: int) -> "MapAxis":
         """Equal shares of the axis, as patches that tile an image have.
 
         >>> Places.even(2, 8).centres
@@ -38,7 +38,7 @@ class Places:
         return cls((np.arange(positions) + 0.5) * length / positions - 0.5, np.ones(length, bool), length / positions)
 
     @classmethod
-    def of(cls, reached: np.ndarray) -> "Places":
+    def of(cls, reached: np.ndarray) -> "MapAxis":
         """From what reaches what, bool (length, positions), in a chain of layers with constant strides.
 
         Fields that the border cuts short do not show their centre: the widest ones give the line that all lie on.
@@ -69,38 +69,38 @@ class Places:
         array([0.  , 0.25, 0.75, 1.  ])
         """
         steps = np.arange(len(self.seen))
-        return np.stack([np.interp(steps, self.centres, one) for one in np.eye(len(self.centres))], 1) \
+        return np.stack([np.interp(steps, self.centres, unit) for unit in np.eye(len(self.centres))], 1) \
             * self.seen[:, None]
 
 
-def places(classify: Classify, camera: nn.Module, maps: Callable[[Tensor], Tensor], features: Tensor,
-           batch_size: int = 32) -> tuple[Places, ...]:
-    """For each axis of the map its places, along time alone or along rows and time.
+def map_axes(classify: Classify, cam_layer: nn.Module, maps: Callable[[Tensor], Tensor], features: Tensor,
+             batch_size: int = 32) -> tuple[MapAxis, ...]:
+    """The axes of a map, time alone or rows and time.
 
-    classify  features (b, rows, length) to anything; must run `camera`
-    maps      the camera's output as maps (b, channels, positions) or (b, channels, h, w)
+    classify  features (b, rows, length) to anything; must run `cam_layer`
+    maps      the output of `cam_layer` as maps (b, channels, positions) or (b, channels, h, w)
     features  one example, (rows, length), without NaN
 
-    Where every position of the camera has looked at everything, as in a transformer, the positions are those of the
+    Where every position of that layer has looked at everything, as in a transformer, the positions are those of the
     last two-dimensional convolution with a map of that shape, which cuts the image into patches; without one, even
     shares of the axis.
     """
-    shape, cutting = _shapes(classify, camera, maps, features)
-    layers = [(camera, maps)] + ([(cutting, _as_it_is)] if cutting is not None else [])
-    found = []
+    shape, patches = _shapes(classify, cam_layer, maps, features)
+    layers = [(cam_layer, maps)] + ([(patches, _unchanged)] if patches is not None else [])
+    axes = []
     for axis in range(-len(shape), 0):
         length = features.shape[axis]
-        local = next((one for one in layers if not _reached(classify, *one, features, axis, [length // 2]).all()), None)
+        local = next((layer for layer in layers
+                      if not _reached(classify, *layer, features, axis, [length // 2]).all()), None)
         if local is None:
-            found.append(Places.even(shape[axis], length))
+            axes.append(MapAxis.even(shape[axis], length))
         else:
-            found.append(Places.of(np.concatenate([
-                _reached(classify, *local, features, axis, some.tolist())
-                for some in torch.arange(length).split(batch_size)])))
-    return tuple(found)
+            axes.append(MapAxis.of(np.concatenate([_reached(classify, *local, features, axis, steps.tolist())
+                                                   for steps in torch.arange(length).split(batch_size)])))
+    return tuple(axes)
 
 
-def _as_it_is(output: Tensor) -> Tensor:
+def _unchanged(output: Tensor) -> Tensor:
     return output
 
 
@@ -126,34 +126,34 @@ def _output(classify: Classify, layer: nn.Module, features: Tensor) -> Tensor:
     finally:
         handle.remove()
     if not seen:
-        raise ValueError(f"the model does not run the layer {type(layer).__name__} that its camera() names")
+        raise ValueError(f"the model does not run the layer {type(layer).__name__} that its cam_layer() names")
     return seen[0]
 
 
-def _shapes(classify: Classify, camera: nn.Module, maps: Callable[[Tensor], Tensor],
+def _shapes(classify: Classify, cam_layer: nn.Module, maps: Callable[[Tensor], Tensor],
             features: Tensor) -> tuple[tuple[int, ...], nn.Module | None]:
     """The map's shape without channels, and the last convolution over an image whose output has it."""
     ran: list[tuple[nn.Module, tuple[int, ...]]] = []
     handles = [module.register_forward_hook(lambda layer, _inputs, output: ran.append((layer, tuple(output.shape[2:]))))
                for module in _modules(classify) if isinstance(module, nn.Conv2d)]
     try:
-        shape = tuple(maps(_output(classify, camera, features[None])).shape[2:])
+        shape = tuple(maps(_output(classify, cam_layer, features[None])).shape[2:])
     finally:
         for handle in handles:
             handle.remove()
-    return shape, next((layer for layer, size in reversed(ran) if size == shape and layer is not camera), None)
+    return shape, next((layer for layer, size in reversed(ran) if size == shape and layer is not cam_layer), None)
 
 
 def _modules(classify: Classify) -> list[nn.Module]:
     return list(classify.modules()) if isinstance(classify, nn.Module) else []
 
 
-def _reached(classify: Classify, layer: nn.Module, maps: Callable[[Tensor], Tensor], features: Tensor, dimension: int,
+def _reached(classify: Classify, layer: nn.Module, maps: Callable[[Tensor], Tensor], features: Tensor, axis: int,
              steps: Sequence[int]) -> np.ndarray:
     """Which positions along one axis of the map look at these steps of the input's axis: bool (steps, positions)."""
-    planted = features.repeat(len(steps), *[1] * features.ndim)
-    for one, step in zip(planted, steps, strict=True):
-        one.select(dimension, step).fill_(torch.nan)
-    reached = maps(_output(classify, layer, planted)).isnan().any(1)
+    marked = features.repeat(len(steps), *[1] * features.ndim)
+    for example, step in zip(marked, steps, strict=True):
+        example.select(axis, step).fill_(torch.nan)
+    reached = maps(_output(classify, layer, marked)).isnan().any(1)
     # Of a map over rows and time the other axis goes; a map over time has none.
-    return (reached.any(-3 - dimension) if reached.ndim == 3 else reached).cpu().numpy()
+    return (reached.any(-3 - axis) if reached.ndim == 3 else reached).cpu().numpy()

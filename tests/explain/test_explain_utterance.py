@@ -9,17 +9,17 @@ import soundfile
 import torch
 from explain_stand_ins import RATE, StandIn, explain_settings, features
 
-from ser_ops.dataset.rows import Row
 from ser_ops.explain.background import Background
-from ser_ops.explain.condition import hear
-from ser_ops.explain.dossier import Output, against, dossier
-from ser_ops.explain.playback import numbered, write_ogg, write_spectrogram
+from ser_ops.explain.clip import make_clip
+from ser_ops.explain.playback import with_serial_number, write_ogg, write_spectrogram
 from ser_ops.explain.subject import Subject
 from ser_ops.explain.trace import Trace
+from ser_ops.explain.utterance import OutputFolders, explain_utterance, rank_correlations
 from ser_ops.files import sha256
+from ser_ops.manifest import VariantRow
 from ser_ops.noise.mixing import Mixer
 
-ROW = Row("made/a#original", "made/a", "original", "test", "fear", "made/1", "made")
+ROW = VariantRow("made/a#original", "made/a", "original", "test", "fear", "made/1", "made")
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +30,10 @@ def made(tmp_path_factory):
     time = np.arange(int(0.4 * RATE)) / RATE
     speech = (0.5 * np.sin(2 * np.pi * 300 * time) * (time < 0.2)).astype(np.float32)
     mixer, folder = Mixer({}, [], RATE), tmp_path_factory.mktemp("files")
-    clips = [hear(subject, ROW, speech)] + [hear(subject, ROW, speech, mixer, "white", one, 1) for one in (0.75, 0.9)]
-    ground = Background.of(subject, hear(subject, ROW, speech[::-1].copy()).batch, 8, "made")
-    return dossier(subject, clips, ground, explain_settings(),
-                   Output(folder, "x/", folder, "x/"), "fear_1"), clips, folder
+    clips = [make_clip(subject, ROW, speech)] + [make_clip(subject, ROW, speech, mixer, "white", one, 1) for one in (0.75, 0.9)]
+    ground = Background.of(subject, make_clip(subject, ROW, speech[::-1].copy()).batch, 8, "made")
+    return explain_utterance(subject, clips, ground, explain_settings(),
+                   OutputFolders(folder, "x/", folder, "x/"), "fear_1"), clips, folder
 
 
 def test_entries_are_whole_and_plain_json(made):
@@ -68,7 +68,7 @@ def test_sounds_and_pictures_are_there_for_what_can_be_listened_to(made):
 def test_it_can_be_made_without_files():
     window = features()
     subject = Subject(StandIn(window).eval(), window, None, RATE, torch.device("cpu"), 33)
-    (entry,) = dossier(subject, [hear(subject, ROW, np.ones(RATE, np.float32))], None, explain_settings()).entries
+    (entry,) = explain_utterance(subject, [make_clip(subject, ROW, np.ones(RATE, np.float32))], None, explain_settings()).entries
     assert entry["audio"] is None and entry["streams"] is None and list(entry["traces"]) == ["scorecam", "occlusion"]
 
 
@@ -76,20 +76,20 @@ def test_methods_are_asked_of_the_first_conditions_and_streams_of_all(made):
     _, clips, _ = made
     subject = made[0].question.subject
     ground = Background.of(subject, clips[0].batch, 8, "made")
-    found = dossier(subject, clips, ground, explain_settings(), asked=1)
+    found = explain_utterance(subject, clips, ground, explain_settings(), asked=1)
     assert len(found.entries) == 1 and len(found.records) == 2 and found.records[0]["noise"] == "white"
     assert "traces" not in found.records[0] and found.records[1]["streams"]["names"][0] == "wav2vec"
-    none = dossier(subject, clips, ground, explain_settings(), asked=0)
-    assert not none.entries and not none.found and none.records[0]["streams"] == found.entries[0]["streams"]
+    none = explain_utterance(subject, clips, ground, explain_settings(), asked=0)
+    assert not none.entries and not none.explanations and none.records[0]["streams"] == found.entries[0]["streams"]
 
 
 def test_rank_correlation_looks_at_the_utterance_alone():
     seconds = np.arange(10) / 10
     before = {"shap": Trace("shap", seconds, np.arange(10.0), "")}
     after = {"shap": Trace("shap", seconds, np.where(seconds <= 0.5, np.arange(10.0) ** 2, -seconds), "")}
-    assert against(before, after, 0.5)["shap"] == pytest.approx(1)
-    assert against(before, after, 1.0)["shap"] < 0.5
-    assert against(before, {"shap": Trace("shap", seconds, np.zeros(10), "")}, 1.0)["shap"] == 0
+    assert rank_correlations(before, after, 0.5)["shap"] == pytest.approx(1)
+    assert rank_correlations(before, after, 1.0)["shap"] < 0.5
+    assert rank_correlations(before, {"shap": Trace("shap", seconds, np.zeros(10), "")}, 1.0)["shap"] == 0
 
 
 def test_a_sound_has_the_same_bytes_every_time(tmp_path):
@@ -99,9 +99,9 @@ def test_a_sound_has_the_same_bytes_every_time(tmp_path):
     assert sha256(tmp_path / "a.ogg") == sha256(tmp_path / "b.ogg")
     soundfile.write(tmp_path / "c.ogg", samples, RATE, format="OGG", subtype="VORBIS")
     given = (tmp_path / "c.ogg").read_bytes()
-    assert numbered(given, struct.unpack("<I", given[14:18])[0]) == given        # the encoder's own checksums
+    assert with_serial_number(given, struct.unpack("<I", given[14:18])[0]) == given        # the encoder's own checksums
     with pytest.raises(ValueError, match="no page"):
-        numbered(b"RIFF" * 20, 1)
+        with_serial_number(b"RIFF" * 20, 1)
 
 
 def test_a_tone_stands_where_the_picture_says(tmp_path):
