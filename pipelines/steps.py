@@ -4,7 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
-from ser_ops import config
+from ser_ops.config.params import load_params
 from ser_ops.documents import read_json
 from ser_ops.workspace import Say, dvc
 from ser_ops.workspace import pull as pull_missing
@@ -59,24 +59,19 @@ def _fetching() -> list[str]:
 
 def register() -> str:
     """Register the trained model with its reports as the candidate; returns its version."""
-    from ser_ops.tracking import registry
+    from ser_ops.gate import promotion
 
-    params = config.load()
-    return registry.register(params, params.paths.work / "models" / params.train.model, params.paths.reports)
+    return promotion.register_candidate(load_params())
 
 
 def promote(version: str | None = None, to: Literal["staging", "production"] = "staging",
             reason: str | None = None) -> dict[str, Any]:
     """Judge the rules that need the registry, then move the alias. Raises UserError 'blocked: ...'."""
     from ser_ops.gate import promotion
-    from ser_ops.gate.comparison import comparison
-    from ser_ops.stages.standing import standing
 
-    params = config.load()
-    compare = comparison(params.gate.staging_confidence, params.evaluate, standing(params, to))
-    return asdict(promotion.promote(params, compare, version, to, reason))
+    return asdict(promotion.promote(load_params(), version, to, reason))
 
 
 def verdict() -> dict[str, Any]:
     """reports/gate.json."""
-    return read_json(config.load().paths.reports / "gate.json")
+    return read_json(load_params().paths.reports / "gate.json")

@@ -15,8 +15,7 @@ from reproduction import paper_page
 from reproduction.experiment import folder, provenance
 from reproduction.paper_page import Cell, Page, Table
 from reproduction.settings import load_settings
-from ser_ops import config
-from ser_ops.config import Params
+from ser_ops.config.params import Params, load_params
 from ser_ops.corpora import partitions
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
@@ -24,10 +23,10 @@ from ser_ops.evaluation import predictions, robustness
 from ser_ops.evaluation.predictions import CLEAN, Predictions
 from ser_ops.evaluation.summary import Summary
 from ser_ops.files import write_json
+from ser_ops.manifest import UtteranceRow, validated_noise, validated_utterances
 from ser_ops.pages import CHANCE, DASH, cell_name, drawing, interval, number, pick, plain, tag, text
 from ser_ops.stages import run
 from ser_ops.stages.training_run import backbone_of
-from ser_ops.tables import read_csv
 from ser_ops.tracking.runs import reopen
 
 TITLE = "Across corpora"
@@ -354,25 +353,22 @@ def _short(words: str, length: int) -> str:
     return words if len(words) <= length else f"{words[:length - 1]}…"
 
 
-Rows = Sequence[Mapping[str, str]]
-
-
 def main() -> None:
     """Every model answers the test part of every corpus, clean and in every cell of the noise grid."""
-    params = config.load()
+    params = load_params()
     work, settings = params.paths.work, params.evaluate
     trainings = read_json(folder(params) / "corpora" / "runs.json")["trainings"]
-    manifest = read_csv(work / "validated" / "manifest.csv")
+    manifest = validated_utterances(work)
     parts = {name: test_part(params, manifest, name) for name in params.data.names}
-    tested = sorted((row for rows in parts.values() for row in rows), key=lambda row: row["utterance"])
-    truth = np.array([EMOTIONS.index(row["emotion"]) for row in tested])
-    job = robustness.Job(tuple((one["folder"], folder(params) / "corpora" / one["folder"]) for one in trainings), work,
-                         tuple(row["utterance"] for row in tested), params.compute.device, settings.batch_size,
-                         params.augment.level, params.augment.silent_crop_dbfs)
-    grid = predictions.grid(read_csv(work / "validated" / "noise.csv"), settings)
+    tested = sorted((row for rows in parts.values() for row in rows), key=lambda row: row.utterance)
+    truth = np.array([EMOTIONS.index(row.emotion) for row in tested])
+    models = tuple((one["folder"], folder(params) / "corpora" / one["folder"]) for one in trainings)
+    job = robustness.EvaluationJob(models, work, tuple(row.utterance for row in tested), params.compute.device,
+                                   settings.batch_size, params.augment.level, params.augment.silent_crop_dbfs)
+    grid = predictions.grid(validated_noise(work), settings)
     found = robustness.predict(job, truth, [CLEAN, *grid], params.compute.workers)
-    classes = {name: {row["emotion"] for row in manifest if row["corpus"] == name} for name in parts}
-    ways = {name: partitions.plan([row for row in manifest if row["corpus"] == name])[name] for name in parts}
+    classes = {name: {row.emotion for row in manifest if row.corpus == name} for name in parts}
+    ways = {name: partitions.plan([row for row in manifest if row.corpus == name])[name] for name in parts}
     models: dict[str, dict[str, Any]] = {}
     for one in trainings:
         known = {emotion for name in one["train_corpora"] for emotion in classes[name]}
@@ -394,9 +390,9 @@ def main() -> None:
           f"{len(grid) + 1} conditions")
 
 
-def test_part(params: Params, manifest: Rows, corpus: str) -> list[Mapping[str, str]]:
+def test_part(params: Params, manifest: Sequence[UtteranceRow], corpus: str) -> list[UtteranceRow]:
     """The test partition of one corpus divided by itself: what a model trained on it has not heard."""
-    own = [row for row in manifest if row["corpus"] == corpus]
+    own = [row for row in manifest if row.corpus == corpus]
     places = partitions.assign(own, params.partitions.model_copy(update={"protocol": "speaker"}))
     return [row for row, place in zip(own, places, strict=True) if place == "test"]
 
@@ -405,9 +401,9 @@ def _absent(known: set[str]) -> list[str]:
     return [emotion for emotion in EMOTIONS if emotion not in known]
 
 
-def _cell(params: Params, found: Predictions, rows: Rows, known: set[str]) -> dict[str, Any]:
+def _cell(params: Params, found: Predictions, rows: Sequence[UtteranceRow], known: set[str]) -> dict[str, Any]:
     """Figures of one model on one corpus; those over the classes that both have where either lacks one."""
-    speaker = {row["utterance"]: row["speaker"] for row in rows}
+    speaker = {row.utterance: row.speaker for row in rows}
     places = [place for place, utterance in enumerate(found.utterances) if utterance in speaker]
     here = replace(found, utterances=tuple(found.utterances[place] for place in places), true=found.true[places],
                    probabilities=found.probabilities[:, :, places], snr=found.snr[:, places])
@@ -418,7 +414,7 @@ def _cell(params: Params, found: Predictions, rows: Rows, known: set[str]) -> di
     return {"n": len(places), "speakers": len(set(speaker.values())), "test_lacks": _absent(heard), "common": common,
             "clean": own["clean"], "noisy": own["noisy"], "worst_cell": own["worst_cell"],
             "clean_common_uar": _common(here, common, [here.conditions.index(CLEAN)]),
-            "noisy_common_uar": _common(here, common, here.places())}
+            "noisy_common_uar": _common(here, common, here.noisy_indices())}
 
 
 def _common(found: Predictions, common: Sequence[str], conditions: Sequence[int]) -> float | None:

@@ -12,8 +12,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from ser_ops import config
 from ser_ops.cli.answers import Json, say
+from ser_ops.config.params import load_params
 
 Name = Literal["staging", "production"]
 Alias = Annotated[Name, typer.Option("--to")]
@@ -21,10 +21,10 @@ Alias = Annotated[Name, typer.Option("--to")]
 
 def register(json: Json = False) -> None:
     """Register the trained model with its reports as the candidate."""
-    from ser_ops.tracking import registry
+    from ser_ops.gate import promotion
 
-    params = config.load()
-    version = registry.register(params, params.paths.work / "models" / params.train.model, params.paths.reports)
+    params = load_params()
+    version = promotion.register_candidate(params)
     name = params.tracking.registered_model
     say({"model": name, "version": version, "alias": "candidate"}, json, f"{name} version {version} is the candidate")
 
@@ -36,12 +36,8 @@ def promote(version: Annotated[str | None, typer.Argument(help="Version. Default
             = None, json: Json = False) -> None:
     """Move the alias to a model whose every rule passes."""
     from ser_ops.gate import promotion
-    from ser_ops.gate.comparison import comparison
-    from ser_ops.stages.standing import standing
 
-    params = config.load()
-    compare = comparison(params.gate.staging_confidence, params.evaluate, standing(params, to))
-    done = promotion.promote(params, compare, version, to, override)
+    done = promotion.promote(load_params(), version, to, override)
     words = f"{done.name} version {done.version} is {to}"
     words += f", before it version {done.before}" if done.before else ""
     words += f"; overridden because: {done.override_reason}" if done.override_reason else "; every rule passed"
@@ -52,7 +48,7 @@ def demote(alias: Annotated[Name, typer.Argument()] = "staging", json: Json = Fa
     """Go back to the version that held the alias before."""
     from ser_ops.gate import promotion
 
-    done = promotion.demote(config.load(), alias)
+    done = promotion.demote(load_params(), alias)
     now = f"version {done.now} is {alias} again" if done.now else f"nothing stands as {alias} now"
     say(asdict(done), json, f"{done.name} version {done.version} is no longer {alias}: {now}")
 
@@ -61,7 +57,7 @@ def compare(json: Json = False) -> None:
     """The newest run of each model side by side, and where MLflow's own page compares them."""
     from ser_ops.tracking.compare import METRICS, charts_link, compare_link, conditions, latest_models
 
-    params = config.load()
+    params = load_params()
     models = latest_models(params)
     ids = [one["run_id"] for one in models]
     link, charts = (compare_link(params, ids), charts_link(params, ids)) if ids else (None, None)
@@ -83,7 +79,7 @@ def ui(host: Annotated[str, typer.Option(help="Loopback unless told otherwise.")
     from ser_ops.tracking.compare import charts_link, compare_link, latest_models, page_address
     from ser_ops.tracking.server import tracking_uri
 
-    params = config.load()
+    params = load_params()
     uri, address = tracking_uri(params), f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
     if ids := [one["run_id"] for one in latest_models(params)]:
         print(f"all models side by side: {compare_link(params, ids, address)}\n"

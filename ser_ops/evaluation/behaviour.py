@@ -1,20 +1,10 @@
-"""reports/behaviour.json: do answers stay under small changes, are they as good for everybody, as sure as right?
+"""How a model behaves: do answers survive small changes, does it serve groups alike, is it as sure as it is right?
 
-After the robustness and fairness tests of audEERING's public suite (github.com/audeering/ser-tests).
-
-How high a voice is.
-
-Small changes to a recording that a listener hardly notices, after the model of audEERING's public test suite.
-
-Kinds and values are those of its tests of small changes (docs/method-tests.rst of github.com/audeering/ser-tests:
-gain, white noise, crop, high-pass and low-pass, each utterance with one value of a list), and a spectral tilt. Beside
-them stand changes that nobody hears at all: an offset, which the door removes, the sign, the level and a detour over
-another sample rate.
-
-Whether a model serves two groups of utterances alike, by more than chance explains.
-
-After audEERING's public test suite, which takes its limits from simulations with random models that know no groups
-(docs/method-tests.rst of github.com/audeering/ser-tests): theirs guess, ours are as often right as the model itself.
+After the tests of audEERING's public suite (docs/method-tests.rst of github.com/audeering/ser-tests). Small changes are
+those of its lists (gain, white noise, crop, high-pass and low-pass, each utterance with one value of a list) and a
+spectral tilt; beside them stand changes that nobody hears: an offset, which reading removes, the sign, the level and a
+detour over another sample rate. The suite takes its limits on groups from simulated models that know no groups and
+guess; the simulated models here are right as often as the model itself.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,16 +14,244 @@ from typing import Any
 import numpy as np
 
 from ser_ops.audio.signal import resample, without_offset
-from ser_ops.config import Behave
+from ser_ops.config.evaluation import Behave
 from ser_ops.errors import UserError
 from ser_ops.evaluation.metrics import CLASSES, calibration_error
 from ser_ops.models.temperature import fit_temperature, tempered
 from ser_ops.progress.spreading import progress_bar
 from ser_ops.seeds import derive, generator
 
+Answers = Callable[[Sequence[np.ndarray]], np.ndarray]
+Change = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
+
 ALL = "all"     # every change together
+SEXES = ("female", "male")
+PITCHES = ("lower", "higher")
 QUIET_DB = 20.0     # frames so far below the loudest one are not looked at
 FRAME, HOP = 0.064, 0.016   # seconds; a frame holds three periods of 50 Hz
+
+
+def select_balanced(utterances: Sequence[str], true: np.ndarray, count: int, seed: int) -> list[int]:
+    """Indices of at most `count` utterances, sorted, with as equal numbers of each class as there are utterances for.
+
+    utterances: names (n,), by which the choice is drawn; true: class indices (n,).
+
+    >>> select_balanced(["a", "b", "c", "d"], np.array([0, 0, 0, 1]), 2, seed=1)[-1]
+    3
+    """
+    ranks: dict[int, int] = {}
+    keys: list[tuple[int, int, int]] = []
+    for index in sorted(range(len(utterances)), key=lambda index: derive(seed, "chosen", utterances[index])):
+        rank = ranks[int(true[index])] = ranks.get(int(true[index]), -1) + 1
+        keys.append((rank, len(keys), index))
+    return sorted(index for _, _, index in sorted(keys)[:count])
+
+
+def small_changes(answers: Answers, waveforms: Mapping[str, np.ndarray], utterances: Sequence[str], sample_rate: int,
+                  settings: Behave) -> dict[str, dict[str, Any]]:
+    """Share of labels that each small change leaves as they were.
+
+    Args:
+        answers: from waveforms, each float32 (samples,), to probabilities (n, 7).
+        waveforms: by utterance, at `sample_rate` hertz.
+        utterances: those that are changed and asked about.
+
+    Returns:
+        {change: {unchanged: share in [0, 1], of: utterances}}, and the same of all changes together first (ALL).
+    """
+    originals = [np.asarray(waveforms[utterance]) for utterance in utterances]
+    before = answers(originals).argmax(1)
+    shares: dict[str, dict[str, Any]] = {}
+    unchanged = []
+    for name, change in progress_bar(change_functions(settings).items(), "small changes", None, "change"):
+        after = answers([change(samples, sample_rate, generator(settings.seed, name, utterance))
+                         for utterance, samples in zip(utterances, originals, strict=True)]).argmax(1)
+        unchanged.append(after == before)
+        shares[name] = {"unchanged": float(unchanged[-1].mean()), "of": len(originals)}
+    return {ALL: {"unchanged": float(np.mean(unchanged)), "of": int(np.size(unchanged))}, **shares}
+
+
+def change_functions(settings: Behave) -> dict[str, Change]:
+    """Every change by name; each takes samples (n,), their rate in hertz and a generator that draws its value."""
+    return {
+        "gain": lambda samples, _, draw: gain(samples, _draw(settings.gain_db, draw)),
+        "white_noise": lambda samples, _, draw: white_noise(samples, _draw(settings.noise_snr_db, draw), draw),
+        "crop_start": lambda samples, rate, draw: crop(samples, rate, _draw(settings.crop_seconds, draw), 0.0),
+        "crop_end": lambda samples, rate, draw: crop(samples, rate, 0.0, _draw(settings.crop_seconds, draw)),
+        "high_pass": lambda samples, rate, draw:
+            first_order_filter(samples, rate, _draw(settings.high_pass_hertz, draw), "high"),
+        "low_pass": lambda samples, rate, draw:
+            first_order_filter(samples, rate, _draw(settings.low_pass_hertz, draw), "low"),
+        "tilt_up": lambda samples, rate, draw: tilt(samples, settings.tilt_db),
+        "tilt_down": lambda samples, rate, draw: tilt(samples, -settings.tilt_db),
+        "offset": lambda samples, rate, draw: add_offset(samples, rate, _draw(settings.offset, draw)),
+        "polarity": lambda samples, *_: -samples,
+        "level": lambda samples, _, draw: gain(samples, _draw(settings.level_db, draw)),
+        "resampling": lambda samples, rate, draw:
+            resample_and_back(samples, rate, round(_draw(settings.resampled_hertz, draw)))}
+
+
+def _draw(values: tuple[float, ...], generator: np.random.Generator) -> float:
+    return values[int(generator.integers(len(values)))]
+
+
+def gain(samples: np.ndarray, decibels: float) -> np.ndarray:
+    """Samples (n,) louder by so many decibels; beyond full scale they are kept.
+
+    >>> gain(np.array([0.1, -0.1], np.float32), 20.0)
+    array([ 1., -1.], dtype=float32)
+    """
+    return np.asarray(samples * np.float32(10 ** (decibels / 20)), np.float32)
+
+
+def white_noise(samples: np.ndarray, snr_db: float, draw: np.random.Generator) -> np.ndarray:
+    """Samples (n,) with Gaussian white noise at this ratio of RMS in decibels; silence stays silence."""
+    rms = np.sqrt(np.mean(np.square(samples, dtype=np.float64)))
+    noise = draw.standard_normal(len(samples)) * rms * 10 ** (-snr_db / 20)
+    return (samples + noise).astype(np.float32)
+
+
+def crop(samples: np.ndarray, sample_rate: int, start: float, end: float) -> np.ndarray:
+    """Samples (n,) without so many seconds at the start and at the end; half of them stay at least.
+
+    >>> crop(np.arange(8, dtype=np.float32), 2, 0.5, 1.0)
+    array([1., 2., 3., 4., 5.], dtype=float32)
+    """
+    most = len(samples) // 4
+    first, last = (min(round(seconds * sample_rate), most) for seconds in (start, end))
+    return np.asarray(samples[first:len(samples) - last], np.float32)
+
+
+def first_order_filter(samples: np.ndarray, sample_rate: int, hertz: float, side: str) -> np.ndarray:
+    """Samples (n,) through a Butterworth filter of first order; side: high (passes above `hertz`) or low.
+
+    Raises UserError for a frequency that the rate does not hold.
+    """
+    if not 0 < hertz < sample_rate / 2:
+        raise UserError(f"behave: {hertz:g} Hz is not below half of the {sample_rate} Hz of the recordings: choose "
+                        f"{side}_pass_hertz lower")
+    from scipy.signal import butter, sosfilt  # here, because it takes half a second to import
+    sections = butter(1, hertz, side, output="sos", fs=sample_rate)
+    return sosfilt(sections, samples).astype(np.float32)
+
+
+def tilt(samples: np.ndarray, decibels: float) -> np.ndarray:
+    """Samples (n,) whose spectrum rises in a straight line by so many decibels up to half the rate; RMS kept."""
+    spectrum = np.fft.rfft(samples)
+    tilted = np.fft.irfft(spectrum * 10 ** (np.linspace(0, decibels, len(spectrum)) / 20), len(samples))
+    before, after = (np.sqrt(np.mean(np.square(signal, dtype=np.float64))) for signal in (samples, tilted))
+    return (tilted * (before / after if after > 0 else 1.0)).astype(np.float32)
+
+
+def add_offset(samples: np.ndarray, sample_rate: int, value: float) -> np.ndarray:
+    """Samples (n,) with a constant added (full scale is 1), as reading gives them: without the constant again."""
+    return without_offset(samples + np.float32(value), sample_rate)
+
+
+def resample_and_back(samples: np.ndarray, sample_rate: int, hertz: int) -> np.ndarray:
+    """Samples (n,) brought to another rate (hertz) and back.
+
+    >>> resample_and_back(np.zeros(1600, np.float32), 16000, 44100).shape
+    (1600,)
+    """
+    back = resample(resample(samples, sample_rate, hertz), hertz, sample_rate)
+    return np.resize(back, len(samples)) if len(back) > len(samples) else \
+        np.pad(back, (0, len(samples) - len(back)))
+
+
+def compare_by_group(true: np.ndarray, right: np.ndarray, corpora: np.ndarray, sexes: Sequence[str], pitch: np.ndarray,
+             settings: Behave) -> dict[str, Any]:
+    """UAR of women and men, and of the lower and the higher half of each class's voices, for behaviour.json.
+
+    Args:
+        true, right: class indices (n,), and whether each was recognised, bool (n,).
+        corpora: name of the corpus of each utterance (n,).
+        sexes: female, male or "" (n,).
+        pitch: median pitch in hertz (n,), NaN where there is none.
+
+    An utterance without sex or pitch is left out of that comparison. Figures are null where no class can be compared.
+    """
+    sex = np.asarray(sexes, str)
+    kinds = np.unique(corpora, return_inverse=True)[1] * 100 + true
+    report: dict[str, Any] = {}
+    for grouping, names, known, second in (("sex", SEXES, np.isin(sex, SEXES), sex == SEXES[1]),
+                                           ("pitch", PITCHES, np.isfinite(pitch), upper_half(pitch, kinds))):
+        difference = compare_groups(true[known], right[known], second[known], corpora[known],
+                                    settings.group_utterances, settings.simulations, settings.seed)
+        report[grouping] = difference.record(names) if difference else {
+            "groups": list(names), "classes": 0, "difference": None, "chance": None}
+    return report
+
+
+@dataclass(frozen=True)
+class Difference:
+    """UAR of two groups over the classes that both have, and what simulated models without an effect do.
+
+    difference: first less second; expected: the mean of the simulated ones, which is not 0 where a group has more of a
+    corpus that is harder; chance: share of simulated models that lie as far from it, in (0, 1], this one counted.
+    """
+
+    uar: tuple[float, float]
+    utterances: tuple[int, int]
+    classes: int
+    difference: float
+    expected: float
+    largest: float
+    chance: float
+
+    def record(self, names: tuple[str, str]) -> dict[str, Any]:
+        """As behaviour.json holds it; names: of the two groups."""
+        return {"groups": list(names), "uar": dict(zip(names, self.uar, strict=True)),
+                "utterances": dict(zip(names, self.utterances, strict=True)), "classes": self.classes,
+                "difference": self.difference, "expected": self.expected, "largest_simulated": self.largest,
+                "chance": self.chance}
+
+
+def compare_groups(true: np.ndarray, right: np.ndarray, second: np.ndarray, corpora: np.ndarray, least: int,
+                   simulations: int, seed: int) -> Difference | None:
+    """Difference in UAR between the utterances that are not in the `second` group and those that are.
+
+    true: class indices (n,); right: bool (n,); second: bool (n,); corpora: a name for each (n,). A class counts when
+    each group has `least` utterances of it; None when no class does. A simulated model is right as often as this one
+    is on that class of that corpus, whoever speaks.
+    """
+    group = np.asarray(second, np.int64)
+    corpus = np.unique(corpora, return_inverse=True)[1]
+    shape = (2, int(corpus.max(initial=0)) + 1, CLASSES)
+    cell = (group, corpus, true)
+    support, hits = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
+    np.add.at(support, cell, 1)
+    np.add.at(hits, cell, np.asarray(right, np.int64))
+    classes = (support.sum(1) >= least).all(0)
+    if not classes.any():
+        return None
+    support, hits = support[..., classes], hits[..., classes]
+    chance = (hits.sum(0) + 0.5) / (support.sum(0) + 1.0)   # Jeffreys: never surely right or wrong
+    drawn = generator(seed, "groups").binomial(support, np.broadcast_to(chance, support.shape),
+                                               (simulations, *support.shape))
+    first_uar, second_uar = _uar(hits, support)
+    simulated = _uar(drawn, support)
+    differences = simulated[:, 0] - simulated[:, 1]
+    expected = float(differences.mean())
+    difference = float(first_uar - second_uar)
+    away = np.abs(differences - expected)
+    as_far = int((away >= abs(difference - expected) - 1e-12).sum())
+    sizes = support.sum((1, 2))
+    return Difference((float(first_uar), float(second_uar)), (int(sizes[0]), int(sizes[1])), int(classes.sum()),
+                      difference, expected, float(away.max()), (1 + as_far) / (1 + simulations))
+
+
+def _uar(hits: np.ndarray, support: np.ndarray) -> np.ndarray:
+    """UAR (..., 2) of counts (..., 2, corpora, classes)."""
+    return (hits.sum(-2) / support.sum(-2)).mean(-1)
+
+
+def median_pitches(waveforms: Mapping[str, np.ndarray], utterances: Sequence[str], sample_rate: int,
+                   settings: Behave) -> np.ndarray:
+    """Median pitch in hertz of each utterance (n,), NaN where there is none."""
+    pitches = [median_pitch(np.asarray(waveforms[utterance]), sample_rate, *settings.pitch_hertz)
+               for utterance in progress_bar(utterances, "pitch", len(utterances))]
+    return np.array([np.nan if pitch is None else pitch for pitch in pitches])
 
 
 def median_pitch(samples: np.ndarray, sample_rate: int, lowest: float, highest: float) -> float | None:
@@ -66,221 +284,6 @@ def upper_half(pitch: np.ndarray, kinds: np.ndarray) -> np.ndarray:
         order = members[np.argsort(pitch[members], kind="stable")]
         upper[order[(len(order) + 1) // 2:]] = True
     return upper
-
-
-Change = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
-
-
-def changes(settings: Behave) -> dict[str, Change]:
-    """Every change by name; each takes samples (n,), their rate in hertz and a generator that draws its value."""
-    return {
-        "gain": lambda samples, _, draw: gain(samples, _one(settings.gain_db, draw)),
-        "white_noise": lambda samples, _, draw: white_noise(samples, _one(settings.noise_snr_db, draw), draw),
-        "crop_start": lambda samples, rate, draw: crop(samples, rate, _one(settings.crop_seconds, draw), 0.0),
-        "crop_end": lambda samples, rate, draw: crop(samples, rate, 0.0, _one(settings.crop_seconds, draw)),
-        "high_pass": lambda samples, rate, draw: passing(samples, rate, _one(settings.high_pass_hertz, draw), "high"),
-        "low_pass": lambda samples, rate, draw: passing(samples, rate, _one(settings.low_pass_hertz, draw), "low"),
-        "tilt_up": lambda samples, rate, draw: tilt(samples, settings.tilt_db),
-        "tilt_down": lambda samples, rate, draw: tilt(samples, -settings.tilt_db),
-        "offset": lambda samples, rate, draw: offset(samples, rate, _one(settings.offset, draw)),
-        "polarity": lambda samples, *_: -samples,
-        "level": lambda samples, _, draw: gain(samples, _one(settings.level_db, draw)),
-        "resampling": lambda samples, rate, draw: resampled(samples, rate, round(_one(settings.resampled_hertz, draw)))}
-
-
-def _one(values: tuple[float, ...], draw: np.random.Generator) -> float:
-    return values[int(draw.integers(len(values)))]
-
-
-def gain(samples: np.ndarray, decibels: float) -> np.ndarray:
-    """Samples (n,) louder by so many decibels; beyond full scale they are kept.
-
-    >>> gain(np.array([0.1, -0.1], np.float32), 20.0)
-    array([ 1., -1.], dtype=float32)
-    """
-    return np.asarray(samples * np.float32(10 ** (decibels / 20)), np.float32)
-
-
-def white_noise(samples: np.ndarray, snr_db: float, draw: np.random.Generator) -> np.ndarray:
-    """Samples (n,) with Gaussian white noise at this ratio of RMS in decibels; silence stays silence."""
-    rms = np.sqrt(np.mean(np.square(samples, dtype=np.float64)))
-    noise = draw.standard_normal(len(samples)) * rms * 10 ** (-snr_db / 20)
-    return (samples + noise).astype(np.float32)
-
-
-def crop(samples: np.ndarray, sample_rate: int, start: float, end: float) -> np.ndarray:
-    """Samples (n,) without so many seconds at the start and at the end; half of them stay at least.
-
-    >>> crop(np.arange(8, dtype=np.float32), 2, 0.5, 1.0)
-    array([1., 2., 3., 4., 5.], dtype=float32)
-    """
-    most = len(samples) // 4
-    first, last = (min(round(seconds * sample_rate), most) for seconds in (start, end))
-    return np.asarray(samples[first:len(samples) - last], np.float32)
-
-
-def passing(samples: np.ndarray, sample_rate: int, hertz: float, side: str) -> np.ndarray:
-    """Samples (n,) through a Butterworth filter of first order; side: high (passes above `hertz`) or low.
-
-    Raises UserError for a frequency that the rate does not hold.
-    """
-    if not 0 < hertz < sample_rate / 2:
-        raise UserError(f"behave: {hertz:g} Hz is not below half of the {sample_rate} Hz of the recordings: choose "
-                        f"{side}_pass_hertz lower")
-    from scipy.signal import butter, sosfilt  # here, because it takes half a second to import
-    sections = butter(1, hertz, side, output="sos", fs=sample_rate)
-    return sosfilt(sections, samples).astype(np.float32)
-
-
-def offset(samples: np.ndarray, sample_rate: int, value: float) -> np.ndarray:
-    """Samples (n,) with a constant added (full scale is 1), as the door gives them."""
-    return without_offset(samples + np.float32(value), sample_rate)
-
-
-def resampled(samples: np.ndarray, sample_rate: int, hertz: int) -> np.ndarray:
-    """Samples (n,) brought to another rate (hertz) and back.
-
-    >>> resampled(np.zeros(1600, np.float32), 16000, 44100).shape
-    (1600,)
-    """
-    back = resample(resample(samples, sample_rate, hertz), hertz, sample_rate)
-    return np.resize(back, len(samples)) if len(back) > len(samples) else np.pad(back, (0, len(samples) - len(back)))
-
-
-def tilt(samples: np.ndarray, decibels: float) -> np.ndarray:
-    """Samples (n,) whose spectrum rises in a straight line by so many decibels up to half the rate; RMS kept."""
-    spectrum = np.fft.rfft(samples)
-    tilted = np.fft.irfft(spectrum * 10 ** (np.linspace(0, decibels, len(spectrum)) / 20), len(samples))
-    before, after = (np.sqrt(np.mean(np.square(one, dtype=np.float64))) for one in (samples, tilted))
-    return (tilted * (before / after if after > 0 else 1.0)).astype(np.float32)
-
-
-@dataclass(frozen=True)
-class Difference:
-    """UAR of two groups over the classes that both have, and what simulated models without an effect do.
-
-    difference: first less second; expected: the mean of the simulated ones, which is not 0 where a group has more of a
-    corpus that is harder; chance: share of simulated models that lie as far from it, in (0, 1], this one counted.
-    """
-
-    uar: tuple[float, float]
-    utterances: tuple[int, int]
-    classes: int
-    difference: float
-    expected: float
-    largest: float
-    chance: float
-
-
-def compare_groups(true: np.ndarray, right: np.ndarray, second: np.ndarray, corpora: np.ndarray, least: int,
-            simulations: int, seed: int) -> Difference | None:
-    """Difference in UAR between the utterances that are not in the `second` group and those that are.
-
-    true: class indices (n,); right: bool (n,); second: bool (n,); corpora: a name for each (n,). A class counts when
-    each group has `least` utterances of it; None when no class does. A simulated model is right as often as this one
-    is on that class of that corpus, whoever speaks.
-    """
-    group = np.asarray(second, np.int64)
-    corpus = np.unique(corpora, return_inverse=True)[1]
-    shape = (2, int(corpus.max(initial=0)) + 1, CLASSES)
-    at = (group, corpus, true)
-    support, hits = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-    np.add.at(support, at, 1)
-    np.add.at(hits, at, np.asarray(right, np.int64))
-    classes = (support.sum(1) >= least).all(0)
-    if not classes.any():
-        return None
-    support, hits = support[..., classes], hits[..., classes]
-    chance = (hits.sum(0) + 0.5) / (support.sum(0) + 1.0)   # Jeffreys: never surely right or wrong
-    drawn = generator(seed, "groups").binomial(support, np.broadcast_to(chance, support.shape),
-                                               (simulations, *support.shape))
-    one = _recall(hits, support)
-    simulated = _recall(drawn, support)
-    differences = simulated[:, 0] - simulated[:, 1]
-    expected = float(differences.mean())
-    difference = float(one[0] - one[1])
-    away = np.abs(differences - expected)
-    as_far = int((away >= abs(difference - expected) - 1e-12).sum())
-    sizes = support.sum((1, 2))
-    return Difference((float(one[0]), float(one[1])), (int(sizes[0]), int(sizes[1])), int(classes.sum()), difference,
-                      expected, float(away.max()), (1 + as_far) / (1 + simulations))
-
-
-def _recall(hits: np.ndarray, support: np.ndarray) -> np.ndarray:
-    """UAR (..., 2) of counts (..., 2, corpora, classes)."""
-    return (hits.sum(-2) / support.sum(-2)).mean(-1)
-
-
-def record(found: Difference | None, names: tuple[str, str]) -> Mapping[str, object]:
-    """A comparison as behaviour.json holds it; null figures where no class could be compared."""
-    if found is None:
-        return {"groups": list(names), "classes": 0, "difference": None, "chance": None}
-    return {"groups": list(names), "uar": dict(zip(names, found.uar, strict=True)),
-            "utterances": dict(zip(names, found.utterances, strict=True)), "classes": found.classes,
-            "difference": found.difference, "expected": found.expected, "largest_simulated": found.largest,
-            "chance": found.chance}
-
-
-Answers = Callable[[Sequence[np.ndarray]], np.ndarray]
-SEXES = ("female", "male")
-PITCHES = ("lower", "higher")
-
-
-def chosen(utterances: Sequence[str], true: np.ndarray, count: int, seed: int) -> list[int]:
-    """Places of `count` utterances at most, in order; each class as often as it goes.
-
-    >>> chosen(["a", "b", "c", "d"], np.array([0, 0, 0, 1]), 2, seed=1)[-1]
-    3
-    """
-    ranks: dict[int, int] = {}
-    keys: list[tuple[int, int, int]] = []
-    for place in sorted(range(len(utterances)), key=lambda one: derive(seed, "chosen", utterances[one])):
-        rank = ranks[int(true[place])] = ranks.get(int(true[place]), -1) + 1
-        keys.append((rank, len(keys), place))
-    return sorted(place for _, _, place in sorted(keys)[:count])
-
-
-def small_changes(answers: Answers, waveforms: Mapping[str, np.ndarray], utterances: Sequence[str], sample_rate: int,
-                  settings: Behave) -> dict[str, dict[str, Any]]:
-    """{change: {unchanged: share of labels that stay, in [0, 1], of: utterances}}, and of all changes together (ALL).
-
-    answers: waveforms to probabilities (n, 7).
-    """
-    heard = [np.asarray(waveforms[one]) for one in utterances]
-    before = answers(heard).argmax(1)
-    found: dict[str, dict[str, Any]] = {}
-    stay = []
-    for name, change in progress_bar(changes(settings).items(), "small changes", None, "change"):
-        after = answers([change(samples, sample_rate, generator(settings.seed, name, one))
-                         for one, samples in zip(utterances, heard, strict=True)]).argmax(1)
-        stay.append(after == before)
-        found[name] = {"unchanged": float(stay[-1].mean()), "of": len(heard)}
-    return {ALL: {"unchanged": float(np.mean(stay)), "of": int(np.size(stay))}, **found}
-
-
-def by_group(true: np.ndarray, right: np.ndarray, corpora: np.ndarray, sexes: Sequence[str], pitch: np.ndarray,
-             settings: Behave) -> dict[str, Any]:
-    """UAR of women and men, and of the lower and the higher half of each class's voices.
-
-    sexes: female, male or "" (n,); pitch: median pitch in hertz (n,), NaN where there is none. Utterances without
-    either are left out of that comparison.
-    """
-    def compare(names: tuple[str, str], known: np.ndarray, second: np.ndarray) -> Mapping[str, object]:
-        return record(compare_groups(true[known], right[known], second[known], corpora[known],
-                                     settings.group_utterances, settings.simulations, settings.seed), names)
-
-    sex = np.asarray(sexes, str)
-    kinds = np.unique(corpora, return_inverse=True)[1] * 100 + true
-    return {"sex": compare(SEXES, np.isin(sex, SEXES), sex == SEXES[1]),
-            "pitch": compare(PITCHES, np.isfinite(pitch), upper_half(pitch, kinds))}
-
-
-def pitches(waveforms: Mapping[str, np.ndarray], utterances: Sequence[str], sample_rate: int,
-            settings: Behave) -> np.ndarray:
-    """Median pitch in hertz of each utterance (n,), NaN where there is none."""
-    found = [median_pitch(np.asarray(waveforms[one]), sample_rate, *settings.pitch_hertz)
-             for one in progress_bar(utterances, "pitch", len(utterances))]
-    return np.array([np.nan if one is None else one for one in found])
 
 
 def calibration(validation: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:

@@ -10,12 +10,15 @@ import numpy as np
 
 from ser_ops.audio.admission import Clip, bandwidth, padding
 from ser_ops.audio.reading import read_clip
-from ser_ops.config import ManifestSource, Params, input_of
+from ser_ops.config.data import ManifestSource
+from ser_ops.config.model_json import input_of
+from ser_ops.config.params import Params
 from ser_ops.emotions import index_of
 from ser_ops.errors import UserError
 from ser_ops.evaluation.predictions import CLEAN, grid
 from ser_ops.evaluation.robustness import Panel, answer, gather
 from ser_ops.evaluation.summary import Summary
+from ser_ops.manifest import NoiseRow
 from ser_ops.models.base import EmotionModel
 from ser_ops.progress.spreading import progress_bar
 from ser_ops.terminal import grouped, in_words
@@ -112,7 +115,7 @@ def evaluate_manifest(model: EmotionModel, card: Mapping[str, Any], manifest: Pa
             "skipped": skipped, "oddities": found.oddities, "warnings": warned}
 
 
-def _mixer(folder: Path, rate: int, params: Params) -> tuple[Any, list[dict[str, str]], list[dict[str, str]]]:
+def _mixer(folder: Path, rate: int, params: Params) -> tuple[Any, list[NoiseRow], list[dict[str, str]]]:
     """A mixer over FOLDER/<category>/*, all of it test material, its rows, and what cannot be used."""
     from ser_ops.noise.mixing import Mixer
     from ser_ops.noise.recordings import scan_folder
@@ -127,8 +130,8 @@ def _mixer(folder: Path, rate: int, params: Params) -> tuple[Any, list[dict[str,
     if not usable:
         raise UserError(f"{folder}: holds no noise that can be heard: put recordings into a folder for each kind, as "
                         f"in {folder / 'fish_market'}")
-    rows = [{"recording": row.recording, "collection": row.collection, "category": row.category, "source": row.source,
-             "partition": "test"} for row in scanned.recordings if row.recording in usable]
+    rows = [NoiseRow(row.recording, row.collection, row.category, source=row.source, partition="test")
+            for row in scanned.recordings if row.recording in usable]
     mixer = Mixer({name: recordings[name] for name in good}, rows, rate, params.augment.level,
                   params.augment.silent_crop_dbfs)
     return mixer, rows, bad

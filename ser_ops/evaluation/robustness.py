@@ -17,11 +17,14 @@ import numpy as np
 import torch
 
 from ser_ops.audio.signal import fit
-from ser_ops.config import Window, input_of
+from ser_ops.config.model_json import input_of
+from ser_ops.config.models import Window
+from ser_ops.config.params import Params
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.evaluation.predictions import DIGITS, Condition, Predictions
 from ser_ops.features.extractor import Extractor
+from ser_ops.manifest import VariantRow, validated_noise
 from ser_ops.models.base import EmotionModel
 from ser_ops.noise.mixing import Level, Mixer, Mixture
 from ser_ops.progress.spreading import parallel_map
@@ -79,7 +82,7 @@ Answers = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Job:
+class EvaluationJob:
     """What a process needs to answer cells: model folders by name, the pipeline's work folder, test utterances.
 
     level, silent_dbfs: how mixtures are made (section augment). Opening raises UserError where a folder is no model or
@@ -95,16 +98,22 @@ class Job:
     silent_dbfs: float
 
 
-def stores(job: Job) -> tuple[Mapping[str, np.ndarray], Mix]:
+def evaluation_job(params: Params, folders: Mapping[str, Path], rows: Sequence[VariantRow]) -> EvaluationJob:
+    """The models in `folders`, by name, asked about the utterances of `rows`, with the project's settings."""
+    return EvaluationJob(tuple(folders.items()), params.paths.work, tuple(row.utterance for row in rows),
+                         params.compute.device, params.evaluate.batch_size, params.augment.level,
+                         params.augment.silent_crop_dbfs)
+
+
+def stores(job: EvaluationJob) -> tuple[Mapping[str, np.ndarray], Mix]:
     """Waveforms by utterance, and the mixer of a job."""
-    from ser_ops.tables import read_csv
-    mixer = Mixer(Shards(job.work / "ingest" / "noise"), read_csv(job.work / "validated" / "noise.csv"),
+    mixer = Mixer(Shards(job.work / "ingest" / "noise"), validated_noise(job.work),
                   level=job.level, silent_dbfs=job.silent_dbfs)
     return Shards(job.work / "ingest" / "waveforms"), mixer
 
 
 @lru_cache(maxsize=1)
-def opened(job: Job) -> tuple[Panel, Mapping[str, np.ndarray], Mix]:
+def opened(job: EvaluationJob) -> tuple[Panel, Mapping[str, np.ndarray], Mix]:
     """Models and stores of a job, loaded once in each process."""
     from ser_ops.device import device_of
     from ser_ops.models.model_folder import load
@@ -112,7 +121,7 @@ def opened(job: Job) -> tuple[Panel, Mapping[str, np.ndarray], Mix]:
     return panel, *stores(job)
 
 
-def _cell(job: Job, condition: Condition) -> Answers:
+def _cell(job: EvaluationJob, condition: Condition) -> Answers:
     panel, waveforms, mixer = opened(job)
     return answer(panel, waveforms, mixer, job.utterances, condition)
 
@@ -143,7 +152,7 @@ def answer(panel: Panel, waveforms: Mapping[str, np.ndarray], mixer: Mix | None,
     return probabilities, snr
 
 
-def predict(job: Job, true: np.ndarray, conditions: Sequence[Condition], workers: int) -> Predictions:
+def predict(job: EvaluationJob, true: np.ndarray, conditions: Sequence[Condition], workers: int) -> Predictions:
     """Let every model of a job answer every utterance under every condition, over `workers` processes (0: per core).
 
     true: class indices (utterances,). A GPU is one worker.

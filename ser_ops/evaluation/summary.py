@@ -1,7 +1,4 @@
-"""From predictions to the figures of reports/metrics.json and the rows of reports/robustness.csv.
-
-The content of reports/metrics.json, and a model's figures under the names that MLflow shows.
-"""
+"""From predictions to figures: reports/metrics.json, the rows of reports/robustness.csv, and MLflow's metrics."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ser_ops.config import Evaluate
+from ser_ops.config.evaluation import Evaluate
 from ser_ops.evaluation import bootstrap, metrics
 from ser_ops.evaluation.predictions import CLEAN, Predictions
 
@@ -30,11 +27,21 @@ class Summary:
         self.speakers = bootstrap.by_speaker(true, speakers, number, seed)
         self._right = predictions.right.astype(np.float64)
         predicted = predictions.predicted
-        self._counts = np.array([[metrics.confusion(true, one) for one in model] for model in predicted])
+        self._counts = np.array([[metrics.confusion(true, answers) for answers in of_model] for of_model in predicted])
         self._scores = metrics.scores_of(self._counts)
 
-    def _place(self, model: str) -> tuple[int, int]:
+    def _clean_index(self, model: str) -> tuple[int, int]:
         return self.predictions.models.index(model), self.predictions.conditions.index(CLEAN)
+
+    def _noisy_indices(self, model: str) -> tuple[int, list[int]]:
+        return self.predictions.models.index(model), self.predictions.noisy_indices()
+
+    def _intervals(self, right: np.ndarray) -> dict[str, float]:
+        """Intervals of UAR and accuracy over utterances, and of UAR over speakers (uar_*_speakers)."""
+        return {**self._bounds(self.utterances.uar(right), "uar"),
+                **self._bounds(self.utterances.accuracy(right), "accuracy"),
+                **{f"{name}_speakers": value
+                   for name, value in self._bounds(self.speakers.uar(right), "uar").items()}}
 
     def _bounds(self, figures: np.ndarray, name: str) -> dict[str, float]:
         low, high = bootstrap.interval(figures, self.settings.confidence)
@@ -42,46 +49,38 @@ class Summary:
 
     def clean(self, model: str) -> dict[str, float]:
         """Scores on clean speech; intervals over utterances, and of UAR over speakers (uar_*_speakers)."""
-        place, at = self._place(model)
-        right = self._right[place, at]
-        return {**{name: float(self._scores[name][place, at]) for name in metrics.SCORES},
-                **self._bounds(self.utterances.uar(right), "uar"),
-                **self._bounds(self.utterances.accuracy(right), "accuracy"),
-                **{f"{name}_speakers": value
-                   for name, value in self._bounds(self.speakers.uar(right), "uar").items()}}
+        m, c = self._clean_index(model)
+        return {**{name: float(self._scores[name][m, c]) for name in metrics.SCORES},
+                **self._intervals(self._right[m, c])}
 
     def cells(self, model: str) -> dict[str, dict[str, Any]]:
-        """Each cell of the grid: mean and sample deviation over seeds, interval over utterances, mean SNR."""
-        place = self.predictions.models.index(model)
-        found = {}
+        """Each cell of the grid: mean and sample deviation over seeds, interval over utterances, mean SNR in dB."""
+        m = self.predictions.models.index(model)
+        cells = {}
         for cell in self.predictions.cells:
-            seeds = self.predictions.places(cell)
+            seeds = self.predictions.noisy_indices(cell)
             figures: dict[str, Any] = {}
             for name in metrics.SCORES:
-                values = self._scores[name][place, seeds]
+                values = self._scores[name][m, seeds]
                 figures[name] = float(values.mean())
                 figures[f"{name}_std"] = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-            figures |= self._bounds(self.utterances.uar(self._right[place, seeds].mean(0)), "uar")
-            found[cell] = figures | {"snr_db": _mean(self.predictions.snr[seeds])}
-        return found
+            figures |= self._bounds(self.utterances.uar(self._right[m, seeds].mean(0)), "uar")
+            cells[cell] = figures | {"snr_db": _mean(self.predictions.snr[seeds])}
+        return cells
 
     def noisy(self, model: str) -> dict[str, float]:
         """Mean of the grid (PROTOCOL 7: what table VI's 'noisy' is here), with its intervals."""
-        place, at = self.predictions.models.index(model), self.predictions.places()
-        right = self._right[place, at].mean(0)
-        return {**{name: float(self._scores[name][place, at].mean()) for name in metrics.SCORES},
-                **self._bounds(self.utterances.uar(right), "uar"),
-                **self._bounds(self.utterances.accuracy(right), "accuracy"),
-                **{f"{name}_speakers": value
-                   for name, value in self._bounds(self.speakers.uar(right), "uar").items()}}
+        m, noisy = self._noisy_indices(model)
+        return {**{name: float(self._scores[name][m, noisy].mean()) for name in metrics.SCORES},
+                **self._intervals(self._right[m, noisy].mean(0))}
 
     def by_snr(self, model: str) -> list[dict[str, float]]:
-        """The noisy answers again, by the SNR that each mixture had, in fixed bins of 5 dB: [low_db, high_db)."""
-        place, at = self.predictions.models.index(model), self.predictions.places()
-        snr = self.predictions.snr[at].ravel()
+        """The noisy answers by the SNR that each mixture had, in fixed bins of 5 dB: [low_db, high_db)."""
+        m, noisy = self._noisy_indices(model)
+        snr = self.predictions.snr[noisy].ravel()
         known = np.isfinite(snr)
-        true = np.tile(self.predictions.true, len(at))[known]
-        predicted = self.predictions.predicted[place, at].ravel()[known]
+        true = np.tile(self.predictions.true, len(noisy))[known]
+        predicted = self.predictions.predicted[m, noisy].ravel()[known]
         bins = np.floor(snr[known] / SNR_BIN_DB).astype(int)
         rows = []
         for low in np.unique(bins):
@@ -97,8 +96,8 @@ class Summary:
         worst_cell: the cell of lowest UAR; drop: clean UAR less that of the worst cell (`uar`) and less the mean of
         the grid (`mean_uar`).
         """
-        place, at = self._place(model)
-        counts = self._counts[place, at]
+        m, c = self._clean_index(model)
+        counts = self._counts[m, c]
         clean = self.clean(model)
         figures: dict[str, Any] = {"clean": clean}
         cells = self.cells(model)
@@ -112,7 +111,7 @@ class Summary:
                         "by_snr": self.by_snr(model)}
         return figures | {"confusion": counts.tolist(), "per_class": metrics.per_class(counts),
                           "calibration_error": metrics.calibration_error(
-                              self.predictions.true, self.predictions.probabilities[place, at])}
+                              self.predictions.true, self.predictions.probabilities[m, c])}
 
     def shuffled(self, models: Sequence[str]) -> dict[str, Any]:
         """What chance looks like here: upper bounds over all models that learned from shuffled labels.
@@ -125,24 +124,26 @@ class Summary:
         clean = [self.clean(model) for model in models]
         grids = [self.cells(model) for model in models]
         cells = {cell: max(grid[cell]["uar_high"] for grid in grids) for cell in self.predictions.cells}
-        return {"models": len(models), "uar": float(np.mean([one["uar"] for one in clean])),
-                "uar_high": max(one["uar_high"] for one in clean),
+        return {"models": len(models), "uar": float(np.mean([figures["uar"] for figures in clean])),
+                "uar_high": max(figures["uar_high"] for figures in clean),
                 "worst_cell_uar_high": max(cells.values(), default=None), "cells": cells}
 
     def table(self, models: Sequence[str]) -> list[dict[str, Any]]:
         """The rows of robustness.csv: one for each model, noise, intensity and seed; SNR is the mean."""
         rows = []
         for model in models:
-            place = self.predictions.models.index(model)
-            for at in self.predictions.places():
-                one = self.predictions.conditions[at]
-                rows.append({"model": model, "noise": one.noise, "intensity": one.intensity, "seed": one.seed,
-                             **{name: round(float(self._scores[name][place, at]), 6) for name in metrics.SCORES},
-                             "snr_db": _mean(self.predictions.snr[at])})
+            m, noisy = self._noisy_indices(model)
+            for c in noisy:
+                condition = self.predictions.conditions[c]
+                rows.append({"model": model, "noise": condition.noise, "intensity": condition.intensity,
+                             "seed": condition.seed,
+                             **{name: round(float(self._scores[name][m, c]), 6) for name in metrics.SCORES},
+                             "snr_db": _mean(self.predictions.snr[c])})
         return rows
 
 
 def _mean(snr: np.ndarray) -> float | None:
+    """Mean of the finite values; None when there are none."""
     known = snr[np.isfinite(snr)]
     return round(float(known.mean()), 3) if known.size else None
 
@@ -154,20 +155,22 @@ def streams(summary: Summary, wanted: Sequence[str], alone: Mapping[str, str],
     alone: {stream: model that has this stream only}. A stream beats the shuffled models when the lower bound of its
     clean UAR lies above their upper bound; null when there is no such model to ask.
     """
-    found: dict[str, dict[str, Any]] = {}
+    report: dict[str, dict[str, Any]] = {}
     for stream in wanted:
         model = alone.get(stream)
         figures = summary.clean(model) if model else {}
         bound, low = shuffled["uar_high"], figures.get("uar_low")
-        found[stream] = {"model": model, "uar": figures.get("uar"), "uar_low": low, "shuffled_uar_high": bound,
-                         "beats_shuffled": None if low is None or bound is None else bool(low > bound)}
-    return found
+        report[stream] = {"model": model, "uar": figures.get("uar"), "uar_low": low, "shuffled_uar_high": bound,
+                          "beats_shuffled": None if low is None or bound is None else bool(low > bound)}
+    return report
 
 
 @dataclass(frozen=True)
-class Evaluated:
-    """What a trained model is, beside its answers: row of table VI ('' for a model that is not in it), streams, size
-    and speed (utterances a second)."""
+class ModelFacts:
+    """What a trained model is, beside its answers.
+
+    row: of table VI of paper 1, '' for a model that is not in it; *_per_second: utterances a second.
+    """
 
     row: str
     streams: tuple[str, ...]
@@ -176,7 +179,7 @@ class Evaluated:
     noisy_per_second: float
 
 
-def metrics_of(summary: Summary, main: str, models: Mapping[str, Evaluated], shuffled: list[str],
+def metrics_of(summary: Summary, main: str, models: Mapping[str, ModelFacts], shuffled: list[str],
                provenance: Mapping[str, Any]) -> dict[str, Any]:
     """metrics.json: provenance, models, shuffled, streams.
 
@@ -184,14 +187,14 @@ def metrics_of(summary: Summary, main: str, models: Mapping[str, Evaluated], shu
     A stream of the main model is judged by the model that has it alone.
     """
     chance = summary.shuffled(shuffled)
-    alone = {one.streams[0]: name for name, one in models.items() if len(one.streams) == 1}
+    alone = {model.streams[0]: name for name, model in models.items() if len(model.streams) == 1}
     wanted = models[main].streams if len(models[main].streams) > 1 else ()
     return {
         "provenance": dict(provenance),
-        "models": {name: {"row": one.row, "streams": list(one.streams), **summary.model(name),
-                          "samples_per_second": {"clean": one.clean_per_second, "noisy": one.noisy_per_second},
-                          "parameters_millions": one.parameters_millions}
-                   for name, one in models.items()},
+        "models": {name: {"row": model.row, "streams": list(model.streams), **summary.model(name),
+                          "samples_per_second": {"clean": model.clean_per_second, "noisy": model.noisy_per_second},
+                          "parameters_millions": model.parameters_millions}
+                   for name, model in models.items()},
         "shuffled": chance,
         "streams": streams(summary, wanted, alone, chance)}
 
@@ -202,14 +205,14 @@ def run_metrics(own: Mapping[str, Any]) -> dict[str, float]:
     >>> run_metrics({"clean": {"uar": 0.5}, "cells": {"white@0.25": {"uar": 0.4, "f1": 0.3}}})
     {'clean/uar': 0.5, 'noisy/white@0.25/uar': 0.4}
     """
-    found = {f"{condition}/{score}": value for condition in ("clean", "noisy")
-             for score, value in own.get(condition, {}).items()}
-    found |= {f"noisy/{cell}/{score}": one[score] for cell, one in own.get("cells", {}).items()
-              for score in ("uar", "accuracy") if score in one}
+    values = {f"{condition}/{score}": value for condition in ("clean", "noisy")
+              for score, value in own.get(condition, {}).items()}
+    values |= {f"noisy/{cell}/{score}": figures[score] for cell, figures in own.get("cells", {}).items()
+               for score in ("uar", "accuracy") if score in figures}
     for name, part, score in (("worst_cell/uar", "worst_cell", "uar"), ("drop/uar", "drop", "uar"),
                               ("drop/mean_uar", "drop", "mean_uar"),
                               ("samples_per_second", "samples_per_second", "clean"),
                               ("samples_per_second_noisy", "samples_per_second", "noisy")):
         if part in own:
-            found[name] = own[part][score]
-    return found | {name: own[name] for name in ("calibration_error", "parameters_millions") if name in own}
+            values[name] = own[part][score]
+    return values | {name: own[name] for name in ("calibration_error", "parameters_millions") if name in own}

@@ -1,90 +1,100 @@
-"""The rule that needs the registry: not significantly worse than today's staging model."""
+"""The rule that needs the registry: a candidate is not significantly worse than the model that it would replace."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ser_ops.config import Evaluate, Limit
+from ser_ops.config.evaluation import Limit
+from ser_ops.config.params import Params
 from ser_ops.evaluation import bootstrap
-from ser_ops.evaluation.predictions import CLEAN, Predictions, read
-from ser_ops.gate.rules import decide, spared
+from ser_ops.evaluation.predictions import CLEAN, Predictions, grid, read_predictions
+from ser_ops.gate.rules import Rule, decide, missing_figure, not_applicable
 
-NAME = "not_worse_than_staging"
-_SNR_DB = 0.01
+RULE = "not_worse_than_staging"
+_SNR_DB = 0.01      # decibels by which two SNR of the same mixture may differ: predictions.csv is rounded
 
-Source = tuple[Path, str]  # predictions.csv and the model's name in it
+Evaluated = tuple[Path, str]    # predictions.csv, and the name of a model in it
 
 
-def comparison(limit: Limit, settings: Evaluate,
-               again: Callable[[], Predictions] | None = None) -> Callable[[Source, Source | None], dict[str, Any]]:
-    """`not_worse_than` as promotion calls it: two tables of predictions in, a rule out.
+def compare_with_current(params: Params, alias: str, candidate: Evaluated, current: Evaluated | None) -> Rule:
+    """The rule not_worse_than_staging for a candidate and the model that stands under `alias` now (None: no model).
 
-    again: evaluates today's staging model on today's test partition; called when its own predictions do not fit.
+    A current model that was evaluated on other utterances or mixtures is evaluated again on today's test partition.
+    Raises UserError when a table of predictions cannot be read or the current model cannot be fetched.
     """
-    def compare(candidate: Source, staging: Source | None) -> dict[str, Any]:
-        ours, theirs = read(*candidate), read(*staging) if staging else None
-        if again and theirs and unlike(ours, theirs):
-            theirs = again()
-        return not_worse_than(ours, theirs, limit, settings.resamples, settings.bootstrap_seed)
-    return compare
+    ours, theirs = read_predictions(*candidate), read_predictions(*current) if current else None
+    if theirs and why_not_comparable(ours, theirs):
+        theirs = evaluate_current(params, alias)
+    return not_worse_than(ours, theirs, params.gate.not_worse_than_staging, params.evaluate.resamples,
+                          params.evaluate.bootstrap_seed)
 
 
-def not_worse_than(candidate: Predictions, staging: Predictions | None, limit: Limit, resamples: int = 1000,
-                   seed: int = 0) -> dict[str, Any]:
-    """Blocked when staging's UAR is higher in at least `limit.limit` of the resamples, clean or over the noise grid.
+def evaluate_current(params: Params, alias: str) -> Predictions:
+    """Predictions of the registered model under `alias` for today's test partition, clean and over today's grid."""
+    from ser_ops.evaluation.robustness import evaluation_job, predict
+    from ser_ops.manifest import unaltered, validated_noise
+    from ser_ops.tracking.models import fetch
 
-    Paired bootstrap over the same utterances and the same mixtures; the rule is in the form of gate.json.
-    candidate, staging: predictions of one model each; None when the registry has no staging, and the rule does not
-    apply. Predictions of staging that lack an utterance or a mixture of the candidate's, or have another label or SNR
-    there, cannot be compared, and block: let that model be evaluated on today's test partition first.
+    folder = fetch(params, f"models:/{params.tracking.registered_model}@{alias}")
+    rows = unaltered(params.paths.work, "test")
+    conditions = [CLEAN, *grid(validated_noise(params.paths.work), params.evaluate)]
+    return predict(evaluation_job(params, {alias: folder}, rows), np.array([row.label for row in rows]), conditions,
+                   params.compute.workers)
+
+
+def not_worse_than(candidate: Predictions, current: Predictions | None, limit: Limit, resamples: int = 1000,
+                   seed: int = 0) -> Rule:
+    """Blocks when the current model's UAR is higher in at least `limit.limit` of the resamples, clean or in noise.
+
+    Paired bootstrap over the same utterances and the same mixtures (`ser_ops.evaluation.bootstrap.paired`).
+    candidate, current: predictions of one model each. The rule does not apply when `current` is None. It blocks when
+    the two cannot be paired (`why_not_comparable`).
     """
-    if staging is None:
-        return spared(NAME, "there is no staging model yet", limit.reason).record()
-    if other := unlike(candidate, staging):
-        return decide(NAME, False, f"today's staging model cannot be compared: {other}: evaluate it on today's test "
-                      "partition", limit.reason, None, limit.limit).record()
+    if current is None:
+        return not_applicable(RULE, "there is no staging model yet", limit.reason)
+    if difference := why_not_comparable(candidate, current):
+        return missing_figure(RULE, f"today's staging model cannot be compared: {difference}: evaluate it on today's "
+                              "test partition", limit)
     order = np.argsort(candidate.utterances)  # so that the draw does not depend on the order of the file
-    ours, theirs = candidate.right[0][:, order].astype(float), _right(candidate, staging)[:, order].astype(float)
+    ours = candidate.right[0][:, order].astype(float)
+    theirs = current.right[0][np.ix_(*_shared(candidate, current))][:, order].astype(float)
     draws = bootstrap.by_utterance(candidate.true[order], resamples, seed)
     shares, words = [], []
-    for name, places in (("on clean speech", [candidate.conditions.index(CLEAN)]), ("in noise", candidate.places())):
-        if places:
-            pair = bootstrap.paired(draws, ours[places].mean(0), theirs[places].mean(0), limit.limit)
+    for name, conditions in (("on clean speech", [candidate.conditions.index(CLEAN)]),
+                             ("in noise", candidate.noisy_indices())):
+        if conditions:
+            pair = bootstrap.paired(draws, ours[conditions].mean(0), theirs[conditions].mean(0), limit.limit)
             shares.append(pair.b_better)
             words.append(f"{name} in {pair.b_better:.1%} of resamples (UAR {pair.difference:+.3f}, {pair.low:+.3f} to "
                          f"{pair.high:+.3f})")
     passed = max(shares) < limit.limit
     verdict = f"today's staging model is better {' and '.join(words)}, {'below' if passed else 'not below'} " \
               f"{limit.limit:.0%}"
-    return decide(NAME, passed, verdict, limit.reason, max(shares), limit.limit).record()
+    return decide(RULE, passed, verdict, limit.reason, max(shares), limit.limit)
 
 
-def _places(candidate: Predictions, staging: Predictions) -> tuple[list[int], list[int]]:
-    """Where the candidate's conditions and utterances stand in staging's predictions, those that do."""
-    at = {condition: number for number, condition in enumerate(staging.conditions)}
-    place = {utterance: number for number, utterance in enumerate(staging.utterances)}
-    return ([at[one] for one in candidate.conditions if one in at],
-            [place[one] for one in candidate.utterances if one in place])
+def why_not_comparable(candidate: Predictions, current: Predictions) -> str:
+    """Why predictions of two models cannot be paired, in words; '' when they can.
 
-
-def _right(candidate: Predictions, staging: Predictions) -> np.ndarray:
-    """Whether staging was right, in the candidate's order: bool (conditions, utterances)."""
-    return staging.right[0][np.ix_(*_places(candidate, staging))]
-
-
-def unlike(candidate: Predictions, staging: Predictions) -> str:
-    """Why predictions of two models cannot be paired, in words; '' when they can."""
-    conditions, utterances = _places(candidate, staging)
+    The current model must have answered every utterance and every mixture of the candidate's, with the same labels.
+    """
+    conditions, utterances = _shared(candidate, current)
     if CLEAN not in candidate.conditions:
         return "the candidate was not evaluated on clean speech"
     if len(utterances) < len(candidate.utterances):
         return f"it was evaluated on {len(utterances)} of these {len(candidate.utterances)} utterances"
     if len(conditions) < len(candidate.conditions):
         return f"it was evaluated under {len(conditions)} of these {len(candidate.conditions)} conditions"
-    if (staging.true[utterances] != candidate.true).any():
+    if (current.true[utterances] != candidate.true).any():
         return "its utterances had other labels"
-    snr = staging.snr[np.ix_(conditions, utterances)]
+    snr = current.snr[np.ix_(conditions, utterances)]
     same = np.isclose(snr, candidate.snr, atol=_SNR_DB, rtol=0, equal_nan=True).all()
     return "" if same else "its mixtures were others"
+
+
+def _shared(candidate: Predictions, current: Predictions) -> tuple[list[int], list[int]]:
+    """Indices of the candidate's conditions and utterances in the current model's predictions, of those it has."""
+    conditions = {condition: index for index, condition in enumerate(current.conditions)}
+    utterances = {utterance: index for index, utterance in enumerate(current.utterances)}
+    return ([conditions[condition] for condition in candidate.conditions if condition in conditions],
+            [utterances[utterance] for utterance in candidate.utterances if utterance in utterances])

@@ -1,35 +1,29 @@
-"""From candidate to staging to production and back: judged each time anew, one alias, never a half-done one.
+"""From a trained model to candidate, staging and production, and back. Command line and flows both come in here.
 
-Tags are written first and the alias is set last, by one call that the registry takes whole or not at all: a process
-that is killed on the way leaves the alias where it was. The versions that held an alias before are remembered as a
-list on the registered model (tag `before_staging`, `before_production`), the last one last.
+A promotion judges every rule anew: those of the gate.json that is attached to the version, the answers of the package
+that is registered, and the comparison with the version that holds the alias now. The alias is set last.
 """
 
 import json
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
-from ser_ops.config import Params
-from ser_ops.documents import parse_json, read_json
+from ser_ops.config.params import Params
+from ser_ops.documents import read_json
 from ser_ops.errors import UserError
+from ser_ops.gate.comparison import RULE, compare_with_current
+from ser_ops.gate.judging import loads_without_pickle, same_answers
+from ser_ops.gate.rules import Rule, decide, not_applicable, verdict_of
+from ser_ops.tracking import registry
+from ser_ops.tracking.aliases import Aliases, Version, changing_aliases, utc_now
 from ser_ops.tracking.package import compare_answers
-from ser_ops.tracking.registry import CANDIDATE, attached, download, holder, locked, resolve
-from ser_ops.tracking.server import connect, one_line, tracking_uri
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
-
-SHORTEST_REASON = 10
-LONGEST_TAG = 5000  # characters that every registry database takes
+SHORTEST_REASON = 10    # characters of an override's written reason, at least
+LONGEST_TAG = 5000      # characters that every registry database takes
 Alias = Literal["staging", "production"]
-Rule = Mapping[str, Any]
-# (predictions.csv, model name) of the candidate and of the version that stands there today, None when none does.
-Compare = Callable[[tuple[Path, str], tuple[Path, str] | None], Rule]
 
 
 @dataclass(frozen=True)
@@ -42,7 +36,7 @@ class Promotion:
     before: str | None
     verdict: str
     override_reason: str | None
-    rules: tuple[dict[str, Any], ...]
+    rules: tuple[Rule, ...]
 
 
 @dataclass(frozen=True)
@@ -55,185 +49,56 @@ class Demotion:
     now: str | None
 
 
-def _rule(name: str, passed: bool, words: str, reason: str, figure: Any = None, limit: Any = None) -> Rule:
-    return {"rule": name, "figure": figure, "limit": limit, "passed": passed,
-            "verdict": f"{'passed' if passed else 'blocked'}: {words}", "reason": reason, "applies": True}
+def register_candidate(params: Params) -> str:
+    """Register the trained main model with its reports as the candidate; returns its version number."""
+    return registry.register(params, params.paths.work / "models" / params.train.model, params.paths.reports)
 
 
-def _gate(gate_json: Path | None, model: str) -> Sequence[Rule]:
-    """The rules that were judged before registration, from the gate.json attached to the version."""
-    reason = "what was not judged cannot be promoted"
-    gate = read_json(gate_json) if gate_json else None
-    rules = gate.get("rules") if isinstance(gate, dict) else None
-    if not isinstance(gate, dict) or not isinstance(rules, list) or not rules:
-        return [_rule("gate", False, "no gate.json is attached to this version: run dvc repro and register it again",
-                      reason)]
-    if gate.get("model") != model:
-        return [*rules, _rule("gate", False, f"gate.json judged {gate.get('model')}, this version is {model}", reason)]
-    consistent = gate.get("passed") is all(one.get("passed") is True for one in rules)
-    return rules if consistent else [*rules, _rule("gate", False, "gate.json contradicts its own rules", reason)]
-
-
-def _registered(params: Params, client: "MlflowClient", version: "ModelVersion", predictions: Path | None) -> Rule:
-    """Whether the version that is registered loads with pickle forbidden and answers as the evaluated model did."""
-    limit = params.gate.answers_tolerance
-    if predictions is None:
-        return _rule("registered_answers", False, "no predictions.csv is attached to this version", limit.reason)
-    with TemporaryDirectory(prefix="ser-ops-version-") as folder:
-        package = download(client, version, Path(folder))
-        tried = compare_answers(package, predictions, version.tags.get("model", ""),
-                                params.paths.work / "ingest" / "waveforms")
-    largest = tried["largest_difference"]
-    if tried["pickles"]:
-        words = f"the registered version holds pickled files: {', '.join(tried['pickles'])}"
-    elif tried["error"]:
-        words = f"the registered version could not be compared: {tried['error']}"
-    else:
-        words = (f"the registered version loads with pickle forbidden and differs from the evaluated model by "
-                 f"{largest:.1e} {'<=' if largest <= limit.limit else '>'} {limit.limit:g} over {tried['utterances']} "
-                 "utterances")
-    passed = not tried["pickles"] and not tried["error"] and largest <= limit.limit
-    return _rule("registered_answers", passed, words, limit.reason, largest, limit.limit)
-
-
-def _comparison(client: "MlflowClient", version: "ModelVersion", today: "ModelVersion | None",
-                predictions: Path | None, not_worse_than: Compare) -> Rule:
-    """The paired comparison with the version that stands there today."""
-    model = version.tags.get("model", "")
-    if predictions is None:
-        return _rule("not_worse_than_staging", False, "no predictions.csv is attached to this version",
-                     "what cannot be compared cannot replace anything")
-    if today is not None and today.version == version.version:
-        return {**_rule("not_worse_than_staging", True, "", "a model is not compared with itself"),
-                "verdict": "does not apply: this version stands there already", "applies": False}
-    try:
-        if today is None:
-            return not_worse_than((predictions, model), None)
-        with attached(client, today, "predictions.csv") as standing:
-            if standing is None:
-                return _rule("not_worse_than_staging", False,
-                             f"version {today.version}, which stands there today, has no predictions.csv attached",
-                             "what cannot be compared cannot be replaced")
-            return not_worse_than((predictions, model), (standing, today.tags.get("model", "")))
-    except UserError as error:
-        return _rule("not_worse_than_staging", False, str(error), "what cannot be compared cannot be replaced")
-
-
-def _before(client: "MlflowClient", name: str, alias: str) -> list[str]:
-    """Versions that held the alias before the one that holds it now, the last one last."""
-    try:
-        kept = parse_json(client.get_registered_model(name).tags.get(f"before_{alias}", "[]"), f"before_{alias}")
-    except UserError:
-        return []
-    return [str(one) for one in kept] if isinstance(kept, list) else []
-
-
-def _remember(client: "MlflowClient", name: str, alias: str, before: Sequence[str]) -> None:
-    client.set_registered_model_tag(name, f"before_{alias}", json.dumps(list(before)))
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-
-
-def _in_short(rules: Sequence[Rule]) -> str:
-    """The whole verdict as JSON that fits into a tag; figures go first when it does not."""
-    for keys in (("rule", "passed", "verdict", "figure", "limit"), ("rule", "passed", "verdict"), ("rule", "passed")):
-        text = json.dumps([{key: one.get(key) for key in keys} for one in rules], ensure_ascii=False)
-        if len(text) <= LONGEST_TAG:
-            break
-    return text
-
-
-def _blocked(rules: Sequence[Rule]) -> str:
-    """Verdicts of the rules that block, '' when none does."""
-    words = [str(one.get("verdict", one.get("rule"))).removeprefix("blocked: ") for one in rules
-             if one.get("passed") is not True]
-    return f"blocked: {'; '.join(words)}" if words else ""
-
-
-def promote(params: Params, not_worse_than: Compare, version: str | None = None, to: Alias = "staging",
+def promote(params: Params, version: str | None = None, to: Alias = "staging",
             override_reason: str | None = None) -> Promotion:
     """Judge a version and give it the alias `to`, or raise UserError 'blocked: ...'.
 
-    not_worse_than: the rule that needs the registry, as `Compare` says. The gate's other rules are read from the
-    gate.json attached to the version. version: number or alias; by default the candidate, for production the one that
-    is staging. The whole verdict is tagged on the version, blocked or not. override_reason: promote although blocked;
-    the reason is recorded as a tag. Production takes only versions that hold or held staging; no reason overrides
-    that.
+    Args:
+        version: number or alias; by default the candidate, for production the version that is staging.
+        to: production takes only versions that hold or held staging; no reason overrides that.
+        override_reason: promote although a rule blocks; recorded as a tag. At least 10 characters.
+
+    The whole verdict is tagged on the version, blocked or not.
     """
     _check_alias(to)
     if override_reason is not None and len(override_reason.strip()) < SHORTEST_REASON:
         raise UserError(f"override: needs a written reason of at least {SHORTEST_REASON} characters: say why the gate "
                         "is wrong here")
-    client, name = connect(params, make=False), params.tracking.registered_model
-    with one_line(tracking_uri(params)), locked(params, client) as still_ours:
-        found = resolve(client, name, version or ("staging" if to == "production" else CANDIDATE))
-        number, tags = str(found.version), found.tags
-        if to == "production" and tags.get("held_staging") != "true":
+    with changing_aliases(params) as aliases:
+        candidate = aliases.version(version or ("staging" if to == "production" else registry.CANDIDATE))
+        number, name = candidate.number, aliases.name
+        if to == "production" and candidate.tags.get("held_staging") != "true":
             raise UserError(f"blocked: version {number} of {name} never held staging: promote it to staging first")
-        today = holder(client, name, to)
-        rules = _judge(params, client, found, today, not_worse_than)
-        blocked = _blocked(rules)
-        reason = override_reason.strip() if blocked and override_reason else None
-        verdict = {"verdict": blocked or "passed", "verdict_for": to, "verdict_rules": _in_short(rules),
-                   "verdict_at": _now()} | ({"override_reason": reason, "override_for": to} if reason else {})
-        still_ours()
-        for key, value in verdict.items():
-            client.set_model_version_tag(name, number, key, value[:LONGEST_TAG])
-        if blocked and not reason:
-            raise UserError(f"{blocked} (version {number} of {name} is not promoted to {to}; an override needs a "
+        rules = _judge(params, aliases, candidate, to)
+        verdict = verdict_of(rules)
+        passed = verdict == "passed"
+        reason = override_reason.strip() if override_reason and not passed else None
+        tags = {"verdict": verdict, "verdict_for": to, "verdict_rules": _as_tag(rules), "verdict_at": utc_now()}
+        if reason:
+            tags |= {"override_reason": reason, "override_for": to}
+        aliases.check()
+        aliases.tag(number, {key: value[:LONGEST_TAG] for key, value in tags.items()})
+        if not passed and not reason:
+            raise UserError(f"{verdict} (version {number} of {name} is not promoted to {to}; an override needs a "
                             "written reason)")
-        before = _give(client, name, number, to, None if today is None else str(today.version), still_ours)
-        return Promotion(name, number, to, before, f"overridden, {blocked}" if reason else "passed", reason, rules)
-
-
-def _judge(params: Params, client: "MlflowClient", version: "ModelVersion", today: "ModelVersion | None",
-           not_worse_than: Compare) -> tuple[dict[str, Any], ...]:
-    with attached(client, version, "gate.json") as gate_json, \
-            attached(client, version, "predictions.csv") as predictions:
-        rules = [*_gate(gate_json, version.tags.get("model", "")), _registered(params, client, version, predictions),
-                 _comparison(client, version, today, predictions, not_worse_than)]
-    return tuple(dict(one) for one in rules)
-
-
-def _give(client: "MlflowClient", name: str, number: str, to: Alias, today: str | None,
-          still_ours: Callable[[], None]) -> str | None:
-    """Remember who holds the alias, then set it: the last call of all. Returns the version before."""
-    kept = _before(client, name, to)
-    if today == number:
-        return kept[-1] if kept else None
-    if today is not None and kept[-1:] != [today]:
-        kept.append(today)
-    _remember(client, name, to, kept)
-    client.set_model_version_tag(name, number, f"previous_{to}", today or "none")
-    client.set_model_version_tag(name, number, f"held_{to}", "true")
-    still_ours()
-    client.set_registered_model_alias(name, to, number)
-    return today
+        before = aliases.give(to, number)
+        return Promotion(name, number, to, before, f"overridden, {verdict}" if reason else "passed", reason, rules)
 
 
 def demote(params: Params, alias: Alias = "staging") -> Demotion:
     """Give the alias back to the version that held it before, or take it away when there was none.
 
-    Raises UserError when nothing stands under the alias.
+    Raises UserError when no version holds the alias.
     """
     _check_alias(alias)
-    client, name = connect(params, make=False), params.tracking.registered_model
-    with one_line(tracking_uri(params)), locked(params, client) as still_ours:
-        today = str(resolve(client, name, alias).version)
-        kept = [one for one in _before(client, name, alias) if _there(client, name, one)]
-        while kept[-1:] == [today]:  # left by a process that was killed before it had set the alias
-            kept.pop()
-        now = kept.pop() if kept else None
-        still_ours()
-        if now is None:
-            client.delete_registered_model_alias(name, alias)
-        else:
-            client.set_registered_model_alias(name, alias, now)
-        _remember(client, name, alias, kept)
-        client.set_model_version_tag(name, today, f"demoted_from_{alias}", _now())
-    return Demotion(name, alias, today, now)
+    with changing_aliases(params) as aliases:
+        version, now = aliases.give_back(alias)
+        return Demotion(aliases.name, alias, version, now)
 
 
 def _check_alias(alias: str) -> None:
@@ -241,9 +106,71 @@ def _check_alias(alias: str) -> None:
         raise UserError(f"{alias}: no such alias: choose {' or '.join(get_args(Alias))}")
 
 
-def _there(client: "MlflowClient", name: str, number: str) -> bool:
+def _judge(params: Params, aliases: Aliases, candidate: Version, alias: Alias) -> tuple[Rule, ...]:
+    """Every rule on a candidate for `alias`."""
+    with aliases.report(candidate, "gate.json") as gate_json, \
+            aliases.report(candidate, "predictions.csv") as predictions:
+        return (*_attached_rules(gate_json, candidate.model),
+                _registered_answers(params, aliases, candidate, predictions),
+                _comparison(params, aliases, candidate, alias, predictions))
+
+
+def _attached_rules(gate_json: Path | None, model: str) -> list[Rule]:
+    """The rules that were judged before registration, from the gate.json attached to the version."""
+    reason = "what was not judged cannot be promoted"
+    gate = read_json(gate_json) if gate_json else None
+    records = gate.get("rules") if isinstance(gate, dict) else None
+    if not isinstance(gate, dict) or not isinstance(records, list) or not records:
+        return [decide("gate", False, "no gate.json is attached to this version: run dvc repro and register it again",
+                       reason)]
+    rules = [Rule.from_record(record) for record in records]
+    if gate.get("model") != model:
+        rules.append(decide("gate", False, f"gate.json judged {gate.get('model')}, this version is {model}", reason))
+    elif gate.get("passed") is not all(rule.passed for rule in rules):
+        rules.append(decide("gate", False, "gate.json contradicts its own rules", reason))
+    return rules
+
+
+def _registered_answers(params: Params, aliases: Aliases, candidate: Version, predictions: Path | None) -> Rule:
+    """Whether the registered package loads with pickle forbidden and answers as the evaluated model did."""
+    rule, limit = "registered_answers", params.gate.registered_answers
+    if predictions is None:
+        return decide(rule, False, "no predictions.csv is attached to this version", limit.reason)
+    with TemporaryDirectory(prefix="ser-ops-version-") as folder:
+        answers = compare_answers(aliases.download(candidate, Path(folder)), predictions, candidate.model,
+                                  params.paths.work / "ingest" / "waveforms")
+    loads, same = loads_without_pickle(answers), same_answers(answers, limit)
+    return replace(same, rule=rule, passed=loads.passed and same.passed,
+                   verdict=same.verdict if loads.passed else loads.verdict)
+
+
+def _comparison(params: Params, aliases: Aliases, candidate: Version, alias: Alias, predictions: Path | None) -> Rule:
+    """The paired comparison with the version that holds the alias now."""
+    reason = "what cannot be compared cannot be replaced"
+    current = aliases.current(alias)
+    if predictions is None:
+        return decide(RULE, False, "no predictions.csv is attached to this version",
+                      "what cannot be compared cannot replace anything")
+    if current is not None and current.number == candidate.number:
+        return not_applicable(RULE, "this version stands there already", "a model is not compared with itself")
     try:
-        resolve(client, name, number)
-    except UserError:
-        return False
-    return True
+        if current is None:
+            return compare_with_current(params, alias, (predictions, candidate.model), None)
+        with aliases.report(current, "predictions.csv") as current_predictions:
+            if current_predictions is None:
+                return decide(RULE, False, f"version {current.number}, which stands there today, has no "
+                              "predictions.csv attached", reason)
+            return compare_with_current(params, alias, (predictions, candidate.model),
+                                        (current_predictions, current.model))
+    except UserError as error:
+        return decide(RULE, False, str(error), reason)
+
+
+def _as_tag(rules: Sequence[Rule]) -> str:
+    """The whole verdict as JSON that fits into a tag; figures go first when it does not."""
+    records: list[dict[str, Any]] = [rule.record() for rule in rules]
+    for keys in (("rule", "passed", "verdict", "figure", "limit"), ("rule", "passed", "verdict"), ("rule", "passed")):
+        text = json.dumps([{key: record[key] for key in keys} for record in records], ensure_ascii=False)
+        if len(text) <= LONGEST_TAG:
+            break
+    return text

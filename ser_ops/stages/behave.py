@@ -4,31 +4,29 @@ from typing import Any
 
 import numpy as np
 
-from ser_ops import config
-from ser_ops.config import Params
-from ser_ops.dataset.rows import Row, unaltered
+from ser_ops.config.params import Params, load_params
 from ser_ops.device import device_of
 from ser_ops.evaluation import behaviour, predictions
 from ser_ops.evaluation.behaviour import ALL
 from ser_ops.evaluation.predictions import CLEAN
 from ser_ops.evaluation.robustness import Panel
 from ser_ops.files import write_json
+from ser_ops.manifest import VariantRow, unaltered, validated_utterances
 from ser_ops.models.model_folder import load
 from ser_ops.shards import Shards
 from ser_ops.stages import run
-from ser_ops.tables import read_csv
 
 
 def main() -> None:
     """Write behaviour.json; groups and calibration are figured from predictions.csv, the rest is asked anew."""
-    params = config.load()
+    params = load_params()
     work, model, settings = params.paths.work, str(params.train.model), params.behave
     panel = Panel({model: load(work / "models" / model)}, device_of(params.compute.device),
                   params.evaluate.batch_size)
     waveforms, rows = Shards(work / "ingest" / "waveforms"), unaltered(work, "test")
     true = np.array([row.label for row in rows])
     some = [rows[place].utterance for place in
-            behaviour.chosen([row.utterance for row in rows], true, settings.utterances, settings.seed)]
+            behaviour.select_balanced([row.utterance for row in rows], true, settings.utterances, settings.seed)]
     changed = behaviour.small_changes(lambda heard: panel(heard)[0], waveforms, some, panel.sample_rate, settings)
     validation = unaltered(work, "validation")
     known = panel([waveforms[row.utterance] for row in validation])[0]
@@ -44,19 +42,18 @@ def main() -> None:
           f"{changed[worst]['unchanged']:.1%} under {worst}; calibration error {report['calibration']['error']:.3f}")
 
 
-def _clean(params: Params, rows: list[Row]) -> np.ndarray:
+def _clean(params: Params, rows: list[VariantRow]) -> np.ndarray:
     """Probabilities (n, 7) that predictions.csv holds for clean speech, in the order of `rows`."""
-    found = predictions.read(params.paths.reports / "predictions.csv", params.train.model)
+    found = predictions.read_predictions(params.paths.reports / "predictions.csv", params.train.model)
     place = {utterance: number for number, utterance in enumerate(found.utterances)}
     return found.probabilities[0, found.conditions.index(CLEAN)][[place[row.utterance] for row in rows]]
 
 
-def _groups(params: Params, rows: list[Row], true: np.ndarray, right: np.ndarray, waveforms: Shards,
+def _groups(params: Params, rows: list[VariantRow], true: np.ndarray, right: np.ndarray, waveforms: Shards,
             sample_rate: int) -> dict[str, Any]:
-    manifest = read_csv(params.paths.work / "validated" / "manifest.csv")
-    sexes = {row["utterance"]: row["gender"] for row in manifest}
+    sexes = {row.utterance: row.gender for row in validated_utterances(params.paths.work)}
     utterances = [row.utterance for row in rows]
-    return behaviour.by_group(true, right, np.array([row.corpus for row in rows]),
+    return behaviour.compare_by_group(true, right, np.array([row.corpus for row in rows]),
                               [sexes.get(one, "") for one in utterances],
                               behaviour.pitches(waveforms, utterances, sample_rate, params.behave), params.behave)
 

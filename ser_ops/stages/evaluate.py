@@ -6,21 +6,20 @@ from typing import Any
 
 import numpy as np
 
-from ser_ops import config
-from ser_ops.config import Params
-from ser_ops.dataset.rows import Row, unaltered
+from ser_ops.config.params import Params, load_params
 from ser_ops.device import device_of
 from ser_ops.documents import read_json
 from ser_ops.evaluation import figures, predictions, robustness
 from ser_ops.evaluation.ablation import FIELDS, samples_per_second, table
-from ser_ops.evaluation.predictions import CLEAN, Condition, Predictions
+from ser_ops.evaluation.predictions import CLEAN, Condition
 from ser_ops.evaluation.robustness import Panel
-from ser_ops.evaluation.summary import TABLE_FIELDS, Evaluated, Summary, metrics_of, run_metrics
+from ser_ops.evaluation.summary import TABLE_FIELDS, ModelFacts, Summary, metrics_of, run_metrics
 from ser_ops.files import write_json
+from ser_ops.manifest import NoiseRow, VariantRow, unaltered, validated_noise
 from ser_ops.model_table import MODELS
 from ser_ops.models.model_folder import load
 from ser_ops.stages import run
-from ser_ops.tables import read_csv, write_csv
+from ser_ops.tables import write_csv
 from ser_ops.tracking.runs import reopen
 from ser_ops.tracking.server import connect
 
@@ -29,30 +28,30 @@ FIGURES = "figures/evaluation"
 
 def main() -> None:
     """Evaluate; only the test partition is read, and nothing is chosen by it."""
-    params = config.load()
+    params = load_params()
     connect(params)  # a server that is down is better known before the work than after it
     work, reports, settings = params.paths.work, params.paths.reports, params.evaluate
     folders = _model_folders(params)
     cards = {name: read_json(folder / "model.json") for name, folder in folders.items()}
-    rows, noise_rows = unaltered(work, "test"), read_csv(work / "validated" / "noise.csv")
+    rows, noise_rows = unaltered(work, "test"), validated_noise(work)
     grid = predictions.grid(noise_rows, settings)
-    job = job_of(params, folders, rows)
-    said = predictions_of(params, job, rows, grid)
-    summary = Summary(said, [row.speaker for row in rows], settings)
+    job = robustness.evaluation_job(params, folders, rows)
+    answers = robustness.predict(job, np.array([row.label for row in rows]), [CLEAN, *grid], params.compute.workers)
+    summary = Summary(answers, [row.speaker for row in rows], settings)
     shuffled = [name for name, card in cards.items() if card["shuffled_labels"]]
     main, *others = [name for name in folders if name not in shuffled]
     others.sort(key=lambda name: (not MODELS[cards[name]["model"]].row, MODELS[cards[name]["model"]].row))
     models = _measured(job, [main, *others], grid, settings.speed_utterances)
     metrics = metrics_of(summary, params.train.model, models, shuffled,
                          _provenance(params, cards[params.train.model], rows, noise_rows))
-    said.write(reports / "predictions.csv")
+    answers.write(reports / "predictions.csv")
     write_csv(reports / "robustness.csv", summary.table(list(models)), TABLE_FIELDS)
     write_csv(reports / "ablation.csv", table(metrics["models"]), FIELDS)
     write_json(reports / "metrics.json", metrics)
     figures.draw(metrics, reports / FIGURES)
     _log(params, folders, summary, metrics)
     own = metrics["models"][params.train.model]
-    print(f"evaluated {len(folders)} models on {len(rows)} test utterances under {len(said.conditions)} "
+    print(f"evaluated {len(folders)} models on {len(rows)} test utterances under {len(answers.conditions)} "
           f"conditions: {params.train.model} UAR {own['clean']['uar']:.3f} clean, {own['noisy']['uar']:.3f} in noise, "
           f"{own['worst_cell']['uar']:.3f} at worst ({own['worst_cell']['cell']})")
 
@@ -64,20 +63,8 @@ def _model_folders(params: Params) -> dict[str, Path]:
     return {main: work / "models" / main} | {one.name: one for one in others if one.name != main}
 
 
-def job_of(params: Params, folders: Mapping[str, Path], rows: Sequence[Row]) -> robustness.Job:
-    """What is asked: the models in `folders`, by name, about the utterances of `rows`."""
-    return robustness.Job(tuple(folders.items()), params.paths.work, tuple(row.utterance for row in rows),
-                          params.compute.device, params.evaluate.batch_size, params.augment.level,
-                          params.augment.silent_crop_dbfs)
-
-
-def predictions_of(params: Params, job: robustness.Job, rows: Sequence[Row], grid: Sequence[Condition]) -> Predictions:
-    """The job's answers clean and under every condition of the grid, beside the true labels."""
-    return robustness.predict(job, np.array([row.label for row in rows]), [CLEAN, *grid], params.compute.workers)
-
-
-def _measured(job: robustness.Job, names: Sequence[str], grid: Sequence[Condition],
-              count: int) -> dict[str, Evaluated]:
+def _measured(job: robustness.EvaluationJob, names: Sequence[str], grid: Sequence[Condition],
+              count: int) -> dict[str, ModelFacts]:
     """Size and speed of models, over a batch of `count` test utterances, clean and in the middle of the grid."""
     chosen = (job.utterances * -(-count // len(job.utterances)))[:count]
     waveforms, mixer = robustness.stores(job)
@@ -89,14 +76,14 @@ def _measured(job: robustness.Job, names: Sequence[str], grid: Sequence[Conditio
     for name in names:
         model, card = load(dict(job.models)[name])
         panel = Panel({name: (model, card)}, device_of(job.device), count)
-        found[name] = Evaluated(MODELS[card["model"]].row, model.streams, round(card["parameters"] / 1e6, 4),
+        found[name] = ModelFacts(MODELS[card["model"]].row, model.streams, round(card["parameters"] / 1e6, 4),
                                 samples_per_second(panel, clean), samples_per_second(panel, noisy))
     return found
 
 
-def _provenance(params: Params, card: Mapping[str, Any], rows: Sequence[Row],
-                noise_rows: Sequence[Mapping[str, str]]) -> dict[str, Any]:
-    recorded, left_out = predictions.categories(noise_rows)
+def _provenance(params: Params, card: Mapping[str, Any], rows: Sequence[VariantRow],
+                noise_rows: Sequence[NoiseRow]) -> dict[str, Any]:
+    recorded, left_out = predictions.noise_categories(noise_rows)
     settings = params.evaluate
     return {**{name: card["data"][name] for name in ("corpora", "synthetic", "partial", "protocol")},
             "backbone": card["backbone"], "preset": card["preset"], "seeds": list(settings.seeds),

@@ -5,22 +5,21 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ser_ops import config
-from ser_ops.config import Params
+from ser_ops.config.params import Params, load_params
 from ser_ops.corpora import corpus
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.evaluation import predictions
-from ser_ops.evaluation.predictions import categories
+from ser_ops.evaluation.predictions import noise_categories
 from ser_ops.evaluation.published import TABLE_V, TABLE_V_DEVIATIONS, TABLE_VI, marks
 from ser_ops.files import replacing, write_json
+from ser_ops.manifest import NoiseRow, UtteranceRow, validated_noise, validated_utterances
 from ser_ops.noise.mixing import Mixer
 from ser_ops.report import clips
 from ser_ops.report.page import build
 from ser_ops.report.provenance import provenance
 from ser_ops.shards import Shards
 from ser_ops.stages import run
-from ser_ops.tables import read_csv
 from ser_ops.terminal import tell
 from ser_ops.tracking.licences import NOT_STATED, sources
 from ser_ops.tracking.runs import data_md5, git_commit, git_dirty
@@ -28,10 +27,10 @@ from ser_ops.tracking.runs import data_md5, git_commit, git_dirty
 
 def main() -> None:
     """Write clips, provenance.json, published.json and history.csv into reports/, then the page from reports/ alone."""
-    params = config.load()
+    params = load_params()
     work, reports = params.paths.work, params.paths.reports
     model = work / "models" / params.train.model
-    manifest, noise = (read_csv(work / "validated" / f"{name}.csv") for name in ("manifest", "noise"))
+    manifest, noise = validated_utterances(work), validated_noise(work)
     tree = {"commit": git_commit(), "dirty": git_dirty(), "data_md5": data_md5()}
     write_json(reports / "provenance.json", provenance(params, tree, model, manifest, noise))
     write_json(reports / "published.json", published())
@@ -50,15 +49,15 @@ def published() -> dict[str, Any]:
         "table_vi": TABLE_VI, "marks": marks()}
 
 
-def _clips(params: Params, manifest: list[dict[str, str]], noise: list[dict[str, str]]) -> list[dict[str, Any]]:
+def _clips(params: Params, manifest: list[UtteranceRow], noise: list[NoiseRow]) -> list[dict[str, Any]]:
     work, rate = params.paths.work, params.data.sample_rate
     mixer = Mixer(Shards(work / "ingest" / "noise"), noise, rate, params.augment.level,
                   params.augment.silent_crop_dbfs)
-    recorded, _ = categories(noise)
-    found = clips.write(params.paths.reports / "clips", [row for row in manifest if row["partition"] == "test"],
+    recorded, _ = noise_categories(noise)
+    found = clips.write(params.paths.reports / "clips", [row for row in manifest if row.partition == "test"],
                         Shards(work / "ingest" / "waveforms"), rate, mixer, [*recorded, *params.evaluate.stationary],
                         params.evaluate.seeds[0], _answers(params.paths.reports, params.train.model), params.report)
-    licences = {(one.kind, one.name): one.licence for one in sources(params, list({row["corpus"] for row in manifest}))}
+    licences = {(one.kind, one.name): one.licence for one in sources(params, list({row.corpus for row in manifest}))}
     for clip in found:
         clip["licence"] = licences.get(("speech", clip["corpus"]), NOT_STATED)
         if recording := clip["noisy"]["recording"]:
@@ -69,7 +68,7 @@ def _clips(params: Params, manifest: list[dict[str, str]], noise: list[dict[str,
 def _answers(reports: Path, model: str) -> Callable[[str, str, float, int | None], Mapping[str, Any]]:
     """What the evaluated model said, from predictions.csv."""
     try:
-        found = predictions.read(reports / "predictions.csv", model)
+        found = predictions.read_predictions(reports / "predictions.csv", model)
     except UserError as error:
         tell(str(error))
         return lambda *_: {}

@@ -15,13 +15,13 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
 from ser_ops.caveats import non_commercial
-from ser_ops.config import Params, read_model_json
+from ser_ops.config.model_json import read_model_json
+from ser_ops.config.params import Params
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.tracking.licences import sources
@@ -262,24 +262,6 @@ def register(params: Params, model_folder: Path, reports: Path) -> str:
         still_ours()
         client.set_registered_model_alias(name, CANDIDATE, version)
     return version
-
-
-def download(client: "MlflowClient", version: "ModelVersion", folder: Path) -> Path:
-    """The packaged model of a version, downloaded below `folder`."""
-    import mlflow
-    return Path(mlflow.artifacts.download_artifacts(f"models:/{version.name}/{version.version}", dst_path=str(folder)))
-
-
-@contextmanager
-def attached(client: "MlflowClient", version: "ModelVersion", name: str) -> Iterator[Path | None]:
-    """One of the reports attached to a version, or None when it has no such report."""
-    from mlflow.exceptions import MlflowException
-    with TemporaryDirectory(prefix="ser-ops-reports-") as there:
-        try:
-            path: Path | None = Path(client.download_artifacts(str(version.run_id), f"reports/{name}", there))
-        except (MlflowException, OSError):
-            path = None
-        yield path if path and path.is_file() else None
 
 
 def versions(params: Params) -> list[dict[str, Any]]:

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from ser_ops import config
+from ser_ops.config.params import Params, load_params
 from ser_ops.emotions import EMOTIONS
 from ser_ops.files import write_json
+from ser_ops.manifest import NoiseRow, UtteranceRow, VariantRow, write_rows
 from ser_ops.model_table import MODELS
 from ser_ops.models import architectures, model_folder
 from ser_ops.shards import write_index, write_shard
-from ser_ops.tables import write_csv
 
 PROJECT = Path(__file__).resolve().parents[2]
 TINY = {
@@ -51,10 +51,10 @@ def _store(folder: Path, arrays: dict[str, np.ndarray]) -> None:
     write_index(folder, write_shard(folder, 0, arrays.items()))
 
 
-def build(folder: Path, utterances: int = 14, **evaluate) -> config.Params:
+def build(folder: Path, utterances: int = 14, **evaluate) -> Params:
     """Write params.yaml and work/ into `folder`; paths in params stay relative to it."""
     (folder / "params.yaml").write_text(yaml.safe_dump(settings(**evaluate)))
-    params, work, rng = config.load(folder / "params.yaml"), folder / "work", np.random.default_rng(0)
+    params, work, rng = load_params(folder / "params.yaml"), folder / "work", np.random.default_rng(0)
     speech, rows = {}, []
     for number in range(utterances):
         name, partition = f"made/{number:03d}", "test" if number < utterances - 1 else "train"
@@ -62,25 +62,23 @@ def build(folder: Path, utterances: int = 14, **evaluate) -> config.Params:
         speech[name] = (0.4 * np.sin(2 * np.pi * (120 + 40 * (number % 7)) * time)
                         + 0.02 * rng.standard_normal(len(time))).astype(np.float32)
         for variant in ("original", "noisy") if partition == "train" else ("original",):
-            rows.append({"row": f"{name}#{variant}", "utterance": name, "variant": variant, "partition": partition,
-                         "emotion": EMOTIONS[number % 7], "speaker": f"made/s{number // 7}", "corpus": "made"})
+            rows.append(VariantRow(f"{name}#{variant}", name, variant, partition, EMOTIONS[number % 7],
+                                   f"made/s{number // 7}", "made"))
     for number in range(7):
         name = f"made/v{number}"
         speech[name] = (0.3 * np.sin(2 * np.pi * (100 + 40 * number) * np.arange(8000) / 16000)).astype(np.float32)
-        rows.append({"row": f"{name}#original", "utterance": name, "variant": "original", "partition": "validation",
-                     "emotion": EMOTIONS[number], "speaker": "made/v", "corpus": "made"})
-    write_csv(work / "validated" / "manifest.csv",
-              [{"utterance": name, "gender": ("female", "male", "")[number % 3]} for number, name in enumerate(speech)],
-              ["utterance", "gender"])
+        rows.append(VariantRow(f"{name}#original", name, "original", "validation", EMOTIONS[number], "made/v", "made"))
+    write_rows(work / "validated" / "manifest.csv",
+               [UtteranceRow(name, gender=("female", "male", "")[number % 3]) for number, name in enumerate(speech)],
+               UtteranceRow)
     _store(work / "ingest" / "waveforms", speech)
-    write_csv(work / "augmented" / "variants.csv", rows, list(rows[0]))
+    write_rows(work / "augmented" / "variants.csv", rows, VariantRow)
     noise = {f"made/{kind}/{part}": (0.1 * rng.standard_normal(20000)).astype(np.float32)
              for kind in ("fish_market", "railway_engine") for part in ("train", "test")}
     del noise["made/railway_engine/test"]
     _store(work / "ingest" / "noise", noise)
-    write_csv(work / "validated" / "noise.csv", [
-        {"recording": name, "collection": "made", "category": name.split("/")[1], "partition": name.split("/")[2]}
-        for name in noise], ["recording", "collection", "category", "partition"])
+    write_rows(work / "validated" / "noise.csv", [
+        NoiseRow(name, "made", name.split("/")[1], partition=name.split("/")[2]) for name in noise], NoiseRow)
     for name, place in FOLDERS.items():
         kind = "fusion" if name.startswith("shuffled") else name
         plain = {"mean": [0.0] * 10, "std": [1.0] * 10} if MODELS[kind].reads == "features" else None

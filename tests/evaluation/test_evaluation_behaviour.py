@@ -3,14 +3,23 @@
 import numpy as np
 import pytest
 
-from ser_ops import config
+from ser_ops.config.params import load_params
 from ser_ops.errors import UserError
 from ser_ops.evaluation import behaviour
-from ser_ops.evaluation.behaviour import changes, crop, gain, median_pitch, passing, tilt, upper_half, white_noise
-from ser_ops.gate.judging import ALL
+from ser_ops.evaluation.behaviour import (
+    ALL,
+    change_functions,
+    crop,
+    first_order_filter,
+    gain,
+    median_pitch,
+    tilt,
+    upper_half,
+    white_noise,
+)
 from ser_ops.models.temperature import fit_temperature, tempered
 
-SETTINGS = config.load().behave
+SETTINGS = load_params().behave
 RATE = 16000
 
 
@@ -47,14 +56,14 @@ def test_a_crop_takes_from_the_side_that_was_asked_for():
 
 @pytest.mark.parametrize(("side", "hertz"), [("high", 100.0), ("low", 7000.0)])
 def test_a_first_order_filter_halves_the_power_at_its_corner(side, hertz):
-    assert decibels(passing(tone(hertz, 4.0), RATE, hertz, side), tone(hertz, 4.0)) == pytest.approx(-3.01, abs=0.1)
-    untouched = tone(1000, 4.0)
-    assert abs(decibels(passing(untouched, RATE, hertz, side), untouched)) < 0.1
+    corner, untouched = tone(hertz, 4.0), tone(1000, 4.0)
+    assert decibels(first_order_filter(corner, RATE, hertz, side), corner) == pytest.approx(-3.01, abs=0.1)
+    assert abs(decibels(first_order_filter(untouched, RATE, hertz, side), untouched)) < 0.1
 
 
 def test_a_corner_that_the_rate_does_not_hold_is_an_error_in_words():
     with pytest.raises(UserError, match="low_pass_hertz lower"):
-        passing(tone(100), 8000, 6500.0, "low")
+        first_order_filter(tone(100), 8000, 6500.0, "low")
 
 
 def test_a_tilt_is_a_straight_line_in_decibels_and_keeps_the_level():
@@ -69,7 +78,7 @@ def test_a_tilt_is_a_straight_line_in_decibels_and_keeps_the_level():
 
 def test_every_change_is_small_and_answers_for_any_length():
     speech = tone(150, 0.7) + white_noise(tone(150, 0.7), 20.0, np.random.default_rng(0))
-    for name, change in changes(SETTINGS).items():
+    for name, change in change_functions(SETTINGS).items():
         changed = change(speech, RATE, np.random.default_rng(3))
         assert changed.dtype == np.float32 and np.isfinite(changed).all(), name
         assert abs(decibels(changed, speech)) < 3.1 or name == "level", name
@@ -82,22 +91,22 @@ def test_labels_that_stay_are_counted_by_change():
     limits = 10 ** (np.arange(-30, 1) / 20) / np.sqrt(2)
 
     def answers(heard):
-        return np.eye(31)[[int(np.searchsorted(limits, rms(one))) for one in heard]]
+        return np.eye(31)[[int(np.searchsorted(limits, rms(samples))) for samples in heard]]
 
-    found = behaviour.small_changes(answers, waveforms, sorted(waveforms), RATE, SETTINGS)
-    assert found["gain"]["unchanged"] == 0.0, "steps of 1 dB"
-    assert found["tilt_up"]["unchanged"] > 0.9
-    each = [one["unchanged"] for name, one in found.items() if name != ALL]
-    assert found[ALL] == {"unchanged": pytest.approx(np.mean(each)), "of": 12 * 20}
-    assert found == behaviour.small_changes(answers, waveforms, sorted(waveforms), RATE, SETTINGS)
+    shares = behaviour.small_changes(answers, waveforms, sorted(waveforms), RATE, SETTINGS)
+    assert shares["gain"]["unchanged"] == 0.0, "steps of 1 dB"
+    assert shares["tilt_up"]["unchanged"] > 0.9
+    each = [change["unchanged"] for name, change in shares.items() if name != ALL]
+    assert shares[ALL] == {"unchanged": pytest.approx(np.mean(each)), "of": 12 * 20}
+    assert shares == behaviour.small_changes(answers, waveforms, sorted(waveforms), RATE, SETTINGS)
 
 
-def test_chosen_utterances_hold_each_class_as_often_as_it_goes():
+def test_selected_utterances_hold_each_class_as_often_as_they_can():
     true = np.array([0] * 50 + [1] * 3 + [2] * 50)
-    names = [f"u{place:03d}" for place in range(len(true))]
-    taken = behaviour.chosen(names, true, 23, seed=1)
-    assert [int((true[taken] == one).sum()) for one in range(3)] == [10, 3, 10] and taken == sorted(taken)
-    assert behaviour.chosen(names, true, 500, seed=1) == list(range(103))
+    names = [f"u{number:03d}" for number in range(len(true))]
+    taken = behaviour.select_balanced(names, true, 23, seed=1)
+    assert [int((true[taken] == index).sum()) for index in range(3)] == [10, 3, 10] and taken == sorted(taken)
+    assert behaviour.select_balanced(names, true, 500, seed=1) == list(range(103))
 
 
 def test_pitch_is_that_of_the_voice():
@@ -117,17 +126,17 @@ def halves(right_first, right_second, classes=2, each=20):
     """Two groups with `each` utterances of each class, and so many right in each class."""
     true = np.tile(np.repeat(np.arange(classes), each), 2)
     second = np.arange(len(true)) >= classes * each
-    place = np.tile(np.arange(each), 2 * classes)
-    return true, place < np.where(second, right_second, right_first), second
+    number = np.tile(np.arange(each), 2 * classes)
+    return true, number < np.where(second, right_second, right_first), second
 
 
 def test_a_difference_is_that_of_the_recalls():
     true, right, second = halves(15, 12)
     right[:20] = True       # class 0 of the first group: 20 of 20, class 1: 15 of 20
-    found = behaviour.compare_groups(true, right, second, np.full(80, "a"), 5, 1000, seed=1)
-    assert found.uar == (pytest.approx((1.0 + 0.75) / 2), pytest.approx(0.6))
-    assert found.difference == pytest.approx(0.275) and found.utterances == (40, 40) and found.classes == 2
-    assert abs(found.expected) < 0.01
+    groups = behaviour.compare_groups(true, right, second, np.full(80, "a"), 5, 1000, seed=1)
+    assert groups.uar == (pytest.approx((1.0 + 0.75) / 2), pytest.approx(0.6))
+    assert groups.difference == pytest.approx(0.275) and groups.utterances == (40, 40) and groups.classes == 2
+    assert abs(groups.expected) < 0.01
 
 
 def test_chance_alone_passes_and_an_effect_does_not():
@@ -143,7 +152,7 @@ def test_the_simulated_spread_is_that_of_independent_answers():
     spread = [behaviour.compare_groups(true, right, second, np.full(80, "a"), 5, 4000, seed).largest
               for seed in range(3)]
     deviation = np.sqrt(2 * 0.25 / 40)
-    assert all(2.8 * deviation < one < 4.8 * deviation for one in spread)
+    assert all(2.8 * deviation < largest < 4.8 * deviation for largest in spread)
 
 
 def test_a_harder_corpus_is_no_effect_of_the_group():
@@ -151,15 +160,17 @@ def test_a_harder_corpus_is_no_effect_of_the_group():
     true, second = np.zeros(400, np.int64), np.arange(400) >= 200
     easy = np.where(second, np.arange(400) % 10 == 0, np.arange(400) % 10 != 0)
     right = np.where(easy, np.arange(400) % 20 < 19, np.arange(400) % 3 == 0)
-    found = behaviour.compare_groups(true, right, second, np.where(easy, "easy", "hard"), 5, 1000, seed=1)
-    assert found.difference > 0.4 and found.chance > 0.05 and found.expected == pytest.approx(found.difference, abs=0.1)
+    easy_or_hard = np.where(easy, "easy", "hard")
+    groups = behaviour.compare_groups(true, right, second, easy_or_hard, 5, 1000, seed=1)
+    assert groups.difference > 0.4 and groups.chance > 0.05
+    assert groups.expected == pytest.approx(groups.difference, abs=0.1)
 
 
 def test_a_class_that_one_group_lacks_is_not_compared():
     true, right, second = halves(15, 12)
     some = ~(second & (true == 1))
-    found = behaviour.compare_groups(true[some], right[some], second[some], np.full(60, "a"), 5, 100, seed=1)
-    assert found.classes == 1 and found.utterances == (20, 20)
+    groups = behaviour.compare_groups(true[some], right[some], second[some], np.full(60, "a"), 5, 100, seed=1)
+    assert groups.classes == 1 and groups.utterances == (20, 20)
     assert behaviour.compare_groups(true[:40], right[:40], second[:40], np.full(40, "a"), 5, 100, seed=1) is None
 
 
@@ -167,18 +178,18 @@ def test_unknown_sexes_are_left_out_and_nobody_known_is_no_error():
     true, right, second = halves(15, 12)
     sexes = np.where(second, "male", "female").tolist()
     pitch = np.arange(80.0)
-    found = behaviour.by_group(true, right, np.full(80, "a"), sexes, pitch, SETTINGS)
-    assert found["sex"]["uar"] == {"female": pytest.approx(0.75), "male": pytest.approx(0.6)}
-    assert found["pitch"]["groups"] == ["lower", "higher"] and found["pitch"]["classes"] == 2
-    nobody = behaviour.by_group(true, right, np.full(80, "a"), [""] * 80, np.full(80, np.nan), SETTINGS)
+    report = behaviour.compare_by_group(true, right, np.full(80, "a"), sexes, pitch, SETTINGS)
+    assert report["sex"]["uar"] == {"female": pytest.approx(0.75), "male": pytest.approx(0.6)}
+    assert report["pitch"]["groups"] == ["lower", "higher"] and report["pitch"]["classes"] == 2
+    nobody = behaviour.compare_by_group(true, right, np.full(80, "a"), [""] * 80, np.full(80, np.nan), SETTINGS)
     assert nobody["sex"] == {"groups": ["female", "male"], "classes": 0, "difference": None, "chance": None}
 
 
-def test_a_temperature_is_found_again():
+def test_a_temperature_is_recovered():
     draw = np.random.default_rng(0)
     logits = draw.normal(0, 2, (4000, 7))
     honest = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    true = np.array([draw.choice(7, p=one) for one in honest])
+    true = np.array([draw.choice(7, p=row) for row in honest])
     boastful = tempered(honest, 0.4)
     assert fit_temperature(true, boastful) == pytest.approx(2.5, rel=0.06)
     assert fit_temperature(true, honest) == pytest.approx(1.0, rel=0.06)
@@ -189,7 +200,7 @@ def test_a_temperature_is_found_again():
 
 def test_an_offset_a_sign_and_a_detour_over_another_rate_change_nothing_that_is_heard():
     speech = tone(300, 1.0) + tone(1200, 1.0, 0.2)
-    made = {name: changes(SETTINGS)[name](speech, RATE, np.random.default_rng(1)) for name in (
+    made = {name: change_functions(SETTINGS)[name](speech, RATE, np.random.default_rng(1)) for name in (
         "offset", "polarity", "resampling")}
     middle = slice(RATE // 4, -RATE // 4)
     assert np.abs(made["offset"] - speech)[middle].max() < 0.03 and abs(float(made["offset"].mean())) < 1e-3

@@ -11,8 +11,8 @@ import yaml
 from evaluation_world import settings
 from typer.testing import CliRunner
 
-from ser_ops import config
 from ser_ops.cli import app
+from ser_ops.config.params import load_params
 from ser_ops.errors import UserError
 from ser_ops.evaluation.corpus import evaluate_manifest
 from ser_ops.inference.recogniser import Recogniser
@@ -27,7 +27,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with a small untrained model, four recordings, one of silence and one that is too short."""
     folder = tmp_path_factory.mktemp("world")
     (folder / "params.yaml").write_text(yaml.safe_dump(settings(seeds=[1], intensities=[0.5])))
-    preset = config.load(folder / "params.yaml").chosen
+    preset = load_params(folder / "params.yaml").chosen
     model_folder.save(folder / "model", architectures.build("spectral", preset, seed=1), {"preset": "tiny", "data": {}})
     rng = np.random.default_rng(5)
     for name in ("a", "b", "c", "d"):
@@ -44,7 +44,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def evaluated(world: Path, manifest: str, *, noise: bool = False, **labels: str) -> dict[str, Any]:
     (world / "list.csv").write_text(manifest)
     network, card = model_folder.load(world / "model")
-    params = config.load(world / "params.yaml")
+    params = load_params(world / "params.yaml")
     return evaluate_manifest(network, card, world / "list.csv", world / "noise" if noise else None, params, labels)
 
 
@@ -132,6 +132,6 @@ def test_the_command_says_it_beside_every_figure(world: Path, monkeypatch: pytes
     ("excel_empty_rows", 1, 2), ("refused_by_predict", 1, 5), ("gsm", 2, 2)])
 def test_tables_of_others_are_answered(world: Path, case: str, used: int, of: int) -> None:
     network, card = model_folder.load(world / "model")
-    found = evaluate_manifest(network, card, CASES / f"{case}.csv", None, config.load(world / "params.yaml"),
+    found = evaluate_manifest(network, card, CASES / f"{case}.csv", None, load_params(world / "params.yaml"),
                               {"happiness": "happy"})
     assert (found["used"], found["of"]) == (used, of) and sum(found["left_out"].values()) == of - used

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_ops import config
+from ser_ops.config.params import load_params
 from ser_ops.errors import UserError
 from ser_ops.evaluation.corpus import _mixer
 
-PARAMS = config.load(Path(__file__).resolve().parents[2] / "params.yaml")
+PARAMS = load_params(Path(__file__).resolve().parents[2] / "params.yaml")
 
 
 def write(path: Path, seed: int = 0, peak: float = 0.3) -> None:

@@ -5,34 +5,14 @@ import json
 
 import numpy as np
 import pytest
+from made_predictions import SETTINGS, made
 
-from ser_ops import config
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.evaluation import bootstrap, metrics, published
 from ser_ops.evaluation.ablation import FIELDS, table
-from ser_ops.evaluation.predictions import CLEAN, Condition, Predictions, level, read
+from ser_ops.evaluation.predictions import CLEAN, intensity_name, read_predictions
 from ser_ops.evaluation.summary import Summary, streams
-from ser_ops.gate.comparison import comparison, not_worse_than
-
-CONDITIONS = (CLEAN, *(Condition(noise, intensity, seed) for noise in ("fish_market", "white")
-                       for intensity in (0.25, 0.75) for seed in (1, 2, 3)))
-SETTINGS = config.Evaluate(stationary=("white",), intensities=(0.25, 0.75), seeds=(1, 2, 3), resamples=200,
-                           confidence=0.95, bootstrap_seed=7, batch_size=8, speed_utterances=4)
-
-
-def made(models=("fusion",), skill=0.6, number=70, seed=0):
-    """Answers that are right with a probability of `skill` (less in noise)."""
-    rng = np.random.default_rng(seed)
-    true = np.arange(number) % 7
-    probabilities = rng.dirichlet(np.ones(7), (len(models), len(CONDITIONS), number))
-    noisy = np.array([0.0 if one.clean else one.intensity / 2 for one in CONDITIONS])
-    right = rng.random(probabilities.shape[:3]) < skill - noisy[:, None]
-    boost = np.eye(7)[np.where(right, true, rng.integers(0, 7, right.shape))]
-    probabilities = ((probabilities + 3 * boost) / 4).round(6)
-    snr = np.where(noisy[:, None] > 0, np.random.default_rng(9).uniform(-12, 20, (len(CONDITIONS), number)), np.nan)
-    names = tuple(f"corpus/{place:03d}" for place in range(number))
-    return Predictions(tuple(models), names, true, CONDITIONS, probabilities, snr.round(3))
 
 
 def speakers(predictions):
@@ -43,7 +23,7 @@ def test_a_file_holds_what_the_figures_are_computed_from(tmp_path):
     one = made(("fusion", "concat"))
     one.write(tmp_path / "predictions.csv")
     for model in one.models:
-        again = read(tmp_path / "predictions.csv", model)
+        again = read_predictions(tmp_path / "predictions.csv", model)
         assert (again.utterances, again.conditions, again.models) == (one.utterances, one.conditions, (model,))
         np.testing.assert_array_equal(again.probabilities, one.of(model).probabilities)
         np.testing.assert_array_equal(again.snr, one.snr)
@@ -57,24 +37,24 @@ def test_a_file_holds_what_the_figures_are_computed_from(tmp_path):
 def test_a_damaged_file_is_one_line(tmp_path):
     path = tmp_path / "predictions.csv"
     with pytest.raises(UserError, match="cannot be read"):
-        read(path, "fusion")
+        read_predictions(path, "fusion")
     made().write(path)
     with pytest.raises(UserError, match="no predictions of 'concat'"):
-        read(path, "concat")
+        read_predictions(path, "concat")
     lines = path.read_text().splitlines()
     for text in ("\n".join(lines[:-1]), "\n".join([*lines[:5], *lines[6:]]), "\n".join([*lines[:-1], lines[-2]]),
                  "\n".join([*lines[:-1], lines[-1].replace("0.", "x.", 3)])):
         path.write_text(text + "\n")
         with pytest.raises(UserError, match="incomplete or damaged"):
-            read(path, "fusion")
+            read_predictions(path, "fusion")
     path.write_text("a,b\n1,2\n")
     with pytest.raises(UserError, match="no table of predictions"):
-        read(path, "fusion")
+        read_predictions(path, "fusion")
 
 
 @pytest.mark.parametrize(("intensity", "shown"), [(0.5, "0.50"), (0.75, "0.75"), (1.0, "1.00"), (0.125, "0.125")])
 def test_cells_keep_apart(intensity, shown):
-    assert level(intensity) == shown and float(shown) == intensity
+    assert intensity_name(intensity) == shown and float(shown) == intensity
 
 
 def test_the_summary_is_that_of_direct_sums():
@@ -197,80 +177,3 @@ def test_models_that_table_vi_does_not_have_stand_below_it():
         assert {row[name] for name in FIELDS if name.startswith("paper_")} == {None}
         assert row["clean_gap_to_d"] == pytest.approx(
             models["fusion"]["clean"]["accuracy"] - models[row["model"]]["clean"]["accuracy"], abs=1e-6)
-
-
-LIMIT = config.Limit(limit=0.95, reason="not worse than today's model")
-
-
-def test_without_staging_the_comparison_does_not_apply():
-    rule = not_worse_than(made(), None, LIMIT)
-    assert rule["passed"] and not rule["applies"] and rule["verdict"].startswith("does not apply: ")
-
-
-def test_an_identical_model_is_not_worse():
-    rule = not_worse_than(made(), made(), LIMIT)
-    assert rule["passed"] and rule["applies"] and rule["figure"] == 0
-
-
-def test_a_clearly_worse_model_is_blocked():
-    rule = not_worse_than(made(skill=0.5), made(skill=0.9, seed=1), LIMIT)
-    assert not rule["passed"] and rule["figure"] == 1.0
-    assert rule["verdict"].startswith("blocked: today's staging model is better on clean speech in 100.0%")
-    assert not_worse_than(made(skill=0.9), made(skill=0.5, seed=1), LIMIT)["passed"]
-
-
-def test_a_model_that_is_worse_only_in_noise_is_blocked():
-    staging = made(skill=0.9)
-    worse = staging.probabilities.copy()
-    worse[:, 1:] = worse[:, 1:, :, ::-1]
-    rule = not_worse_than(dataclasses.replace(staging, probabilities=worse), staging, LIMIT)
-    assert not rule["passed"] and "on clean speech in 0.0%" in rule["verdict"]
-
-
-def test_the_order_of_a_file_does_not_matter():
-    one, other = made(skill=0.5), made(skill=0.52, seed=1)
-    order = np.random.default_rng(0).permutation(70)
-    turned = dataclasses.replace(other, utterances=tuple(other.utterances[place] for place in order),
-                                 true=other.true[order], probabilities=other.probabilities[:, :, order],
-                                 snr=other.snr[:, order])
-    assert not_worse_than(one, other, LIMIT) == not_worse_than(one, turned, LIMIT)
-    back = dataclasses.replace(one, utterances=one.utterances[::-1], true=one.true[::-1],
-                               probabilities=one.probabilities[:, :, ::-1], snr=one.snr[:, ::-1])
-    assert not_worse_than(back, other, LIMIT) == not_worse_than(one, other, LIMIT)
-
-
-@pytest.mark.parametrize(("change", "words"), [
-    (lambda one: dataclasses.replace(one, utterances=tuple(f"other/{n}" for n in range(70))), "0 of these 70"),
-    (lambda one: dataclasses.replace(one, conditions=(CLEAN,), probabilities=one.probabilities[:, :1],
-                                     snr=one.snr[:1]), "1 of these 13 conditions"),
-    (lambda one: dataclasses.replace(one, true=one.true[::-1]), "other labels"),
-    (lambda one: dataclasses.replace(one, snr=one.snr + 1), "mixtures were others")])
-def test_staging_that_was_evaluated_elsewhere_cannot_be_compared(change, words):
-    rule = not_worse_than(made(), change(made()), LIMIT)
-    assert not rule["passed"] and rule["figure"] is None and words in rule["verdict"]
-    assert "evaluate it on today's test partition" in rule["verdict"]
-
-
-def test_promotion_hands_over_files(tmp_path):
-    made(skill=0.5).write(tmp_path / "a.csv")
-    made(("concat", "wav2vec"), skill=0.9, seed=1).write(tmp_path / "b.csv")
-    compare = comparison(LIMIT, SETTINGS)
-    assert not compare((tmp_path / "a.csv", "fusion"), (tmp_path / "b.csv", "concat"))["passed"]
-    assert compare((tmp_path / "b.csv", "wav2vec"), (tmp_path / "a.csv", "fusion"))["passed"]
-    assert not compare((tmp_path / "a.csv", "fusion"), None)["applies"]
-
-
-def test_staging_that_was_evaluated_elsewhere_is_evaluated_again(tmp_path):
-    made(skill=0.5).write(tmp_path / "a.csv")
-    other = dataclasses.replace(made(), utterances=tuple(f"other/{number}" for number in range(70)))
-    other.write(tmp_path / "b.csv")
-    called = []
-
-    def again():
-        called.append(1)
-        return made(("staging",), skill=0.9, seed=1)
-
-    rule = comparison(LIMIT, SETTINGS, again)((tmp_path / "a.csv", "fusion"), (tmp_path / "b.csv", "fusion"))
-    assert called and not rule["passed"] and rule["figure"] == 1.0
-    assert comparison(LIMIT, SETTINGS, again)((tmp_path / "a.csv", "fusion"), (tmp_path / "a.csv", "fusion"))["passed"]
-    assert len(called) == 1

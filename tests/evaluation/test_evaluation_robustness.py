@@ -15,12 +15,13 @@ from ser_ops.evaluation.ablation import samples_per_second
 from ser_ops.evaluation.predictions import CLEAN, Condition
 from ser_ops.evaluation.robustness import Panel
 from ser_ops.features.extractor import Extractor
+from ser_ops.manifest import NoiseRow, validated_noise
 from ser_ops.models import model_folder
 from ser_ops.noise.mixing import Mixture
 from ser_ops.shards import Shards
 
-NOISE = [{"category": "fish_market", "partition": "test"}, {"category": "fish_market", "partition": "train"},
-         {"category": "children", "partition": "test"}, {"category": "railway_engine", "partition": "train"}]
+NOISE = [NoiseRow(f"made/{category}/{partition}", "made", category, partition=partition) for category, partition in (
+    ("fish_market", "test"), ("fish_market", "train"), ("children", "test"), ("railway_engine", "train"))]
 
 
 @pytest.fixture(scope="module")
@@ -28,14 +29,13 @@ def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("world")
     params = build(folder)
     utterances = tuple(f"made/{number:03d}" for number in range(13))
-    job = robustness.Job(tuple((name, folder / "work" / place) for name, place in FOLDERS.items()), folder / "work",
-                         utterances, "cpu", 4, "keep", -60.0)
+    models = tuple((name, folder / "work" / path) for name, path in FOLDERS.items())
+    job = robustness.EvaluationJob(models, folder / "work", utterances, "cpu", 4, "keep", -60.0)
     return params, job, [CLEAN, *predictions.grid(robustness_rows(folder), params.evaluate)]
 
 
 def robustness_rows(folder: Path):
-    from ser_ops.tables import read_csv
-    return read_csv(folder / "work" / "validated" / "noise.csv")
+    return validated_noise(folder / "work")
 
 
 def test_the_grid_is_what_has_test_recordings_and_the_stationary_kinds(world):
@@ -43,19 +43,19 @@ def test_the_grid_is_what_has_test_recordings_and_the_stationary_kinds(world):
     found = predictions.grid(NOISE, params.evaluate)
     assert len(found) == 3 * 2 * 2 and found == sorted(found, key=lambda one: (
         ["children", "fish_market", "white"].index(one.noise), one.intensity, one.seed))
-    assert predictions.categories(NOISE) == (["children", "fish_market"], ["railway_engine"])
+    assert predictions.noise_categories(NOISE) == (["children", "fish_market"], ["railway_engine"])
 
 
 @pytest.mark.parametrize("name", ["clean", "white"])
 def test_a_category_may_not_take_a_name_with_a_meaning(world, name):
     with pytest.raises(UserError, match="that name is taken"):
-        predictions.grid([{"category": name, "partition": "test"}], world[0].evaluate)
+        predictions.grid([NoiseRow("made/0", category=name, partition="test")], world[0].evaluate)
 
 
 def test_a_grid_without_noise_is_one_line(world):
     settings = world[0].evaluate.model_copy(update={"stationary": ()})
     with pytest.raises(UserError, match="no noise to listen in"):
-        predictions.grid([{"category": "children", "partition": "train"}], settings)
+        predictions.grid([NoiseRow("made/0", category="children", partition="train")], settings)
 
 
 def test_a_panel_answers_as_each_model_alone(world):

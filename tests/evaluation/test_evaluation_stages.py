@@ -10,7 +10,7 @@ from evaluation_world import FOLDERS, PROJECT, build, reports
 
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
-from ser_ops.evaluation.predictions import read
+from ser_ops.evaluation.predictions import read_predictions
 from ser_ops.models import model_folder
 
 FIGURES = ["figures/explanations/a.png", "figures/explanations/shap.png"]
@@ -64,7 +64,7 @@ def test_evaluate_writes_every_report(evaluated):
         assert [row["row"] for row in csv.DictReader(file)] == ["A", "B", "D", "", ""]
     for name in ("confusion.png", "confusion_spectral.png", "confusion_vit.png", "robustness.png"):
         assert (folder / "reports" / "figures" / "evaluation" / name).stat().st_size > 5000
-    answers = read(folder / "reports" / "predictions.csv", "shuffled_1")
+    answers = read_predictions(folder / "reports" / "predictions.csv", "shuffled_1")
     assert answers.probabilities.shape == (1, 9, 13, 7)
 
 
@@ -146,14 +146,14 @@ def test_a_damaged_report_blocks_and_raises_nothing(evaluated, capsys, monkeypat
 
 @pytest.mark.slow
 def test_a_registered_model_can_be_evaluated_on_todays_partition(evaluated, monkeypatch):
-    from ser_ops.gate.comparison import unlike
-    from ser_ops.stages import standing
+    from ser_ops.gate import comparison
+    from ser_ops.tracking import models
     folder, params = evaluated
-    monkeypatch.setattr(standing, "fetch", lambda params, uri: folder / "work" / uri.replace(
+    monkeypatch.setattr(models, "fetch", lambda params, uri: folder / "work" / uri.replace(
         "models:/ser-fusion@staging", FOLDERS["wav2vec"]))
-    today = standing.standing(params, "staging")()
-    kept = read(folder / "reports" / "predictions.csv", "wav2vec")
-    assert unlike(kept, today) == ""
+    today = comparison.evaluate_current(params, "staging")
+    kept = read_predictions(folder / "reports" / "predictions.csv", "wav2vec")
+    assert comparison.why_not_comparable(kept, today) == ""
     np.testing.assert_allclose(today.probabilities, kept.probabilities, atol=2e-6)
 
 
@@ -193,11 +193,9 @@ def test_any_labelled_audio_can_be_evaluated(evaluated, tmp_path):
 
 @pytest.mark.slow
 def test_a_test_partition_without_utterances_is_one_line(evaluated, tmp_path):
-    from ser_ops.dataset.rows import unaltered
-    work = tmp_path / "augmented"
-    work.mkdir()
-    (work / "variants.csv").write_text("row,utterance,variant,partition,emotion,speaker,corpus\n"
-                                       "a#noisy,a,noisy,test,sad,s,c\n")
+    from ser_ops.manifest import VariantRow, unaltered, write_rows
+    write_rows(tmp_path / "augmented" / "variants.csv", [VariantRow("a#noisy", "a", "noisy", "test", "sad", "s", "c")],
+               VariantRow)
     with pytest.raises(UserError, match="no unaltered utterance"):
         unaltered(tmp_path, "test")
 

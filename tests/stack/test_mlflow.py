@@ -15,7 +15,7 @@ import soundfile
 import yaml
 
 from infra.stack import Stack
-from ser_ops import config
+from ser_ops.config.params import Params, load_params
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.gate.promotion import promote
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 PROJECT = Path(__file__).resolve().parents[2]
 sys.path += [str(PROJECT / "tests" / one) for one in ("tracking", "training")]
 from test_training_stages import project  # noqa: E402
-from tracking_project import Project, not_worse  # noqa: E402
+from tracking_project import Project  # noqa: E402
 
 EPOCHS = 25
 _OURS = ("MLFLOW_", "PREFECT_", "DVC_", "AWS_", "PG", "OPTUNA_", "DASK_")
@@ -40,7 +40,7 @@ def alone(stack: Stack) -> dict[str, str]:
 
 
 @pytest.fixture
-def here(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[config.Params]:
+def here(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Params]:
     """This process as such a machine, in tmp_path, with an experiment and a registered model of its own."""
     for name in [one for one in os.environ if one.startswith(_OURS)]:
         monkeypatch.delenv(name)
@@ -50,7 +50,7 @@ def here(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     values = yaml.safe_load((PROJECT / "params.yaml").read_text())
     values["tracking"].update(experiment=tmp_path.name, registered_model=tmp_path.name, lease=4, outage=90)
     Path("params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
-    yield config.load()
+    yield load_params()
 
 
 def objects(stack: Stack) -> set[str]:
@@ -108,7 +108,7 @@ def _wait(process: "subprocess.Popen[str]", seen, seconds: float = 120) -> None:
 
 
 @pytest.mark.parametrize("service", ["postgres", "s3"])
-def test_what_stands_behind_the_server_goes_away_and_comes_back(stack: Stack, here: config.Params,
+def test_what_stands_behind_the_server_goes_away_and_comes_back(stack: Stack, here: Params,
                                                                 service: str) -> None:
     Path("figure").write_text("one")
     with open_run(here, "train", {}) as run:
@@ -126,11 +126,11 @@ def test_what_stands_behind_the_server_goes_away_and_comes_back(stack: Stack, he
     assert [one.path for one in client.list_artifacts(run.id)] == ["figure"]
 
 
-def test_a_model_from_training_to_answers_without_the_store_s_credentials(stack: Stack, here: config.Params) -> None:
+def test_a_model_from_training_to_answers_without_the_store_s_credentials(stack: Stack, here: Params) -> None:
     made = Project(here)
     assert register(here, made.folder, made.reports) == "1"
     assert any("weights.safetensors" in name for name in objects(stack))
-    assert promote(here, not_worse).verdict == "passed"
+    assert promote(here).verdict == "passed"
     soundfile.write("speech.wav", np.random.default_rng(0).normal(0, 0.1, 16000), 16000)
     done = subprocess.run([sys.executable, "-m", "ser_ops.cli", "predict", "speech.wav", "--model",
                            f"models:/{here.tracking.registered_model}@staging", "--json"], env=alone(stack),
@@ -140,7 +140,7 @@ def test_a_model_from_training_to_answers_without_the_store_s_credentials(stack:
 
 @pytest.mark.parametrize(("name", "password"), [("admin", "planted-password"), ("nobody", "planted-password"),
                                                 ("", "")])
-def test_who_is_not_let_in_is_told_what_to_set(here: config.Params, monkeypatch: pytest.MonkeyPatch, name: str,
+def test_who_is_not_let_in_is_told_what_to_set(here: Params, monkeypatch: pytest.MonkeyPatch, name: str,
                                                password: str) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", name)
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", password)
@@ -150,7 +150,7 @@ def test_who_is_not_let_in_is_told_what_to_set(here: config.Params, monkeypatch:
     assert "planted" not in str(raised.value) and "\n" not in str(raised.value)
 
 
-def test_who_may_not_is_told_whom_to_ask(stack: Stack, here: config.Params, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_may_not_is_told_whom_to_ask(stack: Stack, here: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another account of the team, without a permission for this model."""
     from mlflow.server.auth.client import AuthServiceClient
     name = f"guest{time.monotonic_ns()}"
@@ -180,14 +180,14 @@ def account(stack: Stack) -> dict[str, str]:
 
 
 @pytest.fixture
-def worker(here: config.Params, account: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> config.Params:
+def worker(here: Params, account: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Params:
     """As `here`, with the account of workers."""
     for name, value in account.items():
         monkeypatch.setenv(name, value)
     return here
 
 
-def test_a_worker_trains_registers_and_promotes_with_its_own_account(stack: Stack, worker: config.Params,
+def test_a_worker_trains_registers_and_promotes_with_its_own_account(stack: Stack, worker: Params,
                                                                      monkeypatch: pytest.MonkeyPatch) -> None:
     """Where an administrator made experiment and model before, too."""
     own = {name: os.environ[name] for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")}
@@ -200,14 +200,14 @@ def test_a_worker_trains_registers_and_promotes_with_its_own_account(stack: Stac
         monkeypatch.setenv(name, value)
     made = Project(worker)
     assert register(worker, made.folder, made.reports) == "1"
-    assert promote(worker, not_worse).verdict == "passed"
+    assert promote(worker).verdict == "passed"
     with open_run(worker, "train", {}) as run:
         run.metrics({"uar": 0.5}, step=1)
         run.artifact(made.reports / "gate.json")
     assert mlflow.MlflowClient().get_run(run.id).info.status == "FINISHED"
 
 
-def test_a_worker_changes_no_account_and_deletes_nothing_of_others(stack: Stack, worker: config.Params,
+def test_a_worker_changes_no_account_and_deletes_nothing_of_others(stack: Stack, worker: Params,
                                                                    monkeypatch: pytest.MonkeyPatch) -> None:
     from mlflow.exceptions import MlflowException
     from mlflow.server.auth.client import AuthServiceClient

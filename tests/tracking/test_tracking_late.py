@@ -14,9 +14,9 @@ import pytest
 import requests
 from late import Answer, answer, come_later, drip, drip_headers, serving, silence
 from mlflow.utils.request_utils import _cached_get_request_session, _get_http_response_with_retries
-from tracking_project import PARAMS, not_worse
+from tracking_project import PARAMS
 
-from ser_ops import config
+from ser_ops.config.params import Params
 from ser_ops.errors import UserError
 from ser_ops.gate.promotion import demote, promote
 from ser_ops.tracking.compare import latest_models
@@ -38,19 +38,19 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", str(LIMIT))
 
 
-def at(uri: str) -> config.Params:
+def at(uri: str) -> Params:
     return PARAMS.model_copy(update={"tracking": PARAMS.tracking.model_copy(update={"uri": uri, "timeout": 5.0})})
 
 
-def train(params: config.Params) -> None:
+def train(params: Params) -> None:
     with open_run(params, "train", {}):
         pass
 
 
-READERS: dict[str, Callable[[config.Params], object]] = {
+READERS: dict[str, Callable[[Params], object]] = {
     "predict": lambda params: fetch(params, "models:/ser-fusion@staging"), "compare": latest_models,
     "predict a run's": lambda params: fetch(params, "runs:/0123456789abcdef0123456789abcdef/model"),
-    "promote": lambda params: promote(params, not_worse), "demote": demote}
+    "promote": lambda params: promote(params), "demote": demote}
 COMMANDS = READERS | {"training": train}
 
 

@@ -15,7 +15,6 @@ from tracking_project import PARAMS, free_port, post, wait_for
 
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
-from ser_ops.gate.comparison import comparison
 from ser_ops.gate.promotion import promote
 from ser_ops.inference.recogniser import Recogniser
 from ser_ops.tracking import package
@@ -78,7 +77,7 @@ def test_a_model_of_paper_2_is_packaged_alike(params, project):
 
 
 def test_the_card_of_a_model_names_its_own_window_and_backbone():
-    small = PARAMS.presets["small"]
+    small = load_preset("small")
     settings = small.model_copy(update={"image": small.image.model_copy(update={"seconds": 3.25})})
     card = {"model": "vit", "preset": "small", "emotions": list(EMOTIONS), "sample_rate": 16000, "parameters": 5,
             "preset_settings": settings.model_dump(mode="json"), "backbone": "checkpoint google/vit", "data": {}}
@@ -104,7 +103,7 @@ def test_other_answers_than_those_evaluated_are_seen(params, project, monkeypatc
     made = project()
     monkeypatch.setattr(package, "packaged_answers", lambda package, some, rate: np.full((len(some), 7), 1 / 7))
     tried = try_package(params, made.folder)
-    assert tried["loads"] and tried["largest_difference"] > params.gate.answers_tolerance.limit
+    assert tried["loads"] and tried["largest_difference"] > params.gate.registered_answers.limit
 
 
 def test_what_the_package_imports_is_pinned():
@@ -127,7 +126,7 @@ def test_what_the_package_imports_is_pinned():
 
 def test_the_model_card_says_what_is_missing_and_stays_short():
     card = {"model": "fusion", "preset": "small", "emotions": ["sad"], "sample_rate": 16000, "parameters": 5,
-            "preset_settings": PARAMS.presets["small"].model_dump(mode="json"),
+            "preset_settings": load_preset("small").model_dump(mode="json"),
             "data": {"protocol": "random", "partial": ["ravdess"]}, "shuffled_labels": True}
     text = model_card(card, [Source("speech", "ravdess", "CC BY-NC-SA 4.0", False, False),
                              Source("noise", "recorded", "not stated", False)], None)
@@ -142,10 +141,9 @@ def test_the_model_card_says_what_is_missing_and_stays_short():
 def test_a_registered_model_is_promoted_and_served_over_http(params, project, tmp_path):
     made = project(model="fusion")
     register(params, made.folder, made.reports)
-    compare = comparison(params.gate.staging_confidence, params.evaluate)
-    rules = {one["rule"]: one for one in promote(params, compare).rules}
-    assert "differs from the evaluated model by" in rules["registered_answers"]["verdict"]
-    assert not rules["not_worse_than_staging"]["applies"]
+    rules = {rule.rule: rule for rule in promote(params).rules}
+    assert "package and evaluation differ by" in rules["registered_answers"].verdict
+    assert not rules["not_worse_than_staging"].applies
     port = free_port()
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | {
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "MLFLOW_TRACKING_URI": params.tracking.uri,

@@ -14,8 +14,10 @@ from tracking_project import PARAMS, Project, not_worse, write_gate
 
 from ser_ops.errors import UserError
 from ser_ops.gate import promotion
-from ser_ops.gate.comparison import comparison
+from ser_ops.gate.comparison import compare_with_current
 from ser_ops.gate.promotion import demote, promote
+from ser_ops.gate.rules import decide
+from ser_ops.tracking.aliases import Aliases
 from ser_ops.tracking.models import fetch
 from ser_ops.tracking.package import fingerprint
 from ser_ops.tracking.registry import register, versions
@@ -24,10 +26,11 @@ from ser_ops.tracking.runs import open_run
 
 @pytest.fixture
 def trusted(monkeypatch):
-    """Spare the fresh interpreter that compares answers; `test_tracking_package` has it."""
+    """Spare the fresh interpreter that compares answers (`test_tracking_package` has it) and the comparison."""
     tried = {"loads": True, "pickles": [], "utterances": 12, "largest_difference": 1e-7, "error": ""}
     monkeypatch.setattr(promotion, "compare_answers", lambda *arguments: tried)
-    monkeypatch.setattr(promotion, "download", lambda client, version, folder: folder)
+    monkeypatch.setattr(promotion, "compare_with_current", not_worse)
+    monkeypatch.setattr(Aliases, "download", lambda aliases, version, folder: folder)
     return tried
 
 
@@ -141,7 +144,7 @@ def test_what_is_no_model_is_not_registered(params, tmp_path):
 
 def test_promotion_of_what_passed(params, registered, trusted):
     registered(0)
-    done = promote(params, not_worse)
+    done = promote(params)
     assert (done.version, done.alias, done.before, done.verdict) == ("1", "staging", None, "passed")
     assert alias(params, "staging") == "1"
     tags = version_of(params, "1").tags
@@ -152,41 +155,42 @@ def test_promotion_of_what_passed(params, registered, trusted):
     assert json.dumps(asdict(done))
 
 
-def test_a_second_version_is_compared_with_the_first_over_both_predictions(params, registered, trusted):
+def test_a_second_version_is_compared_with_the_first_over_both_predictions(params, registered, trusted, monkeypatch):
     registered(0)
-    promote(params, not_worse)
+    promote(params)
     registered(1)
     seen = []
 
-    def compare(candidate, today):
-        seen.append((candidate[0].read_text(), candidate[1], today[0].read_text(), today[1]))
-        return not_worse(candidate, today)
+    def compare(params, alias, candidate, current):
+        seen.append((candidate[0].read_text(), candidate[1], current[0].read_text(), current[1]))
+        return not_worse(params, alias, candidate, current)
 
-    done = promote(params, compare)
+    monkeypatch.setattr(promotion, "compare_with_current", compare)
+    done = promote(params)
     assert done.before == "1" and alias(params, "staging") == "2"
-    candidate, model, today, standing = seen[0]
-    assert candidate != today and candidate.startswith("model,utterance") and model == standing == "spectral"
+    candidate, model, current, current_model = seen[0]
+    assert candidate != current and candidate.startswith("model,utterance") and model == current_model == "spectral"
 
 
-def test_the_comparison_of_evaluation_fits(params, registered, trusted):
-    compare = comparison(params.gate.staging_confidence, params.evaluate)
+def test_the_comparison_of_the_gate_fits(params, registered, trusted, monkeypatch):
+    monkeypatch.setattr(promotion, "compare_with_current", compare_with_current)
     registered(0)
-    assert not promote(params, compare).rules[-1]["applies"]
+    assert not promote(params).rules[-1].applies
     registered(1)
     with contextlib.suppress(UserError):  # random weights: either may win
-        promote(params, compare)
+        promote(params)
     last = json.loads(version_of(params, "2").tags["verdict_rules"])[-1]
     assert last["rule"] == "not_worse_than_staging" and 0 <= last["figure"] <= 1 and "resamples" in last["verdict"]
 
 
 def test_promoting_what_stands_there_changes_nothing(params, registered, trusted):
     registered(0)
-    promote(params, not_worse)
-    assert promote(params, not_worse).before is None
+    promote(params)
+    assert promote(params).before is None
     assert demote(params).now is None
 
 
-WORSE = {"rule": "not_worse_than_staging", "passed": False, "verdict": "blocked: staging is better in 99%"}
+WORSE = decide("not_worse_than_staging", False, "staging is better in 99%", "not worse")
 
 
 @pytest.mark.parametrize(("fault", "words"), [
@@ -197,11 +201,12 @@ WORSE = {"rule": "not_worse_than_staging", "passed": False, "verdict": "blocked:
     ("contradiction", "contradicts its own rules"),
     ("worse", "staging is better in 99%"),
     ("no predictions", r"no predictions.csv is attached"),
-    ("other answers", r"differs from the evaluated model by 2.0e-01 > 0.0001"),
+    ("other answers", r"package and evaluation differ by 2.0e-01 > 0.0001"),
     ("pickle", "holds pickled files: python_model.pkl"),
-    ("does not load", "could not be compared: it is broken"),
+    ("few answers", "only 7 answers of the packaged model were compared, 8 are needed"),
+    ("does not load", "does not load with pickle forbidden: it is broken"),
 ])
-def test_what_fails_is_blocked_in_words(params, reports, registered, trusted, fault, words):
+def test_what_fails_is_blocked_in_words(params, reports, registered, trusted, monkeypatch, fault, words):
     gate = reports / "gate.json"
     if fault == "gate":
         write_gate(gate, "spectral", "blocked: fish_market at 0.75: UAR 0.41 < 0.45")
@@ -211,10 +216,13 @@ def test_what_fails_is_blocked_in_words(params, reports, registered, trusted, fa
     elif fault in ("no gate", "no predictions"):
         (reports / {"no gate": "gate.json", "no predictions": "predictions.csv"}[fault]).unlink()
     trusted |= {"other answers": {"largest_difference": 0.2}, "pickle": {"pickles": ["python_model.pkl"]},
-                "does not load": {"error": "it is broken", "largest_difference": None}}.get(fault, {})
+                "few answers": {"utterances": 7},
+                "does not load": {"loads": False, "error": "it is broken", "largest_difference": None}}.get(fault, {})
     registered(0, reports=reports)
+    if fault == "worse":
+        monkeypatch.setattr(promotion, "compare_with_current", lambda *arguments: WORSE)
     with pytest.raises(UserError, match=words) as raised:
-        promote(params, (lambda a, b: WORSE) if fault == "worse" else not_worse)
+        promote(params)
     assert str(raised.value).startswith("blocked: ") and "\n" not in str(raised.value)
     assert alias(params, "staging") is None
     tags = version_of(params, "1").tags
@@ -226,9 +234,9 @@ def test_an_override_needs_a_written_reason_which_is_recorded(params, reports, r
     registered(0, reports=reports)
     for reason in ("", "  because ", "x" * 9):
         with pytest.raises(UserError, match="written reason"):
-            promote(params, not_worse, override_reason=reason)
+            promote(params, override_reason=reason)
     assert alias(params, "staging") is None
-    done = promote(params, not_worse, override_reason="first real corpus, nothing better yet")
+    done = promote(params, override_reason="first real corpus, nothing better yet")
     assert done.verdict == "overridden, blocked: clean UAR 0.30 < 0.40"
     tags = version_of(params, "1").tags
     assert alias(params, "staging") == "1" and tags["verdict"] == "blocked: clean UAR 0.30 < 0.40"
@@ -237,29 +245,29 @@ def test_an_override_needs_a_written_reason_which_is_recorded(params, reports, r
 
 def test_a_reason_where_none_is_needed_is_no_override(params, registered, trusted):
     registered(0)
-    assert promote(params, not_worse, override_reason="just to be sure of it").override_reason is None
+    assert promote(params, override_reason="just to be sure of it").override_reason is None
     assert "override_reason" not in version_of(params, "1").tags
 
 
 def test_production_takes_only_what_held_staging(params, registered, trusted):
     registered(0)
     with pytest.raises(UserError, match="never held staging"):
-        promote(params, not_worse, "1", to="production", override_reason="a very good reason")
+        promote(params, "1", to="production", override_reason="a very good reason")
     with pytest.raises(UserError, match="no model stands as staging"):
-        promote(params, not_worse, to="production")
-    promote(params, not_worse)
-    assert promote(params, not_worse, to="production").before is None
+        promote(params, to="production")
+    promote(params)
+    assert promote(params, to="production").before is None
     assert (alias(params, "staging"), alias(params, "production")) == ("1", "1")
     registered(1)
-    promote(params, not_worse)
-    assert promote(params, not_worse, to="production").before == "1"
+    promote(params)
+    assert promote(params, to="production").before == "1"
     assert demote(params, "production").now == "1" and alias(params, "staging") == "2"
 
 
 def test_demotion_goes_back_step_by_step(params, registered, trusted):
     registered(0, 1, 2)
     for number in ("1", "2", "3", "1"):
-        promote(params, not_worse, number)
+        promote(params, number)
     assert [demote(params).now for _ in range(3)] == ["3", "2", "1"]
     last = demote(params)
     assert last.now is None
@@ -271,7 +279,7 @@ def test_demotion_goes_back_step_by_step(params, registered, trusted):
 def test_demotion_skips_a_version_that_was_deleted(params, registered, trusted):
     registered(0, 1, 2)
     for number in ("1", "2", "3"):
-        promote(params, not_worse, number)
+        promote(params, number)
     client(params).delete_model_version(params.tracking.registered_model, "2")
     assert demote(params).now == "1"
 
@@ -280,7 +288,7 @@ def test_demotion_skips_a_version_that_was_deleted(params, registered, trusted):
                                        "set_registered_model_alias"])
 def test_a_promotion_that_is_killed_on_the_way_leaves_the_alias(params, registered, trusted, monkeypatch, killed_at):
     registered(0, 1)
-    promote(params, not_worse, "1")
+    promote(params, "1")
 
     def killed(*arguments, **settings):
         raise KeyboardInterrupt
@@ -288,27 +296,28 @@ def test_a_promotion_that_is_killed_on_the_way_leaves_the_alias(params, register
     with monkeypatch.context() as patched:
         patched.setattr(mlflow.MlflowClient, killed_at, killed)
         with pytest.raises(KeyboardInterrupt):
-            promote(params, not_worse, "2")
+            promote(params, "2")
     assert alias(params, "staging") == "1"
-    promote(params, not_worse, "2")
+    promote(params, "2")
     assert demote(params).now == "1" and demote(params).now is None
 
 
 def test_unknown_versions_and_aliases(params, registered, trusted):
     with pytest.raises(UserError, match="no model stands as candidate"):
-        promote(params, not_worse)
+        promote(params)
     registered(0)
     with pytest.raises(UserError, match="no such version"):
-        promote(params, not_worse, "17")
+        promote(params, "17")
     with pytest.raises(UserError, match="choose staging or production"):
-        promote(params, not_worse, to="candidate")
+        promote(params, to="candidate")
 
 
 def _promote(params, number, barrier, answers):
     promotion.compare_answers = lambda *arguments: {"loads": True, "pickles": [], "utterances": 12,
                                                     "largest_difference": 0.0, "error": ""}
+    promotion.compare_with_current = not_worse
     barrier.wait(120)
-    answers.put(promote(params, not_worse, number).before)
+    answers.put(promote(params, number).before)
 
 
 @pytest.mark.slow

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from strangers import STRANGERS, Stranger
-from tracking_project import PARAMS, not_worse
+from tracking_project import PARAMS
 
-from ser_ops import config
+from ser_ops.config.params import Params
 from ser_ops.doctor import servers
 from ser_ops.errors import UserError
 from ser_ops.gate.promotion import demote, promote
@@ -32,7 +32,7 @@ def stranger(request: pytest.FixtureRequest) -> Iterator[Stranger]:
 
 
 @pytest.fixture
-def wrong(stranger: Stranger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> config.Params:
+def wrong(stranger: Stranger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     """Settings that name the stranger as tracking server."""
     monkeypatch.chdir(tmp_path)
     for name in ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", "OPTUNA_STORAGE", "DASK_SCHEDULER_ADDRESS"):
@@ -52,31 +52,31 @@ def refused(act: Callable[[], object]) -> str:
 
 
 @pytest.mark.parametrize("stranger", STRANGERS, indirect=True)
-def test_whatever_answers_is_one_line_within_one_limit(wrong: config.Params) -> None:
+def test_whatever_answers_is_one_line_within_one_limit(wrong: Params) -> None:
     said = refused(lambda: connect(wrong))
     assert wrong.tracking.uri in said and "tracking.uri in params.yaml" in said
 
 
-def train(params: config.Params) -> None:
+def train(params: Params) -> None:
     with open_run(params, "train", {}):
         pass
 
 
-COMMANDS: dict[str, Callable[[config.Params], object]] = {
+COMMANDS: dict[str, Callable[[Params], object]] = {
     "predict": lambda params: fetch(params, "models:/ser-fusion@staging"), "compare": latest_models,
-    "promote": lambda params: promote(params, not_worse), "demote": demote, "training": train}
+    "promote": lambda params: promote(params), "demote": demote, "training": train}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("stranger", ["a byte now and then"], indirect=True)
-def test_every_command_that_asks_the_server_ends_so(wrong: config.Params, command: str) -> None:
+def test_every_command_that_asks_the_server_ends_so(wrong: Params, command: str) -> None:
     said = refused(lambda: COMMANDS[command](wrong))
     assert "the tracking server does not answer (no whole answer within 1 s)" in said
 
 
 @pytest.mark.parametrize("stranger", ["SSH", "a byte now and then", "a page", "other JSON", "endless slow body"],
                          indirect=True)
-def test_doctor_calls_it_a_fault_in_one_line(wrong: config.Params, monkeypatch: pytest.MonkeyPatch,
+def test_doctor_calls_it_a_fault_in_one_line(wrong: Params, monkeypatch: pytest.MonkeyPatch,
                                              tmp_path: Path) -> None:
     monkeypatch.setenv("PREFECT_API_URL", f"{wrong.tracking.uri}/api")
     began = time.monotonic()
@@ -114,7 +114,7 @@ def test_a_redirect_does_not_get_the_login() -> None:
 
 
 @pytest.mark.parametrize("stranger", ["SSH"], indirect=True)
-def test_it_is_waited_for_no_longer_than_asked(wrong: config.Params) -> None:
+def test_it_is_waited_for_no_longer_than_asked(wrong: Params) -> None:
     began = time.monotonic()
     with pytest.raises(UserError, match=r"what answers is no HTTP: 'SSH-2\.0"):
         patiently(lambda: connect(wrong), 0.5)
@@ -123,7 +123,7 @@ def test_it_is_waited_for_no_longer_than_asked(wrong: config.Params) -> None:
 
 @pytest.mark.parametrize("stranger", ["SSH", "silence", "a byte now and then", "closed at once", "a page"],
                          indirect=True)
-def test_where_a_database_is_expected_too(wrong: config.Params) -> None:
+def test_where_a_database_is_expected_too(wrong: Params) -> None:
     """MLflow itself would try ten times, for minutes."""
     address = wrong.tracking.uri.replace("http://", "postgresql+psycopg2://ann:planted@") + "/mlflow"
     params = wrong.model_copy(update={"tracking": wrong.tracking.model_copy(update={"uri": address})})

@@ -11,15 +11,18 @@ from pathlib import Path
 
 import numpy as np
 
-from ser_ops import config, shards
+from ser_ops import shards
 from ser_ops.audio.signal import fit
+from ser_ops.config.models import Preset
+from ser_ops.config.params import Params, load_params
 from ser_ops.emotions import EMOTIONS
 from ser_ops.files import write_json
+from ser_ops.gate.rules import Rule, decide
 from ser_ops.inference.recogniser import Recogniser
 from ser_ops.models.architectures import build
 from ser_ops.models.model_folder import save
 
-PARAMS = config.load(Path(__file__).resolve().parents[2] / "params.yaml")
+PARAMS = load_params(Path(__file__).resolve().parents[2] / "params.yaml")
 UTTERANCES = 12
 # Without its job runner, seven processes that nothing here needs, a server starts in half the time.
 SERVER = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
@@ -43,9 +46,9 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
-def tiny(**features: object) -> config.Preset:
+def tiny(**features: object) -> Preset:
     """The small preset with windows of half a second and few channels: fractions of a second a step."""
-    small = PARAMS.presets["small"]
+    small = load_preset("small")
     image = {"hidden": 16, "layers": 1, "heads": 2}
     return small.model_copy(update={
         "features": small.features.model_copy(update={"seconds": 0.5, "mfcc": 13, **features}),
@@ -60,7 +63,7 @@ def tiny(**features: object) -> config.Preset:
 class Project:
     """Work, reports and a model folder in the current folder, as a pipeline leaves them."""
 
-    def __init__(self, params: config.Params, model: str = "spectral", seed: int = 0) -> None:
+    def __init__(self, params: Params, model: str = "spectral", seed: int = 0) -> None:
         self.params = params
         self.folder = params.paths.work / "models" / model
         self.reports = params.paths.reports
@@ -129,11 +132,11 @@ def write_gate(path: Path, model: str, verdict: str) -> None:
                    "reason": "nobody is served below", "applies": True}]})
 
 
-def not_worse(candidate: tuple[Path, str], today: tuple[Path, str] | None) -> dict[str, object]:
-    """Stands for the rule of ser_ops.evaluation: passes, and says with what it was called."""
-    words = "no model yet" if today is None else f"compared with {today[1]}"
-    return {"rule": "not_worse_than_staging", "figure": None, "limit": 0.95, "passed": True,
-            "verdict": f"passed: {words}", "reason": "not worse", "applies": today is not None}
+def not_worse(params: Params, alias: str, candidate: tuple[Path, str],
+              current: tuple[Path, str] | None) -> Rule:
+    """Stands for `ser_ops.gate.comparison.compare_with_current`: passes, and says with what it was called."""
+    words = "no model yet" if current is None else f"compared with {current[1]}"
+    return decide("not_worse_than_staging", True, words, "not worse", None, 0.95)
 
 
 def post(url: str, content: object) -> tuple[int, dict]:

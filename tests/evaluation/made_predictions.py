@@ -1,0 +1,25 @@
+"""Predictions of models of a chosen skill, without any model."""
+
+import numpy as np
+
+from ser_ops.config.evaluation import Evaluate
+from ser_ops.evaluation.predictions import CLEAN, Condition, Predictions
+
+CONDITIONS = (CLEAN, *(Condition(noise, intensity, seed) for noise in ("fish_market", "white")
+                       for intensity in (0.25, 0.75) for seed in (1, 2, 3)))
+SETTINGS = Evaluate(stationary=("white",), intensities=(0.25, 0.75), seeds=(1, 2, 3), resamples=200,
+                           confidence=0.95, bootstrap_seed=7, batch_size=8, speed_utterances=4)
+
+
+def made(models=("fusion",), skill=0.6, number=70, seed=0):
+    """Answers that are right with a probability of `skill` (less in noise)."""
+    rng = np.random.default_rng(seed)
+    true = np.arange(number) % 7
+    probabilities = rng.dirichlet(np.ones(7), (len(models), len(CONDITIONS), number))
+    noisy = np.array([0.0 if one.clean else one.intensity / 2 for one in CONDITIONS])
+    right = rng.random(probabilities.shape[:3]) < skill - noisy[:, None]
+    boost = np.eye(7)[np.where(right, true, rng.integers(0, 7, right.shape))]
+    probabilities = ((probabilities + 3 * boost) / 4).round(6)
+    snr = np.where(noisy[:, None] > 0, np.random.default_rng(9).uniform(-12, 20, (len(CONDITIONS), number)), np.nan)
+    names = tuple(f"corpus/{place:03d}" for place in range(number))
+    return Predictions(tuple(models), names, true, CONDITIONS, probabilities, snr.round(3))
