@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ser_ops import config
+from ser_ops.config.params import load_params
 from ser_ops.progress.spreading import parallel_map
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -84,7 +84,7 @@ def tuning() -> None:
     from ser_ops.training.tuning import search
     from ser_ops.training.world import process_map
 
-    params = config.load()
+    params = load_params()
     settings = params.tune.model_copy(update={"trials": 16})
     with (tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory(prefix="stack-") as postgres,
           ExitStack() as held):
@@ -118,7 +118,7 @@ def training() -> None:
     from ser_ops.training.world import run_process_group
 
     torch.set_num_threads(1)
-    params = config.load()
+    params = load_params()
     for name in ("fusion", "spectral"):
         model = build(name, params.chosen)
         length = round(params.chosen.features.seconds * params.data.sample_rate)

@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import Wav2Vec2Config
 
-from ser_ops import config
+from ser_ops.config.models import Preset
+from ser_ops.config.params import Params, load_params
 from ser_ops.emotions import EMOTIONS
 from ser_ops.features.index_map import shape_of
 from ser_ops.models import architectures, base
@@ -32,7 +33,7 @@ from ser_ops.training.world import repeatable
 TERA, GIGABYTE, WARM = 1e12, 1e9, 2
 
 
-def model_of(preset: config.Preset) -> base.EmotionModel:
+def model_of(preset: Preset) -> base.EmotionModel:
     """The fusion, its backbone as the base models of the family are built, in the preset's sizes."""
     sizes = preset.wav2vec
     channels, kernels, strides = zip(*sizes.convolutions, strict=True)
@@ -42,7 +43,7 @@ def model_of(preset: config.Preset) -> base.EmotionModel:
     return architectures.build("fusion", preset, backbone_config=published.to_dict())
 
 
-def step_of(params: config.Params, model: base.EmotionModel, batch: int, device: torch.device,
+def step_of(params: Params, model: base.EmotionModel, batch: int, device: torch.device,
             precision: torch.dtype) -> dict[str, Callable[[], None]]:
     """A training step and an inference over one batch of noise."""
     preset = params.chosen
@@ -123,7 +124,7 @@ def main(arguments: list[str] | None = None) -> None:
     device = torch.device(asked.device)
     gpu = device.type == "cuda"
     precision = torch.bfloat16 if gpu and torch.cuda.is_bf16_supported() else torch.float32
-    params = config.load().model_copy(update={"preset": asked.preset})
+    params = load_params().model_copy(update={"preset": asked.preset})
     with repeatable(device):
         model = model_of(params.chosen).to(device)
         peak = (asked.peak_tflops or product_rate(8192 if gpu else 1024, device, precision) / TERA) * TERA

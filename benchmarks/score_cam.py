@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from ser_ops.config.models import Preset
-from ser_ops.config.params import load_params
+from ser_ops.config.params import load_params, load_preset
 from ser_ops.explain.methods.scorecam import activations, masks, score_cam, upsample
 from ser_ops.explain.subject import FeatureClassifier
 from ser_ops.features.extractor import Extractor
@@ -75,7 +75,7 @@ def main() -> int:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     params, device = load_params(), torch.device(asked.device)
-    preset = params.presets[asked.preset]
+    preset = load_preset(asked.preset)
     model = model_of(preset).to(device)
     waveform, features = (one.to(device) for one in clip(preset))
     valid, baseline = torch.tensor([len(waveform)], device=device), torch.zeros_like(features)

@@ -85,12 +85,11 @@ def _planted(folder: Path) -> tuple[Path, Path]:
     import numpy as np
     import soundfile
 
-    from ser_ops import config
+    from ser_ops.config.params import load_preset
     from ser_ops.models import architectures, model_folder
 
-    params = config.load(PROJECT / "params.yaml")
     model, clip = folder / "model", folder / "clip.wav"
-    network = architectures.build("fusion", params.presets["demo"], seed=1)
+    network = architectures.build("fusion", load_preset("demo", PROJECT / "params.yaml"), seed=1)
     model_folder.save(model, network, {"preset": "demo", "data": {"synthetic": ["made"], "partial": []}})
     time_axis = np.arange(32_000) / 16_000
     voiced = sum(np.sin(2 * np.pi * 140 * part * time_axis) / part for part in range(1, 20))

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ser_ops import config
+from ser_ops.config.params import Params, load_params
 from ser_ops.documents import parse_json
 from ser_ops.errors import UserError
 
@@ -52,7 +52,7 @@ def rooms() -> dict[str, Path]:
     return files
 
 
-def data(params: config.Params) -> dict[str, tuple[Path, bytes | None]]:
+def data(params: Params) -> dict[str, tuple[Path, bytes | None]]:
     """What is edited of data, by name: a label, a recording that is gone, a manifest, weights."""
     folder, pretrained = params.paths.data, params.paths.pretrained
     recording = next(path for path in sorted((folder / "corpora").rglob("*")) if path.suffix in (".flac", ".wav"))
@@ -73,7 +73,7 @@ def main() -> None:
     for name, path in rooms().items():
         with edited(path, path.read_bytes() + b"\n# edited\n"):
             print(f"| `{name}` | {' '.join(changed()) or 'none'} |", flush=True)
-    for name, (path, content) in data(config.load()).items():
+    for name, (path, content) in data(load_params()).items():
         with edited(path, content):
             print(f"| {name} | {' '.join(changed()) or 'none'} |", flush=True)
 

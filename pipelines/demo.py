@@ -8,17 +8,16 @@ import time
 from pathlib import Path
 
 from pipelines import steps
-from ser_ops import config
-from ser_ops.config import Params
+from ser_ops.config.params import Params, load_params
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
-from ser_ops.tables import read_csv
+from ser_ops.manifest import validated_utterances
 
 
 def main() -> None:
     """Run every stage, register, promote, and say what came of it."""
     began = time.monotonic()
-    params = config.load()
+    params = load_params()
     steps.pull()
     seconds = steps.repro()
     for name, step in (("register", steps.register), ("promote", steps.promote)):
@@ -48,11 +47,10 @@ def _processor_seconds() -> float:
 
 def _next(params: Params) -> None:
     """What a person wants next: an answer, the report, the runs, and the commands at hand."""
-    rows = read_csv(params.paths.work / "validated" / "manifest.csv")
-    row = next(row for row in rows if row["partition"] == "test")
-    clip = params.paths.data / "corpora" / row["path"]
+    row = next(row for row in validated_utterances(params.paths.work) if row.partition == "test")
+    clip = params.paths.data / "corpora" / row.path
     command = ["ser-ops", "predict", str(clip)]
-    print(f"\n$ {shlex.join(command)}        # acted: {row['emotion']}", flush=True)
+    print(f"\n$ {shlex.join(command)}        # acted: {row.emotion}", flush=True)
     subprocess.run([Path(sys.executable).with_name(command[0]), *command[1:]], check=False)
     print(f"\nthe report:         {(params.paths.reports / 'index.html').resolve()}\n"
           "runs and models:    make ui\n"

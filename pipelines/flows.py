@@ -1,61 +1,71 @@
-"""The flows. Each one asks DVC for the stages that it stands on, so that any of them may run first."""
+"""The flows. Each one asks DVC for the stages that it stands on, so that any of them may run first.
 
-from typing import Literal
+Flows that make something take settings as parameters: asked for with any, they work in a folder of their own
+(`pipelines.checkout.with_settings`); asked for with none, they work in the worker's clone with its params.yaml.
+"""
 
-from prefect import flow
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any, Literal
 
-from pipelines import cluster, tasks
+from prefect import flow, get_run_logger
+from pydantic import Field
+
+from pipelines import checkout, cluster, tasks
+from ser_ops.model_table import MODELS
+
+Preset = Annotated[str | None, Field(description="A file of presets/: demo, small or paper. Default: that of "
+                                                   "params.yaml.")]
+Model = Annotated[str | None, Field(description="The main model (train.model). Default: that of params.yaml.",
+                                    json_schema_extra={"enum": [None, *MODELS]})]
+Corpora = Annotated[list[str] | None, Field(description="Folders of data/corpora (data.corpora). Default: those of "
+                                                        "params.yaml.")]
+Overrides = Annotated[list[str] | None, Field(
+    description="More settings as `dvc exp run -S` takes them: KEY=VALUE, or FILE:KEY=VALUE for a file of presets/ and "
+                "for reproduction/params.yaml, as train.seed=41 or presets/paper.yaml:train.epochs=20.")]
+_SETTINGS: dict[str, Any] = {"persist_result": False, "task_runner": cluster.task_runner()}
 
 
-def _made(*stages: str) -> None:
-    """Bring stages up to date one by one; what had to be made is pushed at once, so that a death later costs less."""
-    for stage in stages:
-        if tasks.repro(stage) or stage == stages[-1]:   # the last: what an attempt before made and did not push
-            tasks.push_outputs()
-
-
-def _reproduced(paper: Literal["paper1", "paper2", "splits", "across"]) -> None:
-    tasks.pull_data()
-    tasks.reproduce(paper)
-    tasks.push_outputs()
-
-
-@flow(name="validate-data", persist_result=False, task_runner=cluster.runner())
-def validate_data() -> None:
+@flow(name="validate-data", **_SETTINGS)
+def validate_data(preset: Preset = None, corpora: Corpora = None, overrides: Overrides = None) -> None:
     """Recordings in, validated manifest and data docs out."""
-    tasks.pull_data()
-    _made("validate")
+    with _workspace(preset=preset, corpora=corpora, overrides=overrides):
+        _make("validate")
 
 
-@flow(name="augment-data", persist_result=False, task_runner=cluster.runner())
-def augment_data() -> None:
+@flow(name="augment-data", **_SETTINGS)
+def augment_data(preset: Preset = None, corpora: Corpora = None, overrides: Overrides = None) -> None:
     """Quadruplets of the training partition, audited for leaks."""
-    tasks.pull_data()
-    _made("audit")
+    with _workspace(preset=preset, corpora=corpora, overrides=overrides):
+        _make("audit")
 
 
-@flow(name="train-fusion", persist_result=False, task_runner=cluster.runner())
-def train_fusion() -> str:
+@flow(name="train-fusion", **_SETTINGS)
+def train_fusion(preset: Preset = None, model: Model = None, corpora: Corpora = None,
+                 overrides: Overrides = None) -> str:
     """From recordings to a registered candidate with its evaluation, explanations, verdict and report."""
-    tasks.pull_data()
-    _made("validate", "audit", "tune", "train", "ablate", "evaluate", "behave", "explain", "judge", "report")
-    tasks.publish_tables()
-    return tasks.register_candidate()
+    with _workspace(preset=preset, model=model, corpora=corpora, overrides=overrides):
+        _make("validate", "audit", "tune", "train", "ablate", "evaluate", "behave", "explain", "judge", "report")
+        tasks.publish_tables()
+        return tasks.register_candidate()
 
 
-@flow(name="train-ablations", persist_result=False, task_runner=cluster.runner())
-def train_ablations() -> None:
+@flow(name="train-ablations", **_SETTINGS)
+def train_ablations(preset: Preset = None, model: Model = None, corpora: Corpora = None,
+                    overrides: Overrides = None) -> None:
     """Rows A, B and C of table VI and the label-shuffled models."""
-    tasks.pull_data()
-    _made("ablate")
+    with _workspace(preset=preset, model=model, corpora=corpora, overrides=overrides):
+        _make("ablate")
 
 
-@flow(name="evaluate-model", persist_result=False, task_runner=cluster.runner())
-def evaluate_model() -> None:
+@flow(name="evaluate-model", **_SETTINGS)
+def evaluate_model(preset: Preset = None, model: Model = None, corpora: Corpora = None,
+                   overrides: Overrides = None) -> None:
     """Robustness, explanations, verdict and report of the trained models."""
-    tasks.pull_data()
-    _made("report")
-    tasks.publish_tables()
+    with _workspace(preset=preset, model=model, corpora=corpora, overrides=overrides):
+        _make("report")
+        tasks.publish_tables()
 
 
 @flow(name="promote-model", persist_result=False)
@@ -65,25 +75,50 @@ def promote_model(version: str | None = None, to: Literal["staging", "production
     return tasks.promote(version, to, override_reason)
 
 
-@flow(name="reproduce-paper1", persist_result=False, task_runner=cluster.runner())
-def reproduce_paper1() -> None:
+@flow(name="reproduce-paper1", **_SETTINGS)
+def reproduce_paper1(preset: Preset = None, overrides: Overrides = None) -> None:
     """Tables and figures of paper 1 from the corpora at hand, into reports/paper1."""
-    _reproduced("paper1")
+    _reproduce("paper1", preset, overrides)
 
 
-@flow(name="reproduce-paper2", persist_result=False, task_runner=cluster.runner())
-def reproduce_paper2() -> None:
+@flow(name="reproduce-paper2", **_SETTINGS)
+def reproduce_paper2(preset: Preset = None, overrides: Overrides = None) -> None:
     """Tables and figures of paper 2 from the corpora at hand, into reports/paper2."""
-    _reproduced("paper2")
+    _reproduce("paper2", preset, overrides)
 
 
-@flow(name="reproduce-splits", persist_result=False, task_runner=cluster.runner())
-def reproduce_splits() -> None:
+@flow(name="reproduce-splits", **_SETTINGS)
+def reproduce_splits(preset: Preset = None, overrides: Overrides = None) -> None:
     """Every model under the protocols speaker, random and paper, into reports/splits."""
-    _reproduced("splits")
+    _reproduce("splits", preset, overrides)
 
 
-@flow(name="reproduce-across", persist_result=False, task_runner=cluster.runner())
-def reproduce_across() -> None:
+@flow(name="reproduce-across", **_SETTINGS)
+def reproduce_across(preset: Preset = None, overrides: Overrides = None) -> None:
     """Models trained on each corpus and on all but one, tested on each, into reports/across."""
-    _reproduced("across")
+    _reproduce("across", preset, overrides)
+
+
+@contextmanager
+def _workspace(preset: str | None = None, model: str | None = None, corpora: Sequence[str] | None = None,
+               overrides: Sequence[str] | None = None) -> Iterator[None]:
+    """The folder in which a flow works, with the settings that it was asked for and the data."""
+    given = {"preset": preset, "train.model": model, "data.corpora": None if corpora is None else json.dumps(corpora)}
+    settings = [f"{key}={value}" for key, value in given.items() if value is not None] + list(overrides or [])
+    with checkout.with_settings(settings, say=get_run_logger().info):
+        tasks.pull_data(bool(settings))
+        yield
+
+
+def _make(*stages: str) -> None:
+    """Bring stages up to date one by one; what had to be made is pushed at once, so that a death later costs less."""
+    for stage in stages:
+        if tasks.repro(stage) or stage == stages[-1]:   # the last: what an attempt before made and did not push
+            tasks.push_outputs()
+
+
+def _reproduce(paper: Literal["paper1", "paper2", "splits", "across"], preset: str | None,
+               overrides: Sequence[str] | None) -> None:
+    with _workspace(preset=preset, overrides=overrides):
+        tasks.reproduce(paper)
+        tasks.push_outputs()

@@ -8,7 +8,7 @@ from typing import Any
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from ser_ops import config
+from ser_ops.config.params import load_params
 from ser_ops.documents import read_json
 
 
@@ -30,7 +30,7 @@ def robustness_rows(reports: Path, model: str) -> list[dict[str, Any]]:
 
 def publish() -> None:
     """Robustness, ablation and gate as table artifacts, the verdict as text, on the flow run that calls this."""
-    params = config.load()
+    params = load_params()
     reports = params.paths.reports
     create_table_artifact(robustness_rows(reports, params.train.model), key="robustness",
                           description=f"{params.train.model}: mean over seeds on the test partition")

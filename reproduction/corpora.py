@@ -5,8 +5,7 @@ Each corpus is divided by itself, so that its test part is unheard by every one 
 
 from reproduction.experiment import Experiment, folder, keep, results, settings_of
 from reproduction.settings import Settings, load_settings
-from ser_ops import config
-from ser_ops.config import Params
+from ser_ops.config.params import Params, load_params
 from ser_ops.documents import read_json
 from ser_ops.files import replacing, write_json
 from ser_ops.stages import run
@@ -33,7 +32,7 @@ def experiments(params: Params, settings: Settings) -> list[Experiment]:
 
 def main() -> None:
     """Train them; killed and started again, go on with those that are missing."""
-    params, settings = config.load(), load_settings()
+    params, settings = load_params(), load_settings()
     wanted = experiments(params, settings)
     names = [name for _ in settings.corpora.models for name in trained_on(params)]
     tags = {one.group: tags_of(params, Job(one.group, one.model, one.settings), "corpora") for one in wanted}

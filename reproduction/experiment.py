@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from ser_ops.config import Params, Training
-from ser_ops.corpora import corpus, leaks, partitions
+from ser_ops.config.params import Params
+from ser_ops.config.training import Training
+from ser_ops.corpora import leaks, partitions
 from ser_ops.corpora.partitions import assign_fold
 from ser_ops.dataset.examples import Examples, Stores, in_order
 from ser_ops.device import device_of
@@ -27,14 +28,14 @@ from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.evaluation import bootstrap, metrics
 from ser_ops.evaluation.predictions import DIGITS
-from ser_ops.features.standardise import Moments, total
+from ser_ops.features.standardise import Moments, sum_moments
 from ser_ops.files import replacing, write_json
-from ser_ops.manifest import VariantRow
+from ser_ops.manifest import VariantRow, read_rows, validated_noise, validated_utterances
 from ser_ops.model_table import MODELS
 from ser_ops.models import architectures, base
 from ser_ops.seeds import derive
 from ser_ops.stages.training_run import Job, data_record, forget, recorded, settings_record, tags_of, write_folder
-from ser_ops.tables import read_csv, write_csv
+from ser_ops.tables import write_csv
 from ser_ops.tracking.runs import Run, data_md5, git_commit, git_dirty
 from ser_ops.training.checkpoint import fingerprint
 from ser_ops.training.loop import fit, probabilities
@@ -43,6 +44,9 @@ from ser_ops.training.world import process_map, trainings_at_once
 
 ANSWERS = ("row", "utterance", "variant", "corpus", "speaker", "emotion", "predicted",
            *(f"p_{emotion}" for emotion in EMOTIONS))
+
+
+PAPER_CORPORA = ("ravdess", "crema_d", "tess", "savee")     # layouts of the corpora that the papers use
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ def settings_of(params: Params, seed: int, overrides: Mapping[str, Any], *key: o
     return own.model_copy(update={"seed": derive(seed, "training", *key) % 2**31})
 
 
-def divided(params: Params, experiment: Experiment) -> tuple[list[dict[str, str]], list[str]]:
+def divided(params: Params, experiment: Experiment) -> tuple[list[VariantRow], list[str]]:
     """The rows of work/papers/augmented that an experiment uses, with its partitions, and the leaks that it declares.
 
     Validation and test hold unaltered utterances alone, except under the protocol paper, which divides augmented rows.
@@ -101,27 +105,27 @@ def divided(params: Params, experiment: Experiment) -> tuple[list[dict[str, str]
     """
     work = params.paths.work
     settings = params.partitions.model_copy(update={"protocol": experiment.protocol})
-    spoken = [row for row in read_csv(work / "validated" / "manifest.csv") if row["corpus"] in experiment.corpora]
-    rows = [row for row in read_csv(folder(params) / "augmented" / "variants.csv")
-            if row["corpus"] in experiment.corpora and row["variant"] in experiment.variants]
+    spoken = [row for row in validated_utterances(work) if row.corpus in experiment.corpora]
+    rows = [row for row in read_rows(folder(params) / "augmented" / "variants.csv", VariantRow)
+            if row.corpus in experiment.corpora and row.variant in experiment.variants]
     alone = partitions.grouped(spoken, "corpus") if experiment.apart else {"all": spoken}
-    spoken = [dict(row) for own in alone.values() for row in own]
+    spoken = [row for own in alone.values() for row in own]
     if experiment.fold is None or experiment.folds is None:
         places = [place for own in alone.values() for place in partitions.assign(own, settings)]
     else:
         places = assign_fold(spoken, settings, experiment.folds, experiment.fold)
-    place_of = {row["utterance"]: place for row, place in zip(spoken, places, strict=True)}
-    spoken = [{**row, "partition": place_of[row["utterance"]]} for row in spoken]
+    place_of = {row.utterance: place for row, place in zip(spoken, places, strict=True)}
+    spoken = [replace(row, partition=place_of[row.utterance]) for row in spoken]
     if experiment.protocol == "paper":
         by_row = partitions.assign_rows(rows, settings)
-        rows = [row | {"partition": place} for row, place in zip(rows, by_row, strict=True)]
+        rows = [replace(row, partition=partition) for row, partition in zip(rows, by_row, strict=True)]
     else:
-        rows = [row | {"partition": place_of[row["utterance"]]} for row in rows
-                if row["variant"] == "original" or place_of[row["utterance"]] == "train"]
-    noise, declared = read_csv(work / "validated" / "noise.csv"), []
+        rows = [replace(row, partition=place_of[row.utterance]) for row in rows
+                if row.variant == "original" or place_of[row.utterance] == "train"]
+    noise, declared = validated_noise(work), []
     for corpora in (experiment.corpora,) if not experiment.apart else ((one,) for one in experiment.corpora):
-        report = leaks.audit([row for row in spoken if row["corpus"] in corpora], noise, experiment.protocol,
-                             [row for row in rows if row["corpus"] in corpora])
+        report = leaks.audit([row for row in spoken if row.corpus in corpora], noise, experiment.protocol,
+                             [row for row in rows if row.corpus in corpora])
         if stopping := leaks.undeclared(report):
             raise UserError(f"{experiment.name}: leak: {stopping[0]}: take the recording out or mend its labels, and "
                             "run again")
@@ -129,10 +133,9 @@ def divided(params: Params, experiment: Experiment) -> tuple[list[dict[str, str]
     return rows, declared
 
 
-def examples(params: Params, experiment: Experiment, rows: Sequence[Mapping[str, str]], partition: str) -> Examples:
+def examples(params: Params, experiment: Experiment, rows: Sequence[VariantRow], partition: str) -> Examples:
     """The rows of one partition as the experiment's model reads them. Raises UserError when there are none."""
-    chosen = [VariantRow(*(row[name] for name in ("row", "utterance", "variant", "partition", "emotion", "speaker",
-                                           "corpus"))) for row in rows if row["partition"] == partition]
+    chosen = [row for row in rows if row.partition == partition]
     if not chosen:
         raise UserError(f"{experiment.name}: no utterance is in the {partition} partition: bring in more speakers, or "
                         "change the shares of section partitions in params.yaml")
@@ -146,7 +149,7 @@ def standardisation(train: Examples, params: Params, model: str) -> dict[str, li
     settings = params.chosen.input_of(model)
     parts = [Moments.of(np.stack([train.stores.features[train.rows[place].row] for place in places]), settings)
              for places in in_order(len(train), 64)]
-    return total(parts, settings).standardisation()
+    return sum_moments(parts, settings).standardisation()
 
 
 def answers(model: base.EmotionModel, tests: Examples, device: torch.device, batch_size: int) -> np.ndarray:
@@ -183,7 +186,7 @@ def _train(params: Params, stage: Stage, began: float, job: tuple[Experiment, st
     return done
 
 
-def _measure(params: Params, stage: Stage, experiment: Experiment, parent: str, rows: Sequence[Mapping[str, str]],
+def _measure(params: Params, stage: Stage, experiment: Experiment, parent: str, rows: Sequence[VariantRow],
              declared: Sequence[str], state: Path) -> None:
     device = device_of(params.compute.device)
     parts = {name: examples(params, experiment, rows, name) for name in ("train", "validation", "test")}
@@ -266,7 +269,7 @@ def _check(params: Params, experiments: Sequence[Experiment]) -> None:
                 for each in experiments}.values():
         rows, _ = divided(params, one)
         for partition in ("train", "validation", "test"):
-            if all(row["partition"] != partition for row in rows):
+            if all(row.partition != partition for row in rows):
                 raise UserError(f"{one.name}: no utterance is in the {partition} partition: " + (
                     "bring in more speakers, or change the shares of section partitions in params.yaml"
                     if one.fold is None else f"lower folds.count of reproduction/params.yaml, now {one.folds}, to the "
@@ -286,7 +289,7 @@ def provenance(params: Params, seed: int, variants: Sequence[str],
     there = {one.get("layout") for one in found.values()}
     return {"corpora": list(found), "synthetic": [name for name, one in found.items() if one["synthetic"]],
             "partial": [name for name, one in found.items() if one.get("expected") and not one["complete"]],
-            "missing": [layout for layout in corpus.LAYOUTS if layout not in there],
+            "missing": [layout for layout in PAPER_CORPORA if layout not in there],
             "preset": params.preset, "variants": list(variants), "seed": seed,
             "declared": {protocol: list(words) for protocol, words in declared.items()},
             "resamples": params.evaluate.resamples, "confidence": params.evaluate.confidence,

@@ -2,14 +2,14 @@
 """
 
 from reproduction.experiment import folder
-from ser_ops import config
+from ser_ops.config.params import load_params
 from ser_ops.model_table import MODELS
 from ser_ops.stages import features, run
 
 
 def main() -> None:
     """Write a store for each kind of input; each experiment standardises by its own training rows."""
-    params = config.load()
+    params = load_params()
     rows = features.rows_of(params.paths.work / "ingest", folder(params) / "augmented")
     features.extract_all(params, rows, list(MODELS), folder(params) / "features")
 

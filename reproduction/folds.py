@@ -9,8 +9,7 @@ import numpy as np
 
 from reproduction.experiment import Experiment, folder, keep, provenance, results, settings_of
 from reproduction.settings import Settings, load_settings
-from ser_ops import config
-from ser_ops.config import Params
+from ser_ops.config.params import Params, load_params
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.files import replacing, write_json
@@ -42,7 +41,7 @@ def _group(model: str, protocol: str, count: int) -> str:
 
 def main() -> None:
     """Train every fold; killed and started again, go on with those that are missing."""
-    params, settings = config.load(), load_settings()
+    params, settings = load_params(), load_settings()
     wanted = experiments(params, settings)
     tags = {one.group: tags_of(params, Job(one.group, one.model, one.settings), "folds")
             | {"partition": one.protocol, "folds": str(settings.folds.count)} for one in wanted}

@@ -10,13 +10,12 @@ from reproduction import across, paper1_figures, paper1_tables, paper_page, spli
 from reproduction.experiment import provenance
 from reproduction.paper_page import Page, build
 from reproduction.settings import load_settings
-from ser_ops import config
-from ser_ops.config import Params
+from ser_ops.config.params import Params, load_params
 from ser_ops.documents import read_json
 from ser_ops.evaluation.published import TABLE_IV, TABLE_V, TABLE_V_DEVIATIONS, TABLE_VI, marks
 from ser_ops.files import replacing
+from ser_ops.manifest import UtteranceRow, read_rows
 from ser_ops.stages import run
-from ser_ops.tables import read_csv
 from ser_ops.tracking.runs import reopen
 from ser_ops.tracking.server import connect
 
@@ -28,7 +27,7 @@ REFERENCE = ("S. Chakrabarty, P. Bishwas, R. Chatterjee. Ours stands beside each
 
 def main() -> None:
     """Build the page from what the pipeline has made; what is missing is said on it. Attach it to the model's run."""
-    params = config.load()
+    params = load_params()
     connect(params)  # a server that is down is better known before the work than after it
     reports = params.paths.reports
     with replacing(reports / NAME) as folder:
@@ -72,16 +71,16 @@ def page(params: Params, seed: int, folder: Path) -> Page:
                 (splits.section(None), *across.sections(matrix)))
 
 
-def genders(manifest: Iterable[Mapping[str, str]]) -> dict[str, str]:
+def genders(manifest: Iterable[UtteranceRow]) -> dict[str, str]:
     """Corpus to the genders of its speakers as table II writes them; a corpus that does not say has no entry.
 
-    >>> genders([{"corpus": "tess", "gender": "female"}, {"corpus": "mine", "gender": ""}])
+    >>> genders([UtteranceRow("tess/1", "tess", gender="female"), UtteranceRow("mine/1", "mine")])
     {'tess': 'F'}
     """
     found: dict[str, set[str]] = {}
     for row in manifest:
-        if row["gender"]:
-            found.setdefault(row["corpus"], set()).add(row["gender"][0].upper())
+        if row.gender:
+            found.setdefault(row.corpus, set()).add(row.gender[0].upper())
     return {corpus: "/".join(sorted(ones, reverse=True)) for corpus, ones in found.items()}
 
 
@@ -101,8 +100,8 @@ def _there(path: Path) -> Any:
     return read_json(path) if path.is_file() else None
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
-    return read_csv(path) if path.is_file() else []
+def _rows(path: Path) -> list[UtteranceRow]:
+    return read_rows(path, UtteranceRow) if path.is_file() else []
 
 
 if __name__ == "__main__":

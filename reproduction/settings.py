@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from ser_ops.config import Section, Training, load_as
-from ser_ops.config.sections import Count, ModelName, Overrides, Seed, Variant
+from ser_ops.config.params import load_as
+from ser_ops.config.section import Count, ModelName, Overrides, Section, Seed, Variant
+from ser_ops.config.training import Training
 
 PATH = Path("reproduction/params.yaml")
 

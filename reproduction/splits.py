@@ -15,8 +15,7 @@ from reproduction import paper_page
 from reproduction.experiment import Experiment, provenance, results, scores, settings_of, with_intervals
 from reproduction.paper_page import Cell, Page, Table
 from reproduction.settings import Settings, load_settings
-from ser_ops import config
-from ser_ops.config import Params
+from ser_ops.config.params import Params, load_params
 from ser_ops.documents import read_json
 from ser_ops.files import write_json
 from ser_ops.model_table import MODELS
@@ -267,7 +266,7 @@ def experiments(params: Params, settings: Settings) -> list[Experiment]:
 
 def main() -> None:
     """Train them; killed and started again, go on with those that are missing. Then the page."""
-    params, settings = config.load(), load_settings()
+    params, settings = load_params(), load_settings()
     wanted = experiments(params, settings)
     tags = {one.group: tags_of(params, Job(one.group, one.model, one.settings), "splits")
             | {"partition": "+".join(TRAINED_PROTOCOLS)} for one in wanted}

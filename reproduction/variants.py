@@ -4,13 +4,13 @@ Their noise comes from the training recordings alone, whatever partition an utte
 """
 
 from reproduction.experiment import folder
-from ser_ops import config
+from ser_ops.config.params import load_params
 from ser_ops.stages import augment, run
 
 
 def main() -> None:
     """Write work/papers/augmented, whole or not at all."""
-    params = config.load()
+    params = load_params()
     augment.write(params, folder(params) / "augmented", everything=True, by_row=False)
 
 

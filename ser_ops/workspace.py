@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ser_ops import config
+from ser_ops.config.params import load_params
 from ser_ops.documents import parse_yaml
 from ser_ops.errors import UserError
 from ser_ops.files import replacing, write_text
@@ -54,7 +54,7 @@ def pull(say: Say = print) -> None:
 
     Nothing of data/ comes from a damaged cache. Raises UserError that names what the remote does not hold whole.
     """
-    paths = config.load().paths
+    paths = load_params().paths
     if missing := [file for file in sorted(paths.pretrained.glob("*.dvc")) if not file.with_suffix("").exists()]:
         dvc("pull", *map(os.fspath, missing), say=say)
     data = paths.data
@@ -170,7 +170,7 @@ def _not_whole(missing: list[cache.Tracked]) -> str:
 @contextmanager
 def _alone() -> Iterator[None]:
     """Hold this workspace; raises UserError after compute.queue_seconds of waiting. Not reentrant."""
-    params = config.load()
+    params = load_params()
     state, wait = params.paths.state, params.compute.queue_seconds
     state.mkdir(parents=True, exist_ok=True)
     lock = FileLock(state / "workspace.lock", timeout=wait)

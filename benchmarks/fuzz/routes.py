@@ -13,9 +13,10 @@ import soundfile
 
 from benchmarks.fuzz import archives, sounds, texts
 from benchmarks.fuzz.call import Sort
-from ser_ops import config
 from ser_ops.audio.admission import Clip
 from ser_ops.audio.reading import read_clip
+from ser_ops.config.data import ManifestSource
+from ser_ops.config.params import Params, load_params, load_preset
 from ser_ops.corpora import adding, corpus, csv_manifest
 from ser_ops.corpora.checksums import compare_checksums
 from ser_ops.corpora.csv_manifest import read_labels
@@ -55,9 +56,9 @@ class Doors:
         soundfile.write(self.tone, 0.3 * np.sin(2 * np.pi * (200 + 100 * time) * time), 16000)
 
     @cached_property
-    def params(self) -> config.Params:
+    def params(self) -> Params:
         """Those of the project, for quick figures on the CPU."""
-        own = config.load(_SETTINGS)
+        own = load_params(_SETTINGS)
         return own.model_copy(update={
             "compute": own.compute.model_copy(update={"device": "cpu", "workers": 1}),
             "evaluate": own.evaluate.model_copy(update={"resamples": 100})})
@@ -65,7 +66,7 @@ class Doors:
     @cached_property
     def model(self) -> Path:
         """The folder of a fusion model that answers in milliseconds."""
-        small = self.params.presets["small"]
+        small = load_preset("small")
         preset = small.model_copy(update={
             "features": small.features.model_copy(update={"seconds": _WINDOW, "mfcc": 13}),
             "wav2vec": small.wav2vec.model_copy(update={
@@ -132,7 +133,7 @@ class Doors:
     def ingest(self, path: Path, empty: Path) -> str:
         """Decoded into a store; why it was not."""
         measures = decode([("utterance", Clip(path))], empty / "store", 16000, -60.0, 64, 1, "decoding")
-        return str(measures[0]["error"])
+        return str(measures[0].error)
 
     def sorts(self) -> list[Sort]:
         """Every sort of input with its routes."""
@@ -141,14 +142,14 @@ class Doors:
                 "predict": self.predict, "evaluate": self.evaluate, "explain": self.explain, "cut": self.cut,
                 "noise add": self.noise_add, "corpora add": self.corpora_add, "ingest": self.ingest},
                 frozenset({"predict", "evaluate", "ingest"})),
-            Sort("settings", _document("params.yaml", _SETTINGS), {"settings": _read(config.load)}),
+            Sort("settings", _document("params.yaml", _SETTINGS), {"settings": _read(load_params)}),
             Sort("corpus card", partial(_card, "corpus"), {"corpus card": _read(
                 lambda path: corpus.read_card(path.parent.parent, path.parent.name))}),
             Sort("noise card", partial(_card, "noise"), {"noise card": _read(
                 lambda path: recordings.read_card(path.parent.parent, path.parent.name))}),
             Sort("labels", _labels, {"labels": _read(lambda path: read_labels(str(path)))}),
             Sort("manifest", _manifest, {"manifest": _read(
-                lambda path: csv_manifest.read_manifest(config.ManifestSource(name="manifest", file=path)))}),
+                lambda path: csv_manifest.read_manifest(ManifestSource(name="manifest", file=path)))}),
             Sort("speakers", _speakers, {"speakers": _read(genders)}),
             Sort("checksums", _checksums, {"checksums": _read(
                 lambda path: compare_checksums(path.parent, path))}),

@@ -19,7 +19,7 @@ from benchmarks.growth.stages import DATA, PROJECT, STAGES, Measured, check_spac
 from benchmarks.growth.verdict import Growth, extrapolated, growth
 from benchmarks.page import around, put
 from benchmarks.speed.machine import described
-from ser_ops import config
+from ser_ops.config.params import Params, load_params
 from ser_ops.errors import UserError
 from ser_ops.files import write_json
 
@@ -29,7 +29,7 @@ def main() -> int:
     asked = _arguments()
     if asked.page:
         around(asked.page, "growth")    # a page that will not do is said before the work, not after it
-    params, chosen = config.load(), choices.load()
+    params, chosen = load_params(), choices.load()
     content = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
     first = asked.recordings or chosen.recordings
     sizes = sorted({round(first * size) for size in asked.sizes} | ({asked.check} if asked.extrapolate else set()))
@@ -60,7 +60,7 @@ def main() -> int:
     return told(asked, params, chosen, sorted(wanted, key=lambda one: one.recordings), speech / size)
 
 
-def told(asked: argparse.Namespace, params: config.Params, chosen: choices.Choices, found: list[Measured],
+def told(asked: argparse.Namespace, params: Params, chosen: choices.Choices, found: list[Measured],
          each: float) -> int:
     """Print what was found and write it where it was asked for; 1 when something breaks a limit.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from ser_ops.config import Params
+from ser_ops.config.params import Params
 from ser_ops.corpora import corpus, csv_manifest
 from ser_ops.corpora.csv_manifest import OPTIONAL, REQUIRED
 from ser_ops.corpora.utterance import Utterance

@@ -13,7 +13,8 @@ import yaml
 
 from benchmarks.growth.choices import Choices
 from benchmarks.growth.cost import Cost, cost
-from ser_ops.config import Params, Window
+from ser_ops.config.models import Window
+from ser_ops.config.params import Params
 from ser_ops.errors import UserError
 
 PROJECT = Path(__file__).resolve().parents[2]

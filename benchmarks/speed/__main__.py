@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.speed import machine, table
 from benchmarks.speed.case import CASES, Row, Setting
-from ser_ops import config
+from ser_ops.config.params import load_params
 from ser_ops.errors import UserError
 
 HALF = 0.5
@@ -28,7 +28,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="a folder for speed.md and speed.json")
     parser.add_argument("--scratch", type=Path, help="a folder for what is made on the way; a temporary one by default")
     asked = parser.parse_args()
-    params = config.load()
+    params = load_params()
     data = params.paths.data
     corpora = (asked.corpus,) if asked.corpus else tuple(data / "corpora" / name for name in params.data.corpora)
     noise = (asked.noise,) if asked.noise else tuple(data / "noise" / name for name in params.data.noise)

@@ -6,8 +6,8 @@ from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 
-from ser_ops import config
 from ser_ops.audio.admission import FORMATS
+from ser_ops.config.params import Params
 from ser_ops.errors import UserError
 
 SHORT_FILES = 144    # of the corpus in the short form, spread over it evenly
@@ -20,7 +20,7 @@ class Setting:
     `short` asks for a figure within some seconds, good enough to see a ratio fall by half.
     """
 
-    params: config.Params
+    params: Params
     corpora: tuple[Path, ...]
     noise: tuple[Path, ...]
     scratch: Path

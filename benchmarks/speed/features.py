@@ -11,7 +11,7 @@ from benchmarks.speed.case import Row, Setting
 from benchmarks.speed.measure import by_turns
 from ser_ops.audio.reading import read
 from ser_ops.audio.signal import fit
-from ser_ops.config import Features
+from ser_ops.config.models import Features
 from ser_ops.features.extractor import Extractor
 from ser_ops.features.index_map import frames_of
 from ser_ops.progress.spreading import use_one_thread

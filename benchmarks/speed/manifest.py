@@ -6,7 +6,7 @@ write its page. A corpus of fewer files is read several times, its rows told apa
 """
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,10 @@ from benchmarks.speed.case import Row, Setting
 from benchmarks.speed.measure import cpu, repeated, timed
 from ser_ops.audio.admission import Clip
 from ser_ops.audio.signal import without_offset
-from ser_ops.config import Params
-from ser_ops.corpora.decoding import decode
+from ser_ops.config.params import Params
+from ser_ops.corpora.decoding import Measures, decode
 from ser_ops.emotions import EMOTIONS
+from ser_ops.manifest import UtteranceRow
 from ser_ops.validation.checks import validate
 
 FILES, SHORT = 10_000, 96
@@ -53,19 +54,15 @@ def level_of(path: Path) -> float:
     return 20 * float(np.log10(max(np.sqrt(np.mean(without_offset(samples, rate) ** 2)), 1e-6)))
 
 
-def rows_of(paths: Sequence[Path], measures: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[dict[str, str]]:
+def rows_of(paths: Sequence[Path], measures: Sequence[Measures], names: Sequence[str]) -> list[UtteranceRow]:
     """A manifest of one speaker a folder; content told apart by name, since files may come again."""
-    rows = []
-    for index, (path, measure, name) in enumerate(zip(paths, measures, names, strict=True)):
-        row = {"utterance": name, "corpus": "one", "layout": "ravdess", "synthetic": "1", "path": str(path),
-               "emotion": EMOTIONS[index % len(EMOTIONS)], "speaker": path.parent.name, "gender": "", "language": "",
-               "intensity": "", "text": "", **measure, "partition": "train"}
-        rows.append({key: str(value) for key, value in row.items()} | {"content": f"{measure['content']}#{name}"})
-    return rows
+    return [UtteranceRow(name, "one", "ravdess", True, str(path), EMOTIONS[index % len(EMOTIONS)], path.parent.name,
+                         partition="train", **vars(measured) | {"content": f"{measured.content}#{name}"})
+            for index, (path, measured, name) in enumerate(zip(paths, measures, names, strict=True))]
 
 
 def ours(paths: Sequence[Path], names: Sequence[str],
-         setting: Setting) -> tuple[list[dict[str, Any]], list[str], float]:
+         setting: Setting) -> tuple[list[Measures], list[str], float]:
     """Measures of each file, the names in quarantine, and the seconds that the judging alone took."""
     params, store = setting.params, setting.scratch / "validation"
     shutil.rmtree(store, ignore_errors=True)
@@ -86,13 +83,13 @@ def run(setting: Setting) -> Iterator[Row]:
     by_soundfile(paths[:8], setting.params)
     (measures, quarantined, judging), mine = timed(lambda: ours(paths, names, setting), cpu)
     found, other = timed(lambda: by_soundfile(paths, setting.params), cpu)
-    levels = {path: measure["rms_dbfs"] for path, measure in zip(paths, measures, strict=True)
-              if (measure["native_rate"], measure["channels"]) == (setting.params.data.sample_rate, 1)}
+    levels = {path: measured.rms_dbfs for path, measured in zip(paths, measures, strict=True)
+              if (measured.native_rate, measured.channels) == (setting.params.data.sample_rate, 1)}
     far = max(abs(level - level_of(path)) for path, level in levels.items())
     bad = {name for name, one in zip(names, found, strict=True) if one["bad"]}
     some = setting.some(16)
     decoding = repeated(lambda: [soundfile.read(path, dtype="float32") for path in some]) / len(some)
-    size = 4 * float(np.mean([measure["seconds"] for measure in measures])) * setting.params.data.sample_rate
+    size = 4 * float(np.mean([measured.seconds or 0.0 for measured in measures])) * setting.params.data.sample_rate
     yield Row(f"validation of {count:,} files", "files", count / mine, count / other, None,
               1 / (decoding + size / machine.hashed() + 2 * size / machine.copied()),
               "decoding by libsndfile, SHA-256 of the samples, samples copied to the store; between: levels, the write "

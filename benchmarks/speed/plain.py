@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from ser_ops.audio.signal import without_offset
-from ser_ops.config import Features, MelImage, Stacked, Window
+from ser_ops.config.models import Features, MelImage, Stacked, Window
 from ser_ops.errors import UserError
 from ser_ops.models.base import member_examples
 

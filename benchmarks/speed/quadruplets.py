@@ -23,7 +23,8 @@ from benchmarks.speed.case import Row, Setting
 from benchmarks.speed.measure import cpu, repeated
 from ser_ops.audio.admission import Clip
 from ser_ops.audio.signal import without_offset
-from ser_ops.config import Features, Params
+from ser_ops.config.models import Features
+from ser_ops.config.params import Params
 from ser_ops.emotions import EMOTIONS
 
 ASKED = 4.0
@@ -90,11 +91,11 @@ def ours(setting: Setting, files: Sequence[Path], noise: Sequence[Path]) -> Made
 def _ours(setting: Setting, files: Sequence[Path], noise: Sequence[Path]) -> Made:
     import torch
 
-    from ser_ops.corpora.decoding import decode
+    from ser_ops.corpora.decoding import Measures, decode
     from ser_ops.dataset.examples import Examples, loader, shuffled
+    from ser_ops.manifest import NoiseRow, UtteranceRow, write_rows
     from ser_ops.stages import augment
     from ser_ops.stages import features as extraction
-    from ser_ops.tables import write_csv
 
     torch.set_num_threads(1)
     whole = setting.params
@@ -106,20 +107,19 @@ def _ours(setting: Setting, files: Sequence[Path], noise: Sequence[Path]) -> Mad
         "augment": whole.augment.model_copy(update={"variants": VARIANTS})})
     watch, rate = Watch(), params.data.sample_rate
 
-    def decoded(paths: Sequence[Path], store: str) -> list[dict]:
+    def decoded(paths: Sequence[Path], store: str) -> list[Measures]:
         return decode([(_key(path), Clip(path)) for path in paths], work / "ingest" / store, rate,
                       params.validation.silence_dbfs, params.compute.shard_megabytes, 1, store)
 
     measures = decoded(files, "waveforms")
     decoded(noise, "noise")
-    rows = [{"utterance": _key(path), "partition": "train", "emotion": EMOTIONS[index % len(EMOTIONS)],
-             "speaker": path.parent.name, "corpus": "one", "synthetic": "0", "content": one["content"],
-             "seconds": one["seconds"]} for index, (path, one) in enumerate(zip(files, measures, strict=True))]
+    rows = [UtteranceRow(_key(path), "one", emotion=EMOTIONS[index % len(EMOTIONS)], speaker=path.parent.name,
+                         content=measured.content, seconds=measured.seconds, partition="train")
+            for index, (path, measured) in enumerate(zip(files, measures, strict=True))]
     (work / "validated").mkdir()
-    write_csv(work / "validated" / "manifest.csv", rows, list(rows[0]))
-    write_csv(work / "validated" / "noise.csv", [{"recording": _key(path), "category": path.parent.name,
-                                                  "partition": "train"} for path in noise],
-              ("recording", "category", "partition"))
+    write_rows(work / "validated" / "manifest.csv", rows, UtteranceRow)
+    write_rows(work / "validated" / "noise.csv", [NoiseRow(_key(path), category=path.parent.name, partition="train")
+                                                  for path in noise], NoiseRow)
     watch.lap("ingest")
     augment.write(params, work / "augmented", everything=True, by_row=False)
     watch.lap("augment")

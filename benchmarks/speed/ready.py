@@ -7,11 +7,13 @@ from benchmarks.speed.case import Setting
 from benchmarks.speed.measure import timed
 from ser_ops import model_table
 from ser_ops.audio.reading import read
-from ser_ops.config import Params, Preset, Training
+from ser_ops.config.models import Preset
+from ser_ops.config.params import Params, load_preset
+from ser_ops.config.training import Training
 from ser_ops.dataset.examples import Examples, Stores
-from ser_ops.dataset.rows import Row
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
+from ser_ops.manifest import VariantRow
 from ser_ops.models.architectures import build
 from ser_ops.models.base import EmotionModel
 from ser_ops.shards import Shards, write_index, write_shard
@@ -33,12 +35,12 @@ class Ready:
     preset: Preset
     folder: Path
     files: tuple[Path, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[VariantRow, ...]
     extracted: dict[str, float] = field(default_factory=dict)   # seconds by section of the preset
 
     def under(self, preset: str) -> "Ready":
         """The same under another preset with the same features."""
-        return replace(self, preset=self.params.presets[preset])
+        return replace(self, preset=load_preset(preset))
 
     @property
     def held(self) -> int:
@@ -88,7 +90,7 @@ def _made(setting: Setting, files: tuple[Path, ...], folder: Path) -> Ready:
     rows = []
     for number in range(len(files)):
         emotion = EMOTIONS[number % len(EMOTIONS)]
-        rows.append(Row(f"{number}#original", str(number), "original", "train", emotion, str(number % 16), "some"))
+        rows.append(VariantRow(f"{number}#original", str(number), "original", "train", emotion, str(number % 16), "some"))
     (folder / "waveforms").mkdir(parents=True)
     samples = ((row.utterance, read(path, rate).samples) for row, path in zip(rows, files, strict=True))
     write_index(folder / "waveforms", write_shard(folder / "waveforms", 0, samples))

@@ -12,7 +12,7 @@ from benchmarks.unseen_speakers.ablations import ablations
 from benchmarks.unseen_speakers.smile import Functionals
 from benchmarks.unseen_speakers.sound import Sound
 from benchmarks.unseen_speakers.table import REFERENCE, table
-from ser_ops import config
+from ser_ops.config.params import load_params
 from ser_ops.errors import UserError
 from ser_ops.tables import write_csv
 
@@ -28,12 +28,12 @@ def main() -> None:
     parser.add_argument("--name", default="", help="what to call our model in the table, if not by its name")
     parser.add_argument("--unchecked", action="store_true", help="leave the validation speakers unasked")
     asked = parser.parse_args()
-    params, chosen = config.load(), choices.load()
+    params, chosen = load_params(), choices.load()
     sound, folder = Sound(params), params.paths.work / "benchmarks"
     parts = folds.of_rows(sound.rows, chosen.folds, chosen.validation_speakers)
     number = {speaker: fold.number for fold in parts for speaker in fold.test}
-    write_csv(folder / "folds.csv", [{"utterance": row["utterance"], "speaker": row["speaker"], "gender": row["gender"],
-                                      "truth": row["emotion"], "fold": number[row["speaker"]]} for row in sound.rows],
+    write_csv(folder / "folds.csv", [{"utterance": row.utterance, "speaker": row.speaker, "gender": row.gender,
+                                      "truth": row.emotion, "fold": number[row.speaker]} for row in sound.rows],
               ("utterance", "speaker", "gender", "truth", "fold"))
     for name in chosen.feature_sets if asked.only is None else asked.only:
         baselines.run(Functionals(name, sound, folder / "functionals"), chosen, parts, folder / "predictions")

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from ser_ops.config import Params
+from ser_ops.config.params import Params
 from ser_ops.errors import UserError
 
 FILE = Path(__file__).with_name("ablations.yaml")

@@ -13,7 +13,7 @@ from benchmarks.unseen_speakers.ablations import changed
 from benchmarks.unseen_speakers.choices import Choices
 from benchmarks.unseen_speakers.folds import Fold
 from benchmarks.unseen_speakers.sound import Heard, Sound
-from ser_ops.config import Params
+from ser_ops.config.params import Params
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.evaluation.metrics import scores
@@ -48,8 +48,8 @@ def _tried(name: str, params: Params, choices: Choices, fold: Fold, folder: Path
                               fold.validation, fold)
     panel = Panel({model: (network.eval(), ours.card(model, sound))}, torch.device("cpu"),
                   params.evaluate.batch_size)
-    rows = [row for row in sound.rows if row["speaker"] in fold.validation]
-    true = np.array([EMOTIONS.index(row["emotion"]) for row in rows])
+    rows = [row for row in sound.rows if row.speaker in fold.validation]
+    true = np.array([EMOTIONS.index(row.emotion) for row in rows])
     heard_as = [Heard("test"), *(Heard("validation", one, choices.grid_seed) for one in sound.grid(choices.grid_seed))]
     clean, *noisy = (scores(true, ours.probabilities(panel, sound, rows, one).argmax(1))["uar"] for one in heard_as)
     found = {"clean": clean, "noisy": sum(noisy) / len(noisy), "worst": min(noisy)}

@@ -21,14 +21,14 @@ from benchmarks.unseen_speakers.folds import Fold
 from benchmarks.unseen_speakers.sound import Heard as Hearing
 from benchmarks.unseen_speakers.sound import Sound
 from ser_ops.audio.signal import fit as window
-from ser_ops.config import Training
+from ser_ops.config.training import Training
 from ser_ops.dataset.examples import Examples, Stores, in_order
-from ser_ops.dataset.rows import Row
 from ser_ops.emotions import EMOTIONS
 from ser_ops.evaluation.robustness import Panel
 from ser_ops.features.extractor import Extractor
 from ser_ops.features.standardise import Moments
 from ser_ops.files import replacing
+from ser_ops.manifest import UtteranceRow, VariantRow
 from ser_ops.models import architectures, base
 from ser_ops.seeds import derive
 from ser_ops.shards import Entry, Shards, write_index, write_shard
@@ -64,8 +64,8 @@ class Heard:
         for number, places in enumerate(in_order(len(self.sound.rows), _PER_SHARD)):
             keys, cut = [], []
             for row in (self.sound.rows[place] for place in places):
-                for one in self.sound.variants(row["utterance"]):
-                    keys.append(f"{row['utterance']}#{one.name}")
+                for one in self.sound.variants(row.utterance):
+                    keys.append(f"{row.utterance}#{one.name}")
                     cut.append(window(one.samples, extractor.length)[0])
             with torch.inference_mode():
                 read = [array for part in torch.from_numpy(np.stack(cut)).split(_PER_SHARD)
@@ -79,9 +79,9 @@ class Heard:
 
     def examples(self, speakers: Collection[str], partition: str) -> Examples:
         """The utterances of these speakers: every variant for the partition train, else the originals alone."""
-        rows = [Row(f"{row['utterance']}#{variant}", row["utterance"], variant, partition, row["emotion"],
-                    row["speaker"], row["corpus"])
-                for row in self.sound.rows if row["speaker"] in speakers
+        rows = [VariantRow(f"{row.utterance}#{variant}", row.utterance, variant, partition, row.emotion, row.speaker,
+                           row.corpus)
+                for row in self.sound.rows if row.speaker in speakers
                 for variant in (self.sound.params.augment.variants if partition == "train" else ("original",))]
         return Examples(rows, self.stores, self.length)
 
@@ -133,17 +133,17 @@ def trained(model: str, heard: Heard, settings: Training, speakers: Collection[s
     return network, fit(network, train, validation, settings, torch.device("cpu"), what=f"{model} fold {fold.number}")
 
 
-def probabilities(panel: Panel, sound: Sound, rows: Sequence[Mapping[str, str]], heard: Hearing) -> np.ndarray:
+def probabilities(panel: Panel, sound: Sound, rows: Sequence[UtteranceRow], heard: Hearing) -> np.ndarray:
     """What one model answers to these rows of the manifest under one condition, (n, 7)."""
-    return np.concatenate([panel([sound(rows[place]["utterance"], heard) for place in places])[0]
+    return np.concatenate([panel([sound(rows[place].utterance, heard) for place in places])[0]
                            for places in in_order(len(rows), panel.batch_size)])
 
 
 def _answers(panel: Panel, sound: Sound, choices: Choices, fold: Fold) -> Iterator[Answer]:
-    rows = [row for row in sound.rows if row["speaker"] in fold.test]
+    rows = [row for row in sound.rows if row.speaker in fold.test]
     for heard in tested(sound, choices):
         one = heard.condition
         found = probabilities(panel, sound, rows, heard)
         for row, each in zip(rows, found, strict=True):
-            yield Answer(one.noise, one.intensity, one.seed, row["utterance"], row["speaker"], row["emotion"],
+            yield Answer(one.noise, one.intensity, one.seed, row.utterance, row.speaker, row.emotion,
                          EMOTIONS[int(each.argmax())], tuple(each.tolist()))

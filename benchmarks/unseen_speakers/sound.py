@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ser_ops.augment import quadruplets
-from ser_ops.config import Params
+from ser_ops.config.params import Params
 from ser_ops.evaluation.predictions import CLEAN, Condition, grid
 from ser_ops.files import sha256
+from ser_ops.manifest import validated_noise, validated_utterances
 from ser_ops.noise.mixing import Mixer
 from ser_ops.seeds import derive, generator
 from ser_ops.shards import Shards
-from ser_ops.tables import read_csv
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Sound:
     def __init__(self, params: Params) -> None:
         work = params.paths.work
         self.params = params
-        self.rows = sorted(read_csv(work / "validated" / "manifest.csv"), key=lambda row: row["utterance"])
-        self.noise_rows = read_csv(work / "validated" / "noise.csv")
+        self.rows = sorted(validated_utterances(work), key=lambda row: row.utterance)
+        self.noise_rows = validated_noise(work)
         self.sample_rate = params.data.sample_rate
         self._waveforms = Shards(work / "ingest" / "waveforms")
         self._mixer = Mixer(Shards(work / "ingest" / "noise"), self.noise_rows, self.sample_rate,

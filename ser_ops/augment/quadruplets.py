@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ser_ops.augment.pitch import change, shift
-from ser_ops.config import Augment
+from ser_ops.config.data import Augment
 from ser_ops.errors import UserError
 from ser_ops.noise.mixing import BETA, Mixer, Mixture
 from ser_ops.seeds import generator
@@ -22,13 +22,13 @@ TRAINING = "train"
 class Added:
     """The noise in a variant: id of the recording, category, intensity, and the SNR that resulted in dB.
 
-    Empty strings where there is none; the recording is empty for stationary noise too.
+    "" and None where there is none; the recording is "" for stationary noise too.
     """
 
     noise_recording: str = ""
     noise_category: str = ""
-    intensity: float | str = ""
-    snr_db: float | str = ""
+    intensity: float | None = None
+    snr_db: float | None = None
 
 
 class Variant(NamedTuple):

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ser_ops import config
 from ser_ops.cli.answers import Json, named, say
+from ser_ops.config.params import Params, load_params
 from ser_ops.errors import UserError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def add(layout: Layout, source: Annotated[str, typer.Argument(help="Folder, zip,
     """Bring a corpus in: copies (or links), never moves; checks it and says what it found."""
     from ser_ops.corpora.csv_manifest import LAYOUT
 
-    params = config.load()
+    params = load_params()
     found = (_listed if layout == LAYOUT else _published)(params, layout, source, name, link)
     record = found.record()
     entry = f"{{name: {record['name']}}}" if layout == LAYOUT else record["name"]
@@ -47,7 +47,7 @@ def add(layout: Layout, source: Annotated[str, typer.Argument(help="Folder, zip,
         + " then dvc add data && dvc repro")
 
 
-def _published(params: config.Params, layout: str, source: str, name: str | None, link: bool) -> "Found":
+def _published(params: Params, layout: str, source: str, name: str | None, link: bool) -> "Found":
     from ser_ops.corpora import adding
     from ser_ops.corpora.corpus import of_name
     from ser_ops.storage.client import is_remote
@@ -63,7 +63,7 @@ def _published(params: config.Params, layout: str, source: str, name: str | None
         return adding.add(layout, local, target, name, lock=params.paths.adding_lock)
 
 
-def _listed(params: config.Params, layout: str, source: str, name: str | None, link: bool) -> "Found":
+def _listed(params: Params, layout: str, source: str, name: str | None, link: bool) -> "Found":
     from ser_ops.corpora import adding
     from ser_ops.storage.client import is_remote
 
@@ -81,7 +81,7 @@ def list_(json: Json = False) -> None:
     from ser_ops.corpora import adding
     from ser_ops.folders import Unusable
 
-    params = config.load()
+    params = load_params()
     bad = False
     labels = {manifest.name: manifest.labels for manifest in params.data.manifests}
     for found in (*adding.list_all(params.paths.data / "corpora", params.data.calm),
@@ -106,7 +106,7 @@ def check(name: Annotated[str, typer.Argument(help="A folder of data/corpora or 
     from ser_ops.corpora import adding
     from ser_ops.corpora.checksums import compare_checksums
 
-    params = config.load()
+    params = load_params()
     folder = params.paths.data / "manifests"
     if os.path.isdir(folder / name):
         found = adding.check_manifest(folder, name, params.data.labels_of(name))

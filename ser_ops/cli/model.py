@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from ser_ops import config
 from ser_ops.caveats import caveats, marks
 from ser_ops.cli.answers import Json, named, say
-from ser_ops.config import Params
+from ser_ops.config.params import Params, load_params
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.files import located, write_json
@@ -51,7 +50,7 @@ def predict(files: Annotated[list[str], typer.Argument(help="Recordings of any l
 
     A bad recording is one line on standard error; the others are answered all the same, and the exit code is 1.
     """
-    params = config.load()
+    params = load_params()
     folder = folder_of(params, model)
     from ser_ops.inference.recogniser import Recogniser
 
@@ -88,7 +87,7 @@ def evaluate(manifest: Annotated[Path, typer.Option(help="CSV: path, emotion, sp
 
     Recordings that cannot be used are left out, and how many, and why, stands beside the figures.
     """
-    params = config.load()
+    params = load_params()
     from ser_ops.corpora.csv_manifest import read_labels
 
     targets = read_labels(labels) if labels else None
@@ -126,7 +125,7 @@ def explain(file: Annotated[Path, typer.Argument(help="A recording.", parser=nam
 
     The answer is that of `ser-ops predict`; explained is one window of the recording, as long as the model hears.
     """
-    params = config.load()
+    params = load_params()
     folder = folder_of(params, model)
     from ser_ops.explain.recording import explain_recording
     from ser_ops.inference.recogniser import Recogniser
@@ -178,11 +177,11 @@ def _models() -> None:
 def check(name: Annotated[str, typer.Argument(help="A model of ser_ops/model_table.py.")], json: Json = False) -> None:
     """Build a model at small size from the preset in force and try out all that is asked of one. Ends with 1 when
     something is missing."""
-    params = config.load()
-    from ser_ops.explain.model_check import trials
+    params = load_params()
+    from ser_ops.explain.model_check import check_model
 
     missing = 0
-    for trial in trials(name, params.chosen, params.explain):
+    for trial in check_model(name, params.chosen, params.explain):
         mark = "ok     " if trial.passed else "MISSING"
         say({"model": name} | asdict(trial), json, f"  {mark} {trial.what}: {trial.words}")
         missing += not trial.passed

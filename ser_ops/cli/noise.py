@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from ser_ops import config
 from ser_ops.cli.answers import Json, named, say
+from ser_ops.config.params import load_params
 from ser_ops.errors import UserError
 
 app = typer.Typer(no_args_is_help=True, help="Noise recordings: add, list.", rich_markup_mode=None)
@@ -23,7 +23,7 @@ def add(category: Annotated[str, typer.Argument(help="fish_market, railway_engin
     from ser_ops.storage.client import is_remote
     from ser_ops.storage.s3 import brought
 
-    params = config.load()
+    params = load_params()
     target = params.paths.data / "noise"
     if is_remote(source):
         if link:
@@ -46,7 +46,7 @@ def list_(json: Json = False) -> None:
     from ser_ops.folders import Unusable
     from ser_ops.noise import adding
 
-    params = config.load()
+    params = load_params()
     bad = False
     for found in adding.list_all(params.paths.data / "noise"):
         bad = bad or isinstance(found, Unusable)

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from ser_ops import config
 from ser_ops.cli.answers import Json, say
+from ser_ops.config.params import load_params
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 
@@ -27,7 +27,7 @@ def reproduce(paper: Annotated[Paper, typer.Argument(help="paper1: tables I to V
     """
     from ser_ops.workspace import dvc, pull
 
-    folder = config.load().paths.reports / paper
+    folder = load_params().paths.reports / paper
     aloud = partial(print, file=sys.stderr if json else sys.stdout, flush=True)
     pull(say=aloud)
     seconds = {stage.replace("/dvc.yaml:", "/"): round(taken, 1)

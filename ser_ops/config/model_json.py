@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ser_ops.config.sections import MOST_PARAMETERS, ModelName, Preset, Window
+from ser_ops.config.models import Preset, Window
+from ser_ops.config.section import MOST_PARAMETERS, ModelName
 from ser_ops.documents import checked, read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError

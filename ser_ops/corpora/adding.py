@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from ser_ops.audio.admission import FORMATS
 from ser_ops.audio.reading import hear_all
-from ser_ops.config.sections import ManifestSource
+from ser_ops.config.data import ManifestSource
 from ser_ops.corpora.corpus import LAYOUTS, NAME, Card, Found, of_name, read_card, summarise, summarise_manifest
 from ser_ops.corpora.csv_manifest import ALIASES, MANIFEST, REQUIRED, read_manifest, recording_of, scan, some, source_of
 from ser_ops.corpora.layout import DEMOGRAPHICS, Layout, genders, is_demographics

@@ -16,7 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from ser_ops import documents
-from ser_ops.config import ManifestSource
+from ser_ops.config.data import ManifestSource
 from ser_ops.corpora.crema_d import CREMA_D
 from ser_ops.corpora.layout import CARD, Layout
 from ser_ops.corpora.ravdess import RAVDESS

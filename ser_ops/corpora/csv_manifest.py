@@ -21,7 +21,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path, PurePosixPath
 
-from ser_ops.config.sections import ManifestSource
+from ser_ops.config.data import ManifestSource
 from ser_ops.corpora.utterance import Scan, Utterance
 from ser_ops.documents import read_yaml
 from ser_ops.emotions import DROP, EMOTIONS, same_label

@@ -10,7 +10,8 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from ser_ops.config import Partitions
+from ser_ops.config.data import Partitions
+from ser_ops.manifest import AnyRow, UtteranceRow, VariantRow
 from ser_ops.seeds import generator
 
 _MILLION = 1_000_000
@@ -99,14 +100,11 @@ def _improve(placed: np.ndarray, counts: np.ndarray, weights: np.ndarray, target
 
 
 PARTITIONS = ("train", "validation", "test")
-Row = Mapping[str, str]
 
 
-def assign(rows: Sequence[Row], settings: Partitions) -> list[str]:
+def assign(rows: Sequence[UtteranceRow], settings: Partitions) -> list[str]:
     """The partition of each utterance, in the order of `rows`; it depends on the rows, not on their order.
 
-    Rows need utterance, corpus, speaker, emotion, text and content; gender is balanced and sound kept together where
-    they are there.
     `speaker`: by `plan`, each corpus for itself. `random` and `paper`: by utterance, in each corpus and emotion;
     utterances of the same content or sound stay together. (`paper` draws anew for each row: see `assign_rows`.)
     """
@@ -118,7 +116,7 @@ def assign(rows: Sequence[Row], settings: Partitions) -> list[str]:
     for corpus, way in plan(rows, settings).items():
         own = corpora[corpus]
         if way == "utterance":
-            placed.update(zip((row["utterance"] for row in own),
+            placed.update(zip((row.utterance for row in own),
                               by_utterance(own, shares(settings), settings.seed, corpus), strict=True))
             continue
         groups = grouped(own, "text" if way == "word" else "speaker")
@@ -128,31 +126,31 @@ def assign(rows: Sequence[Row], settings: Partitions) -> list[str]:
         else:
             chosen = divide({name: [traits(row) for row in group] for name, group in groups.items()},
                             shares(settings), settings.seed, corpus)
-        placed.update((row["utterance"], chosen[name]) for name, group in groups.items() for row in group)
-    return [placed[row["utterance"]] for row in rows]
+        placed.update((row.utterance, chosen[name]) for name, group in groups.items() for row in group)
+    return [placed[row.utterance] for row in rows]
 
 
-def assign_rows(rows: Sequence[Row], settings: Partitions) -> list[str]:
+def assign_rows(rows: Sequence[VariantRow], settings: Partitions) -> list[str]:
     """The partition of each row of the augmented table under the protocol `paper`: variants part from each other.
 
-    Rows need row, corpus and emotion. Offered for comparison alone: what training hears is in the test, too.
+    Offered for comparison alone: what training hears is in the test, too.
     """
-    return _stratified([((row["corpus"], row["emotion"]), row["row"], 1) for row in rows], shares(settings),
+    return _stratified([((row.corpus, row.emotion), row.row, 1) for row in rows], shares(settings),
                        settings.seed, "rows")
 
 
-def plan(rows: Iterable[Row], settings: Partitions | None = None) -> dict[str, str]:
+def plan(rows: Iterable[UtteranceRow], settings: Partitions | None = None) -> dict[str, str]:
     """How each corpus is split under the protocol `speaker`: speaker, pair, word or utterance.
 
     A corpus with a speaker for each partition is split by speaker. One with fewer (TESS has two) gives a speaker
     each to training and test (pair) when another corpus fills the partitions, else it is split by word, and by
-    utterance where it has no three words. Rows need corpus, speaker and text.
+    utterance where it has no three words.
     """
     speakers: dict[str, set[str]] = defaultdict(set)
     texts: dict[str, set[str]] = defaultdict(set)
     for row in rows:
-        speakers[row["corpus"]].add(row["speaker"])
-        texts[row["corpus"]].add(row["text"])
+        speakers[row.corpus].add(row.speaker)
+        texts[row.corpus].add(row.text)
     needed = sum(share > 0 for share in shares(settings).values()) if settings else len(PARTITIONS)
     filled = any(len(names) >= needed for names in speakers.values())
 
@@ -166,7 +164,7 @@ def plan(rows: Iterable[Row], settings: Partitions | None = None) -> dict[str, s
     return {corpus: way(corpus) for corpus in sorted(speakers)}
 
 
-def declared(rows: Iterable[Row], protocol: str) -> list[str]:
+def declared(rows: Iterable[UtteranceRow], protocol: str) -> list[str]:
     """The leaks that a protocol declares for these rows, in words; none for a clean split by speaker."""
     if protocol == "random":
         return ["split by utterance: speakers are in several partitions"]
@@ -182,27 +180,27 @@ def shares(settings: Partitions) -> dict[str, float]:
     return {"train": 1 - settings.validation - settings.test, "validation": settings.validation, "test": settings.test}
 
 
-def traits(row: Row) -> dict[str, str]:
+def traits(row: UtteranceRow) -> dict[str, str]:
     """What a division balances."""
-    return {"emotion": row["emotion"], "gender": row.get("gender", "")}
+    return {"emotion": row.emotion, "gender": row.gender}
 
 
-def grouped(rows: Iterable[Row], column: str) -> dict[str, list[Row]]:
+def grouped(rows: Iterable[AnyRow], column: str) -> dict[str, list[AnyRow]]:
     """Rows by the value of a column, in their order."""
-    groups: dict[str, list[Row]] = defaultdict(list)
+    groups: dict[str, list[AnyRow]] = defaultdict(list)
     for row in rows:
-        groups[row[column]].append(row)
+        groups[getattr(row, column)].append(row)
     return groups
 
 
-def by_utterance(rows: Sequence[Row], parts: Mapping[str, float], seed: int, purpose: str) -> list[str]:
+def by_utterance(rows: Sequence[UtteranceRow], parts: Mapping[str, float], seed: int, purpose: str) -> list[str]:
     """A part for each row by shares, in each corpus and emotion; utterances of one content or sound stay together."""
-    keys = [row.get("sound") or row["content"] or row["utterance"] for row in rows]
-    together: dict[str, list[Row]] = defaultdict(list)
-    for key, row in sorted(zip(keys, rows, strict=True), key=lambda pair: pair[1]["utterance"]):
+    keys = [row.sound or row.content or row.utterance for row in rows]
+    together: dict[str, list[UtteranceRow]] = defaultdict(list)
+    for key, row in sorted(zip(keys, rows, strict=True), key=lambda pair: pair[1].utterance):
         together[key].append(row)
     chosen = dict(zip(together, _stratified([
-        ((group[0]["corpus"], group[0]["emotion"]), group[0]["utterance"], len(group))
+        ((group[0].corpus, group[0].emotion), group[0].utterance, len(group))
         for group in together.values()], parts, seed, purpose), strict=True))
     return [chosen[key] for key in keys]
 
@@ -230,7 +228,7 @@ def _stratified(units: Sequence[tuple[Hashable, str, int]], parts: Mapping[str, 
     return chosen
 
 
-def assign_fold(rows: Sequence[Row], settings: Partitions, count: int, fold: int) -> list[str]:
+def assign_fold(rows: Sequence[UtteranceRow], settings: Partitions, count: int, fold: int) -> list[str]:
     """The partition of each utterance when `fold` (1 to `count`) is the test, in the order of `rows`.
 
     Every utterance is in the test of exactly one fold. `random`: stratified by corpus and emotion, the same content
@@ -241,7 +239,7 @@ def assign_fold(rows: Sequence[Row], settings: Partitions, count: int, fold: int
     """
     if not 1 <= fold <= count or settings.protocol not in ("speaker", "random"):
         raise ValueError(f"no fold {fold} of {count} under the protocol {settings.protocol}")
-    ways = dict.fromkeys({row["corpus"] for row in rows}, "utterance")
+    ways = dict.fromkeys({row.corpus for row in rows}, "utterance")
     if settings.protocol == "speaker":
         ways = plan(rows, settings)
     corpora = grouped(rows, "corpus")
@@ -249,20 +247,20 @@ def assign_fold(rows: Sequence[Row], settings: Partitions, count: int, fold: int
     for corpus, way in sorted(ways.items()):
         tests = _parts(corpora[corpus], way, {str(number): 1 / count for number in range(1, count + 1)},
                        settings.seed, f"{corpus}, folds")
-        rest = [row for row in corpora[corpus] if tests[row["utterance"]] != str(fold)]
-        placed |= dict.fromkeys((row["utterance"] for row in corpora[corpus]), "test")
+        rest = [row for row in corpora[corpus] if tests[row.utterance] != str(fold)]
+        placed |= dict.fromkeys((row.utterance for row in corpora[corpus]), "test")
         placed |= _parts(rest, way, {"train": 1 - settings.validation, "validation": settings.validation},
                          settings.seed, f"{corpus}, beside fold {fold}")
-    return [placed[row["utterance"]] for row in rows]
+    return [placed[row.utterance] for row in rows]
 
 
-def _parts(rows: Sequence[Row], way: str, shares: dict[str, float], seed: int, purpose: str) -> dict[str, str]:
+def _parts(rows: Sequence[UtteranceRow], way: str, shares: dict[str, float], seed: int, purpose: str) -> dict[str, str]:
     """Utterance to part: by whole speakers (or pairs of them), by word, or by utterance."""
     if way == "utterance":
-        return dict(zip((row["utterance"] for row in rows), by_utterance(rows, shares, seed, purpose), strict=True))
+        return dict(zip((row.utterance for row in rows), by_utterance(rows, shares, seed, purpose), strict=True))
     groups = grouped(rows, "text" if way == "word" else "speaker")
     if len(groups) == 1:
         chosen = dict.fromkeys(groups, next(iter(shares)))
     else:
         chosen = divide({name: [traits(row) for row in group] for name, group in groups.items()}, shares, seed, purpose)
-    return {row["utterance"]: chosen[name] for name, group in groups.items() for row in group}
+    return {row.utterance: chosen[name] for name, group in groups.items() for row in group}

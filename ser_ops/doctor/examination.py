@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from ser_ops import config
+from ser_ops.config.params import load_params
 from ser_ops.doctor import machine, servers
 from ser_ops.doctor.finding import Finding
 from ser_ops.errors import UserError
@@ -20,7 +20,7 @@ def examine(folder: Path = Path(), cache: bool = False) -> Iterator[Finding]:
     yield from machine.look_at_versions(folder)
     yield from machine.look_at_secrets(folder)
     try:
-        params = config.load(folder / "params.yaml")
+        params = load_params(folder / "params.yaml")
     except UserError as error:
         fault, _, mend = str(error).rpartition(": ")
         yield Finding("project", "params.yaml", "fault", fault or mend, mend if fault else "mend the file")

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from packaging.markers import Marker
 
-from ser_ops.config import Params
+from ser_ops.config.params import Params
 from ser_ops.doctor.finding import Finding
 from ser_ops.documents import parse_json
 from ser_ops.errors import UserError

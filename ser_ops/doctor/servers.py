@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
-from ser_ops.config import Params
+from ser_ops.config.params import Params
 from ser_ops.doctor.finding import Finding
 from ser_ops.errors import UserError
 from ser_ops.storage.client import is_remote

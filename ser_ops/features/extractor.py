@@ -1,4 +1,4 @@
-"""Waveforms of the fixed window in, what a model reads out."""
+"""From waveforms of a window's length to the features that a model reads."""
 
 import numpy as np
 import torch
@@ -6,18 +6,19 @@ from torch import Tensor
 from torch.nn import functional
 
 from ser_ops.audio.signal import resample
-from ser_ops.config import Features, MelImage, Stacked, Window
+from ser_ops.config.models import Features, MelImage, Stacked, Window
 from ser_ops.features.descriptors import levelled, mfcc, rms, zcr
 from ser_ops.features.index_map import frames_of, shape_of
-from ser_ops.features.paper2 import check, log_mel, stacked
+from ser_ops.features.paper2 import check_stacked, log_mel, stacked
 
-_TOGETHER = 400_000     # samples in frames at once: with what is made of them they stay in a core's cache
+_FRAME_SAMPLES = 400_000    # samples of all frames computed at once: with the results they fit into a core's cache
 
 
 def spectral(waveforms: Tensor, settings: Features) -> Tensor:
     """ZCR, RMS and MFCC in the layout that the settings name (equations 12 and 28 of paper 1).
 
-    Where the settings say so, of windows brought to the same level, and each row less its own mean over the window.
+    Where the settings say so, windows are first brought to the same level, and each row has its mean over the window
+    taken off. Takes (B, N) at settings.sample_rate hertz; gives (B, L), or (B, 2 + K, T) in the frames layout.
     """
     if settings.level == "same":
         waveforms = levelled(waveforms)
@@ -31,7 +32,7 @@ def spectral(waveforms: Tensor, settings: Features) -> Tensor:
 
 
 class Extractor:
-    """Features of a batch, of the kind that the settings are of.
+    """Features of a batch, by the settings of paper 1's features, paper 2's stack or paper 2's image.
 
     Takes float32 of shape (B, seconds * source_rate), windows made by `audio.fit`, and returns float32 on the
     same device, (B, *shape_of(settings)): Features (B, L) in the serial layout, (B, 2 + K, T) in the frames layout;
@@ -46,7 +47,7 @@ class Extractor:
 
     def __init__(self, settings: Window, source_rate: int = 16000) -> None:
         if isinstance(settings, Stacked):
-            check(settings)
+            check_stacked(settings)
         self.settings = settings
         self.source_rate = source_rate
         self.length = round(settings.seconds * source_rate)
@@ -57,8 +58,8 @@ class Extractor:
             raise ValueError(f"expected windows of shape (B, {self.length}), got {tuple(waveforms.shape)}")
         waveforms = self._resampled(waveforms)
         samples = frames_of(self.settings) * self.settings.frame
-        together = max(1, _TOGETHER // samples if waveforms.is_cpu else len(waveforms))
-        return torch.cat([self._extracted(part) for part in waveforms.split(together)])
+        batch_size = max(1, _FRAME_SAMPLES // samples if waveforms.is_cpu else len(waveforms))
+        return torch.cat([self._extracted(part) for part in waveforms.split(batch_size)])
 
     def _extracted(self, waveforms: Tensor) -> Tensor:
         match self.settings:

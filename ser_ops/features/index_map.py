@@ -1,4 +1,4 @@
-"""Equation 29 of paper 1: what stands at an index of the spectral stream's input, and when; paper 2's likewise.
+"""Shapes of what the models read, and what stands at each index: equation 29 of paper 1, and paper 2's inputs.
 
 Paper 1 calls indices `Time_N`; in the serial layout an index is not a time. Every report and plot names an index by
 `describe` and puts attributions on the time axis by `to_frames`. In the frames layout the index counts through the
@@ -10,14 +10,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ser_ops.config import Features, MelImage, Stacked, Window
+from ser_ops.config.models import Features, MelImage, Stacked, Window
 from ser_ops.features.paper2 import CHROMA, CONTRAST, row_name
 
 Kind = Literal["ZCR", "RMS", "MFCC"]
 
 
 @dataclass(frozen=True)
-class Place:
+class FeaturePosition:
     """One value of the input: its kind, the MFCC coefficient (None for ZCR and RMS), frame and seconds, both from 0.
 
     `seconds` is the centre of the frame, counted from the start of the window.
@@ -37,8 +37,8 @@ class Place:
 def frames_of(settings: Window) -> int:
     """Number of frames T of a window.
 
-    >>> from ser_ops.config import load
-    >>> frames_of(load().presets["paper"].features)
+    >>> from ser_ops.config.params import load_params, load_preset
+    >>> frames_of(load_preset("paper").features)
     108
     """
     return settings.frames
@@ -47,8 +47,8 @@ def frames_of(settings: Window) -> int:
 def channels_of(settings: Window) -> int:
     """Number of rows of the grid: 2 + K kinds of paper 1, 187 of paper 2's stack, or the bands of an image.
 
-    >>> from ser_ops.config import load
-    >>> [channels_of(load().presets["paper"].input_of(name)) for name in ("fusion", "cnn", "vit")]
+    >>> from ser_ops.config.params import load_params, load_preset
+    >>> [channels_of(load_preset("paper").input_of(name)) for name in ("fusion", "cnn", "vit")]
     [22, 187, 128]
     """
     match settings:
@@ -64,8 +64,8 @@ def channels_of(settings: Window) -> int:
 def shape_of(settings: Window) -> tuple[int, ...]:
     """Shape of one utterance's features: (L,) in the serial layout, else (channels, T).
 
-    >>> from ser_ops.config import load
-    >>> shape_of(load().presets["paper"].features), shape_of(load().presets["paper"].stacked)
+    >>> from ser_ops.config.params import load_params, load_preset
+    >>> shape_of(load_preset("paper").features), shape_of(load_preset("paper").stacked)
     ((2376,), (187, 128))
     """
     channels, frames = channels_of(settings), frames_of(settings)
@@ -88,12 +88,12 @@ def grid(settings: Features) -> np.ndarray:
     return np.concatenate([first, np.arange(2 * frames, channels * frames).reshape(frames, settings.mfcc).T])
 
 
-def feature_at(index: int, settings: Features) -> Place:
-    """What stands at an index (equation 29). Raises IndexError outside 0 <= index < (2 + K) T.
+def feature_at(index: int, settings: Features) -> FeaturePosition:
+    """What stands at an index of paper 1's features (equation 29). Raises IndexError outside 0 <= index < (2 + K) T.
 
-    >>> from ser_ops.config import load
-    >>> feature_at(1191, load().presets["paper"].features)
-    Place(kind='MFCC', coefficient=15, frame=48, seconds=1.1145578231292517)
+    >>> from ser_ops.config.params import load_params, load_preset
+    >>> feature_at(1191, load_preset("paper").features)
+    FeaturePosition(kind='MFCC', coefficient=15, frame=48, seconds=1.1145578231292517)
     """
     channels, frames = 2 + settings.mfcc, frames_of(settings)
     if not 0 <= index < channels * frames:
@@ -105,17 +105,17 @@ def feature_at(index: int, settings: Features) -> Place:
         channel = 2 + coefficient
     seconds = frame * settings.hop / settings.sample_rate
     if channel < 2:
-        return Place("RMS" if channel else "ZCR", None, frame, seconds)
-    return Place("MFCC", channel - 2, frame, seconds)
+        return FeaturePosition("RMS" if channel else "ZCR", None, frame, seconds)
+    return FeaturePosition("MFCC", channel - 2, frame, seconds)
 
 
 def index_at(channel: int, frame: int, settings: Features) -> int:
-    """The index of a channel (0 ZCR, 1 RMS, 2 + k MFCC k) in a frame: `feature_at` the other way round.
+    """The index of a channel (0 ZCR, 1 RMS, 2 + k MFCC k) in a frame: the inverse of `feature_at`.
 
     Raises IndexError for a channel or frame that there is none of.
 
-    >>> from ser_ops.config import load
-    >>> index_at(2 + 15, 48, load().presets["paper"].features)
+    >>> from ser_ops.config.params import load_params, load_preset
+    >>> index_at(2 + 15, 48, load_preset("paper").features)
     1191
     """
     frames = frames_of(settings)
@@ -131,10 +131,10 @@ def describe(index: int, settings: Window) -> str:
 
     Paper 2's inputs count like the frames layout, row by row. Raises IndexError outside 0 <= index < size.
 
-    >>> from ser_ops.config import load
-    >>> describe(1191, load().presets["paper"].features), describe(10, load().presets["paper"].features)
+    >>> from ser_ops.config.params import load_params, load_preset
+    >>> describe(1191, load_preset("paper").features), describe(10, load_preset("paper").features)
     ('MFCC 15 at 1.11 s', 'ZCR at 0.23 s')
-    >>> describe(89 * 128 + 22, load().presets["paper"].stacked), describe(0, load().presets["paper"].image)
+    >>> describe(89 * 128 + 22, load_preset("paper").stacked), describe(0, load_preset("paper").image)
     ('mel 980 Hz at 0.51 s', 'mel 26 Hz at 0.00 s')
     """
     if isinstance(settings, Stacked | MelImage):
@@ -142,9 +142,9 @@ def describe(index: int, settings: Window) -> str:
         return f"{row_name(row, settings)} at {frame * settings.hop / settings.sample_rate:.2f} s"
     if not isinstance(settings, Features):
         raise TypeError(f"no features for {type(settings).__name__}")
-    place = feature_at(index, settings)
-    name = place.kind if place.coefficient is None else f"{place.kind} {place.coefficient}"
-    return f"{name} at {place.seconds:.2f} s"
+    position = feature_at(index, settings)
+    name = position.kind if position.coefficient is None else f"{position.kind} {position.coefficient}"
+    return f"{name} at {position.seconds:.2f} s"
 
 
 def to_grid(values: Any, settings: Window) -> Any:

@@ -1,15 +1,15 @@
 """Mean and deviation of each channel of the features over the training rows, as they stream by."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
 
-from ser_ops.config import Window
+from ser_ops.config.models import Window
 from ser_ops.features.index_map import channels_of, to_grid
 
-Standardisation = dict[str, list[float]]
+Standardisation = Mapping[str, Sequence[float]]     # "mean" and "std", a value per channel
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Moments:
 
     @classmethod
     def none(cls, settings: Window) -> "Moments":
-        """Of no row at all."""
+        """Of no row."""
         return cls(0, np.zeros(channels_of(settings)), np.zeros(channels_of(settings)))
 
     @classmethod
@@ -32,8 +32,8 @@ class Moments:
         if len(values) == 0:
             return cls.none(settings)
         mean = values.mean((0, 2))
-        apart = values - mean[:, None]
-        return cls(values.shape[0] * values.shape[2], mean, np.einsum("bct,bct->c", apart, apart))
+        centred = values - mean[:, None]
+        return cls(values.shape[0] * values.shape[2], mean, np.einsum("bct,bct->c", centred, centred))
 
     def __add__(self, other: "Moments") -> "Moments":
         count = self.count + other.count
@@ -49,6 +49,6 @@ class Moments:
         return {"mean": self.mean.tolist(), "std": np.where(std > 1e-8, std, 1.0).tolist()}
 
 
-def total(parts: Sequence[Moments], settings: Window) -> Moments:
-    """Moments of all parts together, added in their order."""
+def sum_moments(parts: Sequence[Moments], settings: Window) -> Moments:
+    """The moments of all parts together, added in their order."""
     return sum(parts, start=Moments.none(settings))

@@ -20,7 +20,7 @@ from ser_ops.audio.admission import SILENCE_DBFS, bandwidth, padding, silent
 from ser_ops.audio.reading import Listening, clean
 from ser_ops.audio.signal import fit
 from ser_ops.caveats import Caveat, caveats
-from ser_ops.config import input_of
+from ser_ops.config.model_json import input_of
 from ser_ops.device import device_of
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError

@@ -7,30 +7,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from ser_ops.config import MOST_PARAMETERS, Preset
+from ser_ops.config.models import Preset
+from ser_ops.config.section import MOST_PARAMETERS
 from ser_ops.errors import UserError
+from ser_ops.features.standardise import Standardisation
 from ser_ops.model_table import MODELS
 from ser_ops.models import wav2vec_backbone
-from ser_ops.models.base import EmotionModel, Standardisation
+from ser_ops.models.base import EmotionModel
 from ser_ops.seeds import derive
 
 Kept = Mapping[str, Any] | None
-_NETWORKS = "ser_ops.models"     # the package in which the table's files lie
-
-
-def _backbone(section: str, preset: Preset, kept: Kept) -> nn.Module:
-    if section == "wav2vec":
-        return wav2vec_backbone.backbone(preset.wav2vec, preset.features, kept)
-    from ser_ops.models import image_transformers  # brings the transformers library, which takes seconds
-    return image_transformers.backbone(section, getattr(preset, section), preset.image, kept)
-
-
-def network(name: str) -> type[EmotionModel]:
-    """The class of a model; its file is loaded now. Raises UserError for a name that is not in the table."""
-    if name not in MODELS:
-        raise UserError(f"unknown model {name!r}: expected one of {', '.join(MODELS)}")
-    module, _, class_name = MODELS[name].network.partition(":")
-    return getattr(import_module(f"{_NETWORKS}.{module}"), class_name)
+_PACKAGE = "ser_ops.models"     # in which the table's modules lie
 
 
 def build(name: str, preset: Preset, standardisation: Standardisation | None = None, seed: int = 0,
@@ -42,26 +29,42 @@ def build(name: str, preset: Preset, standardisation: Standardisation | None = N
     random weights, and no checkpoint is looked for.
     Raises UserError for an unknown name, and where the preset cannot be built or has too many parameters.
 
-    >>> from ser_ops.config import load
-    >>> model = build("fusion", load().presets["small"])
+    >>> from ser_ops.config.params import load_params, load_preset
+    >>> model = build("fusion", load_preset("small"))
     >>> model.row, model.streams
     ('D', ('wav2vec', 'spectral'))
     """
-    made, described, parts = network(name), MODELS[name], dict[str, Any]()
-    if described.standardised:
-        parts["standardisation"] = standardisation if getattr(preset.input_of(name), "standardise", False) else None
+    network_class, entry, arguments = network(name), MODELS[name], dict[str, Any]()
+    if entry.standardised:
+        wanted = getattr(preset.input_of(name), "standardise", False)
+        arguments["standardisation"] = standardisation if wanted else None
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derive(seed, "weights", name))
-        if described.backbone:
-            parts["backbone"] = _backbone(described.backbone, preset, backbone_config)
-        with torch.random.fork_rng(devices=[]), torch.device("meta"):   # drawn up without memory
-            model = made(preset, **parts)
+        if entry.backbone:
+            arguments["backbone"] = _backbone(entry.backbone, preset, backbone_config)
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):   # counted before memory is asked for
+            model = network_class(preset, **arguments)
         if (number := count(model)) > MOST_PARAMETERS:
             raise UserError(f"a {name} model by these settings has {number:,} parameters: at most {MOST_PARAMETERS:,}: "
                             "lower channels, maps, hidden or embedding, or the frames of a window")
         if torch.get_default_device().type != "meta":
-            model = made(preset, **parts)
+            model = network_class(preset, **arguments)
     return model
+
+
+def network(name: str) -> type[EmotionModel]:
+    """The class of a model, whose module is imported now. Raises UserError for a name that is not in the table."""
+    if name not in MODELS:
+        raise UserError(f"unknown model {name!r}: expected one of {', '.join(MODELS)}")
+    module, _, class_name = MODELS[name].network.partition(":")
+    return getattr(import_module(f"{_PACKAGE}.{module}"), class_name)
+
+
+def _backbone(section: str, preset: Preset, kept: Kept) -> nn.Module:
+    if section == "wav2vec":
+        return wav2vec_backbone.backbone(preset.wav2vec, preset.features, kept)
+    from ser_ops.models import image_transformers  # brings the transformers library, which takes seconds
+    return image_transformers.backbone(section, getattr(preset, section), preset.image, kept)
 
 
 def count(model: nn.Module) -> int:

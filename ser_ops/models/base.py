@@ -1,6 +1,6 @@
 """What all models share: how they are called, standardised features, members' answers, rates for the optimiser."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Union
 
@@ -8,16 +8,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ser_ops.config import Features, Preset, Window
+from ser_ops.config.models import Features, Preset, Window
 from ser_ops.features.index_map import channels_of, frames_of, shape_of
+from ser_ops.features.standardise import Standardisation
 from ser_ops.model_table import MODELS
 
 if TYPE_CHECKING:
     from ser_ops.models.image_transformers import ImageBackbone
     from ser_ops.models.spectral_streams import SpectralBranch
     from ser_ops.models.wav2vec_backbone import Backbone
-
-Standardisation = Mapping[str, Sequence[float]]
 
 _POSITIONS = ("cls_token", "position_embeddings")   # as little use for decay as a bias
 

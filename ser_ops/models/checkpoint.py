@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from ser_ops.config import MOST_PARAMETERS, MOST_VALUES
+from ser_ops.config.section import MOST_PARAMETERS, MOST_VALUES
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.files import sha256

@@ -1,10 +1,7 @@
 """ViT and BEiT of paper 2 (section III-D) on log-mel images.
 
-Random resized crops, a different one for each image of a batch, on any device.
-
-ViT and BEiT behind one way to call them.
-
-Where ViT and BEiT come from: the small configuration, a checkpoint, or one kept with a model.
+The backbone is a small network with random weights, a pretrained checkpoint, or what the configuration kept with a
+trained model says. In training each image of a batch is cropped at random, on any device.
 """
 
 import inspect
@@ -19,45 +16,16 @@ from torch.nn import functional
 from transformers import AutoModel, BeitConfig, PreTrainedConfig, ViTConfig
 from transformers.models.beit.modeling_beit import BeitRelativePositionBias
 
-from ser_ops.config import ImageTransformer, MelImage, Preset
+from ser_ops.config.models import ImageTransformer, MelImage, Preset
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.features.index_map import shape_of
 from ser_ops.models.base import EmotionModel
 from ser_ops.models.checkpoint import check_network, kept_config, random_network, read
 
-_ASPECT = 4 / 3
-
-
-def draw_crops(number: int, area: tuple[float, float], device: torch.device) -> Tensor:
-    """Boxes float32 (number, 4): left, top, width and height as shares of the image, all inside it.
-
-    The share of the area is uniform over `area`; width to height is log-uniform between 3/4 and 4/3, as far as a box
-    of that area fits into the image. Draws from torch's generator of the device.
-    """
-    draws = torch.rand(4, number, device=device)
-    share = area[0] + (area[1] - area[0]) * draws[0]
-    widest = (-share.log()).clamp_max(math.log(_ASPECT))    # a box of area a fits while a <= ratio <= 1 / a
-    stretch = (widest * (2 * draws[1] - 1) / 2).exp()
-    width, height = share.sqrt() * stretch, share.sqrt() / stretch
-    size = torch.stack([width, height], 1).clamp_max(1.0)
-    return torch.cat([(1 - size) * draws[2:].T, size], 1)
-
-
-def resized_crops(images: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
-    """Each image (B, C, H, W) inside its box, bilinear, at `size`: (B, C, *size).
-
-    Pixels are areas, as in torch's interpolate without aligned corners; the whole image as its box gives the same.
-    """
-    height, width = size
-    across = boxes[:, 0:1] + boxes[:, 2:3] * _centres(width, images)
-    down = boxes[:, 1:2] + boxes[:, 3:4] * _centres(height, images)
-    places = torch.stack([across[:, None, :].expand(-1, height, -1), down[:, :, None].expand(-1, -1, width)], -1)
-    return functional.grid_sample(images, 2 * places - 1, padding_mode="border", align_corners=False)
-
-
-def _centres(number: int, like: Tensor) -> Tensor:
-    return (torch.arange(number, device=like.device) + 0.5) / number
+_ASPECT = 4 / 3     # of a random crop, width to height or height to width, at most
+_FLOOR_DB = 80.0    # an image's range: from 80 dB below its loudest value to 0
+_BEIT_NORM = {"pooler.layernorm.weight", "pooler.layernorm.bias"}   # 1 and 0 in a checkpoint that was only pretrained
 
 
 class ImageBackbone(nn.Module):
@@ -99,7 +67,7 @@ class ImageBackbone(nn.Module):
 
     @property
     def last_norm(self) -> nn.Module:
-        """The norm before the last block's attention, the last place where patch tokens reach the class token."""
+        """The norm before the last block's attention: after it no patch token reaches the class token."""
         return self.network.layers[-1].layernorm_before
 
     def train(self, mode: bool = True) -> "ImageBackbone":
@@ -113,7 +81,7 @@ class ImageBackbone(nn.Module):
 
 
 def own_layers(family: str) -> dict[str, Any]:
-    """What the network's class is told: ViT's pooling layer would be unused, BEiT's is the mean over patches."""
+    """Arguments of the network's class: ViT's pooling layer would be unused, BEiT's is the mean over patches."""
     return {"add_pooling_layer": family == "beit"}
 
 
@@ -130,75 +98,6 @@ def _relative_positions(grid: tuple[int, int]) -> Tensor:
     """
     with torch.inference_mode(False), torch.device("cpu"):
         return inspect.unwrap(BeitRelativePositionBias.generate_relative_position_index)(grid)
-
-
-_BEIT_NORM = {"pooler.layernorm.weight", "pooler.layernorm.bias"}   # 1 and 0 in a checkpoint that was only pretrained
-
-
-def small_config(family: str, settings: ImageTransformer, image: MelImage) -> PreTrainedConfig:
-    """A ViT or BEiT of any size for random weights: one channel, the image as it is.
-
-    BEiT learns relative positions in every layer, as the published models do.
-    Raises UserError where the image is not whole patches, and for BEiT where it is not square.
-    """
-    height, width = shape_of(image)
-    if height % settings.patch or width % settings.patch:
-        raise UserError(f"params.yaml: {family}: an image of {height} x {width} is not whole patches of "
-                        f"{settings.patch}: change image.mels, image.hop or {family}.patch")
-    sizes: dict[str, Any] = {
-        "hidden_size": settings.hidden, "num_hidden_layers": settings.layers, "num_attention_heads": settings.heads,
-        "intermediate_size": 4 * settings.hidden, "patch_size": settings.patch, "num_channels": 1,
-        "image_size": height if height == width else [height, width]}
-    if family == "vit":
-        return ViTConfig(**sizes)
-    if height != width:
-        raise UserError(f"params.yaml: beit: an image of {height} x {width} is not square, which BEiT's relative "
-                        "positions need: change image.mels or image.hop")
-    return BeitConfig(**sizes, use_relative_position_bias=True)
-
-
-def _settled(config: PreTrainedConfig, family: str, settings: ImageTransformer, where: str) -> PreTrainedConfig:
-    """The configuration with what the settings decide; drop path and masking off."""
-    if config.model_type != family:
-        raise UserError(f"{where}: is a {config.model_type} model, not {family}: choose a checkpoint whose model_type "
-                        f"is {family}")
-    if config.num_channels not in (1, 3):
-        raise UserError(f"{where}: wants images of {config.num_channels} channels: choose one for 1 or 3")
-    config.hidden_dropout_prob = config.attention_probs_dropout_prob = settings.dropout
-    if family == "beit":
-        config.drop_path_rate, config.use_mask_token = 0.0, False
-    (height, width), (tall, wide) = pair(config.image_size), pair(config.patch_size)
-    tokens = 1 + (height // tall) * (width // wide)
-    widest = max(height * width * config.num_channels, tokens * max(
-        config.hidden_size, config.intermediate_size, tokens * config.num_attention_heads))
-    check_network(config, where, widest, lambda: random_network(config, **own_layers(family)))
-    return config
-
-
-def backbone(family: str, settings: ImageTransformer, image: MelImage,
-             kept: Mapping[str, Any] | None = None) -> ImageBackbone:
-    """By the kept configuration if there is one, else by the checkpoint, else the small one with random weights.
-
-    `family` is "vit" or "beit". A kept configuration gives random weights and loads nothing. Raises UserError when
-    the checkpoint cannot be had, is of another family, or lacks weights of its own architecture, and where sizes do
-    not fit.
-    """
-    if kept is not None:
-        config = kept_config(kept, (family,), f"family {family}")
-        return ImageBackbone(_settled(config, family, settings, "backbone_config"), settings)
-    if settings.checkpoint is None:
-        where = f"params.yaml: {family}"
-        return ImageBackbone(_settled(small_config(family, settings, image), family, settings, where), settings)
-    name = settings.checkpoint
-
-    def settle(config: PreTrainedConfig, arguments: Mapping[str, Any]) -> PreTrainedConfig:
-        return _settled(config, family, settings, name)
-
-    config, network = read(name, settings.revision, family, settle, _BEIT_NORM, **own_layers(family))
-    return ImageBackbone(config, settings, network)
-
-
-_FLOOR_DB = 80.0    # an image's range: from 80 dB below its loudest value to 0
 
 
 class ImageTransformerModel(EmotionModel):
@@ -251,3 +150,98 @@ class BEiTModel(ImageTransformerModel):
     """BEiT: a linear head on the normalised mean over patch tokens."""
 
     name = family = "beit"
+
+
+def draw_crops(number: int, area: tuple[float, float], device: torch.device) -> Tensor:
+    """Boxes float32 (number, 4): left, top, width and height as shares of the image, all inside it.
+
+    The share of the area is uniform over `area`; width to height is log-uniform between 3/4 and 4/3, as far as a box
+    of that area fits into the image. Draws from torch's generator of the device.
+    """
+    draws = torch.rand(4, number, device=device)
+    share = area[0] + (area[1] - area[0]) * draws[0]
+    widest = (-share.log()).clamp_max(math.log(_ASPECT))    # a box of area a fits while a <= ratio <= 1 / a
+    stretch = (widest * (2 * draws[1] - 1) / 2).exp()
+    width, height = share.sqrt() * stretch, share.sqrt() / stretch
+    size = torch.stack([width, height], 1).clamp_max(1.0)
+    return torch.cat([(1 - size) * draws[2:].T, size], 1)
+
+
+def resized_crops(images: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """Each image (B, C, H, W) inside its box, bilinear, at `size`: (B, C, *size).
+
+    Pixels are areas, as in torch's interpolate without aligned corners; the whole image as its box gives the same.
+    """
+    height, width = size
+    across = boxes[:, 0:1] + boxes[:, 2:3] * _centres(width, images)
+    down = boxes[:, 1:2] + boxes[:, 3:4] * _centres(height, images)
+    points = torch.stack([across[:, None, :].expand(-1, height, -1), down[:, :, None].expand(-1, -1, width)], -1)
+    return functional.grid_sample(images, 2 * points - 1, padding_mode="border", align_corners=False)
+
+
+def _centres(number: int, like: Tensor) -> Tensor:
+    """Centres of so many equal shares of 0 to 1, on the device of `like`."""
+    return (torch.arange(number, device=like.device) + 0.5) / number
+
+
+def backbone(family: str, settings: ImageTransformer, image: MelImage,
+             kept: Mapping[str, Any] | None = None) -> ImageBackbone:
+    """By the kept configuration if there is one, else by the checkpoint, else the small one with random weights.
+
+    `family` is "vit" or "beit". A kept configuration gives random weights and loads nothing. Raises UserError when
+    the checkpoint cannot be had, is of another family, or lacks weights of its own architecture, and where sizes do
+    not fit.
+    """
+    if kept is not None:
+        config = kept_config(kept, (family,), f"family {family}")
+        return ImageBackbone(_settled(config, family, settings, "backbone_config"), settings)
+    if settings.checkpoint is None:
+        where = f"params.yaml: {family}"
+        return ImageBackbone(_settled(small_config(family, settings, image), family, settings, where), settings)
+    name = settings.checkpoint
+
+    def settle(config: PreTrainedConfig, arguments: Mapping[str, Any]) -> PreTrainedConfig:
+        return _settled(config, family, settings, name)
+
+    config, network = read(name, settings.revision, family, settle, _BEIT_NORM, **own_layers(family))
+    return ImageBackbone(config, settings, network)
+
+
+def small_config(family: str, settings: ImageTransformer, image: MelImage) -> PreTrainedConfig:
+    """A ViT or BEiT of any size for random weights: one channel, the image as it is.
+
+    BEiT learns relative positions in every layer, as the published models do.
+    Raises UserError where the image is not whole patches, and for BEiT where it is not square.
+    """
+    height, width = shape_of(image)
+    if height % settings.patch or width % settings.patch:
+        raise UserError(f"params.yaml: {family}: an image of {height} x {width} is not whole patches of "
+                        f"{settings.patch}: change image.mels, image.hop or {family}.patch")
+    sizes: dict[str, Any] = {
+        "hidden_size": settings.hidden, "num_hidden_layers": settings.layers, "num_attention_heads": settings.heads,
+        "intermediate_size": 4 * settings.hidden, "patch_size": settings.patch, "num_channels": 1,
+        "image_size": height if height == width else [height, width]}
+    if family == "vit":
+        return ViTConfig(**sizes)
+    if height != width:
+        raise UserError(f"params.yaml: beit: an image of {height} x {width} is not square, which BEiT's relative "
+                        "positions need: change image.mels or image.hop")
+    return BeitConfig(**sizes, use_relative_position_bias=True)
+
+
+def _settled(config: PreTrainedConfig, family: str, settings: ImageTransformer, where: str) -> PreTrainedConfig:
+    """The configuration with what the settings decide; drop path and masking off."""
+    if config.model_type != family:
+        raise UserError(f"{where}: is a {config.model_type} model, not {family}: choose a checkpoint whose model_type "
+                        f"is {family}")
+    if config.num_channels not in (1, 3):
+        raise UserError(f"{where}: wants images of {config.num_channels} channels: choose one for 1 or 3")
+    config.hidden_dropout_prob = config.attention_probs_dropout_prob = settings.dropout
+    if family == "beit":
+        config.drop_path_rate, config.use_mask_token = 0.0, False
+    (height, width), (tall, wide) = pair(config.image_size), pair(config.patch_size)
+    tokens = 1 + (height // tall) * (width // wide)
+    widest = max(height * width * config.num_channels, tokens * max(
+        config.hidden_size, config.intermediate_size, tokens * config.num_attention_heads))
+    check_network(config, where, widest, lambda: random_network(config, **own_layers(family)))
+    return config

@@ -8,7 +8,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from ser_ops.config import FORMAT, MODEL_JSON, Preset, read_model_json
+from ser_ops.config.model_json import FORMAT, MODEL_JSON, read_model_json
+from ser_ops.config.models import Preset
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.files import replacing, sha256, write_json
@@ -21,36 +22,7 @@ from ser_ops.terminal import shown
 
 _DTYPES = {torch.float32: "F32", torch.int64: "I64"}    # as safetensors names them; no other stands in a model
 _LONGEST_HEADER = 2**22     # bytes; a model of 128 layers has some 400,000
-_OF_WEIGHTS = ("sample_rate", "standardisation", "parameters")     # what a model knows of itself, and others rely on
-
-
-def _origin(model: EmotionModel) -> tuple[str, str | None]:
-    """Where the backbone came from, in words, and the revision of its checkpoint."""
-    section = MODELS[model.name].backbone
-    if not section:
-        return "none, this model has no pretrained part", None
-    settings = getattr(model.preset, section)
-    if not settings.checkpoint:
-        return "random weights, small configuration", None
-    return f"checkpoint {settings.checkpoint}", settings.revision
-
-
-def _own(model: EmotionModel) -> dict[str, Any]:
-    """What model.json says of the model itself."""
-    standardise = next((part for part in model.modules() if isinstance(part, Standardise)), None)
-    backbone, revision = _origin(model)
-    return {
-        "format": FORMAT,
-        "model": model.name,
-        "emotions": list(EMOTIONS),
-        "sample_rate": SAMPLE_RATE,
-        "preset_settings": model.preset.model_dump(mode="json"),
-        "standardisation": standardise and {"mean": standardise.mean.tolist(), "std": standardise.std.tolist()},
-        "backbone": backbone,
-        "backbone_revision": revision,
-        "backbone_config": config_record(model.backbone.config) if MODELS[model.name].backbone else None,
-        "parameters": count(model),
-    }
+_OF_WEIGHTS = ("sample_rate", "standardisation", "parameters")     # what the weights settle and the card repeats
 
 
 def save(folder: Path, model: EmotionModel, card: Mapping[str, Any]) -> None:
@@ -62,8 +34,9 @@ def save(folder: Path, model: EmotionModel, card: Mapping[str, Any]) -> None:
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with replacing(folder / "weights.safetensors") as path:
         save_file(weights, path, metadata={"format": "pt"})
-    write_json(folder / MODEL_JSON, {**_own(model), **dict(card), **_own(model),
-                                       "weights_sha256": sha256(folder / "weights.safetensors")})
+    facts = _facts(model)
+    write_json(folder / MODEL_JSON, facts | dict(card) | facts | {
+        "weights_sha256": sha256(folder / "weights.safetensors")})
 
 
 def load(folder: Path) -> tuple[EmotionModel, dict[str, Any]]:
@@ -76,21 +49,22 @@ def load(folder: Path) -> tuple[EmotionModel, dict[str, Any]]:
     weights = folder / "weights.safetensors"
     with torch.device("meta"):  # sizes in a card from outside cost no memory until the file bears them out
         skeleton = _skeleton(card, folder / MODEL_JSON)
-        _check(skeleton, weights, card)
-        _try(skeleton, folder / MODEL_JSON)
+        _check_weights(skeleton, weights, card)
+        _run_backbone(skeleton, folder / MODEL_JSON)
     model = _skeleton(card, folder / MODEL_JSON)
     model.load_state_dict(load_file(weights))
     if damaged := [name for name, tensor in model.state_dict().items() if not torch.isfinite(tensor).all()]:
         raise UserError(f"{weights}: {len(damaged)} tensors hold NaN or infinity ({damaged[0]}): restore the folder, "
                         "or train the model again")
-    own = _own(model)
-    if other := [key for key in _OF_WEIGHTS if card[key] != own[key]]:
+    facts = _facts(model)
+    if other := [key for key in _OF_WEIGHTS if card[key] != facts[key]]:
         raise UserError(f"{folder / MODEL_JSON}: its {other[0]} is not that of the weights beside it: restore the "
                         "folder")
     return model.eval(), card
 
 
 def _skeleton(card: Mapping[str, Any], path: Path) -> EmotionModel:
+    """The model that a card describes, with random weights."""
     kept = (card["backbone_config"] or {}) if MODELS[card["model"]].backbone else {}
     try:
         return build(card["model"], Preset(**card["preset_settings"]), backbone_config=kept)
@@ -100,8 +74,8 @@ def _skeleton(card: Mapping[str, Any], path: Path) -> EmotionModel:
         raise _no_model(path, error) from error
 
 
-def _try(skeleton: EmotionModel, path: Path) -> None:
-    """A window without memory: some values of a library's configuration show that they cannot be only then."""
+def _run_backbone(skeleton: EmotionModel, path: Path) -> None:
+    """One window through the backbone, without memory: only that shows some impossible configurations."""
     backbone = getattr(skeleton.eval(), "backbone", None)
     try:
         if isinstance(backbone, Backbone) and not isinstance(backbone.config, Wav2VecSizes):
@@ -118,7 +92,7 @@ def _no_model(path: Path, error: Exception) -> UserError:
     return UserError(f"{path}: makes no model ({said}): restore the folder")
 
 
-def _check(model: EmotionModel, path: Path, card: Mapping[str, Any]) -> None:
+def _check_weights(model: EmotionModel, path: Path, card: Mapping[str, Any]) -> None:
     """The file's names, shapes and dtypes against the model's, before a tensor is read."""
     if not path.is_file():
         raise UserError(f"{path}: missing or no file: restore the folder (weights are read from safetensors alone)")
@@ -128,19 +102,48 @@ def _check(model: EmotionModel, path: Path, card: Mapping[str, Any]) -> None:
                 raise UserError(f"{path}: not a safetensors file (its header is too long): restore the folder")
         with safe_open(path, "pt") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118, it is no mapping
-            found = {name: tuple(one.get_shape()) for name, one in slices.items()}
-            kinds = {name: one.get_dtype() for name, one in slices.items()}
+            shapes = {name: tuple(tensor.get_shape()) for name, tensor in slices.items()}
+            dtypes = {name: tensor.get_dtype() for name, tensor in slices.items()}
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path}: not a safetensors file ({shown(str(error))}): restore the folder") from error
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    wrong = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    wrong = sorted(name for name in expected.keys() | shapes.keys() if expected.get(name) != shapes.get(name))
     if wrong:
         name = wrong[0]
         raise UserError(f"{path}: {len(wrong)} tensors are not those of a {card['model']} model ({name}: expected "
-                        f"{expected.get(name, 'none')}, found {found.get(name, 'none')}): restore the folder")
+                        f"{expected.get(name, 'none')}, found {shapes.get(name, 'none')}): restore the folder")
     for name, tensor in model.state_dict().items():
-        if kinds[name] != _DTYPES.get(tensor.dtype):
-            raise UserError(f"{path}: {name} is of type {kinds[name]}, not {_DTYPES.get(tensor.dtype, 'F32')}: restore "
-                            "the folder")
+        if dtypes[name] != _DTYPES.get(tensor.dtype):
+            raise UserError(f"{path}: {name} is of type {dtypes[name]}, not {_DTYPES.get(tensor.dtype, 'F32')}: "
+                            "restore the folder")
     if card.get("weights_sha256") is not None and sha256(path) != card["weights_sha256"]:
         raise UserError(f"{path}: not the weights that model.json was written for: restore both, or train again")
+
+
+def _facts(model: EmotionModel) -> dict[str, Any]:
+    """What model.json says of the model itself."""
+    standardise = next((part for part in model.modules() if isinstance(part, Standardise)), None)
+    backbone, revision = _backbone_source(model)
+    return {
+        "format": FORMAT,
+        "model": model.name,
+        "emotions": list(EMOTIONS),
+        "sample_rate": SAMPLE_RATE,
+        "preset_settings": model.preset.model_dump(mode="json"),
+        "standardisation": standardise and {"mean": standardise.mean.tolist(), "std": standardise.std.tolist()},
+        "backbone": backbone,
+        "backbone_revision": revision,
+        "backbone_config": config_record(model.backbone.config) if MODELS[model.name].backbone else None,
+        "parameters": count(model),
+    }
+
+
+def _backbone_source(model: EmotionModel) -> tuple[str, str | None]:
+    """Where the backbone's weights came from, in words, and the revision of its checkpoint."""
+    section = MODELS[model.name].backbone
+    if not section:
+        return "none, this model has no pretrained part", None
+    settings = getattr(model.preset, section)
+    if not settings.checkpoint:
+        return "random weights, small configuration", None
+    return f"checkpoint {settings.checkpoint}", settings.revision

@@ -10,9 +10,10 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ser_ops.config import Head, Preset
+from ser_ops.config.models import Head, Preset
 from ser_ops.emotions import EMOTIONS
-from ser_ops.models.base import EmotionModel, Standardisation
+from ser_ops.features.standardise import Standardisation
+from ser_ops.models.base import EmotionModel
 from ser_ops.models.spectral_streams import spectral_branch
 from ser_ops.models.wav2vec_backbone import Backbone
 

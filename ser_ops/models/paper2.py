@@ -6,11 +6,12 @@ All read the stacked features. The hybrid is the one that the paper explains wit
 import torch
 from torch import Tensor, nn
 
-from ser_ops.config import Preset
+from ser_ops.config.models import Preset
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.features.index_map import channels_of, shape_of
-from ser_ops.models.base import EmotionModel, Standardisation, Standardise
+from ser_ops.features.standardise import Standardisation
+from ser_ops.models.base import EmotionModel, Standardise
 
 
 class StackedNetwork(EmotionModel):

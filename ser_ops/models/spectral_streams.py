@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ser_ops.config import Bands, Blocks, Features, Preset
+from ser_ops.config.models import Bands, Blocks, Features, Preset
 from ser_ops.features.descriptors import mel_bands
 from ser_ops.features.index_map import shape_of
-from ser_ops.models.base import Standardisation, Standardise
+from ser_ops.features.standardise import Standardisation
+from ser_ops.models.base import Standardise
 
 
 class BlockBranch(nn.Module):
@@ -27,8 +28,8 @@ class BlockBranch(nn.Module):
     halves a length upwards: 2,376 to 297, and is what gives the parameter counts of table VI's rows B to D.
 
     In training each kind of feature (ZCR, RMS, each MFCC) is left out of an utterance with probability
-    settings.kind_dropout, all frames at once: noise spoils some kinds and spares others, so the network learns to rely on no single kind.
-    The paper does not do this; its preset has 0.
+    settings.kind_dropout, all frames at once: noise spoils some kinds more than others, and so the network learns to
+    rely on no single kind. The paper does not do this; its preset has 0.
     """
 
     def __init__(self, features: Features, settings: Blocks,

@@ -16,9 +16,10 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from ser_ops.config import Features, Wav2Vec
+from ser_ops.config.models import Features, Wav2Vec
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
+from ser_ops.features.descriptors import LEVEL, SILENT
 from ser_ops.models.checkpoint import GET_AGAIN, check_network, check_numbers, kept_config, random_network, read
 from ser_ops.models.wav2vec_network import MODEL_TYPE, Wav2VecNetwork, Wav2VecSizes
 
@@ -31,8 +32,6 @@ FAMILY = ("wav2vec2", "wav2vec2-conformer", "hubert", "wavlm", "unispeech", "uni
 SAMPLE_RATE = 16000
 _GAIN = 20.0            # brings speech at an RMS of 0.05 of full scale to about 1
 _POSITIONS = 128 * 320  # samples that the positional convolution spans, as in the published models
-_LEVEL = 0.05           # RMS of a levelled waveform, about -26 dBFS
-_SILENT = 1e-10         # RMS below which a waveform is left silent
 _MASKED_THROUGHOUT = ("wav2vec2", "hubert", "wavlm", "unispeech", "unispeech-sat")
 
 
@@ -116,7 +115,7 @@ class Backbone(nn.Module):
         outside = torch.arange(waveform.shape[1], device=waveform.device) >= valid[:, None]
         waveform = waveform.masked_fill(outside, 0.0)
         if self.config.input_levelled:
-            waveform = waveform * (_LEVEL / _rms(waveform, valid).clamp_min(_SILENT))
+            waveform = waveform * (LEVEL / _rms(waveform, valid).clamp_min(SILENT))
         if self.config.input_normalised:
             waveform = _normalised(waveform, ~outside)
         waveform = waveform * self.config.input_gain

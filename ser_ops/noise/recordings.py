@@ -18,10 +18,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ser_ops import documents
 from ser_ops.audio.admission import FORMATS
-from ser_ops.config import Partitions
+from ser_ops.config.data import Partitions
 from ser_ops.errors import UserError
 from ser_ops.files import write_text
 from ser_ops.folders import HIDDEN, Contents, contents
+from ser_ops.manifest import NoiseRow
 from ser_ops.noise.mixing import BETA
 from ser_ops.outside_table import read_table
 from ser_ops.seeds import derive
@@ -208,10 +209,9 @@ def write_sources(folder: Path, named: Mapping[PurePosixPath, str]) -> None:
             writer.writerows((path.as_posix(), source) for path, source in sorted(named.items()))
 
 
-def assign(rows: Sequence[Mapping[str, str]], settings: Partitions) -> list[str]:
+def assign(rows: Sequence[NoiseRow], settings: Partitions) -> list[str]:
     """train, validation or test for each row, in their order.
 
-    Rows need recording and category, and hold source, content, sound and error where these are known.
     Recordings of one source, of the same content, or of one sound, stay together. In each category the shares of
     `settings.noise_validation` and `noise_test` count sources, with at least one for training, from two sources on
     one for testing, from three on one for validation (unless a share is 0). A category of `settings.held_out_noise`
@@ -221,8 +221,8 @@ def assign(rows: Sequence[Mapping[str, str]], settings: Partitions) -> list[str]
     sources = _joined(rows)
     members: dict[str, set[str]] = defaultdict(set)
     for row, source in zip(rows, sources, strict=True):
-        if not row.get("error"):
-            members[row["category"]].add(source)
+        if not row.error:
+            members[row.category].add(source)
     place = {source: "test" for category in settings.held_out_noise for source in members.get(category, ())}
     for category in sorted(set(members) - set(settings.held_out_noise)):
         left = _wanted(len(members[category]), settings)
@@ -249,7 +249,7 @@ def _wanted(sources: int, settings: Partitions) -> Counter[str]:
     return Counter(train=sources - test - validation, test=test, validation=validation)
 
 
-def _joined(rows: Iterable[Mapping[str, str]]) -> list[str]:
+def _joined(rows: Sequence[NoiseRow]) -> list[str]:
     """The source of each row, the same one for sources that have a recording of the same content or sound."""
     parent: dict[str, str] = {}
 
@@ -258,9 +258,8 @@ def _joined(rows: Iterable[Mapping[str, str]]) -> list[str]:
             name = parent[name]
         return name
 
-    rows = list(rows)
     for row in rows:
-        for key in (row.get("content"), row.get("sound")):
+        for key in (row.content, row.sound):
             if key:
                 # A tilde sorts after every source, so that the top of a tree is always a source.
                 first, second = sorted((top(_source(row)), top(f"~{key}")))
@@ -268,5 +267,5 @@ def _joined(rows: Iterable[Mapping[str, str]]) -> list[str]:
     return [top(_source(row)) for row in rows]
 
 
-def _source(row: Mapping[str, str]) -> str:
-    return row.get("source") or source_of(row["recording"])
+def _source(row: NoiseRow) -> str:
+    return row.source or source_of(row.recording)

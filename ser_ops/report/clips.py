@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from ser_ops.config import Report
+from ser_ops.config.evaluation import Report
 from ser_ops.files import replacing
+from ser_ops.manifest import UtteranceRow
 from ser_ops.noise.mixing import Mixture
 from ser_ops.seeds import derive
 
@@ -20,23 +21,23 @@ PEAK = 0.9          # of full scale, of the louder one of a pair
 LONGEST = 15.0      # seconds of an utterance that are kept
 
 
-def choose(rows: Sequence[Mapping[str, str]], number: int, seed: int) -> list[Mapping[str, str]]:
+def choose(rows: Sequence[UtteranceRow], number: int, seed: int) -> list[UtteranceRow]:
     """`number` of the rows by a keyed choice, another emotion each as long as there are some.
 
-    >>> rows = [{"utterance": f"u{i}", "emotion": emotion} for i, emotion in enumerate(["sad", "sad", "fear"])]
-    >>> sorted(row["emotion"] for row in choose(rows, 2, seed=1))
+    >>> rows = [UtteranceRow(f"u{i}", emotion=emotion) for i, emotion in enumerate(["sad", "sad", "fear"])]
+    >>> sorted(row.emotion for row in choose(rows, 2, seed=1))
     ['fear', 'sad']
     """
-    left = sorted(rows, key=lambda row: derive(seed, "clip", row["utterance"]))
-    chosen: list[Mapping[str, str]] = []
+    left = sorted(rows, key=lambda row: derive(seed, "clip", row.utterance))
+    chosen: list[UtteranceRow] = []
     while left and len(chosen) < number:
-        heard = {row["emotion"] for row in chosen}
-        chosen.append(next((row for row in left if row["emotion"] not in heard), left[0]))
+        heard = {row.emotion for row in chosen}
+        chosen.append(next((row for row in left if row.emotion not in heard), left[0]))
         left.remove(chosen[-1])
     return chosen
 
 
-def write(folder: Path, rows: Sequence[Mapping[str, str]], waveforms: Mapping[str, np.ndarray], sample_rate: int,
+def write(folder: Path, rows: Sequence[UtteranceRow], waveforms: Mapping[str, np.ndarray], sample_rate: int,
           mix: Mix, noises: Sequence[str], mixture_seed: int, answer: Answer, settings: Report) -> list[dict[str, Any]]:
     """Write <folder>/<n>_clean.wav and <n>_noisy.wav (16 bit) and return an entry of clips.json for each pair.
 
@@ -45,11 +46,11 @@ def write(folder: Path, rows: Sequence[Mapping[str, str]], waveforms: Mapping[st
     confidence}, or {} where it was not asked. Both of a pair are scaled by one factor, so that the noise is heard as
     loud as it was.
     """
-    found = []
+    clips = []
     with replacing(folder) as files:
         files.mkdir()
         for number, row in enumerate(choose(rows, settings.clips, settings.seed), 1):
-            utterance, intensity = row["utterance"], settings.clip_intensity
+            utterance, intensity = row.utterance, settings.clip_intensity
             noise = noises[(number - 1) % len(noises)]
             clean = waveforms[utterance]
             mixture = mix(utterance, clean, noise, intensity, mixture_seed, "test")
@@ -58,12 +59,12 @@ def write(folder: Path, rows: Sequence[Mapping[str, str]], waveforms: Mapping[st
             for kind, samples in (("clean", clean), ("noisy", mixture.samples)):
                 file = os.fsencode(files / f"{number}_{kind}.wav")
                 soundfile.write(file, samples[:kept] * gain, sample_rate, "PCM_16")
-            found.append({
-                "utterance": utterance, "corpus": row["corpus"], "synthetic": row["synthetic"] == "1",
-                "emotion": row["emotion"], "seconds": len(clean) / sample_rate, "gain": gain,
+            clips.append({
+                "utterance": utterance, "corpus": row.corpus, "synthetic": row.synthetic,
+                "emotion": row.emotion, "seconds": len(clean) / sample_rate, "gain": gain,
                 "clean": {"file": f"{folder.name}/{number}_clean.wav", **answer(utterance, "clean", 0.0, None)},
                 "noisy": {"file": f"{folder.name}/{number}_noisy.wav", "noise": noise, "intensity": intensity,
                           "seed": mixture_seed, "recording": mixture.recording,
                           "snr_db": mixture.snr_db if np.isfinite(mixture.snr_db) else None,
                           **answer(utterance, noise, intensity, mixture_seed)}})
-    return found
+    return clips

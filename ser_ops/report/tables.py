@@ -1,8 +1,6 @@
-"""The page's tables as rows of plain values; how they look is the template's affair.
+"""What reports/index.html says in words and tables, as plain values; how they look is the template's affair.
 
-The top of the page: the verdict in words, warnings that nobody can miss, and what the figures say in sentences.
-
-Explanations as the page shows them: whatever methods a model admits, with words that say what each one draws.
+From top to bottom: the gate's verdict, warnings, sentences and headline figures, then tables, then explanations.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,8 +28,8 @@ def heat(cells: Any, shuffled: Any) -> dict[str, Any] | None:
     for noise in noises:
         row = []
         for level in levels:
-            one, bound = cells.get(f"{noise}@{level}"), pick(shuffled, "cells", f"{noise}@{level}")
-            row.append(None if one is None else {**one, "lost": bound is not None and one["uar"] <= bound})
+            cell, bound = cells.get(f"{noise}@{level}"), pick(shuffled, "cells", f"{noise}@{level}")
+            row.append(None if cell is None else {**cell, "lost": bound is not None and cell["uar"] <= bound})
         rows.append((noise, row))
     return {"levels": levels, "rows": rows}
 
@@ -52,9 +50,9 @@ def colour(value: Any, low: float = CHANCE, high: float = 1.0) -> str:
     if not isinstance(value, int | float):
         return ""
     stops = ((243, 246, 250), (157, 196, 232), (41, 105, 184), (11, 46, 99))
-    place = min(max((value - low) / ((high - low) or 1), 0.0), 1.0) * (len(stops) - 1)
-    first = min(int(place), len(stops) - 2)
-    red, green, blue = (round(a + (b - a) * (place - first)) for a, b in zip(stops[first], stops[first + 1],
+    position = min(max((value - low) / ((high - low) or 1), 0.0), 1.0) * (len(stops) - 1)
+    first = min(int(position), len(stops) - 2)
+    red, green, blue = (round(a + (b - a) * (position - first)) for a, b in zip(stops[first], stops[first + 1],
                                                                              strict=True))
     light = sum(weight * (channel / 255) ** 2.2 for weight, channel in zip((0.213, 0.715, 0.072), (red, green, blue),
                                                                            strict=True))
@@ -66,7 +64,7 @@ def table_v(cells: Any, published: Any) -> list[dict[str, Any]]:
     if not isinstance(cells, Mapping):
         return []
     groups: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
-    for cell in sorted(cells, key=lambda one: (_noise_order(one), one.rpartition("@")[0])):
+    for cell in sorted(cells, key=lambda cell: (_noise_order(cell), cell.rpartition("@")[0])):
         noise, _, level = cell.rpartition("@")
         paper = pick(published, "table_v", cell)
         groups[noise in STATIONARY].append({
@@ -115,7 +113,8 @@ def banner(gate: Any) -> dict[str, Any]:
                 "lines": [f"All {len(applying)} rules that apply are met. Whether it replaces today's staging model is "
                           "decided at promotion, over the same utterances."]}
     return {"state": "blocked", "title": "Blocked by the gate",
-            "lines": [one[:1].upper() + one[1:] for one in failed] or [str(gate.get("verdict") or "without a reason")]}
+            "lines": [sentence[:1].upper() + sentence[1:] for sentence in failed]
+            or [str(gate.get("verdict") or "without a reason")]}
 
 
 def badges(metrics: Any, validation: Any, model: str) -> list[tuple[str, str]]:
@@ -123,65 +122,67 @@ def badges(metrics: Any, validation: Any, model: str) -> list[tuple[str, str]]:
     provenance = pick(metrics, "provenance") or {}
     synthetic = provenance.get("synthetic") or pick(validation, "synthetic") or []
     partial = provenance.get("partial") or pick(validation, "partial") or []
-    found = []
+    warnings = []
     if synthetic:
-        every = set(synthetic) >= set(provenance.get("corpora") or synthetic)
-        found.append(("Synthetic data", f"{'All speech' if every else 'Part of the speech'} here was spoken by a "
-                      f"synthesiser ({', '.join(synthetic)}). The figures say that the pipeline works; about people "
-                      "they say nothing."))
+        all_synthetic = set(synthetic) >= set(provenance.get("corpora") or synthetic)
+        spoken = "All speech" if all_synthetic else "Part of the speech"
+        warnings.append(("Synthetic data", f"{spoken} here was spoken by a synthesiser ({', '.join(synthetic)}). The "
+                         "figures say that the pipeline works; about people they say nothing."))
     if partial:
         sizes = [f"{name} ({pick(validation, 'corpora', name, 'found') or '?'} of "
                  f"{pick(validation, 'corpora', name, 'expected') or '?'} utterances)" for name in partial]
-        found.append(("Partial corpus", f"Not the full published corpus: {', '.join(sizes)}. Figures cannot be set "
-                      "beside results on the whole."))
+        warnings.append(("Partial corpus", f"Not the full published corpus: {', '.join(sizes)}. Figures cannot be set "
+                         "beside results on the whole."))
     backbone = provenance.get("backbone")
     if isinstance(backbone, str) and backbone.startswith("random"):
-        hears = "wav2vec" in (pick(metrics, "models", model, "streams") or ["wav2vec"])
-        found.append(("Random-weight backbone", f"{'Wav2Vec 2.0' if hears else model} was not pretrained ({backbone}): "
-                      f"this {'stream' if hears else 'model'} is much weaker than the paper's."))
+        has_wav2vec = "wav2vec" in (pick(metrics, "models", model, "streams") or ["wav2vec"])
+        name, part = ("Wav2Vec 2.0", "stream") if has_wav2vec else (model, "model")
+        warnings.append(("Random-weight backbone",
+                         f"{name} was not pretrained ({backbone}): this {part} is much weaker "
+                         "than the paper's."))
     protocol = provenance.get("protocol")
     if protocol not in (None, "speaker"):
-        found.append(("Speakers are shared", f"The {protocol} protocol lets the model hear test speakers in training: "
-                      "its figures are too high for strangers, and the gate does not accept them."))
-    return found
+        warnings.append(("Speakers are shared", f"The {protocol} protocol lets the model hear test speakers in "
+                         "training: its figures are too high for strangers, and the gate does not accept them."))
+    return warnings
 
 
 def sentences(metrics: Any, model: str) -> list[str]:
     """What the figures say, for a reader with one minute."""
     figures, provenance = pick(metrics, "models", model) or {}, pick(metrics, "provenance") or {}
     clean, noisy = figures.get("clean"), figures.get("noisy")
-    found = []
+    said = []
     if clean:
         unseen = ("that training never heard" if provenance.get("protocol") == "speaker"
                   else "some of whom training has heard")
         tested, speakers = (provenance.get(f"test_{name}", "?") for name in ("utterances", "speakers"))
-        found.append(f"On {tested} utterances of {speakers} speakers {unseen}, it recognises "
+        said.append(f"On {tested} utterances of {speakers} speakers {unseen}, it recognises "
                      f"{percent(clean.get('uar'))} of each emotion on average. Guessing gives {percent(CHANCE)}; the "
                      "same training on shuffled labels reaches up to "
                      f"{percent(pick(metrics, 'shuffled', 'uar_high'))}.")
     if noisy:
         worst = pick(figures, "worst_cell", "cell")
-        found.append(f"In noise it keeps {percent(noisy.get('uar'))} on average; worst is {cell_name(worst)} with "
+        said.append(f"In noise it keeps {percent(noisy.get('uar'))} on average; worst is {cell_name(worst)} with "
                      f"{percent(pick(figures, 'worst_cell', 'uar'))}.")
     weakest = worst_confusion(figures.get("confusion"))
     if weakest and weakest[2] < 1:
-        found.append(f"It is weakest on {weakest[0]}: {percent(weakest[2])} are recognised, most of the others are "
+        said.append(f"It is weakest on {weakest[0]}: {percent(weakest[2])} are recognised, most of the others are "
                      f"taken for {weakest[1]}.")
-    return found + streams(metrics, figures)
+    return said + streams(metrics, figures)
 
 
 def streams(metrics: Any, figures: Mapping[str, Any]) -> list[str]:
     """Whether each stream of a fusion earns its place."""
-    found = []
+    said = []
     for stream in figures.get("streams") or pick(metrics, "streams") or []:
-        one = pick(metrics, "streams", stream)
-        beats = pick(one, "beats_shuffled")
+        scores = pick(metrics, "streams", stream)
+        beats = pick(scores, "beats_shuffled")
         if beats is True:
-            found.append(f"The {plain(stream)} stream alone beats the shuffled labels (UAR {share(one.get('uar'))}).")
+            said.append(f"The {plain(stream)} stream alone beats the shuffled labels (UAR {share(scores.get('uar'))}).")
         elif beats is False:
-            found.append(f"The {plain(stream)} stream alone does not beat the shuffled labels (UAR "
-                         f"{share(one.get('uar'))}): it adds nothing that this evaluation can see.")
-    return found
+            said.append(f"The {plain(stream)} stream alone does not beat the shuffled labels (UAR "
+                         f"{share(scores.get('uar'))}): it adds nothing that this evaluation can see.")
+    return said
 
 
 def cards(metrics: Any, published: Any, model: str) -> list[dict[str, str]]:
@@ -219,26 +220,26 @@ def shown(clip: Any) -> list[dict[str, Any]]:
 
     A method has a figure of its own, or the clip has one for all; a figure is shown once.
     """
-    found: list[dict[str, Any]] = []
+    pictures: list[dict[str, Any]] = []
     for method in METHODS.values():
         curve = pick(clip, method.name)
         figure = pick(curve, "figure") or pick(clip, "figures", method.name) or pick(clip, "figure")
-        if isinstance(curve, Mapping) and figure not in [one["figure"] for one in found]:
-            found.append({"method": method.name, "name": method.title, "figure": figure, "curve": curve})
-    return found
+        if isinstance(curve, Mapping) and figure not in [picture["figure"] for picture in pictures]:
+            pictures.append({"method": method.name, "name": method.title, "figure": figure, "curve": curve})
+    return pictures
 
 
 def methods(explanations: Any) -> list[str]:
     """Those of the pictures that the clips have, in the order of the catalogue."""
-    used = {one["method"] for clip in pick(explanations, "clips") or [] for one in shown(clip)}
+    used = {picture["method"] for clip in pick(explanations, "clips") or [] for picture in shown(clip)}
     return in_order(used)
 
 
 def words(explanations: Any, streams: Sequence[str]) -> list[str]:
     """What the pictures show and what they do not. streams: those of the model."""
     used = methods(explanations)
-    found = [f"{METHODS[name].title}: {METHODS[name].caption}" if len(used) > 1 else METHODS[name].caption
+    sentences = [f"{METHODS[name].title}: {METHODS[name].caption}" if len(used) > 1 else METHODS[name].caption
              for name in used]
     if "wav2vec" in streams and len(streams) > 1 and used:
-        found.append("Methods over features do not see the Wav2Vec 2.0 stream: it kept hearing the whole waveform.")
-    return [*found, "Seconds count from the start of the window that the model hears; hatched is padding."]
+        sentences.append("Methods over features do not see the Wav2Vec 2.0 stream: it kept hearing the whole waveform.")
+    return [*sentences, "Seconds count from the start of the window that the model hears; hatched is padding."]

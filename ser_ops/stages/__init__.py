@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from typing import cast
 
-from ser_ops import config
+from ser_ops.config.params import load_params
 from ser_ops.errors import UserError
 from ser_ops.files import sweep_below
 from ser_ops.terminal import complain, print_anywhere
@@ -21,7 +21,7 @@ def run(main: Callable[[], None]) -> None:
     main = _importable(main)
     print_anywhere()
     try:
-        paths = config.load().paths
+        paths = load_params().paths
         sweep_below(paths.work)
         sweep_below(paths.reports)
         main()

@@ -4,8 +4,7 @@ import shutil
 from functools import partial
 from pathlib import Path
 
-from ser_ops import config
-from ser_ops.config import Params
+from ser_ops.config.params import Params, load_params
 from ser_ops.device import device_of
 from ser_ops.files import replacing
 from ser_ops.seeds import derive
@@ -50,7 +49,7 @@ def _train(params: Params, parent: str, job: Job) -> Path:
 
 def main() -> None:
     """Train them side by side; killed and started again, go on with those that are not finished."""
-    params = config.load()
+    params = load_params()
     wanted = jobs(params)
     keep_states(params, [job.model for job in wanted])
     state = params.paths.state / STAGE / inputs_mark(params, [job.name for job in wanted])

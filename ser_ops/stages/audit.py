@@ -1,22 +1,21 @@
 """Stage audit: what is in two partitions at once; a leak that the protocol does not declare stops the run."""
 
-from ser_ops import config
+from ser_ops.config.params import load_params
 from ser_ops.corpora import leaks
 from ser_ops.errors import UserError
 from ser_ops.files import write_json
+from ser_ops.manifest import VariantRow, read_rows, validated_noise, validated_utterances
 from ser_ops.stages import run
-from ser_ops.tables import read_csv
 from ser_ops.terminal import tell
 
 
 def main() -> None:
     """Write reports/leak_audit.json; raise UserError that names the leak when one is not declared."""
-    params = config.load()
-    validated = params.paths.work / "validated"
+    params = load_params()
+    work = params.paths.work
     target = params.paths.reports / "leak_audit.json"
-    report = leaks.audit(
-        read_csv(validated / "manifest.csv"), read_csv(validated / "noise.csv"), params.partitions.protocol,
-        read_csv(params.paths.work / "augmented" / "variants.csv"))
+    report = leaks.audit(validated_utterances(work), validated_noise(work), params.partitions.protocol,
+                         read_rows(work / "augmented" / "variants.csv", VariantRow))
     write_json(target, report)
     for one in report["declared"]:
         tell(f"declared leak: {one}")

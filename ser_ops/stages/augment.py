@@ -1,29 +1,26 @@
 """Stage augment: the training table, and the waveforms of its variants."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ser_ops import config
 from ser_ops.augment import quadruplets
 from ser_ops.augment.quadruplets import Added
-from ser_ops.config import Augment
+from ser_ops.config.data import Augment
+from ser_ops.config.params import Params, load_params
 from ser_ops.corpora import partitions
 from ser_ops.errors import UserError
 from ser_ops.files import replacing
+from ser_ops.manifest import UtteranceRow, VariantRow, validated_noise, validated_utterances, write_rows
 from ser_ops.noise.mixing import Mixer
 from ser_ops.progress.spreading import parallel_map
 from ser_ops.shards import Entry, Shards, write_index, write_shard
 from ser_ops.stages import run
-from ser_ops.tables import read_csv, write_csv
 
-FIELDS = ("row", "utterance", "variant", "partition", "emotion", "speaker", "corpus", "synthetic", "content", "seconds",
-          "noise_recording", "noise_category", "intensity", "snr_db")
 PIECES = 16  # shards at least, so that processes end together and the bar moves; their number never depends on cores
 Noted = dict[str, Added]
 
@@ -40,15 +37,15 @@ class Job:
 
 def main() -> None:
     """Write work/augmented: waveforms/ and variants.csv, whole or not at all."""
-    params = config.load()
+    params = load_params()
     paper = params.partitions.protocol == "paper"
     write(params, params.paths.work / "augmented", everything=paper, by_row=paper)
 
 
-def write(params: config.Params, target: Path, everything: bool, by_row: bool) -> None:
+def write(params: Params, target: Path, everything: bool, by_row: bool) -> None:
     """Variants of the training partition, or of every utterance; `by_row` draws a partition for each row."""
-    rows = sorted(read_csv(params.paths.work / "validated" / "manifest.csv"), key=lambda row: row["utterance"])
-    chosen = [row["utterance"] for row in rows if everything or row["partition"] == quadruplets.TRAINING]
+    rows = sorted(validated_utterances(params.paths.work), key=lambda row: row.utterance)
+    chosen = [row.utterance for row in rows if everything or row.partition == quadruplets.TRAINING]
     if not chosen:
         raise UserError("augment: no utterance is in the training partition: bring in more speakers, or change the "
                         "shares of section partitions in params.yaml")
@@ -56,7 +53,7 @@ def write(params: config.Params, target: Path, everything: bool, by_row: bool) -
         job = Job(params.paths.work, folder / "waveforms", params.augment, params.data.sample_rate)
         job.target.mkdir(parents=True)
         noted = _waveforms(job, chosen, params.compute.shard_megabytes, params.compute.workers)
-        write_csv(folder / "variants.csv", _placed(rows, noted, params, by_row), FIELDS)
+        write_rows(folder / "variants.csv", _placed(rows, noted, params, by_row), VariantRow)
     print(f"{len(rows)} utterances, and {len(noted)} variants of {len(chosen)} of them")
 
 
@@ -89,8 +86,8 @@ def split(names: Sequence[str], sizes: Sequence[int], limit: int) -> list[list[s
 @lru_cache(maxsize=1)
 def _opened(job: Job) -> tuple[Shards, Mixer]:
     """Opened once in each process: an index read for each shard would cost the square of the corpus."""
-    mixer = Mixer(Shards(job.work / "ingest" / "noise"), read_csv(job.work / "validated" / "noise.csv"),
-                  job.sample_rate, job.settings.level, job.settings.silent_crop_dbfs)
+    mixer = Mixer(Shards(job.work / "ingest" / "noise"), validated_noise(job.work), job.sample_rate,
+                  job.settings.level, job.settings.silent_crop_dbfs)
     return Shards(job.work / "ingest" / "waveforms"), mixer
 
 
@@ -111,28 +108,27 @@ def _shard(job: Job, item: tuple[int, list[str]]) -> tuple[list[Entry], Noted]:
     return write_shard(job.target, number, arrays()), noted
 
 
-def _placed(rows: Sequence[Mapping[str, str]], noted: Noted, params: config.Params,
-            by_row: bool) -> Iterable[dict[str, Any]]:
+def _placed(rows: Sequence[UtteranceRow], noted: Noted, params: Params,
+            by_row: bool) -> Iterable[VariantRow]:
     """The training table with its partitions, one row at a time unless each row's is drawn among all."""
     table = _table(rows, noted, params.augment)
     if not by_row:
         return table
     drawn = list(table)
-    return (row | {"partition": place}
-            for row, place in zip(drawn, partitions.assign_rows(drawn, params.partitions), strict=True))
+    return (replace(row, partition=partition)
+            for row, partition in zip(drawn, partitions.assign_rows(drawn, params.partitions), strict=True))
 
 
-def _table(rows: Sequence[Mapping[str, str]], noted: Noted, settings: config.Augment) -> Iterator[dict[str, Any]]:
+def _table(rows: Sequence[UtteranceRow], noted: Noted, settings: Augment) -> Iterator[VariantRow]:
     """The training table: originals of all partitions, and every variant that was made."""
-    shared = ("utterance", "partition", "emotion", "speaker", "corpus", "synthetic", "content")
     for row in rows:
         for variant in settings.variants:
-            name = f"{row['utterance']}#{variant}"
+            name = f"{row.utterance}#{variant}"
             if variant == "original" or name in noted:
                 pace = quadruplets.pace(variant, settings)
-                seconds = row["seconds"] if pace == 1 else round(float(row["seconds"]) / pace, 3)
-                yield ({"row": name, "variant": variant, "seconds": seconds} | {field: row[field] for field in shared}
-                       | vars(noted.get(name, Added())))
+                seconds = row.seconds if row.seconds is None or pace == 1 else round(row.seconds / pace, 3)
+                yield VariantRow(name, row.utterance, variant, row.partition, row.emotion, row.speaker, row.corpus,
+                                 row.synthetic, row.content, seconds, **vars(noted.get(name, Added())))
 
 
 if __name__ == "__main__":

@@ -9,18 +9,20 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ser_ops import config
 from ser_ops.audio.signal import fit
+from ser_ops.config.models import Window
+from ser_ops.config.params import Params, load_params
+from ser_ops.config.services import Compute
 from ser_ops.errors import UserError
 from ser_ops.features.extractor import Extractor
 from ser_ops.features.index_map import shape_of
-from ser_ops.features.standardise import Moments, total
+from ser_ops.features.standardise import Moments, sum_moments
 from ser_ops.files import replacing, write_json
+from ser_ops.manifest import VariantRow, stream_rows
 from ser_ops.model_table import MODELS
 from ser_ops.progress.spreading import parallel_map
 from ser_ops.shards import Entry, Shards, write_index, write_shard
 from ser_ops.stages import run
-from ser_ops.tables import stream_csv
 
 _BATCH = 16         # what fits the cache; a constant, so that bytes do not depend on a setting
 _SHARDS = 32        # at least, where there are rows enough: what the processes share out among them
@@ -43,7 +45,7 @@ class Shard:
     number: int
     rows: tuple[Row, ...]
     folder: Path
-    settings: config.Window
+    settings: Window
     sample_rate: int
 
 
@@ -57,10 +59,9 @@ def rows_of(ingest: Path, augmented: Path) -> list[Row]:
     """
     stores = {True: ingest / "waveforms", False: augmented / "waveforms"}
     rows = []
-    for row in stream_csv(augmented / "variants.csv"):
-        original = row["variant"] == "original"
-        rows.append(Row(row["row"], row["partition"] == "train", stores[original],
-                        row["utterance"] if original else row["row"]))
+    for row in stream_rows(augmented / "variants.csv", VariantRow):
+        original = row.variant == "original"
+        rows.append(Row(row.row, row.partition == "train", stores[original], row.utterance if original else row.row))
     _check(rows, augmented / "variants.csv")
     _store.cache_clear()
     return rows
@@ -96,10 +97,10 @@ def _extract(shard: Shard) -> tuple[list[Entry], Moments]:
             yield from zip((row.row for row in rows), features, strict=True)
 
     entries = write_shard(shard.folder, shard.number, arrays())
-    return entries, total(parts, shard.settings)
+    return entries, sum_moments(parts, shard.settings)
 
 
-def extract(rows: Sequence[Row], folder: Path, settings: config.Window, sample_rate: int, compute: config.Compute,
+def extract(rows: Sequence[Row], folder: Path, settings: Window, sample_rate: int, compute: Compute,
             ) -> None:
     """Features of all rows as a store in `folder`, with standardisation.json; the same bytes for any worker count."""
     size = 4 * math.prod(shape_of(settings))
@@ -112,11 +113,11 @@ def extract(rows: Sequence[Row], folder: Path, settings: config.Window, sample_r
         for written, moments in parallel_map(_extract, shards, "features", compute.workers, unit="shard"):
             entries.extend(written)
             parts.append(moments)
-        write_json(made / "standardisation.json", total(parts, settings).standardisation())
+        write_json(made / "standardisation.json", sum_moments(parts, settings).standardisation())
         write_index(made, entries)
 
 
-def extract_all(params: config.Params, rows: Sequence[Row], models: Sequence[str], target: Path) -> None:
+def extract_all(params: Params, rows: Sequence[Row], models: Sequence[str], target: Path) -> None:
     """What each of the models reads, into a folder of `target` named like its section of the preset."""
     with replacing(target) as made:
         made.mkdir()
@@ -128,7 +129,7 @@ def extract_all(params: config.Params, rows: Sequence[Row], models: Sequence[str
 
 def main() -> None:
     """Extract what the models that params.yaml names read."""
-    params = config.load()
+    params = load_params()
     work = params.paths.work
     rows = rows_of(work / "ingest", work / "augmented")
     extract_all(params, rows, [params.train.model, *params.ablations.models], work / "features")

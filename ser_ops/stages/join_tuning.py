@@ -3,7 +3,7 @@
 import contextlib
 from typing import Any
 
-from ser_ops import config
+from ser_ops.config.params import load_params
 from ser_ops.errors import UserError
 from ser_ops.stages.training_run import forget
 from ser_ops.stages.tune import mark_of, searched
@@ -18,7 +18,7 @@ def join() -> dict[str, Any]:
     Waits for it to begin, compute.queue_seconds at most. Raises UserError when OPTUNA_STORAGE or data are missing, or
     nobody has begun.
     """
-    params = config.load()
+    params = load_params()
     if not search_is_shared():
         raise UserError(f"{ADDRESS_VARIABLE} is not set: give it the address of the database in which stage tune keeps "
                         "its search (postgresql://HOST/DATABASE)")

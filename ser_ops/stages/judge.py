@@ -5,13 +5,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ser_ops import config
-from ser_ops.config import Params
+from ser_ops.config.params import Params, load_params
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.evaluation.predictions import grid
 from ser_ops.files import write_json
 from ser_ops.gate.judging import judge
+from ser_ops.manifest import validated_noise
 from ser_ops.stages import run
 from ser_ops.tables import read_csv
 from ser_ops.terminal import tell
@@ -19,13 +19,13 @@ from ser_ops.terminal import tell
 
 def main() -> None:
     """Judge the main model and print the verdict of every rule that blocks."""
-    params = config.load()
+    params = load_params()
     reports, model = params.paths.reports, params.train.model
     found = {name: _read(read_json, reports / f"{name}.json")
              for name in ("metrics", "behaviour", "leak_audit", "data_validation", "explanations")}
     found["robustness"] = _read(read_csv, reports / "robustness.csv")
     files = {path.relative_to(reports).as_posix() for path in reports.rglob("*") if path.is_file()}
-    noise_rows = read_csv(params.paths.work / "validated" / "noise.csv")
+    noise_rows = validated_noise(params.paths.work)
     verdict = judge(found, params.gate, model, grid(noise_rows, params.evaluate), files, _answers(params))
     write_json(reports / "gate.json", verdict)
     for rule in verdict["rules"]:

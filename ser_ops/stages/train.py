@@ -6,8 +6,7 @@ from pathlib import Path
 
 import torch
 
-from ser_ops import config
-from ser_ops.config import Params
+from ser_ops.config.params import Params, load_params
 from ser_ops.device import device_of
 from ser_ops.documents import read_json
 from ser_ops.stages import run
@@ -31,7 +30,7 @@ def main() -> None:
     if "PET_NNODES" in os.environ and "WORLD_SIZE" not in os.environ:
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
         os.execv(sys.executable, [sys.executable, "-m", "torch.distributed.run", "-m", "ser_ops.stages.train"])
-    train_by(_processes(config.load().compute.device))
+    train_by(_processes(load_params().compute.device))
 
 
 def train_by(processes: int) -> None:
@@ -43,7 +42,7 @@ def train_by(processes: int) -> None:
 
 
 def _train(meeting: Path | None = None) -> None:
-    params = config.load()
+    params = load_params()
     job, device = main_job(params), device_of(params.compute.device)
     with process_group(device, meeting):
         result = train_model(params, job, device, "train", params.paths.work / "models" / job.name)

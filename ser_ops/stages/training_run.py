@@ -9,12 +9,13 @@ from typing import Any
 
 import torch
 
-from ser_ops.config import Params, Training
+from ser_ops.config.params import Params
+from ser_ops.config.training import Training
 from ser_ops.dataset.examples import Examples
-from ser_ops.dataset.rows import Row, read_rows
 from ser_ops.device import device_of
 from ser_ops.documents import read_json
 from ser_ops.files import replacing
+from ser_ops.manifest import VariantRow, read_variants
 from ser_ops.model_table import MODELS
 from ser_ops.models import architectures, base, model_folder
 from ser_ops.seeds import derive
@@ -137,7 +138,7 @@ def train_model(params: Params, job: Job, device: torch.device, stage: str, targ
         run.dataset(params.paths.work / "validated" / "manifest.csv", "+".join(params.data.names))
         result = fit(model, train, validation, job.settings, device, state / "checkpoint", run, what=job.name)
         temperature = calibrate(model, validation, job.settings.batch_size, device)
-        rows = read_rows(params.paths.work / "augmented" / "variants.csv", "train")
+        rows = read_variants(params.paths.work / "augmented" / "variants.csv", "train")
         write_folder(target, params, job, model, result, run,
                      data_record(params, params.data.names, params.partitions.protocol, rows), temperature)
         run.metrics({"best/epoch": result.best_epoch, "best/validation_uar": result.validation_uar,
@@ -165,7 +166,7 @@ def write_folder(target: Path, params: Params, job: Job, model: base.EmotionMode
         run.write(folder / "run.json")
 
 
-def data_record(params: Params, corpora: Sequence[str], protocol: str, rows: Sequence[Row]) -> dict[str, Any]:
+def data_record(params: Params, corpora: Sequence[str], protocol: str, rows: Sequence[VariantRow]) -> dict[str, Any]:
     """What is said of training data: corpora, which are synthetic or partial, licences (noise too), protocol, size."""
     found = {name: one for name, one in read_json(params.paths.work / "ingest" / "corpora.json").items()
              if name in corpora}

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ser_ops import config
-from ser_ops.config import Params
+from ser_ops.config.params import Params, load_params
 from ser_ops.device import device_of
 from ser_ops.errors import UserError
 from ser_ops.files import replacing, write_json
@@ -55,7 +54,7 @@ class Objective:
 
 def main() -> None:
     """Search; killed and started again, go on where it was, to the same result. OPTUNA_STORAGE shares the search."""
-    params = config.load()
+    params = load_params()
     target = params.paths.work / "tuning"
     if params.tune.trials == 0:
         _write(target, [], NOTHING, list(params.tune.space))

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-from ser_ops import config
+from ser_ops.config.params import load_params
 from ser_ops.corpora import corpus
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.files import replacing, write_json
+from ser_ops.manifest import NoiseRow, UtteranceRow, read_rows, write_rows
 from ser_ops.stages import run
-from ser_ops.tables import read_csv, write_csv
+from ser_ops.tables import write_csv
 from ser_ops.terminal import tell
 from ser_ops.validation import checks
 from ser_ops.validation.checks import index_page, record
@@ -16,11 +17,11 @@ from ser_ops.validation.checks import index_page, record
 
 def main() -> None:
     """Quarantine bad recordings; raise UserError when too many are bad, or a leak is found."""
-    params = config.load()
+    params = load_params()
     ingest, reports = params.paths.work / "ingest", params.paths.reports
     found = read_json(ingest / "corpora.json")
     outcome = checks.validate(
-        read_csv(ingest / "manifest.csv"), read_csv(ingest / "noise.csv"), found,
+        read_rows(ingest / "manifest.csv", UtteranceRow), read_rows(ingest / "noise.csv", NoiseRow), found,
         {layout: corpus.known_faults(layout) for layout in corpus.LAYOUTS}, params.validation,
         params.partitions.protocol)
     content = record(outcome, found, params.validation.bad_share)
@@ -33,8 +34,8 @@ def main() -> None:
                         "data or its settings and run dvc repro again")
     with replacing(params.paths.work / "validated") as folder:
         folder.mkdir()
-        for name, rows in (("manifest", outcome.utterances), ("noise", outcome.noise)):
-            write_csv(folder / f"{name}.csv", rows, list(rows[0]) if rows else [])
+        write_rows(folder / "manifest.csv", outcome.utterances, UtteranceRow)
+        write_rows(folder / "noise.csv", outcome.noise, NoiseRow)
         write_csv(folder / "quarantine.csv", [vars(one) for one in outcome.quarantine],
                   ["kind", "id", "path", "rule", "reason"])
     print(f"validated {len(outcome.utterances)} utterances and {len(outcome.noise)} noise recordings, "

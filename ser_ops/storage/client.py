@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from ser_ops.config.sections import Storage
+from ser_ops.config.services import Storage
 from ser_ops.errors import UserError
 
 

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
-from ser_ops.config.sections import Storage
+from ser_ops.config.services import Storage
 from ser_ops.documents import parse_json
 from ser_ops.errors import UserError
 

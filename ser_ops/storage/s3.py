@@ -14,7 +14,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from ser_ops.config.sections import Storage
+from ser_ops.config.services import Storage
 from ser_ops.errors import UserError
 from ser_ops.files import writing
 from ser_ops.storage.client import Address, connect, spoken

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from ser_ops.config import Params
+from ser_ops.config.params import Params
 from ser_ops.tracking.server import connect, one_line, sqlite_file, tracking_uri
 
 if TYPE_CHECKING:

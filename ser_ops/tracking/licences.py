@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ser_ops.caveats import NOT_STATED, non_commercial
-from ser_ops.config import Params
+from ser_ops.config.params import Params
 from ser_ops.documents import read_json
 
 _NON_COMMERCIAL = ("non-commercial", "to be treated as non-commercial")

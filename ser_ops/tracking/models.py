@@ -5,7 +5,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from ser_ops.config import Params, read_model_json
+from ser_ops.config.model_json import read_model_json
+from ser_ops.config.params import Params
 from ser_ops.documents import read_yaml
 from ser_ops.errors import UserError
 from ser_ops.files import replacing

@@ -24,7 +24,9 @@ import numpy as np
 
 from ser_ops.audio.signal import fit
 from ser_ops.caveats import caveats
-from ser_ops.config import Params, Predict, input_of, read_model_json
+from ser_ops.config.model_json import input_of, read_model_json
+from ser_ops.config.params import Params
+from ser_ops.config.services import Predict
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError

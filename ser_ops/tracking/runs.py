@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ser_ops.config import Params
+from ser_ops.config.params import Params
 from ser_ops.documents import read_json, read_yaml
 from ser_ops.errors import UserError
 from ser_ops.files import sha256, write_json

@@ -20,7 +20,7 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from filelock import FileLock, Timeout
 
-from ser_ops.config import Params
+from ser_ops.config.params import Params
 from ser_ops.errors import UserError
 from ser_ops.files import replacing
 from ser_ops.tracking.exchange import Refused, ask, bound_requests, fetch, reason, within

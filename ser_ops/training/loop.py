@@ -15,7 +15,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from ser_ops.config import Training
+from ser_ops.config.training import Training
 from ser_ops.dataset.examples import Examples, in_order, loader, shuffled
 from ser_ops.errors import UserError
 from ser_ops.models.base import standardised_beforehand

@@ -27,7 +27,8 @@ from filelock import FileLock, Timeout
 from optuna.trial import FrozenTrial, TrialState
 
 import ser_ops
-from ser_ops.config import Compute, Tune
+from ser_ops.config.services import Compute
+from ser_ops.config.training import Tune
 from ser_ops.files import write_json
 from ser_ops.seeds import derive
 from ser_ops.training.checkpoint import fingerprint

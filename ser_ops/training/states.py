@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import distributed
 
-from ser_ops.config import Compute, Features, Wav2Vec
+from ser_ops.config.models import Features, Wav2Vec
+from ser_ops.config.services import Compute
 from ser_ops.dataset.examples import Examples, in_order
 from ser_ops.errors import UserError
 from ser_ops.models.base import EmotionModel

@@ -19,7 +19,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import SQLAlchemyError
 
-from ser_ops.config import Compute
+from ser_ops.config.services import Compute
 from ser_ops.errors import UserError
 
 ADDRESS_VARIABLE = "OPTUNA_STORAGE"

@@ -21,8 +21,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from pydantic import ValidationError
 
-from ser_ops.config import Training, Tune
-from ser_ops.config.sections import Choices, Range
+from ser_ops.config.training import Choices, Range, Training, Tune
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.files import write_json, write_text

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
-from ser_ops.config import Validation
+from ser_ops.config.data import Validation
 from ser_ops.emotions import EMOTIONS
 from ser_ops.pages import policy
 

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from ser_ops.augment import quadruplets
 from ser_ops.augment.pitch import shift
-from ser_ops.config import Augment
+from ser_ops.config.data import Augment
 from ser_ops.errors import UserError
+from ser_ops.manifest import NoiseRow
 from ser_ops.noise.mixing import Mixer
 
 RATE = 16000
@@ -24,10 +25,10 @@ def chosen(**more) -> Augment:
 
 
 def a_mixer(rows=(("train", "rain", 3), ("train", "crowd", 2), ("test", "rain", 2), ("test", "wind", 1))) -> Mixer:
-    table = [{"recording": f"made/{category}/{partition}{number}", "category": category, "partition": partition}
+    table = [NoiseRow(f"made/{category}/{partition}{number}", category=category, partition=partition)
              for partition, category, count in rows for number in range(count)]
     rng = np.random.default_rng(0)
-    return Mixer({row["recording"]: rng.uniform(-1, 1, 20000).astype(np.float32) for row in table}, table, RATE)
+    return Mixer({row.recording: rng.uniform(-1, 1, 20000).astype(np.float32) for row in table}, table, RATE)
 
 
 def test_the_four():

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_ops import config
+from ser_ops.config.params import load_params
 from ser_ops.emotions import EMOTIONS
 from ser_ops.models import architectures, model_folder
 
@@ -29,7 +29,7 @@ def project(tmp_path_factory):
     folder = tmp_path_factory.mktemp("project")
     shutil.copy(PROJECT / "params.yaml", folder)
     (folder / "data").mkdir()
-    preset = config.load(folder / "params.yaml").chosen
+    preset = load_params(folder / "params.yaml").chosen
     model_folder.save(folder / "model", architectures.build("fusion", preset, seed=1), {"preset": "small", "data": {}})
     rng = np.random.default_rng(1)
     for code in range(1, 9):

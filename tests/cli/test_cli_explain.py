@@ -12,9 +12,9 @@ import pytest
 import soundfile
 import torch
 
-from ser_ops import config
 from ser_ops.audio.reading import read
 from ser_ops.cli import model as command
+from ser_ops.config.params import load_params
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.explain.recording import explain_recording, window_of
@@ -40,7 +40,7 @@ def project(tmp_path_factory):
     """A folder with params.yaml and a small untrained fusion that standardises its features."""
     folder = tmp_path_factory.mktemp("project")
     (folder / "params.yaml").write_text((PROJECT / "params.yaml").read_text())
-    preset = config.load(folder / "params.yaml").chosen
+    preset = load_params(folder / "params.yaml").chosen
     model = architectures.build("fusion", preset, {"mean": [1.0] * 82, "std": [2.0] * 82}, seed=1)
     model_folder.save(folder / "model", model, {"preset": "small", "data": {"synthetic": ["made"], "partial": []}})
     return folder
@@ -110,7 +110,7 @@ def test_errors_are_those_of_predict_and_nothing_is_written(project, monkeypatch
 
 @pytest.mark.parametrize("name", ["cnn", "vit"])
 def test_every_kind_of_model_is_explained(name, tmp_path):
-    params = config.load(PROJECT / "params.yaml")
+    params = load_params(PROJECT / "params.yaml")
     settings = params.explain.model_copy(update={"shap_samples": 10, "occlusion_hop": 0.5})
     mean_std = {"mean": [1.0] * 187, "std": [2.0] * 187} if name == "cnn" else None
     model = architectures.build(name, params.chosen, mean_std, seed=1).eval()

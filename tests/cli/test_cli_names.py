@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from ser_ops import config
 from ser_ops.cli import app, corpora, model, noise
+from ser_ops.config.params import load_preset
 from ser_ops.errors import UserError
 from ser_ops.models import architectures, model_folder
 from ser_ops.terminal import shown
@@ -37,7 +37,7 @@ def project(tmp_path_factory):
     """A folder with params.yaml, a quick untrained model and a recording that is as it should be."""
     folder = tmp_path_factory.mktemp("project")
     shutil.copy(PROJECT / "params.yaml", folder)
-    small = config.load(folder / "params.yaml").presets["small"]
+    small = load_preset("small", folder / "params.yaml")
     preset = small.model_copy(update={
         "features": small.features.model_copy(update={"seconds": 0.5}),
         "spectral": small.spectral.model_copy(update={"channels": (8,) * 4, "embedding": 8})})

@@ -5,7 +5,7 @@ import pytest
 import yaml
 from dvc.utils.hydra import apply_overrides
 
-from ser_ops.config import load
+from ser_ops.config.params import load_params
 from ser_ops.errors import UserError
 
 PARAMS = Path(__file__).resolve().parents[2] / "params.yaml"
@@ -26,23 +26,23 @@ def changed(tmp_path: Path, *keys: str, value: object = None, rename: str | None
 
 
 def test_the_committed_params_are_valid_and_frozen():
-    params = load(PARAMS)
+    params = load_params(PARAMS)
     assert params.chosen is params.presets[params.preset]
     with pytest.raises(Exception, match="frozen"):
         params.train.epochs = 3  # type: ignore[misc]
 
 
 def test_a_preset_lays_its_settings_over_sections(tmp_path):
-    calm, paper = load(PARAMS), load(changed(tmp_path, "preset", value="paper"))
+    calm, paper = load_params(PARAMS), load_params(changed(tmp_path, "preset", value="paper"))
     over = paper.chosen.over
     assert over["train"] and calm.chosen.over == {}
     for section in ("train", "tune"):
         before, after = getattr(calm, section).model_dump(), getattr(paper, section).model_dump()
         assert after == before | dict(over[section]) != before
     with pytest.raises(UserError, match=r"over\.train names 'epoch': choose of"):
-        load(changed(tmp_path, "presets", "paper", "over", value={"train": {"epoch": 3}}))
+        load_params(changed(tmp_path, "presets", "paper", "over", value={"train": {"epoch": 3}}))
     with pytest.raises(UserError, match=r"presets\.paper: over\.tune names 'trial_s'"):
-        load(changed(tmp_path, "presets", "paper", "over", value={"tune": {"trial_s": 3}}))
+        load_params(changed(tmp_path, "presets", "paper", "over", value={"tune": {"trial_s": 3}}))
 
 
 @pytest.mark.parametrize("name", ["demo", "small", "paper"])
@@ -61,7 +61,7 @@ def test_a_setting_given_on_the_command_line_changes_its_own_preset_alone(tmp_pa
 
 
 def test_every_gate_limit_has_a_reason():
-    for name, limit in load(PARAMS).gate:
+    for name, limit in load_params(PARAMS).gate:
         assert len(limit.reason.split()) > 5, name
 
 
@@ -88,7 +88,7 @@ def test_every_gate_limit_has_a_reason():
 def test_a_wrong_setting_is_one_line_that_names_it(tmp_path, keys, kwargs, words):
     file = changed(tmp_path, *keys, **kwargs)
     with pytest.raises(UserError, match=words) as caught:
-        load(file)
+        load_params(file)
     assert "\n" not in str(caught.value) and str(file) in str(caught.value)
 
 
@@ -97,9 +97,9 @@ def test_what_is_no_params_file_is_said(tmp_path, content, words):
     file = tmp_path / "params.yaml"
     file.write_text(content)
     with pytest.raises(UserError, match=words):
-        load(file)
+        load_params(file)
 
 
 def test_a_missing_params_file_is_said(tmp_path):
     with pytest.raises(UserError, match=re.escape("run from the project's top folder")):
-        load(tmp_path / "params.yaml")
+        load_params(tmp_path / "params.yaml")

@@ -1,26 +1,28 @@
 """Folds: every utterance tested once, speakers apart, classes kept, nothing that depends on the order of rows."""
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ser_ops.config import load
+from ser_ops.config.params import load_params
 from ser_ops.corpora import leaks
 from ser_ops.corpora.partitions import assign_fold
 from ser_ops.emotions import EMOTIONS
+from ser_ops.manifest import UtteranceRow
 
 
 def rows_of(speakers=10, corpora=("one",), each=2):
-    return [{"utterance": f"{corpus}/{speaker:02d}/{emotion}/{copy}", "corpus": corpus, "emotion": emotion,
-             "speaker": f"{corpus}/{speaker:02d}", "gender": "female" if speaker % 2 else "male",
-             "text": f"word {copy}", "content": f"{corpus}{speaker}{emotion}{copy}"}
+    return [UtteranceRow(f"{corpus}/{speaker:02d}/{emotion}/{copy}", corpus, emotion=emotion,
+                         speaker=f"{corpus}/{speaker:02d}", gender="female" if speaker % 2 else "male",
+                         text=f"word {copy}", content=f"{corpus}{speaker}{emotion}{copy}")
             for corpus in corpora for speaker in range(speakers) for emotion in EMOTIONS for copy in range(each)]
 
 
 def with_protocol(protocol, **changes):
-    return load().partitions.model_copy(update={"protocol": protocol, **changes})
+    return load_params().partitions.model_copy(update={"protocol": protocol, **changes})
 
 
 @pytest.mark.parametrize("protocol", ["speaker", "random"])
@@ -30,8 +32,8 @@ def test_every_utterance_is_tested_in_exactly_one_fold(protocol):
     for fold in range(1, 6):
         places = assign_fold(rows, with_protocol(protocol), 5, fold)
         assert set(places) == {"train", "validation", "test"}
-        tested.update(row["utterance"] for row, place in zip(rows, places, strict=True) if place == "test")
-        emotions = Counter(row["emotion"] for row, place in zip(rows, places, strict=True) if place == "test")
+        tested.update(row.utterance for row, place in zip(rows, places, strict=True) if place == "test")
+        emotions = Counter(row.emotion for row, place in zip(rows, places, strict=True) if place == "test")
         assert max(emotions.values()) - min(emotions.values()) <= 1
     assert set(tested.values()) == {1} and len(tested) == len(rows)
 
@@ -42,15 +44,15 @@ def test_speakers_are_apart_and_the_audit_agrees():
         places = assign_fold(rows, with_protocol("speaker"), 5, fold)
         of = defaultdict(set)
         for row, place in zip(rows, places, strict=True):
-            of[row["speaker"]].add(place)
+            of[row.speaker].add(place)
         assert all(len(one) == 1 for one in of.values())
-        placed = [row | {"partition": place} for row, place in zip(rows, places, strict=True)]
+        placed = [replace(row, partition=place) for row, place in zip(rows, places, strict=True)]
         assert leaks.audit(placed, [], "speaker")["clean"]
 
 
 def test_random_folds_share_speakers_which_the_audit_declares():
     rows = rows_of()
-    placed = [row | {"partition": place}
+    placed = [replace(row, partition=place)
               for row, place in zip(rows, assign_fold(rows, with_protocol("random"), 5, 1), strict=True)]
     report = leaks.audit(placed, [], "random")
     assert not report["clean"] and not leaks.undeclared(report)
@@ -58,7 +60,7 @@ def test_random_folds_share_speakers_which_the_audit_declares():
 
 def test_the_same_content_stays_together():
     rows = rows_of(speakers=6)
-    rows[0] = rows[0] | {"content": rows[1]["content"]}
+    rows[0] = replace(rows[0], content=rows[1].content)
     for fold in range(1, 6):
         places = assign_fold(rows, with_protocol("random"), 5, fold)
         assert places[0] == places[1]
@@ -69,13 +71,13 @@ def test_two_speakers_alone_go_by_word_and_beside_others_by_speaker():
     places = assign_fold(pair, with_protocol("speaker"), 5, 1)
     words = defaultdict(set)
     for row, place in zip(pair, places, strict=True):
-        words[row["text"]].add(place)
+        words[row.text].add(place)
     assert all(len(one) == 1 for one in words.values()) and "test" in places
     both = pair + rows_of(speakers=10, corpora=("other",))
     for fold in range(1, 6):
         of = defaultdict(set)
         for row, place in zip(both, assign_fold(both, with_protocol("speaker"), 5, fold), strict=True):
-            of[row["speaker"]].add(place)
+            of[row.speaker].add(place)
         assert all(len(one) == 1 for one in of.values())
 
 
@@ -85,9 +87,9 @@ def test_the_order_of_rows_changes_nothing(random, protocol, fold):
     rows = rows_of(speakers=6)
     mixed = list(rows)
     random.shuffle(mixed)
-    known = dict(zip((row["utterance"] for row in rows), assign_fold(rows, with_protocol(protocol), 4, fold),
+    known = dict(zip((row.utterance for row in rows), assign_fold(rows, with_protocol(protocol), 4, fold),
                      strict=True))
-    assert [known[row["utterance"]] for row in mixed] == assign_fold(mixed, with_protocol(protocol), 4, fold)
+    assert [known[row.utterance] for row in mixed] == assign_fold(mixed, with_protocol(protocol), 4, fold)
 
 
 def test_a_fold_that_there_is_none_of():

@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from ser_ops.config import ManifestSource
+from ser_ops.config.data import ManifestSource
 from ser_ops.corpora.corpus import summarise_manifest
 from ser_ops.corpora.csv_manifest import read_labels, read_manifest, seconds_of
 from ser_ops.corpora.utterance import Utterance

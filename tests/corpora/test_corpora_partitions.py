@@ -1,18 +1,21 @@
 """Partitions: who is where depends on rows and seed alone, and no speaker is in two places."""
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ser_ops.config import Partitions
+from ser_ops.config.data import Partitions
 from ser_ops.corpora import leaks
 from ser_ops.corpora.partitions import PARTITIONS, assign, assign_rows, declared, divide, plan
 from ser_ops.emotions import EMOTIONS
+from ser_ops.manifest import UtteranceRow, VariantRow
 
-Rows = list[dict[str, str]]
+Rows = list[UtteranceRow]
 
 
 def protocol(name: str = "speaker", seed: int = 20, **more: float) -> Partitions:
@@ -20,10 +23,10 @@ def protocol(name: str = "speaker", seed: int = 20, **more: float) -> Partitions
                          "noise_test": 0.25, "held_out_noise": (), **more})  # type: ignore[arg-type]
 
 
-def row(corpus: str, speaker: str, emotion: str, number: int, gender: str = "", text: str = "") -> dict[str, str]:
+def row(corpus: str, speaker: str, emotion: str, number: int, gender: str = "", text: str = "") -> UtteranceRow:
     name = f"{corpus}/{speaker}-{emotion}-{number}"
-    return {"utterance": name, "corpus": corpus, "speaker": f"{corpus}/{speaker}", "emotion": emotion,
-            "gender": gender, "text": text or f"sentence {number}", "content": f"hash of {name}", "row": f"{name}#a"}
+    return UtteranceRow(name, corpus, emotion=emotion, speaker=f"{corpus}/{speaker}", gender=gender,
+                        text=text or f"sentence {number}", content=f"hash of {name}")
 
 
 def corpus(name: str, speakers: int, per_class: int = 4) -> Rows:
@@ -36,10 +39,10 @@ def tess(words: int = 20) -> Rows:
             for speaker, emotion, number in product(("OAF", "YAF"), EMOTIONS, range(words))]
 
 
-def by(rows: Rows, places: list[str], column: str) -> dict[str, set[str]]:
+def by(rows: Sequence[UtteranceRow | VariantRow], places: list[str], column: str) -> dict[str, set[str]]:
     found: dict[str, set[str]] = defaultdict(set)
     for one, place in zip(rows, places, strict=True):
-        found[one[column]].add(place)
+        found[getattr(one, column)].add(place)
     return found
 
 
@@ -64,17 +67,17 @@ def test_speakers_stay_whole_every_corpus_fills_all_and_order_does_not_matter(
     assert all(len(names) == 1 for names in by(rows, places, "speaker").values())
     assert all(names == set(PARTITIONS) for names in by(rows, places, "corpus").values())
     shuffled = data.draw(st.permutations(rows))
-    again = dict(zip((one["utterance"] for one in shuffled), assign(shuffled, protocol(seed=seed)), strict=True))
-    assert [again[one["utterance"]] for one in rows] == places
-    report = leaks.audit([{**one, "partition": place} for one, place in zip(rows, places, strict=True)], [], "speaker")
+    again = dict(zip((one.utterance for one in shuffled), assign(shuffled, protocol(seed=seed)), strict=True))
+    assert [again[one.utterance] for one in rows] == places
+    placed = [replace(row, partition=place) for row, place in zip(rows, places, strict=True)]
+    report = leaks.audit(placed, [], "speaker")
     assert report["clean"] and not report["findings"] and not report["declared"]
 
 
 @settings(max_examples=30, deadline=None)
 @given(rows=uneven(), seed=st.integers(0, 2**31), twins=st.integers(1, 4))
 def test_random_keeps_the_shares_and_keeps_equal_contents_together(rows: Rows, seed: int, twins: int) -> None:
-    for number, one in enumerate(rows):
-        one["content"] = str(number // twins)
+    rows = [replace(one, content=str(number // twins)) for number, one in enumerate(rows)]
     places = assign(rows, protocol("random", seed))
     assert all(len(names) == 1 for names in by(rows, places, "content").values())
     counts = Counter(places)
@@ -88,13 +91,14 @@ def test_random_is_stratified_by_corpus_and_emotion() -> None:
     places = assign(rows, protocol("random"))
     for name, emotion in product("ab", EMOTIONS):
         own = Counter(place for one, place in zip(rows, places, strict=True)
-                      if (one["corpus"], one["emotion"]) == (name, emotion))
+                      if (one.corpus, one.emotion) == (name, emotion))
         total = sum(own.values())
         assert abs(own["train"] - 0.6 * total) <= 1.5 and abs(own["test"] - 0.2 * total) <= 1.5
 
 
 def test_paper_lets_variants_part_and_is_deterministic() -> None:
-    rows = [{**one, "row": f"{one['utterance']}#{variant}"} for one in corpus("a", 4)
+    rows = [VariantRow(f"{one.utterance}#{variant}", one.utterance, variant, "", one.emotion, one.speaker, one.corpus)
+            for one in corpus("a", 4)
             for variant in ("original", "noisy", "pitched", "pitched_noisy")]
     places = assign_rows(rows, protocol("paper"))
     assert any(len(names) > 1 for names in by(rows, places, "utterance").values())
@@ -104,7 +108,7 @@ def test_paper_lets_variants_part_and_is_deterministic() -> None:
 
 
 def test_undecodable_rows_are_no_duplicates_of_each_other() -> None:
-    rows = [{**one, "content": ""} for one in corpus("a", 4)]
+    rows = [replace(one, content="") for one in corpus("a", 4)]
     assert len(set(assign(rows, protocol("random")))) == 3
 
 
@@ -112,7 +116,7 @@ def test_undecodable_rows_are_no_duplicates_of_each_other() -> None:
 def test_a_balanced_corpus_is_split_as_evenly_as_its_speakers_allow(seed: int) -> None:
     rows = corpus("ravdess", 24)
     places = assign(rows, protocol(seed=seed))
-    speakers = {one["speaker"]: (place, one["gender"]) for one, place in zip(rows, places, strict=True)}
+    speakers = {one.speaker: (place, one.gender) for one, place in zip(rows, places, strict=True)}
     assert sorted(Counter(place for place, _ in speakers.values()).values()) == [5, 5, 14]
     genders = Counter(speakers.values())
     assert genders["train", "female"] == genders["train", "male"] == 7
@@ -167,12 +171,13 @@ def test_tess_alone_is_split_by_word_and_said_so() -> None:
     assert Counter(places) == {"train": 168, "validation": 56, "test": 56}
     (said,) = declared(rows, "speaker")
     assert said.startswith("tess: split by word")
-    report = leaks.audit([{**one, "partition": place} for one, place in zip(rows, places, strict=True)], [], "speaker")
+    placed = [replace(row, partition=place) for row, place in zip(rows, places, strict=True)]
+    report = leaks.audit(placed, [], "speaker")
     assert report["findings"] and leaks.undeclared(report) == [] and not report["clean"]
 
 
 def test_two_speakers_without_texts_are_split_by_utterance_and_said_so() -> None:
-    rows = [{**one, "text": ""} for one in corpus("mine", 2)]
+    rows = [replace(one, text="") for one in corpus("mine", 2)]
     assert plan(rows) == {"mine": "utterance"}
     assert set(assign(rows, protocol())) == set(PARTITIONS)
     assert "split by utterance" in declared(rows, "speaker")[0]

@@ -15,8 +15,9 @@ from scipy.signal import lfilter, sosfilt
 from ser_ops.audio.admission import Clip
 from ser_ops.audio.reading import read
 from ser_ops.audio.signal import resample
-from ser_ops.config import Partitions
+from ser_ops.config.data import Partitions
 from ser_ops.corpora.decoding import decode, fingerprint, same_sounds
+from ser_ops.manifest import NoiseRow
 from ser_ops.noise.recordings import assign
 
 RATE = 16000
@@ -124,8 +125,8 @@ def test_what_decoding_says_and_who_stays_together(tmp_path: Path, workers: int)
     (tmp_path / "d.flac").write_bytes(b"no audio")
     clips = [(f"made/rain/{name}", Clip(tmp_path / f"{name}.flac")) for name in "cabd"]
     measures = decode(clips, tmp_path / "store", RATE, -60.0, 1, workers, "test")
-    assert [measure["sound"] for measure in measures] == ["made/rain/a", "made/rain/a", "", ""]
-    rows = [{"recording": name, "category": "rain", **measure}
+    assert [measure.sound for measure in measures] == ["made/rain/a", "made/rain/a", "", ""]
+    rows = [NoiseRow(name, category="rain", content=measure.content, sound=measure.sound, error=measure.error)
             for (name, _), measure in zip(clips, measures, strict=True)]
     for seed in range(10):
         placed = assign(rows, Partitions(protocol="speaker", seed=seed, validation=0.2, test=0.2, noise_validation=0.25,

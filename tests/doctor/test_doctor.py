@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ser_ops import config, workspace
+from ser_ops import workspace
+from ser_ops.config.params import load_params
 from ser_ops.doctor.finding import Finding
 from ser_ops.doctor.machine import lock_files, look_at_data
 from ser_ops.doctor.servers import prefect_settings
@@ -253,7 +254,7 @@ def test_a_dvc_that_does_not_end_is_one_line(project, monkeypatch):
         raise subprocess.TimeoutExpired("dvc", settings["timeout"])
 
     monkeypatch.setattr(subprocess, "run", late)
-    one = list(look_at_data(project, config.load(project / "params.yaml")))[-1]
+    one = list(look_at_data(project, load_params(project / "params.yaml")))[-1]
     assert one.subject == "data.dvc" and one.verdict == "fault" and "dvc status did not end within 30 min" in one.found
 
 

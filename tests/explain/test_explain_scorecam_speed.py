@@ -32,7 +32,7 @@ class Wide(nn.Module):
 
 def test_the_papers_128_maps_take_at_most_five_passes():
     params = load_params(PROJECT / "params.yaml")
-    preset = params.presets["paper"]
+    preset = load_preset("paper")
     assert preset.spectral.channels[-1] == 128 and shape_of(preset.features) == (2376,)
     model, values = Wide(128), torch.randn(2376)
     saliency = score_cam(model, model.convolution, values, 3, torch.zeros(2376), params.explain.batch_size)

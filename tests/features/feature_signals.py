@@ -7,7 +7,7 @@ import pytest
 
 from ser_ops.audio.reading import read
 from ser_ops.audio.signal import fit
-from ser_ops.config import Window
+from ser_ops.config.models import Window
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from feature_signals import synthetic_utterances
 
-from ser_ops.config import Stacked, load
+from ser_ops.config.models import Stacked
+from ser_ops.config.params import load_preset, preset_names
 from ser_ops.features.extractor import Extractor
 
 BATCH, ROUNDS = 64, 5
@@ -42,7 +43,7 @@ def seconds(extract: Callable[[], object]) -> float:
 def main() -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    for name, preset in load().presets.items():
+    for name, preset in ((name, load_preset(name)) for name in preset_names()):
         settings = preset.stacked
         batch = np.stack(synthetic_utterances(settings, BATCH)[:BATCH])
         extractor, waveforms = Extractor(settings, settings.sample_rate), torch.from_numpy(batch)

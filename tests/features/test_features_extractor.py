@@ -5,12 +5,13 @@ import pytest
 import soxr
 import torch
 
-from ser_ops.config import Window, load
+from ser_ops.config.models import Window
+from ser_ops.config.params import load_preset, preset_names
 from ser_ops.features.descriptors import decibels, mel_bands, mel_power, mfcc, power_spectrum
 from ser_ops.features.extractor import Extractor
 from ser_ops.features.index_map import frames_of
 
-PRESETS = load().presets
+PRESETS = {name: load_preset(name) for name in preset_names()}
 
 
 def waveforms(count: int = 3, seconds: float = PRESETS["small"].features.seconds) -> torch.Tensor:

@@ -6,11 +6,12 @@ import pytest
 import torch
 from feature_signals import assert_agrees, signals, synthetic_utterances
 
-from ser_ops.config import MelImage, load
+from ser_ops.config.models import MelImage
+from ser_ops.config.params import load_preset, preset_names
 from ser_ops.features.extractor import Extractor
 from ser_ops.features.paper2 import mel_hertz
 
-PRESETS = load().presets
+PRESETS = {name: load_preset(name) for name in preset_names()}
 
 
 def reference(samples: np.ndarray, settings: MelImage) -> np.ndarray:

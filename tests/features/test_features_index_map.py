@@ -6,11 +6,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ser_ops.config import Features, load
+from ser_ops.config.models import Features
+from ser_ops.config.params import load_preset
 from ser_ops.features.extractor import Extractor
 from ser_ops.features.index_map import describe, feature_at, frames_of, grid, index_at, shape_of, to_frames, to_grid
 
-PAPER = load().presets["paper"].features
+PAPER = load_preset("paper").features
 
 any_settings = st.builds(
     Features, sample_rate=st.sampled_from([8000, 16000, 22050]), seconds=st.floats(0.2, 4.0), frame=st.just(2048),

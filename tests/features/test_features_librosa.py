@@ -10,13 +10,14 @@ from feature_signals import assert_agrees, signals, speech_like
 
 from ser_ops.audio.reading import read
 from ser_ops.audio.signal import fit
-from ser_ops.config import Features, load
+from ser_ops.config.models import Features
+from ser_ops.config.params import load_preset, preset_names
 from ser_ops.features.descriptors import mfcc, rms, zcr
 from ser_ops.features.extractor import Extractor
 from ser_ops.features.index_map import to_grid
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
-PRESETS = load().presets
+PRESETS = {name: load_preset(name) for name in preset_names()}
 PLAIN = {"level": "keep", "centre": False}    # librosa normalises nothing
 FLOAT32 = 1e-4      # decibels: what is left in a coefficient that is all but 0 of the sum of 80 bands, as of a click
 

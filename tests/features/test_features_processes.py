@@ -9,10 +9,10 @@ import pytest
 
 COMPILED = """
 import torch
-from ser_ops.config import load
+from ser_ops.config.params import load_preset
 from ser_ops.features.extractor import Extractor
 for name in ("features", "stacked", "image"):
-    settings = getattr(load().presets["small"], name)
+    settings = getattr(load_preset("small"), name)
     Extractor(settings)(torch.randn(1, round(settings.seconds * settings.sample_rate)))
 """
 

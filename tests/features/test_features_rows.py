@@ -4,11 +4,11 @@ import librosa
 import numpy as np
 import pytest
 
-from ser_ops.config import load
+from ser_ops.config.params import load_preset
 from ser_ops.features.index_map import describe, shape_of
 from ser_ops.features.paper2 import mel_edges_hertz, mel_hertz, mel_rows, row_name
 
-PAPER, SMALL = load().presets["paper"], load().presets["small"]
+PAPER, SMALL = load_preset("paper"), load_preset("small")
 INPUTS = [PAPER.stacked, SMALL.stacked, PAPER.image, SMALL.image]
 
 

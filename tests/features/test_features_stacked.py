@@ -11,13 +11,14 @@ import pytest
 import torch
 from feature_signals import assert_agrees, real_utterances, signals, speech_like, synthetic_utterances
 
-from ser_ops.config import Stacked, load
+from ser_ops.config.models import Stacked
+from ser_ops.config.params import load_preset, preset_names
 from ser_ops.errors import UserError
 from ser_ops.features.descriptors import power_spectrum
 from ser_ops.features.extractor import Extractor
 from ser_ops.features.paper2 import chroma, mel_hertz, mel_rows, spectral_contrast, tuning_step
 
-PRESETS = load().presets
+PRESETS = {name: load_preset(name) for name in preset_names()}
 TIPS = {"click"}    # flat spectra: every peak is rounding
 
 

@@ -6,9 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ser_ops.config import Features
+from ser_ops.config.models import Features
 from ser_ops.features.index_map import to_grid
-from ser_ops.features.standardise import Moments, total
+from ser_ops.features.standardise import Moments, sum_moments
 
 
 def small(layout: str) -> Features:
@@ -24,7 +24,7 @@ def test_any_cut_gives_the_whole(layout: str, cuts: list[int], seed: int) -> Non
     shape = (5, 5) if layout == "frames" else (25,)
     rows = (np.random.default_rng(seed).standard_normal((40, *shape)) * 3 - 500).astype(np.float32)
     parts = [Moments.of(torch.from_numpy(part), chosen) for part in np.split(rows, sorted(cuts))]
-    result = total(parts, chosen).standardisation()
+    result = sum_moments(parts, chosen).standardisation()
     values = to_grid(rows.astype(np.float64), chosen)
     np.testing.assert_allclose(result["mean"], values.mean((0, 2)), rtol=1e-12)
     np.testing.assert_allclose(result["std"], values.std((0, 2)), rtol=1e-9)

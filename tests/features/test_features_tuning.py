@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from ser_ops.config import load
+from ser_ops.config.params import load_preset
 from ser_ops.features.descriptors import power_spectrum
 from ser_ops.features.paper2 import _median, tuning_step
 
-SETTINGS = load().presets["paper"].stacked
+SETTINGS = load_preset("paper").stacked
 
 
 def tuned(semitones: float) -> np.ndarray:

@@ -8,16 +8,16 @@ import pytest
 import torch
 
 from ser_ops.audio.signal import fit
-from ser_ops.config import load
+from ser_ops.config.params import load_params
 from ser_ops.errors import UserError
 from ser_ops.features.extractor import Extractor
 from ser_ops.features.standardise import Moments
 from ser_ops.files import sha256
+from ser_ops.manifest import VariantRow, write_rows
 from ser_ops.shards import Shards, write_index, write_shard
 from ser_ops.stages import features as stage
-from ser_ops.tables import write_csv
 
-PARAMS = load()
+PARAMS = load_params()
 SETTINGS = PARAMS.chosen.features
 LENGTH = round(SETTINGS.seconds * 16000)
 
@@ -40,10 +40,11 @@ def work(tmp_path: Path) -> Path:
     noisy = [f"{utterance}#noisy" for utterance in utterances[:12]]
     store(folder / "ingest" / "waveforms", waveforms(utterances))
     store(folder / "augmented" / "waveforms", waveforms(noisy))
-    rows = [{"row": f"{one}#original", "utterance": one, "variant": "original",
-             "partition": "train" if number < 12 else "test"} for number, one in enumerate(utterances)]
-    rows += [{"row": one, "utterance": one.split("#")[0], "variant": "noisy", "partition": "train"} for one in noisy]
-    write_csv(folder / "augmented" / "variants.csv", rows, ["row", "utterance", "variant", "partition"])
+    labels = ("sad", "synthetic_ravdess/01", "synthetic_ravdess")
+    rows = [VariantRow(f"{utterance}#original", utterance, "original", "train" if number < 12 else "test", *labels)
+            for number, utterance in enumerate(utterances)]
+    rows += [VariantRow(row, row.split("#")[0], "noisy", "train", *labels) for row in noisy]
+    write_rows(folder / "augmented" / "variants.csv", rows, VariantRow)
     return folder
 
 
@@ -121,6 +122,6 @@ def test_the_command(work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     (work / "augmented" / "variants.csv").write_text(lines)
     with pytest.raises(UserError, match=r"lacks 1 waveforms.*01/99#noisy"):
         stage.main()
-    (work / "augmented" / "variants.csv").write_text(lines.splitlines()[0] + "\n")
+    write_rows(work / "augmented" / "variants.csv", [], VariantRow)
     with pytest.raises(UserError, match="lists no utterance"):
         stage.main()

@@ -15,12 +15,12 @@ from benchmarks.growth.__main__ import told
 from benchmarks.growth.cost import Cost, cost
 from benchmarks.growth.curve import best, fitted
 from benchmarks.growth.stages import Measured
-from ser_ops import config
 from ser_ops.audio.signal import levels
+from ser_ops.config.params import load_params
 from ser_ops.corpora import leaks
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
-from ser_ops.tables import read_csv
+from ser_ops.manifest import UtteranceRow, read_rows
 
 LIMITS = choices.load().limits
 
@@ -81,7 +81,7 @@ def test_what_is_told(tmp_path, peaks, capsys):
     asked = Namespace(folder=tmp_path, stages=("ingest", "features"), workers=1, extrapolate=6400, check=1600,
                       plot=tmp_path / "docs" / "images" / "growth.png", page=file)
     costs = found((5.0, 8.0, 20.0), peaks) + found((1.0, 4.0, 16.0), (80, 80, 80), "ingest")
-    wrong = told(asked, config.load(stages.PROJECT / "params.yaml"), choices.load(), costs, 1.9)
+    wrong = told(asked, load_params(stages.PROJECT / "params.yaml"), choices.load(), costs, 1.9)
     record = read_json(tmp_path / "growth.json")
     assert wrong == len(record["faults"]) == int(peaks[2] == 1900)
     assert [one["curve"]["exponent"] for one in record["growth"]] == [1.0, 1.0]
@@ -122,7 +122,7 @@ def test_stages_over_copies(tmp_path, monkeypatch):
     """Twice as many recordings by other speakers; they pass the leak audit, and what a stage cost is there."""
     project = stages.PROJECT
     monkeypatch.chdir(project)
-    params, chosen = config.load(), choices.load()
+    params, chosen = load_params(), choices.load()
     originals = copies.base(params, 40, chosen.seed)
     assert originals == copies.base(params, 50, chosen.seed)[:40]
     file = copies.manifest(tmp_path, originals, 80, chosen.noise_db, chosen.seed)
@@ -131,17 +131,17 @@ def test_stages_over_copies(tmp_path, monkeypatch):
     content = stages.settings(yaml.safe_load((project / "params.yaml").read_text()), chosen, 1)
     noise = params.paths.data / "noise"
     for one in stages.measured(tmp_path / "work", content, file, noise, 80, 0.02, ("ingest",)):
-        rows = read_csv(tmp_path / "work" / "work" / "ingest" / "manifest.csv")
+        rows = read_rows(tmp_path / "work" / "work" / "ingest" / "manifest.csv", UtteranceRow)
         assert (one.stage, one.recordings) == ("ingest", 80) and one.cost.peak_mb > 20
     assert not (tmp_path / "work").exists()
-    assert len({row["content"] for row in rows}) == len(rows) == 80
+    assert len({row.content for row in rows}) == len(rows) == 80
     places = defaultdict(set)
     for row in rows:
-        places[row["speaker"]].add(row["partition"])
+        places[row.speaker].add(row.partition)
     assert all(len(one) == 1 for one in places.values())
     assert set.union(*places.values()) == {"train", "validation", "test"}
     assert leaks.audit(rows, [], "speaker")["clean"]
-    turns = Counter(row["speaker"].rpartition("-")[2] for row in rows)
+    turns = Counter(row.speaker.rpartition("-")[2] for row in rows)
     assert turns == {"0": 40, "1": 40}
 
 
@@ -158,7 +158,7 @@ def test_costs_of_the_same_run_are_kept(tmp_path):
 def test_no_room(tmp_path, monkeypatch):
     monkeypatch.chdir(stages.PROJECT)
     with pytest.raises(UserError, match="GB"):
-        stages.check_space(tmp_path, config.load(), 1e12, 10**9)
+        stages.check_space(tmp_path, load_params(), 1e12, 10**9)
 
 
 def test_parts_of_a_page(tmp_path):

@@ -11,7 +11,7 @@ import torch
 
 from ser_ops.audio.reading import clean
 from ser_ops.audio.signal import fit, resample
-from ser_ops.config import load
+from ser_ops.config.params import load_preset
 from ser_ops.device import device_of
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
@@ -30,7 +30,7 @@ RATE = 16000
 def folder(tmp_path_factory):
     """A fusion model with random weights, windows of half a second."""
     torch.set_num_threads(1)
-    small = load().presets["small"]
+    small = load_preset("small")
     preset = small.model_copy(update={
         "features": small.features.model_copy(update={"seconds": SECONDS, "mfcc": 13}),
         "wav2vec": small.wav2vec.model_copy(update={"hidden": 16, "layers": 1, "heads": 2,
@@ -95,7 +95,7 @@ def test_a_file_gets_the_answer_of_its_samples(recogniser, tmp_path, rate, chann
 
 @pytest.mark.parametrize("name", list(MODELS))
 def test_every_model_answers_recordings_of_any_length(tmp_path, name):
-    small = load().presets["small"]
+    small = load_preset("small")
     few = {"hidden": 16, "layers": 1, "heads": 2}
     preset = small.model_copy(update={"wav2vec": small.wav2vec.model_copy(update=few), **{
         family: getattr(small, family).model_copy(update=few) for family in ("vit", "beit")}})

@@ -6,12 +6,13 @@ import pytest
 import torch
 from torch.nn import functional
 
-from ser_ops import config
+from ser_ops.config.models import Preset
+from ser_ops.config.params import load_preset
 from ser_ops.features.descriptors import cepstrum
 from ser_ops.features.index_map import shape_of
 from ser_ops.models.spectral_streams import AttentiveStatistics, BandBranch, random_runs
 
-PRESET = config.load(Path(__file__).resolve().parents[2] / "params.yaml").presets["small"]
+PRESET = load_preset("small", Path(__file__).resolve().parents[2] / "params.yaml")
 
 
 def branch(standardisation=None, **changes) -> BandBranch:
@@ -135,14 +136,14 @@ def test_the_design_needs_frames():
     values = PRESET.model_dump()
     values["features"]["layout"] = "serial"
     with pytest.raises(ValueError, match=r"set features\.layout to frames"):
-        config.Preset(**values)
+        Preset(**values)
 
 
 def test_pools_leave_a_band_and_have_a_convolution_each():
     values = PRESET.model_dump()
     values["spectral"]["pools"] = [[4, 2]] * 4
     with pytest.raises(ValueError, match=r"spectral\.pools makes one of 256 bands, and features\.mels are 80"):
-        config.Preset(**values)
+        Preset(**values)
     values["spectral"]["pools"] = [[2, 2]] * 3
     with pytest.raises(ValueError, match="channels and pools: one of each for every convolution"):
-        config.Preset(**values)
+        Preset(**values)

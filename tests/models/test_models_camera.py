@@ -4,16 +4,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from ser_ops.config import Preset, load
+from ser_ops.config.models import Preset
+from ser_ops.config.params import load_preset
 from ser_ops.features.index_map import shape_of
 from ser_ops.model_table import MODELS
 from ser_ops.models.architectures import build
 from ser_ops.models.base import EmotionModel
 
-SMALL = load().presets["small"]
+SMALL = load_preset("small")
 SERIAL = SMALL.model_copy(update={
     "features": SMALL.features.model_copy(update={"layout": "serial"}),
-    "spectral": load().presets["paper"].spectral.model_copy(update={"channels": (16, 8, 8), "embedding": 16})})
+    "spectral": load_preset("paper").spectral.model_copy(update={"channels": (16, 8, 8), "embedding": 16})})
 MAPS = (SMALL.spectral.members * SMALL.spectral.maps, 37)    # 151 frames halved twice
 BLIND = ("wav2vec", "lstm")
 

@@ -8,14 +8,14 @@ import pytest
 import torch
 import transformers
 
-from ser_ops.config import Preset
-from ser_ops.config import load as load_params
+from ser_ops.config.models import Preset
+from ser_ops.config.params import load_preset
 from ser_ops.errors import UserError
 from ser_ops.models.architectures import build
 from ser_ops.models.checkpoint import digest
 from ser_ops.models.model_folder import load, save
 
-SMALL = load_params().presets["small"]
+SMALL = load_preset("small")
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48,
          "conv_dim": (16, 16, 16), "conv_kernel": (20, 8, 8), "conv_stride": (10, 8, 4),
          "num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 4}

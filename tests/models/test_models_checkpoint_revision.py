@@ -13,7 +13,7 @@ import yaml
 from huggingface_hub import errors
 from test_models_checkpoint import FAMILY, checkpoint, preset_of
 
-from ser_ops.config.load import load as load_params
+from ser_ops.config.params import load_params, load_preset, preset_names
 from ser_ops.errors import UserError
 from ser_ops.models.architectures import build
 from ser_ops.models.checkpoint import digest, origin
@@ -99,7 +99,7 @@ def test_what_the_hub_answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, a
 
 def test_the_presets_name_commits() -> None:
     """What the hub did not tell yet is null, and then loading says what to write."""
-    for preset in load_params(PROJECT / "params.yaml").presets.values():
+    for preset in (load_preset(name) for name in preset_names()):
         for settings in (preset.wav2vec, preset.vit, preset.beit):
             assert settings.revision is None or (settings.checkpoint and len(settings.revision) == 40)
 

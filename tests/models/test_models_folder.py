@@ -14,8 +14,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from ser_ops.config import input_of
-from ser_ops.config import load as load_params
+from ser_ops.config.model_json import input_of
+from ser_ops.config.params import load_preset
 from ser_ops.errors import UserError
 from ser_ops.features.index_map import channels_of, shape_of
 from ser_ops.files import sha256
@@ -24,7 +24,7 @@ from ser_ops.model_table import MODELS
 from ser_ops.models.architectures import build, count
 from ser_ops.models.model_folder import load, save
 
-SMALL = load_params().presets["small"]
+SMALL = load_preset("small")
 BACKBONES = {"fusion", "concat", "wav2vec", "vit", "beit"}
 STANDARDISED = {"fusion", "concat", "spectral", "cnn", "lstm", "cnn_lstm"}
 
@@ -230,7 +230,7 @@ def test_a_card_with_any_value_changed_is_one_line_or_a_model_that_answers(name:
 
 
 def test_settings_of_more_parameters_than_any_model_are_refused_without_memory() -> None:
-    paper = load_params().presets["paper"]
+    paper = load_preset("paper")
     blocks = paper.spectral.model_copy(update={"embedding": 8192, "channels": (512, 512, 8192)})
     preset = paper.model_copy(update={"spectral": blocks})
     with pytest.raises(UserError, match=r"a spectral model by these settings has [\d,]+ parameters: at most"):

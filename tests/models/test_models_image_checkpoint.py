@@ -8,8 +8,8 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from ser_ops.config import Preset
-from ser_ops.config import load as load_params
+from ser_ops.config.models import Preset
+from ser_ops.config.params import load_preset
 from ser_ops.errors import UserError
 from ser_ops.features.index_map import shape_of
 from ser_ops.models.architectures import build
@@ -17,7 +17,7 @@ from ser_ops.models.base import EmotionModel
 from ser_ops.models.checkpoint import digest
 from ser_ops.models.model_folder import load, save
 
-SMALL = load_params().presets["small"]
+SMALL = load_preset("small")
 NAMES = ("vit", "beit")
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48,
          "image_size": 64, "patch_size": 16}

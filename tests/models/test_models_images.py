@@ -7,14 +7,15 @@ import torch
 from torch.nn import functional
 from transformers import BeitModel
 
-from ser_ops.config import Preset, load
+from ser_ops.config.models import Preset
+from ser_ops.config.params import load_preset
 from ser_ops.errors import UserError
 from ser_ops.features.index_map import shape_of
 from ser_ops.models.architectures import build
 from ser_ops.models.base import EmotionModel
 from ser_ops.models.image_transformers import draw_crops, resized_crops
 
-SMALL = load().presets["small"]
+SMALL = load_preset("small")
 NAMES = ("vit", "beit")
 CPU = torch.device("cpu")
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from ser_ops import config
+from ser_ops.config.params import load_preset
 from ser_ops.features.index_map import shape_of
 from ser_ops.models.spectral_streams import BlockBranch
 
-PRESET = config.load(Path(__file__).resolve().parents[2] / "params.yaml").presets["paper"]
+PRESET = load_preset("paper", Path(__file__).resolve().parents[2] / "params.yaml")
 
 
 @pytest.mark.parametrize("layout", ["frames", "serial"])
@@ -35,4 +35,4 @@ def test_a_kind_is_left_out_over_all_its_frames(layout):
 
 
 def test_the_papers_preset_leaves_nothing_out():
-    assert config.load(Path(__file__).resolve().parents[2] / "params.yaml").presets["paper"].spectral.kind_dropout == 0
+    assert load_preset("paper", Path(__file__).resolve().parents[2] / "params.yaml").spectral.kind_dropout == 0

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ser_ops.config import load
+from ser_ops.config.params import load_preset
 from ser_ops.features.extractor import Extractor
 from ser_ops.models.architectures import build
 
@@ -11,7 +11,7 @@ RATE, SECONDS = 16000, 0.5
 
 
 def logits(level: str, gain_db: float, padded: bool) -> torch.Tensor:
-    small = load().presets["small"]
+    small = load_preset("small")
     few = {"hidden": 16, "layers": 1, "heads": 2}
     preset = small.model_copy(update={
         "features": small.features.model_copy(update={"seconds": SECONDS, "level": level}),

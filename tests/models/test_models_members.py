@@ -4,15 +4,15 @@ import pytest
 import torch
 from torch.nn import functional
 
-from ser_ops import config
-from ser_ops.config import Preset
+from ser_ops.config.models import Preset
+from ser_ops.config.params import load_preset
 from ser_ops.features.index_map import shape_of
 from ser_ops.models.architectures import build
 from ser_ops.models.base import EmotionModel, member_examples
 from ser_ops.models.model_folder import load, save
 from ser_ops.models.temperature import divide_logits
 
-SMALL = config.load().presets["small"]
+SMALL = load_preset("small")
 LABELS = torch.tensor([0, 2, 4, 6])
 
 

@@ -6,14 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from ser_ops.config import Preset, load
+from ser_ops.config.models import Preset
+from ser_ops.config.params import load_preset
 from ser_ops.errors import UserError
 from ser_ops.features.index_map import shape_of
 from ser_ops.models.architectures import build
 from ser_ops.models.base import EmotionModel
 from ser_ops.models.paper2 import Recurrent
 
-SMALL = load().presets["small"]
+SMALL = load_preset("small")
 SHORT = SMALL.model_copy(update={"stacked": SMALL.stacked.model_copy(update={"seconds": 0.4})})
 MEAN_STD = {"mean": [0.1 * row for row in range(187)], "std": [1 + 0.01 * row for row in range(187)]}
 

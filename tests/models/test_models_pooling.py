@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from ser_ops.config import load
+from ser_ops.config.params import load_preset
 from ser_ops.features.extractor import Extractor
 from ser_ops.features.index_map import channels_of, to_grid
 from ser_ops.features.standardise import Moments
@@ -13,7 +13,7 @@ from ser_ops.models.base import Standardise
 from ser_ops.models.paper1 import AttentivePooling, MeanPooling
 from ser_ops.models.spectral_streams import BlockBranch
 
-SMALL, PAPER = (load().presets[name] for name in ("small", "paper"))
+SMALL, PAPER = (load_preset(name) for name in ("small", "paper"))
 
 STATES = torch.tensor([[[1.0, 0.0], [0.0, 2.0], [9.0, 9.0]]])
 VALID = torch.tensor([[True, True, False]])

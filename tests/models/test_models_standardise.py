@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from ser_ops.config import load
+from ser_ops.config.params import load_preset, preset_names
 from ser_ops.features.index_map import channels_of, shape_of
 from ser_ops.models.architectures import build
 from ser_ops.models.base import standardised_beforehand
 
-PRESETS = load().presets
+PRESETS = {name: load_preset(name) for name in preset_names()}
 
 
 @pytest.mark.parametrize(("preset", "name"), [("small", "cnn"), ("small", "spectral"), ("paper", "spectral")])

@@ -4,13 +4,14 @@ import pytest
 import torch
 from transformers import BeitConfig, ViTConfig, Wav2Vec2Config
 
-from ser_ops.config import MelImage, Preset, load
+from ser_ops.config.models import MelImage, Preset
+from ser_ops.config.params import load_preset, preset_names
 from ser_ops.features.index_map import shape_of
 from ser_ops.model_table import MODELS
 from ser_ops.models.architectures import build, count
 from ser_ops.models.base import EmotionModel, member_examples
 
-PRESETS = load().presets
+PRESETS = {name: load_preset(name) for name in preset_names()}
 SMALL = PRESETS["small"]
 NAMES = tuple(MODELS)
 UNSEEN = ("k_proj.bias", ".score.2.bias")     # they shift all scores of a softmax alike, which changes nothing

@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from ser_ops import config
+from ser_ops.config.params import load_preset
 from ser_ops.features.index_map import shape_of
 from ser_ops.model_table import MODELS
 from ser_ops.models.architectures import build
 from ser_ops.models.temperature import divide_logits
 
-PRESET = config.load().presets["small"]
+PRESET = load_preset("small")
 
 
 @pytest.mark.parametrize("name", MODELS)

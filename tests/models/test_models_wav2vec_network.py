@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
-from ser_ops.config import load
+from ser_ops.config.params import load_preset
 from ser_ops.errors import UserError
 from ser_ops.models import wav2vec_backbone
 from ser_ops.models.wav2vec_network import Wav2VecNetwork, Wav2VecSizes
@@ -82,8 +82,9 @@ def test_padding_changes_nothing() -> None:
 
 
 def test_random_weights_need_no_library() -> None:
-    script = ("import sys; from ser_ops.config import load; from ser_ops.models.architectures import build; "
-              "[build(name, load().presets['demo']) for name in ('fusion', 'concat', 'wav2vec', 'spectral', 'cnn')]; "
+    script = ("import sys; from ser_ops.config.params import load_preset; "
+              "from ser_ops.models.architectures import build; "
+              "[build(name, load_preset('demo')) for name in ('fusion', 'concat', 'wav2vec', 'spectral', 'cnn')]; "
               "sys.exit('transformers' in sys.modules or 'librosa' in sys.modules or 'mlflow' in sys.modules)")
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
@@ -94,7 +95,7 @@ def test_random_weights_need_no_library() -> None:
     ("conv_stride", [1] * 4000, "conv_stride"), ("num_conv_pos_embedding_groups", 7, "configuration"),
     ("num_attention_heads", 5, "no multiple")])
 def test_sizes_from_outside_are_one_line(key: str, value: object, words: str) -> None:
-    preset = load().presets["demo"]
+    preset = load_preset("demo")
     kept = wav2vec_backbone.small_sizes(preset.wav2vec, preset.features).record()
     assert wav2vec_backbone.backbone(preset.wav2vec, preset.features, kept).config.record() == kept
     if key == "conv_kernel":

@@ -3,6 +3,7 @@
 import os
 import random
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ser_ops import folders
-from ser_ops.config import Partitions
+from ser_ops.config.data import Partitions
 from ser_ops.errors import UserError
+from ser_ops.manifest import NoiseRow
 from ser_ops.noise import adding
 from ser_ops.noise.recordings import assign, scan, source_of
 
@@ -332,8 +334,8 @@ class TestAdd:
         assert rain.record()["collection"] == "made"
 
 
-def rows_of(categories: dict[str, list[str]]) -> list[dict[str, str]]:
-    return [{"recording": f"made/{category}/{stem}", "category": category, "content": f"{category}/{stem}", "error": ""}
+def rows_of(categories: dict[str, list[str]]) -> list[NoiseRow]:
+    return [NoiseRow(f"made/{category}/{stem}", category=category, content=f"{category}/{stem}")
             for category, stems in categories.items() for stem in stems]
 
 
@@ -346,13 +348,13 @@ class TestPartitions:
     @given(made, st.integers(0, 1000), st.randoms(use_true_random=False))
     def test_sources_stay_together_whatever_the_order(self, categories, seed, shuffler):
         rows = rows_of(categories)
-        placed = {row["recording"]: where for row, where in zip(rows, assign(rows, shares(seed=seed)), strict=True)}
+        placed = {row.recording: where for row, where in zip(rows, assign(rows, shares(seed=seed)), strict=True)}
         of_source = defaultdict(set)
         for recording, where in placed.items():
             of_source[source_of(recording)].add(where)
         assert all(len(where) == 1 for where in of_source.values())
         shuffler.shuffle(rows)
-        assert assign(rows, shares(seed=seed)) == [placed[row["recording"]] for row in rows]
+        assert assign(rows, shares(seed=seed)) == [placed[row.recording] for row in rows]
 
     @given(st.dictionaries(st.sampled_from(["a", "b", "c"]), st.integers(1, 30), min_size=1), st.integers(0, 100),
            st.floats(0.01, 0.49), st.floats(0.01, 0.49))
@@ -361,7 +363,7 @@ class TestPartitions:
         settings = shares(seed=seed, noise_validation=validation, noise_test=test)
         placed = assign(rows, settings)
         for category, count in counts.items():
-            got = Counter(where for row, where in zip(rows, placed, strict=True) if row["category"] == category)
+            got = Counter(where for row, where in zip(rows, placed, strict=True) if row.category == category)
             assert got["train"] >= 1
             assert got["test"] >= 1 or count < 2
             assert got["validation"] >= 1 or count < 3
@@ -373,27 +375,27 @@ class TestPartitions:
         rows = rows_of(categories)
         held = sorted(categories)[0]
         placed = assign(rows, shares(held_out_noise=(held,)))
-        tested = {source_of(row["recording"]) for row in rows if row["category"] == held}
+        tested = {source_of(row.recording) for row in rows if row.category == held}
         for row, where in zip(rows, placed, strict=True):
-            if source_of(row["recording"]) in tested:
+            if source_of(row.recording) in tested:
                 assert where == "test"
 
     def test_a_source_in_two_categories_and_collections(self):
-        rows = [{"recording": one, "category": one.split("/")[1]} for one in (
+        rows = [NoiseRow(name, category=name.split("/")[1]) for name in (
             "a/train/1-7-A-1", "b/train/esc50_1-7-B-1", "a/wind/1-7-C-2", "a/wind/other", "a/train/third")]
         for seed in range(20):
             assert len(set(assign(rows, shares(seed=seed))[:3])) == 1
 
     def test_same_content_under_two_names(self):
         rows = rows_of({"rain": [f"{number}" for number in range(8)]})
-        rows[3]["content"] = rows[6]["content"]
+        rows[3] = replace(rows[3], content=rows[6].content)
         for seed in range(20):
             placed = assign(rows, shares(seed=seed))
             assert placed[3] == placed[6]
 
     def test_one_sound_under_two_names(self):
         rows = rows_of({"rain": [f"{number}" for number in range(8)]})
-        rows[3]["sound"] = rows[6]["sound"] = "made/rain/3"
+        rows[3], rows[6] = (replace(row, sound="made/rain/3") for row in (rows[3], rows[6]))
         for seed in range(20):
             placed = assign(rows, shares(seed=seed))
             assert placed[3] == placed[6]
@@ -407,7 +409,7 @@ class TestPartitions:
 
     def test_a_damaged_recording_does_not_count(self):
         rows = rows_of({"rain": ["a", "b", "c"]})
-        rows[1] |= {"error": "damaged", "content": ""}
+        rows[1] = replace(rows[1], error="damaged", content="")
         for seed in range(20):
             placed = assign(rows, shares(seed=seed))
             assert {placed[0], placed[2]} == {"train", "test"}
@@ -428,9 +430,9 @@ def test_real_recordings(tmp_path):
     for category in ("children", "fish_market", "railway_engine"):
         found = adding.add(category, SHARED / category, tmp_path, link=True)
         assert not found.skipped
-    rows = [{"recording": one.recording, "category": one.category} for one in scan(tmp_path, ["recorded"])]
+    rows = [NoiseRow(sound.recording, category=sound.category) for sound in scan(tmp_path, ["recorded"])]
     random.Random(0).shuffle(rows)
-    placed = {row["recording"]: where for row, where in zip(rows, assign(rows, shares()), strict=True)}
+    placed = {row.recording: where for row, where in zip(rows, assign(rows, shares()), strict=True)}
     assert len(placed) == 19
     for pair in ("165791", "165845"):
         clips = [where for recording, where in placed.items() if pair in recording]

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_ops import config
+from ser_ops.config.evaluation import Report
+from ser_ops.config.params import load_params
+from ser_ops.manifest import NoiseRow, UtteranceRow
 from ser_ops.noise.mixing import Mixture
 from ser_ops.report import clips
 from ser_ops.report.page import _HERE
@@ -77,13 +79,13 @@ def test_the_weakest_emotion_and_what_it_is_taken_for():
 
 def rows(number):
     emotions = ("angry", "sad", "fear")
-    return [{"utterance": f"c/{i}", "corpus": "c", "synthetic": "1", "emotion": emotions[i % 3]} for i in range(number)]
+    return [UtteranceRow(f"c/{i}", "c", synthetic=True, emotion=emotions[i % 3]) for i in range(number)]
 
 
 def test_clips_are_chosen_by_key_not_by_order():
     chosen = clips.choose(rows(12), 3, seed=1)
     assert chosen == clips.choose(rows(12)[::-1], 3, seed=1)
-    assert set(Counter(row["emotion"] for row in chosen).values()) == {1}
+    assert set(Counter(row.emotion for row in chosen).values()) == {1}
     assert len(clips.choose(rows(2), 5, seed=1)) == 2 and clips.choose([], 3, seed=1) == []
 
 
@@ -97,7 +99,7 @@ def test_clean_and_noisy_are_scaled_alike(tmp_path):
     def answer(utterance, noise, intensity, seed):
         return {} if noise == "white" else {"predicted": "sad", "confidence": 0.5}
 
-    settings = config.Report(seed=1, clips=2, clip_intensity=0.5)
+    settings = Report(seed=1, clips=2, clip_intensity=0.5)
     found = clips.write(tmp_path / "clips", rows(4), speech, 16000, mix, ["fish_market", "white"], 7, answer, settings)
     assert [one["noisy"]["noise"] for one in found] == ["fish_market", "white"]
     assert found[0]["noisy"]["recording"] == "made/fish_market/a" and "predicted" not in found[1]["noisy"]
@@ -109,7 +111,7 @@ def test_clean_and_noisy_are_scaled_alike(tmp_path):
 
 
 def test_silence_stays_silent_and_long_clips_are_cut(tmp_path):
-    settings = config.Report(seed=1, clips=1, clip_intensity=0.5)
+    settings = Report(seed=1, clips=1, clip_intensity=0.5)
     found = clips.write(tmp_path / "clips", rows(1), {"c/0": np.zeros(20 * 8000, np.float32)}, 8000,
                         lambda u, s, n, a, seed, p: Mixture(s, float("inf"), a, n), ["white"], 1,
                         lambda *_: {}, settings)
@@ -118,14 +120,14 @@ def test_silence_stays_silent_and_long_clips_are_cut(tmp_path):
 
 
 def test_partitions_are_counted():
-    manifest = [{"partition": "train", "speaker": "a"}, {"partition": "train", "speaker": "a"},
-                {"partition": "test", "speaker": "b"}]
-    noise = [{"category": "children", "partition": "test"}]
+    manifest = [UtteranceRow(f"{speaker}/{number}", speaker=speaker, partition=partition)
+                for number, (partition, speaker) in enumerate((("train", "a"), ("train", "a"), ("test", "b")))]
+    noise = [NoiseRow("made/children/1", category="children", partition="test")]
     assert partitions(manifest, noise) == {"utterances": {"train": 2, "test": 1}, "speakers": {"train": 1, "test": 1},
                                            "noise": {"children": {"test": 1}}}
 
 
 def test_every_seed_and_version_is_named():
-    found = seeds(config.load())
+    found = seeds(load_params())
     assert found["train.seed"] == 40 and found["evaluate.seeds"] == [1, 2, 3] and found["tune.trial.seed"] == 51
     assert versions()["torch"].startswith("2.")

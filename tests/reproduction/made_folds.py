@@ -6,10 +6,11 @@ import numpy as np
 import yaml
 
 from reproduction.folds import HISTORY, PREDICTIONS
-from ser_ops import config
+from ser_ops.config.params import Params, load_params
 from ser_ops.emotions import EMOTIONS
 from ser_ops.features.index_map import channels_of, shape_of
 from ser_ops.files import write_json
+from ser_ops.manifest import VariantRow, write_rows
 from ser_ops.models import architectures, model_folder
 from ser_ops.seeds import generator
 from ser_ops.shards import write_index, write_shard
@@ -28,7 +29,7 @@ def answer(utterance: str, emotion: str, right: float) -> str:
 
 def make(folder: Path, wanted: tuple[str, ...] = MODELS, protocols: tuple[str, ...] = PROTOCOLS, folds: int = 3,
          explained: str = "cnn_lstm", emotions: tuple[str, ...] = EMOTIONS, per_class: int = 6,
-         corpora: tuple[str, ...] = ("synthetic_ravdess", "synthetic_tess")) -> config.Params:
+         corpora: tuple[str, ...] = ("synthetic_ravdess", "synthetic_tess")) -> Params:
     """Write params.yaml and work/ below `folder`; right answers: 0.9 at random, 0.6 by speaker."""
     values = yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
     values["paths"] = {name: str(folder / name) for name in values["paths"]}
@@ -38,7 +39,7 @@ def make(folder: Path, wanted: tuple[str, ...] = MODELS, protocols: tuple[str, .
     (folder / "reproduction").mkdir()
     (folder / "reproduction/params.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     (folder / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
-    params = config.load(folder / "params.yaml")
+    params = load_params(folder / "params.yaml")
     spoken = [(f"{corpora[number % len(corpora)]}/{emotion}_{number}", emotion, f"speaker_{number}")
               for emotion in emotions for number in range(per_class)]
     target = params.paths.work / "papers" / "folds"
@@ -74,7 +75,7 @@ def make(folder: Path, wanted: tuple[str, ...] = MODELS, protocols: tuple[str, .
     return params
 
 
-def _model(params: config.Params, name: str, folder: Path) -> None:
+def _model(params: Params, name: str, folder: Path) -> None:
     reads = params.chosen.input_of(name)
     channels = channels_of(reads)
     model = architectures.build(name, params.chosen, {"mean": [0.0] * channels, "std": [1.0] * channels}, 3)
@@ -82,7 +83,7 @@ def _model(params: config.Params, name: str, folder: Path) -> None:
     write_json(folder / "run.json", {"run_id": f"{name}1", "experiment": "made", "tracking_uri": "none"})
 
 
-def _inputs(params: config.Params, spoken: list[tuple[str, str, str]]) -> None:
+def _inputs(params: Params, spoken: list[tuple[str, str, str]]) -> None:
     """Waveforms and stacked features of noise, with the table of rows."""
     work, reads = params.paths.work, params.chosen.input_of("cnn_lstm")
     stores = {work / "ingest" / "waveforms": {}, work / "papers" / "augmented" / "waveforms": {},
@@ -95,8 +96,6 @@ def _inputs(params: config.Params, spoken: list[tuple[str, str, str]]) -> None:
     for store, arrays in stores.items():
         store.mkdir(parents=True)
         write_index(store, write_shard(store, 0, arrays.items()))
-    write_csv(work / "papers" / "augmented" / "variants.csv", [
-        {"row": f"{utterance}#original", "utterance": utterance, "variant": "original", "partition": "",
-         "emotion": emotion, "speaker": speaker, "corpus": utterance.split("/")[0]}
-        for utterance, emotion, speaker in spoken],
-        ("row", "utterance", "variant", "partition", "emotion", "speaker", "corpus"))
+    write_rows(work / "papers" / "augmented" / "variants.csv", [
+        VariantRow(f"{utterance}#original", utterance, "original", "", emotion, speaker, utterance.split("/")[0])
+        for utterance, emotion, speaker in spoken], VariantRow)

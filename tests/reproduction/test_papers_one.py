@@ -9,7 +9,7 @@ from matplotlib.image import imread
 
 from reproduction import paper1, paper1_figures, paper1_tables, paper_page
 from reproduction.paper_page import Cell, Table
-from ser_ops import config
+from ser_ops.config.params import Params, load_params, load_preset
 from ser_ops.corpora.corpus import LAYOUTS
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
@@ -227,7 +227,7 @@ def test_without_any_file_nothing_but_the_papers_numbers():
 
 
 def card(layout: str = "frames") -> dict[str, Any]:
-    preset = config.load(Path(__file__).parents[2] / "params.yaml").presets["small"].model_dump(mode="json")
+    preset = load_preset("small", Path(__file__).parents[2] / "params.yaml").model_dump(mode="json")
     return {"model": "fusion", "preset": "small", "parameters": 377479,
             "backbone": "random weights, small configuration",
             "preset_settings": preset | {"features": preset["features"] | {"layout": layout}},
@@ -321,7 +321,7 @@ def test_architecture_is_drawn_from_the_card(tmp_path):
                   "Conv1D 64, k 3", "attentive mean and deviation", "2 transformer layers of 64", "concatenation, 192",
                   "82 channels over time", "mean of 3 such heads"):
         assert words in found.caption
-    paper = config.load(Path(__file__).parents[2] / "params.yaml").presets["paper"].model_dump(mode="json")
+    paper = load_preset("paper", Path(__file__).parents[2] / "params.yaml").model_dump(mode="json")
     stream = " ".join(paper1_figures.layers(card() | {"preset_settings": paper})[1])
     assert all(words in stream for words in ("one serial vector", "Conv1D 512, k 5", "Conv1D 128, k 3", "flatten"))
     assert "train.model is cnn" in drawn(None, {"model": "cnn"}, tmp_path)["figure_1"].missing
@@ -368,9 +368,9 @@ def test_genders_and_quarantine():
 
 
 @pytest.fixture
-def project(tmp_path) -> config.Params:
+def project(tmp_path) -> Params:
     """Parameters whose work/ and reports/ hold what the pipeline has made."""
-    params = config.load(Path(__file__).parents[2] / "params.yaml")
+    params = load_params(Path(__file__).parents[2] / "params.yaml")
     paths = params.paths.model_copy(update={"work": tmp_path / "work", "reports": tmp_path / "reports"})
     write_json(tmp_path / "work/ingest/corpora.json", {"ravdess": corpus("ravdess", "partial")})
     write_json(tmp_path / "work/models/fusion/model.json", card())

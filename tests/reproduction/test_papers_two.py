@@ -17,7 +17,7 @@ from reproduction import paper2_tables as printed
 from reproduction.paper2 import layers_of
 from reproduction.paper_page import Cell, build
 from reproduction.settings import load_settings
-from ser_ops import config
+from ser_ops.config.params import load_params, load_preset
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.evaluation import bootstrap
@@ -92,7 +92,7 @@ FIVE = rows((1, "angry", "angry"), (1, "angry", "angry"), (1, "angry", "sad"), (
 
 
 def test_scores_over_folds_and_pooled_by_hand():
-    one = paper2.scored(config.load(), ("cnn", "random"), FIVE)
+    one = paper2.scored(load_params(), ("cnn", "random"), FIVE)
     assert (one.model, one.protocol, one.folds, one.utterances, one.speakers) == ("cnn", "random", 2, 5, 2)
     assert one.mean["accuracy"] == pytest.approx(5 / 6)                     # 2 of 3, 2 of 2
     assert one.deviation["accuracy"] == pytest.approx((1 / 3) / np.sqrt(2))
@@ -105,7 +105,7 @@ def test_scores_over_folds_and_pooled_by_hand():
 
 
 def test_intervals_are_those_of_the_bootstrap_and_order_does_not_matter():
-    params = config.load()
+    params = load_params()
     one, other = (paper2.scored(params, ("cnn", "random"), each) for each in (FIVE, FIVE[::-1]))
     assert one == other
     true, right = np.array([0, 0, 0, 5, 5]), np.array([1.0, 1, 0, 1, 1])
@@ -117,7 +117,7 @@ def test_intervals_are_those_of_the_bootstrap_and_order_does_not_matter():
 
 
 def test_one_fold_has_no_deviation():
-    one = paper2.scored(config.load(), ("cnn", "random"), FIVE[:3])
+    one = paper2.scored(load_params(), ("cnn", "random"), FIVE[:3])
     assert one.deviation["accuracy"] is None and one.folds == 1
 
 
@@ -282,7 +282,7 @@ def test_the_gap_between_the_splits_is_said_in_words_and_drawn():
 
 
 def test_layers_of_a_built_model_add_up_to_its_parameters():
-    preset = config.load().presets["small"]
+    preset = load_preset("small")
     model = architectures.build("cnn_lstm", preset)
     length = round(preset.stacked.seconds * 16000)
     found = layers_of(model, torch.zeros(1, length), torch.tensor([length]), torch.zeros(1, *shape_of(preset.stacked)))

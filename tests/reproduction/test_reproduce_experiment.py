@@ -14,18 +14,19 @@ from reproduce_project import project
 from reproduction import across, corpora, folds
 from reproduction.experiment import Experiment, divided, examples, results, settings_of, standardisation
 from reproduction.settings import load_settings
-from ser_ops import config
+from ser_ops.config.params import load_params
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.files import sha256
+from ser_ops.manifest import UtteranceRow, VariantRow, read_rows, validated_utterances, write_rows
 from ser_ops.shards import Shards
-from ser_ops.tables import read_csv, write_csv
+from ser_ops.tables import read_csv
 
 
 @pytest.fixture
 def params(tmp_path, monkeypatch):
     monkeypatch.chdir(project(tmp_path / "project"))
-    return config.load()
+    return load_params()
 
 
 def experiment(params, protocol="speaker", **changes):
@@ -59,7 +60,7 @@ def test_one_corpus_alone_and_one_variant(params):
 
 def test_a_leak_that_is_not_declared_stops_an_experiment(tmp_path, monkeypatch):
     monkeypatch.chdir(project(tmp_path / "leaky", same_content=True))
-    leaky = config.load()
+    leaky = load_params()
     stopped = 0
     for fold in (1, 2, 3):
         try:
@@ -125,7 +126,7 @@ def test_folds_go_on_with_those_that_are_missing(tmp_path):
 def _check(folder: Path, record: dict) -> None:
     from mlflow import MlflowClient
     rows = read_csv(folder / "work/papers/folds/predictions.csv")
-    utterances = {row["utterance"] for row in read_csv(folder / "work/validated/manifest.csv")}
+    utterances = {row.utterance for row in validated_utterances(folder / "work")}
     for protocol in ("random", "speaker"):
         tested = [row["utterance"] for row in rows if row["protocol"] == protocol]
         assert sorted(tested) == sorted(utterances), "each utterance is tested once"
@@ -155,17 +156,17 @@ def test_a_model_for_each_fold_and_protocol(params):
 def test_a_corpus_has_one_test_part_whatever_trains_beside_it(params):
     """Two speakers alone go by word; beside others they would go by speaker, and words of the test would train."""
     manifest = Path("work/validated/manifest.csv")
-    kept = [row for row in read_csv(manifest) if row["corpus"] == "one" or row["speaker"] in ("two/0", "two/1")]
-    write_csv(manifest, kept, list(kept[0]))
+    kept = [row for row in read_rows(manifest, UtteranceRow)
+            if row.corpus == "one" or row.speaker in ("two/0", "two/1")]
+    write_rows(manifest, kept, UtteranceRow)
     table = Path("work/papers/augmented/variants.csv")
-    known = {row["utterance"] for row in kept}
-    rows = read_csv(table)
-    write_csv(table, [row for row in rows if row["utterance"] in known], list(rows[0]))
-    tests = {row["utterance"] for row in across.test_part(params, kept, "two")}
+    known = {row.utterance for row in kept}
+    write_rows(table, [row for row in read_rows(table, VariantRow) if row.utterance in known], VariantRow)
+    tests = {row.utterance for row in across.test_part(params, kept, "two")}
     for corpora_of in (("two",), ("one", "two")):
         found, _ = divided(params, experiment(params, corpora=corpora_of, apart=True))
-        assert {row["utterance"] for row in found if row["partition"] == "test" and row["corpus"] == "two"} == tests
-        assert not tests & {row["utterance"] for row in found if row["partition"] != "test"}
+        assert {row.utterance for row in found if row.partition == "test" and row.corpus == "two"} == tests
+        assert not tests & {row.utterance for row in found if row.partition != "test"}
 
 
 def test_a_fold_without_a_test_part_is_said_before_anything_trains(params):

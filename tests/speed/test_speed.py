@@ -11,7 +11,7 @@ import yaml
 
 from benchmarks.speed import machine, measure, table
 from benchmarks.speed.case import CASES, Row, Setting
-from ser_ops import config
+from ser_ops.config.params import Params, load_params
 from ser_ops.errors import UserError
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -54,7 +54,7 @@ def test_a_core_does_more_small_transforms_than_large_ones() -> None:
 def test_files_are_spread_over_the_corpus(tmp_path: Path) -> None:
     for index in range(100):
         (tmp_path / f"{index:03d}.wav").touch()
-    setting = Setting(config.load(PROJECT / "params.yaml"), (tmp_path,), (), tmp_path)
+    setting = Setting(load_params(PROJECT / "params.yaml"), (tmp_path,), (), tmp_path)
     assert [path.stem for path in setting.some(4)] == ["000", "025", "050", "075"]
     with pytest.raises(UserError, match="--corpus"):
         _ = Setting(setting.params, (tmp_path / "none",), (), tmp_path).files
@@ -91,7 +91,7 @@ def test_the_smallest_settings_of_a_whole_pipeline_are_settings() -> None:
     content = yaml.safe_load((PROJECT / "params.yaml").read_text())
     for section, values in SMALL.items():
         content[section].update(values)
-    assert config.Params(**content).behave.utterances == SMALL["behave"]["utterances"]
+    assert Params(**content).behave.utterances == SMALL["behave"]["utterances"]
 
 
 @pytest.mark.slow

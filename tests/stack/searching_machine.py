@@ -14,7 +14,8 @@ import torch
 from test_training_tuning import Made, tune
 from training_standins import Tiny, examples
 
-from ser_ops.config import Compute, Tune
+from ser_ops.config.services import Compute
+from ser_ops.config.training import Tune
 from ser_ops.training.loop import fit
 from ser_ops.training.shared_search import search_shared
 from ser_ops.training.study_store import StudyStore

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from infra.stack import Stack
-from ser_ops import config
+from ser_ops.config.params import Params, load_params
 from ser_ops.gate.promotion import demote
 from ser_ops.tracking.registry import holding, versions
 from ser_ops.tracking.runs import open_run
@@ -31,7 +31,7 @@ Machine = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.fixture
-def settings(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> config.Params:
+def settings(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     """A registered model of two versions whose gate passed."""
     for name, value in stack.environment.items():
         monkeypatch.setenv(name, value)
@@ -39,7 +39,7 @@ def settings(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> c
     values = yaml.safe_load((PROJECT / "params.yaml").read_text())
     values["tracking"].update(experiment=tmp_path.name, registered_model=tmp_path.name, lease=LEASE)
     Path("params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
-    params = config.load()
+    params = load_params()
     made = Project(params)
     with open_run(params, "train", {}) as run:
         run.artifact(made.reports, "reports")
@@ -51,7 +51,7 @@ def settings(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> c
 
 
 @pytest.fixture
-def machine(settings: config.Params, tmp_path: Path) -> Iterator[Machine]:
+def machine(settings: Params, tmp_path: Path) -> Iterator[Machine]:
     """Start a machine that promotes a version."""
     started: list[subprocess.Popen[str]] = []
 
@@ -72,16 +72,16 @@ def machine(settings: config.Params, tmp_path: Path) -> Iterator[Machine]:
         one.wait()
 
 
-def staging(params: config.Params) -> str:
+def staging(params: Params) -> str:
     return str(mlflow.MlflowClient().get_model_version_by_alias(params.tracking.registered_model, "staging").version)
 
 
-def leases(params: config.Params) -> list[str]:
+def leases(params: Params) -> list[str]:
     return [one.name for one in mlflow.MlflowClient().search_experiments()
             if one.name.startswith(f"{params.tracking.registered_model} registry")]
 
 
-def test_two_at_once_come_one_after_the_other_whatever_their_clocks_say(settings: config.Params,
+def test_two_at_once_come_one_after_the_other_whatever_their_clocks_say(settings: Params,
                                                                         machine: Machine) -> None:
     both = {"1": machine("1", 2 * LEASE), "2": machine("2", 2 * LEASE, ahead=DAY)}
     said = {}
@@ -97,7 +97,7 @@ def test_two_at_once_come_one_after_the_other_whatever_their_clocks_say(settings
     assert demote(settings).now == first
 
 
-def test_a_holder_that_is_killed_is_followed_by_the_next(settings: config.Params, machine: Machine) -> None:
+def test_a_holder_that_is_killed_is_followed_by_the_next(settings: Params, machine: Machine) -> None:
     dead = machine("1", 600)
     assert dead.stdout is not None and dead.stdout.readline() == "judging\n"
     dead.kill()
@@ -108,7 +108,7 @@ def test_a_holder_that_is_killed_is_followed_by_the_next(settings: config.Params
     assert staging(settings) == "2" and leases(settings) == []
 
 
-def test_a_holder_that_wakes_too_late_changes_nothing(settings: config.Params, machine: Machine) -> None:
+def test_a_holder_that_wakes_too_late_changes_nothing(settings: Params, machine: Machine) -> None:
     asleep = machine("1", 3)
     assert asleep.stdout is not None and asleep.stdout.readline() == "judging\n"
     asleep.send_signal(signal.SIGSTOP)
@@ -121,7 +121,7 @@ def test_a_holder_that_wakes_too_late_changes_nothing(settings: config.Params, m
     assert "verdict" not in mlflow.MlflowClient().get_model_version(settings.tracking.registered_model, "1").tags
 
 
-def test_a_lease_that_somebody_deleted_by_hand_blocks_nobody(settings: config.Params) -> None:
+def test_a_lease_that_somebody_deleted_by_hand_blocks_nobody(settings: Params) -> None:
     client = mlflow.MlflowClient()
     number = client.create_experiment("a lease", tags={"holder": "gone", "count": "3"})
     client.delete_experiment(number)
@@ -132,7 +132,7 @@ def test_a_lease_that_somebody_deleted_by_hand_blocks_nobody(settings: config.Pa
     assert "a lease" not in [one.name for one in client.search_experiments()]
 
 
-def test_many_at_once_are_one_at_a_time(settings: config.Params) -> None:
+def test_many_at_once_are_one_at_a_time(settings: Params) -> None:
     inside, most, done = 0, 0, []
 
     def take(number: int) -> None:

@@ -19,7 +19,7 @@ import yaml
 from boto3.s3.transfer import TransferConfig
 from faulty_s3 import faulty
 
-from ser_ops.config.sections import Storage
+from ser_ops.config.services import Storage
 from ser_ops.errors import UserError
 from ser_ops.files import sha256
 from ser_ops.storage import s3

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 from moto.server import ThreadedMotoServer
 
-from ser_ops.config.sections import Storage
+from ser_ops.config.services import Storage
 from ser_ops.errors import UserError
 from ser_ops.files import sha256
 from ser_ops.storage import s3

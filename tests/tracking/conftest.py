@@ -10,7 +10,7 @@ import pytest
 import torch
 from tracking_project import PARAMS, SERVER, Project, free_port, wait_for
 
-from ser_ops import config
+from ser_ops.config.params import Params
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -36,7 +36,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def params(tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch) -> config.Params:
+def params(tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch) -> Params:
     """Settings of a project in tmp_path, where the test runs, with the server and a registered model of its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -46,6 +46,6 @@ def params(tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch) -> conf
 
 
 @pytest.fixture
-def project(params: config.Params) -> Callable[..., Project]:
+def project(params: Params) -> Callable[..., Project]:
     """Make a project: `project(model=..., seed=...)`."""
     return lambda **settings: Project(params, **settings)

@@ -15,7 +15,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from tracking_project import PARAMS
 
-from ser_ops import config
+from ser_ops.config.params import Params
 from ser_ops.errors import UserError
 from ser_ops.tracking.compare import latest_models
 from ser_ops.tracking.outage import Away, is_full, is_locked, is_read_only, lock_holders
@@ -32,7 +32,7 @@ sys.stdin.read()
 
 
 @pytest.fixture
-def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> config.Params:
+def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     """A project with a SQLite store of its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -61,7 +61,7 @@ def pragma() -> Iterator[Callable[[str], None]]:
         event.remove(Engine, "connect", listener)
 
 
-def test_a_full_disk_is_called_that_and_not_waited_for(local: config.Params, pragma: Callable[[str], None]) -> None:
+def test_a_full_disk_is_called_that_and_not_waited_for(local: Params, pragma: Callable[[str], None]) -> None:
     pages = sqlite3.connect("mlflow.db").execute("PRAGMA page_count").fetchone()[0]
     pragma(f"max_page_count={pages}")
     began = time.monotonic()
@@ -73,7 +73,7 @@ def test_a_full_disk_is_called_that_and_not_waited_for(local: config.Params, pra
     assert time.monotonic() - began < 20
 
 
-def test_a_database_that_may_only_be_read_is_called_that(local: config.Params, pragma: Callable[[str], None]) -> None:
+def test_a_database_that_may_only_be_read_is_called_that(local: Params, pragma: Callable[[str], None]) -> None:
     pragma("query_only=ON")
     with pytest.raises(UserError, match=r"mlflow\.db: the tracking database cannot be written .*writable") as raised, \
             open_run(local, "train", {}):
@@ -81,7 +81,7 @@ def test_a_database_that_may_only_be_read_is_called_that(local: config.Params, p
     assert not isinstance(raised.value, Away) and "\n" not in str(raised.value)
 
 
-def test_a_locked_database_is_called_locked_and_by_whom(local: config.Params,
+def test_a_locked_database_is_called_locked_and_by_whom(local: Params,
                                                             capfd: pytest.CaptureFixture[str]) -> None:
     with subprocess.Popen([sys.executable, "-c", HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout and holder.stdout.readline() == b"held\n"
@@ -98,7 +98,7 @@ def test_a_locked_database_is_called_locked_and_by_whom(local: config.Params,
     assert latest_models(local) == [], "and then goes on as if nothing had been"
 
 
-def test_who_makes_the_tables_is_not_waited_for_without_end(local: config.Params) -> None:
+def test_who_makes_the_tables_is_not_waited_for_without_end(local: Params) -> None:
     hold = "import sys; from filelock import FileLock; lock = FileLock('mlflow.db.lock'); lock.acquire(); " \
            "print(1, flush=True); sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:

@@ -15,7 +15,7 @@ import mlflow
 import pytest
 from wire import Wire
 
-from ser_ops import config
+from ser_ops.config.params import Params
 from ser_ops.errors import UserError
 from ser_ops.tracking.outbox import Journal
 from ser_ops.tracking.runs import Clock, open_run, reopen
@@ -31,22 +31,22 @@ def wire(server: str) -> Iterator[Wire]:
 
 
 @pytest.fixture
-def far(params: config.Params, wire: Wire) -> config.Params:
+def far(params: Params, wire: Wire) -> Params:
     """As `params`, with the wire between client and server, and little patience."""
     return params.model_copy(update={"tracking": params.tracking.model_copy(
         update={"uri": f"http://127.0.0.1:{wire.port}", "timeout": 3.0, "outage": OUTAGE})})
 
 
-def kept(params: config.Params, run_id: str) -> Path:
+def kept(params: Params, run_id: str) -> Path:
     return params.paths.state / "tracking" / f"{run_id}.jsonl"
 
 
-def history(params: config.Params, run_id: str, name: str) -> list[tuple[int, float]]:
+def history(params: Params, run_id: str, name: str) -> list[tuple[int, float]]:
     found = mlflow.MlflowClient(params.tracking.uri).get_metric_history(run_id, name)
     return [(one.step, one.value) for one in found]
 
 
-def of(params: config.Params, run_id: str) -> mlflow.entities.Run:
+def of(params: Params, run_id: str) -> mlflow.entities.Run:
     return mlflow.MlflowClient(params.tracking.uri).get_run(run_id)
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from tracking_project import PARAMS, free_port, post, wait_for
+from tracking_project import free_port, post, wait_for
 
+from ser_ops.config.params import load_preset
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.gate.promotion import promote

@@ -14,7 +14,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from ser_ops import config
+from ser_ops.config.params import load_params
 from ser_ops.errors import UserError
 from ser_ops.tracking.runs import data_md5, git_commit, git_dirty, open_run, reopen
 from ser_ops.tracking.server import connect
@@ -192,7 +192,7 @@ def test_credentials_stay_out_of_the_record(params):
 
 def _first(source, uri):
     os.environ["MLFLOW_TRACKING_URI"] = uri
-    with open_run(config.load(source), "first", {}) as run:
+    with open_run(load_params(source), "first", {}) as run:
         for step in range(5):
             run.metrics({"uar": 0.5}, step)
     return run.id

@@ -14,7 +14,7 @@ import numpy as np
 from ser_ops import shards
 from ser_ops.audio.signal import fit
 from ser_ops.config.models import Preset
-from ser_ops.config.params import Params, load_params
+from ser_ops.config.params import Params, load_params, load_preset
 from ser_ops.emotions import EMOTIONS
 from ser_ops.files import write_json
 from ser_ops.gate.rules import Rule, decide

@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from ser_ops import config
-from ser_ops.config import Params, Training
+from ser_ops.config.params import Params, load_params
+from ser_ops.config.training import Training
 from ser_ops.stages.training_run import examples, model_of
 from ser_ops.training.loop import fit
 from ser_ops.training.world import process_group, process_rank, world_size
@@ -52,7 +52,7 @@ def freeze(model: nn.Module) -> None:
 def main(folder: str, out: str) -> None:
     os.chdir(folder)
     device = torch.device("cpu")
-    loaded = config.load()
+    loaded = load_params()
     with process_group(device):
         train, validation = (examples(loaded, "fusion", one) for one in ("train", "validation"))
         for norm, dropout in (("frozen", "off"), ("frozen", "on"), ("live", "off")):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from ser_ops import config
+from ser_ops.config.params import load_preset
 from ser_ops.models import architectures
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -24,7 +24,7 @@ def benchmark():
 
 def test_it_is_the_paper_s_fusion_at_full_size(benchmark):
     with torch.device("meta"):
-        model = benchmark.model_of(config.load(PROJECT / "params.yaml").presets["paper"])
+        model = benchmark.model_of(load_preset("paper", PROJECT / "params.yaml"))
     assert architectures.count(model) == 115_352_583 and model.backbone.config.feat_extract_norm == "group"
 
 

@@ -10,7 +10,8 @@ import yaml
 from test_training_stages import project
 from training_standins import settings
 
-from ser_ops import config
+from ser_ops.config.data import Paths
+from ser_ops.config.params import Params, load_params
 from ser_ops.dataset.examples import Examples
 from ser_ops.errors import UserError
 from ser_ops.files import write_json
@@ -53,21 +54,21 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def params_of(folder: Path, norm: str, **wav2vec: object) -> config.Params:
+def params_of(folder: Path, norm: str, **wav2vec: object) -> Params:
     """The project's params with a checkpoint, and nothing random in the model's own parts."""
-    loaded = config.load(folder / "params.yaml")
+    loaded = load_params(folder / "params.yaml")
     stream = loaded.chosen.wav2vec.model_copy(update={
         **named(folder / "pretrained" / norm), "states": "weighted", "cache_states": False, "dropout": 0.0, **wav2vec})
     preset = loaded.chosen.model_copy(update={"wav2vec": stream})
     paths = {name: folder / path for name, path in loaded.paths}
-    return loaded.model_copy(update={"presets": {loaded.preset: preset}, "paths": config.Paths(**paths)})
+    return loaded.model_copy(update={"presets": {loaded.preset: preset}, "paths": Paths(**paths)})
 
 
-def parts_of(params: config.Params, model: str = "wav2vec") -> list[Examples]:
+def parts_of(params: Params, model: str = "wav2vec") -> list[Examples]:
     return [examples(params, model, partition) for partition in ("train", "validation")]
 
 
-def trained(params: config.Params, name: str = "wav2vec", **values: object):
+def trained(params: Params, name: str = "wav2vec", **values: object):
     """The fresh model's weights, the trained one, and what training said."""
     model = model_of(params, name, 1)
     before = {key: one.clone() for key, one in model.state_dict().items()}
@@ -153,7 +154,7 @@ def test_states_are_computed_once_and_a_killed_computation_goes_on(made: Path, t
     params = params_of(made, "layer", trainable="frozen", cache_states=True)
     one = params.compute.model_copy(update={"workers": 1})
 
-    def filled(params: config.Params, name: str = "wav2vec") -> list[Examples]:
+    def filled(params: Params, name: str = "wav2vec") -> list[Examples]:
         return with_backbone_states(model_of(params, name, 1), parts_of(params, name), tmp_path, CPU, one)
 
     filled(params)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
-from ser_ops.config import Params
+from ser_ops.config.params import Params
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.files import sha256, write_json
@@ -189,5 +189,5 @@ def test_no_trials_train_as_the_section_says(tmp_path, monkeypatch):
     tune.main()
     assert read_json(folder / "work/tuning/best.json")["values"] == {}
     assert (folder / "work/tuning/trials.csv").read_text().startswith("trial,state,validation_uar,epochs,")
-    from ser_ops import config
-    assert train.main_job(config.load()).settings == config.load().train.training()
+    from ser_ops.config.params import load_params
+    assert train.main_job(load_params()).settings == load_params().train.training()

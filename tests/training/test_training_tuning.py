@@ -13,7 +13,7 @@ import pytest
 import torch
 from training_standins import Tiny, examples, settings
 
-from ser_ops.config import Tune
+from ser_ops.config.training import Tune
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.files import sha256

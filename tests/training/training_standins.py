@@ -7,10 +7,10 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from ser_ops.config import Training
+from ser_ops.config.training import Training
 from ser_ops.dataset.examples import Examples, Stores
-from ser_ops.dataset.rows import Row
 from ser_ops.emotions import EMOTIONS
+from ser_ops.manifest import VariantRow
 
 LENGTH, SHAPE = 400, (4, 10)
 
@@ -54,7 +54,7 @@ def examples(per_class: int, seed: int = 1, noise: float = 1.0, variants: tuple[
         label = index % len(EMOTIONS)
         name = f"made/{partition}-{index}"
         for variant in variants:
-            row = Row(f"{name}#{variant}", name, variant, partition, EMOTIONS[label], "made/1", "made")
+            row = VariantRow(f"{name}#{variant}", name, variant, partition, EMOTIONS[label], "made/1", "made")
             samples = random.normal(size=random.integers(LENGTH // 2, LENGTH * 2)).astype(np.float32)
             (originals if variant == "original" else others)[name if variant == "original" else row.row] = samples
             features[row.row] = (patterns[label] + noise * random.normal(size=SHAPE)).astype(np.float32)

@@ -15,9 +15,10 @@ from benchmarks.unseen_speakers.ablations import ablations, changed
 from benchmarks.unseen_speakers.answers import Answer
 from benchmarks.unseen_speakers.smile import Functionals
 from benchmarks.unseen_speakers.sound import Heard, Sound
-from ser_ops import config
+from ser_ops.config.params import load_params
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
+from ser_ops.manifest import NoiseRow, UtteranceRow, write_rows
 from ser_ops.shards import write_index, write_shard
 from ser_ops.tables import write_csv
 
@@ -90,29 +91,29 @@ def test_uar_is_the_mean_of_the_recalls():
 def workspace(tmp_path, monkeypatch):
     """Six speakers with two words each, and noise of every partition, as the stages ingest and validate leave them."""
     monkeypatch.chdir(tmp_path)
-    params = config.load(PROJECT / "params.yaml")
+    params = load_params(PROJECT / "params.yaml")
     draw, work = np.random.default_rng(0), tmp_path / "work"
-    rows = [{"utterance": f"made/{speaker}/{place}", "speaker": f"made/{speaker}", "emotion": EMOTIONS[place],
-             "gender": "female"} for speaker in "fedcba" for place in range(2)]
-    speech = {row["utterance"]: (0.1 * draw.standard_normal(4000)).astype(np.float32) for row in rows}
-    noise = [{"recording": f"made/{kind}/{part}", "category": kind, "partition": part}
+    rows = [UtteranceRow(f"made/{speaker}/{word}", speaker=f"made/{speaker}", emotion=EMOTIONS[word], gender="female")
+            for speaker in "fedcba" for word in range(2)]
+    speech = {row.utterance: (0.1 * draw.standard_normal(4000)).astype(np.float32) for row in rows}
+    noise = [NoiseRow(f"made/{kind}/{part}", category=kind, partition=part)
              for kind in ("children", "fish_market") for part in ("train", "validation", "test")]
-    write_csv(work / "validated" / "manifest.csv", rows, list(rows[0]))
-    write_csv(work / "validated" / "noise.csv", noise, list(noise[0]))
+    write_rows(work / "validated" / "manifest.csv", rows, UtteranceRow)
+    write_rows(work / "validated" / "noise.csv", noise, NoiseRow)
     for folder, arrays in (("waveforms", speech), ("noise", {
-            row["recording"]: (0.3 * draw.standard_normal(9000)).astype(np.float32) for row in noise})):
+            row.recording: (0.3 * draw.standard_normal(9000)).astype(np.float32) for row in noise})):
         (work / "ingest" / folder).mkdir(parents=True)
         write_index(work / "ingest" / folder, write_shard(work / "ingest" / folder, 0, arrays.items()))
     return params
 
 
 def test_a_mixture_of_the_grid_is_that_of_the_houses_evaluation(workspace):
-    from ser_ops.evaluation.robustness import Job, stores
+    from ser_ops.evaluation.robustness import EvaluationJob, open_stores
     sound = Sound(workspace)
     conditions = sound.grid(CHOICES.grid_seed)
     assert len(conditions) == (2 + 3) * 3 and {one.seed for one in conditions} == {CHOICES.grid_seed}
-    job = Job((), workspace.paths.work, (), "cpu", 1, workspace.augment.level, workspace.augment.silent_crop_dbfs)
-    waveforms, mixer = stores(job)
+    job = EvaluationJob((), workspace.paths.work, (), "cpu", 1, workspace.augment.level, workspace.augment.silent_crop_dbfs)
+    waveforms, mixer = open_stores(job)
     for one in (conditions[0], conditions[-1]):
         mixture = mixer("made/a/1", waveforms["made/a/1"], one.noise, one.intensity, CHOICES.grid_seed, "test")
         heard = sound("made/a/1", Heard("test", one, CHOICES.grid_seed))
@@ -202,7 +203,7 @@ def test_the_table_by_hand(tmp_path):
 
 
 def test_each_ablation_changes_what_it_names_and_nothing_else():
-    params = config.load(PROJECT / "params.yaml")
+    params = load_params(PROJECT / "params.yaml")
     made = dict(ablations(params))
     assert made["no_mixup"].train.mixup == 0 and made["no_mixup"].presets["small"].spectral.members == 1
     assert made["no_centring"].train == made["one_member"].train != made["no_mixup"].train

@@ -1,40 +1,39 @@
 """Planted faults, each under its own rule; leaks and too many bad recordings stop the run."""
 
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ser_ops import config
+from ser_ops.config.params import load_params
 from ser_ops.errors import UserError
+from ser_ops.manifest import NoiseRow, UtteranceRow
 from ser_ops.validation.checks import index_page, record, validate
 
-SETTINGS = config.load(Path(__file__).resolve().parents[2] / "params.yaml").validation
+SETTINGS = load_params(Path(__file__).resolve().parents[2] / "params.yaml").validation
 BAD = "made/Actor_00/03"
 CORPORA = {"made": {"layout": "ravdess", "synthetic": True, "complete": False, "found": 60, "expected": 1440,
                     "speakers": 6, "emotions": {}, "expected_emotions": {"angry": 192}, "skipped": {}, "oddities": []}}
 PARTITIONS = ("train", "train", "train", "train", "validation", "test")
 
 
-def utterances(each: int = 10, **changes: dict[str, str]) -> list[dict[str, str]]:
+def utterances(each: int = 10, **changes: dict[str, Any]) -> list[UtteranceRow]:
     rows = []
     for speaker in range(6):
         for number in range(each):
             name = f"made/Actor_{speaker:02d}/{number:02d}"
-            rows.append({
-                "utterance": name, "corpus": "made", "layout": "ravdess", "synthetic": "1", "path": f"{name}.flac",
-                "emotion": "sad", "speaker": f"made/{speaker:02d}", "gender": "", "language": "en", "intensity": "",
-                "text": "", "sha256": name, "content": name, "native_rate": "16000", "channels": "1", "seconds": "1.5",
-                "peak_dbfs": "-6.0", "rms_dbfs": "-20.0", "clipped_share": "0.0", "silent_share": "0.1", "error": "",
-                "partition": PARTITIONS[speaker]} | changes.get(name, {}))
+            row = UtteranceRow(name, "made", "ravdess", True, f"{name}.flac", "sad", f"made/{speaker:02d}", "", "en",
+                               "", "", name, name, 16000, 1, 1.5, -6.0, -20.0, 0.0, 0.1,
+                               partition=PARTITIONS[speaker])
+            rows.append(replace(row, **changes.get(name, {})))
     return rows
 
 
-def noise(**changes: dict[str, str]) -> list[dict[str, str]]:
-    return [{"recording": f"synthetic/market/{name}", "collection": "synthetic", "category": "market",
-             "synthetic": "1", "path": f"{name}.flac", "source": name, "sha256": name, "content": f"noise {name}",
-             "native_rate": "16000", "seconds": "6.0", "peak_dbfs": "-3.0", "rms_dbfs": "-20.0", "error": "",
-             "partition": partition} | changes.get(name, {})
+def noise(**changes: dict[str, Any]) -> list[NoiseRow]:
+    return [replace(NoiseRow(f"synthetic/market/{name}", "synthetic", "market", True, f"{name}.flac", name, name,
+                             f"noise {name}", 16000, 6.0, -3.0, -20.0, partition=partition), **changes.get(name, {}))
             for name, partition in (("a", "train"), ("b", "validation"), ("c", "test"))]
 
 
@@ -49,9 +48,9 @@ def test_good_data_passes_every_rule_that_could_stop_it():
 
 
 FAULTS = [
-    ("decodes", {"error": "empty file", "seconds": "", "native_rate": "", "rms_dbfs": "", "content": ""}),
-    ("duration", {"seconds": "0.05"}), ("duration", {"seconds": "3600"}), ("sample rate", {"native_rate": "4000"}),
-    ("level", {"rms_dbfs": "-75.0"}), ("clipping", {"clipped_share": "0.2"}), ("silence", {"silent_share": "1.0"}),
+    ("decodes", {"error": "empty file", "seconds": None, "native_rate": None, "rms_dbfs": None, "content": ""}),
+    ("duration", {"seconds": 0.05}), ("duration", {"seconds": 3600}), ("sample rate", {"native_rate": 4000}),
+    ("level", {"rms_dbfs": -75.0}), ("clipping", {"clipped_share": 0.2}), ("silence", {"silent_share": 1.0}),
     ("label", {"emotion": "bored"}), ("speaker", {"speaker": ""}), ("duplicate", {"content": "made/Actor_00/20"}),
 ]
 
@@ -64,7 +63,7 @@ def test_each_bad_recording_is_quarantined_under_its_rule_and_the_run_goes_on():
     assert {one.id: one.rule for one in outcome.quarantine} == planted
     assert all(one.reason and one.path == f"{one.id}.flac" for one in outcome.quarantine)
     assert outcome.success, outcome.stops
-    assert not planted.keys() & {row["utterance"] for row in outcome.utterances} and len(outcome.utterances) == 290
+    assert not planted.keys() & {row.utterance for row in outcome.utterances} and len(outcome.utterances) == 290
 
 
 def test_same_content_under_two_labels_takes_both_out():
@@ -74,20 +73,20 @@ def test_same_content_under_two_labels_takes_both_out():
 
 
 def test_a_published_fault_is_known_by_name():
-    real = [row | {"synthetic": "0"} for row in utterances()]
+    real = [replace(row, synthetic=False) for row in utterances()]
     outcome = judge(real, faults={"ravdess": {"03": "a published fault"}})
     assert not judge(faults={"ravdess": {"03": "a published fault"}}).quarantine, "synthetic speech has none"
     assert {one.rule for one in outcome.quarantine} == {"known fault"} and len(outcome.quarantine) == 6
 
 
 def test_telephone_bandwidth_is_a_warning_only():
-    outcome = judge(utterances(**{BAD: {"native_rate": "8000"}}))
+    outcome = judge(utterances(**{BAD: {"native_rate": 8000}}))
     assert outcome.success and not outcome.quarantine
     assert next(one for one in outcome.verdicts if one.rule.name == "bandwidth").failed
 
 
 def test_too_many_bad_recordings_stop_the_run():
-    outcome = judge(utterances(**{f"made/Actor_00/{n:02d}": {"rms_dbfs": "-90.0"} for n in range(4)}))
+    outcome = judge(utterances(**{f"made/Actor_00/{n:02d}": {"rms_dbfs": -90.0} for n in range(4)}))
     assert not outcome.success and "validation.bad_share" in outcome.stops[0]
 
 
@@ -108,7 +107,7 @@ def test_an_unknown_partition_stops_the_run():
 
 
 def test_noise_that_does_not_decode_or_is_silent_is_quarantined():
-    outcome = judge(noises=noise(a={"error": "damaged", "content": "", "peak_dbfs": ""}, b={"peak_dbfs": "-80.0"}))
+    outcome = judge(noises=noise(a={"error": "damaged", "content": "", "peak_dbfs": None}, b={"peak_dbfs": -80.0}))
     found = [(one.kind, one.rule) for one in outcome.quarantine]
     assert found == [("noise", "noise decodes"), ("noise", "noise level")]
 
@@ -119,7 +118,7 @@ def test_a_full_corpus_with_the_wrong_counts_stops_the_run():
 
 
 def test_the_record_and_the_pages_name_what_was_found():
-    outcome = judge(utterances(**{BAD: {"rms_dbfs": "-75.0"}}))
+    outcome = judge(utterances(**{BAD: {"rms_dbfs": -75.0}}))
     content = record(outcome, CORPORA, SETTINGS.bad_share)
     assert content["success"] and content["checked"] == {"utterances": 60, "noise": 3}
     assert content["partial"] == ["made"] and content["synthetic"] == ["made"]
@@ -149,7 +148,7 @@ PLANTED = "<img src=x onerror=planted()><script>planted()</script>'\"$a ${b} $$ 
 
 
 def test_a_name_that_is_markup_is_shown_and_never_run():
-    changed = utterances(**{BAD: {"path": PLANTED, "rms_dbfs": "-75.0", "speaker": PLANTED},
+    changed = utterances(**{BAD: {"path": PLANTED, "rms_dbfs": -75.0, "speaker": PLANTED},
                             "made/Actor_00/04": {"emotion": PLANTED}, "made/Actor_00/05": {"error": PLANTED}})
     outcome = judge(changed, noise(a={"error": PLANTED, "path": PLANTED}), {PLANTED: CORPORA["made"]})
     pages = {name: Seen(html) for name, html in outcome.pages.items()}

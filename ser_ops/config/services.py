@@ -1,0 +1,48 @@
+"""Sections of params.yaml about servers and machines: tracking, storage, prediction and compute."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from ser_ops.config.section import Count, CountOr0, Name, Positive, Section
+
+
+class Tracking(Section):
+    """Where runs and models are recorded."""
+
+    uri: str = Field(description="of the MLflow server; MLFLOW_TRACKING_URI in the environment has the last word")
+    experiment: Name = Field(description="of all runs")
+    registered_model: Name = Field(description="its versions carry the aliases candidate, staging and production")
+    timeout: Positive = Field(description="seconds to wait for a server before saying that it is down")
+    outage: Positive = Field(description="seconds to wait, when all else is done, for a server that went away")
+    lease: Positive = Field(description="seconds without a heartbeat, after which a registry's lock is taken over")
+
+
+class Storage(Section):
+    """How corpora and noise come from a bucket; its address and keys are in the environment (AWS_*)."""
+
+    part_megabytes: Count = Field(description="fetched as one; what a cut or a kill costs, for each of those at once")
+    parallel: Count = Field(description="parts or small files at once")
+    attempts: Count = Field(description="of a request, and of a part while nothing of it comes")
+    longest_wait: Positive = Field(description="seconds between attempts; waits begin below one second and double")
+    timeout: Positive = Field(description="seconds without a byte")
+
+
+class Predict(Section):
+    """How long recordings are answered."""
+
+    window_hop: Positive = Field(description="seconds between windows of a recording longer than one")
+    batch_size: Count = Field(description="windows")
+
+
+class Compute(Section):
+    """Processes, devices and waiting."""
+
+    workers: CountOr0 = Field(
+        description="processes; 0: one a core, or all of the cluster of DASK_SCHEDULER_ADDRESS; 1: this one")
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = Field(description="auto, cpu or cuda")
+    shard_megabytes: Count = Field(description="size of one shard of intermediates")
+    queue_seconds: Positive = Field(description="that a flow waits for another flow in this workspace")
+    heartbeat_seconds: Positive = Field(description="between heartbeats of a shared search's trial, and checks")
+    lost_seconds: Positive = Field(description="without a heartbeat, after which another machine takes the trial up")
+    outage_seconds: Positive = Field(description="that a shared search waits for its database to come back")
