@@ -101,7 +101,8 @@ def _cluster_threads(client: Client, what: str) -> int:
         return sum(client.nthreads().values())
     except TimeoutError as error:
         raise UserError(f"{what}: no worker has been at the Dask scheduler {_address()} for "
-                        f"{_connect_seconds():.0f} s: start one with `dask worker {_address()}` and run the same command again") from error
+                        f"{_connect_seconds():.0f} s: start one with `dask worker {_address()}` and run the same "
+                        "command again") from error
     except (CommClosedError, OSError) as error:
         raise _scheduler_gone(what) from error
 
@@ -166,8 +167,8 @@ def check_versions(beacon: str, expected: dict[str, str]) -> None:
     versions = code_versions()
     for name, wanted in expected.items():
         if versions[name] != wanted:
-            raise UserError(f"Dask worker on {machine}: has {name} {versions[name]} where {wanted} was expected, so its "
-                            "bytes may differ: install the same requirements.lock and code there")
+            raise UserError(f"Dask worker on {machine}: has {name} {versions[name]} where {wanted} was expected, so "
+                            "its bytes may differ: install the same requirements.lock and code there")
 
 
 class Child:

@@ -3,13 +3,13 @@
 import torch
 from training_standins import examples
 
-from ser_ops.training.loss import mix
+from ser_ops.training.loss import mixup
 
 
 def test_nothing_is_mixed_without_parameter_or_share():
     batch = examples(2).batch(range(8))
     for parameter, share in ((0.0, 1.0), (0.2, 0.0)):
-        found = mix(batch, parameter, share)
+        found = mixup(batch, parameter, share)
         assert found.features is batch.features and found.waveform is batch.waveform
         assert found.labels == ((batch.labels, 1.0),)
 
@@ -17,7 +17,7 @@ def test_nothing_is_mixed_without_parameter_or_share():
 def test_inputs_and_labels_have_the_same_shares():
     torch.manual_seed(5)
     batch = examples(3).batch(range(12))
-    found = mix(batch, 0.4, 1.0)
+    found = mixup(batch, 0.4, 1.0)
     (first, louder), (second, rest) = found.labels
     assert 0.5 <= louder <= 1 and abs(louder + rest - 1) < 1e-6
     assert torch.equal(first, batch.labels) and sorted(second.tolist()) == sorted(first.tolist())
@@ -32,4 +32,4 @@ def test_inputs_and_labels_have_the_same_shares():
 def test_as_often_as_asked():
     torch.manual_seed(6)
     batch = examples(1).batch(range(4))
-    assert 40 < sum(len(mix(batch, 0.2, 0.3).labels) - 1 for _ in range(200)) < 80
+    assert 40 < sum(len(mixup(batch, 0.2, 0.3).labels) - 1 for _ in range(200)) < 80
