@@ -40,8 +40,8 @@ def fit_temperature(true: np.ndarray, probabilities: np.ndarray) -> float:
 def divide_logits(model: nn.Module, temperature: float) -> None:
     """Fold a temperature (above 0) into the model: its logits are divided by it from now on. No label changes.
 
-    Of members (`ser_ops.models.layers`) what they answer together is divided; else the last layer is a Linear onto the
-    classes.
+    Of `Members` (`ser_ops.models.paper1`) the logits that they give together are divided; else the last layer is a
+    Linear onto the classes.
     """
     for part in model.modules():
         if isinstance(part, Members):

@@ -128,20 +128,20 @@ class _Encoder(nn.Module):
         if inside is not None:
             states = states * inside[:, :, None]
         states = self.dropout(states + self.pos_conv_embed(states))
-        seen = None if inside is None else inside[:, None, None, :]
+        mask = None if inside is None else inside[:, None, None, :]
         kept = []
         for layer in self.layers:
             if keep:
                 kept.append(states)
-            states = layer(states, seen)
+            states = layer(states, mask)
         states = self.layer_norm(states)
         return Wav2VecStates(states, (*kept, states) if keep else ())
 
 
 class _Positions(nn.Module):
-    """What stands around a frame, as the way by which it learns where it stands.
+    """Positional embedding by convolution: a frame learns where it stands from the frames around it.
 
-    The kernel is kept as a direction and a magnitude at each of its moments (weight norm).
+    The kernel is kept as a direction and a magnitude at each of its time steps (weight norm).
     """
 
     def __init__(self, sizes: Wav2VecSizes) -> None:
@@ -173,8 +173,8 @@ class _Layer(nn.Module):
         self.feed_forward = _FeedForward(sizes)
         self.final_layer_norm = nn.LayerNorm(sizes.hidden_size)
 
-    def forward(self, states: Tensor, seen: Tensor | None) -> Tensor:
-        states = states + self.dropout(self.attention(self.layer_norm(states), seen))
+    def forward(self, states: Tensor, mask: Tensor | None) -> Tensor:
+        states = states + self.dropout(self.attention(self.layer_norm(states), mask))
         return states + self.feed_forward(self.final_layer_norm(states))
 
 
@@ -187,10 +187,10 @@ class _Attention(nn.Module):
         self.k_proj, self.v_proj, self.q_proj, self.out_proj = (
             _linear(sizes.hidden_size, sizes.hidden_size) for _ in range(4))
 
-    def forward(self, states: Tensor, seen: Tensor | None) -> Tensor:
+    def forward(self, states: Tensor, mask: Tensor | None) -> Tensor:
         query, key, value = (part(states).unflatten(2, (self.heads, -1)).transpose(1, 2)
                              for part in (self.q_proj, self.k_proj, self.v_proj))
-        mixed = functional.scaled_dot_product_attention(query, key, value, seen,
+        mixed = functional.scaled_dot_product_attention(query, key, value, mask,
                                                         self.dropout if self.training else 0.0)
         return self.out_proj(mixed.transpose(1, 2).flatten(2))
 

@@ -115,7 +115,7 @@ def test_each_kind_of_input_gets_its_folder(work: Path, capsys: pytest.CaptureFi
 def test_the_command(work: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     paths = PARAMS.paths.model_copy(update={"work": work})
     compute = PARAMS.compute.model_copy(update={"workers": 1})
-    monkeypatch.setattr(stage.config, "load", lambda: PARAMS.model_copy(update={"paths": paths, "compute": compute}))
+    monkeypatch.setattr(stage, "load_params", lambda: PARAMS.model_copy(update={"paths": paths, "compute": compute}))
     stage.main()
     assert capsys.readouterr().out == "extracted features of 32 rows, each 82 x 101\n"
     lines = (work / "augmented" / "variants.csv").read_text().replace("01/03#noisy", "01/99#noisy")
