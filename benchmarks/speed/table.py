@@ -37,10 +37,13 @@ def markdown(rows: Sequence[Row], machine: Mapping[str, str], rates: Mapping[str
     """The table, what stands between each row and its floor, and the machine."""
     lines = ["| " + " | ".join(HEAD) + " |", "| " + " | ".join("---" for _ in HEAD) + " |"]
     lines += ["| " + " | ".join(_cells(row)) + " |" for row in rows]
-    notes = [f"- {row.name}: {'; '.join(part for part in (row.between, row.also, row.fails) if part)}"
-             for row in rows if row.between or row.also or row.fails]
+    notes: dict[str, list[str]] = {}
+    for row in rows:
+        if text := "; ".join(part for part in (row.between, row.also, row.fails) if part):
+            notes.setdefault(text, []).append(row.name)
     if notes:
-        lines += ["", "Floor, and what stands between:", *notes]
+        lines += ["", "Floor, and what stands between:",
+                  *(f"- {', '.join(names)}: {text}" for text, names in notes.items())]
     if rates:
         lines += ["", "One core: " + ", ".join(f"{name} {value:.3g}/s" for name, value in rates.items()) + "."]
     return "\n".join([*lines, "", "Machine: " + ", ".join(f"{name} {value}" for name, value in machine.items()) + "."])
