@@ -365,7 +365,7 @@ def main() -> None:
     models = tuple((one["folder"], folder(params) / "corpora" / one["folder"]) for one in trainings)
     job = robustness.EvaluationJob(models, work, tuple(row.utterance for row in tested), params.compute.device,
                                    settings.batch_size, params.augment.level, params.augment.silent_crop_dbfs)
-    grid = predictions.grid(validated_noise(work), settings)
+    grid = predictions.noise_grid(validated_noise(work), settings)
     found = robustness.predict(job, truth, [CLEAN, *grid], params.compute.workers)
     classes = {name: {row.emotion for row in manifest if row.corpus == name} for name in parts}
     ways = {name: partitions.plan([row for row in manifest if row.corpus == name])[name] for name in parts}

@@ -302,8 +302,8 @@ def with_intervals(params: Params, tests: Sequence[Mapping[str, str]]) -> dict[s
     true, predicted = (np.array([EMOTIONS.index(row[name]) for row in ordered]) for name in ("emotion", "predicted"))
     right, settings = (true == predicted).astype(float), params.evaluate
     speakers = [row["speaker"] for row in ordered]
-    by_utterance = bootstrap.by_utterance(true, settings.resamples, settings.bootstrap_seed)
-    by_speaker = bootstrap.by_speaker(true, speakers, settings.resamples, settings.bootstrap_seed)
+    by_utterance = bootstrap.resample_utterances(true, settings.resamples, settings.bootstrap_seed)
+    by_speaker = bootstrap.resample_speakers(true, speakers, settings.resamples, settings.bootstrap_seed)
     found: dict[str, Any] = dict(metrics.scores(true, predicted))
     for name, values in (("uar", by_utterance.uar(right)), ("accuracy", by_utterance.accuracy(right)),
                          ("uar_speakers", by_speaker.uar(right))):

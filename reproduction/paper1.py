@@ -12,7 +12,7 @@ from reproduction.paper_page import Page, build
 from reproduction.settings import load_settings
 from ser_ops.config.params import Params, load_params
 from ser_ops.documents import read_json
-from ser_ops.evaluation.published import TABLE_IV, TABLE_V, TABLE_V_DEVIATIONS, TABLE_VI, marks
+from ser_ops.evaluation.published import TABLE_IV, TABLE_V, TABLE_V_DEVIATIONS, TABLE_VI, impossible_figures
 from ser_ops.files import replacing
 from ser_ops.manifest import UtteranceRow, read_rows
 from ser_ops.stages import run
@@ -55,7 +55,7 @@ def page(params: Params, seed: int, folder: Path) -> Page:
         reports / "data_validation.json", work / "ingest" / "corpora.json", model / "model.json", model / "run.json"))
     sources = paper1_tables.Sources(
         {"table_iv": TABLE_IV, "table_v": TABLE_V, "table_v_deviations": TABLE_V_DEVIATIONS, "table_vi": TABLE_VI,
-         "marks": marks()}, corpora, metrics, matrix, genders(_rows(work / "ingest" / "manifest.csv")),
+         "marks": impossible_figures()}, corpora, metrics, matrix, genders(_rows(work / "ingest" / "manifest.csv")),
         quarantined(validation), params.train.model)
     main = (metrics or {}).get("provenance") or {}
     protocol = str(main.get("protocol") or params.partitions.protocol)

@@ -173,14 +173,14 @@ def scored(params: Params, place: tuple[str, str], rows: Rows) -> Scores:
     true, predicted = (np.array([EMOTIONS.index(row[name]) for row in ordered]) for name in ("emotion", "predicted"))
     folds = [metrics.scores(true[fold == one], predicted[fold == one]) for one in np.unique(fold)]
     values = {name: np.array([one[name] for one in folds]) for name in NAMES}
-    counts = metrics.confusion(true, predicted)
+    counts = metrics.confusion_matrix(true, predicted)
     each = metrics.class_scores(counts)
     low, high = intervals(params, true, predicted)
     return Scores(
         *place, folds=len(folds), utterances=len(ordered), speakers=len({row["speaker"] for row in ordered}),
         mean={name: float(one.mean()) for name, one in values.items()},
         deviation={name: float(one.std(ddof=1)) if len(one) > 1 else None for name, one in values.items()},
-        low=low, high=high, pooled={name: float(metrics.scores_of(counts)[name]) for name in NAMES},
+        low=low, high=high, pooled={name: float(metrics.scores_from_counts(counts)[name]) for name in NAMES},
         weighted={name: float((each[name] * each["support"]).sum() / each["support"].sum()) for name in NAMES[1:]},
         per_class=metrics.per_class(counts), confusion=counts.tolist())
 
@@ -188,10 +188,10 @@ def scored(params: Params, place: tuple[str, str], rows: Rows) -> Scores:
 def intervals(params: Params, true: np.ndarray, predicted: np.ndarray) -> tuple[dict[str, float], dict[str, float]]:
     """Bounds of every score over resamples of the utterances within their true class; indices of shape (n,)."""
     settings = params.evaluate
-    drawn = bootstrap.by_utterance(true, settings.resamples, settings.bootstrap_seed)
+    drawn = bootstrap.resample_utterances(true, settings.resamples, settings.bootstrap_seed)
     cells = np.eye(metrics.CLASSES**2)[true * metrics.CLASSES + predicted]
     counts = (drawn.weights @ cells).reshape(-1, metrics.CLASSES, metrics.CLASSES)
-    found = metrics.scores_of(counts)
+    found = metrics.scores_from_counts(counts)
     bounds = {name: bootstrap.interval(found[name], settings.confidence) for name in NAMES}
     return {name: one[0] for name, one in bounds.items()}, {name: one[1] for name, one in bounds.items()}
 

@@ -86,9 +86,9 @@ class NoiseRow:
 class VariantRow:
     """An utterance in one variant, of variants.csv.
 
-    row: "<utterance>#<variant>". variant: original, noisy, pitched, pitched_noisy, slow, ... partition to synthetic, and
-    content: the utterance's own. seconds: of this variant. noise_recording to snr_db: what noise is in it; "" and None
-    where there is none, and no recording where the noise is stationary.
+    row: "<utterance>#<variant>". variant: original, noisy, pitched, pitched_noisy, slow, ... partition to synthetic,
+    and content: the utterance's own. seconds: of this variant. noise_recording to snr_db: what noise is in it; "" and
+    None where there is none, and no recording where the noise is stationary.
     """
 
     row: str
@@ -112,7 +112,7 @@ class VariantRow:
         return EMOTIONS.index(self.emotion)
 
 
-AnyRow = TypeVar("AnyRow", UtteranceRow, NoiseRow, VariantRow)
+AnyRow = TypeVar("AnyRow", bound=UtteranceRow | NoiseRow | VariantRow)
 
 # Text is interned: many rows share a speaker, a corpus, an utterance.
 _PARSERS: dict[Any, Callable[[str], Any]] = {

@@ -1,6 +1,6 @@
 """Tables that the pipeline writes for itself, as CSV: UTF-8, comma, one header line.
 
-The manifest's own tables are typed, in `ser_ops.manifest`; tables that people bring are read by `ser_ops.outside_table`.
+The manifest's rows are typed, in `ser_ops.manifest`; tables that people bring are read by `ser_ops.outside_table`.
 """
 
 import csv

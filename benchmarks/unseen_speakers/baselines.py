@@ -12,6 +12,7 @@ from benchmarks.unseen_speakers.folds import Fold
 from benchmarks.unseen_speakers.smile import Functionals
 from benchmarks.unseen_speakers.sound import Heard, Sound
 from ser_ops.emotions import EMOTIONS, index_of
+from ser_ops.manifest import UtteranceRow
 
 NAMES = {"ComParE_2016": "compare_svm", "eGeMAPSv02": "egemaps_svm"}
 
@@ -40,8 +41,8 @@ def run(functionals: Functionals, choices: Choices, folds: Sequence[Fold], predi
 def _fold(functionals: Functionals, system: str, heard: tuple[list[np.ndarray], list[np.ndarray]],
           choices: Choices, fold: Fold, groups: Sequence[tuple[str, ...]], predictions: Path) -> None:
     rows = functionals.sound.rows
-    labels = np.array([index_of(row["emotion"]) for row in rows])
-    test, *parts = (np.array([row["speaker"] in names for row in rows]) for names in (fold.test, *groups))
+    labels = np.array([index_of(row.emotion) for row in rows])
+    test, *parts = (np.array([row.speaker in names for row in rows]) for names in (fold.test, *groups))
     fitted = svm.fit(*heard, labels, parts, choices.costs)
     found = []
     for one in tested(functionals.sound, choices):
@@ -56,7 +57,6 @@ def _fold(functionals: Functionals, system: str, heard: tuple[list[np.ndarray], 
         "validation_uar": round(fitted.validation_uar, 4)})
 
 
-def _answer(heard: Heard, row: dict[str, str], place: int) -> Answer:
+def _answer(heard: Heard, row: UtteranceRow, place: int) -> Answer:
     one = heard.condition
-    return Answer(one.noise, one.intensity, one.seed, row["utterance"], row["speaker"], row["emotion"],
-                  EMOTIONS[place])
+    return Answer(one.noise, one.intensity, one.seed, row.utterance, row.speaker, row.emotion, EMOTIONS[place])

@@ -1,8 +1,10 @@
 """Folds of whole speakers, in the order of their names, and who validates in each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+
+from ser_ops.manifest import UtteranceRow
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,6 @@ def folds(speakers: Sequence[str], count: int, validating: int) -> list[Fold]:
     return found
 
 
-def of_rows(rows: Sequence[Mapping[str, str]], count: int, validating: int) -> list[Fold]:
+def of_rows(rows: Sequence[UtteranceRow], count: int, validating: int) -> list[Fold]:
     """Folds of the speakers of a manifest's rows."""
-    return folds([row["speaker"] for row in rows], count, validating)
+    return folds([row.speaker for row in rows], count, validating)

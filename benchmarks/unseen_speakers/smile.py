@@ -45,7 +45,7 @@ class Functionals:
                                 feature_level=opensmile.FeatureLevel.Functionals)
         rows, seconds = [], 0.0
         for row in progress_bar(self.sound.rows, f"{self.name} {self.sound.name(heard)}"):
-            samples = self.sound(row["utterance"], heard)
+            samples = self.sound(row.utterance, heard)
             start = time.process_time()
             rows.append(smile.process_signal(samples, self.sound.sample_rate).to_numpy(np.float32)[0])
             seconds += time.process_time() - start

@@ -10,7 +10,7 @@ import numpy as np
 
 from ser_ops.augment import quadruplets
 from ser_ops.config.params import Params
-from ser_ops.evaluation.predictions import CLEAN, Condition, grid
+from ser_ops.evaluation.predictions import CLEAN, Condition, noise_grid
 from ser_ops.files import sha256
 from ser_ops.manifest import validated_noise, validated_utterances
 from ser_ops.noise.mixing import Mixer
@@ -56,7 +56,7 @@ class Sound:
 
     def grid(self, seed: int) -> list[Condition]:
         """Cells of the test grid, one seed each."""
-        return grid(self.noise_rows, self.params.evaluate.model_copy(update={"seeds": (seed,)}))
+        return noise_grid(self.noise_rows, self.params.evaluate.model_copy(update={"seeds": (seed,)}))
 
     def __call__(self, utterance: str, heard: Heard) -> np.ndarray:
         """Samples of one utterance, float32 (n,), whole."""

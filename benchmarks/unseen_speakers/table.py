@@ -44,7 +44,7 @@ def compared(found: Sequence[System], choices: Choices, against: str = REFERENCE
     """
     if not found:
         return []
-    draws = bootstrap.by_speaker(found[0].true, found[0].speakers, choices.resamples, choices.bootstrap_seed)
+    draws = bootstrap.resample_speakers(found[0].true, found[0].speakers, choices.resamples, choices.bootstrap_seed)
     reference = next((one for one in found if one.name == against), None)
     rows = []
     for one in found:
@@ -57,7 +57,7 @@ def compared(found: Sequence[System], choices: Choices, against: str = REFERENCE
             if reference is None or reference is one:
                 values += ["", "", ""]
                 continue
-            difference = bootstrap.paired(draws, heard(reference), heard(one), choices.confidence)
+            difference = bootstrap.compare_paired(draws, heard(reference), heard(one), choices.confidence)
             values += [difference.difference, difference.low, difference.high]
         rows.append(dict(zip(FIELDS, (round(value, 4) if isinstance(value, float) else value for value in values),
                              strict=True)))

@@ -5,9 +5,8 @@ Recordings that are one sound: at another gain, polarity, rate or format, from a
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from scipy.fft import rfft
@@ -145,8 +144,30 @@ def _is_same(one: Fingerprint, other: Fingerprint, lag: int) -> bool:
 
 
 _FILES = 128
-_UNREADABLE = {"content": "", "native_rate": "", "channels": "", "seconds": "", "peak_dbfs": "", "rms_dbfs": "",
-               "clipped_share": "", "silent_share": "", "warnings": "", "sound": ""}
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What is known of a recording once it was read, or why it could not be.
+
+    sha256: of the file. content: SHA-256 of the decoded samples. native_rate: hertz. clipped_share: of the samples at
+    the native rate. silent_share: of the frames. warnings: of the door, joined by "; ". sound: the first name of all
+    recordings that are one sound with it, "" where it is alone. error: "", or why the door refuses it; what could not
+    be measured is then "" or None.
+    """
+
+    sha256: str
+    content: str = ""
+    native_rate: int | None = None
+    channels: int | None = None
+    seconds: float | None = None
+    peak_dbfs: float | None = None
+    rms_dbfs: float | None = None
+    clipped_share: float | None = None
+    silent_share: float | None = None
+    warnings: str = ""
+    sound: str = ""
+    error: str = ""
 
 
 @dataclass(frozen=True)
@@ -159,19 +180,16 @@ class _Shard:
 
 
 def decode(clips: Sequence[tuple[str, Clip]], folder: Path, sample_rate: int, silence_dbfs: float, megabytes: int,
-           workers: int, what: str) -> list[dict[str, Any]]:
+           workers: int, what: str) -> list[Measures]:
     """Bring recordings to mono float32 at `sample_rate` hertz and write them as a store of arrays into `folder`.
 
-    clips: what is decoded, each under a name. Returns, in their order, for each: sha256 (of the file), content (SHA-256
-    of the decoded samples), native_rate (hertz), channels, seconds, peak_dbfs, rms_dbfs, clipped_share (at the native
-    rate), silent_share, warnings (of the door, joined by "; "), sound (the first name of all that are one sound with
-    it, or "" where it is alone), and error: "" or why the door refuses it, in which case it has no array, the other
-    values are "" and the others go on. Shards hold about `megabytes` each and are cut the same for any number of
-    workers.
+    clips: what is decoded, each under a name. Returns the measures of each, in their order. A recording that the door
+    refuses has no array, and the others go on. Shards hold about `megabytes` each and are cut the same for any number
+    of workers.
     """
     folder.mkdir(parents=True)
     entries: list[Entry] = []
-    measures: list[dict[str, Any]] = []
+    measures: list[Measures] = []
     fingerprints: dict[str, Fingerprint] = {}
     shards = [_Shard(number, folder, part, sample_rate, silence_dbfs)
               for number, part in enumerate(_cut(clips, megabytes * 1_000_000))]
@@ -181,7 +199,7 @@ def decode(clips: Sequence[tuple[str, Clip]], folder: Path, sample_rate: int, si
         fingerprints |= part_fingerprints
     write_index(folder, entries)
     sounds = same_sounds(fingerprints)
-    return [measure | {"sound": sounds.get(name, "")} for (name, _), measure in zip(clips, measures, strict=True)]
+    return [replace(measure, sound=sounds.get(name, "")) for (name, _), measure in zip(clips, measures, strict=True)]
 
 
 def _cut(clips: Sequence[tuple[str, Clip]], size: int) -> Iterator[tuple[tuple[str, Clip], ...]]:
@@ -199,8 +217,8 @@ def _cut(clips: Sequence[tuple[str, Clip]], size: int) -> Iterator[tuple[tuple[s
         yield tuple(part)
 
 
-def _decode(shard: _Shard) -> tuple[list[Entry], list[dict[str, Any]], dict[str, Fingerprint]]:
-    measures: list[dict[str, Any]] = []
+def _decode(shard: _Shard) -> tuple[list[Entry], list[Measures], dict[str, Fingerprint]]:
+    measures: list[Measures] = []
     fingerprints: dict[str, Fingerprint] = {}
 
     def arrays() -> Iterator[tuple[str, np.ndarray]]:
@@ -214,19 +232,17 @@ def _decode(shard: _Shard) -> tuple[list[Entry], list[dict[str, Any]], dict[str,
     return write_shard(shard.folder, shard.number, arrays()), measures, fingerprints
 
 
-def _measured(clip: Clip, sample_rate: int, silence_dbfs: float) -> tuple[dict[str, Any], np.ndarray | None]:
+def _measured(clip: Clip, sample_rate: int, silence_dbfs: float) -> tuple[Measures, np.ndarray | None]:
     digest = ""
     try:
         digest = sha256(clip.path) if clip.path.is_file() else ""     # a FIFO is never waited for
         recording = read_clip(clip, sample_rate)
     except (UserError, OSError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        return {"sha256": digest, **_UNREADABLE, "error": reason.removeprefix(f"{clip.path}: ")}, None
+        return Measures(digest, error=reason.removeprefix(f"{clip.path}: ")), None
     samples = recording.samples
     level = levels(samples, sample_rate, silence_dbfs)
-    return {"sha256": digest, "content": hashlib.sha256(np.ascontiguousarray(samples, "<f4").data).hexdigest(),
-            "native_rate": recording.native_rate, "channels": recording.channels,
-            "seconds": round(len(samples) / sample_rate, 6), "peak_dbfs": round(level.peak_dbfs, 3),
-            "rms_dbfs": round(level.rms_dbfs, 3), "clipped_share": round(recording.clipped_share, 6),
-            "silent_share": round(level.silent_share, 6), "warnings": "; ".join(recording.warnings),
-            "error": ""}, samples
+    return Measures(digest, hashlib.sha256(np.ascontiguousarray(samples, "<f4").data).hexdigest(),
+                    recording.native_rate, recording.channels, round(len(samples) / sample_rate, 6),
+                    round(level.peak_dbfs, 3), round(level.rms_dbfs, 3), round(recording.clipped_share, 6),
+                    round(level.silent_share, 6), "; ".join(recording.warnings)), samples

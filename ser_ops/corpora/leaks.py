@@ -3,40 +3,40 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
+from operator import attrgetter
 from typing import Any
 
-from ser_ops.corpora.partitions import PARTITIONS, Row, declared, plan
+from ser_ops.corpora.partitions import PARTITIONS, declared, grouped, plan
 from ser_ops.errors import UserError
+from ser_ops.manifest import AnyRow, NoiseRow, UtteranceRow, VariantRow
 
 _Places = dict[str, set[str]]
 _DECLARED = {"speaker": frozenset[str](), "random": frozenset({"speaker"}),
              "paper": frozenset({"content", "speaker", "variant", "noise"})}
 
 
-def audit(rows: Sequence[Row], noise_rows: Sequence[Row], protocol: str,
-          variants: Sequence[Row] | None = None) -> dict[str, Any]:
+def audit(rows: Sequence[UtteranceRow], noise_rows: Sequence[NoiseRow], protocol: str,
+          variants: Sequence[VariantRow] | None = None) -> dict[str, Any]:
     """Compare contents, speakers, variants of one utterance and noise recordings across partitions.
 
-    rows: utterances with utterance, corpus, speaker, text, content and partition, and sound where it is known.
-    noise_rows: recording, source, content and partition, and sound where it is known. variants: rows of the augmented
-    table, where there is one, with row, utterance, corpus, speaker, content, partition and noise_recording; they, not
-    `rows`, are then trained on.
+    variants: rows of the augmented table, where there is one; they, not `rows`, are then trained on.
     Returns the content of leak_audit.json: `clean` is True when there is no finding at all. A finding that is not
     declared names one thing; those that the protocol declares are counted together. Raises UserError for a row
     whose partition is none of the three.
     """
-    trained = rows if variants is None else variants
-    for row in (*rows, *noise_rows, *trained):
-        if row["partition"] not in PARTITIONS:
-            raise UserError(f"manifest: {row.get('row') or row.get('utterance') or row.get('recording')} has the "
-                            f"partition {row['partition']!r}: run the stage ingest again")
+    trained: Sequence[UtteranceRow] | Sequence[VariantRow] = rows if variants is None else variants
+    for table, name in ((rows, "utterance"), (noise_rows, "recording"), (variants or (), "row")):
+        for row in table:
+            if row.partition not in PARTITIONS:
+                raise UserError(f"manifest: {getattr(row, name)} has the partition {row.partition!r}: run the stage "
+                                "ingest again")
     contents, speakers = _places(trained, "content"), _places(trained, "speaker")
     parents = _places(trained, "utterance")
     if protocol != "paper" and variants is not None:
         _add(parents, _places(rows, "utterance"))
     noise, noise_contents = _noise(noise_rows, variants or ())
     by_word = {corpus for corpus, way in plan(rows).items() if way in ("word", "utterance")}
-    corpus_of = {row["speaker"]: row["corpus"] for row in trained}
+    corpus_of = {row.speaker: row.corpus for row in trained}
     free = _DECLARED[protocol]
     findings = [
         *_findings("content", contents, lambda one: "content" in free),
@@ -58,11 +58,11 @@ def undeclared(report: Mapping[str, Any]) -> list[str]:
             if not one["declared"]]
 
 
-def _places(rows: Iterable[Row], column: str) -> _Places:
+def _places(rows: Iterable[AnyRow], column: str) -> _Places:
     places: _Places = defaultdict(set)
     for row in rows:
-        if row[column]:
-            places[row[column]].add(row["partition"])
+        if value := getattr(row, column):
+            places[value].add(row.partition)
     return places
 
 
@@ -71,32 +71,30 @@ def _add(places: _Places, more: _Places) -> None:
         places[name] |= partitions
 
 
-def _noise(noise_rows: Sequence[Row], variants: Sequence[Row]) -> tuple[_Places, _Places]:
+def _noise(noise_rows: Sequence[NoiseRow], variants: Sequence[VariantRow]) -> tuple[_Places, _Places]:
     """Partitions of each noise source, by its recordings and by the rows that they were mixed into; and of contents."""
-    source = {row["recording"]: row["source"] for row in noise_rows}
+    source = {row.recording: row.source for row in noise_rows}
     places = _places(noise_rows, "source")
     for row in variants:
-        if row["noise_recording"]:
-            places[source.get(row["noise_recording"], row["noise_recording"])].add(row["partition"])
+        if row.noise_recording:
+            places[source.get(row.noise_recording, row.noise_recording)].add(row.partition)
     return places, _places(noise_rows, "content")
 
 
-def _sounds(rows: Sequence[Row], key: str, places: _Places) -> _Places:
+def _sounds(rows: Sequence[UtteranceRow] | Sequence[NoiseRow], key: str, places: _Places) -> _Places:
     """Partitions of each sound that several recordings hold, named by two of them that lie apart where there are such.
 
     Recordings of one content are found as that.
     """
-    groups: dict[str, list[Row]] = defaultdict(list)
-    for row in rows:
-        if row.get("sound"):
-            groups[row["sound"]].append(row)
+    name_of = attrgetter(key)
     named: _Places = {}
-    for group in groups.values():
-        first, *others = sorted(group, key=lambda row: row[key])
-        apart = next((row for row in others if row["content"] != first["content"]
-                      and places[row[key]] != places[first[key]]), None)
+    for group in grouped((row for row in rows if row.sound), "sound").values():
+        first, *others = sorted(group, key=name_of)
+        where = places[name_of(first)]
+        apart = next((row for row in others if row.content != first.content and places[name_of(row)] != where), None)
         if apart:
-            named[f"{first[key]}, the same sound as {apart[key]},"] = set().union(*(places[row[key]] for row in group))
+            named[f"{name_of(first)}, the same sound as {name_of(apart)},"] = set().union(
+                *(places[name_of(row)] for row in group))
     return named
 
 

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from ser_ops.audio.signal import fit_all
-from ser_ops.dataset.rows import Row, read_rows
 from ser_ops.errors import UserError
+from ser_ops.manifest import VariantRow, read_variants
 from ser_ops.seeds import generator
 from ser_ops.shards import Shards
 
@@ -39,7 +39,7 @@ class Batch:
     valid: Tensor
     features: Tensor
     labels: Tensor
-    rows: tuple[Row, ...]
+    rows: tuple[VariantRow, ...]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -79,13 +79,13 @@ class Stores:
         return cls(Shards(originals), Shards(made / "augmented" / "waveforms"),
                    Shards(made / "features" / reads, again=True))
 
-    def waveform(self, row: Row) -> np.ndarray:
+    def waveform(self, row: VariantRow) -> np.ndarray:
         """Mono float32 samples of shape (n,), the whole utterance."""
         return self.originals[row.utterance] if row.variant == "original" else self.variants[row.row]
 
 
-def assemble(samples: Sequence[np.ndarray], features: np.ndarray | Tensor, rows: Sequence[Row], labels: np.ndarray,
-             length: int) -> Batch:
+def assemble(samples: Sequence[np.ndarray], features: np.ndarray | Tensor, rows: Sequence[VariantRow],
+             labels: np.ndarray, length: int) -> Batch:
     """A batch from waveforms of any length, each fitted to its middle `length` samples, and their features."""
     waveform, valid = fit_all(samples, length)
     return Batch(torch.from_numpy(waveform), torch.from_numpy(valid), torch.as_tensor(features),
@@ -118,7 +118,7 @@ class Examples:
     features.
     """
 
-    def __init__(self, rows: Sequence[Row], stores: Stores, length: int, labels: np.ndarray | None = None,
+    def __init__(self, rows: Sequence[VariantRow], stores: Stores, length: int, labels: np.ndarray | None = None,
                  buckets: int = 1) -> None:
         self.rows = tuple(rows)
         self.stores = stores
@@ -139,7 +139,7 @@ class Examples:
 
         reads: the section of the preset whose features are wanted (features, stacked or image).
         """
-        return cls(read_rows(work / "augmented" / "variants.csv", partition),
+        return cls(read_variants(work / "augmented" / "variants.csv", partition),
                    Stores.open(work / "ingest" / "waveforms", work, reads), round(seconds * sample_rate))
 
     def __len__(self) -> int:

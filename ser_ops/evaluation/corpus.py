@@ -15,8 +15,8 @@ from ser_ops.config.model_json import input_of
 from ser_ops.config.params import Params
 from ser_ops.emotions import index_of
 from ser_ops.errors import UserError
-from ser_ops.evaluation.predictions import CLEAN, grid
-from ser_ops.evaluation.robustness import Panel, answer, gather
+from ser_ops.evaluation.predictions import CLEAN, noise_grid
+from ser_ops.evaluation.robustness import Panel, answer_condition, gather_predictions
 from ser_ops.evaluation.summary import Summary
 from ser_ops.manifest import NoiseRow
 from ser_ops.models.base import EmotionModel
@@ -98,15 +98,15 @@ def evaluate_manifest(model: EmotionModel, card: Mapping[str, Any], manifest: Pa
     conditions, mixer, heard = [CLEAN], None, None
     if noise is not None:
         mixer, noise_rows, silent = _mixer(noise, rate, params)
-        conditions += grid(noise_rows, settings)
+        conditions += noise_grid(noise_rows, settings)
         skipped += silent
         heard = {"used": len(noise_rows), "of": len(noise_rows) + len(silent),
                  "left_out": grouped(one["reason"] for one in silent)}
     panel = Panel({name: (model, card)}, device_of(params.compute.device), settings.batch_size)
     true = np.array([index_of(rows[utterance].emotion) for utterance in utterances])
-    answers = (answer(panel, speech, mixer, utterances, one)
+    answers = (answer_condition(panel, speech, mixer, utterances, one)
                for one in progress_bar(conditions, "evaluate", len(conditions), "cell"))
-    predictions = gather([name], utterances, true, conditions, answers)
+    predictions = gather_predictions([name], utterances, true, conditions, answers)
     speakers = [rows[utterance].speaker for utterance in utterances]
     return {"manifest": str(manifest), "utterances": len(utterances), "used": len(utterances), "of": total,
             "left_out": left_out, "noise": heard, "speakers": len(set(speakers)),

@@ -170,7 +170,7 @@ def noise_categories(noise_rows: Sequence[NoiseRow]) -> tuple[list[str], list[st
     return sorted(tested), sorted(every - tested)
 
 
-def grid(noise_rows: Sequence[NoiseRow], settings: Evaluate) -> list[Condition]:
+def noise_grid(noise_rows: Sequence[NoiseRow], settings: Evaluate) -> list[Condition]:
     """Every noisy condition: categories with test recordings, then the stationary kinds, by intensity and seed.
 
     Raises UserError for a category whose name means something else here, and when there is no condition at all.

@@ -2,8 +2,6 @@
 
 Each mixture is made once, from noise recordings of the test partition, and every model answers it. Cells are spread
 over one process per core; what a cell yields depends on its own key alone, never on order or worker.
-
-Several models that answer the same windows: each waveform is cut and its features are computed once.
 """
 
 import math
@@ -30,12 +28,15 @@ from ser_ops.noise.mixing import Level, Mixer, Mixture
 from ser_ops.progress.spreading import parallel_map
 from ser_ops.shards import Shards
 
+Mix = Callable[[str, np.ndarray, str, float, int, str], Mixture]
+Answers = tuple[np.ndarray, np.ndarray]
+
 
 class Panel:
-    """Models with their cards, ready on one device in evaluation mode.
+    """Models with their cards, ready on one device in evaluation mode, that answer the same waveforms.
 
-    Models that read the same share it. A card needs `model`, `sample_rate` (hertz, the same of all) and
-    `preset_settings`.
+    Models that read the same input share it: a waveform is cut and its features are computed once. A card needs
+    `model`, `sample_rate` (hertz, the same of all) and `preset_settings`.
     """
 
     def __init__(self, models: Mapping[str, tuple[EmotionModel, Mapping[str, Any]]], device: torch.device,
@@ -48,9 +49,9 @@ class Panel:
         self.sample_rate = rates.pop()
         self._models = [model.to(device).eval() for model, _ in models.values()]
         self._groups: dict[Window, list[int]] = {}
-        for place, (_, card) in enumerate(models.values()):
-            self._groups.setdefault(input_of(card), []).append(place)
-        self._extractors = {one: Extractor(one, source_rate=self.sample_rate) for one in self._groups}
+        for index, (_, card) in enumerate(models.values()):
+            self._groups.setdefault(input_of(card), []).append(index)
+        self._extractors = {window: Extractor(window, source_rate=self.sample_rate) for window in self._groups}
 
     def __call__(self, waveforms: Sequence[np.ndarray]) -> np.ndarray:
         """Probabilities, float64 (models, n, 7), of n waveforms, each float32 (samples,) mono at `sample_rate`.
@@ -62,23 +63,19 @@ class Panel:
         return np.concatenate(answers, axis=1)
 
     def _answer(self, waveforms: Sequence[np.ndarray]) -> np.ndarray:
-        found: list[np.ndarray] = [np.empty(0)] * len(self._models)
+        answers: list[np.ndarray] = [np.empty(0)] * len(self._models)
         with torch.inference_mode():
             for settings, members in self._groups.items():
                 extractor = self._extractors[settings]
-                fitted = [fit(one, extractor.length) for one in waveforms]
-                batch = torch.from_numpy(np.stack([one for one, _ in fitted])).to(self.device)
+                fitted = [fit(waveform, extractor.length) for waveform in waveforms]
+                batch = torch.from_numpy(np.stack([window for window, _ in fitted])).to(self.device)
                 valid = torch.tensor([length for _, length in fitted]).to(self.device)
-                read = any(set(self._models[place].streams) - {"wav2vec"} for place in members)
-                features = extractor(batch) if read else batch[:, :0]  # a stream that nobody has costs nothing
-                for place in members:
-                    logits = self._models[place](batch, valid, features)
-                    found[place] = torch.softmax(logits.double(), dim=1).cpu().numpy()
-        return np.stack(found)
-
-
-Mix = Callable[[str, np.ndarray, str, float, int, str], Mixture]
-Answers = tuple[np.ndarray, np.ndarray]
+                read = any(set(self._models[index].streams) - {"wav2vec"} for index in members)
+                features = extractor(batch) if read else batch[:, :0]  # a stream that no model has costs nothing
+                for index in members:
+                    logits = self._models[index](batch, valid, features)
+                    answers[index] = torch.softmax(logits.double(), dim=1).cpu().numpy()
+        return np.stack(answers)
 
 
 @dataclass(frozen=True)
@@ -105,53 +102,6 @@ def evaluation_job(params: Params, folders: Mapping[str, Path], rows: Sequence[V
                          params.augment.silent_crop_dbfs)
 
 
-def stores(job: EvaluationJob) -> tuple[Mapping[str, np.ndarray], Mix]:
-    """Waveforms by utterance, and the mixer of a job."""
-    mixer = Mixer(Shards(job.work / "ingest" / "noise"), validated_noise(job.work),
-                  level=job.level, silent_dbfs=job.silent_dbfs)
-    return Shards(job.work / "ingest" / "waveforms"), mixer
-
-
-@lru_cache(maxsize=1)
-def opened(job: EvaluationJob) -> tuple[Panel, Mapping[str, np.ndarray], Mix]:
-    """Models and stores of a job, loaded once in each process."""
-    from ser_ops.device import device_of
-    from ser_ops.models.model_folder import load
-    panel = Panel({name: load(folder) for name, folder in job.models}, device_of(job.device), job.batch_size)
-    return panel, *stores(job)
-
-
-def _cell(job: EvaluationJob, condition: Condition) -> Answers:
-    panel, waveforms, mixer = opened(job)
-    return answer(panel, waveforms, mixer, job.utterances, condition)
-
-
-def answer(panel: Panel, waveforms: Mapping[str, np.ndarray], mixer: Mix | None, utterances: Sequence[str],
-           condition: Condition) -> Answers:
-    """Probabilities (models, utterances, 7) and SNR in dB (utterances,) under one condition; SNR is NaN when clean.
-
-    Only one batch of mixtures is held at a time. Raises UserError when a model answers NaN.
-    """
-    found, snr = [], np.full(len(utterances), np.nan)
-    for start in range(0, len(utterances), panel.batch_size):
-        heard = []
-        for number, utterance in enumerate(utterances[start:start + panel.batch_size], start):
-            speech = waveforms[utterance]
-            if not condition.clean:
-                if mixer is None or condition.seed is None:
-                    raise ValueError(f"{condition.cell}: a noisy condition needs a mixer and a seed")
-                mixture = mixer(utterance, speech, condition.noise, condition.intensity, condition.seed, "test")
-                speech, snr[number] = mixture.samples, mixture.snr_db if math.isfinite(mixture.snr_db) else np.nan
-            heard.append(speech)
-        found.append(panel(heard))
-    probabilities = np.concatenate(found, axis=1).round(DIGITS)
-    broken = np.flatnonzero(~np.isfinite(probabilities).all((1, 2)))
-    if broken.size:
-        raise UserError(f"model {panel.names[broken[0]]}: answers NaN under {condition.cell}: its weights are damaged, "
-                        "train it again")
-    return probabilities, snr
-
-
 def predict(job: EvaluationJob, true: np.ndarray, conditions: Sequence[Condition], workers: int) -> Predictions:
     """Let every model of a job answer every utterance under every condition, over `workers` processes (0: per core).
 
@@ -160,19 +110,66 @@ def predict(job: EvaluationJob, true: np.ndarray, conditions: Sequence[Condition
     from ser_ops.device import device_of
     if device_of(job.device).type != "cpu":
         workers = 1
-    answers = parallel_map(partial(_cell, job), list(conditions), "evaluate", workers, unit="cell")
+    answers = parallel_map(partial(_answer_condition, job), list(conditions), "evaluate", workers, unit="cell")
     names = tuple(name for name, _ in job.models)
-    found = gather(names, job.utterances, true, conditions, answers)
-    opened.cache_clear()
-    return found
+    predictions = gather_predictions(names, job.utterances, true, conditions, answers)
+    open_job.cache_clear()
+    return predictions
 
 
-def gather(models: Sequence[str], utterances: Sequence[str], true: np.ndarray, conditions: Sequence[Condition],
-           answers: Iterable[Answers]) -> Predictions:
+def _answer_condition(job: EvaluationJob, condition: Condition) -> Answers:
+    panel, waveforms, mixer = open_job(job)
+    return answer_condition(panel, waveforms, mixer, job.utterances, condition)
+
+
+@lru_cache(maxsize=1)
+def open_job(job: EvaluationJob) -> tuple[Panel, Mapping[str, np.ndarray], Mix]:
+    """Models and stores of a job, loaded once in each process."""
+    from ser_ops.device import device_of
+    from ser_ops.models.model_folder import load
+    panel = Panel({name: load(folder) for name, folder in job.models}, device_of(job.device), job.batch_size)
+    return panel, *open_stores(job)
+
+
+def open_stores(job: EvaluationJob) -> tuple[Mapping[str, np.ndarray], Mix]:
+    """Waveforms by utterance, and the mixer of a job."""
+    mixer = Mixer(Shards(job.work / "ingest" / "noise"), validated_noise(job.work),
+                  level=job.level, silent_dbfs=job.silent_dbfs)
+    return Shards(job.work / "ingest" / "waveforms"), mixer
+
+
+def answer_condition(panel: Panel, waveforms: Mapping[str, np.ndarray], mixer: Mix | None, utterances: Sequence[str],
+                     condition: Condition) -> Answers:
+    """Probabilities (models, utterances, 7) and SNR in dB (utterances,) under one condition; SNR is NaN when clean.
+
+    Only one batch of mixtures is held at a time. Raises UserError when a model answers NaN.
+    """
+    batches, snr = [], np.full(len(utterances), np.nan)
+    for start in range(0, len(utterances), panel.batch_size):
+        batch = []
+        for index, utterance in enumerate(utterances[start:start + panel.batch_size], start):
+            speech = waveforms[utterance]
+            if not condition.clean:
+                if mixer is None or condition.seed is None:
+                    raise ValueError(f"{condition.cell}: a noisy condition needs a mixer and a seed")
+                mixture = mixer(utterance, speech, condition.noise, condition.intensity, condition.seed, "test")
+                speech, snr[index] = mixture.samples, mixture.snr_db if math.isfinite(mixture.snr_db) else np.nan
+            batch.append(speech)
+        batches.append(panel(batch))
+    probabilities = np.concatenate(batches, axis=1).round(DIGITS)
+    broken = np.flatnonzero(~np.isfinite(probabilities).all((1, 2)))
+    if broken.size:
+        raise UserError(f"model {panel.names[broken[0]]}: answers NaN under {condition.cell}: its weights are damaged, "
+                        "train it again")
+    return probabilities, snr
+
+
+def gather_predictions(models: Sequence[str], utterances: Sequence[str], true: np.ndarray,
+                       conditions: Sequence[Condition], answers: Iterable[Answers]) -> Predictions:
     """Predictions from the answers to each condition, in the order of `conditions`."""
     probabilities = np.empty((len(models), len(conditions), len(utterances), len(EMOTIONS)))
     snr = np.empty((len(conditions), len(utterances)))
-    for place, (one, ratios) in enumerate(answers):
-        probabilities[:, place], snr[place] = one, ratios
+    for index, (cell_probabilities, cell_snr) in enumerate(answers):
+        probabilities[:, index], snr[index] = cell_probabilities, cell_snr
     return Predictions(tuple(models), tuple(utterances), np.asarray(true, np.int64), tuple(conditions), probabilities,
                        snr)

@@ -1,10 +1,9 @@
-"""A cue whose place is known: a model of the same architecture learns clips that a tone burst decides, and every method
-must point there.
+"""A planted cue: a model of the same architecture learns clips that a tone burst decides, and methods must point there.
 
 Each clip is noise with several bursts as loud and as long as one another. The frequency of one decides between two
-classes; the others say nothing. Loudness alone, which the figures of a trained model cannot tell from a good
-explanation, finds the right burst only by chance; and all places are drawn anew for each clip, so that no
-habit of pointing at the middle helps either.
+classes; the others say nothing. A ranking by loudness, which the figures of a trained model cannot tell from a good
+explanation, points at the right burst only by chance. The times of all bursts are drawn for each clip, so a habit of
+pointing at the middle does not help either.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,10 +39,53 @@ class WindowTooShort(ValueError):
 
 @dataclass(frozen=True)
 class PlantedClip:
-    """A made clip as the model hears it, with the start of its deciding burst in seconds."""
+    """A synthetic clip as the model hears it, with the start of its deciding burst in seconds."""
 
     clip: Clip
     start: float
+
+
+def measure_planted_cue(subject: Subject, settings: Explain) -> dict[str, Any]:
+    """What explanations.json holds under "planted".
+
+    A model of the subject's architecture, preset and input is trained on made clips, and each method asked where the
+    class of others comes from. `hit_rate`: clips whose strongest moment lies in the burst, or beside it by half of what
+    any trace has as its grain, a frame or a muted stretch; `chance`: what a blind draw would reach; `loudness`: what
+    pointing at any of the bursts would. `within_blur`: the same with half the method's receptive field as margin, which
+    for a wide one is easily reached by chance. Each method has the `low` of Wilson's 95 % interval, and `found` says
+    whether that exceeds both. `seconds` of the cue: from the earliest start to the latest end; it is drawn for each
+    clip. Raises WindowTooShort where the bursts do not fit into the window.
+    """
+    chosen, seed = settings.planted, settings.seed
+    train, test = (make_planted_clips(subject, chosen, number, seed, partition)
+                   for number, partition in ((chosen.train_clips, "train"), (chosen.clips, "test")))
+    features = torch.cat([planted.clip.batch.features for planted in train])
+    trained = untrained_subject(subject, features, seed)
+    accuracy, steps = train_until_learned(trained, train, test, chosen, seed)
+    peaks: dict[str, list[float]] = {}
+    for planted in test:
+        for method, trace in _traces(trained, planted.clip, features[:settings.background], settings).items():
+            peaks.setdefault(method, []).append(_peak(trace))
+    starts, loudness = [planted.start for planted in test], 1 / (1 + chosen.others)
+    methods = {method: _method_figures(method, method_peaks, starts, trained, settings, loudness)
+               for method, method_peaks in peaks.items()}
+    report = {
+        "cue": {"seconds": [min(starts), max(starts) + chosen.seconds], "hertz": list(chosen.hertz),
+                "duration": chosen.seconds, "others": chosen.others, "other_hertz": chosen.other_hertz},
+        "energy": methods.pop("energy"), "loudness": loudness, "methods": methods, "accuracy": accuracy, "steps": steps,
+        "learned": accuracy >= chosen.accuracy}
+    return report | {"words": planted_sentences(report)}
+
+
+def make_planted_clips(subject: Subject, chosen: Planted, number: int, seed: int, partition: str) -> list[PlantedClip]:
+    """`number` clips, both classes in turn, as the subject hears them."""
+    clips, length = [], round(subject.features.seconds * subject.sample_rate)
+    for i in range(number):
+        name, emotion = f"planted/{partition}_{i}", CLASSES[i % len(CLASSES)]
+        samples, start = make_sound(chosen, length, subject.sample_rate, emotion, seed, name)
+        row = VariantRow(f"{name}#original", name, "original", partition, emotion, "planted/noise", "planted")
+        clips.append(PlantedClip(make_clip(subject, row, samples), start))
+    return clips
 
 
 def make_sound(chosen: Planted, length: int, sample_rate: int, emotion: str, seed: int,
@@ -65,27 +107,10 @@ def make_sound(chosen: Planted, length: int, sample_rate: int, emotion: str, see
     shape, time = np.hanning(size), np.arange(size) / sample_rate
     height = _LEVEL * 10 ** (chosen.level_db / 20) / np.sqrt(np.mean(np.square(shape)) / 2)
     samples = noise.astype(np.float64)
-    for place, start in enumerate(starts):
-        hertz = chosen.hertz[CLASSES.index(emotion)] if place == cue else chosen.other_hertz
+    for burst, start in enumerate(starts):
+        hertz = chosen.hertz[CLASSES.index(emotion)] if burst == cue else chosen.other_hertz
         samples[start:start + size] += height * shape * np.sin(2 * np.pi * (hertz * time + draw.random()))
     return samples.astype(np.float32), float(starts[cue] / sample_rate)
-
-
-def make_planted_clips(subject: Subject, chosen: Planted, number: int, seed: int, partition: str) -> list[PlantedClip]:
-    """`number` clips, both classes in turn, heard as the subject hears."""
-    made, length = [], round(subject.features.seconds * subject.sample_rate)
-    for place in range(number):
-        name, emotion = f"planted/{partition}_{place}", CLASSES[place % len(CLASSES)]
-        samples, start = make_sound(chosen, length, subject.sample_rate, emotion, seed, name)
-        row = VariantRow(f"{name}#original", name, "original", partition, emotion, "planted/noise", "planted")
-        made.append(PlantedClip(make_clip(subject, row, samples), start))
-    return made
-
-
-def _stacked(some: Sequence[PlantedClip]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    batches = [one.clip.batch for one in some]
-    return (torch.cat([one.waveform for one in batches]), torch.cat([one.valid for one in batches]),
-            torch.cat([one.features for one in batches]), torch.cat([one.labels for one in batches]))
 
 
 def untrained_subject(subject: Subject, features: Tensor, seed: int) -> Subject:
@@ -96,23 +121,23 @@ def untrained_subject(subject: Subject, features: Tensor, seed: int) -> Subject:
     """
     standardisation = None if subject.standardisation is None else \
         Moments.of(features.cpu(), subject.features).standardisation()
-    made = replace(subject, standardisation=standardisation)
-    model = untrained_model(made, derive(seed, "planted"))
+    standardised = replace(subject, standardisation=standardisation)
+    model = untrained_model(standardised, derive(seed, "planted"))
     section = MODELS[model.name].backbone
     if section and getattr(model.preset, section).checkpoint:
         model.backbone.load_state_dict(subject.model.backbone.state_dict())
         model.backbone.requires_grad_(False)
-    return replace(made, model=model.to(subject.device).eval())
+    return replace(standardised, model=model.to(subject.device).eval())
 
 
 def train_until_learned(subject: Subject, train: Sequence[PlantedClip], test: Sequence[PlantedClip], chosen: Planted,
-          seed: int) -> tuple[float, int]:
+                        seed: int) -> tuple[float, int]:
     """Train the subject's model in place until it knows the test clips or the steps are used up: accuracy and steps.
 
     Accuracy is over `test`, in [0, 1]. On a CPU the same seed gives the same weights.
     """
-    model, kept = subject.model, [one for one in subject.model.parameters() if one.requires_grad]
-    optimiser = torch.optim.AdamW(kept, chosen.learning_rate)
+    model, trainable = subject.model, [weight for weight in subject.model.parameters() if weight.requires_grad]
+    optimiser = torch.optim.AdamW(trainable, chosen.learning_rate)
     waveform, valid, features, labels = _stacked(train)
     accuracy, step = 0.0, 0
     with torch.random.fork_rng(devices=[subject.device] if subject.device.type == "cuda" else []):
@@ -120,12 +145,12 @@ def train_until_learned(subject: Subject, train: Sequence[PlantedClip], test: Se
         draw = generator(seed, "planted", "order")
         while step < chosen.max_steps and accuracy < chosen.accuracy:
             model.train()
-            some = torch.from_numpy(draw.permutation(len(train))[:chosen.batch_size]).to(subject.device)
-            answers = member_examples(model(waveform[some], valid[some], features[some]), labels[some])
+            batch = torch.from_numpy(draw.permutation(len(train))[:chosen.batch_size]).to(subject.device)
+            answers = member_examples(model(waveform[batch], valid[batch], features[batch]), labels[batch])
             loss = nn.functional.cross_entropy(*answers, label_smoothing=chosen.label_smoothing)
             optimiser.zero_grad()
             loss.backward()
-            nn.utils.clip_grad_norm_(kept, 1.0)
+            nn.utils.clip_grad_norm_(trainable, 1.0)
             optimiser.step()
             step += 1
             if step % chosen.check_every == 0 or step == chosen.max_steps:
@@ -138,6 +163,46 @@ def train_until_learned(subject: Subject, train: Sequence[PlantedClip], test: Se
 def _accuracy(subject: Subject, test: Sequence[PlantedClip]) -> float:
     waveform, valid, features, labels = _stacked(test)
     return float((subject.model.eval()(waveform, valid, features).argmax(1) == labels).double().mean())
+
+
+def _stacked(clips: Sequence[PlantedClip]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    batches = [planted.clip.batch for planted in clips]
+    return (torch.cat([batch.waveform for batch in batches]), torch.cat([batch.valid for batch in batches]),
+            torch.cat([batch.features for batch in batches]), torch.cat([batch.labels for batch in batches]))
+
+
+def _traces(trained: Subject, clip: Clip, background: Tensor, settings: Explain) -> dict[str, Trace]:
+    """What each method gives to a clip for the class that the trained model answers, and loudness under "energy"."""
+    batch = clip.batch
+    with torch.no_grad():
+        target = int(trained.model(batch.waveform, batch.valid, batch.features)[0].argmax())
+    question = Question(trained, clip, target, settings, background, samples=settings.conditions.shap_samples)
+    cells = Cells.of(clip.valid, settings.faithfulness.cell_seconds, trained.sample_rate)
+    return {method: explanation.trace for method, explanation in explain_clip(question).items()} | {
+        "energy": Trace("energy", cells.seconds, cells.rms(clip.window), "RMS")}
+
+
+def _peak(trace: Trace) -> float:
+    """Where a trace is strongest, in seconds; NaN where nothing of it is above 0."""
+    return float(trace.seconds[trace.values.argmax()]) if trace.values.max() > 0 else float("nan")
+
+
+def _method_figures(method: str, peaks: Sequence[float], starts: Sequence[float], trained: Subject, settings: Explain,
+                    loudness: float) -> dict[str, Any]:
+    """How often a method's peaks hit their bursts, with its grain as margin and with its blur."""
+    grain = trained.features.frame / trained.features.sample_rate
+    blur = grain if method == "energy" else method_module(method).blur(trained, settings)
+    figures, blurred = (_hit_figures(peaks, starts, settings.planted.seconds, margin / 2, trained.features.seconds,
+                                     loudness) for margin in (min(blur, grain), blur))
+    return figures | {"within_blur": {"seconds": blur} | blurred}
+
+
+def _hit_figures(peaks: Sequence[float], starts: Sequence[float], burst: float, margin: float, window: float,
+                 loudness: float) -> dict[str, Any]:
+    hit, chance = hits(peaks, starts, burst, margin, window)
+    low = lower_bound(sum(hit), len(hit))
+    return {"hit_rate": sum(hit) / len(hit), "n": len(hit), "chance": chance, "low": low,
+            "found": low > max(chance, loudness)}
 
 
 def hits(peaks: Sequence[float], starts: Sequence[float], burst: float, margin: float,
@@ -165,84 +230,23 @@ def lower_bound(successes: int, number: int, z: float = 1.96) -> float:
     return float(max(0.0, (share + spread / 2 - half) / (1 + spread)))
 
 
-def _peak(seconds: np.ndarray, values: np.ndarray) -> float:
-    """Where a trace is strongest, NaN where nothing of it is above 0."""
-    return float(seconds[values.argmax()]) if values.max() > 0 else float("nan")
-
-
-def measure_planted_cue(subject: Subject, settings: Explain) -> dict[str, Any]:
-    """What explanations.json holds under "planted".
-
-    A model of the subject's architecture, preset and input is trained on made clips, and each method asked where the
-    class of others comes from. `hit_rate`: clips whose strongest moment lies in the burst, or beside it by half of what
-    any trace has as its grain, a frame or a muted stretch; `chance`: what a blind draw would reach; `loudness`: what
-    pointing at any of the bursts would. `within_blur`: the same with half the method's receptive field as margin, which
-    for a wide one is easily reached by chance. Each method has the `low` of Wilson's 95 % interval, and `found` says
-    whether that exceeds both. `seconds` of the cue: from the earliest start to the latest end; its place is drawn for
-    each clip. Raises ValueError where the window is too short.
-    """
-    chosen, seed = settings.planted, settings.seed
-    train, test = (make_planted_clips(subject, chosen, number, seed, partition)
-                   for number, partition in ((chosen.train_clips, "train"), (chosen.clips, "test")))
-    features = torch.cat([one.clip.batch.features for one in train])
-    model = untrained_subject(subject, features, seed)
-    accuracy, steps = train_until_learned(model, train, test, chosen, seed)
-    peaks: dict[str, list[float]] = {}
-    for one in test:
-        cells = Cells.of(one.clip.valid, settings.faithfulness.cell_seconds, subject.sample_rate)
-        loud = Trace("energy", cells.seconds, cells.rms(one.clip.window), "RMS")
-        for method, trace in (_traces(model, one, features[:settings.background], settings) | {"energy": loud}).items():
-            peaks.setdefault(method, []).append(_peak(trace.seconds, trace.values))
-    starts, window = [one.start for one in test], subject.features.seconds
-    grain, loudness = subject.features.frame / subject.features.sample_rate, 1 / (1 + chosen.others)
-    methods = {}
-    for method, some in peaks.items():
-        wide = grain if method == "energy" else method_module(method).blur(model, settings)
-        rate, blurred = (_hit_figures(some, starts, chosen.seconds, margin / 2, window, loudness)
-                         for margin in (min(wide, grain), wide))
-        methods[method] = rate | {"within_blur": {"seconds": wide} | blurred}
-    found = {
-        "cue": {"seconds": [min(starts), max(starts) + chosen.seconds], "hertz": list(chosen.hertz),
-                "duration": chosen.seconds, "others": chosen.others, "other_hertz": chosen.other_hertz},
-        "energy": methods.pop("energy"), "loudness": loudness, "methods": methods, "accuracy": accuracy, "steps": steps,
-        "learned": accuracy >= chosen.accuracy}
-    return found | {"words": planted_sentences(found)}
-
-
-def _traces(model: Subject, clip: PlantedClip, background: Tensor, settings: Explain) -> dict[str, Trace]:
-    batch = clip.clip.batch
-    with torch.no_grad():
-        target = int(model.model(batch.waveform, batch.valid, batch.features)[0].argmax())
-    question = Question(model, clip.clip, target, settings, background,
-                        samples=settings.conditions.shap_samples)
-    return {name: one.trace for name, one in explain_clip(question).items()}
-
-
-def _hit_figures(peaks: Sequence[float], starts: Sequence[float], burst: float, margin: float, window: float,
-          loudness: float) -> dict[str, Any]:
-    hit, chance = hits(peaks, starts, burst, margin, window)
-    low = lower_bound(sum(hit), len(hit))
-    return {"hit_rate": sum(hit) / len(hit), "n": len(hit), "chance": chance, "low": low,
-            "found": low > max(chance, loudness)}
-
-
-def planted_sentences(found: Mapping[str, Any]) -> list[str]:
-    """Sentences on each method, computed from the figures of `measure`."""
-    cue = found["cue"]
-    said = [f"A model of the same architecture was trained to tell clips by the frequency of one burst of "
-            f"{cue['duration']:g} s; {cue['others']} others as loud decide nothing ({found['steps']} steps, accuracy "
-            f"{found['accuracy']:.2f})."]
-    if not found["learned"]:
-        said.append("That is too little for anything to follow from where its methods point.")
-    for name, one in (*found["methods"].items(), ("energy", found["energy"])):
+def planted_sentences(report: Mapping[str, Any]) -> list[str]:
+    """Sentences on each method, computed from the figures of `measure_planted_cue`."""
+    cue = report["cue"]
+    sentences = [f"A model of the same architecture was trained to tell clips by the frequency of one burst of "
+                 f"{cue['duration']:g} s; {cue['others']} others as loud decide nothing ({report['steps']} steps, "
+                 f"accuracy {report['accuracy']:.2f})."]
+    if not report["learned"]:
+        sentences.append("That is too little for anything to follow from where its methods point.")
+    for name, figures in (*report["methods"].items(), ("energy", report["energy"])):
         title = METHODS[name].title if name in METHODS else "Loudness, which asks no model,"
-        said.append(f"{title} points at it in {round(one['hit_rate'] * one['n'])} of {one['n']} clips"
-                    f"{_chances_in_words(name, one, found['loudness'])}.")
-    return said
+        sentences.append(f"{title} points at it in {round(figures['hit_rate'] * figures['n'])} of {figures['n']} clips"
+                         f"{_chances_in_words(name, figures, report['loudness'])}.")
+    return sentences
 
 
-def _chances_in_words(name: str, one: Mapping[str, Any], loudness: float) -> str:
+def _chances_in_words(name: str, figures: Mapping[str, Any], loudness: float) -> str:
     if name == "energy":
         return ""
-    chances = f"a blind draw would in {one['chance']:.0%}, pointing at any burst in {loudness:.0%} of them"
-    return f": {chances}" if one["found"] else f", which is not clearly more than chance: {chances}"
+    chances = f"a blind draw would in {figures['chance']:.0%}, pointing at any burst in {loudness:.0%} of them"
+    return f": {chances}" if figures["found"] else f", which is not clearly more than chance: {chances}"

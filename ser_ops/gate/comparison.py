@@ -7,7 +7,7 @@ import numpy as np
 from ser_ops.config.evaluation import Limit
 from ser_ops.config.params import Params
 from ser_ops.evaluation import bootstrap
-from ser_ops.evaluation.predictions import CLEAN, Predictions, grid, read_predictions
+from ser_ops.evaluation.predictions import CLEAN, Predictions, noise_grid, read_predictions
 from ser_ops.gate.rules import Rule, decide, missing_figure, not_applicable
 
 RULE = "not_worse_than_staging"
@@ -37,7 +37,7 @@ def evaluate_current(params: Params, alias: str) -> Predictions:
 
     folder = fetch(params, f"models:/{params.tracking.registered_model}@{alias}")
     rows = unaltered(params.paths.work, "test")
-    conditions = [CLEAN, *grid(validated_noise(params.paths.work), params.evaluate)]
+    conditions = [CLEAN, *noise_grid(validated_noise(params.paths.work), params.evaluate)]
     return predict(evaluation_job(params, {alias: folder}, rows), np.array([row.label for row in rows]), conditions,
                    params.compute.workers)
 
@@ -46,7 +46,7 @@ def not_worse_than(candidate: Predictions, current: Predictions | None, limit: L
                    seed: int = 0) -> Rule:
     """Blocks when the current model's UAR is higher in at least `limit.limit` of the resamples, clean or in noise.
 
-    Paired bootstrap over the same utterances and the same mixtures (`ser_ops.evaluation.bootstrap.paired`).
+    Paired bootstrap over the same utterances and the same mixtures (`ser_ops.evaluation.bootstrap.compare_paired`).
     candidate, current: predictions of one model each. The rule does not apply when `current` is None. It blocks when
     the two cannot be paired (`why_not_comparable`).
     """
@@ -58,12 +58,12 @@ def not_worse_than(candidate: Predictions, current: Predictions | None, limit: L
     order = np.argsort(candidate.utterances)  # so that the draw does not depend on the order of the file
     ours = candidate.right[0][:, order].astype(float)
     theirs = current.right[0][np.ix_(*_shared(candidate, current))][:, order].astype(float)
-    draws = bootstrap.by_utterance(candidate.true[order], resamples, seed)
+    draws = bootstrap.resample_utterances(candidate.true[order], resamples, seed)
     shares, words = [], []
     for name, conditions in (("on clean speech", [candidate.conditions.index(CLEAN)]),
                              ("in noise", candidate.noisy_indices())):
         if conditions:
-            pair = bootstrap.paired(draws, ours[conditions].mean(0), theirs[conditions].mean(0), limit.limit)
+            pair = bootstrap.compare_paired(draws, ours[conditions].mean(0), theirs[conditions].mean(0), limit.limit)
             shares.append(pair.b_better)
             words.append(f"{name} in {pair.b_better:.1%} of resamples (UAR {pair.difference:+.3f}, {pair.low:+.3f} to "
                          f"{pair.high:+.3f})")

@@ -15,6 +15,7 @@ import scipy.fft
 
 from ser_ops.audio.signal import dbfs
 from ser_ops.errors import UserError
+from ser_ops.manifest import NoiseRow
 from ser_ops.seeds import generator
 
 BETA: dict[str, float] = {"white": 0.0, "pink": 1.0, "brown": 2.0}
@@ -131,16 +132,16 @@ def mix(speech: np.ndarray, noise: np.ndarray, intensity: float, level: Level = 
 class Mixer:
     """Makes the same mixture for the same seed, utterance, noise and intensity, wherever and in whatever order.
 
-    recordings: samples by id, mono at `sample_rate`. rows: mappings with recording, category and partition.
+    recordings: samples by id, mono at `sample_rate`. rows: of these recordings.
     level and silent_dbfs: settings level and silent_crop_dbfs of section augment.
     """
 
-    def __init__(self, recordings: Mapping[str, np.ndarray], rows: Iterable[Mapping[str, str]],
+    def __init__(self, recordings: Mapping[str, np.ndarray], rows: Iterable[NoiseRow],
                  sample_rate: int = 16000, level: Level = "keep", silent_dbfs: float = -60.0) -> None:
         self._recordings = recordings
         self._ids: dict[tuple[str, str], list[str]] = defaultdict(list)
         for row in rows:
-            self._ids[row["partition"], row["category"]].append(row["recording"])
+            self._ids[row.partition, row.category].append(row.recording)
         for ids in self._ids.values():
             ids.sort()
         self.sample_rate = sample_rate

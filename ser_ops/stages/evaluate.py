@@ -10,10 +10,10 @@ from ser_ops.config.params import Params, load_params
 from ser_ops.device import device_of
 from ser_ops.documents import read_json
 from ser_ops.evaluation import figures, predictions, robustness
-from ser_ops.evaluation.ablation import FIELDS, samples_per_second, table
+from ser_ops.evaluation.ablation import ABLATION_FIELDS, ablation_table, samples_per_second
 from ser_ops.evaluation.predictions import CLEAN, Condition
 from ser_ops.evaluation.robustness import Panel
-from ser_ops.evaluation.summary import TABLE_FIELDS, ModelFacts, Summary, metrics_of, run_metrics
+from ser_ops.evaluation.summary import ROBUSTNESS_FIELDS, ModelFacts, Summary, metrics_of, run_metrics
 from ser_ops.files import write_json
 from ser_ops.manifest import NoiseRow, VariantRow, unaltered, validated_noise
 from ser_ops.model_table import MODELS
@@ -34,7 +34,7 @@ def main() -> None:
     folders = _model_folders(params)
     cards = {name: read_json(folder / "model.json") for name, folder in folders.items()}
     rows, noise_rows = unaltered(work, "test"), validated_noise(work)
-    grid = predictions.grid(noise_rows, settings)
+    grid = predictions.noise_grid(noise_rows, settings)
     job = robustness.evaluation_job(params, folders, rows)
     answers = robustness.predict(job, np.array([row.label for row in rows]), [CLEAN, *grid], params.compute.workers)
     summary = Summary(answers, [row.speaker for row in rows], settings)
@@ -45,10 +45,10 @@ def main() -> None:
     metrics = metrics_of(summary, params.train.model, models, shuffled,
                          _provenance(params, cards[params.train.model], rows, noise_rows))
     answers.write(reports / "predictions.csv")
-    write_csv(reports / "robustness.csv", summary.table(list(models)), TABLE_FIELDS)
-    write_csv(reports / "ablation.csv", table(metrics["models"]), FIELDS)
+    write_csv(reports / "robustness.csv", summary.table(list(models)), ROBUSTNESS_FIELDS)
+    write_csv(reports / "ablation.csv", ablation_table(metrics["models"]), ABLATION_FIELDS)
     write_json(reports / "metrics.json", metrics)
-    figures.draw(metrics, reports / FIGURES)
+    figures.draw_evaluation(metrics, reports / FIGURES)
     _log(params, folders, summary, metrics)
     own = metrics["models"][params.train.model]
     print(f"evaluated {len(folders)} models on {len(rows)} test utterances under {len(answers.conditions)} "
@@ -67,7 +67,7 @@ def _measured(job: robustness.EvaluationJob, names: Sequence[str], grid: Sequenc
               count: int) -> dict[str, ModelFacts]:
     """Size and speed of models, over a batch of `count` test utterances, clean and in the middle of the grid."""
     chosen = (job.utterances * -(-count // len(job.utterances)))[:count]
-    waveforms, mixer = robustness.stores(job)
+    waveforms, mixer = robustness.open_stores(job)
     middle = grid[len(grid) // 2]
     clean = [waveforms[one] for one in chosen]
     noisy = [mixer(one, speech, middle.noise, middle.intensity, middle.seed or 0, "test").samples

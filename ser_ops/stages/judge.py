@@ -8,7 +8,7 @@ from typing import Any
 from ser_ops.config.params import Params, load_params
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
-from ser_ops.evaluation.predictions import grid
+from ser_ops.evaluation.predictions import noise_grid
 from ser_ops.files import write_json
 from ser_ops.gate.judging import judge
 from ser_ops.manifest import validated_noise
@@ -26,7 +26,7 @@ def main() -> None:
     found["robustness"] = _read(read_csv, reports / "robustness.csv")
     files = {path.relative_to(reports).as_posix() for path in reports.rglob("*") if path.is_file()}
     noise_rows = validated_noise(params.paths.work)
-    verdict = judge(found, params.gate, model, grid(noise_rows, params.evaluate), files, _answers(params))
+    verdict = judge(found, params.gate, model, noise_grid(noise_rows, params.evaluate), files, _answers(params))
     write_json(reports / "gate.json", verdict)
     for rule in verdict["rules"]:
         if not rule["passed"]:

@@ -11,7 +11,7 @@ from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.evaluation import predictions
 from ser_ops.evaluation.predictions import noise_categories
-from ser_ops.evaluation.published import TABLE_V, TABLE_V_DEVIATIONS, TABLE_VI, marks
+from ser_ops.evaluation.published import TABLE_V, TABLE_V_DEVIATIONS, TABLE_VI, impossible_figures
 from ser_ops.files import replacing, write_json
 from ser_ops.manifest import NoiseRow, UtteranceRow, validated_noise, validated_utterances
 from ser_ops.noise.mixing import Mixer
@@ -46,7 +46,7 @@ def published() -> dict[str, Any]:
         "table_iii": {name: {"speakers": layout.speakers, "samples": sum(layout.expected().values()),
                              "counts": layout.expected()} for name, layout in corpus.LAYOUTS.items()},
         "table_v": {cell: {**row, "deviation": TABLE_V_DEVIATIONS[cell]} for cell, row in TABLE_V.items()},
-        "table_vi": TABLE_VI, "marks": marks()}
+        "table_vi": TABLE_VI, "marks": impossible_figures()}
 
 
 def _clips(params: Params, manifest: list[UtteranceRow], noise: list[NoiseRow]) -> list[dict[str, Any]]:

@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from project_copy import write_settings
 
 from ser_ops import shards
 from ser_ops.errors import UserError
+from ser_ops.manifest import NoiseRow, UtteranceRow, VariantRow, read_rows, write_rows
 from ser_ops.stages import augment, run
-from ser_ops.tables import read_csv, write_csv
 
 PROJECT = Path(__file__).resolve().parents[2]
 PARTITIONS = ("train", "train", "train", "validation", "test")
@@ -27,16 +28,15 @@ def work(folder: Path, shuffled: int | None = None, **sections) -> Path:
     for name, values in ({"compute": {"workers": 1}, "augment": paper} | sections).items():
         params[name] |= values
     folder.mkdir(parents=True)
-    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    write_settings(folder, params)
     rng = np.random.default_rng(0)
     emotions = ("angry", "sad")
-    rows = [{"utterance": f"made/{speaker}/{number}", "corpus": "made", "synthetic": "1", "speaker": f"made/{speaker}",
-             "emotion": emotions[number % 2], "content": f"{speaker}{number}", "seconds": "0.25",
-             "partition": partition}
+    rows = [UtteranceRow(f"made/{speaker}/{number}", "made", synthetic=True, emotion=emotions[number % 2],
+                         speaker=f"made/{speaker}", content=f"{speaker}{number}", seconds=0.25, partition=partition)
             for speaker, partition in enumerate(PARTITIONS) for number in range(4)]
-    speech = {row["utterance"]: rng.uniform(-0.5, 0.5, 4000 + 10 * number).astype(np.float32)
+    speech = {row.utterance: rng.uniform(-0.5, 0.5, 4000 + 10 * number).astype(np.float32)
               for number, row in enumerate(rows)}
-    noise = [{"recording": f"made/rain/{number}", "category": "rain", "partition": partition}
+    noise = [NoiseRow(f"made/rain/{number}", category="rain", partition=partition)
              for number, partition in enumerate(("train", "train", "test", "validation"))]
     if shuffled is not None:
         np.random.default_rng(shuffled).shuffle(rows)
@@ -44,16 +44,16 @@ def work(folder: Path, shuffled: int | None = None, **sections) -> Path:
     ingest, validated = folder / "work" / "ingest", folder / "work" / "validated"
     store(ingest / "waveforms", speech)
     store(ingest / "noise", {f"made/rain/{number}": rng.uniform(-1, 1, 9000).astype(np.float32) for number in range(4)})
-    write_csv(validated / "manifest.csv", rows, list(rows[0]))
-    write_csv(validated / "noise.csv", noise, list(noise[0]))
+    write_rows(validated / "manifest.csv", rows, UtteranceRow)
+    write_rows(validated / "noise.csv", noise, NoiseRow)
     return folder
 
 
-def ran(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list[dict[str, str]], shards.Shards]:
+def ran(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[list[VariantRow], shards.Shards]:
     monkeypatch.chdir(folder)
     augment.main()
     made = folder / "work" / "augmented"
-    return read_csv(made / "variants.csv"), shards.Shards(made / "waveforms")
+    return read_rows(made / "variants.csv", VariantRow), shards.Shards(made / "waveforms")
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -62,29 +62,28 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def test_table_and_waveforms(tmp_path, monkeypatch):
     rows, made = ran(work(tmp_path / "a"), monkeypatch)
-    assert list(rows[0]) == list(augment.FIELDS)
     assert len(rows) == 20 + 3 * 12
-    assert [row["row"] for row in rows[:4]] == [
+    assert [row.row for row in rows[:4]] == [
         f"made/0/0#{variant}" for variant in ("original", "noisy", "pitched", "pitched_noisy")]
     originals = shards.Shards(tmp_path / "a" / "work" / "ingest" / "waveforms")
-    assert set(made) == {row["row"] for row in rows if row["variant"] != "original"}
+    assert set(made) == {row.row for row in rows if row.variant != "original"}
     for row in rows:
-        assert row["row"] == f"{row['utterance']}#{row['variant']}"
-        assert row["partition"] == PARTITIONS[int(row["speaker"].removeprefix("made/"))]
-        assert row["partition"] == "train" or row["variant"] == "original"
-        if row["variant"] != "original":
-            assert made[row["row"]].shape == originals[row["utterance"]].shape
-        if "noisy" in row["variant"]:
-            assert row["noise_recording"] in ("made/rain/0", "made/rain/1")
-            assert row["noise_category"] == "rain"
-            pitched = row["variant"] == "pitched_noisy"
-            clean = made[f"{row['utterance']}#pitched"] if pitched else originals[row["utterance"]]
-            added = made[row["row"]].astype(float) - clean
+        assert row.row == f"{row.utterance}#{row.variant}"
+        assert row.partition == PARTITIONS[int(row.speaker.removeprefix("made/"))]
+        assert row.partition == "train" or row.variant == "original"
+        if row.variant != "original":
+            assert made[row.row].shape == originals[row.utterance].shape
+        if "noisy" in row.variant:
+            assert row.noise_recording in ("made/rain/0", "made/rain/1")
+            assert row.noise_category == "rain"
+            pitched = row.variant == "pitched_noisy"
+            clean = made[f"{row.utterance}#pitched"] if pitched else originals[row.utterance]
+            added = made[row.row].astype(float) - clean
             snr = 10 * np.log10((clean.astype(float) ** 2).sum() / (added**2).sum())
-            assert np.abs(added).max() == pytest.approx(float(row["intensity"]) * np.abs(clean).max(), rel=1e-4)
-            assert float(row["snr_db"]) == pytest.approx(snr, abs=0.01)
+            assert np.abs(added).max() == pytest.approx(row.intensity * np.abs(clean).max(), rel=1e-4)
+            assert row.snr_db == pytest.approx(snr, abs=0.01)
         else:
-            assert not any(row[name] for name in ("noise_recording", "noise_category", "intensity", "snr_db"))
+            assert (row.noise_recording, row.noise_category, row.intensity, row.snr_db) == ("", "", None, None)
 
 
 def test_the_same_whatever_the_order_and_the_number_of_workers(tmp_path, monkeypatch):
@@ -100,9 +99,9 @@ def test_the_same_whatever_the_order_and_the_number_of_workers(tmp_path, monkeyp
 def test_protocol_paper_splits_rows(tmp_path, monkeypatch):
     rows, made = ran(work(tmp_path / "a", partitions={"protocol": "paper"}), monkeypatch)
     assert len(rows) == 80 and len(made) == 60
-    assert {row["partition"] for row in rows} == {"train", "validation", "test"}
-    assert len({row["partition"] for row in rows if row["speaker"] == "made/0"}) > 1
-    assert {row["noise_recording"] for row in rows} == {"", "made/rain/0", "made/rain/1"}
+    assert {row.partition for row in rows} == {"train", "validation", "test"}
+    assert len({row.partition for row in rows if row.speaker == "made/0"}) > 1
+    assert {row.noise_recording for row in rows} == {"", "made/rain/0", "made/rain/1"}
 
 
 def test_originals_alone(tmp_path, monkeypatch):
@@ -125,7 +124,7 @@ def test_a_failure_leaves_what_was_there(tmp_path, monkeypatch):
     before = files(folder / "work")
     params = yaml.safe_load((folder / "params.yaml").read_text())
     params["augment"]["silent_crop_dbfs"] = -0.0001
-    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    write_settings(folder, params)
     with pytest.raises(UserError, match=r"made/rain/\d: no crop"):
         augment.main()
     assert files(folder / "work") == before
@@ -134,8 +133,8 @@ def test_a_failure_leaves_what_was_there(tmp_path, monkeypatch):
 def test_no_training_utterances(tmp_path, monkeypatch):
     folder = work(tmp_path / "a")
     path = folder / "work" / "validated" / "manifest.csv"
-    rows = [row for row in read_csv(path) if row["partition"] != "train"]
-    write_csv(path, rows, list(rows[0]))
+    rows = [row for row in read_rows(path, UtteranceRow) if row.partition != "train"]
+    write_rows(path, rows, UtteranceRow)
     with pytest.raises(UserError, match="training partition"):
         ran(folder, monkeypatch)
     assert not (folder / "work" / "augmented").exists()

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,16 @@ import numpy as np
 import pytest
 import soundfile
 import yaml
+from project_copy import write_settings
 
 from ser_ops.audio.admission import Clip
 from ser_ops.audio.reading import read
 from ser_ops.corpora import corpus
 from ser_ops.corpora.decoding import decode
 from ser_ops.errors import UserError
+from ser_ops.manifest import NoiseRow, UtteranceRow, VariantRow, read_rows, write_rows
 from ser_ops.shards import Shards
 from ser_ops.stages import audit, ingest, run
-from ser_ops.stages.ingest import NOISE_FIELDS, UTTERANCE_FIELDS
-from ser_ops.tables import read_csv, write_csv
 
 TOP = Path(__file__).resolve().parents[2]
 
@@ -35,7 +36,7 @@ def project(folder: Path, **data: Any) -> None:
     params = yaml.safe_load((TOP / "params.yaml").read_text())
     params["data"] |= {"corpora": ["mine"], "noise": ["synthetic"], **data}
     params["compute"]["workers"] = 1
-    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    write_settings(folder, params)
     for actor in (1, 2, 3):
         for number, emotion in enumerate(("03", "04", "05")):
             path = folder / "data/corpora/mine" / f"Actor_{actor:02d}" / f"03-01-{emotion}-01-01-01-{actor:02d}.wav"
@@ -73,21 +74,20 @@ def test_ingest_writes_what_the_next_stages_read(tmp_path: Path) -> None:
     assert answer.returncode == 0, answer.stderr
     assert "mine: synthetic speech, 9 recordings, 3 speakers" in answer.stdout
     made = tmp_path / "work" / "ingest"
-    rows, noise = read_csv(made / "manifest.csv"), read_csv(made / "noise.csv")
-    assert tuple(rows[0]) == UTTERANCE_FIELDS and tuple(noise[0]) == NOISE_FIELDS
-    assert len(rows) == 9 and {row["partition"] for row in rows} == {"train", "validation", "test"}
+    rows, noise = read_rows(made / "manifest.csv", UtteranceRow), read_rows(made / "noise.csv", NoiseRow)
+    assert len(rows) == 9 and {row.partition for row in rows} == {"train", "validation", "test"}
     one = rows[0]
-    assert (one["utterance"], one["path"]) == ("mine/Actor_01/03-01-03-01-01-01-01",
+    assert (one.utterance, one.path) == ("mine/Actor_01/03-01-03-01-01-01-01",
                                                "mine/Actor_01/03-01-03-01-01-01-01.wav")
-    assert (one["synthetic"], one["native_rate"], one["channels"], one["seconds"], one["error"]) == (
-        "1", "48000", "1", "0.4", "")
-    assert float(one["peak_dbfs"]) == pytest.approx(-6.02, abs=0.3)
-    assert float(one["rms_dbfs"]) == pytest.approx(-9.03, abs=0.5)  # what lies below speech is gone
+    assert (one.synthetic, one.native_rate, one.channels, one.seconds, one.error) == (
+        True, 48000, 1, 0.4, "")
+    assert one.peak_dbfs == pytest.approx(-6.02, abs=0.3)
+    assert one.rms_dbfs == pytest.approx(-9.03, abs=0.5)  # what lies below speech is gone
     store = Shards(made / "waveforms")
-    assert set(store) == {row["utterance"] for row in rows}
-    expected = read(tmp_path / "data" / "corpora" / one["path"], 16000).samples
-    assert np.array_equal(store[one["utterance"]], expected)
-    assert set(Shards(made / "noise")) == {row["recording"] for row in noise}
+    assert set(store) == {row.utterance for row in rows}
+    expected = read(tmp_path / "data" / "corpora" / one.path, 16000).samples
+    assert np.array_equal(store[one.utterance], expected)
+    assert set(Shards(made / "noise")) == {row.recording for row in noise}
     assert json.loads((made / "corpora.json").read_text())["mine"]["found"] == 9
     assert all(card["licence"] for card in json.loads((made / "noise.json").read_text()).values())
 
@@ -132,16 +132,16 @@ def test_bad_recordings_are_measured_or_named_and_the_others_go_on(tmp_path: Pat
     names = ("good", "silent", "one", "none", "nan", "stereo", "clipped", "empty", "text", "missing")
     items = [(name, Clip(tmp_path / f"{name}.wav")) for name in names]
     found = dict(zip(names, decode(items, tmp_path / "store", 16000, -60, 64, 1, "test"), strict=True))
-    assert {name for name in names if found[name]["error"]} == {
+    assert {name for name in names if found[name].error} == {
         "silent", "one", "none", "nan", "empty", "text", "missing"}
-    assert "NaN" in found["nan"]["error"] and "no samples" in found["none"]["error"]
-    assert all(str(tmp_path) not in one["error"] for one in found.values())
-    assert found["missing"]["sha256"] == "" and len(found["text"]["sha256"]) == 64
-    assert all(found["text"][name] == "" for name in ("content", "seconds", "peak_dbfs"))
-    assert found["silent"]["error"].startswith("silent") and "shorter than 0.1 s" in found["one"]["error"]
-    assert found["stereo"]["warnings"].startswith("the mean of its 2 channels") and found["good"]["warnings"] == ""
-    assert (found["stereo"]["channels"], found["stereo"]["native_rate"]) == (2, 44100)
-    assert found["clipped"]["clipped_share"] > 0.5 and found["good"]["clipped_share"] == 0
+    assert "NaN" in found["nan"].error and "no samples" in found["none"].error
+    assert all(str(tmp_path) not in one.error for one in found.values())
+    assert found["missing"].sha256 == "" and len(found["text"].sha256) == 64
+    assert (found["text"].content, found["text"].seconds, found["text"].peak_dbfs) == ("", None, None)
+    assert found["silent"].error.startswith("silent") and "shorter than 0.1 s" in found["one"].error
+    assert found["stereo"].warnings.startswith("the mean of its 2 channels") and found["good"].warnings == ""
+    assert (found["stereo"].channels, found["stereo"].native_rate) == (2, 44100)
+    assert found["clipped"].clipped_share > 0.5 and found["good"].clipped_share == 0
     assert set(Shards(tmp_path / "store")) == {"good", "stereo", "clipped"}
 
 
@@ -150,7 +150,7 @@ def test_the_same_sound_has_the_same_content_in_another_container(tmp_path: Path
         soundfile.write(tmp_path / name, (tone(0.5, 16000) * 32767).astype(np.int16), 16000, subtype="PCM_16")
     items = [(name, Clip(tmp_path / name)) for name in ("a.wav", "a.flac")]
     wav, flac = decode(items, tmp_path / "store", 16000, -60, 64, 1, "test")
-    assert wav["content"] == flac["content"] and wav["sha256"] != flac["sha256"]
+    assert wav.content == flac.content and wav.sha256 != flac.sha256
 
 
 def test_a_clip_is_cut_and_its_content_is_that_of_the_cut(tmp_path: Path) -> None:
@@ -159,9 +159,9 @@ def test_a_clip_is_cut_and_its_content_is_that_of_the_cut(tmp_path: Path) -> Non
     clips = [("first", Clip(tmp_path / "a.wav", 0.0, 1.0)), ("second", Clip(tmp_path / "a.wav", 1.0)),
              ("beyond", Clip(tmp_path / "a.wav", 3.0)), ("over", Clip(tmp_path / "a.wav", 1.0, 9.0))]
     first, second, beyond, over = decode(clips, tmp_path / "store", 16000, -60, 64, 1, "t")
-    assert first["seconds"] == second["seconds"] == 1.0 and first["content"] != second["content"]
-    assert "lies behind its end at 2.00 s" in beyond["error"]
-    assert over["content"] == second["content"] and "end 9 s lies behind" in over["warnings"]
+    assert first.seconds == second.seconds == 1.0 and first.content != second.content
+    assert "lies behind its end at 2.00 s" in beyond.error
+    assert over.content == second.content and "end 9 s lies behind" in over.warnings
 
 
 @pytest.mark.parametrize(("change", "fault"), [
@@ -191,8 +191,8 @@ def test_a_manifest_comes_in_beside_a_corpus(here: Path) -> None:
         "path,emotion,speaker\n" + "".join(f"{path},joy,{speaker}\n" for path, speaker in (
             ("x.ogg", "x"), ("../extra/y.ogg", "y"), (extra / "z.ogg", "z"))))
     ingest.main()
-    rows = [row for row in read_csv(here / "work/ingest/manifest.csv") if row["corpus"] == "extra"]
-    assert [(row["utterance"], row["path"], row["layout"], row["emotion"]) for row in rows] == [
+    rows = [row for row in read_rows(here / "work/ingest/manifest.csv", UtteranceRow) if row.corpus == "extra"]
+    assert [(row.utterance, row.path, row.layout, row.emotion) for row in rows] == [
         (name, f"extra/{speaker}.ogg", "manifest", "happy") for name, speaker in (
             ("extra/../extra/y", "y"), (f"extra{extra}/z", "z"), ("extra/x", "x"))]
     found = json.loads((here / "work/ingest/corpora.json").read_text())
@@ -214,11 +214,11 @@ def test_the_parts_of_one_recording_are_utterances_with_contents_of_their_own(he
         f"long.wav;0 days 00:00:0{second};0 days 00:00:0{second + 1};sad;{second}\n" for second in range(3))
         + "long.wav;2,5;9;sad;9\n")
     ingest.main()
-    rows = [row for row in read_csv(here / "work/ingest/manifest.csv") if row["corpus"] == "talk"]
-    assert [(row["utterance"], float(row["seconds"])) for row in rows] == [
+    rows = [row for row in read_rows(here / "work/ingest/manifest.csv", UtteranceRow) if row.corpus == "talk"]
+    assert [(row.utterance, row.seconds) for row in rows] == [
         ("talk/long@0-1", 1.0), ("talk/long@1-2", 1.0), ("talk/long@2-3", 1.0), ("talk/long@2.5-9", 0.5)]
-    assert len({row["content"] for row in rows}) == 4 and len({row["sha256"] for row in rows}) == 1
-    assert [bool(row["warnings"]) for row in rows] == [False, False, False, True]
+    assert len({row.content for row in rows}) == 4 and len({row.sha256 for row in rows}) == 1
+    assert [bool(row.warnings) for row in rows] == [False, False, False, True]
     store = Shards(here / "work/ingest/waveforms")
     assert np.allclose(store["talk/long@1-2"][1000:-1000], sound[17000:31000], atol=0.05)
 
@@ -247,19 +247,17 @@ def test_audit_names_the_leak_and_leaves_its_report(here: Path, capsys: pytest.C
     project(here)
     ingest.main()
     work = here / "work"
-    rows = read_csv(work / "ingest/manifest.csv")
-    write_csv(work / "validated/manifest.csv", rows, list(rows[0]))
-    noise = read_csv(work / "ingest/noise.csv")
-    write_csv(work / "validated/noise.csv", noise, list(noise[0]))
-    variants = [{"row": f"{row['utterance']}#original", "variant": "original", "noise_recording": "",
-                 **{name: row[name] for name in ("utterance", "corpus", "speaker", "content", "partition")}}
-                for row in rows]
-    write_csv(work / "augmented/variants.csv", variants, list(variants[0]))
+    rows = read_rows(work / "ingest/manifest.csv", UtteranceRow)
+    write_rows(work / "validated/manifest.csv", rows, UtteranceRow)
+    write_rows(work / "validated/noise.csv", read_rows(work / "ingest/noise.csv", NoiseRow), NoiseRow)
+    variants = [VariantRow(f"{row.utterance}#original", row.utterance, "original", row.partition, row.emotion,
+                           row.speaker, row.corpus, content=row.content) for row in rows]
+    write_rows(work / "augmented/variants.csv", variants, VariantRow)
     audit.main()
     assert "nothing undeclared" in capsys.readouterr().out
     assert json.loads((here / "reports/leak_audit.json").read_text())["clean"] is True
-    variants[0]["partition"] = "test" if variants[0]["partition"] != "test" else "train"
-    write_csv(work / "augmented/variants.csv", variants, list(variants[0]))
+    variants[0] = replace(variants[0], partition="test" if variants[0].partition != "test" else "train")
+    write_rows(work / "augmented/variants.csv", variants, VariantRow)
     with pytest.raises(UserError, match="speaker mine/01 is in"):
         audit.main()
     report = json.loads((here / "reports/leak_audit.json").read_text())

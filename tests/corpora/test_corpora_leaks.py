@@ -1,5 +1,7 @@
 """The leak audit against planted leaks of each kind, declared and not."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -7,28 +9,29 @@ import pytest
 
 from ser_ops.corpora import leaks
 from ser_ops.errors import UserError
+from ser_ops.manifest import NoiseRow, UtteranceRow, VariantRow
 
-Rows = list[dict[str, str]]
 PLACES = {"s1": "train", "s2": "validation", "s3": "test"}
 
 
-def speech() -> Rows:
-    return [{"utterance": f"a/{speaker}-{number}", "corpus": "a", "speaker": f"a/{speaker}", "text": f"t{number}",
-             "content": f"hash {speaker} {number}", "partition": place}
-            for (speaker, place), number in product(PLACES.items(), range(4))]
+def speech() -> list[UtteranceRow]:
+    return [UtteranceRow(f"a/{speaker}-{number}", "a", speaker=f"a/{speaker}", text=f"t{number}",
+                         content=f"hash {speaker} {number}", partition=partition)
+            for (speaker, partition), number in product(PLACES.items(), range(4))]
 
 
-def noise() -> Rows:
-    return [{"recording": f"rec/fish/{name}", "collection": "rec", "category": "fish", "source": f"rec/fish/{source}",
-             "content": f"hash {name}", "partition": place}
-            for name, source, place in (("one-A", "one", "train"), ("one-B", "one", "train"), ("two", "two", "test"))]
+def noise() -> list[NoiseRow]:
+    return [NoiseRow(f"rec/fish/{name}", "rec", "fish", source=f"rec/fish/{source}", content=f"hash {name}",
+                     partition=partition)
+            for name, source, partition in (
+                ("one-A", "one", "train"), ("one-B", "one", "train"), ("two", "two", "test"))]
 
 
-def table(rows: Rows, noisy: str = "rec/fish/one-A") -> Rows:
-    return [{**row, "row": f"{row['utterance']}#{variant}", "variant": variant,
-             "noise_recording": noisy if variant == "noisy" else ""}
+def table(rows: Sequence[UtteranceRow], noisy: str = "rec/fish/one-A") -> list[VariantRow]:
+    return [VariantRow(f"{row.utterance}#{variant}", row.utterance, variant, row.partition, row.emotion, row.speaker,
+                       row.corpus, content=row.content, noise_recording=noisy if variant == "noisy" else "")
             for row in rows for variant in ("original", "noisy")
-            if variant == "original" or row["partition"] == "train"]
+            if variant == "original" or row.partition == "train"]
 
 
 def only(report: dict[str, Any]) -> tuple[str, list[str], str]:
@@ -47,13 +50,13 @@ def test_what_is_clean_is_clean() -> None:
 @pytest.mark.parametrize("protocol", ["speaker", "random"])
 def test_equal_content_in_two_partitions(protocol: str) -> None:
     rows = speech()
-    rows[0]["content"] = rows[-1]["content"]
-    assert only(leaks.audit(rows, noise(), protocol)) == ("content", ["train", "test"], rows[0]["content"])
+    rows[0] = replace(rows[0], content=rows[-1].content)
+    assert only(leaks.audit(rows, noise(), protocol)) == ("content", ["train", "test"], rows[0].content)
 
 
 def test_a_speaker_in_two_partitions() -> None:
     rows = speech()
-    rows[0]["partition"] = "validation"
+    rows[0] = replace(rows[0], partition="validation")
     report = leaks.audit(rows, noise(), "speaker")
     assert only(report) == ("speaker", ["train", "validation"], "a/s1")
     assert leaks.undeclared(report) == ["speaker a/s1 is in train and validation"]
@@ -63,8 +66,8 @@ def test_a_speaker_in_two_partitions() -> None:
 def test_a_variant_away_from_its_original() -> None:
     rows = speech()
     variants = table(rows)
-    noisy = next(row for row in variants if row["variant"] == "noisy")
-    noisy["partition"] = "test"
+    position = next(position for position, row in enumerate(variants) if row.variant == "noisy")
+    variants[position] = replace(variants[position], partition="test")
     for protocol in ("speaker", "random"):
         kinds = {one["kind"] for one in leaks.audit(rows, [], protocol, variants)["findings"] if not one["declared"]}
         assert "variant" in kinds
@@ -74,7 +77,7 @@ def test_a_variant_away_from_its_original() -> None:
 
 def test_a_table_that_disagrees_with_the_manifest() -> None:
     rows = speech()
-    variants = [row | {"partition": {"train": "test", "test": "train"}.get(row["partition"], row["partition"])}
+    variants = [replace(row, partition={"train": "test", "test": "train"}.get(row.partition, row.partition))
                 for row in table(rows)]
     report = leaks.audit(rows, [], "speaker", variants)
     assert {one["kind"] for one in report["findings"]} == {"variant"} and len(leaks.undeclared(report)) == 8
@@ -82,20 +85,20 @@ def test_a_table_that_disagrees_with_the_manifest() -> None:
 
 def test_two_takes_of_one_noise_source_in_two_partitions() -> None:
     recordings = noise()
-    recordings[1]["partition"] = "validation"
+    recordings[1] = replace(recordings[1], partition="validation")
     assert only(leaks.audit(speech(), recordings, "random")) == ("noise", ["train", "validation"], "rec/fish/one")
 
 
 def test_one_noise_under_two_names_in_two_partitions() -> None:
     recordings = noise()
-    recordings[2]["content"] = recordings[0]["content"]
-    assert only(leaks.audit(speech(), recordings, "speaker")) == ("noise", ["train", "test"], recordings[0]["content"])
+    recordings[2] = replace(recordings[2], content=recordings[0].content)
+    assert only(leaks.audit(speech(), recordings, "speaker")) == ("noise", ["train", "test"], recordings[0].content)
 
 
 def test_the_same_sound_at_another_gain_in_two_partitions() -> None:
     rows, recordings = speech(), noise()
-    rows[0]["sound"] = rows[-1]["sound"] = rows[0]["utterance"]
-    recordings[0]["sound"] = recordings[2]["sound"] = "rec/fish/one-A"
+    rows[0], rows[-1] = (replace(row, sound=rows[0].utterance) for row in (rows[0], rows[-1]))
+    recordings[0], recordings[2] = (replace(row, sound="rec/fish/one-A") for row in (recordings[0], recordings[2]))
     report = leaks.audit(rows, recordings, "speaker", table(rows))
     assert leaks.undeclared(report) == [
         "content a/s1-0, the same sound as a/s3-3, is in train and test",
@@ -105,8 +108,8 @@ def test_the_same_sound_at_another_gain_in_two_partitions() -> None:
 
 def test_one_sound_within_one_partition_is_no_leak() -> None:
     rows, recordings = speech(), noise()
-    rows[0]["sound"] = rows[1]["sound"] = rows[0]["utterance"]
-    recordings[0]["sound"] = recordings[1]["sound"] = "rec/fish/one-A"
+    rows[:2] = (replace(row, sound=rows[0].utterance) for row in rows[:2])
+    recordings[:2] = (replace(row, sound="rec/fish/one-A") for row in recordings[:2])
     assert leaks.audit(rows, recordings, "speaker", table(rows))["clean"]
 
 
@@ -117,22 +120,22 @@ def test_test_noise_mixed_into_training() -> None:
 
 
 def test_a_speaker_of_a_corpus_with_three_is_never_declared_by_another_one_split_by_word() -> None:
-    rows = [row for row in speech() if row["speaker"] != "a/s3"]
-    rows[0]["partition"] = "test"
+    rows = [row for row in speech() if row.speaker != "a/s3"]
+    rows[0] = replace(rows[0], partition="test")
     report = leaks.audit(rows, [], "speaker")  # two speakers, no other corpus: split by word
     assert report["declared"] and leaks.undeclared(report) == [] and not report["clean"]
-    other = [{**row, "corpus": "b", "speaker": row["speaker"].replace("a", "b"), "content": f"b{row['content']}",
-              "utterance": f"b{row['utterance']}"} for row in speech()]
+    other = [replace(row, corpus="b", speaker=row.speaker.replace("a", "b"), content=f"b{row.content}",
+                     utterance=f"b{row.utterance}") for row in speech()]
     assert leaks.undeclared(leaks.audit(rows + other, [], "speaker")) == ["speaker a/s1 is in train and test"]
 
 
 def test_undecodable_rows_share_no_content() -> None:
-    rows = [row | {"content": ""} for row in speech()]
+    rows = [replace(row, content="") for row in speech()]
     assert leaks.audit(rows, [], "speaker")["clean"]
 
 
 def test_a_partition_of_no_known_name() -> None:
     rows = speech()
-    rows[3]["partition"] = "dev"
+    rows[3] = replace(rows[3], partition="dev")
     with pytest.raises(UserError, match="a/s1-3 has the partition 'dev'"):
         leaks.audit(rows, [], "speaker")

@@ -12,25 +12,24 @@ from hypothesis import strategies as st
 
 from ser_ops.audio.signal import fit
 from ser_ops.dataset.examples import Examples, Stores, in_order, loader, shuffled
-from ser_ops.dataset.rows import Row, read_rows
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
+from ser_ops.manifest import VariantRow, read_variants, write_rows
 from ser_ops.shards import write_index, write_shard
 
-HEADER = "row,utterance,variant,partition,emotion,speaker,corpus,synthetic"
 CPU = torch.device("cpu")
 
 
 def work_folder(root, utterances=14, variants=("original", "noisy"), samples=900):
     """A work folder as the pipeline leaves it, with made-up arrays."""
-    random, lines = np.random.default_rng(1), [HEADER]
+    random, rows = np.random.default_rng(1), []
     stores = {"ingest/waveforms": [], "augmented/waveforms": [], "features/features": []}
     for index in range(utterances):
         name, emotion = f"made/{index:02d}", EMOTIONS[index % 7]
         partition = ("train", "train", "validation")[index % 3]
         for variant in variants if partition == "train" else ("original",):
             row = f"{name}#{variant}"
-            lines.append(f"{row},{name},{variant},{partition},{emotion},made/{index % 4},made,1")
+            rows.append(VariantRow(row, name, variant, partition, emotion, f"made/{index % 4}", "made", True))
             wave = random.normal(size=samples + index).astype(np.float32)
             if variant == "original":
                 stores["ingest/waveforms"].append((name, wave))
@@ -40,7 +39,7 @@ def work_folder(root, utterances=14, variants=("original", "noisy"), samples=900
     for name, arrays in stores.items():
         (root / name).mkdir(parents=True, exist_ok=True)
         write_index(root / name, write_shard(root / name, 0, arrays))
-    (root / "augmented" / "variants.csv").write_text("\n".join(lines) + "\n")
+    write_rows(root / "augmented" / "variants.csv", rows, VariantRow)
     return dict(stores["ingest/waveforms"] + stores["augmented/waveforms"]), dict(stores["features/features"])
 
 
@@ -173,17 +172,17 @@ def test_shuffling_does_not_depend_on_the_order_of_rows(tmp_path):
 def test_faults_say_what_to_do(tmp_path):
     table = tmp_path / "variants.csv"
     with pytest.raises(UserError, match="cannot be read"):
-        read_rows(table)
+        read_variants(table)
     table.write_text("row,utterance\n")
     with pytest.raises(UserError, match="no column variant, partition"):
-        read_rows(table)
-    table.write_text(HEADER + "\na#original,a,original,train,cross,s,c,0\n")
+        read_variants(table)
+    write_rows(table, [VariantRow("a#original", "a", "original", "train", "cross", "s", "c")], VariantRow)
     with pytest.raises(UserError, match="unknown emotion 'cross'"):
-        read_rows(table)
-    table.write_text(HEADER + "\na#original,a,original,train,sad,s,c,0\n")
+        read_variants(table)
+    write_rows(table, [VariantRow("a#original", "a", "original", "train", "sad", "s", "c")], VariantRow)
     with pytest.raises(UserError, match="no row of the validation partition"):
-        read_rows(table, "validation")
-    row = Row("a#noisy", "a", "noisy", "train", "sad", "s", "c")
+        read_variants(table, "validation")
+    row = VariantRow("a#noisy", "a", "noisy", "train", "sad", "s", "c")
     with pytest.raises(UserError, match="a#noisy: has no waveform"):
         Examples([row], Stores({}, {}, {}), 10)
     with pytest.raises(UserError, match="a#noisy: has no features"):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from project_copy import write_settings
 
 from ser_ops.config.params import Params, load_params
 from ser_ops.emotions import EMOTIONS
@@ -53,7 +54,7 @@ def _store(folder: Path, arrays: dict[str, np.ndarray]) -> None:
 
 def build(folder: Path, utterances: int = 14, **evaluate) -> Params:
     """Write params.yaml and work/ into `folder`; paths in params stay relative to it."""
-    (folder / "params.yaml").write_text(yaml.safe_dump(settings(**evaluate)))
+    write_settings(folder, settings(**evaluate))
     params, work, rng = load_params(folder / "params.yaml"), folder / "work", np.random.default_rng(0)
     speech, rows = {}, []
     for number in range(utterances):

@@ -31,7 +31,7 @@ def world(tmp_path_factory):
     utterances = tuple(f"made/{number:03d}" for number in range(13))
     models = tuple((name, folder / "work" / path) for name, path in FOLDERS.items())
     job = robustness.EvaluationJob(models, folder / "work", utterances, "cpu", 4, "keep", -60.0)
-    return params, job, [CLEAN, *predictions.grid(robustness_rows(folder), params.evaluate)]
+    return params, job, [CLEAN, *predictions.noise_grid(robustness_rows(folder), params.evaluate)]
 
 
 def robustness_rows(folder: Path):
@@ -40,7 +40,7 @@ def robustness_rows(folder: Path):
 
 def test_the_grid_is_what_has_test_recordings_and_the_stationary_kinds(world):
     params, _, _ = world
-    found = predictions.grid(NOISE, params.evaluate)
+    found = predictions.noise_grid(NOISE, params.evaluate)
     assert len(found) == 3 * 2 * 2 and found == sorted(found, key=lambda one: (
         ["children", "fish_market", "white"].index(one.noise), one.intensity, one.seed))
     assert predictions.noise_categories(NOISE) == (["children", "fish_market"], ["railway_engine"])
@@ -49,13 +49,13 @@ def test_the_grid_is_what_has_test_recordings_and_the_stationary_kinds(world):
 @pytest.mark.parametrize("name", ["clean", "white"])
 def test_a_category_may_not_take_a_name_with_a_meaning(world, name):
     with pytest.raises(UserError, match="that name is taken"):
-        predictions.grid([NoiseRow("made/0", category=name, partition="test")], world[0].evaluate)
+        predictions.noise_grid([NoiseRow("made/0", category=name, partition="test")], world[0].evaluate)
 
 
 def test_a_grid_without_noise_is_one_line(world):
     settings = world[0].evaluate.model_copy(update={"stationary": ()})
     with pytest.raises(UserError, match="no noise to listen in"):
-        predictions.grid([NoiseRow("made/0", category="children", partition="train")], settings)
+        predictions.noise_grid([NoiseRow("made/0", category="children", partition="train")], settings)
 
 
 def test_a_panel_answers_as_each_model_alone(world):
@@ -77,7 +77,7 @@ def test_a_panel_answers_as_each_model_alone(world):
 
 def test_each_mixture_is_made_once_whatever_the_number_of_models(world):
     _, job, _ = world
-    panel, waveforms, mixer = robustness.opened(job)
+    panel, waveforms, mixer = robustness.open_job(job)
     made = []
 
     def counting(utterance, speech, noise, intensity, seed, partition):
@@ -85,7 +85,7 @@ def test_each_mixture_is_made_once_whatever_the_number_of_models(world):
         assert partition == "test"
         return mixer(utterance, speech, noise, intensity, seed, partition)
 
-    robustness.answer(panel, waveforms, counting, job.utterances, Condition("fish_market", 0.5, 1))
+    robustness.answer_condition(panel, waveforms, counting, job.utterances, Condition("fish_market", 0.5, 1))
     assert len(made) == len(set(made)) == len(job.utterances)
 
 
@@ -107,10 +107,10 @@ def test_workers_and_order_change_nothing(world):
 
 def test_noise_that_is_none_has_no_snr(world):
     _, job, _ = world
-    panel, waveforms, _ = robustness.opened(job)
-    found, snr = robustness.answer(panel, waveforms, lambda utterance, speech, *key: Mixture(speech, np.inf, 0.0),
+    panel, waveforms, _ = robustness.open_job(job)
+    found, snr = robustness.answer_condition(panel, waveforms, lambda utterance, speech, *key: Mixture(speech, np.inf, 0.0),
                                    job.utterances[:2], Condition("fish_market", 0.0, 1))
-    clean, _ = robustness.answer(panel, waveforms, None, job.utterances[:2], CLEAN)
+    clean, _ = robustness.answer_condition(panel, waveforms, None, job.utterances[:2], CLEAN)
     np.testing.assert_array_equal(found, clean)
     assert np.isnan(snr).all()
 

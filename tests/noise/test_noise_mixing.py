@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as arrays
 
 from ser_ops.audio.signal import dbfs
 from ser_ops.errors import UserError
+from ser_ops.manifest import NoiseRow
 from ser_ops.noise.mixing import Mixer, crop, mix
 
 RATE = 16000
@@ -137,11 +138,11 @@ class TestCrop:
 
 def a_mixer(**more):
     rng = np.random.default_rng(0)
-    rows = [{"recording": f"made/{category}/{number}", "category": category, "partition": partition}
+    rows = [NoiseRow(f"made/{category}/{number}", category=category, partition=partition)
             for category in ("children", "fish_market")
             for number, partition in enumerate(["train", "train", "train", "test", "test", "validation"])]
-    rows.append({"recording": "made/rain/0", "category": "rain", "partition": "test"})
-    recordings = {row["recording"]: rng.uniform(-0.3, 0.3, 4000).astype(np.float32) for row in rows}
+    rows.append(NoiseRow("made/rain/0", category="rain", partition="test"))
+    recordings = {row.recording: rng.uniform(-0.3, 0.3, 4000).astype(np.float32) for row in rows}
     return Mixer(recordings, rows, RATE, **more), rows, recordings
 
 
@@ -177,8 +178,8 @@ class TestMixer:
         mixer, rows, _ = a_mixer()
         for partition, count in (("train", 3), ("test", 2), ("validation", 1)):
             used = {mixer(str(n), self.speech, "children", 0.5, 1, partition).recording for n in range(40)}
-            assert used == {row["recording"] for row in rows if row["partition"] == partition
-                            and row["category"] == "children"}
+            assert used == {row.recording for row in rows if row.partition == partition
+                            and row.category == "children"}
             assert len(used) == count
 
     def test_categories(self):

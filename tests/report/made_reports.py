@@ -14,7 +14,7 @@ from ser_ops.config.params import Params, load_params
 from ser_ops.emotions import EMOTIONS
 from ser_ops.evaluation import ablation
 from ser_ops.evaluation.predictions import CLEAN, Condition, Predictions
-from ser_ops.evaluation.summary import TABLE_FIELDS, Summary, streams
+from ser_ops.evaluation.summary import ROBUSTNESS_FIELDS, Summary, compare_streams
 from ser_ops.explain import figures
 from ser_ops.files import write_json
 from ser_ops.gate import judging
@@ -69,7 +69,7 @@ def _metrics(params: Params, found: Predictions, speakers: list[str], changes: d
                   "seeds": list(params.evaluate.seeds), "test_utterances": len(found.utterances),
                   "test_speakers": len(set(speakers))}
     return {"provenance": provenance | changes, "models": models, "shuffled": shuffled,
-            "streams": streams(summary, ["wav2vec", "spectral"], {"wav2vec": "wav2vec", "spectral": "spectral"},
+            "streams": compare_streams(summary, ["wav2vec", "spectral"], {"wav2vec": "wav2vec", "spectral": "spectral"},
                                shuffled)}
 
 
@@ -192,8 +192,8 @@ def make(reports: Path, per_class: int = 24, partial: bool = False, resamples: i
     explanations, validation = _explanations(reports, found), _validation(partial)
     write_json(reports / "metrics.json", metrics)
     found.of(*MODELS).write(reports / "predictions.csv")
-    write_csv(reports / "robustness.csv", rows, TABLE_FIELDS)
-    write_csv(reports / "ablation.csv", ablation.table(metrics["models"]), ablation.FIELDS)
+    write_csv(reports / "robustness.csv", rows, ROBUSTNESS_FIELDS)
+    write_csv(reports / "ablation.csv", ablation.ablation_table(metrics["models"]), ablation.ABLATION_FIELDS)
     write_json(reports / "leak_audit.json", audit)
     write_json(reports / "data_validation.json", validation)
     write_json(reports / "explanations.json", explanations)

@@ -222,7 +222,7 @@ def of_paper_2(reports):
     write_json(reports / "metrics.json", metrics)
     write_json(reports / "explanations.json", explanations)
     write_json(reports / "gate.json", read_json(reports / "gate.json") | {"model": "cnn"})
-    write_csv(reports / "ablation.csv", ablation.table(metrics["models"]), ablation.FIELDS)
+    write_csv(reports / "ablation.csv", ablation.ablation_table(metrics["models"]), ablation.ABLATION_FIELDS)
     return build(reports).read_text(encoding="utf-8")
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from project_copy import write_settings
 
 from reproduction.folds import HISTORY, PREDICTIONS
 from ser_ops.config.params import Params, load_params
@@ -38,7 +39,7 @@ def make(folder: Path, wanted: tuple[str, ...] = MODELS, protocols: tuple[str, .
     settings["folds"] |= {"count": folds, "explained": explained, "protocols": list(protocols)}
     (folder / "reproduction").mkdir()
     (folder / "reproduction/params.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
-    (folder / "params.yaml").write_text(yaml.safe_dump(values), encoding="utf-8")
+    write_settings(folder, values)
     params = load_params(folder / "params.yaml")
     spoken = [(f"{corpora[number % len(corpora)]}/{emotion}_{number}", emotion, f"speaker_{number}")
               for emotion in emotions for number in range(per_class)]

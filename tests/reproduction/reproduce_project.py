@@ -1,13 +1,14 @@
 """A made-up project after reproduction's stages variants and features: two corpora with a pattern per class."""
 
-import csv
 from pathlib import Path
 
 import numpy as np
 import yaml
+from project_copy import write_settings
 
 from ser_ops.emotions import EMOTIONS
 from ser_ops.files import write_json
+from ser_ops.manifest import NoiseRow, UtteranceRow, VariantRow, write_rows
 from ser_ops.shards import write_index, write_shard
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -15,15 +16,6 @@ TINY = {"features": {"seconds": 0.25, "frame": 512, "hop": 512, "mfcc": 4},
         "spectral": {"channels": [4, 8], "pools": [[4, 2], [4, 1]], "maps": 8, "embedding": 16},
         "head": {"hidden": 16, "dropout": 0.2}}
 FRAMES, SPEAKERS = 8, 5
-MANIFEST = ["utterance", "corpus", "layout", "emotion", "speaker", "gender", "text", "content", "partition"]
-VARIANTS = ["row", "utterance", "variant", "partition", "emotion", "speaker", "corpus", "synthetic", "content",
-            "seconds", "noise_recording", "noise_category", "intensity", "snr_db"]
-
-
-def _write(path: Path, header: list[str], rows: list[list]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="") as file:
-        csv.writer(file).writerows([header, *rows])
 
 
 def project(folder: Path, same_content: bool = False) -> Path:
@@ -45,7 +37,7 @@ def project(folder: Path, same_content: bool = False) -> Path:
     settings["corpora"] = {"models": ["spectral"], "train": {"epochs": 2, "batch_size": 16}}
     work = folder / "work"
     (folder / "reproduction").mkdir(parents=True)
-    (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    write_settings(folder, values)
     (folder / "reproduction/params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     spoken, rows = [], []
     stores: dict[str, list] = {"ingest/waveforms": [], "papers/augmented/waveforms": [], "papers/features/features": []}
@@ -57,13 +49,14 @@ def project(folder: Path, same_content: bool = False) -> Path:
             name = f"{corpus}/{number:03d}"
             content = "same" if same_content and number in (0, 1) and corpus == "one" else name
             who = f"{corpus}/{speaker}"
-            spoken.append([name, corpus, "manifest", EMOTIONS[label], who, "", f"word {number}", content, "train"])
+            spoken.append(UtteranceRow(name, corpus, "manifest", emotion=EMOTIONS[label], speaker=who,
+                                       text=f"word {number}", content=content, partition="train"))
             stores["ingest/waveforms"].append((name, random.normal(0, 0.1, 5000).astype(np.float32)))
             for variant in ("original", "noisy"):
                 row = f"{name}#{variant}"
-                noise = ["noise/a", "street", "0.5", "3"] if variant == "noisy" else ["", "", "", ""]
-                rows.append([row, name, variant, "train", EMOTIONS[label], who, corpus, "0", content if variant
-                             == "original" else row, "0.3", *noise])
+                noise = ("noise/a", "street", 0.5, 3.0) if variant == "noisy" else ()
+                rows.append(VariantRow(row, name, variant, "train", EMOTIONS[label], who, corpus, False,
+                                       content if variant == "original" else row, 0.3, *noise))
                 pattern = np.random.default_rng(label).normal(size=(6, 1))
                 stores["papers/features/features"].append(
                     (row, (pattern + random.normal(size=(6, FRAMES))).astype(np.float32)))
@@ -72,10 +65,11 @@ def project(folder: Path, same_content: bool = False) -> Path:
     for name, arrays in stores.items():
         (work / name).mkdir(parents=True)
         write_index(work / name, write_shard(work / name, 0, arrays))
-    _write(work / "validated" / "manifest.csv", MANIFEST, spoken)
-    _write(work / "papers" / "augmented" / "variants.csv", VARIANTS, rows)
-    _write(work / "validated" / "noise.csv", ["recording", "source", "content", "partition"],
-           [["noise/a", "a", "a", "train"], ["noise/b", "b", "b", "test"]])
+    write_rows(work / "validated" / "manifest.csv", spoken, UtteranceRow)
+    write_rows(work / "papers" / "augmented" / "variants.csv", rows, VariantRow)
+    write_rows(work / "validated" / "noise.csv", [
+        NoiseRow("noise/a", source="a", content="a", partition="train"),
+        NoiseRow("noise/b", source="b", content="b", partition="test")], NoiseRow)
     write_json(work / "papers" / "features" / "features" / "standardisation.json",
                {"mean": [0.0] * 6, "std": [1.0] * 6})
     write_json(work / "ingest" / "corpora.json", {
