@@ -1,4 +1,4 @@
-"""What an absent part of the input is replaced by: training utterances, as features and as Wav2Vec 2.0 contexts."""
+"""What replaces an absent part of the input: training utterances, as features and as Wav2Vec 2.0 contexts."""
 
 from dataclasses import dataclass
 
@@ -35,7 +35,7 @@ class Background:
 
     @classmethod
     def of_card(cls, subject: Subject, clip: Clip) -> "Background":
-        """One row, for where no training data are at hand: what the model's card keeps of them.
+        """One row, where no training data are at hand: what the model's card keeps of them.
 
         The features are the mean by which the model standardises them, alike in every frame, or those of silence where
         it does not; the context is that of silence as long as the clip.

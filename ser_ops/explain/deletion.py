@@ -1,20 +1,16 @@
-"""Deletion and insertion over time: what the answer loses when the moments that a method ranks first go, and what it
-gains when they come.
+"""Deletion and insertion over time: what the answer loses when the moments that a method ranks first are taken away.
 
-Petsiuk, Das and Saenko (RISE, BMVC 2018, section 4.2), on moments of a waveform in place of pixels: a model that reads
-features gets them made anew of the changed sound. A good ranking has a small area under the deletion curve and a large
-one under the insertion curve.
+Insertion is the reverse: what the answer gains when they come first (Petsiuk, Das and Saenko, RISE, BMVC 2018, section
+4.2, here on moments of a waveform in place of pixels). Features are computed from each changed sound. A good ranking
+has a small area under the deletion curve and a large one under the insertion curve.
 
-What stands in the place of sound that is taken away: silence, or noise that sounds like the clip itself.
-
-A fill is a choice, and every choice brings a cue of its own in. Silence is what padding sounds like; noise keeps level
-and timbre but has no voice. What holds under both holds of the moments and not of the fill.
-
-What would have to go for the answer to change: the moments that a method calls important are muted, step by step.
+What stands in the place of sound is a choice, and every choice brings a cue of its own in. Silence is what padding
+sounds like; noise keeps level and timbre but has no voice. What holds under both holds of the moments and not of the
+fill.
 
 Paper 1, figure 3e, masks the high-importance regions once and shows one clip whose confidence collapses. Here the
-amount is measured: the most important blocks go first, until all is silent, and the same is done in random orders,
-since muting anything costs something.
+amount is measured (`Counterfactual`): cells are muted in the order of their importance until all is silent, and in
+random orders too, since muting anything costs something.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,54 +28,18 @@ from ser_ops.explain.clip import Clip
 from ser_ops.explain.trace import Trace
 from ser_ops.seeds import generator
 
-_SEGMENT = 1024  # samples: an average spectrum finer than this would repeat the clip's own harmonics
-
-Fill = Callable[[np.ndarray, int, str], np.ndarray]
-
-
-def silence_fill(window: np.ndarray, _seed: int, _key: str) -> np.ndarray:
-    """Zeros like `window`, float32 (n,)."""
-    return np.zeros_like(window, np.float32)
-
-
-def noise_fill(window: np.ndarray, seed: int, key: str) -> np.ndarray:
-    """Stationary Gaussian noise with the average spectrum and the RMS of `window` (n,): float32 (n,).
-
-    The spectrum is Welch's estimate over halves overlapping. The same seed and key give the same noise.
-    """
-    samples = np.asarray(window, np.float64)
-    if not samples.any():
-        return silence_fill(window, seed, key)
-    segment = min(_SEGMENT, len(samples))
-    from scipy.signal import welch  # here, because it takes half a second to import
-    frequencies, power = welch(samples, nperseg=segment, detrend=False)
-    size = scipy.fft.next_fast_len(len(samples), real=True)
-    shape = np.sqrt(np.interp(scipy.fft.rfftfreq(size), frequencies, power))
-    white = generator(seed, "fill", key).standard_normal(size)
-    made = scipy.fft.irfft(scipy.fft.rfft(white) * shape, size)[:len(samples)]
-    return (made * np.sqrt(np.mean(np.square(samples)) / np.mean(np.square(made)))).astype(np.float32)
-
-
-FILLS: dict[str, Fill] = {"silence": silence_fill, "noise": noise_fill}
-
-
-def fill_window(window: np.ndarray, valid: int, fill: str, seed: int, key: str) -> np.ndarray:
-    """The window (N,) with all of its first `valid` samples replaced by a fill of FILLS; padding stays zero."""
-    made = np.zeros(len(window), np.float32)
-    made[:valid] = FILLS[fill](window[:valid], seed, key)
-    return made
-
-
-ClassifyWindows = Callable[[Tensor, Tensor], Tensor]
 RANDOM = "random"   # the first word of a random ranking's name
-_POINTS = 5  # of a trace in a cell
+ClassifyWindows = Callable[[Tensor, Tensor], Tensor]    # windows (b, N), valid samples (b,) to logits (b, classes)
+Fill = Callable[[np.ndarray, int, str], np.ndarray]
+_POINTS = 5         # of a trace in a cell
+_SEGMENT = 1024     # samples: an average spectrum finer than this would repeat the clip's own harmonics
 
 
 @dataclass(frozen=True)
 class Cells:
     """The valid part of a window in equal stretches, which are ranked and replaced as wholes.
 
-    edges: int64 (n + 1,), samples from 0 to the end of the valid part; they differ by one sample at most.
+    edges: int64 (n + 1,), samples from 0 to the end of the valid part; lengths differ by one sample at most.
     """
 
     edges: np.ndarray
@@ -110,32 +70,66 @@ class Cells:
         return trace.over(points.ravel() / self.sample_rate).reshape(points.shape).mean(1)
 
     def rms(self, window: np.ndarray) -> np.ndarray:
-        """Root mean square of a window (N,) in each cell, float64 (n,): the energy ranking."""
+        """Root mean square of a window (N,) in each cell, float64 (n,): the ranking by loudness."""
         power = np.add.reduceat(np.square(window[:self.edges[-1]], dtype=np.float64), self.edges[:-1])
         return np.sqrt(power / np.diff(self.edges))
 
 
 def rank_cells(values: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-    """Cells from the largest value down, int64 (n,); equal ones in an order drawn, not in that of time."""
+    """Cells from the largest value down, int64 (n,); equal ones in a drawn order, not in that of time."""
     return np.lexsort((draw.permutation(len(values)), -values))
 
 
 def random_rankings(cells: Cells, number: int, draw: np.random.Generator) -> dict[str, np.ndarray]:
     """Cells in random orders, by names that begin with RANDOM."""
-    return {f"{RANDOM} {place}": draw.permutation(len(cells)) for place in range(number)}
+    return {f"{RANDOM} {i}": draw.permutation(len(cells)) for i in range(number)}
+
+
+def silence_fill(window: np.ndarray, _seed: int, _key: str) -> np.ndarray:
+    """Zeros like `window`, float32 (n,)."""
+    return np.zeros_like(window, np.float32)
+
+
+def noise_fill(window: np.ndarray, seed: int, key: str) -> np.ndarray:
+    """Stationary Gaussian noise with the average spectrum and the RMS of `window` (n,): float32 (n,).
+
+    The spectrum is Welch's estimate over halves overlapping. The same seed and key give the same noise.
+    """
+    samples = np.asarray(window, np.float64)
+    if not samples.any():
+        return silence_fill(window, seed, key)
+    segment = min(_SEGMENT, len(samples))
+    from scipy.signal import welch  # here, because it takes half a second to import
+    frequencies, power = welch(samples, nperseg=segment, detrend=False)
+    size = scipy.fft.next_fast_len(len(samples), real=True)
+    shape = np.sqrt(np.interp(scipy.fft.rfftfreq(size), frequencies, power))
+    white = generator(seed, "fill", key).standard_normal(size)
+    noise = scipy.fft.irfft(scipy.fft.rfft(white) * shape, size)[:len(samples)]
+    return (noise * np.sqrt(np.mean(np.square(samples)) / np.mean(np.square(noise)))).astype(np.float32)
+
+
+FILLS: dict[str, Fill] = {"silence": silence_fill, "noise": noise_fill}
+
+
+def fill_window(window: np.ndarray, valid: int, fill: str, seed: int, key: str) -> np.ndarray:
+    """The window (N,) with all of its first `valid` samples replaced by a fill of FILLS; padding stays zero."""
+    filled = np.zeros(len(window), np.float32)
+    filled[:valid] = FILLS[fill](window[:valid], seed, key)
+    return filled
 
 
 def removal_counts(cells: Cells, steps: int) -> np.ndarray:
-    """How many cells are gone after each step, int64 (s,) from none to all."""
+    """How many cells are taken away after each step, int64 (s,) from none to all."""
     return np.unique(np.round(np.arange(steps + 1) * len(cells) / steps).astype(np.int64))
 
 
-def removal_masks(cells: Cells, ranking: np.ndarray, steps: int, fade: float, length: int) -> tuple[np.ndarray, np.ndarray]:
+def removal_masks(cells: Cells, ranking: np.ndarray, steps: int, fade: float,
+                  length: int) -> tuple[np.ndarray, np.ndarray]:
     """What is gone after each step: shares of the valid part, float64 (s,) from 0 to 1, and masks float32 (s, length).
 
     ranking: cells, first to go first. A mask is 1 where sound is gone and 0 where it stays, with straight edges of
     `fade` seconds, or of a cell where that is shorter; beyond the valid part it is 0. With fewer cells than steps, s is
-    the number of cells and one.
+    the number of cells plus one.
     """
     counts = removal_counts(cells, steps)
     gone = np.zeros((len(counts), len(cells)))
@@ -169,44 +163,45 @@ class Curve:
 
 @dataclass(frozen=True)
 class RankingCurves:
-    """Of one ranking under one fill. answers: probabilities of all classes along the deletion, float64 (s, classes)."""
+    """Of one ranking under one fill. probabilities: of all classes along the deletion, float64 (s, classes)."""
 
     deletion: Curve
     insertion: Curve
-    answers: np.ndarray
+    probabilities: np.ndarray
 
 
-def ranking_curves(answer: ClassifyWindows, window: np.ndarray, valid: int, target: int, cells: Cells, fill: np.ndarray,
-           rankings: Mapping[str, np.ndarray], steps: int, fade: float) -> dict[str, RankingCurves]:
-    """Deletion and insertion curves of each ranking (cells, first one first) of one clip, in one call of `answer`.
+def ranking_curves(classify: ClassifyWindows, window: np.ndarray, valid: int, target: int, cells: Cells,
+                   filled: np.ndarray, rankings: Mapping[str, np.ndarray], steps: int,
+                   fade: float) -> dict[str, RankingCurves]:
+    """Deletion and insertion curves of each ranking of one clip, in one call of `classify`.
 
-    answer   windows float32 (b, N) and valid samples (b,) to logits (b, classes)
-    window   float32 (N,); its first `valid` samples are no padding
-    fill     (N,), what stands where sound is gone: the window wholly filled, where insertion starts
-    steps    parts into which the valid part is cut
-    fade     seconds from sound to fill
+    window    float32 (N,); its first `valid` samples are no padding
+    filled    (N,), the window with all of its sound replaced: where deletion ends and insertion starts
+    rankings  cells, the most important first
+    steps     parts into which the valid part is cut
+    fade      seconds from sound to fill
     """
-    sound, empty = (torch.from_numpy(np.asarray(one, np.float32)) for one in (window, fill))
-    asked, shares = [sound[None], empty[None]], np.zeros(0)
+    sound, empty = (torch.from_numpy(np.asarray(samples, np.float32)) for samples in (window, filled))
+    stages, shares = [sound[None], empty[None]], np.zeros(0)
     for ranking in rankings.values():       # both ends are the same for all of them
         shares, masks = removal_masks(cells, ranking, steps, fade, len(window))
         gone = torch.from_numpy(masks[1:-1])
-        asked += [torch.lerp(sound, empty, gone), torch.lerp(empty, sound, gone)]
-    windows = torch.cat(asked)
-    logits = answer(windows, torch.full((len(windows),), valid))
-    answers = logits.double().softmax(1).cpu().numpy()
-    whole, without = answers[:1], answers[1:2]
-    between = answers[2:].reshape(len(rankings), 2, len(shares) - 2, answers.shape[1])
-    found = {}
-    for name, (gone, come) in zip(rankings, between, strict=True):
-        leaving, coming = np.concatenate([whole, gone, without]), np.concatenate([without, come, whole])
-        found[name] = RankingCurves(Curve(shares, leaving[:, target]), Curve(shares, coming[:, target]), leaving)
-    return found
+        stages += [torch.lerp(sound, empty, gone), torch.lerp(empty, sound, gone)]
+    windows = torch.cat(stages)
+    logits = classify(windows, torch.full((len(windows),), valid))
+    probabilities = logits.double().softmax(1).cpu().numpy()
+    whole, without = probabilities[:1], probabilities[1:2]
+    between = probabilities[2:].reshape(len(rankings), 2, len(shares) - 2, probabilities.shape[1])
+    curves = {}
+    for name, (deleted, inserted) in zip(rankings, between, strict=True):
+        deletion, insertion = np.concatenate([whole, deleted, without]), np.concatenate([without, inserted, whole])
+        curves[name] = RankingCurves(Curve(shares, deletion[:, target]), Curve(shares, insertion[:, target]), deletion)
+    return curves
 
 
 @dataclass(frozen=True)
 class MutingCourse:
-    """The answer while blocks go in one order.
+    """The answer while cells are muted in one order.
 
     muted          (k,) seconds muted, rising from 0 to the utterance's length
     probabilities  (k, 7)
@@ -223,12 +218,12 @@ class MutingCourse:
 
 @dataclass(frozen=True)
 class Counterfactual:
-    """One method's course and those of random orders, for class `target`.
+    """What would have to go for the answer to change: one method's course and random ones, for class `target`.
 
-    edges    int64 (b + 1,): samples at which blocks begin and end
-    order    (b,) blocks, the most important first
-    counts   (k,) blocks muted at each step
-    weight   (b,) what the method gives to each block: its mean over the block times the block's seconds
+    edges    int64 (n + 1,): samples at which cells begin and end
+    order    (n,) cells, the most important first
+    counts   (k,) cells muted at each step
+    weight   (n,) what the method gives to each cell: its mean over the cell times the cell's seconds
     """
 
     method: str
@@ -241,70 +236,66 @@ class Counterfactual:
     course: MutingCourse
     random: tuple[MutingCourse, ...]
 
-    def gone(self, step: int) -> np.ndarray:
-        """Blocks that are muted at a step, (b',)."""
+    def muted_cells(self, step: int) -> np.ndarray:
+        """Cells that are muted at a step, (m,)."""
         return self.order[:self.counts[step]]
 
     def numbers(self) -> dict[str, Any]:
-        """For explanations.json: what had to go. seconds, share and to are None where the answer never changed.
+        """What had to go. seconds, share, to, share_of_positive and after are None where the answer never changed.
 
         share: of the utterance's time. share_of_positive: of all that the method gives to the class. random_seconds:
         what had to go in random orders, None where that never changed the answer.
         """
         total, step = float(self.course.muted[-1]), self.course.switch(self.target)
         positive = np.maximum(self.weight, 0)
-        found: dict[str, Any] = {
+        numbers: dict[str, Any] = {
             "method": self.method, "explained": EMOTIONS[self.target], "seconds": None, "share": None, "to": None,
             "share_of_positive": None, "before": float(self.course.probabilities[0, self.target]), "after": None,
-            "random_seconds": [None if (one := course.switch(self.target)) is None else float(course.muted[one])
+            "random_seconds": [None if (switch := course.switch(self.target)) is None else float(course.muted[switch])
                                for course in self.random]}
         if step is not None:
             muted = float(self.course.muted[step])
-            found |= {"seconds": muted, "share": muted / total if total else 0.0,
-                      "to": EMOTIONS[int(self.course.probabilities[step].argmax())],
-                      "share_of_positive": float(positive[self.gone(step)].sum() / (positive.sum() or 1)),
-                      "after": float(self.course.probabilities[step, self.target])}
-        return found
+            numbers |= {"seconds": muted, "share": muted / total if total else 0.0,
+                        "to": EMOTIONS[int(self.course.probabilities[step].argmax())],
+                        "share_of_positive": float(positive[self.muted_cells(step)].sum() / (positive.sum() or 1)),
+                        "after": float(self.course.probabilities[step, self.target])}
+        return numbers
 
 
-def mute_cells(window: np.ndarray, edges: np.ndarray, gone: np.ndarray) -> np.ndarray:
-    """The window (n,) with the blocks `gone` at zero.
+def mute_cells(window: np.ndarray, edges: np.ndarray, cells: np.ndarray) -> np.ndarray:
+    """A copy of the window (n,) with these cells at zero.
 
-    >>> muted(np.ones(5), np.array([0, 2, 4]), np.array([1])).tolist()
+    >>> mute_cells(np.ones(5), np.array([0, 2, 4]), np.array([1])).tolist()
     [1.0, 1.0, 0.0, 0.0, 1.0]
     """
-    heard = window.copy()
-    for block in gone:
-        heard[edges[block]:edges[block + 1]] = 0
-    return heard
+    muted = window.copy()
+    for cell in cells:
+        muted[edges[cell]:edges[cell + 1]] = 0
+    return muted
 
 
-def counterfactual(clip: Clip, answer: ClassifyWindows, trace: Trace, target: int, sample_rate: int,
+def counterfactual(clip: Clip, classify: ClassifyWindows, trace: Trace, target: int, sample_rate: int,
                    settings: Explain) -> Counterfactual:
     """Mute the cells of a clip in the order of `trace`, and in random orders keyed by the clip.
 
-    For a clip whose faithfulness is not measured; where it is, the courses are known (`of_curves`). Padding is silent
-    already and is no cell. answer: as `deletion.curves` takes it.
+    For a clip whose faithfulness is not measured; where it is, `counterfactual_of_curves` takes its curves. Padding is
+    silent already and is no cell.
     """
     chosen = settings.faithfulness
     cells = Cells.of(clip.valid, chosen.cell_seconds, sample_rate)
     rankings = {trace.method: rank_cells(cells.mean(trace), generator(settings.seed, "rankings", clip.key))} | \
         random_rankings(cells, chosen.random_draws, generator(settings.seed, "counterfactual", clip.key))
-    found = ranking_curves(answer, clip.window, clip.valid, target, cells, np.zeros_like(clip.window), rankings,
-                   chosen.steps, chosen.fade_seconds)
-    return counterfactual_of_curves(trace, target, cells, rankings, found, chosen.steps)
+    curves = ranking_curves(classify, clip.window, clip.valid, target, cells, np.zeros_like(clip.window), rankings,
+                            chosen.steps, chosen.fade_seconds)
+    return counterfactual_of_curves(trace, target, cells, rankings, curves, chosen.steps)
 
 
 def counterfactual_of_curves(trace: Trace, target: int, cells: Cells, rankings: Mapping[str, np.ndarray],
-              found: Mapping[str, RankingCurves], steps: int) -> Counterfactual:
-    """From the curves of the method's ranking and of the random ones with silence in the place of sound."""
-    lengths = np.diff(cells.edges) / cells.sample_rate
-    counts = removal_counts(cells, steps)
-
-    def course(name: str) -> MutingCourse:
-        gone = np.append(0.0, lengths[rankings[name]].cumsum())
-        return MutingCourse(gone[counts], found[name].answers)
-
+                             curves: Mapping[str, RankingCurves], steps: int) -> Counterfactual:
+    """From the curves of the method's ranking and of the random ones, with silence in the place of sound."""
+    seconds, counts = np.diff(cells.edges) / cells.sample_rate, removal_counts(cells, steps)
+    courses = {name: MutingCourse(np.append(0.0, seconds[ranking].cumsum())[counts], curves[name].probabilities)
+               for name, ranking in rankings.items() if name == trace.method or name.startswith(RANDOM)}
     return Counterfactual(trace.method, target, cells.sample_rate, cells.edges, rankings[trace.method], counts,
-                          cells.mean(trace) * lengths, course(trace.method),
-                          tuple(course(name) for name in rankings if name.startswith(RANDOM)))
+                          cells.mean(trace) * seconds, courses[trace.method],
+                          tuple(course for name, course in courses.items() if name.startswith(RANDOM)))

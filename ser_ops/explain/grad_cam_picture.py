@@ -2,7 +2,7 @@
 
 The metric table of paper 2's figures 7 to 13: where a map on the mel spectrogram lies, and what that area is worth.
 
-Definitions are this project's where the paper gives none; docs/explanations.md holds them against the paper's figures.
+Definitions are this project's where the paper gives none; docs/reference/methods.md compares them.
 
 The picture of paper 2's figures 7 to 13: mel spectrogram, the map over it, and the metric table beside them.
 """

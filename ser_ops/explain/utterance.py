@@ -13,9 +13,9 @@ import numpy as np
 
 from ser_ops.config.explaining import Explain, Listen
 from ser_ops.emotions import EMOTIONS
-from ser_ops.explain import figures
 from ser_ops.explain.background import Background
 from ser_ops.explain.clip import CLEAN, Clip, class_probabilities, waveform_contexts
+from ser_ops.explain.figures import Sound, draw_over_waveform
 from ser_ops.explain.intervals import rank_correlation
 from ser_ops.explain.methods.shap import Attribution
 from ser_ops.explain.playback import (
@@ -199,14 +199,15 @@ def draw_method(question: Question, name: str, explanation: Explanation, entry: 
         own(question, explanation, entry, file)
 
 
-def draw_over_time(question: Question, name: str, trace: Trace, entry: Mapping[str, Any], file: Path) -> dict[str, Any]:
+def draw_over_time(question: Question, name: str, trace: Trace, entry: Mapping[str, Any],
+                   file: Path) -> dict[str, Any]:
     """Draw the waveform coloured by what a trace gives to the class explained; its `curve_entry`."""
     subject, blur = question.subject, method_module(name).blur(question.subject, question.settings)
     held = f" Held: {trace.held}." if trace.held else ""
     caption = (f"{METHODS[name].title} for '{entry['explained']}'. {METHODS[name].caption} A moment has seen {blur:.2g} "
                f"s of sound; below 0 it is drawn as 0.{held}")
-    figures.draw_over_waveform(question.clip.window, subject.sample_rate, trace.seconds, np.maximum(trace.values, 0),
-                               clip_title(entry), trace.unit, caption, file, entry["valid_seconds"])
+    sound = Sound(question.clip.window, subject.sample_rate, entry["valid_seconds"], clip_title(entry))
+    draw_over_waveform(sound, trace.seconds, np.maximum(trace.values, 0), trace.unit, caption, file)
     return curve_entry(trace, entry["valid_seconds"])
 
 

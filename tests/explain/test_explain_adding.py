@@ -78,7 +78,7 @@ def test_the_method_of_the_guide_is_on_the_page_in_the_json_in_figures_and_at_th
     assert all((tmp_path / clip[gradient]["figure"]).is_file() for clip in found["clips"])
     page = listening.build(tmp_path, found).read_text(encoding="utf-8")
     assert f'data-method="{gradient}"' in page and "Gradient times input" in page
-    assert gradient in tables.methods(found) and any("larger" in one for one in tables.words(found, ("spectral",)))
+    assert gradient in tables.methods_shown(found) and any("larger" in one for one in tables.explanation_sentences(found, ("spectral",)))
     said = []
     monkeypatch.setattr(picture, "save_figure", lambda figure, *rest, **settings: said.extend(
         axes.get_ylabel().split("\n")[0] for axes in figure.axes))

@@ -107,8 +107,8 @@ def _explanations(reports: Path, found: Predictions) -> dict[str, Any]:
         values = np.maximum(0, np.sin(seconds * 3 + number)) * (seconds < 1.9)
         moment = np.arange(40000)
         wave = random.normal(0, 0.1, 40000) * np.maximum(0, np.sin(moment / 2500)) * (moment < 30400)
-        figures.draw_over_waveform(wave, 16000, seconds, values, f"{emotion}, recognised (0.71)", "saliency",
-                              "Drawn from made numbers.", reports / file, 1.9)
+        figures.draw_over_waveform(figures.Sound(wave, 16000, 1.9, f"{emotion}, recognised (0.71)"), seconds, values,
+                                   "saliency", "Drawn from made numbers.", reports / file)
         utterance = found.utterances[len(found.utterances) // 7 * number]
         clips.append({"utterance": utterance, "corpus": "synthetic_ravdess", "emotion": emotion,
                       "predicted": emotion if number % 3 else "sad", "confidence": 0.71, "explained": emotion,
