@@ -63,21 +63,21 @@ def test_a_recording_within_one_window_gets_the_answer_that_evaluation_gives(rec
         expected = recogniser.model(waveform, torch.tensor([valid]), features).double().softmax(1)[0].numpy()
     for answer in (recogniser.answer(speech(seconds), RATE), recogniser.answer(samples, RATE, cleaned=True)):
         assert np.allclose(answer.probabilities, expected, atol=1e-9)
-        assert [(one.start, one.end) for one in answer.windows] == [(0.0, seconds)]
+        assert [(window.start, window.end) for window in answer.windows] == [(0.0, seconds)]
         assert answer.seconds == seconds and len(answer.warnings) == (seconds == 0.1)
 
 
 def test_the_whole_is_the_mean_of_its_windows_and_each_is_what_it_would_be_alone(recogniser):
     samples = clean("speech", speech(2.0), RATE, RATE)
     answer = recogniser.answer(speech(2.0), RATE)
-    spans = [(one.start, one.end) for one in answer.windows]
+    spans = [(window.start, window.end) for window in answer.windows]
     assert spans == [(0.0, 0.5), (0.3, 0.8), (0.6, 1.1), (0.9, 1.4), (1.2, 1.7), (1.5, 2.0)]
-    assert np.allclose(answer.probabilities, np.mean([one.probabilities for one in answer.windows], 0))
+    assert np.allclose(answer.probabilities, np.mean([window.probabilities for window in answer.windows], 0))
     assert answer.probabilities.sum() == pytest.approx(1) and answer.emotion in EMOTIONS
-    for one in answer.windows:
-        alone = recogniser.answer(samples[round(one.start * RATE):round(one.end * RATE)], RATE, cleaned=True)
-        assert np.allclose(alone.probabilities, one.probabilities, atol=1e-6)
-    assert len({tuple(one.probabilities.round(6)) for one in answer.windows}) > 1
+    for window in answer.windows:
+        alone = recogniser.answer(samples[round(window.start * RATE):round(window.end * RATE)], RATE, cleaned=True)
+        assert np.allclose(alone.probabilities, window.probabilities, atol=1e-6)
+    assert len({tuple(window.probabilities.round(6)) for window in answer.windows}) > 1
 
 
 @pytest.mark.parametrize(("rate", "channels"), [(16000, 1), (48000, 2), (8000, 1)])
@@ -87,7 +87,7 @@ def test_a_file_gets_the_answer_of_its_samples(recogniser, tmp_path, rate, chann
     answer = recogniser.answer_file(tmp_path / "a.wav")
     whole = recogniser.answer(samples, rate)
     assert len(answer.windows) == len(whole.windows)
-    assert np.allclose([one.probabilities for one in answer.windows], [one.probabilities for one in whole.windows],
+    assert np.allclose([window.probabilities for window in answer.windows], [window.probabilities for window in whole.windows],
                        atol=2e-3)  # a stream is resampled in blocks
     assert answer.warnings == whole.warnings and bool(answer.warnings) == (rate < RATE)
     assert json.loads(json.dumps(answer.record()))["emotion"] == answer.emotion
@@ -100,12 +100,12 @@ def test_every_model_answers_recordings_of_any_length(tmp_path, name):
     preset = small.model_copy(update={"wav2vec": small.wav2vec.model_copy(update=few), **{
         family: getattr(small, family).model_copy(update=few) for family in ("vit", "beit")}})
     save(tmp_path, build(name, preset, seed=1), {"preset": "tiny"})
-    one = Recogniser(tmp_path, "cpu", batch_size=4, window_hop=1.25)
-    assert one.extractor.settings == preset.input_of(name)
-    answer = one.answer(speech(5.0), RATE)
+    recogniser = Recogniser(tmp_path, "cpu", batch_size=4, window_hop=1.25)
+    assert recogniser.extractor.settings == preset.input_of(name)
+    answer = recogniser.answer(speech(5.0), RATE)
     ends, first = [window.end for window in answer.windows], preset.input_of(name).seconds
     assert answer.probabilities.sum() == pytest.approx(1) and ends == [first, first + 1.25, 5.0]
-    assert np.isfinite(one.answer(speech(0.3), RATE).probabilities).all()
+    assert np.isfinite(recogniser.answer(speech(0.3), RATE).probabilities).all()
 
 
 def test_telephone_speech_is_answered_with_a_warning(recogniser):
@@ -118,9 +118,9 @@ def test_telephone_speech_is_answered_with_a_warning(recogniser):
 def test_silent_windows_are_left_out_and_that_is_said(recogniser):
     samples = np.concatenate([speech(1.0), np.zeros(RATE, np.float32)])
     answer = recogniser.answer(samples, RATE)
-    assert max(one.end for one in answer.windows) < 1.5 and answer.seconds == 2.0
+    assert max(window.end for window in answer.windows) < 1.5 and answer.seconds == 2.0
     assert "windows are silent" in answer.warnings[0]
-    assert np.allclose(answer.probabilities, np.mean([one.probabilities for one in answer.windows], 0))
+    assert np.allclose(answer.probabilities, np.mean([window.probabilities for window in answer.windows], 0))
 
 
 @pytest.mark.parametrize(("samples", "rate", "words"), [
