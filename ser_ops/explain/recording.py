@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ser_ops.audio.admission import SHORTEST, SILENCE_DBFS
-from ser_ops.audio.reading import Listening
+from ser_ops.audio.reading import RecordingStream
 from ser_ops.caveats import caveats
 from ser_ops.config.explaining import Explain
 from ser_ops.errors import UserError
@@ -21,10 +21,10 @@ from ser_ops.explain.methods.shap import Attribution
 from ser_ops.explain.overall_figures import ShapRow, draw_utterance_waterfall
 from ser_ops.explain.subject import Subject
 from ser_ops.explain.utterance import OutputFolders, clip_title, explain_utterance
-from ser_ops.inference.recogniser import quiet
+from ser_ops.inference.recogniser import is_silent
 from ser_ops.manifest import VariantRow
 from ser_ops.models.base import EmotionModel
-from ser_ops.terminal import shown
+from ser_ops.terminal import printable
 
 _LONGEST_NAME = 80     # characters: what fits above a picture, and into its file's name
 
@@ -46,7 +46,7 @@ def window_of(path: Path, sample_rate: int, seconds: float, start: float | None 
     how long it is; no more than a block is held beside the window. Raises UserError in one line for a file that the
     door does not admit, a start beyond the end and a window in which nothing sounds.
     """
-    listening = Listening(path, sample_rate, channel=channel)
+    listening = RecordingStream(path, sample_rate, channel=channel)
     for _ in listening:
         pass
     total = listening.seconds
@@ -62,7 +62,7 @@ def window_of(path: Path, sample_rate: int, seconds: float, start: float | None 
         if place >= last:
             break
     samples = np.concatenate(kept)
-    if quiet(samples):
+    if is_silent(samples):
         raise UserError(f"{path}: nothing rises above {SILENCE_DBFS:g} dBFS from {begin:.1f} to {begin + seconds:.1f} "
                         "s: give another --start")
     return RecordingWindow(samples, begin, total)
@@ -78,7 +78,7 @@ def explain_recording(model: EmotionModel, card: Mapping[str, Any], device: torc
     """
     subject = Subject.of(model, card, device)
     window = window_of(path, subject.sample_rate, subject.features.seconds, start, channel)
-    name = shown(path.name)[:_LONGEST_NAME]
+    name = printable(path.name)[:_LONGEST_NAME]
     heard = make_clip(subject, VariantRow(name, name, "original", "", "", "", ""), window.samples)
     background = Background.of_card(subject, heard) if subject.needs_background else None
     try:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from ser_ops.audio.admission import SILENCE_DBFS, bandwidth, padding, silent
-from ser_ops.audio.reading import Listening, clean
-from ser_ops.audio.signal import fit
+from ser_ops.audio.admission import SILENCE_DBFS, bandwidth_warning, is_silent, padding_warning
+from ser_ops.audio.reading import RecordingStream, admit_samples
+from ser_ops.audio.signal import fit_window
 from ser_ops.caveats import Caveat, caveats
 from ser_ops.config.model_json import input_of
 from ser_ops.device import device_of
@@ -74,11 +74,10 @@ def _named(probabilities: np.ndarray) -> dict[str, float]:
 class Recogniser:
     """Answers recordings of any length, window by window.
 
-    The window is the model's own, that of the features it reads. A new one starts every `window_hop` seconds, and the
-    last one ends where the recording ends. The answer for the whole is the mean of its windows' probabilities. Windows
-    in which nothing rises above -60 dBFS are left out, and a warning says so. A recording no longer than one window
-    gets the answer that training and evaluation give it (`ser_ops.audio.signal.fit`); of a longer one they see the
-    middle window alone.
+    The window is the model's own (that of what it reads); a new one starts every `window_hop` seconds and the last one
+    ends where the recording ends. The answer for the whole is the mean of its windows' probabilities. Windows in
+    which nothing rises above -60 dBFS are left out, and that is said. A recording no longer than one window gives
+    what training and evaluation give for it (`ser_ops.audio.signal.fit`); of a longer one they look at the middle alone.
     """
 
     def __init__(self, source: Path | tuple[torch.nn.Module, dict[str, Any]], device: str = "auto",
@@ -98,8 +97,8 @@ class Recogniser:
     def answer(self, samples: np.ndarray, sample_rate: int, where: str = "waveform", cleaned: bool = False) -> Answer:
         """Answer samples of shape (n,), mono floats in about [-1, 1], at `sample_rate` hertz.
 
-        cleaned: they came through the door already, which removes offset and rumble, at the model's own rate. Raises
-        UserError in one line for what the door does not admit: empty, silent, shorter than 0.1 s, NaN.
+        cleaned: they were admitted already, without offset and rumble, at the model's own rate. Raises UserError in one
+        line for what is not admitted: empty, silent, shorter than 0.1 s, NaN.
         """
         try:
             samples = np.asarray(samples, np.float32)
@@ -107,16 +106,16 @@ class Recogniser:
             raise UserError(f"{where}: holds something else than numbers: give mono float samples") from error
         if samples.ndim != 1:
             raise UserError(f"{where}: has shape {samples.shape}: give mono samples, one number each")
-        answer = self._answer(where, [clean(where, samples, sample_rate, self.sample_rate, cleaned)])
+        answer = self._answer(where, [admit_samples(where, samples, sample_rate, self.sample_rate, cleaned)])
         return self._warned(answer, sample_rate)
 
     def answer_file(self, path: Path, channel: int | None = None) -> Answer:
         """Answer a recording in memory that does not grow with its length, but for the windows' probabilities.
 
-        channel: of several, from 1 on; None lets the door choose. Raises UserError in one line for a file that the door
-        does not admit (`ser_ops.audio.reading.Listening`).
+        channel: of several, from 1 on; None lets `ser_ops.audio.reading.Listening` choose. Raises UserError in one line
+        for a file that it does not admit.
         """
-        listening = Listening(path, self.sample_rate, channel=channel)
+        listening = RecordingStream(path, self.sample_rate, channel=channel)
         answer = self._answer(str(path), listening)
         return self._warned(answer, listening.native_rate, listening.warnings)
 
@@ -143,15 +142,15 @@ class Recogniser:
 
     def _answer_windows(self, batch: Sequence[tuple[int, np.ndarray]]) -> list[WindowAnswer]:
         """The answers to windows, each given by its start in samples and its samples, in one pass of the model."""
-        fitted = [fit(samples, self.window) for _, samples in batch]
+        fitted = [fit_window(samples, self.window) for _, samples in batch]
         rows = probabilities(self.model, self.extractor, np.stack([samples for samples, _ in fitted]),
                              np.array([valid for _, valid in fitted]), self.device)
         return [WindowAnswer(start / self.sample_rate, (start + len(samples)) / self.sample_rate, row)
                 for (start, samples), row in zip(batch, rows, strict=True)]
 
     def _warned(self, answer: Answer, native_rate: int, warnings: Sequence[str] = ()) -> Answer:
-        """The answer with what the door said, and what rate and length mean for this model."""
-        of_model = (bandwidth(native_rate, self.sample_rate), padding(answer.seconds, self.window / self.sample_rate))
+        """The answer with the warnings of reading, and with what rate and length mean for this model."""
+        of_model = (bandwidth_warning(native_rate, self.sample_rate), padding_warning(answer.seconds, self.window / self.sample_rate))
         return replace(answer, warnings=[*warnings, *filter(None, of_model), *answer.warnings])
 
 
@@ -181,12 +180,12 @@ def windows(blocks: Iterable[np.ndarray], length: int, hop: int) -> Iterator[tup
 
 
 def is_silent(samples: np.ndarray) -> bool:
-    """Whether nothing in samples (n,), as the door gives them, rises above -60 dBFS.
+    """Whether nothing in cleaned samples (n,) rises above -60 dBFS.
 
     >>> is_silent(np.full(100, 0.0005, np.float32)), is_silent(np.array([0.0, -0.01], np.float32))
     (True, False)
     """
-    return silent(float(np.abs(samples).max(initial=0.0)))
+    return is_silent(float(np.abs(samples).max(initial=0.0)))
 
 
 def probabilities(model: torch.nn.Module, extractor: Extractor, batch: np.ndarray, valid: np.ndarray,
