@@ -15,15 +15,20 @@ from pydantic import Field
 from pipelines import checkout, cluster, tasks
 from ser_ops.model_table import MODELS
 
-Preset = Annotated[str | None, Field(description="A file of presets/: demo, small or paper. Default: that of "
-                                                   "params.yaml.")]
-Model = Annotated[str | None, Field(description="The main model (train.model). Default: that of params.yaml.",
-                                    json_schema_extra={"enum": [None, *MODELS]})]
-Corpora = Annotated[list[str] | None, Field(description="Folders of data/corpora (data.corpora). Default: those of "
-                                                        "params.yaml.")]
-Overrides = Annotated[list[str] | None, Field(
-    description="More settings as `dvc exp run -S` takes them: KEY=VALUE, or FILE:KEY=VALUE for a file of presets/ and "
-                "for reproduction/params.yaml, as train.seed=41 or presets/paper.yaml:train.epochs=20.")]
+
+def _described(description: str, **schema: Any) -> Any:
+    """What the run form says of a parameter; a description of the field itself Prefect would replace."""
+    return Field(json_schema_extra={"description": description, **schema})
+
+
+Preset = Annotated[str | None, _described("A file of presets/: demo, small or paper. Default: that of params.yaml.")]
+Model = Annotated[str | None, _described("The main model (train.model). Default: that of params.yaml.",
+                                         enum=[None, *MODELS])]
+Corpora = Annotated[list[str] | None, _described("Folders of data/corpora (data.corpora). Default: those of "
+                                                 "params.yaml.")]
+Overrides = Annotated[list[str] | None, _described(
+    "More settings as `dvc exp run -S` takes them: KEY=VALUE, or FILE:KEY=VALUE for a file of presets/ and for "
+    "reproduction/params.yaml, as train.seed=41 or presets/paper.yaml:train.epochs=20.")]
 _SETTINGS: dict[str, Any] = {"persist_result": False, "task_runner": cluster.task_runner()}
 
 

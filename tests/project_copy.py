@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import yaml
 
+from ser_ops.config.params import PRESET_SECTIONS
+
 PROJECT = Path(__file__).resolve().parents[1]
 
 # What is kept of the embedded corpora: every speaker, every emotion, one or a few recordings of each.
@@ -37,15 +39,33 @@ def change_settings(folder: Path, **changes: Any) -> None:
 
     Args:
         folder: the copy.
-        changes: sections of params.yaml; those under `reproduction` are of reproduction/params.yaml.
+        changes: sections of params.yaml; those under `reproduction` are of reproduction/params.yaml, and those under
+            `presets` of the preset that is named there.
     """
-    reproduction = changes.pop("reproduction", {})
-    for name, sections in (("params.yaml", changes), ("reproduction/params.yaml", reproduction)):
+    reproduction, presets = changes.pop("reproduction", {}), changes.pop("presets", {})
+    files = {f"presets/{name}.yaml": sections for name, sections in presets.items()}
+    for name, sections in {"params.yaml": changes, "reproduction/params.yaml": reproduction, **files}.items():
         if sections:
             file = folder / name
             settings = yaml.safe_load(file.read_text(encoding="utf-8"))
             _merge(settings, sections)
             file.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+
+
+def write_settings(folder: Path, values: Mapping[str, Any] | None = None) -> None:
+    """Write params.yaml and presets/ into a folder that is no copy of the project.
+
+    Args:
+        folder: where to.
+        values: content of params.yaml, the project's by default. A preset that it names and the project lacks is written
+            too, and changes nothing.
+    """
+    settings = values or yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
+    (folder / "params.yaml").write_text(yaml.safe_dump(dict(settings), sort_keys=False), encoding="utf-8")
+    shutil.copytree(PROJECT / "presets", folder / "presets", dirs_exist_ok=True)
+    preset = folder / "presets" / f"{settings['preset']}.yaml"
+    if not preset.exists():
+        preset.write_text(yaml.safe_dump({name: {} for name in PRESET_SECTIONS}), encoding="utf-8")
 
 
 def _merge(settings: dict[str, Any], changes: dict[str, Any]) -> None:

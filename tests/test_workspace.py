@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from filelock import FileLock
+from project_copy import write_settings
 
 from pipelines import steps
 from ser_ops import workspace
@@ -32,7 +33,7 @@ PAPERS = {"two": {"wdir": "..", "cmd": "cp one.txt two.txt", "deps": ["one.txt"]
 def made(tmp_path_factory):
     """A repository with the stages one, bad and reproduction/dvc.yaml:two."""
     folder = tmp_path_factory.mktemp("repository")
-    shutil.copy(PROJECT / "params.yaml", folder)
+    write_settings(folder)
     (folder / "reproduction").mkdir()
     (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": STAGES}))
     (folder / "reproduction/dvc.yaml").write_text(yaml.safe_dump({"stages": PAPERS}))
@@ -77,6 +78,7 @@ def test_dvc_sees_reproductions_once_one_is_asked_for(tmp_path, monkeypatch, sai
     for file in ("params.yaml", "dvc.yaml", "reproduction/dvc.yaml", ".dvcignore"):
         (tmp_path / file).parent.mkdir(exist_ok=True)
         shutil.copy(PROJECT / file, tmp_path / file)
+    shutil.copytree(PROJECT / "presets", tmp_path / "presets")
     monkeypatch.chdir(tmp_path)
     subprocess.run([sys.executable, "-m", "dvc", "init", "-q", "--no-scm", "-f"], check=True,
                    env=workspace.environment())
@@ -162,7 +164,7 @@ def test_two_commands_queue(repository, said, command):
 def test_who_waits_too_long_is_told(repository, said, work):
     values = yaml.safe_load((repository / "params.yaml").read_text())
     values["compute"]["queue_seconds"] = 0.2
-    (repository / "params.yaml").write_text(yaml.safe_dump(values))
+    write_settings(repository, values)
     with FileLock(repository / "state/workspace.lock"):
         began = time.monotonic()
         with pytest.raises(UserError, match="another flow has worked here"):

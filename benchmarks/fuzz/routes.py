@@ -16,15 +16,15 @@ from benchmarks.fuzz.call import Sort
 from ser_ops.audio.admission import Clip
 from ser_ops.audio.reading import read_clip
 from ser_ops.config.data import ManifestSource
-from ser_ops.config.params import Params, load_params, load_preset
+from ser_ops.config.params import PRESETS, Params, load_params, load_preset
 from ser_ops.corpora import adding, corpus, csv_manifest
 from ser_ops.corpora.checksums import compare_checksums
 from ser_ops.corpora.csv_manifest import read_labels
-from ser_ops.corpora.decoding import decode
-from ser_ops.corpora.layout import DEMOGRAPHICS, genders
+from ser_ops.corpora.decoding import decode_recordings
+from ser_ops.corpora.layout import DEMOGRAPHICS, read_genders
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
-from ser_ops.evaluation.corpus import evaluate_manifest
+from ser_ops.evaluation.labelled_audio import evaluate_manifest
 from ser_ops.explain.recording import window_of
 from ser_ops.inference.recogniser import Recogniser
 from ser_ops.models import architectures, base, model_folder
@@ -118,7 +118,7 @@ class Doors:
 
     def noise_add(self, path: Path, empty: Path) -> str:
         """The recording's folder as a folder of noise; nothing of a refused one may stay."""
-        return _whole_or_nothing(empty / "noise", lambda: noise_adding.add("rain", path.parent, empty / "noise"))
+        return _whole_or_nothing(empty / "noise", lambda: noise_adding.add_noise("rain", path.parent, empty / "noise"))
 
     def corpora_add(self, path: Path, empty: Path) -> str:
         """The recording as one of a corpus; nothing of a refused one may stay."""
@@ -128,11 +128,11 @@ class Doors:
             source.mkdir()
         else:
             os.link(path, source, follow_symlinks=False)
-        return _whole_or_nothing(empty / "corpora", lambda: adding.add("savee", empty / "DC", empty / "corpora"))
+        return _whole_or_nothing(empty / "corpora", lambda: adding.add_corpus("savee", empty / "DC", empty / "corpora"))
 
     def ingest(self, path: Path, empty: Path) -> str:
         """Decoded into a store; why it was not."""
-        measures = decode([("utterance", Clip(path))], empty / "store", 16000, -60.0, 64, 1, "decoding")
+        measures = decode_recordings([("utterance", Clip(path))], empty / "store", 16000, -60.0, 64, 1, "decoding")
         return str(measures[0].error)
 
     def sorts(self) -> list[Sort]:
@@ -142,15 +142,17 @@ class Doors:
                 "predict": self.predict, "evaluate": self.evaluate, "explain": self.explain, "cut": self.cut,
                 "noise add": self.noise_add, "corpora add": self.corpora_add, "ingest": self.ingest},
                 frozenset({"predict", "evaluate", "ingest"})),
-            Sort("settings", _document("params.yaml", _SETTINGS), {"settings": _read(load_params)}),
+            Sort("settings", partial(_settings, _SETTINGS), {"settings": _read(load_params)}),
+            Sort("preset", partial(_settings, Path(PRESETS, f"{self.params.preset}.yaml")), {
+                "preset": _read(load_params)}),
             Sort("corpus card", partial(_card, "corpus"), {"corpus card": _read(
-                lambda path: corpus.read_card(path.parent.parent, path.parent.name))}),
+                lambda path: corpus.read_corpus_card(path.parent.parent, path.parent.name))}),
             Sort("noise card", partial(_card, "noise"), {"noise card": _read(
-                lambda path: recordings.read_card(path.parent.parent, path.parent.name))}),
+                lambda path: recordings.read_noise_card(path.parent.parent, path.parent.name))}),
             Sort("labels", _labels, {"labels": _read(lambda path: read_labels(str(path)))}),
             Sort("manifest", _manifest, {"manifest": _read(
                 lambda path: csv_manifest.read_manifest(ManifestSource(name="manifest", file=path)))}),
-            Sort("speakers", _speakers, {"speakers": _read(genders)}),
+            Sort("speakers", _speakers, {"speakers": _read(read_genders)}),
             Sort("checksums", _checksums, {"checksums": _read(
                 lambda path: compare_checksums(path.parent, path))}),
             Sort("model", lambda folder, generator: archives.model_of(self.model, folder / "model", generator),
@@ -161,7 +163,7 @@ class Doors:
             Sort("folder", self.folder_of, {
                 "corpus folder": self.corpus, "linked folder": self.link,
                 "noise folder": lambda path, empty: _whole_or_nothing(
-                    empty / "noise", lambda: noise_adding.add("rain", path, empty / "noise"))}),
+                    empty / "noise", lambda: noise_adding.add_noise("rain", path, empty / "noise"))}),
             Sort("json", _json, {"json": _read(read_json), "run's journal": _read(Journal),
                                  "download's journal": _read(Parts)}),
         ]
@@ -188,11 +190,11 @@ class Doors:
 
     def link(self, path: Path, empty: Path) -> str:
         """A corpus by symbolic links."""
-        return _whole_or_nothing(empty / "corpora", lambda: adding.add("savee", path, empty / "corpora", link=True))
+        return _whole_or_nothing(empty / "corpora", lambda: adding.add_corpus("savee", path, empty / "corpora", link=True))
 
     def corpus(self, path: Path, empty: Path) -> str:
         """A corpus from a folder or a zip; nothing of a refused one may stay."""
-        return _whole_or_nothing(empty / "corpora", lambda: adding.add("savee", path, empty / "corpora"))
+        return _whole_or_nothing(empty / "corpora", lambda: adding.add_corpus("savee", path, empty / "corpora"))
 
 
 def sorts(folder: Path, cases: Path | None = None) -> list[Sort]:
@@ -226,11 +228,12 @@ def _read(reader: Callable[[Path], Any]) -> Callable[[Path, Path], str]:
     return route
 
 
-def _document(name: str, original: Path) -> Callable[[Path, Generator], Path]:
-    def make(folder: Path, generator: Generator) -> Path:
-        (folder / name).write_bytes(texts.yaml_of(original.read_text(encoding="utf-8"), generator))
-        return folder / name
-    return make
+def _settings(damaged: Path, folder: Path, generator: Generator) -> Path:
+    """params.yaml and its presets, one of these files damaged."""
+    shutil.copy(_SETTINGS, folder)
+    shutil.copytree(PRESETS, folder / PRESETS)
+    (folder / damaged).write_bytes(texts.yaml_of(damaged.read_text(encoding="utf-8"), generator))
+    return folder / _SETTINGS
 
 
 def _card(kind: str, folder: Path, generator: Generator) -> Path:

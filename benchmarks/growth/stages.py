@@ -14,7 +14,7 @@ import yaml
 from benchmarks.growth.choices import Choices
 from benchmarks.growth.cost import Cost, cost
 from ser_ops.config.models import Window
-from ser_ops.config.params import Params
+from ser_ops.config.params import PRESETS, Params
 from ser_ops.errors import UserError
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -56,6 +56,7 @@ def measured(folder: Path, content: dict[str, Any], manifest: Path, noise: Path,
     (folder / "data" / "noise").symlink_to(noise.absolute())
     try:
         (folder / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+        shutil.copytree(PROJECT / PRESETS, folder / PRESETS)
         shown = {name: value for name, value in os.environ.items() if not name.startswith(_TEAM)}
         environment = shown | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true",
                                "GX_ANALYTICS_ENABLED": "false"}

@@ -6,20 +6,28 @@ from typing import Any
 
 import yaml
 
-from ser_ops.config.params import Params
+from ser_ops.config.params import Params, load_preset
 from ser_ops.errors import UserError
 
 FILE = Path(__file__).with_name("ablations.yaml")
 
 
 def changed(params: Params, changes: Mapping[str, Any]) -> Params:
-    """The settings with other values at these paths ("train.mixup"). Raises UserError for a path that is none."""
+    """The settings with other values at these paths ("train.mixup"); `preset` is laid over them first.
+
+    Raises UserError for a path that names no setting.
+    """
     content = params.model_dump(mode="json")
+    if "preset" in changes:
+        preset = load_preset(changes["preset"])
+        content |= preset.model_dump(mode="json")
+        for name, values in preset.over.items():
+            content[name] |= values
     for path, value in changes.items():
         *sections, name = path.split(".")
         section = content
-        for one in sections:
-            section = section.get(one, {})
+        for key in sections:
+            section = section.get(key, {})
         if name not in section:
             raise UserError(f"{FILE.name}: {path}: no such setting: correct its path")
         section[name] = value

@@ -13,7 +13,7 @@ from ser_ops.config.explaining import Explain
 from ser_ops.config.models import Preset
 from ser_ops.config.services import Compute, Predict, Storage, Tracking
 from ser_ops.config.training import Ablations, Train, Training, Tune
-from ser_ops.documents import Model, checked, read_yaml
+from ser_ops.documents import Model, read_yaml, validated_model
 from ser_ops.errors import UserError
 
 PARAMS = Path("params.yaml")
@@ -77,7 +77,7 @@ def load_params(path: Path = PARAMS, preset: str | None = None) -> Params:
     content = _with_whole_trial(_read_sections(path)) | ({"preset": preset} if preset else {})
     if "over" in content:
         raise UserError(f"{path}: over: unknown key: what a preset changes stands in its file in {PRESETS}/")
-    name = checked(Params, content, str(path)).preset
+    name = validated_model(Params, content, str(path)).preset
     if name not in (names := preset_names(path)):
         raise UserError(f"{path}: preset: {name!r} is not among the presets ({', '.join(names)})")
     file = path.parent / PRESETS / f"{name}.yaml"
@@ -88,7 +88,7 @@ def load_params(path: Path = PARAMS, preset: str | None = None) -> Params:
         raise UserError(f"{file}: {missing[0]}: dvc.yaml names this section: write `{missing[0]}: {{}}` where nothing "
                         "differs from params.yaml")
     over = {section: overlay[section] for section in ("train", "tune") if overlay[section]}
-    return checked(Params, content | {"over": over} | {
+    return validated_model(Params, content | {"over": over} | {
         section: _laid_over(content[section], changes) for section, changes in overlay.items()}, str(file))
 
 
@@ -104,7 +104,7 @@ def preset_names(path: Path = PARAMS) -> list[str]:
 
 def load_as(kind: type[Model], path: Path) -> Model:
     """Read and check a settings file of another kind than params.yaml, as strictly as `load_params`."""
-    return checked(kind, _read_sections(path), str(path))
+    return validated_model(kind, _read_sections(path), str(path))
 
 
 def _read_sections(path: Path) -> dict[str, Any]:
@@ -126,5 +126,5 @@ def _with_whole_trial(content: dict[str, Any]) -> dict[str, Any]:
 
 def _laid_over(section: Mapping[str, Any], changes: Mapping[str, Any]) -> Mapping[str, Any]:
     """A section with a preset's changes; another design has other settings, and so it stands alone."""
-    other_design = "design" in changes and changes["design"] != section["design"]
+    other_design = "design" in section and changes.get("design", section["design"]) != section["design"]
     return changes if other_design else {**section, **changes}

@@ -22,7 +22,7 @@ from ser_ops.config.params import Params
 from ser_ops.doctor.finding import Finding
 from ser_ops.documents import parse_json
 from ser_ops.errors import UserError
-from ser_ops.folders import HIDDEN, contents
+from ser_ops.folders import HIDDEN, list_contents
 from ser_ops.progress.spreading import worker_count
 from ser_ops.workspace import cut_lock_files, environment
 
@@ -221,7 +221,7 @@ def _checkpoints(params: Params) -> Iterator[Finding]:
             continue
         from ser_ops.models.checkpoint import origin
 
-        where = f"presets.{params.preset}.{section}"
+        where = f"{section}.checkpoint"
         try:
             found = origin(settings.checkpoint, settings.revision, section)
         except UserError as error:
@@ -238,7 +238,7 @@ def _checkpoints(params: Params) -> Iterator[Finding]:
 def _odd(data: Path) -> Iterator[Finding]:
     """What lies below data/ and can be no recording, whatever its name."""
     try:
-        skipped = contents(data).skipped
+        skipped = list_contents(data).skipped
     except UserError as error:
         yield Finding("data", str(data), "fault", *str(error).rsplit(": ", 1))
         return

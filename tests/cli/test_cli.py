@@ -3,7 +3,6 @@
 import json
 import os
 import resource
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from project_copy import write_settings
 
 from ser_ops.config.params import load_params
 from ser_ops.emotions import EMOTIONS
@@ -27,7 +27,7 @@ RATE = 16000
 def project(tmp_path_factory):
     """A folder with params.yaml, a small untrained model and one corpus to bring in."""
     folder = tmp_path_factory.mktemp("project")
-    shutil.copy(PROJECT / "params.yaml", folder)
+    write_settings(folder)
     (folder / "data").mkdir()
     preset = load_params(folder / "params.yaml").chosen
     model_folder.save(folder / "model", architectures.build("fusion", preset, seed=1), {"preset": "small", "data": {}})

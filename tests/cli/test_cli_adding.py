@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from project_copy import write_settings
 
-from ser_ops.corpora.corpus import Card
-from ser_ops.files import in_turn
+from ser_ops.corpora.corpus import CorpusCard
+from ser_ops.files import one_writer_at_a_time
 
 pytestmark = pytest.mark.slow   # each command is a process
 
@@ -24,7 +25,7 @@ NAME = "03-01-{:02d}-01-01-01-01.wav"
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    shutil.copy(PROJECT / "params.yaml", tmp_path)
+    write_settings(tmp_path)
     (tmp_path / "given" / "Actor_01").mkdir(parents=True)
     for code in range(1, 9):
         soundfile.write(tmp_path / "given" / "Actor_01" / NAME.format(code),
@@ -39,7 +40,7 @@ def started(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 
 def test_two_at_once_wait_for_each_other(project: Path) -> None:
     running = []
-    with in_turn(project / "state" / "adding.lock", project / "data"):
+    with one_writer_at_a_time(project / "state" / "adding.lock", project / "data"):
         for arguments in (("corpora", "add", "ravdess", "given"), ("noise", "add", "rain", "given", "--json")):
             running.append(started(project, *arguments))
             assert running[-1].stderr is not None
@@ -69,7 +70,7 @@ def test_a_command_that_is_told_to_end_leaves_nothing(project: Path) -> None:
 def test_what_is_broken_is_one_line_and_the_others_are_listed(project: Path) -> None:
     corpora = project / "data" / "corpora"
     shutil.copytree(project / "given", corpora / "good")
-    Card(name="good", layout="ravdess", synthetic=False, licence="a", source="b").write(corpora / "good")
+    CorpusCard(name="good", layout="ravdess", synthetic=False, licence="a", source="b").write(corpora / "good")
     (corpora / "bad").mkdir()
     (project / "data" / "noise" / "bad").mkdir(parents=True)
     process = started(project, "corpora", "list", "--json")

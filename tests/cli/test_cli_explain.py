@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from project_copy import write_settings
 
-from ser_ops.audio.reading import read
+from ser_ops.audio.reading import read_recording
 from ser_ops.cli import model as command
 from ser_ops.config.params import load_params
 from ser_ops.emotions import EMOTIONS
@@ -39,7 +40,7 @@ def made(path: Path, seconds: float, rate: int = RATE) -> Path:
 def project(tmp_path_factory):
     """A folder with params.yaml and a small untrained fusion that standardises its features."""
     folder = tmp_path_factory.mktemp("project")
-    (folder / "params.yaml").write_text((PROJECT / "params.yaml").read_text())
+    write_settings(folder)
     preset = load_params(folder / "params.yaml").chosen
     model = architectures.build("fusion", preset, {"mean": [1.0] * 82, "std": [2.0] * 82}, seed=1)
     model_folder.save(folder / "model", model, {"preset": "small", "data": {"synthetic": ["made"], "partial": []}})
@@ -74,14 +75,14 @@ def test_a_long_recording_gets_its_page(project):
 
 def test_the_window_is_where_it_is_asked_for(tmp_path):
     file = made(tmp_path / "a.wav", 6.0)
-    samples = read(file, RATE).samples
+    samples = read_recording(file, RATE).samples
     middle, late, end = (window_of(file, RATE, 2.5, start) for start in (None, 3.0, 5.0))
     np.testing.assert_allclose(middle.samples, samples[28000:68000], atol=1e-6)
     np.testing.assert_allclose(late.samples, samples[48000:88000], atol=1e-6)
     np.testing.assert_allclose(end.samples, samples[80000:], atol=1e-6)
     assert (middle.start, middle.total) == (1.75, 6.0)
     np.testing.assert_allclose(window_of(made(tmp_path / "b.wav", 1.0), RATE, 2.5).samples,
-                               read(tmp_path / "b.wav", RATE).samples, atol=1e-6)
+                               read_recording(tmp_path / "b.wav", RATE).samples, atol=1e-6)
 
 
 def test_mistakes_are_one_line(tmp_path):

@@ -16,13 +16,14 @@ import pytest
 import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from project_copy import write_settings
 from typer.testing import CliRunner
 
 from ser_ops.cli import app, corpora, model, noise
 from ser_ops.config.params import load_preset
 from ser_ops.errors import UserError
 from ser_ops.models import architectures, model_folder
-from ser_ops.terminal import shown
+from ser_ops.terminal import printable
 
 PROJECT = Path(__file__).resolve().parents[2]
 RATE = 16000
@@ -36,7 +37,7 @@ ODD = (NOT_UTF8, "new\nline.wav", "\x1b[2Jescape.wav", "\u202egnp.wav", "c1\x9b3
 def project(tmp_path_factory):
     """A folder with params.yaml, a quick untrained model and a recording that is as it should be."""
     folder = tmp_path_factory.mktemp("project")
-    shutil.copy(PROJECT / "params.yaml", folder)
+    write_settings(folder)
     small = load_preset("small", folder / "params.yaml")
     preset = small.model_copy(update={
         "features": small.features.model_copy(update={"seconds": 0.5}),
@@ -102,7 +103,7 @@ def test_what_is_no_recording_is_one_line_each_and_the_batch_goes_on(inside):
     found, beside = answers([*bad, "good.wav"])
     assert [answer["path"] for answer in found] == ["good.wav"] and len(beside) == len(bad)
     for name, line in zip(bad, beside, strict=True):
-        assert line.startswith(f"error: {shown(name)}") and line.count(": ") >= 2
+        assert line.startswith(f"error: {printable(name)}") and line.count(": ") >= 2
 
 
 @pytest.mark.parametrize("arguments", [

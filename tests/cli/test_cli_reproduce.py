@@ -1,11 +1,11 @@
 """ser-ops reproduce with a stand-in for DVC: what is run, what is said, what a program gets."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 from dvc.repo import Repo
+from project_copy import write_settings
 from typer.testing import CliRunner
 
 from ser_ops import workspace
@@ -22,7 +22,7 @@ TABLES = {"tables": [{"key": "table_i", "missing": ""}, {"key": "table_iv", "mis
 @pytest.fixture
 def asked(tmp_path, monkeypatch):
     """A project in which DVC writes paper1's tables.json and says one line; what it was asked."""
-    shutil.copy(PROJECT / "params.yaml", tmp_path)
+    write_settings(tmp_path)
     monkeypatch.chdir(tmp_path)
     Repo.init(no_scm=True)
     found = []

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import soundfile
 import yaml
+from project_copy import write_settings
 
 from ser_ops.corpora import adding, csv_manifest
 from ser_ops.errors import UserError
-from ser_ops.files import in_turn
-from ser_ops.folders import Unusable
+from ser_ops.files import one_writer_at_a_time
+from ser_ops.folders import UnusableFolder
 
 PROJECT = Path(__file__).resolve().parents[2]
 ALL_EMOTIONS = "angry, disgust, fear, happy, neutral, sad, surprise"
@@ -65,7 +66,7 @@ def test_a_manifest_comes_in_with_what_it_lists(tmp_path: Path, link: bool) -> N
     assert (found.found, found.emotions, found.speakers) == (2, {"happy": 1, "sad": 1}, 1)
     assert found.skipped == {"label 'bored' is dropped": 1} and found.oddities == ["columns not used: mood"]
     assert before == {path: path.read_bytes() for path in before}, "the originals stay as they were"
-    names = [utterance.utterance for utterance in csv_manifest.scan(
+    names = [utterance.utterance for utterance in csv_manifest.scan_manifest(
         tmp_path / "data/manifests", "mine", {"joy": "happy", "bored": "drop"})[1].utterances]
     assert names == ["mine/talks/long@0-1", "mine/talks/long@1-2"], "as without bringing it in"
 
@@ -92,7 +93,7 @@ def test_labels_are_mapped_later(tmp_path: Path) -> None:
     assert list(adding.list_manifests(tmp_path / "data/manifests", {})) == [
         replace(found, source=str(tmp_path / "data/manifests/mine/manifest.csv"))]
     with pytest.raises(UserError, match=r"labels with no map: 'ira' \(1\): give each an emotion"):
-        csv_manifest.scan(tmp_path / "data/manifests", "mine", {"joy": "happy"})
+        csv_manifest.scan_manifest(tmp_path / "data/manifests", "mine", {"joy": "happy"})
     checked = adding.check_manifest(tmp_path / "data/manifests", "mine", {"joy": "happy", "ira": "angry"})
     assert checked.emotions == {"angry": 1, "happy": 1} and not checked.skipped
 
@@ -142,7 +143,7 @@ def test_nothing_admitted_too_little_space_and_a_name_that_is_taken(
         with pytest.raises(UserError, match=f"data/{kind}/{name}: is already there"):
             adding.add_manifest(file, folder, name)
     with pytest.raises(UserError, match="data/manifests/mine: is already there"):
-        adding.add("ravdess", tmp_path, tmp_path / "data/corpora", "mine")
+        adding.add_corpus("ravdess", tmp_path, tmp_path / "data/corpora", "mine")
     with pytest.raises(UserError, match="is no name for a corpus"):
         adding.add_manifest(file, folder, "../mine")
     monkeypatch.setattr(adding.shutil, "disk_usage", lambda _: type("", (), {"free": 10}))
@@ -159,7 +160,7 @@ def test_what_a_killed_command_left_the_next_one_removes(tmp_path: Path) -> None
     file = listed(tmp_path, "a.wav,sad,1")
     adding.add_manifest(file, folder, "mine", lock=lock)
     assert sorted(os.listdir(folder)) == ["mine"]
-    with in_turn(lock, folder):
+    with one_writer_at_a_time(lock, folder):
         waiting = subprocess.Popen([sys.executable, "-c", "from pathlib import Path\n"
                                     "from ser_ops.corpora.adding import add\n"
                                     "add(Path('list.csv'), Path('data/manifests'), 'second', "
@@ -178,11 +179,11 @@ def test_one_bad_manifest_does_not_end_the_list(tmp_path: Path) -> None:
     (folder / "bad/a.wav").unlink()
     (folder / "reaching_out/manifest.csv").write_text("path,emotion,speaker\n../good/a.wav,sad,1\n")
     bad, good, reaching_out = adding.list_manifests(folder, {})
-    assert isinstance(bad, Unusable) and "1 of 1 files are missing" in bad.error
-    assert isinstance(reaching_out, Unusable) and "outside of its folder" in reaching_out.error
-    assert not isinstance(good, Unusable) and good.found == 1
+    assert isinstance(bad, UnusableFolder) and "1 of 1 files are missing" in bad.error
+    assert isinstance(reaching_out, UnusableFolder) and "outside of its folder" in reaching_out.error
+    assert not isinstance(good, UnusableFolder) and good.found == 1
     with pytest.raises(UserError, match=r"manifests/other: no such manifest \(there are: bad, good, reaching_out\)"):
-        csv_manifest.scan(folder, "other", {})
+        csv_manifest.scan_manifest(folder, "other", {})
 
 
 @pytest.fixture
@@ -193,7 +194,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     values = yaml.safe_load((PROJECT / "params.yaml").read_text())
     values["data"] |= {"corpora": [], "manifests": [{"name": "mine", "labels": {"joy": "happy"}}]}
     values["compute"]["workers"] = 1
-    (folder / "params.yaml").write_text(yaml.safe_dump(values))
+    write_settings(folder, values)
     shutil.copytree(PROJECT / "data/noise", folder / "data/noise")
     graph = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]["ingest"]
     graph["deps"] = [path for path in graph["deps"] if not path.startswith("ser_ops/")]

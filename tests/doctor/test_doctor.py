@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from project_copy import write_settings
 
 from ser_ops import workspace
 from ser_ops.config.params import load_params
@@ -31,7 +32,7 @@ pytestmark = pytest.mark.slow   # each look is a process
 def made(tmp_path_factory):
     """A folder with params.yaml, the corpora that it lists, and DVC's view of them."""
     folder = tmp_path_factory.mktemp("project")
-    shutil.copy(PROJECT / "params.yaml", folder)
+    write_settings(folder)
     params = yaml.safe_load((folder / "params.yaml").read_text())
     for kind in ("corpora", "noise"):
         for name in params["data"][kind]:
@@ -149,22 +150,22 @@ def test_a_manifest_that_is_not_there_and_a_checkpoint_of_other_weights(project)
     weights.parent.mkdir(parents=True)
     weights.write_text("weights")
     values["data"]["manifests"] = [{"name": "mine"}]
-    values["presets"][values["preset"]]["wav2vec"]["checkpoint"] = "pretrained/made"
-    (project / "params.yaml").write_text(yaml.safe_dump(values))
+    values["wav2vec"]["checkpoint"] = "pretrained/made"
+    write_settings(project, values)
     found, code, _ = examined(project)
     assert code == 1 and found["data.manifests"].found.endswith("manifests: mine")
     assert found["data.manifests"].mend.startswith("ser-ops corpora add manifest, or")
-    checkpoint = found[f"presets.{values['preset']}.wav2vec"]
+    checkpoint = found["wav2vec.checkpoint"]
     assert checkpoint.verdict == "warning" and checkpoint.mend.startswith("set wav2vec.revision in params.yaml to ")
-    values["presets"][values["preset"]]["wav2vec"]["revision"] = checkpoint.mend.split()[5]
-    (project / "params.yaml").write_text(yaml.safe_dump(values))
-    assert examined(project)[0][f"presets.{values['preset']}.wav2vec"].verdict == "ok"
+    values["wav2vec"]["revision"] = checkpoint.mend.split()[5]
+    write_settings(project, values)
+    assert examined(project)[0]["wav2vec.checkpoint"].verdict == "ok"
 
 
 def test_credentials_in_files_are_found_and_not_shown(project):
     params = yaml.safe_load((project / "params.yaml").read_text())
     params["tracking"]["uri"] = "postgresql://ann:planted@127.0.0.1/mlflow"
-    (project / "params.yaml").write_text(yaml.safe_dump(params))
+    write_settings(project, params)
     with (project / ".dvc/config").open("a") as file:
         file.write("['remote \"far\"']\n    url = s3://bucket\n    secret_access_key = planted\n")
     (project / "infra").mkdir()

@@ -30,8 +30,7 @@ TINY = {
                 "mel_scale": "decibels", "standardise": False},
     "image": {"sample_rate": 16000, "seconds": 0.5, "frame": 512, "hop": 256, "mels": 32},
     **{name: {"checkpoint": None, "trainable": "all", "dropout": 0.0, "hidden": 16, "layers": 1, "heads": 2,
-              "patch": 16, "crop": [0.7, 1.0]} for name in ("vit", "beit")},
-    "over": {}}
+              "patch": 16, "crop": [0.7, 1.0]} for name in ("vit", "beit")}}
 FOLDERS = {"fusion": "models/fusion", **{name: f"ablations/{name}" for name in (
     "spectral", "wav2vec", "cnn", "vit", "shuffled_1")}}
 
@@ -39,8 +38,7 @@ FOLDERS = {"fusion": "models/fusion", **{name: f"ablations/{name}" for name in (
 def settings(**evaluate) -> dict:
     """params.yaml of the project with a tiny preset and a small grid."""
     values = yaml.safe_load((PROJECT / "params.yaml").read_text())
-    values["presets"] = {"tiny": TINY}
-    values["preset"] = "tiny"
+    values |= TINY | {"preset": "tiny"}
     values["evaluate"] |= {"stationary": ["white"], "intensities": [0.25, 0.75], "seeds": [1, 2], "resamples": 100,
                            "batch_size": 4, "speed_utterances": 6} | evaluate
     values["compute"] |= {"workers": 1, "device": "cpu"}
@@ -80,11 +78,11 @@ def build(folder: Path, utterances: int = 14, **evaluate) -> Params:
     _store(work / "ingest" / "noise", noise)
     write_rows(work / "validated" / "noise.csv", [
         NoiseRow(name, "made", name.split("/")[1], partition=name.split("/")[2]) for name in noise], NoiseRow)
-    for name, place in FOLDERS.items():
+    for name, path in FOLDERS.items():
         kind = "fusion" if name.startswith("shuffled") else name
         plain = {"mean": [0.0] * 10, "std": [1.0] * 10} if MODELS[kind].reads == "features" else None
         model = architectures.build(kind, params.chosen, plain, seed=len(name))
-        model_folder.save(work / place, model, {
+        model_folder.save(work / path, model, {
             "preset": "tiny", "shuffled_labels": name.startswith("shuffled"), "training": {}, "best_epoch": 1,
             "validation_uar": 0.2, "data": {"corpora": ["made"], "synthetic": ["made"], "partial": [],
                                             "protocol": "speaker", "train_rows": 2}})
@@ -100,10 +98,10 @@ def reports(folder: Path, files: list[str]) -> None:
             for mode, figure in (("deletion", -0.2), ("insertion", 0.2))}
     write_json(folder / "explanations.json", {
         "model": "fusion", "methods": ["scorecam", "shap", "occlusion"],
-        "faithfulness": {"words": [], "methods": {one: {"beats_random": True, "against_random": away}
-                                                  for one in ("scorecam", "shap", "occlusion")}},
-        "clips": [{"utterance": "made/000"} | {one: {"times": [0.0], "values": [0.5], "figure": files[0]}
-                                               for one in ("scorecam", "occlusion")}],
+        "faithfulness": {"words": [], "methods": {method: {"beats_random": True, "against_random": away}
+                                                  for method in ("scorecam", "shap", "occlusion")}},
+        "clips": [{"utterance": "made/000"} | {method: {"times": [0.0], "values": [0.5], "figure": files[0]}
+                                               for method in ("scorecam", "occlusion")}],
         "shap": {"top": [{"feature": "RMS at 0.1 s", "per_class": shares}], "figure": files[1]}})
     for file in files:
         (folder / file).parent.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ import pytest
 import torch
 import yaml
 from huggingface_hub import errors
+from project_copy import write_settings
 from test_models_checkpoint import FAMILY, checkpoint, preset_of
 
 from ser_ops.config.params import load_params, load_preset, preset_names
@@ -112,8 +113,8 @@ def test_a_folder_that_dvc_does_not_watch_is_refused(tmp_path: Path, monkeypatch
     (tmp_path / "pretrained/linked").symlink_to(tmp_path / "elsewhere")
     for name, refused in (("elsewhere", True), (str(tmp_path / "elsewhere"), True), ("pretrained/linked", True),
                           ("pretrained/made", False), (str(tmp_path / "pretrained/made"), False), ("a/b", False)):
-        values["presets"][values["preset"]]["wav2vec"]["checkpoint"] = name
-        (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+        values["wav2vec"]["checkpoint"] = name
+        write_settings(tmp_path, values)
         if refused:
             with pytest.raises(UserError, match=r"wav2vec\.checkpoint: .* does not lie in pretrained .*: move or copy"):
                 load_params()
@@ -129,14 +130,14 @@ def dvc(*command: str) -> str:
 def test_dvc_names_every_training_when_weights_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The graph's own stages, with what they depend on but code, and one file each in the place of a command."""
     monkeypatch.chdir(tmp_path)
-    for name in ("params.yaml", ".dvcignore"):
-        shutil.copy(PROJECT / name, tmp_path)
+    write_settings(tmp_path)
+    shutil.copy(PROJECT / ".dvcignore", tmp_path)
     shutil.copytree(PROJECT / "pretrained", tmp_path / "pretrained")
     stages = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]
     trained = [name for name, stage in stages.items() if "${paths.pretrained}" in stage["deps"]]
     assert trained == ["tune", "train", "ablate"]
     (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {
-        name: {"cmd": f"echo {name} > {name}", "params": ["presets.${preset}"], "deps": ["${paths.pretrained}"],
+        name: {"cmd": f"echo {name} > {name}", "params": ["wav2vec"], "deps": ["${paths.pretrained}"],
                "outs": [name]} for name in trained}}))
     dvc("init", "-q", "--no-scm")
     dvc("repro", "-q")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from filelock import FileLock
+from project_copy import write_settings
 
 from pipelines import checkout
 from ser_ops.errors import UserError
@@ -30,7 +31,7 @@ def author(tmp_path):
     git(folder, "remote", "add", "origin", str(tmp_path / "origin"))
     values = yaml.safe_load((PROJECT / "params.yaml").read_text())
     values["compute"]["queue_seconds"] = 0.2
-    (folder / "params.yaml").write_text(yaml.safe_dump(values))
+    write_settings(folder, values)
     (folder / "code.py").write_text("1")
     (folder / ".gitignore").write_text("/state/\n/data\n")
     git(folder, "add", "-A")

@@ -22,10 +22,7 @@ def project(folder: Path, same_content: bool = False) -> Path:
     """The project's folder; with `same_content` two speakers share a recording, which only some protocols admit."""
     random = np.random.default_rng(1)
     values = yaml.safe_load((PROJECT / "params.yaml").read_text())
-    small = values["presets"]["small"]
-    values["presets"] = {"tiny": {part: small[part] | TINY.get(part, {}) for part in small}}
-    values["presets"]["tiny"]["over"] = {}
-    values["preset"] = "tiny"
+    values |= {"preset": "tiny"} | {section: values[section] | changes for section, changes in TINY.items()}
     values["data"] = {**values["data"], "corpora": ["one", "two"], "manifests": []}
     values["compute"]["workers"] = 1
     values["evaluate"].update(resamples=100)

@@ -127,7 +127,7 @@ def test_a_damaged_input_is_one_line_wherever_it_is_read(machine, alone, cluster
 def test_a_worker_with_other_code_is_refused(machine, alone, cluster, tmp_path):
     other = tmp_path / "workspace"
     other.mkdir()
-    for name in ("params.yaml", "data", "work"):
+    for name in ("params.yaml", "presets", "data", "work"):
         (other / name).symlink_to(machine.clone / name)
     (tmp_path / "code").mkdir()
     machine.run("cp", "-r", "ser_ops", str(tmp_path / "code"))

@@ -59,6 +59,7 @@ def first(given, store, tmp_path_factory):
     (clone.folder / "data").mkdir()
     for name in ("params.yaml", ".gitignore", ".dvc/config", ".dvc/.gitignore"):
         shutil.copy(PROJECT / name, clone.folder / name)
+    shutil.copytree(PROJECT / "presets", clone.folder / "presets")
     draw = random.Random(3)
     for number in range(12):
         (clone.folder / f"data/{number}.wav").write_bytes(draw.randbytes(200_000))

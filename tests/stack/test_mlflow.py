@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 import yaml
+from project_copy import write_settings
 
 from infra.stack import Stack
 from ser_ops.config.params import Params, load_params
@@ -49,7 +50,7 @@ def here(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     monkeypatch.chdir(tmp_path)
     values = yaml.safe_load((PROJECT / "params.yaml").read_text())
     values["tracking"].update(experiment=tmp_path.name, registered_model=tmp_path.name, lease=4, outage=90)
-    Path("params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    write_settings(Path(), values)
     yield load_params()
 
 
@@ -67,7 +68,7 @@ def test_training_outlives_the_server(stack: Stack, tmp_path: Path, monkeypatch:
     values = yaml.safe_load((folder / "params.yaml").read_text())
     values["train"].update(epochs=EPOCHS, patience=EPOCHS)
     values["tracking"].update(experiment=tmp_path.name, outage=240)
-    (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    write_settings(folder, values)
     (folder / "work" / "tuning").mkdir()
     (folder / "work" / "tuning" / "best.json").write_text('{"values": {}}')
     with (tmp_path / "said").open("w") as said:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import mlflow
 import pytest
 import yaml
+from project_copy import write_settings
 
 from infra.stack import Stack
 from ser_ops.config.params import Params, load_params
@@ -38,7 +40,7 @@ def settings(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     monkeypatch.chdir(tmp_path)
     values = yaml.safe_load((PROJECT / "params.yaml").read_text())
     values["tracking"].update(experiment=tmp_path.name, registered_model=tmp_path.name, lease=LEASE)
-    Path("params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    write_settings(Path(), values)
     params = load_params()
     made = Project(params)
     with open_run(params, "train", {}) as run:
@@ -58,7 +60,8 @@ def machine(settings: Params, tmp_path: Path) -> Iterator[Machine]:
     def start(version: str, seconds: float = 0.0, ahead: float = 0.0) -> "subprocess.Popen[str]":
         folder = tmp_path / f"machine-{len(started)}"
         folder.mkdir()
-        (folder / "params.yaml").write_text((tmp_path / "params.yaml").read_text())
+        shutil.copy(tmp_path / "params.yaml", folder)
+        shutil.copytree(tmp_path / "presets", folder / "presets")
         script = Path(__file__).with_name("promoting_machine.py")
         started.append(subprocess.Popen(
             [sys.executable, str(script), version, str(seconds), str(ahead)], cwd=folder, text=True,

@@ -14,6 +14,7 @@ import boto3
 import psutil
 import pytest
 import yaml
+from project_copy import write_settings
 
 from infra.stack import Stack
 from infra.stack.postgres import programs
@@ -91,7 +92,7 @@ def person(stack: Stack, tmp_path: Path) -> Person:
     values["tune"].update(trials=1, together=1)
     values["tune"]["trial"].update(epochs=1)
     values["tracking"].update(experiment=KNOWN, registered_model=tmp_path.name, timeout=3)
-    (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    write_settings(folder, values)
     home = tmp_path / "home"
     home.mkdir()
     made = Person(folder, home, stack.environment)

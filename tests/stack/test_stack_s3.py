@@ -18,6 +18,7 @@ import soundfile
 import yaml
 from boto3.s3.transfer import TransferConfig
 from faulty_s3 import faulty
+from project_copy import write_settings
 
 from ser_ops.config.services import Storage
 from ser_ops.errors import UserError
@@ -165,7 +166,7 @@ def workspace(tmp_path):
     (folder / "data").mkdir(parents=True)
     params = yaml.safe_load((PROJECT / "params.yaml").read_text())
     params["storage"] |= {"part_megabytes": 1, "parallel": 1}
-    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    write_settings(folder, params)
     return folder
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
+from project_copy import write_settings
 
 from ser_ops import workspace
 
@@ -41,7 +42,7 @@ def disk(request, tmp_path):
         if mounted.returncode:
             pytest.skip(f"no small disk can be mounted here: {mounted.stderr.strip()}")
     (folder / "workspace/data").mkdir(parents=True)
-    (folder / "workspace/params.yaml").write_bytes((PROJECT / "params.yaml").read_bytes())
+    write_settings(folder / "workspace")
 
     def run(code, *arguments):
         return subprocess.run([sys.executable, "-c", ("" if small else LIMITED) + code, *arguments],

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 from moto.server import ThreadedMotoServer
+from project_copy import write_settings
 
 from ser_ops.config.services import Storage
 from ser_ops.errors import UserError
@@ -94,7 +95,7 @@ def test_two_keys_for_one_place_are_refused(bucket, tmp_path, other):
 def ser_ops(bucket, tmp_path):
     """The command in a folder of its own."""
     (tmp_path / "data").mkdir()
-    (tmp_path / "params.yaml").write_bytes((PROJECT / "params.yaml").read_bytes())
+    write_settings(tmp_path)
     return lambda *command: subprocess.run([sys.executable, "-m", "ser_ops.cli", *command], cwd=tmp_path, text=True,
                                            env={**os.environ, "PYTHONPATH": str(PROJECT)}, capture_output=True,
                                            check=False)

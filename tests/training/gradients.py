@@ -35,11 +35,10 @@ ALL_OFF = ("dropout", "kind_dropout", "masked_bands", "masked_frames")
 
 def without_draws(params: Params) -> Params:
     """Every probability of dropout and every mask in the model's sections at nothing, and no example over another."""
-    sections = {name: getattr(params.chosen, name) for name in ("wav2vec", "spectral", "head")}
-    changed = {name: one.model_copy(update=dict.fromkeys(set(ALL_OFF) & one.model_fields_set, 0))
-               for name, one in sections.items()}
-    return params.model_copy(update={"train": params.train.model_copy(update={"mixup": 0.0}),
-                                     "presets": {params.preset: params.chosen.model_copy(update=changed)}})
+    sections = {name: getattr(params, name) for name in ("wav2vec", "spectral", "head")}
+    changed = {name: section.model_copy(update=dict.fromkeys(set(ALL_OFF) & section.model_fields_set, 0))
+               for name, section in sections.items()}
+    return params.model_copy(update={"train": params.train.model_copy(update={"mixup": 0.0}), **changed})
 
 
 def freeze(model: nn.Module) -> None:

@@ -11,6 +11,7 @@ import psutil
 import pytest
 import torch
 import yaml
+from project_copy import write_settings
 from safetensors.torch import load_file
 from test_training_stages import PROJECT, project
 from training_standins import Tiny, examples, settings
@@ -113,7 +114,7 @@ def test_one_of_two_killed_the_training_goes_on_from_its_checkpoint(tmp_path):
         folder = folders[name] = project(tmp_path / name)
         values = yaml.safe_load((folder / "params.yaml").read_text())
         values["train"].update(epochs=10, patience=10)
-        (folder / "params.yaml").write_text(yaml.safe_dump(values))
+        write_settings(folder, values)
         write_json(folder / "work/tuning/best.json", {"values": {}})
     assert _trained(folders["calm"], *BY_TWO)[0] == 0
     code, said = _trained(folders["killed"], *BY_TWO, kill=3)

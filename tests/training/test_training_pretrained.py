@@ -7,6 +7,7 @@ import pytest
 import torch
 import transformers
 import yaml
+from project_copy import write_settings
 from test_training_stages import project
 from training_standins import settings
 
@@ -57,11 +58,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def params_of(folder: Path, norm: str, **wav2vec: object) -> Params:
     """The project's params with a checkpoint, and nothing random in the model's own parts."""
     loaded = load_params(folder / "params.yaml")
-    stream = loaded.chosen.wav2vec.model_copy(update={
+    stream = loaded.wav2vec.model_copy(update={
         **named(folder / "pretrained" / norm), "states": "weighted", "cache_states": False, "dropout": 0.0, **wav2vec})
-    preset = loaded.chosen.model_copy(update={"wav2vec": stream})
     paths = {name: folder / path for name, path in loaded.paths}
-    return loaded.model_copy(update={"presets": {loaded.preset: preset}, "paths": Paths(**paths)})
+    return loaded.model_copy(update={"wav2vec": stream, "paths": Paths(**paths)})
 
 
 def parts_of(params: Params, model: str = "wav2vec") -> list[Examples]:
@@ -173,8 +173,8 @@ def test_states_are_computed_once_and_a_killed_computation_goes_on(made: Path, t
     assert again.keys() == written.keys() and (store / shards[3]).read_bytes() == bytes_before
     assert [name for name in shards if again[name] != written[name]] == [shards[3]]
 
-    filled(params.model_copy(update={"presets": {"tiny": params.chosen.model_copy(update={
-        "wav2vec": params.chosen.wav2vec.model_copy(update=named(checkpoint(made / "other", "layer", 2)))})}}))
+    other = named(checkpoint(made / "other", "layer", 2))
+    filled(params.model_copy(update={"wav2vec": params.wav2vec.model_copy(update=other)}))
     assert len(list(tmp_path.iterdir())) == 2, "another checkpoint has states of its own"
     store = made / "work/ingest/waveforms"
     before = [(name, np.array(value)) for name, value in Shards(store).items()]
@@ -256,10 +256,9 @@ def test_a_model_that_depends_on_padding_is_not_cut(made: Path) -> None:
 def test_the_train_stage_with_a_frozen_checkpoint(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from ser_ops.stages import train
     values = yaml.safe_load((made / "params.yaml").read_text())
-    values["presets"]["tiny"]["wav2vec"] |= {
-        **named(made / "pretrained/group"), "trainable": "frozen", "states": "weighted"}
-    values["presets"]["tiny"]["over"] = {"train": {"epochs": 2, "accumulate": 2, "length_buckets": 4}}
-    (made / "params.yaml").write_text(yaml.safe_dump(values))
+    values["wav2vec"] |= {**named(made / "pretrained/group"), "trainable": "frozen", "states": "weighted"}
+    values["train"] |= {"epochs": 2, "accumulate": 2, "length_buckets": 4}
+    write_settings(made, values)
     monkeypatch.chdir(made)
     train.main()
     model, card = model_folder.load(made / "work/models/fusion")

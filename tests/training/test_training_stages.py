@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from project_copy import write_settings
 
-from ser_ops.config.params import Params
+from ser_ops.config.params import Params, load_params
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.files import sha256, write_json
@@ -65,9 +66,7 @@ def project(folder: Path) -> Path:
     """A project after its features stage: 12 utterances of each emotion, features that carry the class."""
     random = np.random.default_rng(1)
     values = yaml.safe_load((PROJECT / "params.yaml").read_text())
-    small = values["presets"]["small"]
-    values["presets"], values["preset"] = {"tiny": {part: small[part] | TINY.get(part, {}) for part in small}}, "tiny"
-    values["presets"]["tiny"]["over"] = {}
+    values |= {"preset": "tiny"} | {section: values[section] | changes for section, changes in TINY.items()}
     values["data"] = {**values["data"], "corpora": ["made"], "manifests": []}
     values["train"].update(epochs=4, patience=4, batch_size=16)
     values["tune"].update(trials=3, together=2, startup_trials=1, warmup_epochs=1)
@@ -76,7 +75,7 @@ def project(folder: Path) -> Path:
     values["compute"]["workers"] = 1
     work = folder / "work"
     folder.mkdir()
-    (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    write_settings(folder, values)
     stores: dict[str, list] = {"ingest/waveforms": [], "augmented/waveforms": [], "features/features": []}
     rows = []
     for index in range(12 * len(EMOTIONS)):
@@ -144,7 +143,7 @@ def test_kill_9_in_each_stage_changes_no_result(tmp_path):
 
 
 def test_the_main_model_is_not_its_own_ablation(tmp_path: Path) -> None:
-    values = yaml.safe_load((PROJECT / "params.yaml").read_text())
+    values = load_params(PROJECT / "params.yaml").model_dump()
     values["ablations"].update(models=["spectral", "wav2vec"], shuffled=1)
     values["paths"]["work"] = str(tmp_path)
     write_json(tmp_path / "tuning" / "best.json", {"values": {}})
@@ -185,9 +184,8 @@ def test_no_trials_train_as_the_section_says(tmp_path, monkeypatch):
     monkeypatch.chdir(folder)
     values = yaml.safe_load((folder / "params.yaml").read_text())
     values["tune"]["trials"] = 0
-    (folder / "params.yaml").write_text(yaml.safe_dump(values))
+    write_settings(folder, values)
     tune.main()
     assert read_json(folder / "work/tuning/best.json")["values"] == {}
     assert (folder / "work/tuning/trials.csv").read_text().startswith("trial,state,validation_uar,epochs,")
-    from ser_ops.config.params import load_params
     assert train.main_job(load_params()).settings == load_params().train.training()
