@@ -319,7 +319,7 @@ def no_cam(results: Results, emotion: str) -> str:
     if results.pictures.missing:
         return results.pictures.missing
     return (f"No test utterance of fold 1 is {emotion}: bring in a corpus that holds this class "
-            "(docs/corpora.md lists what each holds).")
+            "(docs/reference/corpora.md lists what each holds).")
 
 
 _QUALITIES = {"precision": "Precision", "recall": "Recall", "f1": "F1-score"}

@@ -161,7 +161,7 @@ def how_to_get(corpus: str) -> str:
     'TESS is not here'
     """
     return (f"{title(corpus)} is not here: run `ser-ops corpora add {corpus} FOLDER-OR-ZIP`, list {corpus} under "
-            "data.corpora in params.yaml, then `dvc add data`; where to obtain it: docs/corpora.md")
+            "data.corpora in params.yaml, then `dvc add data`; where to obtain it: docs/reference/corpora.md")
 
 
 def standing(provenance: Mapping[str, Any], corpus: str) -> str:

@@ -1,4 +1,4 @@
-"""The noise x intensity x seed grid on test utterances (PROTOCOL 3; table V of paper 1).
+"""The noise x intensity x seed grid on test utterances (docs/explanation/protocol.md, 3; table V of paper 1).
 
 Each mixture is made once, from noise recordings of the test partition, and every model answers it. Cells are spread
 over one process per core; what a cell yields depends on its own key alone, never on order or worker.
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ser_ops.audio.signal import fit
+from ser_ops.audio.signal import fit_window
 from ser_ops.config.model_json import input_of
 from ser_ops.config.models import Window
 from ser_ops.config.params import Params
@@ -67,7 +67,7 @@ class Panel:
         with torch.inference_mode():
             for settings, members in self._groups.items():
                 extractor = self._extractors[settings]
-                fitted = [fit(waveform, extractor.length) for waveform in waveforms]
+                fitted = [fit_window(waveform, extractor.length) for waveform in waveforms]
                 batch = torch.from_numpy(np.stack([window for window, _ in fitted])).to(self.device)
                 valid = torch.tensor([length for _, length in fitted]).to(self.device)
                 read = any(set(self._models[index].streams) - {"wav2vec"} for index in members)

@@ -1,7 +1,7 @@
 """A map over the Dask cluster whose scheduler DASK_SCHEDULER_ADDRESS names.
 
 Dask's messages are pickles: whoever reaches the port of the scheduler or of a worker runs code there as its user. So
-they listen on loopback or inside a trusted network, with TLS beyond it (docs/many-machines.md).
+they listen on loopback or inside a trusted network, with TLS beyond it (docs/explanation/many-machines.md).
 
 A worker hands each item to a child process in the asker's workspace: one child for each of the worker's threads and
 each map. So `dask worker` as it starts by itself, a thread a core, is one process a core. The worker never unpickles an
@@ -84,7 +84,7 @@ def _connected(what: str) -> Client:
         if _address().startswith("tls://") and Security().get_connection_args("client")["ssl_context"] is None:
             raise UserError(f"{what}: DASK_SCHEDULER_ADDRESS={_address()} asks for a certificate: name one with "
                             "DASK_DISTRIBUTED__COMM__TLS__CA_FILE, __CLIENT__CERT and __CLIENT__KEY "
-                            "(docs/many-machines.md)")
+                            "(docs/explanation/many-machines.md)")
         return Client(_address(), set_as_default=False)
     except (OSError, ValueError) as error:
         raise UserError(f"{what}: no Dask scheduler answers at DASK_SCHEDULER_ADDRESS={_address()} "

@@ -229,4 +229,4 @@ def test_whether_a_corpus_is_here(provenance, state):
 
 
 def test_how_to_get_says_the_command_and_the_source():
-    assert "ser-ops corpora add crema_d" in how_to_get("crema_d") and "docs/corpora.md" in how_to_get("crema_d")
+    assert "ser-ops corpora add crema_d" in how_to_get("crema_d") and "docs/reference/corpora.md" in how_to_get("crema_d")
