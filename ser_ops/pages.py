@@ -1,8 +1,6 @@
-"""What a page may do: show what it holds, run its own script, and ask the network for nothing.
+"""What every HTML page of the project is made of: figures as words, pieces of inline SVG, and a security policy.
 
-Figures into words, the same way everywhere on the page; what is missing becomes a dash.
-
-Small pieces of inline SVG: every text escaped, every mark with a hover title where it has one.
+A figure reads alike on every page, and a missing one is a dash. Every text in SVG is escaped.
 """
 
 import base64
@@ -20,7 +18,7 @@ DASH = "–"
 
 
 def pick(report: Any, *names: str) -> Any:
-    """What stands at a path of nested mappings, None where it breaks off.
+    """The value at a path of keys in nested mappings; None where the path breaks off.
 
     >>> pick({"clean": {"uar": 0.6}}, "clean", "uar"), pick({"clean": None}, "clean", "uar")
     (0.6, None)
@@ -30,15 +28,18 @@ def pick(report: Any, *names: str) -> Any:
     return report
 
 
+def is_number(value: Any) -> bool:
+    """Whether a file holds a number here, and not a missing value or a yes."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def number(value: Any, digits: int = 2) -> str:
     """A figure with a fixed number of decimals, or a dash.
 
     >>> number(0.61844), number(None), number(5.0, 0)
     ('0.62', '–', '5')
     """
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return DASH
-    return f"{value:.{digits}f}"
+    return f"{value:.{digits}f}" if is_number(value) else DASH
 
 
 def share(value: Any) -> str:
@@ -102,7 +103,7 @@ def figure(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, Mapping):
-        return ", ".join(f"{plain(name)} {figure(one)}" for name, one in value.items())
+        return ", ".join(f"{plain(name)} {figure(item)}" for name, item in value.items())
     if isinstance(value, float):
         return f"{value:.1e}" if 0 < abs(value) < 0.001 else f"{value:.3f}"
     return str(value)
@@ -119,45 +120,46 @@ def tag(name: str, *content: str, **attributes: object) -> Markup:
     >>> tag("text", "a < b", x=1, font_size=9)
     Markup('<text x="1" font-size="9">a &lt; b</text>')
     """
-    written = "".join(f' {key.rstrip("_").replace("_", "-")}="{escape(_short(value))}"'
+    written = "".join(f' {key.rstrip("_").replace("_", "-")}="{escape(_rounded(value))}"'
                       for key, value in attributes.items() if value is not None)
     return Markup(f"<{name}{written}>{''.join(map(escape, content))}</{name}>")
 
 
-def _short(value: object) -> object:
+def _rounded(value: object) -> object:
     return f"{value:.1f}".removesuffix(".0") if isinstance(value, float) else value
 
 
-def titled(mark: Callable[..., Markup], title: str, **attributes: object) -> Markup:
-    """A group with a hover title around a mark."""
-    return tag("g", tag("title", title), mark(**attributes))
-
-
 def line(x1: float, y1: float, x2: float, y2: float, class_: str = "axis") -> Markup:
+    """A straight line; coordinates in pixels."""
     return tag("line", x1=float(x1), y1=float(y1), x2=float(x2), y2=float(y2), class_=class_)
 
 
 def text(x: float, y: float, words: str, anchor: str = "start", class_: str = "") -> Markup:
+    """Words at a point in pixels; `anchor` says which end of them stands there: start, middle or end."""
     return tag("text", words, x=float(x), y=float(y), text_anchor=anchor, class_=class_ or None)
 
 
 def rect(x: float, y: float, width: float, height: float, class_: str, radius: float = 0, title: str = "") -> Markup:
+    """A rectangle in pixels, with round corners of `radius` and a hover title; a negative width counts as 0."""
     content = [tag("title", title)] if title else []
     return tag("rect", *content, x=float(x), y=float(y), width=float(max(width, 0)), height=float(height),
                class_=class_, rx=radius or None)
 
 
 def dot(x: float, y: float, class_: str, title: str = "", radius: float = 5) -> Markup:
+    """A filled circle in pixels, with a hover title."""
     content = [tag("title", title)] if title else []
     return tag("circle", *content, cx=float(x), cy=float(y), r=float(radius), class_=class_)
 
 
 def diamond(x: float, y: float, class_: str, title: str, reach: float = 5.5) -> Markup:
+    """A square on its tip, `reach` pixels from its centre to each tip, with a hover title."""
     points = f"{x:.1f},{y - reach:.1f} {x + reach:.1f},{y:.1f} {x:.1f},{y + reach:.1f} {x - reach:.1f},{y:.1f}"
     return tag("polygon", tag("title", title), points=points, class_=class_)
 
 
 def path(points: Sequence[tuple[float, float]], class_: str) -> Markup:
+    """A line through points (x, y) in pixels."""
     return tag("polyline", points=" ".join(f"{x:.1f},{y:.1f}" for x, y in points), class_=class_)
 
 
@@ -168,7 +170,7 @@ def drawing(width: int, height: int, label: str, parts: Sequence[Markup]) -> Mar
 
 
 def scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
-    """From values to places on the page.
+    """The function that maps values from `low` to `high` to coordinates from `start` to `end`, in pixels.
 
     >>> scale(0, 1, 100, 200)(0.25)
     125.0
@@ -189,11 +191,11 @@ def policy(script: str = "", style: str = "") -> str:
     >>> policy()
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:; base-uri 'none'; form-action 'none'"
     """
-    scripts = f"script-src {_named(script)}; " if script else ""
-    styles = _named(style) if style else "'unsafe-inline'"
+    scripts = f"script-src {_hash_source(script)}; " if script else ""
+    styles = _hash_source(style) if style else "'unsafe-inline'"
     return (f"default-src 'none'; {scripts}style-src {styles}; img-src data:; media-src data:; base-uri 'none'; "
             "form-action 'none'")
 
 
-def _named(text: str) -> str:
+def _hash_source(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -6,25 +6,25 @@ from typing import Any
 from markupsafe import Markup
 
 from ser_ops.emotions import EMOTIONS
-from ser_ops.pages import CHANCE, cell_name, diamond, dot, drawing, interval, line, path, pick, rect, scale, share, text
-from ser_ops.report.tables import claim
+from ser_ops.pages import (
+    CHANCE,
+    cell_name,
+    diamond,
+    dot,
+    drawing,
+    interval,
+    is_number,
+    line,
+    path,
+    pick,
+    rect,
+    scale,
+    share,
+    text,
+)
+from ser_ops.report.tables import printed_accuracy
 
 _WIDTH = 960
-
-
-def _axis(at: Any, top: float, bottom: float, ticks: Sequence[float]) -> list[Markup]:
-    return [part for tick in ticks
-            for part in (line(at(tick), top, at(tick), bottom, "grid"),
-                         text(at(tick), bottom + 16, f"{tick:g}", "middle", "tick"))]
-
-
-def _spread(at: Any, y: float, figures: Mapping[str, Any], class_: str, title: str) -> list[Markup]:
-    """A dot with its interval, where there is one."""
-    low, high, uar = (figures.get(name) for name in ("uar_low", "uar_high", "uar"))
-    if uar is None:
-        return []
-    bar = [] if low is None or high is None else [rect(at(low), y - 3, at(high) - at(low), 6, f"{class_} faint", 3)]
-    return [*bar, dot(at(uar), y, class_, title, 6)]
 
 
 def glance(metrics: Any, gate: Any, published: Any, model: str) -> Markup | None:
@@ -38,31 +38,31 @@ def glance(metrics: Any, gate: Any, published: Any, model: str) -> Markup | None
     rows = [("clean speech", figures.get("clean") or {}, limits.get("clean_uar"), paper.get("clean_accuracy")),
             ("in noise, mean", figures.get("noisy") or {}, None, paper.get("noisy_accuracy")),
             (f"worst: {cell_name(worst)}", pick(figures, "cells", worst or "") or {}, limits.get("worst_cell_uar"),
-             claim(published, figures, worst))]
-    top, bottom, at = 34, 34 + 48 * len(rows), scale(0, 1, 210, _WIDTH - 30)
+             printed_accuracy(published, figures, worst))]
+    top, bottom, x = 34, 34 + 48 * len(rows), scale(0, 1, 210, _WIDTH - 30)
     bound = pick(metrics, "shuffled", "uar_high")
     parts = [] if bound is None else [
-        rect(at(0), top, at(bound) - at(0), bottom - top, "noise-floor",
+        rect(x(0), top, x(bound) - x(0), bottom - top, "noise-floor",
              title=f"models trained on shuffled labels reach up to {share(bound)}"),
-        text(at(max(bound, CHANCE)) + 6, top - 6, f"shuffled labels: up to {share(bound)}", class_="tick")]
-    parts += _axis(at, top, bottom, [0, 0.2, 0.4, 0.6, 0.8, 1])
-    parts += [line(at(CHANCE), top - 4, at(CHANCE), bottom, "chance"),
-              text(at(CHANCE) - 4, top - 6, f"chance {share(CHANCE)}", "end", "tick")]
-    for number, (label, one, limit, claimed) in enumerate(rows):
+        text(x(max(bound, CHANCE)) + 6, top - 6, f"shuffled labels: up to {share(bound)}", class_="tick")]
+    parts += _axis(x, top, bottom, [0, 0.2, 0.4, 0.6, 0.8, 1])
+    parts += [line(x(CHANCE), top - 4, x(CHANCE), bottom, "chance"),
+              text(x(CHANCE) - 4, top - 6, f"chance {share(CHANCE)}", "end", "tick")]
+    for number, (label, scores, limit, claimed) in enumerate(rows):
         y = top + 26 + 48 * number
         parts.append(text(196, y + 4, label, "end", "label"))
         if isinstance(limit, int | float):
-            parts += [line(at(limit), y - 9, at(limit), y + 13, "limit"),
-                      text(at(limit), y - 12, f"gate {limit:g}", "middle", "tick")]
-        if _is(claimed):
-            said = f"paper 1 prints an accuracy of {claimed:.2f} %; how it split its data it does not say"
-            parts.append(diamond(at(claimed / 100), y, "paper", said))
-        parts += _spread(at, y, one, "ours", f"{label}: UAR {interval(one)}")
-        if one.get("uar") is not None:
+            parts += [line(x(limit), y - 9, x(limit), y + 13, "limit"),
+                      text(x(limit), y - 12, f"gate {limit:g}", "middle", "tick")]
+        if is_number(claimed):
+            title = f"paper 1 prints an accuracy of {claimed:.2f} %; how it split its data it does not say"
+            parts.append(diamond(x(claimed / 100), y, "paper", title))
+        parts += _spread(x, y, scores, "ours", f"{label}: UAR {interval(scores)}")
+        if scores.get("uar") is not None:
             # On the side where the paper's figure does not stand.
-            left = _is(claimed) and claimed / 100 > one["uar"]
-            end = at(one.get("uar_low" if left else "uar_high") or one["uar"])
-            parts.append(text(end + (-10 if left else 10), y + 5, share(one["uar"]), "end" if left else "start",
+            left = is_number(claimed) and claimed / 100 > scores["uar"]
+            end = x(scores.get("uar_low" if left else "uar_high") or scores["uar"])
+            parts.append(text(end + (-10 if left else 10), y + 5, share(scores["uar"]), "end" if left else "start",
                               "value"))
     return drawing(_WIDTH, bottom + 26, "UAR of the model beside chance, shuffled labels and the gate's limits", parts)
 
@@ -72,22 +72,22 @@ def ablation(rows: Sequence[Mapping[str, Any]] | None, metrics: Any) -> Markup |
     if not rows:
         return None
     top, height = 22, 46
-    bottom, at = top + height * len(rows), scale(0, 1, 210, _WIDTH - 30)
+    bottom, x = top + height * len(rows), scale(0, 1, 210, _WIDTH - 30)
     bound = pick(metrics, "shuffled", "uar_high")
-    parts = [] if bound is None else [rect(at(0), top, at(bound) - at(0), bottom - top, "noise-floor",
+    parts = [] if bound is None else [rect(x(0), top, x(bound) - x(0), bottom - top, "noise-floor",
                                            title=f"shuffled labels reach up to {share(bound)}")]
-    parts += [*_axis(at, top, bottom, [0, 0.2, 0.4, 0.6, 0.8, 1]),
-              line(at(CHANCE), top - 4, at(CHANCE), bottom, "chance"),
-              text(at(CHANCE), top - 8, "chance", "middle", "tick")]
+    parts += [*_axis(x, top, bottom, [0, 0.2, 0.4, 0.6, 0.8, 1]),
+              line(x(CHANCE), top - 4, x(CHANCE), bottom, "chance"),
+              text(x(CHANCE), top - 8, "chance", "middle", "tick")]
     for number, row in enumerate(rows):
         y = top + height * number
         named = "  ".join(str(row[key]) for key in ("row", "model") if row.get(key))
         parts.append(text(196, y + height / 2 + 4, named, "end", "label"))
         for kind, shift in (("clean", 14), ("noisy", 31)):
-            one = pick(metrics, "models", str(row.get("model")), kind) or {"uar": row.get(f"{kind}_uar")}
-            parts += _spread(at, y + shift, one, kind, f"{row.get('model')}, {kind}: UAR {interval(one)}")
-            if one.get("uar") is not None:
-                parts.append(text(at(one.get("uar_high") or one["uar"]) + 10, y + shift + 4, share(one["uar"]),
+            scores = pick(metrics, "models", str(row.get("model")), kind) or {"uar": row.get(f"{kind}_uar")}
+            parts += _spread(x, y + shift, scores, kind, f"{row.get('model')}, {kind}: UAR {interval(scores)}")
+            if scores.get("uar") is not None:
+                parts.append(text(x(scores.get("uar_high") or scores["uar"]) + 10, y + shift + 4, share(scores["uar"]),
                                   class_="tick"))
         if number:
             parts.append(line(24, y, _WIDTH - 20, y, "grid"))
@@ -103,8 +103,9 @@ def curves(history: Sequence[Mapping[str, Any]] | None, best: Any) -> Markup | N
     parts: list[Markup] = []
     for panel, (name, unit) in enumerate((("loss", "loss"), ("uar", "UAR"))):
         x = scale(first, last, 50 + 490 * panel, 450 + 490 * panel)
-        found = [row[key] for row in rows for key in (f"train_{name}", f"validation_{name}") if _is(row.get(key))]
-        high = max([*found, 1.0]) if name == "loss" else 1.0
+        values = [row[key] for row in rows for key in (f"train_{name}", f"validation_{name}")
+                  if is_number(row.get(key))]
+        high = max([*values, 1.0]) if name == "loss" else 1.0
         y = scale(0, high, 200, 24)
         for step in range(5):
             value = high * step / 4
@@ -115,11 +116,11 @@ def curves(history: Sequence[Mapping[str, Any]] | None, best: Any) -> Markup | N
                   for row in rows[::max(1, len(rows) // 6)]]
         if name == "uar":
             parts.append(line(x(first), y(CHANCE), x(last), y(CHANCE), "chance"))
-        if _is(best) and first <= best <= last:
+        if is_number(best) and first <= best <= last:
             parts += [line(x(best), 24, x(best), 200, "limit"),
                       text(x(best), 20, f"kept: {best:g}", "middle", "tick")]
         for kind, class_ in (("train", "noisy"), ("validation", "clean")):
-            points = [(row["epoch"], row[f"{kind}_{name}"]) for row in rows if _is(row.get(f"{kind}_{name}"))]
+            points = [(row["epoch"], row[f"{kind}_{name}"]) for row in rows if is_number(row.get(f"{kind}_{name}"))]
             parts.append(path([(x(epoch), y(value)) for epoch, value in points], f"curve {class_}"))
             parts += [dot(x(epoch), y(value), class_, f"epoch {epoch:g}, {kind} {unit} {value:.3f}", 2.5)
                       for epoch, value in points]
@@ -128,7 +129,7 @@ def curves(history: Sequence[Mapping[str, Any]] | None, best: Any) -> Markup | N
 
 def by_snr(rows: Sequence[Mapping[str, Any]] | None) -> Markup | None:
     """UAR by the signal-to-noise ratio that each mixture had; the size of a bar's foot is how many there were."""
-    rows = [row for row in rows or [] if _is(row.get("uar"))]
+    rows = [row for row in rows or [] if is_number(row.get("uar"))]
     if not rows:
         return None
     low, high = rows[0]["low_db"], rows[-1]["high_db"]
@@ -155,18 +156,29 @@ def shap_kinds(kinds: Sequence[Mapping[str, Any]] | None, number: int = 10) -> M
         return None
     totals = [sum(row["per_class"].get(emotion) or 0 for emotion in EMOTIONS) for row in rows]
     left_of = max(90, 30 + 7 * max(len(str(row.get("feature"))) for row in rows))  # pixels that the names need
-    at, parts = scale(0, max(totals), left_of, _WIDTH - 90), []
-    for place, (row, total) in enumerate(zip(rows, totals, strict=True)):
-        y, left = 8 + 24 * place, 0.0
+    x, parts = scale(0, max(totals), left_of, _WIDTH - 90), []
+    for position, (row, total) in enumerate(zip(rows, totals, strict=True)):
+        y, left = 8 + 24 * position, 0.0
         parts.append(text(left_of - 8, y + 13, str(row.get("feature")), "end", "label"))
         for number, emotion in enumerate(EMOTIONS):
             value = row["per_class"].get(emotion) or 0
-            parts.append(rect(at(left), y, at(left + value) - at(left), 16, f"class-{number}",
+            parts.append(rect(x(left), y, x(left + value) - x(left), 16, f"class-{number}",
                               title=f"{row.get('feature')}, {emotion}: {value:.3f}"))
             left += value
-        parts.append(text(at(total) + 6, y + 13, f"{total:.2f}", class_="tick"))
+        parts.append(text(x(total) + 6, y + 13, f"{total:.2f}", class_="tick"))
     return drawing(_WIDTH, 24 * len(rows) + 16, "Mean absolute SHAP value of each kind of feature", parts)
 
 
-def _is(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _axis(x: Any, top: float, bottom: float, ticks: Sequence[float]) -> list[Markup]:
+    return [part for tick in ticks
+            for part in (line(x(tick), top, x(tick), bottom, "grid"),
+                         text(x(tick), bottom + 16, f"{tick:g}", "middle", "tick"))]
+
+
+def _spread(x: Any, y: float, figures: Mapping[str, Any], class_: str, title: str) -> list[Markup]:
+    """A dot with its interval, where there is one."""
+    low, high, uar = (figures.get(name) for name in ("uar_low", "uar_high", "uar"))
+    if uar is None:
+        return []
+    bar = [] if low is None or high is None else [rect(x(low), y - 3, x(high) - x(low), 6, f"{class_} faint", 3)]
+    return [*bar, dot(x(uar), y, class_, title, 6)]

@@ -12,7 +12,7 @@ from ser_ops.config.evaluation import Report
 from ser_ops.files import replacing
 from ser_ops.manifest import UtteranceRow
 from ser_ops.noise.mixing import Mixture
-from ser_ops.seeds import derive
+from ser_ops.seeds import derive_seed
 
 Mix = Callable[[str, np.ndarray, str, float, int, str], Mixture]
 Answer = Callable[[str, str, float, int | None], Mapping[str, Any]]
@@ -28,7 +28,7 @@ def choose(rows: Sequence[UtteranceRow], number: int, seed: int) -> list[Utteran
     >>> sorted(row.emotion for row in choose(rows, 2, seed=1))
     ['fear', 'sad']
     """
-    left = sorted(rows, key=lambda row: derive(seed, "clip", row.utterance))
+    left = sorted(rows, key=lambda row: derive_seed(seed, "clip", row.utterance))
     chosen: list[UtteranceRow] = []
     while left and len(chosen) < number:
         heard = {row.emotion for row in chosen}
@@ -37,7 +37,7 @@ def choose(rows: Sequence[UtteranceRow], number: int, seed: int) -> list[Utteran
     return chosen
 
 
-def write(folder: Path, rows: Sequence[UtteranceRow], waveforms: Mapping[str, np.ndarray], sample_rate: int,
+def write_clips(folder: Path, rows: Sequence[UtteranceRow], waveforms: Mapping[str, np.ndarray], sample_rate: int,
           mix: Mix, noises: Sequence[str], mixture_seed: int, answer: Answer, settings: Report) -> list[dict[str, Any]]:
     """Write <folder>/<n>_clean.wav and <n>_noisy.wav (16 bit) and return an entry of clips.json for each pair.
 

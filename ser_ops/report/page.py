@@ -1,6 +1,6 @@
-"""reports/index.html: one file that holds all it shows, and asks the network for nothing.
+"""reports/index.html: a page that holds all it shows, and asks the network for nothing.
 
-What lies in reports/: every file that the page is built from, or None where it is not there yet.
+`build` reads what lies in reports/ and renders page.html.j2; a file that is not there yet is said on the page.
 """
 
 import base64
@@ -27,6 +27,18 @@ JSON: dict[str, str] = {  # file of reports/ and the stage that writes it
     "explanations": "explain", "clips": "report", "provenance": "report", "published": "report"}
 CSV: dict[str, str] = {"ablation": "evaluate", "robustness": "evaluate", "history": "report"}
 _KINDS = {".png": "image/png", ".wav": "audio/wav"}
+_HERE = Path(__file__).parent
+
+
+def build(reports: Path) -> Path:
+    """Write index.html from the files in `reports` alone; what is missing there is said on the page.
+
+    Raises UserError when the folder holds no report at all, or a file in it is damaged or names a method of explanation
+    that is not in the catalogue.
+    """
+    page = reports / "index.html"
+    write_text(page, render(read_reports(reports)))
+    return page
 
 
 @dataclass(frozen=True)
@@ -55,7 +67,7 @@ class Sources:
         return Markup(f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}")
 
 
-def read(reports: Path) -> Sources:
+def read_reports(reports: Path) -> Sources:
     """Read what is there.
 
     Raises UserError when the folder holds none of the files, or one of them is not what its name says.
@@ -76,13 +88,6 @@ def read(reports: Path) -> Sources:
     return Sources(reports, files, missing)
 
 
-def _number(value: str | None) -> Any:
-    try:
-        return float(value) if value else None
-    except ValueError:
-        return value
-
-
 def _read_csv(path: Path) -> list[dict[str, Any]]:
     """Rows with numbers as floats and empty fields as None."""
     try:
@@ -92,18 +97,11 @@ def _read_csv(path: Path) -> list[dict[str, Any]]:
         raise UserError(f"{path}: cannot be read ({error}): remove it and run its stage again") from error
 
 
-_HERE = Path(__file__).parent
-
-
-def build(reports: Path) -> Path:
-    """Write index.html from the files in `reports` alone; what is missing there is said on the page.
-
-    Raises UserError when the folder holds no report at all, or a file in it is damaged or names a method of explanation
-    that is not in the catalogue.
-    """
-    page = reports / "index.html"
-    write_text(page, render(read(reports)))
-    return page
+def _number(value: str | None) -> Any:
+    try:
+        return float(value) if value else None
+    except ValueError:
+        return value
 
 
 def render(sources: Sources) -> str:
@@ -114,31 +112,9 @@ def render(sources: Sources) -> str:
                             "interval": _defined(pages.interval), "cell_name": pages.cell_name, "plain": pages.plain,
                             "colour": _defined(tables.colour), "short": _short, "figure": _defined(pages.figure),
                             "settings": _defined(pages.settings), "method": lambda name: method(str(name)).title,
-                            "shown": tables.shown}
+                            "shown": tables.clip_pictures}
     environment.tests |= {"there": lambda value: value is not None and not isinstance(value, Undefined)}
     return environment.get_template("page.html.j2").render(_content(sources)) + "\n"
-
-
-class _Missing(ChainableUndefined):
-    """A value that a file lacks: shown as a dash, however deep it would have been."""
-
-    def __str__(self) -> str:
-        return pages.DASH
-
-    def __html__(self) -> str:
-        return pages.DASH
-
-
-def _defined(function: Any) -> Any:
-    """A filter that sees None in place of jinja's undefined."""
-    def filtered(value: Any, *arguments: Any, **named: Any) -> Any:
-        return function(None if isinstance(value, Undefined) else value, *arguments, **named)
-    return filtered
-
-
-def _short(value: Any, length: int = 10) -> str:
-    """The start of a commit or hash."""
-    return pages.DASH if value is None or isinstance(value, Undefined) else str(value)[:length]
 
 
 def main_model(sources: Sources) -> str:
@@ -166,11 +142,35 @@ def _content(sources: Sources) -> Mapping[str, Any]:
         "sentences": tables.sentences(metrics, model), "cards": tables.cards(metrics, published, model),
         "glance": charts.glance(metrics, sources["gate"], published, model),
         "heat": tables.heat(figures.get("cells"), shuffled),
-        "heats": {name: tables.heat(one.get("cells"), shuffled) for name, one in others.items() if name != model},
+        "heats": {name: tables.heat(scores.get("cells"), shuffled) for name, scores in others.items() if name != model},
         "table_v": tables.table_v(figures.get("cells"), published), "snr": charts.by_snr(figures.get("by_snr")),
         "ablation": sources["ablation"] or [], "ablation_chart": charts.ablation(sources["ablation"], metrics),
         "confusion": tables.confusion(figures.get("confusion")),
         "curves": charts.curves(sources["history"], pages.pick(sources["provenance"], "card", "best_epoch")),
         "kinds": charts.shap_kinds(pages.pick(explanations, "shap", "kinds")),
-        "drawn": tables.methods(explanations), "drawn_words": tables.words(explanations, figures.get("streams") or []),
+        "drawn": tables.methods_shown(explanations), "drawn_words": tables.explanation_sentences(explanations,
+                                                                                                 figures.get("streams")
+                                                                                                 or []),
     }
+
+
+class _Missing(ChainableUndefined):
+    """A value that a file lacks: shown as a dash, however deep it would have been."""
+
+    def __str__(self) -> str:
+        return pages.DASH
+
+    def __html__(self) -> str:
+        return pages.DASH
+
+
+def _defined(function: Any) -> Any:
+    """A filter that sees None in place of jinja's undefined."""
+    def filtered(value: Any, *arguments: Any, **named: Any) -> Any:
+        return function(None if isinstance(value, Undefined) else value, *arguments, **named)
+    return filtered
+
+
+def _short(value: Any, length: int = 10) -> str:
+    """The start of a commit or hash."""
+    return pages.DASH if value is None or isinstance(value, Undefined) else str(value)[:length]

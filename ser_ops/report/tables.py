@@ -11,93 +11,6 @@ from ser_ops.methods import METHODS, in_order
 from ser_ops.pages import CHANCE, cell_name, interval, percent, pick, plain, share
 
 STATIONARY = ("white", "pink", "brown")
-_SCORES = ("accuracy", "precision", "recall", "f1")
-
-
-def heat(cells: Any, shuffled: Any) -> dict[str, Any] | None:
-    """Noise x intensity of one model: {levels, rows: [(noise, [cell or None])]}; recorded noise first.
-
-    A cell is that of metrics.json with `lost`: no better than the upper bound of label-shuffled models.
-    """
-    if not isinstance(cells, Mapping) or not cells:
-        return None
-    names = [cell.rpartition("@") for cell in cells]
-    levels = sorted({level for _, _, level in names}, key=_order)
-    noises = sorted(dict.fromkeys(noise for noise, _, _ in names), key=lambda noise: noise in STATIONARY)
-    rows = []
-    for noise in noises:
-        row = []
-        for level in levels:
-            cell, bound = cells.get(f"{noise}@{level}"), pick(shuffled, "cells", f"{noise}@{level}")
-            row.append(None if cell is None else {**cell, "lost": bound is not None and cell["uar"] <= bound})
-        rows.append((noise, row))
-    return {"levels": levels, "rows": rows}
-
-
-def _order(level: str) -> float:
-    try:
-        return float(level)
-    except ValueError:
-        return 0.0
-
-
-def colour(value: Any, low: float = CHANCE, high: float = 1.0) -> str:
-    """Background and ink of a cell, as inline style: pale at `low` or below, dark blue at `high`.
-
-    >>> colour(0.1), colour(1.0)
-    ('background:rgb(243,246,250);color:#000', 'background:rgb(11,46,99);color:#fff')
-    """
-    if not isinstance(value, int | float):
-        return ""
-    stops = ((243, 246, 250), (157, 196, 232), (41, 105, 184), (11, 46, 99))
-    position = min(max((value - low) / ((high - low) or 1), 0.0), 1.0) * (len(stops) - 1)
-    first = min(int(position), len(stops) - 2)
-    red, green, blue = (round(a + (b - a) * (position - first)) for a, b in zip(stops[first], stops[first + 1],
-                                                                             strict=True))
-    light = sum(weight * (channel / 255) ** 2.2 for weight, channel in zip((0.213, 0.715, 0.072), (red, green, blue),
-                                                                           strict=True))
-    return f"background:rgb({red},{green},{blue});color:{'#000' if light > 0.18 else '#fff'}"  # 0.18: equal contrast
-
-
-def table_v(cells: Any, published: Any) -> list[dict[str, Any]]:
-    """Table V in the paper's shape: groups of {title, rows}, each row with ours and the paper's printed figures."""
-    if not isinstance(cells, Mapping):
-        return []
-    groups: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
-    for cell in sorted(cells, key=lambda cell: (_noise_order(cell), cell.rpartition("@")[0])):
-        noise, _, level = cell.rpartition("@")
-        paper = pick(published, "table_v", cell)
-        groups[noise in STATIONARY].append({
-            "noise": noise, "level": level, "ours": cells[cell], "paper": paper,
-            "mark": pick(published, "marks", "V", cell)})
-    titles = {True: "Stationary interferences", False: "Non-stationary interferences"}
-    return [{"title": titles[kind], "rows": rows} for kind, rows in groups.items() if rows]
-
-
-def _noise_order(cell: str) -> int:
-    noise = cell.rpartition("@")[0]
-    return STATIONARY.index(noise) if noise in STATIONARY else len(STATIONARY)
-
-
-def confusion(counts: Any) -> list[dict[str, Any]]:
-    """Rows of the confusion matrix: {emotion, total, cells: [(count, share of the true class)]}."""
-    if not isinstance(counts, Sequence) or len(counts) != len(EMOTIONS):
-        return []
-    return [{"emotion": emotion, "total": sum(row),
-             "cells": [(count, count / sum(row) if sum(row) else None) for count in row]}
-            for emotion, row in zip(EMOTIONS, counts, strict=True)]
-
-
-def worst_confusion(counts: Any) -> tuple[str, str, float] | None:
-    """The emotion that is recognised least, what it is taken for most, and its recall."""
-    rows = [row for row in confusion(counts) if row["total"]]
-    if not rows:
-        return None
-    recall = {row["emotion"]: row["cells"][EMOTIONS.index(row["emotion"])][1] for row in rows}
-    weakest = min(rows, key=lambda row: recall[row["emotion"]])
-    others = {emotion: cell[0] for emotion, cell in zip(EMOTIONS, weakest["cells"], strict=True)
-              if emotion != weakest["emotion"]}
-    return weakest["emotion"], max(others, key=lambda emotion: others[emotion]), recall[weakest["emotion"]]
 
 
 def banner(gate: Any) -> dict[str, Any]:
@@ -168,10 +81,22 @@ def sentences(metrics: Any, model: str) -> list[str]:
     if weakest and weakest[2] < 1:
         said.append(f"It is weakest on {weakest[0]}: {percent(weakest[2])} are recognised, most of the others are "
                      f"taken for {weakest[1]}.")
-    return said + streams(metrics, figures)
+    return said + stream_sentences(metrics, figures)
 
 
-def streams(metrics: Any, figures: Mapping[str, Any]) -> list[str]:
+def worst_confusion(counts: Any) -> tuple[str, str, float] | None:
+    """The emotion that is recognised least, what it is taken for most, and its recall."""
+    rows = [row for row in confusion(counts) if row["total"]]
+    if not rows:
+        return None
+    recall = {row["emotion"]: row["cells"][EMOTIONS.index(row["emotion"])][1] for row in rows}
+    weakest = min(rows, key=lambda row: recall[row["emotion"]])
+    others = {emotion: cell[0] for emotion, cell in zip(EMOTIONS, weakest["cells"], strict=True)
+              if emotion != weakest["emotion"]}
+    return weakest["emotion"], max(others, key=lambda emotion: others[emotion]), recall[weakest["emotion"]]
+
+
+def stream_sentences(metrics: Any, figures: Mapping[str, Any]) -> list[str]:
     """Whether each stream of a fusion earns its place."""
     said = []
     for stream in figures.get("streams") or pick(metrics, "streams") or []:
@@ -192,7 +117,7 @@ def cards(metrics: Any, published: Any, model: str) -> list[dict[str, str]]:
     paper = pick(published, "table_vi", str(figures.get("row")))
     worst = pick(figures, "worst_cell", "cell")
     cell = pick(figures, "cells", worst or "")
-    claimed = claim(published, figures, worst)
+    claimed = printed_accuracy(published, figures, worst)
     return [
         _card("Clean speech, UAR", clean, f"accuracy {percent(pick(clean, 'accuracy'), 1)}",
               pick(paper, "clean_accuracy")),
@@ -204,18 +129,92 @@ def cards(metrics: Any, published: Any, model: str) -> list[dict[str, str]]:
     ]
 
 
-def claim(published: Any, figures: Any, cell: Any) -> Any:
-    """Accuracy in per cent that table V prints for a cell; None for every model but row D, of which it speaks."""
-    return pick(published, "table_v", str(cell), "accuracy") if pick(figures, "row") == "D" else None
-
-
 def _card(title: str, figures: Any, beside: str, paper: Any) -> dict[str, str]:
     shown, _, bounds = interval(figures).partition(" ")
     return {"title": title, "value": shown, "range": bounds, "beside": beside,
             "paper": "" if paper is None else f"paper 1 prints {percent(paper / 100, 2)} accuracy"}
 
 
-def shown(clip: Any) -> list[dict[str, Any]]:
+def printed_accuracy(published: Any, figures: Any, cell: Any) -> Any:
+    """Accuracy in per cent that table V prints for a cell; None for every model but row D, of which it speaks."""
+    return pick(published, "table_v", str(cell), "accuracy") if pick(figures, "row") == "D" else None
+
+
+def heat(cells: Any, shuffled: Any) -> dict[str, Any] | None:
+    """Noise x intensity of one model: {levels, rows: [(noise, [cell or None])]}; recorded noise first.
+
+    A cell is that of metrics.json with `lost`: no better than the upper bound of label-shuffled models.
+    """
+    if not isinstance(cells, Mapping) or not cells:
+        return None
+    names = [cell.rpartition("@") for cell in cells]
+    levels = sorted({level for _, _, level in names}, key=_intensity)
+    noises = sorted(dict.fromkeys(noise for noise, _, _ in names), key=lambda noise: noise in STATIONARY)
+    rows = []
+    for noise in noises:
+        row = []
+        for level in levels:
+            cell, bound = cells.get(f"{noise}@{level}"), pick(shuffled, "cells", f"{noise}@{level}")
+            row.append(None if cell is None else {**cell, "lost": bound is not None and cell["uar"] <= bound})
+        rows.append((noise, row))
+    return {"levels": levels, "rows": rows}
+
+
+def _intensity(level: str) -> float:
+    try:
+        return float(level)
+    except ValueError:
+        return 0.0
+
+
+def colour(value: Any, low: float = CHANCE, high: float = 1.0) -> str:
+    """Background and ink of a cell, as inline style: pale at `low` or below, dark blue at `high`.
+
+    >>> colour(0.1), colour(1.0)
+    ('background:rgb(243,246,250);color:#000', 'background:rgb(11,46,99);color:#fff')
+    """
+    if not isinstance(value, int | float):
+        return ""
+    stops = ((243, 246, 250), (157, 196, 232), (41, 105, 184), (11, 46, 99))
+    position = min(max((value - low) / ((high - low) or 1), 0.0), 1.0) * (len(stops) - 1)
+    first = min(int(position), len(stops) - 2)
+    red, green, blue = (round(a + (b - a) * (position - first)) for a, b in zip(stops[first], stops[first + 1],
+                                                                             strict=True))
+    light = sum(weight * (channel / 255) ** 2.2 for weight, channel in zip((0.213, 0.715, 0.072), (red, green, blue),
+                                                                           strict=True))
+    return f"background:rgb({red},{green},{blue});color:{'#000' if light > 0.18 else '#fff'}"  # 0.18: equal contrast
+
+
+def table_v(cells: Any, published: Any) -> list[dict[str, Any]]:
+    """Table V in the paper's shape: groups of {title, rows}, each row with ours and the paper's printed figures."""
+    if not isinstance(cells, Mapping):
+        return []
+    groups: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
+    for cell in sorted(cells, key=lambda cell: (_noise_order(cell), cell.rpartition("@")[0])):
+        noise, _, level = cell.rpartition("@")
+        paper = pick(published, "table_v", cell)
+        groups[noise in STATIONARY].append({
+            "noise": noise, "level": level, "ours": cells[cell], "paper": paper,
+            "mark": pick(published, "marks", "V", cell)})
+    titles = {True: "Stationary interferences", False: "Non-stationary interferences"}
+    return [{"title": titles[kind], "rows": rows} for kind, rows in groups.items() if rows]
+
+
+def _noise_order(cell: str) -> int:
+    noise = cell.rpartition("@")[0]
+    return STATIONARY.index(noise) if noise in STATIONARY else len(STATIONARY)
+
+
+def confusion(counts: Any) -> list[dict[str, Any]]:
+    """Rows of the confusion matrix: {emotion, total, cells: [(count, share of the true class)]}."""
+    if not isinstance(counts, Sequence) or len(counts) != len(EMOTIONS):
+        return []
+    return [{"emotion": emotion, "total": sum(row),
+             "cells": [(count, count / sum(row) if sum(row) else None) for count in row]}
+            for emotion, row in zip(EMOTIONS, counts, strict=True)]
+
+
+def clip_pictures(clip: Any) -> list[dict[str, Any]]:
     """The pictures of one clip of explanations.json: [{method, name, figure, curve}].
 
     A method has a figure of its own, or the clip has one for all; a figure is shown once.
@@ -229,17 +228,19 @@ def shown(clip: Any) -> list[dict[str, Any]]:
     return pictures
 
 
-def methods(explanations: Any) -> list[str]:
+def methods_shown(explanations: Any) -> list[str]:
     """Those of the pictures that the clips have, in the order of the catalogue."""
-    used = {picture["method"] for clip in pick(explanations, "clips") or [] for picture in shown(clip)}
+    used = {picture["method"] for clip in pick(explanations, "clips") or [] for picture in clip_pictures(clip)}
     return in_order(used)
 
 
-def words(explanations: Any, streams: Sequence[str]) -> list[str]:
+def explanation_sentences(explanations: Any, streams: Sequence[str]) -> list[str]:
     """What the pictures show and what they do not. streams: those of the model."""
-    used = methods(explanations)
+    used = methods_shown(explanations)
     sentences = [f"{METHODS[name].title}: {METHODS[name].caption}" if len(used) > 1 else METHODS[name].caption
              for name in used]
     if "wav2vec" in streams and len(streams) > 1 and used:
         sentences.append("Methods over features do not see the Wav2Vec 2.0 stream: it kept hearing the whole waveform.")
     return [*sentences, "Seconds count from the start of the window that the model hears; hatched is padding."]
+
+

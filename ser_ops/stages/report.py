@@ -20,7 +20,7 @@ from ser_ops.report.page import build
 from ser_ops.report.provenance import provenance
 from ser_ops.shards import Shards
 from ser_ops.stages import run
-from ser_ops.terminal import tell
+from ser_ops.terminal import print_line
 from ser_ops.tracking.licences import NOT_STATED, sources
 from ser_ops.tracking.runs import data_md5, git_commit, git_dirty
 
@@ -33,14 +33,14 @@ def main() -> None:
     manifest, noise = validated_utterances(work), validated_noise(work)
     tree = {"commit": git_commit(), "dirty": git_dirty(), "data_md5": data_md5()}
     write_json(reports / "provenance.json", provenance(params, tree, model, manifest, noise))
-    write_json(reports / "published.json", published())
+    write_json(reports / "published.json", published_record())
     with replacing(reports / "history.csv") as copy:
         shutil.copyfile(model / "history.csv", copy)
     write_json(reports / "clips.json", {"clips": _clips(params, manifest, noise)})
     print(f"report: {build(reports)}")
 
 
-def published() -> dict[str, Any]:
+def published_record() -> dict[str, Any]:
     """published.json: the papers' own numbers that the page shows beside ours."""
     return {
         "table_iii": {name: {"speakers": layout.speakers, "samples": sum(layout.expected().values()),
@@ -54,30 +54,31 @@ def _clips(params: Params, manifest: list[UtteranceRow], noise: list[NoiseRow]) 
     mixer = Mixer(Shards(work / "ingest" / "noise"), noise, rate, params.augment.level,
                   params.augment.silent_crop_dbfs)
     recorded, _ = noise_categories(noise)
-    found = clips.write(params.paths.reports / "clips", [row for row in manifest if row.partition == "test"],
-                        Shards(work / "ingest" / "waveforms"), rate, mixer, [*recorded, *params.evaluate.stationary],
-                        params.evaluate.seeds[0], _answers(params.paths.reports, params.train.model), params.report)
-    licences = {(one.kind, one.name): one.licence for one in sources(params, list({row.corpus for row in manifest}))}
-    for clip in found:
+    written = clips.write_clips(
+        params.paths.reports / "clips", [row for row in manifest if row.partition == "test"],
+        Shards(work / "ingest" / "waveforms"), rate, mixer, [*recorded, *params.evaluate.stationary],
+        params.evaluate.seeds[0], _answers(params.paths.reports, params.train.model), params.report)
+    licences = {(source.kind, source.name): source.licence for source in sources(params, list({row.corpus for row in manifest}))}
+    for clip in written:
         clip["licence"] = licences.get(("speech", clip["corpus"]), NOT_STATED)
         if recording := clip["noisy"]["recording"]:
             clip["noisy"]["licence"] = licences.get(("noise", recording.split("/")[0]), NOT_STATED)
-    return found
+    return written
 
 
 def _answers(reports: Path, model: str) -> Callable[[str, str, float, int | None], Mapping[str, Any]]:
-    """What the evaluated model said, from predictions.csv."""
+    """A function that looks up what the evaluated model answered in predictions.csv; {} for what is not there."""
     try:
-        found = predictions.read_predictions(reports / "predictions.csv", model)
+        table = predictions.read_predictions(reports / "predictions.csv", model)
     except UserError as error:
-        tell(str(error))
+        print_line(str(error))
         return lambda *_: {}
 
     def answer(utterance: str, noise: str, intensity: float, seed: int | None) -> Mapping[str, Any]:
         condition = predictions.Condition(noise, intensity, seed)
-        if utterance not in found.utterances or condition not in found.conditions:
+        if utterance not in table.utterances or condition not in table.conditions:
             return {}
-        chances = found.probabilities[0, found.conditions.index(condition), found.utterances.index(utterance)]
+        chances = table.probabilities[0, table.conditions.index(condition), table.utterances.index(utterance)]
         return {"predicted": EMOTIONS[int(chances.argmax())], "confidence": float(chances.max())}
     return answer
 

@@ -54,7 +54,7 @@ def _traces(random: np.random.Generator, valid_seconds: float, empty: bool) -> d
     values = {"scorecam": np.zeros(79) if empty else bump * 0.3, "shap": bump - 0.4 * np.roll(bump, 20),
               "occlusion": 0.2 * np.sin(5 * mutings + random.random())}
     return {method: {"seconds": (mutings if method == "occlusion" else frames).round(4).tolist(),
-                     "values": [float(f"{one:.5g}") for one in values[method]], "unit": unit,
+                     "values": [float(f"{value:.5g}") for value in values[method]], "unit": unit,
                      "held": "" if method == "occlusion" else "the Wav2Vec 2.0 stream, which kept hearing all of it"}
             for method, unit in METHODS.items()}
 
@@ -71,7 +71,7 @@ def _heard(reports: Path, number: int, emotion: str, noise: str, intensity: floa
     drawn = _spectrogram(samples, reports / f"{name}.png")
     predicted = emotion if (number + round(4 * intensity)) % 3 or not emotion else "sad"
     chances = random.dirichlet(np.ones(7))
-    phi = {name: float(one) for name, one in zip(STREAMS, random.normal(0.2, 0.4, 4), strict=True)}
+    phi = {name: float(value) for name, value in zip(STREAMS, random.normal(0.2, 0.4, 4), strict=True)}
     clean = noise == "clean"
     utterance = HOSTILE if number == 1 else f"synthetic_tess/speaker_{number % 4}/{emotion or 'mine'}_{number:02d}"
     return {
@@ -79,13 +79,13 @@ def _heard(reports: Path, number: int, emotion: str, noise: str, intensity: floa
         "corpus": "synthetic_tess", "emotion": emotion, "noise": noise, "intensity": intensity,
         "seed": None if clean else 1, "snr_db": None if clean else 14 - 20 * intensity,
         "predicted": predicted or "fear", "confidence": float(chances.max()), "explained": predicted or "fear",
-        "probabilities": {one: float(chance) for one, chance in zip(EMOTIONS, chances, strict=True)},
+        "probabilities": {emotion: float(chance) for emotion, chance in zip(EMOTIONS, chances, strict=True)},
         "valid_seconds": valid / RATE, "window_seconds": WINDOW, "audio": f"{name}.ogg",
         "traces": _traces(random, valid / RATE, empty=number == 2),
         "streams": {"names": list(STREAMS), "phi": phi, "base": -0.4, "score": -0.4 + sum(phi.values()),
                     "unit": "log odds"},
         "speech": {"seconds": [[0.1, 0.7], [1.0, 1.6]], "share_of_time": 0.6, "share": dict.fromkeys(METHODS, 0.7)},
-        "rank_correlation": None if clean else {one: float(random.uniform(-0.2, 1)) for one in METHODS},
+        "rank_correlation": None if clean else {method: float(random.uniform(-0.2, 1)) for method in METHODS},
         "spectrogram": {"file": f"{name}.png", **drawn}, "figures": {}}
 
 
@@ -97,20 +97,20 @@ def _across(conditions: tuple[tuple[str, float], ...]) -> dict[str, Any]:
     def cell(noise: str, intensity: float) -> dict[str, Any]:
         shares = np.array([0.5 - 0.3 * intensity, 0.3 + 0.2 * intensity, 0.1, 0.1 + 0.1 * intensity])
         return {"noise": noise, "intensity": intensity, "n": 14, "same_answer": 1 - 0.6 * intensity,
-                "rank_correlation": {one: _spread(0.9 - 0.3 * place - 0.5 * intensity)
-                                     for place, one in enumerate(METHODS)},
-                "speech_share": {one: _spread(0.8 - 0.1 * place - 0.2 * intensity)
-                                 for place, one in enumerate(METHODS)},
-                "streams": {one: _spread(float(share), 0.05) for one, share in zip(STREAMS, shares, strict=True)}}
+                "rank_correlation": {method: _spread(0.9 - 0.3 * position - 0.5 * intensity)
+                                     for position, method in enumerate(METHODS)},
+                "speech_share": {method: _spread(0.8 - 0.1 * position - 0.2 * intensity)
+                                 for position, method in enumerate(METHODS)},
+                "streams": {stream: _spread(float(share), 0.05) for stream, share in zip(STREAMS, shares, strict=True)}}
     clean = {key: value for key, value in cell("clean", 0.0).items() if key in ("n", "speech_share", "streams")}
     levels = sorted({level for _, level in conditions if level})
     return {"by_intensity": [{"intensity": level, "streams": cell("", level)["streams"]} for level in (0.0, *levels)],
-            "cells": [cell(*one) for one in conditions if one[0] != "clean"], "clean": clean,
+            "cells": [cell(*condition) for condition in conditions if condition[0] != "clean"], "clean": clean,
             "words": ["From clean to white at 0.75 the share of wav2vec falls by 0.23 [0.15, 0.31]."]}
 
 
 def _faithfulness() -> dict[str, Any]:
-    def one(good: float) -> dict[str, Any]:
+    def curves_of(good: float) -> dict[str, Any]:
         def both(make: Any) -> dict[str, Any]:
             return {curve: {fill: make(sign) for fill in ("silence", "noise")}
                     for curve, sign in (("deletion", -1), ("insertion", 1))}
@@ -120,30 +120,31 @@ def _faithfulness() -> dict[str, Any]:
                    for name in ("random", "energy")}}
 
     def method(good: float, sampled: bool) -> dict[str, Any]:
-        return {**one(good), "beats_random": good > 0.04, "completeness_error": 0.12 if sampled else None,
+        return {**curves_of(good), "beats_random": good > 0.04, "completeness_error": 0.12 if sampled else None,
                 "seed_agreement": 0.94 if sampled else None, "randomised_correlation": 0.11,
                 "randomised_head_correlation": 0.61}
-    baselines = {name: {curve: value for curve, value in one(good).items() if not curve.startswith("against")}
+    baselines = {name: {curve: value for curve, value in curves_of(good).items() if not curve.startswith("against")}
                  for name, good in (("random", 0.0), ("energy", 0.07))}
     return {"fills": ["silence", "noise"], "steps": 10, "clips": 14, "shares": [0, 0.25, 0.5, 0.75, 1],
-            "methods": {name: method(0.15 - 0.06 * place, name == "shap") for place, name in enumerate(METHODS)},
+            "methods": {name: method(0.15 - 0.06 * position, name == "shap") for position, name in enumerate(METHODS)},
             **baselines, "words": [f"SHAP beats random order. {HOSTILE}"]}
 
 
 def _planted() -> dict[str, Any]:
     return {"cue": {"seconds": [0.2, 2.2], "hertz": [1000, 2500]}, "accuracy": 0.98,
-            "methods": {name: {"hit_rate": 0.9 - 0.2 * place, "n": 24, "chance": 0.12, "found": place < 2}
-                        for place, name in enumerate(METHODS)},
+            "methods": {name: {"hit_rate": 0.9 - 0.2 * position, "n": 24, "chance": 0.12, "found": position < 2}
+                        for position, name in enumerate(METHODS)},
             "words": ["Every method finds the burst more often than chance."]}
 
 
 def content(reports: Path, clips: int = 4, conditions: int = 3) -> dict[str, Any]:
     """Write sounds and pictures of clips x conditions into `reports`/explanations, and return what names them."""
     chosen = CONDITIONS[:conditions]
-    heard = [_heard(reports, number, EMOTIONS[number % 7], *one) for number in range(clips) for one in chosen]
-    for one in heard:
-        if one["emotion"] == "happy" and one["noise"] != "clean":    # as where sounds are kept of few conditions
-            one |= {"audio": None, "spectrogram": None}
+    heard = [_heard(reports, number, EMOTIONS[number % 7], *condition) for number in range(clips)
+             for condition in chosen]
+    for clip in heard:
+        if clip["emotion"] == "happy" and clip["noise"] != "clean":    # as where sounds are kept of few conditions
+            clip |= {"audio": None, "spectrogram": None}
     return {"model": "fusion", "methods": list(METHODS), "not_admitted": {"gradcam": "the model has no camera"},
             "heard": heard, "across_noise": _across(chosen), "faithfulness": _faithfulness(), "planted": _planted(),
             "provenance": {"synthetic": ["synthetic_tess"], "partial": ["ravdess"],

@@ -18,7 +18,7 @@ from ser_ops.evaluation.summary import ROBUSTNESS_FIELDS, Summary, compare_strea
 from ser_ops.explain import figures
 from ser_ops.files import write_json
 from ser_ops.gate import judging
-from ser_ops.stages.report import published
+from ser_ops.stages.report import published_record
 from ser_ops.tables import write_csv
 
 MODELS = {"fusion": ("D", 0.64, 0.92), "spectral": ("A", 0.57, 0.31), "wav2vec": ("B", 0.33, 0.61),
@@ -47,16 +47,16 @@ def _predictions(params: Params, per_class: int) -> tuple[Predictions, list[str]
     conditions = [CLEAN, *(Condition(noise, intensity, seed) for noise in NOISES
                            for intensity in params.evaluate.intensities for seed in params.evaluate.seeds)]
     skills = {name: skill for name, (_, skill, _) in MODELS.items()} | {"shuffled_1": 0.13, "shuffled_2": 0.14}
-    probabilities = np.array([[_answers(random, true, skill - (0 if one.clean else NOISES[one.noise] *
-                                                               (0.4 + 1.6 * one.intensity)))
-                               for one in conditions] for skill in skills.values()]).round(6)
-    snr = np.array([[np.nan if one.clean else 14 - 24 * one.intensity + random.normal(0, 3) for _ in true]
-                    for one in conditions])
+    probabilities = np.array([[_answers(random, true, skill - (0 if condition.clean else NOISES[condition.noise] *
+                                                               (0.4 + 1.6 * condition.intensity)))
+                               for condition in conditions] for skill in skills.values()]).round(6)
+    snr = np.array([[np.nan if condition.clean else 14 - 24 * condition.intensity + random.normal(0, 3) for _ in true]
+                    for condition in conditions])
     return Predictions(tuple(skills), tuple(utterances), true, tuple(conditions), probabilities, snr), speakers
 
 
-def _metrics(params: Params, found: Predictions, speakers: list[str], changes: dict[str, Any]) -> dict[str, Any]:
-    summary = Summary(found, speakers, params.evaluate)
+def _metrics(params: Params, predictions: Predictions, speakers: list[str], changes: dict[str, Any]) -> dict[str, Any]:
+    summary = Summary(predictions, speakers, params.evaluate)
     models = {}
     for name, (row, _, millions) in MODELS.items():
         own = [name] if name in ("spectral", "wav2vec") else ["wav2vec", "spectral"]
@@ -66,7 +66,7 @@ def _metrics(params: Params, found: Predictions, speakers: list[str], changes: d
     shuffled = summary.shuffled(["shuffled_1", "shuffled_2"])
     provenance = {"corpora": list(CORPORA), "synthetic": list(CORPORA), "partial": [], "protocol": "speaker",
                   "backbone": "random weights, small configuration", "preset": "small",
-                  "seeds": list(params.evaluate.seeds), "test_utterances": len(found.utterances),
+                  "seeds": list(params.evaluate.seeds), "test_utterances": len(predictions.utterances),
                   "test_speakers": len(set(speakers))}
     return {"provenance": provenance | changes, "models": models, "shuffled": shuffled,
             "streams": compare_streams(summary, ["wav2vec", "spectral"], {"wav2vec": "wav2vec", "spectral": "spectral"},
@@ -99,7 +99,7 @@ def _validation(partial: bool) -> dict[str, Any]:
             "partial": ["ravdess"] if partial else [], "synthetic": list(CORPORA)}
 
 
-def _explanations(reports: Path, found: Predictions) -> dict[str, Any]:
+def _explanations(reports: Path, predictions: Predictions) -> dict[str, Any]:
     random, folder, clips = np.random.default_rng(3), "figures/explanations", []
     seconds = np.arange(79) * 512 / 16000
     for number, emotion in enumerate(EMOTIONS):
@@ -109,7 +109,7 @@ def _explanations(reports: Path, found: Predictions) -> dict[str, Any]:
         wave = random.normal(0, 0.1, 40000) * np.maximum(0, np.sin(moment / 2500)) * (moment < 30400)
         figures.draw_over_waveform(figures.Sound(wave, 16000, 1.9, f"{emotion}, recognised (0.71)"), seconds, values,
                                    "saliency", "Drawn from made numbers.", reports / file)
-        utterance = found.utterances[len(found.utterances) // 7 * number]
+        utterance = predictions.utterances[len(predictions.utterances) // 7 * number]
         clips.append({"utterance": utterance, "corpus": "synthetic_ravdess", "emotion": emotion,
                       "predicted": emotion if number % 3 else "sad", "confidence": 0.71, "explained": emotion,
                       "valid_seconds": 1.9, "window_start": 0.0, "figure": file,
@@ -120,7 +120,7 @@ def _explanations(reports: Path, found: Predictions) -> dict[str, Any]:
     figures.draw_shap_bar(names, per_class, "Drawn from made numbers.", reports / folder / "shap_global.png")
     top = [{"feature": name, "index": k, "per_class": {emotion: per_class[emotion][k] for emotion in EMOTIONS}}
            for k, name in enumerate(names)]
-    kinds = [one | {"feature": one["feature"].split(" at")[0]} for one in top]
+    kinds = [feature | {"feature": feature["feature"].split(" at")[0]} for feature in top]
     away = {mode: {fill: {"difference": figure, "low": figure - 0.1, "high": figure + 0.1}
                    for fill in ("silence", "noise")} for mode, figure in (("deletion", -0.2), ("insertion", 0.2))}
     return {"model": "fusion", "methods": ["scorecam", "shap"], "not_admitted": {}, "clips": clips,
@@ -134,8 +134,8 @@ def _explanations(reports: Path, found: Predictions) -> dict[str, Any]:
                      "additivity_error_share": 0.04}}
 
 
-def _behaviour(found: Predictions) -> dict[str, Any]:
-    size = len(found.utterances)
+def _behaviour(predictions: Predictions) -> dict[str, Any]:
+    size = len(predictions.utterances)
     changes = {"gain": 0.99, "white_noise": 0.96, "crop_start": 0.97, "high_pass": 0.94}
     return {"model": "fusion", "utterances": size, "speakers": 8, "simulations": 1000,
             "changes": {"all": {"unchanged": 0.965, "of": 4 * size},
@@ -148,20 +148,20 @@ def _behaviour(found: Predictions) -> dict[str, Any]:
                             "validation_utterances": 300}}
 
 
-def _clips(reports: Path, found: Predictions) -> dict[str, Any]:
+def _clips(reports: Path, predictions: Predictions) -> dict[str, Any]:
     random, clips = np.random.default_rng(4), []
     for number in range(3):
-        place = len(found.utterances) // 7 * number
-        one: dict[str, Any] = {"utterance": found.utterances[place], "corpus": "synthetic_ravdess",
-                               "emotion": EMOTIONS[found.true[place]], "seconds": 0.5, "gain": 0.8,
+        position = len(predictions.utterances) // 7 * number
+        clip: dict[str, Any] = {"utterance": predictions.utterances[position], "corpus": "synthetic_ravdess",
+                               "emotion": EMOTIONS[predictions.true[position]], "seconds": 0.5, "gain": 0.8,
                                "licence": "CC0-1.0", "synthetic": True}
         for kind in ("clean", "noisy"):
             file = f"clips/{number + 1}_{kind}.wav"
             (reports / "clips").mkdir(parents=True, exist_ok=True)
             soundfile.write(reports / file, random.normal(0, 0.05, 8000), 16000, "PCM_16")
-            one[kind] = {"file": file, "predicted": "happy", "confidence": 0.52}
-        one["noisy"] |= {"noise": "fish_market", "intensity": 0.5, "seed": 1, "snr_db": 3.2}
-        clips.append(one)
+            clip[kind] = {"file": file, "predicted": "happy", "confidence": 0.52}
+        clip["noisy"] |= {"noise": "fish_market", "intensity": 0.5, "seed": 1, "snr_db": 3.2}
+        clips.append(clip)
     return {"clips": clips}
 
 
@@ -183,25 +183,25 @@ def make(reports: Path, per_class: int = 24, partial: bool = False, resamples: i
     """Write every file that the page is built from, but the page. Keyword arguments change metrics' provenance."""
     params = PARAMS.model_copy(update={"evaluate": PARAMS.evaluate.model_copy(update={"resamples": resamples})})
     reports.mkdir(parents=True, exist_ok=True)
-    found, speakers = _predictions(params, per_class)
-    metrics = _metrics(params, found, speakers, provenance | ({"partial": ["ravdess"]} if partial else {}))
-    rows = Summary(found.of(*MODELS), speakers, params.evaluate).table(list(MODELS))
+    predictions, speakers = _predictions(params, per_class)
+    metrics = _metrics(params, predictions, speakers, provenance | ({"partial": ["ravdess"]} if partial else {}))
+    rows = Summary(predictions.of(*MODELS), speakers, params.evaluate).table(list(MODELS))
     audit = {"protocol": "speaker", "clean": True, "declared": [], "findings": [],
              "checked": {"utterances": 1620, "rows": 4560, "contents": 4560, "speakers": 16, "noise_recordings": 24,
                          "noise_sources": 24}}
-    explanations, validation = _explanations(reports, found), _validation(partial)
+    explanations, validation = _explanations(reports, predictions), _validation(partial)
     write_json(reports / "metrics.json", metrics)
-    found.of(*MODELS).write(reports / "predictions.csv")
+    predictions.of(*MODELS).write(reports / "predictions.csv")
     write_csv(reports / "robustness.csv", rows, ROBUSTNESS_FIELDS)
     write_csv(reports / "ablation.csv", ablation.ablation_table(metrics["models"]), ablation.ABLATION_FIELDS)
     write_json(reports / "leak_audit.json", audit)
     write_json(reports / "data_validation.json", validation)
     write_json(reports / "explanations.json", explanations)
-    behaviour = _behaviour(found)
+    behaviour = _behaviour(predictions)
     write_json(reports / "behaviour.json", behaviour)
-    write_json(reports / "clips.json", _clips(reports, found))
+    write_json(reports / "clips.json", _clips(reports, predictions))
     write_json(reports / "provenance.json", _provenance(params))
-    write_json(reports / "published.json", published())
+    write_json(reports / "published.json", published_record())
     epochs = np.arange(1, 15)
     write_csv(reports / "history.csv", [
         {"epoch": int(e), "train_loss": round(1.9 * np.exp(-e / 7) + 0.3, 4), "train_uar": round(1 - np.exp(-e / 6), 4),
@@ -214,7 +214,8 @@ def make(reports: Path, per_class: int = 24, partial: bool = False, resamples: i
                                                              for row in rows],
                           "behaviour": behaviour, "leak_audit": audit, "data_validation": validation,
                           "explanations": explanations},
-                         params.gate, "fusion", [one for one in found.conditions if not one.clean], files,
+                         params.gate, "fusion", [condition for condition in predictions.conditions
+                                                 if not condition.clean], files,
                          {"loads": True, "pickles": [], "utterances": 16, "largest_difference": 2e-7, "error": ""})
     write_json(reports / "gate.json", verdict)
     return reports

@@ -108,21 +108,21 @@ def test_the_policy_allows_this_script_and_this_style_alone(page):
 def test_nothing_from_a_file_becomes_markup(html, page):
     data = page.raw["script"][0]
     assert not re.search("[<>&\u2028\u2029]", data)
-    assert {one["utterance"] for one in page.data["heard"]} >= {HOSTILE}
+    assert {clip["utterance"] for clip in page.data["heard"]} >= {HOSTILE}
     assert HOSTILE not in html and escape(HOSTILE) in html.replace("&#39;", "&#x27;").replace("&#34;", "&quot;")
 
 
 def test_clips_sounds_and_pictures_are_the_files(page, reports):
     data = page.data
     assert len(data["heard"]) == 12
-    kept = [one for one in data["heard"] if one["audio"]]
+    kept = [clip for clip in data["heard"] if clip["audio"]]
     assert len(kept) == 10
-    for one in kept:
-        sound = data["sounds"][one["sound"]]
-        assert base64.b64decode(sound["base64"]) == (reports / one["audio"]).read_bytes()
-        picture = data["pictures"][one["spectrogram"]["picture"]]
-        assert base64.b64decode(picture) == (reports / one["spectrogram"]["file"]).read_bytes()
-        assert (one["spectrogram"]["frames"], one["spectrogram"]["bands"]) == (157, 64)
+    for clip in kept:
+        sound = data["sounds"][clip["sound"]]
+        assert base64.b64decode(sound["base64"]) == (reports / clip["audio"]).read_bytes()
+        picture = data["pictures"][clip["spectrogram"]["picture"]]
+        assert base64.b64decode(picture) == (reports / clip["spectrogram"]["file"]).read_bytes()
+        assert (clip["spectrogram"]["frames"], clip["spectrogram"]["bands"]) == (157, 64)
         levels = np.frombuffer(base64.b64decode(sound["peaks"]), np.int8).reshape(-1, 2)
         assert (levels[:, 0] <= levels[:, 1]).all() and np.abs(levels).max() == 127 and sound["seconds"] == 2.5
 
@@ -140,25 +140,27 @@ def test_every_method_and_every_caption_is_there(page):
 
 
 def test_a_method_that_fails_is_marked_wherever_it_is_shown(page, html):
-    marks = {key: one["mark"] for key, one in page.data["methods"].items()}
-    assert marks == {"scorecam": None, "shap": None, "occlusion": listening_words.FAILS}
-    assert page.text.count(f"✗ {listening_words.FAILS}") == 2, "beside its curve and in the table"
+    marks = {key: method["mark"] for key, method in page.data["methods"].items()}
+    assert marks == {"scorecam": None, "shap": None, "occlusion": listening_words.NOT_BETTER_THAN_RANDOM}
+    assert page.text.count(f"✗ {listening_words.NOT_BETTER_THAN_RANDOM}") == 2, "beside its curve and in the table"
     keys = re.findall(r'<span class="keyed"><svg.*?</svg> ([^<]*)</span>', html)
-    assert keys.count(f"Occlusion ({listening_words.FAILS})") == 3, "in both charts across noise and beside the curves"
+    assert keys.count(f"Occlusion ({listening_words.NOT_BETTER_THAN_RANDOM})") == 3, \
+        "in both charts across noise and beside the curves"
     assert "Occlusion ✗" in page.text
     assert listening_words.mark_of(None, "shap") == "faithfulness not measured"
 
 
 def test_charts_have_axes_units_and_intervals(html):
-    drawings = [ElementTree.fromstring(one) for one in re.findall(r"<svg.*?</svg>", html, re.S)]
-    panels = [one for one in drawings if one.get("role") == "img"]
+    drawings = [ElementTree.fromstring(drawing) for drawing in re.findall(r"<svg.*?</svg>", html, re.S)]
+    panels = [panel for panel in drawings if panel.get("role") == "img"]
     assert len(panels) == 4 + 8, "streams in one noise and in all, movement, speech; curves and areas, two fills each"
-    for one in panels:
-        units = [text.text for text in one.iter("text") if "unit" in (text.get("class") or "").split()]
-        assert one.get("aria-label") and units and any("tick" in (text.get("class") or "") for text in one.iter("text"))
-        marks = {word for mark in one.iter() for word in (mark.get("class") or "").split()}
+    for panel in panels:
+        units = [text.text for text in panel.iter("text") if "unit" in (text.get("class") or "").split()]
+        assert panel.get("aria-label") and units and any("tick" in (text.get("class") or "")
+                                                         for text in panel.iter("text"))
+        marks = {word for mark in panel.iter() for word in (mark.get("class") or "").split()}
         assert "spread" in marks or {"trend", "baseline-random", "baseline-energy"} <= marks
-    titles = [title.text for one in panels for title in one.iter("title")]
+    titles = [title.text for panel in panels for title in panel.iter("title")]
     assert any("wav2vec, intensity 0.75: share of |Shapley value| 0.28 [0.23, 0.33], 14 clips" in title
                for title in titles)
     assert "wav2vec, clean: share of |Shapley value| 0.50 [0.45, 0.55], 14 clips" in titles
@@ -185,23 +187,23 @@ def test_levels_of_headings_and_places_of_links(page):
 
 
 def test_provenance_from_the_reports_where_the_content_has_none(tmp_path):
-    found = own_recording(tmp_path)
+    explanations = own_recording(tmp_path)
     write_json(tmp_path / "provenance.json", {"card": {"backbone": "random weights, small"}})
     write_json(tmp_path / "metrics.json", {"provenance": {"synthetic": ["synthetic_savee"], "partial": []}})
-    text = Page(listening.render(found, tmp_path)).text
+    text = Page(listening.render(explanations, tmp_path)).text
     assert "Synthetic speech" in text and "synthetic savee" in text and "Random weights" in text
     assert "Partial corpus" not in text
 
 
 def test_recordings_of_people_carry_their_licence(tmp_path):
-    found = own_recording(tmp_path)
-    assert "recordings of people" not in Page(listening.render(found, tmp_path)).text, "the user's own"
-    found["heard"][0]["corpus"] = "ravdess"
-    assert "ravdess (licence not stated)" in Page(listening.render(found, tmp_path)).text
+    explanations = own_recording(tmp_path)
+    assert "recordings of people" not in Page(listening.render(explanations, tmp_path)).text, "the user's own"
+    explanations["heard"][0]["corpus"] = "ravdess"
+    assert "ravdess (licence not stated)" in Page(listening.render(explanations, tmp_path)).text
     write_json(tmp_path / "data_validation.json", {"corpora": {"ravdess": {"licence": "CC BY-NC-SA 4.0"}}})
-    assert "ravdess (CC BY-NC-SA 4.0). Whoever passes it on" in Page(listening.render(found, tmp_path)).text
-    found["provenance"] = {"synthetic": ["ravdess"]}
-    assert "recordings of people" not in Page(listening.render(found, tmp_path)).text
+    assert "ravdess (CC BY-NC-SA 4.0). Whoever passes it on" in Page(listening.render(explanations, tmp_path)).text
+    explanations["provenance"] = {"synthetic": ["ravdess"]}
+    assert "recordings of people" not in Page(listening.render(explanations, tmp_path)).text
 
 
 def test_one_recording_and_what_it_cannot_have(tmp_path):
@@ -226,32 +228,32 @@ def test_faults_of_the_report_are_one_line(tmp_path):
 @pytest.mark.parametrize("name", ["../secret.ogg", "/etc/hostname", "gone.ogg", "", None, 3, "a\0b", "explanations"])
 def test_no_file_outside_reports_is_taken_in(tmp_path, name):
     reports = tmp_path / "reports"
-    found = own_recording(reports)
+    explanations = own_recording(reports)
     (tmp_path / "secret.ogg").write_bytes(b"OggS secret")
-    found["heard"][0] |= {"audio": name, "spectrogram": {"file": name}, "figures": {"a": name}}
-    data = listening.data(found, reports)
-    one = data["heard"][0]
-    assert data["sounds"] == data["pictures"] == [] and one["sound"] is None and one["spectrogram"] is None
-    assert one["figures"][0]["picture"] is None
+    explanations["heard"][0] |= {"audio": name, "spectrogram": {"file": name}, "figures": {"a": name}}
+    data = listening.page_data(explanations, reports)
+    clip = data["heard"][0]
+    assert data["sounds"] == data["pictures"] == [] and clip["sound"] is None and clip["spectrogram"] is None
+    assert clip["figures"][0]["picture"] is None
 
 
 def test_damaged_sounds_and_pictures_are_no_fault_of_the_page(tmp_path):
-    found = own_recording(tmp_path)
-    (tmp_path / found["heard"][0]["audio"]).write_bytes(b"no sound")
-    (tmp_path / found["heard"][0]["spectrogram"]["file"]).write_bytes(b"no picture")
-    data = listening.data(found, tmp_path)
+    explanations = own_recording(tmp_path)
+    (tmp_path / explanations["heard"][0]["audio"]).write_bytes(b"no sound")
+    (tmp_path / explanations["heard"][0]["spectrogram"]["file"]).write_bytes(b"no picture")
+    data = listening.page_data(explanations, tmp_path)
     assert data["sounds"][0]["peaks"] is None and data["heard"][0]["spectrogram"] is None
 
 
 def test_figures_are_taken_in_up_to_a_limit(tmp_path, monkeypatch):
-    found = own_recording(tmp_path)
-    picture = found["heard"][0]["spectrogram"]["file"]
+    explanations = own_recording(tmp_path)
+    picture = explanations["heard"][0]["spectrogram"]["file"]
     for name in ("one.png", "two.png"):
         shutil.copyfile(tmp_path / picture, tmp_path / name)
     monkeypatch.setattr(listening, "PICTURES_LIMIT", (tmp_path / picture).stat().st_size)
-    found["heard"][0]["figures"] = {"figure_3a": "one.png", "figure_3b": "two.png", "again": "one.png"}
-    shown = listening.data(found, tmp_path)["heard"][0]["figures"]
-    assert [one["picture"] is None for one in shown] == [False, True, False]
+    explanations["heard"][0]["figures"] = {"figure_3a": "one.png", "figure_3b": "two.png", "again": "one.png"}
+    shown = listening.page_data(explanations, tmp_path)["heard"][0]["figures"]
+    assert [figure["picture"] is None for figure in shown] == [False, True, False]
     assert shown[0]["picture"] == shown[2]["picture"] and shown[0]["title"] == "figure 3a"
 
 
@@ -262,7 +264,7 @@ def test_data_are_plain_json():
 
 # ---- in a browser
 
-def shown(path, fragment="", options=()):
+def browser_page(path, fragment="", options=()):
     """The document as headless Chromium has it after loading: (Page, attributes of body, HTML)."""
     command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
                f"--user-data-dir={path.parent / 'profile'}", "--virtual-time-budget=5000",
@@ -285,7 +287,7 @@ browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: none is i
 
 @browser
 def test_the_address_chooses_a_clip(reports):
-    html, body = shown(reports / "explanations" / "index.html",
+    html, body = browser_page(reports / "explanations" / "index.html",
                        "#class=angry&noise=white&method=shap&share=0.2&what=used")
     assert body["shown"] == "synthetic_tess/speaker_0/angry_00|white|0.25" and body["remaining"] == "2"
     text = words_of(html)
@@ -298,20 +300,21 @@ def test_the_address_chooses_a_clip(reports):
     assert 'data-heard="0.500"' in html
     pictures = re.findall(r'<svg[^>]*role="img".*?</svg>\s*(?=</div>)', html, re.S)
     assert len(pictures) >= 8 + 7
-    assert all(re.search(r'class="tick unit"', one) and re.search(r'class="(grid|zero)"', one) for one in pictures)
+    assert all(re.search(r'class="tick unit"', picture) and re.search(r'class="(grid|zero)"', picture)
+               for picture in pictures)
 
 
 @browser
 def test_padding_an_empty_map_and_a_hostile_name(reports):
     path = reports / "explanations" / "index.html"
-    html, body = shown(path, "#class=fear&noise=clean&method=scorecam&what=used")
+    html, body = browser_page(path, "#class=fear&noise=clean&method=scorecam&what=used")
     assert "zero everywhere" in html and "only what it used is silence" in html
-    html, body = shown(path, "#class=disgust&intensity=0.75&what=used")
+    html, body = browser_page(path, "#class=disgust&intensity=0.75&what=used")
     assert body["shown"] == f"{HOSTILE}|white|0.75" and 'class="padding"' in html
     assert "padding from 2.00 s on: no sound" in html
     assert re.search(r"\d+ % of it lies on padding\.", html)
     assert re.search(r"\d+ % of what Score-CAM gives lies on padding, where there is nothing", words_of(html))
-    html, body = shown(path, "#class=happy&noise=white")
+    html, body = browser_page(path, "#class=happy&noise=white")
     assert "Nothing can be played: the sound of this condition was not kept" in html
     assert html.count("data-play=") == len(re.findall(r"data-play=[^>]*disabled", html)) == 3
 
@@ -319,12 +322,12 @@ def test_padding_an_empty_map_and_a_hostile_name(reports):
 @browser
 def test_one_recording_in_a_browser(tmp_path):
     path = listening.build(tmp_path, own_recording(tmp_path))
-    html, body = shown(path)
+    html, body = browser_page(path)
     text = words_of(html)
     assert body["shown"].startswith("mine.wav|clean") and "what it was meant as is not known" in text
     assert "Not here: Shapley values of streams" in text and "speech: where it is was not determined" in text
     assert re.search(r'<div id="chooser" hidden', html)
-    _, body = shown(listening.build(tmp_path / "none", {}))
+    _, body = browser_page(listening.build(tmp_path / "none", {}))
     assert body["remaining"] == "0"
 
 
@@ -368,8 +371,9 @@ PRESS = """(async () => {
 @browser
 @pytest.mark.parametrize("share", ["0.2", "curve"])
 def test_what_is_played_is_what_the_words_say(html, tmp_path, share):
-    _, body = shown(with_script(html, SPY, PRESS, tmp_path / "spied.html"), f"#clip=0&method=shap&share={share}")
-    clip, used, ignored = (np.array([float(one) for one in body[what].split()]) for what in ("clip", "used", "ignored"))
+    _, body = browser_page(with_script(html, SPY, PRESS, tmp_path / "spied.html"), f"#clip=0&method=shap&share={share}")
+    clip, used, ignored = (np.array([float(value) for value in body[what].split()])
+                           for what in ("clip", "used", "ignored"))
     trace = Page(html).data["heard"][0]["traces"]["shap"]
     values = np.maximum(np.interp((np.arange(2500) + 0.5) / 1000, trace["seconds"], trace["values"]), 0)
     chosen = values / values.max()
@@ -386,9 +390,9 @@ def test_what_is_played_is_what_the_words_say(html, tmp_path, share):
 def test_without_web_audio_it_says_so(html, tmp_path):
     mute = "delete window.AudioContext; delete window.webkitAudioContext;"
     path = with_script(html, mute, "", tmp_path / "mute.html")
-    found, _ = shown(path)
-    assert "This browser has no Web Audio." in found and re.search(r"<audio[^>]*src=\"data:audio/ogg", found)
-    assert found.count("data-play=") == len(re.findall(r"data-play=[^>]*disabled", found)) == 3
+    html, _ = browser_page(path)
+    assert "This browser has no Web Audio." in html and re.search(r"<audio[^>]*src=\"data:audio/ogg", html)
+    assert html.count("data-play=") == len(re.findall(r"data-play=[^>]*disabled", html)) == 3
 
 
 def test_the_main_page_leads_here(tmp_path):

@@ -112,8 +112,8 @@ def test_every_figure_of_the_main_model_is_there(html, made):
         assert f"n {row['n']}" in page
     assert f"{model['clean']['uar']:.2f} [{model['clean']['uar_low']:.2f}, {model['clean']['uar_high']:.2f}]" in page
     assert f"up to {metrics['shuffled']['uar_high']:.2f}" in page
-    for one in metrics["models"].values():
-        assert f"{100 * one['clean']['accuracy']:.2f}" in page and f"{one['noisy']['f1']:.4f}" in page
+    for model in metrics["models"].values():
+        assert f"{100 * model['clean']['accuracy']:.2f}" in page and f"{model['noisy']['f1']:.4f}" in page
 
 
 def test_the_papers_numbers_stand_beside(html):
@@ -159,7 +159,7 @@ def test_verdict_and_badges(reports, html):
     def real(metrics):
         metrics["provenance"].update(synthetic=[], partial=["ravdess"], backbone="checkpoint facebook/wav2vec2-base",
                                      protocol="random")
-    changed(reports, "data_validation.json", lambda found: found.update(synthetic=[]))
+    changed(reports, "data_validation.json", lambda validation: validation.update(synthetic=[]))
     page = Page(changed(reports, "metrics.json", real)).text
     assert "Synthetic data" not in page and "Random-weight backbone" not in page
     assert "Partial corpus" in page and "Speakers are shared" in page and "never heard, it recognises" not in page
@@ -200,9 +200,10 @@ def test_only_the_first_stages_have_run(reports):
 
 
 def test_a_model_without_explanations_of_one_kind(reports):
-    def occluded(found):
-        found.update(methods=["occlusion"], shap=None, not_admitted={"scorecam": "the model has no spectral stream"})
-        for clip in found["clips"]:
+    def occluded(explanations):
+        explanations.update(methods=["occlusion"], shap=None,
+                            not_admitted={"scorecam": "the model has no spectral stream"})
+        for clip in explanations["clips"]:
             clip["occlusion"] = clip.pop("scorecam")
     page = Page(changed(reports, "explanations.json", occluded)).text
     assert "does not apply, the model has no spectral stream" in page and "Occlusion" in page
@@ -264,9 +265,9 @@ EVIL = "<script>alert('x')</script>\"><img src=http://evil/x onerror=alert(1)>"
 def test_nothing_from_a_file_becomes_markup(reports):
     def poison(value):
         if isinstance(value, dict):
-            return {key: poison(one) for key, one in value.items()}
+            return {key: poison(item) for key, item in value.items()}
         if isinstance(value, list):
-            return [poison(one) for one in value]
+            return [poison(item) for item in value]
         return EVIL if isinstance(value, str) else value
 
     keys = {"data_validation.json": ("quarantined", "stops"), "explanations.json": ("clips",),
@@ -298,8 +299,8 @@ def test_poisoned_names_in_charts_and_cells(reports):
 def test_no_file_outside_reports_is_embedded(reports, name):
     (reports.parent / "secret.png").write_bytes(b"\x89PNG secret")
 
-    def lead_out(found):
-        found["shap"]["figure"] = name
+    def lead_out(explanations):
+        explanations["shap"]["figure"] = name
     html = changed(reports, "explanations.json", lead_out)
     assert base64.b64encode(b"\x89PNG secret").decode() not in html
     assert "is not in reports/" in html
@@ -311,7 +312,7 @@ def test_people_who_do_not_see_the_page_get_it_too(html):
     assert all(attributes.get("alt") for tag, attributes in page.tags if tag == "img")
     assert all(attributes.get("aria-label") for tag, attributes in page.tags if tag == "audio")
     drawings = [attributes for tag, attributes in page.tags if tag == "svg"]
-    assert all(one.get("aria-label") or one.get("aria-hidden") for one in drawings)
+    assert all(drawing.get("aria-label") or drawing.get("aria-hidden") for drawing in drawings)
     levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h[1-6]", tag)]
     assert levels.count(1) == 1 and all(after <= before + 1 for before, after in pairwise(levels))
     targets = {attributes.get("id") for _, attributes in page.tags}
@@ -322,15 +323,15 @@ def test_people_who_do_not_see_the_page_get_it_too(html):
 def test_drawings_are_well_formed(html):
     drawings = re.findall(r"<svg.*?</svg>", html, re.S)
     assert len(drawings) >= 6
-    for one in drawings:
-        ElementTree.fromstring(one)
+    for drawing in drawings:
+        ElementTree.fromstring(drawing)
     bare = re.sub(r"base64,[^\"]*", "", html)
     assert not re.search(r"\b(nan|NaN|None|undefined)\b", bare)
 
 
 def test_real_recordings_carry_their_licence(reports):
-    def real(found):
-        found["clips"][0].update(synthetic=False, licence="CC BY-NC-SA 4.0")
+    def real(clips):
+        clips["clips"][0].update(synthetic=False, licence="CC BY-NC-SA 4.0")
     page = Page(changed(reports, "clips.json", real)).text
     assert "CC BY-NC-SA 4.0" in page and "passes them on" in page
 
@@ -342,7 +343,7 @@ def test_one_seed_has_no_deviation(reports):
 
 
 def test_no_clips_asked_for(reports):
-    assert "No clips were asked for" in Page(changed(reports, "clips.json", lambda found: found.update(clips=[]))).text
+    assert "No clips were asked for" in Page(changed(reports, "clips.json", lambda clips: clips.update(clips=[]))).text
 
 
 def test_figures_that_are_null_become_dashes(reports):

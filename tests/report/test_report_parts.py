@@ -17,18 +17,18 @@ from ser_ops.report.tables import colour, confusion, heat, table_v, worst_confus
 
 
 def luminance(rgb):
-    channels = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in (one / 255 for one in rgb)]
+    channels = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in (channel / 255 for channel in rgb)]
     return 0.2126 * channels[0] + 0.7152 * channels[1] + 0.0722 * channels[2]
 
 
-def contrast(one, other):
-    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+def contrast(colour, other):
+    light, dark = sorted((luminance(colour), luminance(other)), reverse=True)
     return (light + 0.05) / (dark + 0.05)
 
 
 def rgb(text):
     text = text.strip().lstrip("#")
-    text = "".join(2 * one for one in text) if len(text) == 3 else text
+    text = "".join(2 * digit for digit in text) if len(text) == 3 else text
     return tuple(int(text[i:i + 2], 16) for i in (0, 2, 4))
 
 
@@ -54,7 +54,7 @@ def test_heat_marks_cells_that_are_no_better_than_shuffled_labels():
     grid = heat(cells, {"cells": {"white@0.50": 0.21, "fish_market@0.50": 0.18}})
     assert grid["levels"] == ["0.25", "0.50"]
     assert [noise for noise, _ in grid["rows"]] == ["fish_market", "white"]
-    assert [one and one["lost"] for one in grid["rows"][0][1]] == [False, False]
+    assert [cell and cell["lost"] for cell in grid["rows"][0][1]] == [False, False]
     assert grid["rows"][1][1][0] is None and grid["rows"][1][1][1]["lost"]
     assert heat({}, None) is None
 
@@ -100,23 +100,24 @@ def test_clean_and_noisy_are_scaled_alike(tmp_path):
         return {} if noise == "white" else {"predicted": "sad", "confidence": 0.5}
 
     settings = Report(seed=1, clips=2, clip_intensity=0.5)
-    found = clips.write(tmp_path / "clips", rows(4), speech, 16000, mix, ["fish_market", "white"], 7, answer, settings)
-    assert [one["noisy"]["noise"] for one in found] == ["fish_market", "white"]
-    assert found[0]["noisy"]["recording"] == "made/fish_market/a" and "predicted" not in found[1]["noisy"]
-    for one in found:
-        assert soundfile.info(tmp_path / one["clean"]["file"]).subtype == "PCM_16"
-        clean, noisy = (soundfile.read(tmp_path / one[kind]["file"])[0] for kind in ("clean", "noisy"))
+    entries = clips.write_clips(tmp_path / "clips", rows(4), speech, 16000, mix, ["fish_market", "white"], 7, answer,
+                          settings)
+    assert [entry["noisy"]["noise"] for entry in entries] == ["fish_market", "white"]
+    assert entries[0]["noisy"]["recording"] == "made/fish_market/a" and "predicted" not in entries[1]["noisy"]
+    for entry in entries:
+        assert soundfile.info(tmp_path / entry["clean"]["file"]).subtype == "PCM_16"
+        clean, noisy = (soundfile.read(tmp_path / entry[kind]["file"])[0] for kind in ("clean", "noisy"))
         assert np.abs(noisy).max() == pytest.approx(clips.PEAK, abs=1e-3)
         np.testing.assert_allclose(noisy, 3 * clean, atol=2e-4)
 
 
 def test_silence_stays_silent_and_long_clips_are_cut(tmp_path):
     settings = Report(seed=1, clips=1, clip_intensity=0.5)
-    found = clips.write(tmp_path / "clips", rows(1), {"c/0": np.zeros(20 * 8000, np.float32)}, 8000,
+    entries = clips.write_clips(tmp_path / "clips", rows(1), {"c/0": np.zeros(20 * 8000, np.float32)}, 8000,
                         lambda u, s, n, a, seed, p: Mixture(s, float("inf"), a, n), ["white"], 1,
                         lambda *_: {}, settings)
-    assert soundfile.info(tmp_path / found[0]["clean"]["file"]).duration == clips.LONGEST
-    assert found[0]["noisy"]["snr_db"] is None and found[0]["seconds"] == 20
+    assert soundfile.info(tmp_path / entries[0]["clean"]["file"]).duration == clips.LONGEST
+    assert entries[0]["noisy"]["snr_db"] is None and entries[0]["seconds"] == 20
 
 
 def test_partitions_are_counted():
@@ -128,6 +129,6 @@ def test_partitions_are_counted():
 
 
 def test_every_seed_and_version_is_named():
-    found = seeds(load_params())
-    assert found["train.seed"] == 40 and found["evaluate.seeds"] == [1, 2, 3] and found["tune.trial.seed"] == 51
+    named = seeds(load_params())
+    assert named["train.seed"] == 40 and named["evaluate.seeds"] == [1, 2, 3] and named["tune.trial.seed"] == 51
     assert versions()["torch"].startswith("2.")
