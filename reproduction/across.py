@@ -26,7 +26,7 @@ from ser_ops.files import write_json
 from ser_ops.manifest import UtteranceRow, validated_noise, validated_utterances
 from ser_ops.pages import CHANCE, DASH, cell_name, drawing, interval, number, pick, plain, tag, text
 from ser_ops.stages import run
-from ser_ops.stages.training_run import backbone_of
+from ser_ops.stages.training_run import backbone_origin
 from ser_ops.tracking.runs import reopen
 
 TITLE = "Across corpora"
@@ -368,7 +368,7 @@ def main() -> None:
     grid = predictions.noise_grid(validated_noise(work), settings)
     found = robustness.predict(job, truth, [CLEAN, *grid], params.compute.workers)
     classes = {name: {row.emotion for row in manifest if row.corpus == name} for name in parts}
-    ways = {name: partitions.plan([row for row in manifest if row.corpus == name])[name] for name in parts}
+    ways = {name: partitions.split_units([row for row in manifest if row.corpus == name])[name] for name in parts}
     models: dict[str, dict[str, Any]] = {}
     for one in trainings:
         known = {emotion for name in one["train_corpora"] for emotion in classes[name]}
@@ -376,7 +376,7 @@ def main() -> None:
                                        | _cell(params, found.of(one["folder"]), parts[name], known) for name in parts]
         row = {name: one[name] for name in ("train", "train_corpora", "run_id", "validation_uar")} | {
             "train_lacks": _absent(known), "cells": cells}
-        models.setdefault(one["model"], {"model": one["model"], "backbone": backbone_of(params, one["model"]),
+        models.setdefault(one["model"], {"model": one["model"], "backbone": backbone_origin(params, one["model"]),
                                          "rows": []})["rows"].append(row)
         with reopen(params, folder(params) / "corpora" / one["folder"] / "run.json") as record:
             for cell in cells:
@@ -393,7 +393,7 @@ def main() -> None:
 def test_part(params: Params, manifest: Sequence[UtteranceRow], corpus: str) -> list[UtteranceRow]:
     """The test partition of one corpus divided by itself: what a model trained on it has not heard."""
     own = [row for row in manifest if row.corpus == corpus]
-    places = partitions.assign(own, params.partitions.model_copy(update={"protocol": "speaker"}))
+    places = partitions.assign_partitions(own, params.partitions.model_copy(update={"protocol": "speaker"}))
     return [row for row, place in zip(own, places, strict=True) if place == "test"]
 
 

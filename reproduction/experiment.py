@@ -21,7 +21,7 @@ from ser_ops.config.params import Params
 from ser_ops.config.training import Training
 from ser_ops.corpora import leaks, partitions
 from ser_ops.corpora.partitions import assign_fold
-from ser_ops.dataset.examples import Examples, Stores, in_order
+from ser_ops.dataset.examples import Examples, Stores, ordered_batches
 from ser_ops.device import device_of
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
@@ -33,8 +33,8 @@ from ser_ops.files import replacing, write_json
 from ser_ops.manifest import VariantRow, read_rows, validated_noise, validated_utterances
 from ser_ops.model_table import MODELS
 from ser_ops.models import architectures, base
-from ser_ops.seeds import derive
-from ser_ops.stages.training_run import Job, data_record, forget, recorded, settings_record, tags_of, write_folder
+from ser_ops.seeds import derive_seed
+from ser_ops.stages.training_run import TrainingJob, data_record, remove_state, resumable_run, settings_record, run_tags, write_model_folder
 from ser_ops.tables import write_csv
 from ser_ops.tracking.runs import Run, data_md5, git_commit, git_dirty
 from ser_ops.training.checkpoint import fingerprint
@@ -94,7 +94,7 @@ def folder(params: Params) -> Path:
 def settings_of(params: Params, seed: int, overrides: Mapping[str, Any], *key: object) -> Training:
     """Section train with settings laid over it, and a seed that the reproductions' seed and the key decide."""
     own = training_with(params.train.training(), dict(overrides))
-    return own.model_copy(update={"seed": derive(seed, "training", *key) % 2**31})
+    return own.model_copy(update={"seed": derive_seed(seed, "training", *key) % 2**31})
 
 
 def divided(params: Params, experiment: Experiment) -> tuple[list[VariantRow], list[str]]:
@@ -108,25 +108,25 @@ def divided(params: Params, experiment: Experiment) -> tuple[list[VariantRow], l
     spoken = [row for row in validated_utterances(work) if row.corpus in experiment.corpora]
     rows = [row for row in read_rows(folder(params) / "augmented" / "variants.csv", VariantRow)
             if row.corpus in experiment.corpora and row.variant in experiment.variants]
-    alone = partitions.grouped(spoken, "corpus") if experiment.apart else {"all": spoken}
+    alone = partitions.group_rows(spoken, "corpus") if experiment.apart else {"all": spoken}
     spoken = [row for own in alone.values() for row in own]
     if experiment.fold is None or experiment.folds is None:
-        places = [place for own in alone.values() for place in partitions.assign(own, settings)]
+        places = [place for own in alone.values() for place in partitions.assign_partitions(own, settings)]
     else:
         places = assign_fold(spoken, settings, experiment.folds, experiment.fold)
     place_of = {row.utterance: place for row, place in zip(spoken, places, strict=True)}
     spoken = [replace(row, partition=place_of[row.utterance]) for row in spoken]
     if experiment.protocol == "paper":
-        by_row = partitions.assign_rows(rows, settings)
+        by_row = partitions.assign_variant_partitions(rows, settings)
         rows = [replace(row, partition=partition) for row, partition in zip(rows, by_row, strict=True)]
     else:
         rows = [replace(row, partition=place_of[row.utterance]) for row in rows
                 if row.variant == "original" or place_of[row.utterance] == "train"]
     noise, declared = validated_noise(work), []
     for corpora in (experiment.corpora,) if not experiment.apart else ((one,) for one in experiment.corpora):
-        report = leaks.audit([row for row in spoken if row.corpus in corpora], noise, experiment.protocol,
+        report = leaks.audit_leaks([row for row in spoken if row.corpus in corpora], noise, experiment.protocol,
                              [row for row in rows if row.corpus in corpora])
-        if stopping := leaks.undeclared(report):
+        if stopping := leaks.undeclared_leaks(report):
             raise UserError(f"{experiment.name}: leak: {stopping[0]}: take the recording out or mend its labels, and "
                             "run again")
         declared += report["declared"]
@@ -148,7 +148,7 @@ def standardisation(train: Examples, params: Params, model: str) -> dict[str, li
     """Mean and deviation of each channel over the training rows of this experiment."""
     settings = params.chosen.input_of(model)
     parts = [Moments.of(np.stack([train.stores.features[train.rows[place].row] for place in places]), settings)
-             for places in in_order(len(train), 64)]
+             for places in ordered_batches(len(train), 64)]
     return sum_moments(parts, settings).standardisation()
 
 
@@ -192,13 +192,13 @@ def _measure(params: Params, stage: Stage, experiment: Experiment, parent: str, 
     parts = {name: examples(params, experiment, rows, name) for name in ("train", "validation", "test")}
     model = architectures.build(
         experiment.model, params.chosen, standardisation(parts["train"], params, experiment.model),
-        derive(experiment.settings.seed, "model"))
-    job = Job(experiment.name, experiment.model, experiment.settings)
-    tags = tags_of(params, job, stage.name) | {
+        derive_seed(experiment.settings.seed, "model"))
+    job = TrainingJob(experiment.name, experiment.model, experiment.settings)
+    tags = run_tags(params, job, stage.name) | {
         "corpus": "+".join(experiment.corpora), "partition": experiment.protocol,
         "fold": "" if experiment.fold is None else str(experiment.fold)}
     began = time.monotonic()
-    with recorded(params, experiment.name, tags, state / "run.json", parent) as run:
+    with resumable_run(params, experiment.name, tags, state / "run.json", parent) as run:
         run.params(settings_record(params, job) | {"variants": list(experiment.variants)})
         result = fit(model, parts["train"], parts["validation"], experiment.settings, device, state / "checkpoint", run,
                      what=experiment.name, quiet=True)
@@ -212,7 +212,7 @@ def _measure(params: Params, stage: Stage, experiment: Experiment, parent: str, 
                    "seconds": round(seconds, 1), "train_rows": len(parts["train"]),
                    "validation_rows": len(parts["validation"]), "parameters": architectures.count(model)}
         with replacing(state / "written") as made:
-            write_folder(made, params, job, model, result, run, data)
+            write_model_folder(made, params, job, model, result, run, data)
             write_csv(made / "test.csv", tests, ANSWERS)
             write_json(made / "result.json", {"run_id": run.id, "declared": list(declared), **figures, "clean": clean})
         run.metrics({f"clean/{name}": value for name, value in clean.items()} | {
@@ -252,7 +252,7 @@ def results(params: Params, name: str, experiments: Sequence[Experiment],
     groups = list(dict.fromkeys(one.group for one in experiments))
     mark = fingerprint([one.name for one in states])
     with ExitStack() as stack:
-        runs = {group: stack.enter_context(recorded(
+        runs = {group: stack.enter_context(resumable_run(
             params, group, tags[group], state / mark / f"{fingerprint([group])}.json")) for group in groups}
         workers = min(trainings_at_once(params.compute.workers, device_of(params.compute.device)), len(experiments))
         with process_map(workers) as spread:
@@ -260,7 +260,7 @@ def results(params: Params, name: str, experiments: Sequence[Experiment],
                              [(one, runs[one.group].id) for one in experiments])
         yield folders, runs
     for finished in (*states, state / mark):
-        forget(finished)
+        remove_state(finished)
 
 
 def _check(params: Params, experiments: Sequence[Experiment]) -> None:

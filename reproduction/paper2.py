@@ -32,7 +32,7 @@ from reproduction.paper2_tables import (
 )
 from reproduction.paper_page import Page, Table, build, facts, warnings
 from reproduction.settings import CrossValidation, Settings, load_settings
-from ser_ops.audio.signal import fit
+from ser_ops.audio.signal import fit_window
 from ser_ops.config.model_json import input_of
 from ser_ops.config.params import Params, load_params
 from ser_ops.dataset.examples import Examples, Stores
@@ -48,7 +48,7 @@ from ser_ops.manifest import VariantRow, read_rows
 from ser_ops.model_table import MODELS
 from ser_ops.models.base import EmotionModel
 from ser_ops.models.model_folder import load
-from ser_ops.seeds import derive
+from ser_ops.seeds import derive_seed
 from ser_ops.stages import run
 from ser_ops.tables import read_csv
 from ser_ops.tracking.runs import reopen
@@ -208,7 +208,7 @@ def chosen(settings: Settings, predictions: Rows, protocol: str) -> list[str]:
     own = [row for row in predictions
            if (row["model"], row["protocol"], row["fold"]) == (wanted.explained, protocol, "1")]
     own.sort(key=lambda row: (row["predicted"] != row["emotion"],
-                              derive(settings.seed, "grad-cam", row["utterance"])))
+                              derive_seed(settings.seed, "grad-cam", row["utterance"])))
     return [row["utterance"] for emotion in EMOTIONS
             for row in [one for one in own if one["emotion"] == emotion][:wanted.per_class]]
 
@@ -265,7 +265,7 @@ def _layers(params: Params, scores: Mapping[tuple[str, str], Scores]) -> dict[st
         protocol = next(protocol for model, protocol in scores if model == name)
         model, card = load(folder(params) / "folds" / "models" / name / protocol)
         window = input_of(card)
-        samples, valid = fit(np.zeros(0, np.float32), round(window.seconds * card["sample_rate"]))
+        samples, valid = fit_window(np.zeros(0, np.float32), round(window.seconds * card["sample_rate"]))
         found[name] = layers_of(model, torch.from_numpy(samples)[None], torch.tensor([valid]),
                                 torch.zeros(1, *shape_of(window)))
     return found

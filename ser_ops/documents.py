@@ -101,7 +101,7 @@ def parse_yaml(content: str | bytes, where: str, damaged: str = "mend it", longe
         raise _fault(where, f"is not YAML ({error or type(error).__name__})", damaged) from error
 
 
-def checked(kind: type[Model], content: Any, where: str, remedy: str = "") -> Model:
+def validated_model(kind: type[Model], content: Any, where: str, remedy: str = "") -> Model:
     """`content` as a `kind`. Raises UserError that names each key, its value and what is allowed, then `remedy`."""
     try:
         return kind.model_validate(content)
@@ -122,7 +122,7 @@ def read_card(kind: type[Model], path: Path, command: str) -> Model:
     content = read_yaml(path, f"bring it in with `{command}`, which writes it")
     if not isinstance(content, dict) or content.get("name") != name:
         raise UserError(f"{path}: is not the card of {name!r}: set its name to that of its folder")
-    return checked(kind, content, str(path), f"it holds {', '.join(kind.model_fields)}")
+    return validated_model(kind, content, str(path), f"it holds {', '.join(kind.model_fields)}")
 
 
 def _read(path: Path, longest: int, missing: str) -> bytes:

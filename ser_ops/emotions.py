@@ -6,7 +6,7 @@ EMOTIONS: tuple[str, ...] = ("angry", "disgust", "fear", "happy", "neutral", "sa
 DROP = "drop"       # what a corpus maps a label to whose recordings it leaves out
 
 
-def index_of(emotion: str) -> int:
+def class_index(emotion: str) -> int:
     """Class index, 0 to 6, of an emotion's name.
 
     Raises ValueError for a name that is not one of the seven.
@@ -17,7 +17,7 @@ def index_of(emotion: str) -> int:
     return EMOTIONS.index(emotion)
 
 
-def same_label(label: str) -> str:
+def normalised_label(label: str) -> str:
     r"""A corpus's label in the form in which it is compared: case, space and the spelling of accents do not count.
 
     >>> same_label(" Very  Happy "), same_label("A\u0308rger") == same_label("\u00e4rger")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ser_ops.errors import UserError
-from ser_ops.terminal import tell
+from ser_ops.terminal import print_line
 
 _LEFTOVER = re.compile(r"\.(.+)\.[a-z0-9_]{8}", re.DOTALL)  # as `replacing` names the folder beside a path
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -26,7 +26,7 @@ _CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EAC
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
+def naming_write_errors(path: Path) -> Iterator[None]:
     """A fault in writing `path` in the block (a full disk, a folder that is read-only) becomes a UserError."""
     try:
         yield
@@ -46,7 +46,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     temporary: Path | None = None
     try:
-        with writing(path):
+        with naming_write_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             holder = Path(tempfile.mkdtemp(prefix=f".{_within(path.name)}.", dir=path.parent))
             temporary = holder / path.name
@@ -72,7 +72,7 @@ def _within(name: str) -> str:
     return name if len(raw) <= _LONGEST else hashlib.sha256(raw).hexdigest()
 
 
-def sweep_below(folder: Path) -> None:
+def remove_leftovers(folder: Path) -> None:
     """Remove what killed processes left anywhere below `folder`, where nobody writes now; nothing of the user's.
 
     A folder that one of them had moved away, and came no further, is put back.
@@ -86,7 +86,7 @@ def sweep_below(folder: Path) -> None:
 
 
 @contextmanager
-def in_turn(lock: Path | None, folder: Path) -> Iterator[None]:
+def one_writer_at_a_time(lock: Path | None, folder: Path) -> Iterator[None]:
     """One process after the other brings something into `folder`, which the file `lock` stands for.
 
     It says so when it waits for another one; one that was killed is not waited for, and what it left in `folder` is
@@ -97,16 +97,16 @@ def in_turn(lock: Path | None, folder: Path) -> Iterator[None]:
         return
     from filelock import FileLock, Timeout
 
-    with writing(lock):
+    with naming_write_errors(lock):
         lock.parent.mkdir(parents=True, exist_ok=True)
         held = FileLock(lock)
         try:
             held.acquire(timeout=0)
         except Timeout:
-            tell(f"{folder}: waits for another command that brings something in (it holds {lock})", aside=True)
+            print_line(f"{folder}: waits for another command that brings something in (it holds {lock})", aside=True)
             held.acquire()
     try:
-        sweep_below(folder)
+        remove_leftovers(folder)
         yield
     finally:
         held.release()
@@ -133,7 +133,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def regular_size(path: Path) -> int:
+def regular_file_size(path: Path) -> int:
     """Bytes of a file. To open a pipe may wait for ever, so this comes before opening what somebody named.
 
     Raises OSError when it cannot be looked at, and UserError when it is a folder, a pipe or a device.
@@ -148,7 +148,7 @@ def regular_size(path: Path) -> int:
     return status.st_size
 
 
-def located(path: Path) -> Path:
+def path_on_disk(path: Path) -> Path:
     """The path as it is spelt on this disk: a Mac writes an accent apart from its letter, others both as one character.
 
     Each part that is not there as it stands is looked for in both spellings. What is nowhere is given back unchanged.

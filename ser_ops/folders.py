@@ -23,7 +23,7 @@ class Contents:
 
 
 @dataclass(frozen=True)
-class Unusable:
+class UnusableFolder:
     """A corpus, or a collection of noise, that cannot be used, and why, in one line."""
 
     name: str
@@ -38,7 +38,7 @@ class Unusable:
         return [f"{self.name}: CANNOT BE USED: {self.error}"]
 
 
-def is_leftover(path: PurePosixPath) -> bool:
+def is_hidden(path: PurePosixPath) -> bool:
     """Whether a path is hidden, or lies in a hidden folder, on the system that made it: no recording and no table.
 
     >>> [is_leftover(PurePosixPath(path)) for path in ("a/._b.wav", "__MACOSX/a.wav", "~$list.csv", "a/b.wav")]
@@ -47,7 +47,7 @@ def is_leftover(path: PurePosixPath) -> bool:
     return any(part.startswith((".", "~$")) or part.lower() in _DESKTOPS for part in path.parts)
 
 
-def contents(folder: Path, closed: bool = False) -> Contents:
+def list_contents(folder: Path, closed: bool = False) -> Contents:
     """Files below `folder`; links are followed, linked folders are entered once, hidden ones never.
 
     Links to nothing, what is no file (a pipe, a socket, a device) and names that are not UTF-8 are left out and never
@@ -64,13 +64,13 @@ def contents(folder: Path, closed: bool = False) -> Contents:
         below = waiting.pop()
         for entry, status in _entries(folder / below):
             path = below / entry.name
-            if is_leftover(PurePosixPath(entry.name)):
+            if is_hidden(PurePosixPath(entry.name)):
                 skipped[path] = HIDDEN
             elif not _is_text(entry.name):      # no table could name it
                 skipped[path] = "its name is not UTF-8: rename it"
             elif status is None:
                 skipped[path] = "link to nothing"
-            elif closed and entry.is_symlink() and not lies_in(root, Path(entry.path)):
+            elif closed and entry.is_symlink() and not is_inside(root, Path(entry.path)):
                 raise UserError(f"{folder}: refused: its link {str(path)!r} leads out of it: give a folder that holds "
                                 "the files themselves (cp -rL copies what links point to)")
             elif stat.S_ISREG(status.st_mode):
@@ -83,7 +83,7 @@ def contents(folder: Path, closed: bool = False) -> Contents:
     return Contents(sorted(files), dict(sorted(skipped.items())))
 
 
-def folders_in(folder: Path) -> list[str]:
+def subfolder_names(folder: Path) -> list[str]:
     """Names of the folders in `folder` that are not hidden, sorted; none when it is not there.
 
     Raises UserError when it cannot be listed.
@@ -91,7 +91,7 @@ def folders_in(folder: Path) -> list[str]:
     if not os.path.exists(folder):
         return []
     return [entry.name for entry, status in _entries(folder) if status and stat.S_ISDIR(status.st_mode)
-            and not is_leftover(PurePosixPath(entry.name))]
+            and not is_hidden(PurePosixPath(entry.name))]
 
 
 def _entries(folder: Path) -> list[tuple[os.DirEntry[str], os.stat_result | None]]:
@@ -121,7 +121,7 @@ def _is_text(name: str) -> bool:
     return True
 
 
-def lies_in(root: str, path: Path) -> bool:
+def is_inside(root: str, path: Path) -> bool:
     """Whether a file or folder, links followed, lies in the folder `root`, which is no link."""
     return os.path.join(os.path.realpath(path), "").startswith(os.path.join(root, ""))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TextIO
 
 from ser_ops.errors import UserError
-from ser_ops.files import regular_size
+from ser_ops.files import regular_file_size
 from ser_ops.terminal import excerpt
 
 # Several times the largest list of recordings known (MSP-Podcast, 300,000 rows), and what fits into memory.
@@ -49,7 +49,7 @@ def read_table(path: Path, required: Sequence[str], aliases: Mapping[str, str] |
 
 def _encoding(path: Path) -> str:
     """By the mark at the file's beginning; what is too large or is no text is refused."""
-    if regular_size(path) > MAX_BYTES:
+    if regular_file_size(path) > MAX_BYTES:
         raise UserError(f"{path}: has more than {MAX_BYTES >> 20} MB: give a list of recordings, or split it")
     with path.open("rb") as file:
         begins = file.read(4)

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 
 
-def derive(seed: int, *key: object) -> int:
+def derive_seed(seed: int, *key: object) -> int:
     """A 63-bit seed for one purpose: the same for the same seed and key on every machine.
 
     >>> derive(7, "utterance", "noisy") == derive(7, "utterance", "noisy")
@@ -19,4 +19,4 @@ def derive(seed: int, *key: object) -> int:
 
 def generator(seed: int, *key: object) -> np.random.Generator:
     """NumPy generator seeded by `derive(seed, *key)`."""
-    return np.random.default_rng(derive(seed, *key))
+    return np.random.default_rng(derive_seed(seed, *key))

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ser_ops.errors import UserError
-from ser_ops.files import replacing, sweep_below
+from ser_ops.files import remove_leftovers, replacing
 
 SINGLE, HALF = "<f4", "<f2"
 _FIELDS = ("key", "shard", "offset", "shape")
@@ -28,7 +28,7 @@ _HELD = 2**23   # bytes of any other given out, after which their pages go back 
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ShardEntry:
     """Where one array lies: the shard's number, the offset in values, and its shape."""
 
     key: str
@@ -43,7 +43,7 @@ def shard_file(folder: Path, shard: int, dtype: str = SINGLE) -> Path:
 
 
 def write_shard(folder: Path, shard: int, arrays: Iterable[tuple[str, np.ndarray]],
-                dtype: str = SINGLE) -> list[Entry]:
+                dtype: str = SINGLE) -> list[ShardEntry]:
     """Write one shard as its arrays come, whole or not at all; any number of processes may write different shards.
 
     A shard that two write, since one was given up for lost, is that of the later one: the same bytes.
@@ -53,14 +53,14 @@ def write_shard(folder: Path, shard: int, arrays: Iterable[tuple[str, np.ndarray
         for key, array in arrays:
             values = np.ascontiguousarray(array, dtype)
             file.write(values.data)
-            entries.append(Entry(key, shard, offset, values.shape))
+            entries.append(ShardEntry(key, shard, offset, values.shape))
             offset += values.size
     return entries
 
 
-def write_index(folder: Path, entries: Iterable[Entry]) -> None:
+def write_index(folder: Path, entries: Iterable[ShardEntry]) -> None:
     """Write index.csv; a folder without it is not a finished store. What killed writers left half is removed."""
-    sweep_below(folder)
+    remove_leftovers(folder)
     with replacing(folder / "index.csv") as made, made.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(_FIELDS)
@@ -82,7 +82,7 @@ class Shards(Mapping[str, np.ndarray]):
             with (folder / "index.csv").open(newline="", encoding="utf-8") as file:
                 lines = csv.reader(file)
                 next(lines, None)
-                self._entries = {key: Entry(key, int(shard), int(offset), tuple(map(int, shape.split("x"))))
+                self._entries = {key: ShardEntry(key, int(shard), int(offset), tuple(map(int, shape.split("x"))))
                                  for key, shard, offset, shape in lines}
         except OSError as error:
             raise UserError(f"{folder}: no finished store of arrays (index.csv: {error.strerror}): run the stage "

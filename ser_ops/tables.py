@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ser_ops.errors import UserError
-from ser_ops.files import regular_size, replacing
+from ser_ops.files import regular_file_size, replacing
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
@@ -27,7 +27,7 @@ def stream_csv(path: Path, columns: Sequence[str] | None = None) -> Iterator[dic
     columns: what the header must be. Raises UserError as `read_csv` does, and for another header.
     """
     try:
-        regular_size(path)
+        regular_file_size(path)
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, strict=True)
             if columns is not None:

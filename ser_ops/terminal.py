@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 
-def shown(text: str) -> str:
+def printable(text: str) -> str:
     r"""`text` with whatever does not print written as Python writes it: line breaks, controls, halves of characters.
 
     A name may hold what moves the cursor, turns the direction of writing or is no text at all.
@@ -28,25 +28,25 @@ def excerpt(content: object, longest: int = 160) -> str:
     >>> print(excerpt("no\n  table: '\t'"), excerpt("x" * 200, 5))
     no table: '\t' xxxxx ...
     """
-    line = shown(_on_one_line(str(content)))
+    line = printable(_on_one_line(str(content)))
     return line if len(line) <= longest else f"{line[:longest]} ..."
 
 
-def tell(line: str, aside: bool = False) -> None:
+def print_line(line: str, aside: bool = False) -> None:
     """Print one line on standard output, or on standard error where it stands `aside` from the answers."""
-    print(shown(line), file=sys.stderr if aside else sys.stdout, flush=True)
+    print(printable(line), file=sys.stderr if aside else sys.stdout, flush=True)
 
 
-def complain(error: Exception) -> None:
+def print_error(error: Exception) -> None:
     """Print the line that ends a command. What another tool said in several lines becomes part of it."""
-    tell(f"error: {_on_one_line(str(error))}", aside=True)
+    print_line(f"error: {_on_one_line(str(error))}", aside=True)
 
 
 def _on_one_line(text: str) -> str:
     return re.sub(r"\s*\n\s*", " ", text.strip())
 
 
-def print_anywhere() -> None:
+def escape_unencodable() -> None:
     """From now on a character that the locale cannot encode is printed as an escape and raises nothing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -57,7 +57,7 @@ _NUMBER = re.compile(r"-?\d+(?:,\d{3})*(?:\.\d+)?")
 _NAMED = 5      # reasons in words; --json has them all
 
 
-def grouped(sentences: Iterable[str], whole: bool = False) -> dict[str, int]:
+def count_sentences(sentences: Iterable[str], whole: bool = False) -> dict[str, int]:
     """How often each thing is said, the most frequent first; numbers that differ are left aside.
 
     whole: with what stands behind the first colon, which of a refusal is its remedy.
@@ -83,7 +83,7 @@ def _shared(words: Sequence[str], numbers: Sequence[Sequence[str]]) -> str:
     return "".join(word + number for word, number in zip(words, [*same, ""], strict=True))
 
 
-def in_words(counts: Mapping[str, int]) -> str:
+def counts_in_words(counts: Mapping[str, int]) -> str:
     """The most frequent of what `grouped` counted.
 
     >>> in_words({"label 'bored' is dropped": 1, "silent": 2})
@@ -95,7 +95,7 @@ def in_words(counts: Mapping[str, int]) -> str:
     return ", ".join(named + ([f"other reasons ({more})"] if more else []))
 
 
-def left_out(usage: Mapping[str, Any], what: str) -> str:
+def unused_in_words(usage: Mapping[str, Any], what: str) -> str:
     """What stands behind a figure: how many are not used, and why; nothing where all are.
 
     usage: used, of, and left_out as `grouped` counts.
@@ -104,4 +104,4 @@ def left_out(usage: Mapping[str, Any], what: str) -> str:
     '; 1 of 3 recordings not used: silent (1)'
     """
     lost = usage["of"] - usage["used"]
-    return f"; {lost} of {usage['of']} {what} not used: {in_words(usage['left_out'])}" if lost else ""
+    return f"; {lost} of {usage['of']} {what} not used: {counts_in_words(usage['left_out'])}" if lost else ""

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ser_ops.caveats import caveats, marks
-from ser_ops.terminal import shown
+from ser_ops.terminal import printable
 
 SOUND = {"model": "fusion", "backbone": "checkpoint facebook/wav2vec2-base", "shuffled_labels": False, "data": {
     "corpora": ["voices"], "synthetic": [], "partial": [], "protocol": "speaker",
@@ -62,4 +62,4 @@ values = st.recursive(st.none() | st.booleans() | st.integers() | texts,
                                                      values)) | values)}))
 def test_no_card_from_outside_stops_an_answer(card):
     told = caveats(card)
-    assert all(caveat.mark and caveat.sentence for caveat in told) and shown(marks(told)).isprintable()
+    assert all(caveat.mark and caveat.sentence for caveat in told) and printable(marks(told)).isprintable()

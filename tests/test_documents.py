@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from ser_ops.corpora.csv_manifest import read_labels
-from ser_ops.documents import DEEPEST, LONGEST_YAML, checked, parse_json, parse_yaml, read_json, read_yaml
+from ser_ops.documents import DEEPEST, LONGEST_YAML, parse_json, parse_yaml, read_json, read_yaml, validated_model
 from ser_ops.errors import UserError
 from ser_ops.storage.download import Journal as Parts
 from ser_ops.storage.download import Part
@@ -160,7 +160,7 @@ class _Choice(BaseModel, extra="forbid"):
     ({"epochs": [[[]]]}, "epochs is [[[]]]"), (None, "all of it is None"), ({"epochs": float("nan")}, "epochs is nan")])
 def test_a_value_that_cannot_be_is_named_in_one_line(content, words):
     with pytest.raises(UserError) as raised:
-        checked(_Choice, content, "here", "mend it")
+        validated_model(_Choice, content, "here", "mend it")
     assert words in str(raised.value) and str(raised.value).isprintable() and len(str(raised.value)) < 1000
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
-from ser_ops.files import in_turn, replacing, sha256, sweep_below, write_json, write_text
+from ser_ops.files import one_writer_at_a_time, remove_leftovers, replacing, sha256, write_json, write_text
 
 
 def test_what_was_there_stays_when_writing_fails(tmp_path):
@@ -65,7 +65,7 @@ def test_what_killed_processes_left_is_swept_and_nothing_else(tmp_path):
     kept[0].touch()
     for folder in kept[1:]:
         folder.mkdir()
-    sweep_below(tmp_path)
+    remove_leftovers(tmp_path)
     assert not left.exists() and all(path.exists() for path in kept)
 
 
@@ -84,7 +84,7 @@ def test_every_name_that_a_file_may_have_is_written_and_swept(tmp_path, name):
     (holders[0] / name / ".a.abcdefgh").mkdir()     # and one of its own in it
     (tmp_path / ".cache.disabled").mkdir()      # a user's own, which only looks like it
     (tmp_path / ".cache.disabled" / "notes").touch()
-    sweep_below(tmp_path)
+    remove_leftovers(tmp_path)
     assert sorted(os.listdir(tmp_path)) == sorted([name, ".cache.disabled"])
 
 
@@ -108,7 +108,7 @@ def test_what_a_kill_between_two_renames_moved_away_is_put_back(tmp_path):
     (tmp_path / ".c.abcdefgh" / ".before").mkdir(parents=True)
     (tmp_path / "c").mkdir()
     (tmp_path / ".a.notes").mkdir()
-    sweep_below(tmp_path)
+    remove_leftovers(tmp_path)
     assert sorted(os.listdir(tmp_path)) == [".a.notes", "a.b", "c"] and os.listdir(tmp_path / "a.b") == ["recording"]
 
 
@@ -132,7 +132,7 @@ def test_one_waits_for_the_other_says_so_and_not_for_a_killed_one(tmp_path, capf
                 other.kill()
                 other.wait()
                 (tmp_path / "data" / ".left.abcdefgh").mkdir(parents=True)
-            with in_turn(lock, tmp_path / "data"):
+            with one_writer_at_a_time(lock, tmp_path / "data"):
                 other.wait(5)
                 assert not list(tmp_path.glob("data/.*"))
         assert ("waits for another command" in capfd.readouterr().err) is not killed

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ser_ops.cli.answers import say
-from ser_ops.terminal import shown, tell
+from ser_ops.terminal import print_line, printable
 
 ODD = "Gr\udcf6\udcdfe \x1b[31m\u202egnp\x9b\x7f\u2028\n.wav"
 # Every name that a file may have: bytes without NUL and slash, as Python hands them over.
@@ -19,7 +19,7 @@ names = st.binary(min_size=1, max_size=40).filter(lambda one: not set(one) & {0,
 
 @given(names | st.text())
 def test_what_is_shown_is_one_printable_line(name):
-    line = shown(name)
+    line = printable(name)
     assert line.isprintable() and len(line.splitlines()) <= 1
     assert line == name or not name.isprintable()
 
@@ -31,12 +31,12 @@ def test_a_program_gets_the_exact_name_back(name):
         patch.setattr("ser_ops.cli.answers.tell", printed.append)
         say({"path": name}, True)
     (line,) = printed
-    assert line.isascii() and shown(line) == line and json.loads(line) == {"path": name}
+    assert line.isascii() and printable(line) == line and json.loads(line) == {"path": name}
 
 
 def test_each_line_of_an_answer_is_one_line(capsys):
     say({}, False, "first", ODD)
-    tell(ODD, aside=True)
+    print_line(ODD, aside=True)
     said = capsys.readouterr()
     assert said.out.splitlines() == ["first", said.err.rstrip("\n")]
 

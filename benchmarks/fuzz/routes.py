@@ -25,7 +25,7 @@ from ser_ops.corpora.layout import DEMOGRAPHICS, read_genders
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.evaluation.labelled_audio import evaluate_manifest
-from ser_ops.explain.recording import window_of
+from ser_ops.explain.recording import read_window
 from ser_ops.inference.recogniser import Recogniser
 from ser_ops.models import architectures, base, model_folder
 from ser_ops.noise import adding as noise_adding
@@ -108,7 +108,7 @@ class Doors:
 
     def explain(self, path: Path, empty: Path) -> str:
         """The window that is explained."""
-        window_of(path, self.recogniser.sample_rate, _WINDOW)
+        read_window(path, self.recogniser.sample_rate, _WINDOW)
         return ""
 
     def cut(self, path: Path, empty: Path) -> str:

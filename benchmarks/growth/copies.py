@@ -12,7 +12,7 @@ from ser_ops.corpora.csv_manifest import OPTIONAL, REQUIRED
 from ser_ops.corpora.utterance import Utterance
 from ser_ops.errors import UserError
 from ser_ops.files import replacing
-from ser_ops.seeds import derive, generator
+from ser_ops.seeds import derive_seed, generator
 from ser_ops.tables import read_csv, write_csv
 
 _STEP = 1 / 2**15       # of 16 bit: less noise would leave some copies as their original is
@@ -25,12 +25,12 @@ def base(params: Params, count: int, seed: int) -> list[Utterance]:
     A smaller count gives the first of a larger one. Raises UserError where there are fewer.
     """
     folder = params.paths.data / "corpora"
-    found = [one for name in params.data.corpora for one in corpus.scan(folder, name, params.data.calm).utterances]
-    found += [one for manifest in params.data.manifests for one in csv_manifest.scan(
+    found = [one for name in params.data.corpora for one in corpus.scan_corpus(folder, name, params.data.calm).utterances]
+    found += [one for manifest in params.data.manifests for one in csv_manifest.scan_manifest(
         params.paths.data / "manifests", manifest.name, manifest.labels)[1].utterances]
     if len(found) < count:
         raise UserError(f"growth: {count} recordings are wanted and {len(found)} are there: choose fewer")
-    return sorted(found, key=lambda one: derive(seed, one.utterance))[:count]
+    return sorted(found, key=lambda one: derive_seed(seed, one.utterance))[:count]
 
 
 def shuffled(samples: np.ndarray, rate: int, random: np.random.Generator) -> np.ndarray:
@@ -51,7 +51,7 @@ def manifest(parent: Path, originals: Sequence[Utterance], count: int, noise_db:
     Recording k is number k modulo the number of `originals`, as it is in the first round, in pieces and with noise in
     each further one, where every speaker has another name. FLAC of 16 bit at the recording's own rate.
     """
-    mark = derive(seed, noise_db, *(one.utterance for one in originals))
+    mark = derive_seed(seed, noise_db, *(one.utterance for one in originals))
     rows, folder = [], parent / f"corpus-{mark:016x}"
     for number in range(count):
         turn, place = divmod(number, len(originals))
@@ -65,7 +65,7 @@ def manifest(parent: Path, originals: Sequence[Utterance], count: int, noise_db:
                 soundfile.write(made, samples, rate, "PCM_16")
         rows.append({"path": path.name, "emotion": one.emotion, "speaker": f"{one.speaker}-{turn}",
                      "gender": one.gender, "language": one.language, "intensity": one.intensity, "text": one.text})
-    file = folder / csv_manifest.MANIFEST      # of now: another count gives another one
+    file = folder / csv_manifest.MANIFEST_FILE      # of now: another count gives another one
     write_csv(file, rows, [*REQUIRED, *OPTIONAL])
     return file
 

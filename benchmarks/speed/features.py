@@ -9,8 +9,8 @@ import torch
 from benchmarks.speed import machine
 from benchmarks.speed.case import Row, Setting
 from benchmarks.speed.measure import by_turns
-from ser_ops.audio.reading import read
-from ser_ops.audio.signal import fit
+from ser_ops.audio.reading import read_recording
+from ser_ops.audio.signal import fit_window
 from ser_ops.config.models import Features
 from ser_ops.features.extractor import Extractor
 from ser_ops.features.index_map import frames_of
@@ -51,7 +51,7 @@ def run(setting: Setting) -> Iterator[Row]:
     use_one_thread()    # as the stage does
     extractor = Extractor(SETTINGS)
     files = setting.some(16 if setting.short else COUNT)
-    windows = np.stack([fit(read(path, SETTINGS.sample_rate).samples, extractor.length)[0] for path in files])
+    windows = np.stack([fit_window(read_recording(path, SETTINGS.sample_rate).samples, extractor.length)[0] for path in files])
     batch = torch.from_numpy(windows)
     with torch.inference_mode():
         turns = by_turns(lambda: extractor(batch).numpy(),

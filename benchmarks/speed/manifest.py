@@ -19,7 +19,7 @@ from benchmarks.speed.measure import cpu, repeated, timed
 from ser_ops.audio.admission import Clip
 from ser_ops.audio.signal import without_offset
 from ser_ops.config.params import Params
-from ser_ops.corpora.decoding import Measures, decode
+from ser_ops.corpora.decoding import Measures, decode_recordings
 from ser_ops.emotions import EMOTIONS
 from ser_ops.manifest import UtteranceRow
 from ser_ops.validation.checks import validate
@@ -67,7 +67,7 @@ def ours(paths: Sequence[Path], names: Sequence[str],
     params, store = setting.params, setting.scratch / "validation"
     shutil.rmtree(store, ignore_errors=True)
     clips = [(name, Clip(path)) for name, path in zip(names, paths, strict=True)]
-    measures = decode(clips, store, params.data.sample_rate, params.validation.silence_dbfs,
+    measures = decode_recordings(clips, store, params.data.sample_rate, params.validation.silence_dbfs,
                       params.compute.shard_megabytes, 1, "decoding")
     shutil.rmtree(store)
     outcome, seconds = timed(lambda: validate(rows_of(paths, measures, names), [], {}, {}, params.validation, "random"))

@@ -11,8 +11,8 @@ from benchmarks.speed import machine
 from benchmarks.speed.case import Row, Setting
 from benchmarks.speed.measure import by_turns, repeated
 from benchmarks.speed.voices import RATE, distance, voice
-from ser_ops.audio.reading import read
-from ser_ops.augment.pitch import FADE, SEARCH_RATE, SPREAD, ratio, shift
+from ser_ops.audio.reading import read_recording
+from ser_ops.augment.pitch import FADE_SECONDS, JUMP_SPREAD_SECONDS, SEARCH_RATE, pitch_ratio, shift_pitch
 
 ASKED = 5.0
 SEMITONES = 0.7
@@ -46,24 +46,24 @@ def distances(count: int) -> tuple[float, float]:
     found = []
     for seed in range(count):
         samples, ideal = voice(seed)[0], voice(seed, RATIO)[0]
-        found.append([distance(ideal, shift(samples, RATE, SEMITONES)), distance(ideal, by_librosa(samples))])
+        found.append([distance(ideal, shift_pitch(samples, RATE, SEMITONES)), distance(ideal, by_librosa(samples))])
     ours, peer = np.mean(found, axis=0)
     return float(ours), float(peer)
 
 
 def floor(recordings: Sequence[np.ndarray]) -> float:
     """Recordings a second of resampling them once, and of the FFTs that find where they resemble themselves."""
-    into, out_of = ratio(SEMITONES).as_integer_ratio()
+    into, out_of = pitch_ratio(SEMITONES).as_integer_ratio()
     resampling = repeated(lambda: [soxr.resample(one, into, out_of, quality="HQ") for one in recordings])
-    size = next_fast_len(int((FADE + SPREAD) * SEARCH_RATE), real=True)
-    places = sum(len(one) for one in recordings) * RATIO / (FADE * RATE)
+    size = next_fast_len(int((FADE_SECONDS + JUMP_SPREAD_SECONDS) * SEARCH_RATE), real=True)
+    places = sum(len(one) for one in recordings) * RATIO / (FADE_SECONDS * RATE)
     return len(recordings) / (resampling + 3 * places / machine.ffts(size))
 
 
 def run(setting: Setting) -> Iterator[Row]:
     """One row: whole recordings in memory."""
-    recordings = [read(path, RATE).samples for path in setting.some(8 if setting.short else COUNT)]
-    turns = by_turns(lambda: [shift(one, RATE, SEMITONES) for one in recordings],
+    recordings = [read_recording(path, RATE).samples for path in setting.some(8 if setting.short else COUNT)]
+    turns = by_turns(lambda: [shift_pitch(one, RATE, SEMITONES) for one in recordings],
                      lambda: [by_librosa(one) for one in recordings], 2 if setting.short else 5)
     found = median_ratio(recordings, turns.our_result)
     ours, peer = distances(2 if setting.short else VOICES)

@@ -91,8 +91,8 @@ def ours(setting: Setting, files: Sequence[Path], noise: Sequence[Path]) -> Made
 def _ours(setting: Setting, files: Sequence[Path], noise: Sequence[Path]) -> Made:
     import torch
 
-    from ser_ops.corpora.decoding import Measures, decode
-    from ser_ops.dataset.examples import Examples, loader, shuffled
+    from ser_ops.corpora.decoding import Measures, decode_recordings
+    from ser_ops.dataset.examples import Examples, loader, shuffled_batches
     from ser_ops.manifest import NoiseRow, UtteranceRow, write_rows
     from ser_ops.stages import augment
     from ser_ops.stages import features as extraction
@@ -108,7 +108,7 @@ def _ours(setting: Setting, files: Sequence[Path], noise: Sequence[Path]) -> Mad
     watch, rate = Watch(), params.data.sample_rate
 
     def decoded(paths: Sequence[Path], store: str) -> list[Measures]:
-        return decode([(_key(path), Clip(path)) for path in paths], work / "ingest" / store, rate,
+        return decode_recordings([(_key(path), Clip(path)) for path in paths], work / "ingest" / store, rate,
                       params.validation.silence_dbfs, params.compute.shard_megabytes, 1, store)
 
     measures = decoded(files, "waveforms")
@@ -121,13 +121,13 @@ def _ours(setting: Setting, files: Sequence[Path], noise: Sequence[Path]) -> Mad
     write_rows(work / "validated" / "noise.csv", [NoiseRow(_key(path), category=path.parent.name, partition="train")
                                                   for path in noise], NoiseRow)
     watch.lap("ingest")
-    augment.write(params, work / "augmented", everything=True, by_row=False)
+    augment.write_augmented(params, work / "augmented", everything=True, by_row=False)
     watch.lap("augment")
-    extraction.extract(extraction.rows_of(work / "ingest", work / "augmented"), work / "features" / "features",
+    extraction.extract_features(extraction.source_rows(work / "ingest", work / "augmented"), work / "features" / "features",
                        _settings(params), rate, params.compute)
     watch.lap("features")
     examples = Examples.open(work, "train", "features", _settings(params).seconds, rate)
-    batches = shuffled(len(examples), params.train.batch_size, params.train.seed, 1)
+    batches = shuffled_batches(len(examples), params.train.batch_size, params.train.seed, 1)
     count = sum(len(batch) for batch in loader(examples, batches, torch.device("cpu")))
     watch.lap("batches")
     some = {key: np.array(examples.stores.features[f"{key}#original"])

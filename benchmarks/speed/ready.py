@@ -6,7 +6,7 @@ from pathlib import Path
 from benchmarks.speed.case import Setting
 from benchmarks.speed.measure import timed
 from ser_ops import model_table
-from ser_ops.audio.reading import read
+from ser_ops.audio.reading import read_recording
 from ser_ops.config.models import Preset
 from ser_ops.config.params import Params, load_preset
 from ser_ops.config.training import Training
@@ -92,7 +92,7 @@ def _made(setting: Setting, files: tuple[Path, ...], folder: Path) -> Ready:
         emotion = EMOTIONS[number % len(EMOTIONS)]
         rows.append(VariantRow(f"{number}#original", str(number), "original", "train", emotion, str(number % 16), "some"))
     (folder / "waveforms").mkdir(parents=True)
-    samples = ((row.utterance, read(path, rate).samples) for row, path in zip(rows, files, strict=True))
+    samples = ((row.utterance, read_recording(path, rate).samples) for row, path in zip(rows, files, strict=True))
     write_index(folder / "waveforms", write_shard(folder / "waveforms", 0, samples))
     preset = setting.params.chosen
     parts = {name: getattr(preset, name).model_copy(update={"checkpoint": None}) for name in ("wav2vec", "vit", "beit")}
@@ -100,7 +100,7 @@ def _made(setting: Setting, files: tuple[Path, ...], folder: Path) -> Ready:
 
 
 def _extract(made: Ready, section: str) -> float:
-    rows = [features.Row(row.row, True, made.folder / "waveforms", row.utterance) for row in made.rows]
+    rows = [features.SourceRow(row.row, True, made.folder / "waveforms", row.utterance) for row in made.rows]
     alone = made.params.compute.model_copy(update={"workers": 1})
-    return timed(lambda: features.extract(rows, made.folder / section, getattr(made.preset, section),
+    return timed(lambda: features.extract_features(rows, made.folder / section, getattr(made.preset, section),
                                           made.params.data.sample_rate, alone))[1]

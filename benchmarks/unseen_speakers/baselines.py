@@ -11,7 +11,7 @@ from benchmarks.unseen_speakers.choices import Choices
 from benchmarks.unseen_speakers.folds import Fold
 from benchmarks.unseen_speakers.smile import Functionals
 from benchmarks.unseen_speakers.sound import Heard, Sound
-from ser_ops.emotions import EMOTIONS, index_of
+from ser_ops.emotions import EMOTIONS, class_index
 from ser_ops.manifest import UtteranceRow
 
 NAMES = {"ComParE_2016": "compare_svm", "eGeMAPSv02": "egemaps_svm"}
@@ -41,7 +41,7 @@ def run(functionals: Functionals, choices: Choices, folds: Sequence[Fold], predi
 def _fold(functionals: Functionals, system: str, heard: tuple[list[np.ndarray], list[np.ndarray]],
           choices: Choices, fold: Fold, groups: Sequence[tuple[str, ...]], predictions: Path) -> None:
     rows = functionals.sound.rows
-    labels = np.array([index_of(row.emotion) for row in rows])
+    labels = np.array([class_index(row.emotion) for row in rows])
     test, *parts = (np.array([row.speaker in names for row in rows]) for names in (fold.test, *groups))
     fitted = svm.fit(*heard, labels, parts, choices.costs)
     found = []

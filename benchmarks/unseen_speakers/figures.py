@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.unseen_speakers import answers
 from benchmarks.unseen_speakers.svm import recall
-from ser_ops.emotions import index_of
+from ser_ops.emotions import class_index
 from ser_ops.errors import UserError
 from ser_ops.evaluation.predictions import Condition
 
@@ -75,5 +75,5 @@ def read(folder: Path, name: str, folds: Sequence[int]) -> System:
             row["truth"] == row["predicted"]
     return System(name, tuple("clean" if one.clean else one.cell for one in conditions), tuple(utterances),
                   tuple(first[one]["speaker"] for one in utterances),
-                  np.array([index_of(first[one]["truth"]) for one in utterances]),
+                  np.array([class_index(first[one]["truth"]) for one in utterances]),
                   np.array([int(first[one]["fold"]) for one in utterances]), right, tuple(records))

@@ -20,9 +20,9 @@ from benchmarks.unseen_speakers.choices import Choices
 from benchmarks.unseen_speakers.folds import Fold
 from benchmarks.unseen_speakers.sound import Heard as Hearing
 from benchmarks.unseen_speakers.sound import Sound
-from ser_ops.audio.signal import fit as window
+from ser_ops.audio.signal import fit_window as window
 from ser_ops.config.training import Training
-from ser_ops.dataset.examples import Examples, Stores, in_order
+from ser_ops.dataset.examples import Examples, Stores, ordered_batches
 from ser_ops.emotions import EMOTIONS
 from ser_ops.evaluation.robustness import Panel
 from ser_ops.features.extractor import Extractor
@@ -30,8 +30,8 @@ from ser_ops.features.standardise import Moments
 from ser_ops.files import replacing
 from ser_ops.manifest import UtteranceRow, VariantRow
 from ser_ops.models import architectures, base
-from ser_ops.seeds import derive
-from ser_ops.shards import Entry, Shards, write_index, write_shard
+from ser_ops.seeds import derive_seed
+from ser_ops.shards import ShardEntry, Shards, write_index, write_shard
 from ser_ops.training.loop import Result, fit
 
 _PER_SHARD = 64     # utterances
@@ -46,7 +46,7 @@ class Heard:
     def __init__(self, sound: Sound, model: str, folder: Path) -> None:
         self.sound, self.settings = sound, sound.params.chosen.input_of(model)
         self.length = round(self.settings.seconds * sound.sample_rate)
-        mark = derive(0, sound.mark, sound.params.augment.model_dump_json(), self.settings.model_dump_json())
+        mark = derive_seed(0, sound.mark, sound.params.augment.model_dump_json(), self.settings.model_dump_json())
         self.folder = folder / f"{mark:016x}"[:12]
         if not self.folder.exists():
             with replacing(self.folder) as made:
@@ -58,10 +58,10 @@ class Heard:
     def _make(self, folder: Path) -> None:
         extractor = Extractor(self.settings, self.sound.sample_rate)
         names = ("waveforms", "features")
-        entries: tuple[list[Entry], list[Entry]] = ([], [])
+        entries: tuple[list[ShardEntry], list[ShardEntry]] = ([], [])
         for name in names:
             (folder / name).mkdir(parents=True)
-        for number, places in enumerate(in_order(len(self.sound.rows), _PER_SHARD)):
+        for number, places in enumerate(ordered_batches(len(self.sound.rows), _PER_SHARD)):
             keys, cut = [], []
             for row in (self.sound.rows[place] for place in places):
                 for one in self.sound.variants(row.utterance):
@@ -129,14 +129,14 @@ def trained(model: str, heard: Heard, settings: Training, speakers: Collection[s
     """The model as it is after training on these speakers, and the course of its training."""
     train, validation = heard.examples(speakers, "train"), heard.examples(validating, "validation")
     network = architectures.build(model, heard.sound.params.chosen, heard.standardisation(train),
-                           derive(settings.seed, "model"))
+                           derive_seed(settings.seed, "model"))
     return network, fit(network, train, validation, settings, torch.device("cpu"), what=f"{model} fold {fold.number}")
 
 
 def probabilities(panel: Panel, sound: Sound, rows: Sequence[UtteranceRow], heard: Hearing) -> np.ndarray:
     """What one model answers to these rows of the manifest under one condition, (n, 7)."""
     return np.concatenate([panel([sound(rows[place].utterance, heard) for place in places])[0]
-                           for places in in_order(len(rows), panel.batch_size)])
+                           for places in ordered_batches(len(rows), panel.batch_size)])
 
 
 def _answers(panel: Panel, sound: Sound, choices: Choices, fold: Fold) -> Iterator[Answer]:

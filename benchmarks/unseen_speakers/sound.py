@@ -14,7 +14,7 @@ from ser_ops.evaluation.predictions import CLEAN, Condition, noise_grid
 from ser_ops.files import sha256
 from ser_ops.manifest import validated_noise, validated_utterances
 from ser_ops.noise.mixing import Mixer
-from ser_ops.seeds import derive, generator
+from ser_ops.seeds import derive_seed, generator
 from ser_ops.shards import Shards
 
 
@@ -45,7 +45,7 @@ class Sound:
         """Fingerprint of the recordings and of how noise goes into them, 12 hexadecimal digits."""
         work, settings = self.params.paths.work, self.params.augment
         files = [sha256(work / "validated" / name) for name in ("manifest.csv", "noise.csv")]
-        return f"{derive(0, *files, settings.level, settings.silent_crop_dbfs):016x}"[:12]
+        return f"{derive_seed(0, *files, settings.level, settings.silent_crop_dbfs):016x}"[:12]
 
     def name(self, heard: Heard) -> str:
         """A name for what is heard: another for other mixtures of these recordings."""
@@ -70,13 +70,13 @@ class Sound:
 
     def variants(self, utterance: str) -> list[quadruplets.Variant]:
         """What the stage augment makes of an utterance for training, the original first."""
-        return list(quadruplets.make(utterance, self._waveforms[utterance], self.params.augment, self._mixer))
+        return list(quadruplets.make_variants(utterance, self._waveforms[utterance], self.params.augment, self._mixer))
 
     def _variant(self, utterance: str, speech: np.ndarray, seed: int) -> np.ndarray:
         """The noisy variant of the stage augment, stationary noise among its kinds."""
         settings = self.params.augment.model_copy(
             update={"seed": seed, "variants": ("original", "noisy"), "stationary": True})
-        return list(quadruplets.make(utterance, speech, settings, self._mixer))[1].samples
+        return list(quadruplets.make_variants(utterance, speech, settings, self._mixer))[1].samples
 
     def _validation(self, utterance: str, speech: np.ndarray, seed: int) -> np.ndarray:
         """A noise and an intensity drawn as for training, from recordings that neither training nor test hear."""

@@ -75,12 +75,12 @@ def check_length(where: str | Path, samples: int, sample_rate: int) -> None:
 
 def check_level(where: str | Path, peak: float) -> None:
     """Raise UserError where nothing sounds: the peak (1 is full scale, offset removed) is below -60 dBFS."""
-    if silent(peak):
+    if is_silent_peak(peak):
         raise UserError(f"{where}: silent, nothing rises above {SILENCE_DBFS:g} dBFS: check the microphone or the "
                         "export")
 
 
-def silent(peak: float) -> bool:
+def is_silent_peak(peak: float) -> bool:
     """Whether a peak (1 is full scale, offset removed) is below -60 dBFS.
 
     >>> silent(0.0009), silent(0.0011)
@@ -89,7 +89,7 @@ def silent(peak: float) -> bool:
     return peak < 10 ** (SILENCE_DBFS / 20)
 
 
-def bandwidth(native_rate: int, sample_rate: int) -> str | None:
+def bandwidth_warning(native_rate: int, sample_rate: int) -> str | None:
     """The warning for a recording made at a lower rate than a model's (both in hertz).
 
     >>> print(bandwidth(8000, 16000)[:71])
@@ -103,7 +103,7 @@ def bandwidth(native_rate: int, sample_rate: int) -> str | None:
             f"learnt from {sample_rate} Hz: trust this answer less")
 
 
-def padding(seconds: float, window: float) -> str | None:
+def padding_warning(seconds: float, window: float) -> str | None:
     """The warning for a recording that fills less than half of a model's window (both in seconds).
 
     >>> padding(0.3, 3.0)

@@ -39,7 +39,7 @@ class Recording:
         return len(self.samples) / self.sample_rate
 
 
-class Listening:
+class RecordingStream:
     """A recording of any length in bounded memory: mono float32 blocks of at most about 20 s each.
 
     What comes out is decoded, never promised by a header: one channel (`Mono`), cut to [start, end) seconds, brought to
@@ -118,7 +118,7 @@ def _cleaned(blocks: Iterable[Block], sample_rate: int) -> Iterator[np.ndarray]:
     yield cut.end()
 
 
-def clean(where: str, samples: np.ndarray, native_rate: int, sample_rate: int, cleaned: bool = False) -> np.ndarray:
+def admit_samples(where: str, samples: np.ndarray, native_rate: int, sample_rate: int, cleaned: bool = False) -> np.ndarray:
     """What the door makes of mono float32 samples (n,) that come in as numbers instead of in a file.
 
     cleaned: they came through it before, and are checked and resampled alone.
@@ -137,14 +137,14 @@ def clean(where: str, samples: np.ndarray, native_rate: int, sample_rate: int, c
     return made
 
 
-def read(path: Path, sample_rate: int, *, start: float = 0.0, end: float | None = None,
+def read_recording(path: Path, sample_rate: int, *, start: float = 0.0, end: float | None = None,
          channel: int | None = None) -> Recording:
     """A whole recording, or [start, end) seconds of it, as mono samples at `sample_rate` hertz.
 
     channel: from 1 on; None lets the door choose. Raises UserError in one line for a file that cannot be read or is
     not admitted, and for one of more than an hour, which memory is not filled with.
     """
-    listening = Listening(path, sample_rate, start=start, end=end, channel=channel)
+    listening = RecordingStream(path, sample_rate, start=start, end=end, channel=channel)
     blocks, samples = [], 0
     for block in listening:
         blocks.append(block)
@@ -159,7 +159,7 @@ def read(path: Path, sample_rate: int, *, start: float = 0.0, end: float | None 
 
 def read_clip(clip: Clip, sample_rate: int) -> Recording:
     """The samples of a clip at `sample_rate` hertz. Raises UserError as `read` does."""
-    return read(clip.path, sample_rate, start=clip.start, end=clip.end, channel=clip.channel)
+    return read_recording(clip.path, sample_rate, start=clip.start, end=clip.end, channel=clip.channel)
 
 
 def _peak(samples: np.ndarray) -> float:
@@ -171,7 +171,7 @@ _MANY = 200     # recordings: fewer are heard sooner than further processes star
 
 
 @dataclass(frozen=True)
-class Heard:
+class ProbedRecording:
     """One recording: its duration in seconds, its peak (1 is full scale), and why it is refused, or ""."""
 
     seconds: float
@@ -179,17 +179,17 @@ class Heard:
     refusal: str = ""
 
 
-def hear_all(paths: Sequence[Path], what: str) -> Iterator[Heard]:
+def probe_recordings(paths: Sequence[Path], what: str) -> Iterator[ProbedRecording]:
     """What each recording turns out to be, in the order of `paths`, on all cores where there are many of them."""
     from ser_ops.progress.spreading import parallel_map
     return parallel_map(_hear, paths, what, 0 if len(paths) >= _MANY else 1, "file")
 
 
-def _hear(path: Path) -> Heard:
+def _hear(path: Path) -> ProbedRecording:
     try:
-        listening = Listening(path, _RATE)
+        listening = RecordingStream(path, _RATE)
         for _ in listening:
             pass
     except UserError as error:
-        return Heard(0.0, 0.0, str(error).removeprefix(f"{path}: "))
-    return Heard(listening.seconds, listening.peak)
+        return ProbedRecording(0.0, 0.0, str(error).removeprefix(f"{path}: "))
+    return ProbedRecording(listening.seconds, listening.peak)

@@ -25,7 +25,7 @@ def resample(samples: np.ndarray, source: int, target: int) -> np.ndarray:
     return soxr.resample(samples, source, target, quality="HQ").astype(np.float32, copy=False)
 
 
-def fit(samples: np.ndarray, length: int) -> tuple[np.ndarray, int]:
+def fit_window(samples: np.ndarray, length: int) -> tuple[np.ndarray, int]:
     """The middle `length` samples, zero padded at the end when there are fewer.
 
     Returns float32 of shape (length,) and the number of samples that are not padding.
@@ -41,7 +41,7 @@ def fit(samples: np.ndarray, length: int) -> tuple[np.ndarray, int]:
     return np.pad(np.asarray(samples, np.float32), (0, length - len(samples))), len(samples)
 
 
-def fit_all(items: Sequence[np.ndarray], length: int) -> tuple[np.ndarray, np.ndarray]:
+def fit_windows(items: Sequence[np.ndarray], length: int) -> tuple[np.ndarray, np.ndarray]:
     """`fit` of each: windows, float32 (n, length), and their samples that are not padding, int64 (n,).
 
     >>> fit_all([np.arange(5), np.ones(2)], 3)[1]
@@ -58,7 +58,7 @@ def fit_all(items: Sequence[np.ndarray], length: int) -> tuple[np.ndarray, np.nd
     return windows, valid
 
 
-def spans(total: int, length: int, hop: int) -> list[tuple[int, int]]:
+def window_spans(total: int, length: int, hop: int) -> list[tuple[int, int]]:
     """Start and end (samples) of the windows over a recording: every `hop`, the last one ends at its end.
 
     A recording no longer than one window has one.
@@ -99,7 +99,7 @@ def dbfs(amplitude: float) -> float:
     return float(20 * np.log10(max(amplitude, 1e-6)))
 
 
-def levels(samples: np.ndarray, sample_rate: int, silence_dbfs: float) -> Levels:
+def measure_levels(samples: np.ndarray, sample_rate: int, silence_dbfs: float) -> Levels:
     """Levels of float samples of shape (n,); silence counts 25 ms frames whose RMS is below `silence_dbfs`."""
     if len(samples) == 0:
         return Levels(-120.0, -120.0, 1.0)

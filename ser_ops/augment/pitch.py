@@ -16,10 +16,10 @@ import numpy as np
 import scipy.fft
 import soxr
 
-FADE = 0.012  # seconds that a splice fades over, and the step between places where one may lie
-SHORTEST = 0.003  # seconds; shortest jump, one period at 333 Hz (higher voices jump by several)
-SPREAD = 0.013  # seconds between the shortest and the longest jump: one period at 62 Hz is within
-SLACK = 0.001  # seconds that the timing may be off beyond half a jump, to wait for a better place
+FADE_SECONDS = 0.012  # seconds that a splice fades over, and the step between places where one may lie
+SHORTEST_JUMP_SECONDS = 0.003  # seconds; shortest jump, one period at 333 Hz (higher voices jump by several)
+JUMP_SPREAD_SECONDS = 0.013  # seconds between the shortest and the longest jump: one period at 62 Hz is within
+SLACK_SECONDS = 0.001  # seconds that the timing may be off beyond half a jump, to wait for a better place
 PREFER_SHORT = 0.1  # how much more alike the longest jump must be than the shortest
 SEARCH_RATE = 4000  # hertz; likeness is sought below 2 kHz, where voices are periodic
 
@@ -120,7 +120,7 @@ def _render(samples: np.ndarray, splices: list[Splice], fade: int, length: int) 
     return made
 
 
-def stretch(samples: np.ndarray, length: int, sample_rate: int) -> np.ndarray:
+def stretch_time(samples: np.ndarray, length: int, sample_rate: int) -> np.ndarray:
     """`samples` (n,) brought to exactly `length` samples; events stay within about 10 ms of their place.
 
     Returns float32 of shape (length,). Samples between splices are unchanged, so pitch is too. What is
@@ -134,11 +134,11 @@ def stretch(samples: np.ndarray, length: int, sample_rate: int) -> np.ndarray:
         return np.pad(samples, (0, length - len(samples)))
     factor = length / len(samples)
     step = max(1, round(sample_rate / SEARCH_RATE))
-    fade = max(1, round(FADE * sample_rate / step)) * step
+    fade = max(1, round(FADE_SECONDS * sample_rate / step)) * step
     # Jumps must keep up with a large factor even when one place after another is used.
-    shortest = max(SHORTEST * sample_rate, 2 * fade * abs(factor - 1) / min(1.0, factor))
-    found = _candidates(samples, step, fade, int(shortest), int(shortest + SPREAD * sample_rate), factor > 1)
-    splices = _choose(found, abs(factor - 1), fade, SLACK * sample_rate)
+    shortest = max(SHORTEST_JUMP_SECONDS * sample_rate, 2 * fade * abs(factor - 1) / min(1.0, factor))
+    found = _candidates(samples, step, fade, int(shortest), int(shortest + JUMP_SPREAD_SECONDS * sample_rate), factor > 1)
+    splices = _choose(found, abs(factor - 1), fade, SLACK_SECONDS * sample_rate)
     missing = length - len(samples) + sum(splice.jump for splice in splices)
     end = len(samples) - fade
     if 0 < missing <= end:
@@ -146,7 +146,7 @@ def stretch(samples: np.ndarray, length: int, sample_rate: int) -> np.ndarray:
     return _render(samples, splices, fade, length)
 
 
-def change(samples: np.ndarray, sample_rate: int, factor: float) -> np.ndarray:
+def change_speed(samples: np.ndarray, sample_rate: int, factor: float) -> np.ndarray:
     """Speech of shape (n,) at `factor` times its speed: float32 of about n / factor samples.
 
     Raises ValueError for a factor that is not positive.
@@ -163,7 +163,7 @@ def change(samples: np.ndarray, sample_rate: int, factor: float) -> np.ndarray:
 _DENOMINATOR = 1000  # a ratio of whole numbers is resampled without interpolating the filter, a quarter faster
 
 
-def ratio(semitones: float) -> Fraction:
+def pitch_ratio(semitones: float) -> Fraction:
     """2^(semitones/12) for -12 to 12, to within 0.05 per cent (a hundredth of a semitone) as a ratio of whole numbers.
 
     >>> ratio(0.7), f"{float(ratio(0.7)) / 2 ** (0.7 / 12) - 1:.0e}"
@@ -172,7 +172,7 @@ def ratio(semitones: float) -> Fraction:
     return Fraction(2.0 ** (semitones / 12)).limit_denominator(_DENOMINATOR)
 
 
-def shift(samples: np.ndarray, sample_rate: int, semitones: float) -> np.ndarray:
+def shift_pitch(samples: np.ndarray, sample_rate: int, semitones: float) -> np.ndarray:
     """`samples` (n,) with every frequency times 2^(semitones/12), as float32 of the same shape.
 
     Positive is up: equation 11 as printed, X(f 2^(n/12)), would go down for n = 0.7. The recording is resampled
@@ -187,6 +187,6 @@ def shift(samples: np.ndarray, sample_rate: int, semitones: float) -> np.ndarray
     samples = np.ascontiguousarray(samples, np.float32)
     if semitones == 0 or len(samples) == 0:
         return samples.copy()
-    factor = ratio(semitones)
+    factor = pitch_ratio(semitones)
     faster = soxr.resample(samples, factor.numerator, factor.denominator, quality="HQ")
-    return stretch(faster, len(samples), sample_rate)
+    return stretch_time(faster, len(samples), sample_rate)

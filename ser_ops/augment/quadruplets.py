@@ -9,17 +9,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ser_ops.augment.pitch import change, shift
+from ser_ops.augment.pitch import change_speed, shift_pitch
 from ser_ops.config.data import Augment
 from ser_ops.errors import UserError
-from ser_ops.noise.mixing import BETA, Mixer, Mixture
+from ser_ops.noise.mixing import NOISE_COLOURS, Mixer, Mixture
 from ser_ops.seeds import generator
 
 TRAINING = "train"
 
 
 @dataclass(frozen=True)
-class Added:
+class AddedNoise:
     """The noise in a variant: id of the recording, category, intensity, and the SNR that resulted in dB.
 
     "" and None where there is none; the recording is "" for stationary noise too.
@@ -36,33 +36,33 @@ class Variant(NamedTuple):
 
     name: str
     samples: np.ndarray
-    added: Added
+    added: AddedNoise
 
 
-def noises(settings: Augment, mixer: Mixer) -> tuple[str, ...]:
+def training_noises(settings: Augment, mixer: Mixer) -> tuple[str, ...]:
     """What training may draw from: categories with training recordings, and the stationary kinds if so set.
 
     Raises UserError when a variant needs noise and there is none.
     """
-    names = mixer.categories(TRAINING) + (tuple(BETA) if settings.stationary else ())
+    names = mixer.categories(TRAINING) + (tuple(NOISE_COLOURS) if settings.stationary else ())
     if not names and any("noisy" in variant for variant in settings.variants):
         raise UserError("augment.variants: no noise recordings for training: add some with `ser-ops noise add`, or "
                         "leave noisy and pitched_noisy out")
     return names
 
 
-def pace(variant: str, settings: Augment) -> float:
+def speed_factor(variant: str, settings: Augment) -> float:
     """How many times as fast as the original a variant is: what its duration is divided by."""
     return {"slow": 1 - settings.speed, "fast": 1 + settings.speed}.get(variant.removesuffix("_noisy"), 1.0)
 
 
-def make(utterance: str, samples: np.ndarray, settings: Augment, mixer: Mixer) -> Iterator[Variant]:
+def make_variants(utterance: str, samples: np.ndarray, settings: Augment, mixer: Mixer) -> Iterator[Variant]:
     """The variants that `settings` names, of speech (n,) at the mixer's rate, in that order.
 
     Noise is drawn from the training partition alone, uniformly over `noises`; the intensity is a ~ U(low, high) of
     `settings.intensity` (equation 10). Depends on the seed, the utterance's id and its samples, on nothing else.
     """
-    names = noises(settings, mixer)
+    names = training_noises(settings, mixer)
     voices: dict[str, np.ndarray] = {}
     for variant in settings.variants:
         voice = variant.removesuffix("noisy").removesuffix("_")
@@ -70,7 +70,7 @@ def make(utterance: str, samples: np.ndarray, settings: Augment, mixer: Mixer) -
             voices[voice] = _voice(samples, voice, settings, mixer.sample_rate)
         speech = voices[voice]
         if not variant.endswith("noisy"):
-            yield Variant(variant, speech, Added())
+            yield Variant(variant, speech, AddedNoise())
             continue
         draw = generator(settings.seed, utterance, variant)
         noise = names[int(draw.integers(len(names)))]
@@ -83,11 +83,11 @@ def make(utterance: str, samples: np.ndarray, settings: Augment, mixer: Mixer) -
 def _voice(samples: np.ndarray, voice: str, settings: Augment, sample_rate: int) -> np.ndarray:
     match voice:
         case "pitched":
-            return shift(samples, sample_rate, settings.semitones)
+            return shift_pitch(samples, sample_rate, settings.semitones)
         case "slow" | "fast":
-            return change(samples, sample_rate, pace(voice, settings))
+            return change_speed(samples, sample_rate, speed_factor(voice, settings))
     return samples
 
 
-def _added(mixture: Mixture) -> Added:
-    return Added(mixture.recording, mixture.noise, mixture.intensity, round(mixture.snr_db, 4))
+def _added(mixture: Mixture) -> AddedNoise:
+    return AddedNoise(mixture.recording, mixture.noise, mixture.intensity, round(mixture.snr_db, 4))

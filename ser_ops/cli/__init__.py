@@ -8,7 +8,7 @@ from typer.exceptions import TyperException
 
 from ser_ops.cli import corpora, doctor, model, noise, registry, reproduce
 from ser_ops.errors import UserError
-from ser_ops.terminal import complain, print_anywhere, tell
+from ser_ops.terminal import escape_unencodable, print_error, print_line
 
 app = typer.Typer(name="ser-ops", no_args_is_help=True, add_completion=False, rich_markup_mode=None,
                   pretty_exceptions_enable=False,
@@ -31,12 +31,12 @@ app.command("doctor")(doctor.doctor)
 
 def main() -> None:
     """Run a command. A user's fault is one line on standard error and exit code 1, or 2 for one in the arguments."""
-    print_anywhere()
+    escape_unencodable()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))     # as Ctrl-C does, it removes what is half written
     try:
         sys.exit(app(standalone_mode=False))
     except UserError as error:
-        complain(error)
+        print_error(error)
         sys.exit(1)
     except TyperException as error:
         _tell_arguments(error)
@@ -52,4 +52,4 @@ def _tell_arguments(error: TyperException) -> None:
         return
     file = "write ./NAME for a file whose name begins with -, or " if hasattr(error, "option_name") else ""
     command = "ser-ops" if context is None else context.command_path
-    tell(f"error: {message.rstrip('.')}: {file}see {command} --help", aside=True)
+    print_line(f"error: {message.rstrip('.')}: {file}see {command} --help", aside=True)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ser_ops.errors import UserError
-from ser_ops.terminal import tell
+from ser_ops.terminal import print_line
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output, nothing else there.")]
 
@@ -28,4 +28,4 @@ def say(value: dict[str, Any], as_json: bool, *lines: str) -> None:
     The JSON is ASCII: a program gets every name back to the last byte, and no terminal obeys what stands in one.
     """
     for line in [json.dumps(value).replace("\x7f", "\\u007f")] if as_json else lines:
-        tell(line)
+        print_line(line)

@@ -11,7 +11,7 @@ from ser_ops.config.params import Params, load_params
 from ser_ops.errors import UserError
 
 if TYPE_CHECKING:
-    from ser_ops.corpora.corpus import Found
+    from ser_ops.corpora.corpus import CorpusSummary
 
 app = typer.Typer(no_args_is_help=True, help="Corpora: add, list, check.", rich_markup_mode=None)
 Layout = Annotated[str, typer.Argument(help="ravdess, crema_d, tess or savee: whose file names it has; manifest: a "
@@ -35,35 +35,35 @@ def add(layout: Layout, source: Annotated[str, typer.Argument(help="Folder, zip,
         None, link: Annotated[bool, typer.Option("--link", help="Symbolic links instead of copies.")] = False,
         json: Json = False) -> None:
     """Bring a corpus in: copies (or links), never moves; checks it and says what it found."""
-    from ser_ops.corpora.csv_manifest import LAYOUT
+    from ser_ops.corpora.csv_manifest import MANIFEST_LAYOUT
 
     params = load_params()
-    found = (_listed if layout == LAYOUT else _published)(params, layout, source, name, link)
+    found = (_listed if layout == MANIFEST_LAYOUT else _published)(params, layout, source, name, link)
     record = found.record()
-    entry = f"{{name: {record['name']}}}" if layout == LAYOUT else record["name"]
+    entry = f"{{name: {record['name']}}}" if layout == MANIFEST_LAYOUT else record["name"]
     lacking = any(reason.endswith("has no emotion yet") for reason in record["skipped"])
     say(record, json, *_words(record), f"to use it: list {entry} under data.{_section(layout)} in params.yaml"
         + (", with an emotion or drop for each label that has none yet," if lacking else ",")
         + " then dvc add data && dvc repro")
 
 
-def _published(params: Params, layout: str, source: str, name: str | None, link: bool) -> "Found":
+def _published(params: Params, layout: str, source: str, name: str | None, link: bool) -> "CorpusSummary":
     from ser_ops.corpora import adding
-    from ser_ops.corpora.corpus import of_name
+    from ser_ops.corpora.corpus import layout_named
     from ser_ops.storage.client import is_remote
     from ser_ops.storage.s3 import brought
 
     target = params.paths.data / "corpora"
     if not is_remote(source):
-        return adding.add(layout, named(source), target, name, link=link, lock=params.paths.adding_lock)
+        return adding.add_corpus(layout, named(source), target, name, link=link, lock=params.paths.adding_lock)
     if link:
         raise UserError(f"{source}: what lies in a bucket cannot be linked: leave --link out")
-    adding.free_place(target, name or of_name(layout).name)
+    adding.free_folder(target, name or layout_named(layout).name)
     with brought(source, params.paths.state / "downloads", params.storage) as local:
-        return adding.add(layout, local, target, name, lock=params.paths.adding_lock)
+        return adding.add_corpus(layout, local, target, name, lock=params.paths.adding_lock)
 
 
-def _listed(params: Params, layout: str, source: str, name: str | None, link: bool) -> "Found":
+def _listed(params: Params, layout: str, source: str, name: str | None, link: bool) -> "CorpusSummary":
     from ser_ops.corpora import adding
     from ser_ops.storage.client import is_remote
 
@@ -79,15 +79,15 @@ def _listed(params: Params, layout: str, source: str, name: str | None, link: bo
 def list_(json: Json = False) -> None:
     """What lies in data/corpora and data/manifests; exit code 1 when one of them cannot be used."""
     from ser_ops.corpora import adding
-    from ser_ops.folders import Unusable
+    from ser_ops.folders import UnusableFolder
 
     params = load_params()
     bad = False
     labels = {manifest.name: manifest.labels for manifest in params.data.manifests}
-    for found in (*adding.list_all(params.paths.data / "corpora", params.data.calm),
+    for found in (*adding.list_corpora(params.paths.data / "corpora", params.data.calm),
                   *adding.list_manifests(params.paths.data / "manifests", labels)):
         record = found.record()
-        if isinstance(found, Unusable):
+        if isinstance(found, UnusableFolder):
             bad = True
             say(record, json, *found.lines())
             continue
@@ -112,7 +112,7 @@ def check(name: Annotated[str, typer.Argument(help="A folder of data/corpora or 
         found = adding.check_manifest(folder, name, params.data.labels_of(name))
     else:
         folder = params.paths.data / "corpora"
-        found = adding.check(folder, name, params.data.calm)
+        found = adding.check_corpus(folder, name, params.data.calm)
     record = found.record()
     say(record, json, *_words(record))
     if checksums:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ser_ops.cli.answers import Json, say
-from ser_ops.terminal import tell
+from ser_ops.terminal import print_line
 
 _MARKS = {"ok": "ok     ", "off": "off    ", "warning": "WARNING", "fault": "FAULT  "}
 
@@ -20,17 +20,17 @@ def doctor(cache: Annotated[bool, typer.Option("--cache", help="Read every file 
     from ser_ops.doctor.examination import examine
 
     if mend:
-        workspace.mend(say=lambda line: tell(line, aside=True))
+        workspace.mend(say=lambda line: print_line(line, aside=True))
 
     faults, group = 0, ""
     for one in examine(cache=cache or mend):
         if not json and one.group != group:
             group = one.group
-            tell(group)
+            print_line(group)
         remedy = [f"          mend: {one.mend}"] if one.mend else []
         say(asdict(one), json, f"  {_MARKS[one.verdict]} {one.subject}: {one.found}", *remedy)
         faults += one.verdict == "fault"
     if faults:
         if not json:
-            tell(f"{faults} {'fault' if faults == 1 else 'faults'}")
+            print_line(f"{faults} {'fault' if faults == 1 else 'faults'}")
         raise typer.Exit(1)

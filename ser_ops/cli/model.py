@@ -21,9 +21,9 @@ from ser_ops.cli.answers import Json, named, say
 from ser_ops.config.params import Params, load_params
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
-from ser_ops.files import located, write_json
+from ser_ops.files import path_on_disk, write_json
 from ser_ops.pages import pick
-from ser_ops.terminal import grouped, left_out, tell
+from ser_ops.terminal import count_sentences, print_line, unused_in_words
 
 if TYPE_CHECKING:
     from ser_ops.models.base import EmotionModel
@@ -59,13 +59,13 @@ def predict(files: Annotated[list[str], typer.Argument(help="Recordings of any l
     for name in files:
         try:
             file = named(name)
-            answer = recogniser.answer_file(located(file), channel)
+            answer = recogniser.answer_file(path_on_disk(file), channel)
         except UserError as error:
             failed += 1
-            tell(f"error: {error}", aside=True)
+            print_line(f"error: {error}", aside=True)
             continue
         for warning in answer.warnings:
-            tell(f"warning: {file}: {warning}", aside=True)
+            print_line(f"warning: {file}: {warning}", aside=True)
         record = {"path": str(file), **answer.record()}
         likely = sorted(record["probabilities"].items(), key=lambda one: -one[1])[:3]
         say(record, json, f"{file}: {answer.emotion} "
@@ -92,18 +92,18 @@ def evaluate(manifest: Annotated[Path, typer.Option(help="CSV: path, emotion, sp
 
     targets = read_labels(labels) if labels else None
     folder = folder_of(params, model)
-    from ser_ops.evaluation.corpus import evaluate_manifest
+    from ser_ops.evaluation.labelled_audio import evaluate_manifest
     from ser_ops.models import model_folder
 
     network, card = model_folder.load(folder)
     metrics: dict[str, Any] = evaluate_manifest(network, card, manifest, noise, params, targets, channel)
     for oddity in metrics["oddities"]:
-        tell(f"warning: {manifest}: {oddity}", aside=True)
-    for warning, number in grouped((one["warning"] for one in metrics["warnings"]), whole=True).items():
-        tell(f"warning: {number} of {metrics['used']} recordings: {warning}", aside=True)
+        print_line(f"warning: {manifest}: {oddity}", aside=True)
+    for warning, number in count_sentences((one["warning"] for one in metrics["warnings"]), whole=True).items():
+        print_line(f"warning: {number} of {metrics['used']} recordings: {warning}", aside=True)
     clean, chance = metrics["clean"], f"chance {metrics['chance_uar']:.3f}"
     used, noises = f"{metrics['used']} of {metrics['of']} recordings", metrics["noise"]
-    lost = left_out(metrics, "recordings") + (left_out(noises, "noise recordings") if noises else "")
+    lost = unused_in_words(metrics, "recordings") + (unused_in_words(noises, "noise recordings") if noises else "")
     words = (f"{used}: clean UAR {clean['uar']:.3f} [{clean['uar_low']:.3f}, {clean['uar_high']:.3f}] ({chance}), "
              f"accuracy {clean['accuracy']:.3f}{lost}{marks(caveats(card))}")
     cells = [f"{cell}: UAR {one['uar']:.3f} ({chance}), accuracy {one['accuracy']:.3f}, SNR {one['snr_db']:.1f} dB; "
@@ -132,7 +132,7 @@ def explain(file: Annotated[Path, typer.Argument(help="A recording.", parser=nam
     from ser_ops.report import listening
 
     recogniser = Recogniser(folder, params.compute.device, params.predict.batch_size, params.predict.window_hop)
-    path = located(file)
+    path = path_on_disk(file)
     recording = Path(os.path.abspath(path))
     answer = recogniser.answer_file(path, channel)
     target = _folder(params.paths.reports / "explain", recording) if out is None else out
@@ -142,7 +142,7 @@ def explain(file: Annotated[Path, typer.Argument(help="A recording.", parser=nam
     write_json(target / _REPORT, {"recording": str(recording), **found})
     page, entry = listening.build(target, found, "."), found["heard"][0]
     for warning in answer.warnings:
-        tell(f"warning: {file}: {warning}", aside=True)
+        print_line(f"warning: {file}: {warning}", aside=True)
     record = {"path": str(file), **answer.record(), "page": str(page), "notes": found["notes"], "window": {
         "start": entry["window_start"], "seconds": entry["valid_seconds"], "emotion": entry["predicted"],
         "confidence": entry["confidence"], "streams": entry["streams"]}}

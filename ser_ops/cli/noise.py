@@ -30,10 +30,10 @@ def add(category: Annotated[str, typer.Argument(help="fish_market, railway_engin
             raise UserError(f"{source}: what lies in a bucket cannot be linked: leave --link out")
         with brought(source, params.paths.state / "downloads", params.storage) as local:
             folder = local if local.is_dir() else local.parent
-            found = adding.add(category, folder, target, collection, licence=licence,
+            found = adding.add_noise(category, folder, target, collection, licence=licence,
                                    lock=params.paths.adding_lock)
     else:
-        found = adding.add(category, named(source), target, collection, link=link, licence=licence,
+        found = adding.add_noise(category, named(source), target, collection, link=link, licence=licence,
                                lock=params.paths.adding_lock)
     record = found.record()
     say(record, json, *found.lines(), f"to use it: list {collection} under data.noise in params.yaml, then "
@@ -43,13 +43,13 @@ def add(category: Annotated[str, typer.Argument(help="fish_market, railway_engin
 @app.command("list")
 def list_(json: Json = False) -> None:
     """What lies in data/noise, category by category; exit code 1 when a collection cannot be used."""
-    from ser_ops.folders import Unusable
+    from ser_ops.folders import UnusableFolder
     from ser_ops.noise import adding
 
     params = load_params()
     bad = False
-    for found in adding.list_all(params.paths.data / "noise"):
-        bad = bad or isinstance(found, Unusable)
+    for found in adding.list_noise(params.paths.data / "noise"):
+        bad = bad or isinstance(found, UnusableFolder)
         say(found.record(), json, *found.lines())
     if bad:
         raise typer.Exit(1)

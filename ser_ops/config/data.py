@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from ser_ops.config.section import Below0, Count, Hertz, Name, Positive, Section, Seed, Share, Variant
-from ser_ops.emotions import same_label
+from ser_ops.emotions import normalised_label
 
 
 class Paths(Section):
@@ -36,7 +36,7 @@ class Manifest(Section):
     def _each_label_once(cls, labels: dict[str, Any]) -> dict[str, Any]:
         targets: dict[str, str] = {}
         for label, target in labels.items():
-            if targets.setdefault(same_label(label), target) != target:
+            if targets.setdefault(normalised_label(label), target) != target:
                 raise ValueError(f"{label!r} stands there twice, capitals left aside: give it one emotion")
         return labels
 

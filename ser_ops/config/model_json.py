@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ser_ops.config.models import Preset, Window
 from ser_ops.config.section import MOST_PARAMETERS, ModelName
-from ser_ops.documents import checked, read_json
+from ser_ops.documents import read_json, validated_model
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.model_table import MODELS
@@ -73,7 +73,7 @@ def read_model_json(folder: Path) -> dict[str, Any]:
         raise UserError(f"{path}: unknown model {reprlib.repr(card.get('model'))}: expected one of {', '.join(MODELS)}")
     if card.get("emotions") != list(EMOTIONS):
         raise UserError(f"{path}: its emotions are not {', '.join(EMOTIONS)}: train the model again")
-    checked(_ModelJson, card, str(path), _RESTORE)
+    validated_model(_ModelJson, card, str(path), _RESTORE)
     return card
 
 

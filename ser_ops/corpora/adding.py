@@ -11,27 +11,45 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from ser_ops.audio.admission import FORMATS
-from ser_ops.audio.reading import hear_all
+from ser_ops.audio.reading import probe_recordings
 from ser_ops.config.data import ManifestSource
-from ser_ops.corpora.corpus import LAYOUTS, NAME, Card, Found, of_name, read_card, summarise, summarise_manifest
-from ser_ops.corpora.csv_manifest import ALIASES, MANIFEST, REQUIRED, read_manifest, recording_of, scan, some, source_of
-from ser_ops.corpora.layout import DEMOGRAPHICS, Layout, genders, is_demographics
-from ser_ops.corpora.sources import Source, copy_file, link_file, opened
+from ser_ops.corpora.corpus import (
+    CORPUS_NAME,
+    LAYOUTS,
+    CorpusCard,
+    CorpusSummary,
+    layout_named,
+    read_corpus_card,
+    summarise_corpus,
+    summarise_manifest,
+)
+from ser_ops.corpora.csv_manifest import (
+    ALIASES,
+    MANIFEST_FILE,
+    REQUIRED,
+    first_paths,
+    manifest_source,
+    read_manifest,
+    recording_path,
+    scan_manifest,
+)
+from ser_ops.corpora.layout import DEMOGRAPHICS, Layout, is_demographics, read_genders
+from ser_ops.corpora.sources import Source, copy_file, link_file, open_source
 from ser_ops.corpora.utterance import Scan
 from ser_ops.errors import UserError
-from ser_ops.files import in_turn, replacing
-from ser_ops.folders import Unusable, folders_in, lies_in
+from ser_ops.files import one_writer_at_a_time, replacing
+from ser_ops.folders import UnusableFolder, is_inside, subfolder_names
 from ser_ops.outside_table import read_table
 from ser_ops.progress.spreading import progress_bar
 from ser_ops.tables import write_csv
-from ser_ops.terminal import grouped, in_words
+from ser_ops.terminal import count_sentences, counts_in_words
 
 _POINTER = b"version https://git-lfs"
 _LISTED = 5     # recordings that a note lists
 
 
-def add(layout: str, source: Path, corpora_folder: Path, name: str | None = None, link: bool = False,
-        lock: Path | None = None) -> Found:
+def add_corpus(layout: str, source: Path, corpora_folder: Path, name: str | None = None, link: bool = False,
+        lock: Path | None = None) -> CorpusSummary:
     """Bring the corpus of `layout` from a folder or zip into `corpora_folder`/`name` (default: the layout's name).
 
     Only recordings whose names the layout knows are taken, each once and into the folder where the corpus itself
@@ -40,10 +58,10 @@ def add(layout: str, source: Path, corpora_folder: Path, name: str | None = None
     Raises UserError when the source holds no such recordings, or none that is admitted, or must be refused, when a
     corpus of that name is already there, or when the disk has too little space; nothing is left behind then.
     """
-    with in_turn(lock, corpora_folder):
-        kind = of_name(layout)
-        target = free_place(corpora_folder, name or kind.name)
-        with opened(source, link) as box:
+    with one_writer_at_a_time(lock, corpora_folder):
+        kind = layout_named(layout)
+        target = free_folder(corpora_folder, name or kind.name)
+        with open_source(source, link) as box:
             arranged = kind.arrange(box.paths, same=box.same, skipped=box.skipped)
             if not arranged.taken:
                 raise _nothing(kind, source, box)
@@ -57,7 +75,7 @@ def add(layout: str, source: Path, corpora_folder: Path, name: str | None = None
                     box.copy(path, folder / home)
                 _refuse_pointers(source, folder, list(wanted.values()))
                 _bring_table(source, box, tables, folder / DEMOGRAPHICS)
-                card = Card(name=target.name, layout=kind.name, synthetic=False, licence=kind.licence,  # type: ignore[arg-type]
+                card = CorpusCard(name=target.name, layout=kind.name, synthetic=False, licence=kind.licence,  # type: ignore[arg-type]
                             source=kind.source,
                             note=f"brought in with {len(wanted)} of {sum(kind.counts.values())} recordings")
                 card.write(folder)
@@ -65,18 +83,18 @@ def add(layout: str, source: Path, corpora_folder: Path, name: str | None = None
                 refusals = _refusals(scan, target.name)
                 if len(refusals) == len(scan.utterances):
                     raise UserError(f"{source}: none of its {len(refusals)} recordings is admitted: "
-                                    f"{in_words(grouped(refusals.values()))}: give the original recordings")
-                answer = summarise(card, noted(scan, refusals, len(scan.utterances)), "neutral")
-                free_place(corpora_folder, target.name)     # whoever gave no lock may have come first
+                                    f"{counts_in_words(count_sentences(refusals.values()))}: give the original recordings")
+                answer = summarise_corpus(card, with_refusals(scan, refusals, len(scan.utterances)), "neutral")
+                free_folder(corpora_folder, target.name)     # whoever gave no lock may have come first
         return answer
 
 
-def free_place(corpora_folder: Path, name: str) -> Path:
+def free_folder(corpora_folder: Path, name: str) -> Path:
     """Where a corpus of that name would come to lie: in data/corpora, or data/manifests for one of a manifest.
 
     Raises UserError when one of that name is there, in the other of the two as well, or for a name that is none.
     """
-    if not NAME.fullmatch(name):
+    if not CORPUS_NAME.fullmatch(name):
         raise UserError(f"{name!r}: is no name for a corpus: use letters, digits, point, dash and underscore")
     for place in (corpora_folder / name, *(corpora_folder.with_name(kind) / name for kind in ("corpora", "manifests"))):
         if os.path.lexists(place):
@@ -84,43 +102,43 @@ def free_place(corpora_folder: Path, name: str) -> Path:
     return corpora_folder / name
 
 
-def check(corpora_folder: Path, name: str, calm: str = "neutral") -> Found:
+def check_corpus(corpora_folder: Path, name: str, calm: str = "neutral") -> CorpusSummary:
     """What the corpus `name` holds now; how many recordings are not admitted, and why, is among its oddities."""
     card, scan = _scanned(corpora_folder, name, calm)
-    return summarise(card, noted(scan, _refusals(scan, name), len(scan.utterances)), calm)
+    return summarise_corpus(card, with_refusals(scan, _refusals(scan, name), len(scan.utterances)), calm)
 
 
-def list_all(corpora_folder: Path, calm: str = "neutral") -> Iterator[Found | Unusable]:
+def list_corpora(corpora_folder: Path, calm: str = "neutral") -> Iterator[CorpusSummary | UnusableFolder]:
     """What each folder of corpora holds, by name, or why it is no corpus; no recording is opened.
 
     Raises UserError when `corpora_folder` itself cannot be listed.
     """
-    for name in folders_in(corpora_folder):
+    for name in subfolder_names(corpora_folder):
         try:
             card, scan = _scanned(corpora_folder, name, calm)
-            yield summarise(card, scan, calm)
+            yield summarise_corpus(card, scan, calm)
         except (UserError, OSError) as error:
-            yield Unusable(name, str(error))
+            yield UnusableFolder(name, str(error))
 
 
-def _scanned(corpora_folder: Path, name: str, calm: str) -> tuple[Card, Scan]:
-    card = read_card(corpora_folder, name)
+def _scanned(corpora_folder: Path, name: str, calm: str) -> tuple[CorpusCard, Scan]:
+    card = read_corpus_card(corpora_folder, name)
     return card, LAYOUTS[card.layout].scan(corpora_folder / name, name, calm, card.synthetic)
 
 
 def _refusals(scan: Scan, name: str) -> dict[str, str]:
     """Utterances whose recordings the door does not admit, and why."""
-    heard = hear_all([row.path for row in scan.utterances], f"checking {name}")
+    heard = probe_recordings([row.path for row in scan.utterances], f"checking {name}")
     return {row.utterance: answer.refusal for row, answer in zip(scan.utterances, heard, strict=True)
             if answer.refusal}
 
 
-def noted(scan: Scan, refusals: Mapping[str, str], recordings: int) -> Scan:
+def with_refusals(scan: Scan, refusals: Mapping[str, str], recordings: int) -> Scan:
     """The scan, with a note on those of its recordings that are not admitted: names, and why."""
     if not refusals:
         return scan
     note = (f"{len(refusals)} of {recordings} recordings are not admitted: "
-            f"{in_words(grouped(refusals.values()))}: {', '.join(islice(refusals, _LISTED))}")
+            f"{counts_in_words(count_sentences(refusals.values()))}: {', '.join(islice(refusals, _LISTED))}")
     return replace(scan, oddities=[*scan.oddities, note + (" ..." if len(refusals) > _LISTED else "")])
 
 
@@ -130,7 +148,7 @@ def _bring_table(source: Path, box: Source, tables: list[PurePosixPath], target:
     for path in tables:
         box.copy(path, target)
         try:
-            genders(target)
+            read_genders(target)
             return
         except UserError as error:
             fault = fault or UserError(f"{source}: {path}: {str(error).removeprefix(f'{target}: ')}")
@@ -162,7 +180,7 @@ def _refuse_pointers(source: Path, folder: Path, places: list[PurePosixPath]) ->
 
 
 def add_manifest(file: Path, manifests_folder: Path, name: str, link: bool = False,
-                 labels: Mapping[str, str] | None = None, lock: Path | None = None) -> Found:
+                 labels: Mapping[str, str] | None = None, lock: Path | None = None) -> CorpusSummary:
     """Bring a manifest and every recording that it lists into `manifests_folder`/`name`.
 
     The manifest stands there as manifest.csv, with paths that count from its folder: those that it had, where all
@@ -173,12 +191,12 @@ def add_manifest(file: Path, manifests_folder: Path, name: str, link: bool = Fal
     or that a link takes out of that folder, when no recording is admitted, when a corpus of that name is already
     there, or when the disk has too little space; nothing is left behind then.
     """
-    with in_turn(lock, manifests_folder):
-        target = free_place(manifests_folder, name)
+    with one_writer_at_a_time(lock, manifests_folder):
+        target = free_folder(manifests_folder, name)
         source = ManifestSource.model_validate({"name": name, "file": file, "labels": labels or {}})
         read_manifest(source, labels_may_lack_emotions=True)
         rows = [row for _, row in read_table(file, REQUIRED, ALIASES)]
-        files = [Path(os.path.abspath(recording_of(file, row["path"]))) for row in rows]
+        files = [Path(os.path.abspath(recording_path(file, row["path"]))) for row in rows]
         homes = _homes(file, files)
         if not link:
             check_space(sum(recording.stat().st_size for recording in homes), manifests_folder)
@@ -187,36 +205,36 @@ def add_manifest(file: Path, manifests_folder: Path, name: str, link: bool = Fal
             for recording, home in progress_bar(homes.items(), f"adding {name}", len(homes), "file"):
                 (folder / home).parent.mkdir(parents=True, exist_ok=True)
                 (link_file if link else copy_file)(recording, folder / home)
-            write_csv(folder / MANIFEST, [row | {"path": homes[recording].as_posix()}
+            write_csv(folder / MANIFEST_FILE, [row | {"path": homes[recording].as_posix()}
                                           for row, recording in zip(rows, files, strict=True)], list(rows[0]))
             refusals = _manifest_refusals(name, [folder / home for home in homes.values()], folder)
             if len(refusals) == len(homes):
                 raise UserError(f"{file}: none of its {len(refusals)} recordings is admitted: "
-                                f"{in_words(grouped(refusals.values()))}: give the original recordings")
-            source = source_of(folder.parent, name, labels or {})
-            answer = summarise_manifest(source, noted(read_manifest(source, labels_may_lack_emotions=True), refusals,
+                                f"{counts_in_words(count_sentences(refusals.values()))}: give the original recordings")
+            source = manifest_source(folder.parent, name, labels or {})
+            answer = summarise_manifest(source, with_refusals(read_manifest(source, labels_may_lack_emotions=True), refusals,
                                                       len(homes)))
-            free_place(manifests_folder, name)      # whoever gave no lock may have come first
+            free_folder(manifests_folder, name)      # whoever gave no lock may have come first
     return answer
 
 
-def check_manifest(manifests_folder: Path, name: str, labels: Mapping[str, str]) -> Found:
+def check_manifest(manifests_folder: Path, name: str, labels: Mapping[str, str]) -> CorpusSummary:
     """What the manifest `name` holds now; how many recordings are not admitted, and why, is among its oddities."""
-    source, found = scan(manifests_folder, name, labels, True)
+    source, found = scan_manifest(manifests_folder, name, labels, True)
     files = list(dict.fromkeys(utterance.path for utterance in found.utterances))
-    return summarise_manifest(source, noted(found, _manifest_refusals(name, files, source.file.parent), len(files)))
+    return summarise_manifest(source, with_refusals(found, _manifest_refusals(name, files, source.file.parent), len(files)))
 
 
-def list_manifests(manifests_folder: Path, labels: Mapping[str, Mapping[str, str]]) -> Iterator[Found | Unusable]:
+def list_manifests(manifests_folder: Path, labels: Mapping[str, Mapping[str, str]]) -> Iterator[CorpusSummary | UnusableFolder]:
     """What each folder of manifests holds, by name, or why it cannot be used; no recording is opened.
 
     labels: of those that params.yaml lists. Raises UserError when `manifests_folder` itself cannot be listed.
     """
-    for name in folders_in(manifests_folder):
+    for name in subfolder_names(manifests_folder):
         try:
-            yield summarise_manifest(*scan(manifests_folder, name, labels.get(name, {}), True))
+            yield summarise_manifest(*scan_manifest(manifests_folder, name, labels.get(name, {}), True))
         except (UserError, OSError) as error:
-            yield Unusable(name, str(error))
+            yield UnusableFolder(name, str(error))
 
 
 def _homes(manifest: Path, files: Sequence[Path]) -> dict[Path, PurePosixPath]:
@@ -226,21 +244,21 @@ def _homes(manifest: Path, files: Sequence[Path]) -> dict[Path, PurePosixPath]:
     """
     wanted = list(dict.fromkeys(files))
     if gone := [path for path in wanted if not os.path.isfile(path)]:
-        raise UserError(f"{manifest}: {len(gone)} of {len(wanted)} files are missing ({some(gone)}): a relative path "
+        raise UserError(f"{manifest}: {len(gone)} of {len(wanted)} files are missing ({first_paths(gone)}): a relative path "
                         f"counts from {manifest.parent}")
     if others := [path for path in wanted if path.suffix.lower() not in FORMATS]:
-        raise UserError(f"{manifest}: lists what is no recording by its suffix ({some(others)}): take those lines out")
+        raise UserError(f"{manifest}: lists what is no recording by its suffix ({first_paths(others)}): take those lines out")
     own = Path(os.path.abspath(manifest.parent))
     top = own if all(path.is_relative_to(own) for path in wanted) else Path(
         os.path.commonpath([path.parent for path in wanted]))
-    if leading_out := [path for path in wanted if not lies_in(os.path.realpath(top), path)]:
-        raise UserError(f"{manifest}: refused: a link leads out of {top} ({some(leading_out)}): list the files "
+    if leading_out := [path for path in wanted if not is_inside(os.path.realpath(top), path)]:
+        raise UserError(f"{manifest}: refused: a link leads out of {top} ({first_paths(leading_out)}): list the files "
                         "themselves (cp -rL copies what links point to)")
     return {path: PurePosixPath(path.relative_to(top).as_posix()) for path in wanted}
 
 
 def _manifest_refusals(name: str, files: Sequence[Path], folder: Path) -> dict[str, str]:
     """Recordings (paths below `folder`) that the door does not admit, and why."""
-    heard = hear_all(files, f"checking {name}")
+    heard = probe_recordings(files, f"checking {name}")
     return {file.relative_to(folder).as_posix(): answer.refusal for file, answer in zip(files, heard, strict=True)
             if answer.refusal}

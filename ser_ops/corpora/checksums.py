@@ -9,7 +9,7 @@ from typing import Any
 from ser_ops.audio.admission import FORMATS
 from ser_ops.errors import UserError
 from ser_ops.files import sha256
-from ser_ops.folders import HIDDEN, contents
+from ser_ops.folders import HIDDEN, list_contents
 from ser_ops.outside_table import read_table
 from ser_ops.progress.spreading import progress_bar
 
@@ -52,7 +52,7 @@ def compare_checksums(folder: Path, tsv: Path) -> Comparison:
     matches: dict[str, list[PurePosixPath]] = defaultdict(list)
     kinds: dict[str, list[str]] = {one.name: [] for one in fields(Comparison)}
     possible: set[str] = set()
-    below = contents(folder)
+    below = list_contents(folder)
     unreadable = [path for path, reason in below.skipped.items() if reason != HIDDEN]
     for path in sorted(below.files + unreadable):
         if path.suffix.lower() not in FORMATS:

@@ -18,22 +18,22 @@ from pydantic import BaseModel, ConfigDict, Field
 from ser_ops import documents
 from ser_ops.config.data import ManifestSource
 from ser_ops.corpora.crema_d import CREMA_D
-from ser_ops.corpora.layout import CARD, Layout
+from ser_ops.corpora.layout import CORPUS_CARD, Layout
 from ser_ops.corpora.ravdess import RAVDESS
 from ser_ops.corpora.savee import SAVEE
 from ser_ops.corpora.tess import TESS
 from ser_ops.corpora.utterance import Scan
 from ser_ops.errors import UserError
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+CORPUS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
-class Card(BaseModel):
+class CorpusCard(BaseModel):
     """The card of one corpus; `synthetic` speech is said to be so wherever a number made from it appears."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    name: str = Field(pattern=rf"^{NAME.pattern}$")
+    name: str = Field(pattern=rf"^{CORPUS_NAME.pattern}$")
     layout: Literal["ravdess", "crema_d", "tess", "savee"]
     synthetic: bool
     licence: str = Field(min_length=1)
@@ -43,31 +43,31 @@ class Card(BaseModel):
     def write(self, folder: Path) -> None:
         """Write it as corpus.yaml into the corpus's folder."""
         text = yaml.safe_dump(self.model_dump(), sort_keys=False, allow_unicode=True, width=120)
-        (folder / CARD).write_text(text, encoding="utf-8")
+        (folder / CORPUS_CARD).write_text(text, encoding="utf-8")
 
 
-def read_card(corpora_folder: Path, name: str) -> Card:
+def read_corpus_card(corpora_folder: Path, name: str) -> CorpusCard:
     """Read the card of the corpus `name`.
 
     Raises UserError when there is no such corpus, or its card is missing, malformed or another corpus's.
     """
-    path = corpora_folder / name / CARD
+    path = corpora_folder / name / CORPUS_CARD
     if not os.path.isdir(path.parent):
-        there = ", ".join(installed_names(corpora_folder)) or "none"
+        there = ", ".join(installed_corpora(corpora_folder)) or "none"
         raise UserError(f"{path.parent}: no such corpus (there are: {there}): bring it in with `ser-ops corpora add` "
                         "or take it out of data.corpora in params.yaml")
-    return documents.read_card(Card, path, "ser-ops corpora add")
+    return documents.read_card(CorpusCard, path, "ser-ops corpora add")
 
 
-def installed_names(corpora_folder: Path) -> list[str]:
+def installed_corpora(corpora_folder: Path) -> list[str]:
     """Names of the folders that hold a card, sorted."""
-    return sorted(card.parent.name for card in corpora_folder.glob(f"*/{CARD}") if NAME.fullmatch(card.parent.name))
+    return sorted(card.parent.name for card in corpora_folder.glob(f"*/{CORPUS_CARD}") if CORPUS_NAME.fullmatch(card.parent.name))
 
 
 LAYOUTS: dict[str, Layout] = {one.name: one for one in (RAVDESS, CREMA_D, TESS, SAVEE)}
 
 
-def of_name(name: str) -> Layout:
+def layout_named(name: str) -> Layout:
     """The layout of that name; UserError, which lists those that there are, for another."""
     if name not in LAYOUTS:
         raise UserError(f"{name!r}: is no known corpus: choose of {', '.join(LAYOUTS)}, or manifest for a CSV file "
@@ -86,18 +86,18 @@ def known_faults(layout: str) -> dict[str, str]:
     return LAYOUTS[layout].known_faults() if layout in LAYOUTS else {}
 
 
-def scan(corpora_folder: Path, name: str, calm: str = "neutral") -> Scan:
+def scan_corpus(corpora_folder: Path, name: str, calm: str = "neutral") -> Scan:
     """Utterances of the corpus `name`, by the layout that its card names.
 
     calm: what RAVDESS calm counts as, neutral or excluded. Raises UserError when there is no such corpus or its
     folder holds none of its recordings.
     """
-    card = read_card(corpora_folder, name)
+    card = read_corpus_card(corpora_folder, name)
     return LAYOUTS[card.layout].scan(corpora_folder / name, name, calm, card.synthetic)
 
 
 @dataclass(frozen=True)
-class Found:
+class CorpusSummary:
     """Counts of one corpus. `expected...`: of the complete corpus; None where there is no such thing."""
 
     corpus: str
@@ -141,7 +141,7 @@ class Found:
                 f"recordings, {self.speakers} of {self.expected_speakers} speakers")
 
 
-def summarise(card: Card, scan: Scan, calm: str) -> Found:
+def summarise_corpus(card: CorpusCard, scan: Scan, calm: str) -> CorpusSummary:
     """Count a scan beside what the complete corpus holds; synthetic corpora have no complete one."""
     kind = LAYOUTS[card.layout]
     expected = None if card.synthetic else kind.expected(calm)
@@ -149,14 +149,14 @@ def summarise(card: Card, scan: Scan, calm: str) -> Found:
                   None if card.synthetic else kind.speakers)
 
 
-def summarise_manifest(source: ManifestSource, scan: Scan) -> Found:
+def summarise_manifest(source: ManifestSource, scan: Scan) -> CorpusSummary:
     """Count the scan of a CSV manifest, which has no complete corpus to be held against."""
     return _count(source.name, "manifest", False, scan, "not stated", str(source.file), None, None)
 
 
 def _count(corpus: str, layout: str, synthetic: bool, scan: Scan, licence: str, source: str,
-           expected: dict[str, int] | None, expected_speakers: int | None) -> Found:
+           expected: dict[str, int] | None, expected_speakers: int | None) -> CorpusSummary:
     emotions = Counter(one.emotion for one in scan.utterances)
-    return Found(corpus, layout, synthetic, len(scan.utterances), sum(expected.values()) if expected else None,
+    return CorpusSummary(corpus, layout, synthetic, len(scan.utterances), sum(expected.values()) if expected else None,
                  len({one.speaker for one in scan.utterances}), expected_speakers, dict(sorted(emotions.items())),
                  expected, scan.skipped, scan.oddities, licence, source)

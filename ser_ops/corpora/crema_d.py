@@ -3,7 +3,7 @@
 import re
 from pathlib import PurePosixPath
 
-from ser_ops.corpora.layout import Layout, Oddity, Reading, Skip
+from ser_ops.corpora.layout import Layout, Oddity, ParsedName, Skip
 
 _EMOTIONS = {"ANG": "angry", "DIS": "disgust", "FEA": "fear", "HAP": "happy", "NEU": "neutral", "SAD": "sad"}
 _INTENSITIES = {"LO": "low", "MD": "medium", "HI": "high", "XX": "unspecified", "X": "unspecified"}
@@ -11,7 +11,7 @@ _SENTENCES = {"DFA", "IEO", "IOM", "ITH", "ITS", "IWL", "IWW", "MTI", "TAI", "TI
 _NAME = re.compile(r"(\d{4})_([A-Z]{3})_([A-Z]{3})_(LO|MD|HI|XX?)")
 
 
-def parse(path: PurePosixPath) -> Reading | Skip:
+def parse(path: PurePosixPath) -> ParsedName | Skip:
     """What a CREMA-D name says; an intensity cut to X, as an early copy has it, is XX.
 
     >>> parse(PurePosixPath("AudioWAV/1001_DFA_ANG_XX.wav"))
@@ -23,7 +23,7 @@ intensity='unspecified', text='DFA')
         return Skip("name is not NNNN_SSS_EEE_LL of CREMA-D", known=False)
     speaker, sentence, emotion, intensity = name.groups()
     whole = f"{speaker}_{sentence}_{emotion}_{'XX' if intensity == 'X' else intensity}"
-    return Reading(whole, "AudioWAV", _EMOTIONS[emotion], speaker, "", _INTENSITIES[intensity], sentence)
+    return ParsedName(whole, "AudioWAV", _EMOTIONS[emotion], speaker, "", _INTENSITIES[intensity], sentence)
 
 
 def _pair(one: str, other: str) -> Oddity:

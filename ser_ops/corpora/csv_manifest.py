@@ -24,10 +24,10 @@ from pathlib import Path, PurePosixPath
 from ser_ops.config.data import ManifestSource
 from ser_ops.corpora.utterance import Scan, Utterance
 from ser_ops.documents import read_yaml
-from ser_ops.emotions import DROP, EMOTIONS, same_label
+from ser_ops.emotions import DROP, EMOTIONS, normalised_label
 from ser_ops.errors import UserError
-from ser_ops.files import located
-from ser_ops.folders import folders_in
+from ser_ops.files import path_on_disk
+from ser_ops.folders import subfolder_names
 from ser_ops.outside_table import read_table
 from ser_ops.terminal import excerpt
 
@@ -52,14 +52,14 @@ def read_labels(given: str) -> dict[str, str]:
         if target not in (*EMOTIONS, DROP):
             raise UserError(f"{where}: {excerpt(label)!r} is mapped to {excerpt(target)!r}: give one of "
                             f"{', '.join(EMOTIONS)}, or {DROP}")
-        if targets.setdefault(same_label(label), target) != target:
+        if targets.setdefault(normalised_label(label), target) != target:
             raise UserError(f"{where}: {excerpt(label)!r} is mapped twice, capitals left aside: give it one emotion")
     return dict(pairs)
 
 
-def mapping(labels: Mapping[str, str]) -> dict[str, str]:
+def emotions_by_label(labels: Mapping[str, str]) -> dict[str, str]:
     """From each label, in the form in which it is compared, to an emotion or drop; an emotion is its own label."""
-    return {emotion: emotion for emotion in EMOTIONS} | {same_label(label): target for label, target in labels.items()}
+    return {emotion: emotion for emotion in EMOTIONS} | {normalised_label(label): target for label, target in labels.items()}
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -93,7 +93,7 @@ _CHANNEL_ALONE = re.compile(rf"ch[\W_]*{_COUNTER}")
 _COUNTING = {"n", "count"}
 
 
-def cuts(column: str, beside_start: bool) -> bool:
+def is_cut_column(column: str, beside_start: bool) -> bool:
     """Whether a column (in small letters) says where a part of a recording lies.
 
     beside_start: the table has a column `start`, beside which a duration says so too.
@@ -111,7 +111,7 @@ def cuts(column: str, beside_start: bool) -> bool:
                                  for word in words)
 
 
-def chooses_channel(column: str) -> bool:
+def is_channel_column(column: str) -> bool:
     """Whether a column (in small letters) says which channel is meant; how many there are chooses none.
 
     >>> [chooses_channel(name) for name in ("chan", "channel_no", "ch", "channels", "channel_count")]
@@ -133,7 +133,7 @@ _CLOCK = re.compile(r"(?:(\d+) days? )?(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 _DAY = 86400.0
 
 
-def seconds_of(where: str, column: str, text: str) -> float | None:
+def parse_seconds(where: str, column: str, text: str) -> float | None:
     """Seconds that a value of a table says, None for no value: 1.5, or 0 days 00:00:01.500000, or 00:00:01.5.
 
     where, column: what an error names. Raises UserError for anything else, and for 1,500, which may be two numbers.
@@ -164,7 +164,7 @@ def check_span(where: str, start: float | None, end: float | None) -> None:
         raise UserError(f"{where} ends at {end:g} s and starts at {start or 0.0:g} s: let it end later")
 
 
-def channel_of(where: str, text: str) -> int | None:
+def parse_channel(where: str, text: str) -> int | None:
     """The number of a channel, from 1 on; None for no value. Raises UserError for anything else.
 
     >>> channel_of("a.csv: line 2", "2"), channel_of("a.csv: line 3", "")
@@ -177,7 +177,7 @@ def channel_of(where: str, text: str) -> int | None:
     return int(float(text))
 
 
-def name_of(start: float | None, end: float | None, channel: int | None) -> str:
+def part_suffix(start: float | None, end: float | None, channel: int | None) -> str:
     """What the name of an utterance says of the part; nothing for the whole recording.
 
     >>> name_of(1.5, 3.0, None), name_of(None, 2.0, 1), name_of(2.0, None, None), name_of(0.0, None, None)
@@ -210,7 +210,7 @@ def read_manifest(source: ManifestSource, remedy: str | None = None, files_may_b
     Raises UserError for a missing column, an empty value, a time that is none, labels with no map (all of them), files
     that are missing, and two lines that name one recording.
     """
-    targets = mapping(source.labels)
+    targets = emotions_by_label(source.labels)
     utterances, dropped, unmapped = list[Utterance](), Counter[str](), Counter[str]()
     genders, columns = set[str](), list[str]()
     for line, row in read_table(source.file, REQUIRED, ALIASES):
@@ -220,7 +220,7 @@ def read_manifest(source: ManifestSource, remedy: str | None = None, files_may_b
         if empty := [column for column in REQUIRED if not row[column]]:
             raise UserError(f"{source.file}: line {line} has no {', '.join(empty)}: fill it in")
         label = row["emotion"]
-        target = targets.get(same_label(label))
+        target = targets.get(normalised_label(label))
         if target is None:
             unmapped[label] += 1
         elif target == DROP:
@@ -231,7 +231,7 @@ def read_manifest(source: ManifestSource, remedy: str | None = None, files_may_b
     if not columns:
         raise UserError(f"{source.file}: holds no recordings: give a line per recording under {', '.join(REQUIRED)}")
     if unmapped and labels_may_lack_emotions:
-        dropped.update({without_emotion(label): number for label, number in unmapped.items()})
+        dropped.update({unmapped_label(label): number for label, number in unmapped.items()})
     elif unmapped:
         listed = _some([f"{label!r:.60} ({number})" for label, number in sorted(unmapped.items())], _LISTED)
         raise UserError(f"{source.file}: labels with no map: {listed}: give each an emotion ({', '.join(EMOTIONS)}) or "
@@ -244,12 +244,12 @@ def read_manifest(source: ManifestSource, remedy: str | None = None, files_may_b
     return Scan(sorted(utterances, key=lambda one: one.utterance), dict(dropped), _oddities(columns, genders))
 
 
-def recording_of(manifest: Path, given: str) -> Path:
+def recording_path(manifest: Path, given: str) -> Path:
     """The file that the value `given` of a manifest's column path means, as it is spelt on this disk."""
-    return located(manifest.parent / PurePosixPath(given.replace("\\", "/")))
+    return path_on_disk(manifest.parent / PurePosixPath(given.replace("\\", "/")))
 
 
-def without_emotion(label: str) -> str:
+def unmapped_label(label: str) -> str:
     """Why a line is left out whose label nobody has mapped yet."""
     return f"label {label!r:.60} has no emotion yet"
 
@@ -260,11 +260,11 @@ def _refuse_cutting(file: Path, columns: Sequence[str]) -> None:
     Beside `start` and `end`, or `channel`, it may stand: they say it already.
     """
     others = [name for name in columns if name not in REQUIRED + OPTIONAL]
-    cutting = [name for name in others if cuts(name, "start" in columns)]
+    cutting = [name for name in others if is_cut_column(name, "start" in columns)]
     if cutting and not {"start", "end"} <= set(columns):
         raise UserError(f"{file}: {_named(cutting)} would cut its recordings under a name that is not read: name what "
                         "cuts start and end, in seconds, or remove it")
-    choosing = [name for name in others if chooses_channel(name)]
+    choosing = [name for name in others if is_channel_column(name)]
     if choosing and "channel" not in columns:
         raise UserError(f"{file}: {_named(choosing)} would choose a channel under a name that is not read: name it "
                         "channel, counted from 1 on, or remove it")
@@ -279,7 +279,7 @@ def _check_once(source: ManifestSource, utterances: list[Utterance]) -> None:
     folder = cache(os.path.realpath)    # far fewer folders than files
     files = (os.path.realpath(one.path) if os.path.islink(one.path)
              else os.path.join(folder(one.path.parent), one.path.name) for one in utterances)
-    parts = [(file, name_of(one.start, one.end, one.channel)) for file, one in zip(files, utterances, strict=True)]
+    parts = [(file, part_suffix(one.start, one.end, one.channel)) for file, one in zip(files, utterances, strict=True)]
     names, times = Counter(one.utterance for one in utterances), Counter(parts)
     twice = dict.fromkeys(one.utterance for one, part in zip(utterances, parts, strict=True)
                           if names[one.utterance] > 1 or times[part] > 1)
@@ -299,13 +299,13 @@ def _utterance(source: ManifestSource, where: str, row: Mapping[str, str], emoti
     given = PurePosixPath(row["path"].replace("\\", "/"))
     if not given.name:
         raise UserError(f"{where} names no file ({row['path']!r}): give the path of a recording")
-    start, end = (seconds_of(where, column, row.get(column, "")) for column in ("start", "end"))
+    start, end = (parse_seconds(where, column, row.get(column, "")) for column in ("start", "end"))
     check_span(where, start, end)
-    channel = channel_of(where, row.get("channel", ""))
+    channel = parse_channel(where, row.get("channel", ""))
     name = unicodedata.normalize("NFC", given.with_suffix("").as_posix().lstrip("/"))
     return Utterance(
-        f"{source.name}/{name}{name_of(start, end, channel)}", source.name, "manifest", False,
-        recording_of(source.file, row["path"]), emotion, f"{source.name}/{row['speaker']}",
+        f"{source.name}/{name}{part_suffix(start, end, channel)}", source.name, "manifest", False,
+        recording_path(source.file, row["path"]), emotion, f"{source.name}/{row['speaker']}",
         _GENDERS.get(row.get("gender", "").lower(), ""), row.get("language", ""), row.get("intensity", ""),
         row.get("text", ""), start or 0.0, end, channel)
 
@@ -323,41 +323,41 @@ def _some(names: list[str], number: int = 5) -> str:
     return ", ".join(names[:number]) + (f" and {len(names) - number} more" if len(names) > number else "")
 
 
-LAYOUT = "manifest"     # as a corpus of its kind is called where the others name their layout
-MANIFEST = "manifest.csv"
+MANIFEST_LAYOUT = "manifest"     # as a corpus of its kind is called where the others name their layout
+MANIFEST_FILE = "manifest.csv"
 _LISTED_FOLDER = 5             # recordings that an error lists
 
 
-def scan(manifests_folder: Path, name: str, labels: Mapping[str, str],
+def scan_manifest(manifests_folder: Path, name: str, labels: Mapping[str, str],
          labels_may_lack_emotions: bool = False) -> tuple[ManifestSource, Scan]:
     """The manifest `name` and its utterances; labels may lack emotions where it need not be in use yet.
 
     Raises UserError when it is not there or cannot be used, and for a recording outside of its folder.
     """
-    source = source_of(manifests_folder, name, labels)
+    source = manifest_source(manifests_folder, name, labels)
     if not os.path.isdir(source.file.parent):
         raise UserError(f"{source.file.parent}: no such manifest (there are: "
-                        f"{', '.join(folders_in(manifests_folder)) or 'none'}): bring it in with `ser-ops corpora add "
+                        f"{', '.join(subfolder_names(manifests_folder)) or 'none'}): bring it in with `ser-ops corpora add "
                         f"manifest FILE --name {name}` or take it out of data.manifests in params.yaml")
     found = read_manifest(source, labels_may_lack_emotions=labels_may_lack_emotions)
     _refuse_outside(source, found)
     return source, found
 
 
-def source_of(manifests_folder: Path, name: str, labels: Mapping[str, str]) -> ManifestSource:
+def manifest_source(manifests_folder: Path, name: str, labels: Mapping[str, str]) -> ManifestSource:
     """The manifest `name`, there or not."""
-    return ManifestSource.model_validate({"name": name, "file": manifests_folder / name / MANIFEST, "labels": labels})
+    return ManifestSource.model_validate({"name": name, "file": manifests_folder / name / MANIFEST_FILE, "labels": labels})
 
 
 def _refuse_outside(source: ManifestSource, found: Scan) -> None:
     folder = os.path.abspath(source.file.parent)
     if outside := [utterance.path for utterance in found.utterances
                    if not Path(os.path.abspath(utterance.path)).is_relative_to(folder)]:
-        raise UserError(f"{source.file}: lists {len(outside)} recordings outside of its folder ({some(outside)}), in "
+        raise UserError(f"{source.file}: lists {len(outside)} recordings outside of its folder ({first_paths(outside)}), in "
                         "which DVC would not see a change: bring the manifest in anew with `ser-ops corpora add "
                         "manifest`")
 
 
-def some(paths: Sequence[Path]) -> str:
+def first_paths(paths: Sequence[Path]) -> str:
     """The first of many paths, in words."""
     return ", ".join(map(str, paths[:_LISTED_FOLDER])) + (" ..." if len(paths) > _LISTED_FOLDER else "")

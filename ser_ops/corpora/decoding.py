@@ -13,11 +13,11 @@ from scipy.fft import rfft
 
 from ser_ops.audio.admission import Clip
 from ser_ops.audio.reading import read_clip
-from ser_ops.audio.signal import levels, resample
+from ser_ops.audio.signal import measure_levels, resample
 from ser_ops.errors import UserError
 from ser_ops.files import sha256
 from ser_ops.progress.spreading import parallel_map
-from ser_ops.shards import Entry, write_index, write_shard
+from ser_ops.shards import ShardEntry, write_index, write_shard
 
 _RATE = 4000
 _FRAME = 720            # samples at _RATE, 0.18 s; a copy that starts between two frames is 8 ms off at most
@@ -179,7 +179,7 @@ class _Shard:
     silence_dbfs: float
 
 
-def decode(clips: Sequence[tuple[str, Clip]], folder: Path, sample_rate: int, silence_dbfs: float, megabytes: int,
+def decode_recordings(clips: Sequence[tuple[str, Clip]], folder: Path, sample_rate: int, silence_dbfs: float, megabytes: int,
            workers: int, what: str) -> list[Measures]:
     """Bring recordings to mono float32 at `sample_rate` hertz and write them as a store of arrays into `folder`.
 
@@ -188,7 +188,7 @@ def decode(clips: Sequence[tuple[str, Clip]], folder: Path, sample_rate: int, si
     of workers.
     """
     folder.mkdir(parents=True)
-    entries: list[Entry] = []
+    entries: list[ShardEntry] = []
     measures: list[Measures] = []
     fingerprints: dict[str, Fingerprint] = {}
     shards = [_Shard(number, folder, part, sample_rate, silence_dbfs)
@@ -217,7 +217,7 @@ def _cut(clips: Sequence[tuple[str, Clip]], size: int) -> Iterator[tuple[tuple[s
         yield tuple(part)
 
 
-def _decode(shard: _Shard) -> tuple[list[Entry], list[Measures], dict[str, Fingerprint]]:
+def _decode(shard: _Shard) -> tuple[list[ShardEntry], list[Measures], dict[str, Fingerprint]]:
     measures: list[Measures] = []
     fingerprints: dict[str, Fingerprint] = {}
 
@@ -241,7 +241,7 @@ def _measured(clip: Clip, sample_rate: int, silence_dbfs: float) -> tuple[Measur
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return Measures(digest, error=reason.removeprefix(f"{clip.path}: ")), None
     samples = recording.samples
-    level = levels(samples, sample_rate, silence_dbfs)
+    level = measure_levels(samples, sample_rate, silence_dbfs)
     return Measures(digest, hashlib.sha256(np.ascontiguousarray(samples, "<f4").data).hexdigest(),
                     recording.native_rate, recording.channels, round(len(samples) / sample_rate, 6),
                     round(level.peak_dbfs, 3), round(level.rms_dbfs, 3), round(recording.clipped_share, 6),

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from ser_ops.audio.admission import FORMATS
 from ser_ops.corpora.utterance import Scan, Utterance
 from ser_ops.errors import UserError
-from ser_ops.folders import HIDDEN, contents, is_leftover, same_bytes
+from ser_ops.folders import HIDDEN, is_hidden, list_contents, same_bytes
 from ser_ops.outside_table import read_table
 
 DEMOGRAPHICS = "VideoDemographics.csv"
@@ -25,10 +25,10 @@ def is_demographics(path: PurePosixPath) -> bool:
     >>> is_demographics(PurePosixPath("__MACOSX/a/._VideoDemographics.csv"))
     False
     """
-    return path.name.lower().endswith(DEMOGRAPHICS.lower()) and not is_leftover(path)
+    return path.name.lower().endswith(DEMOGRAPHICS.lower()) and not is_hidden(path)
 
 
-def genders(path: Path) -> dict[str, str]:
+def read_genders(path: Path) -> dict[str, str]:
     """Gender (female, male or "") of each speaker by the columns ActorID and Sex.
 
     Raises UserError when the table lacks one of these columns.
@@ -46,7 +46,7 @@ def first_genders(paths: Iterable[Path]) -> dict[str, str]:
     fault: UserError | None = None
     for path in paths:
         try:
-            return genders(path)
+            return read_genders(path)
         except UserError as error:
             fault = fault or error
     if fault:
@@ -54,12 +54,12 @@ def first_genders(paths: Iterable[Path]) -> dict[str, str]:
     return {}
 
 
-CARD = "corpus.yaml"
+CORPUS_CARD = "corpus.yaml"
 _ARCHIVES = {".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz"}
 
 
 @dataclass(frozen=True)
-class Reading:
+class ParsedName:
     """What the name of one file says. `name` is the recording's own name, the same however it is spelt."""
 
     name: str
@@ -92,7 +92,7 @@ class Oddity:
 class Arrangement:
     """Files taken with what their names say, and the others counted by reason."""
 
-    taken: dict[PurePosixPath, Reading]
+    taken: dict[PurePosixPath, ParsedName]
     skipped: dict[str, int]
     oddities: list[str]
 
@@ -112,7 +112,7 @@ class Layout:
     example: str
     speakers: int
     counts: Mapping[str, int]
-    parse: Callable[[PurePosixPath], Reading | Skip]
+    parse: Callable[[PurePosixPath], ParsedName | Skip]
     oddities: tuple[Oddity, ...] = ()
     notes: Callable[[Iterable[PurePosixPath]], list[str]] = field(default=lambda paths: [])
 
@@ -135,10 +135,10 @@ class Layout:
         skipped: reasons why other paths were left out before, which are counted too.
         A recording held more than once counts once: the copy with the fewest folders above it is taken.
         """
-        taken: dict[str, tuple[PurePosixPath, Reading]] = {}
+        taken: dict[str, tuple[PurePosixPath, ParsedName]] = {}
         left_out = Counter(skipped)
         for path in sorted(paths, key=lambda one: (len(one.parts), one.as_posix())):
-            if path.name == CARD or is_demographics(path):
+            if path.name == CORPUS_CARD or is_demographics(path):
                 continue
             reading = self._read(path, calm)
             if isinstance(reading, Skip):
@@ -155,13 +155,13 @@ class Layout:
             if any(name in taken for name in oddity.keep_out or oddity.names)]
         return Arrangement(ordered, dict(sorted(left_out.items())), named + self.notes(ordered))
 
-    def _read(self, path: PurePosixPath, calm: str) -> Reading | Skip:
-        if is_leftover(path):
+    def _read(self, path: PurePosixPath, calm: str) -> ParsedName | Skip:
+        if is_hidden(path):
             return Skip(HIDDEN)
         if path.suffix.lower() not in FORMATS:
             return Skip(self._not_audio(path))
         reading = self.parse(path)
-        if isinstance(reading, Reading) and reading.emotion == "calm":
+        if isinstance(reading, ParsedName) and reading.emotion == "calm":
             if calm == "excluded":
                 return Skip("calm, which data.calm keeps out")
             return replace(reading, emotion="neutral")
@@ -182,7 +182,7 @@ class Layout:
         Raises UserError when the folder is missing or holds no recording of this corpus.
         """
         top = PurePosixPath(folder.resolve().name)
-        below = contents(folder)
+        below = list_contents(folder)
         found = self.arrange(
             (top / path for path in below.files), calm, synthetic,
             lambda one, other: same_bytes(folder / one.relative_to(top), folder / other.relative_to(top)),

@@ -6,7 +6,7 @@ from itertools import combinations
 from operator import attrgetter
 from typing import Any
 
-from ser_ops.corpora.partitions import PARTITIONS, declared, grouped, plan
+from ser_ops.corpora.partitions import PARTITIONS, declared_leaks, group_rows, split_units
 from ser_ops.errors import UserError
 from ser_ops.manifest import AnyRow, NoiseRow, UtteranceRow, VariantRow
 
@@ -15,7 +15,7 @@ _DECLARED = {"speaker": frozenset[str](), "random": frozenset({"speaker"}),
              "paper": frozenset({"content", "speaker", "variant", "noise"})}
 
 
-def audit(rows: Sequence[UtteranceRow], noise_rows: Sequence[NoiseRow], protocol: str,
+def audit_leaks(rows: Sequence[UtteranceRow], noise_rows: Sequence[NoiseRow], protocol: str,
           variants: Sequence[VariantRow] | None = None) -> dict[str, Any]:
     """Compare contents, speakers, variants of one utterance and noise recordings across partitions.
 
@@ -35,7 +35,7 @@ def audit(rows: Sequence[UtteranceRow], noise_rows: Sequence[NoiseRow], protocol
     if protocol != "paper" and variants is not None:
         _add(parents, _places(rows, "utterance"))
     noise, noise_contents = _noise(noise_rows, variants or ())
-    by_word = {corpus for corpus, way in plan(rows).items() if way in ("word", "utterance")}
+    by_word = {corpus for corpus, way in split_units(rows).items() if way in ("word", "utterance")}
     corpus_of = {row.speaker: row.corpus for row in trained}
     free = _DECLARED[protocol]
     findings = [
@@ -47,12 +47,12 @@ def audit(rows: Sequence[UtteranceRow], noise_rows: Sequence[NoiseRow], protocol
         *_findings("noise", noise_contents, lambda one: "noise" in free),
         *_findings("noise", _sounds(noise_rows, "recording", _places(noise_rows, "recording")),
                    lambda one: "noise" in free)]
-    return {"protocol": protocol, "clean": not findings, "declared": declared(rows, protocol), "findings": findings,
+    return {"protocol": protocol, "clean": not findings, "declared": declared_leaks(rows, protocol), "findings": findings,
             "checked": {"utterances": len(rows), "rows": len(trained), "contents": len(contents),
                         "speakers": len(speakers), "noise_recordings": len(noise_rows), "noise_sources": len(noise)}}
 
 
-def undeclared(report: Mapping[str, Any]) -> list[str]:
+def undeclared_leaks(report: Mapping[str, Any]) -> list[str]:
     """The findings of a report that stop the run, each in words."""
     return [f"{one['kind']} {one['what']} is in {' and '.join(one['partitions'])}" for one in report["findings"]
             if not one["declared"]]
@@ -88,7 +88,7 @@ def _sounds(rows: Sequence[UtteranceRow] | Sequence[NoiseRow], key: str, places:
     """
     name_of = attrgetter(key)
     named: _Places = {}
-    for group in grouped((row for row in rows if row.sound), "sound").values():
+    for group in group_rows((row for row in rows if row.sound), "sound").values():
         first, *others = sorted(group, key=name_of)
         where = places[name_of(first)]
         apart = next((row for row in others if row.content != first.content and places[name_of(row)] != where), None)

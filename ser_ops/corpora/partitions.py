@@ -1,6 +1,6 @@
-"""Training, validation and test: by speaker, by word, by utterance, or by row after augmentation (PROTOCOL 2).
+"""Training, validation and test: by speaker, by word, by utterance, or by row after augmentation.
 
-Share out whole groups (speakers, words) so that every partition resembles the whole.
+Share out whole groups (speakers, words) so that every partition resembles the whole (docs/explanation/protocol.md, 2).
 
 Cross-validation: which fold tests an utterance, and what trains and validates beside it.
 """
@@ -18,7 +18,7 @@ _MILLION = 1_000_000
 _RESTARTS = 2000
 
 
-def divide(groups: Mapping[str, Sequence[Mapping[str, str]]], shares: Mapping[str, float], seed: int,
+def divide_groups(groups: Mapping[str, Sequence[Mapping[str, str]]], shares: Mapping[str, float], seed: int,
            *key: object) -> dict[str, str]:
     """A partition for each group: the same for the same groups and seed, whatever their order.
 
@@ -102,44 +102,44 @@ def _improve(placed: np.ndarray, counts: np.ndarray, weights: np.ndarray, target
 PARTITIONS = ("train", "validation", "test")
 
 
-def assign(rows: Sequence[UtteranceRow], settings: Partitions) -> list[str]:
+def assign_partitions(rows: Sequence[UtteranceRow], settings: Partitions) -> list[str]:
     """The partition of each utterance, in the order of `rows`; it depends on the rows, not on their order.
 
     `speaker`: by `plan`, each corpus for itself. `random` and `paper`: by utterance, in each corpus and emotion;
     utterances of the same content or sound stay together. (`paper` draws anew for each row: see `assign_rows`.)
     """
     if settings.protocol != "speaker":
-        return by_utterance(rows, shares(settings), settings.seed, "utterances")
+        return split_by_utterance(rows, partition_shares(settings), settings.seed, "utterances")
     placed: dict[str, str] = {}
-    wanted = [name for name, share in shares(settings).items() if share > 0]
-    corpora = grouped(rows, "corpus")
-    for corpus, way in plan(rows, settings).items():
+    wanted = [name for name, share in partition_shares(settings).items() if share > 0]
+    corpora = group_rows(rows, "corpus")
+    for corpus, way in split_units(rows, settings).items():
         own = corpora[corpus]
         if way == "utterance":
             placed.update(zip((row.utterance for row in own),
-                              by_utterance(own, shares(settings), settings.seed, corpus), strict=True))
+                              split_by_utterance(own, partition_shares(settings), settings.seed, corpus), strict=True))
             continue
-        groups = grouped(own, "text" if way == "word" else "speaker")
+        groups = group_rows(own, "text" if way == "word" else "speaker")
         if way == "pair":
             order = generator(settings.seed, "pair", corpus).permutation(sorted(groups))
             chosen = dict(zip(map(str, order), (wanted[0], wanted[-1]), strict=False))
         else:
-            chosen = divide({name: [traits(row) for row in group] for name, group in groups.items()},
-                            shares(settings), settings.seed, corpus)
+            chosen = divide_groups({name: [balanced_traits(row) for row in group] for name, group in groups.items()},
+                            partition_shares(settings), settings.seed, corpus)
         placed.update((row.utterance, chosen[name]) for name, group in groups.items() for row in group)
     return [placed[row.utterance] for row in rows]
 
 
-def assign_rows(rows: Sequence[VariantRow], settings: Partitions) -> list[str]:
+def assign_variant_partitions(rows: Sequence[VariantRow], settings: Partitions) -> list[str]:
     """The partition of each row of the augmented table under the protocol `paper`: variants part from each other.
 
     Offered for comparison alone: what training hears is in the test, too.
     """
-    return _stratified([((row.corpus, row.emotion), row.row, 1) for row in rows], shares(settings),
+    return _stratified([((row.corpus, row.emotion), row.row, 1) for row in rows], partition_shares(settings),
                        settings.seed, "rows")
 
 
-def plan(rows: Iterable[UtteranceRow], settings: Partitions | None = None) -> dict[str, str]:
+def split_units(rows: Iterable[UtteranceRow], settings: Partitions | None = None) -> dict[str, str]:
     """How each corpus is split under the protocol `speaker`: speaker, pair, word or utterance.
 
     A corpus with a speaker for each partition is split by speaker. One with fewer (TESS has two) gives a speaker
@@ -151,7 +151,7 @@ def plan(rows: Iterable[UtteranceRow], settings: Partitions | None = None) -> di
     for row in rows:
         speakers[row.corpus].add(row.speaker)
         texts[row.corpus].add(row.text)
-    needed = sum(share > 0 for share in shares(settings).values()) if settings else len(PARTITIONS)
+    needed = sum(share > 0 for share in partition_shares(settings).values()) if settings else len(PARTITIONS)
     filled = any(len(names) >= needed for names in speakers.values())
 
     def way(corpus: str) -> str:
@@ -164,7 +164,7 @@ def plan(rows: Iterable[UtteranceRow], settings: Partitions | None = None) -> di
     return {corpus: way(corpus) for corpus in sorted(speakers)}
 
 
-def declared(rows: Iterable[UtteranceRow], protocol: str) -> list[str]:
+def declared_leaks(rows: Iterable[UtteranceRow], protocol: str) -> list[str]:
     """The leaks that a protocol declares for these rows, in words; none for a clean split by speaker."""
     if protocol == "random":
         return ["split by utterance: speakers are in several partitions"]
@@ -172,20 +172,20 @@ def declared(rows: Iterable[UtteranceRow], protocol: str) -> list[str]:
         return ["split by row after augmentation: speakers, contents, variants of one utterance and noise recordings "
                 "are in several partitions"]
     return [f"{corpus}: split by {way}, its speakers are in several partitions (they are fewer than the partitions, "
-            "and no other corpus fills these)" for corpus, way in plan(rows).items() if way in ("word", "utterance")]
+            "and no other corpus fills these)" for corpus, way in split_units(rows).items() if way in ("word", "utterance")]
 
 
-def shares(settings: Partitions) -> dict[str, float]:
+def partition_shares(settings: Partitions) -> dict[str, float]:
     """The share of each partition, together 1."""
     return {"train": 1 - settings.validation - settings.test, "validation": settings.validation, "test": settings.test}
 
 
-def traits(row: UtteranceRow) -> dict[str, str]:
+def balanced_traits(row: UtteranceRow) -> dict[str, str]:
     """What a division balances."""
     return {"emotion": row.emotion, "gender": row.gender}
 
 
-def grouped(rows: Iterable[AnyRow], column: str) -> dict[str, list[AnyRow]]:
+def group_rows(rows: Iterable[AnyRow], column: str) -> dict[str, list[AnyRow]]:
     """Rows by the value of a column, in their order."""
     groups: dict[str, list[AnyRow]] = defaultdict(list)
     for row in rows:
@@ -193,7 +193,7 @@ def grouped(rows: Iterable[AnyRow], column: str) -> dict[str, list[AnyRow]]:
     return groups
 
 
-def by_utterance(rows: Sequence[UtteranceRow], parts: Mapping[str, float], seed: int, purpose: str) -> list[str]:
+def split_by_utterance(rows: Sequence[UtteranceRow], parts: Mapping[str, float], seed: int, purpose: str) -> list[str]:
     """A part for each row by shares, in each corpus and emotion; utterances of one content or sound stay together."""
     keys = [row.sound or row.content or row.utterance for row in rows]
     together: dict[str, list[UtteranceRow]] = defaultdict(list)
@@ -241,8 +241,8 @@ def assign_fold(rows: Sequence[UtteranceRow], settings: Partitions, count: int, 
         raise ValueError(f"no fold {fold} of {count} under the protocol {settings.protocol}")
     ways = dict.fromkeys({row.corpus for row in rows}, "utterance")
     if settings.protocol == "speaker":
-        ways = plan(rows, settings)
-    corpora = grouped(rows, "corpus")
+        ways = split_units(rows, settings)
+    corpora = group_rows(rows, "corpus")
     placed: dict[str, str] = {}
     for corpus, way in sorted(ways.items()):
         tests = _parts(corpora[corpus], way, {str(number): 1 / count for number in range(1, count + 1)},
@@ -257,10 +257,10 @@ def assign_fold(rows: Sequence[UtteranceRow], settings: Partitions, count: int, 
 def _parts(rows: Sequence[UtteranceRow], way: str, shares: dict[str, float], seed: int, purpose: str) -> dict[str, str]:
     """Utterance to part: by whole speakers (or pairs of them), by word, or by utterance."""
     if way == "utterance":
-        return dict(zip((row.utterance for row in rows), by_utterance(rows, shares, seed, purpose), strict=True))
-    groups = grouped(rows, "text" if way == "word" else "speaker")
+        return dict(zip((row.utterance for row in rows), split_by_utterance(rows, shares, seed, purpose), strict=True))
+    groups = group_rows(rows, "text" if way == "word" else "speaker")
     if len(groups) == 1:
         chosen = dict.fromkeys(groups, next(iter(shares)))
     else:
-        chosen = divide({name: [traits(row) for row in group] for name, group in groups.items()}, shares, seed, purpose)
+        chosen = divide_groups({name: [balanced_traits(row) for row in group] for name, group in groups.items()}, shares, seed, purpose)
     return {row.utterance: chosen[name] for name, group in groups.items() for row in group}

@@ -3,7 +3,7 @@
 import re
 from pathlib import PurePosixPath
 
-from ser_ops.corpora.layout import Layout, Oddity, Reading, Skip
+from ser_ops.corpora.layout import Layout, Oddity, ParsedName, Skip
 
 _EMOTIONS = {"01": "neutral", "02": "calm", "03": "happy", "04": "sad", "05": "angry", "06": "fear", "07": "disgust",
              "08": "surprise"}
@@ -13,7 +13,7 @@ _FOLDER = re.compile(r"Actor_(\d\d)", re.IGNORECASE)
 _UNKNOWN = Skip("name is not MM-VV-EE-II-SS-RR-AA of RAVDESS", known=False)
 
 
-def parse(path: PurePosixPath) -> Reading | Skip:
+def parse(path: PurePosixPath) -> ParsedName | Skip:
     """What a RAVDESS name says: only modality 03 (audio) and vocal channel 01 (speech) are read.
 
     >>> parse(PurePosixPath("Actor_12/03-01-05-02-01-01-12.wav"))
@@ -38,7 +38,7 @@ intensity='strong', text='statement 1')
     folder = _FOLDER.fullmatch(path.parent.name)
     if folder and folder[1] != actor:
         return Skip("folder and file name name different actors")
-    return Reading(path.stem, f"Actor_{actor}", _EMOTIONS[emotion], actor, "male" if int(actor) % 2 else "female",
+    return ParsedName(path.stem, f"Actor_{actor}", _EMOTIONS[emotion], actor, "male" if int(actor) % 2 else "female",
                    _INTENSITIES[intensity], f"statement {int(statement)}")
 
 

@@ -3,14 +3,14 @@
 import re
 from pathlib import PurePosixPath
 
-from ser_ops.corpora.layout import Layout, Reading, Skip
+from ser_ops.corpora.layout import Layout, ParsedName, Skip
 
 _EMOTIONS = {"a": "angry", "d": "disgust", "f": "fear", "h": "happy", "n": "neutral", "sa": "sad", "su": "surprise"}
 _SPEAKERS = ("DC", "JE", "JK", "KL")
 _NAME = re.compile(r"(?:(DC|JE|JK|KL)_)?(a|d|f|h|n|sa|su)(\d\d)", re.IGNORECASE)
 
 
-def parse(path: PurePosixPath) -> Reading | Skip:
+def parse(path: PurePosixPath) -> ParsedName | Skip:
     """What a SAVEE name, or a name and the folder it lies in, says.
 
     >>> parse(PurePosixPath("DC_su03.wav")) == parse(PurePosixPath("DC/su03.wav"))
@@ -28,7 +28,7 @@ def parse(path: PurePosixPath) -> Reading | Skip:
     if folder in _SPEAKERS and folder != speaker:
         return Skip("folder and file name name different speakers")
     code = name[2].lower()
-    return Reading(f"{speaker}_{code}{name[3]}", "" if name[1] else speaker, _EMOTIONS[code], speaker, "male", "",
+    return ParsedName(f"{speaker}_{code}{name[3]}", "" if name[1] else speaker, _EMOTIONS[code], speaker, "male", "",
                    f"{code}{name[3]}")
 
 

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, Protocol
 
 from ser_ops.errors import UserError
-from ser_ops.folders import contents, same_bytes
+from ser_ops.folders import list_contents, same_bytes
 from ser_ops.terminal import excerpt
 
 _LARGE = 10**9
@@ -70,7 +70,7 @@ class _Folder:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.top = PurePosixPath(folder.resolve().name)
-        below = contents(folder, closed=True)
+        below = list_contents(folder, closed=True)
         self.paths = [self.top / path for path in below.files]
         self.skipped = list(below.skipped.values())
 
@@ -206,7 +206,7 @@ def _refuse_overlaps(path: Path, entries: list[zipfile.ZipInfo]) -> None:
 
 
 @contextmanager
-def opened(path: Path, link: bool = False) -> Iterator[Source]:
+def open_source(path: Path, link: bool = False) -> Iterator[Source]:
     """The folder or zip at `path` as a source; `link` makes links to a folder's files instead of copies.
 
     Raises UserError when it is neither, is damaged, or holds an entry or a link that must be refused.

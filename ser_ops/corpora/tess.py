@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from ser_ops.corpora.layout import Layout, Reading, Skip
+from ser_ops.corpora.layout import Layout, ParsedName, Skip
 
 _EMOTIONS = {"angry": "angry", "disgust": "disgust", "fear": "fear", "happy": "happy", "neutral": "neutral",
              "ps": "surprise", "sad": "sad"}
@@ -13,7 +13,7 @@ _FOLDER = re.compile(r"(OAF|YAF)_(angry|disgust|fear|happy|neutral|pleasant_surp
                      re.IGNORECASE)
 
 
-def parse(path: PurePosixPath) -> Reading | Skip:
+def parse(path: PurePosixPath) -> ParsedName | Skip:
     """What a TESS name says; capital and small letters are alike, and the misspelt prefix OA is OAF.
 
     >>> parse(PurePosixPath("OAF_Pleasant_surprise/OAF_back_ps.wav"))
@@ -30,7 +30,7 @@ intensity='', text='back')
     folder = _FOLDER.fullmatch(path.parent.name)
     if folder and (folder[1].upper() != speaker or _folder_emotion(folder[2]) != _EMOTIONS[code]):
         return Skip("folder and file name name different speakers or emotions")
-    return Reading(f"{speaker}_{word}_{code}", path.parent.name if folder else f"{speaker}_{code}", _EMOTIONS[code],
+    return ParsedName(f"{speaker}_{word}_{code}", path.parent.name if folder else f"{speaker}_{code}", _EMOTIONS[code],
                    speaker, "female", "", word)
 
 

@@ -19,7 +19,7 @@ from ser_ops.errors import UserError
 from ser_ops.evaluation.metrics import CLASSES, calibration_error
 from ser_ops.models.temperature import fit_temperature, tempered
 from ser_ops.progress.spreading import progress_bar
-from ser_ops.seeds import derive, generator
+from ser_ops.seeds import derive_seed, generator
 
 Answers = Callable[[Sequence[np.ndarray]], np.ndarray]
 Change = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
@@ -41,7 +41,7 @@ def select_balanced(utterances: Sequence[str], true: np.ndarray, count: int, see
     """
     ranks: dict[int, int] = {}
     keys: list[tuple[int, int, int]] = []
-    for index in sorted(range(len(utterances)), key=lambda index: derive(seed, "chosen", utterances[index])):
+    for index in sorted(range(len(utterances)), key=lambda index: derive_seed(seed, "chosen", utterances[index])):
         rank = ranks[int(true[index])] = ranks.get(int(true[index]), -1) + 1
         keys.append((rank, len(keys), index))
     return sorted(index for _, _, index in sorted(keys)[:count])

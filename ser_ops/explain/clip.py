@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ser_ops.audio.signal import fit, fit_all
+from ser_ops.audio.signal import fit_window, fit_windows
 from ser_ops.dataset.examples import Batch, assemble
 from ser_ops.explain.subject import Subject
 from ser_ops.features.extractor import Extractor
@@ -70,8 +70,9 @@ def make_clips(subject: Subject, row: VariantRow, speech: np.ndarray, conditions
         mixtures.append(None if noise == CLEAN or mix is None or seed is None
                         else mix(row.utterance, speech, noise, intensity, seed, "test"))
     samples = [speech if mixture is None else mixture.samples for mixture in mixtures]
-    windows, valid = fit_all(samples, extractor.length)     # copies: no part of the store's memory map
-    clean, label = fit(speech, extractor.length)[0].copy(), np.array([row.label if row.emotion else -1], np.int64)
+    windows, valid = fit_windows(samples, extractor.length)     # copies: no part of the store's memory map
+    clean = fit_window(speech, extractor.length)[0].copy()
+    label = np.array([row.label if row.emotion else -1], np.int64)
     with torch.inference_mode():
         features = extractor(torch.from_numpy(windows).to(subject.device)).cpu()
     start = max(0, len(speech) - extractor.length) // 2 / subject.sample_rate

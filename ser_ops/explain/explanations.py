@@ -32,9 +32,9 @@ from ser_ops.model_table import MODELS
 from ser_ops.models.model_folder import load
 from ser_ops.noise.mixing import Level, Mixer
 from ser_ops.progress.spreading import parallel_map, progress_bar
-from ser_ops.seeds import derive
+from ser_ops.seeds import derive_seed
 from ser_ops.shards import Shards
-from ser_ops.terminal import tell
+from ser_ops.terminal import print_line
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def explain_all(job: ExplainJob, rows: Sequence[VariantRow], workers: int) -> di
     cue, *results = parallel_map(partial(run_task, job), tasks, "explain", workers)
     assert isinstance(cue, PlantedCue)
     if cue.why:
-        tell(f"explain: no cue was planted: {cue.why}")
+        print_line(f"explain: no cue was planted: {cue.why}")
     utterances = [result for result in results if isinstance(result, ExplainedUtterance)]
     answered = [(utterance.entries, utterance.answers) for utterance in utterances if utterance.answers is not None]
     subject = load_job(job).subject
@@ -137,7 +137,7 @@ def choose_per_class(rows: Sequence[VariantRow], number: int, seed: int) -> list
 
 def _choose(rows: Sequence[VariantRow], number: int, seed: int, among: Sequence[int]) -> list[int]:
     originals = [position for position in among if rows[position].variant == "original"]
-    return sorted(originals, key=lambda position: derive(seed, "explain", rows[position].utterance))[:number]
+    return sorted(originals, key=lambda position: derive_seed(seed, "explain", rows[position].utterance))[:number]
 
 
 def spread_evenly(total: int, number: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""How far the traces of the methods can be believed: what the model answers to them, against rankings that know nothing.
+"""How far the traces of the methods can be believed: what the model answers to them, compared with other rankings.
 
 A clip is measured where it is explained (`measure_clip`): deletion and insertion against random rankings and against a
 ranking by loudness, and each method's own checks. All clips are then put together (`combine_clips`), and their figures
@@ -39,7 +39,7 @@ from ser_ops.model_table import MODELS
 from ser_ops.models.architectures import build
 from ser_ops.models.base import EmotionModel
 from ser_ops.models.wav2vec_backbone import config_record
-from ser_ops.seeds import derive, generator
+from ser_ops.seeds import derive_seed, generator
 
 BETTER = {"deletion": -1, "insertion": 1}     # the sign of a difference in area that speaks for a ranking
 MODES = tuple(BETTER)
@@ -99,7 +99,8 @@ def measure_clip(question: Question, explanations: Mapping[str, Explanation], cl
             areas[ranking, mode, fill] = float(np.mean([curve.area for curve in draws]))
             heights[ranking, mode, fill] = np.mean(
                 [np.interp(_shares(chosen.steps), curve.shares, curve.probabilities) for curve in draws], axis=0)
-    return ClipFaithfulness(clip.row.utterance, areas, heights, course, _completeness_gaps(question.target, explanations),
+    return ClipFaithfulness(clip.row.utterance, areas, heights, course,
+                            _completeness_gaps(question.target, explanations),
                             _seed_agreement(question, explanations, cells) if reseeded else {},
                             randomised_correlations(question, traces, randomised) if randomised else {})
 
@@ -127,7 +128,8 @@ def _completeness_gaps(target: int, explanations: Mapping[str, Explanation]) -> 
     return gaps
 
 
-def _seed_agreement(question: Question, explanations: Mapping[str, Explanation], cells: Cells) -> dict[str, list[float]]:
+def _seed_agreement(question: Question, explanations: Mapping[str, Explanation],
+                    cells: Cells) -> dict[str, list[float]]:
     """Spearman's correlations of traces under different sampling seeds, of all pairs, the clip's own trace included."""
     agreement = {}
     for name in [method for method in explanations if METHODS[method].sampled]:
@@ -141,11 +143,11 @@ def _seed_agreement(question: Question, explanations: Mapping[str, Explanation],
 
 
 def randomise(subject: Subject, seed: int) -> dict[str, Subject]:
-    """The subject for each of RANDOMISED_PARTS, with random weights from the head down: both ends of the paper's cascade.
+    """The subject for each of RANDOMISED_PARTS, with random weights from the head down: both ends of the cascade.
 
     The head is what the model defines last: its layers from the streams' embeddings to the logits.
     """
-    everything = untrained_model(subject, derive(seed, "randomised"))
+    everything = untrained_model(subject, derive_seed(seed, "randomised"))
     head_alone = copy.deepcopy(subject.model)
     name, head = list(everything.named_children())[-1]
     cast(nn.Module, head_alone.get_submodule(name)).load_state_dict(head.state_dict())
@@ -238,11 +240,11 @@ def _checks(name: str, clips: Sequence[ClipFaithfulness]) -> dict[str, float | N
     """A method's checks by its own standards, over the clips on which they were made; None where on none."""
     gaps = [clip.gaps[name] for clip in clips if name in clip.gaps]
     agreement = [correlation for clip in clips for correlation in clip.agreement.get(name, [])]
-    randomised = {part: [clip.randomised[part][name] for clip in clips if name in clip.randomised.get(part, {})]
-                  for part in RANDOMISED_PARTS}
-    return {"completeness_error": float(sum(gap for gap, _ in gaps) / (sum(reach for _, reach in gaps) or 1.0))
-            if gaps else None, "seed_agreement": _mean(agreement),
-            "randomised_correlation": _mean(randomised["all"]), "randomised_head_correlation": _mean(randomised["head"])}
+    head, everything = ([clip.randomised[part][name] for clip in clips if name in clip.randomised.get(part, {})]
+                        for part in RANDOMISED_PARTS)
+    error = float(sum(gap for gap, _ in gaps) / (sum(reach for _, reach in gaps) or 1.0)) if gaps else None
+    return {"completeness_error": error, "seed_agreement": _mean(agreement),
+            "randomised_correlation": _mean(everything), "randomised_head_correlation": _mean(head)}
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -26,8 +26,8 @@ from ser_ops.manifest import VariantRow
 from ser_ops.methods import METHODS
 from ser_ops.model_table import MODELS
 from ser_ops.models.base import member_examples
-from ser_ops.noise.mixing import stationary
-from ser_ops.seeds import derive, generator
+from ser_ops.noise.mixing import stationary_noise
+from ser_ops.seeds import derive_seed, generator
 
 CLASSES = ("angry", "sad")      # any two: the sound has nothing of either
 _LEVEL = 0.01                   # RMS of the noise, full scale is 1
@@ -101,7 +101,7 @@ def make_sound(chosen: Planted, length: int, sample_rate: int, emotion: str, see
         raise WindowTooShort(f"{number} bursts of {chosen.seconds} s are longer than the window")
     starts = np.sort(draw.integers(room + 1, size=number)) + np.arange(number) * size   # uniform, without overlap
     cue = int(draw.integers(number))
-    noise = stationary("pink", length, sample_rate, draw)
+    noise = stationary_noise("pink", length, sample_rate, draw)
     noise *= _LEVEL / np.sqrt(np.mean(np.square(noise)))
     # Faded in and out: a sudden edge would sound at every frequency.
     shape, time = np.hanning(size), np.arange(size) / sample_rate
@@ -122,7 +122,7 @@ def untrained_subject(subject: Subject, features: Tensor, seed: int) -> Subject:
     standardisation = None if subject.standardisation is None else \
         Moments.of(features.cpu(), subject.features).standardisation()
     standardised = replace(subject, standardisation=standardisation)
-    model = untrained_model(standardised, derive(seed, "planted"))
+    model = untrained_model(standardised, derive_seed(seed, "planted"))
     section = MODELS[model.name].backbone
     if section and getattr(model.preset, section).checkpoint:
         model.backbone.load_state_dict(subject.model.backbone.state_dict())
@@ -141,7 +141,7 @@ def train_until_learned(subject: Subject, train: Sequence[PlantedClip], test: Se
     waveform, valid, features, labels = _stacked(train)
     accuracy, step = 0.0, 0
     with torch.random.fork_rng(devices=[subject.device] if subject.device.type == "cuda" else []):
-        torch.manual_seed(derive(seed, "planted", "dropout"))
+        torch.manual_seed(derive_seed(seed, "planted", "dropout"))
         draw = generator(seed, "planted", "order")
         while step < chosen.max_steps and accuracy < chosen.accuracy:
             model.train()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ser_ops.audio.admission import SILENCE_DBFS, bandwidth_warning, is_silent, padding_warning
+from ser_ops.audio.admission import SILENCE_DBFS, bandwidth_warning, is_silent_peak, padding_warning
 from ser_ops.audio.reading import RecordingStream, admit_samples
 from ser_ops.audio.signal import fit_window
 from ser_ops.caveats import Caveat, caveats
@@ -185,7 +185,7 @@ def is_silent(samples: np.ndarray) -> bool:
     >>> is_silent(np.full(100, 0.0005, np.float32)), is_silent(np.array([0.0, -0.01], np.float32))
     (True, False)
     """
-    return is_silent(float(np.abs(samples).max(initial=0.0)))
+    return is_silent_peak(float(np.abs(samples).max(initial=0.0)))
 
 
 def probabilities(model: torch.nn.Module, extractor: Extractor, batch: np.ndarray, valid: np.ndarray,

@@ -14,7 +14,7 @@ from ser_ops.features.standardise import Standardisation
 from ser_ops.model_table import MODELS
 from ser_ops.models import wav2vec_backbone
 from ser_ops.models.base import EmotionModel
-from ser_ops.seeds import derive
+from ser_ops.seeds import derive_seed
 
 Kept = Mapping[str, Any] | None
 _PACKAGE = "ser_ops.models"     # in which the table's modules lie
@@ -39,7 +39,7 @@ def build(name: str, preset: Preset, standardisation: Standardisation | None = N
         wanted = getattr(preset.input_of(name), "standardise", False)
         arguments["standardisation"] = standardisation if wanted else None
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(derive(seed, "weights", name))
+        torch.default_generator.manual_seed(derive_seed(seed, "weights", name))
         if entry.backbone:
             arguments["backbone"] = _backbone(entry.backbone, preset, backbone_config)
         with torch.random.fork_rng(devices=[]), torch.device("meta"):   # counted before memory is asked for

@@ -18,7 +18,7 @@ from ser_ops.models.architectures import build, count
 from ser_ops.models.base import EmotionModel, Standardise
 from ser_ops.models.wav2vec_backbone import SAMPLE_RATE, Backbone, config_record
 from ser_ops.models.wav2vec_network import Wav2VecSizes
-from ser_ops.terminal import shown
+from ser_ops.terminal import printable
 
 _DTYPES = {torch.float32: "F32", torch.int64: "I64"}    # as safetensors names them; no other stands in a model
 _LONGEST_HEADER = 2**22     # bytes; a model of 128 layers has some 400,000
@@ -88,7 +88,7 @@ def _run_backbone(skeleton: EmotionModel, path: Path) -> None:
 
 def _no_model(path: Path, error: Exception) -> UserError:
     """Of a configuration of the transformers library, which may hold anything and raise anything."""
-    said = shown(" ".join(str(error).split())[:160])
+    said = printable(" ".join(str(error).split())[:160])
     return UserError(f"{path}: makes no model ({said}): restore the folder")
 
 
@@ -105,7 +105,7 @@ def _check_weights(model: EmotionModel, path: Path, card: Mapping[str, Any]) -> 
             shapes = {name: tuple(tensor.get_shape()) for name, tensor in slices.items()}
             dtypes = {name: tensor.get_dtype() for name, tensor in slices.items()}
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{path}: not a safetensors file ({shown(str(error))}): restore the folder") from error
+        raise UserError(f"{path}: not a safetensors file ({printable(str(error))}): restore the folder") from error
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     wrong = sorted(name for name in expected.keys() | shapes.keys() if expected.get(name) != shapes.get(name))
     if wrong:

@@ -9,31 +9,31 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ser_ops.audio.admission import FORMATS
-from ser_ops.audio.reading import hear_all
+from ser_ops.audio.reading import probe_recordings
 from ser_ops.audio.signal import dbfs
 from ser_ops.errors import UserError
-from ser_ops.files import in_turn, replacing
-from ser_ops.folders import Unusable, contents, folders_in, same_bytes
+from ser_ops.files import one_writer_at_a_time, replacing
+from ser_ops.folders import UnusableFolder, list_contents, same_bytes, subfolder_names
 from ser_ops.noise.recordings import (
-    CARD,
-    NAME,
-    SOURCES,
-    Card,
+    COLLECTION_NAME,
+    NOISE_CARD,
+    SOURCES_FILE,
+    NoiseCard,
     NoiseRecording,
-    Scanned,
-    audio,
+    NoiseScan,
+    audio_files,
     check_category,
-    named_sources,
-    read_card,
-    scan,
-    scan_folder,
-    unreadable,
+    read_noise_card,
+    read_sources,
+    scan_collection,
+    scan_noise,
+    unreadable_paths,
     write_sources,
 )
 
 
 @dataclass(frozen=True)
-class Found:
+class CategorySummary:
     """One category of one collection: how many recordings and sources, how long (seconds), what was passed over.
 
     added, already: file names brought in now and there before; both empty when nothing was to be added.
@@ -79,8 +79,8 @@ class Found:
         return lines
 
 
-def add(category: str, folder: Path, noise_folder: Path, collection: str = "recorded", link: bool = False,
-        licence: str = "not stated", silent_dbfs: float = -60.0, lock: Path | None = None) -> Found:
+def add_noise(category: str, folder: Path, noise_folder: Path, collection: str = "recorded", link: bool = False,
+        licence: str = "not stated", silent_dbfs: float = -60.0, lock: Path | None = None) -> CategorySummary:
     """Bring the recordings below `folder` into `noise_folder`/`collection`/`category`; `link` makes symbolic links.
 
     Sub-folders, which name sources, and a table of sources (`scan_folder`) come with them. Recordings that are not
@@ -91,9 +91,9 @@ def add(category: str, folder: Path, noise_folder: Path, collection: str = "reco
     leads out of `folder`; what was there before is then untouched.
     """
     check_category(category, "noise add")
-    if not NAME.fullmatch(collection):
+    if not COLLECTION_NAME.fullmatch(collection):
         raise UserError(f"{collection!r}: is no name for a collection: use letters, digits, point, dash and underscore")
-    with in_turn(lock, noise_folder):
+    with one_writer_at_a_time(lock, noise_folder):
         wanted, named, skipped = _usable(folder, silent_dbfs)
         if not wanted:
             reasons = "; ".join(f"{path}: {reason}" for path, reason in list(skipped.items())[:3])
@@ -101,7 +101,7 @@ def add(category: str, folder: Path, noise_folder: Path, collection: str = "reco
                             f"({reasons or 'no file ends in ' + ', '.join(FORMATS)}): give another folder")
         home = noise_folder / collection
         new, before = _new(folder, wanted, home / category)
-        card = read_card(noise_folder, collection) if os.path.exists(home / CARD) else None
+        card = read_noise_card(noise_folder, collection) if os.path.exists(home / NOISE_CARD) else None
         # A collection without a card comes as a whole, so that none is ever there without recordings.
         target = home / category if card else home
         with replacing(target) as temporary:
@@ -116,33 +116,33 @@ def add(category: str, folder: Path, noise_folder: Path, collection: str = "reco
                     shutil.copyfile(folder / path, inside / path)
             write_sources(inside, before | named)
             if card is None:
-                card = Card(name=collection, synthetic=False, licence=licence,
+                card = NoiseCard(name=collection, synthetic=False, licence=licence,
                             source="brought in with ser-ops noise add: say here where it came from")
                 card.write(temporary)
-            listed = _listed(card, scan_folder(inside.parent, collection))
+            listed = _listed(card, scan_collection(inside.parent, collection))
             there = next(one for one in listed if one.category == category)
-        if os.path.isfile(home / SOURCES):      # a table of the whole collection may name sources here, too
-            there = next(one for one in _listed(card, scan_folder(home, collection)) if one.category == category)
+        if os.path.isfile(home / SOURCES_FILE):      # a table of the whole collection may name sources here, too
+            there = next(one for one in _listed(card, scan_collection(home, collection)) if one.category == category)
     return replace(there, added=[str(path) for path in new], skipped={str(path): why for path, why in skipped.items()},
                    already=[str(path) for path in wanted if path not in set(new)])
 
 
-def list_all(noise_folder: Path) -> list[Found | Unusable]:
+def list_noise(noise_folder: Path) -> list[CategorySummary | UnusableFolder]:
     """What lies in every collection, category by category, or why a folder is no collection.
 
     Raises UserError when `noise_folder` itself cannot be listed.
     """
-    answers: list[Found | Unusable] = []
-    for name in folders_in(noise_folder):
+    answers: list[CategorySummary | UnusableFolder] = []
+    for name in subfolder_names(noise_folder):
         try:
-            scan(noise_folder, [name])
-            answers += _listed(read_card(noise_folder, name), scan_folder(noise_folder / name, name))
+            scan_noise(noise_folder, [name])
+            answers += _listed(read_noise_card(noise_folder, name), scan_collection(noise_folder / name, name))
         except (UserError, OSError) as error:
-            answers.append(Unusable(name, str(error)))
+            answers.append(UnusableFolder(name, str(error)))
     return answers
 
 
-def _listed(card: Card, scanned: Scanned) -> list[Found]:
+def _listed(card: NoiseCard, scanned: NoiseScan) -> list[CategorySummary]:
     """Each category of a collection, its recordings heard."""
     categories: dict[str, list[NoiseRecording]] = defaultdict(list)
     for one in scanned.recordings:
@@ -151,10 +151,10 @@ def _listed(card: Card, scanned: Scanned) -> list[Found]:
     for category, members in categories.items():
         skipped = {str(path.relative_to(category)): reason for path, reason in scanned.skipped.items()
                    if path.parts[0] == category}
-        heard = list(hear_all([member.path for member in members], "listening"))
+        heard = list(probe_recordings([member.path for member in members], "listening"))
         skipped |= {f"{member.recording.split('/', 2)[2]}{member.path.suffix}": answer.refusal
                     for member, answer in zip(members, heard, strict=True) if answer.refusal}
-        answers.append(Found(
+        answers.append(CategorySummary(
             card.name, category, card.synthetic, card.licence, card.source,
             sum(not answer.refusal for answer in heard), len({one.source for one in members}),
             round(sum(answer.seconds for answer in heard), 2), skipped=skipped))
@@ -164,16 +164,16 @@ def _listed(card: Card, scanned: Scanned) -> list[Found]:
 def _usable(folder: Path, silent_dbfs: float,
             ) -> tuple[list[PurePosixPath], dict[PurePosixPath, str], dict[PurePosixPath, str]]:
     """Recordings below `folder` that can serve, the sources that a table names for them, and why others cannot."""
-    below = contents(folder, closed=True)
-    paths, usable, skipped = audio(below), [], unreadable(below)
-    for path, heard in zip(paths, hear_all([folder / path for path in paths], "listening"), strict=True):
+    below = list_contents(folder, closed=True)
+    paths, usable, skipped = audio_files(below), [], unreadable_paths(below)
+    for path, heard in zip(paths, probe_recordings([folder / path for path in paths], "listening"), strict=True):
         if heard.refusal:
             skipped[path] = heard.refusal
         elif dbfs(heard.peak) < silent_dbfs:
             skipped[path] = f"silent (peak {dbfs(heard.peak):.0f} dBFS)"
         else:
             usable.append(path)
-    named = named_sources(folder, below.files)
+    named = read_sources(folder, below.files)
     kept = set(usable)
     return usable, {path: source for path, source in named.items() if path in kept}, skipped
 
@@ -184,8 +184,8 @@ def _new(folder: Path, wanted: list[PurePosixPath], target: Path,
 
     Raises UserError for another recording of the same name.
     """
-    there = contents(target) if os.path.isdir(target) else None
-    taken = {path.with_suffix(""): target / path for path in audio(there)} if there else {}
+    there = list_contents(target) if os.path.isdir(target) else None
+    taken = {path.with_suffix(""): target / path for path in audio_files(there)} if there else {}
     new = []
     for path in wanted:
         other = taken.get(path.with_suffix(""))
@@ -194,7 +194,7 @@ def _new(folder: Path, wanted: list[PurePosixPath], target: Path,
             new.append(path)
         elif other.name != path.name or not same_bytes(folder / path, other):
             raise UserError(f"{folder / path}: another recording has its name ({other}): rename one of them")
-    return new, named_sources(target, there.files) if there else {}
+    return new, read_sources(target, there.files) if there else {}
 
 
 def _again(source: str, target: str) -> None:

@@ -18,22 +18,22 @@ from ser_ops.errors import UserError
 from ser_ops.manifest import NoiseRow
 from ser_ops.seeds import generator
 
-BETA: dict[str, float] = {"white": 0.0, "pink": 1.0, "brown": 2.0}
-LOWEST = 20.0  # hertz; the law holds from here to half the sample rate, below it the spectrum is flat
+NOISE_COLOURS: dict[str, float] = {"white": 0.0, "pink": 1.0, "brown": 2.0}
+LOWEST_HERTZ = 20.0  # hertz; the law holds from here to half the sample rate, below it the spectrum is flat
 
 
 @lru_cache(maxsize=64)      # utterances of one length, and variants of one utterance, ask for the same
 def _response(beta: float, size: int, sample_rate: int) -> np.ndarray:
     """|H(f)| at the frequencies of a real FFT of `size` samples, float32 (size // 2 + 1,); nothing at 0 Hz."""
     shape = np.arange(size // 2 + 1, dtype=np.float32) * np.float32(sample_rate / size)
-    np.maximum(shape, LOWEST, out=shape)
+    np.maximum(shape, LOWEST_HERTZ, out=shape)
     shape **= -beta / 2
     shape[0] = 0.0
     shape.flags.writeable = False
     return shape
 
 
-def stationary(kind: str, length: int, sample_rate: int, generator: np.random.Generator) -> np.ndarray:
+def stationary_noise(kind: str, length: int, sample_rate: int, generator: np.random.Generator) -> np.ndarray:
     """`length` samples of white, pink or brown noise, float32, peak 1.
 
     Gaussian white noise (equation 5) is filtered by |H(f)| = f^(-beta/2) (equation 6). Brown noise is made the same
@@ -44,23 +44,23 @@ def stationary(kind: str, length: int, sample_rate: int, generator: np.random.Ge
     >>> stationary("pink", 8000, 16000, np.random.default_rng(0)).shape
     (8000,)
     """
-    if kind not in BETA:
-        raise ValueError(f"{kind!r} is not one of {', '.join(BETA)}")
-    if BETA[kind] == 0:
+    if kind not in NOISE_COLOURS:
+        raise ValueError(f"{kind!r} is not one of {', '.join(NOISE_COLOURS)}")
+    if NOISE_COLOURS[kind] == 0:
         noise = generator.standard_normal(length, dtype=np.float32)
     else:
         # At least a second, so that short noise too has frequencies down to the lowest.
         size = scipy.fft.next_fast_len(max(length, sample_rate), real=True)
         # The transform of Gaussian white noise is Gaussian and white, so it is drawn there, which spares a transform.
         spectrum = generator.standard_normal(2 * (size // 2 + 1), dtype=np.float32).view(np.complex64)
-        spectrum *= _response(BETA[kind], size, sample_rate)
+        spectrum *= _response(NOISE_COLOURS[kind], size, sample_rate)
         noise = scipy.fft.irfft(spectrum, size, overwrite_x=True)[:length]
     noise /= max(noise.max(initial=1e-12), -noise.min(initial=0.0))
     return noise
 
 
 Level = Literal["keep", "clip", "renormalise"]
-DRAWS = 100  # silent crops in a row after which a recording is given up
+MAX_DRAWS = 100  # silent crops in a row after which a recording is given up
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Mixture:
     recording: str = ""
 
 
-def crop(noise: np.ndarray, length: int, generator: np.random.Generator, silent_dbfs: float = -60.0,
+def crop_noise(noise: np.ndarray, length: int, generator: np.random.Generator, silent_dbfs: float = -60.0,
          name: str = "noise recording") -> np.ndarray:
     """`length` samples of a noise recording (n,): a random crop of a longer one, a shorter one between zeros.
 
@@ -90,12 +90,12 @@ def crop(noise: np.ndarray, length: int, generator: np.random.Generator, silent_
     """
     noise = np.asarray(noise, np.float32)
     spare = length - len(noise)
-    for _ in range(DRAWS):
+    for _ in range(MAX_DRAWS):
         start = int(generator.integers(abs(spare) + 1))
         taken = noise[start:start + length] if spare <= 0 else noise
         if dbfs(_peak(taken)) >= silent_dbfs:
             return taken.copy() if spare <= 0 else np.pad(taken, (start, spare - start))
-    raise UserError(f"{name}: no crop of {DRAWS} draws is louder than {silent_dbfs:g} dBFS: remove the recording or "
+    raise UserError(f"{name}: no crop of {MAX_DRAWS} draws is louder than {silent_dbfs:g} dBFS: remove the recording or "
                     "set augment.silent_crop_dbfs lower")
 
 
@@ -103,7 +103,7 @@ def _peak(samples: np.ndarray) -> float:
     return float(max(samples.max(initial=0.0), -samples.min(initial=0.0)))
 
 
-def mix(speech: np.ndarray, noise: np.ndarray, intensity: float, level: Level = "keep") -> Mixture:
+def mix_noise(speech: np.ndarray, noise: np.ndarray, intensity: float, level: Level = "keep") -> Mixture:
     """x = s + a max|s| n / max|n| for speech s (n,), noise n (n,) and intensity a (equations 1 to 3).
 
     The peak of n is that of the crop given here. Beyond full scale, level keep leaves the mixture as it is, clip cuts
@@ -159,12 +159,12 @@ class Mixer:
         Raises UserError when the partition has no recording of that category, or the recording drawn is silent.
         """
         draw = generator(seed, "mixture", utterance, noise, f"{float(intensity)!r}")
-        if noise in BETA:
-            added, recording = stationary(noise, len(speech), self.sample_rate, draw), ""
+        if noise in NOISE_COLOURS:
+            added, recording = stationary_noise(noise, len(speech), self.sample_rate, draw), ""
         else:
             recording = self._draw(noise, partition, draw)
-            added = crop(self._recordings[recording], len(speech), draw, self._silent_dbfs, recording)
-        return replace(mix(speech, added, intensity, self._level), noise=noise, recording=recording)
+            added = crop_noise(self._recordings[recording], len(speech), draw, self._silent_dbfs, recording)
+        return replace(mix_noise(speech, added, intensity, self._level), noise=noise, recording=recording)
 
     def _draw(self, category: str, partition: str, draw: np.random.Generator) -> str:
         ids = self._ids.get((partition, category))

@@ -21,22 +21,22 @@ from ser_ops.audio.admission import FORMATS
 from ser_ops.config.data import Partitions
 from ser_ops.errors import UserError
 from ser_ops.files import write_text
-from ser_ops.folders import HIDDEN, Contents, contents
+from ser_ops.folders import HIDDEN, Contents, list_contents
 from ser_ops.manifest import NoiseRow
-from ser_ops.noise.mixing import BETA
+from ser_ops.noise.mixing import NOISE_COLOURS
 from ser_ops.outside_table import read_table
-from ser_ops.seeds import derive
+from ser_ops.seeds import derive_seed
 
-CARD = "noise.yaml"
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+NOISE_CARD = "noise.yaml"
+COLLECTION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
-class Card(BaseModel):
+class NoiseCard(BaseModel):
     """The card of one collection; `synthetic` noise is said to be so wherever a number made from it appears."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    name: str = Field(pattern=rf"^{NAME.pattern}$")
+    name: str = Field(pattern=rf"^{COLLECTION_NAME.pattern}$")
     synthetic: bool
     licence: str = Field(min_length=1)
     source: str = Field(min_length=1)
@@ -44,31 +44,31 @@ class Card(BaseModel):
 
     def write(self, folder: Path) -> None:
         """Write it as noise.yaml into the collection's folder, whole or not at all."""
-        write_text(folder / CARD, yaml.safe_dump(self.model_dump(), sort_keys=False, allow_unicode=True, width=120))
+        write_text(folder / NOISE_CARD, yaml.safe_dump(self.model_dump(), sort_keys=False, allow_unicode=True, width=120))
 
 
-def read_card(noise_folder: Path, collection: str) -> Card:
+def read_noise_card(noise_folder: Path, collection: str) -> NoiseCard:
     """Read the card of a collection.
 
     Raises UserError when there is no such collection, or its card is missing, malformed or another collection's.
     """
-    path = noise_folder / collection / CARD
+    path = noise_folder / collection / NOISE_CARD
     if not os.path.isdir(path.parent):
-        there = ", ".join(installed_names(noise_folder)) or "none"
+        there = ", ".join(installed_collections(noise_folder)) or "none"
         raise UserError(f"{path.parent}: no such collection of noise (there are: {there}): bring recordings in with "
                         "`ser-ops noise add` or take it out of data.noise in params.yaml")
-    return documents.read_card(Card, path, "ser-ops noise add")
+    return documents.read_card(NoiseCard, path, "ser-ops noise add")
 
 
-def installed_names(noise_folder: Path) -> list[str]:
+def installed_collections(noise_folder: Path) -> list[str]:
     """Names of the folders that hold a card, sorted."""
-    return sorted(card.parent.name for card in noise_folder.glob(f"*/{CARD}") if NAME.fullmatch(card.parent.name))
+    return sorted(card.parent.name for card in noise_folder.glob(f"*/{NOISE_CARD}") if COLLECTION_NAME.fullmatch(card.parent.name))
 
 
-SOURCES = "sources.csv"
+SOURCES_FILE = "sources.csv"
 # Fold, source, take, class; collections that mix sets put esc50_ before it.
 _ESC50 = re.compile(r"(?:esc50_)?\d-(\d+)-[A-Z]-\d+", re.IGNORECASE)
-_TAKEN = {*BETA, "clean"}
+_TAKEN = {*NOISE_COLOURS, "clean"}
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class NoiseRecording:
 
 
 @dataclass(frozen=True)
-class Scanned:
+class NoiseScan:
     """Recordings by id; and by path below the folder why others are left out, `clashes` because of another's name."""
 
     recordings: list[NoiseRecording]
@@ -92,7 +92,7 @@ class Scanned:
     clashes: dict[PurePosixPath, str]
 
 
-def source_of(recording: str) -> str:
+def source_by_name(recording: str) -> str:
     """Original recording that `recording` (an id) was cut from as far as its name says, the same in every collection.
 
     ESC-50 names its clips fold-source-take-class. Recordings in one sub-folder of a category are of one source; any
@@ -110,7 +110,7 @@ def source_of(recording: str) -> str:
 
 def check_category(category: str, where: object) -> None:
     """Raise UserError that says `where` when `category` is no name for one, or means something else already."""
-    if not NAME.fullmatch(category):
+    if not COLLECTION_NAME.fullmatch(category):
         raise UserError(f"{where}: {category!r} is no name for a category of noise: use letters, digits, point, dash "
                         "and underscore")
     if category in _TAKEN:
@@ -118,7 +118,7 @@ def check_category(category: str, where: object) -> None:
                         "give the category another name")
 
 
-def scan(noise_folder: Path, collections: Iterable[str]) -> list[NoiseRecording]:
+def scan_noise(noise_folder: Path, collections: Iterable[str]) -> list[NoiseRecording]:
     """Recordings of the collections, by id, as `scan_folder` finds them in `noise_folder`/<collection>.
 
     Raises UserError when a collection is missing, has no card or no recordings, a category has a name that is taken,
@@ -126,8 +126,8 @@ def scan(noise_folder: Path, collections: Iterable[str]) -> list[NoiseRecording]
     """
     recordings: list[NoiseRecording] = []
     for collection in collections:
-        card = read_card(noise_folder, collection)
-        scanned = scan_folder(noise_folder / collection, collection, card.synthetic)
+        card = read_noise_card(noise_folder, collection)
+        scanned = scan_collection(noise_folder / collection, collection, card.synthetic)
         for path, reason in scanned.clashes.items():
             raise UserError(f"{noise_folder / collection / path}: {reason}")
         if not scanned.recordings:
@@ -137,7 +137,7 @@ def scan(noise_folder: Path, collections: Iterable[str]) -> list[NoiseRecording]
     return sorted(recordings, key=lambda one: one.recording)
 
 
-def scan_folder(folder: Path, collection: str, synthetic: bool = False) -> Scanned:
+def scan_collection(folder: Path, collection: str, synthetic: bool = False) -> NoiseScan:
     """Recordings of `folder`/<category>, at any depth, each with its source.
 
     Sources are named, the first that there is: by a table sources.csv (columns path and source) in the category, then
@@ -145,15 +145,15 @@ def scan_folder(folder: Path, collection: str, synthetic: bool = False) -> Scann
     "<collection>/<path without suffix>". Files that are no audio are passed over.
     Raises UserError when it is no folder, and for a table or a category's name that is wrong.
     """
-    below = contents(folder)
-    named = {path: f"{collection}/{label}" for path, label in named_sources(folder, below.files).items()}
-    for category in sorted({path.parts[0] for path in below.files if len(path.parts) == 2 and path.name == SOURCES}):
+    below = list_contents(folder)
+    named = {path: f"{collection}/{label}" for path, label in read_sources(folder, below.files).items()}
+    for category in sorted({path.parts[0] for path in below.files if len(path.parts) == 2 and path.name == SOURCES_FILE}):
         inside = [path.relative_to(category) for path in below.files if path.parts[0] == category]
         named |= {PurePosixPath(category, path): f"{collection}/{category}/{label}"
-                  for path, label in named_sources(folder / category, inside).items()}
+                  for path, label in read_sources(folder / category, inside).items()}
     taken: dict[str, NoiseRecording] = {}
-    skipped, clashes = unreadable(below), {}
-    for path in audio(below):
+    skipped, clashes = unreadable_paths(below), {}
+    for path in audio_files(below):
         category, name = path.parts[0], f"{collection}/{path.with_suffix('').as_posix()}"
         if len(path.parts) == 1:
             skipped[path] = "lies in no folder that names its kind of noise"
@@ -163,29 +163,29 @@ def scan_folder(folder: Path, collection: str, synthetic: bool = False) -> Scann
             clashes[path] = f"differs from {taken[name].path.name} in its suffix alone: rename one of them"
             continue
         taken[name] = NoiseRecording(name, collection, category, synthetic, folder / path,
-                                     named.get(path) or source_of(name))
-    return Scanned([taken[name] for name in sorted(taken)], skipped, clashes)
+                                     named.get(path) or source_by_name(name))
+    return NoiseScan([taken[name] for name in sorted(taken)], skipped, clashes)
 
 
-def audio(below: Contents) -> list[PurePosixPath]:
+def audio_files(below: Contents) -> list[PurePosixPath]:
     """The files that are audio by their suffix."""
     return [path for path in below.files if path.suffix.lower() in FORMATS]
 
 
-def unreadable(below: Contents) -> dict[PurePosixPath, str]:
+def unreadable_paths(below: Contents) -> dict[PurePosixPath, str]:
     """What is no file, with the reason; hidden files are not worth a word."""
     return {path: reason for path, reason in below.skipped.items() if reason != HIDDEN}
 
 
-def named_sources(folder: Path, files: Iterable[PurePosixPath]) -> dict[PurePosixPath, str]:
+def read_sources(folder: Path, files: Iterable[PurePosixPath]) -> dict[PurePosixPath, str]:
     """Source by path, as the table sources.csv of `folder` names them; nothing where there is no table.
 
     files: what there is, relative to `folder`, as the table's paths are. Raises UserError in one line for a table that
     lacks a column or a value, names a file that is not there, or names two sources for one.
     """
-    table, there = folder / SOURCES, set(files)
+    table, there = folder / SOURCES_FILE, set(files)
     named: dict[PurePosixPath, str] = {}
-    if PurePosixPath(SOURCES) not in there:
+    if PurePosixPath(SOURCES_FILE) not in there:
         return named
     for line, row in read_table(table, ("path", "source")):
         path, source = PurePosixPath(row["path"].replace("\\", "/")), row["source"]
@@ -202,14 +202,14 @@ def named_sources(folder: Path, files: Iterable[PurePosixPath]) -> dict[PurePosi
 def write_sources(folder: Path, named: Mapping[PurePosixPath, str]) -> None:
     """Write the table of sources into `folder`, where there are any."""
     if named:
-        (folder / SOURCES).unlink(missing_ok=True)      # it may be a link to the table that stays until all is well
-        with (folder / SOURCES).open("w", newline="", encoding="utf-8") as file:
+        (folder / SOURCES_FILE).unlink(missing_ok=True)      # it may be a link to the table that stays until all is well
+        with (folder / SOURCES_FILE).open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(("path", "source"))
             writer.writerows((path.as_posix(), source) for path, source in sorted(named.items()))
 
 
-def assign(rows: Sequence[NoiseRow], settings: Partitions) -> list[str]:
+def assign_noise_partitions(rows: Sequence[NoiseRow], settings: Partitions) -> list[str]:
     """train, validation or test for each row, in their order.
 
     Recordings of one source, of the same content, or of one sound, stay together. In each category the shares of
@@ -227,7 +227,7 @@ def assign(rows: Sequence[NoiseRow], settings: Partitions) -> list[str]:
     for category in sorted(set(members) - set(settings.held_out_noise)):
         left = _wanted(len(members[category]), settings)
         left.subtract(place[source] for source in members[category] if source in place)
-        free = sorted(members[category] - set(place), key=lambda source: derive(settings.seed, "noise", source))
+        free = sorted(members[category] - set(place), key=lambda source: derive_seed(settings.seed, "noise", source))
         # Sources that occur in two categories may have been placed already, so training has the first choice.
         queue = ["train"] * min(1, left["train"]) + ["test"] * left["test"] + ["validation"] * left["validation"]
         place.update((source, queue[rank] if rank < len(queue) else "train") for rank, source in enumerate(free))
@@ -268,4 +268,4 @@ def _joined(rows: Sequence[NoiseRow]) -> list[str]:
 
 
 def _source(row: NoiseRow) -> str:
-    return row.source or source_of(row.recording)
+    return row.source or source_by_name(row.recording)

@@ -14,7 +14,7 @@ from typing import TypeVar
 from tqdm import tqdm
 
 from ser_ops.errors import UserError
-from ser_ops.terminal import shown
+from ser_ops.terminal import printable
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -46,7 +46,7 @@ def parallel_map(function: Callable[[Item], Result], items: Sequence[Item], what
 def progress_bar(items: Iterable[Item], what: str, total: int | None = None, unit: str = "utt") -> Iterator[Item]:
     """Yield `items` under a bar on standard error with rate and time left."""
     interactive = sys.stderr.isatty()
-    yield from tqdm(items, desc=shown(what), total=total, unit=unit, file=sys.stderr, dynamic_ncols=interactive,
+    yield from tqdm(items, desc=printable(what), total=total, unit=unit, file=sys.stderr, dynamic_ncols=interactive,
                     mininterval=0.5 if interactive else 10)
 
 

@@ -7,8 +7,8 @@ from typing import cast
 
 from ser_ops.config.params import load_params
 from ser_ops.errors import UserError
-from ser_ops.files import sweep_below
-from ser_ops.terminal import complain, print_anywhere
+from ser_ops.files import remove_leftovers
+from ser_ops.terminal import escape_unencodable, print_error
 
 
 def run(main: Callable[[], None]) -> None:
@@ -19,14 +19,14 @@ def run(main: Callable[[], None]) -> None:
     written is removed first: DVC lets one stage at a time work here.
     """
     main = _importable(main)
-    print_anywhere()
+    escape_unencodable()
     try:
         paths = load_params().paths
-        sweep_below(paths.work)
-        sweep_below(paths.reports)
+        remove_leftovers(paths.work)
+        remove_leftovers(paths.reports)
         main()
     except UserError as error:
-        complain(error)
+        print_error(error)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -7,17 +7,17 @@ from pathlib import Path
 from ser_ops.config.params import Params, load_params
 from ser_ops.device import device_of
 from ser_ops.files import replacing
-from ser_ops.seeds import derive
+from ser_ops.seeds import derive_seed
 from ser_ops.stages import run
 from ser_ops.stages.train import main_job
 from ser_ops.stages.training_run import (
-    Job,
-    forget,
-    inputs_mark,
-    keep_states,
+    TrainingJob,
+    cache_backbone_states,
+    inputs_fingerprint,
     overview_tags,
-    recorded,
-    state_of,
+    remove_state,
+    resumable_run,
+    state_folder,
     train_model,
 )
 from ser_ops.training.world import process_map, trainings_at_once
@@ -25,21 +25,21 @@ from ser_ops.training.world import process_map, trainings_at_once
 STAGE = "ablate"
 
 
-def jobs(params: Params) -> list[Job]:
+def ablation_jobs(params: Params) -> list[TrainingJob]:
     """Each ablation but the main model, with its settings; copies of the main model trained on shuffled labels."""
     main = main_job(params)
     settings, seed = main.settings, params.ablations.shuffled_seed
-    return [Job(name, name, settings) for name in params.ablations.models if name != main.model] + [
-        Job(f"shuffled_{copy}", main.model,
+    return [TrainingJob(name, name, settings) for name in params.ablations.models if name != main.model] + [
+        TrainingJob(f"shuffled_{copy}", main.model,
             settings.model_copy(update={"epochs": params.ablations.shuffled_epochs,
-                                        "seed": derive(seed, "training", copy)}),
-            derive(seed, "labels", copy))
+                                        "seed": derive_seed(seed, "training", copy)}),
+            derive_seed(seed, "labels", copy))
         for copy in range(1, params.ablations.shuffled + 1)]
 
 
-def _train(params: Params, parent: str, job: Job) -> Path:
+def _train(params: Params, parent: str, job: TrainingJob) -> Path:
     """Train one model unless it is finished already, its run included; its folder, kept with its state."""
-    folder = state_of(params, STAGE, job) / "model"
+    folder = state_folder(params, STAGE, job) / "model"
     if not folder.exists():
         written = folder.with_name("written")
         train_model(params, job, device_of(params.compute.device), STAGE, written, parent)
@@ -50,10 +50,10 @@ def _train(params: Params, parent: str, job: Job) -> Path:
 def main() -> None:
     """Train them side by side; killed and started again, go on with those that are not finished."""
     params = load_params()
-    wanted = jobs(params)
-    keep_states(params, [job.model for job in wanted])
-    state = params.paths.state / STAGE / inputs_mark(params, [job.name for job in wanted])
-    with recorded(params, "ablations", overview_tags(params, STAGE), state / "run.json") as record:
+    wanted = ablation_jobs(params)
+    cache_backbone_states(params, [job.model for job in wanted])
+    state = params.paths.state / STAGE / inputs_fingerprint(params, [job.name for job in wanted])
+    with resumable_run(params, "ablations", overview_tags(params, STAGE), state / "run.json") as record:
         with process_map(min(trainings_at_once(params.compute.workers, device_of(params.compute.device)),
                              max(1, len(wanted)))) as spread:
             folders = spread(partial(_train, params, record.id), wanted)
@@ -61,8 +61,8 @@ def main() -> None:
             target.mkdir()
             for job, folder in zip(wanted, folders, strict=True):
                 shutil.copytree(folder, target / job.name)
-    for finished in (state, *(state_of(params, STAGE, job) for job in wanted)):
-        forget(finished)
+    for finished in (state, *(state_folder(params, STAGE, job) for job in wanted)):
+        remove_state(finished)
     print(f"trained {len(wanted)} models beside the main one: {', '.join(job.name for job in wanted)}")
 
 

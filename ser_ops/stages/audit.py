@@ -6,7 +6,7 @@ from ser_ops.errors import UserError
 from ser_ops.files import write_json
 from ser_ops.manifest import VariantRow, read_rows, validated_noise, validated_utterances
 from ser_ops.stages import run
-from ser_ops.terminal import tell
+from ser_ops.terminal import print_line
 
 
 def main() -> None:
@@ -14,12 +14,12 @@ def main() -> None:
     params = load_params()
     work = params.paths.work
     target = params.paths.reports / "leak_audit.json"
-    report = leaks.audit(validated_utterances(work), validated_noise(work), params.partitions.protocol,
+    report = leaks.audit_leaks(validated_utterances(work), validated_noise(work), params.partitions.protocol,
                          read_rows(work / "augmented" / "variants.csv", VariantRow))
     write_json(target, report)
     for one in report["declared"]:
-        tell(f"declared leak: {one}")
-    stopping = leaks.undeclared(report)
+        print_line(f"declared leak: {one}")
+    stopping = leaks.undeclared_leaks(report)
     if stopping:
         more = f" and {len(stopping) - 1} more" if len(stopping) > 1 else ""
         raise UserError(f"leak audit: {stopping[0]}{more}: see {target}, take the recording out or mend its labels, "

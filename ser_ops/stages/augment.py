@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ser_ops.augment import quadruplets
-from ser_ops.augment.quadruplets import Added
+from ser_ops.augment.quadruplets import AddedNoise
 from ser_ops.config.data import Augment
 from ser_ops.config.params import Params, load_params
 from ser_ops.corpora import partitions
@@ -18,15 +18,15 @@ from ser_ops.files import replacing
 from ser_ops.manifest import UtteranceRow, VariantRow, validated_noise, validated_utterances, write_rows
 from ser_ops.noise.mixing import Mixer
 from ser_ops.progress.spreading import parallel_map
-from ser_ops.shards import Entry, Shards, write_index, write_shard
+from ser_ops.shards import ShardEntry, Shards, write_index, write_shard
 from ser_ops.stages import run
 
-PIECES = 16  # shards at least, so that processes end together and the bar moves; their number never depends on cores
-Noted = dict[str, Added]
+LEAST_SHARDS = 16  # so that processes end together and the bar moves; the number never depends on cores
+AddedByRow = dict[str, AddedNoise]
 
 
 @dataclass(frozen=True)
-class Job:
+class AugmentJob:
     """What a process needs to make a shard."""
 
     work: Path
@@ -39,10 +39,10 @@ def main() -> None:
     """Write work/augmented: waveforms/ and variants.csv, whole or not at all."""
     params = load_params()
     paper = params.partitions.protocol == "paper"
-    write(params, params.paths.work / "augmented", everything=paper, by_row=paper)
+    write_augmented(params, params.paths.work / "augmented", everything=paper, by_row=paper)
 
 
-def write(params: Params, target: Path, everything: bool, by_row: bool) -> None:
+def write_augmented(params: Params, target: Path, everything: bool, by_row: bool) -> None:
     """Variants of the training partition, or of every utterance; `by_row` draws a partition for each row."""
     rows = sorted(validated_utterances(params.paths.work), key=lambda row: row.utterance)
     chosen = [row.utterance for row in rows if everything or row.partition == quadruplets.TRAINING]
@@ -50,29 +50,30 @@ def write(params: Params, target: Path, everything: bool, by_row: bool) -> None:
         raise UserError("augment: no utterance is in the training partition: bring in more speakers, or change the "
                         "shares of section partitions in params.yaml")
     with replacing(target) as folder:
-        job = Job(params.paths.work, folder / "waveforms", params.augment, params.data.sample_rate)
+        job = AugmentJob(params.paths.work, folder / "waveforms", params.augment, params.data.sample_rate)
         job.target.mkdir(parents=True)
-        noted = _waveforms(job, chosen, params.compute.shard_megabytes, params.compute.workers)
-        write_rows(folder / "variants.csv", _placed(rows, noted, params, by_row), VariantRow)
-    print(f"{len(rows)} utterances, and {len(noted)} variants of {len(chosen)} of them")
+        added = _waveforms(job, chosen, params.compute.shard_megabytes, params.compute.workers)
+        write_rows(folder / "variants.csv", _with_partitions(rows, added, params, by_row), VariantRow)
+    print(f"{len(rows)} utterances, and {len(added)} variants of {len(chosen)} of them")
 
 
-def _waveforms(job: Job, utterances: Sequence[str], megabytes: int, workers: int) -> Noted:
-    """Make every variant but the original, shard by shard; what noise went into each row."""
+def _waveforms(job: AugmentJob, utterances: Sequence[str], megabytes: int, workers: int) -> AddedByRow:
+    """Make every variant but the original, shard by shard; returns the noise that went into each row."""
     originals = Shards(job.work / "ingest" / "waveforms")
     sizes = [4 * originals.shape(utterance)[0] * (len(job.settings.variants) - 1) for utterance in utterances]
-    shards = list(enumerate(split(utterances, sizes, min(megabytes * 1_000_000, sum(sizes) // PIECES + 1))))
-    _opened.cache_clear()
-    entries: list[Entry] = []
-    noted: Noted = {}
-    for made, notes in parallel_map(partial(_shard, job), shards, "augment", workers, "shard"):
-        entries += made
-        noted |= notes
+    limit = min(megabytes * 1_000_000, sum(sizes) // LEAST_SHARDS + 1)
+    shards = list(enumerate(split_by_size(utterances, sizes, limit)))
+    _open_stores.cache_clear()
+    entries: list[ShardEntry] = []
+    added: AddedByRow = {}
+    for shard_entries, shard_added in parallel_map(partial(_write_shard, job), shards, "augment", workers, "shard"):
+        entries += shard_entries
+        added |= shard_added
     write_index(job.target, entries)
-    return noted
+    return added
 
 
-def split(names: Sequence[str], sizes: Sequence[int], limit: int) -> list[list[str]]:
+def split_by_size(names: Sequence[str], sizes: Sequence[int], limit: int) -> list[list[str]]:
     """Consecutive names in groups whose sizes end within the same multiple of `limit`.
 
     >>> split(["a", "b", "c", "d"], [3, 3, 3, 3], 6)
@@ -84,51 +85,51 @@ def split(names: Sequence[str], sizes: Sequence[int], limit: int) -> list[list[s
 
 
 @lru_cache(maxsize=1)
-def _opened(job: Job) -> tuple[Shards, Mixer]:
+def _open_stores(job: AugmentJob) -> tuple[Shards, Mixer]:
     """Opened once in each process: an index read for each shard would cost the square of the corpus."""
     mixer = Mixer(Shards(job.work / "ingest" / "noise"), validated_noise(job.work), job.sample_rate,
                   job.settings.level, job.settings.silent_crop_dbfs)
     return Shards(job.work / "ingest" / "waveforms"), mixer
 
 
-def _shard(job: Job, item: tuple[int, list[str]]) -> tuple[list[Entry], Noted]:
+def _write_shard(job: AugmentJob, item: tuple[int, list[str]]) -> tuple[list[ShardEntry], AddedByRow]:
     """One shard, written as its variants are made, so that only one utterance is held at a time."""
     number, utterances = item
-    originals, mixer = _opened(job)
-    noted: Noted = {}
+    originals, mixer = _open_stores(job)
+    added: AddedByRow = {}
 
     def arrays() -> Iterator[tuple[str, np.ndarray]]:
         for utterance in utterances:
-            for variant in quadruplets.make(utterance, originals[utterance], job.settings, mixer):
+            for variant in quadruplets.make_variants(utterance, originals[utterance], job.settings, mixer):
                 if variant.name != "original":
                     row = f"{utterance}#{variant.name}"
-                    noted[row] = variant.added
+                    added[row] = variant.added
                     yield row, variant.samples
 
-    return write_shard(job.target, number, arrays()), noted
+    return write_shard(job.target, number, arrays()), added
 
 
-def _placed(rows: Sequence[UtteranceRow], noted: Noted, params: Params,
-            by_row: bool) -> Iterable[VariantRow]:
+def _with_partitions(rows: Sequence[UtteranceRow], added: AddedByRow, params: Params,
+                     by_row: bool) -> Iterable[VariantRow]:
     """The training table with its partitions, one row at a time unless each row's is drawn among all."""
-    table = _table(rows, noted, params.augment)
+    variants = _variant_rows(rows, added, params.augment)
     if not by_row:
-        return table
-    drawn = list(table)
-    return (replace(row, partition=partition)
-            for row, partition in zip(drawn, partitions.assign_rows(drawn, params.partitions), strict=True))
+        return variants
+    drawn = list(variants)
+    of_row = partitions.assign_variant_partitions(drawn, params.partitions)
+    return (replace(row, partition=partition) for row, partition in zip(drawn, of_row, strict=True))
 
 
-def _table(rows: Sequence[UtteranceRow], noted: Noted, settings: Augment) -> Iterator[VariantRow]:
+def _variant_rows(rows: Sequence[UtteranceRow], added: AddedByRow, settings: Augment) -> Iterator[VariantRow]:
     """The training table: originals of all partitions, and every variant that was made."""
     for row in rows:
         for variant in settings.variants:
             name = f"{row.utterance}#{variant}"
-            if variant == "original" or name in noted:
-                pace = quadruplets.pace(variant, settings)
+            if variant == "original" or name in added:
+                pace = quadruplets.speed_factor(variant, settings)
                 seconds = row.seconds if row.seconds is None or pace == 1 else round(row.seconds / pace, 3)
                 yield VariantRow(name, row.utterance, variant, row.partition, row.emotion, row.speaker, row.corpus,
-                                 row.synthetic, row.content, seconds, **vars(noted.get(name, Added())))
+                                 row.synthetic, row.content, seconds, **vars(added.get(name, AddedNoise())))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ser_ops.audio.signal import fit
+from ser_ops.audio.signal import fit_window
 from ser_ops.config.models import Window
 from ser_ops.config.params import Params, load_params
 from ser_ops.config.services import Compute
@@ -21,7 +21,7 @@ from ser_ops.files import replacing, write_json
 from ser_ops.manifest import VariantRow, stream_rows
 from ser_ops.model_table import MODELS
 from ser_ops.progress.spreading import parallel_map
-from ser_ops.shards import Entry, Shards, write_index, write_shard
+from ser_ops.shards import ShardEntry, Shards, write_index, write_shard
 from ser_ops.stages import run
 
 _BATCH = 16         # what fits the cache; a constant, so that bytes do not depend on a setting
@@ -29,7 +29,7 @@ _SHARDS = 32        # at least, where there are rows enough: what the processes 
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SourceRow:
     """One row to extract: its id, whether it is of the training partition, the store and key of its waveform."""
 
     row: str
@@ -39,11 +39,11 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Shard:
+class FeatureShard:
     """What one process does at a time."""
 
     number: int
-    rows: tuple[Row, ...]
+    rows: tuple[SourceRow, ...]
     folder: Path
     settings: Window
     sample_rate: int
@@ -52,7 +52,7 @@ class Shard:
 _store = lru_cache(maxsize=4)(Shards)
 
 
-def rows_of(ingest: Path, augmented: Path) -> list[Row]:
+def source_rows(ingest: Path, augmented: Path) -> list[SourceRow]:
     """Every row of the training table with the place of its waveform: originals where they were ingested.
 
     Raises UserError when the table is empty or lists a waveform that is not there.
@@ -61,13 +61,13 @@ def rows_of(ingest: Path, augmented: Path) -> list[Row]:
     rows = []
     for row in stream_rows(augmented / "variants.csv", VariantRow):
         original = row.variant == "original"
-        rows.append(Row(row.row, row.partition == "train", stores[original], row.utterance if original else row.row))
+        rows.append(SourceRow(row.row, row.partition == "train", stores[original], row.utterance if original else row.row))
     _check(rows, augmented / "variants.csv")
     _store.cache_clear()
     return rows
 
 
-def _check(rows: Sequence[Row], table: Path) -> None:
+def _check(rows: Sequence[SourceRow], table: Path) -> None:
     if not rows:
         raise UserError(f"{table}: lists no utterance: see what reports/data_validation.json quarantined")
     for store in sorted({row.store for row in rows}):
@@ -78,7 +78,7 @@ def _check(rows: Sequence[Row], table: Path) -> None:
                             "stages ingest and augment again")
 
 
-def _extract(shard: Shard) -> tuple[list[Entry], Moments]:
+def _extract(shard: FeatureShard) -> tuple[list[ShardEntry], Moments]:
     """Write one shard; the entries of its index and the moments of its training rows."""
     torch.set_num_threads(1)
     extractor = Extractor(shard.settings, shard.sample_rate)
@@ -88,7 +88,7 @@ def _extract(shard: Shard) -> tuple[list[Entry], Moments]:
         for start in range(0, len(shard.rows), _BATCH):
             rows = shard.rows[start:start + _BATCH]
             for place, row in enumerate(rows):
-                windows[place] = fit(_store(row.store)[row.key], extractor.length)[0]
+                windows[place] = fit_window(_store(row.store)[row.key], extractor.length)[0]
             with torch.inference_mode():
                 features = extractor(torch.from_numpy(windows[:len(rows)])).numpy()
             if any(row.train for row in rows):
@@ -100,14 +100,14 @@ def _extract(shard: Shard) -> tuple[list[Entry], Moments]:
     return entries, sum_moments(parts, shard.settings)
 
 
-def extract(rows: Sequence[Row], folder: Path, settings: Window, sample_rate: int, compute: Compute,
+def extract_features(rows: Sequence[SourceRow], folder: Path, settings: Window, sample_rate: int, compute: Compute,
             ) -> None:
     """Features of all rows as a store in `folder`, with standardisation.json; the same bytes for any worker count."""
     size = 4 * math.prod(shape_of(settings))
     per_shard = max(1, min(compute.shard_megabytes * 2**20 // size, math.ceil(len(rows) / _SHARDS)))
     with replacing(folder) as made:
         made.mkdir()
-        shards = [Shard(number, tuple(rows[start:start + per_shard]), made, settings, sample_rate)
+        shards = [FeatureShard(number, tuple(rows[start:start + per_shard]), made, settings, sample_rate)
                   for number, start in enumerate(range(0, len(rows), per_shard))]
         entries, parts = [], []
         for written, moments in parallel_map(_extract, shards, "features", compute.workers, unit="shard"):
@@ -117,13 +117,13 @@ def extract(rows: Sequence[Row], folder: Path, settings: Window, sample_rate: in
         write_index(made, entries)
 
 
-def extract_all(params: Params, rows: Sequence[Row], models: Sequence[str], target: Path) -> None:
+def extract_all(params: Params, rows: Sequence[SourceRow], models: Sequence[str], target: Path) -> None:
     """What each of the models reads, into a folder of `target` named like its section of the preset."""
     with replacing(target) as made:
         made.mkdir()
         for section in sorted({MODELS[model].reads for model in models}):
             settings = getattr(params.chosen, section)
-            extract(rows, made / section, settings, params.data.sample_rate, params.compute)
+            extract_features(rows, made / section, settings, params.data.sample_rate, params.compute)
             print(f"extracted {section} of {len(rows)} rows, each {' x '.join(map(str, shape_of(settings)))}")
 
 
@@ -131,7 +131,7 @@ def main() -> None:
     """Extract what the models that params.yaml names read."""
     params = load_params()
     work = params.paths.work
-    rows = rows_of(work / "ingest", work / "augmented")
+    rows = source_rows(work / "ingest", work / "augmented")
     extract_all(params, rows, [params.train.model, *params.ablations.models], work / "features")
 
 

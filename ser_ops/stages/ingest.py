@@ -7,20 +7,20 @@ from pathlib import Path
 from ser_ops.audio.admission import Clip
 from ser_ops.config.params import Params, load_params
 from ser_ops.corpora import corpus, csv_manifest, partitions, utterance
-from ser_ops.corpora.decoding import Measures, decode
+from ser_ops.corpora.decoding import Measures, decode_recordings
 from ser_ops.errors import UserError
 from ser_ops.files import replacing, write_json
 from ser_ops.manifest import NoiseRow, UtteranceRow, columns, write_rows
 from ser_ops.noise import recordings
 from ser_ops.stages import run
-from ser_ops.terminal import tell
+from ser_ops.terminal import print_line
 
 
 def main() -> None:
     """Write work/ingest: manifest.csv, noise.csv, corpora.json, noise.json, waveforms/ and noise/, or nothing."""
     params = load_params()
     utterances, found = _scan(params)
-    noise = recordings.scan(params.paths.data / "noise", params.data.noise)
+    noise = recordings.scan_noise(params.paths.data / "noise", params.data.noise)
     target = params.paths.work / "ingest"
     with replacing(target) as folder:
         rows = _spoken(params, utterances, folder / "waveforms")
@@ -28,17 +28,17 @@ def main() -> None:
         write_rows(folder / "manifest.csv", rows, UtteranceRow)
         write_rows(folder / "noise.csv", noise_rows, NoiseRow)
         write_json(folder / "corpora.json", {one.corpus: one.record() for one in found})
-        write_json(folder / "noise.json", {name: recordings.read_card(params.paths.data / "noise", name).model_dump()
+        write_json(folder / "noise.json", {name: recordings.read_noise_card(params.paths.data / "noise", name).model_dump()
                                            for name in params.data.noise})
     for one in found:
-        tell(one.sentence())
+        print_line(one.sentence())
     recorded: list[UtteranceRow | NoiseRow] = [*rows, *noise_rows]
     refused, warned = sum(bool(row.error) for row in recorded), sum(bool(row.warnings) for row in recorded)
     print(f"{len(rows)} utterances, {len(noise_rows)} noise recordings; {refused} of them are refused, {warned} have a "
           f"warning (columns error and warnings of {target / 'manifest.csv'} and noise.csv)")
 
 
-def _scan(params: Params) -> tuple[list[utterance.Utterance], list[corpus.Found]]:
+def _scan(params: Params) -> tuple[list[utterance.Utterance], list[corpus.CorpusSummary]]:
     names = params.data.names
     if twice := {name for name in names if names.count(name) > 1}:
         raise UserError(f"params.yaml: data names {', '.join(sorted(twice))} more than once: give each corpus and "
@@ -47,11 +47,11 @@ def _scan(params: Params) -> tuple[list[utterance.Utterance], list[corpus.Found]
     utterances: list[utterance.Utterance] = []
     found = []
     for name in params.data.corpora:
-        scan = corpus.scan(folder, name, params.data.calm)
+        scan = corpus.scan_corpus(folder, name, params.data.calm)
         utterances += scan.utterances
-        found.append(corpus.summarise(corpus.read_card(folder, name), scan, params.data.calm))
+        found.append(corpus.summarise_corpus(corpus.read_corpus_card(folder, name), scan, params.data.calm))
     for manifest in params.data.manifests:
-        source, scan = csv_manifest.scan(params.paths.data / "manifests", manifest.name, manifest.labels)
+        source, scan = csv_manifest.scan_manifest(params.paths.data / "manifests", manifest.name, manifest.labels)
         utterances += scan.utterances
         found.append(corpus.summarise_manifest(source, scan))
     return utterances, found
@@ -61,12 +61,12 @@ def _spoken(params: Params, utterances: list[utterance.Utterance], store: Path) 
     measures = _decoded(params, [(spoken.utterance, spoken.clip) for spoken in utterances], store, "decoding speech")
     folders = [params.paths.data / kind for kind in ("corpora", "manifests")]
     rows = [UtteranceRow(spoken.utterance, spoken.corpus, spoken.layout, spoken.synthetic,
-                         os.path.relpath(spoken.path, folders[spoken.layout == csv_manifest.LAYOUT]), spoken.emotion,
+                         os.path.relpath(spoken.path, folders[spoken.layout == csv_manifest.MANIFEST_LAYOUT]), spoken.emotion,
                          spoken.speaker, spoken.gender, spoken.language, spoken.intensity, spoken.text,
                          **vars(measured))
             for spoken, measured in zip(utterances, measures, strict=True)]
     return [replace(row, partition=partition)
-            for row, partition in zip(rows, partitions.assign(rows, params.partitions), strict=True)]
+            for row, partition in zip(rows, partitions.assign_partitions(rows, params.partitions), strict=True)]
 
 
 def _noise(params: Params, noise: list[recordings.NoiseRecording], store: Path) -> list[NoiseRow]:
@@ -77,11 +77,11 @@ def _noise(params: Params, noise: list[recordings.NoiseRecording], store: Path) 
                      **{name: value for name, value in vars(measured).items() if name in kept})
             for sound, measured in zip(noise, measures, strict=True)]
     return [replace(row, partition=partition)
-            for row, partition in zip(rows, recordings.assign(rows, params.partitions), strict=True)]
+            for row, partition in zip(rows, recordings.assign_noise_partitions(rows, params.partitions), strict=True)]
 
 
 def _decoded(params: Params, clips: list[tuple[str, Clip]], store: Path, what: str) -> list[Measures]:
-    return decode(clips, store, params.data.sample_rate, params.validation.silence_dbfs,
+    return decode_recordings(clips, store, params.data.sample_rate, params.validation.silence_dbfs,
                   params.compute.shard_megabytes, params.compute.workers, what)
 
 

@@ -14,7 +14,7 @@ from ser_ops.gate.judging import judge
 from ser_ops.manifest import validated_noise
 from ser_ops.stages import run
 from ser_ops.tables import read_csv
-from ser_ops.terminal import tell
+from ser_ops.terminal import print_line
 
 
 def main() -> None:
@@ -41,7 +41,7 @@ def _read(reader: Callable[[Path], Any], path: Path) -> Any:
     try:
         return reader(path)
     except UserError as error:
-        tell(str(error))
+        print_line(str(error))
         return None
 
 

@@ -18,7 +18,7 @@ from ser_ops.files import replacing
 from ser_ops.manifest import VariantRow, read_variants
 from ser_ops.model_table import MODELS
 from ser_ops.models import architectures, base, model_folder
-from ser_ops.seeds import derive
+from ser_ops.seeds import derive_seed
 from ser_ops.tracking.licences import sources
 from ser_ops.tracking.runs import Run, open_run
 from ser_ops.training.checkpoint import fingerprint
@@ -29,7 +29,7 @@ from ser_ops.training.world import process_rank
 
 
 @dataclass(frozen=True)
-class Job:
+class TrainingJob:
     """A model to train. `shuffle`: seed by which training labels are shuffled, None for true labels."""
 
     name: str
@@ -38,7 +38,7 @@ class Job:
     shuffle: int | None = None
 
 
-def inputs_mark(params: Params, settings: object) -> str:
+def inputs_fingerprint(params: Params, settings: object) -> str:
     """Fingerprint of a training's settings and of all data that it reads."""
     work = params.paths.work
     files = (work / "augmented" / "variants.csv", work / "augmented" / "waveforms" / "index.csv",
@@ -47,43 +47,43 @@ def inputs_mark(params: Params, settings: object) -> str:
     return fingerprint([settings, params.preset, params.chosen.model_dump(mode="json")], files)
 
 
-def state_of(params: Params, stage: str, job: Job) -> Path:
+def state_folder(params: Params, stage: str, job: TrainingJob) -> Path:
     """The folder of what lets this training go on when it is killed; another for other settings or data."""
-    return params.paths.state / stage / inputs_mark(params, asdict(job) | {"settings": job.settings.model_dump()})
+    return params.paths.state / stage / inputs_fingerprint(params, asdict(job) | {"settings": job.settings.model_dump()})
 
 
-def examples(params: Params, model: str, partition: str) -> Examples:
+def open_examples(params: Params, model: str, partition: str) -> Examples:
     """The rows of one partition as a model reads them."""
     return Examples.open(params.paths.work, partition, MODELS[model].reads, params.chosen.input_of(model).seconds,
                          params.data.sample_rate)
 
 
-def model_of(params: Params, name: str, seed: int) -> base.EmotionModel:
+def fresh_model(params: Params, name: str, seed: int) -> base.EmotionModel:
     """A fresh model of the preset, standardised by the training partition."""
     kept = params.paths.work / "features" / MODELS[name].reads / "standardisation.json"
-    return architectures.build(name, params.chosen, read_json(kept), derive(seed, "model"))
+    return architectures.build(name, params.chosen, read_json(kept), derive_seed(seed, "model"))
 
 
-def prepared(params: Params, name: str, seed: int,
+def prepare_training(params: Params, name: str, seed: int,
              device: torch.device) -> tuple[base.EmotionModel, Examples, Examples]:
     """A fresh model, and the rows that train it and that choose among its epochs, as it reads them.
 
     What a frozen checkpoint makes of them is computed here, once for all trainings of this workspace, and kept.
     """
-    model = model_of(params, name, seed)
-    parts = [examples(params, name, partition) for partition in ("train", "validation")]
+    model = fresh_model(params, name, seed)
+    parts = [open_examples(params, name, partition) for partition in ("train", "validation")]
     train, validation = with_backbone_states(model, parts, params.paths.state / "states", device, params.compute)
     return model, train, validation
 
 
-def keep_states(params: Params, names: Iterable[str]) -> None:
+def cache_backbone_states(params: Params, names: Iterable[str]) -> None:
     """Have a frozen checkpoint's states ready before trainings run side by side, each of which would compute them."""
     for name in sorted(set(names)):
         if MODELS[name].backbone == "wav2vec" and params.chosen.wav2vec.keeps_states:
-            prepared(params, name, params.train.seed, device_of(params.compute.device))
+            prepare_training(params, name, params.train.seed, device_of(params.compute.device))
 
 
-def settings_record(params: Params, job: Job) -> dict[str, Any]:
+def settings_record(params: Params, job: TrainingJob) -> dict[str, Any]:
     """What MLflow records of a training's settings: of the preset, the sections that the model is built from."""
     used = {MODELS[job.model].reads, MODELS[job.model].backbone} | (
         {"spectral", "head"} if MODELS[job.model].reads == "features" else set())
@@ -94,7 +94,7 @@ def settings_record(params: Params, job: Job) -> dict[str, Any]:
 
 
 @contextmanager
-def recorded(params: Params, name: str, tags: Mapping[str, str], kept: Path,
+def resumable_run(params: Params, name: str, tags: Mapping[str, str], kept: Path,
              parent: str | None = None) -> Iterator[Run]:
     """A run whose id is kept in the file `kept`, so that a killed stage goes on with the same run."""
     resume = read_json(kept)["run_id"] if kept.exists() else None
@@ -109,37 +109,37 @@ def overview_tags(params: Params, stage: str) -> dict[str, str]:
             "preset": params.preset}
 
 
-def tags_of(params: Params, job: Job, stage: str) -> dict[str, str]:
+def run_tags(params: Params, job: TrainingJob, stage: str) -> dict[str, str]:
     """Tags by which runs are told apart on MLflow's pages."""
-    return overview_tags(params, stage) | {"family": job.model, "backbone": backbone_of(params, job.model),
+    return overview_tags(params, stage) | {"family": job.model, "backbone": backbone_origin(params, job.model),
                                            "shuffled_labels": str(job.shuffle is not None).lower()}
 
 
-def backbone_of(params: Params, model: str) -> str:
+def backbone_origin(params: Params, model: str) -> str:
     """Where a model's pretrained part comes from: a checkpoint, random weights, or none for a model without."""
     section = MODELS[model].backbone
     return getattr(params.chosen, section).checkpoint or "random weights" if section else "none"
 
 
-def train_model(params: Params, job: Job, device: torch.device, stage: str, target: Path,
+def train_model(params: Params, job: TrainingJob, device: torch.device, stage: str, target: Path,
                 parent: str | None = None) -> Result:
     """Train a model, record it, and write its folder to `target`, whole or not at all.
 
     Under torchrun every process calls this; process 0 records and writes.
     """
-    state = state_of(params, stage, job)
-    model, train, validation = prepared(params, job.model, job.settings.seed, device)
+    state = state_folder(params, stage, job)
+    model, train, validation = prepare_training(params, job.model, job.settings.seed, device)
     if job.shuffle is not None:
         train = train.with_shuffled_labels(job.shuffle)
     if process_rank() > 0:
         return fit(model, train, validation, job.settings, device, state / "checkpoint", what=job.name)
-    with recorded(params, job.name, tags_of(params, job, stage), state / "run.json", parent) as run:
+    with resumable_run(params, job.name, run_tags(params, job, stage), state / "run.json", parent) as run:
         run.params(settings_record(params, job))
         run.dataset(params.paths.work / "validated" / "manifest.csv", "+".join(params.data.names))
         result = fit(model, train, validation, job.settings, device, state / "checkpoint", run, what=job.name)
         temperature = calibrate(model, validation, job.settings.batch_size, device)
         rows = read_variants(params.paths.work / "augmented" / "variants.csv", "train")
-        write_folder(target, params, job, model, result, run,
+        write_model_folder(target, params, job, model, result, run,
                      data_record(params, params.data.names, params.partitions.protocol, rows), temperature)
         run.metrics({"best/epoch": result.best_epoch, "best/validation_uar": result.validation_uar,
                      "temperature": temperature})
@@ -148,7 +148,7 @@ def train_model(params: Params, job: Job, device: torch.device, stage: str, targ
     return result
 
 
-def write_folder(target: Path, params: Params, job: Job, model: base.EmotionModel, result: Result,
+def write_model_folder(target: Path, params: Params, job: TrainingJob, model: base.EmotionModel, result: Result,
                  run: Run, data: Mapping[str, Any], temperature: float = 1.0) -> None:
     """Write the model folder: weights.safetensors, model.json, history.csv, curves.png, run.json.
 
@@ -176,6 +176,6 @@ def data_record(params: Params, corpora: Sequence[str], protocol: str, rows: Seq
             "protocol": protocol, "train_rows": len(rows), "train_speakers": len({row.speaker for row in rows})}
 
 
-def forget(state: Path) -> None:
+def remove_state(state: Path) -> None:
     """Remove the state of a training that is finished."""
     shutil.rmtree(state, ignore_errors=True)

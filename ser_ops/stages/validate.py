@@ -10,9 +10,9 @@ from ser_ops.files import replacing, write_json
 from ser_ops.manifest import NoiseRow, UtteranceRow, read_rows, write_rows
 from ser_ops.stages import run
 from ser_ops.tables import write_csv
-from ser_ops.terminal import tell
+from ser_ops.terminal import print_line
 from ser_ops.validation import checks
-from ser_ops.validation.checks import index_page, record
+from ser_ops.validation.checks import validation_page, validation_record
 
 
 def main() -> None:
@@ -24,11 +24,11 @@ def main() -> None:
         read_rows(ingest / "manifest.csv", UtteranceRow), read_rows(ingest / "noise.csv", NoiseRow), found,
         {layout: corpus.known_faults(layout) for layout in corpus.LAYOUTS}, params.validation,
         params.partitions.protocol)
-    content = record(outcome, found, params.validation.bad_share)
+    content = validation_record(outcome, found, params.validation.bad_share)
     write_json(reports / "data_validation.json", content)
     _write_docs(reports / "data_docs", outcome, content)
     for one in outcome.quarantine:
-        tell(f"quarantined {one.path}: {one.rule}: {one.reason}")
+        print_line(f"quarantined {one.path}: {one.rule}: {one.reason}")
     if not outcome.success:
         raise UserError(f"validation: {'; '.join(outcome.stops)}: see {reports / 'data_docs' / 'index.html'}, mend the "
                         "data or its settings and run dvc repro again")
@@ -45,7 +45,7 @@ def main() -> None:
 def _write_docs(folder: Path, outcome: checks.Outcome, content: dict) -> None:
     with replacing(folder) as pages:
         pages.mkdir()
-        (pages / "index.html").write_text(index_page(outcome, content), encoding="utf-8")
+        (pages / "index.html").write_text(validation_page(outcome, content), encoding="utf-8")
         for name, html in outcome.pages.items():
             if html:
                 (pages / f"{name}.html").write_text(html, encoding="utf-8")

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from ser_ops.config.services import Storage
 from ser_ops.errors import UserError
-from ser_ops.files import writing
+from ser_ops.files import naming_write_errors
 from ser_ops.storage.client import Address, connect, spoken
 from ser_ops.storage.download import Download, Journal, Object
 
@@ -30,7 +30,7 @@ def brought(source: str, downloads: Path, limits: Storage) -> Iterator[Path]:
     """
     where = f"{os.environ.get('AWS_ENDPOINT_URL_S3') or os.environ.get('AWS_ENDPOINT_URL')} {source}"
     folder = downloads / hashlib.sha256(where.encode()).hexdigest()[:16]
-    with writing(folder):
+    with naming_write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     address = Address.read(source)
     place = folder / "whole" / address.name
@@ -59,7 +59,7 @@ def bring(source: str, folder: Path, limits: Storage, beside: Path) -> list[Path
     changes while it comes or does not fit its digest twice, and a full disk.
     """
     address = Address.read(source)
-    with spoken(source), writing(folder):
+    with spoken(source), naming_write_errors(folder):
         beside.mkdir(parents=True, exist_ok=True)
         client, journal, stopped = connect(limits), Journal(beside / "journal"), threading.Event()
         with _Bar(address.bucket) as bar, ThreadPoolExecutor(limits.parallel) as pool:

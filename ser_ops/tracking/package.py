@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ser_ops.audio.signal import fit
+from ser_ops.audio.signal import fit_window
 from ser_ops.caveats import caveats
 from ser_ops.config.model_json import input_of, read_model_json
 from ser_ops.config.params import Params
@@ -294,7 +294,7 @@ def compare_answers(package: Path, predictions: Path, model: str, waveforms: Pat
         rows = _clean_rows(predictions, model)
         store = Shards(waveforms) if rows else {}
         windows = [samples[:valid] for samples, valid in
-                   (fit(store[utterance], length) for utterance, _ in rows if utterance in store)]
+                   (fit_window(store[utterance], length) for utterance, _ in rows if utterance in store)]
         expected = np.array([row for utterance, row in rows if utterance in store]).reshape(-1, len(EMOTIONS))
         if not windows:  # a tone still tells whether the package loads
             windows = [0.1 * np.sin(np.arange(length, dtype=np.float32))]

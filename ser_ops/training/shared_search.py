@@ -30,7 +30,7 @@ import ser_ops
 from ser_ops.config.services import Compute
 from ser_ops.config.training import Tune
 from ser_ops.files import write_json
-from ser_ops.seeds import derive
+from ser_ops.seeds import derive_seed
 from ser_ops.training.checkpoint import fingerprint
 from ser_ops.training.study_store import DATABASE_ERRORS, AttemptEnded, StudyStore
 from ser_ops.training.tuning import (
@@ -107,7 +107,7 @@ class _Participant:
             valid = {trial.number: _valid(attempts.get(trial.number, [])) for trial in trials}
             free = [trial for trial in trials if valid[trial.number] is None]
             if free:    # each process has an order of its own, so that few want the same trial
-                chosen = min(free, key=lambda trial: derive(trial.number, self.worker))
+                chosen = min(free, key=lambda trial: derive_seed(trial.number, self.worker))
                 self._take(before, chosen, attempts.get(chosen.number, []))
                 continue
             taken = [attempt for attempt in valid.values() if attempt is not None]

@@ -12,12 +12,12 @@ from torch import distributed
 
 from ser_ops.config.models import Features, Wav2Vec
 from ser_ops.config.services import Compute
-from ser_ops.dataset.examples import Examples, in_order
+from ser_ops.dataset.examples import Examples, ordered_batches
 from ser_ops.errors import UserError
 from ser_ops.models.base import EmotionModel
 from ser_ops.models.wav2vec_backbone import Backbone, backbone
 from ser_ops.progress.spreading import parallel_map
-from ser_ops.shards import HALF, Entry, Shards, shard_file, write_index, write_shard
+from ser_ops.shards import HALF, ShardEntry, Shards, shard_file, write_index, write_shard
 from ser_ops.training.checkpoint import fingerprint
 from ser_ops.training.world import process_rank, world_size
 
@@ -77,10 +77,10 @@ def _compute_states(store: Path, network: Backbone, model: EmotionModel, parts: 
     megabytes = sum(map(np.prod, shapes)) * 2 / 2**20
     per_shard = max(1, min(int(compute.shard_megabytes * rows / megabytes), -(-rows // _SHARDS)))
     shards: list[_Shard] = []
-    entries: list[Entry] = []
+    entries: list[ShardEntry] = []
     for part, numbers in zip(parts, frames, strict=True):
-        for indices in in_order(len(part), per_shard):
-            shard = _Shard(len(shards), part.of(indices), store, model.preset.wav2vec, model.preset.features,
+        for indices in ordered_batches(len(part), per_shard):
+            shard = _Shard(len(shards), part.subset(indices), store, model.preset.wav2vec, model.preset.features,
                            str(device))
             shards.append(shard)
             entries += _entries(shard, [(layers, numbers[index], network.hidden) for index in indices])
@@ -102,9 +102,9 @@ def _compute_states(store: Path, network: Backbone, model: EmotionModel, parts: 
         distributed.barrier()
 
 
-def _entries(shard: _Shard, shapes: Sequence[tuple[int, int, int]]) -> list[Entry]:
+def _entries(shard: _Shard, shapes: Sequence[tuple[int, int, int]]) -> list[ShardEntry]:
     starts = np.cumsum([0, *map(np.prod, shapes)])
-    return [Entry(row.row, shard.number, int(start), shape)
+    return [ShardEntry(row.row, shard.number, int(start), shape)
             for row, start, shape in zip(shard.examples.rows, starts, shapes, strict=False)]
 
 
@@ -116,7 +116,7 @@ def _states(shard: _Shard) -> Iterator[tuple[str, np.ndarray]]:
     """Rows and their states, float16 (layers, frames, hidden), computed by the checkpoint itself in float32."""
     device = torch.device(shard.device)
     network = _read_backbone(shard.settings, shard.features).to(device).eval()
-    for indices in in_order(len(shard.examples), _BATCH):
+    for indices in ordered_batches(len(shard.examples), _BATCH):
         batch = shard.examples.batch(indices).to(device)
         with torch.inference_mode():
             states = network.states(batch.waveform, batch.valid).half().cpu()

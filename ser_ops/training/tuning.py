@@ -25,7 +25,7 @@ from ser_ops.config.training import Choices, Range, Training, Tune
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.files import write_json, write_text
-from ser_ops.seeds import derive
+from ser_ops.seeds import derive_seed
 from ser_ops.training.history import Epoch
 from ser_ops.training.loop import Diverged
 from ser_ops.training.world import ProcessMap
@@ -83,7 +83,7 @@ def replay(settings: Tune, folder: Path, wave: Wave) -> list[Outcome]:
         study.add_trials(finished)
         asked = []
         for number in range(start, min(start + settings.together, settings.trials)):
-            study.sampler = optuna.samplers.TPESampler(seed=derive(settings.seed, "trial", number) % 2**32,
+            study.sampler = optuna.samplers.TPESampler(seed=derive_seed(settings.seed, "trial", number) % 2**32,
                                                        n_startup_trials=settings.startup_trials)
             asked.append(study.ask(distributions(settings)))
         for outcome in wave(finished, [make_trial(settings, folder, ask.number, ask.params) for ask in asked]):

@@ -22,7 +22,7 @@ from torch import Tensor, distributed
 
 from ser_ops.errors import UserError
 from ser_ops.progress.spreading import worker_count
-from ser_ops.seeds import derive
+from ser_ops.seeds import derive_seed
 
 deterministic: Any = torch.utils.deterministic      # a module whose settings are its attributes
 
@@ -69,7 +69,7 @@ def summed(tensor: Tensor) -> Tensor:
 
 def reseed(seed: int, *key: object) -> None:
     """Set every global generator (Python, NumPy, torch on all devices) from a seed and a stable key."""
-    value = derive(seed, *key)
+    value = derive_seed(seed, *key)
     random.seed(value)
     np.random.seed(value % 2**32)
     torch.manual_seed(value)

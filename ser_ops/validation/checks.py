@@ -11,10 +11,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ser_ops.config.data import Validation
 from ser_ops.corpora import leaks
-from ser_ops.corpora.partitions import grouped
+from ser_ops.corpora.partitions import group_rows
 from ser_ops.manifest import AnyRow, NoiseRow, UtteranceRow, columns
 from ser_ops.pages import policy
-from ser_ops.validation.suite import Rule, Table, Verdict, rules, run
+from ser_ops.validation.suite import DataRule, RuleVerdict, Table, data_rules, run_rules
 
 _NAMED = 3      # others at most: all of them in each reason would be the square of a large group
 
@@ -40,7 +40,7 @@ class Outcome:
     utterances: list[UtteranceRow]
     noise: list[NoiseRow]
     quarantine: list[Finding]
-    verdicts: list[Verdict]
+    verdicts: list[RuleVerdict]
     stops: list[str]
     bad_share: float
     audit: dict[str, Any]
@@ -59,7 +59,7 @@ def validate(utterances: Sequence[UtteranceRow], noise: Sequence[NoiseRow], corp
     corpora: content of corpora.json. known_faults: for each layout, reasons by file name without its suffix.
     protocol: that of the partitions; leaks that it declares do not stop the run.
     """
-    judge = _Judge(rules(settings))
+    judge = _Judge(data_rules(settings))
     frame = _frame(utterances, "utterance", "emotion")
     for values in frame:
         # A synthetic corpus has the names of a published one, not its faults.
@@ -71,7 +71,7 @@ def validate(utterances: Sequence[UtteranceRow], noise: Sequence[NoiseRow], corp
     bad_noise = _quarantined(judge("noise", noise_frame), noise_frame, "noise", "recording")
     kept_noise = _without(noise, "recording", bad_noise)
 
-    audit = leaks.audit(kept_utterances, kept_noise, protocol)
+    audit = leaks.audit_leaks(kept_utterances, kept_noise, protocol)
     undeclared = [finding for finding in audit["findings"] if not finding["declared"]]
     judge("speakers", _speakers(kept_utterances, undeclared))
     judge("sources", _sources(kept_noise))
@@ -95,14 +95,14 @@ def validate(utterances: Sequence[UtteranceRow], noise: Sequence[NoiseRow], corp
 class _Judge:
     """Holds the rows of each table to its rules; keeps all verdicts, and Great Expectations' page of each table."""
 
-    rules: Sequence[Rule]
-    verdicts: list[Verdict] = field(default_factory=list)
+    rules: Sequence[DataRule]
+    verdicts: list[RuleVerdict] = field(default_factory=list)
     pages: dict[str, str] = field(default_factory=dict)
 
-    def __call__(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> list[Verdict]:
+    def __call__(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> list[RuleVerdict]:
         import pandas
 
-        verdicts, self.pages[table] = run(table, pandas.DataFrame(rows),
+        verdicts, self.pages[table] = run_rules(table, pandas.DataFrame(rows),
                                           [rule for rule in self.rules if rule.table == table])
         self.verdicts += verdicts
         return verdicts
@@ -114,13 +114,13 @@ def _frame(rows: Sequence[AnyRow], key: str, label: str) -> list[dict[str, Any]]
     The numbers of a file that did not decode are None: they pass every rule but that it decodes.
     """
     frame = [{name: getattr(row, name) for name in columns(type(row))} for row in rows]
-    for values, reason in zip(frame, duplicates(rows, key, label), strict=True):
+    for values, reason in zip(frame, duplicate_reasons(rows, key, label), strict=True):
         values.update({name: float(number) for name in _NUMBERS if (number := values.get(name)) is not None})
         values["duplicate"] = reason
     return frame
 
 
-def duplicates(rows: Sequence[AnyRow], key: str, label: str) -> list[str]:
+def duplicate_reasons(rows: Sequence[AnyRow], key: str, label: str) -> list[str]:
     """For each row, why it is a duplicate, or an empty string. `key` and `label` name columns.
 
     Same content and same label: the first by id stays, the others are named after it. Same content under
@@ -135,7 +135,7 @@ def duplicates(rows: Sequence[AnyRow], key: str, label: str) -> list[str]:
     """
     name_of, label_of = attrgetter(key), attrgetter(label)
     reasons: dict[str, str] = {}
-    for group in grouped((row for row in rows if row.content), "content").values():
+    for group in group_rows((row for row in rows if row.content), "content").values():
         if len(group) < 2:
             continue
         first, *others = sorted(group, key=name_of)
@@ -150,7 +150,7 @@ def duplicates(rows: Sequence[AnyRow], key: str, label: str) -> list[str]:
     return [reasons.get(name_of(row), "") for row in rows]
 
 
-def _quarantined(verdicts: Sequence[Verdict], frame: Sequence[Mapping[str, Any]], kind: str, key: str) -> list[Finding]:
+def _quarantined(verdicts: Sequence[RuleVerdict], frame: Sequence[Mapping[str, Any]], kind: str, key: str) -> list[Finding]:
     """Each bad row once, under the first rule that it failed, in the order of the rows."""
     first: dict[int, Finding] = {}
     for verdict in verdicts:
@@ -167,7 +167,7 @@ def _without(rows: Sequence[AnyRow], key: str, findings: Sequence[Finding]) -> l
     return [row for row in rows if getattr(row, key) not in quarantined]
 
 
-def _why(rule: Rule, values: Mapping[str, Any]) -> str:
+def _why(rule: DataRule, values: Mapping[str, Any]) -> str:
     value = values[rule.column]
     if rule.column in ("error", "known_fault", "duplicate"):
         return str(value)
@@ -197,7 +197,7 @@ def _counted(name: str, corpus: Mapping[str, Any]) -> dict[str, Any]:
     return {"corpus": name, "miscounted": ", ".join(wrong) if complete else "", "partial": partial}
 
 
-def _stop(verdict: Verdict, undeclared: Sequence[Mapping[str, Any]]) -> str:
+def _stop(verdict: RuleVerdict, undeclared: Sequence[Mapping[str, Any]]) -> str:
     if verdict.rule.table in ("leaks", "speakers") and undeclared:
         leak = undeclared[0]
         return (f"leak: {leak['kind']} {leak['what']} lies in {' and '.join(leak['partitions'])} "
@@ -209,7 +209,7 @@ _TITLES = {"utterances": "Utterances", "noise": "Noise recordings", "speakers": 
            "sources": "Noise sources across partitions", "leaks": "Leak audit", "corpora": "Corpora"}
 
 
-def record(outcome: Outcome, corpora: Mapping[str, Mapping[str, Any]], limit: float) -> dict[str, Any]:
+def validation_record(outcome: Outcome, corpora: Mapping[str, Mapping[str, Any]], limit: float) -> dict[str, Any]:
     """The content of data_validation.json: every rule with its figure, what is in quarantine, what is partial."""
     quarantined = [vars(finding) for finding in outcome.quarantine]
     utterances = sum(finding.kind == "utterance" for finding in outcome.quarantine)
@@ -231,7 +231,7 @@ def record(outcome: Outcome, corpora: Mapping[str, Mapping[str, Any]], limit: fl
     }
 
 
-def index_page(outcome: Outcome, content: Mapping[str, Any]) -> str:
+def validation_page(outcome: Outcome, content: Mapping[str, Any]) -> str:
     """The first page of the data docs: verdict, rules, quarantine, links to Great Expectations' page of each table.
 
     Every text from a file is escaped, and no script ever runs.

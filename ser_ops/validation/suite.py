@@ -23,7 +23,7 @@ Severity = Literal["quarantine", "warn", "stop"]
 
 
 @dataclass(frozen=True)
-class Rule:
+class DataRule:
     """One expectation: `expectation` is a class of great_expectations.expectations, `limits` its arguments.
 
     quarantine takes the row out, warn says it, stop ends the run.
@@ -42,7 +42,7 @@ def _between(low: float | None, high: float | None) -> dict[str, Any]:
     return {"min_value": low, "max_value": high}
 
 
-def rules(settings: Validation) -> list[Rule]:
+def data_rules(settings: Validation) -> list[DataRule]:
     """Every rule, in the order in which a recording is judged: the first that it fails is its reason."""
     between, in_set = "ExpectColumnValuesToBeBetween", "ExpectColumnValuesToBeInSet"
     nothing: dict[str, Any] = {"value_set": [""]}
@@ -50,46 +50,46 @@ def rules(settings: Validation) -> list[Rule]:
     shortest, longest = settings.seconds
     quiet, loud = settings.level_dbfs
     return [
-        Rule("decodes", "the file decodes to finite samples", "utterances", "error", "quarantine", in_set, nothing),
-        Rule("known fault", "the recording is not one of the corpus's published faults", "utterances", "known_fault",
+        DataRule("decodes", "the file decodes to finite samples", "utterances", "error", "quarantine", in_set, nothing),
+        DataRule("known fault", "the recording is not one of the corpus's published faults", "utterances", "known_fault",
              "quarantine", in_set, nothing),
-        Rule("label", "the emotion is one of the seven", "utterances", "emotion", "quarantine", in_set,
+        DataRule("label", "the emotion is one of the seven", "utterances", "emotion", "quarantine", in_set,
              {"value_set": list(EMOTIONS)}),
-        Rule("speaker", "the speaker is known", "utterances", "speaker", "quarantine",
+        DataRule("speaker", "the speaker is known", "utterances", "speaker", "quarantine",
              "ExpectColumnValueLengthsToBeBetween", _between(1, None)),
-        Rule("duration", f"between {shortest:g} and {longest:g} s", "utterances", "seconds", "quarantine", between,
+        DataRule("duration", f"between {shortest:g} and {longest:g} s", "utterances", "seconds", "quarantine", between,
              _between(shortest, longest)),
-        Rule("sample rate", f"between {low_rate} and {high_rate} Hz", "utterances", "native_rate", "quarantine",
+        DataRule("sample rate", f"between {low_rate} and {high_rate} Hz", "utterances", "native_rate", "quarantine",
              between, _between(low_rate, high_rate)),
-        Rule("level", f"RMS between {quiet:g} and {loud:g} dBFS", "utterances", "rms_dbfs", "quarantine", between,
+        DataRule("level", f"RMS between {quiet:g} and {loud:g} dBFS", "utterances", "rms_dbfs", "quarantine", between,
              _between(quiet, loud)),
-        Rule("clipping", f"at most {settings.clipped_share:.1%} of the samples at full scale", "utterances",
+        DataRule("clipping", f"at most {settings.clipped_share:.1%} of the samples at full scale", "utterances",
              "clipped_share", "quarantine", between, _between(None, settings.clipped_share)),
-        Rule("silence", f"at most {settings.silent_share:.0%} of the frames below {settings.silence_dbfs:g} dBFS",
+        DataRule("silence", f"at most {settings.silent_share:.0%} of the frames below {settings.silence_dbfs:g} dBFS",
              "utterances", "silent_share", "quarantine", between, _between(None, settings.silent_share)),
-        Rule("duplicate", "no two recordings have the same content", "utterances", "duplicate", "quarantine", in_set,
+        DataRule("duplicate", "no two recordings have the same content", "utterances", "duplicate", "quarantine", in_set,
              nothing),
-        Rule("bandwidth", "16,000 Hz or more: telephone speech carries less", "utterances", "native_rate", "warn",
+        DataRule("bandwidth", "16,000 Hz or more: telephone speech carries less", "utterances", "native_rate", "warn",
              between, _between(16000, None)),
-        Rule("partition", "train, validation or test", "utterances", "partition", "stop", in_set,
+        DataRule("partition", "train, validation or test", "utterances", "partition", "stop", in_set,
              {"value_set": ["train", "validation", "test"]}),
-        Rule("noise decodes", "the noise file decodes to finite samples", "noise", "error", "quarantine", in_set,
+        DataRule("noise decodes", "the noise file decodes to finite samples", "noise", "error", "quarantine", in_set,
              nothing),
-        Rule("noise level", f"peak above {settings.silence_dbfs:g} dBFS", "noise", "peak_dbfs", "quarantine", between,
+        DataRule("noise level", f"peak above {settings.silence_dbfs:g} dBFS", "noise", "peak_dbfs", "quarantine", between,
              _between(settings.silence_dbfs, None)),
-        Rule("noise duplicate", "no two noise recordings have the same content", "noise", "duplicate", "quarantine",
+        DataRule("noise duplicate", "no two noise recordings have the same content", "noise", "duplicate", "quarantine",
              in_set, nothing),
-        Rule("noise partition", "train, validation or test", "noise", "partition", "stop", in_set,
+        DataRule("noise partition", "train, validation or test", "noise", "partition", "stop", in_set,
              {"value_set": ["train", "validation", "test"]}),
-        Rule("noise sources", "each source recording lies in one partition", "sources", "partitions", "stop", between,
+        DataRule("noise sources", "each source recording lies in one partition", "sources", "partitions", "stop", between,
              _between(1, 1)),
-        Rule("speakers", "each speaker lies in one partition, where the protocol asks for it", "speakers",
+        DataRule("speakers", "each speaker lies in one partition, where the protocol asks for it", "speakers",
              "undeclared", "stop", between, _between(0, 0)),
-        Rule("leaks", "no content, speaker or noise recording in two partitions beyond what the protocol declares",
+        DataRule("leaks", "no content, speaker or noise recording in two partitions beyond what the protocol declares",
              "leaks", "undeclared", "stop", between, _between(0, 0)),
-        Rule("counts", "a full corpus has the counts of tables II and III", "corpora", "miscounted", "stop", in_set,
+        DataRule("counts", "a full corpus has the counts of tables II and III", "corpora", "miscounted", "stop", in_set,
              nothing),
-        Rule("completeness", "the corpus is the full one", "corpora", "partial", "warn", in_set, nothing),
+        DataRule("completeness", "the corpus is the full one", "corpora", "partial", "warn", in_set, nothing),
     ]
 
 
@@ -105,15 +105,15 @@ i.fa-times::before{content:"\\2717 failed";color:#a40e26}
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RuleVerdict:
     """One rule's outcome: the positions of the rows that fail it, and how many were looked at."""
 
-    rule: Rule
+    rule: DataRule
     failed: list[int]
     of: int
 
 
-def run(table: str, frame: "pandas.DataFrame", rules: Sequence[Rule]) -> tuple[list[Verdict], str]:
+def run_rules(table: str, frame: "pandas.DataFrame", rules: Sequence[DataRule]) -> tuple[list[RuleVerdict], str]:
     """Run the rules of one table; returns their verdicts and the data docs page of the table (HTML, no network).
 
     An empty table passes every rule.
@@ -123,7 +123,7 @@ def run(table: str, frame: "pandas.DataFrame", rules: Sequence[Rule]) -> tuple[l
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
     if frame.empty:
-        return [Verdict(rule, [], 0) for rule in rules], ""
+        return [RuleVerdict(rule, [], 0) for rule in rules], ""
     context: Any = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     suite = context.suites.add(gx.ExpectationSuite(name=table))
@@ -145,7 +145,7 @@ def run(table: str, frame: "pandas.DataFrame", rules: Sequence[Rule]) -> tuple[l
         if one.exception_info and one.exception_info.get("raised_exception"):
             raise RuntimeError(f"rule {rule.name!r} could not be run: {one.exception_info['exception_message']}")
         failed = sorted(int(row["position"]) for row in one.result.get("unexpected_index_list") or [])
-        verdicts.append(Verdict(rule, failed, len(frame)))
+        verdicts.append(RuleVerdict(rule, failed, len(frame)))
     return verdicts, _page(result)
 
 

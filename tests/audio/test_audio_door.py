@@ -14,8 +14,8 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ser_ops.audio.admission import FORMATS, Clip, padding
-from ser_ops.audio.reading import Listening, clean, read, read_clip
+from ser_ops.audio.admission import FORMATS, Clip, padding_warning
+from ser_ops.audio.reading import RecordingStream, admit_samples, read_clip, read_recording
 from ser_ops.audio.signal import LOW_CUT_HERTZ, LowCut, without_offset
 from ser_ops.errors import UserError
 
@@ -56,7 +56,7 @@ def strongest(samples: np.ndarray, rate: int = RATE) -> float:
 def test_every_studio_format_comes_in_as_mono_at_the_asked_rate(tmp_path: Path, suffix: str, rate: int) -> None:
     file = tmp_path / f"a{suffix}"
     soundfile.write(file, np.stack([tone(1, rate), tone(1, rate)], axis=1), rate)
-    recording = read(file, RATE)
+    recording = read_recording(file, RATE)
     assert recording.samples.dtype == np.float32 and recording.samples.ndim == 1
     assert (recording.native_rate, recording.channels, recording.warnings) == (rate, 2, ())
     assert recording.seconds == pytest.approx(1, abs=0.15)  # mp3 pads
@@ -69,7 +69,7 @@ def test_every_studio_format_comes_in_as_mono_at_the_asked_rate(tmp_path: Path, 
 def test_phone_and_browser_formats_come_in_alike(tmp_path: Path, name: str, codec: str, container: str,
                                                  rate: int) -> None:
     encoded(tmp_path / name, tone(1.5, rate), rate, codec, container)
-    recording = read(tmp_path / name, RATE)
+    recording = read_recording(tmp_path / name, RATE)
     assert recording.seconds == pytest.approx(1.5, abs=0.12) and recording.native_rate in (rate, 48000)
     assert strongest(recording.samples) == pytest.approx(440, abs=3)
     assert recording.samples.std() == pytest.approx(0.5 / np.sqrt(2), abs=0.03)
@@ -80,7 +80,7 @@ def test_amr_of_old_phones_comes_in(tmp_path: Path) -> None:
     bits = np.random.default_rng(3)
     frames = b"".join(bytes([7 << 3 | 4]) + bits.bytes(31) for _ in range(100))
     (tmp_path / "a.amr").write_bytes(b"#!AMR\n" + frames)
-    recording = read(tmp_path / "a.amr", RATE)
+    recording = read_recording(tmp_path / "a.amr", RATE)
     assert (recording.native_rate, recording.channels) == (8000, 1) and recording.seconds == pytest.approx(2.0, abs=0.1)
 
 
@@ -88,8 +88,8 @@ def test_amr_of_old_phones_comes_in(tmp_path: Path) -> None:
                                                ("IMA_ADPCM", 16000), ("ULAW", 8000), ("PCM_24", 48000)])
 def test_telephone_codecs_are_read_by_the_same_reader(tmp_path: Path, subtype: str, rate: int) -> None:
     soundfile.write(tmp_path / "a.wav", tone(1, rate), rate, subtype=subtype)
-    recording = read(tmp_path / "a.wav", RATE)
-    blocks = list(Listening(tmp_path / "a.wav", RATE))
+    recording = read_recording(tmp_path / "a.wav", RATE)
+    blocks = list(RecordingStream(tmp_path / "a.wav", RATE))
     assert np.array_equal(np.concatenate(blocks), recording.samples)
     assert recording.seconds == pytest.approx(1, abs=0.05) and strongest(recording.samples) == pytest.approx(440, abs=3)
 
@@ -109,7 +109,7 @@ def without_xing(path: Path, samples: np.ndarray, rate: int) -> None:
 def test_an_mp3_is_as_long_as_what_decodes_and_not_as_its_bit_rate_lets_guess(tmp_path: Path) -> None:
     loud_then_quiet = np.concatenate([np.random.default_rng(0).normal(0, 0.2, 2 * 22050), tone(4, 22050, peak=0.01)])
     without_xing(tmp_path / "a.mp3", loud_then_quiet.astype(np.float32), 22050)
-    assert read(tmp_path / "a.mp3", RATE).seconds == pytest.approx(6.0, abs=0.2)
+    assert read_recording(tmp_path / "a.mp3", RATE).seconds == pytest.approx(6.0, abs=0.2)
 
 
 @pytest.mark.parametrize("claimed", [0, 1, 5000, 2**31, 2**36 - 1])
@@ -120,7 +120,7 @@ def test_a_flac_is_as_long_as_what_decodes_whatever_its_header_claims(tmp_path: 
     content[21] = content[21] & 0xF0 | claimed >> 32
     content[22:26] = struct.pack(">I", claimed & 0xFFFFFFFF)
     file.write_bytes(content)
-    recording = read(file, RATE)
+    recording = read_recording(file, RATE)
     assert recording.seconds == 2.0
     assert bool(recording.warnings) == (claimed > 32000)
 
@@ -129,7 +129,7 @@ def test_an_id3_tag_before_a_flac_is_passed_over(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.flac", tone(1), RATE)
     tagged = b"ID3\x04\x00\x00\x00\x00\x02\x00" + bytes(256) + (tmp_path / "a.flac").read_bytes()
     (tmp_path / "a.flac").write_bytes(tagged)
-    assert read(tmp_path / "a.flac", RATE).seconds == 1.0
+    assert read_recording(tmp_path / "a.flac", RATE).seconds == 1.0
 
 
 @pytest.mark.parametrize("size", [0, 0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000])
@@ -140,7 +140,7 @@ def test_a_recorder_that_died_is_heard_to_its_end_and_that_is_said(tmp_path: Pat
     at = content.index(b"data") + 4
     content[at:at + 4] = struct.pack("<I", size)
     file.write_bytes(content)
-    recording = read(file, RATE)
+    recording = read_recording(file, RATE)
     assert recording.seconds == 1.5
     assert "does not say how long it is" in recording.warnings[0]
 
@@ -152,7 +152,7 @@ def test_what_a_cut_upload_lacks_is_said_with_its_share(tmp_path: Path, suffix: 
     soundfile.write(file, syllables(4), RATE, subtype=subtype)
     content = file.read_bytes()
     file.write_bytes(content[:int(len(content) * kept)])
-    recording = read(file, RATE)
+    recording = read_recording(file, RATE)
     missing = 1 - recording.seconds / 4
     assert missing == pytest.approx(1 - kept, abs=0.15)
     assert any(f"{missing:.0%}".replace("%", " %") + " are missing" in warning for warning in recording.warnings)
@@ -164,19 +164,19 @@ def test_a_cut_ogg_and_a_chained_one_are_said(tmp_path: Path) -> None:
         soundfile.write(tmp_path / name, tone(seconds, hertz=300 * seconds), RATE)
     links = [(tmp_path / name).read_bytes() for name in ("first.ogg", "second.ogg", "third.ogg")]
     file.write_bytes(b"".join(links))
-    recording = read(file, RATE)
+    recording = read_recording(file, RATE)
     assert recording.seconds == pytest.approx(3.5, abs=0.01) and "3 recordings in one file" in recording.warnings[0]
     soundfile.write(file, syllables(10), RATE)
     file.write_bytes(file.read_bytes()[:file.stat().st_size * 2 // 3])
-    assert 5 < read(file, RATE).seconds < 8
-    assert "breaks off before its end" in read(file, RATE).warnings[0]
+    assert 5 < read_recording(file, RATE).seconds < 8
+    assert "breaks off before its end" in read_recording(file, RATE).warnings[0]
 
 
 def test_links_of_another_rate_and_other_channels_are_heard_too(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "first.ogg", tone(1, 8000), 8000)
     soundfile.write(tmp_path / "second.ogg", np.stack([tone(1, 48000)] * 2, 1), 48000)
     (tmp_path / "a.ogg").write_bytes((tmp_path / "first.ogg").read_bytes() + (tmp_path / "second.ogg").read_bytes())
-    assert read(tmp_path / "a.ogg", RATE).seconds == pytest.approx(2, abs=0.02)
+    assert read_recording(tmp_path / "a.ogg", RATE).seconds == pytest.approx(2, abs=0.02)
 
 
 @pytest.mark.parametrize(("other", "taken"), [
@@ -186,7 +186,7 @@ def test_the_channel_with_the_speech_is_heard_where_the_mean_loses_it(tmp_path: 
                                                                        taken: int) -> None:
     speech = syllables(3)
     soundfile.write(tmp_path / "a.wav", np.stack([speech, other(speech)], 1), RATE, subtype="FLOAT")
-    recording = read(tmp_path / "a.wav", RATE)
+    recording = read_recording(tmp_path / "a.wav", RATE)
     assert np.allclose(recording.samples, without_offset(speech, RATE), atol=1e-6)
     assert f"channel {taken}, which is most like speech, is heard alone" in recording.warnings[0]
 
@@ -195,9 +195,9 @@ def test_speech_in_the_centre_of_five_channels_is_found_beside_hum_that_is_loude
     speech, hum = syllables(3), tone(3, hertz=100, peak=0.4)
     frames = np.stack([0 * speech, 0 * speech, speech, hum, 0 * speech, 0 * speech], 1)
     soundfile.write(tmp_path / "a.flac", frames, RATE)
-    recording = read(tmp_path / "a.flac", RATE)
+    recording = read_recording(tmp_path / "a.flac", RATE)
     assert "channel 3, which is most like speech" in recording.warnings[0]
-    fourth = read(tmp_path / "a.flac", RATE, channel=4)
+    fourth = read_recording(tmp_path / "a.flac", RATE, channel=4)
     assert strongest(fourth.samples) == pytest.approx(100, abs=2) and fourth.warnings == ()
 
 
@@ -205,7 +205,7 @@ def test_speech_in_the_centre_of_five_channels_is_found_beside_hum_that_is_loude
 def test_channels_that_agree_are_averaged_without_a_word(tmp_path: Path, second: float) -> None:
     speech = syllables(2)
     soundfile.write(tmp_path / "a.wav", np.stack([speech, second * speech], 1), RATE, subtype="FLOAT")
-    recording = read(tmp_path / "a.wav", RATE)
+    recording = read_recording(tmp_path / "a.wav", RATE)
     assert np.allclose(recording.samples, without_offset(speech * (1 + second) / 2, RATE), atol=1e-6)
     assert recording.warnings == ()
 
@@ -213,7 +213,7 @@ def test_channels_that_agree_are_averaged_without_a_word(tmp_path: Path, second:
 def test_independent_channels_are_averaged(tmp_path: Path) -> None:
     frames = np.stack([syllables(2, seed=1), syllables(2, seed=2)], 1)
     soundfile.write(tmp_path / "a.wav", frames, RATE, subtype="FLOAT")
-    assert read(tmp_path / "a.wav", RATE).warnings == ()
+    assert read_recording(tmp_path / "a.wav", RATE).warnings == ()
 
 
 def test_a_long_recording_of_several_channels_is_decoded_twice_and_never_held(
@@ -222,14 +222,14 @@ def test_a_long_recording_of_several_channels_is_decoded_twice_and_never_held(
     monkeypatch.setattr("ser_ops.audio.decoders._BLOCK_SECONDS", 0.5)
     speech = syllables(5)
     soundfile.write(tmp_path / "a.wav", np.stack([speech, -speech], 1), RATE, subtype="FLOAT")
-    assert np.allclose(read(tmp_path / "a.wav", RATE).samples, without_offset(speech, RATE), atol=1e-6)
+    assert np.allclose(read_recording(tmp_path / "a.wav", RATE).samples, without_offset(speech, RATE), atol=1e-6)
 
 
 @pytest.mark.parametrize("channel", [3, 99])
 def test_a_channel_that_is_not_there_is_one_line(tmp_path: Path, channel: int) -> None:
     soundfile.write(tmp_path / "a.wav", np.stack([tone(1)] * 2, 1), RATE)
     with pytest.raises(UserError, match=f"has 2 channels, no channel {channel}: choose 1 to 2"):
-        read(tmp_path / "a.wav", RATE, channel=channel)
+        read_recording(tmp_path / "a.wav", RATE, channel=channel)
 
 
 @pytest.mark.parametrize("offset", [-0.4, 0.05, 0.3])
@@ -237,7 +237,7 @@ def test_an_offset_and_what_lies_below_speech_are_gone(tmp_path: Path, offset: f
     speech = syllables(2)
     soundfile.write(tmp_path / "a.wav", speech, RATE, subtype="FLOAT")
     soundfile.write(tmp_path / "b.wav", speech + offset + tone(2, hertz=8, peak=0.2), RATE, subtype="FLOAT")
-    plain, shifted = (read(tmp_path / name, RATE).samples for name in ("a.wav", "b.wav"))
+    plain, shifted = (read_recording(tmp_path / name, RATE).samples for name in ("a.wav", "b.wav"))
     assert np.abs(plain - shifted).max() < 0.08     # the first and the last moment know one side alone
     assert np.abs(plain - shifted)[RATE // 10:-RATE // 10].max() < 0.012
 
@@ -264,10 +264,10 @@ def test_the_low_cut_is_the_same_in_any_blocks(cuts: list[int], total: int) -> N
 def test_blocks_are_what_reading_gives_and_memory_holds_one(tmp_path: Path, rate: int) -> None:
     file = tmp_path / "a.wav"
     soundfile.write(file, np.tile(syllables(5, rate), 9), rate)
-    listening = Listening(file, RATE)
+    listening = RecordingStream(file, RATE)
     blocks = list(listening)
     assert max(map(len, blocks)) <= 11 * RATE and listening.seconds == pytest.approx(45, abs=0.001)
-    assert np.array_equal(np.concatenate(blocks), read(file, RATE).samples)
+    assert np.array_equal(np.concatenate(blocks), read_recording(file, RATE).samples)
     assert np.array_equal(np.concatenate(list(listening)), np.concatenate(blocks))     # again
 
 
@@ -283,9 +283,9 @@ def test_a_clip_is_cut_at_the_sample(tmp_path: Path) -> None:
 
 def test_clipping_is_counted_before_resampling(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.clip(tone(1, 48000, peak=3.0), -1, 1), 48000, subtype="PCM_16")
-    assert read(tmp_path / "a.wav", RATE).clipped_share > 0.3
+    assert read_recording(tmp_path / "a.wav", RATE).clipped_share > 0.3
     soundfile.write(tmp_path / "a.wav", tone(1, 48000), 48000)
-    assert read(tmp_path / "a.wav", RATE).clipped_share == 0
+    assert read_recording(tmp_path / "a.wav", RATE).clipped_share == 0
 
 
 def header(rate: int = RATE, channels: int = 1, seconds: float = 1.0) -> bytes:
@@ -306,7 +306,7 @@ def header(rate: int = RATE, channels: int = 1, seconds: float = 1.0) -> bytes:
 def test_bounds_are_checked_first_and_refused_in_one_line(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "a.wav").write_bytes(content)
     with pytest.raises(UserError) as refused:
-        read(tmp_path / "a.wav", RATE)
+        read_recording(tmp_path / "a.wav", RATE)
     assert words in str(refused.value) and "\n" not in str(refused.value)
 
 
@@ -317,7 +317,7 @@ def test_bounds_are_checked_first_and_refused_in_one_line(tmp_path: Path, conten
 def test_what_is_no_sound_is_refused_alike_as_file_and_as_numbers(tmp_path: Path, samples: np.ndarray,
                                                                  words: str) -> None:
     soundfile.write(tmp_path / "a.wav", samples, RATE, subtype="FLOAT")
-    for route in (lambda: read(tmp_path / "a.wav", RATE), lambda: clean("numbers", samples, RATE, RATE)):
+    for route in (lambda: read_recording(tmp_path / "a.wav", RATE), lambda: admit_samples("numbers", samples, RATE, RATE)):
         with pytest.raises(UserError, match=words):
             route()
 
@@ -328,13 +328,13 @@ def test_other_formats_are_refused_by_suffix_and_by_content(tmp_path: Path, cont
     file = tmp_path / f"a{suffix or '.' + container.lower()}"
     soundfile.write(file, tone(1), RATE, format=container, subtype="PCM_16")
     with pytest.raises(UserError, match=r"no format that is read|not readable as audio"):
-        read(file, RATE)
+        read_recording(file, RATE)
 
 
 def test_the_content_decides_how_a_file_is_read(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.flac", tone(1), RATE)
     (tmp_path / "a.flac").rename(tmp_path / "a.wav")
-    assert read(tmp_path / "a.wav", RATE).seconds == 1.0
+    assert read_recording(tmp_path / "a.wav", RATE).seconds == 1.0
 
 
 def test_a_playlist_that_names_other_files_is_not_followed(tmp_path: Path) -> None:
@@ -344,7 +344,7 @@ def test_a_playlist_that_names_other_files_is_not_followed(tmp_path: Path) -> No
                           ("a.webm", f"concat:{secret}")):
         (tmp_path / name).write_text(content)
         with pytest.raises(UserError, match="not readable as audio"):
-            read(tmp_path / name, RATE)
+            read_recording(tmp_path / name, RATE)
 
 
 @pytest.mark.parametrize("kind", ["missing", "folder", "fifo", "socket", "device", "no permission to name"])
@@ -365,7 +365,7 @@ def test_what_is_no_regular_file_is_one_line_and_never_waited_for(
     elif kind == "no permission to name":
         file = tmp_path / "a\0b.wav"
     with pytest.raises(UserError) as refused:
-        read(file, RATE)
+        read_recording(file, RATE)
     assert "\n" not in str(refused.value)
 
 
@@ -373,19 +373,19 @@ def test_a_name_that_is_no_utf_8_is_read(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", tone(1), RATE)
     odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/Gr\xf6\xdfe.wav"))
     (tmp_path / "a.wav").rename(odd)
-    assert read(odd, RATE).seconds == 1.0
+    assert read_recording(odd, RATE).seconds == 1.0
 
 
 def test_an_hour_is_not_taken_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ser_ops.audio.admission.LONGEST", 5.0)
     soundfile.write(tmp_path / "a.wav", syllables(30), RATE)
     with pytest.raises(UserError, match="cut it into parts"):
-        read(tmp_path / "a.wav", RATE)
-    assert sum(map(len, Listening(tmp_path / "a.wav", RATE))) == 30 * RATE
+        read_recording(tmp_path / "a.wav", RATE)
+    assert sum(map(len, RecordingStream(tmp_path / "a.wav", RATE))) == 30 * RATE
 
 
 def test_padding_is_said_from_half_a_window_on() -> None:
-    assert padding(1.5, 3.0) and not padding(1.6, 3.0) and "97 %" in str(padding(0.1, 3.0))
+    assert padding_warning(1.5, 3.0) and not padding_warning(1.6, 3.0) and "97 %" in str(padding_warning(0.1, 3.0))
 
 
 SEEDS = [("WAV", "PCM_16"), ("WAV", "GSM610"), ("WAV", "MS_ADPCM"), ("FLAC", "PCM_16"), ("OGG", "VORBIS"),
@@ -405,7 +405,7 @@ def test_damaged_files_are_heard_or_refused_in_one_line(tmp_path: Path, seed: tu
     file = tmp_path / f"a.{seed[0].lower()}"
     file.write_bytes(content[:max(1, int(kept * len(content)))])
     try:
-        recording = read(file, RATE)
+        recording = read_recording(file, RATE)
     except UserError as refused:
         assert "\n" not in str(refused)
     else:
@@ -421,7 +421,7 @@ def test_damaged_files_are_heard_or_refused_in_one_line(tmp_path: Path, seed: tu
     ("recorder_died_size0.wav", 2.5, "does not say how long"), ("cut_off_upload.wav", 1.25, "50 % are missing"),
     ("two_voice_messages_chained.ogg", 8.43, "2 recordings in one file"), ("hundred_ms.wav", 0.1, "")])
 def test_awkward_recordings_that_people_sent(name: str, seconds: float, words: str) -> None:
-    recording = read(CASES / name, RATE)
+    recording = read_recording(CASES / name, RATE)
     assert recording.seconds == pytest.approx(seconds, abs=0.01)
     assert words in " ".join(recording.warnings) and bool(recording.warnings) == bool(words)
 
@@ -432,7 +432,7 @@ def test_awkward_recordings_that_people_sent(name: str, seconds: float, words: s
     ("six_kilohertz.wav", "sample rate 6000 Hz"), ("very_quiet.wav", "silent")])
 def test_awkward_recordings_that_are_refused(name: str, words: str) -> None:
     with pytest.raises(UserError, match=words):
-        read(CASES / name, RATE)
+        read_recording(CASES / name, RATE)
 
 
 def test_every_admitted_suffix_is_tried_above() -> None:
@@ -445,10 +445,10 @@ def test_every_admitted_suffix_is_tried_above() -> None:
 def test_other_formats_that_say_how_long_they_are_say_what_is_missing(tmp_path: Path, name: str, codec: str,
                                                                       container: str) -> None:
     encoded(tmp_path / name, syllables(8, 48000), 48000, codec, container)
-    assert read(tmp_path / name, RATE).warnings == ()
+    assert read_recording(tmp_path / name, RATE).warnings == ()
     content = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(content[:len(content) // 2])
-    recording = read(tmp_path / name, RATE)
+    recording = read_recording(tmp_path / name, RATE)
     assert 3 < recording.seconds < 5 and " are missing" in " ".join(recording.warnings)
 
 
@@ -460,7 +460,7 @@ def test_a_cut_hears_what_is_said_of_the_whole_and_a_second_pass_says_it_once(tm
     content[at:at + 4] = bytes(4)
     file.write_bytes(content)
     assert len(read_clip(Clip(file, 0.5, 1.5), RATE).warnings) == 2
-    listening = Listening(file, RATE)
+    listening = RecordingStream(file, RATE)
     assert [sum(map(len, listening)), sum(map(len, listening))] == [3 * RATE] * 2 and len(listening.warnings) == 2
 
 
@@ -470,7 +470,7 @@ def test_a_header_without_end_costs_no_time(tmp_path: Path, chunk: bytes) -> Non
     (tmp_path / "a.wav").write_bytes(b"RIFF\0\0\0\0WAVE" + chunk * 5_000_000)
     started = time.process_time()
     with pytest.raises(UserError, match="without a part that holds sound"):
-        read(tmp_path / "a.wav", RATE)
+        read_recording(tmp_path / "a.wav", RATE)
     assert time.process_time() - started < 1
 
 
@@ -483,7 +483,7 @@ def test_speech_is_found_beside_noise_that_is_louder_and_beside_clicks(tmp_path:
     for number, other in enumerate((noise, clicks)):
         file = tmp_path / f"{number}.wav"
         soundfile.write(file, np.stack([0 * speech, other, -speech, 0 * speech], 1), RATE, subtype="FLOAT")
-        recording = read(file, RATE)
+        recording = read_recording(file, RATE)
         assert "channel 3, which is most like speech" in recording.warnings[0]
         assert np.allclose(recording.samples, without_offset(-speech, RATE), atol=1e-6)
 
@@ -493,23 +493,23 @@ def test_wav_files_in_a_row_and_samples_behind_the_header_s_end_are_heard(tmp_pa
     soundfile.write(tmp_path / "second.wav", tone(2, 8000), 8000)
     first, second = ((tmp_path / name).read_bytes() for name in ("first.wav", "second.wav"))
     (tmp_path / "a.wav").write_bytes(first + second + first)
-    recording = read(tmp_path / "a.wav", RATE)
+    recording = read_recording(tmp_path / "a.wav", RATE)
     assert recording.seconds == pytest.approx(4, abs=0.01) and "3 recordings in one file" in recording.warnings[0]
     short = bytearray(first)
     short[short.index(b"data") + 4:short.index(b"data") + 8] = struct.pack("<I", RATE // 2)
     (tmp_path / "a.wav").write_bytes(short)
-    recording = read(tmp_path / "a.wav", RATE)
+    recording = read_recording(tmp_path / "a.wav", RATE)
     assert recording.seconds == 1 and "ends before its samples do" in recording.warnings[0]
     notes = b"LIST" + struct.pack("<I", 4096) + b"INFO" + bytes(4092)
     (tmp_path / "a.wav").write_bytes(first + notes)
-    assert read(tmp_path / "a.wav", RATE).seconds == 1 and read(tmp_path / "a.wav", RATE).warnings == ()
+    assert read_recording(tmp_path / "a.wav", RATE).seconds == 1 and read_recording(tmp_path / "a.wav", RATE).warnings == ()
     (tmp_path / "a.wav").write_bytes(header(seconds=0) + notes)
     with pytest.raises(UserError, match="holds no samples"):
-        read(tmp_path / "a.wav", RATE)
+        read_recording(tmp_path / "a.wav", RATE)
 
 
 def test_a_header_that_points_beyond_every_file_is_one_line(tmp_path: Path) -> None:
     far = b"ds64" + struct.pack("<I", 28) + struct.pack("<QQQI", 2**63, 2**63 + 2**62, 0, 0)
     (tmp_path / "a.wav").write_bytes(b"RF64" + b"\xff" * 4 + b"WAVE" + far + header()[12:36] + b"data" + b"\xff" * 4
                                      + header()[44:])
-    assert "are missing" in read(tmp_path / "a.wav", RATE).warnings[0]
+    assert "are missing" in read_recording(tmp_path / "a.wav", RATE).warnings[0]

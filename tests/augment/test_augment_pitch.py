@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.speed.voices import RATE, distance, voice
-from ser_ops.audio.reading import read
-from ser_ops.augment.pitch import ratio, shift, stretch
+from ser_ops.audio.reading import read_recording
+from ser_ops.augment.pitch import pitch_ratio, shift_pitch, stretch_time
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "corpora" / "ravdess"
 RATIO = 2 ** (0.7 / 12)
@@ -50,7 +50,7 @@ def rough_pitch(samples: np.ndarray) -> float:
 
 @given(st.floats(-12, 12))
 def test_ratio_is_within_a_hundredth_of_a_semitone(semitones):
-    assert abs(12 * np.log2(float(ratio(semitones))) - semitones) < 0.01
+    assert abs(12 * np.log2(float(pitch_ratio(semitones))) - semitones) < 0.01
 
 
 @pytest.mark.parametrize("semitones", [0.7, -0.7, 3.0, -3.0])
@@ -61,7 +61,7 @@ def test_pitch_is_multiplied(pitch, semitones):
     samples, hertz = voice(pitch, pitch=pitch)
     expected = hertz[(times * RATE).astype(int)]
     before = pitch_of(samples, times, expected)
-    after = pitch_of(shift(samples, RATE, semitones), times, expected * factor)
+    after = pitch_of(shift_pitch(samples, RATE, semitones), times, expected * factor)
     both = np.isfinite(before) & np.isfinite(after)
     assert both.sum() > 40
     assert np.median(after[both] / before[both]) == pytest.approx(factor, rel=0.002)
@@ -73,7 +73,7 @@ def test_spectrum_is_nearer_to_the_ideal_than_librosas(seed):
 
     samples, _ = voice(seed)
     ideal, _ = voice(seed, RATIO)
-    ours = distance(ideal, shift(samples, RATE, 0.7))
+    ours = distance(ideal, shift_pitch(samples, RATE, 0.7))
     theirs = distance(ideal, librosa.effects.pitch_shift(samples, sr=RATE, n_steps=0.7))
     assert ours < 2
     assert ours < 0.5 * theirs
@@ -95,7 +95,7 @@ def test_faster_than_librosa():
             laps.append(time.process_time() - start)
         return min(laps)
 
-    ours = seconds(lambda samples: shift(samples, RATE, 0.7))
+    ours = seconds(lambda samples: shift_pitch(samples, RATE, 0.7))
     theirs = seconds(lambda samples: librosa.effects.pitch_shift(samples, sr=RATE, n_steps=0.7))
     assert theirs / ours > 3
 
@@ -104,7 +104,7 @@ def test_faster_than_librosa():
 @given(st.integers(0, 9000), st.floats(-12, 12), st.integers(0, 100), st.sampled_from([8000, 16000, 22050, 48000]))
 def test_length_and_type_are_kept(length, semitones, seed, rate):
     samples = np.random.default_rng(seed).uniform(-1, 1, length).astype(np.float32)
-    shifted = shift(samples, rate, semitones)
+    shifted = shift_pitch(samples, rate, semitones)
     assert shifted.shape == samples.shape
     assert shifted.dtype == np.float32
     assert np.isfinite(shifted).all()
@@ -114,23 +114,23 @@ def test_length_and_type_are_kept(length, semitones, seed, rate):
 def test_is_deterministic_and_leaves_its_input_alone():
     samples, _ = voice(1)
     before = samples.copy()
-    assert np.array_equal(shift(samples, RATE, 0.7), shift(samples, RATE, 0.7))
+    assert np.array_equal(shift_pitch(samples, RATE, 0.7), shift_pitch(samples, RATE, 0.7))
     assert np.array_equal(samples, before)
     samples.flags.writeable = False
-    assert np.array_equal(shift(samples, RATE, 0), samples)
-    assert shift(samples, RATE, 0) is not samples
+    assert np.array_equal(shift_pitch(samples, RATE, 0), samples)
+    assert shift_pitch(samples, RATE, 0) is not samples
 
 
 def test_level_does_not_matter():
     samples, _ = voice(2)
-    assert shift(samples * 0.25, RATE, 0.7) == pytest.approx(shift(samples, RATE, 0.7) * 0.25, abs=1e-6)
+    assert shift_pitch(samples * 0.25, RATE, 0.7) == pytest.approx(shift_pitch(samples, RATE, 0.7) * 0.25, abs=1e-6)
 
 
 @pytest.mark.parametrize("semitones", [0.7, -0.7, 5.0])
 def test_events_stay_where_they_are(semitones):
     samples = 0.001 * np.random.default_rng(0).standard_normal(3 * RATE)
     samples[4000::8000] += 1
-    shifted = shift(samples, RATE, semitones)
+    shifted = shift_pitch(samples, RATE, semitones)
     for place in range(4000, 3 * RATE - 1000, 8000):
         assert abs(int(np.abs(shifted[place - 1000:place + 1000]).argmax()) - 1000) < 0.011 * RATE
 
@@ -140,12 +140,12 @@ def test_noise_keeps_its_level_and_colour(semitones):
     """Up to 7.2 kHz: what lies above half the sample rate is lost, as it must be."""
     noise = np.random.default_rng(3).standard_normal(5 * RATE).astype(np.float32)
     before, after = (np.abs(np.fft.rfft(one)[:36000].reshape(9, -1)) ** 2
-                     for one in (noise, shift(noise, RATE, semitones)))
+                     for one in (noise, shift_pitch(noise, RATE, semitones)))
     assert 10 * np.log10(after.mean(axis=1) / before.mean(axis=1)) == pytest.approx([0] * 9, abs=0.35)
 
 
 def test_silence_stays_silence():
-    assert not shift(np.zeros(8000, np.float32), RATE, 0.7).any()
+    assert not shift_pitch(np.zeros(8000, np.float32), RATE, 0.7).any()
 
 
 class TestStretch:
@@ -153,30 +153,30 @@ class TestStretch:
     @given(st.integers(0, 9000), st.floats(0.5, 2))
     def test_any_length(self, length, factor):
         samples = np.random.default_rng(length).uniform(-1, 1, length).astype(np.float32)
-        assert stretch(samples, round(length * factor), RATE).shape == (round(length * factor),)
+        assert stretch_time(samples, round(length * factor), RATE).shape == (round(length * factor),)
 
     @pytest.mark.parametrize("factor", [0.6, 0.96, 1.04, 1.6])
     def test_a_tone_keeps_its_pitch(self, factor):
         tone = np.sin(2 * np.pi * 200 * np.arange(2 * RATE) / RATE).astype(np.float32)
-        longer = stretch(tone, int(factor * len(tone)), RATE)
+        longer = stretch_time(tone, int(factor * len(tone)), RATE)
         spectrum = np.abs(np.fft.rfft(longer * np.hanning(len(longer))))
         assert spectrum.argmax() * RATE / len(longer) == pytest.approx(200, abs=0.5)
         assert np.abs(longer).max() == pytest.approx(1, abs=0.01)
 
     def test_nothing_to_do(self):
         samples = np.random.default_rng(0).standard_normal(1000).astype(np.float32)
-        assert np.array_equal(stretch(samples, 1000, RATE), samples)
+        assert np.array_equal(stretch_time(samples, 1000, RATE), samples)
 
 
 @pytest.mark.real_speech
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the recordings in ../shared/corpora/ravdess are not here")
 @pytest.mark.parametrize("actor", [2, 5, 12, 17])
 def test_real_speech(actor):
-    samples = read(sorted((SHARED / f"Actor_{actor:02d}").glob("*"))[40], RATE).samples
+    samples = read_recording(sorted((SHARED / f"Actor_{actor:02d}").glob("*"))[40], RATE).samples
     times = np.arange(0.1, len(samples) / RATE - 0.1, 0.01)
     rough = np.array([rough_pitch(samples[int(moment * RATE):]) for moment in times])
     before = pitch_of(samples, times, rough)
-    after = pitch_of(shift(samples, RATE, 0.7), times, rough * RATIO)
+    after = pitch_of(shift_pitch(samples, RATE, 0.7), times, rough * RATIO)
     both = np.isfinite(before) & np.isfinite(after)
     assert both.sum() > 30
     assert np.median(after[both] / before[both]) == pytest.approx(RATIO, rel=0.003)

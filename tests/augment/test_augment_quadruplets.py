@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ser_ops.augment import quadruplets
-from ser_ops.augment.pitch import shift
+from ser_ops.augment.pitch import shift_pitch
 from ser_ops.config.data import Augment
 from ser_ops.errors import UserError
 from ser_ops.manifest import NoiseRow
@@ -32,12 +32,12 @@ def a_mixer(rows=(("train", "rain", 3), ("train", "crowd", 2), ("test", "rain", 
 
 
 def test_the_four():
-    original, noisy, pitched, both = quadruplets.make("a", SPEECH, chosen(), a_mixer())
+    original, noisy, pitched, both = quadruplets.make_variants("a", SPEECH, chosen(), a_mixer())
     assert [one.name for one in (original, noisy, pitched, both)] == ["original", "noisy", "pitched", "pitched_noisy"]
     assert np.array_equal(original.samples, SPEECH)
-    assert np.array_equal(pitched.samples, shift(SPEECH, RATE, 0.7))
+    assert np.array_equal(pitched.samples, shift_pitch(SPEECH, RATE, 0.7))
     for clean in (original, pitched):
-        assert clean.added == quadruplets.Added()
+        assert clean.added == quadruplets.AddedNoise()
     for clean, mixed in ((original, noisy), (pitched, both)):
         added = mixed.samples.astype(float) - clean.samples
         assert np.abs(added).max() == pytest.approx(mixed.added.intensity * np.abs(clean.samples).max(), rel=1e-5)
@@ -48,12 +48,12 @@ def test_the_four():
 
 
 def test_only_the_variants_that_are_asked_for():
-    made = quadruplets.make("a", SPEECH, chosen(variants=("original", "pitched_noisy")), a_mixer())
+    made = quadruplets.make_variants("a", SPEECH, chosen(variants=("original", "pitched_noisy")), a_mixer())
     assert [one.name for one in made] == ["original", "pitched_noisy"]
 
 
 def test_only_training_recordings_of_every_category():
-    added = [one.added for number in range(60) for one in quadruplets.make(
+    added = [one.added for number in range(60) for one in quadruplets.make_variants(
         f"{number}", SPEECH[:500], chosen(variants=("original", "noisy")), a_mixer()) if one.name == "noisy"]
     assert {one.noise_recording for one in added} == {
         "made/rain/train0", "made/rain/train1", "made/rain/train2", "made/crowd/train0", "made/crowd/train1"}
@@ -61,7 +61,7 @@ def test_only_training_recordings_of_every_category():
 
 
 def test_intensity_is_uniform():
-    drawn = np.array([one.added.intensity for number in range(400) for one in quadruplets.make(
+    drawn = np.array([one.added.intensity for number in range(400) for one in quadruplets.make_variants(
         f"{number}", SPEECH[:50], chosen(variants=("original", "noisy")), a_mixer()) if one.name == "noisy"])
     assert drawn.min() < 0.02 and drawn.max() > 0.73
     assert np.histogram(drawn, 3, (0, 0.75))[0] == pytest.approx([133] * 3, abs=35)
@@ -69,7 +69,7 @@ def test_intensity_is_uniform():
 
 def test_stationary_noise_by_one_setting():
     def categories(stationary: bool) -> set[str]:
-        return {one.added.noise_category for number in range(40) for one in quadruplets.make(
+        return {one.added.noise_category for number in range(40) for one in quadruplets.make_variants(
             f"{number}", SPEECH[:500], chosen(stationary=stationary), a_mixer())} - {""}
 
     assert categories(False) == {"rain", "crowd"}
@@ -81,7 +81,7 @@ def test_slow_and_fast_change_duration_and_pitch_together():
         return np.abs(np.fft.rfft(samples)).argmax() * RATE / len(samples)
 
     names = ("original", "slow", "fast", "fast_noisy")
-    original, slow, fast, noisy = quadruplets.make("a", SPEECH, chosen(variants=names), a_mixer())
+    original, slow, fast, noisy = quadruplets.make_variants("a", SPEECH, chosen(variants=names), a_mixer())
     assert (len(slow.samples), len(fast.samples)) == (10000, 8182) and len(noisy.samples) == 8182
     assert loudest(slow.samples) == pytest.approx(0.9 * loudest(original.samples), rel=0.02)
     assert loudest(fast.samples) == pytest.approx(1.1 * loudest(original.samples), rel=0.02)
@@ -91,20 +91,20 @@ def test_slow_and_fast_change_duration_and_pitch_together():
 def test_no_noise_for_training():
     nothing = a_mixer((("test", "rain", 2),))
     with pytest.raises(UserError, match="no noise recordings for training"):
-        list(quadruplets.make("a", SPEECH, chosen(), nothing))
-    names = [one.name for one in quadruplets.make("a", SPEECH, chosen(variants=("original", "pitched")), nothing)]
+        list(quadruplets.make_variants("a", SPEECH, chosen(), nothing))
+    names = [one.name for one in quadruplets.make_variants("a", SPEECH, chosen(variants=("original", "pitched")), nothing)]
     assert names == ["original", "pitched"]
-    assert len(list(quadruplets.make("a", SPEECH, chosen(stationary=True), nothing))) == 4
+    assert len(list(quadruplets.make_variants("a", SPEECH, chosen(stationary=True), nothing))) == 4
 
 
 @settings(max_examples=10, deadline=None)
 @given(st.permutations(["a", "b", "c", "d"]), st.integers(0, 1000))
 def test_the_same_whatever_the_order(order, seed):
     here = chosen(seed=seed)
-    alone = {name: list(quadruplets.make(name, SPEECH, here, a_mixer())) for name in "abcd"}
+    alone = {name: list(quadruplets.make_variants(name, SPEECH, here, a_mixer())) for name in "abcd"}
     mixer = a_mixer()
     for name in order:
-        for one, other in zip(quadruplets.make(name, SPEECH, here, mixer), alone[name], strict=True):
+        for one, other in zip(quadruplets.make_variants(name, SPEECH, here, mixer), alone[name], strict=True):
             assert one.added == other.added
             assert np.array_equal(one.samples, other.samples)
     for one, other in itertools.combinations("abcd", 2):
@@ -112,6 +112,6 @@ def test_the_same_whatever_the_order(order, seed):
 
 
 def test_fewer_variants_leave_the_others_as_they_were():
-    four = {one.name: one for one in quadruplets.make("a", SPEECH, chosen(), a_mixer())}
-    for one in quadruplets.make("a", SPEECH, chosen(variants=("original", "pitched_noisy")), a_mixer()):
+    four = {one.name: one for one in quadruplets.make_variants("a", SPEECH, chosen(), a_mixer())}
+    for one in quadruplets.make_variants("a", SPEECH, chosen(variants=("original", "pitched_noisy")), a_mixer()):
         assert np.array_equal(one.samples, four[one.name].samples)

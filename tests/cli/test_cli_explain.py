@@ -18,7 +18,7 @@ from ser_ops.cli import model as command
 from ser_ops.config.params import load_params
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
-from ser_ops.explain.recording import explain_recording, window_of
+from ser_ops.explain.recording import explain_recording, read_window
 from ser_ops.models import architectures, model_folder
 from ser_ops.report import listening
 
@@ -76,12 +76,12 @@ def test_a_long_recording_gets_its_page(project):
 def test_the_window_is_where_it_is_asked_for(tmp_path):
     file = made(tmp_path / "a.wav", 6.0)
     samples = read_recording(file, RATE).samples
-    middle, late, end = (window_of(file, RATE, 2.5, start) for start in (None, 3.0, 5.0))
+    middle, late, end = (read_window(file, RATE, 2.5, start) for start in (None, 3.0, 5.0))
     np.testing.assert_allclose(middle.samples, samples[28000:68000], atol=1e-6)
     np.testing.assert_allclose(late.samples, samples[48000:88000], atol=1e-6)
     np.testing.assert_allclose(end.samples, samples[80000:], atol=1e-6)
     assert (middle.start, middle.total) == (1.75, 6.0)
-    np.testing.assert_allclose(window_of(made(tmp_path / "b.wav", 1.0), RATE, 2.5).samples,
+    np.testing.assert_allclose(read_window(made(tmp_path / "b.wav", 1.0), RATE, 2.5).samples,
                                read_recording(tmp_path / "b.wav", RATE).samples, atol=1e-6)
 
 
@@ -89,14 +89,14 @@ def test_mistakes_are_one_line(tmp_path):
     file = made(tmp_path / "a.wav", 6.0)
     for start, words in ((9.0, "lasts 6.0 s, give 0 to 3.5"), (-1.0, "leaves no sound")):
         with pytest.raises(UserError, match=words):
-            window_of(file, RATE, 2.5, start)
+            read_window(file, RATE, 2.5, start)
     quiet = np.concatenate([np.zeros(3 * RATE), np.full(RATE, 0.5) * np.sin(np.arange(RATE))])
     soundfile.write(tmp_path / "quiet.wav", quiet, RATE)
     with pytest.raises(UserError, match=r"nothing rises above -60 dBFS from 0.0 to 2.5 s: give another --start"):
-        window_of(tmp_path / "quiet.wav", RATE, 2.5, 0.0)
+        read_window(tmp_path / "quiet.wav", RATE, 2.5, 0.0)
     (tmp_path / "words.wav").write_bytes(b"no audio at all" * 50)
     with pytest.raises(UserError, match="not readable as audio"):
-        window_of(tmp_path / "words.wav", RATE, 2.5)
+        read_window(tmp_path / "words.wav", RATE, 2.5)
 
 
 def test_errors_are_those_of_predict_and_nothing_is_written(project, monkeypatch):

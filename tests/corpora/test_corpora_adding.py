@@ -66,7 +66,7 @@ def tree(folder: Path) -> list[str]:
 def test_a_folder_above_the_corpus_works(tmp_path: Path, level: str) -> None:
     speech(tmp_path / "source" / level, [*NAMES, "Actor_01/03-02-03-01-01-01-01.wav"])
     (tmp_path / "source" / "readme.txt").write_text("hello")
-    found = adding.add("ravdess", tmp_path / "source", tmp_path / "data")
+    found = adding.add_corpus("ravdess", tmp_path / "source", tmp_path / "data")
     assert tree(tmp_path / "data" / "ravdess") == sorted([*NAMES, "corpus.yaml"])
     assert (found.found, found.speakers, found.expected, found.complete) == (4, 2, 1440, False)
     assert found.emotions == {"happy": 2, "sad": 2}
@@ -79,50 +79,50 @@ def test_a_folder_above_the_corpus_works(tmp_path: Path, level: str) -> None:
 
 def test_a_folder_below_the_corpus_works(tmp_path: Path) -> None:
     speech(tmp_path / "Actor_01", ["03-01-03-01-01-01-01.wav"])
-    adding.add("ravdess", tmp_path / "Actor_01", tmp_path / "data")
+    adding.add_corpus("ravdess", tmp_path / "Actor_01", tmp_path / "data")
     assert "Actor_01/03-01-03-01-01-01-01.wav" in tree(tmp_path / "data" / "ravdess")
     speech(tmp_path / "JE", ["su01.wav"])
-    adding.add("savee", tmp_path / "JE", tmp_path / "data")
+    adding.add_corpus("savee", tmp_path / "JE", tmp_path / "data")
     assert "JE/su01.wav" in tree(tmp_path / "data" / "savee")
 
 
 def test_crema_d_brings_its_table_of_speakers(tmp_path: Path) -> None:
     speech(tmp_path / "CREMA-D", ["AudioWAV/1001_DFA_ANG_XX.wav"])
     (tmp_path / "CREMA-D/VideoDemographics.csv").write_text("ActorID,Sex\n1001,Male\n")
-    adding.add("crema_d", tmp_path / "CREMA-D", tmp_path / "data")
-    (one,) = corpus.scan(tmp_path / "data", "crema_d").utterances
+    adding.add_corpus("crema_d", tmp_path / "CREMA-D", tmp_path / "data")
+    (one,) = corpus.scan_corpus(tmp_path / "data", "crema_d").utterances
     assert (one.utterance, one.gender) == ("crema_d/AudioWAV/1001_DFA_ANG_XX", "male")
 
 
 def test_links_point_to_the_originals(tmp_path: Path) -> None:
     speech(tmp_path / "source", NAMES)
-    adding.add("ravdess", tmp_path / "source", tmp_path / "data", name="linked", link=True)
+    adding.add_corpus("ravdess", tmp_path / "source", tmp_path / "data", name="linked", link=True)
     link = tmp_path / "data" / "linked" / NAMES[0]
     assert link.is_symlink() and link.resolve() == (tmp_path / "source" / NAMES[0]).resolve()
     with pytest.raises(UserError, match="zip cannot be linked"):
-        adding.add("ravdess", packed(tmp_path / "a.zip", NAMES), tmp_path / "data", link=True)
+        adding.add_corpus("ravdess", packed(tmp_path / "a.zip", NAMES), tmp_path / "data", link=True)
 
 
 def test_a_corpus_that_is_there_is_never_overwritten(tmp_path: Path) -> None:
     speech(tmp_path / "source", NAMES)
-    adding.add("ravdess", tmp_path / "source", tmp_path / "data")
+    adding.add_corpus("ravdess", tmp_path / "source", tmp_path / "data")
     with pytest.raises(UserError, match="already there"):
-        adding.add("ravdess", tmp_path / "source", tmp_path / "data")
-    adding.add("ravdess", tmp_path / "source", tmp_path / "data", name="second")
-    assert [one.corpus for one in adding.list_all(tmp_path / "data")] == ["ravdess", "second"]
+        adding.add_corpus("ravdess", tmp_path / "source", tmp_path / "data")
+    adding.add_corpus("ravdess", tmp_path / "source", tmp_path / "data", name="second")
+    assert [one.corpus for one in adding.list_corpora(tmp_path / "data")] == ["ravdess", "second"]
 
 
 @pytest.mark.parametrize("name", ["../out", "a/b", ".hidden", "with space"])
 def test_odd_corpus_names_are_refused(tmp_path: Path, name: str) -> None:
     speech(tmp_path / "source", NAMES)
     with pytest.raises(UserError, match="no name for a corpus"):
-        adding.add("ravdess", tmp_path / "source", tmp_path / "data", name=name)
+        adding.add_corpus("ravdess", tmp_path / "source", tmp_path / "data", name=name)
     assert not (tmp_path / "out").exists() and not (tmp_path / "data").exists()
 
 
 def test_a_zip_with_a_nested_second_copy_is_taken_once(tmp_path: Path) -> None:
     names = [f"{top}TESS set/OAF_Fear/OAF_{word}_fear.wav" for top in ("", "TESS set/") for word in ("back", "bar")]
-    found = adding.add("tess", packed(tmp_path / "archive.zip", [*names, "TESS set/notes.md"]), tmp_path / "data")
+    found = adding.add_corpus("tess", packed(tmp_path / "archive.zip", [*names, "TESS set/notes.md"]), tmp_path / "data")
     assert tree(tmp_path / "data" / "tess") == ["OAF_Fear/OAF_back_fear.wav", "OAF_Fear/OAF_bar_fear.wav",
                                                 "corpus.yaml"]
     assert found.skipped == {"second copy of a recording": 2, "not an audio file (.md)": 1}
@@ -136,11 +136,11 @@ def test_what_is_not_admitted_is_said_by_kind(tmp_path: Path) -> None:
     soundfile.write(source / NAMES[3], np.zeros(8000), 8000)
     note = ("3 of 4 recordings are not admitted: empty file (2), silent, nothing rises above -60 dBFS (1): "
             f"ravdess/{NAMES[0][:-4]}, ravdess/{NAMES[2][:-4]}, ravdess/{NAMES[3][:-4]}")
-    assert note in adding.add("ravdess", source, tmp_path / "data").oddities
-    assert note in adding.check(tmp_path / "data", "ravdess").oddities
+    assert note in adding.add_corpus("ravdess", source, tmp_path / "data").oddities
+    assert note in adding.check_corpus(tmp_path / "data", "ravdess").oddities
     (tmp_path / "data" / "ravdess" / NAMES[1]).write_bytes(b"")
     assert any(one.startswith("4 of 4 recordings are not admitted: empty file (3), silent")
-               for one in adding.check(tmp_path / "data", "ravdess").oddities)
+               for one in adding.check_corpus(tmp_path / "data", "ravdess").oddities)
 
 
 @pytest.mark.parametrize("kind", ["folder", "zip", "links"])
@@ -151,7 +151,7 @@ def test_a_corpus_of_which_nothing_is_admitted_does_not_come_in(tmp_path: Path, 
     if kind == "zip":
         source = Path(shutil.make_archive(str(tmp_path / "a"), "zip", source))
     with pytest.raises(UserError, match=r"none of its 4 recordings is .* \(3\), empty file \(1\): give") as error:
-        adding.add("ravdess", source, tmp_path / "data", link=kind == "links")
+        adding.add_corpus("ravdess", source, tmp_path / "data", link=kind == "links")
     assert "\n" not in str(error.value) and str(error.value).startswith(f"{source}: ")
     assert os.listdir(tmp_path / "data") == []
 
@@ -161,7 +161,7 @@ def test_a_corpus_of_which_nothing_is_admitted_does_not_come_in(tmp_path: Path, 
 def test_a_zip_that_points_outside_is_refused_whole(tmp_path: Path, bad: str) -> None:
     archive = packed(tmp_path / "a.zip", [*NAMES, bad])
     with pytest.raises(UserError, match="points outside its folder"):
-        adding.add("ravdess", archive, tmp_path / "data" / "corpora")
+        adding.add_corpus("ravdess", archive, tmp_path / "data" / "corpora")
     assert tree(tmp_path) == ["a.zip"]
 
 
@@ -173,14 +173,14 @@ def test_links_and_devices_in_a_zip_are_refused(tmp_path: Path, kind: int) -> No
     with zipfile.ZipFile(archive, "a") as more:
         more.writestr(entry, "/etc/passwd")
     with pytest.raises(UserError, match="link or a device"):
-        adding.add("ravdess", archive, tmp_path / "data")
+        adding.add_corpus("ravdess", archive, tmp_path / "data")
     assert tree(tmp_path) == ["a.zip"]
 
 
 def test_a_zip_bomb_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "_LARGE", 10**6)
     with pytest.raises(UserError, match="no speech does"):
-        adding.add("ravdess", packed(tmp_path / "a.zip", NAMES[:1], bytes(2 * 10**6)), tmp_path / "data")
+        adding.add_corpus("ravdess", packed(tmp_path / "a.zip", NAMES[:1], bytes(2 * 10**6)), tmp_path / "data")
     assert not (tmp_path / "data").exists()
 
 
@@ -189,7 +189,7 @@ def test_too_little_space_is_said_before_anything_is_written(tmp_path: Path, mon
     monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 10, 0))
     for source in (tmp_path / "source", packed(tmp_path / "a.zip", NAMES)):
         with pytest.raises(UserError, match="are needed and"):
-            adding.add("ravdess", source, tmp_path / "data")
+            adding.add_corpus("ravdess", source, tmp_path / "data")
     assert not (tmp_path / "data").exists()
 
 
@@ -199,12 +199,12 @@ def test_a_damaged_zip_and_what_is_none(tmp_path: Path) -> None:
     content[600:700] = bytes(100)
     archive.write_bytes(content)
     with pytest.raises(UserError, match=r"its entry '.*wav' is damaged"):
-        adding.add("ravdess", archive, tmp_path / "data" / "corpora")
+        adding.add_corpus("ravdess", archive, tmp_path / "data" / "corpora")
     (tmp_path / "b.zip").write_text("hello")
     with pytest.raises(UserError, match="no sound zip"):
-        adding.add("ravdess", tmp_path / "b.zip", tmp_path / "data" / "corpora")
+        adding.add_corpus("ravdess", tmp_path / "b.zip", tmp_path / "data" / "corpora")
     with pytest.raises(UserError, match="is missing"):
-        adding.add("ravdess", tmp_path / "c.zip", tmp_path / "data" / "corpora")
+        adding.add_corpus("ravdess", tmp_path / "c.zip", tmp_path / "data" / "corpora")
     assert not any((tmp_path / "data").rglob("*.wav"))
 
 
@@ -223,7 +223,7 @@ def test_whatever_fails_at_whatever_step_leaves_nothing(
     speech(tmp_path / "source", NAMES)
     monkeypatch.setattr(f"ser_ops.corpora.adding.{step}", fault)
     with pytest.raises(error):
-        adding.add("ravdess", tmp_path / "source", tmp_path / "data")
+        adding.add_corpus("ravdess", tmp_path / "source", tmp_path / "data")
     assert os.listdir(tmp_path / "data") == []
 
 
@@ -231,7 +231,7 @@ def test_a_table_that_is_none_is_refused_before_anything_stands_there(tmp_path: 
     speech(tmp_path / "CREMA-D", ["AudioWAV/1001_DFA_ANG_XX.wav"])
     (tmp_path / "CREMA-D" / "VideoDemographics.csv").write_text("a,b\n1,2\n")
     with pytest.raises(UserError, match=r"CREMA-D: CREMA-D/VideoDemographics\.csv: lacks"):
-        adding.add("crema_d", tmp_path / "CREMA-D", tmp_path / "data")
+        adding.add_corpus("crema_d", tmp_path / "CREMA-D", tmp_path / "data")
     assert os.listdir(tmp_path / "data") == []
 
 
@@ -248,11 +248,11 @@ def test_leftovers_of_desktops_are_no_recordings_and_no_tables(tmp_path: Path) -
     (tmp_path / "source/CREMA-D/b VideoDemographics.csv").write_text("ActorID,Sex\n1001,Female\n")
     archive = Path(shutil.make_archive(str(tmp_path / "mac"), "zip", tmp_path / "source"))
     for name, source in (("folder", tmp_path / "source"), ("zip", archive)):
-        found = adding.add("crema_d", source, tmp_path / "data", name)
+        found = adding.add_corpus("crema_d", source, tmp_path / "data", name)
         assert (found.found, set(found.skipped)) == (1, {"hidden file"})
         assert tree(tmp_path / "data" / name) == ["AudioWAV/1001_DFA_ANG_XX.wav", "VideoDemographics.csv",
                                                   "corpus.yaml"]
-        assert corpus.scan(tmp_path / "data", name).utterances[0].gender == "female"
+        assert corpus.scan_corpus(tmp_path / "data", name).utterances[0].gender == "female"
 
 
 @pytest.mark.parametrize("link", [False, True])
@@ -263,7 +263,7 @@ def test_links_that_leave_the_source_are_refused(tmp_path: Path, target: str, li
     shutil.copy(tmp_path / "outside" / NAMES[0], tmp_path / "outside.wav")
     (tmp_path / "source" / "more").symlink_to(tmp_path / target)
     with pytest.raises(UserError, match="its link 'more' leads out of it"):
-        adding.add("ravdess", tmp_path / "source", tmp_path / "data", link=link)
+        adding.add_corpus("ravdess", tmp_path / "source", tmp_path / "data", link=link)
     assert not (tmp_path / "data").exists()
 
 
@@ -279,7 +279,7 @@ def test_links_inside_are_followed_and_those_to_nothing_counted(tmp_path: Path) 
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(source / "s.wav"))
     (tmp_path / "linked").symlink_to(source)
-    found = adding.add("ravdess", tmp_path / "linked", tmp_path / "data")
+    found = adding.add_corpus("ravdess", tmp_path / "linked", tmp_path / "data")
     assert (found.found, found.skipped) == (
         3, {"link to nothing": 2, "no file but a pipe, a socket or a device": 2})
     assert not (tmp_path / "data/ravdess" / NAMES[2]).is_symlink()
@@ -289,17 +289,17 @@ def test_links_inside_are_followed_and_those_to_nothing_counted(tmp_path: Path) 
 def test_a_pipe_is_not_waited_for(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / name)
     with pytest.raises(UserError, match="no folder and no file"):
-        adding.add("ravdess", tmp_path / name, tmp_path / "data")
+        adding.add_corpus("ravdess", tmp_path / name, tmp_path / "data")
 
 
 def test_names_that_are_too_long_are_one_line(tmp_path: Path) -> None:
     speech(tmp_path / "source", NAMES)
     with pytest.raises(UserError, match="is missing"):
-        adding.add("ravdess", tmp_path / ("a" * 300), tmp_path / "data")
+        adding.add_corpus("ravdess", tmp_path / ("a" * 300), tmp_path / "data")
     with pytest.raises(UserError, match="cannot be written"):
-        adding.add("ravdess", tmp_path / "source", tmp_path / "data", name="a" * 300)
+        adding.add_corpus("ravdess", tmp_path / "source", tmp_path / "data", name="a" * 300)
     with pytest.raises(UserError, match="no such corpus"):
-        adding.check(tmp_path / "data", "a" * 300)
+        adding.check_corpus(tmp_path / "data", "a" * 300)
 
 
 def test_folders_in_folders_without_end_are_one_line(tmp_path: Path) -> None:
@@ -311,7 +311,7 @@ def test_folders_in_folders_without_end_are_one_line(tmp_path: Path) -> None:
         here = below
     os.close(here)
     with pytest.raises(UserError, match=r"cannot be (read|listed) \(File name too long") as error:
-        adding.add("ravdess", tmp_path / ("d" * 200), tmp_path / "data")
+        adding.add_corpus("ravdess", tmp_path / ("d" * 200), tmp_path / "data")
     assert "\n" not in str(error.value)
 
 
@@ -333,7 +333,7 @@ def test_damaged_entries_are_one_line_and_leave_nothing(tmp_path: Path, method: 
         content[place:place + 4] = struct.pack("<I", 2000)
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"its entry '.*' is damaged") as error:
-        adding.add("ravdess", path, tmp_path / "data")
+        adding.add_corpus("ravdess", path, tmp_path / "data")
     assert "\n" not in str(error.value) and os.listdir(tmp_path / "data") == []
 
 
@@ -350,7 +350,7 @@ def test_whatever_is_done_to_a_zip_it_comes_in_or_is_one_line(data: st.DataObjec
             content[place] = data.draw(st.integers(0, 255))
         path.write_bytes(content[:data.draw(st.integers(len(content) // 2, len(content)))])
         try:
-            adding.add("ravdess", path, Path(folder, "data"))
+            adding.add_corpus("ravdess", path, Path(folder, "data"))
         except UserError as error:
             assert "\n" not in str(error) and not list(Path(folder).glob("data/*"))
 
@@ -367,7 +367,7 @@ def test_a_dense_entry_is_unpacked_a_little_at_a_time(tmp_path: Path) -> None:
     path.write_bytes(content)
     tracemalloc.start()
     with pytest.raises(UserError, match="is damaged"):
-        adding.add("ravdess", path, tmp_path / "data")
+        adding.add_corpus("ravdess", path, tmp_path / "data")
     assert tracemalloc.get_traced_memory()[1] < 30e6
     tracemalloc.stop()
 
@@ -383,7 +383,7 @@ def test_entries_that_share_bytes_or_a_name_are_refused(tmp_path: Path) -> None:
         packed(tmp_path / "c.zip", [NAMES[0], NAMES[0]])
     for name, fault in (("b.zip", "share their bytes"), ("c.zip", "twice")):
         with pytest.raises(UserError, match=fault):
-            adding.add("ravdess", tmp_path / name, tmp_path / "data")
+            adding.add_corpus("ravdess", tmp_path / name, tmp_path / "data")
     assert not (tmp_path / "data").exists()
 
 
@@ -394,18 +394,18 @@ def test_entries_that_share_bytes_or_a_name_are_refused(tmp_path: Path) -> None:
 def test_other_archives_are_named(tmp_path: Path, begins: bytes, kind: str) -> None:
     (tmp_path / "a.zip").write_bytes(begins + bytes(600))
     with pytest.raises(UserError, match=f"is a {kind} archive, not a zip: extract it"):
-        adding.add("ravdess", tmp_path / "a.zip", tmp_path / "data")
+        adding.add_corpus("ravdess", tmp_path / "a.zip", tmp_path / "data")
 
 
 def test_a_zip_inside_a_zip_says_what_to_do(tmp_path: Path) -> None:
     inner = packed(tmp_path / "Actor_01.zip", NAMES).read_bytes()
     with pytest.raises(UserError, match=r"1 an archive inside \(\.zip\): extract it"):
-        adding.add("ravdess", packed(tmp_path / "a.zip", ["Actor_01.zip"], inner), tmp_path / "data")
+        adding.add_corpus("ravdess", packed(tmp_path / "a.zip", ["Actor_01.zip"], inner), tmp_path / "data")
 
 
 def test_names_that_differ_in_their_capitals_alone_are_one_recording(tmp_path: Path) -> None:
     names = ["AudioWAV/1001_DFA_ANG_XX.wav", "AudioWAV/1001_dfa_ang_xx.WAV"]
-    found = adding.add("crema_d", packed(tmp_path / "a.zip", names), tmp_path / "data")
+    found = adding.add_corpus("crema_d", packed(tmp_path / "a.zip", names), tmp_path / "data")
     assert (found.found, found.skipped) == (1, {"second copy of a recording": 1})
 
 
@@ -416,7 +416,7 @@ def test_an_archive_of_very_many_entries_takes_seconds(tmp_path: Path) -> None:
             archive.writestr(f"notes/{number}.txt", b"")
         archive.writestr(NAMES[0], SOUND)
     before = time.monotonic()
-    assert adding.add("ravdess", path, tmp_path / "data").found == 1
+    assert adding.add_corpus("ravdess", path, tmp_path / "data").found == 1
     assert time.monotonic() - before < 20
 
 
@@ -426,7 +426,7 @@ from pathlib import Path
 from ser_ops.corpora import adding
 from ser_ops.errors import UserError
 try:
-    adding.add("ravdess", Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], lock=Path(sys.argv[4]))
+    adding.add_corpus("ravdess", Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], lock=Path(sys.argv[4]))
 except UserError as error:
     sys.exit(str(error))
 """
@@ -454,28 +454,28 @@ def test_without_a_lock_the_second_one_is_refused_at_the_end(tmp_path: Path, mon
 
     monkeypatch.setattr("ser_ops.corpora.adding._refuse_pointers", meanwhile)
     with pytest.raises(UserError, match="is already there"):
-        adding.add("ravdess", tmp_path / "source", tmp_path / "data")
+        adding.add_corpus("ravdess", tmp_path / "source", tmp_path / "data")
     assert tree(tmp_path / "data") == [f"ravdess/{NAMES[0]}"]
 
 
 def test_one_bad_corpus_does_not_end_the_list(tmp_path: Path) -> None:
     speech(tmp_path / "source", NAMES)
-    adding.add("ravdess", tmp_path / "source", tmp_path / "data")
+    adding.add_corpus("ravdess", tmp_path / "source", tmp_path / "data")
     (tmp_path / "data" / "a file").touch()
     for name, card in (("empty", None), ("broken", "name: ["), ("other", "name: x"), ("hollow", None)):
         (tmp_path / "data" / name).mkdir()
         if card:
             (tmp_path / "data" / name / "corpus.yaml").write_text(card)
-    card = corpus.read_card(tmp_path / "data", "ravdess").model_copy(update={"name": "hollow"})
+    card = corpus.read_corpus_card(tmp_path / "data", "ravdess").model_copy(update={"name": "hollow"})
     card.write(tmp_path / "data" / "hollow")
     (tmp_path / "data" / "pipe").mkdir()
     os.mkfifo(tmp_path / "data" / "pipe" / "corpus.yaml")
-    listed = list(adding.list_all(tmp_path / "data"))
-    bad = {one.name: one.record() for one in listed if isinstance(one, folders.Unusable)}
+    listed = list(adding.list_corpora(tmp_path / "data"))
+    bad = {one.name: one.record() for one in listed if isinstance(one, folders.UnusableFolder)}
     assert sorted(bad) == ["broken", "empty", "hollow", "other", "pipe"]
     assert all("\n" not in one["error"] and name in one["error"] for name, one in bad.items())
-    assert [one.corpus for one in listed if isinstance(one, corpus.Found)] == ["ravdess"]
-    assert list(adding.list_all(tmp_path / "nowhere")) == []
+    assert [one.corpus for one in listed if isinstance(one, corpus.CorpusSummary)] == ["ravdess"]
+    assert list(adding.list_corpora(tmp_path / "nowhere")) == []
 
 
 def test_git_lfs_pointers_are_named(tmp_path: Path) -> None:
@@ -483,16 +483,16 @@ def test_git_lfs_pointers_are_named(tmp_path: Path) -> None:
     pointer.parent.mkdir(parents=True)
     pointer.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 72862\n")
     with pytest.raises(UserError, match="git lfs pull"):
-        adding.add("crema_d", tmp_path / "clone", tmp_path / "data")
+        adding.add_corpus("crema_d", tmp_path / "clone", tmp_path / "data")
     assert not tree(tmp_path / "data")
 
 
 def test_another_corpus_is_recognised(tmp_path: Path) -> None:
     speech(tmp_path / "source", NAMES)
     with pytest.raises(UserError, match=r"no TESS recordings.*those of RAVDESS speech"):
-        adding.add("tess", tmp_path / "source", tmp_path / "data")
+        adding.add_corpus("tess", tmp_path / "source", tmp_path / "data")
     with pytest.raises(UserError, match="no known corpus: choose of ravdess, crema_d, tess, savee"):
-        adding.add("iemocap", tmp_path / "source", tmp_path / "data")
+        adding.add_corpus("iemocap", tmp_path / "source", tmp_path / "data")
 
 
 @pytest.mark.parametrize(("text", "fault"), [
@@ -505,24 +505,24 @@ def test_cards_are_strict(tmp_path: Path, text: str, fault: str) -> None:
     speech(tmp_path / "mine", NAMES)
     (tmp_path / "mine" / "corpus.yaml").write_text(text)
     with pytest.raises(UserError, match=fault) as error:
-        corpus.scan(tmp_path, "mine")
+        corpus.scan_corpus(tmp_path, "mine")
     assert "\n" not in str(error.value)
 
 
 def test_a_missing_corpus_says_which_there_are(tmp_path: Path) -> None:
     speech(tmp_path / "source", NAMES)
-    adding.add("ravdess", tmp_path / "source", tmp_path / "data")
+    adding.add_corpus("ravdess", tmp_path / "source", tmp_path / "data")
     with pytest.raises(UserError, match=r"no such corpus \(there are: ravdess\)"):
-        corpus.scan(tmp_path / "data", "tess")
+        corpus.scan_corpus(tmp_path / "data", "tess")
     with pytest.raises(UserError, match="no such corpus"):
-        adding.check(tmp_path / "data", "tess")
+        adding.check_corpus(tmp_path / "data", "tess")
 
 
 def test_a_synthetic_corpus_has_no_complete_one(tmp_path: Path) -> None:
     speech(tmp_path / "made", NAMES)
-    corpus.Card(name="made", layout="ravdess", synthetic=True, licence="Apache-2.0", source="generated").write(
+    corpus.CorpusCard(name="made", layout="ravdess", synthetic=True, licence="Apache-2.0", source="generated").write(
         tmp_path / "made")
-    found = adding.check(tmp_path, "made")
+    found = adding.check_corpus(tmp_path, "made")
     assert found.complete and found.expected is None and found.record()["expected_emotions"] is None
     assert "synthetic speech" in found.sentence()
 
@@ -531,7 +531,7 @@ def test_a_synthetic_corpus_has_no_complete_one(tmp_path: Path) -> None:
 def test_the_real_recordings_come_in_and_are_partial(tmp_path: Path) -> None:
     if not (SHARED / "ravdess").is_dir():
         pytest.skip("the recordings are not at hand")
-    found = adding.add("ravdess", SHARED / "ravdess", tmp_path, link=True)
+    found = adding.add_corpus("ravdess", SHARED / "ravdess", tmp_path, link=True)
     assert (found.found, found.speakers, found.complete, found.skipped) == (1200, 20, False, {})
     assert found.emotions == {"angry": 160, "disgust": 160, "fear": 160, "happy": 160, "neutral": 240, "sad": 160,
                               "surprise": 160}

@@ -47,15 +47,15 @@ def test_speakers_are_apart_and_the_audit_agrees():
             of[row.speaker].add(place)
         assert all(len(one) == 1 for one in of.values())
         placed = [replace(row, partition=place) for row, place in zip(rows, places, strict=True)]
-        assert leaks.audit(placed, [], "speaker")["clean"]
+        assert leaks.audit_leaks(placed, [], "speaker")["clean"]
 
 
 def test_random_folds_share_speakers_which_the_audit_declares():
     rows = rows_of()
     placed = [replace(row, partition=place)
               for row, place in zip(rows, assign_fold(rows, with_protocol("random"), 5, 1), strict=True)]
-    report = leaks.audit(placed, [], "random")
-    assert not report["clean"] and not leaks.undeclared(report)
+    report = leaks.audit_leaks(placed, [], "random")
+    assert not report["clean"] and not leaks.undeclared_leaks(report)
 
 
 def test_the_same_content_stays_together():

@@ -17,9 +17,9 @@ import yaml
 from project_copy import write_settings
 
 from ser_ops.audio.admission import Clip
-from ser_ops.audio.reading import read
+from ser_ops.audio.reading import read_recording
 from ser_ops.corpora import corpus
-from ser_ops.corpora.decoding import decode
+from ser_ops.corpora.decoding import decode_recordings
 from ser_ops.errors import UserError
 from ser_ops.manifest import NoiseRow, UtteranceRow, VariantRow, read_rows, write_rows
 from ser_ops.shards import Shards
@@ -42,7 +42,7 @@ def project(folder: Path, **data: Any) -> None:
             path = folder / "data/corpora/mine" / f"Actor_{actor:02d}" / f"03-01-{emotion}-01-01-01-{actor:02d}.wav"
             path.parent.mkdir(parents=True, exist_ok=True)
             soundfile.write(path, tone(0.4, 48000, hertz=100 * actor + 10 * number), 48000)
-    corpus.Card(name="mine", layout="ravdess", synthetic=True, licence="Apache-2.0", source="generated").write(
+    corpus.CorpusCard(name="mine", layout="ravdess", synthetic=True, licence="Apache-2.0", source="generated").write(
         folder / "data/corpora/mine")
     for name in ("a", "b", "c"):
         path = folder / f"data/noise/synthetic/fish_market/{name}.flac"
@@ -85,7 +85,7 @@ def test_ingest_writes_what_the_next_stages_read(tmp_path: Path) -> None:
     assert one.rms_dbfs == pytest.approx(-9.03, abs=0.5)  # what lies below speech is gone
     store = Shards(made / "waveforms")
     assert set(store) == {row.utterance for row in rows}
-    expected = read(tmp_path / "data" / "corpora" / one.path, 16000).samples
+    expected = read_recording(tmp_path / "data" / "corpora" / one.path, 16000).samples
     assert np.array_equal(store[one.utterance], expected)
     assert set(Shards(made / "noise")) == {row.recording for row in noise}
     assert json.loads((made / "corpora.json").read_text())["mine"]["found"] == 9
@@ -98,8 +98,8 @@ def test_any_number_of_processes_writes_the_same(tmp_path: Path) -> None:
         path = tmp_path / f"{number}.wav"
         soundfile.write(path, tone(0.3, 22050, hertz=100 + number), 22050)
         files.append((str(number), Clip(path)))
-    one = decode(files, tmp_path / "one", 16000, -60, 1, 1, "one")
-    two = decode(files, tmp_path / "two", 16000, -60, 1, 2, "two")
+    one = decode_recordings(files, tmp_path / "one", 16000, -60, 1, 1, "one")
+    two = decode_recordings(files, tmp_path / "two", 16000, -60, 1, 2, "two")
     assert one == two and digests(tmp_path / "one") == digests(tmp_path / "two")
 
 
@@ -109,10 +109,10 @@ def test_shards_are_cut_by_size_and_number(tmp_path: Path) -> None:
         path = tmp_path / f"{number}.wav"
         soundfile.write(path, tone(10, 16000), 16000)
         files.append((str(number), Clip(path)))
-    decode(files, tmp_path / "store", 16000, -60, 1, 1, "test")
+    decode_recordings(files, tmp_path / "store", 16000, -60, 1, 1, "test")
     assert len(list((tmp_path / "store").glob("shard-*"))) == 6
     missing = Clip(tmp_path / "none.wav")
-    decode([(str(number), missing) for number in range(300)], tmp_path / "many", 16000, -60, 1, 1, "test")
+    decode_recordings([(str(number), missing) for number in range(300)], tmp_path / "many", 16000, -60, 1, 1, "test")
     assert len(list((tmp_path / "many").glob("shard-*"))) == 3
 
 
@@ -131,7 +131,7 @@ def test_bad_recordings_are_measured_or_named_and_the_others_go_on(tmp_path: Pat
     (tmp_path / "text.wav").write_text("no audio at all")
     names = ("good", "silent", "one", "none", "nan", "stereo", "clipped", "empty", "text", "missing")
     items = [(name, Clip(tmp_path / f"{name}.wav")) for name in names]
-    found = dict(zip(names, decode(items, tmp_path / "store", 16000, -60, 64, 1, "test"), strict=True))
+    found = dict(zip(names, decode_recordings(items, tmp_path / "store", 16000, -60, 64, 1, "test"), strict=True))
     assert {name for name in names if found[name].error} == {
         "silent", "one", "none", "nan", "empty", "text", "missing"}
     assert "NaN" in found["nan"].error and "no samples" in found["none"].error
@@ -149,7 +149,7 @@ def test_the_same_sound_has_the_same_content_in_another_container(tmp_path: Path
     for name in ("a.wav", "a.flac"):
         soundfile.write(tmp_path / name, (tone(0.5, 16000) * 32767).astype(np.int16), 16000, subtype="PCM_16")
     items = [(name, Clip(tmp_path / name)) for name in ("a.wav", "a.flac")]
-    wav, flac = decode(items, tmp_path / "store", 16000, -60, 64, 1, "test")
+    wav, flac = decode_recordings(items, tmp_path / "store", 16000, -60, 64, 1, "test")
     assert wav.content == flac.content and wav.sha256 != flac.sha256
 
 
@@ -158,7 +158,7 @@ def test_a_clip_is_cut_and_its_content_is_that_of_the_cut(tmp_path: Path) -> Non
     soundfile.write(tmp_path / "a.wav", sound, 16000, subtype="FLOAT")
     clips = [("first", Clip(tmp_path / "a.wav", 0.0, 1.0)), ("second", Clip(tmp_path / "a.wav", 1.0)),
              ("beyond", Clip(tmp_path / "a.wav", 3.0)), ("over", Clip(tmp_path / "a.wav", 1.0, 9.0))]
-    first, second, beyond, over = decode(clips, tmp_path / "store", 16000, -60, 64, 1, "t")
+    first, second, beyond, over = decode_recordings(clips, tmp_path / "store", 16000, -60, 64, 1, "t")
     assert first.seconds == second.seconds == 1.0 and first.content != second.content
     assert "lies behind its end at 2.00 s" in beyond.error
     assert over.content == second.content and "end 9 s lies behind" in over.warnings

@@ -42,7 +42,7 @@ def only(report: dict[str, Any]) -> tuple[str, list[str], str]:
 
 def test_what_is_clean_is_clean() -> None:
     rows = speech()
-    report = leaks.audit(rows, noise(), "speaker", table(rows))
+    report = leaks.audit_leaks(rows, noise(), "speaker", table(rows))
     assert report == {"protocol": "speaker", "clean": True, "declared": [], "findings": [], "checked": {
         "utterances": 12, "rows": 16, "contents": 12, "speakers": 3, "noise_recordings": 3, "noise_sources": 2}}
 
@@ -51,16 +51,16 @@ def test_what_is_clean_is_clean() -> None:
 def test_equal_content_in_two_partitions(protocol: str) -> None:
     rows = speech()
     rows[0] = replace(rows[0], content=rows[-1].content)
-    assert only(leaks.audit(rows, noise(), protocol)) == ("content", ["train", "test"], rows[0].content)
+    assert only(leaks.audit_leaks(rows, noise(), protocol)) == ("content", ["train", "test"], rows[0].content)
 
 
 def test_a_speaker_in_two_partitions() -> None:
     rows = speech()
     rows[0] = replace(rows[0], partition="validation")
-    report = leaks.audit(rows, noise(), "speaker")
+    report = leaks.audit_leaks(rows, noise(), "speaker")
     assert only(report) == ("speaker", ["train", "validation"], "a/s1")
-    assert leaks.undeclared(report) == ["speaker a/s1 is in train and validation"]
-    assert leaks.undeclared(leaks.audit(rows, noise(), "random")) == []
+    assert leaks.undeclared_leaks(report) == ["speaker a/s1 is in train and validation"]
+    assert leaks.undeclared_leaks(leaks.audit_leaks(rows, noise(), "random")) == []
 
 
 def test_a_variant_away_from_its_original() -> None:
@@ -69,73 +69,73 @@ def test_a_variant_away_from_its_original() -> None:
     position = next(position for position, row in enumerate(variants) if row.variant == "noisy")
     variants[position] = replace(variants[position], partition="test")
     for protocol in ("speaker", "random"):
-        kinds = {one["kind"] for one in leaks.audit(rows, [], protocol, variants)["findings"] if not one["declared"]}
+        kinds = {one["kind"] for one in leaks.audit_leaks(rows, [], protocol, variants)["findings"] if not one["declared"]}
         assert "variant" in kinds
-    report = leaks.audit(rows, [], "paper", variants)
-    assert report["findings"] and leaks.undeclared(report) == []
+    report = leaks.audit_leaks(rows, [], "paper", variants)
+    assert report["findings"] and leaks.undeclared_leaks(report) == []
 
 
 def test_a_table_that_disagrees_with_the_manifest() -> None:
     rows = speech()
     variants = [replace(row, partition={"train": "test", "test": "train"}.get(row.partition, row.partition))
                 for row in table(rows)]
-    report = leaks.audit(rows, [], "speaker", variants)
-    assert {one["kind"] for one in report["findings"]} == {"variant"} and len(leaks.undeclared(report)) == 8
+    report = leaks.audit_leaks(rows, [], "speaker", variants)
+    assert {one["kind"] for one in report["findings"]} == {"variant"} and len(leaks.undeclared_leaks(report)) == 8
 
 
 def test_two_takes_of_one_noise_source_in_two_partitions() -> None:
     recordings = noise()
     recordings[1] = replace(recordings[1], partition="validation")
-    assert only(leaks.audit(speech(), recordings, "random")) == ("noise", ["train", "validation"], "rec/fish/one")
+    assert only(leaks.audit_leaks(speech(), recordings, "random")) == ("noise", ["train", "validation"], "rec/fish/one")
 
 
 def test_one_noise_under_two_names_in_two_partitions() -> None:
     recordings = noise()
     recordings[2] = replace(recordings[2], content=recordings[0].content)
-    assert only(leaks.audit(speech(), recordings, "speaker")) == ("noise", ["train", "test"], recordings[0].content)
+    assert only(leaks.audit_leaks(speech(), recordings, "speaker")) == ("noise", ["train", "test"], recordings[0].content)
 
 
 def test_the_same_sound_at_another_gain_in_two_partitions() -> None:
     rows, recordings = speech(), noise()
     rows[0], rows[-1] = (replace(row, sound=rows[0].utterance) for row in (rows[0], rows[-1]))
     recordings[0], recordings[2] = (replace(row, sound="rec/fish/one-A") for row in (recordings[0], recordings[2]))
-    report = leaks.audit(rows, recordings, "speaker", table(rows))
-    assert leaks.undeclared(report) == [
+    report = leaks.audit_leaks(rows, recordings, "speaker", table(rows))
+    assert leaks.undeclared_leaks(report) == [
         "content a/s1-0, the same sound as a/s3-3, is in train and test",
         "noise rec/fish/one-A, the same sound as rec/fish/two, is in train and test"]
-    assert leaks.undeclared(leaks.audit(rows, recordings, "paper", table(rows))) == []
+    assert leaks.undeclared_leaks(leaks.audit_leaks(rows, recordings, "paper", table(rows))) == []
 
 
 def test_one_sound_within_one_partition_is_no_leak() -> None:
     rows, recordings = speech(), noise()
     rows[:2] = (replace(row, sound=rows[0].utterance) for row in rows[:2])
     recordings[:2] = (replace(row, sound="rec/fish/one-A") for row in recordings[:2])
-    assert leaks.audit(rows, recordings, "speaker", table(rows))["clean"]
+    assert leaks.audit_leaks(rows, recordings, "speaker", table(rows))["clean"]
 
 
 def test_test_noise_mixed_into_training() -> None:
     rows = speech()
-    report = leaks.audit(rows, noise(), "speaker", table(rows, "rec/fish/two"))
+    report = leaks.audit_leaks(rows, noise(), "speaker", table(rows, "rec/fish/two"))
     assert only(report) == ("noise", ["train", "test"], "rec/fish/two")
 
 
 def test_a_speaker_of_a_corpus_with_three_is_never_declared_by_another_one_split_by_word() -> None:
     rows = [row for row in speech() if row.speaker != "a/s3"]
     rows[0] = replace(rows[0], partition="test")
-    report = leaks.audit(rows, [], "speaker")  # two speakers, no other corpus: split by word
-    assert report["declared"] and leaks.undeclared(report) == [] and not report["clean"]
+    report = leaks.audit_leaks(rows, [], "speaker")  # two speakers, no other corpus: split by word
+    assert report["declared"] and leaks.undeclared_leaks(report) == [] and not report["clean"]
     other = [replace(row, corpus="b", speaker=row.speaker.replace("a", "b"), content=f"b{row.content}",
                      utterance=f"b{row.utterance}") for row in speech()]
-    assert leaks.undeclared(leaks.audit(rows + other, [], "speaker")) == ["speaker a/s1 is in train and test"]
+    assert leaks.undeclared_leaks(leaks.audit_leaks(rows + other, [], "speaker")) == ["speaker a/s1 is in train and test"]
 
 
 def test_undecodable_rows_share_no_content() -> None:
     rows = [replace(row, content="") for row in speech()]
-    assert leaks.audit(rows, [], "speaker")["clean"]
+    assert leaks.audit_leaks(rows, [], "speaker")["clean"]
 
 
 def test_a_partition_of_no_known_name() -> None:
     rows = speech()
     rows[3] = replace(rows[3], partition="dev")
     with pytest.raises(UserError, match="a/s1-3 has the partition 'dev'"):
-        leaks.audit(rows, [], "speaker")
+        leaks.audit_leaks(rows, [], "speaker")

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from ser_ops.config.data import ManifestSource
 from ser_ops.corpora.corpus import summarise_manifest
-from ser_ops.corpora.csv_manifest import read_labels, read_manifest, seconds_of
+from ser_ops.corpora.csv_manifest import parse_seconds, read_labels, read_manifest
 from ser_ops.corpora.utterance import Utterance
 from ser_ops.errors import UserError
 from ser_ops.tables import read_csv, write_csv
@@ -103,7 +103,7 @@ def test_every_time_that_pandas_writes_is_read(milliseconds: int) -> None:
     pandas = f"{milliseconds // 86_400_000} days {time.strftime('%H:%M:%S', time.gmtime(seconds % 86400))}"
     for text in (f"{pandas}.{milliseconds % 1000:03d}000", f"{seconds:.3f}", repr(seconds),
                  f"{seconds:.4f}".replace(".", ",")):
-        assert seconds_of("a.csv", "start", text) == pytest.approx(seconds, abs=1e-6)
+        assert parse_seconds("a.csv", "start", text) == pytest.approx(seconds, abs=1e-6)
 
 
 @pytest.mark.parametrize(("start", "end", "fault"), [

@@ -162,8 +162,8 @@ def test_what_a_killed_command_left_the_next_one_removes(tmp_path: Path) -> None
     assert sorted(os.listdir(folder)) == ["mine"]
     with one_writer_at_a_time(lock, folder):
         waiting = subprocess.Popen([sys.executable, "-c", "from pathlib import Path\n"
-                                    "from ser_ops.corpora.adding import add\n"
-                                    "add(Path('list.csv'), Path('data/manifests'), 'second', "
+                                    "from ser_ops.corpora.adding import add_manifest\n"
+                                    "add_manifest(Path('list.csv'), Path('data/manifests'), 'second', "
                                     "lock=Path('state/adding.lock'))"], cwd=tmp_path, text=True, stderr=subprocess.PIPE,
                                    env=os.environ | {"PYTHONPATH": str(PROJECT)})
         assert waiting.stderr is not None and "waits for another command" in waiting.stderr.readline()

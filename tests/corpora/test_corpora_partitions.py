@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 
 from ser_ops.config.data import Partitions
 from ser_ops.corpora import leaks
-from ser_ops.corpora.partitions import PARTITIONS, assign, assign_rows, declared, divide, plan
+from ser_ops.corpora.partitions import (
+    PARTITIONS,
+    assign_partitions,
+    assign_variant_partitions,
+    declared_leaks,
+    divide_groups,
+    split_units,
+)
 from ser_ops.emotions import EMOTIONS
 from ser_ops.manifest import UtteranceRow, VariantRow
 
@@ -63,14 +70,14 @@ def uneven(draw: st.DrawFn) -> Rows:
 @given(rows=uneven(), seed=st.integers(0, 2**31), data=st.data())
 def test_speakers_stay_whole_every_corpus_fills_all_and_order_does_not_matter(
         rows: Rows, seed: int, data: st.DataObject) -> None:
-    places = assign(rows, protocol(seed=seed))
+    places = assign_partitions(rows, protocol(seed=seed))
     assert all(len(names) == 1 for names in by(rows, places, "speaker").values())
     assert all(names == set(PARTITIONS) for names in by(rows, places, "corpus").values())
     shuffled = data.draw(st.permutations(rows))
-    again = dict(zip((one.utterance for one in shuffled), assign(shuffled, protocol(seed=seed)), strict=True))
+    again = dict(zip((one.utterance for one in shuffled), assign_partitions(shuffled, protocol(seed=seed)), strict=True))
     assert [again[one.utterance] for one in rows] == places
     placed = [replace(row, partition=place) for row, place in zip(rows, places, strict=True)]
-    report = leaks.audit(placed, [], "speaker")
+    report = leaks.audit_leaks(placed, [], "speaker")
     assert report["clean"] and not report["findings"] and not report["declared"]
 
 
@@ -78,17 +85,17 @@ def test_speakers_stay_whole_every_corpus_fills_all_and_order_does_not_matter(
 @given(rows=uneven(), seed=st.integers(0, 2**31), twins=st.integers(1, 4))
 def test_random_keeps_the_shares_and_keeps_equal_contents_together(rows: Rows, seed: int, twins: int) -> None:
     rows = [replace(one, content=str(number // twins)) for number, one in enumerate(rows)]
-    places = assign(rows, protocol("random", seed))
+    places = assign_partitions(rows, protocol("random", seed))
     assert all(len(names) == 1 for names in by(rows, places, "content").values())
     counts = Counter(places)
     for name, share in (("train", 0.6), ("validation", 0.2), ("test", 0.2)):
         assert abs(counts[name] - share * len(rows)) <= twins
-    assert places == assign(rows, protocol("random", seed))
+    assert places == assign_partitions(rows, protocol("random", seed))
 
 
 def test_random_is_stratified_by_corpus_and_emotion() -> None:
     rows = corpus("a", 5, 10) + corpus("b", 3, 5)
-    places = assign(rows, protocol("random"))
+    places = assign_partitions(rows, protocol("random"))
     for name, emotion in product("ab", EMOTIONS):
         own = Counter(place for one, place in zip(rows, places, strict=True)
                       if (one.corpus, one.emotion) == (name, emotion))
@@ -100,22 +107,22 @@ def test_paper_lets_variants_part_and_is_deterministic() -> None:
     rows = [VariantRow(f"{one.utterance}#{variant}", one.utterance, variant, "", one.emotion, one.speaker, one.corpus)
             for one in corpus("a", 4)
             for variant in ("original", "noisy", "pitched", "pitched_noisy")]
-    places = assign_rows(rows, protocol("paper"))
+    places = assign_variant_partitions(rows, protocol("paper"))
     assert any(len(names) > 1 for names in by(rows, places, "utterance").values())
     assert abs(Counter(places)["train"] - 0.6 * len(rows)) <= 1
-    backwards = assign_rows(rows[::-1], protocol("paper"))
+    backwards = assign_variant_partitions(rows[::-1], protocol("paper"))
     assert backwards[::-1] == places
 
 
 def test_undecodable_rows_are_no_duplicates_of_each_other() -> None:
     rows = [replace(one, content="") for one in corpus("a", 4)]
-    assert len(set(assign(rows, protocol("random")))) == 3
+    assert len(set(assign_partitions(rows, protocol("random")))) == 3
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_balanced_corpus_is_split_as_evenly_as_its_speakers_allow(seed: int) -> None:
     rows = corpus("ravdess", 24)
-    places = assign(rows, protocol(seed=seed))
+    places = assign_partitions(rows, protocol(seed=seed))
     speakers = {one.speaker: (place, one.gender) for one, place in zip(rows, places, strict=True)}
     assert sorted(Counter(place for place, _ in speakers.values()).values()) == [5, 5, 14]
     genders = Counter(speakers.values())
@@ -125,7 +132,7 @@ def test_a_balanced_corpus_is_split_as_evenly_as_its_speakers_allow(seed: int) -
 
 def test_seeds_choose_other_speakers() -> None:
     rows = corpus("ravdess", 24)
-    assert len({tuple(assign(rows, protocol(seed=seed))) for seed in range(6)}) == 6
+    assert len({tuple(assign_partitions(rows, protocol(seed=seed))) for seed in range(6)}) == 6
 
 
 def test_the_smallest_deviation_is_found_where_it_can_be_counted() -> None:
@@ -146,44 +153,44 @@ def test_the_smallest_deviation_is_found_where_it_can_be_counted() -> None:
 
     best = min(cost(dict(zip(groups, places, strict=True))) for places in product(shares, repeat=len(groups))
                if set(places) == set(shares))
-    assert cost(divide(groups, shares, 1)) == pytest.approx(best, rel=1e-3)
+    assert cost(divide_groups(groups, shares, 1)) == pytest.approx(best, rel=1e-3)
 
 
 def test_no_speaker_is_drawn_into_a_partition_without_a_share() -> None:
-    assert set(assign(corpus("a", 5), protocol(validation=0.0))) == {"train", "test"}
+    assert set(assign_partitions(corpus("a", 5), protocol(validation=0.0))) == {"train", "test"}
 
 
 def test_tess_beside_a_full_corpus_gives_one_speaker_to_training_and_one_to_test() -> None:
     rows = tess() + corpus("ravdess", 6)
-    places = by(rows, assign(rows, protocol()), "speaker")
+    places = by(rows, assign_partitions(rows, protocol()), "speaker")
     assert sorted(map(sorted, (places["tess/OAF"], places["tess/YAF"]))) == [["test"], ["train"]]
-    assert plan(rows) == {"ravdess": "speaker", "tess": "pair"}
-    assert declared(rows, "speaker") == []
-    trains = {by(rows, assign(rows, protocol(seed=seed)), "speaker")["tess/OAF"] == {"train"} for seed in range(8)}
+    assert split_units(rows) == {"ravdess": "speaker", "tess": "pair"}
+    assert declared_leaks(rows, "speaker") == []
+    trains = {by(rows, assign_partitions(rows, protocol(seed=seed)), "speaker")["tess/OAF"] == {"train"} for seed in range(8)}
     assert trains == {True, False}
 
 
 def test_tess_alone_is_split_by_word_and_said_so() -> None:
     rows = tess()
-    places = assign(rows, protocol())
+    places = assign_partitions(rows, protocol())
     assert all(len(names) == 1 for names in by(rows, places, "text").values())
     assert by(rows, places, "speaker")["tess/OAF"] == set(PARTITIONS)
     assert Counter(places) == {"train": 168, "validation": 56, "test": 56}
-    (said,) = declared(rows, "speaker")
+    (said,) = declared_leaks(rows, "speaker")
     assert said.startswith("tess: split by word")
     placed = [replace(row, partition=place) for row, place in zip(rows, places, strict=True)]
-    report = leaks.audit(placed, [], "speaker")
-    assert report["findings"] and leaks.undeclared(report) == [] and not report["clean"]
+    report = leaks.audit_leaks(placed, [], "speaker")
+    assert report["findings"] and leaks.undeclared_leaks(report) == [] and not report["clean"]
 
 
 def test_two_speakers_without_texts_are_split_by_utterance_and_said_so() -> None:
     rows = [replace(one, text="") for one in corpus("mine", 2)]
-    assert plan(rows) == {"mine": "utterance"}
-    assert set(assign(rows, protocol())) == set(PARTITIONS)
-    assert "split by utterance" in declared(rows, "speaker")[0]
+    assert split_units(rows) == {"mine": "utterance"}
+    assert set(assign_partitions(rows, protocol())) == set(PARTITIONS)
+    assert "split by utterance" in declared_leaks(rows, "speaker")[0]
 
 
 def test_a_single_speaker_beside_a_full_corpus_trains() -> None:
     rows = corpus("one", 1) + corpus("full", 3)
-    places = by(rows, assign(rows, protocol()), "corpus")
+    places = by(rows, assign_partitions(rows, protocol()), "corpus")
     assert places == {"one": {"train"}, "full": set(PARTITIONS)}

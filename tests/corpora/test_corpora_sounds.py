@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from scipy.signal import lfilter, sosfilt
 
 from ser_ops.audio.admission import Clip
-from ser_ops.audio.reading import read
+from ser_ops.audio.reading import read_recording
 from ser_ops.audio.signal import resample
 from ser_ops.config.data import Partitions
-from ser_ops.corpora.decoding import decode, fingerprint, same_sounds
+from ser_ops.corpora.decoding import decode_recordings, fingerprint, same_sounds
 from ser_ops.manifest import NoiseRow
-from ser_ops.noise.recordings import assign
+from ser_ops.noise.recordings import assign_noise_partitions
 
 RATE = 16000
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
@@ -124,12 +124,12 @@ def test_what_decoding_says_and_who_stays_together(tmp_path: Path, workers: int)
         soundfile.write(tmp_path / f"{name}.flac", samples, RATE)
     (tmp_path / "d.flac").write_bytes(b"no audio")
     clips = [(f"made/rain/{name}", Clip(tmp_path / f"{name}.flac")) for name in "cabd"]
-    measures = decode(clips, tmp_path / "store", RATE, -60.0, 1, workers, "test")
+    measures = decode_recordings(clips, tmp_path / "store", RATE, -60.0, 1, workers, "test")
     assert [measure.sound for measure in measures] == ["made/rain/a", "made/rain/a", "", ""]
     rows = [NoiseRow(name, category="rain", content=measure.content, sound=measure.sound, error=measure.error)
             for (name, _), measure in zip(clips, measures, strict=True)]
     for seed in range(10):
-        placed = assign(rows, Partitions(protocol="speaker", seed=seed, validation=0.2, test=0.2, noise_validation=0.25,
+        placed = assign_noise_partitions(rows, Partitions(protocol="speaker", seed=seed, validation=0.2, test=0.2, noise_validation=0.25,
                                          noise_test=0.25, held_out_noise=()))
         assert placed[0] == placed[1] != placed[2]
 
@@ -138,5 +138,5 @@ def test_what_decoding_says_and_who_stays_together(tmp_path: Path, workers: int)
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the recordings in ../shared are not here")
 def test_of_real_recordings_only_the_known_copies_are_one_sound() -> None:
     files = sorted((SHARED / "corpora" / "ravdess").glob("Actor_0[67]/*.flac")) + sorted((SHARED / "noise").glob("*/*"))
-    sounds = same_sounds({file.stem: fingerprint(read(file, RATE).samples, RATE) for file in files})
+    sounds = same_sounds({file.stem: fingerprint(read_recording(file, RATE).samples, RATE) for file in files})
     assert sounds == dict.fromkeys(("03-01-03-01-02-01-07", "03-01-03-01-02-02-07"), "03-01-03-01-02-01-07")

@@ -10,8 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ser_ops.audio.signal import fit
-from ser_ops.dataset.examples import Examples, Stores, in_order, loader, shuffled
+from ser_ops.audio.signal import fit_window
+from ser_ops.dataset.examples import Examples, Stores, loader, ordered_batches, shuffled_batches
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.manifest import VariantRow, read_variants, write_rows
@@ -52,7 +52,7 @@ def test_a_batch_is_what_lies_on_disk(tmp_path):
     assert batch.valid.dtype == batch.labels.dtype == torch.int64 and len(batch) == 3
     for position, index in enumerate([3, 0, 7]):
         row = train.rows[index]
-        window, valid = fit(waveforms[row.utterance if row.variant == "original" else row.row], 800)
+        window, valid = fit_window(waveforms[row.utterance if row.variant == "original" else row.row], 800)
         assert np.array_equal(batch.waveform[position], window) and batch.valid[position] == valid
         assert np.array_equal(batch.features[position], features[row.row])
         assert EMOTIONS[batch.labels[position]] == row.emotion and batch.rows[position] == row
@@ -64,26 +64,26 @@ def test_short_utterances_are_padded_and_say_so(tmp_path):
     assert batch.valid[0] == 102 and not batch.waveform[0, 102:].any() and batch.waveform[0, :102].all()
 
 
-@pytest.mark.parametrize(("streams", "hears", "reads"), [(("wav2vec",), True, False), (("stacked",), False, True),
-                                                         (("wav2vec", "spectral"), True, True), (None, True, True)])
-def test_batches_hold_nothing_that_a_model_does_not_read(tmp_path, streams, hears, reads):
+@pytest.mark.parametrize(("streams", "waveform", "features"), [
+    (("wav2vec",), True, False), (("stacked",), False, True), (("wav2vec", "spectral"), True, True), (None, True, True)])
+def test_batches_hold_nothing_that_a_model_does_not_read(tmp_path, streams, waveform, features):
     work_folder(tmp_path)
     model = torch.nn.Identity()
     if streams:
         model.streams = streams
     whole = Examples.open(tmp_path, "train", "features", 0.05, 16000)
-    batch, full = whole.read_by(model).batch([3, 0]), whole.batch([3, 0])
-    assert batch.waveform.shape == (2, 800 if hears else 0) and (batch.valid == (full.valid if hears else 0)).all()
-    assert batch.features.shape == ((2, 5, 3) if reads else (2, 0)) and torch.equal(batch.labels, full.labels)
-    assert not hears or torch.equal(batch.waveform, full.waveform)
-    assert not reads or torch.equal(batch.features, full.features)
+    batch, full = whole.for_model(model).batch([3, 0]), whole.batch([3, 0])
+    assert batch.waveform.shape == (2, 800 if waveform else 0) and (batch.valid == (full.valid if waveform else 0)).all()
+    assert batch.features.shape == ((2, 5, 3) if features else (2, 0)) and torch.equal(batch.labels, full.labels)
+    assert not waveform or torch.equal(batch.waveform, full.waveform)
+    assert not features or torch.equal(batch.features, full.features)
 
 
 def test_memory_stays_bounded(tmp_path):
     work_folder(tmp_path, utterances=42, samples=200_000)       # 50 MB on disk
     train = Examples.open(tmp_path, "train", "features", 0.05, 16000)
     tracemalloc.start()
-    for batch in loader(train, shuffled(len(train), 4, 1, 1), CPU):
+    for batch in loader(train, shuffled_batches(len(train), 4, 1, 1), CPU):
         assert torch.isfinite(batch.waveform).all()
     assert tracemalloc.get_traced_memory()[1] < 2_000_000
     tracemalloc.stop()
@@ -93,7 +93,7 @@ def test_memory_stays_bounded(tmp_path):
 def test_every_index_once_in_batches_that_batchnorm_can_take(count, size, parts, epoch):
     if count < 2 * parts:
         return
-    batches = shuffled(count, size, 7, epoch, parts)
+    batches = shuffled_batches(count, size, 7, epoch, parts)
     assert sorted(np.concatenate(batches)) == list(range(count))
     lengths = [len(part) for batch in batches for part in (batch[rank::parts] for rank in range(parts))]
     assert min(lengths) >= 2
@@ -106,19 +106,19 @@ def test_batches_of_like_lengths_are_as_complete_and_no_less_random(count, size,
     if count < 2 * parts:
         return
     lengths = np.array(data.draw(st.lists(st.integers(1, 5), min_size=count, max_size=count)))
-    batches = shuffled(count, size, 7, 1, parts, lengths)
+    batches = shuffled_batches(count, size, 7, 1, parts, lengths)
     assert sorted(np.concatenate(batches)) == list(range(count))
-    assert sorted(map(len, batches)) == sorted(map(len, shuffled(count, size, 7, 1, parts)))
+    assert sorted(map(len, batches)) == sorted(map(len, shuffled_batches(count, size, 7, 1, parts)))
     spans = sorted((lengths[batch].min(), lengths[batch].max()) for batch in batches)
     assert all(before[1] <= after[0] for before, after in pairwise(spans))
 
 
 def test_like_lengths_are_drawn_anew_in_each_epoch():
     lengths = np.repeat([1, 2, 3], 20)
-    one, same, other = (shuffled(60, 10, 7, epoch, lengths=lengths) for epoch in (1, 1, 2))
-    assert all(map(np.array_equal, one, same))
-    assert not any(set(batch) == set(another) for batch in one for another in other)
-    assert [lengths[batch[0]] for batch in one] != sorted(lengths[batch[0]] for batch in one)
+    first, again, second = (shuffled_batches(60, 10, 7, epoch, lengths=lengths) for epoch in (1, 1, 2))
+    assert all(map(np.array_equal, first, again))
+    assert not any(set(batch) == set(other) for batch in first for other in second)
+    assert [lengths[batch[0]] for batch in first] != sorted(lengths[batch[0]] for batch in first)
 
 
 def test_a_batch_is_cut_to_its_longest_bucket(tmp_path):
@@ -136,14 +136,14 @@ def test_a_batch_is_cut_to_its_longest_bucket(tmp_path):
 def test_order_comes_from_seed_and_epoch_alone():
     def order(seed, epoch):
         np.random.rand()
-        return np.concatenate(shuffled(50, 8, seed, epoch)).tolist()
+        return np.concatenate(shuffled_batches(50, 8, seed, epoch)).tolist()
     assert order(1, 1) == order(1, 1)
     assert order(1, 1) != order(1, 2) != order(2, 2)
 
 
 @given(st.integers(0, 100), st.integers(1, 32))
 def test_in_order_covers_all(count, size):
-    batches = in_order(count, size)
+    batches = ordered_batches(count, size)
     assert [index for batch in batches for index in batch] == list(range(count))
     assert all(len(batch) <= size for batch in batches)
 
@@ -194,6 +194,6 @@ def test_faults_say_what_to_do(tmp_path):
 def test_pinned_batches_arrive_whole_and_in_order(tmp_path):
     work_folder(tmp_path)
     train = Examples.open(tmp_path, "train", "features", 0.05, 16000)
-    batches = in_order(len(train), 3)
+    batches = ordered_batches(len(train), 3)
     for indices, batch in zip(batches, loader(train, batches, torch.device("cuda")), strict=True):
         assert batch.waveform.is_cuda and torch.equal(batch.waveform.cpu(), train.batch(indices).waveform)

@@ -21,7 +21,7 @@ PLANNED = utterances(SETTINGS)
 
 @pytest.mark.parametrize("name", SETTINGS.corpora)
 def test_the_loader_reads_every_file_as_planned(data: Path, name: str) -> None:
-    found = corpus.scan(data / "corpora", name)
+    found = corpus.scan_corpus(data / "corpora", name)
     planned = {f"{name}/{each.path.removesuffix('.flac')}": each for each in PLANNED if each.corpus == name}
     assert {each.utterance for each in found.utterances} == set(planned)
     assert not found.skipped
@@ -34,7 +34,7 @@ def test_the_loader_reads_every_file_as_planned(data: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", SETTINGS.corpora)
 def test_the_card_says_synthetic(data: Path, name: str) -> None:
-    card = corpus.read_card(data / "corpora", name)
+    card = corpus.read_corpus_card(data / "corpora", name)
     assert card.synthetic and card.licence == "CC0-1.0"
     assert "synthetic" in card.note.lower() and "espeak-ng" in card.source
 
@@ -61,9 +61,9 @@ def test_format_length_and_level(data: Path) -> None:
 
 
 def test_noise(data: Path) -> None:
-    card = recordings.read_card(data / "noise", "synthetic")
+    card = recordings.read_noise_card(data / "noise", "synthetic")
     assert card.synthetic
-    found = recordings.scan(data / "noise", ["synthetic"])
+    found = recordings.scan_noise(data / "noise", ["synthetic"])
     assert Counter(each.category for each in found) == dict.fromkeys(CATEGORIES, 7)
     below_500_hz = defaultdict(list)
     quiet = defaultdict(list)

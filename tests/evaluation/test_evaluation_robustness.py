@@ -8,7 +8,7 @@ import pytest
 import torch
 from evaluation_world import FOLDERS, build
 
-from ser_ops.audio.signal import fit
+from ser_ops.audio.signal import fit_window
 from ser_ops.errors import UserError
 from ser_ops.evaluation import predictions, robustness
 from ser_ops.evaluation.ablation import samples_per_second
@@ -40,9 +40,9 @@ def robustness_rows(folder: Path):
 
 def test_the_grid_is_what_has_test_recordings_and_the_stationary_kinds(world):
     params, _, _ = world
-    found = predictions.noise_grid(NOISE, params.evaluate)
-    assert len(found) == 3 * 2 * 2 and found == sorted(found, key=lambda one: (
-        ["children", "fish_market", "white"].index(one.noise), one.intensity, one.seed))
+    grid = predictions.noise_grid(NOISE, params.evaluate)
+    assert len(grid) == 3 * 2 * 2 and grid == sorted(grid, key=lambda condition: (
+        ["children", "fish_market", "white"].index(condition.noise), condition.intensity, condition.seed))
     assert predictions.noise_categories(NOISE) == (["children", "fish_market"], ["railway_engine"])
 
 
@@ -61,18 +61,18 @@ def test_a_grid_without_noise_is_one_line(world):
 def test_a_panel_answers_as_each_model_alone(world):
     params, job, _ = world
     loaded = {name: model_folder.load(folder) for name, folder in job.models}
-    waveforms = [Shards(job.work / "ingest" / "waveforms")[one] for one in job.utterances]
+    waveforms = [Shards(job.work / "ingest" / "waveforms")[utterance] for utterance in job.utterances]
     together = Panel(loaded, torch.device("cpu"), 4)(waveforms)
     assert together.shape == (6, 13, 7)
     np.testing.assert_allclose(together.sum(-1), 1)
-    for place, (model, _) in enumerate(loaded.values()):
+    for index, (model, _) in enumerate(loaded.values()):
         extractor = Extractor(params.chosen.input_of(model.name))
         for number in (0, 12):
-            window, valid = fit(waveforms[number], 8000)
+            window, valid = fit_window(waveforms[number], 8000)
             batch = torch.from_numpy(window[None].copy())
             with torch.inference_mode():
                 alone = torch.softmax(model(batch, torch.tensor([valid]), extractor(batch)).double(), 1)
-            np.testing.assert_allclose(together[place, number], alone[0].numpy(), atol=1e-6)
+            np.testing.assert_allclose(together[index, number], alone[0].numpy(), atol=1e-6)
 
 
 def test_each_mixture_is_made_once_whatever_the_number_of_models(world):
@@ -93,25 +93,26 @@ def test_each_mixture_is_made_once_whatever_the_number_of_models(world):
 def test_workers_and_order_change_nothing(world):
     _, job, conditions = world
     true = np.arange(13) % 7
-    one = robustness.predict(job, true, conditions, workers=1)
-    two = robustness.predict(job, true, conditions, workers=2)
-    np.testing.assert_array_equal(one.probabilities, two.probabilities)
-    np.testing.assert_array_equal(one.snr, two.snr)
-    back = robustness.predict(job, true, conditions[::-1], workers=1)
-    np.testing.assert_array_equal(one.probabilities, back.probabilities[:, ::-1])
-    assert np.isnan(one.snr[0]).all() and np.isfinite(one.snr[1:]).all()
-    assert (one.snr[1] > one.snr[3]).all() or one.snr[1].mean() > one.snr[3].mean()  # 0.25 is above 0.75
-    seeds = [place for place, condition in enumerate(one.conditions) if condition.cell == "fish_market@0.25"]
-    assert (one.probabilities[:, seeds[0]] != one.probabilities[:, seeds[1]]).any()
+    single = robustness.predict(job, true, conditions, workers=1)
+    double = robustness.predict(job, true, conditions, workers=2)
+    np.testing.assert_array_equal(single.probabilities, double.probabilities)
+    np.testing.assert_array_equal(single.snr, double.snr)
+    reversed_order = robustness.predict(job, true, conditions[::-1], workers=1)
+    np.testing.assert_array_equal(single.probabilities, reversed_order.probabilities[:, ::-1])
+    assert np.isnan(single.snr[0]).all() and np.isfinite(single.snr[1:]).all()
+    assert (single.snr[1] > single.snr[3]).all() or single.snr[1].mean() > single.snr[3].mean()  # 0.25 is above 0.75
+    seeds = [index for index, condition in enumerate(single.conditions) if condition.cell == "fish_market@0.25"]
+    assert (single.probabilities[:, seeds[0]] != single.probabilities[:, seeds[1]]).any()
 
 
 def test_noise_that_is_none_has_no_snr(world):
     _, job, _ = world
     panel, waveforms, _ = robustness.open_job(job)
-    found, snr = robustness.answer_condition(panel, waveforms, lambda utterance, speech, *key: Mixture(speech, np.inf, 0.0),
-                                   job.utterances[:2], Condition("fish_market", 0.0, 1))
+    noisy, snr = robustness.answer_condition(
+        panel, waveforms, lambda utterance, speech, *key: Mixture(speech, np.inf, 0.0), job.utterances[:2],
+        Condition("fish_market", 0.0, 1))
     clean, _ = robustness.answer_condition(panel, waveforms, None, job.utterances[:2], CLEAN)
-    np.testing.assert_array_equal(found, clean)
+    np.testing.assert_array_equal(noisy, clean)
     assert np.isnan(snr).all()
 
 

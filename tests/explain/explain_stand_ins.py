@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ser_ops.audio.signal import fit
+from ser_ops.audio.signal import fit_window
 from ser_ops.config.explaining import Explain
 from ser_ops.config.models import Features, MelImage, Stacked, Window
 from ser_ops.config.params import load_params
@@ -214,5 +214,5 @@ def heard(settings: Window, waves: dict[str, np.ndarray], emotions: tuple[str, .
             for number, name in enumerate(waves)]
     extract = Extractor(settings, RATE)
     for row in rows:
-        values[row.row] = extract(torch.from_numpy(fit(waves[row.utterance], length)[0])[None])[0].numpy()
+        values[row.row] = extract(torch.from_numpy(fit_window(waves[row.utterance], length)[0])[None])[0].numpy()
     return Examples(rows, Stores(waves, {}, values), length)

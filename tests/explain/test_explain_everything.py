@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from explain_stand_ins import RATE, explain_settings
 
-from ser_ops.audio.signal import fit
+from ser_ops.audio.signal import fit_window
 from ser_ops.config.explaining import Explain
 from ser_ops.config.params import load_preset
 from ser_ops.emotions import EMOTIONS
@@ -21,7 +21,7 @@ from ser_ops.manifest import NoiseRow, VariantRow, read_variants, write_rows
 from ser_ops.models import architectures, model_folder
 from ser_ops.seeds import generator
 from ser_ops.shards import write_index, write_shard
-from ser_ops.stages.explain import figures_of
+from ser_ops.stages.explain import explanation_metrics
 
 SECONDS = 1.0
 
@@ -50,7 +50,7 @@ def work(tmp_path_factory):
         rows.append(VariantRow(f"{name}#original", name, "original", "test" if number < 7 else "train",
                                EMOTIONS[number % 7], "made/1", "made"))
         for reads, some in values.items():
-            window = torch.from_numpy(fit(speech[name], int(SECONDS * RATE))[0])[None]
+            window = torch.from_numpy(fit_window(speech[name], int(SECONDS * RATE))[0])[None]
             some[rows[-1].row] = Extractor(getattr(preset, reads), RATE)(window)[0].numpy()
     store(folder / "ingest" / "waveforms", speech)
     store(folder / "ingest" / "noise", {"made/market/1": generator(2).normal(0, 0.1, 40000).astype(np.float32)})
@@ -108,8 +108,8 @@ def test_a_fusion_gets_all_of_it(work, tmp_path, monkeypatch):
     assert set(found["faithfulness"]["methods"]) == {"scorecam", "shap", "occlusion"}
     assert len(found["across_noise"]["cells"]) == 2
     assert all((tmp_path / file).is_file() for file in found["shap"]["figures"].values())
-    assert "explain.shap.deletion.silence" in figures_of(found)
-    assert "explain.streams.wav2vec.change_in_noise" in figures_of(found)
+    assert "explain.shap.deletion.silence" in explanation_metrics(found)
+    assert "explain.streams.wav2vec.change_in_noise" in explanation_metrics(found)
 
 
 def test_an_image_model_gets_what_it_admits(work, tmp_path):
@@ -117,7 +117,7 @@ def test_an_image_model_gets_what_it_admits(work, tmp_path):
     json.dumps(found, allow_nan=False)
     assert found["shap"] is None and found["across_noise"]["shift"] == {}
     assert all(one["streams"] is None and list(one["traces"]) == ["gradcam", "occlusion"] for one in found["heard"])
-    assert set(figures_of(found)) >= {"explain.gradcam.insertion.noise"}
+    assert set(explanation_metrics(found)) >= {"explain.gradcam.insertion.noise"}
 
 
 def test_utterances_for_methods_are_among_those_for_streams(work):

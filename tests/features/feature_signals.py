@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ser_ops.audio.reading import read
-from ser_ops.audio.signal import fit
+from ser_ops.audio.reading import read_recording
+from ser_ops.audio.signal import fit_window
 from ser_ops.config.models import Window
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,4 +72,4 @@ def _windows(files: list[Path], settings: Window, count: int, otherwise: str) ->
     if not files:
         pytest.skip(otherwise)
     length = round(settings.seconds * settings.sample_rate)
-    return [fit(read(file, settings.sample_rate).samples, length)[0] for file in files[::max(1, len(files) // count)]]
+    return [fit_window(read_recording(file, settings.sample_rate).samples, length)[0] for file in files[::max(1, len(files) // count)]]

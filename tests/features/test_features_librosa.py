@@ -8,8 +8,8 @@ import pytest
 import torch
 from feature_signals import assert_agrees, signals, speech_like
 
-from ser_ops.audio.reading import read
-from ser_ops.audio.signal import fit
+from ser_ops.audio.reading import read_recording
+from ser_ops.audio.signal import fit_window
 from ser_ops.config.models import Features
 from ser_ops.config.params import load_preset, preset_names
 from ser_ops.features.descriptors import mfcc, rms, zcr
@@ -64,6 +64,6 @@ def test_real_recordings_agree() -> None:
     for preset in ("small", "paper"):
         settings = PRESETS[preset].features.model_copy(update=PLAIN)
         for file in files:
-            samples, _ = fit(read(file, settings.sample_rate).samples, round(settings.seconds * settings.sample_rate))
+            samples, _ = fit_window(read_recording(file, settings.sample_rate).samples, round(settings.seconds * settings.sample_rate))
             ours = to_grid(Extractor(settings, settings.sample_rate)(torch.from_numpy(samples)[None]), settings)[0]
             assert_agrees(ours.numpy(), reference(samples, settings))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from ser_ops.audio.signal import fit
+from ser_ops.audio.signal import fit_window
 from ser_ops.config.params import load_params
 from ser_ops.errors import UserError
 from ser_ops.features.extractor import Extractor
@@ -50,7 +50,7 @@ def work(tmp_path: Path) -> Path:
 
 def extract(work: Path, name: str, workers: int = 1) -> Path:
     compute = PARAMS.compute.model_copy(update={"workers": workers})
-    stage.extract(stage.rows_of(work / "ingest", work / "augmented"), work / name, SETTINGS, 16000, compute)
+    stage.extract_features(stage.source_rows(work / "ingest", work / "augmented"), work / name, SETTINGS, 16000, compute)
     return work / name
 
 
@@ -61,7 +61,7 @@ def test_every_row_gets_the_features_of_its_window(work: Path) -> None:
     expected = {}
     for row in made:
         utterance, variant = row.split("#")
-        window, _ = fit(ingest[utterance] if variant == "original" else augmented[row], LENGTH)
+        window, _ = fit_window(ingest[utterance] if variant == "original" else augmented[row], LENGTH)
         expected[row] = Extractor(SETTINGS)(torch.tensor(window)[None])[0].numpy()
         np.testing.assert_allclose(made[row], expected[row], rtol=1e-4, atol=1e-3)
     train = np.stack([expected[row] for row in made if row.endswith("#noisy") or int(row.split("#")[0][-2:]) < 12])
@@ -94,7 +94,7 @@ def test_a_failure_leaves_what_was_there(work: Path, monkeypatch: pytest.MonkeyP
 
 def test_each_kind_of_input_gets_its_folder(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     params = PARAMS.model_copy(update={"compute": PARAMS.compute.model_copy(update={"workers": 1})})
-    rows = stage.rows_of(work / "ingest", work / "augmented")
+    rows = stage.source_rows(work / "ingest", work / "augmented")
     stage.extract_all(params, rows, ["cnn", "fusion", "beit", "lstm", "spectral"], work / "features")
     shapes = {"features": (82, 101), "image": (128, 128), "stacked": (187, 79)}
     assert sorted(one.name for one in (work / "features").iterdir()) == sorted(shapes)
@@ -104,7 +104,7 @@ def test_each_kind_of_input_gets_its_folder(work: Path, capsys: pytest.CaptureFi
     for name, shape in shapes.items():
         made = Shards(work / "features" / name)
         settings = getattr(PARAMS.chosen, name)
-        window, _ = fit(whole, round(settings.seconds * 16000))
+        window, _ = fit_window(whole, round(settings.seconds * 16000))
         expected = Extractor(settings)(torch.tensor(window)[None])[0].numpy()
         assert len(made) == 32 and made[rows[0].row].shape == shape
         np.testing.assert_allclose(made[rows[0].row], expected, rtol=1e-4, atol=1e-3)

@@ -15,7 +15,7 @@ from benchmarks.growth.__main__ import told
 from benchmarks.growth.cost import Cost, cost
 from benchmarks.growth.curve import best, fitted
 from benchmarks.growth.stages import Measured
-from ser_ops.audio.signal import levels
+from ser_ops.audio.signal import measure_levels
 from ser_ops.config.params import load_params
 from ser_ops.corpora import leaks
 from ser_ops.documents import read_json
@@ -113,7 +113,7 @@ def test_noise_beside_the_level():
     random = np.random.default_rng(1)
     speech = 0.1 * np.sin(np.arange(16000) / 20)
     added = copies.noisy(speech, -40.0, random) - speech
-    assert levels(added.astype(np.float32), 16000, -60).rms_dbfs == pytest.approx(-23 - 40, abs=0.2)
+    assert measure_levels(added.astype(np.float32), 16000, -60).rms_dbfs == pytest.approx(-23 - 40, abs=0.2)
     quiet = np.round(copies.noisy(np.zeros(16000), -40.0, random) * 2**15)
     assert 0.8 < quiet.std() < 1.3                              # at least a step of 16 bit, or copies would be equal
 
@@ -140,7 +140,7 @@ def test_stages_over_copies(tmp_path, monkeypatch):
         places[row.speaker].add(row.partition)
     assert all(len(one) == 1 for one in places.values())
     assert set.union(*places.values()) == {"train", "validation", "test"}
-    assert leaks.audit(rows, [], "speaker")["clean"]
+    assert leaks.audit_leaks(rows, [], "speaker")["clean"]
     turns = Counter(row.speaker.rpartition("-")[2] for row in rows)
     assert turns == {"0": 40, "1": 40}
 

@@ -9,8 +9,8 @@ import pytest
 import soundfile
 import torch
 
-from ser_ops.audio.reading import clean
-from ser_ops.audio.signal import fit, resample
+from ser_ops.audio.reading import admit_samples
+from ser_ops.audio.signal import fit_window, resample
 from ser_ops.config.params import load_preset
 from ser_ops.device import device_of
 from ser_ops.emotions import EMOTIONS
@@ -55,8 +55,8 @@ def speech(seconds, rate=RATE, seed=0):
 
 @pytest.mark.parametrize("seconds", [0.1, 0.3, 0.5])
 def test_a_recording_within_one_window_gets_the_answer_that_evaluation_gives(recogniser, seconds):
-    samples = clean("speech", speech(seconds), RATE, RATE)
-    window, valid = fit(samples, round(SECONDS * RATE))
+    samples = admit_samples("speech", speech(seconds), RATE, RATE)
+    window, valid = fit_window(samples, round(SECONDS * RATE))
     waveform = torch.from_numpy(window)[None]
     features = Extractor(recogniser.extractor.settings)(waveform)
     with torch.no_grad():
@@ -68,7 +68,7 @@ def test_a_recording_within_one_window_gets_the_answer_that_evaluation_gives(rec
 
 
 def test_the_whole_is_the_mean_of_its_windows_and_each_is_what_it_would_be_alone(recogniser):
-    samples = clean("speech", speech(2.0), RATE, RATE)
+    samples = admit_samples("speech", speech(2.0), RATE, RATE)
     answer = recogniser.answer(speech(2.0), RATE)
     spans = [(window.start, window.end) for window in answer.windows]
     assert spans == [(0.0, 0.5), (0.3, 0.8), (0.6, 1.1), (0.9, 1.4), (1.2, 1.7), (1.5, 2.0)]

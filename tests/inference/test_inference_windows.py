@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ser_ops.audio.signal import spans
+from ser_ops.audio.signal import window_spans
 from ser_ops.inference.recogniser import is_silent, windows
 
 
@@ -15,7 +15,7 @@ def test_a_stream_has_the_windows_of_the_whole_however_it_is_cut(total, length, 
     whole = np.arange(1, total + 1, dtype=np.float32)
     blocks = np.split(whole, sorted(cut for cut in cuts if cut <= total))
     streamed = list(windows(blocks, length, hop))
-    expected = spans(total, length, hop)
+    expected = window_spans(total, length, hop)
     assert [(start, start + len(samples)) for start, samples in streamed] == expected
     assert all((samples == whole[start:start + len(samples)]).all() for start, samples in streamed)
     assert expected[-1][1] == total

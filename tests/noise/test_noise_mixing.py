@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as arrays
 from ser_ops.audio.signal import dbfs
 from ser_ops.errors import UserError
 from ser_ops.manifest import NoiseRow
-from ser_ops.noise.mixing import Mixer, crop, mix
+from ser_ops.noise.mixing import Mixer, crop_noise, mix_noise
 
 RATE = 16000
 seeds = st.integers(0, 2**32 - 1)
@@ -26,7 +26,7 @@ class TestMix:
     def test_by_hand(self):
         # max|s| = 0.8, max|n| = 0.5, a = 0.5: x = s + 0.5 * 0.8 / 0.5 * n = s + 0.8 n
         speech, noise = np.array([0.4, -0.8, 0.0, 0.2], np.float32), np.array([0.5, 0.25, -0.5, 0.0], np.float32)
-        mixture = mix(speech, noise, 0.5)
+        mixture = mix_noise(speech, noise, 0.5)
         assert mixture.samples == pytest.approx([0.8, -0.6, -0.4, 0.2])
         # energies: 0.16 + 0.64 + 0.04 = 0.84 against 0.64 * (0.25 + 0.0625 + 0.25) = 0.36
         assert mixture.snr_db == pytest.approx(10 * math.log10(0.84 / 0.36))
@@ -34,43 +34,43 @@ class TestMix:
     def test_noise_peak_is_relative_to_the_speech_peak(self):
         """Equation 8 leaves max|s| out; its text, 'relative to the peak speech amplitude', holds."""
         speech = np.array([0.1, -0.02], np.float32)
-        added = mix(speech, np.array([0.0, 7.0], np.float32), 0.75).samples - speech
+        added = mix_noise(speech, np.array([0.0, 7.0], np.float32), 0.75).samples - speech
         assert np.abs(added).max() == pytest.approx(0.075)
 
     @given(signals(), signals())
     def test_no_intensity_is_identity(self, speech, noise):
-        mixture = mix(speech, noise, 0.0)
+        mixture = mix_noise(speech, noise, 0.0)
         assert np.array_equal(mixture.samples, speech)
         assert mixture.snr_db == math.inf
 
     @given(signals(), signals(), st.floats(0.01, 1), st.floats(0.01, 100))
     def test_gain_of_the_noise_does_not_matter(self, speech, noise, intensity, gain):
-        one, other = mix(speech, noise, intensity), mix(speech, noise * np.float32(gain), intensity)
+        one, other = mix_noise(speech, noise, intensity), mix_noise(speech, noise * np.float32(gain), intensity)
         assert other.samples == pytest.approx(one.samples, abs=1e-5)
         assert other.snr_db == pytest.approx(one.snr_db, abs=1e-3)
 
     @given(signals(), signals(), st.floats(0.01, 1), st.sampled_from([0.25, 0.5, 2.0, 8.0]))
     def test_snr_does_not_depend_on_the_level_of_the_speech(self, speech, noise, intensity, gain):
-        one, other = mix(speech, noise, intensity), mix(speech * np.float32(gain), noise, intensity)
+        one, other = mix_noise(speech, noise, intensity), mix_noise(speech * np.float32(gain), noise, intensity)
         assert other.snr_db == pytest.approx(one.snr_db, abs=1e-6)
         assert other.samples == pytest.approx(one.samples * gain, rel=1e-5, abs=1e-6)
 
     @given(signals(), signals(), st.floats(0.01, 0.5))
     def test_twice_the_intensity_is_six_decibels_less(self, speech, noise, intensity):
-        less = mix(speech, noise, intensity).snr_db - mix(speech, noise, 2 * intensity).snr_db
+        less = mix_noise(speech, noise, intensity).snr_db - mix_noise(speech, noise, 2 * intensity).snr_db
         assert less == pytest.approx(20 * math.log10(2), abs=1e-4)
 
     @given(signals(), signals(), st.floats(0.01, 1))
     def test_snr_is_what_the_samples_say(self, speech, noise, intensity):
-        mixture = mix(speech, noise, intensity)
+        mixture = mix_noise(speech, noise, intensity)
         added = mixture.samples.astype(float) - speech
         measured = 10 * math.log10(np.sum(np.square(speech, dtype=float)) / np.sum(added**2))
         assert mixture.snr_db == pytest.approx(measured, abs=0.01)
 
     @given(signals(), signals(), st.floats(0.01, 1))
     def test_levels(self, speech, noise, intensity):
-        kept = mix(speech, noise, intensity)
-        clipped, scaled = mix(speech, noise, intensity, "clip"), mix(speech, noise, intensity, "renormalise")
+        kept = mix_noise(speech, noise, intensity)
+        clipped, scaled = mix_noise(speech, noise, intensity, "clip"), mix_noise(speech, noise, intensity, "renormalise")
         assert np.array_equal(clipped.samples, kept.samples.clip(-1, 1))
         assert np.abs(scaled.samples).max() <= 1
         peak = np.abs(kept.samples).max()
@@ -78,17 +78,17 @@ class TestMix:
         assert kept.snr_db == clipped.snr_db == scaled.snr_db
 
     def test_beyond_full_scale_is_kept(self):
-        assert mix(np.ones(3), np.ones(3), 0.75).samples == pytest.approx([1.75] * 3)
+        assert mix_noise(np.ones(3), np.ones(3), 0.75).samples == pytest.approx([1.75] * 3)
 
     def test_silence_stays_silence(self):
         silence = np.zeros(4, np.float32)
-        assert not mix(silence, np.ones(4), 0.5).samples.any()
-        assert np.array_equal(mix(np.ones(4), silence, 0.5).samples, np.ones(4))
+        assert not mix_noise(silence, np.ones(4), 0.5).samples.any()
+        assert np.array_equal(mix_noise(np.ones(4), silence, 0.5).samples, np.ones(4))
 
     @pytest.mark.parametrize(("length", "intensity"), [(3, 0.5), (4, -0.1)])
     def test_misuse(self, length, intensity):
         with pytest.raises(ValueError):
-            mix(np.ones(4), np.ones(length), intensity)
+            mix_noise(np.ones(4), np.ones(length), intensity)
 
 
 class TestCrop:
@@ -96,7 +96,7 @@ class TestCrop:
     def test_one_stretch_of_the_recording_and_zeros(self, length, noise_length, seed):
         """Every sample of a ramp occurs at most once, in order: neither looped nor cut in two."""
         noise = np.arange(1, noise_length + 1, dtype=np.float32)
-        taken = crop(noise, length, np.random.default_rng(seed))
+        taken = crop_noise(noise, length, np.random.default_rng(seed))
         heard = np.flatnonzero(taken)
         assert taken.shape == (length,)
         assert len(heard) == min(length, noise_length)
@@ -105,34 +105,34 @@ class TestCrop:
 
     def test_crops_and_places_vary(self):
         ramp = np.arange(1, 1001, dtype=np.float32)
-        assert len({float(crop(ramp, 10, np.random.default_rng(seed))[0]) for seed in range(50)}) > 40
-        places = {int(np.flatnonzero(crop(ramp[:10], 1000, np.random.default_rng(seed)))[0]) for seed in range(50)}
+        assert len({float(crop_noise(ramp, 10, np.random.default_rng(seed))[0]) for seed in range(50)}) > 40
+        places = {int(np.flatnonzero(crop_noise(ramp[:10], 1000, np.random.default_rng(seed)))[0]) for seed in range(50)}
         assert min(places) < 200 and max(places) > 800
 
     def test_reaches_both_ends(self):
-        starts = {int(crop(np.arange(1, 6, dtype=np.float32), 3, np.random.default_rng(seed))[0]) for seed in range(60)}
+        starts = {int(crop_noise(np.arange(1, 6, dtype=np.float32), 3, np.random.default_rng(seed))[0]) for seed in range(60)}
         assert starts == {1, 2, 3}
 
     def test_a_silent_crop_is_drawn_again(self):
         noise = np.zeros(10000, np.float32)
         noise[4000:6000] = 0.5
         for seed in range(40):
-            assert np.abs(crop(noise, 500, np.random.default_rng(seed), silent_dbfs=-40)).max() == 0.5
+            assert np.abs(crop_noise(noise, 500, np.random.default_rng(seed), silent_dbfs=-40)).max() == 0.5
 
     @pytest.mark.parametrize("length", [500, 2000])
     def test_a_silent_recording_is_named(self, length):
         noise = np.full(1000, 10 ** (-70 / 20), np.float32)
         with pytest.raises(UserError, match="recorded/rain/drizzle"):
-            crop(noise, length, np.random.default_rng(0), name="recorded/rain/drizzle")
+            crop_noise(noise, length, np.random.default_rng(0), name="recorded/rain/drizzle")
 
     @given(st.floats(-59.9, 0), seeds)
     def test_above_the_threshold_is_taken(self, level, seed):
         noise = np.full(1000, 10 ** (level / 20), np.float32)
-        assert dbfs(float(crop(noise, 100, np.random.default_rng(seed)).max())) == pytest.approx(level, abs=0.01)
+        assert dbfs(float(crop_noise(noise, 100, np.random.default_rng(seed)).max())) == pytest.approx(level, abs=0.01)
 
     def test_does_not_touch_the_recording(self):
         noise = np.ones(10, np.float32)
-        crop(noise, 10, np.random.default_rng(0))[:] = 0
+        crop_noise(noise, 10, np.random.default_rng(0))[:] = 0
         assert noise.all()
 
 

@@ -18,7 +18,7 @@ from ser_ops.config.data import Partitions
 from ser_ops.errors import UserError
 from ser_ops.manifest import NoiseRow
 from ser_ops.noise import adding
-from ser_ops.noise.recordings import assign, scan, source_of
+from ser_ops.noise.recordings import assign_noise_partitions, scan_noise, source_by_name
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "noise"
 
@@ -55,7 +55,7 @@ class TestScan:
         write(top / "children" / "1-100032-A-0.wav")
         (top / "rain" / "notes.txt").write_text("no recording")
         write(top / "rain" / ".hidden.wav")
-        found = scan(tmp_path, ["made"])
+        found = scan_noise(tmp_path, ["made"])
         assert [one.recording for one in found] == ["made/children/1-100032-A-0", "made/rain/a", "made/rain/b"]
         assert [one.category for one in found] == ["children", "rain", "rain"]
         assert all(one.synthetic and one.collection == "made" for one in found)
@@ -64,18 +64,18 @@ class TestScan:
     def test_several_collections(self, tmp_path):
         for name in ("one", "two"):
             write(collection(tmp_path, name) / "rain" / "a.wav")
-        assert [one.recording for one in scan(tmp_path, ["two", "one"])] == ["one/rain/a", "two/rain/a"]
+        assert [one.recording for one in scan_noise(tmp_path, ["two", "one"])] == ["one/rain/a", "two/rain/a"]
 
     @pytest.mark.parametrize(("stem", "source"), [
         ("5-9032-A-0", "esc50/9032"), ("esc50_4-165791-B-45", "esc50/165791"), ("4-165791-a-45", "esc50/165791"),
         ("x_4-165791-A-45", "made/rain/x_4-165791-A-45"), ("sas_kiit_3_445", "made/rain/sas_kiit_3_445")])
     def test_source(self, stem, source):
-        assert source_of(f"made/rain/{stem}") == source
+        assert source_by_name(f"made/rain/{stem}") == source
 
     def test_missing_collection(self, tmp_path):
         write(collection(tmp_path, "made") / "rain" / "a.wav")
         with pytest.raises(UserError, match="there are: made"):
-            scan(tmp_path, ["maid"])
+            scan_noise(tmp_path, ["maid"])
 
     @pytest.mark.parametrize(("card", "fault"), [
         ("name: [", "not YAML"), ("just words", "not the card"),
@@ -87,29 +87,29 @@ class TestScan:
         (tmp_path / "made").mkdir()
         (tmp_path / "made" / "noise.yaml").write_text(card)
         with pytest.raises(UserError, match=fault) as caught:
-            scan(tmp_path, ["made"])
+            scan_noise(tmp_path, ["made"])
         assert "noise.yaml" in str(caught.value)
 
     def test_no_card_and_no_recordings(self, tmp_path):
         (tmp_path / "made").mkdir()
         with pytest.raises(UserError, match=r"noise\.yaml: cannot be read"):
-            scan(tmp_path, ["made"])
+            scan_noise(tmp_path, ["made"])
         collection(tmp_path, "empty")
         with pytest.raises(UserError, match="holds no recordings"):
-            scan(tmp_path, ["empty"])
+            scan_noise(tmp_path, ["empty"])
 
     def test_two_files_of_one_name(self, tmp_path):
         top = collection(tmp_path, "made")
         write(top / "rain" / "a.wav")
         write(top / "rain" / "a.flac")
         with pytest.raises(UserError, match="suffix"):
-            scan(tmp_path, ["made"])
+            scan_noise(tmp_path, ["made"])
 
     @pytest.mark.parametrize("category", ["white", "clean", "two words", "a@b"])
     def test_names_that_mean_something_else(self, tmp_path, category):
         write(collection(tmp_path, "made") / category / "a.wav")
         with pytest.raises(UserError, match=category):
-            scan(tmp_path, ["made"])
+            scan_noise(tmp_path, ["made"])
 
 
 class TestSources:
@@ -118,7 +118,7 @@ class TestSources:
         for path in ("kitchen/dishes/ch01.wav", "kitchen/dishes/ch02.wav", "kitchen/frying/deep/ch01.wav",
                      "kitchen/alone.wav", "kitchen/esc/1-7-A-1.wav", "rain/1-7-B-1.wav"):
             write(top / path)
-        assert {one.recording: one.source for one in scan(tmp_path, ["made"])} == {
+        assert {one.recording: one.source for one in scan_noise(tmp_path, ["made"])} == {
             "made/kitchen/dishes/ch01": "made/kitchen/dishes", "made/kitchen/dishes/ch02": "made/kitchen/dishes",
             "made/kitchen/frying/deep/ch01": "made/kitchen/frying", "made/kitchen/alone": "made/kitchen/alone",
             "made/kitchen/esc/1-7-A-1": "esc50/7", "made/rain/1-7-B-1": "esc50/7"}
@@ -129,7 +129,7 @@ class TestSources:
             write(top / path)
         (top / "sources.csv").write_text("path;source\nrain/a.wav;storm\nwind\\a.wav;storm\n", encoding="utf-8-sig")
         (top / "rain" / "sources.csv").write_text("Path,Source\nb.wav,roof\nc.wav,roof\nd/e.wav,roof\n")
-        assert {one.recording: one.source for one in scan(tmp_path, ["made"])} == {
+        assert {one.recording: one.source for one in scan_noise(tmp_path, ["made"])} == {
             "made/rain/a": "made/storm", "made/wind/a": "made/storm", "made/wind/b": "made/wind/b",
             **dict.fromkeys(("made/rain/b", "made/rain/c", "made/rain/d/e"), "made/rain/roof")}
 
@@ -143,7 +143,7 @@ class TestSources:
         write(top / "rain" / "a.wav")
         (top / "rain" / "sources.csv").write_text(text)
         with pytest.raises(UserError, match=fault) as caught:
-            scan(tmp_path, ["made"])
+            scan_noise(tmp_path, ["made"])
         assert "rain/sources.csv" in str(caught.value) and "\n" not in str(caught.value)
 
     def test_adding_keeps_them(self, tmp_path):
@@ -152,13 +152,13 @@ class TestSources:
         write(tmp_path / "2" / "quiet.wav", peak=1e-6)
         (tmp_path / "1" / "sources.csv").write_text("path,source\na.wav,roof\n")
         (tmp_path / "2" / "sources.csv").write_text("path,source\nb.wav,roof\nc.wav,yard\nquiet.wav,yard\n")
-        first = adding.add("kitchen", tmp_path / "1", tmp_path / "noise")
+        first = adding.add_noise("kitchen", tmp_path / "1", tmp_path / "noise")
         assert (first.recordings, first.sources) == (4, 3)
         assert first.added == ["a.wav", "dishes/ch01.wav", "dishes/ch02.wav", "frying/ch01.wav"]
-        second = adding.add("kitchen", tmp_path / "2", tmp_path / "noise", link=True)
+        second = adding.add_noise("kitchen", tmp_path / "2", tmp_path / "noise", link=True)
         assert (second.recordings, second.sources, list(second.skipped)) == (6, 4, ["quiet.wav"])
         sources = {one.recording.removeprefix("recorded/kitchen/"): one.source.removeprefix("recorded/kitchen/")
-                   for one in scan(tmp_path / "noise", ["recorded"])}
+                   for one in scan_noise(tmp_path / "noise", ["recorded"])}
         assert sources == {"a": "roof", "b": "roof", "c": "yard", "dishes/ch01": "dishes", "dishes/ch02": "dishes",
                            "frying/ch01": "frying"}
 
@@ -171,18 +171,18 @@ class TestWhatComesFromOutside:
         os.mkfifo(source / "pipe.wav")
         (source / "nothing.wav").symlink_to("nowhere")
         (source / "around").symlink_to(source)
-        found = adding.add("rain", source, tmp_path / "noise")
+        found = adding.add_noise("rain", source, tmp_path / "noise")
         assert found.added == ["a.wav"]
         assert found.skipped == {"nothing.wav": "link to nothing",
                                  "pipe.wav": "no file but a pipe, a socket or a device"}
-        assert [one.recording for one in scan(tmp_path / "noise", ["recorded"])] == ["recorded/rain/a"]
+        assert [one.recording for one in scan_noise(tmp_path / "noise", ["recorded"])] == ["recorded/rain/a"]
 
     @pytest.mark.parametrize("kind", ["source", "category", "collection"])
     def test_names_that_are_too_long(self, tmp_path, kind):
         given = {"source": write(tmp_path / "mine" / "a.wav").parent, "category": "rain", "collection": "recorded"}
         given[kind] = tmp_path / ("a" * 300) if kind == "source" else "a" * 300
         with pytest.raises(UserError) as caught:
-            adding.add(given["category"], given["source"], tmp_path / "noise", given["collection"])
+            adding.add_noise(given["category"], given["source"], tmp_path / "noise", given["collection"])
         assert "\n" not in str(caught.value)
         assert not list((tmp_path / "noise").glob("*"))
 
@@ -191,7 +191,7 @@ class TestWhatComesFromOutside:
         write(tmp_path / "mine" / "a.wav")
         (tmp_path / "mine" / "b.wav").symlink_to(write(tmp_path / "theirs" / "b.wav"))
         with pytest.raises(UserError, match=r"its link 'b\.wav' leads out of it"):
-            adding.add("rain", tmp_path / "mine", tmp_path / "noise", link=link)
+            adding.add_noise("rain", tmp_path / "mine", tmp_path / "noise", link=link)
         assert not (tmp_path / "noise").exists()
 
     @pytest.mark.parametrize("step", ["shutil.copyfile", "write_sources", "Card.write", "scan_folder"])
@@ -204,7 +204,7 @@ class TestWhatComesFromOutside:
         elif before == "recordings":
             if step == "Card.write":
                 pytest.skip("the card is there already")
-            adding.add("rain", write(tmp_path / "other" / "c.wav").parent, tmp_path / "noise")
+            adding.add_noise("rain", write(tmp_path / "other" / "c.wav").parent, tmp_path / "noise")
         there = content(tmp_path / "noise")
 
         def fail(*arguments, **more):
@@ -212,13 +212,13 @@ class TestWhatComesFromOutside:
 
         monkeypatch.setattr(f"ser_ops.noise.adding.{step}", fail)
         with pytest.raises((UserError, KeyboardInterrupt)):
-            adding.add("rain", tmp_path / "mine", tmp_path / "noise")
+            adding.add_noise("rain", tmp_path / "mine", tmp_path / "noise")
         assert content(tmp_path / "noise") == there
         assert (tmp_path / "noise" / "recorded").exists() is (before != "nothing")
 
     def test_a_category_of_any_name_is_added_to(self, tmp_path):
         for name in ("a", "b"):
-            found = adding.add("before", write(tmp_path / name / f"{name}.wav").parent, tmp_path / "noise")
+            found = adding.add_noise("before", write(tmp_path / name / f"{name}.wav").parent, tmp_path / "noise")
         assert (found.recordings, found.added) == (2, ["b.wav"])
 
     def test_one_bad_collection_does_not_end_the_list(self, tmp_path):
@@ -228,10 +228,10 @@ class TestWhatComesFromOutside:
         (tmp_path / "bare").mkdir()
         write(collection(tmp_path, "broken") / "rain" / "a.wav")
         (tmp_path / "broken" / "noise.yaml").write_text("[")
-        answers = adding.list_all(tmp_path)
-        bad = {one.name: one.error for one in answers if isinstance(one, folders.Unusable)}
+        answers = adding.list_noise(tmp_path)
+        bad = {one.name: one.error for one in answers if isinstance(one, folders.UnusableFolder)}
         assert sorted(bad) == ["bare", "broken", "empty", "taken"]
-        assert [one.collection for one in answers if isinstance(one, adding.Found)] == ["good"]
+        assert [one.collection for one in answers if isinstance(one, adding.CategorySummary)] == ["good"]
         assert all("\n" not in error for error in bad.values())
 
 
@@ -241,7 +241,7 @@ class TestAdd:
         for number in range(3):
             write(source / f"{number}.wav", number)
         before = content(source)
-        found = adding.add("rain", source, tmp_path / "noise")
+        found = adding.add_noise("rain", source, tmp_path / "noise")
         assert (found.recordings, found.sources, found.seconds) == (3, 3, 1.5)
         assert found.added == ["0.wav", "1.wav", "2.wav"]
         assert content(source) == before
@@ -250,21 +250,21 @@ class TestAdd:
         assert not any(path.is_symlink() for path in (target / "rain").iterdir())
         card = yaml.safe_load((target / "noise.yaml").read_text())
         assert card["name"] == "recorded" and card["synthetic"] is False
-        assert [one.recording for one in scan(tmp_path / "noise", ["recorded"])] == [
+        assert [one.recording for one in scan_noise(tmp_path / "noise", ["recorded"])] == [
             "recorded/rain/0", "recorded/rain/1", "recorded/rain/2"]
         assert any("added 3" in line for line in found.lines())
 
     def test_links(self, tmp_path):
         source = write(tmp_path / "mine" / "a.wav")
-        adding.add("rain", source.parent, tmp_path / "noise", link=True)
+        adding.add_noise("rain", source.parent, tmp_path / "noise", link=True)
         link = tmp_path / "noise" / "recorded" / "rain" / "a.wav"
         assert link.is_symlink() and link.resolve() == source
 
     def test_more_of_a_category_keeps_what_was_there(self, tmp_path):
         first = write(tmp_path / "one" / "a.wav", 1)
         second = write(tmp_path / "two" / "b.wav", 2)
-        adding.add("rain", first.parent, tmp_path / "noise", link=True)
-        found = adding.add("rain", second.parent, tmp_path / "noise")
+        adding.add_noise("rain", first.parent, tmp_path / "noise", link=True)
+        found = adding.add_noise("rain", second.parent, tmp_path / "noise")
         target = tmp_path / "noise" / "recorded" / "rain"
         assert (found.recordings, found.added) == (2, ["b.wav"])
         assert (target / "a.wav").is_symlink()
@@ -272,22 +272,22 @@ class TestAdd:
 
     def test_twice_changes_nothing(self, tmp_path):
         source = write(tmp_path / "mine" / "a.wav").parent
-        adding.add("rain", source, tmp_path / "noise")
+        adding.add_noise("rain", source, tmp_path / "noise")
         before = content(tmp_path / "noise")
-        found = adding.add("rain", source, tmp_path / "noise")
+        found = adding.add_noise("rain", source, tmp_path / "noise")
         assert (found.added, found.already) == ([], ["a.wav"])
         assert content(tmp_path / "noise") == before
         target = tmp_path / "noise" / "recorded" / "rain"
-        assert adding.add("rain", target, tmp_path / "noise").already == ["a.wav"]
+        assert adding.add_noise("rain", target, tmp_path / "noise").already == ["a.wav"]
         assert content(tmp_path / "noise") == before
 
     @pytest.mark.parametrize("name", ["a.wav", "a.flac"])
     def test_another_recording_of_that_name_is_not_overwritten(self, tmp_path, name):
-        adding.add("rain", write(tmp_path / "one" / "a.wav", 1).parent, tmp_path / "noise")
+        adding.add_noise("rain", write(tmp_path / "one" / "a.wav", 1).parent, tmp_path / "noise")
         before = content(tmp_path / "noise")
         write(tmp_path / "two" / "0.wav", 3)
         with pytest.raises(UserError, match="rename"):
-            adding.add("rain", write(tmp_path / "two" / name, 2).parent, tmp_path / "noise")
+            adding.add_noise("rain", write(tmp_path / "two" / name, 2).parent, tmp_path / "noise")
         assert content(tmp_path / "noise") == before
 
     def test_bad_ones_are_passed_over_by_name(self, tmp_path):
@@ -296,7 +296,7 @@ class TestAdd:
         (source / "broken.wav").write_bytes(b"RIFF and nothing else")
         (source / "pointer.flac").write_text("version https://git-lfs.github.com/spec/v1\n")
         write(source / "deep" / "empty.wav", seconds=0)
-        found = adding.add("rain", source, tmp_path / "noise")
+        found = adding.add_noise("rain", source, tmp_path / "noise")
         assert found.added == ["good.wav"]
         assert set(found.skipped) == {"quiet.wav", "broken.wav", "pointer.flac", "deep/empty.wav"}
         assert "silent" in found.skipped["quiet.wav"]
@@ -306,19 +306,19 @@ class TestAdd:
     def test_nothing_usable_leaves_nothing(self, tmp_path):
         source = write(tmp_path / "mine" / "quiet.wav", peak=0).parent
         with pytest.raises(UserError, match=r"quiet\.wav: silent"):
-            adding.add("rain", source, tmp_path / "noise")
+            adding.add_noise("rain", source, tmp_path / "noise")
         (source / "quiet.wav").unlink()
         with pytest.raises(UserError, match=r"\.flac"):
-            adding.add("rain", source, tmp_path / "noise")
+            adding.add_noise("rain", source, tmp_path / "noise")
         with pytest.raises(UserError, match="no folder"):
-            adding.add("rain", tmp_path / "nowhere", tmp_path / "noise")
+            adding.add_noise("rain", tmp_path / "nowhere", tmp_path / "noise")
         assert not (tmp_path / "noise").exists()
 
     @pytest.mark.parametrize(("category", "name"), [("pink", "recorded"), ("../rain", "recorded"), ("rain", "../x")])
     def test_bad_names(self, tmp_path, category, name):
         source = write(tmp_path / "mine" / "a.wav").parent
         with pytest.raises(UserError):
-            adding.add(category, source, tmp_path / "noise", name)
+            adding.add_noise(category, source, tmp_path / "noise", name)
         assert not (tmp_path / "noise").exists()
 
     def test_list(self, tmp_path):
@@ -327,7 +327,7 @@ class TestAdd:
         write(top / "rain" / "1-7-B-1.wav", 2)
         (top / "rain" / "broken.wav").write_bytes(b"nothing")
         write(top / "crowd" / "a.wav")
-        crowd, rain = adding.list_all(tmp_path)
+        crowd, rain = adding.list_noise(tmp_path)
         assert (crowd.category, crowd.recordings, crowd.sources) == ("crowd", 1, 1)
         assert (rain.recordings, rain.seconds, list(rain.skipped)) == (2, 1.0, ["broken.wav"])
         assert rain.synthetic and "synthetic" in rain.lines()[0]
@@ -348,20 +348,20 @@ class TestPartitions:
     @given(made, st.integers(0, 1000), st.randoms(use_true_random=False))
     def test_sources_stay_together_whatever_the_order(self, categories, seed, shuffler):
         rows = rows_of(categories)
-        placed = {row.recording: where for row, where in zip(rows, assign(rows, shares(seed=seed)), strict=True)}
+        placed = {row.recording: where for row, where in zip(rows, assign_noise_partitions(rows, shares(seed=seed)), strict=True)}
         of_source = defaultdict(set)
         for recording, where in placed.items():
-            of_source[source_of(recording)].add(where)
+            of_source[source_by_name(recording)].add(where)
         assert all(len(where) == 1 for where in of_source.values())
         shuffler.shuffle(rows)
-        assert assign(rows, shares(seed=seed)) == [placed[row.recording] for row in rows]
+        assert assign_noise_partitions(rows, shares(seed=seed)) == [placed[row.recording] for row in rows]
 
     @given(st.dictionaries(st.sampled_from(["a", "b", "c"]), st.integers(1, 30), min_size=1), st.integers(0, 100),
            st.floats(0.01, 0.49), st.floats(0.01, 0.49))
     def test_every_category_has_what_it_can(self, counts, seed, validation, test):
         rows = rows_of({category: [f"{number:03d}" for number in range(count)] for category, count in counts.items()})
         settings = shares(seed=seed, noise_validation=validation, noise_test=test)
-        placed = assign(rows, settings)
+        placed = assign_noise_partitions(rows, settings)
         for category, count in counts.items():
             got = Counter(where for row, where in zip(rows, placed, strict=True) if row.category == category)
             assert got["train"] >= 1
@@ -374,36 +374,36 @@ class TestPartitions:
     def test_held_out_goes_wholly_to_test(self, categories):
         rows = rows_of(categories)
         held = sorted(categories)[0]
-        placed = assign(rows, shares(held_out_noise=(held,)))
-        tested = {source_of(row.recording) for row in rows if row.category == held}
+        placed = assign_noise_partitions(rows, shares(held_out_noise=(held,)))
+        tested = {source_by_name(row.recording) for row in rows if row.category == held}
         for row, where in zip(rows, placed, strict=True):
-            if source_of(row.recording) in tested:
+            if source_by_name(row.recording) in tested:
                 assert where == "test"
 
     def test_a_source_in_two_categories_and_collections(self):
         rows = [NoiseRow(name, category=name.split("/")[1]) for name in (
             "a/train/1-7-A-1", "b/train/esc50_1-7-B-1", "a/wind/1-7-C-2", "a/wind/other", "a/train/third")]
         for seed in range(20):
-            assert len(set(assign(rows, shares(seed=seed))[:3])) == 1
+            assert len(set(assign_noise_partitions(rows, shares(seed=seed))[:3])) == 1
 
     def test_same_content_under_two_names(self):
         rows = rows_of({"rain": [f"{number}" for number in range(8)]})
         rows[3] = replace(rows[3], content=rows[6].content)
         for seed in range(20):
-            placed = assign(rows, shares(seed=seed))
+            placed = assign_noise_partitions(rows, shares(seed=seed))
             assert placed[3] == placed[6]
 
     def test_one_sound_under_two_names(self):
         rows = rows_of({"rain": [f"{number}" for number in range(8)]})
         rows[3], rows[6] = (replace(row, sound="made/rain/3") for row in (rows[3], rows[6]))
         for seed in range(20):
-            placed = assign(rows, shares(seed=seed))
+            placed = assign_noise_partitions(rows, shares(seed=seed))
             assert placed[3] == placed[6]
 
     def test_channels_of_one_scene(self):
         rows = rows_of({"kitchen": [f"{scene}/ch{channel:02d}" for scene in "abc" for channel in range(1, 17)]})
         for seed in range(20):
-            placed = assign(rows, shares(seed=seed))
+            placed = assign_noise_partitions(rows, shares(seed=seed))
             assert [len(set(placed[start:start + 16])) for start in (0, 16, 32)] == [1, 1, 1]
             assert set(placed) == {"train", "validation", "test"}
 
@@ -411,28 +411,28 @@ class TestPartitions:
         rows = rows_of({"rain": ["a", "b", "c"]})
         rows[1] = replace(rows[1], error="damaged", content="")
         for seed in range(20):
-            placed = assign(rows, shares(seed=seed))
+            placed = assign_noise_partitions(rows, shares(seed=seed))
             assert {placed[0], placed[2]} == {"train", "test"}
 
     def test_no_share_no_recordings(self):
         rows = rows_of({"rain": [f"{number}" for number in range(9)]})
-        assert set(assign(rows, shares(noise_test=0, noise_validation=0))) == {"train"}
-        assert Counter(assign(rows, shares(noise_validation=0)))["validation"] == 0
+        assert set(assign_noise_partitions(rows, shares(noise_test=0, noise_validation=0))) == {"train"}
+        assert Counter(assign_noise_partitions(rows, shares(noise_validation=0)))["validation"] == 0
 
     def test_another_seed_is_another_partition(self):
         rows = rows_of({"rain": [f"{number}" for number in range(12)]})
-        assert len({tuple(assign(rows, shares(seed=seed))) for seed in range(10)}) > 5
+        assert len({tuple(assign_noise_partitions(rows, shares(seed=seed))) for seed in range(10)}) > 5
 
 
 @pytest.mark.real_speech
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the recordings in ../shared/noise are not here")
 def test_real_recordings(tmp_path):
     for category in ("children", "fish_market", "railway_engine"):
-        found = adding.add(category, SHARED / category, tmp_path, link=True)
+        found = adding.add_noise(category, SHARED / category, tmp_path, link=True)
         assert not found.skipped
-    rows = [NoiseRow(sound.recording, category=sound.category) for sound in scan(tmp_path, ["recorded"])]
+    rows = [NoiseRow(sound.recording, category=sound.category) for sound in scan_noise(tmp_path, ["recorded"])]
     random.Random(0).shuffle(rows)
-    placed = {row.recording: where for row, where in zip(rows, assign(rows, shares()), strict=True)}
+    placed = {row.recording: where for row, where in zip(rows, assign_noise_partitions(rows, shares()), strict=True)}
     assert len(placed) == 19
     for pair in ("165791", "165845"):
         clips = [where for recording, where in placed.items() if pair in recording]

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ser_ops import shards
-from ser_ops.audio.signal import fit
+from ser_ops.audio.signal import fit_window
 from ser_ops.config.models import Preset
 from ser_ops.config.params import Params, load_params, load_preset
 from ser_ops.emotions import EMOTIONS
@@ -99,7 +99,7 @@ class Project:
         recogniser = Recogniser(self.folder, "cpu")
         rows = []
         for number, (utterance, samples) in enumerate(speech.items()):
-            window, valid = fit(samples, recogniser.window)
+            window, valid = fit_window(samples, recogniser.window)
             answer = recogniser.answer(window[:valid], 16000, cleaned=True)
             rows.append({"model": self.model, "utterance": utterance, "noise": "clean", "intensity": "0", "seed": "",
                          "emotion": EMOTIONS[number % 7], "predicted": answer.emotion, "snr_db": "",

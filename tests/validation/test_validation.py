@@ -10,7 +10,7 @@ import pytest
 from ser_ops.config.params import load_params
 from ser_ops.errors import UserError
 from ser_ops.manifest import NoiseRow, UtteranceRow
-from ser_ops.validation.checks import index_page, record, validate
+from ser_ops.validation.checks import validate, validation_page, validation_record
 
 SETTINGS = load_params(Path(__file__).resolve().parents[2] / "params.yaml").validation
 BAD = "made/Actor_00/03"
@@ -119,10 +119,10 @@ def test_a_full_corpus_with_the_wrong_counts_stops_the_run():
 
 def test_the_record_and_the_pages_name_what_was_found():
     outcome = judge(utterances(**{BAD: {"rms_dbfs": -75.0}}))
-    content = record(outcome, CORPORA, SETTINGS.bad_share)
+    content = validation_record(outcome, CORPORA, SETTINGS.bad_share)
     assert content["success"] and content["checked"] == {"utterances": 60, "noise": 3}
     assert content["partial"] == ["made"] and content["synthetic"] == ["made"]
-    page = index_page(outcome, content)
+    page = validation_page(outcome, content)
     assert BAD in page and "Synthetic speech" in page and 'href="utterances.html"' in page
     for html in [page, *outcome.pages.values()]:
         assert "<script src" not in html and "<link" not in html, "opens with no network"
@@ -152,7 +152,7 @@ def test_a_name_that_is_markup_is_shown_and_never_run():
                             "made/Actor_00/04": {"emotion": PLANTED}, "made/Actor_00/05": {"error": PLANTED}})
     outcome = judge(changed, noise(a={"error": PLANTED, "path": PLANTED}), {PLANTED: CORPORA["made"]})
     pages = {name: Seen(html) for name, html in outcome.pages.items()}
-    pages["index"] = Seen(index_page(outcome, record(outcome, {PLANTED: CORPORA["made"]}, SETTINGS.bad_share)))
+    pages["index"] = Seen(validation_page(outcome, validation_record(outcome, {PLANTED: CORPORA["made"]}, SETTINGS.bad_share)))
     for name, page in pages.items():
         assert not [attributes for tag, attributes in page.elements if tag == "script" or attributes.get("src") == "x"]
         policies = [attributes["content"] for tag, attributes in page.elements
