@@ -75,21 +75,20 @@ def compare(json: Json = False) -> None:
 
 def ui(host: Annotated[str, typer.Option(help="Loopback unless told otherwise.")] = "127.0.0.1",
        port: Annotated[int, typer.Option()] = 5000) -> None:
-    """The MLflow page of this project; says at which addresses it compares all models."""
-    from ser_ops.tracking.compare import charts_link, compare_link, latest_models, page_address
+    """The MLflow page of this project; says where it has the runs, all models side by side and the registered model."""
+    from ser_ops.tracking.compare import page_address, page_links
     from ser_ops.tracking.server import tracking_uri
 
     params = load_params()
     uri, address = tracking_uri(params), f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
-    if ids := [one["run_id"] for one in latest_models(params)]:
-        print(f"all models side by side: {compare_link(params, ids, address)}\n"
-              f"as charts: {charts_link(params, ids, address)}", flush=True)
-    if there := page_address(uri):
-        print(f"the tracking server has the page: {there}")
+    for what, link in page_links(params, address).items():
+        print(f"{what}: {link}", flush=True)
+    if page := page_address(uri):
+        print(f"the tracking server has the page: {page}")
         return
     if not _loopback(host):
         print(f"{host}: nobody has to log in: whoever reaches port {port} of this machine may read, change and delete "
-              "every run and model: leave --host out, or see docs/stack.md for a server with accounts",
+              "every run and model: leave --host out, or see docs/tutorials/run-the-team.md for a server with accounts",
               file=sys.stderr, flush=True)
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # else eight processes that nothing here needs
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", host,
@@ -105,10 +104,10 @@ def _loopback(host: str) -> bool:
     return all(ipaddress.ip_address(str(address).partition("%")[0]).is_loopback for address in found)
 
 
-def join(json: Json = False) -> None:
+def join_search(json: Json = False) -> None:
     """Run trials of the search that stage tune began on another machine (OPTUNA_STORAGE), until it is done."""
-    from ser_ops.stages.join_tuning import join
+    from ser_ops.stages.join_tuning import join_search
 
-    done = join()
+    done = join_search()
     say(done, json, f"the search is done: {done['trials']} trials, {done['here']} of them on this machine; the best, "
                     f"{done['best']}, reached validation UAR {done['validation_uar']}")

@@ -113,14 +113,18 @@ def compare_link(params: Params, run_ids: Sequence[str], address: str = PAGE) ->
     return f"{_page(params, address)}/#/compare-runs?{query}"
 
 
-def model_link(params: Params, address: str = PAGE) -> str | None:
-    """The address of the registered model's page; None before the first version; as `runs_link`."""
-    name = params.tracking.registered_model
-    if _experiment(params) is None:
-        return None
-    with one_line(tracking_uri(params)):
-        registered = connect(params, make=False).search_registered_models(f"name = '{name}'")
-    return f"{_page(params, address)}/#/models/{_quoted(name)}" if registered else None
+def page_links(params: Params, address: str = PAGE) -> dict[str, str]:
+    """What MLflow's page has of this project so far, and at which addresses; as `runs_link`."""
+    links, name = {}, params.tracking.registered_model
+    if runs := runs_link(params, address):
+        links["runs"] = runs
+        if ids := [model["run_id"] for model in latest_models(params)]:
+            links["all models side by side"] = compare_link(params, ids, address)
+            links["as charts"] = charts_link(params, ids, address)
+        with one_line(tracking_uri(params)):
+            if connect(params, make=False).search_registered_models(f"name = '{name}'"):
+                links["registered model"] = f"{_page(params, address)}/#/models/{_quoted(name)}"
+    return links
 
 
 def page_address(uri: str) -> str | None:

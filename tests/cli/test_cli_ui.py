@@ -5,7 +5,8 @@ import os
 import pytest
 from typer.testing import CliRunner
 
-from ser_ops import cli, config
+from ser_ops import cli
+from ser_ops.cli import registry
 from ser_ops.tracking import compare
 
 
@@ -14,8 +15,8 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path) -> list[list[str]]:
     """The commands that would have taken this process's place."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
-    monkeypatch.setattr(config, "load", lambda: None)
-    monkeypatch.setattr(compare, "latest_models", lambda params: [])
+    monkeypatch.setattr(registry, "load_params", lambda: None)
+    monkeypatch.setattr(compare, "page_links", lambda params, address: {})
     commands: list[list[str]] = []
     monkeypatch.setattr(os, "execv", lambda program, command: commands.append(command))
     return commands

@@ -6,14 +6,15 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from typer.testing import CliRunner
 
-from ser_ops import cli, config
+from ser_ops import cli
+from ser_ops.cli import registry
 from ser_ops.tracking import runs
 from ser_ops.tracking.compare import (
     charts_link,
     compare_link,
     conditions,
     latest_models,
-    model_link,
+    page_links,
     runs_link,
     saved_view,
 )
@@ -68,7 +69,7 @@ def test_what_is_no_model_or_not_comparable_stays_out(params, logged):
 
 
 def test_the_links_name_runs_experiment_and_model(params, logged):
-    assert model_link(params) is None
+    assert page_links(params) == {}
     ids = [logged("fusion", "train", 0.5), logged("cnn", "ablate", 0.4)]
     link = compare_link(params, ids)
     assert link.startswith(f"{params.tracking.uri}/#/compare-runs?") and not set(link) & set('"[] ')
@@ -79,7 +80,9 @@ def test_the_links_name_runs_experiment_and_model(params, logged):
     assert runs.startswith(f"{params.tracking.uri}/#/experiments/{experiment}/runs?viewStateShareKey=ser-ops-")
     assert charts_link(params, ids) == f"{runs}&compareRunsMode=CHART"
     connect(params).create_registered_model(params.tracking.registered_model)
-    assert model_link(params) == f"{params.tracking.uri}/#/models/{params.tracking.registered_model}"
+    assert page_links(params) == {"runs": runs, "all models side by side": compare_link(params, ids),
+                                  "as charts": charts_link(params, ids),
+                                  "registered model": f"{params.tracking.uri}/#/models/{params.tracking.registered_model}"}
 
 
 def test_the_saved_view_has_the_columns_and_charts_of_uar_first(params, logged):
@@ -124,7 +127,7 @@ def test_a_store_that_is_no_server_is_served_elsewhere(params, tmp_path):
 
 
 def test_ser_ops_compare_and_ui(params, logged, monkeypatch):
-    monkeypatch.setattr(config, "load", lambda: params)
+    monkeypatch.setattr(registry, "load_params", lambda: params)
     asked = CliRunner().invoke
     assert asked(cli.app, ["compare"]).stdout.startswith("no model was trained yet with preset demo, corpus ")
     logged("vit", "ablate", name="vit")
@@ -138,7 +141,8 @@ def test_ser_ops_compare_and_ui(params, logged, monkeypatch):
     found = json.loads(asked(cli.app, ["compare", "--json"]).stdout)
     assert [one["model"] for one in found["models"]] == ["cnn", "vit"] and lines[-2].endswith(found["link"])
     said = asked(cli.app, ["ui"]).stdout.splitlines()
-    assert said == [f"all models side by side: {found['link']}", f"as charts: {found['charts']}",
+    assert said == [f"runs: {runs_link(params)}", f"all models side by side: {found['link']}",
+                    f"as charts: {found['charts']}",
                     f"the tracking server has the page: {params.tracking.uri}"]
 
 

@@ -152,9 +152,9 @@ from pathlib import Path
 if sys.argv[2] == "back":
     real = time.time
     time.time = lambda: real() - 3 * 86400
-from ser_ops import config
+from ser_ops.config.params import load_params
 from ser_ops.tracking.runs import reopen
-params = config.load(Path(sys.argv[1]))
+params = load_params(Path(sys.argv[1]))
 with reopen(params, Path("run.json")) as run:
     run.metrics({"clean/uar": float(sys.argv[3])})
 """

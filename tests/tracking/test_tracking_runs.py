@@ -22,9 +22,9 @@ from ser_ops.tracking.server import connect
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from ser_ops import config
+from ser_ops.config.params import load_params
 from ser_ops.tracking.runs import open_run
-params = config.load(Path(sys.argv[1]))
+params = load_params(Path(sys.argv[1]))
 params = params.model_copy(update={"tracking": params.tracking.model_copy(update={"experiment": sys.argv[2]})})
 with open_run(params, "train", {"stage": "train"}) as run:
     run.params({"seed": 40})
