@@ -125,7 +125,7 @@ def divided(params: Params, experiment: Experiment) -> tuple[list[VariantRow], l
     noise, declared = validated_noise(work), []
     for corpora in (experiment.corpora,) if not experiment.apart else ((one,) for one in experiment.corpora):
         report = leaks.audit_leaks([row for row in spoken if row.corpus in corpora], noise, experiment.protocol,
-                             [row for row in rows if row.corpus in corpora])
+                                   [row for row in rows if row.corpus in corpora])
         if stopping := leaks.undeclared_leaks(report):
             raise UserError(f"{experiment.name}: leak: {stopping[0]}: take the recording out or mend its labels, and "
                             "run again")

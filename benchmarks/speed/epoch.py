@@ -50,7 +50,7 @@ def _far(ours: np.ndarray, theirs: np.ndarray) -> float:
 def floor(made: Ready, name: str, training: bool) -> float:
     """Utterances a second if nothing were done but the model's products, and its input read once from memory."""
     model, (train, _) = made.model(name).train(training), made.examples(name)
-    batch = train.read_by(model).batch(range(min(32, len(train))))
+    batch = train.for_model(model).batch(range(min(32, len(train))))
 
     def passes() -> None:
         with torch.set_grad_enabled(training):

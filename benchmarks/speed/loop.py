@@ -14,7 +14,7 @@ from benchmarks.speed.case import Row, Setting
 from benchmarks.speed.measure import by_turns, timed
 from benchmarks.speed.ready import MODELS, Ready, ready
 from benchmarks.speed.work import operations, peak
-from ser_ops.dataset.examples import Examples, in_order, shuffled
+from ser_ops.dataset.examples import Examples, ordered_batches, shuffled_batches
 from ser_ops.models.base import EmotionModel, member_examples
 from ser_ops.training.loop import autocast_dtype, fit
 from ser_ops.training.loss import Mixed, class_weights, mixup
@@ -60,7 +60,7 @@ def _loss(model: nn.Module, one: Mixed, weights: Tensor, smoothing: float, dtype
 def plain(made: Ready, name: str, train: Examples) -> float:
     """Mean loss of one epoch without mixup and warm-up as torch's tutorials write it; the same seeds as the loop's."""
     settings, model = made.settings(1), made.model(name)
-    batches = shuffled(len(train), settings.batch_size, settings.seed, 1)
+    batches = shuffled_batches(len(train), settings.batch_size, settings.seed, 1)
     optimiser = torch.optim.AdamW(model.parameter_groups(settings.learning_rate, settings.backbone_learning_rate),
                                   weight_decay=settings.weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, len(batches))
@@ -100,8 +100,8 @@ def measured(made: Ready, name: str, rounds: int) -> Row:
     settings, (train, held) = made.settings(_EPOCHS), made.examples(name)
     reseed(settings.seed, "epoch", 1, 0)
     batches = [mixup(train.batch(indices), settings.mixup, settings.mixup_share)
-               for indices in shuffled(len(train), settings.batch_size, settings.seed, 1)]
-    unmixed = [mixup(held.batch(indices), 0.0, 0.0) for indices in in_order(len(held), settings.batch_size)]
+               for indices in shuffled_batches(len(train), settings.batch_size, settings.seed, 1)]
+    unmixed = [mixup(held.batch(indices), 0.0, 0.0) for indices in ordered_batches(len(held), settings.batch_size)]
     weights, dtype = class_weights(train.labels), autocast_dtype(settings.precision, CPU)
     rest = batches, unmixed, weights, settings.label_smoothing, dtype
     once = timed(lambda: bare(made.model(name), *rest))[1]

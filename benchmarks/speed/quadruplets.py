@@ -109,7 +109,7 @@ def _ours(setting: Setting, files: Sequence[Path], noise: Sequence[Path]) -> Mad
 
     def decoded(paths: Sequence[Path], store: str) -> list[Measures]:
         return decode_recordings([(_key(path), Clip(path)) for path in paths], work / "ingest" / store, rate,
-                      params.validation.silence_dbfs, params.compute.shard_megabytes, 1, store)
+                                 params.validation.silence_dbfs, params.compute.shard_megabytes, 1, store)
 
     measures = decoded(files, "waveforms")
     decoded(noise, "noise")

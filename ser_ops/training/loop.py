@@ -16,7 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from ser_ops.config.training import Training
-from ser_ops.dataset.examples import Examples, in_order, loader, shuffled
+from ser_ops.dataset.examples import Examples, loader, ordered_batches, shuffled_batches
 from ser_ops.errors import UserError
 from ser_ops.models.base import standardised_beforehand
 from ser_ops.models.temperature import divide_logits, fit_temperature
@@ -64,7 +64,7 @@ def fit(model: nn.Module, train: Examples, validation: Examples, settings: Train
         raise UserError(f"{what}: {len(train)} training rows are too few: bring more recordings in")
     with repeatable(device), standardised_beforehand(model) as standardise:
         scale = standardise.tables() if standardise else None
-        train, validation = train.read_by(model, scale), validation.read_by(model, scale)
+        train, validation = train.for_model(model, scale), validation.for_model(model, scale)
         return _Fitting(model.to(device), train, validation, settings, device, checkpoint, what, quiet).run(
             log if log is not None and process_rank() == 0 else NullLogger(), on_epoch or (lambda epoch: None))
 
@@ -101,7 +101,7 @@ class _Fitting:
                                        find_unused_parameters=True)
 
     def _batches(self, epoch: int) -> list:
-        return shuffled(len(self.train), self.settings.batch_size, self.settings.seed, epoch,
+        return shuffled_batches(len(self.train), self.settings.batch_size, self.settings.seed, epoch,
                         world_size() * self.settings.accumulate,
                         self.train.lengths if self.settings.length_buckets > 1 else None)
 
@@ -208,7 +208,7 @@ class _Fitting:
             for buffer in self.model.buffers():
                 distributed.broadcast(buffer, 0)
         sums, answers = torch.zeros((), dtype=torch.float64, device=self.device), []
-        batches = in_order(len(self.validation), self.settings.batch_size)[process_rank()::world_size()]
+        batches = ordered_batches(len(self.validation), self.settings.batch_size)[process_rank()::world_size()]
         for batch in loader(self.validation, batches, self.device):
             with self._autocast():
                 logits = self.model(batch.waveform, batch.valid, batch.features)
@@ -257,7 +257,7 @@ def probabilities(model: nn.Module, examples: Examples, batch_size: int, device:
     model.to(device).eval()
     with repeatable(device), torch.inference_mode():
         answers = [model(batch.waveform, batch.valid, batch.features).double().softmax(1).cpu().numpy()
-                   for batch in loader(examples.read_by(model), in_order(len(examples), batch_size), device)]
+                   for batch in loader(examples.for_model(model), ordered_batches(len(examples), batch_size), device)]
     return np.concatenate(answers)
 
 

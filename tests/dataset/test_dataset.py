@@ -65,7 +65,8 @@ def test_short_utterances_are_padded_and_say_so(tmp_path):
 
 
 @pytest.mark.parametrize(("streams", "waveform", "features"), [
-    (("wav2vec",), True, False), (("stacked",), False, True), (("wav2vec", "spectral"), True, True), (None, True, True)])
+    (("wav2vec",), True, False), (("stacked",), False, True), (("wav2vec", "spectral"), True, True),
+    (None, True, True)])
 def test_batches_hold_nothing_that_a_model_does_not_read(tmp_path, streams, waveform, features):
     work_folder(tmp_path)
     model = torch.nn.Identity()
@@ -73,7 +74,8 @@ def test_batches_hold_nothing_that_a_model_does_not_read(tmp_path, streams, wave
         model.streams = streams
     whole = Examples.open(tmp_path, "train", "features", 0.05, 16000)
     batch, full = whole.for_model(model).batch([3, 0]), whole.batch([3, 0])
-    assert batch.waveform.shape == (2, 800 if waveform else 0) and (batch.valid == (full.valid if waveform else 0)).all()
+    assert batch.waveform.shape == (2, 800 if waveform else 0)
+    assert (batch.valid == (full.valid if waveform else 0)).all()
     assert batch.features.shape == ((2, 5, 3) if features else (2, 0)) and torch.equal(batch.labels, full.labels)
     assert not waveform or torch.equal(batch.waveform, full.waveform)
     assert not features or torch.equal(batch.features, full.features)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from training_standins import Tiny, examples, settings
 
-from ser_ops.dataset.examples import in_order, loader
+from ser_ops.dataset.examples import loader, ordered_batches
 from ser_ops.training.loop import calibrate, fit
 
 CPU = torch.device("cpu")
@@ -14,7 +14,7 @@ CPU = torch.device("cpu")
 def logits(model, some):
     with torch.no_grad():
         return torch.cat([model.eval()(batch.waveform, batch.valid, batch.features)
-                          for batch in loader(some, in_order(len(some), 16), CPU)])
+                          for batch in loader(some, ordered_batches(len(some), 16), CPU)])
 
 
 def test_a_boastful_model_becomes_modest_and_says_the_same():

@@ -152,7 +152,7 @@ def test_loss_that_is_no_number_says_what_to_do():
 @pytest.mark.parametrize("parts", [2, 3, 8])
 def test_a_batch_in_parts_is_the_whole_batch(parts):
     """Plain: no example depends on the others of its batch. Batches of uneven classes, so that weights differ."""
-    train = examples(8).of([*range(40), 0, 7, 14, 21, 28, 35, 0, 7])
+    train = examples(8).subset([*range(40), 0, 7, 14, 21, 28, 35, 0, 7])
 
     def run(accumulate):
         return fit(Tiny(plain=True), train, examples(2, seed=2),

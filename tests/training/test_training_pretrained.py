@@ -19,7 +19,7 @@ from ser_ops.files import write_json
 from ser_ops.models import model_folder
 from ser_ops.models.checkpoint import digest
 from ser_ops.shards import Shards, write_index, write_shard
-from ser_ops.stages.training_run import examples, model_of
+from ser_ops.stages.training_run import fresh_model, open_examples
 from ser_ops.training.loop import fit
 from ser_ops.training.states import with_backbone_states
 
@@ -65,12 +65,12 @@ def params_of(folder: Path, norm: str, **wav2vec: object) -> Params:
 
 
 def parts_of(params: Params, model: str = "wav2vec") -> list[Examples]:
-    return [examples(params, model, partition) for partition in ("train", "validation")]
+    return [open_examples(params, model, partition) for partition in ("train", "validation")]
 
 
 def trained(params: Params, name: str = "wav2vec", **values: object):
     """The fresh model's weights, the trained one, and what training said."""
-    model = model_of(params, name, 1)
+    model = fresh_model(params, name, 1)
     before = {key: one.clone() for key, one in model.state_dict().items()}
     result = fit(model, *parts_of(params, name), settings(epochs=1, **values), CPU, quiet=True)
     return before, model, result
@@ -96,7 +96,7 @@ def test_only_what_is_tuned_moves(made: Path, norm: str, trainable: str, number:
 @pytest.mark.parametrize("norm", ["group", "layer"])
 def test_the_sum_weighs_the_checkpoint_s_own_layers(made: Path, tmp_path: Path, norm: str) -> None:
     params = params_of(made, norm, trainable="frozen")
-    model = model_of(params, "fusion", 1).eval()
+    model = fresh_model(params, "fusion", 1).eval()
     batch = parts_of(params, "fusion")[0].batch(range(4))
     full = torch.full((4,), batch.waveform.shape[1])     # no padding: what is fed is the waveform, normalised
     network = transformers.Wav2Vec2Model.from_pretrained(made / "pretrained" / norm, attn_implementation="eager").eval()
@@ -116,7 +116,7 @@ def test_the_sum_weighs_the_checkpoint_s_own_layers(made: Path, tmp_path: Path, 
         assert torch.equal(again(*given), model(*given)), "the weights are the model's own, and kept with it"
         assert card["preset_settings"]["wav2vec"]["states"] == "weighted"
         model.backbone.layer_sum.scores.copy_(torch.tensor([-1e4] * LAYERS + [0.0]))
-        last = model_of(params_of(made, norm, trainable="frozen", states="last"), "wav2vec", 1).eval()
+        last = fresh_model(params_of(made, norm, trainable="frozen", states="last"), "wav2vec", 1).eval()
         torch.testing.assert_close(model.backbone(*given[:2])[0], last.backbone(*given[:2])[0])
     (group,) = [group for group in model.parameter_groups(1.0, 0.1)
                 if any(one is model.backbone.layer_sum.scores for one in group["params"])]
@@ -126,7 +126,7 @@ def test_the_sum_weighs_the_checkpoint_s_own_layers(made: Path, tmp_path: Path, 
 @pytest.mark.parametrize(("norm", "states"), [("group", "weighted"), ("layer", "weighted"), ("layer", "last")])
 def test_kept_states_train_as_waveforms_do(made: Path, tmp_path: Path, norm: str, states: str) -> None:
     params = params_of(made, norm, trainable="frozen", states=states, cache_states=True)
-    model = model_of(params, "fusion", 1)
+    model = fresh_model(params, "fusion", 1)
     plain = parts_of(params, "fusion")
     kept = with_backbone_states(model, plain, tmp_path, CPU, params.compute.model_copy(update={"workers": 1}))
     batch, heard = (one.batch([0, 1, 2]) for one in (kept[0], plain[0]))
@@ -134,7 +134,7 @@ def test_kept_states_train_as_waveforms_do(made: Path, tmp_path: Path, norm: str
     assert torch.equal(batch.valid, heard.valid) and torch.equal(batch.features, heard.features)
 
     def run(parts: list[Examples], network: bool):
-        model = model_of(params, "fusion", 1)
+        model = fresh_model(params, "fusion", 1)
         if not network:
             model.backbone.network.forward = None       # nothing may call it
         first = parts[0].batch(range(16))
@@ -155,7 +155,7 @@ def test_states_are_computed_once_and_a_killed_computation_goes_on(made: Path, t
     one = params.compute.model_copy(update={"workers": 1})
 
     def filled(params: Params, name: str = "wav2vec") -> list[Examples]:
-        return with_backbone_states(model_of(params, name, 1), parts_of(params, name), tmp_path, CPU, one)
+        return with_backbone_states(fresh_model(params, name, 1), parts_of(params, name), tmp_path, CPU, one)
 
     filled(params)
     (store,) = tmp_path.iterdir()
@@ -189,7 +189,7 @@ def test_states_are_computed_once_and_a_killed_computation_goes_on(made: Path, t
 def test_what_may_change_is_not_kept(made: Path, tmp_path: Path, change: dict) -> None:
     params = params_of(made, "layer", **{"trainable": "frozen", "cache_states": True, **change})
     parts = parts_of(params)
-    assert with_backbone_states(model_of(params, "wav2vec", 1), parts, tmp_path, CPU, params.compute) == parts
+    assert with_backbone_states(fresh_model(params, "wav2vec", 1), parts, tmp_path, CPU, params.compute) == parts
     assert not list(tmp_path.iterdir())
 
 
@@ -201,7 +201,7 @@ def test_states_beyond_half_precision_are_said(made: Path, tmp_path: Path) -> No
     network.save_pretrained(folder)
     params = params_of(made, "layer", **named(folder), trainable="frozen", cache_states=True)
     with pytest.raises(UserError, match=r"beyond what is kept.*cache_states to false"):
-        with_backbone_states(model_of(params, "wav2vec", 1), parts_of(params), tmp_path, CPU,
+        with_backbone_states(fresh_model(params, "wav2vec", 1), parts_of(params), tmp_path, CPU,
                              params.compute.model_copy(update={"workers": 1}))
 
 
@@ -226,13 +226,14 @@ def test_batches_of_like_lengths_compute_less_and_answer_the_same(made: Path) ->
 
     def heard(buckets: int) -> tuple[int, torch.Tensor]:
         """Samples that the network is given in an epoch, and answers to one batch with their gradient."""
-        model, samples = model_of(params, "wav2vec", 1), []
+        model, samples = fresh_model(params, "wav2vec", 1), []
         model.backbone.network.feature_extractor.register_forward_pre_hook(
             lambda _, given: samples.append(given[0].numel()))
         train, validation = parts_of(params)
-        fit(model, train, validation.of([0]), settings(epochs=1, length_buckets=buckets, batch_size=7), CPU, quiet=True)
+        plan = settings(epochs=1, length_buckets=buckets, batch_size=7)
+        fit(model, train, validation.subset([0]), plan, CPU, quiet=True)
         spent = sum(samples)
-        fresh = model_of(params, "wav2vec", 1)
+        fresh = fresh_model(params, "wav2vec", 1)
         short = np.argsort(train.valid, kind="stable")[:6]
         batch = train.in_buckets(buckets).batch(short)
         fresh(batch.waveform, batch.valid, batch.features).logsumexp(1).sum().backward()
@@ -248,7 +249,7 @@ def test_a_model_that_depends_on_padding_is_not_cut(made: Path) -> None:
     with pytest.raises(UserError, match="length_buckets is 4, but what this model answers depends on how far"):
         trained(params_of(made, "group", trainable="all"), length_buckets=4)
     params = params_of(made, "group", trainable="all")
-    model = model_of(params, "spectral", 1)
+    model = fresh_model(params, "spectral", 1)
     fit(model, *parts_of(params, "spectral"), settings(epochs=1, length_buckets=4), CPU, quiet=True)
 
 
