@@ -188,9 +188,9 @@ def _claim_sentence(report: Mapping[str, Any], change: Mapping[str, float], loud
     where = [f"towards the waveform in {_listed([_plain(noise) for noise in up])}"] if up else []
     where += [f"towards the spectral features in {_listed([_plain(noise) for noise in down])}"] if down else []
     single = f"{' and '.join(where)} (of {total})" if where else f"in none of {total} noises"
-    return (f"Paper 1 says that its fusion shifts attention between temporal and spectral cues in noise: here {overall} "
-            f"(change of the waveform's share at intensity {loudest:g}: {_points(change)} points); taken singly, "
-            f"{single} the interval excludes 0 (each at its own level, not corrected for their number).")
+    return ("Paper 1 says that its fusion shifts attention between temporal and spectral cues in noise: here "
+            f"{overall} (change of the waveform's share at intensity {loudest:g}: {_points(change)} points); taken "
+            f"singly, {single} the interval excludes 0 (each at its own level, not corrected for their number).")
 
 
 def _method_sentences(report: Mapping[str, Any], loud: list[Any], loudest: float) -> list[str]:

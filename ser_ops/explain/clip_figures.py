@@ -310,7 +310,7 @@ def _draw_courses(axes: "Axes", counterfactual: Counterfactual, step: int | None
     target, course = counterfactual.target, counterfactual.course
     share = course.muted / (course.muted[-1] or 1)
     strong = (target, None if step is None else int(course.probabilities[step].argmax()))
-    dashed = {"color": PALETTE[EMOTIONS[target]], "linewidth": 0.8, "linestyle": (0, (2, 2))}
+    dashed: dict[str, Any] = {"color": PALETTE[EMOTIONS[target]], "linewidth": 0.8, "linestyle": (0, (2, 2))}
     for other in counterfactual.random:
         axes.plot(other.muted / (other.muted[-1] or 1), other.probabilities[:, target], alpha=0.8, zorder=2, **dashed)
     for c, emotion in enumerate(EMOTIONS):

@@ -1,10 +1,7 @@
-"""Grad-CAM of one utterance: the metric table of paper 2's figures 7 to 13, and the picture.
+"""Grad-CAM of one utterance as paper 2 shows it (figures 7 to 13): mel spectrogram, the map over it, a metric table.
 
-The metric table of paper 2's figures 7 to 13: where a map on the mel spectrogram lies, and what that area is worth.
-
-Definitions are this project's where the paper gives none; docs/reference/methods.md compares them.
-
-The picture of paper 2's figures 7 to 13: mel spectrogram, the map over it, and the metric table beside them.
+The table says where the map lies and what its area is worth. Definitions are this project's where the paper gives none;
+docs/reference/methods.md compares them.
 """
 
 from collections import Counter
@@ -35,8 +32,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.image import AxesImage
 
-
-_HALF = 0.5     # of the maximum: what reaches it is the activated area
+PAPER_ORDER = ("angry", "fear", "disgust", "happy", "sad", "surprise", "neutral")   # figures 7 to 13
 
 
 @dataclass(frozen=True)
@@ -63,6 +59,180 @@ class Focus:
     freq_focus_range: tuple[float, float] | None
 
 
+@dataclass(frozen=True)
+class MelSpectrogram:
+    """What lies under a map.
+
+    level          (mels, T), dB relative to the loudest value; row 0 the lowest band
+    seconds        borders of the frames (T + 1,)
+    hertz          borders of the mel bands (mels + 1,), evenly spaced on the mel scale
+    valid_seconds  where padding begins
+    """
+
+    level: np.ndarray
+    seconds: np.ndarray
+    hertz: np.ndarray
+    valid_seconds: float
+
+
+def grad_cam_figures(subject: Subject, examples: Examples, positions: Sequence[int], settings: Explain,
+                     folder: Path, prefix: str) -> list[dict[str, Any]]:
+    """Grad-CAM of the examples at `positions`, one picture each in `folder`: gradcam_<emotion>_<n>.png.
+
+    Returns what explanations.json holds of each, in the order of paper 2's figures 7 to 13 by the labelled emotion;
+    `prefix` stands before the file's name under "figure". Raises ValueError for a model that admits no Grad-CAM (its
+    cam_layer() says why).
+    """
+    subject.model.cam_layer()
+    entries, number = [], Counter[str]()
+    for position in sorted(positions, key=lambda position: PAPER_ORDER.index(examples.rows[position].emotion)):
+        row = examples.rows[position]
+        clip = make_clip(subject, row, examples.stores.waveform(row))
+        context = waveform_contexts(subject, [clip], 1)
+        (probabilities,) = class_probabilities(subject, [clip], context)
+        target = int(probabilities.argmax())
+        question = Question(subject, clip, target, settings, context=context)
+        entry = answer_entry(subject, clip, probabilities, target)
+        number[entry["emotion"]] += 1
+        file = folder / f"gradcam_{entry['emotion']}_{number[entry['emotion']]}.png"
+        picture = grad_cam_picture(question, heat_of(question), entry, file)
+        figure = f"{prefix}{file.name}"
+        entries.append(entry | {"gradcam": picture | {"figure": figure}, "figure": figure})
+    return entries
+
+
+def grad_cam_picture(question: Question, heat: Heat, entry: Mapping[str, Any], file: Path) -> dict[str, Any]:
+    """Draw Grad-CAM of a clip for `entry["explained"]` into `file`; what explanations.json holds of it.
+
+    Figures bear the paper's names: confidence (share), those of `Focus`, confidence_drop (percentage points, above 0
+    where masking takes from the answer; None for an empty map), probabilities. Further: times and values, the strongest
+    band of each frame; peak (of the map, in units of the logit), empty, share_in_padding, share_without_band, map (at
+    its own resolution, peak 1).
+    """
+    subject, features, target = question.subject, question.clip.batch.features, question.target
+    window = mel_window(subject)
+    picture = _spectrogram(window, features, entry["valid_seconds"])
+    times = np.arange(heat.values.shape[1]) * window.hop / window.sample_rate
+    valid, area = times <= entry["valid_seconds"], activated_area(heat.values)
+    with torch.no_grad():
+        both = torch.cat([features, _mask_features(window, features, area, valid)])
+        before, after = question.classify_features(both).double().softmax(1).cpu().numpy()
+    focus = measure_focus(heat.values, picture.seconds, picture.hertz)
+    report = {
+        "confidence": float(before[target]), **_rounded(focus),
+        "confidence_drop": 100 * float(before[target] - after[target]) if area.any() else None,
+        "probabilities": {emotion: float(share) for emotion, share in zip(EMOTIONS, before, strict=True)},
+        "times": np.round(times, 4).tolist(), "values": np.round(heat.values.max(0), 5).tolist(), "peak": heat.peak,
+        "empty": not area.any(), "share_in_padding": float(heat.values[:, ~valid].sum() / (heat.values.sum() or 1)),
+        "share_without_band": heat.bandless, "map": np.round(heat.own / (heat.own.max() or 1), 4).tolist()}
+    draw_over_mel(picture, heat.values, focus, clip_title(entry), _metric_table(entry, report), report["probabilities"],
+                  _caption(window, subject.map_axes, entry["predicted"]), file)
+    return report
+
+
+def _rounded(focus: Focus) -> dict[str, Any]:
+    """As explanations.json holds them: ranges as lists, seconds to 0.1 ms and hertz to 0.1."""
+    rounded = asdict(focus)
+    for name, digits in (("time_focus_range", 4), ("freq_focus_range", 1)):
+        rounded[name] = None if rounded[name] is None else [round(value, digits) for value in rounded[name]]
+    return rounded
+
+
+def _metric_table(entry: Mapping[str, Any], report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    time, hertz = report["time_focus_range"], report["freq_focus_range"]
+    return [("confidence", f"{100 * report['confidence']:.2f} % ({entry['explained']})"),
+            ("mean activation", _formatted(report["mean_activation"], 4)),
+            ("max activation", _formatted(report["max_activation"], 4)),
+            ("activated area", _formatted(report["activated_area_pct"], 2, " %")),
+            ("entropy", _formatted(report["entropy"], 3, " nats")),
+            ("time focus range", f"{time[0]:.2f} to {time[1]:.2f} s" if time else "none"),
+            ("freq. focus range", f"{hertz[0]:,.0f} to {hertz[1]:,.0f} Hz" if hertz else "none"),
+            ("confidence drop", _formatted(report["confidence_drop"], 2, " points", "+")),
+            ("map on padding", _formatted(100 * report["share_in_padding"], 1, " %"))]
+
+
+def _formatted(value: float | None, digits: int, unit: str = "", sign: str = "") -> str:
+    return "none" if value is None else f"{value:{sign}.{digits}f}{unit}"
+
+
+_OVER_TIME = (
+    "Grad-CAM on the last convolution, which runs over time alone; each of its steps has seen {seen:.2f} s of sound. "
+    "Within a frame the map is spread over the mel bands by the positive part of gradient times standardised input: "
+    "bands are those that the answer '{predicted}' leans on there, not what a filter has looked at. MFCC, chroma and "
+    "contrast are not in the picture, and masking leaves them as they are.")
+_OVER_IMAGE = (
+    "Grad-CAM on {rows} x {columns} cells of the image, each {seconds:.2f} s long and {bands:.0f} mel bands high, "
+    "smoothed between their centres. In a transformer cells attend to one another: one may speak for what it has taken "
+    "from elsewhere.")
+_NOT_SHOWN = (
+    " Dashed: the focus range, from the first to the last cell at or above half of the maximum (the line on the colour "
+    "bar); what lies within need not be activated. Confidence drop: what masking the activated area with the "
+    "utterance's mean level takes from '{predicted}'. Not shown: what speaks against '{predicted}', and whether the "
+    "area is the cause of the answer.")
+
+
+def _caption(window: Window, axes: Sequence[MapAxis], predicted: str) -> str:
+    if len(axes) == 1:
+        caption = _OVER_TIME.format(seen=blur_seconds(axes[0].field, window), predicted=predicted)
+    else:
+        bands, time = axes
+        caption = _OVER_IMAGE.format(rows=len(bands.centres), columns=len(time.centres),
+                                     seconds=time.step * window.hop / window.sample_rate, bands=bands.step)
+    return caption + _NOT_SHOWN.format(predicted=predicted)
+
+
+def _spectrogram(window: Stacked | MelImage, features: Tensor, valid_seconds: float) -> MelSpectrogram:
+    mel = features[0, mel_rows(window)].double().cpu().numpy()
+    if isinstance(window, Stacked) and window.mel_scale == "power":
+        mel = 10 * np.log10(np.maximum(mel, 1e-10))
+    borders = frame_borders(mel.shape[1], window.hop / window.sample_rate, window.seconds)
+    return MelSpectrogram(mel - mel.max(), borders, mel_edges_hertz(window), valid_seconds)
+
+
+def frame_borders(frames: int, hop_seconds: float, seconds: float) -> np.ndarray:
+    """Where each frame's hop begins and the last one's ends, in seconds: (frames + 1,), within the window.
+
+    >>> frame_borders(3, 0.5, 1.0)
+    array([0.  , 0.25, 0.75, 1.  ])
+    """
+    return np.clip((np.arange(frames + 1) - 0.5) * hop_seconds, 0, seconds)
+
+
+def _mask_features(window: Stacked | MelImage, features: Tensor, area: np.ndarray, valid: np.ndarray) -> Tensor:
+    """Features (1, rows, T) with the utterance's mean level in the area: an image's one mean, a stack's of each row."""
+    rows, masked = mel_rows(window), features.clone()
+    mel = features[0, rows].cpu().numpy()
+    masked[0, rows] = torch.from_numpy(mask_area(mel, area, valid, isinstance(window, Stacked))).to(features)
+    return masked
+
+
+def mask_area(mel: np.ndarray, area: np.ndarray, valid: np.ndarray, each_band: bool) -> np.ndarray:
+    """A mel spectrogram (mels, T) with the utterance's mean level in the cells of `area` (bool, alike).
+
+    valid: bool (T,), the frames that are no padding; the mean is taken over those. each_band: the mean of each band, so
+    that a masked cell is as loud as its band is on average; else one mean for all, the grey of an image.
+    """
+    counted = mel[:, valid] if valid.any() else mel
+    level = counted.mean(1, keepdims=True) if each_band else counted.mean(keepdims=True)
+    return np.where(area, level, mel).astype(mel.dtype)
+
+
+def measure_focus(values: np.ndarray, seconds: np.ndarray, hertz: np.ndarray) -> Focus:
+    """The table's figures of a map (mels, T), at least 0.
+
+    seconds: borders of the frames (T + 1,); hertz: borders of the mel bands (mels + 1,); both rising.
+    """
+    area = activated_area(values)
+    bands, frames = np.flatnonzero(area.any(1)), np.flatnonzero(area.any(0))
+    any_active = bool(len(bands))
+    return Focus(float(values.mean()), float(values.max(initial=0.0)), 100 * float(area.mean()), entropy(values),
+                 (float(seconds[frames[0]]), float(seconds[frames[-1] + 1])) if any_active else None,
+                 (float(hertz[bands[0]]), float(hertz[bands[-1] + 1])) if any_active else None)
+
+
+_HALF = 0.5     # of the maximum: what reaches it is the activated area
+
+
 def activated_area(values: np.ndarray) -> np.ndarray:
     """The cells that reach half of the map's maximum: bool like `values`, all False for a map of zeros.
 
@@ -86,84 +256,15 @@ def entropy(values: np.ndarray) -> float | None:
     return max(0.0, float(-(shares * np.log(shares)).sum()))
 
 
-def frame_borders(frames: int, hop_seconds: float, seconds: float) -> np.ndarray:
-    """Where each frame's hop begins and the last one's ends, in seconds: (frames + 1,), within the window.
-
-    >>> frame_borders(3, 0.5, 1.0)
-    array([0.  , 0.25, 0.75, 1.  ])
-    """
-    return np.clip((np.arange(frames + 1) - 0.5) * hop_seconds, 0, seconds)
-
-
-def measure_focus(values: np.ndarray, seconds: np.ndarray, hertz: np.ndarray) -> Focus:
-    """The table's figures of a map (mels, T), at least 0.
-
-    seconds: borders of the frames (T + 1,); hertz: borders of the mel bands (mels + 1,); both rising.
-    """
-    area = activated_area(values)
-    bands, frames = np.flatnonzero(area.any(1)), np.flatnonzero(area.any(0))
-    lit = bool(len(bands))
-    return Focus(float(values.mean()), float(values.max(initial=0.0)), 100 * float(area.mean()), entropy(values),
-                 (float(seconds[frames[0]]), float(seconds[frames[-1] + 1])) if lit else None,
-                 (float(hertz[bands[0]]), float(hertz[bands[-1] + 1])) if lit else None)
-
-
-def mask_area(mel: np.ndarray, area: np.ndarray, valid: np.ndarray, each_band: bool) -> np.ndarray:
-    """A mel spectrogram (mels, T) with the utterance's mean level in the cells of `area` (bool, alike).
-
-    valid: bool (T,), the frames that are no padding; the mean is taken over those. each_band: the mean of each band, so
-    that a masked cell is as loud as its band is on average; else one mean for all, the grey of an image.
-    """
-    heard = mel[:, valid] if valid.any() else mel
-    level = heard.mean(1, keepdims=True) if each_band else heard.mean(keepdims=True)
-    return np.where(area, level, mel).astype(mel.dtype)
-
-
 _TICKS = (200, 500, 1000, 2000, 4000, 8000, 16000)     # hertz
 _HEAT = ("#ffe8a3", "#f5a742", "#d1495b", "#5b1a4a")        # rises in darkness with the map, in grey print too
 _FRAME = "#0072B2"
 _QUIETEST = -80.0                                           # dB
 
 
-@dataclass(frozen=True)
-class MelSpectrogram:
-    """What lies under a map.
-
-    level    (mels, T), dB relative to the loudest value; row 0 the lowest band
-    seconds  borders of the frames (T + 1,)
-    hertz    borders of the mel bands (mels + 1,), evenly spaced on the mel scale
-    valid_seconds  where padding begins
-    """
-
-    level: np.ndarray
-    seconds: np.ndarray
-    hertz: np.ndarray
-    valid_seconds: float
-
-
-def _draw_image(axes: "Axes", mel: MelSpectrogram, values: np.ndarray, **how: Any) -> "AxesImage":
-    """Frames as wide as their hops, bands of equal height: the vertical axis is the mel scale itself."""
-    step = mel.seconds[2] - mel.seconds[1]      # the first and the last frame may be cut to half by the window
-    shown = axes.imshow(values, origin="lower", aspect="auto", interpolation="nearest",
-                        extent=(-step / 2, (values.shape[1] - 0.5) * step, 0, len(values)), **how)
-    axes.set_xlim(mel.seconds[0], mel.seconds[-1])
-    return shown
-
-
-def _label_axes(axes: "Axes", mel: MelSpectrogram) -> None:
-    """Hertz at their places on the mel scale, and the padding hatched."""
-    ticks = [hertz for hertz in _TICKS if mel.hertz[0] <= hertz <= mel.hertz[-1]]
-    axes.set_yticks(np.interp(ticks, mel.hertz, np.arange(len(mel.hertz))), [f"{hertz:,}" for hertz in ticks])
-    axes.set_ylabel("hertz (mel scale)")
-    if mel.valid_seconds < mel.seconds[-1]:
-        axes.axvspan(mel.valid_seconds, float(mel.seconds[-1]), facecolor="none", edgecolor="#d3d9e0", hatch="///",
-                     linewidth=0, zorder=1)
-        axes.axvline(mel.valid_seconds, color="#9aa5b1", linewidth=0.8)
-
-
 def draw_over_mel(mel: MelSpectrogram, values: np.ndarray, focus: Focus, heading: str, table: Sequence[tuple[str, str]],
-             classes: Mapping[str, float], caption: str, path: Path) -> None:
-    """Draw a map in [0, 1] over a mel spectrogram, both (mels, T); writes a PNG.
+                  classes: Mapping[str, float], caption: str, path: Path) -> None:
+    """Draw a map in [0, 1] over a mel spectrogram, both (mels, T), with the metric table beside them; writes a PNG.
 
     focus: the map's, framed. table: names and figures, from the top. classes: the probability of each class. A map of
     zeros is said in words.
@@ -180,8 +281,9 @@ def draw_over_mel(mel: MelSpectrogram, values: np.ndarray, focus: Focus, heading
     # Paler below the map, so that the map is seen; and the map lets it through where it is near 0 itself.
     _draw_image(heated, mel, np.maximum(mel.level, _QUIETEST), cmap="gray_r", vmin=_QUIETEST, vmax=-_QUIETEST)
     warm = LinearSegmentedColormap.from_list("activation", _HEAT)
-    shown = _draw_image(heated, mel, values, cmap=warm, vmin=0, vmax=1, alpha=np.clip(2 * values, 0, 0.9), zorder=2)
-    bar = figure.colorbar(shown, cax=figure.add_subplot(grid[1, 1]), label="activation")
+    activation = _draw_image(heated, mel, values, cmap=warm, vmin=0, vmax=1, alpha=np.clip(2 * values, 0, 0.9),
+                             zorder=2)
+    bar = figure.colorbar(activation, cax=figure.add_subplot(grid[1, 1]), label="activation")
     if bar.solids is not None:
         bar.solids.set_alpha(1)
     bar.ax.axhline(focus.max_activation / 2, color=_FRAME, linewidth=1.5)
@@ -196,6 +298,26 @@ def draw_over_mel(mel: MelSpectrogram, values: np.ndarray, focus: Focus, heading
                     transform=heated.transAxes, bbox={"facecolor": "white", "edgecolor": "#9aa5b1"}, zorder=4)
     _draw_table(figure.add_subplot(grid[:, 2]), table, classes)
     save_figure(figure, caption, path, 165)
+
+
+def _draw_image(axes: "Axes", mel: MelSpectrogram, values: np.ndarray, **options: Any) -> "AxesImage":
+    """Frames as wide as their hops, bands of equal height: the vertical axis is the mel scale itself."""
+    step = mel.seconds[2] - mel.seconds[1]      # the first and the last frame may be cut to half by the window
+    image = axes.imshow(values, origin="lower", aspect="auto", interpolation="nearest",
+                        extent=(-step / 2, (values.shape[1] - 0.5) * step, 0, len(values)), **options)
+    axes.set_xlim(mel.seconds[0], mel.seconds[-1])
+    return image
+
+
+def _label_axes(axes: "Axes", mel: MelSpectrogram) -> None:
+    """Hertz along the mel scale, and the padding hatched."""
+    ticks = [hertz for hertz in _TICKS if mel.hertz[0] <= hertz <= mel.hertz[-1]]
+    axes.set_yticks(np.interp(ticks, mel.hertz, np.arange(len(mel.hertz))), [f"{hertz:,}" for hertz in ticks])
+    axes.set_ylabel("hertz (mel scale)")
+    if mel.valid_seconds < mel.seconds[-1]:
+        axes.axvspan(mel.valid_seconds, float(mel.seconds[-1]), facecolor="none", edgecolor="#d3d9e0", hatch="///",
+                     linewidth=0, zorder=1)
+        axes.axvline(mel.valid_seconds, color="#9aa5b1", linewidth=0.8)
 
 
 def _draw_frame(axes: "Axes", mel: MelSpectrogram, focus: Focus) -> None:
@@ -228,128 +350,3 @@ def _draw_table(axes: "Axes", table: Sequence[tuple[str, str]], classes: Mapping
         axes.text(left, y, name, va="center", fontsize=8.5, fontweight="bold" if name == winner else "normal")
         axes.barh(y, 0.34 * share, left=0.46, height=0.55 * step, color="#0072B2" if name == winner else "#9aa5b1")
         axes.text(1, y, f"{share:.4f}", va="center", ha="right", fontsize=8.5)
-
-
-PAPER_ORDER = ("angry", "fear", "disgust", "happy", "sad", "surprise", "neutral")   # figures 7 to 13
-_OVER_TIME = (
-    "Grad-CAM on the last convolution, which runs over time alone; each of its steps has seen {seen:.2f} s of sound. "
-    "Within a frame the map is spread over the mel bands by the positive part of gradient times standardised input: "
-    "bands are those that the answer '{predicted}' leans on there, not what a filter has looked at. MFCC, chroma and "
-    "contrast are not in the picture, and masking leaves them as they are.")
-_OVER_IMAGE = (
-    "Grad-CAM on {rows} x {columns} cells of the image, each {seconds:.2f} s long and {bands:.0f} mel bands high, "
-    "smoothed between their centres. In a transformer cells attend to one another: one may speak for what it has taken "
-    "from elsewhere.")
-_NOT_SHOWN = (
-    " Dashed: the focus range, from the first to the last cell at or above half of the maximum (the line on the colour "
-    "bar); what lies within need not be activated. Confidence drop: what masking the activated area with the "
-    "utterance's mean level takes from '{predicted}'. Not shown: what speaks against '{predicted}', and whether the "
-    "area is the cause of the answer.")
-
-
-def _mask_features(window: Stacked | MelImage, features: Tensor, area: np.ndarray, valid: np.ndarray) -> Tensor:
-    """Features (1, rows, T) with the utterance's mean level in the area: an image's one mean, a stack's of each row."""
-    rows, changed = mel_rows(window), features.clone()
-    mel = features[0, rows].cpu().numpy()
-    changed[0, rows] = torch.from_numpy(mask_area(mel, area, valid, isinstance(window, Stacked))).to(features)
-    return changed
-
-
-def _spectrogram(window: Stacked | MelImage, features: Tensor, valid_seconds: float) -> MelSpectrogram:
-    mel = features[0, mel_rows(window)].double().cpu().numpy()
-    if isinstance(window, Stacked) and window.mel_scale == "power":
-        mel = 10 * np.log10(np.maximum(mel, 1e-10))
-    borders = frame_borders(mel.shape[1], window.hop / window.sample_rate, window.seconds)
-    return MelSpectrogram(mel - mel.max(), borders, mel_edges_hertz(window), valid_seconds)
-
-
-def _caption(window: Window, where: Sequence[MapAxis], predicted: str) -> str:
-    second = window.sample_rate
-    if len(where) == 1:
-        words = _OVER_TIME.format(seen=blur_seconds(where[0].field, window), predicted=predicted)
-    else:
-        bands, time = where
-        words = _OVER_IMAGE.format(rows=len(bands.centres), columns=len(time.centres),
-                                   seconds=time.step * window.hop / second, bands=bands.step)
-    return words + _NOT_SHOWN.format(predicted=predicted)
-
-
-def _formatted(value: float | None, digits: int, unit: str = "", sign: str = "") -> str:
-    return "none" if value is None else f"{value:{sign}.{digits}f}{unit}"
-
-
-def _metric_table(clip: Mapping[str, Any], found: Mapping[str, Any]) -> list[tuple[str, str]]:
-    time, hertz = found["time_focus_range"], found["freq_focus_range"]
-    return [("confidence", f"{100 * found['confidence']:.2f} % ({clip['explained']})"),
-            ("mean activation", _formatted(found["mean_activation"], 4)),
-            ("max activation", _formatted(found["max_activation"], 4)),
-            ("activated area", _formatted(found["activated_area_pct"], 2, " %")),
-            ("entropy", _formatted(found["entropy"], 3, " nats")),
-            ("time focus range", f"{time[0]:.2f} to {time[1]:.2f} s" if time else "none"),
-            ("freq. focus range", f"{hertz[0]:,.0f} to {hertz[1]:,.0f} Hz" if hertz else "none"),
-            ("confidence drop", _formatted(found["confidence_drop"], 2, " points", "+")),
-            ("map on padding", _formatted(100 * found["share_in_padding"], 1, " %"))]
-
-
-def _rounded(figures: Focus) -> dict[str, Any]:
-    """As explanations.json holds them: ranges as lists, seconds to 0.1 ms and hertz to 0.1."""
-    found = asdict(figures)
-    for name, digits in (("time_focus_range", 4), ("freq_focus_range", 1)):
-        found[name] = None if found[name] is None else [round(value, digits) for value in found[name]]
-    return found
-
-
-def grad_cam_picture(question: Question, heat: Heat, clip: Mapping[str, Any], file: Path) -> dict[str, Any]:
-    """Draw Grad-CAM of a clip for `clip["explained"]` into `file`; what explanations.json holds of it.
-
-    Figures bear the paper's names: confidence (share), mean_activation,
-    max_activation, activated_area_pct, entropy, time_focus_range, freq_focus_range, confidence_drop (percentage
-    points, above 0 where masking takes from the answer; None for an empty map), probabilities. Further: times and
-    values, the strongest band of each frame; peak (of the map, in units of the logit), empty, share_in_padding,
-    share_without_band, map (at its own resolution, peak 1).
-    """
-    subject, features, target = question.subject, question.clip.batch.features, question.target
-    window = mel_window(subject)
-    picture = _spectrogram(window, features, clip["valid_seconds"])
-    times = np.arange(heat.values.shape[1]) * window.hop / window.sample_rate
-    valid, area = times <= clip["valid_seconds"], activated_area(heat.values)
-    with torch.no_grad():
-        both = torch.cat([features, _mask_features(window, features, area, valid)])
-        before, after = question.classify_features(both).double().softmax(1).cpu().numpy()
-    figures = measure_focus(heat.values, picture.seconds, picture.hertz)
-    found = {
-        "confidence": float(before[target]), **_rounded(figures),
-        "confidence_drop": 100 * float(before[target] - after[target]) if area.any() else None,
-        "probabilities": {emotion: float(share) for emotion, share in zip(EMOTIONS, before, strict=True)},
-        "times": np.round(times, 4).tolist(), "values": np.round(heat.values.max(0), 5).tolist(), "peak": heat.peak,
-        "empty": not area.any(), "share_in_padding": float(heat.values[:, ~valid].sum() / (heat.values.sum() or 1)),
-        "share_without_band": heat.bandless, "map": np.round(heat.own / (heat.own.max() or 1), 4).tolist()}
-    draw_over_mel(picture, heat.values, figures, clip_title(clip), _metric_table(clip, found), found["probabilities"],
-             _caption(window, subject.map_axes, clip["predicted"]), file)
-    return found
-
-
-def grad_cam_figures(subject: Subject, examples: Examples, positions: Sequence[int], settings: Explain,
-                     folder: Path, prefix: str) -> list[dict[str, Any]]:
-    """Grad-CAM of the examples at `positions`, one picture each in `folder`: gradcam_<emotion>_<n>.png.
-
-    Returns what explanations.json holds of each, in the order of paper 2's figures 7 to 13 by the emotion that the
-    utterance was meant as; `prefix` stands before the file's name under "figure". Raises ValueError for a model that
-    admits no Grad-CAM (its cam_layer() says why).
-    """
-    subject.model.cam_layer()
-    clips, number = [], Counter[str]()
-    for position in sorted(positions, key=lambda one: PAPER_ORDER.index(examples.rows[one].emotion)):
-        row = examples.rows[position]
-        heard = make_clip(subject, row, examples.stores.waveform(row))
-        context = waveform_contexts(subject, [heard], 1)
-        (probabilities,) = class_probabilities(subject, [heard], context)
-        target = int(probabilities.argmax())
-        question = Question(subject, heard, target, settings, context=context)
-        clip = answer_entry(subject, heard, probabilities, target)
-        number[clip["emotion"]] += 1
-        file = folder / f"gradcam_{clip['emotion']}_{number[clip['emotion']]}.png"
-        figure = f"{prefix}{file.name}"
-        clips.append(clip | {"gradcam": grad_cam_picture(question, heat_of(question), clip, file) | {"figure": figure},
-                             "figure": figure})
-    return clips

@@ -10,9 +10,12 @@ from ser_ops.seeds import generator
 
 @dataclass(frozen=True)
 class Resamples:
-    """How often each resample holds each utterance, float64 (resamples, utterances), and where each clip belongs.
+    """Bootstrap resamples of utterances.
 
-    One matrix serves every figure, so that all differences are paired. Clips of one utterance, as under several
+    weights    float64 (resamples, utterances): how often each resample holds each utterance, as a share
+    utterance  int64 (n,): the utterance of each clip
+
+    One matrix serves every figure, so all differences are paired. Clips of one utterance, as under several
     noises, are no independent evidence: an utterance counts once, with the mean of its clips.
     """
 
@@ -22,11 +25,11 @@ class Resamples:
 
     @classmethod
     def of(cls, utterances: Sequence[str], resamples: int, confidence: float, seed: int) -> "Resamples":
-        """utterances: that of each of the (n,) clips; n at least 1."""
-        names, place = np.unique(np.asarray(utterances, dtype=str), return_inverse=True)
+        """From the utterance of each of the n clips; n at least 1."""
+        names, utterance = np.unique(np.asarray(utterances, dtype=str), return_inverse=True)
         draw = generator(seed, "resamples", "clips")
         weights = draw.multinomial(len(names), np.full(len(names), 1 / len(names)), resamples) / len(names)
-        return cls(weights, place, confidence)
+        return cls(weights, utterance, confidence)
 
     def mean(self, values: np.ndarray) -> tuple[float, float, float]:
         """Mean of values (n,) over utterances, and the bounds of its interval.
@@ -39,8 +42,8 @@ class Resamples:
         return float(each.mean()), float(low), float(high)
 
 
-def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Spearman's rank correlation of two (n,), in [-1, 1]; 0 where one of them is constant and so ranks nothing.
+def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Spearman's rank correlation of two (n,), in [-1, 1]; 0 where either is constant and so ranks nothing.
 
     >>> rank_correlation(np.array([1.0, 2.0, 30.0]), np.array([0.0, 0.5, 0.6]))
     1.0
@@ -49,7 +52,7 @@ def rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
     """
     from scipy.stats import rankdata
 
-    ranks = np.stack([rankdata(one), rankdata(other)])
+    ranks = np.stack([rankdata(first), rankdata(second)])
     ranks -= ranks.mean(1, keepdims=True)
     spread = float(np.sqrt(np.square(ranks).sum(1).prod()))
     return float(ranks[0] @ ranks[1]) / spread if spread else 0.0

@@ -1,8 +1,6 @@
-"""A window as it was heard, as a small file that is the same on every run: Ogg Vorbis.
+"""What is needed to listen to a clip: its sound and spectrogram as files, and where speech is in it.
 
-Where in a window speech is, by its energy, and how much of an attribution falls there.
-
-A mel spectrogram as a grey picture of one byte a cell, for whoever draws it over a time axis.
+The same clip gives the same bytes on every run.
 """
 
 import os
@@ -22,7 +20,84 @@ from ser_ops.features.extractor import Extractor
 from ser_ops.features.paper2 import mel_hertz
 from ser_ops.files import replacing
 
+PEAK = 0.9      # of full scale, of the loudest sound of a clip
+_MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+_HEAD = 27      # bytes of a page before its table of segments
 _SILENT = 1e-12     # mean square below which nothing sounds (-120 dBFS)
+LOW_DB, HIGH_DB = -80.0, 0.0    # what black and white stand for, relative to the loudest cell
+
+
+def common_gain(windows: list[np.ndarray]) -> float:
+    """One factor for all conditions of a clip, (n,) each: the loudest reaches 0.9, and noise is as loud as it was.
+
+    >>> gain_of([np.array([0.1, -0.2]), np.array([0.45])])
+    2.0
+    """
+    peak = max((float(np.abs(window).max(initial=0.0)) for window in windows), default=0.0)
+    return PEAK / peak if peak > 0 else 1.0
+
+
+def write_ogg(path: Path, samples: np.ndarray, sample_rate: int) -> None:
+    """Write mono samples (n,), floats in [-1, 1], as Ogg Vorbis; the same samples give the same bytes."""
+    with replacing(path) as temporary:
+        soundfile.write(os.fsencode(temporary), samples, sample_rate, format="OGG", subtype="VORBIS")
+        temporary.write_bytes(with_serial_number(temporary.read_bytes(), 1))
+
+
+def with_serial_number(ogg: bytes, serial: int) -> bytes:
+    """An Ogg stream whose pages bear this serial number, which encoders draw by chance (RFC 3533, section 6).
+
+    Each page's checksum is made anew. Raises ValueError for what is no Ogg stream.
+    """
+    pages, start = [], 0
+    while start < len(ogg):
+        if ogg[start:start + 4] != b"OggS" or start + _HEAD > len(ogg):
+            raise ValueError(f"byte {start}: no page of an Ogg stream begins here")
+        segments = ogg[start + 26]
+        size = _HEAD + segments + sum(ogg[start + _HEAD:start + _HEAD + segments])
+        page = bytearray(ogg[start:start + size])
+        page[14:18], page[22:26] = struct.pack("<I", serial), bytes(4)
+        page[22:26] = struct.pack("<I", page_checksum(bytes(page)))
+        pages.append(bytes(page))
+        start += size
+    return b"".join(pages)
+
+
+def page_checksum(page: bytes) -> int:
+    """CRC-32 of an Ogg page: zlib's polynomial from the highest bit down, starting at 0, not inverted.
+
+    >>> hex(checksum(b"123456789"))     # CRC-32/CKSUM without its inversion
+    '0x89a1897f'
+    """
+    mirrored = zlib.crc32(page.translate(_MIRRORED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int(f"{mirrored:032b}"[::-1], 2)
+
+
+def write_spectrogram(path: Path, window: np.ndarray, sample_rate: int, settings: Listen) -> dict[str, Any]:
+    """Draw a window (N,) into a PNG; return what reads it: low_db (black), high_db (white), hertz, hop_seconds.
+
+    The first row is the highest band; column t is centred on t hops. hertz: centres of the bands, rising.
+    """
+    image = MelImage(sample_rate=sample_rate, seconds=len(window) / sample_rate, frame=settings.frame,
+                            hop=settings.hop, mels=settings.mels)
+    with torch.no_grad():
+        decibels = Extractor(image, sample_rate)(torch.from_numpy(window)[None])[0].cpu().numpy()
+    cells = np.round((decibels - LOW_DB) / (HIGH_DB - LOW_DB) * 255).clip(0, 255).astype(np.uint8)
+    write_grey(path, cells[::-1])
+    return {"low_db": LOW_DB, "high_db": HIGH_DB, "hertz": [round(float(hertz), 1) for hertz in mel_hertz(image)],
+            "hop_seconds": settings.hop / sample_rate}
+
+
+def write_grey(path: Path, cells: np.ndarray) -> None:
+    """A picture (rows, columns) of uint8, 0 black to 255 white, as a PNG of 8 bits, uncompressed but for zlib's."""
+    rows, columns = cells.shape
+    lines = b"".join(b"\0" + row.tobytes() for row in cells)     # no filter
+    header = struct.pack(">IIBBBBB", columns, rows, 8, 0, 0, 0, 0)
+    chunks = (b"IHDR", header), (b"IDAT", zlib.compress(lines, 9)), (b"IEND", b"")
+    with replacing(path) as temporary:
+        temporary.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(
+            struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+            for kind, content in chunks))
 
 
 def speech_stretches(clean: np.ndarray, sample_rate: int, settings: Speech) -> np.ndarray:
@@ -86,84 +161,3 @@ def share_inside(trace: Trace, stretches: np.ndarray, seconds: float, step: floa
     positive = np.maximum(trace.over(moments), 0)
     total = positive.sum()
     return float(positive[inside_stretches(stretches, moments)].sum() / total) if total > 0 else None
-
-
-LOW_DB, HIGH_DB = -80.0, 0.0    # what black and white stand for, relative to the loudest cell
-
-
-def write_spectrogram(path: Path, window: np.ndarray, sample_rate: int, settings: Listen) -> dict[str, Any]:
-    """Draw a window (N,) into a PNG; return what reads it: low_db (black), high_db (white), hertz, hop_seconds.
-
-    The first row is the highest band; column t is centred on t hops. hertz: centres of the bands, rising.
-    """
-    image = MelImage(sample_rate=sample_rate, seconds=len(window) / sample_rate, frame=settings.frame,
-                            hop=settings.hop, mels=settings.mels)
-    with torch.no_grad():
-        decibels = Extractor(image, sample_rate)(torch.from_numpy(window)[None])[0].cpu().numpy()
-    cells = np.round((decibels - LOW_DB) / (HIGH_DB - LOW_DB) * 255).clip(0, 255).astype(np.uint8)
-    write_grey(path, cells[::-1])
-    return {"low_db": LOW_DB, "high_db": HIGH_DB, "hertz": [round(float(one), 1) for one in mel_hertz(image)],
-            "hop_seconds": settings.hop / sample_rate}
-
-
-def write_grey(path: Path, cells: np.ndarray) -> None:
-    """A picture (rows, columns) of uint8, 0 black to 255 white, as a PNG of 8 bits, uncompressed but for zlib's."""
-    rows, columns = cells.shape
-    lines = b"".join(b"\0" + row.tobytes() for row in cells)     # no filter
-    header = struct.pack(">IIBBBBB", columns, rows, 8, 0, 0, 0, 0)
-    chunks = (b"IHDR", header), (b"IDAT", zlib.compress(lines, 9)), (b"IEND", b"")
-    with replacing(path) as temporary:
-        temporary.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(
-            struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-            for kind, content in chunks))
-
-
-PEAK = 0.9      # of full scale, of the loudest sound of a clip
-_MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
-_HEAD = 27      # bytes of a page before its table of segments
-
-
-def common_gain(windows: list[np.ndarray]) -> float:
-    """One factor for all conditions of a clip, (n,) each: the loudest reaches 0.9, and noise is as loud as it was.
-
-    >>> gain_of([np.array([0.1, -0.2]), np.array([0.45])])
-    2.0
-    """
-    peak = max((float(np.abs(one).max(initial=0.0)) for one in windows), default=0.0)
-    return PEAK / peak if peak > 0 else 1.0
-
-
-def write_ogg(path: Path, samples: np.ndarray, sample_rate: int) -> None:
-    """Write mono samples (n,), floats in [-1, 1], as Ogg Vorbis; the same samples give the same bytes."""
-    with replacing(path) as temporary:
-        soundfile.write(os.fsencode(temporary), samples, sample_rate, format="OGG", subtype="VORBIS")
-        temporary.write_bytes(with_serial_number(temporary.read_bytes(), 1))
-
-
-def with_serial_number(ogg: bytes, serial: int) -> bytes:
-    """An Ogg stream whose pages bear this serial number, which encoders draw by chance (RFC 3533, section 6).
-
-    Each page's checksum is made anew. Raises ValueError for what is no Ogg stream.
-    """
-    pages, place = [], 0
-    while place < len(ogg):
-        if ogg[place:place + 4] != b"OggS" or place + _HEAD > len(ogg):
-            raise ValueError(f"byte {place}: no page of an Ogg stream begins here")
-        segments = ogg[place + 26]
-        size = _HEAD + segments + sum(ogg[place + _HEAD:place + _HEAD + segments])
-        page = bytearray(ogg[place:place + size])
-        page[14:18], page[22:26] = struct.pack("<I", serial), bytes(4)
-        page[22:26] = struct.pack("<I", page_checksum(bytes(page)))
-        pages.append(bytes(page))
-        place += size
-    return b"".join(pages)
-
-
-def page_checksum(page: bytes) -> int:
-    """CRC-32 of an Ogg page: zlib's polynomial from the highest bit down, starting at 0, not inverted.
-
-    >>> hex(checksum(b"123456789"))     # CRC-32/CKSUM without its inversion
-    '0x89a1897f'
-    """
-    mirrored = zlib.crc32(page.translate(_MIRRORED), 0xFFFFFFFF) ^ 0xFFFFFFFF
-    return int(f"{mirrored:032b}"[::-1], 2)

@@ -1,7 +1,4 @@
-"""What a method gives to each moment of a clip: every method on one time axis, to be held side by side.
-
-The frames of the features as seconds of the window.
-"""
+"""What a method gives to each moment of a clip: every method on the same time axis, so that they can be compared."""
 
 from dataclasses import dataclass
 

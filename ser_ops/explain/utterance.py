@@ -204,8 +204,8 @@ def draw_over_time(question: Question, name: str, trace: Trace, entry: Mapping[s
     """Draw the waveform coloured by what a trace gives to the class explained; its `curve_entry`."""
     subject, blur = question.subject, method_module(name).blur(question.subject, question.settings)
     held = f" Held: {trace.held}." if trace.held else ""
-    caption = (f"{METHODS[name].title} for '{entry['explained']}'. {METHODS[name].caption} A moment has seen {blur:.2g} "
-               f"s of sound; below 0 it is drawn as 0.{held}")
+    caption = (f"{METHODS[name].title} for '{entry['explained']}'. {METHODS[name].caption} A moment has seen "
+               f"{blur:.2g} s of sound; below 0 it is drawn as 0.{held}")
     sound = Sound(question.clip.window, subject.sample_rate, entry["valid_seconds"], clip_title(entry))
     draw_over_waveform(sound, trace.seconds, np.maximum(trace.values, 0), trace.unit, caption, file)
     return curve_entry(trace, entry["valid_seconds"])

@@ -46,20 +46,20 @@ def grad_cam(classify: nn.Module, cam_layer: nn.Module, maps: Callable[[Tensor],
               that the gradient is rearranged likewise
     targets   the class explained of each utterance; None: the one that wins
     """
-    seen: list[Tensor] = []
-    handle = cam_layer.register_forward_hook(lambda _module, _inputs, output: seen.append(output))
+    outputs: list[Tensor] = []
+    handle = cam_layer.register_forward_hook(lambda _module, _inputs, output: outputs.append(output))
     try:
         with torch.enable_grad():
-            asked = features.detach().clone().requires_grad_()
-            logits = classify(asked)
+            inputs = features.detach().clone().requires_grad_()
+            logits = classify(inputs)
             chosen = logits.argmax(1) if targets is None else torch.as_tensor(targets, device=logits.device)
             score = logits.gather(1, chosen[:, None]).sum()
-            outer, slopes = torch.autograd.grad(score, (seen[-1], asked))
+            outer, slopes = torch.autograd.grad(score, (outputs[-1], inputs))
     finally:
         handle.remove()
-    found, gradients = maps(seen[-1].detach()).float(), maps(outer).float()
+    activations, gradients = maps(outputs[-1].detach()).float(), maps(outer).float()
     weights = gradients.flatten(2).mean(2)
-    return Cam(torch.relu(torch.einsum("bc,bc...->b...", weights, found)), logits.detach(), slopes)
+    return Cam(torch.relu(torch.einsum("bc,bc...->b...", weights, activations)), logits.detach(), slopes)
 
 
 @dataclass(frozen=True)
@@ -110,16 +110,17 @@ def mel_window(subject: Subject) -> Stacked | MelImage:
 def heat_of(question: Question) -> Heat:
     """Grad-CAM of a clip on its mel spectrogram. Raises TypeError for a model that reads none."""
     subject, features = question.subject, question.clip.batch.features
-    window, where = mel_window(subject), subject.map_axes
-    cam = grad_cam(question.classify_features, subject.model.cam_layer(), subject.model.maps, features, [question.target])
+    window, axes = mel_window(subject), subject.map_axes
+    cam = grad_cam(question.classify_features, subject.model.cam_layer(), subject.model.maps, features,
+                   [question.target])
     own = cam.maps[0].double().cpu().numpy()
-    if len(where) == 2:
-        return over_image(own, *where)
+    if len(axes) == 2:
+        return over_image(own, *axes)
     mean = np.zeros(features.shape[1]) if subject.standardisation is None else \
         np.asarray(subject.standardisation["mean"])
     # The gradient by the standardised input is the raw one times the deviation, by which the input was divided.
     centred = features[0].double().cpu().numpy() - mean[:, None]
-    return over_bands(own, where[0], (cam.slopes[0].double().cpu().numpy() * centred)[mel_rows(window)])
+    return over_bands(own, axes[0], (cam.slopes[0].double().cpu().numpy() * centred)[mel_rows(window)])
 
 
 def explain(question: Question) -> Explanation:
@@ -134,8 +135,8 @@ def blur(subject: Subject, _settings: Explain) -> float:
     return blur_seconds(subject.map_axes[-1].field, subject.features)
 
 
-def picture(question: Question, found: Explanation, clip: Mapping[str, Any], file: Path) -> dict[str, Any]:
+def picture(question: Question, explanation: Explanation, entry: Mapping[str, Any], file: Path) -> dict[str, Any]:
     """Paper 2's: the map over the mel spectrogram beside its metric table."""
     from ser_ops.explain.grad_cam_picture import grad_cam_picture  # draws with the maps of this file
 
-    return grad_cam_picture(question, found.details, clip, file)
+    return grad_cam_picture(question, explanation.details, entry, file)

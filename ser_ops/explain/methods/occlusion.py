@@ -1,4 +1,4 @@
-"""Occlusion over the waveform: mute a moment, see what it costs (paper 1, figure 3c)."""
+"""Occlusion over the waveform: mute a moment and measure what the class loses (paper 1, figure 3c)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -46,16 +46,16 @@ def occlude(probability: Callable[[Tensor], Tensor], window: Tensor, valid: int,
 
 
 def explain(question: Question) -> Explanation:
-    """Loss of probability; features are made anew of the muted sound, and every stream hears it."""
-    heard, settings = question.clip, question.settings
+    """Loss of probability; features are computed from the muted sound, and every stream hears it."""
+    clip, settings = question.clip, question.settings
 
     def probability(windows: Tensor) -> Tensor:
-        return question.classify_windows(windows, heard.batch.valid.expand(len(windows))).double().softmax(1)[
+        return question.classify_windows(windows, clip.batch.valid.expand(len(windows))).double().softmax(1)[
             :, question.target]
 
-    found = occlude(probability, torch.from_numpy(heard.window), heard.valid, question.subject.sample_rate,
-                    settings.occlusion_seconds, settings.occlusion_hop)
-    return Explanation(Trace("occlusion", found.seconds, found.drop, "loss of probability"))
+    occlusion = occlude(probability, torch.from_numpy(clip.window), clip.valid, question.subject.sample_rate,
+                        settings.occlusion_seconds, settings.occlusion_hop)
+    return Explanation(Trace("occlusion", occlusion.seconds, occlusion.drop, "loss of probability"))
 
 
 def blur(_subject: Subject, settings: Explain) -> float:

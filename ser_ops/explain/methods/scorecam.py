@@ -27,14 +27,14 @@ def activations(classify: Classify, layer: nn.Module, features: Tensor) -> Tenso
 
     `features` has shape (1, length) or (1, channels, length); `classify` must run `layer` on it.
     """
-    seen: list[Tensor] = []
-    handle = layer.register_forward_hook(lambda _module, _inputs, output: seen.append(output.detach()))
+    outputs: list[Tensor] = []
+    handle = layer.register_forward_hook(lambda _module, _inputs, output: outputs.append(output.detach()))
     try:
         with torch.no_grad():
             classify(features)
     finally:
         handle.remove()
-    return seen[-1][0].float()
+    return outputs[-1][0].float()
 
 
 def upsample(maps: Tensor, length: int) -> Tensor:
@@ -78,8 +78,8 @@ def score_cam(classify: Classify, layer: nn.Module, features: Tensor, target: in
     with torch.no_grad():
         floor = classify(baseline[None]).softmax(1)[0, target]
         weights = []
-        for some in masks(maps).split(batch_size):
-            shaped = some.reshape(len(some), *[1] * (features.ndim - 1), length)
+        for batch in masks(maps).split(batch_size):
+            shaped = batch.reshape(len(batch), *[1] * (features.ndim - 1), length)
             weights.append(classify(torch.lerp(baseline, features, shaped)).softmax(1)[:, target] - floor)
         return torch.relu(torch.cat(weights) @ maps)
 

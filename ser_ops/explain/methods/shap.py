@@ -2,8 +2,8 @@
 
 Expected gradients (Erion et al., 2021; what shap.GradientExplainer estimates): the gradient of a score at points on the
 way from background utterances to the clip, times that way, on average. One forward pass serves all classes here, and
-points are spread evenly over the way and over the background in the place of drawing them freely, so that far fewer
-are needed. What the sampling leaves of equation 25 unfulfilled is part of the answer: `Attribution.gap`.
+points are spread evenly over the way and over the background instead of drawn freely, so that far fewer are needed.
+What sampling misses of equation 25 is part of the answer: `Attribution.gap`.
 """
 
 from collections.abc import Sequence
@@ -80,17 +80,17 @@ def expected_gradients(scores: nn.Module, features: Tensor, background: Tensor, 
     values = np.zeros((*features.shape, len(base)))
     way = features[None] - background
     for first in range(0, samples, batch_size):
-        some = torch.from_numpy(rows[first:first + batch_size]).to(features.device)
+        batch = torch.from_numpy(rows[first:first + batch_size]).to(features.device)
         share = torch.from_numpy(shares[first:first + batch_size]).to(features)
-        steps = way[some]
-        asked = (background[some] + share.reshape(-1, *[1] * features.ndim) * steps).requires_grad_()
+        steps = way[batch]
+        on_the_way = (background[batch] + share.reshape(-1, *[1] * features.ndim) * steps).requires_grad_()
         with torch.enable_grad():
-            found = scores(asked).sum(0)
-            for one in chosen:
-                (slopes,) = torch.autograd.grad(found[one], asked, retain_graph=one != chosen[-1])
-                values[..., one] += (slopes * steps).sum(0).double().cpu().numpy()
-    asked_of = np.isin(np.arange(len(base)), chosen)
-    return Attribution(values / samples, base.cpu().numpy() * asked_of, score.cpu().numpy() * asked_of)
+            totals = scores(on_the_way).sum(0)
+            for c in chosen:
+                (slopes,) = torch.autograd.grad(totals[c], on_the_way, retain_graph=c != chosen[-1])
+                values[..., c] += (slopes * steps).sum(0).double().cpu().numpy()
+    explained = np.isin(np.arange(len(base)), chosen)
+    return Attribution(values / samples, base.cpu().numpy() * explained, score.cpu().numpy() * explained)
 
 
 def explain(question: Question) -> Explanation:
@@ -98,13 +98,13 @@ def explain(question: Question) -> Explanation:
     subject, target = question.subject, question.target
     if question.background is None:
         raise ValueError("SHAP compares with a background, and there is none")
-    found = expected_gradients(CentredScores(question.classify_features), question.clip.batch.features[0],
-                               question.background.to(subject.device), question.samples, question.settings.seed,
-                               f"{question.clip.key}{question.seed_key}", question.settings.batch_size,
-                               None if question.every_class else [target])
+    attribution = expected_gradients(CentredScores(question.classify_features), question.clip.batch.features[0],
+                                     question.background.to(subject.device), question.samples, question.settings.seed,
+                                     f"{question.clip.key}{question.seed_key}", question.settings.batch_size,
+                                     None if question.every_class else [target])
     return Explanation(Trace("shap", frame_seconds(subject.features),
-                             to_frames(found.values[..., target], subject.features),
-                             "log odds (logit less the mean of all seven)", question.held), found)
+                             to_frames(attribution.values[..., target], subject.features),
+                             "log odds (logit less the mean of all seven)", question.held), attribution)
 
 
 def blur(subject: Subject, _settings: Explain) -> float:
@@ -115,19 +115,20 @@ def blur(subject: Subject, _settings: Explain) -> float:
 def importance(attributions: Sequence[Attribution]) -> np.ndarray:
     """Mean |phi| over utterances: float64 of shape (features, classes), features flattened row by row.
 
-    >>> one = Attribution(np.array([[1.0, -1.0], [0.0, 4.0]]), np.zeros(2), np.zeros(2))
-    >>> two = Attribution(np.array([[3.0, 0.0], [0.0, -2.0]]), np.zeros(2), np.zeros(2))
-    >>> importance([one, two])
+    >>> first = Attribution(np.array([[1.0, -1.0], [0.0, 4.0]]), np.zeros(2), np.zeros(2))
+    >>> second = Attribution(np.array([[3.0, 0.0], [0.0, -2.0]]), np.zeros(2), np.zeros(2))
+    >>> importance([first, second])
     array([[2. , 0.5],
            [0. , 3. ]])
     """
-    return np.mean([np.abs(one.values).reshape(-1, len(one.base)) for one in attributions], axis=0)
+    return np.mean([np.abs(attribution.values).reshape(-1, len(attribution.base)) for attribution in attributions],
+                   axis=0)
 
 
 def rank_features(importances: np.ndarray, top: int) -> list[RankedFeature]:
     """The `top` features by mean |phi| summed over the classes, largest first; ties in index order.
 
-    >>> [one.index for one in rank(np.array([[1.0, 1.0], [4.0, 0.0], [0.0, 3.0]]), top=2)]
+    >>> [feature.index for feature in rank_features(np.array([[1.0, 1.0], [4.0, 0.0], [0.0, 3.0]]), top=2)]
     [1, 2]
     """
     order = np.argsort(-importances.sum(1), kind="stable")[:top]
