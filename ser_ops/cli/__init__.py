@@ -6,7 +6,7 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from ser_ops.cli import corpora, doctor, model, noise, registry, reproduce
+from ser_ops.cli import corpora, doctor, model, noise, params, registry, reproduce
 from ser_ops.errors import UserError
 from ser_ops.terminal import escape_unencodable, print_error, print_line
 
@@ -20,12 +20,13 @@ app.command("predict")(model.predict)
 app.command("evaluate")(model.evaluate)
 app.command("explain")(model.explain)
 app.command("reproduce")(reproduce.reproduce)
-app.command("join-tuning")(registry.join)
+app.command("join-tuning")(registry.join_search)
 app.command("register")(registry.register)
 app.command("promote")(registry.promote)
 app.command("demote")(registry.demote)
 app.command("compare")(registry.compare)
 app.command("ui")(registry.ui)
+app.command("params")(params.params)
 app.command("doctor")(doctor.doctor)
 
 

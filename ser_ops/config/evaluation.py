@@ -64,7 +64,7 @@ class Behave(Section):
 class Limit(Section):
     """The limit of a rule of the gate; fixed before any training, never fitted to a result."""
 
-    limit: float = Field(description="see the rule")
+    limit: float = Field(description="what it bounds, the rule says")
     reason: Annotated[str, Field(min_length=10)] = Field(description="why this limit; gate.json repeats it")
 
 

@@ -80,13 +80,7 @@ def load_params(path: Path = PARAMS, preset: str | None = None) -> Params:
     name = validated_model(Params, content, str(path)).preset
     if name not in (names := preset_names(path)):
         raise UserError(f"{path}: preset: {name!r} is not among the presets ({', '.join(names)})")
-    file = path.parent / PRESETS / f"{name}.yaml"
-    overlay = _read_sections(file)
-    if unknown := [section for section in overlay if section not in PRESET_SECTIONS]:
-        raise UserError(f"{file}: {unknown[0]}: no section that a preset changes: {', '.join(PRESET_SECTIONS)}")
-    if missing := [section for section in PRESET_SECTIONS if not isinstance(overlay.get(section), dict)]:
-        raise UserError(f"{file}: {missing[0]}: dvc.yaml names this section: write `{missing[0]}: {{}}` where nothing "
-                        "differs from params.yaml")
+    file, overlay = read_preset(path, name)
     over = {section: overlay[section] for section in ("train", "tune") if overlay[section]}
     return validated_model(Params, content | {"over": over} | {
         section: _laid_over(content[section], changes) for section, changes in overlay.items()}, str(file))
@@ -95,6 +89,21 @@ def load_params(path: Path = PARAMS, preset: str | None = None) -> Params:
 def load_preset(name: str, path: Path = PARAMS) -> Preset:
     """The sections of a preset, laid over those of params.yaml; raises as `load_params`."""
     return load_params(path, name).chosen
+
+
+def read_preset(path: Path, name: str) -> tuple[Path, dict[str, dict[str, Any]]]:
+    """The file of a preset beside a params.yaml, and by section what it changes there.
+
+    Raises UserError for a section that no preset changes, and for one that is missing, since DVC looks at each.
+    """
+    file = path.parent / PRESETS / f"{name}.yaml"
+    overlay = _read_sections(file)
+    if unknown := [section for section in overlay if section not in PRESET_SECTIONS]:
+        raise UserError(f"{file}: {unknown[0]}: no section that a preset changes: {', '.join(PRESET_SECTIONS)}")
+    if missing := [section for section in PRESET_SECTIONS if not isinstance(overlay.get(section), dict)]:
+        raise UserError(f"{file}: {missing[0]}: dvc.yaml names this section: write `{missing[0]}: {{}}` where nothing "
+                        "differs from params.yaml")
+    return file, overlay
 
 
 def preset_names(path: Path = PARAMS) -> list[str]:

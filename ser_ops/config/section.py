@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from ser_ops.model_table import known
+from ser_ops.model_table import known_model
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
@@ -18,7 +18,7 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Resamples = Annotated[int, Field(ge=100)]
 Hertz = Annotated[int, Field(ge=8000, le=48000)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-ModelName = Annotated[str, AfterValidator(known)]
+ModelName = Annotated[str, AfterValidator(known_model)]
 StationaryNoise = Literal["white", "pink", "brown"]
 Variant = Literal["original", "noisy", "pitched", "pitched_noisy", "slow", "slow_noisy", "fast", "fast_noisy"]
 Overrides = dict[str, float | int | bool | str]
