@@ -88,13 +88,18 @@ def about(room: str) -> str:
     return " ".join(text.partition("\n\n")[0].split())
 
 
+def _is_folder(room: str) -> bool:
+    return room in BESIDE or (SOURCE / "ser_ops" / room).is_dir()
+
+
 def table() -> str:
-    """The rooms as a Markdown table, the highest floor first."""
+    """The folders as a Markdown table, the highest floor first."""
     rooms = graph()
     floor_of = floors(rooms)
+    folders = [room for room in rooms if _is_folder(room)]
     lines = ["| floor | room | what lives there |", "| --: | --- | --- |"]
     lines += [f"| {floor_of[room]} | `{room}` | {about(room)} |"
-              for room in sorted(rooms, key=lambda room: (-floor_of[room], room))]
+              for room in sorted(folders, key=lambda room: (-floor_of[room], room))]
     return "\n".join(lines)
 
 
@@ -115,7 +120,7 @@ def house(theme: str) -> str:
     """An SVG of the rooms by floor, with the arrows between folders; single modules, which all may use, have none."""
     ink, rooms = THEMES[theme], graph()
     floor_of, top = floors(rooms), max(floors(rooms).values())
-    folders = {room for room in rooms if room in BESIDE or (SOURCE / "ser_ops" / room).is_dir()}
+    folders = {room for room in rooms if _is_folder(room)}
     middle: dict[str, tuple[float, float]] = {}
     boxes = []
     for floor in range(top, 0, -1):
