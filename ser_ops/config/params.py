@@ -126,11 +126,13 @@ def _read_sections(path: Path) -> dict[str, Any]:
 
 def _with_whole_trial(content: dict[str, Any]) -> dict[str, Any]:
     """Settings with tune.trial laid over section train; what is malformed is left to the sections to say."""
-    try:
-        train = {name: content["train"][name] for name in Training.model_fields if name in content["train"]}
-        return {**content, "tune": {**content["tune"], "trial": {**train, **content["tune"]["trial"]}}}
-    except (KeyError, TypeError):
+    train, tune = content.get("train"), content.get("tune")
+    if not isinstance(tune, dict) or not isinstance(tune.get("trial"), dict):
         return content
+    trial: Any = Training.model_construct()     # where train is malformed, that alone is the fault
+    if isinstance(train, dict):
+        trial = {name: train[name] for name in Training.model_fields if name in train} | tune["trial"]
+    return {**content, "tune": {**tune, "trial": trial}}
 
 
 def _laid_over(section: Mapping[str, Any], changes: Mapping[str, Any]) -> Mapping[str, Any]:
