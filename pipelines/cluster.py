@@ -17,7 +17,7 @@ from ser_ops.errors import UserError
 _NAME = "DASK_SCHEDULER_ADDRESS"
 
 
-def runner() -> TaskRunner[Any] | None:
+def task_runner() -> TaskRunner[Any] | None:
     """The task runner of a flow: prefect-dask's at DASK_SCHEDULER_ADDRESS, or None for Prefect's own."""
     if address := os.environ.get(_NAME):
         from prefect_dask import DaskTaskRunner
@@ -26,7 +26,7 @@ def runner() -> TaskRunner[Any] | None:
 
 
 @contextmanager
-def lent() -> Iterator[None]:
+def shared_with_stages() -> Iterator[None]:
     """Commands that the block starts map over the cluster of this flow's task runner, where it is prefect-dask's.
 
     That may be a cluster made for this flow alone: `flow.with_options(task_runner=DaskTaskRunner(cluster_class=...))`.

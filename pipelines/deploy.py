@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
 AUTOMATIONS = Path(__file__).with_name("automations.yaml")
-_KEYS = {"name", "entrypoint", "work_pool", "build", "pull"}
+_KEYS = {"name", "entrypoint", "description", "tags", "work_pool", "build", "pull"}
 _COMMAND = "prefect.deployments.steps.run_shell_script"
 
 
@@ -92,7 +92,7 @@ def _make_deployments(client: "SyncPrefectClient", wanted: Iterable[Mapping[str,
         filled: Any = apply_values(deployment.get("pull", pull), built[as_key], remove_notset=False)
         client.create_deployment(
             flow_id=flow_ids[flow.name], name=name, version=flow.version,
-            description=flow.description, entrypoint=deployment["entrypoint"],
+            description=deployment["description"], tags=deployment["tags"], entrypoint=deployment["entrypoint"],
             work_pool_name=pool["name"], work_queue_name=pool["work_queue_name"], job_variables=pool["job_variables"],
             pull_steps=filled, parameter_openapi_schema=parameter_schema(flow).model_dump(exclude_unset=True),
             enforce_parameter_schema=True)
@@ -128,9 +128,9 @@ def _make_automations(client: "SyncPrefectClient", wanted: Iterable[dict[str, An
 
     for content in wanted:
         automation = AutomationCore.model_validate(content)
-        there = client.read_automations_by_name(automation.name)
-        if there:
-            client.update_automation(there[0].id, automation)
+        known = client.read_automations_by_name(automation.name)
+        if known:
+            client.update_automation(known[0].id, automation)
         else:
             client.create_automation(automation)
 

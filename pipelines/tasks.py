@@ -12,27 +12,28 @@ from pipelines import cluster, steps
 
 
 @task(name="pull-data", cache_policy=NO_CACHE, persist_result=False, retries=2, retry_delay_seconds=10)
-def pull_data() -> None:
+def pull_data(of_commit: bool = False) -> None:
     """Bring data/ from the DVC remote; retried, since a remote may be away for a moment.
 
-    A deployment `local` takes data/ as it lies, like all of the folder; any other the data of its commit.
+    A deployment `local` takes data/ as it lies, like all of the folder; any other, and a run with settings of its own
+    (`of_commit`), takes the data of its commit.
     """
     log = get_run_logger().info
     log("on %s in %s, CUDA_VISIBLE_DEVICES=%s", platform.node(), Path.cwd(), os.environ.get("CUDA_VISIBLE_DEVICES", ""))
-    steps.pull(say=log, as_named=runtime.deployment.name not in (None, "local"))
+    steps.pull(say=log, as_named=of_commit or runtime.deployment.name not in (None, "local"))
 
 
 @task(name="dvc-repro", task_run_name="dvc-repro-{stage}", cache_policy=NO_CACHE, persist_result=False)
 def repro(stage: str) -> dict[str, float]:
     """`dvc repro STAGE` with all that it stands on."""
-    with cluster.lent():
+    with cluster.shared_with_stages():
         return steps.repro(stage, say=get_run_logger().info)
 
 
 @task(name="reproduce", task_run_name="reproduce-{paper}", cache_policy=NO_CACHE, persist_result=False)
 def reproduce(paper: Literal["paper1", "paper2", "splits", "across"]) -> dict[str, float]:
     """`dvc repro reproduction/dvc.yaml:PAPER` with all that it stands on, the main graph's stages among it."""
-    with cluster.lent():
+    with cluster.shared_with_stages():
         return steps.reproduce(paper, say=get_run_logger().info)
 
 

@@ -101,7 +101,8 @@ def size(target: Path) -> int:
 def drop_cut_downloads() -> None:
     """Remove the halves of files that DVC leaves when the disk is full or it is killed.
 
-    Those of a dvc command that works now stay: it holds DVC's lock, or it has another repository with the same cache.
+    Those of a dvc command that works now stay: it holds DVC's lock, or it has another repository, or another worktree
+    of this one, with the same cache.
     """
     with _opened() as repo, (Path(repo.tmp_dir or ".dvc/tmp") / "lock").open("a") as lock:
         cache = Path(repo.cache.local.path)
@@ -109,7 +110,8 @@ def drop_cut_downloads() -> None:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return
-        ours = cache.is_relative_to(repo.root_dir) and not repo.config["core"].get("hardlink_lock")
+        ours = cache.is_relative_to(repo.root_dir) and not repo.config["core"].get("hardlink_lock") \
+            and not Path(repo.root_dir, ".git", "worktrees").is_dir()
         for half in cache.glob("??/.*.tmp"):
             with suppress(FileNotFoundError):
                 if ours or time.time() - half.stat().st_mtime > 86400:

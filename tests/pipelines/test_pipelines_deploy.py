@@ -13,7 +13,7 @@ from ser_ops.errors import UserError
 
 PROJECT = Path(__file__).resolve().parents[2]
 WANTED = yaml.safe_load((PROJECT / "prefect.yaml").read_text())
-AT = "{{ commit.stdout }}"
+COMMIT = "{{ commit.stdout }}"
 
 
 class Client:
@@ -44,20 +44,26 @@ def test_each_deployment_of_prefect_yaml_is_made_as_it_stands_there(monkeypatch,
     client, wanted = Client(), WANTED["deployments"]
     deploy._make_deployments(client, wanted, WANTED["pull"])
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=PROJECT, capture_output=True, text=True, check=True)
-    assert len(client.deployments) == len(wanted) and len(client.flows) == len({one["entrypoint"] for one in wanted})
+    assert len(client.deployments) == len(wanted)
+    assert len(client.flows) == len({deployment["entrypoint"] for deployment in wanted})
     assert len(asked_for) == 2, "git is asked once, not for each"
     for given, asked in zip(client.deployments, wanted, strict=True):
         flow = asked["entrypoint"].split(":")[1].replace("_", "-")
         assert given["flow_id"] == client.flows[flow]
         assert given["name"] == asked["name"] and given["entrypoint"] == asked["entrypoint"]
-        assert given["description"] and given["version"] and given["enforce_parameter_schema"]
+        assert given["version"] and given["enforce_parameter_schema"]
+        assert (given["description"], given["tags"]) == (asked["description"], asked["tags"])
         pool = asked["work_pool"]
         assert (given["work_pool_name"], given["work_queue_name"]) == (pool["name"], pool["work_queue_name"])
         assert given["job_variables"] == pool["job_variables"]
-        pull = yaml.safe_dump(asked.get("pull", WANTED["pull"])).replace(AT, head.stdout.strip())
-        assert given["pull_steps"] == yaml.safe_load(pull) and AT not in yaml.safe_dump(given["pull_steps"])
-    promote, = [one for one in client.deployments if one["entrypoint"].endswith("promote_model")]
-    assert set(promote["parameter_openapi_schema"]["properties"]) == {"version", "to", "override_reason"}
+        pull = yaml.safe_dump(asked.get("pull", WANTED["pull"])).replace(COMMIT, head.stdout.strip())
+        assert given["pull_steps"] == yaml.safe_load(pull) and COMMIT not in yaml.safe_dump(given["pull_steps"])
+    parameters = {deployment["entrypoint"].split(":")[1]: deployment["parameter_openapi_schema"]["properties"]
+                  for deployment in client.deployments}
+    assert set(parameters["promote_model"]) == {"version", "to", "override_reason"}
+    assert list(parameters["train_fusion"]) == ["preset", "model", "corpora", "overrides"]
+    assert all(parameter["description"] for parameter in parameters["train_fusion"].values()), "the run form says it"
+    assert "spectral" in parameters["train_fusion"]["model"]["enum"]
     assert len(capsys.readouterr().out.splitlines()) == len(wanted), "a line for each, as soon as it is there"
 
 

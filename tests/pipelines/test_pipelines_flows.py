@@ -2,6 +2,8 @@
 
 import inspect
 import logging
+from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from prefect.events.schemas.automations import AutomationCore
 from pipelines import checkout, flows, steps, tasks
 
 PROJECT = Path(__file__).resolve().parents[2]
-FLOWS = {name: one for name, one in vars(flows).items() if isinstance(one, Flow)}
+FLOWS = {name: flow for name, flow in vars(flows).items() if isinstance(flow, Flow)}
 PREFECT = yaml.safe_load((PROJECT / "prefect.yaml").read_text())
 DEPLOYED = PREFECT["deployments"]
 PAPERS = ("paper1", "paper2", "splits", "across")
@@ -30,30 +32,38 @@ def made():
 
 @pytest.fixture
 def called(monkeypatch, made):
-    """What the flows ask of their tasks, in order."""
-    found = []
+    """What the flows ask of their tasks, in order, and the settings in which they do."""
+    calls = []
 
     def note(name):
         def task(*arguments):
-            found.append((name, *arguments))
-            return dict.fromkeys(made.intersection(arguments), 1.0)
+            calls.append((name, *arguments))
+            return dict.fromkeys(made.intersection(map(str, arguments)), 1.0)
         return task
+
+    @contextmanager
+    def with_settings(settings, say):
+        if settings:
+            calls.append(("with", *settings))
+        yield
 
     for name in TASKS:
         monkeypatch.setattr(tasks, name, note(name))
-    return found
+    monkeypatch.setattr(checkout, "with_settings", with_settings)
+    monkeypatch.setattr(flows, "get_run_logger", logging.getLogger)
+    return calls
 
 
 @pytest.mark.parametrize("paper", PAPERS)
 def test_a_reproduction_pulls_and_runs_its_stage(called, paper):
     FLOWS[f"reproduce_{paper}"].fn()
-    assert called == [("pull_data",), ("reproduce", paper), ("push_outputs",)]
+    assert called == [("pull_data", False), ("reproduce", paper), ("push_outputs",)]
 
 
 def test_training_registers_last(called):
     flows.train_fusion.fn()
-    stages = [one[1] for one in called if one[0] == "repro"]
-    assert called[0] == ("pull_data",) and called[-2:] == [("publish_tables",), ("register_candidate",)]
+    stages = [call[1] for call in called if call[0] == "repro"]
+    assert called[0] == ("pull_data", False) and called[-2:] == [("publish_tables",), ("register_candidate",)]
     assert stages[0] == "validate" and stages[-1] == "report" and len(stages) == len(set(stages))
     graph = yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"]
     assert set(stages) <= set(graph)
@@ -62,8 +72,8 @@ def test_training_registers_last(called):
 def test_what_was_made_is_pushed_before_the_next_stage_may_die(called, made):
     made |= {"train", "ablate"}
     flows.train_fusion.fn()
-    order = [one[-1] for one in called]
-    pushed = [order[at - 1] for at, one in enumerate(order) if one == "push_outputs"]
+    order = [call[-1] for call in called]
+    pushed = [before for before, name in pairwise(order) if name == "push_outputs"]
     assert pushed == ["train", "ablate", "report"], "after each that ran, and at the end what a dead attempt left"
 
 
@@ -71,7 +81,7 @@ def test_what_was_made_is_pushed_before_the_next_stage_may_die(called, made):
                                              ("train_ablations", "ablate"), ("evaluate_model", "report")])
 def test_the_other_flows_ask_for_one_stage(called, flow, stage):
     FLOWS[flow].fn()
-    assert called[:2] == [("pull_data",), ("repro", stage)]
+    assert called[:2] == [("pull_data", False), ("repro", stage)]
 
 
 def test_promotion_hands_its_parameters_on(called):
@@ -80,56 +90,77 @@ def test_promotion_hands_its_parameters_on(called):
 
 
 def test_every_flow_is_named_as_its_function_and_says_what_it_does():
-    for name, one in FLOWS.items():
-        assert one.name == name.replace("_", "-") and inspect.getdoc(one.fn)
+    for name, flow in FLOWS.items():
+        assert flow.name == name.replace("_", "-") and inspect.getdoc(flow.fn)
+
+
+def test_parameters_become_settings_and_the_data_of_the_commit(called):
+    flows.train_fusion.fn("paper", "spectral", ["ravdess", "my corpus"], ["train.seed=41", "gate.worst_cell_uar=0.3"])
+    assert called[:2] == [("with", "preset=paper", "train.model=spectral", 'data.corpora=["ravdess", "my corpus"]',
+                           "train.seed=41", "gate.worst_cell_uar=0.3"), ("pull_data", True)]
+
+
+def test_every_flow_that_makes_something_takes_settings():
+    for name, flow in FLOWS.items():
+        parameters = inspect.signature(flow.fn).parameters
+        assert name == "promote_model" or {"preset", "overrides"} <= set(parameters), name
+        assert all(parameter.default is not inspect.Parameter.empty for parameter in parameters.values()), name
 
 
 def test_every_flow_is_deployed_and_every_deployment_is_a_flow():
-    pools = {}
-    for one in DEPLOYED:
-        file, name = one["entrypoint"].split(":")
-        assert (PROJECT / file).is_file() and name in FLOWS, one["entrypoint"]
-        assert one["work_pool"]["name"] == f"{one['name']}-pool"
-        pools.setdefault(name, []).append(one["name"])
-    assert set(pools) == set(FLOWS)
-    for name, found in pools.items():
+    deployed = {}
+    for deployment in DEPLOYED:
+        file, name = deployment["entrypoint"].split(":")
+        assert (PROJECT / file).is_file() and name in FLOWS, deployment["entrypoint"]
+        assert deployment["work_pool"]["name"] == f"{deployment['name']}-pool"
+        deployed.setdefault(name, []).append(deployment["name"])
+    assert set(deployed) == set(FLOWS)
+    for name, pools in deployed.items():
         wanted = ["local"] if name in ("validate_data", "augment_data", "promote_model") else ["local", "gpu"]
-        assert found == wanted, f"{name}: each pool once, a GPU where something is trained or answered"
+        assert pools == wanted, f"{name}: each pool once, a GPU where something is trained or answered"
+
+
+def test_descriptions_and_tags_tell_deployments_apart():
+    assert len({deployment["description"] for deployment in DEPLOYED}) == len(DEPLOYED)
+    for deployment in DEPLOYED:
+        project, subject, pool = deployment["tags"]
+        assert project == "ser-ops" and pool == deployment["name"]
+        assert subject in ("data", "training", "evaluation", "registry", "reproduction")
 
 
 def test_every_pool_has_its_workers_say_that_they_live():
     """Less often than pipelines/automations.yaml waits, or a run that lives would be taken for dead."""
     automations = yaml.safe_load((PROJECT / "pipelines/automations.yaml").read_text())
     silent = automations[0]
-    for one in DEPLOYED:
-        beat = int(one["work_pool"]["job_variables"]["env"]["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"])
+    for deployment in DEPLOYED:
+        beat = int(deployment["work_pool"]["job_variables"]["env"]["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"])
         assert beat >= 30 and silent["trigger"]["within"] >= 2 * beat
-    for one in automations:
-        assert AutomationCore.model_validate(one).name.startswith("ser-ops ")
+    for automation in automations:
+        assert AutomationCore.model_validate(automation).name.startswith("ser-ops ")
 
 
 def test_a_gpu_deployment_is_a_commit_and_a_local_one_the_folder():
-    for one in DEPLOYED:
-        pull = one.get("pull", PREFECT["pull"])
+    for deployment in DEPLOYED:
+        pull = deployment.get("pull", PREFECT["pull"])
         (step, given), = pull[0].items()
-        assert step == f"pipelines.checkout.{'at_commit' if one['name'] == 'gpu' else 'as_it_lies'}"
+        assert step == f"pipelines.checkout.{'at_commit' if deployment['name'] == 'gpu' else 'as_it_lies'}"
         assert set(given) == set(inspect.signature(getattr(checkout, step.rsplit(".", 1)[1])).parameters)
-        assert ("build" in one) == (one["name"] == "gpu")
+        assert ("build" in deployment) == (deployment["name"] == "gpu")
 
 
 @pytest.fixture
 def asked(monkeypatch):
     """The dvc commands of the steps, in a folder whose remote is set by the test."""
-    found = []
+    commands = []
 
     def dvc(*arguments, say):
-        found.append(arguments)
+        commands.append(arguments)
         say("a line")
         return {"folds": 3.0}
 
     monkeypatch.setattr(steps, "dvc", dvc)
-    monkeypatch.setattr(steps, "pull_missing", lambda say: found.append(("what is missing",)))
-    return found
+    monkeypatch.setattr(steps, "pull_missing", lambda say: commands.append(("what is missing",)))
+    return commands
 
 
 @pytest.fixture
@@ -165,19 +196,20 @@ def test_with_a_shared_remote_work_is_fetched_and_given(asked, remote, url):
                      ("push", "--run-cache")]
 
 
-@pytest.mark.parametrize(("deployment", "asked_for"), [
-    (None, []), ("local", []), ("gpu", [("pull", "data.dvc")])])
-def test_a_folder_keeps_its_data_and_a_commit_has_its_own(asked, monkeypatch, deployment, asked_for):
+@pytest.mark.parametrize(("deployment", "of_commit", "asked_for"), [
+    (None, False, []), ("local", False, []), ("local", True, [("pull", "data.dvc")]),
+    ("gpu", False, [("pull", "data.dvc")])])
+def test_a_folder_keeps_its_data_and_a_commit_has_its_own(asked, monkeypatch, deployment, of_commit, asked_for):
     monkeypatch.setattr(tasks, "get_run_logger", lambda: logging.getLogger())
     monkeypatch.setattr(tasks.runtime.deployment, "name", deployment, raising=False)
-    tasks.pull_data.fn()
+    tasks.pull_data.fn(of_commit)
     assert asked == [("what is missing",), *asked_for]
 
 
 def test_tasks_are_never_cached_by_prefect():
     for name in TASKS:
-        one = getattr(tasks, name)
-        assert one.persist_result is False and one.cache_policy == NO_CACHE, name
+        task = getattr(tasks, name)
+        assert task.persist_result is False and task.cache_policy == NO_CACHE, name
 
 
 @pytest.mark.parametrize("paper", PAPERS)
