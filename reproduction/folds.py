@@ -1,5 +1,4 @@
-"""folds: paper 2's models in cross-validation, random as the paper does it and by speaker, into work/papers/folds.
-"""
+"""Stage folds: paper 2's models in cross-validation, random as in the paper and by speaker, into work/papers/folds."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,54 +6,55 @@ from typing import Any
 
 import numpy as np
 
-from reproduction.experiment import Experiment, folder, keep, provenance, results, settings_of
+from reproduction.experiment import Experiment, copy_model_folder, provenance, train_all, training_settings, work_folder
 from reproduction.settings import Settings, load_settings
 from ser_ops.config.params import Params, load_params
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.files import replacing, write_json
 from ser_ops.stages import run
-from ser_ops.stages.training_run import Job, backbone_of, tags_of
+from ser_ops.stages.training_run import TrainingJob, backbone_origin, run_tags
 from ser_ops.tables import read_csv, write_csv
 from ser_ops.tracking.runs import Run
 
-PREDICTIONS = ("model", "protocol", "fold", "utterance", "corpus", "speaker", "emotion", "predicted",
-               *(f"p_{emotion}" for emotion in EMOTIONS))
-HISTORY = ("model", "protocol", "fold", "epoch", "train_loss", "train_uar", "validation_loss", "validation_uar",
-           "learning_rate", "seconds")
-KEPT = ("run_id", "best_epoch", "validation_uar", "seconds", "train_rows", "validation_rows", "clean")
+PREDICTION_COLUMNS = ("model", "protocol", "fold", "utterance", "corpus", "speaker", "emotion", "predicted",
+                      *(f"p_{emotion}" for emotion in EMOTIONS))
+HISTORY_COLUMNS = ("model", "protocol", "fold", "epoch", "train_loss", "train_uar", "validation_loss", "validation_uar",
+                   "learning_rate", "seconds")
+_RESULT_KEYS = ("run_id", "best_epoch", "validation_uar", "seconds", "train_rows", "validation_rows", "clean")
 
 
 def experiments(params: Params, settings: Settings) -> list[Experiment]:
     """A training for each model, protocol and fold."""
-    wanted = settings.folds
-    return [Experiment(_group(model, protocol, wanted.count), f"{model} {protocol} fold {fold}", model,
-                       settings_of(params, settings.seed, wanted.train | own, model, protocol, fold),
-                       params.data.names, protocol, wanted.variants, fold, wanted.count)
-            for model, own in wanted.models.items() for protocol in wanted.protocols
-            for fold in range(1, wanted.count + 1)]
+    folds = settings.folds
+    return [Experiment(_group_name(model, protocol, folds.count), f"{model} {protocol} fold {fold}", model,
+                       training_settings(params, settings.seed, folds.train | own, model, protocol, fold),
+                       params.data.names, protocol, folds.variants, fold, folds.count)
+            for model, own in folds.models.items() for protocol in folds.protocols
+            for fold in range(1, folds.count + 1)]
 
 
-def _group(model: str, protocol: str, count: int) -> str:
+def _group_name(model: str, protocol: str, count: int) -> str:
     return f"{model} {count} folds {'by speaker' if protocol == 'speaker' else protocol}"
 
 
 def main() -> None:
-    """Train every fold; killed and started again, go on with those that are missing."""
+    """Train every fold, then write predictions.csv, history.csv, runs.json and the models of fold 1."""
     params, settings = load_params(), load_settings()
-    wanted = experiments(params, settings)
-    tags = {one.group: tags_of(params, Job(one.group, one.model, one.settings), "folds")
-            | {"partition": one.protocol, "folds": str(settings.folds.count)} for one in wanted}
-    with results(params, "folds", wanted, tags) as (folders, runs):
-        found = [read_json(one / "result.json") for one in folders]
-        with replacing(folder(params) / "folds") as target:
+    trainings = experiments(params, settings)
+    tags = {each.group: run_tags(params, TrainingJob(each.group, each.model, each.settings), "folds")
+            | {"partition": each.protocol, "folds": str(settings.folds.count)} for each in trainings}
+    with train_all(params, "folds", trainings, tags) as (folders, runs):
+        measured = [read_json(source / "result.json") for source in folders]
+        with replacing(work_folder(params) / "folds") as target:
             target.mkdir()
-            _tables(target, wanted, folders)
-            for one, source in zip(wanted, folders, strict=True):
-                if one.fold == 1:
-                    keep(source, target / "models" / one.model / one.protocol)
-            groups = [_record(params, name, wanted, found, runs[name]) for name in runs]
-            declared = {one.protocol: result["declared"] for one, result in zip(wanted, found, strict=True)}
+            _write_tables(target, trainings, folders)
+            for experiment, source in zip(trainings, folders, strict=True):
+                if experiment.fold == 1:
+                    copy_model_folder(source, target / "models" / experiment.model / experiment.protocol)
+            groups = [_group_record(params, name, trainings, measured, runs[name]) for name in runs]
+            declared = {experiment.protocol: result["declared"]
+                        for experiment, result in zip(trainings, measured, strict=True)}
             write_json(target / "runs.json", {
                 "groups": groups,
                 "provenance": provenance(params, settings.seed, settings.folds.variants, declared)
@@ -64,34 +64,35 @@ def main() -> None:
               f"{group['accuracy']:.3f}")
 
 
-def _tables(target: Path, wanted: Sequence[Experiment], folders: Sequence[Path]) -> None:
+def _write_tables(target: Path, trainings: Sequence[Experiment], folders: Sequence[Path]) -> None:
     predictions, history = [], []
-    for one, source in zip(wanted, folders, strict=True):
-        place = {"model": one.model, "protocol": one.protocol, "fold": str(one.fold)}
-        predictions += [place | {name: row[name] for name in PREDICTIONS if name in row}
+    for experiment, source in zip(trainings, folders, strict=True):
+        key = {"model": experiment.model, "protocol": experiment.protocol, "fold": str(experiment.fold)}
+        predictions += [key | {name: row[name] for name in PREDICTION_COLUMNS if name in row}
                         for row in read_csv(source / "test.csv")]
-        history += [place | row for row in read_csv(source / "history.csv")]
-    write_csv(target / "predictions.csv", predictions, PREDICTIONS)
-    write_csv(target / "history.csv", history, HISTORY)
+        history += [key | row for row in read_csv(source / "history.csv")]
+    write_csv(target / "predictions.csv", predictions, PREDICTION_COLUMNS)
+    write_csv(target / "history.csv", history, HISTORY_COLUMNS)
 
 
-def _record(params: Params, group: str, wanted: Sequence[Experiment], found: Sequence[dict[str, Any]],
-            parent: Run) -> dict[str, Any]:
+def _group_record(params: Params, group: str, trainings: Sequence[Experiment], measured: Sequence[dict[str, Any]],
+                  parent: Run) -> dict[str, Any]:
     """What runs.json says of a model's folds; their means and deviations go to the parent run."""
-    members = [(one, result) for one, result in zip(wanted, found, strict=True) if one.group == group]
+    members = [(experiment, result) for experiment, result in zip(trainings, measured, strict=True)
+               if experiment.group == group]
     first, result = members[0]
     means: dict[str, float] = {}
     for name in ("uar", "accuracy", "f1", "precision", "recall"):
-        values = np.array([each["clean"][name] for _, each in members])
+        values = np.array([result["clean"][name] for _, result in members])
         means |= {name: float(values.mean()), f"{name}_std": float(values.std(ddof=1)) if len(values) > 1 else 0.0}
     parent.metrics({f"clean/{name}": value for name, value in means.items()}
                    | {"parameters_millions": round(result["parameters"] / 1e6, 4)})
     return {"name": group, "model": first.model, "protocol": first.protocol, "run_id": parent.id,
-            "parameters": result["parameters"], "backbone": backbone_of(params, first.model),
-            "seconds": round(sum(each["seconds"] for _, each in members), 1), **means,
-            "folds": [{"fold": one.fold, "test_utterances": each["tested"]["utterances"],
-                       "test_speakers": each["tested"]["speakers"]} | {name: each[name] for name in KEPT}
-                      for one, each in members]}
+            "parameters": result["parameters"], "backbone": backbone_origin(params, first.model),
+            "seconds": round(sum(result["seconds"] for _, result in members), 1), **means,
+            "folds": [{"fold": experiment.fold, "test_utterances": result["tested"]["utterances"],
+                       "test_speakers": result["tested"]["speakers"]} | {name: result[name] for name in _RESULT_KEYS}
+                      for experiment, result in members]}
 
 
 if __name__ == "__main__":

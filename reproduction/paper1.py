@@ -1,5 +1,4 @@
-"""paper1: tables I to VI and the figures of paper 1, ours beside the printed ones, into reports/paper1.
-"""
+"""Stage paper1: tables I to VI and the figures of paper 1, ours beside the printed ones, into reports/paper1."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -8,7 +7,7 @@ from typing import Any
 
 from reproduction import across, paper1_figures, paper1_tables, paper_page, splits
 from reproduction.experiment import provenance
-from reproduction.paper_page import Page, build
+from reproduction.paper_page import Page, build_page
 from reproduction.settings import load_settings
 from ser_ops.config.params import Params, load_params
 from ser_ops.documents import read_json
@@ -33,7 +32,7 @@ def main() -> None:
     with replacing(reports / NAME) as folder:
         folder.mkdir()
         made = page(params, load_settings().seed, folder)
-        build(made, folder.parent)
+        build_page(made, folder.parent)
     with reopen(params, params.paths.work / "models" / params.train.model / "run.json") as record:
         record.artifact(reports / NAME, f"reproduction/{NAME}")
     lacking = [table.key for table in made.tables if table.missing]
@@ -50,16 +49,17 @@ def page(params: Params, seed: int, folder: Path) -> Page:
     """
     work, reports = params.paths.work, params.paths.reports
     model = work / "models" / params.train.model
-    metrics, matrix, explanations, validation, corpora, card, trained = (_there(path) for path in (
+    metrics, matrix, explanations, validation, corpora, card, trained = (_read_json_or_none(path) for path in (
         reports / "metrics.json", reports / "across.json", reports / "explanations.json",
         reports / "data_validation.json", work / "ingest" / "corpora.json", model / "model.json", model / "run.json"))
     sources = paper1_tables.Sources(
         {"table_iv": TABLE_IV, "table_v": TABLE_V, "table_v_deviations": TABLE_V_DEVIATIONS, "table_vi": TABLE_VI,
-         "marks": impossible_figures()}, corpora, metrics, matrix, genders(_rows(work / "ingest" / "manifest.csv")),
-        quarantined(validation), params.train.model)
+         "marks": impossible_figures()}, corpora, metrics, matrix,
+        genders_by_corpus(_rows(work / "ingest" / "manifest.csv")),
+        quarantined_by_corpus(validation), params.train.model)
     main = (metrics or {}).get("provenance") or {}
     protocol = str(main.get("protocol") or params.partitions.protocol)
-    audit = _there(reports / "leak_audit.json") or {}
+    audit = _read_json_or_none(reports / "leak_audit.json") or {}
     basis = provenance(params, seed, params.augment.variants, {protocol: audit.get("declared") or []}) | {
         "seeds": main.get("seeds") or list(params.evaluate.seeds)}
     backbones: dict[str, str | None] = {params.train.model: (card or {}).get("backbone")}
@@ -71,20 +71,20 @@ def page(params: Params, seed: int, folder: Path) -> Page:
                 (splits.section(None), *across.sections(matrix)))
 
 
-def genders(manifest: Iterable[UtteranceRow]) -> dict[str, str]:
+def genders_by_corpus(manifest: Iterable[UtteranceRow]) -> dict[str, str]:
     """Corpus to the genders of its speakers as table II writes them; a corpus that does not say has no entry.
 
-    >>> genders([UtteranceRow("tess/1", "tess", gender="female"), UtteranceRow("mine/1", "mine")])
+    >>> genders_by_corpus([UtteranceRow("tess/1", "tess", gender="female"), UtteranceRow("mine/1", "mine")])
     {'tess': 'F'}
     """
-    found: dict[str, set[str]] = {}
+    genders_of: dict[str, set[str]] = {}
     for row in manifest:
         if row.gender:
-            found.setdefault(row.corpus, set()).add(row.gender[0].upper())
-    return {corpus: "/".join(sorted(ones, reverse=True)) for corpus, ones in found.items()}
+            genders_of.setdefault(row.corpus, set()).add(row.gender[0].upper())
+    return {corpus: "/".join(sorted(initials, reverse=True)) for corpus, initials in genders_of.items()}
 
 
-def quarantined(validation: Mapping[str, Any] | None) -> dict[str, int]:
+def quarantined_by_corpus(validation: Mapping[str, Any] | None) -> dict[str, int]:
     """Utterances of each corpus that data_validation.json has in quarantine."""
     return dict(Counter(entry["id"].split("/")[0] for entry in (validation or {}).get("quarantined") or []
                         if entry.get("kind") == "utterance"))
@@ -96,7 +96,7 @@ def _runs(matrix: Mapping[str, Any] | None) -> dict[str, str | None]:
             for row in model["rows"] if not across.is_all_but(row)}
 
 
-def _there(path: Path) -> Any:
+def _read_json_or_none(path: Path) -> Any:
     return read_json(path) if path.is_file() else None
 
 

@@ -15,17 +15,17 @@ from ser_ops.pages import percent, pick
 
 NO_EXPLANATIONS = "reports/explanations.json is not there: `dvc repro explain` makes it"
 _SALIENCY = ("neutral", "angry", "disgust")             # figure 2
-_ALIGNED = {"figure_3a": "angry", "figure_3b": "disgust"}
-_OLDER = "explanations.json holds no {key} of this: it is older than the figures, run `dvc repro explain`"
+_ALIGNED_FIGURES = {"figure_3a": "angry", "figure_3b": "disgust"}
+_OLDER_REPORT = "explanations.json holds no {key} of this: it is older than the figures, run `dvc repro explain`"
 _CLASSES = {"figure_3c": ("fear",), "figure_3d": ("surprise",), "figure_3e": ("",),     # "": of any class
             "figure_5": ("fear", "surprise", "happy")}
-_TWO = ("figure_5", "surprise")                         # the paper shows two
+_SHOWN_TWICE = ("figure_5", "surprise")                         # the paper shows two
 _TITLES = {
     "figure_3c": "Occlusion sensitivity: fear",
     "figure_3d": "Active against ignored regions: surprise",
     "figure_3e": "Counterfactual masking: the sound, the sound without what was important, and the answer on the way",
     "figure_5": "SHAP on the waveform, the glowing signal: fear, surprise and happy"}
-_SAID = {
+_CAPTIONS = {
     "figure_3c": "What the class loses when a moment is muted: {clips}.",
     "figure_3d": "What a method gives most to, coloured, against the rest: {clips}. The paper draws one method, here "
                  "are all that the model admits.",
@@ -51,9 +51,9 @@ def figures(explanations: Mapping[str, Any] | None, card: Mapping[str, Any] | No
     UserError when the folder cannot be written.
     """
     return (_architecture(card, folder), _saliency(explanations, reports, folder),
-            *(_aligned(key, emotion, explanations, reports, folder) for key, emotion in _ALIGNED.items()),
-            *(_of_clips(key, explanations, reports, folder) for key in ("figure_3c", "figure_3d", "figure_3e")),
-            _shap(explanations, reports, folder), _of_clips("figure_5", explanations, reports, folder))
+            *(_aligned(key, emotion, explanations, reports, folder) for key, emotion in _ALIGNED_FIGURES.items()),
+            *(_clip_figure(key, explanations, reports, folder) for key in ("figure_3c", "figure_3d", "figure_3e")),
+            _shap(explanations, reports, folder), _clip_figure("figure_5", explanations, reports, folder))
 
 
 def layers(card: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
@@ -128,7 +128,7 @@ def _draw(first: Sequence[str], second: Sequence[str], joined: Sequence[str], pa
     axes.axis("off")
 
     def box(x: float, y: float, words: str, colour: str) -> Any:
-        return axes.text(x, y, "\n".join(fill(one, 60) for one in words.split("\n")), ha="center", va="center",
+        return axes.text(x, y, "\n".join(fill(line, 60) for line in words.split("\n")), ha="center", va="center",
                          color=_INK, fontsize=8.5, bbox={"boxstyle": "round,pad=0.45", "facecolor": colour,
                                                          "edgecolor": _SOFT, "linewidth": 0.8})
 
@@ -137,12 +137,12 @@ def _draw(first: Sequence[str], second: Sequence[str], joined: Sequence[str], pa
             "arrowstyle": "-|>", "color": _SOFT, "linewidth": 0.9, "shrinkA": 0, "shrinkB": 1,
             "patchA": above.get_bbox_patch(), "patchB": below.get_bbox_patch()})
 
-    under = [box(1.0, rows + 1.0 + place, words, _JOINT) for place, words in enumerate(joined)]
+    under = [box(1.0, rows + 1.0 + row, words, _JOINT) for row, words in enumerate(joined)]
     for x, name, column, colour in ((0.5, "Branch I: waveform", first, _FILL),
                                     (1.5, "Branch II: spectral", second, _OTHER)):
         step = (rows - 1) / max(len(column) - 1, 1)
         axes.text(x, 0.35, name, ha="center", va="center", color=_INK, fontweight="bold", fontsize=10)
-        boxes = [box(x, 1.0 + step * place, words, colour) for place, words in enumerate(column)]
+        boxes = [box(x, 1.0 + step * row, words, colour) for row, words in enumerate(column)]
         for above, below in pairwise([*boxes, under[0]]):
             arrow(above, below)
     for above, below in pairwise(under):
@@ -152,7 +152,7 @@ def _draw(first: Sequence[str], second: Sequence[str], joined: Sequence[str], pa
 
 
 def _clips(explanations: Mapping[str, Any] | None, emotion: str, method: str) -> list[Mapping[str, Any]]:
-    return [one for one in pick(explanations, "clips") or [] if one.get("emotion") == emotion and one.get(method)]
+    return [clip for clip in pick(explanations, "clips") or [] if clip.get("emotion") == emotion and clip.get(method)]
 
 
 def _copy(name: object, reports: Path, folder: Path, target: str) -> tuple[str, ...]:
@@ -214,7 +214,7 @@ def _saliency(explanations: Mapping[str, Any] | None, reports: Path, folder: Pat
 
 def _aligned(key: str, emotion: str, explanations: Mapping[str, Any] | None, reports: Path, folder: Path) -> Figure:
     """All methods on two axes; in an older run the last clip's heat map, another one than figure 2's."""
-    both = _heard(explanations, emotion, "figure_3ab")
+    both = _clean_clips(explanations, emotion, "figure_3ab")
     clips = _clips(explanations, emotion, "scorecam")
     files = _copy(both[0]["figures"]["figure_3ab"], reports, folder, f"{key}.png") if both else ()
     caption = f"Test utterance: {_said(both[0])}. Each method has an axis of its own." if files else ""
@@ -230,29 +230,29 @@ def _aligned(key: str, emotion: str, explanations: Mapping[str, Any] | None, rep
     return Figure(key, f"Importance aligned with the waveform: {emotion}", files, caption, why)
 
 
-def _heard(explanations: Mapping[str, Any] | None, emotion: str, key: str) -> list[Mapping[str, Any]]:
+def _clean_clips(explanations: Mapping[str, Any] | None, emotion: str, key: str) -> list[Mapping[str, Any]]:
     """Clips without noise of a class ("" for any) that have this figure, those that were recognised first."""
-    found = [one for one in pick(explanations, "heard") or []
-             if one.get("noise") == "clean" and emotion in ("", one.get("emotion")) and pick(one, "figures", key)]
-    return sorted(found, key=lambda one: one.get("predicted") != one.get("emotion"))
+    clips = [clip for clip in pick(explanations, "heard") or []
+             if clip.get("noise") == "clean" and emotion in ("", clip.get("emotion")) and pick(clip, "figures", key)]
+    return sorted(clips, key=lambda clip: clip.get("predicted") != clip.get("emotion"))
 
 
-def _of_clips(key: str, explanations: Mapping[str, Any] | None, reports: Path, folder: Path) -> Figure:
+def _clip_figure(key: str, explanations: Mapping[str, Any] | None, reports: Path, folder: Path) -> Figure:
     """A figure of single clips: the paper's own classes, the first clip of each (two of surprise in figure 5)."""
     files: list[str] = []
     clips: list[Mapping[str, Any]] = []
     lacking = []
     for emotion in _CLASSES[key]:
         shown: list[Mapping[str, Any]] = []
-        for one in _heard(explanations, emotion, key)[:1 + ((key, emotion) == _TWO)]:
+        for clip in _clean_clips(explanations, emotion, key)[:1 + ((key, emotion) == _SHOWN_TWICE)]:
             target = "_".join(filter(None, (key, emotion, "2" if shown else ""))) + ".png"
-            if copied := _copy(one["figures"][key], reports, folder, target):
+            if copied := _copy(clip["figures"][key], reports, folder, target):
                 files += copied
-                shown.append(one)
+                shown.append(clip)
         clips += shown
         if not shown:
             lacking.append(emotion)
-    caption = _SAID[key].format(clips="; ".join(map(_said, clips))) if clips else ""
+    caption = _CAPTIONS[key].format(clips="; ".join(map(_said, clips))) if clips else ""
     return Figure(key, _TITLES[key], tuple(files), caption, _missing(key, explanations, lacking))
 
 
@@ -263,7 +263,7 @@ def _missing(key: str, explanations: Mapping[str, Any] | None, lacking: Sequence
     if key == "figure_5" and "shap" not in (explanations.get("methods") or []):
         return _lacks(explanations, "shap")
     if "heard" not in explanations:
-        return f"{_OLDER.format(key='heard')}."
+        return f"{_OLDER_REPORT.format(key='heard')}."
     other = "" if explanations.get("model") in (None, MODEL) else \
         f"These are of {explanations['model']}: set train.model to {MODEL} for the paper's own model."
     classes = ", ".join(filter(None, lacking))
@@ -282,10 +282,10 @@ def _shap(explanations: Mapping[str, Any] | None, reports: Path, folder: Path) -
     if not files:
         return Figure("figure_4", title, (), "", why or "The picture of the stage explain is not there: run `dvc repro "
                                                         "explain`.")
-    found = explanations["shap"] if explanations else {}
-    first = pick((found.get("top") or [{}])[0], "feature")
-    caption = (f"Panel a, the global bar, over {found.get('utterances', '–')} test utterances against "
-               f"{found.get('background', '–')} training utterances. First here: {first or '–'}; in the paper it is "
+    shap = explanations["shap"] if explanations else {}
+    first = pick((shap.get("top") or [{}])[0], "feature")
+    caption = (f"Panel a, the global bar, over {shap.get('utterances', '–')} test utterances against "
+               f"{shap.get('background', '–')} training utterances. First here: {first or '–'}; in the paper it is "
                "Feature 1191, which equation 29 makes MFCC 15 (from 0) of frame 48 of 108 where there are 20 MFCC.")
     caption += "".join(f" {_SHAP_PANELS[panel]}" for panel in "bcd" if copied[panel])
     return Figure("figure_4", title, files, caption, " ".join(filter(None, (why, _no_panels(explanations, copied)))))
@@ -296,6 +296,6 @@ def _no_panels(explanations: Mapping[str, Any] | None, copied: Mapping[str, tupl
     if not lacking:
         return ""
     if pick(explanations, "shap", "figures") is None:
-        return f"Panels {', '.join(lacking)}: {_OLDER.format(key='shap.figures')}."
+        return f"Panels {', '.join(lacking)}: {_OLDER_REPORT.format(key='shap.figures')}."
     return (f"Panels {', '.join(lacking)} of {_SHAP_CLASS} are not there: no utterance was answered with it, or the "
             "picture is not under reports.")

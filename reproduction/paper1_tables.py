@@ -226,7 +226,7 @@ def _column_heading(layout: str, name: str | None, corpora: Mapping[str, Mapping
     if layout not in _TABLE_III_ORDER or name is None:
         return heading(layout, name)
     kind = state_of(corpora[name])
-    named = heading(layout, name) if ambiguous else paper_page.title(layout)
+    named = heading(layout, name) if ambiguous else paper_page.corpus_title(layout)
     short = next((word for word in ("synthetic", "PARTIAL") if kind.startswith(word)), "")
     return f"{named}, {short}" if short else named
 
@@ -404,13 +404,14 @@ def heading(layout: str, corpus: str | None) -> str:
     """
     if layout not in _TABLE_II_ORDER:
         return str(corpus)
-    return paper_page.title(layout) if corpus in (None, layout) else f"{paper_page.title(layout)} ({corpus})"
+    return paper_page.corpus_title(layout) if corpus in (None,
+                                                         layout) else f"{paper_page.corpus_title(layout)} ({corpus})"
 
 
 def state_of(record: Mapping[str, Any] | None) -> str:
     """What a corpus at hand is, in words; a partial or synthetic one is named so.
 
-    >>> standing({"synthetic": False, "complete": False, "found": 1200, "expected": 1440})
+    >>> state_of({"synthetic": False, "complete": False, "found": 1200, "expected": 1440})
     'PARTIAL: 1,200 of 1,440'
     """
     if record is None:

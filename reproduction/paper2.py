@@ -1,8 +1,6 @@
-"""paper2: the folds' answers in, paper 2's tables and figures beside ours out: reports/paper2/.
+"""Stage paper2: paper 2's tables and figures in its own shape, ours beside the printed ones, into reports/paper2.
 
-The layers of a built model in their order, in place of a block diagram.
-
-reports/paper2: paper 2's tables and figures in its own shape, ours beside the printed ones.
+Ours come from the answers of the stage folds; layers of the built models stand in place of its block diagrams.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from reproduction import paper2_tables as printed
-from reproduction.experiment import folder
-from reproduction.paper2_figures import by_figure, cam_table, confusion_matrices, curves, figures
+from reproduction.experiment import work_folder
+from reproduction.paper2_figures import cam_table, confusion_matrices, curves, emotions_by_figure, figures
 from reproduction.paper2_tables import (
     PROTOCOLS,
     Layer,
@@ -30,7 +28,7 @@ from reproduction.paper2_tables import (
     layer_table,
     quality_table,
 )
-from reproduction.paper_page import Page, Table, build, facts, warnings
+from reproduction.paper_page import Page, Table, build_page, facts, warnings
 from reproduction.settings import CrossValidation, Settings, load_settings
 from ser_ops.audio.signal import fit_window
 from ser_ops.config.model_json import input_of
@@ -64,16 +62,16 @@ def layers_of(model: EmotionModel, waveform: Tensor, valid: Tensor, features: Te
     waveform float32 (1, N), valid int64 (1,), features float32 (1, ...): one utterance, as the model takes it. Shapes
     are without the batch. A layer that is called twice stands twice, its parameters counted once.
     """
-    found: list[Layer] = []
+    layers: list[Layer] = []
     seen: set[int] = set()
 
     def look(layer: nn.Module, _inputs: object, output: object) -> None:
-        own = 0 if id(layer) in seen else sum(one.numel() for one in layer.parameters())
+        own = 0 if id(layer) in seen else sum(parameter.numel() for parameter in layer.parameters())
         seen.add(id(layer))
         shape = " x ".join(map(str, output.shape[1:])) if isinstance(output, Tensor) else ""
         name = "LSTM" if isinstance(layer, nn.LSTM) else type(layer).__name__
-        said = [one for one in layer.extra_repr().split(", ") if one and one not in _USUAL]
-        found.append(Layer(f"{name}({', '.join(said)})", shape, own))
+        settings = [setting for setting in layer.extra_repr().split(", ") if setting and setting not in _USUAL]
+        layers.append(Layer(f"{name}({', '.join(settings)})", shape, own))
 
     hooks = [layer.register_forward_hook(look) for layer in model.modules() if not list(layer.children())]
     training = model.training
@@ -84,21 +82,20 @@ def layers_of(model: EmotionModel, waveform: Tensor, valid: Tensor, features: Te
         model.train(training)
         for hook in hooks:
             hook.remove()
-    return tuple(found)
+    return tuple(layers)
 
 
-__all__ = ["PROTOCOLS", "Layer", "Pictures", "Results", "Scores", "page", "sections", "tables"]
 
 TITLE = "Paper 2: hybrid CNN-LSTM and image transformers"
-STACKED: tuple[str, ...] = ("cnn", "lstm", "cnn_lstm")
-IMAGES: tuple[str, ...] = ("vit", "beit")
+STACKED_MODELS: tuple[str, ...] = ("cnn", "lstm", "cnn_lstm")
+IMAGE_MODELS: tuple[str, ...] = ("vit", "beit")
 
 
 def page(results: Results) -> Page:
     """reports/paper2: tables 1 to 4, figures 1 to 13, and what each stands on."""
-    backbones = {str(one["model"]): one.get("backbone") for one in results.groups}
-    runs = {f"{one['model']}, {one['protocol']}": one.get("run_id") for one in results.groups}
-    seconds = sum(one.get("seconds") or 0 for one in results.groups)
+    backbones = {str(group["model"]): group.get("backbone") for group in results.groups}
+    runs = {f"{group['model']}, {group['protocol']}": group.get("run_id") for group in results.groups}
+    seconds = sum(group.get("seconds") or 0 for group in results.groups)
     basis = facts(results.provenance, results.protocols, backbones, runs)
     basis += (("Explained model", f"{results.explained} (figures 3 to 13)"),
               ("Training, all folds", f"{seconds / 60:.1f} minutes of one process"))
@@ -110,19 +107,21 @@ def tables(results: Results) -> tuple[Table, ...]:
     """Tables 1 to 4, figure 3 as a table for each protocol, figures 1 and 2 as layers, and those of figures 7 to 13."""
     reports = tuple(classification_report(results, protocol) for protocol in results.protocols or ("random",))
     return (
-        accuracy_table(results, "table_1", "Accuracy of the CNN, the LSTM and their hybrid", STACKED, printed.TABLE_1),
+        accuracy_table(results, "table_1", "Accuracy of the CNN, the LSTM and their hybrid", STACKED_MODELS,
+                       printed.TABLE_1),
         quality_table(results, "table_2", "Precision, recall and F1-score of the CNN, the LSTM and their hybrid",
-                      STACKED, printed.TABLE_2),
-        accuracy_table(results, "table_3", "Accuracy of ViT and BEiT", IMAGES, printed.TABLE_3),
-        quality_table(results, "table_4", "Precision, recall and F1-score of ViT and BEiT", IMAGES, printed.TABLE_4),
-        layer_table(results, "figure_1", "Steps of the CNN, the LSTM and their hybrid", STACKED),
+                      STACKED_MODELS, printed.TABLE_2),
+        accuracy_table(results, "table_3", "Accuracy of ViT and BEiT", IMAGE_MODELS, printed.TABLE_3),
+        quality_table(results, "table_4", "Precision, recall and F1-score of ViT and BEiT", IMAGE_MODELS,
+                      printed.TABLE_4),
+        layer_table(results, "figure_1", "Steps of the CNN, the LSTM and their hybrid", STACKED_MODELS),
         layer_table(results, "figure_2", "Architecture of the hybrid of CNN and LSTM", ("cnn_lstm",)),
-        *reports, *(cam_table(results, emotion) for emotion in by_figure()))
+        *reports, *(cam_table(results, emotion) for emotion in emotions_by_figure()))
 
 
 def sections(results: Results) -> tuple[dict[str, Any], ...]:
     """At a glance, first; and what the paper says that cannot be right, beside the footnotes."""
-    shown = [model for model in (*STACKED, *IMAGES) if any(results.of(model, name) for name in PROTOCOLS)]
+    shown = [model for model in (*STACKED_MODELS, *IMAGE_MODELS) if any(results.of(model, name) for name in PROTOCOLS)]
     first: tuple[dict[str, Any], ...] = ()
     if shown:
         first = ({"title": "At a glance", "first": True, "words": [finding(results, shown)],
@@ -132,85 +131,88 @@ def sections(results: Results) -> tuple[dict[str, Any], ...]:
 
 
 Rows = Sequence[Mapping[str, str]]
-NAMES = ("accuracy", "precision", "recall", "f1")
+SCORES = ("accuracy", "precision", "recall", "f1")
 
 
 def main() -> None:
     """Write reports/paper2, whole or not at all, and attach it to the explained model's run."""
     params, settings = load_params(), load_settings()
     connect(params)  # a server that is down is better known before the work than after it
-    folds = folder(params) / "folds"
+    folds = work_folder(params) / "folds"
     record = read_json(folds / "runs.json")
     predictions, history = read_csv(folds / "predictions.csv"), read_csv(folds / "history.csv")
-    scores = {place: scored(params, place, rows) for place, rows in grouped(predictions).items()}
+    scores = {key: cross_validation_scores(params, key, rows)
+              for key, rows in by_model_and_protocol(predictions).items()}
     with replacing(params.paths.reports / "paper2") as target:
         target.mkdir()
         pictures = _pictures(params, settings, scores, predictions, history, target)
         basis = record["provenance"] | {"resamples": params.evaluate.resamples,
                                         "confidence": params.evaluate.confidence}
-        results = Results(scores, record["groups"], basis, trainings(params, settings.folds),
+        results = Results(scores, record["groups"], basis, settings_by_model(params, settings.folds),
                           settings.folds.explained, _layers(params, scores), pictures)
-        build(page(results), target.parent)
+        build_page(page(results), target.parent)
     _attach(params, settings.folds.explained, pictures, folds)
-    best = max(scores.values(), key=lambda one: one.mean["accuracy"], default=None)
-    said = "" if best is None else f", best {best.model} {best.protocol} {best.mean['accuracy']:.3f} accuracy"
+    best = max(scores.values(), key=lambda scores: scores.mean["accuracy"], default=None)
+    best_sentence = "" if best is None else f", best {best.model} {best.protocol} {best.mean['accuracy']:.3f} accuracy"
     print(f"paper 2: {params.paths.reports / 'paper2' / 'index.html'}: {len(scores)} cross-validations, "
-          f"{len(pictures.cams)} Grad-CAM pictures{said}")
+          f"{len(pictures.cams)} Grad-CAM pictures{best_sentence}")
 
 
-def grouped(predictions: Rows) -> dict[tuple[str, str], list[Mapping[str, str]]]:
+def by_model_and_protocol(predictions: Rows) -> dict[tuple[str, str], list[Mapping[str, str]]]:
     """Rows of predictions.csv by (model, protocol)."""
-    found: dict[tuple[str, str], list[Mapping[str, str]]] = {}
+    groups: dict[tuple[str, str], list[Mapping[str, str]]] = {}
     for row in predictions:
-        found.setdefault((row["model"], row["protocol"]), []).append(row)
-    return found
+        groups.setdefault((row["model"], row["protocol"]), []).append(row)
+    return groups
 
 
-def scored(params: Params, place: tuple[str, str], rows: Rows) -> Scores:
+def cross_validation_scores(params: Params, key: tuple[str, str], rows: Rows) -> Scores:
     """Figures of one model under one protocol: over folds, and pooled with bootstrap intervals over utterances."""
     ordered = sorted(rows, key=lambda row: row["utterance"])
     fold = np.array([int(row["fold"]) for row in ordered])
     true, predicted = (np.array([EMOTIONS.index(row[name]) for row in ordered]) for name in ("emotion", "predicted"))
-    folds = [metrics.scores(true[fold == one], predicted[fold == one]) for one in np.unique(fold)]
-    values = {name: np.array([one[name] for one in folds]) for name in NAMES}
+    folds = [metrics.scores(true[fold == number], predicted[fold == number]) for number in np.unique(fold)]
+    values = {name: np.array([scores[name] for scores in folds]) for name in SCORES}
     counts = metrics.confusion_matrix(true, predicted)
-    each = metrics.class_scores(counts)
-    low, high = intervals(params, true, predicted)
+    by_class = metrics.class_scores(counts)
+    low, high = score_intervals(params, true, predicted)
     return Scores(
-        *place, folds=len(folds), utterances=len(ordered), speakers=len({row["speaker"] for row in ordered}),
-        mean={name: float(one.mean()) for name, one in values.items()},
-        deviation={name: float(one.std(ddof=1)) if len(one) > 1 else None for name, one in values.items()},
-        low=low, high=high, pooled={name: float(metrics.scores_from_counts(counts)[name]) for name in NAMES},
-        weighted={name: float((each[name] * each["support"]).sum() / each["support"].sum()) for name in NAMES[1:]},
+        *key, folds=len(folds), utterances=len(ordered), speakers=len({row["speaker"] for row in ordered}),
+        mean={name: float(scores.mean()) for name, scores in values.items()},
+        deviation={name: float(scores.std(ddof=1)) if len(scores) > 1 else None for name, scores in values.items()},
+        low=low, high=high, pooled={name: float(metrics.scores_from_counts(counts)[name]) for name in SCORES},
+        weighted={name: float((by_class[name] * by_class["support"]).sum() / by_class["support"].sum())
+                  for name in SCORES[1:]},
         per_class=metrics.per_class(counts), confusion=counts.tolist())
 
 
-def intervals(params: Params, true: np.ndarray, predicted: np.ndarray) -> tuple[dict[str, float], dict[str, float]]:
+def score_intervals(params: Params, true: np.ndarray, predicted: np.ndarray) -> tuple[dict[str, float],
+                                                                                      dict[str, float]]:
     """Bounds of every score over resamples of the utterances within their true class; indices of shape (n,)."""
     settings = params.evaluate
     drawn = bootstrap.resample_utterances(true, settings.resamples, settings.bootstrap_seed)
     cells = np.eye(metrics.CLASSES**2)[true * metrics.CLASSES + predicted]
     counts = (drawn.weights @ cells).reshape(-1, metrics.CLASSES, metrics.CLASSES)
-    found = metrics.scores_from_counts(counts)
-    bounds = {name: bootstrap.interval(found[name], settings.confidence) for name in NAMES}
-    return {name: one[0] for name, one in bounds.items()}, {name: one[1] for name, one in bounds.items()}
+    scores = metrics.scores_from_counts(counts)
+    bounds = {name: bootstrap.interval(scores[name], settings.confidence) for name in SCORES}
+    return {name: bound[0] for name, bound in bounds.items()}, {name: bound[1] for name, bound in bounds.items()}
 
 
-def trainings(params: Params, folds: CrossValidation) -> dict[str, dict[str, Any]]:
+def settings_by_model(params: Params, folds: CrossValidation) -> dict[str, dict[str, Any]]:
     """How each model of the folds was trained: section train, folds.train and its own over one another."""
     return {model: params.train.training().model_dump() | dict(folds.train) | dict(own)
             for model, own in folds.models.items()}
 
 
-def chosen(settings: Settings, predictions: Rows, protocol: str) -> list[str]:
+def grad_cam_utterances(settings: Settings, predictions: Rows, protocol: str) -> list[str]:
     """Test utterances of fold 1 for Grad-CAM: of each class those that were recognised, by a keyed choice, else any."""
-    wanted = settings.folds
-    own = [row for row in predictions
-           if (row["model"], row["protocol"], row["fold"]) == (wanted.explained, protocol, "1")]
-    own.sort(key=lambda row: (row["predicted"] != row["emotion"],
+    folds = settings.folds
+    candidates = [row for row in predictions
+           if (row["model"], row["protocol"], row["fold"]) == (folds.explained, protocol, "1")]
+    candidates.sort(key=lambda row: (row["predicted"] != row["emotion"],
                               derive_seed(settings.seed, "grad-cam", row["utterance"])))
     return [row["utterance"] for emotion in EMOTIONS
-            for row in [one for one in own if one["emotion"] == emotion][:wanted.per_class]]
+            for row in [candidate for candidate in candidates if candidate["emotion"] == emotion][:folds.per_class]]
 
 
 def _pictures(params: Params, settings: Settings, scores: Mapping[tuple[str, str], Scores], predictions: Rows,
@@ -218,7 +220,7 @@ def _pictures(params: Params, settings: Settings, scores: Mapping[tuple[str, str
     explained = settings.folds.explained
     protocols = [name for name in PROTOCOLS if (explained, name) in scores]
     if not protocols:
-        return Pictures(missing=no_model(explained))
+        return Pictures(missing=why_not_explained(explained))
     confusion_matrices({name: scores[explained, name].confusion for name in protocols}, target / "figure_4.png")
     lines = {name: [row for row in history if (row["model"], row["protocol"]) == (explained, name)]
              for name in protocols}
@@ -233,42 +235,43 @@ def _grad_cam(params: Params, settings: Settings, predictions: Rows, protocols: 
     """Pictures and figures of the explained model's fold 1, by speaker where there is that; or why there are none."""
     name = settings.folds.explained
     protocol = "speaker" if "speaker" in protocols else protocols[0]
-    place = folder(params) / "folds" / "models" / name / protocol
-    model, card = load(place)
+    model_folder = work_folder(params) / "folds" / "models" / name / protocol
+    model, card = load(model_folder)
     try:
         model.cam_layer()
     except ValueError as error:
         return [], protocol, (f"{name} admits no Grad-CAM ({error}): name another model under folds.explained in "
                               "reproduction/params.yaml.")
-    wanted = chosen(settings, predictions, protocol)
-    examples = _examples(params, name, input_of(card).seconds, wanted)
+    utterances = grad_cam_utterances(settings, predictions, protocol)
+    examples = _examples(params, name, input_of(card).seconds, utterances)
     subject = Subject.of(model, card, device_of(params.compute.device))
-    found = grad_cam_figures(subject, examples, range(len(examples)), params.explain, target, "")
+    pictures = grad_cam_figures(subject, examples, range(len(examples)), params.explain, target, "")
     write_json(target / "gradcam.json", {"model": name, "protocol": protocol, "fold": 1,
-                                         "run_id": read_json(place / "run.json")["run_id"], "utterances": found})
-    return [one | one.get("gradcam", {}) for one in found], protocol, ""
+                                         "run_id": read_json(model_folder / "run.json")["run_id"],
+                                         "utterances": pictures})
+    return [picture | picture.get("gradcam", {}) for picture in pictures], protocol, ""
 
 
 def _examples(params: Params, model: str, seconds: float, utterances: Sequence[str]) -> Examples:
     """Unaltered test utterances as the model reads them, in the order given."""
-    rows = {row.utterance: row for row in read_rows(folder(params) / "augmented" / "variants.csv", VariantRow)
+    rows = {row.utterance: row for row in read_rows(work_folder(params) / "augmented" / "variants.csv", VariantRow)
             if row.variant == "original"}
-    stores = Stores.open(params.paths.work / "ingest" / "waveforms", folder(params), MODELS[model].reads)
+    stores = Stores.open(params.paths.work / "ingest" / "waveforms", work_folder(params), MODELS[model].reads)
     return Examples([replace(rows[utterance], partition="test") for utterance in utterances], stores,
                     round(seconds * params.data.sample_rate))
 
 
 def _layers(params: Params, scores: Mapping[tuple[str, str], Scores]) -> dict[str, tuple[Layer, ...]]:
     """The layers of every model on stacked features that was trained."""
-    found = {}
-    for name in (one for one in STACKED if any(model == one for model, _ in scores)):
+    layers_of_model = {}
+    for name in (trained for trained in STACKED_MODELS if any(model == trained for model, _ in scores)):
         protocol = next(protocol for model, protocol in scores if model == name)
-        model, card = load(folder(params) / "folds" / "models" / name / protocol)
+        model, card = load(work_folder(params) / "folds" / "models" / name / protocol)
         window = input_of(card)
         samples, valid = fit_window(np.zeros(0, np.float32), round(window.seconds * card["sample_rate"]))
-        found[name] = layers_of(model, torch.from_numpy(samples)[None], torch.tensor([valid]),
+        layers_of_model[name] = layers_of(model, torch.from_numpy(samples)[None], torch.tensor([valid]),
                                 torch.zeros(1, *shape_of(window)))
-    return found
+    return layers_of_model
 
 
 def _attach(params: Params, explained: str, pictures: Pictures, folds: Path) -> None:
@@ -285,7 +288,7 @@ def _attach(params: Params, explained: str, pictures: Pictures, folds: Path) -> 
             record.artifact(report / "gradcam.json", "paper2")
 
 
-def no_model(name: str) -> str:
+def why_not_explained(name: str) -> str:
     """Why the figures of the explained model are not there."""
     return (f"{name}, which the figures explain, was not trained: name it under folds.models in "
             "reproduction/params.yaml and run `ser-ops reproduce paper2`.")

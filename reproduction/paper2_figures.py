@@ -1,7 +1,4 @@
-"""Paper 2's figures 4 to 13: confusion, learning curves and Grad-CAM of the explained model, with its metric tables.
-
-Paper 2's figures 4 to 6 as pictures: confusion matrices, and learning curves with a line for each fold.
-"""
+"""Paper 2's figures 4 to 13: confusion, learning curves and Grad-CAM of the explained model, with its metric tables."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from reproduction import paper2_tables as printed
-from reproduction.paper2_tables import PROTOCOLS, Results, named, no_cam, no_model, other_corpus
+from reproduction import paper2_tables
+from reproduction.paper2_tables import PROTOCOLS, Results, name_in_sentence, other_corpus, why_no_cam, why_no_model
 from reproduction.paper_page import Cell, Figure, Table
 from ser_ops.emotions import EMOTIONS
 from ser_ops.files import replacing
@@ -30,12 +27,12 @@ def confusion_matrices(counts: Mapping[str, Sequence[Sequence[int]]], path: Path
 
     counts: {protocol: (7, 7) counts}; a class without examples has an empty row.
     """
-    figure, axes = _sheet(len(counts), 5.6, 5.2)
-    for place, (protocol, rows) in enumerate(counts.items()):
+    figure, axes = _panels(len(counts), 5.6, 5.2)
+    for panel, (protocol, rows) in enumerate(counts.items()):
         table = np.asarray(rows, np.int64)
         totals = table.sum(1, keepdims=True)
         shares = np.divide(table, totals, out=np.full(table.shape, np.nan), where=totals > 0)
-        axis = axes[place]
+        axis = axes[panel]
         image = axis.imshow(shares, cmap="cividis", vmin=0, vmax=1, aspect="auto")
         for (row, column), share in np.ndenumerate(shares):
             if np.isfinite(share):
@@ -44,7 +41,7 @@ def confusion_matrices(counts: Mapping[str, Sequence[Sequence[int]]], path: Path
         axis.set_xticks(range(len(EMOTIONS)), EMOTIONS, rotation=35, ha="right")
         axis.set_yticks(range(len(EMOTIONS)), EMOTIONS)
         axis.tick_params(length=0)
-        axis.set(xlabel="answered", ylabel="" if place else "true", title=PROTOCOLS.get(protocol, protocol))
+        axis.set(xlabel="answered", ylabel="" if panel else "true", title=PROTOCOLS.get(protocol, protocol))
     figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.8)
     _save(figure, path)
 
@@ -57,13 +54,13 @@ def curves(histories: Mapping[str, Sequence[Mapping[str, Any]]], what: str, path
     """
     from matplotlib.lines import Line2D
     from matplotlib.ticker import MaxNLocator
-    figure, axes = _sheet(len(histories), 6.2, 4.2)
+    figure, axes = _panels(len(histories), 6.2, 4.2)
     folds = sorted({int(row["fold"]) for rows in histories.values() for row in rows})
     for axis, (protocol, rows) in zip(axes, histories.items(), strict=True):
         for fold in folds:
             own = sorted((row for row in rows if int(row["fold"]) == fold), key=lambda row: int(row["epoch"]))
             if own:
-                _lines(axis, own, what, (fold - 1) % len(_COLOURS))
+                _plot_fold(axis, own, what, (fold - 1) % len(_COLOURS))
         axis.set(xlabel="epoch", title=PROTOCOLS.get(protocol, protocol))
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.grid(alpha=0.3)
@@ -79,18 +76,18 @@ def curves(histories: Mapping[str, Sequence[Mapping[str, Any]]], what: str, path
     _save(figure, path)
 
 
-def _lines(axis: "Axes", rows: Sequence[Mapping[str, Any]], what: str, place: int) -> None:
+def _plot_fold(axis: "Axes", rows: Sequence[Mapping[str, Any]], what: str, fold: int) -> None:
     epochs = [int(row["epoch"]) for row in rows]
     train, validation = ([float(row[f"{part}_{what}"]) for row in rows] for part in ("train", "validation"))
-    axis.plot(epochs, train, color=_COLOURS[place], linestyle="--", linewidth=0.9, alpha=0.7)
-    axis.plot(epochs, validation, color=_COLOURS[place], linewidth=1.6)
-    best = max(range(len(rows)), key=lambda one: (float(rows[one]["validation_uar"]),
-                                                  -float(rows[one]["validation_loss"]), -one))
-    axis.plot(epochs[best], validation[best], color=_COLOURS[place], marker=_MARKERS[place], markersize=7,
+    axis.plot(epochs, train, color=_COLOURS[fold], linestyle="--", linewidth=0.9, alpha=0.7)
+    axis.plot(epochs, validation, color=_COLOURS[fold], linewidth=1.6)
+    best = max(range(len(rows)), key=lambda row: (float(rows[row]["validation_uar"]),
+                                                  -float(rows[row]["validation_loss"]), -row))
+    axis.plot(epochs[best], validation[best], color=_COLOURS[fold], marker=_MARKERS[fold], markersize=7,
               markeredgecolor="white")
 
 
-def _sheet(panels: int, width: float, height: float) -> tuple["Sheet", list["Axes"]]:
+def _panels(panels: int, width: float, height: float) -> tuple["Sheet", list["Axes"]]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Sheet  # not pyplot: no window, no global state
     figure = Sheet(figsize=(width * panels, height), dpi=110, layout="constrained")
@@ -105,10 +102,10 @@ def _save(figure: "Sheet", path: Path) -> None:
 
 def cam_table(results: Results, emotion: str) -> Table:
     """The metric table of one of figures 7 to 13."""
-    paper, marks = printed.FIGURES_7_TO_13[emotion], printed.MARKS.get(emotion, {})
-    cams = [one for one in results.pictures.cams if one["emotion"] == emotion]
-    columns = ("Metric", *(["Value"] if len(cams) < 2 else [f"Example {place + 1}" for place in range(len(cams))]))
-    asked: list[tuple[str, str, str, str | None]] = [
+    paper, marks = paper2_tables.FIGURES_7_TO_13[emotion], paper2_tables.MARKS.get(emotion, {})
+    cams = [cam for cam in results.pictures.cams if cam["emotion"] == emotion]
+    columns = ("Metric", *(["Value"] if len(cams) < 2 else [f"Example {number + 1}" for number in range(len(cams))]))
+    metrics: list[tuple[str, str, str, str | None]] = [
         ("Recognised as", "predicted", "", emotion), ("Model confidence", "confidence", "percent", paper.confidence),
         ("Mean activation", "mean_activation", "share", paper.mean_activation),
         ("Maximum activation", "max_activation", "share", paper.max_activation),
@@ -118,37 +115,37 @@ def cam_table(results: Results, emotion: str) -> Table:
         ("Frequency focus, hertz", "freq_focus_range", "", " to ".join(paper.freq_focus_range)),
         ("Confidence drop after masking, points", "confidence_drop", "percent", paper.confidence_drop)]
     rows: list[tuple[Cell | str, ...]] = []
-    for label, name, unit, claim in asked:
-        rows.append((label, *(Cell(_cam_value(one, name), claim if not place else None, unit,
-                                   mark=marks.get(name, "") if not place else "")
-                              for place, one in enumerate(cams or [{}]))))
-    for place, one in enumerate(EMOTIONS):
-        rows.append((f"Probability of {one}", *(
-            Cell((cam.get("probabilities") or {}).get(one), paper.probabilities[place] if not number else None, "share")
+    for label, name, unit, claim in metrics:
+        rows.append((label, *(Cell(_cam_value(cam, name), claim if not number else None, unit,
+                                   mark=marks.get(name, "") if not number else "")
+                              for number, cam in enumerate(cams or [{}]))))
+    for predicted, claim in zip(EMOTIONS, paper.probabilities, strict=True):
+        rows.append((f"Probability of {predicted}", *(
+            Cell((cam.get("probabilities") or {}).get(predicted), claim if not number else None, "share")
             for number, cam in enumerate(cams or [{}]))))
-    notes = (*filter(None, [other_corpus(results) if cams else ""]), printed.SOURCES["grad_cam"])
+    notes = (*filter(None, [other_corpus(results) if cams else ""]), paper2_tables.SOURCES["grad_cam"])
     return Table(f"figure_{paper.figure}", f"Grad-CAM metrics, {emotion}", columns, tuple(rows), notes,
-                 "" if cams else no_cam(results, emotion), (results.pictures.protocol,) if cams else ())
+                 "" if cams else why_no_cam(results, emotion), (results.pictures.protocol,) if cams else ())
 
 
 def _cam_value(cam: Mapping[str, Any], name: str) -> float | str | None:
-    found = cam.get(name)
-    if found is None:
+    value = cam.get(name)
+    if value is None:
         return None
     if name == "confidence":
-        return 100 * float(found)
+        return 100 * float(value)
     if name == "time_focus_range":
-        return " to ".join(f"{one:.2f}" for one in found)
+        return " to ".join(f"{bound:.2f}" for bound in value)
     if name == "freq_focus_range":
-        return " to ".join(f"{one:.1f}" for one in found)
-    return found if isinstance(found, str) else float(found)
+        return " to ".join(f"{bound:.1f}" for bound in value)
+    return value if isinstance(value, str) else float(value)
 
 
 def figures(results: Results) -> tuple[Figure, ...]:
     """Figures 4 to 13."""
     pictures, other = results.pictures, other_corpus(results)
-    name, absent = named(results.explained), no_model(results.explained)
-    found = [Figure(
+    name, absent = name_in_sentence(results.explained), why_no_model(results.explained)
+    drawn = [Figure(
         "figure_4", f"Confusion matrix of {name}", (pictures.confusion,) if pictures.confusion else (),
         "All folds pooled: share of the true class (colour) and count. The paper's matrix is a picture whose counts "
         "cannot be read here; figure 3's rows admit 4 errors in 563: two of class 0, one each of classes 3 and "
@@ -158,30 +155,30 @@ def figures(results: Results) -> tuple[Figure, ...]:
              "accuracy: with classes of one size, as in TESS, they are the same. "),
             (6, "loss", "Loss curve", "Cross-entropy in nats. ")):
         file = pictures.curves.get(kind, "")
-        found.append(Figure(
+        drawn.append(Figure(
             f"figure_{number}", f"{title} of {name}", (file,) if file else (), caption + "One line for each fold: "
             "dashed over its training utterances, with dropout, whole over its validation utterances; a mark stands at "
             "the epoch whose weights were tested, the best on validation. The paper does not say which fold its curve "
             f"is of. {other}", "" if file else absent))
-    return (*found, *(_cam_figure(results, emotion) for emotion in by_figure()))
+    return (*drawn, *(_cam_figure(results, emotion) for emotion in emotions_by_figure()))
 
 
 def _cam_figure(results: Results, emotion: str) -> Figure:
-    cams = [one for one in results.pictures.cams if one["emotion"] == emotion]
-    said = []
-    for place, one in enumerate(cams):
-        right = one.get("predicted") == emotion
-        said.append(f"{f'Example {place + 1}: ' if len(cams) > 1 else ''}{one.get('utterance', 'an utterance')}, "
-                    f"{'recognised' if right else 'taken for ' + str(one.get('predicted')) + ': no further test '}"
+    cams = [cam for cam in results.pictures.cams if cam["emotion"] == emotion]
+    sentences = []
+    for number, cam in enumerate(cams):
+        right = cam.get("predicted") == emotion
+        sentences.append(f"{f'Example {number + 1}: ' if len(cams) > 1 else ''}{cam.get('utterance', 'an utterance')}, "
+                    f"{'recognised' if right else 'taken for ' + str(cam.get('predicted')) + ': no further test '}"
                     f"{'' if right else 'utterance of this class was recognised'}.")
-    caption = (f"{' '.join(said)} Test utterance of fold 1, {PROTOCOLS.get(results.pictures.protocol, '')}, model "
-               f"{named(results.explained)}. The map is of the class that the model answered."
+    caption = (f"{' '.join(sentences)} Test utterance of fold 1, {PROTOCOLS.get(results.pictures.protocol, '')}, model "
+               f"{name_in_sentence(results.explained)}. The map is of the class that the model answered."
                if cams else "")
-    return Figure(f"figure_{printed.FIGURES_7_TO_13[emotion].figure}", f"Grad-CAM, {emotion}",
-                  tuple(str(one["figure"]) for one in cams), caption,
-                  "" if cams else no_cam(results, emotion))
+    return Figure(f"figure_{paper2_tables.FIGURES_7_TO_13[emotion].figure}", f"Grad-CAM, {emotion}",
+                  tuple(str(cam["figure"]) for cam in cams), caption,
+                  "" if cams else why_no_cam(results, emotion))
 
 
-def by_figure() -> list[str]:
+def emotions_by_figure() -> list[str]:
     """The seven emotions in the order of figures 7 to 13."""
-    return sorted(printed.FIGURES_7_TO_13, key=lambda emotion: printed.FIGURES_7_TO_13[emotion].figure)
+    return sorted(paper2_tables.FIGURES_7_TO_13, key=lambda emotion: paper2_tables.FIGURES_7_TO_13[emotion].figure)

@@ -1,28 +1,22 @@
-"""Paper 2 at a glance: what the random split is worth, beside what the paper prints.
+"""Paper 2's tables 1 to 4, classification report and layers, ours beside the printed figures.
 
-Paper 2's own numbers, as printed: shown beside ours, never compared as equals.
-
-Words and digits stand as the paper has them ("98%", "95.30%", "0.07643380"). What cannot be right is printed all the
-same and carries a mark that says why. `value` reads a printed figure as a number.
-
-What paper 2's page is made of: figures of its folds as plain values, and why something is not there.
-
-Paper 2's tables 1 to 4, its classification report, and its layers, ours beside the printed ones.
+First what the paper prints, words and digits as it has them ("98%", "95.30%", "0.07643380"): what cannot be right is
+printed all the same and carries a mark that says why. Then `Results`, what the page is made of, and the tables.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypedDict
 
 from markupsafe import Markup
 
-from reproduction.paper_page import Cell, Table, how_to_get, standing
+from reproduction.paper_page import Cell, Table, availability, how_to_get
 from ser_ops.emotions import EMOTIONS
 from ser_ops.pages import CHANCE, diamond, dot, drawing, line, percent, rect, scale, text
 
 REFERENCE = ("H.M.L.S. Kumari, H.M.N.S. Kumari and U.M.M.P.K. Nawarathne: Speech Emotion Recognition with Hybrid "
              "CNN-LSTM and Transformers Models: Evaluating the Hybrid Model Using Grad-CAM")
-NAMES: dict[str, str] = {"cnn": "CNN", "lstm": "LSTM", "cnn_lstm": "Hybrid of CNN and LSTM", "vit": "ViT",
+MODEL_NAMES: dict[str, str] = {"cnn": "CNN", "lstm": "LSTM", "cnn_lstm": "Hybrid of CNN and LSTM", "vit": "ViT",
                          "beit": "BEiT"}
 
 
@@ -96,11 +90,11 @@ FIGURE_3: dict[str, ReportRow] = dict(zip(EMOTIONS, (
     "macro average": ReportRow("0.99", "0.99", "0.99", 563),
     "weighted average": ReportRow("0.9930", "0.9929", "0.9929", 563),
 }
-_EVERY = (("0.0", "2.97"), ("0.0", "7926.6"))
+_WHOLE_RANGE = (("0.0", "2.97"), ("0.0", "7926.6"))
 FIGURES_7_TO_13: dict[str, GradCam] = {
     "angry": GradCam(7, "77.49%", "0.07643380", "0.95776683", "1.74%", "8.311", ("0.22", "2.59"), ("367.0", "6899.1"),
                      "-0.54%", ("0.7749", "0.0581", "0.0383", "0.0150", "0.0417", "0.0208", "0.0511")),
-    "fear": GradCam(8, "54.73%", "0.44908139", "0.98126942", "44.20%", "9.310", *_EVERY,
+    "fear": GradCam(8, "54.73%", "0.44908139", "0.98126942", "44.20%", "9.310", *_WHOLE_RANGE,
                     "19.66%", ("0.0625", "0.0671", "0.5473", "0.1223", "0.0554", "0.0178", "0.1277")),
     "disgust": GradCam(9, "52.23%", "0.00008228", "0.52723080", "0.01%", "1.018", ("1.05", "1.05"),
                        ("6091.7", "6091.7"), "0.00%",
@@ -109,9 +103,9 @@ FIGURES_7_TO_13: dict[str, GradCam] = {
                      None, ("0.0179", "0.0326", "0.0432", "0.7181", "0.0663", "0.0266", "0.0953")),
     "sad": GradCam(11, "71.87%", "0.08298303", "0.91536552", "3.64%", "7.960", ("0.25", "2.37"), ("733.9", "6678.9"),
                    "3.09%", ("0.0119", "0.0536", "0.0152", "0.0407", "0.1308", "0.7187", "0.0291")),
-    "surprise": GradCam(12, "79.13%", "0.41372573", "0.98044980", "51.18%", "9.080", *_EVERY,
+    "surprise": GradCam(12, "79.13%", "0.41372573", "0.98044980", "51.18%", "9.080", *_WHOLE_RANGE,
                         "55.17%", ("0.0091", "0.0315", "0.0158", "0.0541", "0.0767", "0.0214", "0.7913")),
-    "neutral": GradCam(13, "91.82%", "0.46167940", "0.93491471", "51.21%", "9.281", *_EVERY,
+    "neutral": GradCam(13, "91.82%", "0.46167940", "0.93491471", "51.21%", "9.281", *_WHOLE_RANGE,
                        "74.96%", ("0.0064", "0.0086", "0.0047", "0.0113", "0.9182", "0.0213", "0.0296")),
 }
 AXIS_CELLS = 109        # of figures 7 to 13, in both directions, over 3 s and 8,000 Hz
@@ -174,10 +168,10 @@ ELSEWHERE: tuple[str, ...] = (
 )
 
 
-def value(printed: str) -> float:
+def printed_number(printed: str) -> float:
     """A printed figure as a number, per cent as 0 to 100.
 
-    >>> value("98.3%"), value("-0.54%"), value("0.9929")
+    >>> printed_number("98.3%"), printed_number("-0.54%"), printed_number("0.9929")
     (98.3, -0.54, 0.9929)
     """
     return float(printed.removesuffix("%"))
@@ -188,11 +182,20 @@ PROTOCOLS: dict[str, str] = {"random": "random split, as the paper's", "speaker"
 
 @dataclass(frozen=True)
 class Scores:
-    """One model under one protocol. Figures in [0, 1]; names accuracy, precision, recall, f1 (macro averages).
+    """Scores of a model under a protocol, in [0, 1]: accuracy, and macro averages of precision, recall and f1.
 
-    mean, deviation: over folds (sample deviation; None with one fold). low, high: bootstrap interval over the pooled
-    test utterances of all folds. confusion: pooled counts (7, 7), rows true. per_class: {emotion: {precision, recall,
-    f1, support}}, weighted: {precision, recall, f1}, both pooled.
+    Args:
+        folds: number of folds.
+        utterances: number of test utterances of all folds.
+        speakers: number of speakers of those.
+        mean: over folds.
+        deviation: sample deviation over folds; None with a single fold.
+        low: lower end of the bootstrap interval over the pooled test utterances.
+        high: its upper end.
+        pooled: over all test utterances at once.
+        weighted: pooled {precision, recall, f1}, classes weighted by their size.
+        per_class: pooled {emotion: {precision, recall, f1, support}}.
+        confusion: pooled counts (7, 7), rows true, columns answered.
     """
 
     model: str
@@ -232,10 +235,16 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Results:
-    """All that the page is made of: figures by (model, protocol), runs.json, settings, layers and pictures.
+    """All that the page is made of.
 
-    settings: {model: {"learning_rate", "epochs", ...}} as each model was trained. preset: name of the preset, for how
-    to give ViT and BEiT a checkpoint.
+    Args:
+        scores: by (model, protocol).
+        groups: of runs.json, one for each model and protocol.
+        provenance: of runs.json; its preset says where ViT and BEiT get a checkpoint.
+        settings: {model: {"learning_rate", "epochs", ...}} as each model was trained.
+        explained: the model that figures 3 to 13 show.
+        layers: of each model on stacked features, in the order in which they answer.
+        pictures: what was drawn.
     """
 
     scores: Mapping[tuple[str, str], Scores]
@@ -247,38 +256,44 @@ class Results:
     pictures: Pictures
 
     def of(self, model: str, protocol: str) -> Scores | None:
+        """Scores of a model under a protocol; None where it was not trained under it."""
         return self.scores.get((model, protocol))
 
     @property
     def protocols(self) -> tuple[str, ...]:
         """Those that there are figures of, the paper's first."""
-        there = {protocol for _, protocol in self.scores}
-        return tuple(name for name in PROTOCOLS if name in there)
+        present = {protocol for _, protocol in self.scores}
+        return tuple(name for name in PROTOCOLS if name in present)
 
 
 def _joined(*reasons: str) -> str:
     return " ".join(filter(None, reasons))
 
 
-def named(name: str) -> str:
-    shown = NAMES.get(name, name)
+def name_in_sentence(name: str) -> str:
+    """A model's name within a sentence.
+
+    >>> name_in_sentence("cnn_lstm"), name_in_sentence("vit")
+    ('the hybrid of CNN and LSTM', 'ViT')
+    """
+    shown = MODEL_NAMES.get(name, name)
     return f"the {shown[0].lower()}{shown[1:]}" if shown.startswith("Hybrid") else shown
 
 
 def other_corpus(results: Results) -> str:
     """Why ours are not the paper's corpus, in a few words; "" when they are TESS alone."""
     corpora = results.provenance.get("corpora") or []
-    state = standing(results.provenance, "tess")
+    state = availability(results.provenance, "tess")
     if state == "here" and len(corpora) < 2:
         return ""
     named = ", ".join(corpora) or "no corpus"
     return f"Paper 2 used TESS alone; ours are from {named}{'' if state == 'here' else ', without TESS as published'}."
 
 
-def lacking(results: Results, models: Sequence[str]) -> str:
+def why_not_as_printed(results: Results, models: Sequence[str]) -> str:
     """What keeps a table of scores from being the paper's, and how to get it."""
     reasons = [other_corpus(results)]
-    state = standing(results.provenance, "tess")
+    state = availability(results.provenance, "tess")
     if state == "missing":
         reasons.append(how_to_get("tess") + ".")
     elif state == "synthetic":
@@ -287,35 +302,36 @@ def lacking(results: Results, models: Sequence[str]) -> str:
     for model in models:
         absent = [protocol for protocol in PROTOCOLS if not results.of(model, protocol)]
         if len(absent) == len(PROTOCOLS):
-            reasons.append(no_model(model))
+            reasons.append(why_no_model(model))
         else:
-            reasons += [not_run(results, model, protocol) for protocol in absent]
-    random = [model for model in models if any(one["model"] == model and str(one.get("backbone")).startswith("random")
-                                               for one in results.groups)]
+            reasons += [why_no_scores(results, model, protocol) for protocol in absent]
+    random_weights = {group["model"] for group in results.groups if str(group.get("backbone")).startswith("random")}
+    random = [model for model in models if model in random_weights]
     if random:
         preset = results.provenance.get("preset") or "PRESET"
-        names = " and ".join(NAMES[model] for model in random)
+        names = " and ".join(MODEL_NAMES[model] for model in random)
         keys = " and ".join(f"presets.{preset}.{model}.checkpoint" for model in random)
         reasons.append(f"{names} began from random weights in a small configuration. For pretrained ones set {keys} in "
                        "params.yaml to a hub name or a local folder (preset paper names both).")
     return _joined(*reasons)
 
 
-def no_model(model: str) -> str:
+def why_no_model(model: str) -> str:
     """Why a model has no figures, and how to give it some."""
-    return (f"{NAMES.get(model, model)} was not trained: name {model} under folds.models in "
+    return (f"{MODEL_NAMES.get(model, model)} was not trained: name {model} under folds.models in "
             "reproduction/params.yaml and run `ser-ops reproduce paper2`.")
 
 
-def not_run(results: Results, model: str, protocol: str) -> str:
+def why_no_scores(results: Results, model: str, protocol: str) -> str:
     """The same for one protocol."""
     if all(results.of(model, other) is None for other in PROTOCOLS):
-        return no_model(model)
-    return (f"{NAMES.get(model, model)} was not trained under the protocol {protocol}: list {protocol} under "
+        return why_no_model(model)
+    return (f"{MODEL_NAMES.get(model, model)} was not trained under the protocol {protocol}: list {protocol} under "
             "folds.protocols in reproduction/params.yaml and run `ser-ops reproduce paper2`.")
 
 
-def no_cam(results: Results, emotion: str) -> str:
+def why_no_cam(results: Results, emotion: str) -> str:
+    """Why there is no Grad-CAM of an emotion, and what to do."""
     if results.pictures.missing:
         return results.pictures.missing
     return (f"No test utterance of fold 1 is {emotion}: bring in a corpus that holds this class "
@@ -332,17 +348,17 @@ def accuracy_table(results: Results, key: str, title: str, models: Sequence[str]
     rows = []
     for model in models:
         rate = results.settings.get(model, {}).get("learning_rate")
-        row: list[Cell | str] = [NAMES[model]]
+        row: list[Cell | str] = [MODEL_NAMES[model]]
         if layered:
-            row.append(Cell(_kinds(results.layers.get(model, ())), paper[model]["layers"]))
+            row.append(Cell(_layer_kinds(results.layers.get(model, ())), paper[model]["layers"]))
         row.append(Cell(None if rate is None else f"{rate:g}", paper[model]["learning_rate"]))
-        row += [_scored(results.of(model, protocol), "accuracy", paper[model]["accuracy"],
+        row += [_score_cell(results.of(model, protocol), "accuracy", paper[model]["accuracy"],
                         marks.get(f"{model}.accuracy", "")) for protocol in PROTOCOLS]
         rows.append(tuple(row))
     columns = ("Model", *(["Layers"] if layered else []), "Learning rate",
                *(f"Accuracy, {words.partition(',')[0]}" for words in PROTOCOLS.values()))
     return Table(key, title, columns, tuple(rows), (*_notes(results, models), SOURCES[key]),
-                 lacking(results, models), results.protocols)
+                 why_not_as_printed(results, models), results.protocols)
 
 
 def quality_table(results: Results, key: str, title: str, models: Sequence[str],
@@ -352,15 +368,15 @@ def quality_table(results: Results, key: str, title: str, models: Sequence[str],
     rows: list[tuple[Cell | str, ...]] = []
     for model in models:
         claims: Mapping[str, Any] = paper[model]
-        rows.append((NAMES[model], *(
-            _scored(results.of(model, protocol), name, claims[name], marks.get(f"{model}.{name}", ""))
+        rows.append((MODEL_NAMES[model], *(
+            _score_cell(results.of(model, protocol), name, claims[name], marks.get(f"{model}.{name}", ""))
             for protocol in PROTOCOLS for name in _QUALITIES)))
     columns = ("Model", *(f"{name}, {words.partition(',')[0]}" for words in PROTOCOLS.values()
                           for name in _QUALITIES.values()))
     note = ("Ours are macro averages: the mean over the classes, each counting the same. The paper's are weighted by "
             "class size where it says anything (figure 3); ours weighted stand in figure 3's table.")
     return Table(key, title, columns, tuple(rows), (*_notes(results, models), note, SOURCES[key]),
-                 lacking(results, models), results.protocols)
+                 why_not_as_printed(results, models), results.protocols)
 
 
 def classification_report(results: Results, protocol: str) -> Table:
@@ -377,9 +393,10 @@ def classification_report(results: Results, protocol: str) -> Table:
         f"Ours: all {scores.folds} folds pooled, each utterance once, as the test utterance of its fold."]
     notes += ["The paper numbers its classes 0 to 6; they are taken in the order of its probability lists. The row "
               "'accuracy' shows one figure under F1, as the paper does.", SOURCES["figure_3"]]
-    return Table(f"figure_3_{protocol}", f"Classification report of {named(results.explained)}, {PROTOCOLS[protocol]}",
+    return Table(f"figure_3_{protocol}",
+                 f"Classification report of {name_in_sentence(results.explained)}, {PROTOCOLS[protocol]}",
                  ("Class", "Precision", "Recall", "F1-score", "Support"), tuple(rows), tuple(filter(None, notes)),
-                 "" if scores else not_run(results, results.explained, protocol), (protocol,))
+                 "" if scores else why_no_scores(results, results.explained, protocol), (protocol,))
 
 
 def _report_row(scores: Scores, name: str) -> Mapping[str, float | None]:
@@ -393,16 +410,16 @@ def _report_row(scores: Scores, name: str) -> Mapping[str, float | None]:
 
 def layer_table(results: Results, key: str, title: str, models: Sequence[str]) -> Table:
     """The layers of the built models, in place of a block diagram."""
-    rows = tuple((NAMES[model], Cell(layer.settings), Cell(layer.output), Cell(layer.parameters, unit="count"))
+    rows = tuple((MODEL_NAMES[model], Cell(layer.settings), Cell(layer.output), Cell(layer.parameters, unit="count"))
                  for model in models for layer in results.layers.get(model, ()))
-    gone = [model for model in models if not results.layers.get(model)]
+    untrained = [model for model in models if not results.layers.get(model)]
     notes = ["The paper's block diagram is replaced by the layers of the model as it was built and trained; shapes are "
              "those for one utterance.", *(PRINTED_LAYERS[model] for model in models)]
     return Table(key, title, ("Model", "Layer", "Output", "Parameters"), rows, tuple(notes),
-                 " ".join(no_model(model) for model in gone))
+                 " ".join(why_no_model(model) for model in untrained))
 
 
-def _scored(scores: Scores | None, name: str, paper: str, mark: str) -> Cell:
+def _score_cell(scores: Scores | None, name: str, paper: str, mark: str) -> Cell:
     if scores is None:
         return Cell(None, paper, "percent", mark=mark)
     deviation = scores.deviation.get(name)
@@ -410,69 +427,69 @@ def _scored(scores: Scores | None, name: str, paper: str, mark: str) -> Cell:
                 None if deviation is None else 100 * deviation, mark)
 
 
-def _kinds(layers: Sequence[Layer]) -> str | None:
+def _layer_kinds(layers: Sequence[Layer]) -> str | None:
     """The kinds of layers in their order, without their settings."""
     kinds = [layer.settings.partition("(")[0] for layer in layers]
     return ", ".join(kinds) or None
 
 
 def _notes(results: Results, models: Sequence[str]) -> list[str]:
-    found = [one for model in models for protocol in PROTOCOLS if (one := results.of(model, protocol))]
-    if not found:
+    scored = [scores for model in models for protocol in PROTOCOLS if (scores := results.of(model, protocol))]
+    if not scored:
         return []
     corpora = ", ".join(results.provenance.get("corpora") or ["corpora not named"])
-    rates = ", ".join(f"{NAMES[model]} {epochs}" for model in models
+    rates = ", ".join(f"{MODEL_NAMES[model]} {epochs}" for model in models
                       if (epochs := results.settings.get(model, {}).get("epochs")))
     share = results.provenance.get("confidence")
-    return [f"Ours, on {corpora}: mean ± sample deviation over {max(one.folds for one in found)} folds of "
-            f"{max(one.utterances for one in found):,} utterances of {max(one.speakers for one in found)} speakers, "
-            f"each tested once; in brackets the {f'{share:.0%} ' if share else ''}bootstrap interval over the pooled "
-            "test utterances, which is one about the pooled figure.",
+    folds, utterances, speakers = (max(getattr(scores, name) for scores in scored)
+                                   for name in ("folds", "utterances", "speakers"))
+    return [f"Ours, on {corpora}: mean ± sample deviation over {folds} folds of {utterances:,} utterances of "
+            f"{speakers} speakers, each tested once; in brackets the {f'{share:.0%} ' if share else ''}bootstrap "
+            "interval over the pooled test utterances, which is one about the pooled figure.",
             *([f"Epochs at most: {rates}; which one is tested is chosen on validation data, never on test."]
               if rates else [])]
 
 
 def finding(results: Results, models: Sequence[str]) -> str:
-    both = [(one, other) for model in models if (one := results.of(model, "random"))
-            and (other := results.of(model, "speaker"))]
-    if not both:
+    """What the random split is worth, in a sentence: mean over the models that have both protocols."""
+    pairs = [(random.mean["accuracy"], speaker.mean["accuracy"]) for model in models
+             if (random := results.of(model, "random")) and (speaker := results.of(model, "speaker"))]
+    if not pairs:
         return "Accuracy over folds; the paper's figures stand beside ours for orientation."
-    gaps = [one.mean["accuracy"] - other.mean["accuracy"] for one, other in both]
-    return (f"Over {len(both)} models accuracy is {percent(_mean(one.mean['accuracy'] for one, _ in both), 1)} on "
-            f"average when utterances are dealt out at random, as in the paper, and "
-            f"{percent(_mean(other.mean['accuracy'] for _, other in both), 1)} for speakers who were not trained on: "
-            f"the random split alone is worth {100 * _mean(gaps):+.1f} points ({100 * min(gaps):+.1f} to "
-            f"{100 * max(gaps):+.1f}).")
+    gaps = [random - speaker for random, speaker in pairs]
+    by_random, by_speaker = (percent(_mean(accuracies), 1) for accuracies in zip(*pairs, strict=True))
+    return (f"Over {len(pairs)} models accuracy is {by_random} on average when utterances are dealt out at random, as "
+            f"in the paper, and {by_speaker} for speakers who were not trained on: the random split alone is worth "
+            f"{100 * _mean(gaps):+.1f} points ({100 * min(gaps):+.1f} to {100 * max(gaps):+.1f}).")
 
 
-def _mean(values: Iterable[float]) -> float:
-    every = list(values)
-    return sum(every) / len(every)
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
 
 
 def glance(results: Results, models: Sequence[str]) -> Markup:
     """Accuracy of each model: random and by speaker with their intervals, and what the paper prints."""
-    at, wide, row, top = scale(0, 1, 190, 930), 960, 46, 34
+    x, width, row, top = scale(0, 1, 190, 930), 960, 46, 34
     bottom = top + row * len(models)
     parts = [part for tick in (0, 0.25, 0.5, 0.75, 1) for part in (
-        line(at(tick), top - 6, at(tick), bottom, "grid"),
-        text(at(tick), bottom + 16, f"{100 * tick:g}", "middle", "tick"))]
-    parts += [line(at(CHANCE), top - 6, at(CHANCE), bottom, "chance"),
+        line(x(tick), top - 6, x(tick), bottom, "grid"),
+        text(x(tick), bottom + 16, f"{100 * tick:g}", "middle", "tick"))]
+    parts += [line(x(CHANCE), top - 6, x(CHANCE), bottom, "chance"),
               text(930, bottom + 34, "accuracy, per cent; dashed: chance of seven equal classes", "end", "tick")]
     parts += [dot(198, 12, "random", radius=5), text(208, 16, "random split", class_="tick"),
               rect(303, 7, 10, 10, "speaker"), text(318, 16, "by speaker", class_="tick"),
               diamond(408, 12, "claim", "paper"), text(418, 16, "the paper, as printed", class_="tick")]
-    for place, model in enumerate(models):
-        y = top + row * place + row / 2
-        parts.append(text(178, y + 4, NAMES[model], "end", "label"))
+    for position, model in enumerate(models):
+        y = top + row * position + row / 2
+        parts.append(text(178, y + 4, MODEL_NAMES[model], "end", "label"))
         for protocol, lane in (("random", -8), ("speaker", 8)):
             if scores := results.of(model, protocol):
                 mean, low, high = scores.mean["accuracy"], scores.low["accuracy"], scores.high["accuracy"]
-                title = f"{NAMES[model]}, {PROTOCOLS[protocol]}: {percent(mean, 1)} [{percent(low, 1)}, " \
+                title = f"{MODEL_NAMES[model]}, {PROTOCOLS[protocol]}: {percent(mean, 1)} [{percent(low, 1)}, " \
                         f"{percent(high, 1)}]"
-                parts.append(rect(at(low), y + lane - 3, at(high) - at(low), 6, f"{protocol} faint", 3))
-                parts.append(dot(at(mean), y + lane, protocol, title, 5) if protocol == "random"
-                             else rect(at(mean) - 5, y + lane - 5, 10, 10, protocol, title=title))
+                parts.append(rect(x(low), y + lane - 3, x(high) - x(low), 6, f"{protocol} faint", 3))
+                parts.append(dot(x(mean), y + lane, protocol, title, 5) if protocol == "random"
+                             else rect(x(mean) - 5, y + lane - 5, 10, 10, protocol, title=title))
         claim = (TABLE_1 | TABLE_3)[model]["accuracy"]
-        parts.append(diamond(at(value(claim) / 100), y, "claim", f"the paper: {claim}"))
-    return drawing(wide, bottom + 42, "Accuracy of each model, random split and by speaker, beside the paper's", parts)
+        parts.append(diamond(x(printed_number(claim) / 100), y, "claim", f"the paper: {claim}"))
+    return drawing(width, bottom + 42, "Accuracy of each model, random split and by speaker, beside the paper's", parts)

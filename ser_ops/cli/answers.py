@@ -12,7 +12,7 @@ from ser_ops.terminal import print_line
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output, nothing else there.")]
 
 
-def named(name: str) -> Path:
+def path_argument(name: str) -> Path:
     """The path that a user names.
 
     Raises UserError for an empty name, as of a shell variable without value: Path takes it for the folder we are in.
@@ -22,7 +22,7 @@ def named(name: str) -> Path:
     return Path(name)
 
 
-def say(value: dict[str, Any], as_json: bool, *lines: str) -> None:
+def print_answer(value: dict[str, Any], as_json: bool, *lines: str) -> None:
     """Print `lines`, or `value` as one line of JSON.
 
     The JSON is ASCII: a program gets every name back to the last byte, and no terminal obeys what stands in one.

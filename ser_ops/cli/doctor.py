@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ser_ops.cli.answers import Json, say
+from ser_ops.cli.answers import Json, print_answer
 from ser_ops.terminal import print_line
 
 _MARKS = {"ok": "ok     ", "off": "off    ", "warning": "WARNING", "fault": "FAULT  "}
@@ -23,13 +23,13 @@ def doctor(cache: Annotated[bool, typer.Option("--cache", help="Read every file 
         workspace.mend(say=lambda line: print_line(line, aside=True))
 
     faults, group = 0, ""
-    for one in examine(cache=cache or mend):
-        if not json and one.group != group:
-            group = one.group
+    for finding in examine(cache=cache or mend):
+        if not json and finding.group != group:
+            group = finding.group
             print_line(group)
-        remedy = [f"          mend: {one.mend}"] if one.mend else []
-        say(asdict(one), json, f"  {_MARKS[one.verdict]} {one.subject}: {one.found}", *remedy)
-        faults += one.verdict == "fault"
+        remedy = [f"          mend: {finding.mend}"] if finding.mend else []
+        print_answer(asdict(finding), json, f"  {_MARKS[finding.verdict]} {finding.subject}: {finding.found}", *remedy)
+        faults += finding.verdict == "fault"
     if faults:
         if not json:
             print_line(f"{faults} {'fault' if faults == 1 else 'faults'}")

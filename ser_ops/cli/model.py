@@ -1,11 +1,4 @@
-"""ser-ops models: whether a model of the table has all that the rest asks of it.
-
-ser-ops predict: a registered model on recordings of the user's own.
-
-ser-ops evaluate: a registered model on labelled audio of the user's own.
-
-ser-ops explain: why a registered model answers a recording of the user's own as it does.
-"""
+"""ser-ops predict, evaluate and explain: a registered model on the user's audio. models check: try out a network."""
 
 import hashlib
 import os
@@ -17,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from ser_ops.caveats import caveats, marks
-from ser_ops.cli.answers import Json, named, say
+from ser_ops.cli.answers import Json, path_argument, print_answer
 from ser_ops.config.params import Params, load_params
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
@@ -37,7 +30,7 @@ Channel = Annotated[int | None, typer.Option("--channel", min=1, help="Of severa
                                              "where that loses the speech, the channel that holds it.")]
 
 
-def folder_of(params: Params, model: str | None) -> Path:
+def fetch_model(params: Params, model: str | None) -> Path:
     from ser_ops.tracking import models
 
     return models.fetch(params, model or f"models:/{params.tracking.registered_model}@staging")
@@ -51,14 +44,14 @@ def predict(files: Annotated[list[str], typer.Argument(help="Recordings of any l
     A bad recording is one line on standard error; the others are answered all the same, and the exit code is 1.
     """
     params = load_params()
-    folder = folder_of(params, model)
+    folder = fetch_model(params, model)
     from ser_ops.inference.recogniser import Recogniser
 
     recogniser = Recogniser(folder, params.compute.device, params.predict.batch_size, params.predict.window_hop)
     failed = 0
     for name in files:
         try:
-            file = named(name)
+            file = path_argument(name)
             answer = recogniser.answer_file(path_on_disk(file), channel)
         except UserError as error:
             failed += 1
@@ -67,18 +60,18 @@ def predict(files: Annotated[list[str], typer.Argument(help="Recordings of any l
         for warning in answer.warnings:
             print_line(f"warning: {file}: {warning}", aside=True)
         record = {"path": str(file), **answer.record()}
-        likely = sorted(record["probabilities"].items(), key=lambda one: -one[1])[:3]
-        say(record, json, f"{file}: {answer.emotion} "
-            f"({', '.join(f'{emotion} {value:.2f}' for emotion, value in likely)}; {answer.seconds:.1f} s)"
-            f"{marks(answer.caveats)}")
+        likely = sorted(record["probabilities"].items(), key=lambda item: -item[1])[:3]
+        print_answer(record, json, f"{file}: {answer.emotion} "
+                     f"({', '.join(f'{emotion} {value:.2f}' for emotion, value in likely)}; {answer.seconds:.1f} s)"
+                     f"{marks(answer.caveats)}")
     if failed:
         sys.exit(1)
 
 
 def evaluate(manifest: Annotated[Path, typer.Option(help="CSV: path, emotion, speaker; where a line is a part of a "
                                                     "recording, start and end in seconds.",
-                                               parser=named, metavar="<path>")],
-             noise: Annotated[Path | None, typer.Option(help="Folder with a folder per category.", parser=named,
+                                               parser=path_argument, metavar="<path>")],
+             noise: Annotated[Path | None, typer.Option(help="Folder with a folder per category.", parser=path_argument,
                                                    metavar="<path>")] = None,
              labels: Annotated[str | None, typer.Option(help="What its labels mean: joy=happy,bored=drop, or "
                                                         "a YAML file of such lines. drop leaves them out.")] = None,
@@ -91,7 +84,7 @@ def evaluate(manifest: Annotated[Path, typer.Option(help="CSV: path, emotion, sp
     from ser_ops.corpora.csv_manifest import read_labels
 
     targets = read_labels(labels) if labels else None
-    folder = folder_of(params, model)
+    folder = fetch_model(params, model)
     from ser_ops.evaluation.labelled_audio import evaluate_manifest
     from ser_ops.models import model_folder
 
@@ -99,22 +92,22 @@ def evaluate(manifest: Annotated[Path, typer.Option(help="CSV: path, emotion, sp
     metrics: dict[str, Any] = evaluate_manifest(network, card, manifest, noise, params, targets, channel)
     for oddity in metrics["oddities"]:
         print_line(f"warning: {manifest}: {oddity}", aside=True)
-    for warning, number in count_sentences((one["warning"] for one in metrics["warnings"]), whole=True).items():
+    for warning, number in count_sentences((entry["warning"] for entry in metrics["warnings"]), whole=True).items():
         print_line(f"warning: {number} of {metrics['used']} recordings: {warning}", aside=True)
     clean, chance = metrics["clean"], f"chance {metrics['chance_uar']:.3f}"
     used, noises = f"{metrics['used']} of {metrics['of']} recordings", metrics["noise"]
     lost = unused_in_words(metrics, "recordings") + (unused_in_words(noises, "noise recordings") if noises else "")
     words = (f"{used}: clean UAR {clean['uar']:.3f} [{clean['uar_low']:.3f}, {clean['uar_high']:.3f}] ({chance}), "
              f"accuracy {clean['accuracy']:.3f}{lost}{marks(caveats(card))}")
-    cells = [f"{cell}: UAR {one['uar']:.3f} ({chance}), accuracy {one['accuracy']:.3f}, SNR {one['snr_db']:.1f} dB; "
-             f"{used}" for cell, one in metrics.get("cells", {}).items()]
-    say(metrics | {"caveats": [caveat.sentence for caveat in caveats(card)]}, json, words, *cells)
+    cells = [f"{cell}: UAR {figures['uar']:.3f} ({chance}), accuracy {figures['accuracy']:.3f}, "
+             f"SNR {figures['snr_db']:.1f} dB; {used}" for cell, figures in metrics.get("cells", {}).items()]
+    print_answer(metrics | {"caveats": [caveat.sentence for caveat in caveats(card)]}, json, words, *cells)
 
 
 _REPORT = "explanations.json"
 
 
-def explain(file: Annotated[Path, typer.Argument(help="A recording.", parser=named, metavar="FILE")],
+def explain(file: Annotated[Path, typer.Argument(help="A recording.", parser=path_argument, metavar="FILE")],
             model: Model = None,
             out: Annotated[Path | None, typer.Option(help="Folder for the page, its sounds and pictures. Default: "
                                                      "reports/explain/<name of the recording>.")] = None,
@@ -126,7 +119,7 @@ def explain(file: Annotated[Path, typer.Argument(help="A recording.", parser=nam
     The answer is that of `ser-ops predict`; explained is one window of the recording, as long as the model hears.
     """
     params = load_params()
-    folder = folder_of(params, model)
+    folder = fetch_model(params, model)
     from ser_ops.explain.recording import explain_recording
     from ser_ops.inference.recogniser import Recogniser
     from ser_ops.report import listening
@@ -135,26 +128,26 @@ def explain(file: Annotated[Path, typer.Argument(help="A recording.", parser=nam
     path = path_on_disk(file)
     recording = Path(os.path.abspath(path))
     answer = recogniser.answer_file(path, channel)
-    target = _folder(params.paths.reports / "explain", recording) if out is None else out
+    target = _page_folder(params.paths.reports / "explain", recording) if out is None else out
     network = cast("EmotionModel", recogniser.model)
-    found = explain_recording(network, recogniser.card, recogniser.device, path, params.explain, target, start,
-                              channel)
-    write_json(target / _REPORT, {"recording": str(recording), **found})
-    page, entry = listening.build(target, found, "."), found["heard"][0]
+    report = explain_recording(network, recogniser.card, recogniser.device, path, params.explain, target, start,
+                               channel)
+    write_json(target / _REPORT, {"recording": str(recording), **report})
+    page, entry = listening.build(target, report, "."), report["heard"][0]
     for warning in answer.warnings:
         print_line(f"warning: {file}: {warning}", aside=True)
-    record = {"path": str(file), **answer.record(), "page": str(page), "notes": found["notes"], "window": {
+    record = {"path": str(file), **answer.record(), "page": str(page), "notes": report["notes"], "window": {
         "start": entry["window_start"], "seconds": entry["valid_seconds"], "emotion": entry["predicted"],
         "confidence": entry["confidence"], "streams": entry["streams"]}}
-    say(record, json,
-        f"{file}: {answer.emotion} {record['probabilities'][answer.emotion]:.2f} ({answer.seconds:.1f} s); explained: "
-        f"{entry['predicted']} {entry['confidence']:.2f}, {entry['window_start']:.2f} to "
-        f"{entry['window_start'] + entry['valid_seconds']:.2f} s{marks(answer.caveats)}",
-        *found["notes"], str(page))
+    print_answer(record, json,
+                 f"{file}: {answer.emotion} {record['probabilities'][answer.emotion]:.2f} ({answer.seconds:.1f} s); "
+                 f"explained: {entry['predicted']} {entry['confidence']:.2f}, {entry['window_start']:.2f} to "
+                 f"{entry['window_start'] + entry['valid_seconds']:.2f} s{marks(answer.caveats)}",
+                 *report["notes"], str(page))
 
 
-def _folder(explained: Path, recording: Path) -> Path:
-    """Where a recording's page goes: a folder of its name; where that holds another recording's, one more of its own.
+def _page_folder(explained: Path, recording: Path) -> Path:
+    """Folder of a recording's page: named after it, and with a digest where that folder holds another recording's page.
 
     Dots in front are left out: they would hide the folder, and `..` would lead out of `explained`.
     """
@@ -183,11 +176,11 @@ def check(name: Annotated[str, typer.Argument(help="A model of ser_ops/model_tab
     missing = 0
     for trial in check_model(name, params.chosen, params.explain):
         mark = "ok     " if trial.passed else "MISSING"
-        say({"model": name} | asdict(trial), json, f"  {mark} {trial.what}: {trial.words}")
+        print_answer({"model": name} | asdict(trial), json, f"  {mark} {trial.what}: {trial.words}")
         missing += not trial.passed
     if missing:
         if not json:
-            say({}, False, f"{name}: {missing} missing")
+            print_answer({}, False, f"{name}: {missing} missing")
         raise typer.Exit(1)
     if not json:
-        say({}, False, f"{name} has all that a model needs")
+        print_answer({}, False, f"{name} has all that a model needs")

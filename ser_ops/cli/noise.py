@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ser_ops.cli.answers import Json, named, say
+from ser_ops.cli.answers import Json, path_argument, print_answer
 from ser_ops.config.params import load_params
 from ser_ops.errors import UserError
 
@@ -18,7 +18,7 @@ def add(category: Annotated[str, typer.Argument(help="fish_market, railway_engin
         link: Annotated[bool, typer.Option("--link", help="Symbolic links instead of copies.")] = False,
         licence: Annotated[str, typer.Option(help="Of the recordings; what is not stated counts as non-commercial.")]
         = "not stated", json: Json = False) -> None:
-    """Bring noise recordings in: copies (or links), never moves; says what it found."""
+    """Bring noise recordings in: copy them (or link to them), never move them; print a summary."""
     from ser_ops.noise import adding
     from ser_ops.storage.client import is_remote
     from ser_ops.storage.s3 import brought
@@ -30,14 +30,14 @@ def add(category: Annotated[str, typer.Argument(help="fish_market, railway_engin
             raise UserError(f"{source}: what lies in a bucket cannot be linked: leave --link out")
         with brought(source, params.paths.state / "downloads", params.storage) as local:
             folder = local if local.is_dir() else local.parent
-            found = adding.add_noise(category, folder, target, collection, licence=licence,
+            summary = adding.add_noise(category, folder, target, collection, licence=licence,
                                    lock=params.paths.adding_lock)
     else:
-        found = adding.add_noise(category, named(source), target, collection, link=link, licence=licence,
+        summary = adding.add_noise(category, path_argument(source), target, collection, link=link, licence=licence,
                                lock=params.paths.adding_lock)
-    record = found.record()
-    say(record, json, *found.lines(), f"to use it: list {collection} under data.noise in params.yaml, then "
-        "dvc add data && dvc repro")
+    record = summary.record()
+    print_answer(record, json, *summary.lines(), f"to use it: list {collection} under data.noise in params.yaml, then "
+                 "dvc add data && dvc repro")
 
 
 @app.command("list")
@@ -48,8 +48,8 @@ def list_(json: Json = False) -> None:
 
     params = load_params()
     bad = False
-    for found in adding.list_noise(params.paths.data / "noise"):
-        bad = bad or isinstance(found, UnusableFolder)
-        say(found.record(), json, *found.lines())
+    for summary in adding.list_noise(params.paths.data / "noise"):
+        bad = bad or isinstance(summary, UnusableFolder)
+        print_answer(summary.record(), json, *summary.lines())
     if bad:
         raise typer.Exit(1)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ser_ops.cli.answers import Json, say
+from ser_ops.cli.answers import Json, print_answer
 from ser_ops.config.evaluation import Limit
 from ser_ops.config.params import PARAMS, Params, load_params, read_preset
 from ser_ops.config.section import Section
@@ -47,8 +47,8 @@ def params(sections: Annotated[list[str] | None, typer.Argument(
     for setting in settings:
         if not sections or any(setting.lies_in(section) for section in sections):
             source = "" if setting.file == str(PARAMS) else f" ({setting.file})"
-            say(asdict(setting), as_json,
-                f"{setting.key} = {json.dumps(setting.value)}{source} [{setting.type}] {setting.meaning}")
+            print_answer(asdict(setting), as_json,
+                         f"{setting.key} = {json.dumps(setting.value)}{source} [{setting.type}] {setting.meaning}")
 
 
 def list_settings(preset: str | None = None) -> Iterator[Setting]:

@@ -1,7 +1,4 @@
-"""ser-ops register, promote, demote, compare and ui: the registry and the runs.
-
-ser-ops join-tuning: lend this machine to a search that another one began.
-"""
+"""ser-ops register, promote, demote, compare, ui and join-tuning: the registry, the runs and the search."""
 
 import ipaddress
 import os
@@ -12,7 +9,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from ser_ops.cli.answers import Json, say
+from ser_ops.cli.answers import Json, print_answer
 from ser_ops.config.params import load_params
 
 Name = Literal["staging", "production"]
@@ -26,7 +23,8 @@ def register(json: Json = False) -> None:
     params = load_params()
     version = promotion.register_candidate(params)
     name = params.tracking.registered_model
-    say({"model": name, "version": version, "alias": "candidate"}, json, f"{name} version {version} is the candidate")
+    print_answer({"model": name, "version": version, "alias": "candidate"}, json,
+                 f"{name} version {version} is the candidate")
 
 
 def promote(version: Annotated[str | None, typer.Argument(help="Version. Default: the candidate, or for production the "
@@ -41,7 +39,7 @@ def promote(version: Annotated[str | None, typer.Argument(help="Version. Default
     words = f"{done.name} version {done.version} is {to}"
     words += f", before it version {done.before}" if done.before else ""
     words += f"; overridden because: {done.override_reason}" if done.override_reason else "; every rule passed"
-    say(asdict(done), json, words)
+    print_answer(asdict(done), json, words)
 
 
 def demote(alias: Annotated[Name, typer.Argument()] = "staging", json: Json = False) -> None:
@@ -50,7 +48,7 @@ def demote(alias: Annotated[Name, typer.Argument()] = "staging", json: Json = Fa
 
     done = promotion.demote(load_params(), alias)
     now = f"version {done.now} is {alias} again" if done.now else f"nothing stands as {alias} now"
-    say(asdict(done), json, f"{done.name} version {done.version} is no longer {alias}: {now}")
+    print_answer(asdict(done), json, f"{done.name} version {done.version} is no longer {alias}: {now}")
 
 
 def compare(json: Json = False) -> None:
@@ -59,18 +57,19 @@ def compare(json: Json = False) -> None:
 
     params = load_params()
     models = latest_models(params)
-    ids = [one["run_id"] for one in models]
+    ids = [model["run_id"] for model in models]
     link, charts = (compare_link(params, ids), charts_link(params, ids)) if ids else (None, None)
     shared = ", ".join(f"{name} {value}" for name, value in conditions(params).items())
     rows = [["model", "stage", "backbone", *METRICS, "run"], *(
-        [one["model"], one["stage"], one["backbone"], *("-" if one[name] is None else f"{one[name]:.3f}"
-                                                        for name in METRICS), one["run_id"]] for one in models)]
+        [model["model"], model["stage"], model["backbone"],
+         *("-" if model[name] is None else f"{model[name]:.3f}" for name in METRICS), model["run_id"]]
+        for model in models)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     words = [shared, *lines, "MLflow's page, which ser-ops ui serves where there is no server:",
              f"side by side: {link}", f"as charts: {charts}"]
-    say({"models": models, "link": link, "charts": charts}, json,
-        *(words if models else [f"no model was trained yet with {shared}: run dvc repro"]))
+    print_answer({"models": models, "link": link, "charts": charts}, json,
+                 *(words if models else [f"no model was trained yet with {shared}: run dvc repro"]))
 
 
 def ui(host: Annotated[str, typer.Option(help="Loopback unless told otherwise.")] = "127.0.0.1",
@@ -96,18 +95,18 @@ def ui(host: Annotated[str, typer.Option(help="Loopback unless told otherwise.")
 
 
 def _loopback(host: str) -> bool:
-    """Whether only this machine reaches `host`; a name that is not known here may be anybody's."""
+    """Whether only this machine reaches `host`; a name that does not resolve here counts as reached by others."""
     try:
-        found = {one[4][0] for one in socket.getaddrinfo(host, None)}
+        addresses = {entry[4][0] for entry in socket.getaddrinfo(host, None)}
     except (OSError, UnicodeError):
         return False
-    return all(ipaddress.ip_address(str(address).partition("%")[0]).is_loopback for address in found)
+    return all(ipaddress.ip_address(str(address).partition("%")[0]).is_loopback for address in addresses)
 
 
-def join_search(json: Json = False) -> None:
+def join_tuning(json: Json = False) -> None:
     """Run trials of the search that stage tune began on another machine (OPTUNA_STORAGE), until it is done."""
     from ser_ops.stages.join_tuning import join_search
 
     done = join_search()
-    say(done, json, f"the search is done: {done['trials']} trials, {done['here']} of them on this machine; the best, "
-                    f"{done['best']}, reached validation UAR {done['validation_uar']}")
+    print_answer(done, json, f"the search is done: {done['trials']} trials, {done['here']} of them on this machine; "
+                 f"the best, {done['best']}, reached validation UAR {done['validation_uar']}")

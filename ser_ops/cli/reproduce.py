@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from ser_ops.cli.answers import Json, say
+from ser_ops.cli.answers import Json, print_answer
 from ser_ops.config.params import load_params
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
@@ -33,7 +33,7 @@ def reproduce(paper: Annotated[Paper, typer.Argument(help="paper1: tables I to V
     seconds = {stage.replace("/dvc.yaml:", "/"): round(taken, 1)
                for stage, taken in dvc("repro", f"{STAGES}:{paper}", say=aloud).items()}
     found = {"paper": paper, "page": str(folder / "index.html"), "seconds": seconds, **filled(folder / "tables.json")}
-    say(found, json, *_words(found))
+    print_answer(found, json, *_words(found))
 
 
 def filled(tables: Path) -> dict[str, Any]:

@@ -1,24 +1,23 @@
-"""Every check, one after another; one that cannot be made because params.yaml is wrong says so."""
+"""Every check of the project, this machine and its servers, in turn."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 from ser_ops.config.params import load_params
-from ser_ops.doctor import machine, servers
+from ser_ops.doctor import data, machine, servers
 from ser_ops.doctor.finding import Finding
 from ser_ops.errors import UserError
 
 
 def examine(folder: Path = Path(), cache: bool = False) -> Iterator[Finding]:
-    """Look at the project in `folder`, this machine and the servers that its environment names.
+    """Check the project in `folder`, this machine and the servers that its environment names.
 
-    `cache`: every file of DVC's cache too (of the project in the current folder).
-
-    Findings come as they are made. Nothing is changed anywhere; a server that does not answer costs at most
-    tracking.timeout seconds.
+    cache: read every file of DVC's cache too (of the project in the current folder). Findings come as they are made.
+    Nothing is changed anywhere. A server that does not answer costs at most tracking.timeout seconds. When params.yaml
+    cannot be read, that is the last finding.
     """
-    yield from machine.look_at_versions(folder)
-    yield from machine.look_at_secrets(folder)
+    yield from machine.check_versions(folder)
+    yield from machine.check_secrets(folder)
     try:
         params = load_params(folder / "params.yaml")
     except UserError as error:
@@ -27,10 +26,10 @@ def examine(folder: Path = Path(), cache: bool = False) -> Iterator[Finding]:
         return
     yield Finding("project", "params.yaml", "ok", f"preset {params.preset}, model {params.train.model}, "
                   f"corpora {', '.join(params.data.names)}")
-    yield from machine.folders(folder, params)
-    yield from machine.look_at_machine(params)
-    yield from machine.look_at_data(folder, params)
-    yield from machine.lock_files(folder)
+    yield from data.check_folders(folder, params)
+    yield from machine.check_machine(params)
+    yield from data.check_data(folder, params)
+    yield from data.check_lock_files(folder)
     if cache:
-        yield from machine.cache()
-    yield from servers.look_at_servers(folder, params)
+        yield from data.check_cache()
+    yield from servers.check_servers(folder, params)

@@ -1,16 +1,19 @@
-"""One thing that was looked at, and what came of it."""
+"""What a check found."""
 
 from dataclasses import dataclass
 from typing import Literal
+
+from ser_ops.errors import UserError
 
 Verdict = Literal["ok", "off", "warning", "fault"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """`off`: not configured, which is no fault. `mend`: one line on what to do, for warnings and faults.
+    """One subject of a group, its verdict, what was found, and how to mend it.
 
-    Neither text ever holds a password: addresses stand there as `ser_ops.tracking.server.public` writes them.
+    verdict: `off` means not configured, which is no fault. mend: what to do, in one line, for warnings and faults. No
+    text holds a password: addresses stand there as `ser_ops.tracking.server.public` writes them.
     """
 
     group: str
@@ -18,3 +21,9 @@ class Finding:
     verdict: Verdict
     found: str
     mend: str = ""
+
+    @classmethod
+    def of_error(cls, group: str, subject: str, error: UserError, verdict: Verdict = "fault") -> "Finding":
+        """What a UserError says: its last part, behind ': ', is how to mend it."""
+        fault, _, mend = str(error).rpartition(": ")
+        return cls(group, subject, verdict, fault or mend, mend if fault else "")

@@ -1,7 +1,4 @@
-"""The servers that the environment names: which answer, in which version, and to whom.
-
-Prefect's settings in force, without importing Prefect (which takes seconds).
-"""
+"""The servers that the environment names: which answer, in which version, and to whom."""
 
 import configparser
 import os
@@ -33,62 +30,48 @@ from ser_ops.tracking.server import (
     tracking_uri,
 )
 
-
-def prefect_settings() -> dict[str, str]:
-    """The active profile of PREFECT_HOME/profiles.toml with the environment over it; empty where there is neither."""
-    home = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
-    file = Path(os.environ.get("PREFECT_PROFILES_PATH", home / "profiles.toml"))
-    profile: dict[str, str] = {}
-    if file.is_file():
-        try:
-            content = tomllib.loads(file.read_text(encoding="utf-8"))
-            active = os.environ.get("PREFECT_PROFILE") or content.get("active", "")
-            profile = {name: str(value) for name, value in content.get("profiles", {}).get(active, {}).items()}
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError):
-            profile = {}
-    return profile | {name: value for name, value in os.environ.items() if name.startswith("PREFECT_")}
-
-
 _LONGEST_VERSION = 40  # characters; what is no version, a page say, is not repeated whole
 
 
-def look_at_servers(folder: Path, params: Params) -> Iterator[Finding]:
+def check_servers(folder: Path, params: Params) -> Iterator[Finding]:
     """MLflow, Prefect, the DVC remotes, the shared study and the Dask cluster."""
     limit = params.tracking.timeout
-    yield from _mlflow(params, limit)
-    yield from _prefect(limit)
-    yield from _remotes(folder, limit)
-    yield from _study(limit)
-    yield from _dask(limit)
+    yield from _check_mlflow(params, limit)
+    yield from _check_prefect(limit)
+    yield from _check_remotes(folder, limit)
+    yield from _check_study(limit)
+    yield from _check_dask(limit)
 
 
-class _Until:
-    """What is left of the seconds that all questions to one server may take together."""
+class Deadline:
+    """The seconds that all questions to one server may take together."""
 
     def __init__(self, limit: float) -> None:
         self._end = time.monotonic() + limit
 
     def left(self) -> float:
+        """Seconds that are left, 0.1 at least."""
         return max(0.1, self._end - time.monotonic())
 
 
-def _mlflow(params: Params, limit: float) -> Iterator[Finding]:
-    uri, until = tracking_uri(params), _Until(limit)
+def _check_mlflow(params: Params, limit: float) -> Iterator[Finding]:
+    uri, deadline = tracking_uri(params), Deadline(limit)
     named_by = URI_VARIABLE if os.environ.get(URI_VARIABLE) else "tracking.uri of params.yaml"
     try:
         probe(uri, limit)
     except UserError as error:
-        yield _refused("MLflow", error)
+        yield Finding.of_error("servers", "MLflow", error)
         return
     if not uri.startswith("http"):
-        yield _store(sqlite_file(uri)) or Finding("servers", "MLflow", "ok", f"{public(uri)} ({named_by}), no server")
+        yield _check_store(sqlite_file(uri)) or \
+            Finding("servers", "MLflow", "ok", f"{public(uri)} ({named_by}), no server")
         return
     address, user = root(uri), account(uri)[0]
     try:
-        recognise(uri, until.left())
-        version = str(ask(f"{address}/version", until.left(), login(uri)))[:_LONGEST_VERSION]
+        recognise(uri, deadline.left())
+        version = str(ask(f"{address}/version", deadline.left(), login(uri)))[:_LONGEST_VERSION]
     except UserError as error:
-        yield _refused("MLflow", error)
+        yield Finding.of_error("servers", "MLflow", error)
         return
     except Refused as refusal:
         yield Finding("servers", "MLflow", "fault", f"{address}: {refusal}",
@@ -103,7 +86,7 @@ def _mlflow(params: Params, limit: float) -> Iterator[Finding]:
         yield Finding("servers", "MLflow", "ok", words)
 
 
-def _store(file: Path | None) -> Finding | None:
+def _check_store(file: Path | None) -> Finding | None:
     """What is to be said of a SQLite store; None when there is nothing."""
     if file is None:
         return None
@@ -118,12 +101,7 @@ def _store(file: Path | None) -> Finding | None:
                    "artifacts there", "ser-ops compare (or any other command that opens it) rewrites that")
 
 
-def _refused(subject: str, error: UserError) -> Finding:
-    fault, _, mend = str(error).rpartition(": ")
-    return Finding("servers", subject, "fault", fault, mend)
-
-
-def _prefect(limit: float) -> Iterator[Finding]:
+def _check_prefect(limit: float) -> Iterator[Finding]:
     settings = prefect_settings()
     uri = settings.get("PREFECT_API_URL")
     if not uri:
@@ -131,11 +109,11 @@ def _prefect(limit: float) -> Iterator[Finding]:
                       "temporary server of its own, and there are no deployments")
         return
     address, header = public(uri.rstrip("/")), basic(settings.get("PREFECT_API_AUTH_STRING", ""))
-    until = _Until(limit)
+    deadline = Deadline(limit)
     try:
-        version = str(ask(f"{address}/admin/version", until.left(), header))[:_LONGEST_VERSION]
-        pools = _rows(f"{address}/work_pools/filter", until.left(), header)
-        listed = [f"{pool['name']} {_workers(address, pool['name'], until.left(), header)}" for pool in pools]
+        version = str(ask(f"{address}/admin/version", deadline.left(), header))[:_LONGEST_VERSION]
+        pools = _list_names(f"{address}/work_pools/filter", deadline.left(), header)
+        listed = [f"{pool['name']} {_online_workers(address, pool['name'], deadline.left(), header)}" for pool in pools]
     except Refused as refusal:
         yield Finding("servers", "Prefect", "fault", f"{address}: {refusal}",
                       "set PREFECT_API_AUTH_STRING to user:password" if refusal.code in (401, 403) else
@@ -148,7 +126,25 @@ def _prefect(limit: float) -> Iterator[Finding]:
                       "python -m pipelines.deploy makes pools, deployments and what happens when a worker dies")
 
 
-def _rows(url: str, limit: float, header: dict[str, str]) -> list[dict[str, str]]:
+def prefect_settings() -> dict[str, str]:
+    """The active profile of PREFECT_HOME/profiles.toml with the environment over it; empty where there is neither.
+
+    Prefect itself is not imported: that takes seconds.
+    """
+    home = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
+    file = Path(os.environ.get("PREFECT_PROFILES_PATH", home / "profiles.toml"))
+    profile: dict[str, str] = {}
+    if file.is_file():
+        try:
+            content = tomllib.loads(file.read_text(encoding="utf-8"))
+            active = os.environ.get("PREFECT_PROFILE") or content.get("active", "")
+            profile = {name: str(value) for name, value in content.get("profiles", {}).get(active, {}).items()}
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+            profile = {}
+    return profile | {name: value for name, value in os.environ.items() if name.startswith("PREFECT_")}
+
+
+def _list_names(url: str, limit: float, header: dict[str, str]) -> list[dict[str, str]]:
     """What Prefect lists there, each with its name. Raises Refused when what answers is not Prefect's list."""
     rows = ask(url, limit, header, {})
     named = isinstance(rows, list) and all(isinstance(row, dict) and isinstance(row.get("name"), str) for row in rows)
@@ -157,13 +153,13 @@ def _rows(url: str, limit: float, header: dict[str, str]) -> list[dict[str, str]
     return list(rows)
 
 
-def _workers(address: str, pool: str, limit: float, header: dict[str, str]) -> str:
-    workers = _rows(f"{address}/work_pools/{quote(pool, safe='')}/workers/filter", limit, header)
+def _online_workers(address: str, pool: str, limit: float, header: dict[str, str]) -> str:
+    workers = _list_names(f"{address}/work_pools/{quote(pool, safe='')}/workers/filter", limit, header)
     online = sum(worker.get("status") == "ONLINE" for worker in workers)
     return f"({online} {'worker' if online == 1 else 'workers'} online)"
 
 
-def _remotes(folder: Path, limit: float) -> Iterator[Finding]:
+def _check_remotes(folder: Path, limit: float) -> Iterator[Finding]:
     for name, url in _dvc_remotes(folder).items():
         subject = f"DVC remote {name}"
         if is_remote(url):
@@ -171,13 +167,13 @@ def _remotes(folder: Path, limit: float) -> Iterator[Finding]:
             try:
                 yield Finding("servers", subject, "ok", f"{url} answers at {reach(url, limit)}")
             except UserError as error:
-                yield _refused(subject, error)
+                yield Finding.of_error("servers", subject, error)
         elif "://" in url:
             yield Finding("servers", subject, "ok", f"{public(url)} (not asked)")
         else:
-            place = (folder / ".dvc" / url).resolve()
-            yield (Finding("servers", subject, "ok", f"folder {place}") if place.is_dir() else
-                   Finding("servers", subject, "fault", f"folder {place} is not here",
+            target = (folder / ".dvc" / url).resolve()
+            yield (Finding("servers", subject, "ok", f"folder {target}") if target.is_dir() else
+                   Finding("servers", subject, "fault", f"folder {target} is not here",
                            f"make it, or dvc remote modify {name} url ADDRESS"))
 
 
@@ -190,7 +186,7 @@ def _dvc_remotes(folder: Path) -> dict[str, str]:
     return {name: url for name, url in remotes.items() if chosen in (None, name)}
 
 
-def _study(limit: float) -> Iterator[Finding]:
+def _check_study(limit: float) -> Iterator[Finding]:
     uri = os.environ.get("OPTUNA_STORAGE")
     if not uri:
         yield Finding("servers", "tuning", "off", "OPTUNA_STORAGE is not set: the search stays on this machine")
@@ -218,7 +214,7 @@ def _study(limit: float) -> Iterator[Finding]:
     yield Finding("servers", "tuning", "ok", f"{shown} answers, PostgreSQL {version}")
 
 
-def _dask(limit: float) -> Iterator[Finding]:
+def _check_dask(limit: float) -> Iterator[Finding]:
     address = os.environ.get("DASK_SCHEDULER_ADDRESS")
     if not address:
         yield Finding("servers", "Dask", "off", "DASK_SCHEDULER_ADDRESS is not set: a process per core of this machine")

@@ -1,4 +1,4 @@
-"""Table VI of paper 1, what each component brings and what it costs, and the other models below it."""
+"""Table VI of paper 1: what each component of the fusion brings and what it costs; the other models below it."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -10,14 +10,14 @@ from ser_ops.evaluation.published import TABLE_VI
 
 _OURS = ("accuracy", "f1", "uar", "gap_to_d", "samples_per_second")
 _UNITS = {"accuracy": "accuracy_percent", "gap_to_d": "gap_to_d_points"}
-FIELDS: tuple[str, ...] = (
+ABLATION_FIELDS: tuple[str, ...] = (
     "row", "model", "parameters_millions", *(f"clean_{name}" for name in _OURS), *(f"noisy_{name}" for name in _OURS),
     "clean_to_noisy_drop", "paper_parameters_millions",
     *(f"paper_{condition}_{_UNITS.get(name, name)}" for condition in ("clean", "noisy")
       for name in _OURS if name != "uar"))
 
 
-def table(models: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+def ablation_table(models: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Rows A to D with the paper's printed figures beside ours, then every other model, in the order of FIELDS.
 
     models: the models of metrics.json. A model that table VI does not have keeps its place among the others; its row
@@ -25,23 +25,23 @@ def table(models: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     points. Noisy is the mean of the grid. gap_to_d is the distance to row D in accuracy, as in the paper, empty
     without a row D; clean_to_noisy_drop is clean accuracy less noisy accuracy of the same model.
     """
-    best = next((one for one in models.values() if one["row"] == "D"), None)
+    best = next((figures for figures in models.values() if figures["row"] == "D"), None)
     rows = []
-    for name, figures in sorted(models.items(), key=lambda one: (not one[1]["row"], one[1]["row"])):
+    for name, figures in sorted(models.items(), key=lambda item: (not item[1]["row"], item[1]["row"])):
         paper: Mapping[str, Any] = TABLE_VI.get(figures["row"], {})
-        one: dict[str, Any] = {"row": figures["row"], "model": name,
+        row: dict[str, Any] = {"row": figures["row"], "model": name,
                                "parameters_millions": figures["parameters_millions"]}
         for condition in ("clean", "noisy"):
             ours = figures[condition]
-            one |= {f"{condition}_{score}": round(ours[score], 6) for score in ("accuracy", "f1", "uar")}
-            one[f"{condition}_gap_to_d"] = None if best is None else \
+            row |= {f"{condition}_{score}": round(ours[score], 6) for score in ("accuracy", "f1", "uar")}
+            row[f"{condition}_gap_to_d"] = None if best is None else \
                 round(best[condition]["accuracy"] - ours["accuracy"], 6)
-            one[f"{condition}_samples_per_second"] = figures["samples_per_second"][condition]
-            one |= {f"paper_{condition}_{_UNITS.get(score, score)}": paper.get(f"{condition}_{score}")
+            row[f"{condition}_samples_per_second"] = figures["samples_per_second"][condition]
+            row |= {f"paper_{condition}_{_UNITS.get(score, score)}": paper.get(f"{condition}_{score}")
                     for score in _OURS if score != "uar"}
-        one["clean_to_noisy_drop"] = round(figures["clean"]["accuracy"] - figures["noisy"]["accuracy"], 6)
-        one["paper_parameters_millions"] = paper.get("parameters_millions")
-        rows.append({field: one[field] for field in FIELDS})
+        row["clean_to_noisy_drop"] = round(figures["clean"]["accuracy"] - figures["noisy"]["accuracy"], 6)
+        row["paper_parameters_millions"] = paper.get("parameters_millions")
+        rows.append({field: row[field] for field in ABLATION_FIELDS})
     return rows
 
 

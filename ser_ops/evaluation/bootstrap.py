@@ -49,23 +49,23 @@ def one_hot(true: np.ndarray) -> np.ndarray:
     return np.eye(CLASSES)[np.asarray(true, np.int64)]
 
 
-def by_utterance(true: np.ndarray, resamples: int, seed: int) -> Resamples:
+def resample_utterances(true: np.ndarray, resamples: int, seed: int) -> Resamples:
     """Resample utterances within each true class. true: class indices (n,), in a stable order (sorted utterances)."""
     true = np.asarray(true, np.int64)
     weights = np.zeros((resamples, len(true)))
-    for place in np.unique(true):
-        members = np.flatnonzero(true == place)
-        draw = seeds.generator(seed, "utterances", int(place))
+    for index in np.unique(true):
+        members = np.flatnonzero(true == index)
+        draw = seeds.generator(seed, "utterances", int(index))
         weights[:, members] = draw.multinomial(len(members), np.full(len(members), 1 / len(members)), resamples)
     return Resamples(weights, one_hot(true))
 
 
-def by_speaker(true: np.ndarray, speakers: Sequence[str], resamples: int, seed: int) -> Resamples:
+def resample_speakers(true: np.ndarray, speakers: Sequence[str], resamples: int, seed: int) -> Resamples:
     """Resample whole speakers with all their utterances. speakers: one name for each of the (n,) utterances."""
-    names, place = np.unique(np.asarray(speakers, dtype=str), return_inverse=True)
+    names, speaker = np.unique(np.asarray(speakers, dtype=str), return_inverse=True)
     draw = seeds.generator(seed, "speakers")
     drawn = draw.multinomial(len(names), np.full(len(names), 1 / len(names)), resamples)
-    return Resamples(drawn[:, place].astype(np.float64), one_hot(true))
+    return Resamples(drawn[:, speaker].astype(np.float64), one_hot(true))
 
 
 def interval(values: np.ndarray, confidence: float) -> tuple[float, float]:
@@ -79,7 +79,7 @@ def interval(values: np.ndarray, confidence: float) -> tuple[float, float]:
 
 
 @dataclass(frozen=True)
-class Paired:
+class PairedDifference:
     """Two models over the same resamples: B less A in UAR, its interval, and how often each one beats the other."""
 
     difference: float
@@ -89,7 +89,7 @@ class Paired:
     a_better: float
 
 
-def paired(resamples: Resamples, a: np.ndarray, b: np.ndarray, confidence: float) -> Paired:
+def compare_paired(resamples: Resamples, a: np.ndarray, b: np.ndarray, confidence: float) -> PairedDifference:
     """Paired bootstrap of UAR (Efron and Tibshirani 1993, chapter 16).
 
     a, b: (utterances,), the share of times that model A or B recognised each utterance. UAR is linear in them, so a
@@ -100,4 +100,5 @@ def paired(resamples: Resamples, a: np.ndarray, b: np.ndarray, confidence: float
     point = Resamples(np.ones((1, len(right))), resamples.classes).uar(right)[0]
     low, high = interval(differences, confidence)
     tie = 1e-12
-    return Paired(float(point), low, high, float((differences > tie).mean()), float((differences < -tie).mean()))
+    return PairedDifference(float(point), low, high, float((differences > tie).mean()),
+                            float((differences < -tie).mean()))

@@ -16,34 +16,25 @@ if TYPE_CHECKING:
 CHANCE = 1 / len(EMOTIONS)
 
 
-def _sheet(width: float, height: float, axes: int = 1) -> tuple["Figure", list["Axes"]]:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure, list(np.atleast_1d(figure.subplots(1, axes, sharey=True)))
+def draw_evaluation(metrics: Mapping[str, Any], folder: Path) -> None:
+    """Confusion matrix of each model (the first one's is confusion.png) and robustness.png, whole or not at all.
+
+    metrics: the content of metrics.json. Each title says what the figures were made from.
+    """
+    data = metrics["provenance"]
+    synthetic = ", synthetic speech" if data["synthetic"] else ""
+    source = (f"{data['test_utterances']} utterances of {data['test_speakers']} speakers, "
+              f"protocol {data['protocol']}{synthetic}")
+    with replacing(folder) as new:
+        new.mkdir()
+        for index, (name, own) in enumerate(metrics["models"].items()):
+            file = f"confusion_{name}.png" if index else "confusion.png"
+            draw_confusion(own, f"{name}, clean: UAR {own['clean']['uar']:.2f}\n{source}", new / file)
+        draw_robustness(metrics["models"], f"UAR in noise, mean over {len(data['seeds'])} seeds\n{source}",
+                        new / "robustness.png")
 
 
-def _save(figure: "Figure", path: Path) -> None:
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", metadata={"Software": None})
-
-
-def _heat(axes: "Axes", shares: np.ndarray, words: list[list[str]], columns: list[str], rows: list[str],
-          low: float, high: float) -> Any:
-    """A heat map whose cells carry their numbers, dark on light and light on dark."""
-    image = axes.imshow(shares, cmap="viridis", vmin=low, vmax=high, aspect="auto")
-    for (row, column), value in np.ndenumerate(shares):
-        if np.isfinite(value):
-            axes.text(column, row, words[row][column], ha="center", va="center", fontsize=8,
-                      color="white" if value < low + 0.6 * (high - low) else "black")
-    axes.set_xticks(range(len(columns)), columns)
-    axes.set_yticks(range(len(rows)), rows)
-    axes.tick_params(length=0)
-    return image
-
-
-def confusion(figures: Mapping[str, Any], title: str, path: Path) -> None:
+def draw_confusion(figures: Mapping[str, Any], title: str, path: Path) -> None:
     """Confusion matrix on clean speech: share of each true class (colour) and count. Writes a PNG.
 
     figures: one model of metrics.json.
@@ -62,14 +53,14 @@ def confusion(figures: Mapping[str, Any], title: str, path: Path) -> None:
     _save(figure, path)
 
 
-def robustness(models: Mapping[str, Mapping[str, Any]], title: str, path: Path) -> None:
+def draw_robustness(models: Mapping[str, Mapping[str, Any]], title: str, path: Path) -> None:
     """UAR of each model, clean and over noise x intensity (mean over seeds), one colour scale. Writes a PNG.
 
     models: those of metrics.json, in the order of the panels.
     """
     panels = []
     for name, figures in models.items():
-        cells = {tuple(cell.rsplit("@", 1)): one["uar"] for cell, one in figures["cells"].items()}
+        cells = {tuple(cell.rsplit("@", 1)): cell_figures["uar"] for cell, cell_figures in figures["cells"].items()}
         noises = list(dict.fromkeys(noise for noise, _ in cells))
         levels = sorted({level for _, level in cells}, key=float)
         grid = np.array([[cells.get((noise, level), np.nan) for level in levels] for noise in noises])
@@ -81,7 +72,7 @@ def robustness(models: Mapping[str, Mapping[str, Any]], title: str, path: Path) 
     for axes, (name, clean, grid, noises, levels) in zip(sheets, panels, strict=True):
         shares = np.vstack([np.full((1, len(levels)), clean), grid])  # clean has no intensity: its row is one bar
         words = [[f"{value:.2f}" for value in row] for row in shares]
-        words[0] = [f"{clean:.2f}" if at == len(levels) // 2 else "" for at in range(len(levels))]
+        words[0] = [f"{clean:.2f}" if index == len(levels) // 2 else "" for index in range(len(levels))]
         image = _heat(axes, shares, words, levels, ["clean", *(noise.replace("_", " ") for noise in noises)], low, high)
         axes.set_title(name, fontsize=10)
         axes.set_xlabel("intensity")
@@ -90,18 +81,28 @@ def robustness(models: Mapping[str, Mapping[str, Any]], title: str, path: Path) 
     _save(figure, path)
 
 
-def draw(metrics: Mapping[str, Any], folder: Path) -> None:
-    """Confusion matrix of each model (the first one's is confusion.png) and robustness.png, whole or not at all.
+def _sheet(width: float, height: float, axes: int = 1) -> tuple["Figure", list["Axes"]]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, list(np.atleast_1d(figure.subplots(1, axes, sharey=True)))
 
-    metrics: the content of metrics.json. Each title says what the figures were made from.
-    """
-    made = metrics["provenance"]
-    of = f"{made['test_utterances']} utterances of {made['test_speakers']} speakers, protocol {made['protocol']}" + (
-        ", synthetic speech" if made["synthetic"] else "")
-    with replacing(folder) as there:
-        there.mkdir()
-        for place, (name, own) in enumerate(metrics["models"].items()):
-            file = f"confusion_{name}.png" if place else "confusion.png"
-            confusion(own, f"{name}, clean: UAR {own['clean']['uar']:.2f}\n{of}", there / file)
-        robustness(metrics["models"], f"UAR in noise, mean over {len(made['seeds'])} seeds\n{of}",
-                   there / "robustness.png")
+
+def _heat(axes: "Axes", shares: np.ndarray, words: list[list[str]], columns: list[str], rows: list[str],
+          low: float, high: float) -> Any:
+    """A heat map whose cells carry their numbers, dark on light and light on dark."""
+    image = axes.imshow(shares, cmap="viridis", vmin=low, vmax=high, aspect="auto")
+    for (row, column), value in np.ndenumerate(shares):
+        if np.isfinite(value):
+            axes.text(column, row, words[row][column], ha="center", va="center", fontsize=8,
+                      color="white" if value < low + 0.6 * (high - low) else "black")
+    axes.set_xticks(range(len(columns)), columns)
+    axes.set_yticks(range(len(rows)), rows)
+    axes.tick_params(length=0)
+    return image
+
+
+def _save(figure: "Figure", path: Path) -> None:
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", metadata={"Software": None})

@@ -1,7 +1,7 @@
 """Figures of merit over the seven classes, from class indices in the order of `ser_ops.emotions`.
 
-Means over classes are over the classes that have true examples: CREMA-D holds no surprise, and a class that
-nobody could find must not count as one that nobody found. A prediction of an absent class is still wrong: it costs
+Means over classes are over the classes that have true examples: CREMA-D holds no surprise, and a class
+without examples must not count as one that the model misses. A prediction of an absent class is still wrong: it costs
 the true class its recall. Precision of a class that is never predicted is 0, as is F1 where both its parts are.
 """
 
@@ -13,12 +13,12 @@ CLASSES = len(EMOTIONS)
 SCORES: tuple[str, ...] = ("accuracy", "precision", "recall", "f1", "uar")
 
 
-def confusion(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+def confusion_matrix(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """Counts of shape (7, 7), int64; rows are the true classes.
 
     true, predicted: class indices 0 to 6, shape (n,). Raises ValueError when they differ in shape or range.
 
-    >>> confusion(np.array([0, 0, 1]), np.array([0, 1, 1]))[:2, :2]
+    >>> confusion_matrix(np.array([0, 0, 1]), np.array([0, 1, 1]))[:2, :2]
     array([[1, 1],
            [0, 1]])
     """
@@ -43,7 +43,7 @@ def class_scores(counts: np.ndarray) -> dict[str, np.ndarray]:
             "f1": _share(2 * hits, support + claimed), "support": support}
 
 
-def scores_of(counts: np.ndarray) -> dict[str, np.ndarray]:
+def scores_from_counts(counts: np.ndarray) -> dict[str, np.ndarray]:
     """Accuracy, macro precision, recall and F1, and UAR (macro recall under its field's name), each of shape (...).
 
     counts: confusion counts of shape (..., 7, 7), rows true. Without any example every score is NaN.
@@ -63,14 +63,14 @@ def scores(true: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
     >>> scores(np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1]))["uar"].__round__(4)
     0.8333
     """
-    return {name: float(value) for name, value in scores_of(confusion(true, predicted)).items()}
+    return {name: float(value) for name, value in scores_from_counts(confusion_matrix(true, predicted)).items()}
 
 
 def per_class(counts: np.ndarray) -> dict[str, dict[str, float]]:
     """{emotion: {precision, recall, f1, support}} of (7, 7) counts; a class without examples stands with support 0."""
     each = class_scores(counts)
-    return {emotion: {name: (int if name == "support" else float)(each[name][place]) for name in each}
-            for place, emotion in enumerate(EMOTIONS)}
+    return {emotion: {name: (int if name == "support" else float)(each[name][index]) for name in each}
+            for index, emotion in enumerate(EMOTIONS)}
 
 
 def calibration_error(true: np.ndarray, probabilities: np.ndarray, bins: int = 15) -> float:
@@ -83,6 +83,6 @@ def calibration_error(true: np.ndarray, probabilities: np.ndarray, bins: int = 1
     """
     confidence = probabilities.max(1)
     right = probabilities.argmax(1) == true
-    place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    gaps = np.bincount(place, right - confidence.astype(np.float64), bins)
+    bin_index = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    gaps = np.bincount(bin_index, right - confidence.astype(np.float64), bins)
     return float(np.abs(gaps).sum() / len(true))

@@ -117,10 +117,10 @@ def f1_too_high(row: Figures) -> bool:
     return row["f1"] > (row["precision"] + row["recall"]) / 2 + 1e-9
 
 
-def marks() -> dict[str, dict[str, str]]:
+def impossible_figures() -> dict[str, dict[str, str]]:
     """{table: {row or row.figure: why it cannot be right}} for the numbers that are printed as published and marked.
 
-    >>> marks()["IV"]
+    >>> impossible_figures()["IV"]
     {'tess': 'F1 above the mean of precision and recall, which cannot be for one set of predictions'}
     """
     return {

@@ -11,7 +11,7 @@ from ser_ops.evaluation import bootstrap, metrics
 from ser_ops.evaluation.predictions import CLEAN, Predictions
 
 SNR_BIN_DB = 5
-TABLE_FIELDS: tuple[str, ...] = ("model", "noise", "intensity", "seed", *metrics.SCORES, "snr_db")
+ROBUSTNESS_FIELDS: tuple[str, ...] = ("model", "noise", "intensity", "seed", *metrics.SCORES, "snr_db")
 
 
 class Summary:
@@ -23,12 +23,12 @@ class Summary:
     def __init__(self, predictions: Predictions, speakers: Sequence[str], settings: Evaluate) -> None:
         self.predictions, self.settings = predictions, settings
         true, number, seed = predictions.true, settings.resamples, settings.bootstrap_seed
-        self.utterances = bootstrap.by_utterance(true, number, seed)
-        self.speakers = bootstrap.by_speaker(true, speakers, number, seed)
+        self.utterances = bootstrap.resample_utterances(true, number, seed)
+        self.speakers = bootstrap.resample_speakers(true, speakers, number, seed)
         self._right = predictions.right.astype(np.float64)
-        predicted = predictions.predicted
-        self._counts = np.array([[metrics.confusion(true, answers) for answers in of_model] for of_model in predicted])
-        self._scores = metrics.scores_of(self._counts)
+        self._counts = np.array([[metrics.confusion_matrix(true, answers) for answers in answers_of_model]
+                                 for answers_of_model in predictions.predicted])
+        self._scores = metrics.scores_from_counts(self._counts)
 
     def _clean_index(self, model: str) -> tuple[int, int]:
         return self.predictions.models.index(model), self.predictions.conditions.index(CLEAN)
@@ -69,7 +69,7 @@ class Summary:
         return cells
 
     def noisy(self, model: str) -> dict[str, float]:
-        """Mean of the grid (PROTOCOL 7: what table VI's 'noisy' is here), with its intervals."""
+        """Mean of the grid (docs/explanation/protocol.md, 7: what table VI's 'noisy' is here), with its intervals."""
         m, noisy = self._noisy_indices(model)
         return {**{name: float(self._scores[name][m, noisy].mean()) for name in metrics.SCORES},
                 **self._intervals(self._right[m, noisy].mean(0))}
@@ -148,7 +148,7 @@ def _mean(snr: np.ndarray) -> float | None:
     return round(float(known.mean()), 3) if known.size else None
 
 
-def streams(summary: Summary, wanted: Sequence[str], alone: Mapping[str, str],
+def compare_streams(summary: Summary, wanted: Sequence[str], alone: Mapping[str, str],
             shuffled: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Whether each stream of the fusion does something by itself.
 
@@ -196,7 +196,7 @@ def metrics_of(summary: Summary, main: str, models: Mapping[str, ModelFacts], sh
                           "parameters_millions": model.parameters_millions}
                    for name, model in models.items()},
         "shuffled": chance,
-        "streams": streams(summary, wanted, alone, chance)}
+        "streams": compare_streams(summary, wanted, alone, chance)}
 
 
 def run_metrics(own: Mapping[str, Any]) -> dict[str, float]:

@@ -25,15 +25,34 @@ from ser_ops.training.world import process_map, trainings_at_once
 STAGE = "ablate"
 
 
+def main() -> None:
+    """Train the ablations side by side; when killed, go on with those that are not finished."""
+    params = load_params()
+    jobs = ablation_jobs(params)
+    cache_backbone_states(params, [job.model for job in jobs])
+    state = params.paths.state / STAGE / inputs_fingerprint(params, [job.name for job in jobs])
+    with resumable_run(params, "ablations", overview_tags(params, STAGE), state / "run.json") as record:
+        with process_map(min(trainings_at_once(params.compute.workers, device_of(params.compute.device)),
+                             max(1, len(jobs)))) as spread:
+            folders = spread(partial(_train, params, record.id), jobs)
+        with replacing(params.paths.work / "ablations") as target:
+            target.mkdir()
+            for job, folder in zip(jobs, folders, strict=True):
+                shutil.copytree(folder, target / job.name)
+    for finished in (state, *(state_folder(params, STAGE, job) for job in jobs)):
+        remove_state(finished)
+    print(f"trained {len(jobs)} models beside the main one: {', '.join(job.name for job in jobs)}")
+
+
 def ablation_jobs(params: Params) -> list[TrainingJob]:
     """Each ablation but the main model, with its settings; copies of the main model trained on shuffled labels."""
     main = main_job(params)
     settings, seed = main.settings, params.ablations.shuffled_seed
     return [TrainingJob(name, name, settings) for name in params.ablations.models if name != main.model] + [
         TrainingJob(f"shuffled_{copy}", main.model,
-            settings.model_copy(update={"epochs": params.ablations.shuffled_epochs,
-                                        "seed": derive_seed(seed, "training", copy)}),
-            derive_seed(seed, "labels", copy))
+                    settings.model_copy(update={"epochs": params.ablations.shuffled_epochs,
+                                                "seed": derive_seed(seed, "training", copy)}),
+                    derive_seed(seed, "labels", copy))
         for copy in range(1, params.ablations.shuffled + 1)]
 
 
@@ -45,25 +64,6 @@ def _train(params: Params, parent: str, job: TrainingJob) -> Path:
         train_model(params, job, device_of(params.compute.device), STAGE, written, parent)
         written.rename(folder)
     return folder
-
-
-def main() -> None:
-    """Train them side by side; killed and started again, go on with those that are not finished."""
-    params = load_params()
-    wanted = ablation_jobs(params)
-    cache_backbone_states(params, [job.model for job in wanted])
-    state = params.paths.state / STAGE / inputs_fingerprint(params, [job.name for job in wanted])
-    with resumable_run(params, "ablations", overview_tags(params, STAGE), state / "run.json") as record:
-        with process_map(min(trainings_at_once(params.compute.workers, device_of(params.compute.device)),
-                             max(1, len(wanted)))) as spread:
-            folders = spread(partial(_train, params, record.id), wanted)
-        with replacing(params.paths.work / "ablations") as target:
-            target.mkdir()
-            for job, folder in zip(wanted, folders, strict=True):
-                shutil.copytree(folder, target / job.name)
-    for finished in (state, *(state_folder(params, STAGE, job) for job in wanted)):
-        remove_state(finished)
-    print(f"trained {len(wanted)} models beside the main one: {', '.join(job.name for job in wanted)}")
 
 
 if __name__ == "__main__":

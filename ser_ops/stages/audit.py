@@ -1,4 +1,4 @@
-"""Stage audit: what is in two partitions at once; a leak that the protocol does not declare stops the run."""
+"""audit: what is in two partitions at once; a leak that the protocol does not declare stops the run."""
 
 from ser_ops.config.params import load_params
 from ser_ops.corpora import leaks
@@ -15,10 +15,10 @@ def main() -> None:
     work = params.paths.work
     target = params.paths.reports / "leak_audit.json"
     report = leaks.audit_leaks(validated_utterances(work), validated_noise(work), params.partitions.protocol,
-                         read_rows(work / "augmented" / "variants.csv", VariantRow))
+                               read_rows(work / "augmented" / "variants.csv", VariantRow))
     write_json(target, report)
-    for one in report["declared"]:
-        print_line(f"declared leak: {one}")
+    for leak in report["declared"]:
+        print_line(f"declared leak: {leak}")
     stopping = leaks.undeclared_leaks(report)
     if stopping:
         more = f" and {len(stopping) - 1} more" if len(stopping) > 1 else ""

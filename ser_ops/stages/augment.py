@@ -1,4 +1,4 @@
-"""Stage augment: the training table, and the waveforms of its variants."""
+"""augment: the training table, and the waveforms of its variants."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace

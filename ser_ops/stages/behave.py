@@ -1,4 +1,4 @@
-"""behave: what must not change the main model's answers, from the test partition, into reports/behaviour.json."""
+"""behave: small changes, groups of voices and calibration of the main model, into reports/behaviour.json."""
 
 from typing import Any
 
@@ -18,44 +18,46 @@ from ser_ops.stages import run
 
 
 def main() -> None:
-    """Write behaviour.json; groups and calibration are figured from predictions.csv, the rest is asked anew."""
+    """Write behaviour.json: groups and calibration from predictions.csv, small changes by asking the model again."""
     params = load_params()
     work, model, settings = params.paths.work, str(params.train.model), params.behave
     panel = Panel({model: load(work / "models" / model)}, device_of(params.compute.device),
                   params.evaluate.batch_size)
     waveforms, rows = Shards(work / "ingest" / "waveforms"), unaltered(work, "test")
     true = np.array([row.label for row in rows])
-    some = [rows[place].utterance for place in
-            behaviour.select_balanced([row.utterance for row in rows], true, settings.utterances, settings.seed)]
-    changed = behaviour.small_changes(lambda heard: panel(heard)[0], waveforms, some, panel.sample_rate, settings)
+    selected = [rows[index].utterance for index in
+                behaviour.select_balanced([row.utterance for row in rows], true, settings.utterances, settings.seed)]
+    changed = behaviour.small_changes(lambda samples: panel(samples)[0], waveforms, selected, panel.sample_rate,
+                                      settings)
     validation = unaltered(work, "validation")
-    known = panel([waveforms[row.utterance] for row in validation])[0]
-    answered = _clean(params, rows)
+    validation_answers = panel([waveforms[row.utterance] for row in validation])[0]
+    test_answers = _clean_answers(params, rows)
     report: dict[str, Any] = {
         "model": model, "utterances": len(rows), "speakers": len({row.speaker for row in rows}), "changes": changed,
-        "groups": _groups(params, rows, true, answered.argmax(1) == true, waveforms, panel.sample_rate),
+        "groups": _groups(params, rows, true, test_answers.argmax(1) == true, waveforms, panel.sample_rate),
         "simulations": settings.simulations,
-        "calibration": behaviour.calibration((np.array([row.label for row in validation]), known), (true, answered))}
+        "calibration": behaviour.calibration((np.array([row.label for row in validation]), validation_answers),
+                                             (true, test_answers))}
     write_json(params.paths.reports / "behaviour.json", report)
     worst = min((name for name in changed if name != ALL), key=lambda name: changed[name]["unchanged"])
     print(f"behaviour of {model}: {changed[ALL]['unchanged']:.1%} of labels stay under small changes, "
           f"{changed[worst]['unchanged']:.1%} under {worst}; calibration error {report['calibration']['error']:.3f}")
 
 
-def _clean(params: Params, rows: list[VariantRow]) -> np.ndarray:
+def _clean_answers(params: Params, rows: list[VariantRow]) -> np.ndarray:
     """Probabilities (n, 7) that predictions.csv holds for clean speech, in the order of `rows`."""
-    found = predictions.read_predictions(params.paths.reports / "predictions.csv", params.train.model)
-    place = {utterance: number for number, utterance in enumerate(found.utterances)}
-    return found.probabilities[0, found.conditions.index(CLEAN)][[place[row.utterance] for row in rows]]
+    table = predictions.read_predictions(params.paths.reports / "predictions.csv", params.train.model)
+    index = {utterance: number for number, utterance in enumerate(table.utterances)}
+    return table.probabilities[0, table.conditions.index(CLEAN)][[index[row.utterance] for row in rows]]
 
 
 def _groups(params: Params, rows: list[VariantRow], true: np.ndarray, right: np.ndarray, waveforms: Shards,
             sample_rate: int) -> dict[str, Any]:
     sexes = {row.utterance: row.gender for row in validated_utterances(params.paths.work)}
     utterances = [row.utterance for row in rows]
+    pitch = behaviour.median_pitches(waveforms, utterances, sample_rate, params.behave)
     return behaviour.compare_by_group(true, right, np.array([row.corpus for row in rows]),
-                              [sexes.get(one, "") for one in utterances],
-                              behaviour.pitches(waveforms, utterances, sample_rate, params.behave), params.behave)
+                                      [sexes.get(utterance, "") for utterance in utterances], pitch, params.behave)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ FIGURES = "figures/evaluation"
 
 
 def main() -> None:
-    """Evaluate; only the test partition is read, and nothing is chosen by it."""
+    """Evaluate. Only the test partition is read, and nothing is chosen by it."""
     params = load_params()
     connect(params)  # a server that is down is better known before the work than after it
     work, reports, settings = params.paths.work, params.paths.reports, params.evaluate
@@ -41,7 +41,7 @@ def main() -> None:
     shuffled = [name for name, card in cards.items() if card["shuffled_labels"]]
     main, *others = [name for name in folders if name not in shuffled]
     others.sort(key=lambda name: (not MODELS[cards[name]["model"]].row, MODELS[cards[name]["model"]].row))
-    models = _measured(job, [main, *others], grid, settings.speed_utterances)
+    models = _model_facts(job, [main, *others], grid, settings.speed_utterances)
     metrics = metrics_of(summary, params.train.model, models, shuffled,
                          _provenance(params, cards[params.train.model], rows, noise_rows))
     answers.write(reports / "predictions.csv")
@@ -60,25 +60,25 @@ def _model_folders(params: Params) -> dict[str, Path]:
     """Folders of the main model, which comes first, and of the ablations, by name."""
     work, main = params.paths.work, params.train.model
     others = sorted(path.parent for path in (work / "ablations").glob("*/model.json"))
-    return {main: work / "models" / main} | {one.name: one for one in others if one.name != main}
+    return {main: work / "models" / main} | {folder.name: folder for folder in others if folder.name != main}
 
 
-def _measured(job: robustness.EvaluationJob, names: Sequence[str], grid: Sequence[Condition],
-              count: int) -> dict[str, ModelFacts]:
+def _model_facts(job: robustness.EvaluationJob, names: Sequence[str], grid: Sequence[Condition],
+                 count: int) -> dict[str, ModelFacts]:
     """Size and speed of models, over a batch of `count` test utterances, clean and in the middle of the grid."""
-    chosen = (job.utterances * -(-count // len(job.utterances)))[:count]
+    utterances = (job.utterances * -(-count // len(job.utterances)))[:count]
     waveforms, mixer = robustness.open_stores(job)
     middle = grid[len(grid) // 2]
-    clean = [waveforms[one] for one in chosen]
-    noisy = [mixer(one, speech, middle.noise, middle.intensity, middle.seed or 0, "test").samples
-             for one, speech in zip(chosen, clean, strict=True)]
-    found = {}
+    clean = [waveforms[utterance] for utterance in utterances]
+    noisy = [mixer(utterance, speech, middle.noise, middle.intensity, middle.seed or 0, "test").samples
+             for utterance, speech in zip(utterances, clean, strict=True)]
+    facts = {}
     for name in names:
         model, card = load(dict(job.models)[name])
         panel = Panel({name: (model, card)}, device_of(job.device), count)
-        found[name] = ModelFacts(MODELS[card["model"]].row, model.streams, round(card["parameters"] / 1e6, 4),
-                                samples_per_second(panel, clean), samples_per_second(panel, noisy))
-    return found
+        facts[name] = ModelFacts(MODELS[card["model"]].row, model.streams, round(card["parameters"] / 1e6, 4),
+                                 samples_per_second(panel, clean), samples_per_second(panel, noisy))
+    return facts
 
 
 def _provenance(params: Params, card: Mapping[str, Any], rows: Sequence[VariantRow],

@@ -19,7 +19,7 @@ HEARD = "explanations"
 
 
 def main() -> None:
-    """Explain a few test utterances of each class, clean and in noise, and measure how far that can be believed."""
+    """Explain a few test utterances of each class, clean and in noise, and measure how faithful that is."""
     params = load_params()
     connect(params)  # a server that is down is better known before the work than after it
     folder, reports, work = params.paths.work / "models" / params.train.model, params.paths.reports, params.paths.work
@@ -29,39 +29,40 @@ def main() -> None:
         figures.mkdir()
         files.mkdir()
         job = ExplainJob(folder, work, params.explain, params.compute.device, params.augment.level,
-                  params.augment.silent_crop_dbfs, OutputFolders(files, f"{HEARD}/", figures, f"{FIGURES}/"))
-        found = explain_all(job, test, params.compute.workers)
-    write_json(reports / "explanations.json", {"model": params.train.model, "provenance": provenance(card)} | found)
+                         params.augment.silent_crop_dbfs, OutputFolders(files, f"{HEARD}/", figures, f"{FIGURES}/"))
+        report = explain_all(job, test, params.compute.workers)
+    write_json(reports / "explanations.json",
+               {"model": params.train.model, "provenance": explanation_provenance(card)} | report)
     page = listening.build(reports)
     with reopen(params, folder / "run.json") as record:
-        record.metrics(figures_of(found))
+        record.metrics(explanation_metrics(report))
         record.artifact(reports / "explanations.json", "explanations")
         record.artifact(reports / FIGURES, "explanations/figures")
         record.artifact(reports / HEARD, "explanations/heard")
-    print(f"explained {len(found['clips'])} utterances by {' and '.join(found['methods'])}, "
-          f"{len(found['heard'])} clips to look at: {page}")
+    print(f"explained {len(report['clips'])} utterances by {' and '.join(report['methods'])}, "
+          f"{len(report['heard'])} clips to look at: {page}")
 
 
-def figures_of(found: Mapping[str, Any]) -> dict[str, float]:
-    """What the run keeps as metrics: how far each method can be believed, and which stream gains in noise.
+def explanation_metrics(report: Mapping[str, Any]) -> dict[str, float]:
+    """What the run keeps as metrics: how faithful each method is, and which stream gains in noise.
 
     explain.<method>.<deletion or insertion>.<fill>: area less that of random rankings.
     """
     values: dict[str, float] = {}
-    for method, one in (found["faithfulness"] or {}).get("methods", {}).items():
+    for method, figures in (report["faithfulness"] or {}).get("methods", {}).items():
         values |= {f"explain.{method}.{mode}.{fill}": figure["difference"]
-                   for mode, fills in one["against_random"].items() for fill, figure in fills.items()}
-        values |= {f"explain.{method}.{name}": one[name]
+                   for mode, fills in figures["against_random"].items() for fill, figure in fills.items()}
+        values |= {f"explain.{method}.{name}": figures[name]
                    for name in ("completeness_error", "seed_agreement", "randomised_correlation")
-                   if one.get(name) is not None}
-    for method, one in (found["planted"] or {}).get("methods", {}).items():
-        values[f"explain.{method}.planted_hit_rate"] = one["hit_rate"]
-    for stream, moved in found["across_noise"]["shift"].items():
+                   if figures.get(name) is not None}
+    for method, figures in (report["planted"] or {}).get("methods", {}).items():
+        values[f"explain.{method}.planted_hit_rate"] = figures["hit_rate"]
+    for stream, moved in report["across_noise"]["shift"].items():
         values[f"explain.streams.{stream}.change_in_noise"] = moved["change"]["mean"]
     return values
 
 
-def provenance(card: Mapping[str, Any]) -> dict[str, Any]:
+def explanation_provenance(card: Mapping[str, Any]) -> dict[str, Any]:
     """What stands on top of the page: synthetic and partial corpora, and where the backbone came from."""
     data = card.get("data", {})
     return {"synthetic": data.get("synthetic"), "partial": data.get("partial"), "backbone": card.get("backbone")}

@@ -24,7 +24,7 @@ from ser_ops.progress.spreading import parallel_map
 from ser_ops.shards import ShardEntry, Shards, write_index, write_shard
 from ser_ops.stages import run
 
-_BATCH = 16         # what fits the cache; a constant, so that bytes do not depend on a setting
+_BATCH = 16         # rows that fit the cache; a constant, so that bytes do not depend on a setting
 _SHARDS = 32        # at least, where there are rows enough: what the processes share out among them
 
 
@@ -53,7 +53,7 @@ _store = lru_cache(maxsize=4)(Shards)
 
 
 def source_rows(ingest: Path, augmented: Path) -> list[SourceRow]:
-    """Every row of the training table with the place of its waveform: originals where they were ingested.
+    """Every row of the training table with the store of its waveform: originals lie where they were ingested.
 
     Raises UserError when the table is empty or lists a waveform that is not there.
     """
@@ -61,13 +61,15 @@ def source_rows(ingest: Path, augmented: Path) -> list[SourceRow]:
     rows = []
     for row in stream_rows(augmented / "variants.csv", VariantRow):
         original = row.variant == "original"
-        rows.append(SourceRow(row.row, row.partition == "train", stores[original], row.utterance if original else row.row))
-    _check(rows, augmented / "variants.csv")
+        rows.append(SourceRow(row.row, row.partition == "train", stores[original],
+                              row.utterance if original else row.row))
+    _check_waveforms(rows, augmented / "variants.csv")
     _store.cache_clear()
     return rows
 
 
-def _check(rows: Sequence[SourceRow], table: Path) -> None:
+def _check_waveforms(rows: Sequence[SourceRow], table: Path) -> None:
+    """Raise UserError when there are no rows, or a row's waveform is missing."""
     if not rows:
         raise UserError(f"{table}: lists no utterance: see what reports/data_validation.json quarantined")
     for store in sorted({row.store for row in rows}):
@@ -87,8 +89,8 @@ def _extract(shard: FeatureShard) -> tuple[list[ShardEntry], Moments]:
     def arrays() -> Iterator[tuple[str, np.ndarray]]:
         for start in range(0, len(shard.rows), _BATCH):
             rows = shard.rows[start:start + _BATCH]
-            for place, row in enumerate(rows):
-                windows[place] = fit_window(_store(row.store)[row.key], extractor.length)[0]
+            for index, row in enumerate(rows):
+                windows[index] = fit_window(_store(row.store)[row.key], extractor.length)[0]
             with torch.inference_mode():
                 features = extractor(torch.from_numpy(windows[:len(rows)])).numpy()
             if any(row.train for row in rows):
@@ -105,25 +107,25 @@ def extract_features(rows: Sequence[SourceRow], folder: Path, settings: Window, 
     """Features of all rows as a store in `folder`, with standardisation.json; the same bytes for any worker count."""
     size = 4 * math.prod(shape_of(settings))
     per_shard = max(1, min(compute.shard_megabytes * 2**20 // size, math.ceil(len(rows) / _SHARDS)))
-    with replacing(folder) as made:
-        made.mkdir()
-        shards = [FeatureShard(number, tuple(rows[start:start + per_shard]), made, settings, sample_rate)
+    with replacing(folder) as new:
+        new.mkdir()
+        shards = [FeatureShard(number, tuple(rows[start:start + per_shard]), new, settings, sample_rate)
                   for number, start in enumerate(range(0, len(rows), per_shard))]
         entries, parts = [], []
         for written, moments in parallel_map(_extract, shards, "features", compute.workers, unit="shard"):
             entries.extend(written)
             parts.append(moments)
-        write_json(made / "standardisation.json", sum_moments(parts, settings).standardisation())
-        write_index(made, entries)
+        write_json(new / "standardisation.json", sum_moments(parts, settings).standardisation())
+        write_index(new, entries)
 
 
 def extract_all(params: Params, rows: Sequence[SourceRow], models: Sequence[str], target: Path) -> None:
     """What each of the models reads, into a folder of `target` named like its section of the preset."""
-    with replacing(target) as made:
-        made.mkdir()
+    with replacing(target) as new:
+        new.mkdir()
         for section in sorted({MODELS[model].reads for model in models}):
             settings = getattr(params.chosen, section)
-            extract_features(rows, made / section, settings, params.data.sample_rate, params.compute)
+            extract_features(rows, new / section, settings, params.data.sample_rate, params.compute)
             print(f"extracted {section} of {len(rows)} rows, each {' x '.join(map(str, shape_of(settings)))}")
 
 

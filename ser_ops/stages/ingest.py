@@ -1,4 +1,4 @@
-"""Stage ingest: every utterance and noise recording found, brought to one rate, measured and partitioned."""
+"""ingest: every utterance and noise recording found, brought to one rate, measured and partitioned."""
 
 import os
 from dataclasses import replace
@@ -19,19 +19,19 @@ from ser_ops.terminal import print_line
 def main() -> None:
     """Write work/ingest: manifest.csv, noise.csv, corpora.json, noise.json, waveforms/ and noise/, or nothing."""
     params = load_params()
-    utterances, found = _scan(params)
+    utterances, summaries = _scan(params)
     noise = recordings.scan_noise(params.paths.data / "noise", params.data.noise)
     target = params.paths.work / "ingest"
     with replacing(target) as folder:
-        rows = _spoken(params, utterances, folder / "waveforms")
-        noise_rows = _noise(params, noise, folder / "noise")
+        rows = _decode_utterances(params, utterances, folder / "waveforms")
+        noise_rows = _decode_noise(params, noise, folder / "noise")
         write_rows(folder / "manifest.csv", rows, UtteranceRow)
         write_rows(folder / "noise.csv", noise_rows, NoiseRow)
-        write_json(folder / "corpora.json", {one.corpus: one.record() for one in found})
-        write_json(folder / "noise.json", {name: recordings.read_noise_card(params.paths.data / "noise", name).model_dump()
-                                           for name in params.data.noise})
-    for one in found:
-        print_line(one.sentence())
+        write_json(folder / "corpora.json", {summary.corpus: summary.record() for summary in summaries})
+        cards = {name: recordings.read_noise_card(params.paths.data / "noise", name) for name in params.data.noise}
+        write_json(folder / "noise.json", {name: card.model_dump() for name, card in cards.items()})
+    for summary in summaries:
+        print_line(summary.sentence())
     recorded: list[UtteranceRow | NoiseRow] = [*rows, *noise_rows]
     refused, warned = sum(bool(row.error) for row in recorded), sum(bool(row.warnings) for row in recorded)
     print(f"{len(rows)} utterances, {len(noise_rows)} noise recordings; {refused} of them are refused, {warned} have a "
@@ -45,32 +45,32 @@ def _scan(params: Params) -> tuple[list[utterance.Utterance], list[corpus.Corpus
                         "manifest a name of its own")
     folder = params.paths.data / "corpora"
     utterances: list[utterance.Utterance] = []
-    found = []
+    summaries = []
     for name in params.data.corpora:
         scan = corpus.scan_corpus(folder, name, params.data.calm)
         utterances += scan.utterances
-        found.append(corpus.summarise_corpus(corpus.read_corpus_card(folder, name), scan, params.data.calm))
+        summaries.append(corpus.summarise_corpus(corpus.read_corpus_card(folder, name), scan, params.data.calm))
     for manifest in params.data.manifests:
         source, scan = csv_manifest.scan_manifest(params.paths.data / "manifests", manifest.name, manifest.labels)
         utterances += scan.utterances
-        found.append(corpus.summarise_manifest(source, scan))
-    return utterances, found
+        summaries.append(corpus.summarise_manifest(source, scan))
+    return utterances, summaries
 
 
-def _spoken(params: Params, utterances: list[utterance.Utterance], store: Path) -> list[UtteranceRow]:
-    measures = _decoded(params, [(spoken.utterance, spoken.clip) for spoken in utterances], store, "decoding speech")
+def _decode_utterances(params: Params, utterances: list[utterance.Utterance], store: Path) -> list[UtteranceRow]:
+    measures = _decode(params, [(spoken.utterance, spoken.clip) for spoken in utterances], store, "decoding speech")
     folders = [params.paths.data / kind for kind in ("corpora", "manifests")]
     rows = [UtteranceRow(spoken.utterance, spoken.corpus, spoken.layout, spoken.synthetic,
-                         os.path.relpath(spoken.path, folders[spoken.layout == csv_manifest.MANIFEST_LAYOUT]), spoken.emotion,
-                         spoken.speaker, spoken.gender, spoken.language, spoken.intensity, spoken.text,
+                         os.path.relpath(spoken.path, folders[spoken.layout == csv_manifest.MANIFEST_LAYOUT]),
+                         spoken.emotion, spoken.speaker, spoken.gender, spoken.language, spoken.intensity, spoken.text,
                          **vars(measured))
             for spoken, measured in zip(utterances, measures, strict=True)]
     return [replace(row, partition=partition)
             for row, partition in zip(rows, partitions.assign_partitions(rows, params.partitions), strict=True)]
 
 
-def _noise(params: Params, noise: list[recordings.NoiseRecording], store: Path) -> list[NoiseRow]:
-    measures = _decoded(params, [(sound.recording, Clip(sound.path)) for sound in noise], store, "decoding noise")
+def _decode_noise(params: Params, noise: list[recordings.NoiseRecording], store: Path) -> list[NoiseRow]:
+    measures = _decode(params, [(sound.recording, Clip(sound.path)) for sound in noise], store, "decoding noise")
     kept = set(columns(NoiseRow))
     rows = [NoiseRow(sound.recording, sound.collection, sound.category, sound.synthetic,
                      os.path.relpath(sound.path, params.paths.data / "noise"), sound.source,
@@ -80,9 +80,10 @@ def _noise(params: Params, noise: list[recordings.NoiseRecording], store: Path) 
             for row, partition in zip(rows, recordings.assign_noise_partitions(rows, params.partitions), strict=True)]
 
 
-def _decoded(params: Params, clips: list[tuple[str, Clip]], store: Path, what: str) -> list[Measures]:
+def _decode(params: Params, clips: list[tuple[str, Clip]], store: Path, what: str) -> list[Measures]:
+    """Bring clips, by name, to the project's rate, into `store`; returns what was measured of each."""
     return decode_recordings(clips, store, params.data.sample_rate, params.validation.silence_dbfs,
-                  params.compute.shard_megabytes, params.compute.workers, what)
+                             params.compute.shard_megabytes, params.compute.workers, what)
 
 
 if __name__ == "__main__":

@@ -21,12 +21,12 @@ def main() -> None:
     """Judge the main model and print the verdict of every rule that blocks."""
     params = load_params()
     reports, model = params.paths.reports, params.train.model
-    found = {name: _read(read_json, reports / f"{name}.json")
-             for name in ("metrics", "behaviour", "leak_audit", "data_validation", "explanations")}
-    found["robustness"] = _read(read_csv, reports / "robustness.csv")
+    contents = {name: _read(read_json, reports / f"{name}.json")
+                for name in ("metrics", "behaviour", "leak_audit", "data_validation", "explanations")}
+    contents["robustness"] = _read(read_csv, reports / "robustness.csv")
     files = {path.relative_to(reports).as_posix() for path in reports.rglob("*") if path.is_file()}
-    noise_rows = validated_noise(params.paths.work)
-    verdict = judge(found, params.gate, model, noise_grid(noise_rows, params.evaluate), files, _answers(params))
+    grid = noise_grid(validated_noise(params.paths.work), params.evaluate)
+    verdict = judge(contents, params.gate, model, grid, files, _answers(params))
     write_json(reports / "gate.json", verdict)
     for rule in verdict["rules"]:
         if not rule["passed"]:

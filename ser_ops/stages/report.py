@@ -58,7 +58,8 @@ def _clips(params: Params, manifest: list[UtteranceRow], noise: list[NoiseRow]) 
         params.paths.reports / "clips", [row for row in manifest if row.partition == "test"],
         Shards(work / "ingest" / "waveforms"), rate, mixer, [*recorded, *params.evaluate.stationary],
         params.evaluate.seeds[0], _answers(params.paths.reports, params.train.model), params.report)
-    licences = {(source.kind, source.name): source.licence for source in sources(params, list({row.corpus for row in manifest}))}
+    used = sources(params, list({row.corpus for row in manifest}))
+    licences = {(source.kind, source.name): source.licence for source in used}
     for clip in written:
         clip["licence"] = licences.get(("speech", clip["corpus"]), NOT_STATED)
         if recording := clip["noisy"]["recording"]:

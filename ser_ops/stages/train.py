@@ -1,4 +1,4 @@
-"""train: the model with the best values found, into work/models."""
+"""train: the main model with the best values of the search, into work/models."""
 
 import os
 import sys
@@ -10,19 +10,19 @@ from ser_ops.config.params import Params, load_params
 from ser_ops.device import device_of
 from ser_ops.documents import read_json
 from ser_ops.stages import run
-from ser_ops.stages.training_run import Job, forget, state_of, train_model
+from ser_ops.stages.training_run import TrainingJob, remove_state, state_folder, train_model
 from ser_ops.training.tuning import training_with
 from ser_ops.training.world import process_group, process_rank, run_process_group
 
 
-def main_job(params: Params) -> Job:
-    """The main model with the values that tuning found in their place."""
+def main_job(params: Params) -> TrainingJob:
+    """The main model, with the best values of the search in place of those in params.yaml."""
     best = read_json(params.paths.work / "tuning" / "best.json")
-    return Job(params.train.model, params.train.model, training_with(params.train.training(), best["values"]))
+    return TrainingJob(params.train.model, params.train.model, training_with(params.train.training(), best["values"]))
 
 
 def main() -> None:
-    """Train the main model; killed and started again, go on with the last checkpoint.
+    """Train the main model; when it was killed, go on from the last checkpoint.
 
     With torchrun's own variables set (PET_NNODES and others), the process becomes torchrun, which starts the same stage
     again and meets the other machines: so DVC, which ran the stage, knows what it wrote.
@@ -30,10 +30,10 @@ def main() -> None:
     if "PET_NNODES" in os.environ and "WORLD_SIZE" not in os.environ:
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
         os.execv(sys.executable, [sys.executable, "-m", "torch.distributed.run", "-m", "ser_ops.stages.train"])
-    train_by(_processes(load_params().compute.device))
+    train_with(_processes(load_params().compute.device))
 
 
-def train_by(processes: int) -> None:
+def train_with(processes: int) -> None:
     """Train with so many processes of this machine. Started by torchrun, each of its processes calls this with 1."""
     if processes > 1:
         run_process_group(_train, processes)
@@ -47,13 +47,13 @@ def _train(meeting: Path | None = None) -> None:
     with process_group(device, meeting):
         result = train_model(params, job, device, "train", params.paths.work / "models" / job.name)
         if process_rank() == 0:
-            forget(state_of(params, "train", job))
+            remove_state(state_folder(params, "train", job))
             print(f"trained {job.name}: validation UAR {result.validation_uar:.3f} at epoch {result.best_epoch} of "
-                  f"{len(result.history)}, {sum(one.seconds for one in result.history):.0f} s", flush=True)
+                  f"{len(result.history)}, {sum(epoch.seconds for epoch in result.history):.0f} s", flush=True)
 
 
 def _processes(device: str) -> int:
-    """One for each GPU, where none is named and torchrun has not divided them already; else one."""
+    """Processes to train with: one for each GPU, unless a GPU is named or torchrun has shared them out; else 1."""
     every = device in ("auto", "cuda") and "WORLD_SIZE" not in os.environ
     return max(1, torch.cuda.device_count()) if every else 1
 

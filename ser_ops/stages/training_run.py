@@ -48,8 +48,9 @@ def inputs_fingerprint(params: Params, settings: object) -> str:
 
 
 def state_folder(params: Params, stage: str, job: TrainingJob) -> Path:
-    """The folder of what lets this training go on when it is killed; another for other settings or data."""
-    return params.paths.state / stage / inputs_fingerprint(params, asdict(job) | {"settings": job.settings.model_dump()})
+    """The folder from which this training goes on when it was killed; another for other settings or data."""
+    settings = asdict(job) | {"settings": job.settings.model_dump()}
+    return params.paths.state / stage / inputs_fingerprint(params, settings)
 
 
 def open_examples(params: Params, model: str, partition: str) -> Examples:
@@ -65,7 +66,7 @@ def fresh_model(params: Params, name: str, seed: int) -> base.EmotionModel:
 
 
 def prepare_training(params: Params, name: str, seed: int,
-             device: torch.device) -> tuple[base.EmotionModel, Examples, Examples]:
+                     device: torch.device) -> tuple[base.EmotionModel, Examples, Examples]:
     """A fresh model, and the rows that train it and that choose among its epochs, as it reads them.
 
     What a frozen checkpoint makes of them is computed here, once for all trainings of this workspace, and kept.
@@ -77,7 +78,7 @@ def prepare_training(params: Params, name: str, seed: int,
 
 
 def cache_backbone_states(params: Params, names: Iterable[str]) -> None:
-    """Have a frozen checkpoint's states ready before trainings run side by side, each of which would compute them."""
+    """Compute a frozen checkpoint's states before trainings run side by side, each of which would compute them."""
     for name in sorted(set(names)):
         if MODELS[name].backbone == "wav2vec" and params.chosen.wav2vec.keeps_states:
             prepare_training(params, name, params.train.seed, device_of(params.compute.device))
@@ -167,12 +168,14 @@ def write_model_folder(target: Path, params: Params, job: TrainingJob, model: ba
 
 
 def data_record(params: Params, corpora: Sequence[str], protocol: str, rows: Sequence[VariantRow]) -> dict[str, Any]:
-    """What is said of training data: corpora, which are synthetic or partial, licences (noise too), protocol, size."""
-    found = {name: one for name, one in read_json(params.paths.work / "ingest" / "corpora.json").items()
-             if name in corpora}
-    return {"corpora": list(found), "synthetic": [name for name, one in found.items() if one["synthetic"]],
-            "partial": [name for name, one in found.items() if one.get("expected") and not one["complete"]],
-            "licences": {one.name: one.licence for one in sources(params, list(found))},
+    """The model card's record of its training data: corpora, synthetic and partial ones, licences, protocol, size."""
+    summaries = {name: summary for name, summary in read_json(params.paths.work / "ingest" / "corpora.json").items()
+                 if name in corpora}
+    return {"corpora": list(summaries),
+            "synthetic": [name for name, summary in summaries.items() if summary["synthetic"]],
+            "partial": [name for name, summary in summaries.items()
+                        if summary.get("expected") and not summary["complete"]],
+            "licences": {source.name: source.licence for source in sources(params, list(summaries))},
             "protocol": protocol, "train_rows": len(rows), "train_speakers": len({row.speaker for row in rows})}
 
 

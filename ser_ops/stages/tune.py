@@ -11,15 +11,15 @@ from ser_ops.errors import UserError
 from ser_ops.files import replacing, write_json
 from ser_ops.stages import run
 from ser_ops.stages.training_run import (
-    Job,
-    forget,
-    inputs_mark,
-    keep_states,
+    TrainingJob,
+    cache_backbone_states,
+    inputs_fingerprint,
     overview_tags,
-    prepared,
-    recorded,
+    prepare_training,
+    remove_state,
+    resumable_run,
+    run_tags,
     settings_record,
-    tags_of,
 )
 from ser_ops.training.history import Epoch
 from ser_ops.training.loop import fit
@@ -28,24 +28,24 @@ from ser_ops.training.study_store import StudyStore, search_is_shared
 from ser_ops.training.tuning import Outcome, Trial, best_trial, search, write_trials
 from ser_ops.training.world import process_map, trainings_at_once
 
-NOTHING: dict[str, Any] = {"values": {}, "validation_uar": None, "trial": None, "study": None, "run_id": None,
-                           "trials": 0, "pruned": 0}
+NO_SEARCH: dict[str, Any] = {"values": {}, "validation_uar": None, "trial": None, "study": None, "run_id": None,
+                             "trials": 0, "pruned": 0}
 
 
 @dataclass(frozen=True)
-class Objective:
+class TrialTraining:
     """Train with a trial's settings, recorded as a child of the study's run."""
 
     params: Params
     parent: str
 
     def __call__(self, trial: Trial, report: Callable[[Epoch], bool]) -> None:
-        job = Job(f"trial {trial.number}", self.params.train.model, trial.settings)
-        with recorded(self.params, job.name, tags_of(self.params, job, "tune"), trial.folder / "run.json",
-                      self.parent) as record:
+        job = TrainingJob(f"trial {trial.number}", self.params.train.model, trial.settings)
+        with resumable_run(self.params, job.name, run_tags(self.params, job, "tune"), trial.folder / "run.json",
+                           self.parent) as record:
             record.params(settings_record(self.params, job))
             device = device_of(self.params.compute.device)
-            model, train, validation = prepared(self.params, job.model, job.settings.seed, device)
+            model, train, validation = prepare_training(self.params, job.model, job.settings.seed, device)
             result = fit(model, train, validation, job.settings, device, trial.folder / "checkpoint", record, report,
                          what=job.name)
             record.metrics({"best/epoch": result.best_epoch, "best/validation_uar": result.validation_uar})
@@ -53,41 +53,41 @@ class Objective:
 
 
 def main() -> None:
-    """Search; killed and started again, go on where it was, to the same result. OPTUNA_STORAGE shares the search."""
+    """Search; when it was killed, go on where it was, to the same result. OPTUNA_STORAGE shares the search."""
     params = load_params()
     target = params.paths.work / "tuning"
     if params.tune.trials == 0:
-        _write(target, [], NOTHING, list(params.tune.space))
+        _write(target, [], NO_SEARCH, list(params.tune.space))
         print("tuned nothing: tune.trials is 0, training takes the settings as they are")
         return
-    mark = mark_of(params)
+    mark = search_fingerprint(params)
     state = params.paths.state / "tune" / mark
-    study = _begun(params, mark, state / "run.json") if search_is_shared() else None
-    with recorded(params, "tuning", overview_tags(params, "tune"), state / "run.json") as record:
+    study = _begin_or_join(params, mark, state / "run.json") if search_is_shared() else None
+    with resumable_run(params, "tuning", overview_tags(params, "tune"), state / "run.json") as record:
         record.params({"tune": params.tune.model_dump()})
         if study is not None:
             study.run_id = record.id
-        outcomes = searched(params, record.id, state, study)
-        best = _best(outcomes, mark)
+        outcomes = run_search(params, record.id, state, study)
+        best = _best_record(outcomes, mark)
         _write(target, outcomes, best, list(params.tune.space))
         record.artifact(target)
         record.params({"best": best["values"]})
         record.metrics({name: best[name] for name in ("trials", "pruned")}
                        | {"best/validation_uar": best["validation_uar"]})
-    forget(state)
+    remove_state(state)
     print(f"tuned over {best['trials']} trials, {best['pruned']} of them pruned: the best reached validation UAR "
           f"{best['validation_uar']:.3f} with {', '.join(f'{name} {value}' for name, value in best['values'].items())}")
 
 
-def mark_of(params: Params) -> str:
+def search_fingerprint(params: Params) -> str:
     """Fingerprint of what a search's result depends on: settings and data."""
-    return inputs_mark(params, [params.tune.model_dump(), params.train.model])
+    return inputs_fingerprint(params, [params.tune.model_dump(), params.train.model])
 
 
-def searched(params: Params, parent: str, state: Path, study: StudyStore | None) -> list[Outcome]:
+def run_search(params: Params, parent: str, state: Path, study: StudyStore | None) -> list[Outcome]:
     """Run what is left of a search, alone or together with other machines, below the run `parent`."""
-    objective = Objective(params, parent)
-    keep_states(params, [params.train.model])
+    objective = TrialTraining(params, parent)
+    cache_backbone_states(params, [params.train.model])
     processes = min(trainings_at_once(params.compute.workers, device_of(params.compute.device)), params.tune.together)
     with process_map(processes) as spread:
         if study is None:
@@ -95,8 +95,8 @@ def searched(params: Params, parent: str, state: Path, study: StudyStore | None)
         return search_shared(params.tune, objective, state, study.name, params.compute, spread, processes)
 
 
-def _begun(params: Params, mark: str, kept: Path) -> StudyStore:
-    """The shared study, made by whoever is first; all of it is recorded in the run of the first one's stage."""
+def _begin_or_join(params: Params, mark: str, kept: Path) -> StudyStore:
+    """The shared study, made when no machine has begun it; else `kept` gets the run of the machine that has."""
     study = StudyStore(study_name(mark), params.compute)
     study.check()
     if not study.create() and not kept.exists() and (run_id := study.awaited_run(params.compute.lost_seconds)):
@@ -104,14 +104,14 @@ def _begun(params: Params, mark: str, kept: Path) -> StudyStore:
     return study
 
 
-def _best(outcomes: list[Outcome], mark: str) -> dict:
-    one = best_trial(outcomes)
-    if one is None:
+def _best_record(outcomes: list[Outcome], mark: str) -> dict:
+    best = best_trial(outcomes)
+    if best is None:
         raise UserError("tune: the loss of every trial ceased to be a number: lower the learning rates of tune.space "
                         "in params.yaml")
-    return {"values": one.values, "validation_uar": one.validation_uar, "trial": one.number, "study": mark,
-            "run_id": one.run_id, "trials": len(outcomes),
-            "pruned": sum(other.state == "pruned" for other in outcomes)}
+    return {"values": best.values, "validation_uar": best.validation_uar, "trial": best.number, "study": mark,
+            "run_id": best.run_id, "trials": len(outcomes),
+            "pruned": sum(outcome.state == "pruned" for outcome in outcomes)}
 
 
 def _write(target: Path, outcomes: list[Outcome], best: dict, names: list[str]) -> None:

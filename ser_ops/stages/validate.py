@@ -19,16 +19,16 @@ def main() -> None:
     """Quarantine bad recordings; raise UserError when too many are bad, or a leak is found."""
     params = load_params()
     ingest, reports = params.paths.work / "ingest", params.paths.reports
-    found = read_json(ingest / "corpora.json")
+    summaries = read_json(ingest / "corpora.json")
     outcome = checks.validate(
-        read_rows(ingest / "manifest.csv", UtteranceRow), read_rows(ingest / "noise.csv", NoiseRow), found,
+        read_rows(ingest / "manifest.csv", UtteranceRow), read_rows(ingest / "noise.csv", NoiseRow), summaries,
         {layout: corpus.known_faults(layout) for layout in corpus.LAYOUTS}, params.validation,
         params.partitions.protocol)
-    content = validation_record(outcome, found, params.validation.bad_share)
+    content = validation_record(outcome, summaries, params.validation.bad_share)
     write_json(reports / "data_validation.json", content)
     _write_docs(reports / "data_docs", outcome, content)
-    for one in outcome.quarantine:
-        print_line(f"quarantined {one.path}: {one.rule}: {one.reason}")
+    for recording in outcome.quarantine:
+        print_line(f"quarantined {recording.path}: {recording.rule}: {recording.reason}")
     if not outcome.success:
         raise UserError(f"validation: {'; '.join(outcome.stops)}: see {reports / 'data_docs' / 'index.html'}, mend the "
                         "data or its settings and run dvc repro again")
@@ -36,7 +36,7 @@ def main() -> None:
         folder.mkdir()
         write_rows(folder / "manifest.csv", outcome.utterances, UtteranceRow)
         write_rows(folder / "noise.csv", outcome.noise, NoiseRow)
-        write_csv(folder / "quarantine.csv", [vars(one) for one in outcome.quarantine],
+        write_csv(folder / "quarantine.csv", [vars(recording) for recording in outcome.quarantine],
                   ["kind", "id", "path", "rule", "reason"])
     print(f"validated {len(outcome.utterances)} utterances and {len(outcome.noise)} noise recordings, "
           f"{len(outcome.quarantine)} in quarantine")

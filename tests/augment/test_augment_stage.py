@@ -142,8 +142,8 @@ def test_no_training_utterances(tmp_path, monkeypatch):
 
 def test_shards_depend_on_the_data_alone():
     names = [f"{number}" for number in range(100)]
-    parts = augment.split(names, [7] * 100, 50)
+    parts = augment.split_by_size(names, [7] * 100, 50)
     assert [name for part in parts for name in part] == names
     assert max(len(part) for part in parts) <= 8
-    assert augment.split(names, [0] * 100, 1) == [names]
-    assert augment.split(["a", "b"], [1000, 1], 10) == [["a"], ["b"]]
+    assert augment.split_by_size(names, [0] * 100, 1) == [names]
+    assert augment.split_by_size(["a", "b"], [1000, 1], 10) == [["a"], ["b"]]

@@ -67,7 +67,7 @@ def test_a_corpus_comes_in_is_listed_and_checked(project):
     assert "8 of 1440" in done.stdout and "PARTIAL" in done.stdout
     assert (project / "given/Actor_01/03-01-01-01-01-01-01.wav").exists(), "copied, never moved"
     listed = [json.loads(line) for line in ser_ops(project, "corpora", "list", "--json").stdout.splitlines()]
-    assert [(one["name"], one["found"], one["complete"]) for one in listed] == [("voices", 8, False)]
+    assert [(corpus["name"], corpus["found"], corpus["complete"]) for corpus in listed] == [("voices", 8, False)]
     tsv = project / "published.tsv"
     tsv.write_text("path\tsize\tsha256\nActor_01/03-01-01-01-01-01-01.wav\t1\t" + "0" * 64
                    + "\nActor_02/03-01-01-01-01-01-02.wav\t1\t" + "0" * 64 + "\n")

@@ -64,8 +64,8 @@ def test_a_long_recording_gets_its_page(project):
     page = (project / "reports/explain/long/index.html").read_text()
     for words in (answer["notes"][0][:45], "Random weights", "Score-CAM", "SHAP", "Occlusion", "data:"):
         assert words in page, words
-    found = json.loads((project / "reports/explain/long/explanations.json").read_text())
-    (entry,) = found["heard"]
+    report = json.loads((project / "reports/explain/long/explanations.json").read_text())
+    (entry,) = report["heard"]
     assert set(entry["traces"]) == {"scorecam", "shap", "occlusion"} and set(entry["streams"]["phi"]) == {
         "wav2vec", "mfcc", "zcr", "rms"}
     assert {"figure_2", "figure_3e", "figure_4d", "figure_5"} <= set(entry["figures"])
@@ -117,12 +117,12 @@ def test_every_kind_of_model_is_explained(name, tmp_path):
     model = architectures.build(name, params.chosen, mean_std, seed=1).eval()
     model_folder.save(tmp_path / "model", model, {"data": {}})
     model, card = model_folder.load(tmp_path / "model")
-    found = explain_recording(model, card, torch.device("cpu"), made(tmp_path / "a.wav", 1.0), settings,
-                              tmp_path / "out")
-    json.dumps(found, allow_nan=False)
-    (entry,) = found["heard"]
+    report = explain_recording(model, card, torch.device("cpu"), made(tmp_path / "a.wav", 1.0), settings,
+                               tmp_path / "out")
+    json.dumps(report, allow_nan=False)
+    (entry,) = report["heard"]
     assert set(entry["traces"]) == {"gradcam", "occlusion"} | ({"shap"} if name == "cnn" else set())
     assert (entry["streams"] is None) == (name == "vit") and entry["valid_seconds"] == 1.0
-    assert "synthesiser" not in " ".join(found["notes"])
-    assert ("mean of the training features" in " ".join(found["notes"])) == (name == "cnn")
-    assert listening.build(tmp_path / "out", found, ".").is_file()
+    assert "synthesiser" not in " ".join(report["notes"])
+    assert ("mean of the training features" in " ".join(report["notes"])) == (name == "cnn")
+    assert listening.build(tmp_path / "out", report, ".").is_file()

@@ -17,17 +17,18 @@ def here(monkeypatch, request):
 
 
 def test_a_whole_model_in_json():
-    found = CliRunner().invoke(app, ["models", "check", "lstm", "--json"])
-    lines = [json.loads(line) for line in found.stdout.splitlines()]
-    assert found.exit_code == 0 and all(one["passed"] and one["model"] == "lstm" for one in lines)
-    assert {one["what"] for one in lines} >= {one.title for one in METHODS.values()} | {"answer", "gradients", "folder"}
+    result = CliRunner().invoke(app, ["models", "check", "lstm", "--json"])
+    trials = [json.loads(line) for line in result.stdout.splitlines()]
+    assert result.exit_code == 0 and all(trial["passed"] and trial["model"] == "lstm" for trial in trials)
+    titles = {method.title for method in METHODS.values()}
+    assert {trial["what"] for trial in trials} >= titles | {"answer", "gradients", "folder"}
 
 
 def test_what_is_missing_is_counted_and_ends_with_1(monkeypatch):
     monkeypatch.setattr(LSTMModel, "name", "gru")
-    found = CliRunner().invoke(app, ["models", "check", "lstm"])
-    assert found.exit_code == 1 and found.stdout.splitlines()[-1] == "lstm: 1 missing"
-    assert "MISSING network: LSTMModel.name is 'gru': set it to 'lstm'" in found.stdout
+    result = CliRunner().invoke(app, ["models", "check", "lstm"])
+    assert result.exit_code == 1 and result.stdout.splitlines()[-1] == "lstm: 1 missing"
+    assert "MISSING network: LSTMModel.name is 'gru': set it to 'lstm'" in result.stdout
 
 
 def test_an_unknown_model_is_one_line():

@@ -78,18 +78,19 @@ def copied(project: Path, name: str) -> Path:
 
 @pytest.mark.slow
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.binary(min_size=1, max_size=251).filter(lambda one: not set(one) & {0, 47}), min_size=1, max_size=4))
+@given(st.lists(st.binary(min_size=1, max_size=251).filter(lambda name: not set(name) & {0, 47}), min_size=1,
+                max_size=4))
 def test_any_name_is_answered_and_so_is_the_next(inside, stems):
     files = [copied(inside, os.fsdecode(stem + b".wav")) for stem in stems]
-    found, beside = answers([*files, Path("good.wav")])
-    assert [answer["path"] for answer in found] == [*map(str, files), "good.wav"] and not beside
+    answered, beside = answers([*files, Path("good.wav")])
+    assert [answer["path"] for answer in answered] == [*map(str, files), "good.wav"] and not beside
 
 
 def test_names_that_people_have(inside):
     files = [copied(inside, name) for name in ODD]
-    found, beside = answers(files)
-    assert [answer["path"] for answer in found] == list(map(str, files)) and not beside
-    assert found[0]["caveats"] == [
+    answered, beside = answers(files)
+    assert [answer["path"] for answer in answered] == list(map(str, files)) and not beside
+    assert answered[0]["caveats"] == [
         "The model learnt from SYNTHETIC speech (made): answers and figures say nothing about people.",
         "Commercial use is not allowed, or not known to be, by the licences of: made."]
 
@@ -100,8 +101,8 @@ def test_what_is_no_recording_is_one_line_each_and_the_batch_goes_on(inside):
     Path("loop.wav").symlink_to("loop.wav")
     bad = ["pipe.wav", "folder.wav", "loop.wav", "", "/dev/zero", "a" * 300 + ".wav", "gone\n\x1b[2J.wav",
            os.fsdecode(b"gone\xff.wav"), "good.wav/under.wav"]
-    found, beside = answers([*bad, "good.wav"])
-    assert [answer["path"] for answer in found] == ["good.wav"] and len(beside) == len(bad)
+    answered, beside = answers([*bad, "good.wav"])
+    assert [answer["path"] for answer in answered] == ["good.wav"] and len(beside) == len(bad)
     for name, line in zip(bad, beside, strict=True):
         assert line.startswith(f"error: {printable(name)}") and line.count(": ") >= 2
 
@@ -169,8 +170,9 @@ def test_what_no_table_could_name_is_left_out_and_said(inside):
         with redirect_stdout(io.StringIO()) as out:
             add()
         said.append(out.getvalue())
-    found = json.loads(said[0])
-    assert found["added"] == ["esc\x1b[2J\n.wav"] and found["skipped"] == {NOT_UTF8: "its name is not UTF-8: rename it"}
+    answered = json.loads(said[0])
+    assert answered["added"] == ["esc\x1b[2J\n.wav"]
+    assert answered["skipped"] == {NOT_UTF8: "its name is not UTF-8: rename it"}
     assert "1 of 1440" in said[1] and "skipped 1: its name is not UTF-8: rename it" in said[1]
 
 
@@ -178,10 +180,10 @@ def test_a_page_of_another_recording_is_never_overwritten(tmp_path):
     explained, recordings = tmp_path / "explain", ["a/x.wav", "b/x.wav", "a/x.flac", "a/..wav", "a/...wav", "a/.x.wav"]
     folders = []
     for recording in recordings:
-        folder = model._folder(explained, Path(recording))
+        folder = model._page_folder(explained, Path(recording))
         folder.mkdir(parents=True)      # a second one of the same name fails
         (folder / "explanations.json").write_text(json.dumps({"recording": recording}))
         folders.append(folder)
-        assert model._folder(explained, Path(recording)) == folder
+        assert model._page_folder(explained, Path(recording)) == folder
     assert folders[0] == explained / "x" and {folder.parent for folder in folders} == {explained}
     assert not any(folder.name.startswith(".") for folder in folders)

@@ -16,10 +16,10 @@ def made(models=("fusion",), skill=0.6, number=70, seed=0):
     rng = np.random.default_rng(seed)
     true = np.arange(number) % 7
     probabilities = rng.dirichlet(np.ones(7), (len(models), len(CONDITIONS), number))
-    noisy = np.array([0.0 if one.clean else one.intensity / 2 for one in CONDITIONS])
+    noisy = np.array([0.0 if condition.clean else condition.intensity / 2 for condition in CONDITIONS])
     right = rng.random(probabilities.shape[:3]) < skill - noisy[:, None]
     boost = np.eye(7)[np.where(right, true, rng.integers(0, 7, right.shape))]
     probabilities = ((probabilities + 3 * boost) / 4).round(6)
     snr = np.where(noisy[:, None] > 0, np.random.default_rng(9).uniform(-12, 20, (len(CONDITIONS), number)), np.nan)
-    names = tuple(f"corpus/{place:03d}" for place in range(number))
+    names = tuple(f"corpus/{index:03d}" for index in range(number))
     return Predictions(tuple(models), names, true, CONDITIONS, probabilities, snr.round(3))

@@ -14,7 +14,7 @@ def _labels(n=140):
 def test_each_resample_is_what_metrics_would_say_of_it():
     rng = np.random.default_rng(1)
     true, predicted = rng.integers(0, 7, 50), rng.integers(0, 7, 50)
-    draws = bootstrap.by_utterance(true, 20, 3)
+    draws = bootstrap.resample_utterances(true, 20, 3)
     uar, accuracy = draws.uar(true == predicted), draws.accuracy(true == predicted)
     for row, weights in enumerate(draws.weights.astype(int)):
         expected = metrics.scores(np.repeat(true, weights), np.repeat(predicted, weights))
@@ -23,29 +23,29 @@ def test_each_resample_is_what_metrics_would_say_of_it():
 
 def test_utterances_are_drawn_within_their_class():
     true = np.array([0] * 5 + [3] * 2 + [6])
-    draws = bootstrap.by_utterance(true, 200, 0)
+    draws = bootstrap.resample_utterances(true, 200, 0)
     np.testing.assert_array_equal(draws.weights @ draws.classes, np.tile(np.bincount(true, minlength=7), (200, 1)))
 
 
 def test_speakers_are_drawn_whole():
     true, speakers = _labels(42), [f"s{number // 7}" for number in range(42)]
-    draws = bootstrap.by_speaker(true, speakers, 100, 0)
+    draws = bootstrap.resample_speakers(true, speakers, 100, 0)
     by_speaker = draws.weights.reshape(100, 6, 7)
     assert (by_speaker == by_speaker[:, :, :1]).all() and (by_speaker[:, :, 0].sum(1) == 6).all()
 
 
 def test_speakers_that_differ_widen_the_interval():
     true, speakers = _labels(), [f"s{number // 28}" for number in range(140)]
-    right = np.array([one in ("s0", "s1") for one in speakers], float)  # two of five are recognised, always
-    wide = bootstrap.interval(bootstrap.by_speaker(true, speakers, 500, 0).uar(right), 0.95)
-    narrow = bootstrap.interval(bootstrap.by_utterance(true, 500, 0).uar(right), 0.95)
+    right = np.array([speaker in ("s0", "s1") for speaker in speakers], float)  # two of five are recognised, always
+    wide = bootstrap.interval(bootstrap.resample_speakers(true, speakers, 500, 0).uar(right), 0.95)
+    narrow = bootstrap.interval(bootstrap.resample_utterances(true, 500, 0).uar(right), 0.95)
     assert wide[1] - wide[0] > 2 * (narrow[1] - narrow[0])
 
 
 def test_an_interval_agrees_with_scipy():
     rng = np.random.default_rng(0)
     right = (rng.random(200) < 0.6).astype(float)
-    ours = bootstrap.interval(bootstrap.by_utterance(np.zeros(200, int), 4000, 1).accuracy(right), 0.95)
+    ours = bootstrap.interval(bootstrap.resample_utterances(np.zeros(200, int), 4000, 1).accuracy(right), 0.95)
     other = stats.bootstrap((right,), np.mean, n_resamples=4000, method="percentile", rng=rng).confidence_interval
     assert ours == pytest.approx(tuple(other), abs=0.01)
 
@@ -55,15 +55,15 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
     covered = 0
     for number in range(200):
         right = (rng.random(140) < 0.7).astype(float)
-        low, high = bootstrap.interval(bootstrap.by_utterance(_labels(), 200, number).uar(right), 0.9)
+        low, high = bootstrap.interval(bootstrap.resample_utterances(_labels(), 200, number).uar(right), 0.9)
         covered += low <= 0.7 <= high
     assert 0.80 <= covered / 200 <= 0.96
 
 
 def test_the_draw_is_keyed():
     true = _labels()
-    one, same, other = (bootstrap.by_utterance(true, 50, seed).weights for seed in (1, 1, 2))
-    assert (one == same).all() and not (one == other).all()
+    first, same, other = (bootstrap.resample_utterances(true, 50, seed).weights for seed in (1, 1, 2))
+    assert (first == same).all() and not (first == other).all()
 
 
 def test_a_class_that_a_resample_loses_is_left_out_of_its_mean():
@@ -73,14 +73,14 @@ def test_a_class_that_a_resample_loses_is_left_out_of_its_mean():
 
 def test_identical_models_beat_each_other_never():
     right = np.random.default_rng(0).random(140) < 0.5
-    pair = bootstrap.paired(bootstrap.by_utterance(_labels(), 500, 0), right, right, 0.95)
+    pair = bootstrap.compare_paired(bootstrap.resample_utterances(_labels(), 500, 0), right, right, 0.95)
     assert (pair.difference, pair.low, pair.high, pair.a_better, pair.b_better) == (0, 0, 0, 0, 0)
 
 
-def test_a_clearly_better_model_is_found():
+def test_a_clearly_better_model_is_recognised():
     rng = np.random.default_rng(0)
     a, b = rng.random(140) < 0.4, rng.random(140) < 0.8
-    pair = bootstrap.paired(bootstrap.by_utterance(_labels(), 500, 0), a, b, 0.95)
+    pair = bootstrap.compare_paired(bootstrap.resample_utterances(_labels(), 500, 0), a, b, 0.95)
     assert pair.b_better == 1 and pair.low > 0 and pair.difference == pytest.approx(b.mean() - a.mean())
 
 
@@ -90,6 +90,6 @@ def test_pairing_sees_what_two_intervals_do_not():
     a = (rng.random(140) < 0.5).astype(float)
     b = a.copy()
     b[np.flatnonzero(a == 0)[:8]] = 1
-    draws = bootstrap.by_utterance(_labels(), 1000, 0)
+    draws = bootstrap.resample_utterances(_labels(), 1000, 0)
     assert bootstrap.interval(draws.uar(a), 0.95)[1] > bootstrap.interval(draws.uar(b), 0.95)[0]
-    assert bootstrap.paired(draws, a, b, 0.95).low > 0
+    assert bootstrap.compare_paired(draws, a, b, 0.95).low > 0

@@ -31,7 +31,7 @@ def test_scores_are_those_of_scikit_learn(pair):
 @settings(max_examples=50, deadline=None)
 def test_confusion_and_classes_are_those_of_scikit_learn(pair):
     true, predicted = pair
-    counts = metrics.confusion(true, predicted)
+    counts = metrics.confusion_matrix(true, predicted)
     assert (counts == reference.confusion_matrix(true, predicted, labels=range(7))).all()
     expected = reference.precision_recall_fscore_support(true, predicted, labels=range(7), zero_division=0)
     each = metrics.class_scores(counts)
@@ -43,10 +43,10 @@ def test_confusion_and_classes_are_those_of_scikit_learn(pair):
 @settings(max_examples=30, deadline=None)
 def test_scores_of_many_are_the_scores_of_each(pair):
     true, predicted = pair
-    both = np.stack([metrics.confusion(true, predicted), metrics.confusion(true, true)])
-    found = metrics.scores_of(both)
-    assert found["f1"][0] == pytest.approx(metrics.scores(true, predicted)["f1"])
-    assert found["uar"][1] == found["accuracy"][1] == 1
+    both = np.stack([metrics.confusion_matrix(true, predicted), metrics.confusion_matrix(true, true)])
+    scores = metrics.scores_from_counts(both)
+    assert scores["f1"][0] == pytest.approx(metrics.scores(true, predicted)["f1"])
+    assert scores["uar"][1] == scores["accuracy"][1] == 1
 
 
 def test_absent_classes_are_left_out_of_the_mean():
@@ -56,16 +56,16 @@ def test_absent_classes_are_left_out_of_the_mean():
 
 
 def test_per_class_names_all_seven():
-    found = metrics.per_class(metrics.confusion(np.array([0, 0, 1]), np.array([0, 1, 1])))
-    assert tuple(found) == EMOTIONS
-    assert found["angry"] == {"precision": 1.0, "recall": 0.5, "f1": pytest.approx(2 / 3), "support": 2}
-    assert found["sad"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0}
+    scores = metrics.per_class(metrics.confusion_matrix(np.array([0, 0, 1]), np.array([0, 1, 1])))
+    assert tuple(scores) == EMOTIONS
+    assert scores["angry"] == {"precision": 1.0, "recall": 0.5, "f1": pytest.approx(2 / 3), "support": 2}
+    assert scores["sad"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0}
 
 
 @pytest.mark.parametrize(("true", "predicted"), [([0, 1], [0]), ([7], [0]), ([0], [-1]), ([[0]], [[0]])])
 def test_labels_that_are_none_are_refused(true, predicted):
     with pytest.raises(ValueError, match=r"one label each|class indices"):
-        metrics.confusion(np.array(true), np.array(predicted))
+        metrics.confusion_matrix(np.array(true), np.array(predicted))
 
 
 @given(st.integers(1, 200), st.integers(0, 2**32 - 1))

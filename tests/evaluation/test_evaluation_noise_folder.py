@@ -9,7 +9,7 @@ import soundfile
 
 from ser_ops.config.params import load_params
 from ser_ops.errors import UserError
-from ser_ops.evaluation.corpus import _mixer
+from ser_ops.evaluation.labelled_audio import _mixer
 
 PARAMS = load_params(Path(__file__).resolve().parents[2] / "params.yaml")
 
@@ -30,7 +30,7 @@ def test_every_recording_is_used_or_named(tmp_path: Path) -> None:
         "noises/rain/a": "noises/rain/a", "noises/rain/b": "noises/rain/b",
         "noises/kitchen/dishes/ch01": "noises/kitchen/dishes", "noises/kitchen/dishes/ch02": "noises/kitchen/dishes"}
     assert mixer.categories("test") == ("kitchen", "rain")
-    reasons = {Path(one["path"]).relative_to(tmp_path / "noises").as_posix(): one["reason"] for one in left_out}
+    reasons = {Path(entry["path"]).relative_to(tmp_path / "noises").as_posix(): entry["reason"] for entry in left_out}
     assert sorted(reasons) == ["loose.wav", "rain/b.wav", "rain/pipe.wav", "rain/quiet.wav"]
     assert reasons["rain/b.wav"] == "differs from b.flac in its suffix alone: rename one of them"
     assert "pipe" in reasons["rain/pipe.wav"] and "silent" in reasons["rain/quiet.wav"]

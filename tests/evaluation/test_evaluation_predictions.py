@@ -10,9 +10,9 @@ from made_predictions import SETTINGS, made
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.evaluation import bootstrap, metrics, published
-from ser_ops.evaluation.ablation import FIELDS, table
+from ser_ops.evaluation.ablation import ABLATION_FIELDS, ablation_table
 from ser_ops.evaluation.predictions import CLEAN, intensity_name, read_predictions
-from ser_ops.evaluation.summary import Summary, streams
+from ser_ops.evaluation.summary import Summary, compare_streams
 
 
 def speakers(predictions):
@@ -20,14 +20,15 @@ def speakers(predictions):
 
 
 def test_a_file_holds_what_the_figures_are_computed_from(tmp_path):
-    one = made(("fusion", "concat"))
-    one.write(tmp_path / "predictions.csv")
-    for model in one.models:
-        again = read_predictions(tmp_path / "predictions.csv", model)
-        assert (again.utterances, again.conditions, again.models) == (one.utterances, one.conditions, (model,))
-        np.testing.assert_array_equal(again.probabilities, one.of(model).probabilities)
-        np.testing.assert_array_equal(again.snr, one.snr)
-        np.testing.assert_array_equal(again.true, one.true)
+    predictions = made(("fusion", "concat"))
+    predictions.write(tmp_path / "predictions.csv")
+    for model in predictions.models:
+        recovered = read_predictions(tmp_path / "predictions.csv", model)
+        assert recovered.models == (model,)
+        assert (recovered.utterances, recovered.conditions) == (predictions.utterances, predictions.conditions)
+        np.testing.assert_array_equal(recovered.probabilities, predictions.of(model).probabilities)
+        np.testing.assert_array_equal(recovered.snr, predictions.snr)
+        np.testing.assert_array_equal(recovered.true, predictions.true)
     first = (tmp_path / "predictions.csv").read_text().splitlines()[:2]
     assert first[0] == ("model,utterance,noise,intensity,seed,emotion,predicted,p_angry,p_disgust,p_fear,p_happy,"
                         "p_neutral,p_sad,p_surprise,snr_db")
@@ -58,102 +59,104 @@ def test_cells_keep_apart(intensity, shown):
 
 
 def test_the_summary_is_that_of_direct_sums():
-    one = made(("fusion", "concat"))
-    summary = Summary(one, speakers(one), SETTINGS)
-    found = summary.model("concat")
-    predicted = one.probabilities[1].argmax(-1)
-    clean = metrics.scores(one.true, predicted[0])
-    assert {name: found["clean"][name] for name in clean} == pytest.approx(clean)
-    cell = [metrics.scores(one.true, predicted[place]) for place in (4, 5, 6)]
+    predictions = made(("fusion", "concat"))
+    summary = Summary(predictions, speakers(predictions), SETTINGS)
+    figures = summary.model("concat")
+    predicted = predictions.probabilities[1].argmax(-1)
+    clean = metrics.scores(predictions.true, predicted[0])
+    assert {name: figures["clean"][name] for name in clean} == pytest.approx(clean)
+    cell = [metrics.scores(predictions.true, predicted[index]) for index in (4, 5, 6)]
     for name in metrics.SCORES:
         values = [each[name] for each in cell]
-        assert found["cells"]["fish_market@0.75"][name] == pytest.approx(np.mean(values))
-        assert found["cells"]["fish_market@0.75"][f"{name}_std"] == pytest.approx(np.std(values, ddof=1))
-    every = [metrics.scores(one.true, answers)["uar"] for answers in predicted[1:]]
-    assert found["noisy"]["uar"] == pytest.approx(np.mean(every))
-    assert found["noisy"]["uar_low"] < found["noisy"]["uar"] < found["noisy"]["uar_high"]
-    worst = min(found["cells"], key=lambda name: found["cells"][name]["uar"])
-    assert found["worst_cell"] == {"cell": worst, "uar": found["cells"][worst]["uar"]}
-    assert found["drop"]["uar"] == pytest.approx(clean["uar"] - found["cells"][worst]["uar"])
-    assert found["drop"]["mean_uar"] == pytest.approx(clean["uar"] - np.mean(every))
-    assert np.array(found["confusion"]).sum() == 70 and tuple(found["per_class"]) == EMOTIONS
-    assert list(found["cells"]) == ["fish_market@0.25", "fish_market@0.75", "white@0.25", "white@0.75"]
-    json.dumps(found, allow_nan=False)
+        assert figures["cells"]["fish_market@0.75"][name] == pytest.approx(np.mean(values))
+        assert figures["cells"]["fish_market@0.75"][f"{name}_std"] == pytest.approx(np.std(values, ddof=1))
+    every = [metrics.scores(predictions.true, answers)["uar"] for answers in predicted[1:]]
+    assert figures["noisy"]["uar"] == pytest.approx(np.mean(every))
+    assert figures["noisy"]["uar_low"] < figures["noisy"]["uar"] < figures["noisy"]["uar_high"]
+    worst = min(figures["cells"], key=lambda name: figures["cells"][name]["uar"])
+    assert figures["worst_cell"] == {"cell": worst, "uar": figures["cells"][worst]["uar"]}
+    assert figures["drop"]["uar"] == pytest.approx(clean["uar"] - figures["cells"][worst]["uar"])
+    assert figures["drop"]["mean_uar"] == pytest.approx(clean["uar"] - np.mean(every))
+    assert np.array(figures["confusion"]).sum() == 70 and tuple(figures["per_class"]) == EMOTIONS
+    assert list(figures["cells"]) == ["fish_market@0.25", "fish_market@0.75", "white@0.25", "white@0.75"]
+    json.dumps(figures, allow_nan=False)
 
 
 def test_intervals_are_those_of_the_bootstrap():
-    one = made()
-    found = Summary(one, speakers(one), SETTINGS).model("fusion")["clean"]
-    draws = bootstrap.by_utterance(one.true, 200, 7)
-    assert (found["uar_low"], found["uar_high"]) == bootstrap.interval(draws.uar(one.right[0, 0]), 0.95)
-    people = bootstrap.by_speaker(one.true, speakers(one), 200, 7)
-    assert (found["uar_low_speakers"], found["uar_high_speakers"]) == bootstrap.interval(
-        people.uar(one.right[0, 0]), 0.95)
+    predictions = made()
+    figures = Summary(predictions, speakers(predictions), SETTINGS).model("fusion")["clean"]
+    draws = bootstrap.resample_utterances(predictions.true, 200, 7)
+    assert (figures["uar_low"], figures["uar_high"]) == bootstrap.interval(draws.uar(predictions.right[0, 0]), 0.95)
+    people = bootstrap.resample_speakers(predictions.true, speakers(predictions), 200, 7)
+    assert (figures["uar_low_speakers"], figures["uar_high_speakers"]) == bootstrap.interval(
+        people.uar(predictions.right[0, 0]), 0.95)
 
 
 def test_snr_bins_hold_every_mixture_once():
-    one = made()
-    rows = Summary(one, speakers(one), SETTINGS).by_snr("fusion")
+    predictions = made()
+    rows = Summary(predictions, speakers(predictions), SETTINGS).by_snr("fusion")
     assert sum(row["n"] for row in rows) == 12 * 70
     for row in rows:
         assert row["high_db"] - row["low_db"] == 5 and row["low_db"] % 5 == 0
-        inside = (one.snr >= row["low_db"]) & (one.snr < row["high_db"])
+        inside = (predictions.snr >= row["low_db"]) & (predictions.snr < row["high_db"])
         assert inside.sum() == row["n"]
-        assert row["accuracy"] == pytest.approx(one.right[0][inside].mean())
+        assert row["accuracy"] == pytest.approx(predictions.right[0][inside].mean())
 
 
 def test_the_table_has_a_row_for_each_seed():
-    one = made(("fusion", "concat"))
-    rows = Summary(one, speakers(one), SETTINGS).table(["concat"])
+    predictions = made(("fusion", "concat"))
+    rows = Summary(predictions, speakers(predictions), SETTINGS).table(["concat"])
     assert len(rows) == 12 and {row["model"] for row in rows} == {"concat"}
-    assert rows[0]["uar"] == pytest.approx(metrics.scores(one.true, one.predicted[1, 1])["uar"], abs=1e-6)
-    assert rows[0]["snr_db"] == pytest.approx(one.snr[1].mean(), abs=1e-3)
+    scores = metrics.scores(predictions.true, predictions.predicted[1, 1])
+    assert rows[0]["uar"] == pytest.approx(scores["uar"], abs=1e-6)
+    assert rows[0]["snr_db"] == pytest.approx(predictions.snr[1].mean(), abs=1e-3)
 
 
 def test_one_seed_has_no_deviation():
-    one = made()
+    predictions = made()
     keep = [0, 1, 4]
-    single = dataclasses.replace(one, conditions=tuple(one.conditions[place] for place in keep),
-                                 probabilities=one.probabilities[:, keep], snr=one.snr[keep])
-    assert Summary(single, speakers(one), SETTINGS).cells("fusion")["fish_market@0.25"]["uar_std"] == 0
+    single = dataclasses.replace(predictions, conditions=tuple(predictions.conditions[index] for index in keep),
+                                 probabilities=predictions.probabilities[:, keep], snr=predictions.snr[keep])
+    assert Summary(single, speakers(predictions), SETTINGS).cells("fusion")["fish_market@0.25"]["uar_std"] == 0
 
 
 def test_clean_alone_is_legal():
-    one = made()
-    clean = dataclasses.replace(one, conditions=(CLEAN,), probabilities=one.probabilities[:, :1], snr=one.snr[:1])
-    found = Summary(clean, speakers(one), SETTINGS).model("fusion")
-    assert "cells" not in found and found["clean"]["uar"] > 0
+    predictions = made()
+    clean = dataclasses.replace(predictions, conditions=(CLEAN,), probabilities=predictions.probabilities[:, :1],
+                                snr=predictions.snr[:1])
+    figures = Summary(clean, speakers(predictions), SETTINGS).model("fusion")
+    assert "cells" not in figures and figures["clean"]["uar"] > 0
 
 
 def test_shuffled_models_give_the_highest_of_their_bounds():
-    one = made(("fusion", "shuffled-1", "shuffled-2"), skill=0.2)
-    summary = Summary(one, speakers(one), SETTINGS)
-    found = summary.shuffled(["shuffled-1", "shuffled-2"])
+    predictions = made(("fusion", "shuffled-1", "shuffled-2"), skill=0.2)
+    summary = Summary(predictions, speakers(predictions), SETTINGS)
+    shuffled = summary.shuffled(["shuffled-1", "shuffled-2"])
     both = [summary.clean("shuffled-1"), summary.clean("shuffled-2")]
-    assert found["uar_high"] == max(each["uar_high"] for each in both) and found["models"] == 2
-    assert found["worst_cell_uar_high"] == max(found["cells"].values())
+    assert shuffled["uar_high"] == max(each["uar_high"] for each in both) and shuffled["models"] == 2
+    assert shuffled["worst_cell_uar_high"] == max(shuffled["cells"].values())
     assert summary.shuffled([])["uar_high"] is None
 
 
 def test_streams_are_measured_against_chance():
-    one = made(("fusion", "wav2vec", "shuffled-1"), skill=0.7)
-    summary = Summary(one, speakers(one), SETTINGS)
+    predictions = made(("fusion", "wav2vec", "shuffled-1"), skill=0.7)
+    summary = Summary(predictions, speakers(predictions), SETTINGS)
     chance = summary.shuffled([]) | {"uar_high": 0.2}
-    found = streams(summary, ["wav2vec", "spectral"], {"wav2vec": "wav2vec"}, chance)
-    assert found["wav2vec"]["beats_shuffled"] is True and found["spectral"]["beats_shuffled"] is None
-    assert streams(summary, ["wav2vec"], {"wav2vec": "wav2vec"}, chance | {"uar_high": 0.9}
+    report = compare_streams(summary, ["wav2vec", "spectral"], {"wav2vec": "wav2vec"}, chance)
+    assert report["wav2vec"]["beats_shuffled"] is True and report["spectral"]["beats_shuffled"] is None
+    assert compare_streams(summary, ["wav2vec"], {"wav2vec": "wav2vec"}, chance | {"uar_high": 0.9}
                    )["wav2vec"]["beats_shuffled"] is False
 
 
 def test_table_vi_has_the_papers_figures_beside_ours():
-    one = made(("fusion", "spectral"))
-    summary = Summary(one, speakers(one), SETTINGS)
+    predictions = made(("fusion", "spectral"))
+    summary = Summary(predictions, speakers(predictions), SETTINGS)
     speeds = {"clean": 100.0, "noisy": 90.0}
     models = {name: summary.model(name) | {"row": row, "parameters_millions": 1.5, "samples_per_second": speeds}
               for name, row in (("fusion", "D"), ("spectral", "A"))}
-    rows = table(models)
+    rows = ablation_table(models)
     assert [(row["row"], row["model"]) for row in rows] == [("A", "spectral"), ("D", "fusion")]
-    assert tuple(rows[0]) == FIELDS
+    assert tuple(rows[0]) == ABLATION_FIELDS
     first = rows[0]
     assert first["clean_gap_to_d"] == pytest.approx(
         models["fusion"]["clean"]["accuracy"] - models["spectral"]["clean"]["accuracy"], abs=1e-6)
@@ -161,19 +164,19 @@ def test_table_vi_has_the_papers_figures_beside_ours():
     assert first["paper_clean_accuracy_percent"] == 93.94 and first["paper_noisy_gap_to_d_points"] == 5.55
     assert rows[1]["clean_gap_to_d"] == 0 and rows[1]["paper_clean_gap_to_d_points"] is None
     assert first["paper_parameters_millions"] == published.TABLE_VI["A"]["parameters_millions"]
-    assert table({"spectral": models["spectral"]})[0]["clean_gap_to_d"] is None
+    assert ablation_table({"spectral": models["spectral"]})[0]["clean_gap_to_d"] is None
 
 
 def test_models_that_table_vi_does_not_have_stand_below_it():
-    one = made(("cnn", "fusion", "vit", "spectral"))
-    summary = Summary(one, speakers(one), SETTINGS)
+    predictions = made(("cnn", "fusion", "vit", "spectral"))
+    summary = Summary(predictions, speakers(predictions), SETTINGS)
     models = {name: summary.model(name) | {"row": row, "parameters_millions": 1.5,
                                            "samples_per_second": {"clean": 100.0, "noisy": 90.0}}
               for name, row in (("cnn", ""), ("fusion", "D"), ("vit", ""), ("spectral", "A"))}
-    rows = table(models)
+    rows = ablation_table(models)
     assert [row["row"] for row in rows] == ["A", "D", "", ""]
     assert [row["model"] for row in rows] == ["spectral", "fusion", "cnn", "vit"]
     for row in rows[2:]:
-        assert {row[name] for name in FIELDS if name.startswith("paper_")} == {None}
+        assert {row[name] for name in ABLATION_FIELDS if name.startswith("paper_")} == {None}
         assert row["clean_gap_to_d"] == pytest.approx(
             models["fusion"]["clean"]["accuracy"] - models[row["model"]]["clean"]["accuracy"], abs=1e-6)

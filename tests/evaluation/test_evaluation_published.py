@@ -11,7 +11,7 @@ def test_table_v_has_the_whole_grid_and_the_mean_that_the_protocol_quotes():
 
 
 def test_ten_rows_have_an_f1_that_cannot_be():
-    marks = published.marks()
+    marks = published.impossible_figures()
     assert set(marks["IV"]) == {"tess"}
     assert set(marks["V"]) == {"white@0.75", "pink@0.50", "brown@0.25", "railway_engine@0.75", "children@0.25",
                                "children@0.50", "children@0.75", "fish_market@0.25", "fish_market@0.75"}
@@ -28,4 +28,4 @@ def test_table_vi_gaps_are_distances_to_row_d():
 
 def test_table_vi_noisy_of_d_is_a_cell_of_table_v():
     assert published.TABLE_VI["D"]["noisy_accuracy"] == published.TABLE_V["railway_engine@0.25"]["accuracy"]
-    assert published.marks()["VI"]["D.noisy_accuracy"] == published.IS_A_CELL
+    assert published.impossible_figures()["VI"]["D.noisy_accuracy"] == published.IS_A_CELL

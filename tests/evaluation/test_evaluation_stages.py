@@ -27,9 +27,9 @@ def evaluated(tmp_path_factory):
     os.environ.pop("MLFLOW_TRACKING_URI", None)
     try:
         params = build(folder)
-        for name, place in FOLDERS.items():
+        for name, path in FOLDERS.items():
             with open_run(params, name, {}) as run:
-                run.write(folder / "work" / place / "run.json")
+                run.write(folder / "work" / path / "run.json")
         evaluate.main()
         reports(folder / "reports", FIGURES)
         yield folder, params
@@ -46,8 +46,8 @@ def test_evaluate_writes_every_report(evaluated):
     assert (made["protocol"], made["synthetic"], made["test_utterances"], made["test_speakers"]) == (
         "speaker", ["made"], 13, 2)
     assert made["noise"] == ["fish_market", "white"] and made["noise_without_test_recordings"] == ["railway_engine"]
-    found = list(metrics["models"])
-    assert found[0] == "fusion" and set(found) == {"fusion", "spectral", "wav2vec", "cnn", "vit"}
+    models = list(metrics["models"])
+    assert models[0] == "fusion" and set(models) == {"fusion", "spectral", "wav2vec", "cnn", "vit"}
     assert metrics["shuffled"]["models"] == 1
     assert metrics["models"]["cnn"]["row"] == "" and metrics["models"]["vit"]["streams"] == ["image"]
     own = metrics["models"]["fusion"]
@@ -75,16 +75,16 @@ def test_the_same_figures_stand_on_every_run(evaluated):
     client = connect(params)
     metrics = read_json(folder / "reports" / "metrics.json")
     logged = {}
-    for name, place in FOLDERS.items():
-        run = client.get_run(read_json(folder / "work" / place / "run.json")["run_id"])
+    for name, path in FOLDERS.items():
+        run = client.get_run(read_json(folder / "work" / path / "run.json")["run_id"])
         logged[name] = run.data.metrics
     wanted = {"clean/uar", "noisy/uar", "noisy/fish_market:0.25/uar", "worst_cell/uar", "drop/uar"}
-    assert all(wanted <= set(one) for one in logged.values())
+    assert all(wanted <= set(entry) for entry in logged.values())
     assert logged["fusion"]["clean/uar"] == pytest.approx(metrics["models"]["fusion"]["clean"]["uar"])
     assert {"samples_per_second", "parameters_millions"} <= logged["fusion"].keys()
     for name in ("spectral", "wav2vec", "cnn", "vit"):
         assert logged[name].keys() == logged["fusion"].keys(), "the comparison needs the same names"
-    files = {one.path for one in client.list_artifacts(
+    files = {entry.path for entry in client.list_artifacts(
         read_json(folder / "work" / FOLDERS["fusion"] / "run.json")["run_id"], "evaluation")}
     assert {"evaluation/metrics.json", "evaluation/confusion.png", "evaluation/robustness.png"} <= files
 
@@ -102,9 +102,9 @@ def test_a_random_model_fails_the_gate_though_its_answers_stay(evaluated):
     assert report["changes"]["gain"]["of"] == 13 and report["changes"]["all"]["of"] == 12 * 13
     assert report["groups"]["sex"]["classes"] == 0, "five utterances of a class in each group are needed"
     assert report["calibration"]["validation_utterances"] == 7 and report["calibration"]["temperature"] > 0
-    again = (folder / "reports" / "behaviour.json").read_bytes()
+    before = (folder / "reports" / "behaviour.json").read_bytes()
     behave.main()
-    assert (folder / "reports" / "behaviour.json").read_bytes() == again
+    assert (folder / "reports" / "behaviour.json").read_bytes() == before
     judge.main()
     rules = {rule["rule"]: rule for rule in read_json(folder / "reports" / "gate.json")["rules"]}
     assert not rules["clean_uar"]["passed"] and not rules["beats_shuffled"]["passed"]
@@ -161,7 +161,7 @@ def test_a_registered_model_can_be_evaluated_on_todays_partition(evaluated, monk
 def test_any_labelled_audio_can_be_evaluated(evaluated, tmp_path):
     import soundfile
 
-    from ser_ops.evaluation.corpus import evaluate_manifest
+    from ser_ops.evaluation.labelled_audio import evaluate_manifest
     folder, params = evaluated
     rng = np.random.default_rng(0)
     lines = ["path,emotion,speaker"]
@@ -175,13 +175,13 @@ def test_any_labelled_audio_can_be_evaluated(evaluated, tmp_path):
     (tmp_path / "noise" / "kitchen").mkdir(parents=True)
     soundfile.write(tmp_path / "noise" / "kitchen" / "pan.flac", 0.1 * rng.standard_normal(40000), 22050)
     model, card = model_folder.load(folder / "work" / "models" / "fusion")
-    found = evaluate_manifest(model, card, tmp_path / "list.csv", tmp_path / "noise", params, {"joy": "happy"})
-    assert (found["utterances"], found["speakers"]) == (4, 2)
-    assert list(found["cells"]) == ["kitchen@0.25", "kitchen@0.75", "white@0.25", "white@0.75"]
-    assert sorted(one["path"].split("/")[-1] for one in found["skipped"]) == ["broken.wav", "quiet.wav"]
-    json.dumps(found, allow_nan=False)
+    metrics = evaluate_manifest(model, card, tmp_path / "list.csv", tmp_path / "noise", params, {"joy": "happy"})
+    assert (metrics["utterances"], metrics["speakers"]) == (4, 2)
+    assert list(metrics["cells"]) == ["kitchen@0.25", "kitchen@0.75", "white@0.25", "white@0.75"]
+    assert sorted(entry["path"].split("/")[-1] for entry in metrics["skipped"]) == ["broken.wav", "quiet.wav"]
+    json.dumps(metrics, allow_nan=False)
     clean = evaluate_manifest(model, card, tmp_path / "list.csv", None, params, {"joy": "happy"})
-    assert "cells" not in clean and clean["clean"] == found["clean"]
+    assert "cells" not in clean and clean["clean"] == metrics["clean"]
     with pytest.raises(UserError, match="labels with no map: 'joy'"):
         evaluate_manifest(model, card, tmp_path / "list.csv", None, params)
     (tmp_path / "empty").mkdir()
@@ -207,7 +207,7 @@ SHARED = PROJECT.parent / "shared"
 @pytest.mark.real_speech
 @pytest.mark.skipif(not (SHARED / "corpora" / "ravdess").is_dir(), reason="no recordings in ../shared")
 def test_real_speech_in_real_noise(evaluated, tmp_path):
-    from ser_ops.evaluation.corpus import evaluate_manifest
+    from ser_ops.evaluation.labelled_audio import evaluate_manifest
     folder, params = evaluated
     codes = dict(zip(("01", "03", "04", "05", "06", "07", "08"),
                      ("neutral", "happy", "sad", "angry", "fear", "disgust", "surprise"), strict=True))
@@ -218,7 +218,7 @@ def test_real_speech_in_real_noise(evaluated, tmp_path):
     few = params.model_copy(update={"evaluate": params.evaluate.model_copy(update={
         "intensities": (0.5,), "seeds": (1,)})})
     model, card = model_folder.load(folder / "work" / "models" / "fusion")
-    found = evaluate_manifest(model, card, tmp_path / "list.csv", SHARED / "noise", few)
-    assert found["utterances"] == len(files) >= 7 and not found["skipped"]
-    assert list(found["cells"]) == ["children@0.50", "fish_market@0.50", "railway_engine@0.50", "white@0.50"]
-    assert all(-10 < one["snr_db"] < 30 for one in found["cells"].values())
+    metrics = evaluate_manifest(model, card, tmp_path / "list.csv", SHARED / "noise", few)
+    assert metrics["utterances"] == len(files) >= 7 and not metrics["skipped"]
+    assert list(metrics["cells"]) == ["children@0.50", "fish_market@0.50", "railway_engine@0.50", "white@0.50"]
+    assert all(-10 < entry["snr_db"] < 30 for entry in metrics["cells"].values())

@@ -50,7 +50,8 @@ def work(tmp_path: Path) -> Path:
 
 def extract(work: Path, name: str, workers: int = 1) -> Path:
     compute = PARAMS.compute.model_copy(update={"workers": workers})
-    stage.extract_features(stage.source_rows(work / "ingest", work / "augmented"), work / name, SETTINGS, 16000, compute)
+    rows = stage.source_rows(work / "ingest", work / "augmented")
+    stage.extract_features(rows, work / name, SETTINGS, 16000, compute)
     return work / name
 
 
@@ -89,7 +90,7 @@ def test_a_failure_leaves_what_was_there(work: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(UserError, match="No space left"):
         extract(work, "features")
     assert (work / "features" / "index.csv").read_bytes() == before
-    assert sorted(one.name for one in work.iterdir()) == ["augmented", "features", "ingest"]
+    assert sorted(entry.name for entry in work.iterdir()) == ["augmented", "features", "ingest"]
 
 
 def test_each_kind_of_input_gets_its_folder(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,9 +98,9 @@ def test_each_kind_of_input_gets_its_folder(work: Path, capsys: pytest.CaptureFi
     rows = stage.source_rows(work / "ingest", work / "augmented")
     stage.extract_all(params, rows, ["cnn", "fusion", "beit", "lstm", "spectral"], work / "features")
     shapes = {"features": (82, 101), "image": (128, 128), "stacked": (187, 79)}
-    assert sorted(one.name for one in (work / "features").iterdir()) == sorted(shapes)
+    assert sorted(entry.name for entry in (work / "features").iterdir()) == sorted(shapes)
     assert capsys.readouterr().out.splitlines() == [
-        f"extracted {name} of 32 rows, each {one} x {two}" for name, (one, two) in shapes.items()]
+        f"extracted {name} of 32 rows, each {rows} x {frames}" for name, (rows, frames) in shapes.items()]
     whole = Shards(work / "ingest" / "waveforms")[rows[0].key]
     for name, shape in shapes.items():
         made = Shards(work / "features" / name)

@@ -14,7 +14,7 @@ from torch import nn
 
 from ser_ops.config.params import Params, load_params
 from ser_ops.config.training import Training
-from ser_ops.stages.training_run import examples, model_of
+from ser_ops.stages.training_run import fresh_model, open_examples
 from ser_ops.training.loop import fit
 from ser_ops.training.world import process_group, process_rank, world_size
 
@@ -53,13 +53,13 @@ def main(folder: str, out: str) -> None:
     device = torch.device("cpu")
     loaded = load_params()
     with process_group(device):
-        train, validation = (examples(loaded, "fusion", one) for one in ("train", "validation"))
+        train, validation = (open_examples(loaded, "fusion", one) for one in ("train", "validation"))
         for norm, dropout in (("frozen", "off"), ("frozen", "on"), ("live", "off")):
             params = loaded if dropout == "on" else without_draws(loaded)
             one_step = Training(**{**params.train.training().model_dump(), "epochs": 1, "precision": "float32",
                                    "batch_size": len(train),
                                    "gradient_clip": 1e9})
-            model = model_of(params, "fusion", 1)
+            model = fresh_model(params, "fusion", 1)
             if norm == "frozen":
                 freeze(model)
             fit(model, train, validation, one_step, device, quiet=True)

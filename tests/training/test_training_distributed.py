@@ -63,7 +63,7 @@ def test_two_processes_reduce_their_gradients_and_resume(tmp_path):
 
 
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
-BY_TWO = ("-c", "from ser_ops.stages import run, train; run(lambda: train.train_by(2))")
+BY_TWO = ("-c", "from ser_ops.stages import run, train; run(lambda: train.train_with(2))")
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")} | {
     "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT),
     "PYTHONWARNINGS": "ignore"}    # as make sets it: what Python itself says of a killed process's semaphores

@@ -149,7 +149,7 @@ def test_the_main_model_is_not_its_own_ablation(tmp_path: Path) -> None:
     write_json(tmp_path / "tuning" / "best.json", {"values": {}})
     for main, others in (("fusion", ["spectral", "wav2vec"]), ("spectral", ["wav2vec"])):
         values["train"]["model"] = main
-        found = ablate.jobs(Params.model_validate(values))
+        found = ablate.ablation_jobs(Params.model_validate(values))
         assert [(job.name, job.model) for job in found] == [*zip(others, others, strict=True), ("shuffled_1", main)]
 
 

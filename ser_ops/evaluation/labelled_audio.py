@@ -1,4 +1,4 @@
-"""Any model on any labelled audio: a CSV manifest, and a folder of noise recordings."""
+"""Any model on any labelled audio: a CSV file that lists it, and a folder of noise recordings."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ser_ops.audio.admission import Clip, bandwidth, padding
+from ser_ops.audio.admission import Clip, bandwidth_warning, padding_warning
 from ser_ops.audio.reading import read_clip
 from ser_ops.config.data import ManifestSource
 from ser_ops.config.model_json import input_of
 from ser_ops.config.params import Params
-from ser_ops.emotions import index_of
+from ser_ops.emotions import class_index
 from ser_ops.errors import UserError
 from ser_ops.evaluation.predictions import CLEAN, noise_grid
 from ser_ops.evaluation.robustness import Panel, answer_condition, gather_predictions
@@ -21,7 +21,7 @@ from ser_ops.evaluation.summary import Summary
 from ser_ops.manifest import NoiseRow
 from ser_ops.models.base import EmotionModel
 from ser_ops.progress.spreading import progress_bar
-from ser_ops.terminal import grouped, in_words
+from ser_ops.terminal import count_sentences, counts_in_words
 
 _REMEDY = "with --labels, as in --labels joy=happy,bored=drop"
 
@@ -44,7 +44,7 @@ class Recordings(Mapping[str, np.ndarray]):
 
 def _readable(recordings: Recordings, what: str,
               window: float | None = None) -> tuple[list[str], list[dict[str, str]], list[dict[str, str]]]:
-    """Names of the recordings that the door admits; the others with the reason; and what it warns of.
+    """Names of the recordings that can be used; those that are refused, with the reason; and warnings.
 
     window: seconds that the model hears, with whose rate and window a recording is compared; None for no model.
     """
@@ -58,8 +58,8 @@ def _readable(recordings: Recordings, what: str,
             refused.append({**named, "reason": str(error).removeprefix(f"{path}: ")})
             continue
         usable.append(name)
-        of_model = (bandwidth(recording.native_rate, recordings.sample_rate),
-                    padding(recording.seconds, window)) if window else ()
+        of_model = (bandwidth_warning(recording.native_rate, recordings.sample_rate),
+                    padding_warning(recording.seconds, window)) if window else ()
         warned += [{**named, "warning": warning} for warning in (*recording.warnings, *filter(None, of_model))]
     return usable, refused, warned
 
@@ -83,45 +83,45 @@ def evaluate_manifest(model: EmotionModel, card: Mapping[str, Any], manifest: Pa
     from ser_ops.corpora.csv_manifest import read_manifest
     from ser_ops.device import device_of
     settings, name = params.evaluate, str(card.get("model", "model"))
-    found = read_manifest(ManifestSource(name="manifest", file=manifest, labels=labels or {}), _REMEDY,
-                          files_may_be_missing=True)
+    corpus = read_manifest(ManifestSource(name="manifest", file=manifest, labels=labels or {}), _REMEDY,
+                           files_may_be_missing=True)
     rate = int(card["sample_rate"])
-    rows = {row.utterance: row for row in found.utterances}
+    rows = {row.utterance: row for row in corpus.utterances}
     speech = Recordings({utterance: row.clip if channel is None else replace(row.clip, channel=channel)
                          for utterance, row in rows.items()}, rate)
     utterances, skipped, warned = _readable(speech, "speech", input_of(card).seconds)
-    total = len(rows) + sum(found.skipped.values())
-    left_out = {**found.skipped, **grouped(one["reason"] for one in skipped)}
+    total = len(rows) + sum(corpus.skipped.values())
+    left_out = {**corpus.skipped, **count_sentences(refusal["reason"] for refusal in skipped)}
     if not utterances:
-        raise UserError(f"{manifest}: none of its {total} recordings can be used ({in_words(left_out)}): mend them, or "
-                        f"their paths (a relative one counts from {manifest.parent})")
-    conditions, mixer, heard = [CLEAN], None, None
+        raise UserError(f"{manifest}: none of its {total} recordings can be used ({counts_in_words(left_out)}): mend "
+                        f"them, or their paths (a relative path counts from {manifest.parent})")
+    conditions, mixer, noise_used = [CLEAN], None, None
     if noise is not None:
-        mixer, noise_rows, silent = _mixer(noise, rate, params)
+        mixer, noise_rows, unusable = _mixer(noise, rate, params)
         conditions += noise_grid(noise_rows, settings)
-        skipped += silent
-        heard = {"used": len(noise_rows), "of": len(noise_rows) + len(silent),
-                 "left_out": grouped(one["reason"] for one in silent)}
+        skipped += unusable
+        noise_used = {"used": len(noise_rows), "of": len(noise_rows) + len(unusable),
+                      "left_out": count_sentences(refusal["reason"] for refusal in unusable)}
     panel = Panel({name: (model, card)}, device_of(params.compute.device), settings.batch_size)
-    true = np.array([index_of(rows[utterance].emotion) for utterance in utterances])
-    answers = (answer_condition(panel, speech, mixer, utterances, one)
-               for one in progress_bar(conditions, "evaluate", len(conditions), "cell"))
+    true = np.array([class_index(rows[utterance].emotion) for utterance in utterances])
+    answers = (answer_condition(panel, speech, mixer, utterances, condition)
+               for condition in progress_bar(conditions, "evaluate", len(conditions), "cell"))
     predictions = gather_predictions([name], utterances, true, conditions, answers)
     speakers = [rows[utterance].speaker for utterance in utterances]
     return {"manifest": str(manifest), "utterances": len(utterances), "used": len(utterances), "of": total,
-            "left_out": left_out, "noise": heard, "speakers": len(set(speakers)),
+            "left_out": left_out, "noise": noise_used, "speakers": len(set(speakers)),
             "seeds": list(settings.seeds) if mixer else [], "chance_uar": 1 / len(np.unique(true)),
             **Summary(predictions, speakers, settings).model(name),
-            "skipped": skipped, "oddities": found.oddities, "warnings": warned}
+            "skipped": skipped, "oddities": corpus.oddities, "warnings": warned}
 
 
 def _mixer(folder: Path, rate: int, params: Params) -> tuple[Any, list[NoiseRow], list[dict[str, str]]]:
     """A mixer over FOLDER/<category>/*, all of it test material, its rows, and what cannot be used."""
     from ser_ops.noise.mixing import Mixer
-    from ser_ops.noise.recordings import scan_folder
+    from ser_ops.noise.recordings import scan_collection
     if not os.path.isdir(folder):
         raise UserError(f"{folder}: no such folder: give one that holds a folder of recordings for each kind of noise")
-    scanned = scan_folder(folder, folder.resolve().name)
+    scanned = scan_collection(folder, folder.resolve().name)
     recordings = Recordings({row.recording: Clip(row.path) for row in scanned.recordings}, rate)
     good, bad, _ = _readable(recordings, "noise")
     bad += [{"path": str(folder / path), "reason": reason}
