@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
 from filelock import FileLock, Timeout
 
 from ser_ops.config.params import PRESETS, Params, load_params
@@ -134,24 +135,32 @@ def _share(folder: Path, params: Params) -> None:
 
 def _override(overrides: Sequence[str]) -> None:
     """Change the settings of the current folder, and see that they are in force."""
-    from dvc.exceptions import DvcException
     from dvc.utils.cli_parse import to_path_overrides
-    from dvc.utils.hydra import apply_overrides
 
     by_file = to_path_overrides(overrides)
     for file, settings in by_file.items():
-        try:
-            apply_overrides(file, settings)
-        except (DvcException, OSError) as error:
-            lines = str(error.__cause__ or error).splitlines()
-            raise UserError(f"overrides: {file}: {lines[0]}: `ser-ops params` lists the keys") from error
-    values, written = load_params().model_dump(mode="json"), read_yaml(Path("params.yaml"), "", "")
+        _override_file(Path(file), settings)
+    values, written = load_params().model_dump(mode="json"), read_yaml(Path("params.yaml"), "")
     for setting in by_file.get("params.yaml", []):
         key = setting.lstrip("+").partition("=")[0]
         if not _in_force(_value(written, key), _value(values, key)):
             file = f"{PRESETS}/{values['preset']}.yaml"
             raise UserError(f"overrides: {setting}: is not in force, since {file} lays its own value over it: write "
                             f"{file}:{setting}")
+
+
+def _override_file(file: Path, settings: list[str]) -> None:
+    from dvc.exceptions import DvcException
+    from dvc.utils.hydra import apply_overrides
+
+    # In lines: where a value within braces needs quotes, DVC would write it without, and not read it again.
+    values = read_yaml(file, "name a file that is there")
+    file.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
+    try:
+        apply_overrides(file, settings)
+    except DvcException as error:
+        lines = str(error.__cause__ or error).splitlines()
+        raise UserError(f"overrides: {file}: {lines[0]}: `ser-ops params` lists the keys") from error
 
 
 def _value(values: Any, key: str) -> Any:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from dvc.config import Config as DvcConfig
+from dvc.utils.serialize import load_yaml
 from filelock import FileLock
 from project_copy import write_settings
 
@@ -257,6 +258,13 @@ def test_a_setting_under_that_of_the_preset_is_refused_with_the_one_to_write(at_
         pass
     with checkout.with_settings(["preset=small", "presets/small.yaml:train.epochs=3"]):
         assert load_params().train.epochs == 3
+
+
+def test_dvc_reads_a_file_whose_values_within_braces_need_quotes(tmp_path):
+    file = tmp_path / "params.yaml"
+    file.write_text('tracking: {uri: "sqlite:///mlflow.db", lease: 30}\ntrain: {seed: 40}\n')
+    checkout._override_file(file, ["train.seed=41"])
+    assert load_yaml(file) == {"tracking": {"uri": "sqlite:///mlflow.db", "lease": 30}, "train": {"seed": 41}}
 
 
 def test_checkpoints_that_dvc_does_not_track_come_along(at_clone):
