@@ -60,7 +60,7 @@ def main() -> None:
     job = robustness.EvaluationJob(folders, work, tuple(row.utterance for row in tested), params.compute.device,
                                    settings.batch_size, params.augment.level, params.augment.silent_crop_dbfs)
     grid = predictions.noise_grid(validated_noise(work), settings)
-    answers = robustness.predict(job, truth, [CLEAN, *grid], params.compute.workers)
+    answers = robustness.predict_grid(job, truth, [CLEAN, *grid], params.compute.workers)
     classes = {name: {row.emotion for row in manifest if row.corpus == name} for name in test_parts}
     split_by = {name: partitions.split_units([row for row in manifest if row.corpus == name])[name]
                 for name in test_parts}

@@ -324,7 +324,7 @@ def scores_with_intervals(params: Params, tests: Sequence[Mapping[str, str]]) ->
     for name, values in (("uar", by_utterance.uar(right)), ("accuracy", by_utterance.accuracy(right)),
                          ("uar_speakers", by_speaker.uar(right))):
         score, _, over = name.partition("_")
-        for end, bound in zip(("low", "high"), bootstrap.interval(values, settings.confidence), strict=True):
+        for end, bound in zip(("low", "high"), bootstrap.percentile_interval(values, settings.confidence), strict=True):
             figures["_".join(filter(None, (score, end, over)))] = bound
     return figures | {"n": len(ordered), "speakers": len(set(speakers))}
 

@@ -31,6 +31,7 @@ Channel = Annotated[int | None, typer.Option("--channel", min=1, help="Of severa
 
 
 def fetch_model(params: Params, model: str | None) -> Path:
+    """A local folder of a model by its URI; by default of the registered model's staging."""
     from ser_ops.tracking import models
 
     return models.fetch(params, model or f"models:/{params.tracking.registered_model}@staging")

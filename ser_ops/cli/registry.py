@@ -12,8 +12,8 @@ import typer
 from ser_ops.cli.answers import Json, print_answer
 from ser_ops.config.params import load_params
 
-Name = Literal["staging", "production"]
-Alias = Annotated[Name, typer.Option("--to")]
+AliasName = Literal["staging", "production"]
+ToAlias = Annotated[AliasName, typer.Option("--to")]
 
 
 def register(json: Json = False) -> None:
@@ -29,7 +29,7 @@ def register(json: Json = False) -> None:
 
 def promote(version: Annotated[str | None, typer.Argument(help="Version. Default: the candidate, or for production the "
                                                           "one that is staging.")] = None,
-            to: Alias = "staging",
+            to: ToAlias = "staging",
             override: Annotated[str | None, typer.Option(help="Written reason to promote a blocked model; recorded.")]
             = None, json: Json = False) -> None:
     """Move the alias to a model whose every rule passes."""
@@ -42,7 +42,7 @@ def promote(version: Annotated[str | None, typer.Argument(help="Version. Default
     print_answer(asdict(done), json, words)
 
 
-def demote(alias: Annotated[Name, typer.Argument()] = "staging", json: Json = False) -> None:
+def demote(alias: Annotated[AliasName, typer.Argument()] = "staging", json: Json = False) -> None:
     """Go back to the version that held the alias before."""
     from ser_ops.gate import promotion
 

@@ -16,7 +16,7 @@ def examine(folder: Path = Path(), cache: bool = False) -> Iterator[Finding]:
     Nothing is changed anywhere. A server that does not answer costs at most tracking.timeout seconds. When params.yaml
     cannot be read, that is the last finding.
     """
-    yield from machine.check_versions(folder)
+    yield from machine.check_installed(folder)
     yield from machine.check_secrets(folder)
     try:
         params = load_params(folder / "params.yaml")

@@ -24,7 +24,7 @@ _PASSWORD_IN_URI = re.compile(r"\w://[^\s/@'\"]*:[^\s/@'\"$]+@")
 _KEY_IN_DVC = re.compile(r"^\s*(secret_access_key|access_key_id|password|session_token)\s*=", re.MULTILINE)
 
 
-def check_versions(folder: Path) -> Iterator[Finding]:
+def check_installed(folder: Path) -> Iterator[Finding]:
     """Python, the tools by name, every pin of requirements.lock for this Python, git."""
     python = ".".join(map(str, sys.version_info[:3]))
     yield (Finding("versions", "Python", "ok", f"{python}, {sys.executable}")

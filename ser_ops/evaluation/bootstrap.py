@@ -68,10 +68,10 @@ def resample_speakers(true: np.ndarray, speakers: Sequence[str], resamples: int,
     return Resamples(drawn[:, speaker].astype(np.float64), one_hot(true))
 
 
-def interval(values: np.ndarray, confidence: float) -> tuple[float, float]:
+def percentile_interval(values: np.ndarray, confidence: float) -> tuple[float, float]:
     """Percentile interval: the middle `confidence` share of (resamples,) values.
 
-    >>> interval(np.arange(101.0), 0.5)
+    >>> percentile_interval(np.arange(101.0), 0.5)
     (25.0, 75.0)
     """
     low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
@@ -98,7 +98,7 @@ def compare_paired(resamples: Resamples, a: np.ndarray, b: np.ndarray, confidenc
     right = np.asarray(b, np.float64) - np.asarray(a, np.float64)
     differences = resamples.uar(right)
     point = Resamples(np.ones((1, len(right))), resamples.classes).uar(right)[0]
-    low, high = interval(differences, confidence)
+    low, high = percentile_interval(differences, confidence)
     tie = 1e-12
     return PairedDifference(float(point), low, high, float((differences > tie).mean()),
                             float((differences < -tie).mean()))

@@ -69,16 +69,25 @@ def evaluate_manifest(model: EmotionModel, card: Mapping[str, Any], manifest: Pa
                       channel: int | None = None) -> dict[str, Any]:
     """Figures of one model on the recordings of a manifest, in the form of one model of metrics.json.
 
-    manifest: CSV with path, emotion, speaker; labels: map of its labels to the seven classes or drop. noise: a folder
-    with one folder of recordings for each category; with it the whole grid is run, stationary noise included, without
-    it clean speech alone. channel: of every recording, from 1 on; None: the manifest's, or the door's choice. Every
-    recording counts as test material: none of it chooses anything.
+    Every recording counts as test material: none of it chooses anything.
 
-    used, of: lines of the manifest that the figures rest on, of all; left_out: the others, by reason; noise: the same
-    of noise recordings, None without them. skipped: each recording, of noise too, that is not there or that the door
-    refuses, with the reason. chance_uar: UAR of a guess, 1 by the number of classes that occur. oddities, warnings:
-    what is odd about the manifest, and about recordings.
-    Raises UserError for a manifest or a noise folder that yields nothing.
+    Args:
+        model, card: a trained network and its model.json.
+        manifest: CSV file with columns path, emotion and speaker.
+        noise: a folder with one folder of recordings for each category. With it the whole grid is run, stationary noise
+            included; without it clean speech alone.
+        params: settings of the grid, the intervals and the device.
+        labels: from the manifest's labels to the seven classes or `drop`.
+        channel: of every recording, from 1 on; None for the manifest's, or the choice of `ser_ops.audio`.
+
+    Returns:
+        The figures, and beside them: `used` and `of`, lines of the manifest that the figures rest on, of all;
+        `left_out`, the others by reason; `noise`, the same of noise recordings, None without them; `skipped`, each
+        recording that is missing or refused, with the reason; `chance_uar`, UAR of a guess: 1 by the number of classes
+        that occur; `oddities` of the manifest and `warnings` about recordings.
+
+    Raises:
+        UserError: for a manifest or a noise folder of which nothing can be used.
     """
     from ser_ops.corpora.csv_manifest import read_manifest
     from ser_ops.device import device_of

@@ -102,7 +102,7 @@ def evaluation_job(params: Params, folders: Mapping[str, Path], rows: Sequence[V
                          params.augment.silent_crop_dbfs)
 
 
-def predict(job: EvaluationJob, true: np.ndarray, conditions: Sequence[Condition], workers: int) -> Predictions:
+def predict_grid(job: EvaluationJob, true: np.ndarray, conditions: Sequence[Condition], workers: int) -> Predictions:
     """Let every model of a job answer every utterance under every condition, over `workers` processes (0: per core).
 
     true: class indices (utterances,). A GPU is one worker.

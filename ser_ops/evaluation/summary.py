@@ -44,7 +44,7 @@ class Summary:
                    for name, value in self._bounds(self.speakers.uar(right), "uar").items()}}
 
     def _bounds(self, figures: np.ndarray, name: str) -> dict[str, float]:
-        low, high = bootstrap.interval(figures, self.settings.confidence)
+        low, high = bootstrap.percentile_interval(figures, self.settings.confidence)
         return {f"{name}_low": low, f"{name}_high": high}
 
     def clean(self, model: str) -> dict[str, float]:

@@ -31,15 +31,15 @@ def compare_with_current(params: Params, alias: str, candidate: Evaluated, curre
 
 def evaluate_current(params: Params, alias: str) -> Predictions:
     """Predictions of the registered model under `alias` for today's test partition, clean and over today's grid."""
-    from ser_ops.evaluation.robustness import evaluation_job, predict
+    from ser_ops.evaluation.robustness import evaluation_job, predict_grid
     from ser_ops.manifest import unaltered, validated_noise
     from ser_ops.tracking.models import fetch
 
     folder = fetch(params, f"models:/{params.tracking.registered_model}@{alias}")
     rows = unaltered(params.paths.work, "test")
     conditions = [CLEAN, *noise_grid(validated_noise(params.paths.work), params.evaluate)]
-    return predict(evaluation_job(params, {alias: folder}, rows), np.array([row.label for row in rows]), conditions,
-                   params.compute.workers)
+    job = evaluation_job(params, {alias: folder}, rows)
+    return predict_grid(job, np.array([row.label for row in rows]), conditions, params.compute.workers)
 
 
 def not_worse_than(candidate: Predictions, current: Predictions | None, limit: Limit, resamples: int = 1000,

@@ -36,7 +36,8 @@ def main() -> None:
     rows, noise_rows = unaltered(work, "test"), validated_noise(work)
     grid = predictions.noise_grid(noise_rows, settings)
     job = robustness.evaluation_job(params, folders, rows)
-    answers = robustness.predict(job, np.array([row.label for row in rows]), [CLEAN, *grid], params.compute.workers)
+    true = np.array([row.label for row in rows])
+    answers = robustness.predict_grid(job, true, [CLEAN, *grid], params.compute.workers)
     summary = Summary(answers, [row.speaker for row in rows], settings)
     shuffled = [name for name, card in cards.items() if card["shuffled_labels"]]
     main, *others = [name for name in folders if name not in shuffled]

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,20 +69,21 @@ def _clips(params: Params, manifest: list[UtteranceRow], noise: list[NoiseRow]) 
 
 
 def _answers(reports: Path, model: str) -> Callable[[str, str, float, int | None], Mapping[str, Any]]:
-    """A function that looks up what the evaluated model answered in predictions.csv; {} for what is not there."""
+    """A function that looks up in predictions.csv what the evaluated model answered; {} for what is not there."""
     try:
-        table = predictions.read_predictions(reports / "predictions.csv", model)
+        return partial(_answer, predictions.read_predictions(reports / "predictions.csv", model))
     except UserError as error:
         print_line(str(error))
         return lambda *_: {}
 
-    def answer(utterance: str, noise: str, intensity: float, seed: int | None) -> Mapping[str, Any]:
-        condition = predictions.Condition(noise, intensity, seed)
-        if utterance not in table.utterances or condition not in table.conditions:
-            return {}
-        chances = table.probabilities[0, table.conditions.index(condition), table.utterances.index(utterance)]
-        return {"predicted": EMOTIONS[int(chances.argmax())], "confidence": float(chances.max())}
-    return answer
+
+def _answer(table: predictions.Predictions, utterance: str, noise: str, intensity: float,
+            seed: int | None) -> Mapping[str, Any]:
+    condition = predictions.Condition(noise, intensity, seed)
+    if utterance not in table.utterances or condition not in table.conditions:
+        return {}
+    chances = table.probabilities[0, table.conditions.index(condition), table.utterances.index(utterance)]
+    return {"predicted": EMOTIONS[int(chances.argmax())], "confidence": float(chances.max())}
 
 
 if __name__ == "__main__":

@@ -37,15 +37,16 @@ def test_speakers_are_drawn_whole():
 def test_speakers_that_differ_widen_the_interval():
     true, speakers = _labels(), [f"s{number // 28}" for number in range(140)]
     right = np.array([speaker in ("s0", "s1") for speaker in speakers], float)  # two of five are recognised, always
-    wide = bootstrap.interval(bootstrap.resample_speakers(true, speakers, 500, 0).uar(right), 0.95)
-    narrow = bootstrap.interval(bootstrap.resample_utterances(true, 500, 0).uar(right), 0.95)
+    wide = bootstrap.percentile_interval(bootstrap.resample_speakers(true, speakers, 500, 0).uar(right), 0.95)
+    narrow = bootstrap.percentile_interval(bootstrap.resample_utterances(true, 500, 0).uar(right), 0.95)
     assert wide[1] - wide[0] > 2 * (narrow[1] - narrow[0])
 
 
 def test_an_interval_agrees_with_scipy():
     rng = np.random.default_rng(0)
     right = (rng.random(200) < 0.6).astype(float)
-    ours = bootstrap.interval(bootstrap.resample_utterances(np.zeros(200, int), 4000, 1).accuracy(right), 0.95)
+    draws = bootstrap.resample_utterances(np.zeros(200, int), 4000, 1)
+    ours = bootstrap.percentile_interval(draws.accuracy(right), 0.95)
     other = stats.bootstrap((right,), np.mean, n_resamples=4000, method="percentile", rng=rng).confidence_interval
     assert ours == pytest.approx(tuple(other), abs=0.01)
 
@@ -55,7 +56,7 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
     covered = 0
     for number in range(200):
         right = (rng.random(140) < 0.7).astype(float)
-        low, high = bootstrap.interval(bootstrap.resample_utterances(_labels(), 200, number).uar(right), 0.9)
+        low, high = bootstrap.percentile_interval(bootstrap.resample_utterances(_labels(), 200, number).uar(right), 0.9)
         covered += low <= 0.7 <= high
     assert 0.80 <= covered / 200 <= 0.96
 
@@ -91,5 +92,5 @@ def test_pairing_sees_what_two_intervals_do_not():
     b = a.copy()
     b[np.flatnonzero(a == 0)[:8]] = 1
     draws = bootstrap.resample_utterances(_labels(), 1000, 0)
-    assert bootstrap.interval(draws.uar(a), 0.95)[1] > bootstrap.interval(draws.uar(b), 0.95)[0]
+    assert bootstrap.percentile_interval(draws.uar(a), 0.95)[1] > bootstrap.percentile_interval(draws.uar(b), 0.95)[0]
     assert bootstrap.compare_paired(draws, a, b, 0.95).low > 0

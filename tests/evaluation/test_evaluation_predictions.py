@@ -86,9 +86,10 @@ def test_intervals_are_those_of_the_bootstrap():
     predictions = made()
     figures = Summary(predictions, speakers(predictions), SETTINGS).model("fusion")["clean"]
     draws = bootstrap.resample_utterances(predictions.true, 200, 7)
-    assert (figures["uar_low"], figures["uar_high"]) == bootstrap.interval(draws.uar(predictions.right[0, 0]), 0.95)
+    assert (figures["uar_low"], figures["uar_high"]) == bootstrap.percentile_interval(
+        draws.uar(predictions.right[0, 0]), 0.95)
     people = bootstrap.resample_speakers(predictions.true, speakers(predictions), 200, 7)
-    assert (figures["uar_low_speakers"], figures["uar_high_speakers"]) == bootstrap.interval(
+    assert (figures["uar_low_speakers"], figures["uar_high_speakers"]) == bootstrap.percentile_interval(
         people.uar(predictions.right[0, 0]), 0.95)
 
 
