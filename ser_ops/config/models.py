@@ -94,6 +94,8 @@ class Wav2Vec(Section):
     hidden: Width = Field(description="values of a state")
     layers: Depth = Field(description="transformer layers")
     heads: Depth = Field(description="attention heads of a layer")
+    checkpoint_layers: Depth | None = Field(
+        default=None, description="of a Whisper checkpoint: its first layers alone are computed; null: all")
     convolutions: Annotated[tuple[tuple[Width, Kernel, Kernel], ...], Field(min_length=1, max_length=16)] = Field(
         description="channels, kernel and stride (samples, then frames) of the feature encoder")
 

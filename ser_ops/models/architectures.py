@@ -7,13 +7,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from ser_ops.config.models import Preset
+from ser_ops.config.models import Features, Preset, Wav2Vec
 from ser_ops.config.section import MOST_PARAMETERS
 from ser_ops.errors import UserError
 from ser_ops.features.standardise import Standardisation
 from ser_ops.model_table import MODELS
-from ser_ops.models import wav2vec_backbone
+from ser_ops.models import wav2vec_backbone, whisper_backbone, whisper_encoder
 from ser_ops.models.base import EmotionModel
+from ser_ops.models.checkpoint import family, origin
+from ser_ops.models.wav2vec_backbone import Backbone
 from ser_ops.seeds import derive_seed
 
 Kept = Mapping[str, Any] | None
@@ -60,9 +62,24 @@ def network(name: str) -> type[EmotionModel]:
     return getattr(import_module(f"{_PACKAGE}.{module}"), class_name)
 
 
+def speech_backbone(settings: Wav2Vec, features: Features, kept: Kept = None) -> Backbone:
+    """The stream over the waveform, of whichever family its checkpoint or its kept configuration is.
+
+    Raises UserError as `wav2vec_backbone.backbone` and `whisper_backbone.pretrained` do.
+    """
+    if kept is not None and kept.get("model_type") == whisper_encoder.MODEL_TYPE:
+        return whisper_backbone.kept(kept, settings, features)
+    if kept is not None or settings.checkpoint is None:
+        return wav2vec_backbone.backbone(settings, features, kept)
+    source = origin(settings.checkpoint, settings.revision, "wav2vec")
+    if family(settings.checkpoint, source) in whisper_backbone.FAMILY:
+        return whisper_backbone.pretrained(settings.checkpoint, source, settings, features)
+    return wav2vec_backbone.backbone(settings, features, source=source)
+
+
 def _backbone(section: str, preset: Preset, kept: Kept) -> nn.Module:
     if section == "wav2vec":
-        return wav2vec_backbone.backbone(preset.wav2vec, preset.features, kept)
+        return speech_backbone(preset.wav2vec, preset.features, kept)
     from ser_ops.models import image_transformers  # brings the transformers library, which takes seconds
     return image_transformers.backbone(section, getattr(preset, section), preset.image, kept)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ser_ops.config.section import MOST_PARAMETERS, MOST_VALUES
 from ser_ops.documents import read_json
@@ -36,19 +36,28 @@ _OUTPUT = {"output_hidden_states": False, "output_attentions": False, "return_di
 Settle = Callable[["PreTrainedConfig", Mapping[str, Any]], "PreTrainedConfig"]
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where a checkpoint is loaded from: arguments of `from_pretrained`, and why the hub cannot give it, or ""."""
+
+    arguments: dict[str, Any]
+    absent: str = ""
+
+
 def read(name: str, revision: str | None, section: str, settle: Settle, new: Collection[str] = (),
-         **build: Any) -> tuple[Any, Any]:
+         source: Origin | None = None, **build: Any) -> tuple[Any, Any]:
     """(configuration, network) of a checkpoint by hub name or folder, from safetensors alone, running none of its code.
 
     Only files of `revision` are read (`origin`). `section` of the preset names both, for messages.
     `settle(configuration, arguments)` checks the family and sets what the settings decide, before any weight is read;
     it gets the arguments by which `from_pretrained` reads the same revision. `new` are the weights that may be absent,
-    because they begin the same everywhere. `build` goes to the network's class.
+    because they begin the same everywhere. `source`: what `origin` said, where it was asked before. `build` goes to
+    the network's class.
     Raises UserError when the checkpoint cannot be had, or lacks weights of its own architecture.
     """
     from transformers import AutoConfig, AutoModel, PreTrainedConfig
     with _quiet():
-        source = origin(name, revision, section)
+        source = source or origin(name, revision, section)
         arguments = source.arguments | {"trust_remote_code": False}
         if Path(name).is_dir():
             check_numbers(read_json(Path(name) / "config.json", GET_AGAIN, GET_AGAIN), name, GET_AGAIN)
@@ -77,6 +86,63 @@ def read(name: str, revision: str | None, section: str, settle: Settle, new: Col
         raise UserError(f"{name}: lacks {len(missing)} of the model's weights ({', '.join(missing[:3])}, ...): get the "
                         "checkpoint again")
     return config, network
+
+
+def family(name: str, source: Origin) -> str:
+    """What a checkpoint says it is (model_type), or "" where that cannot be read: reading it whole says why."""
+    try:
+        return str(read_file(name, source, "config.json", {}).get("model_type", ""))
+    except UserError:
+        return ""
+
+
+def read_file(name: str, source: Origin, file: str, default: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A JSON file of a checkpoint. `default` where it has none; without a default, UserError."""
+    path = _path(name, source, file)
+    if path is None:
+        if default is None:
+            raise UserError(f"{name}: has no {file}: {GET_AGAIN}")
+        return dict(default)
+    values = read_json(path, GET_AGAIN, GET_AGAIN)
+    if not isinstance(values, dict):
+        raise UserError(f"{name}: its {file} holds no settings: {GET_AGAIN}")
+    return values
+
+
+def read_tensors(name: str, source: Origin, prefixes: Collection[str], wanted: Collection[str]) -> dict[str, Tensor]:
+    """Weights of a checkpoint by their names without the prefix that stands there: those of `wanted`, and no others.
+
+    They are read from safetensors, in one file or in several with an index. Raises UserError for a checkpoint without.
+    """
+    from safetensors import SafetensorError, safe_open
+    index = read_file(name, source, "model.safetensors.index.json", {}).get("weight_map")
+    names = {prefix + key: key for prefix in prefixes for key in wanted}
+    files = sorted({str(file) for key, file in index.items() if key in names}) if isinstance(index, dict) else \
+        ["model.safetensors"]
+    tensors: dict[str, Tensor] = {}
+    for file in files:
+        path = _path(name, source, file) if "/" not in file else None
+        if path is None:
+            raise UserError(f"{name}: has no {file}: only safetensors are read: get the checkpoint again, or convert "
+                            "it with save_pretrained")
+        try:
+            with safe_open(path, "pt") as opened:
+                tensors |= {names[key]: opened.get_tensor(key) for key in opened.keys() if key in names}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise UserError(f"{name}: its {file} cannot be read ({_one_line(error)}): {GET_AGAIN}") from error
+    return tensors
+
+
+def _path(name: str, source: Origin, file: str) -> Path | None:
+    """A file of a checkpoint, brought here from the hub where it is there; None where the checkpoint has none."""
+    if Path(name).is_dir():
+        path = Path(name) / file
+        return path if path.is_file() else None
+    from huggingface_hub import errors, hf_hub_download
+    try:
+        return Path(hf_hub_download(name, file, **source.arguments))
+    except (errors.EntryNotFoundError, errors.LocalEntryNotFoundError, errors.HFValidationError, OSError):
+        return None
 
 
 @contextmanager
@@ -169,14 +235,6 @@ def check_network(config: Any, where: str, values: float, make: Callable[[], nn.
     if number > MOST_PARAMETERS:
         raise UserError(f"{where}: its network has {number:,} parameters: at most {MOST_PARAMETERS:,}: choose a "
                         "smaller one")
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a checkpoint is loaded from: arguments of `from_pretrained`, and why the hub cannot give it, or ""."""
-
-    arguments: dict[str, Any]
-    absent: str = ""
 
 
 def digest(folder: Path) -> str:

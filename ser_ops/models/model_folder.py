@@ -18,6 +18,7 @@ from ser_ops.models.architectures import build, count
 from ser_ops.models.base import EmotionModel, Standardise
 from ser_ops.models.wav2vec_backbone import SAMPLE_RATE, Backbone, config_record
 from ser_ops.models.wav2vec_network import Wav2VecSizes
+from ser_ops.models.whisper_encoder import WhisperSizes
 from ser_ops.terminal import printable
 
 _DTYPES = {torch.float32: "F32", torch.int64: "I64"}    # as safetensors names them; no other stands in a model
@@ -78,7 +79,7 @@ def _run_backbone(skeleton: EmotionModel, path: Path) -> None:
     """One window through the backbone, without memory: only that shows some impossible configurations."""
     backbone = getattr(skeleton.eval(), "backbone", None)
     try:
-        if isinstance(backbone, Backbone) and not isinstance(backbone.config, Wav2VecSizes):
+        if isinstance(backbone, Backbone) and not isinstance(backbone.config, Wav2VecSizes | WhisperSizes):
             backbone.network(torch.zeros(1, round(skeleton.preset.features.seconds * SAMPLE_RATE)))
         elif backbone is not None and not isinstance(backbone, Backbone):
             backbone(torch.zeros(1, backbone.config.num_channels, *backbone.size))

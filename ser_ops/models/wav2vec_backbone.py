@@ -20,7 +20,7 @@ from ser_ops.config.models import Features, Wav2Vec
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.features.descriptors import LEVEL, SILENT
-from ser_ops.models.checkpoint import GET_AGAIN, check_network, check_numbers, kept_config, random_network, read
+from ser_ops.models.checkpoint import GET_AGAIN, Origin, check_network, check_numbers, kept_config, random_network, read
 from ser_ops.models.wav2vec_network import MODEL_TYPE, Wav2VecNetwork, Wav2VecSizes
 
 if TYPE_CHECKING:
@@ -61,14 +61,15 @@ class Backbone(nn.Module):
         self.network = network
         if isinstance(getattr(self.network, "masked_spec_embed", None), nn.Parameter):
             self.network.masked_spec_embed.requires_grad_(False)    # serves SpecAugment alone
-        # Set, it asks for the waveform's gradient, which nobody reads: up to a third of a small model's step.
-        self.network.feature_extractor._requires_grad = False
+        if hasattr(self.network, "feature_extractor"):
+            # Set, it asks for the waveform's gradient, which nobody reads: up to a third of a small model's step.
+            self.network.feature_extractor._requires_grad = False
         self.layer_sum = LayerSum(config.num_hidden_layers + 1) if settings.states == "weighted" else None
         self._tuned: list[nn.Module] = [self.network]
         if settings.trainable != "all":
             self.network.requires_grad_(False)
             number = settings.tuned_layers if settings.trainable == "partly" else 0
-            self._tuned = list(self.network.encoder.layers)[-number:] if number else []
+            self._tuned = list(self.encoder_layers)[-number:] if number else []
             for layer in self._tuned:
                 layer.requires_grad_(True)
         self.train()
@@ -77,6 +78,16 @@ class Backbone(nn.Module):
     def hidden(self) -> int:
         """Width H of the states."""
         return self.config.hidden_size
+
+    @property
+    def encoder_layers(self) -> nn.ModuleList:
+        """The transformer layers, from the first to the last."""
+        return self.network.encoder.layers
+
+    @property
+    def shortest(self) -> int:
+        """Samples that one frame needs."""
+        return receptive_field(self.config)
 
     @property
     def depends_on_padding(self) -> bool:
@@ -123,7 +134,7 @@ class Backbone(nn.Module):
         if self.config.input_masked:
             # All that the network does with a mask is to add it up: one column of sums says the same. It cannot do
             # with no frame at all.
-            mask = valid.clamp_min(receptive_field(self.config))[:, None]
+            mask = valid.clamp_min(self.shortest)[:, None]
         output = self.network(waveform, attention_mask=mask, output_hidden_states=self.layer_sum is not None)
         earlier = output.hidden_states[:-1] if self.layer_sum is not None else ()
         return torch.stack([*earlier, output.last_hidden_state], 1)
@@ -170,20 +181,22 @@ def _normalised(waveform: Tensor, inside: Tensor) -> Tensor:
 
 def config_record(config: Config) -> dict[str, Any]:
     """A backbone's configuration as JSON can hold it, without where it came from."""
-    values = config.record() if isinstance(config, Wav2VecSizes) else json.loads(config.to_json_string(use_diff=False))
+    values = config.record() if hasattr(config, "record") else json.loads(config.to_json_string(use_diff=False))
     return {key: value for key, value in sorted(values.items()) if not key.startswith("_")}
 
 
-def backbone(settings: Wav2Vec, features: Features, kept: Mapping[str, Any] | None = None) -> Backbone:
+def backbone(settings: Wav2Vec, features: Features, kept: Mapping[str, Any] | None = None,
+             source: Origin | None = None) -> Backbone:
     """By the kept configuration if there is one, else by the checkpoint, else the small one with random weights.
 
-    A kept configuration gives random weights and loads nothing. Raises UserError when the checkpoint cannot be had,
+    A kept configuration gives random weights and loads nothing. `source`: where the checkpoint is loaded from, if that
+    was asked before. Raises UserError when the checkpoint cannot be had,
     is not of the family, or lacks weights of its own architecture, and where sizes do not fit.
     """
     if kept is None and settings.checkpoint is None:
         return _plain(small_sizes(settings, features), settings, features, "params.yaml: wav2vec")
     if kept is None:
-        return _pretrained(str(settings.checkpoint), settings, features)
+        return _pretrained(str(settings.checkpoint), settings, features, source)
     if kept.get("model_type") == MODEL_TYPE:
         return _plain(replace(_kept_sizes(kept), dropout=settings.dropout), settings, features, "backbone_config")
     config = _settled(_kept_config(kept), settings, features, "backbone_config")
@@ -244,12 +257,12 @@ def _kept_config(kept: Mapping[str, Any]) -> "PreTrainedConfig":
     return kept_config(values, FAMILY, "the Wav2Vec 2.0 family")
 
 
-def _pretrained(name: str, settings: Wav2Vec, features: Features) -> Backbone:
+def _pretrained(name: str, settings: Wav2Vec, features: Features, source: Origin | None) -> Backbone:
     """The checkpoint of that hub name or folder."""
     def settle(config: "PreTrainedConfig", arguments: Mapping[str, Any]) -> "PreTrainedConfig":
         return _follow_preprocessor(_settled(config, settings, features, name), features, name, arguments)
 
-    config, network = read(name, settings.revision, "wav2vec", settle, new={"masked_spec_embed"})
+    config, network = read(name, settings.revision, "wav2vec", settle, new={"masked_spec_embed"}, source=source)
     return Backbone(config, settings, network)
 
 

@@ -14,8 +14,9 @@ from ser_ops.config.models import Features, Wav2Vec
 from ser_ops.config.services import Compute
 from ser_ops.dataset.examples import Examples, ordered_batches
 from ser_ops.errors import UserError
+from ser_ops.models.architectures import speech_backbone
 from ser_ops.models.base import EmotionModel
-from ser_ops.models.wav2vec_backbone import Backbone, backbone
+from ser_ops.models.wav2vec_backbone import Backbone
 from ser_ops.progress.spreading import parallel_map
 from ser_ops.shards import HALF, ShardEntry, Shards, shard_file, write_index, write_shard
 from ser_ops.training.checkpoint import fingerprint
@@ -23,7 +24,7 @@ from ser_ops.training.world import process_rank, world_size
 
 _BATCH = 8          # rows; fits a CPU's cache, and is a constant so that bytes do not depend on a setting
 _SHARDS = 32        # at least, where there are enough rows, to divide among the processes
-_read_backbone = lru_cache(maxsize=1)(backbone)
+_read_backbone = lru_cache(maxsize=1)(speech_backbone)
 
 
 @dataclass(frozen=True)
