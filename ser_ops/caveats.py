@@ -1,4 +1,4 @@
-"""What a model's card knows and whoever reads an answer of it must: one owner of the wording."""
+"""The caveats of a model: what its card says and a reader of its answers must know, in the same words everywhere."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -21,7 +21,7 @@ class Caveat:
 def caveats(card: Mapping[str, Any]) -> tuple[Caveat, ...]:
     """What to know before relying on the model whose model.json is `card`, the gravest first; never raises.
 
-    What the card should say and does not counts as a caveat too.
+    What the card leaves out and should say is a caveat too.
 
     >>> data = {"corpora": ["made"], "synthetic": ["made"], "licences": {"made": "CC0 1.0"}, "protocol": "speaker"}
     >>> marks(caveats({"model": "fusion", "backbone": "random weights", "data": data}))
@@ -31,40 +31,40 @@ def caveats(card: Mapping[str, Any]) -> tuple[Caveat, ...]:
     data = data if isinstance(data, Mapping) else {}
     corpora, synthetic, partial = (_names(data.get(key)) for key in ("corpora", "synthetic", "partial"))
     licences = dict.fromkeys(corpora, NOT_STATED) | _texts(data.get("licences"))
-    backbone, protocol, told = str(card.get("backbone")), data.get("protocol"), list[Caveat]()
+    backbone, protocol, result = str(card.get("backbone")), data.get("protocol"), list[Caveat]()
     if card.get("shuffled_labels"):
-        told.append(Caveat("learnt from shuffled labels",
+        result.append(Caveat("learnt from shuffled labels",
                            "The model learnt from SHUFFLED labels: a baseline, never to be used."))
     if synthetic:
         share = "" if set(synthetic) >= set(corpora) else "partly "
-        told.append(Caveat(f"{share}learnt from synthetic speech",
+        result.append(Caveat(f"{share}learnt from synthetic speech",
                            f"The model learnt {share}from SYNTHETIC speech ({', '.join(synthetic)}): answers and "
                            "figures say nothing about people."))
     if partial:
-        told.append(Caveat("partial corpus", f"Partial corpora: {', '.join(partial)}."))
+        result.append(Caveat("partial corpus", f"Partial corpora: {', '.join(partial)}."))
     if backbone.startswith("random"):
-        described = MODELS.get(str(card.get("model")))
-        mark, part = ("backbone", "backbone") if described and described.backbone != "wav2vec" else (
+        entry = MODELS.get(str(card.get("model")))
+        mark, part = ("backbone", "backbone") if entry and entry.backbone != "wav2vec" else (
             "wav2vec stream", "Wav2Vec 2.0 stream")
-        told.append(Caveat(f"{mark} not pretrained",
+        result.append(Caveat(f"{mark} not pretrained",
                            f"Its {part} was not pretrained ({backbone}): it knows no more than these data taught it."))
     if not corpora and not synthetic:
-        told.append(Caveat("training data not stated", "Its card does not say what the model learnt from."))
+        result.append(Caveat("training data not stated", "Its card does not say what the model learnt from."))
     if forbidding := [name for name, licence in licences.items() if non_commercial(licence)]:
         silent = all(licences[name] == NOT_STATED for name in forbidding)
-        told.append(Caveat("licence not stated" if silent else "non-commercial",
+        result.append(Caveat("licence not stated" if silent else "non-commercial",
                            "Commercial use is not allowed, or not known to be, by the licences of: "
                            f"{', '.join(forbidding)}."))
     if protocol != "speaker" and (protocol or corpora):
-        told.append(Caveat(f"protocol {protocol or NOT_STATED}", f"Protocol {protocol or NOT_STATED}: speakers may "
+        result.append(Caveat(f"protocol {protocol or NOT_STATED}", f"Protocol {protocol or NOT_STATED}: speakers may "
                            "stand in training and test; figures flatter."))
-    return tuple(told)
+    return tuple(result)
 
 
 def non_commercial(licence: str) -> bool:
     """Whether a licence forbids commercial use, or does not say that it allows it.
 
-    >>> [non_commercial(one) for one in ("CC BY-NC-SA 4.0", "CC0 1.0", "for non-commercial research", "not stated")]
+    >>> [non_commercial(licence) for licence in ("CC BY-NC-SA 4.0", "CC0 1.0", "for academic use", "not stated")]
     [True, False, True, True]
     """
     words = licence.lower()
@@ -72,14 +72,14 @@ def non_commercial(licence: str) -> bool:
                 or words in ("", NOT_STATED))
 
 
-def marks(told: Iterable[Caveat]) -> str:
-    """What stands behind an answer in words; nothing where there is no caveat."""
-    words = "; ".join(caveat.mark for caveat in told)
+def marks(caveats: Iterable[Caveat]) -> str:
+    """The text that follows an answer in words; "" where there is no caveat."""
+    words = "; ".join(caveat.mark for caveat in caveats)
     return f" [{words}]" if words else ""
 
 
 def _names(value: Any) -> list[str]:
-    """Names of a card that may come from anywhere."""
+    """Names as a card may hold them: a list, one text, or anything else."""
     return [str(name) for name in value] if isinstance(value, list | tuple) else [str(value)] if value else []
 
 

@@ -49,10 +49,10 @@ MODELS: dict[str, Model] = {
 }
 
 
-def known(name: str) -> str:
-    """The name of a model as it came. Raises ValueError, with the names there are, for one that is not in the table.
+def known_model(name: str) -> str:
+    """The name of a model, unchanged. Raises ValueError, with all names, for a name that is not in the table.
 
-    >>> known("fusion")
+    >>> known_model("fusion")
     'fusion'
     """
     if name not in MODELS:

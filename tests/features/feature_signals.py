@@ -72,4 +72,5 @@ def _windows(files: list[Path], settings: Window, count: int, otherwise: str) ->
     if not files:
         pytest.skip(otherwise)
     length = round(settings.seconds * settings.sample_rate)
-    return [fit_window(read_recording(file, settings.sample_rate).samples, length)[0] for file in files[::max(1, len(files) // count)]]
+    return [fit_window(read_recording(file, settings.sample_rate).samples, length)[0]
+            for file in files[::max(1, len(files) // count)]]

@@ -24,12 +24,12 @@ BATCH, ROUNDS = 64, 5
 def by_librosa(batch: np.ndarray, settings: Stacked) -> np.ndarray:
     size = {"sr": settings.sample_rate, "n_fft": settings.frame, "hop_length": settings.hop}
     rows = []
-    for one in batch:
-        mel = librosa.feature.melspectrogram(y=one, **size, n_mels=settings.mels)
+    for samples in batch:
+        mel = librosa.feature.melspectrogram(y=samples, **size, n_mels=settings.mels)
         level = librosa.power_to_db(mel)
         rows.append(np.concatenate([
-            librosa.feature.mfcc(S=level, n_mfcc=settings.mfcc), librosa.feature.chroma_stft(y=one, **size),
-            mel if settings.mel_scale == "power" else level, librosa.feature.spectral_contrast(y=one, **size)]))
+            librosa.feature.mfcc(S=level, n_mfcc=settings.mfcc), librosa.feature.chroma_stft(y=samples, **size),
+            mel if settings.mel_scale == "power" else level, librosa.feature.spectral_contrast(y=samples, **size)]))
     return np.stack(rows)
 
 

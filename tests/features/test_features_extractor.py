@@ -63,7 +63,7 @@ def test_an_utterance_does_not_depend_on_its_batch() -> None:
 
 def test_resamples_where_the_preset_wants_another_rate() -> None:
     settings, batch = PRESETS["paper"].features, waveforms(2, 2.5)
-    expected = np.stack([soxr.resample(one, 16000, 22050, quality="HQ") for one in batch.numpy()])
+    expected = np.stack([soxr.resample(samples, 16000, 22050, quality="HQ") for samples in batch.numpy()])
     assert expected.shape == (2, 55125)
     direct = Extractor(settings, 22050)(torch.from_numpy(expected))
     torch.testing.assert_close(Extractor(settings)(batch), direct)

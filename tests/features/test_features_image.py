@@ -44,8 +44,8 @@ def test_gain_and_neighbours_do_not_show() -> None:
     batch = torch.from_numpy(np.stack(list(signals(16000, 40000).values())))
     extractor = Extractor(settings)
     together = extractor(torch.cat([batch * 1000, batch, batch * 0.5]))[len(batch):2 * len(batch)]
-    for one, image in zip(batch, together, strict=True):
-        torch.testing.assert_close(image, extractor(one[None])[0], rtol=1e-5, atol=1e-4)
+    for samples, image in zip(batch, together, strict=True):
+        torch.testing.assert_close(image, extractor(samples[None])[0], rtol=1e-5, atol=1e-4)
     speech = batch[3:4]
     torch.testing.assert_close(extractor(4 * speech), extractor(speech), rtol=1e-5, atol=1e-4)
 

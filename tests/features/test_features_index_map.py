@@ -21,8 +21,8 @@ any_settings = st.builds(
 
 
 def test_feature_1191_of_the_paper() -> None:
-    place = feature_at(1191, PAPER)
-    assert (place.kind, place.coefficient, place.frame, frames_of(PAPER)) == ("MFCC", 15, 48, 108)
+    position = feature_at(1191, PAPER)
+    assert (position.kind, position.coefficient, position.frame, frames_of(PAPER)) == ("MFCC", 15, 48, 108)
     assert describe(1191, PAPER) == "MFCC 15 at 1.11 s"
 
 
@@ -30,9 +30,9 @@ def test_feature_1191_of_the_paper() -> None:
     (0, "ZCR", None, 0), (107, "ZCR", None, 107), (108, "RMS", None, 0), (215, "RMS", None, 107),
     (216, "MFCC", 0, 0), (235, "MFCC", 19, 0), (236, "MFCC", 0, 1), (2367, "MFCC", 11, 107), (2375, "MFCC", 19, 107)])
 def test_equation_29_by_hand(index: int, kind: str, coefficient: int | None, frame: int) -> None:
-    place = feature_at(index, PAPER)
-    assert (place.kind, place.coefficient, place.frame) == (kind, coefficient, frame)
-    assert place.seconds == pytest.approx(frame * 512 / 22050)
+    position = feature_at(index, PAPER)
+    assert (position.kind, position.coefficient, position.frame) == (kind, coefficient, frame)
+    assert position.seconds == pytest.approx(frame * 512 / 22050)
 
 
 @settings(max_examples=60, deadline=None)
@@ -40,9 +40,9 @@ def test_equation_29_by_hand(index: int, kind: str, coefficient: int | None, fra
 def test_there_and_back(chosen: Features, data: st.DataObject) -> None:
     size = int(np.prod(shape_of(chosen)))
     index = data.draw(st.integers(0, size - 1))
-    place = feature_at(index, chosen)
-    assert index_at(place.channel, place.frame, chosen) == index == grid(chosen)[place.channel, place.frame]
-    assert 0 <= place.seconds <= chosen.seconds + 1e-6
+    position = feature_at(index, chosen)
+    assert index_at(position.channel, position.frame, chosen) == index == grid(chosen)[position.channel, position.frame]
+    assert 0 <= position.seconds <= chosen.seconds + 1e-6
 
 
 @settings(max_examples=20, deadline=None)

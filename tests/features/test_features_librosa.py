@@ -64,6 +64,7 @@ def test_real_recordings_agree() -> None:
     for preset in ("small", "paper"):
         settings = PRESETS[preset].features.model_copy(update=PLAIN)
         for file in files:
-            samples, _ = fit_window(read_recording(file, settings.sample_rate).samples, round(settings.seconds * settings.sample_rate))
+            length = round(settings.seconds * settings.sample_rate)
+            samples, _ = fit_window(read_recording(file, settings.sample_rate).samples, length)
             ours = to_grid(Extractor(settings, settings.sample_rate)(torch.from_numpy(samples)[None]), settings)[0]
             assert_agrees(ours.numpy(), reference(samples, settings))

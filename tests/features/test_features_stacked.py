@@ -80,10 +80,10 @@ def test_other_rates_frames_and_odd_lengths(rate: int, frame: int, hop: int, len
 
 
 def compare(batch: np.ndarray, settings: Stacked) -> None:
-    ours, found = extracted(batch, settings), tunings(batch, settings)
-    theirs = np.array([librosa_tuning(one, settings) for one in batch])
-    assert (np.abs(found - theirs) < 1e-6).mean() >= 0.95, np.flatnonzero(np.abs(found - theirs) >= 1e-6)
-    for rows, samples, tuning in zip(ours, batch, found, strict=True):
+    ours, estimated = extracted(batch, settings), tunings(batch, settings)
+    theirs = np.array([librosa_tuning(samples, settings) for samples in batch])
+    assert (np.abs(estimated - theirs) < 1e-6).mean() >= 0.95, np.flatnonzero(np.abs(estimated - theirs) >= 1e-6)
+    for rows, samples, tuning in zip(ours, batch, estimated, strict=True):
         assert_stack_agrees(rows, reference(samples, settings, tuning), settings)
 
 
@@ -168,7 +168,7 @@ def test_same_on_a_gpu() -> None:
         for settings in (preset.stacked, preset.image):
             extractor = Extractor(settings, settings.sample_rate)
             batch = torch.from_numpy(np.stack([
-                speech_like(extractor.length, settings.sample_rate, np.random.default_rng(one)) for one in range(3)]))
+                speech_like(extractor.length, settings.sample_rate, np.random.default_rng(seed)) for seed in range(3)]))
             on_gpu = extractor(batch.cuda())
             assert on_gpu.is_cuda
             torch.testing.assert_close(on_gpu.cpu(), extractor(batch), rtol=1e-3, atol=1e-2)

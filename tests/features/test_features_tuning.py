@@ -25,13 +25,13 @@ def tuned(semitones: float) -> np.ndarray:
 
 def test_a_made_tuning_is_found_each_of_its_own_batch() -> None:
     made = np.array([-0.4, -0.21, 0.0, 0.13, 0.3, 0.45])
-    batch = np.stack([tuned(one) for one in made])
+    batch = np.stack([tuned(tuning) for tuning in made])
     power = power_spectrum(torch.from_numpy(batch), SETTINGS, exact=True)
-    found = (tuning_step(power, SETTINGS).numpy() - 50) / 100
-    assert np.abs(found - made).max() < 0.06        # the parabola's own error at these notes
-    spectra = [np.abs(librosa.stft(one)) ** 2 for one in batch]
-    theirs = [librosa.estimate_tuning(S=one, sr=SETTINGS.sample_rate, bins_per_octave=12) for one in spectra]
-    np.testing.assert_allclose(found, theirs, atol=1e-6)
+    estimated = (tuning_step(power, SETTINGS).numpy() - 50) / 100
+    assert np.abs(estimated - made).max() < 0.06        # the parabola's own error at these notes
+    spectra = [np.abs(librosa.stft(samples)) ** 2 for samples in batch]
+    theirs = [librosa.estimate_tuning(S=spectrum, sr=SETTINGS.sample_rate, bins_per_octave=12) for spectrum in spectra]
+    np.testing.assert_allclose(estimated, theirs, atol=1e-6)
 
 
 def test_no_peak_is_in_tune() -> None:
@@ -52,10 +52,10 @@ def test_the_lowest_of_equal_votes_wins() -> None:
     [1.0, 1.0, 1.0],                            # a plateau counts at its lower end
     [1 + 2**-23, 1 + 2**-22, 1 + 2**-22],       # float32 sees no bend: the peak is not moved, and never to infinity
     [0.1, 1.0, 0.99], [0.0, 1.0, 0.0]])
-@pytest.mark.parametrize("place", [20, 100, 468])
-def test_peaks_of_any_shape_vote_as_in_librosa(peak: list[float], place: int) -> None:
+@pytest.mark.parametrize("first", [20, 100, 468])
+def test_peaks_of_any_shape_vote_as_in_librosa(peak: list[float], first: int) -> None:
     power = torch.zeros(1, 3, 1025)
-    power[0, 1, place:place + 3] = torch.tensor(peak)
+    power[0, 1, first:first + 3] = torch.tensor(peak)
     theirs = librosa.estimate_tuning(S=power[0].numpy().T, sr=SETTINGS.sample_rate, bins_per_octave=12)
     assert (tuning_step(power, SETTINGS).item() - 50) / 100 == pytest.approx(theirs, abs=1e-6)
 

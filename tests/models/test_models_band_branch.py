@@ -24,11 +24,11 @@ def features(rows: int = 3) -> torch.Tensor:
     return torch.randn(rows, *shape_of(PRESET.features), generator=torch.Generator().manual_seed(2))
 
 
-def entered(one: BandBranch, values: torch.Tensor) -> torch.Tensor:
+def entered(network: BandBranch, values: torch.Tensor) -> torch.Tensor:
     """What reaches the first normalisation: (B, 2 + bands, T)."""
     seen = []
-    handle = one.norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    one(values)
+    handle = network.norm.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    network(values)
     handle.remove()
     return seen[0]
 
@@ -43,27 +43,27 @@ def test_it_sees_the_bands_that_the_coefficients_were_made_of():
 
 def test_standardisation_moves_the_bands_and_does_not_bend_them():
     kept = {"mean": torch.randn(82).tolist(), "std": (0.5 + torch.rand(82)).tolist()}
-    plain, moved = (entered(branch(one), features())[:, 2:] for one in (None, kept))
+    plain, moved = (entered(branch(statistics), features())[:, 2:] for statistics in (None, kept))
     torch.testing.assert_close(plain - plain.mean(-1, keepdim=True), moved - moved.mean(-1, keepdim=True),
                                rtol=0, atol=1e-4)
 
 
 @torch.no_grad()
 def test_maps_step_by_step():
-    one, values = branch(members=2), features()
+    network, values = branch(members=2), features()
     maps = []
-    one.last_convolution.register_forward_hook(lambda _m, _i, output: maps.append(output))
-    one(values)
+    network.last_convolution.register_forward_hook(lambda _m, _i, output: maps.append(output))
+    network(values)
     seen = []
-    for picture in one.pictures:
-        left = functional.batch_norm(entered(one, values), one.norm.running_mean, one.norm.running_var)
+    for picture in network.pictures:
+        left = functional.batch_norm(entered(network, values), network.norm.running_mean, network.norm.running_var)
         beside, left = left[:, :2, :148].unflatten(-1, (37, 4)).mean(-1), left[:, None, 2:]
         for (convolution, *_), pool in zip(picture, PRESET.spectral.pools, strict=True):
             left = functional.max_pool2d(functional.conv2d(left, convolution.weight, padding=1), pool)
             left = torch.relu(left / (1 + 1e-5)**0.5)   # BatchNorm before it has learnt anything
         assert left.shape == (3, 128, 5, 37)
         seen.append(torch.cat([left.reshape(3, 640, 37), beside], dim=1))
-    last = one.last_convolution
+    last = network.last_convolution
     expected = torch.cat([functional.conv1d(own, weight, bias, padding=1) for own, weight, bias in zip(
         seen, last.weight.chunk(2), last.bias.chunk(2), strict=True)], dim=1)
     torch.testing.assert_close(maps[0], expected, rtol=1e-4, atol=1e-4)
@@ -79,11 +79,11 @@ def test_a_voice_that_is_higher_is_the_same_pattern_elsewhere():
 
 @torch.no_grad()
 def test_zcr_and_rms_are_read_and_every_band_is():
-    one, values = branch(), features(1)
+    network, values = branch(), features(1)
     for channel in (0, 1, 2, 81):
         other = values.clone()
         other[:, channel] += torch.linspace(-3, 3, 151)
-        assert (one(other) - one(values)).abs().max() > 1e-4, channel
+        assert (network(other) - network(values)).abs().max() > 1e-4, channel
 
 
 def test_statistics_under_equal_weights_are_mean_and_deviation():
@@ -97,13 +97,13 @@ def test_statistics_under_equal_weights_are_mean_and_deviation():
 
 
 def test_masks_in_training_alone_and_no_longer_than_asked():
-    one, values = branch(masked_bands=6, masked_frames=11, dropout=0.0), features(64)
+    network, values = branch(masked_bands=6, masked_frames=11, dropout=0.0), features(64)
     torch.manual_seed(4)
-    gone = entered(one.train(), values)== 0
+    gone = entered(network.train(), values) == 0
     bands, frames = gone.all(2).sum(1), gone[:, :2].all(1).sum(1)
     assert bands.max() <= 6 and frames.max() <= 11 and bands.max() > 3 and frames.max() > 6
     assert not gone[:, :2].all(2).any(), "ZCR and RMS are no bands"
-    assert not (entered(one.eval(), values) == 0).any()
+    assert not (entered(network.eval(), values) == 0).any()
     nothing = branch(masked_bands=0, masked_frames=0, dropout=0.0)
     assert torch.equal(entered(nothing.train(), values), entered(nothing.eval(), values))
 
@@ -118,18 +118,18 @@ def test_a_stretch_is_one_run():
 
 @pytest.mark.parametrize("changes", [{}, {"kernel": 5, "pools": ((2, 1), (2, 3), (1, 2), (4, 2))}])
 def test_the_receptive_field_by_gradient(changes):
-    one = branch(**changes)
+    network = branch(**changes)
     values = features(1).requires_grad_()
     maps = []
-    one.last_convolution.register_forward_hook(lambda _m, _i, output: maps.append(output))
-    one(values)
+    network.last_convolution.register_forward_hook(lambda _m, _i, output: maps.append(output))
+    network(values)
     middle = maps[0].shape[-1] // 2
     reached = []
     for position in range(middle - 1, middle + 2):
         slope, = torch.autograd.grad(maps[0][0, :, position].sum(), values, retain_graph=True)
         seen = slope.abs().sum((0, 1)).nonzero().flatten()
         reached.append(int(seen.max() - seen.min()) + 1)
-    assert max(reached) <= one.receptive_field <= max(reached) + 4     # a maximum passes one of its values on
+    assert max(reached) <= network.receptive_field <= max(reached) + 4     # a maximum passes one of its values on
 
 
 def test_the_design_needs_frames():

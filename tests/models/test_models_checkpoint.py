@@ -101,7 +101,7 @@ def test_states_are_those_of_the_checkpoint_s_own_preprocessor(tmp_path: Path) -
     network = checkpoint(tmp_path, feat_extract_norm="layer", do_stable_layer_norm=True)
     waveform, valid, _ = batch()
     extractor = transformers.Wav2Vec2FeatureExtractor(return_attention_mask=True)
-    given = extractor([one[:length].numpy() for one, length in zip(waveform, valid, strict=True)], padding=True,
+    given = extractor([samples[:length].numpy() for samples, length in zip(waveform, valid, strict=True)], padding=True,
                       sampling_rate=16000, return_tensors="pt")
     with torch.inference_mode():
         expected = network(given.input_values, attention_mask=given.attention_mask).last_hidden_state
@@ -175,7 +175,7 @@ def broken(folder: Path, fault: str) -> None:
         weights.write_bytes(weights.read_bytes()[:1000])
     elif fault == "lacks weights":
         from safetensors.torch import load_file, save_file
-        tensors = {name: one for name, one in load_file(weights).items() if "encoder.layers.1" not in name}
+        tensors = {name: tensor for name, tensor in load_file(weights).items() if "encoder.layers.1" not in name}
         save_file(tensors, weights, metadata={"format": "pt"})
     elif fault == "no config":
         (folder / "config.json").unlink()

@@ -208,7 +208,7 @@ def test_a_window_of_too_many_values_is_refused_although_the_weights_fit(saved: 
 
 def leaves(value: object, path: tuple = ()) -> list[tuple]:
     inner = value.items() if isinstance(value, dict) else enumerate(value[:2]) if isinstance(value, list) else ()
-    return [path, *(leaf for key, one in inner for leaf in leaves(one, (*path, key)))]
+    return [path, *(leaf for key, value in inner for leaf in leaves(value, (*path, key)))]
 
 
 @pytest.mark.parametrize("name", ["fusion", "vit", "beit", "cnn"])

@@ -149,7 +149,7 @@ def broken(folder: Path, name: str, fault: str) -> None:
     elif fault == "damaged":
         weights.write_bytes(weights.read_bytes()[:1000])
     elif fault == "lacks weights":
-        tensors = {key: one for key, one in load_file(weights).items() if "layer.1.layernorm_before" not in key}
+        tensors = {key: tensor for key, tensor in load_file(weights).items() if "layer.1.layernorm_before" not in key}
         save_file(tensors, weights, metadata={"format": "pt"})
     elif fault == "no config":
         (folder / "config.json").unlink()

@@ -70,8 +70,8 @@ def test_crops_lie_inside_the_image_and_have_the_area_and_ratio_asked_for(area: 
     if area == (0.25, 0.25):        # room for every ratio: both ends are reached, either is as likely, and all places
         assert ratio.min() < 0.76 and ratio.max() > 1.32 and abs(ratio.log().mean()) < 0.01
         for start, size in ((left, width), (top, height)):
-            place = start / (1 - size)
-            assert place.min() < 0.01 and place.max() > 0.99 and abs(place.mean() - 0.5) < 0.02
+            position = start / (1 - size)
+            assert position.min() < 0.01 and position.max() > 0.99 and abs(position.mean() - 0.5) < 0.02
     if area[0] < area[1]:
         assert abs(share.mean() - sum(area) / 2) < 0.01
 
@@ -126,14 +126,14 @@ def test_nothing_is_random_in_training_but_the_crop_and_dropout(name: str) -> No
 @pytest.mark.parametrize("name", NAMES)
 def test_frozen_neither_moves_nor_drops_out(name: str) -> None:
     model = build(name, changed(name, trainable="frozen", dropout=0.5, crop=(1.0, 1.0))).train()
-    before = {key: one.clone() for key, one in model.named_parameters()}
+    before = {key: parameter.clone() for key, parameter in model.named_parameters()}
     features = decibels()
     assert torch.equal(answer(model, features), answer(model, features))
     answer(model, features).square().sum().backward()
     groups = model.parameter_groups(0.1, 0.1)
     assert [group["name"] for group in groups] == ["new", "new, no decay"]
     torch.optim.AdamW(groups).step()
-    moved = {key for key, one in model.named_parameters() if not torch.equal(one, before[key])}
+    moved = {key for key, parameter in model.named_parameters() if not torch.equal(parameter, before[key])}
     assert moved == {"head.weight", "head.bias"} and not model.backbone.network.training
 
 
@@ -143,9 +143,9 @@ def test_answers_see_where_and_when() -> None:
     for name in NAMES:
         model = build(name, SMALL, seed=1).eval()
         with torch.no_grad():
-            for key, one in model.named_parameters():
+            for key, parameter in model.named_parameters():
                 if "position" in key:       # fresh tables of relative positions are 0
-                    one.normal_(generator=torch.Generator().manual_seed(6))
+                    parameter.normal_(generator=torch.Generator().manual_seed(6))
         for axis in (1, 2):
             assert not torch.allclose(answer(model, features), answer(model, features.roll(32, axis)), atol=1e-4)
 

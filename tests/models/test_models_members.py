@@ -28,15 +28,15 @@ def inputs() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
             torch.randn(4, *shape_of(SMALL.features), generator=generator))
 
 
-def member(model: EmotionModel, place: int, number: int, small: Preset) -> EmotionModel:
+def member(model: EmotionModel, index: int, number: int, small: Preset) -> EmotionModel:
     """One member of a model as a model of its own."""
     states = {}
     for name, tensor in model.state_dict().items():
         if (".last_convolution." in name or ".after." in name) and tensor.ndim:
-            tensor = tensor.chunk(number)[place]
+            tensor = tensor.chunk(number)[index]
         for many in ("spectral.pictures", "spectral.pooling", "spectral.project", "head.heads"):
-            if name.startswith(f"{many}.{place}."):
-                name = name.replace(f"{many}.{place}.", f"{many}.0.")
+            if name.startswith(f"{many}.{index}."):
+                name = name.replace(f"{many}.{index}.", f"{many}.0.")
         states[name] = tensor
     alone = build(model.name, small)
     alone.load_state_dict({name: states[name] for name in alone.state_dict()})
@@ -49,28 +49,29 @@ QUIET = {"dropout": 0.0, "masked_bands": 0, "masked_frames": 0}
 @pytest.mark.parametrize("name", ["spectral", "concat", "fusion"])
 def test_the_answer_is_the_mean_of_the_members_probabilities(name):
     model, some = build(name, preset(3), seed=1), inputs()
-    apart = [member(model, place, 3, preset(1)).eval() for place in range(3)]
+    apart = [member(model, index, 3, preset(1)).eval() for index in range(3)]
     with torch.no_grad():
-        each = torch.stack([one(*some).softmax(1) for one in apart])
+        each = torch.stack([network(*some).softmax(1) for network in apart])
         torch.testing.assert_close(model.eval()(*some), each.mean(0).log(), rtol=1e-4, atol=1e-5)
     assert (each[0] - each[1]).abs().max() > 1e-3, "they are not the same network three times"
 
 
 def test_each_member_learns_as_if_it_were_alone():
     model, (waveform, valid, features) = build("spectral", preset(3, **QUIET), seed=1), inputs()
-    apart = [member(model, place, 3, preset(1, **QUIET)) for place in range(3)]
+    apart = [member(model, index, 3, preset(1, **QUIET)) for index in range(3)]
     logits = model(waveform, valid, features)
     assert logits.shape == (4, 3, 7)
     functional.cross_entropy(*member_examples(logits, LABELS)).backward()
-    found = {name: one.grad for name, one in model.named_parameters()}
-    for place, one in enumerate(apart):
-        own = one(waveform, valid, features)
-        torch.testing.assert_close(own, logits[:, place], rtol=1e-4, atol=1e-5)
+    gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
+    for index, network in enumerate(apart):
+        own = network(waveform, valid, features)
+        torch.testing.assert_close(own, logits[:, index], rtol=1e-4, atol=1e-5)
         functional.cross_entropy(own, LABELS).backward()
-        for mine, theirs in ((found["spectral.last_convolution.weight"].chunk(3)[place],
-                              one.spectral.last_convolution.weight),
-                             (found[f"spectral.pictures.{place}.0.0.weight"], one.spectral.pictures[0][0][0].weight),
-                             (found[f"head.heads.{place}.0.weight"], one.head.heads[0][0].weight)):
+        for mine, theirs in ((gradients["spectral.last_convolution.weight"].chunk(3)[index],
+                              network.spectral.last_convolution.weight),
+                             (gradients[f"spectral.pictures.{index}.0.0.weight"],
+                              network.spectral.pictures[0][0][0].weight),
+                             (gradients[f"head.heads.{index}.0.weight"], network.head.heads[0][0].weight)):
             assert (3 * mine - theirs.grad).norm() < 1e-3 * theirs.grad.norm()
 
 

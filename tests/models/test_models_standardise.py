@@ -16,7 +16,8 @@ PRESETS = {name: load_preset(name) for name in preset_names()}
 def test_standardised_ahead_gives_the_same_bits(preset: str, name: str) -> None:
     settings, random = PRESETS[preset].input_of(name), np.random.default_rng(1)
     figures = {"mean": random.normal(size=channels_of(settings)), "std": random.uniform(0.5, 3, channels_of(settings))}
-    model = build(name, PRESETS[preset], {key: list(map(float, one)) for key, one in figures.items()}, seed=1).eval()
+    standardisation = {key: list(map(float, values)) for key, values in figures.items()}
+    model = build(name, PRESETS[preset], standardisation, seed=1).eval()
     features = random.normal(size=(2, *shape_of(settings))).astype(np.float32)
     nothing, valid = torch.zeros(2, 0), torch.zeros(2, dtype=torch.int64)
     with torch.no_grad():

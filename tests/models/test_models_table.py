@@ -69,7 +69,7 @@ def test_parameters_of_paper_2_s_networks(name: str, keras: int, second_biases: 
     model = on_paper(name)
     assert shape_of(PRESETS["paper"].stacked) == (187, 128) and MODELS[name].row == model.row == ""
     assert count(model) == keras + second_biases
-    assert sum(one.numel() for key, one in model.named_parameters() if "bias_hh" in key) == second_biases
+    assert sum(parameter.numel() for key, parameter in model.named_parameters() if "bias_hh" in key) == second_biases
 
 
 # A block of width 768: norms 2*1,536; queries, keys, values and output 4*(768*768+768); MLP 768*3072*2 + 3072 + 768.
@@ -165,14 +165,14 @@ def step(model: EmotionModel) -> dict[str, torch.Tensor]:
     waveform, valid, features = inputs(SMALL, name=model.name)
     logits, labels = member_examples(model(waveform, valid, features), torch.tensor([0, 2, 4, 6]))
     torch.nn.functional.cross_entropy(logits, labels).backward()
-    return {name: one.grad for name, one in model.named_parameters() if one.grad is not None}
+    return {name: parameter.grad for name, parameter in model.named_parameters() if parameter.grad is not None}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_gradients_reach_everything_that_is_tuned(name: str) -> None:
     model = build(name, SMALL)
     gradients = step(model)
-    tuned = {key for key, one in model.named_parameters() if one.requires_grad}
+    tuned = {key for key, parameter in model.named_parameters() if parameter.requires_grad}
     assert set(gradients) == tuned
     assert all(gradient.abs().sum() > 0 for key, gradient in gradients.items() if not key.endswith(UNSEEN))
     untouched = {key for key, _ in model.named_parameters()} - tuned
@@ -187,7 +187,7 @@ def with_training(trainable: str, tuned_layers: int = 0) -> Preset:
 @pytest.mark.parametrize(("preset", "layers"), [(with_training("frozen"), ()), (with_training("partly", 1), (1,))])
 def test_frozen_parts_do_not_move(preset: Preset, layers: tuple[int, ...]) -> None:
     model = build("fusion", preset)
-    before = {name: one.clone() for name, one in model.state_dict().items()}
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     step(model)
     torch.optim.AdamW(model.parameter_groups(0.01, 0.01), weight_decay=0.1).step()
     for name, after in model.named_parameters():
@@ -214,12 +214,13 @@ def test_two_rates_and_no_decay_of_biases_and_norms() -> None:
     optimiser = torch.optim.AdamW(groups.values(), weight_decay=0.3)
     assert [group["weight_decay"] for group in optimiser.param_groups] == [
         0.0 if "no decay" in name else 0.3 for name in groups]
-    names = {id(one): name for name, one in model.named_parameters()}
-    spared = {names[id(one)] for name, group in groups.items() if "no decay" in name for one in group["params"]}
-    assert "head.heads.0.0.bias" in spared and "spectral.pictures.0.0.2.weight" in spared      # a BatchNorm
-    assert "head.heads.0.0.weight" not in spared and "pooling.score.weight" not in spared
-    in_groups = sum(one.numel() for group in groups.values() for one in group["params"])
-    assert in_groups == sum(one.numel() for one in model.parameters() if one.requires_grad)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    undecayed = {names[id(parameter)] for name, group in groups.items() if "no decay" in name
+                 for parameter in group["params"]}
+    assert "head.heads.0.0.bias" in undecayed and "spectral.pictures.0.0.2.weight" in undecayed      # a BatchNorm
+    assert "head.heads.0.0.weight" not in undecayed and "pooling.score.weight" not in undecayed
+    in_groups = sum(parameter.numel() for group in groups.values() for parameter in group["params"])
+    assert in_groups == sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
 def trained(name: str, seed: int) -> dict[str, torch.Tensor]:
@@ -253,13 +254,13 @@ def test_training_in_bfloat16_stays_near(name: str) -> None:
 def test_positions_and_class_token_do_not_decay() -> None:
     model = build("vit", SMALL)
     groups = {group["name"]: group["params"] for group in model.parameter_groups(0.1, 0.01)}
-    names = {id(one): name for name, one in model.named_parameters()}
-    spared = {names[id(one)] for one in groups["backbone, no decay"]}
-    decayed = {names[id(one)] for one in groups["backbone"]}
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    undecayed = {names[id(parameter)] for parameter in groups["backbone, no decay"]}
+    decayed = {names[id(parameter)] for parameter in groups["backbone"]}
     embeddings = "backbone.network.embeddings."
-    assert {embeddings + "cls_token", embeddings + "position_embeddings"} <= spared
+    assert {embeddings + "cls_token", embeddings + "position_embeddings"} <= undecayed
     assert embeddings + "patch_embeddings.projection.weight" in decayed
-    assert {names[id(one)] for one in groups["new"]} == {"head.weight"}
+    assert {names[id(parameter)] for parameter in groups["new"]} == {"head.weight"}
 
 
 def test_the_cam_layer_of_the_spectral_stream_keeps_time() -> None:
