@@ -115,8 +115,8 @@ def test_what_a_kill_between_two_renames_moved_away_is_put_back(tmp_path):
 _HOLD = """
 import sys, time
 from pathlib import Path
-from ser_ops.files import in_turn
-with in_turn(Path(sys.argv[1]), Path(sys.argv[2])):
+from ser_ops.files import one_writer_at_a_time
+with one_writer_at_a_time(Path(sys.argv[1]), Path(sys.argv[2])):
     print("holds", flush=True)
     time.sleep(float(sys.argv[3]))
 """

@@ -138,7 +138,7 @@ def admit_samples(where: str, samples: np.ndarray, native_rate: int, sample_rate
 
 
 def read_recording(path: Path, sample_rate: int, *, start: float = 0.0, end: float | None = None,
-         channel: int | None = None) -> Recording:
+                   channel: int | None = None) -> Recording:
     """A whole recording, or [start, end) seconds of it, as mono samples at `sample_rate` hertz.
 
     channel: from 1 on; None lets the door choose. Raises UserError in one line for a file that cannot be read or is

@@ -1,6 +1,7 @@
-"""Bring a published corpus in: copied or linked, never moved, whole or not at all.
+"""Bring corpora in, copied or linked, never moved, whole or not at all; list and check those that are there.
 
-A CSV manifest brought into data/manifests with all that it lists; what lies there, listed and checked.
+A published corpus (RAVDESS, CREMA-D, TESS, SAVEE) goes to data/corpora, a CSV manifest with all that it lists to
+data/manifests.
 """
 
 import os
@@ -49,7 +50,7 @@ _LISTED = 5     # recordings that a note lists
 
 
 def add_corpus(layout: str, source: Path, corpora_folder: Path, name: str | None = None, link: bool = False,
-        lock: Path | None = None) -> CorpusSummary:
+               lock: Path | None = None) -> CorpusSummary:
     """Bring the corpus of `layout` from a folder or zip into `corpora_folder`/`name` (default: the layout's name).
 
     Only recordings whose names the layout knows are taken, each once and into the folder where the corpus itself
@@ -59,47 +60,61 @@ def add_corpus(layout: str, source: Path, corpora_folder: Path, name: str | None
     corpus of that name is already there, or when the disk has too little space; nothing is left behind then.
     """
     with one_writer_at_a_time(lock, corpora_folder):
-        kind = layout_named(layout)
-        target = free_folder(corpora_folder, name or kind.name)
+        rules = layout_named(layout)
+        target = free_folder(corpora_folder, name or rules.name)
         with open_source(source, link) as box:
-            arranged = kind.arrange(box.paths, same=box.same, skipped=box.skipped)
+            arranged = rules.arrange(box.paths, same=box.same, skipped=box.skipped)
             if not arranged.taken:
-                raise _nothing(kind, source, box)
-            wanted = {path: PurePosixPath(reading.home) / path.name for path, reading in arranged.taken.items()}
+                raise _nothing(rules, source, box)
+            homes = {path: PurePosixPath(parsed.home) / path.name for path, parsed in arranged.taken.items()}
             tables = [path for path in box.paths if is_demographics(path)] if layout == "crema_d" else []
-            check_space(sum(box.size(path) for path in (*wanted, *tables)), corpora_folder)
+            check_space(sum(box.size(path) for path in (*homes, *tables)), corpora_folder)
             with replacing(target) as folder:
                 folder.mkdir()
-                for path, home in progress_bar(wanted.items(), f"adding {target.name}", len(wanted), "file"):
+                for path, home in progress_bar(homes.items(), f"adding {target.name}", len(homes), "file"):
                     (folder / home).parent.mkdir(parents=True, exist_ok=True)
                     box.copy(path, folder / home)
-                _refuse_pointers(source, folder, list(wanted.values()))
+                _refuse_pointers(source, folder, list(homes.values()))
                 _bring_table(source, box, tables, folder / DEMOGRAPHICS)
-                card = CorpusCard(name=target.name, layout=kind.name, synthetic=False, licence=kind.licence,  # type: ignore[arg-type]
-                            source=kind.source,
-                            note=f"brought in with {len(wanted)} of {sum(kind.counts.values())} recordings")
+                card = CorpusCard(
+                    name=target.name, layout=rules.name, synthetic=False,  # type: ignore[arg-type]
+                    licence=rules.licence, source=rules.source,
+                    note=f"brought in with {len(homes)} of {sum(rules.counts.values())} recordings")
                 card.write(folder)
-                scan = replace(kind.scan(folder, target.name), skipped=arranged.skipped, oddities=arranged.oddities)
+                scan = replace(rules.scan(folder, target.name), skipped=arranged.skipped, oddities=arranged.oddities)
                 refusals = _refusals(scan, target.name)
-                if len(refusals) == len(scan.utterances):
-                    raise UserError(f"{source}: none of its {len(refusals)} recordings is admitted: "
-                                    f"{counts_in_words(count_sentences(refusals.values()))}: give the original recordings")
-                answer = summarise_corpus(card, with_refusals(scan, refusals, len(scan.utterances)), "neutral")
+                _refuse_all_refused(source, refusals, len(scan.utterances))
+                summary = summarise_corpus(card, with_refusals(scan, refusals, len(scan.utterances)), "neutral")
                 free_folder(corpora_folder, target.name)     # whoever gave no lock may have come first
-        return answer
+        return summary
 
 
-def free_folder(corpora_folder: Path, name: str) -> Path:
-    """Where a corpus of that name would come to lie: in data/corpora, or data/manifests for one of a manifest.
+def _nothing(rules: Layout, source: Path, box: Source) -> UserError:
+    others = [other.title for other in LAYOUTS.values() if other is not rules and other.arrange(box.paths).taken]
+    error = rules.nothing(source, rules.arrange(box.paths, skipped=box.skipped))
+    return UserError(f"{error} (these names are those of {', '.join(others)})") if others else error
 
-    Raises UserError when one of that name is there, in the other of the two as well, or for a name that is none.
-    """
-    if not CORPUS_NAME.fullmatch(name):
-        raise UserError(f"{name!r}: is no name for a corpus: use letters, digits, point, dash and underscore")
-    for place in (corpora_folder / name, *(corpora_folder.with_name(kind) / name for kind in ("corpora", "manifests"))):
-        if os.path.lexists(place):
-            raise UserError(f"{place}: is already there: remove it first, or bring the corpus in under another name")
-    return corpora_folder / name
+
+def _refuse_pointers(source: Path, folder: Path, paths: list[PurePosixPath]) -> None:
+    for path in paths:
+        file = folder / path
+        if file.stat().st_size < 1024 and file.read_bytes().startswith(_POINTER):
+            raise UserError(f"{source}: {path} is a Git LFS pointer, not a recording: run `git lfs pull` there first")
+
+
+def _bring_table(source: Path, box: Source, tables: list[PurePosixPath], target: Path) -> None:
+    """The first of the files that are called like CREMA-D's table and are one. Raises UserError when none is one."""
+    fault: UserError | None = None
+    for path in tables:
+        box.copy(path, target)
+        try:
+            read_genders(target)
+            return
+        except UserError as error:
+            fault = fault or UserError(f"{source}: {path}: {str(error).removeprefix(f'{target}: ')}")
+            target.unlink()
+    if fault:
+        raise fault
 
 
 def check_corpus(corpora_folder: Path, name: str, calm: str = "neutral") -> CorpusSummary:
@@ -127,56 +142,10 @@ def _scanned(corpora_folder: Path, name: str, calm: str) -> tuple[CorpusCard, Sc
 
 
 def _refusals(scan: Scan, name: str) -> dict[str, str]:
-    """Utterances whose recordings the door does not admit, and why."""
-    heard = probe_recordings([row.path for row in scan.utterances], f"checking {name}")
-    return {row.utterance: answer.refusal for row, answer in zip(scan.utterances, heard, strict=True)
-            if answer.refusal}
-
-
-def with_refusals(scan: Scan, refusals: Mapping[str, str], recordings: int) -> Scan:
-    """The scan, with a note on those of its recordings that are not admitted: names, and why."""
-    if not refusals:
-        return scan
-    note = (f"{len(refusals)} of {recordings} recordings are not admitted: "
-            f"{counts_in_words(count_sentences(refusals.values()))}: {', '.join(islice(refusals, _LISTED))}")
-    return replace(scan, oddities=[*scan.oddities, note + (" ..." if len(refusals) > _LISTED else "")])
-
-
-def _bring_table(source: Path, box: Source, tables: list[PurePosixPath], target: Path) -> None:
-    """The first of the files that are called like CREMA-D's table and are one. Raises UserError when none is one."""
-    fault: UserError | None = None
-    for path in tables:
-        box.copy(path, target)
-        try:
-            read_genders(target)
-            return
-        except UserError as error:
-            fault = fault or UserError(f"{source}: {path}: {str(error).removeprefix(f'{target}: ')}")
-            target.unlink()
-    if fault:
-        raise fault
-
-
-def _nothing(kind: Layout, source: Path, box: Source) -> UserError:
-    others = [other.title for other in LAYOUTS.values() if other is not kind and other.arrange(box.paths).taken]
-    error = kind.nothing(source, kind.arrange(box.paths, skipped=box.skipped))
-    return UserError(f"{error} (these names are those of {', '.join(others)})") if others else error
-
-
-def check_space(needed: int, folder: Path) -> None:
-    """Raise UserError where the disk of `folder` has less room than `needed` bytes."""
-    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    free = shutil.disk_usage(there).free
-    if needed > free:
-        raise UserError(f"{folder}: {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free: free space, or "
-                        "give a folder and link its files instead of copying")
-
-
-def _refuse_pointers(source: Path, folder: Path, places: list[PurePosixPath]) -> None:
-    for place in places:
-        file = folder / place
-        if file.stat().st_size < 1024 and file.read_bytes().startswith(_POINTER):
-            raise UserError(f"{source}: {place} is a Git LFS pointer, not a recording: run `git lfs pull` there first")
+    """Utterances whose recordings are not admitted, and why."""
+    probed = probe_recordings([utterance.path for utterance in scan.utterances], f"checking {name}")
+    return {utterance.utterance: recording.refusal for utterance, recording in zip(scan.utterances, probed, strict=True)
+            if recording.refusal}
 
 
 def add_manifest(file: Path, manifests_folder: Path, name: str, link: bool = False,
@@ -206,26 +175,47 @@ def add_manifest(file: Path, manifests_folder: Path, name: str, link: bool = Fal
                 (folder / home).parent.mkdir(parents=True, exist_ok=True)
                 (link_file if link else copy_file)(recording, folder / home)
             write_csv(folder / MANIFEST_FILE, [row | {"path": homes[recording].as_posix()}
-                                          for row, recording in zip(rows, files, strict=True)], list(rows[0]))
+                                               for row, recording in zip(rows, files, strict=True)], list(rows[0]))
             refusals = _manifest_refusals(name, [folder / home for home in homes.values()], folder)
-            if len(refusals) == len(homes):
-                raise UserError(f"{file}: none of its {len(refusals)} recordings is admitted: "
-                                f"{counts_in_words(count_sentences(refusals.values()))}: give the original recordings")
+            _refuse_all_refused(file, refusals, len(homes))
             source = manifest_source(folder.parent, name, labels or {})
-            answer = summarise_manifest(source, with_refusals(read_manifest(source, labels_may_lack_emotions=True), refusals,
-                                                      len(homes)))
+            scan = read_manifest(source, labels_may_lack_emotions=True)
+            summary = summarise_manifest(source, with_refusals(scan, refusals, len(homes)))
             free_folder(manifests_folder, name)      # whoever gave no lock may have come first
-    return answer
+    return summary
+
+
+def _homes(manifest: Path, files: Sequence[Path]) -> dict[Path, PurePosixPath]:
+    """Each recording (absolute paths) once, and where it comes to lie below the manifest's new folder.
+
+    Raises UserError for what is no recording, or not there, or lies elsewhere than its path says.
+    """
+    wanted = list(dict.fromkeys(files))
+    if gone := [path for path in wanted if not os.path.isfile(path)]:
+        raise UserError(f"{manifest}: {len(gone)} of {len(wanted)} files are missing ({first_paths(gone)}): a relative "
+                        f"path counts from {manifest.parent}")
+    if others := [path for path in wanted if path.suffix.lower() not in FORMATS]:
+        raise UserError(f"{manifest}: lists what is no recording by its suffix ({first_paths(others)}): take those "
+                        "lines out")
+    own = Path(os.path.abspath(manifest.parent))
+    top = own if all(path.is_relative_to(own) for path in wanted) else Path(
+        os.path.commonpath([path.parent for path in wanted]))
+    if leading_out := [path for path in wanted if not is_inside(os.path.realpath(top), path)]:
+        raise UserError(f"{manifest}: refused: a link leads out of {top} ({first_paths(leading_out)}): list the files "
+                        "themselves (cp -rL copies what links point to)")
+    return {path: PurePosixPath(path.relative_to(top).as_posix()) for path in wanted}
 
 
 def check_manifest(manifests_folder: Path, name: str, labels: Mapping[str, str]) -> CorpusSummary:
     """What the manifest `name` holds now; how many recordings are not admitted, and why, is among its oddities."""
-    source, found = scan_manifest(manifests_folder, name, labels, True)
-    files = list(dict.fromkeys(utterance.path for utterance in found.utterances))
-    return summarise_manifest(source, with_refusals(found, _manifest_refusals(name, files, source.file.parent), len(files)))
+    source, scan = scan_manifest(manifests_folder, name, labels, True)
+    files = list(dict.fromkeys(utterance.path for utterance in scan.utterances))
+    refusals = _manifest_refusals(name, files, source.file.parent)
+    return summarise_manifest(source, with_refusals(scan, refusals, len(files)))
 
 
-def list_manifests(manifests_folder: Path, labels: Mapping[str, Mapping[str, str]]) -> Iterator[CorpusSummary | UnusableFolder]:
+def list_manifests(manifests_folder: Path,
+                   labels: Mapping[str, Mapping[str, str]]) -> Iterator[CorpusSummary | UnusableFolder]:
     """What each folder of manifests holds, by name, or why it cannot be used; no recording is opened.
 
     labels: of those that params.yaml lists. Raises UserError when `manifests_folder` itself cannot be listed.
@@ -237,28 +227,49 @@ def list_manifests(manifests_folder: Path, labels: Mapping[str, Mapping[str, str
             yield UnusableFolder(name, str(error))
 
 
-def _homes(manifest: Path, files: Sequence[Path]) -> dict[Path, PurePosixPath]:
-    """Each recording (absolute paths) once, and where it comes to lie below the manifest's new folder.
-
-    Raises UserError for what is no recording, or not there, or lies elsewhere than its path says.
-    """
-    wanted = list(dict.fromkeys(files))
-    if gone := [path for path in wanted if not os.path.isfile(path)]:
-        raise UserError(f"{manifest}: {len(gone)} of {len(wanted)} files are missing ({first_paths(gone)}): a relative path "
-                        f"counts from {manifest.parent}")
-    if others := [path for path in wanted if path.suffix.lower() not in FORMATS]:
-        raise UserError(f"{manifest}: lists what is no recording by its suffix ({first_paths(others)}): take those lines out")
-    own = Path(os.path.abspath(manifest.parent))
-    top = own if all(path.is_relative_to(own) for path in wanted) else Path(
-        os.path.commonpath([path.parent for path in wanted]))
-    if leading_out := [path for path in wanted if not is_inside(os.path.realpath(top), path)]:
-        raise UserError(f"{manifest}: refused: a link leads out of {top} ({first_paths(leading_out)}): list the files "
-                        "themselves (cp -rL copies what links point to)")
-    return {path: PurePosixPath(path.relative_to(top).as_posix()) for path in wanted}
-
-
 def _manifest_refusals(name: str, files: Sequence[Path], folder: Path) -> dict[str, str]:
-    """Recordings (paths below `folder`) that the door does not admit, and why."""
-    heard = probe_recordings(files, f"checking {name}")
-    return {file.relative_to(folder).as_posix(): answer.refusal for file, answer in zip(files, heard, strict=True)
-            if answer.refusal}
+    """Recordings (paths below `folder`) that are not admitted, and why."""
+    probed = zip(files, probe_recordings(files, f"checking {name}"), strict=True)
+    return {file.relative_to(folder).as_posix(): recording.refusal for file, recording in probed if recording.refusal}
+
+
+def free_folder(corpora_folder: Path, name: str) -> Path:
+    """The folder for a new corpus of that name. `corpora_folder` is data/corpora, or data/manifests for a manifest.
+
+    Raises UserError when either of the two holds that name already, and for a name that no corpus may have.
+    """
+    if not CORPUS_NAME.fullmatch(name):
+        raise UserError(f"{name!r}: is no name for a corpus: use letters, digits, point, dash and underscore")
+    both = (corpora_folder.with_name(kind) / name for kind in ("corpora", "manifests"))
+    for folder in (corpora_folder / name, *both):
+        if os.path.lexists(folder):
+            raise UserError(f"{folder}: is already there: remove it first, or bring the corpus in under another name")
+    return corpora_folder / name
+
+
+def check_space(needed: int, folder: Path) -> None:
+    """Raise UserError where the disk of `folder` has less room than `needed` bytes."""
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    if needed > free:
+        raise UserError(f"{folder}: {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free: free space, or "
+                        "give a folder and link its files instead of copying")
+
+
+def _refuse_all_refused(source: Path, refusals: Mapping[str, str], recordings: int) -> None:
+    if len(refusals) == recordings:
+        raise UserError(f"{source}: none of its {recordings} recordings is admitted: {_reasons(refusals)}: give the "
+                        "original recordings")
+
+
+def _reasons(refusals: Mapping[str, str]) -> str:
+    return counts_in_words(count_sentences(refusals.values()))
+
+
+def with_refusals(scan: Scan, refusals: Mapping[str, str], recordings: int) -> Scan:
+    """The scan, with a note on those of its recordings that are not admitted: names, and why."""
+    if not refusals:
+        return scan
+    note = (f"{len(refusals)} of {recordings} recordings are not admitted: {_reasons(refusals)}: "
+            f"{', '.join(islice(refusals, _LISTED))}")
+    return replace(scan, oddities=[*scan.oddities, note + (" ..." if len(refusals) > _LISTED else "")])

@@ -33,7 +33,7 @@ class Comparison:
 
     def record(self) -> dict[str, dict[str, Any]]:
         """Numbers of files of each kind under `counts`, their paths under `files`."""
-        files = {one.name: list(getattr(self, one.name)) for one in fields(self)}
+        files = {kind.name: list(getattr(self, kind.name)) for kind in fields(self)}
         return {"counts": {kind: len(paths) for kind, paths in files.items()}, "files": files}
 
 
@@ -50,7 +50,7 @@ def compare_checksums(folder: Path, tsv: Path) -> Comparison:
         for end in _ends(PurePosixPath(name)):
             ends[end].add(name)
     matches: dict[str, list[PurePosixPath]] = defaultdict(list)
-    kinds: dict[str, list[str]] = {one.name: [] for one in fields(Comparison)}
+    kinds: dict[str, list[str]] = {kind.name: [] for kind in fields(Comparison)}
     possible: set[str] = set()
     below = list_contents(folder)
     unreadable = [path for path, reason in below.skipped.items() if reason != HIDDEN]
@@ -83,7 +83,7 @@ def _ends(path: PurePosixPath) -> list[_Key]:
 
 
 def _fitting(ends: Mapping[_Key, set[str]], path: PurePosixPath) -> set[str]:
-    """Published paths that share the longest end with `path`; the search stops where one alone is left."""
+    """Published paths that share the longest end with `path`; the search stops where a single path is left."""
     fitting: set[str] = set()
     for end in _ends(path):
         narrower = ends.get(end)

@@ -1,8 +1,4 @@
-"""What a corpus turned out to hold, beside what the complete one holds.
-
-corpus.yaml: what a corpus folder says about itself.
-
-The table from a layout's name to its rules.
+"""The published corpora: their layouts by name, the card that a corpus folder has, and what one holds.
 """
 
 import os
@@ -15,7 +11,6 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from ser_ops import documents
 from ser_ops.config.data import ManifestSource
 from ser_ops.corpora.crema_d import CREMA_D
 from ser_ops.corpora.layout import CORPUS_CARD, Layout
@@ -23,9 +18,30 @@ from ser_ops.corpora.ravdess import RAVDESS
 from ser_ops.corpora.savee import SAVEE
 from ser_ops.corpora.tess import TESS
 from ser_ops.corpora.utterance import Scan
+from ser_ops.documents import read_card
 from ser_ops.errors import UserError
 
 CORPUS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+LAYOUTS: dict[str, Layout] = {layout.name: layout for layout in (RAVDESS, CREMA_D, TESS, SAVEE)}
+
+
+def layout_named(name: str) -> Layout:
+    """The layout of that name; UserError, which lists those that there are, for another."""
+    if name not in LAYOUTS:
+        raise UserError(f"{name!r}: is no known corpus: choose of {', '.join(LAYOUTS)}, or manifest for a CSV file "
+                        "that lists any other")
+    return LAYOUTS[name]
+
+
+def known_faults(layout: str) -> dict[str, str]:
+    """Reason by file name (without suffix) of the published recordings of a layout that must not be used.
+
+    They are those of the published corpora: a synthetic corpus with the same names does not have them.
+
+    >>> known_faults("crema_d")["1076_MTI_SAD_XX"]
+    'published without any speech in it, not used'
+    """
+    return LAYOUTS[layout].known_faults() if layout in LAYOUTS else {}
 
 
 class CorpusCard(BaseModel):
@@ -56,34 +72,13 @@ def read_corpus_card(corpora_folder: Path, name: str) -> CorpusCard:
         there = ", ".join(installed_corpora(corpora_folder)) or "none"
         raise UserError(f"{path.parent}: no such corpus (there are: {there}): bring it in with `ser-ops corpora add` "
                         "or take it out of data.corpora in params.yaml")
-    return documents.read_card(CorpusCard, path, "ser-ops corpora add")
+    return read_card(CorpusCard, path, "ser-ops corpora add")
 
 
 def installed_corpora(corpora_folder: Path) -> list[str]:
     """Names of the folders that hold a card, sorted."""
-    return sorted(card.parent.name for card in corpora_folder.glob(f"*/{CORPUS_CARD}") if CORPUS_NAME.fullmatch(card.parent.name))
-
-
-LAYOUTS: dict[str, Layout] = {one.name: one for one in (RAVDESS, CREMA_D, TESS, SAVEE)}
-
-
-def layout_named(name: str) -> Layout:
-    """The layout of that name; UserError, which lists those that there are, for another."""
-    if name not in LAYOUTS:
-        raise UserError(f"{name!r}: is no known corpus: choose of {', '.join(LAYOUTS)}, or manifest for a CSV file "
-                        "that lists any other")
-    return LAYOUTS[name]
-
-
-def known_faults(layout: str) -> dict[str, str]:
-    """Reason by file name (without suffix) of the published recordings of a layout that must not be used.
-
-    They are those of the published corpora: a synthetic corpus with the same names does not have them.
-
-    >>> known_faults("crema_d")["1076_MTI_SAD_XX"]
-    'published without any speech in it, not used'
-    """
-    return LAYOUTS[layout].known_faults() if layout in LAYOUTS else {}
+    names = (card.parent.name for card in corpora_folder.glob(f"*/{CORPUS_CARD}"))
+    return sorted(name for name in names if CORPUS_NAME.fullmatch(name))
 
 
 def scan_corpus(corpora_folder: Path, name: str, calm: str = "neutral") -> Scan:
@@ -98,7 +93,7 @@ def scan_corpus(corpora_folder: Path, name: str, calm: str = "neutral") -> Scan:
 
 @dataclass(frozen=True)
 class CorpusSummary:
-    """Counts of one corpus. `expected...`: of the complete corpus; None where there is no such thing."""
+    """What a corpus holds, in counts. `expected...`: of the complete corpus; None where there is no such thing."""
 
     corpus: str
     layout: str
@@ -143,10 +138,10 @@ class CorpusSummary:
 
 def summarise_corpus(card: CorpusCard, scan: Scan, calm: str) -> CorpusSummary:
     """Count a scan beside what the complete corpus holds; synthetic corpora have no complete one."""
-    kind = LAYOUTS[card.layout]
-    expected = None if card.synthetic else kind.expected(calm)
+    layout = LAYOUTS[card.layout]
+    expected = None if card.synthetic else layout.expected(calm)
     return _count(card.name, card.layout, card.synthetic, scan, card.licence, card.source, expected,
-                  None if card.synthetic else kind.speakers)
+                  None if card.synthetic else layout.speakers)
 
 
 def summarise_manifest(source: ManifestSource, scan: Scan) -> CorpusSummary:
@@ -156,7 +151,8 @@ def summarise_manifest(source: ManifestSource, scan: Scan) -> CorpusSummary:
 
 def _count(corpus: str, layout: str, synthetic: bool, scan: Scan, licence: str, source: str,
            expected: dict[str, int] | None, expected_speakers: int | None) -> CorpusSummary:
-    emotions = Counter(one.emotion for one in scan.utterances)
+    emotions = Counter(utterance.emotion for utterance in scan.utterances)
+    speakers = {utterance.speaker for utterance in scan.utterances}
     return CorpusSummary(corpus, layout, synthetic, len(scan.utterances), sum(expected.values()) if expected else None,
-                 len({one.speaker for one in scan.utterances}), expected_speakers, dict(sorted(emotions.items())),
-                 expected, scan.skipped, scan.oddities, licence, source)
+                         len(speakers), expected_speakers, dict(sorted(emotions.items())), expected, scan.skipped,
+                         scan.oddities, licence, source)

@@ -15,7 +15,7 @@ def parse(path: PurePosixPath) -> ParsedName | Skip:
     """What a CREMA-D name says; an intensity cut to X, as an early copy has it, is XX.
 
     >>> parse(PurePosixPath("AudioWAV/1001_DFA_ANG_XX.wav"))
-    Reading(name='1001_DFA_ANG_XX', home='AudioWAV', emotion='angry', speaker='1001', gender='', \
+    ParsedName(name='1001_DFA_ANG_XX', home='AudioWAV', emotion='angry', speaker='1001', gender='', \
 intensity='unspecified', text='DFA')
     """
     name = _NAME.fullmatch(path.stem.upper())
@@ -26,9 +26,8 @@ intensity='unspecified', text='DFA')
     return ParsedName(whole, "AudioWAV", _EMOTIONS[emotion], speaker, "", _INTENSITIES[intensity], sentence)
 
 
-def _pair(one: str, other: str) -> Oddity:
-    return Oddity((one, other), "published as identical audio with different labels, neither is used",
-                  keep_out=(one, other))
+def _pair(*names: str) -> Oddity:
+    return Oddity(names, "published as identical audio with different labels, neither is used", keep_out=names)
 
 
 CREMA_D = Layout(

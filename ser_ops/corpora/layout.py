@@ -1,6 +1,4 @@
-"""What all corpora share: from the names of files to labelled recordings, each name read or counted.
-
-CREMA-D's own table of its speakers, VideoDemographics.csv.
+"""What the published corpora share: from the names of files to labelled recordings, each name read or counted.
 """
 
 from collections import Counter
@@ -14,47 +12,8 @@ from ser_ops.errors import UserError
 from ser_ops.folders import HIDDEN, is_hidden, list_contents, same_bytes
 from ser_ops.outside_table import read_table
 
-DEMOGRAPHICS = "VideoDemographics.csv"
-
-
-def is_demographics(path: PurePosixPath) -> bool:
-    """Whether a file's name is that of the table, capital and small letters and a prefix left aside.
-
-    >>> is_demographics(PurePosixPath("a/crema_d_VideoDemographics.csv"))
-    True
-    >>> is_demographics(PurePosixPath("__MACOSX/a/._VideoDemographics.csv"))
-    False
-    """
-    return path.name.lower().endswith(DEMOGRAPHICS.lower()) and not is_hidden(path)
-
-
-def read_genders(path: Path) -> dict[str, str]:
-    """Gender (female, male or "") of each speaker by the columns ActorID and Sex.
-
-    Raises UserError when the table lacks one of these columns.
-    """
-    known = {"female", "male"}
-    return {row["ActorID"]: sex if (sex := row["Sex"].lower()) in known else ""
-            for _, row in read_table(path, ("ActorID", "Sex"))}
-
-
-def first_genders(paths: Iterable[Path]) -> dict[str, str]:
-    """`genders` of the first file that is such a table; nothing where there is no file.
-
-    Raises UserError, of the first file, when there are files and none is one.
-    """
-    fault: UserError | None = None
-    for path in paths:
-        try:
-            return read_genders(path)
-        except UserError as error:
-            fault = fault or error
-    if fault:
-        raise fault
-    return {}
-
-
 CORPUS_CARD = "corpus.yaml"
+DEMOGRAPHICS = "VideoDemographics.csv"
 _ARCHIVES = {".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz"}
 
 
@@ -137,15 +96,15 @@ class Layout:
         """
         taken: dict[str, tuple[PurePosixPath, ParsedName]] = {}
         left_out = Counter(skipped)
-        for path in sorted(paths, key=lambda one: (len(one.parts), one.as_posix())):
+        for path in sorted(paths, key=lambda path: (len(path.parts), path.as_posix())):
             if path.name == CORPUS_CARD or is_demographics(path):
                 continue
-            reading = self._read(path, calm)
-            if isinstance(reading, Skip):
-                left_out[reading.reason] += 1
-            elif reading.name not in taken:
-                taken[reading.name] = path, reading
-            elif same is None or same(taken[reading.name][0], path):
+            parsed = self._parsed(path, calm)
+            if isinstance(parsed, Skip):
+                left_out[parsed.reason] += 1
+            elif parsed.name not in taken:
+                taken[parsed.name] = path, parsed
+            elif same is None or same(taken[parsed.name][0], path):
                 left_out["second copy of a recording"] += 1
             else:
                 left_out["second file of the same name with other content, the copy nearest to the top is taken"] += 1
@@ -155,22 +114,22 @@ class Layout:
             if any(name in taken for name in oddity.keep_out or oddity.names)]
         return Arrangement(ordered, dict(sorted(left_out.items())), named + self.notes(ordered))
 
-    def _read(self, path: PurePosixPath, calm: str) -> ParsedName | Skip:
+    def _parsed(self, path: PurePosixPath, calm: str) -> ParsedName | Skip:
         if is_hidden(path):
             return Skip(HIDDEN)
         if path.suffix.lower() not in FORMATS:
             return Skip(self._not_audio(path))
-        reading = self.parse(path)
-        if isinstance(reading, ParsedName) and reading.emotion == "calm":
+        parsed = self.parse(path)
+        if isinstance(parsed, ParsedName) and parsed.emotion == "calm":
             if calm == "excluded":
                 return Skip("calm, which data.calm keeps out")
-            return replace(reading, emotion="neutral")
-        return reading
+            return replace(parsed, emotion="neutral")
+        return parsed
 
     def _not_audio(self, path: PurePosixPath) -> str:
-        reading = self.parse(path)
-        if isinstance(reading, Skip) and reading.known:
-            return reading.reason
+        parsed = self.parse(path)
+        if isinstance(parsed, Skip) and parsed.known:
+            return parsed.reason
         suffix = path.suffix.lower()
         if suffix in _ARCHIVES:
             return f"an archive inside ({suffix}): extract it and give the folder"
@@ -183,24 +142,61 @@ class Layout:
         """
         top = PurePosixPath(folder.resolve().name)
         below = list_contents(folder)
-        found = self.arrange(
+        arranged = self.arrange(
             (top / path for path in below.files), calm, synthetic,
-            lambda one, other: same_bytes(folder / one.relative_to(top), folder / other.relative_to(top)),
+            lambda first, second: same_bytes(folder / first.relative_to(top), folder / second.relative_to(top)),
             below.skipped.values())
-        if not found.taken:
-            raise self.nothing(folder, found)
+        if not arranged.taken:
+            raise self.nothing(folder, arranged)
         gender = first_genders(folder / path for path in below.files if is_demographics(path))
         utterances = []
-        for path, reading in found.taken.items():
+        for path, parsed in arranged.taken.items():
             inside = path.relative_to(top)
             utterances.append(Utterance(
                 f"{name}/{inside.with_suffix('').as_posix()}", name, self.name, synthetic, folder / inside,
-                reading.emotion, f"{name}/{reading.speaker}", reading.gender or gender.get(reading.speaker, ""), "en",
-                reading.intensity, reading.text))
-        return Scan(utterances, found.skipped, found.oddities)
+                parsed.emotion, f"{name}/{parsed.speaker}", parsed.gender or gender.get(parsed.speaker, ""), "en",
+                parsed.intensity, parsed.text))
+        return Scan(utterances, arranged.skipped, arranged.oddities)
 
-    def nothing(self, source: Path, found: Arrangement) -> UserError:
+    def nothing(self, source: Path, arranged: Arrangement) -> UserError:
         """The error for a folder or zip that holds no recording of this corpus."""
-        left = ", ".join(f"{n} {reason}" for reason, n in found.skipped.items()) or "it is empty"
+        left = ", ".join(f"{n} {reason}" for reason, n in arranged.skipped.items()) or "it is empty"
         return UserError(f"{source}: no {self.title} recordings with names like {self.example} ({left}): give the "
                          "folder of that corpus, or bring another corpus in by a CSV manifest")
+
+
+def is_demographics(path: PurePosixPath) -> bool:
+    """Whether a file's name is that of the table, capital and small letters and a prefix left aside.
+
+    >>> is_demographics(PurePosixPath("a/crema_d_VideoDemographics.csv"))
+    True
+    >>> is_demographics(PurePosixPath("__MACOSX/a/._VideoDemographics.csv"))
+    False
+    """
+    return path.name.lower().endswith(DEMOGRAPHICS.lower()) and not is_hidden(path)
+
+
+def read_genders(path: Path) -> dict[str, str]:
+    """Gender (female, male or "") of each speaker by the columns ActorID and Sex.
+
+    Raises UserError when the table lacks one of these columns.
+    """
+    known = {"female", "male"}
+    return {row["ActorID"]: sex if (sex := row["Sex"].lower()) in known else ""
+            for _, row in read_table(path, ("ActorID", "Sex"))}
+
+
+def first_genders(paths: Iterable[Path]) -> dict[str, str]:
+    """`genders` of the first file that is such a table; nothing where there is no file.
+
+    Raises UserError, of the first file, when there are files and none is one.
+    """
+    fault: UserError | None = None
+    for path in paths:
+        try:
+            return read_genders(path)
+        except UserError as error:
+            fault = fault or error
+    if fault:
+        raise fault
+    return {}

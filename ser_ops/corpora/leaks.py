@@ -1,7 +1,7 @@
 """The leak audit: what is in two partitions at once, and whether the protocol declares it."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from operator import attrgetter
 from typing import Any
@@ -10,13 +10,13 @@ from ser_ops.corpora.partitions import PARTITIONS, declared_leaks, group_rows, s
 from ser_ops.errors import UserError
 from ser_ops.manifest import AnyRow, NoiseRow, UtteranceRow, VariantRow
 
-_Places = dict[str, set[str]]
+_Partitions = dict[str, set[str]]     # by the name of a content, a speaker, a recording, ...
 _DECLARED = {"speaker": frozenset[str](), "random": frozenset({"speaker"}),
              "paper": frozenset({"content", "speaker", "variant", "noise"})}
 
 
 def audit_leaks(rows: Sequence[UtteranceRow], noise_rows: Sequence[NoiseRow], protocol: str,
-          variants: Sequence[VariantRow] | None = None) -> dict[str, Any]:
+                variants: Sequence[VariantRow] | None = None) -> dict[str, Any]:
     """Compare contents, speakers, variants of one utterance and noise recordings across partitions.
 
     variants: rows of the augmented table, where there is one; they, not `rows`, are then trained on.
@@ -30,82 +30,84 @@ def audit_leaks(rows: Sequence[UtteranceRow], noise_rows: Sequence[NoiseRow], pr
             if row.partition not in PARTITIONS:
                 raise UserError(f"manifest: {getattr(row, name)} has the partition {row.partition!r}: run the stage "
                                 "ingest again")
-    contents, speakers = _places(trained, "content"), _places(trained, "speaker")
-    parents = _places(trained, "utterance")
+    contents, speakers = _partitions_of(trained, "content"), _partitions_of(trained, "speaker")
+    utterances = _partitions_of(trained, "utterance")
     if protocol != "paper" and variants is not None:
-        _add(parents, _places(rows, "utterance"))
-    noise, noise_contents = _noise(noise_rows, variants or ())
-    by_word = {corpus for corpus, way in split_units(rows).items() if way in ("word", "utterance")}
-    corpus_of = {row.speaker: row.corpus for row in trained}
-    free = _DECLARED[protocol]
-    findings = [
-        *_findings("content", contents, lambda one: "content" in free),
-        *_findings("content", _sounds(rows, "utterance", parents), lambda one: "content" in free),
-        *_findings("speaker", speakers, lambda one: "speaker" in free or corpus_of[one] in by_word),
-        *_findings("variant", parents, lambda one: "variant" in free),
-        *_findings("noise", noise, lambda one: "noise" in free),
-        *_findings("noise", noise_contents, lambda one: "noise" in free),
-        *_findings("noise", _sounds(noise_rows, "recording", _places(noise_rows, "recording")),
-                   lambda one: "noise" in free)]
-    return {"protocol": protocol, "clean": not findings, "declared": declared_leaks(rows, protocol), "findings": findings,
+        for utterance, partitions in _partitions_of(rows, "utterance").items():
+            utterances[utterance] |= partitions
+    noise_sources = _noise_sources(noise_rows, variants or ())
+    unit_of = split_units(rows)
+    split_speakers = {row.speaker for row in trained if unit_of.get(row.corpus) in ("word", "utterance")}
+    compared: tuple[tuple[str, _Partitions, set[str]], ...] = (
+        ("content", contents, set()),
+        ("content", _sounds(rows, "utterance", utterances), set()),
+        ("speaker", speakers, split_speakers),
+        ("variant", utterances, set()),
+        ("noise", noise_sources, set()),
+        ("noise", _partitions_of(noise_rows, "content"), set()),
+        ("noise", _sounds(noise_rows, "recording", _partitions_of(noise_rows, "recording")), set()))
+    findings = [finding for kind, partitions_of, allowed in compared for finding in _findings(
+        kind, partitions_of, set(partitions_of) if kind in _DECLARED[protocol] else allowed)]
+    return {"protocol": protocol, "clean": not findings, "declared": declared_leaks(rows, protocol),
+            "findings": findings,
             "checked": {"utterances": len(rows), "rows": len(trained), "contents": len(contents),
-                        "speakers": len(speakers), "noise_recordings": len(noise_rows), "noise_sources": len(noise)}}
+                        "speakers": len(speakers), "noise_recordings": len(noise_rows),
+                        "noise_sources": len(noise_sources)}}
 
 
 def undeclared_leaks(report: Mapping[str, Any]) -> list[str]:
     """The findings of a report that stop the run, each in words."""
-    return [f"{one['kind']} {one['what']} is in {' and '.join(one['partitions'])}" for one in report["findings"]
-            if not one["declared"]]
+    return [f"{finding['kind']} {finding['what']} is in {' and '.join(finding['partitions'])}"
+            for finding in report["findings"] if not finding["declared"]]
 
 
-def _places(rows: Iterable[AnyRow], column: str) -> _Places:
-    places: _Places = defaultdict(set)
+def _partitions_of(rows: Iterable[AnyRow], column: str) -> _Partitions:
+    """The partitions in which each value of a column occurs."""
+    partitions: _Partitions = defaultdict(set)
     for row in rows:
         if value := getattr(row, column):
-            places[value].add(row.partition)
-    return places
+            partitions[value].add(row.partition)
+    return partitions
 
 
-def _add(places: _Places, more: _Places) -> None:
-    for name, partitions in more.items():
-        places[name] |= partitions
-
-
-def _noise(noise_rows: Sequence[NoiseRow], variants: Sequence[VariantRow]) -> tuple[_Places, _Places]:
-    """Partitions of each noise source, by its recordings and by the rows that they were mixed into; and of contents."""
-    source = {row.recording: row.source for row in noise_rows}
-    places = _places(noise_rows, "source")
+def _noise_sources(noise_rows: Sequence[NoiseRow], variants: Sequence[VariantRow]) -> _Partitions:
+    """Partitions of each noise source: of its recordings, and of the rows into which they were mixed."""
+    source_of = {row.recording: row.source for row in noise_rows}
+    partitions = _partitions_of(noise_rows, "source")
     for row in variants:
         if row.noise_recording:
-            places[source.get(row.noise_recording, row.noise_recording)].add(row.partition)
-    return places, _places(noise_rows, "content")
+            partitions[source_of.get(row.noise_recording, row.noise_recording)].add(row.partition)
+    return partitions
 
 
-def _sounds(rows: Sequence[UtteranceRow] | Sequence[NoiseRow], key: str, places: _Places) -> _Places:
-    """Partitions of each sound that several recordings hold, named by two of them that lie apart where there are such.
+def _sounds(rows: Sequence[UtteranceRow] | Sequence[NoiseRow], key: str,
+            partitions_of: _Partitions) -> _Partitions:
+    """Partitions of each sound that recordings of several partitions hold, named by two of them.
 
-    Recordings of one content are found as that.
+    Recordings of one content are left out: they are compared by that.
     """
     name_of = attrgetter(key)
-    named: _Places = {}
+    sounds: _Partitions = {}
     for group in group_rows((row for row in rows if row.sound), "sound").values():
         first, *others = sorted(group, key=name_of)
-        where = places[name_of(first)]
-        apart = next((row for row in others if row.content != first.content and places[name_of(row)] != where), None)
+        own = partitions_of[name_of(first)]
+        apart = next((row for row in others if row.content != first.content and partitions_of[name_of(row)] != own),
+                     None)
         if apart:
-            named[f"{name_of(first)}, the same sound as {name_of(apart)},"] = set().union(
-                *(places[name_of(row)] for row in group))
-    return named
+            sounds[f"{name_of(first)}, the same sound as {name_of(apart)},"] = set().union(
+                *(partitions_of[name_of(row)] for row in group))
+    return sounds
 
 
-def _findings(kind: str, places: _Places, is_declared: Callable[[str], bool]) -> Iterator[dict[str, Any]]:
-    together: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for what in sorted(places):
-        for pair in combinations([one for one in PARTITIONS if one in places[what]], 2):
-            if is_declared(what):
-                together[pair].append(what)
+def _findings(kind: str, partitions_of: _Partitions, declared: set[str]) -> Iterator[dict[str, Any]]:
+    """A finding for each pair of partitions that share a name; those of `declared` names are counted together."""
+    shared: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for name in sorted(partitions_of):
+        for pair in combinations([partition for partition in PARTITIONS if partition in partitions_of[name]], 2):
+            if name in declared:
+                shared[pair].append(name)
             else:
-                yield {"kind": kind, "partitions": list(pair), "what": what, "declared": False}
-    for pair, names in together.items():
-        some = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-        yield {"kind": kind, "partitions": list(pair), "what": f"{len(names)}: {some}", "declared": True}
+                yield {"kind": kind, "partitions": list(pair), "what": name, "declared": False}
+    for pair, names in shared.items():
+        listed = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+        yield {"kind": kind, "partitions": list(pair), "what": f"{len(names)}: {listed}", "declared": True}

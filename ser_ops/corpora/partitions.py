@@ -1,8 +1,7 @@
 """Training, validation and test: by speaker, by word, by utterance, or by row after augmentation.
 
-Share out whole groups (speakers, words) so that every partition resembles the whole (docs/explanation/protocol.md, 2).
-
-Cross-validation: which fold tests an utterance, and what trains and validates beside it.
+Whole groups (speakers, words) are shared out so that every partition resembles the whole; `assign_fold` does the same
+for cross-validation.
 """
 
 from collections import defaultdict
@@ -14,12 +13,182 @@ from ser_ops.config.data import Partitions
 from ser_ops.manifest import AnyRow, UtteranceRow, VariantRow
 from ser_ops.seeds import generator
 
+PARTITIONS = ("train", "validation", "test")
 _MILLION = 1_000_000
 _RESTARTS = 2000
 
 
+def assign_partitions(rows: Sequence[UtteranceRow], settings: Partitions) -> list[str]:
+    """The partition of each utterance, in the order of `rows`; it depends on the rows, not on their order.
+
+    `speaker`: by `split_units`, each corpus for itself. `random` and `paper`: by utterance, in each corpus and emotion;
+    utterances of the same content or sound stay together. (`paper` draws anew for each row:
+    `assign_variant_partitions`.)
+    """
+    if settings.protocol != "speaker":
+        return split_by_utterance(rows, partition_shares(settings), settings.seed, "utterances")
+    placed: dict[str, str] = {}
+    wanted = [name for name, share in partition_shares(settings).items() if share > 0]
+    corpora = group_rows(rows, "corpus")
+    for corpus, unit in split_units(rows, settings).items():
+        own = corpora[corpus]
+        if unit == "utterance":
+            placed.update(zip((row.utterance for row in own),
+                              split_by_utterance(own, partition_shares(settings), settings.seed, corpus), strict=True))
+            continue
+        groups = group_rows(own, "text" if unit == "word" else "speaker")
+        if unit == "pair":
+            order = generator(settings.seed, "pair", corpus).permutation(sorted(groups))
+            chosen = dict(zip(map(str, order), (wanted[0], wanted[-1]), strict=False))
+        else:
+            chosen = divide_groups({name: [balanced_traits(row) for row in group] for name, group in groups.items()},
+                                   partition_shares(settings), settings.seed, corpus)
+        placed.update((row.utterance, chosen[name]) for name, group in groups.items() for row in group)
+    return [placed[row.utterance] for row in rows]
+
+
+def assign_variant_partitions(rows: Sequence[VariantRow], settings: Partitions) -> list[str]:
+    """The partition of each row of the augmented table under the protocol `paper`: variants part from each other.
+
+    Offered for comparison alone: what training hears is in the test, too.
+    """
+    return _stratified([((row.corpus, row.emotion), row.row, 1) for row in rows], partition_shares(settings),
+                       settings.seed, "rows")
+
+
+def assign_fold(rows: Sequence[UtteranceRow], settings: Partitions, count: int, fold: int) -> list[str]:
+    """The partition of each utterance when `fold` (1 to `count`) is the test, in the order of `rows`.
+
+    Every utterance is in the test of exactly one fold. `random`: stratified by corpus and emotion, the same content
+    together (stratified cross-validation). `speaker`: whole speakers of each corpus, emotion and gender balanced; a
+    corpus with fewer speakers than folds is in as many tests as it has speakers, and one that fills no partition by
+    itself when it is alone (TESS has two speakers) goes by word. Of the rest a share of settings.validation validates,
+    chosen in the same way. Raises ValueError for a fold or a protocol that there is none of.
+    """
+    if not 1 <= fold <= count or settings.protocol not in ("speaker", "random"):
+        raise ValueError(f"no fold {fold} of {count} under the protocol {settings.protocol}")
+    units = dict.fromkeys({row.corpus for row in rows}, "utterance")
+    if settings.protocol == "speaker":
+        units = split_units(rows, settings)
+    corpora = group_rows(rows, "corpus")
+    placed: dict[str, str] = {}
+    for corpus, unit in sorted(units.items()):
+        tests = _parts(corpora[corpus], unit, {str(number): 1 / count for number in range(1, count + 1)},
+                       settings.seed, f"{corpus}, folds")
+        rest = [row for row in corpora[corpus] if tests[row.utterance] != str(fold)]
+        placed |= dict.fromkeys((row.utterance for row in corpora[corpus]), "test")
+        placed |= _parts(rest, unit, {"train": 1 - settings.validation, "validation": settings.validation},
+                         settings.seed, f"{corpus}, beside fold {fold}")
+    return [placed[row.utterance] for row in rows]
+
+
+def _parts(rows: Sequence[UtteranceRow], unit: str, shares: dict[str, float], seed: int,
+           purpose: str) -> dict[str, str]:
+    """Utterance to part: by whole speakers (or pairs of them), by word, or by utterance."""
+    if unit == "utterance":
+        return dict(zip((row.utterance for row in rows), split_by_utterance(rows, shares, seed, purpose), strict=True))
+    groups = group_rows(rows, "text" if unit == "word" else "speaker")
+    if len(groups) == 1:
+        chosen = dict.fromkeys(groups, next(iter(shares)))
+    else:
+        chosen = divide_groups({name: [balanced_traits(row) for row in group] for name, group in groups.items()},
+                               shares, seed, purpose)
+    return {row.utterance: chosen[name] for name, group in groups.items() for row in group}
+
+
+def split_units(rows: Iterable[UtteranceRow], settings: Partitions | None = None) -> dict[str, str]:
+    """How each corpus is split under the protocol `speaker`: speaker, pair, word or utterance.
+
+    A corpus with a speaker for each partition is split by speaker. One with fewer (TESS has two) gives a speaker
+    each to training and test (pair) when another corpus fills the partitions, else it is split by word, and by
+    utterance where it has no three words.
+    """
+    speakers: dict[str, set[str]] = defaultdict(set)
+    texts: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        speakers[row.corpus].add(row.speaker)
+        texts[row.corpus].add(row.text)
+    needed = sum(share > 0 for share in partition_shares(settings).values()) if settings else len(PARTITIONS)
+    filled = any(len(names) >= needed for names in speakers.values())
+    units: dict[str, str] = {}
+    for corpus in sorted(speakers):
+        if len(speakers[corpus]) >= needed:
+            units[corpus] = "speaker"
+        elif filled:
+            units[corpus] = "pair"
+        else:
+            words = len(texts[corpus]) >= len(PARTITIONS) and "" not in texts[corpus]
+            units[corpus] = "word" if words else "utterance"
+    return units
+
+
+def declared_leaks(rows: Iterable[UtteranceRow], protocol: str) -> list[str]:
+    """The leaks that a protocol declares for these rows, in words; none for a clean split by speaker."""
+    if protocol == "random":
+        return ["split by utterance: speakers are in several partitions"]
+    if protocol == "paper":
+        return ["split by row after augmentation: speakers, contents, variants of one utterance and noise recordings "
+                "are in several partitions"]
+    return [f"{corpus}: split by {unit}, its speakers are in several partitions (they are fewer than the partitions, "
+            "and no other corpus fills these)"
+            for corpus, unit in split_units(rows).items() if unit in ("word", "utterance")]
+
+
+def partition_shares(settings: Partitions) -> dict[str, float]:
+    """The share of each partition, together 1."""
+    return {"train": 1 - settings.validation - settings.test, "validation": settings.validation, "test": settings.test}
+
+
+def balanced_traits(row: UtteranceRow) -> dict[str, str]:
+    """What a division balances."""
+    return {"emotion": row.emotion, "gender": row.gender}
+
+
+def group_rows(rows: Iterable[AnyRow], column: str) -> dict[str, list[AnyRow]]:
+    """Rows by the value of a column, in their order."""
+    groups: dict[str, list[AnyRow]] = defaultdict(list)
+    for row in rows:
+        groups[getattr(row, column)].append(row)
+    return groups
+
+
+def split_by_utterance(rows: Sequence[UtteranceRow], parts: Mapping[str, float], seed: int, purpose: str) -> list[str]:
+    """A part for each row by shares, in each corpus and emotion; utterances of one content or sound stay together."""
+    keys = [row.sound or row.content or row.utterance for row in rows]
+    together: dict[str, list[UtteranceRow]] = defaultdict(list)
+    for key, row in sorted(zip(keys, rows, strict=True), key=lambda pair: pair[1].utterance):
+        together[key].append(row)
+    chosen = dict(zip(together, _stratified([
+        ((group[0].corpus, group[0].emotion), group[0].utterance, len(group))
+        for group in together.values()], parts, seed, purpose), strict=True))
+    return [chosen[key] for key in keys]
+
+
+def _stratified(units: Sequence[tuple[Hashable, str, int]], parts: Mapping[str, float], seed: int,
+                purpose: str) -> list[str]:
+    """A part for each unit (stratum, key, size): shuffled in its stratum, then always to the one that lacks most.
+
+    So every stratum, and all of them together, have the shares to within one unit or so.
+    """
+    wanted = {name: round(share * _MILLION) for name, share in parts.items()}
+    strata: dict[Hashable, list[tuple[str, int, int]]] = defaultdict(list)
+    for position, (stratum, key, size) in enumerate(units):
+        strata[stratum].append((key, size, position))
+    chosen = [""] * len(units)
+    filled, total = dict.fromkeys(wanted, 0), 0
+    for stratum in sorted(strata, key=str):
+        members = sorted(strata[stratum])
+        for index in generator(seed, purpose, stratum).permutation(len(members)):
+            _, size, position = members[index]
+            total += size
+            part = max(wanted, key=lambda name: wanted[name] * total - filled[name] * _MILLION)
+            filled[part] += size
+            chosen[position] = part
+    return chosen
+
+
 def divide_groups(groups: Mapping[str, Sequence[Mapping[str, str]]], shares: Mapping[str, float], seed: int,
-           *key: object) -> dict[str, str]:
+                  *key: object) -> dict[str, str]:
     """A partition for each group: the same for the same groups and seed, whatever their order.
 
     groups: name to rows, each row a mapping from trait to value (emotion to sad, gender to female; "" counts for
@@ -65,15 +234,16 @@ def _start(sizes: np.ndarray, targets: np.ndarray, order: np.ndarray) -> np.ndar
     """One group for each partition, then each group to the partition that lacks most."""
     placed, filled = np.zeros(len(sizes), np.int64), np.zeros(len(targets), np.int64)
     for turn, group in enumerate(order):
-        place = turn if turn < len(targets) else int(np.argmax(targets - filled))
-        placed[group] = place
-        filled[place] += sizes[group]
+        partition = turn if turn < len(targets) else int(np.argmax(targets - filled))
+        placed[group] = partition
+        filled[partition] += sizes[group]
     return placed
 
 
 def _improve(placed: np.ndarray, counts: np.ndarray, weights: np.ndarray, targets: np.ndarray) -> int:
     """Move and exchange groups, in place, as long as that lowers the cost; returns the cost."""
-    deviation = np.stack([counts[placed == place].sum(axis=0) for place in range(len(targets))]) - targets[:, None]
+    own = np.stack([counts[placed == partition].sum(axis=0) for partition in range(len(targets))])
+    deviation = own - targets[:, None]
     better = True
     while better:
         better = False
@@ -97,170 +267,3 @@ def _improve(placed: np.ndarray, counts: np.ndarray, weights: np.ndarray, target
                     placed[choice] = home
                 better = True
     return int((weights * deviation**2).sum())
-
-
-PARTITIONS = ("train", "validation", "test")
-
-
-def assign_partitions(rows: Sequence[UtteranceRow], settings: Partitions) -> list[str]:
-    """The partition of each utterance, in the order of `rows`; it depends on the rows, not on their order.
-
-    `speaker`: by `plan`, each corpus for itself. `random` and `paper`: by utterance, in each corpus and emotion;
-    utterances of the same content or sound stay together. (`paper` draws anew for each row: see `assign_rows`.)
-    """
-    if settings.protocol != "speaker":
-        return split_by_utterance(rows, partition_shares(settings), settings.seed, "utterances")
-    placed: dict[str, str] = {}
-    wanted = [name for name, share in partition_shares(settings).items() if share > 0]
-    corpora = group_rows(rows, "corpus")
-    for corpus, way in split_units(rows, settings).items():
-        own = corpora[corpus]
-        if way == "utterance":
-            placed.update(zip((row.utterance for row in own),
-                              split_by_utterance(own, partition_shares(settings), settings.seed, corpus), strict=True))
-            continue
-        groups = group_rows(own, "text" if way == "word" else "speaker")
-        if way == "pair":
-            order = generator(settings.seed, "pair", corpus).permutation(sorted(groups))
-            chosen = dict(zip(map(str, order), (wanted[0], wanted[-1]), strict=False))
-        else:
-            chosen = divide_groups({name: [balanced_traits(row) for row in group] for name, group in groups.items()},
-                            partition_shares(settings), settings.seed, corpus)
-        placed.update((row.utterance, chosen[name]) for name, group in groups.items() for row in group)
-    return [placed[row.utterance] for row in rows]
-
-
-def assign_variant_partitions(rows: Sequence[VariantRow], settings: Partitions) -> list[str]:
-    """The partition of each row of the augmented table under the protocol `paper`: variants part from each other.
-
-    Offered for comparison alone: what training hears is in the test, too.
-    """
-    return _stratified([((row.corpus, row.emotion), row.row, 1) for row in rows], partition_shares(settings),
-                       settings.seed, "rows")
-
-
-def split_units(rows: Iterable[UtteranceRow], settings: Partitions | None = None) -> dict[str, str]:
-    """How each corpus is split under the protocol `speaker`: speaker, pair, word or utterance.
-
-    A corpus with a speaker for each partition is split by speaker. One with fewer (TESS has two) gives a speaker
-    each to training and test (pair) when another corpus fills the partitions, else it is split by word, and by
-    utterance where it has no three words.
-    """
-    speakers: dict[str, set[str]] = defaultdict(set)
-    texts: dict[str, set[str]] = defaultdict(set)
-    for row in rows:
-        speakers[row.corpus].add(row.speaker)
-        texts[row.corpus].add(row.text)
-    needed = sum(share > 0 for share in partition_shares(settings).values()) if settings else len(PARTITIONS)
-    filled = any(len(names) >= needed for names in speakers.values())
-
-    def way(corpus: str) -> str:
-        if len(speakers[corpus]) >= needed:
-            return "speaker"
-        if filled:
-            return "pair"
-        return "word" if len(texts[corpus]) >= len(PARTITIONS) and "" not in texts[corpus] else "utterance"
-
-    return {corpus: way(corpus) for corpus in sorted(speakers)}
-
-
-def declared_leaks(rows: Iterable[UtteranceRow], protocol: str) -> list[str]:
-    """The leaks that a protocol declares for these rows, in words; none for a clean split by speaker."""
-    if protocol == "random":
-        return ["split by utterance: speakers are in several partitions"]
-    if protocol == "paper":
-        return ["split by row after augmentation: speakers, contents, variants of one utterance and noise recordings "
-                "are in several partitions"]
-    return [f"{corpus}: split by {way}, its speakers are in several partitions (they are fewer than the partitions, "
-            "and no other corpus fills these)" for corpus, way in split_units(rows).items() if way in ("word", "utterance")]
-
-
-def partition_shares(settings: Partitions) -> dict[str, float]:
-    """The share of each partition, together 1."""
-    return {"train": 1 - settings.validation - settings.test, "validation": settings.validation, "test": settings.test}
-
-
-def balanced_traits(row: UtteranceRow) -> dict[str, str]:
-    """What a division balances."""
-    return {"emotion": row.emotion, "gender": row.gender}
-
-
-def group_rows(rows: Iterable[AnyRow], column: str) -> dict[str, list[AnyRow]]:
-    """Rows by the value of a column, in their order."""
-    groups: dict[str, list[AnyRow]] = defaultdict(list)
-    for row in rows:
-        groups[getattr(row, column)].append(row)
-    return groups
-
-
-def split_by_utterance(rows: Sequence[UtteranceRow], parts: Mapping[str, float], seed: int, purpose: str) -> list[str]:
-    """A part for each row by shares, in each corpus and emotion; utterances of one content or sound stay together."""
-    keys = [row.sound or row.content or row.utterance for row in rows]
-    together: dict[str, list[UtteranceRow]] = defaultdict(list)
-    for key, row in sorted(zip(keys, rows, strict=True), key=lambda pair: pair[1].utterance):
-        together[key].append(row)
-    chosen = dict(zip(together, _stratified([
-        ((group[0].corpus, group[0].emotion), group[0].utterance, len(group))
-        for group in together.values()], parts, seed, purpose), strict=True))
-    return [chosen[key] for key in keys]
-
-
-def _stratified(units: Sequence[tuple[Hashable, str, int]], parts: Mapping[str, float], seed: int,
-                purpose: str) -> list[str]:
-    """A part for each unit (stratum, key, size): shuffled in its stratum, then always to the one that lacks most.
-
-    So every stratum, and all of them together, have the shares to within one unit or so.
-    """
-    wanted = {name: round(share * 1_000_000) for name, share in parts.items()}
-    strata: dict[Hashable, list[tuple[str, int, int]]] = defaultdict(list)
-    for position, (stratum, key, size) in enumerate(units):
-        strata[stratum].append((key, size, position))
-    chosen = [""] * len(units)
-    filled, total = dict.fromkeys(wanted, 0), 0
-    for stratum in sorted(strata, key=str):
-        members = sorted(strata[stratum])
-        for index in generator(seed, purpose, stratum).permutation(len(members)):
-            _, size, position = members[index]
-            total += size
-            place = max(wanted, key=lambda name: wanted[name] * total - filled[name] * 1_000_000)
-            filled[place] += size
-            chosen[position] = place
-    return chosen
-
-
-def assign_fold(rows: Sequence[UtteranceRow], settings: Partitions, count: int, fold: int) -> list[str]:
-    """The partition of each utterance when `fold` (1 to `count`) is the test, in the order of `rows`.
-
-    Every utterance is in the test of exactly one fold. `random`: stratified by corpus and emotion, the same content
-    together (stratified cross-validation). `speaker`: whole speakers of each corpus, emotion and gender balanced; a
-    corpus with fewer speakers than folds is in as many tests as it has speakers, and one that fills no partition by
-    itself when it is alone (TESS has two speakers) goes by word. Of the rest a share of settings.validation validates,
-    chosen in the same way. Raises ValueError for a fold or a protocol that there is none of.
-    """
-    if not 1 <= fold <= count or settings.protocol not in ("speaker", "random"):
-        raise ValueError(f"no fold {fold} of {count} under the protocol {settings.protocol}")
-    ways = dict.fromkeys({row.corpus for row in rows}, "utterance")
-    if settings.protocol == "speaker":
-        ways = split_units(rows, settings)
-    corpora = group_rows(rows, "corpus")
-    placed: dict[str, str] = {}
-    for corpus, way in sorted(ways.items()):
-        tests = _parts(corpora[corpus], way, {str(number): 1 / count for number in range(1, count + 1)},
-                       settings.seed, f"{corpus}, folds")
-        rest = [row for row in corpora[corpus] if tests[row.utterance] != str(fold)]
-        placed |= dict.fromkeys((row.utterance for row in corpora[corpus]), "test")
-        placed |= _parts(rest, way, {"train": 1 - settings.validation, "validation": settings.validation},
-                         settings.seed, f"{corpus}, beside fold {fold}")
-    return [placed[row.utterance] for row in rows]
-
-
-def _parts(rows: Sequence[UtteranceRow], way: str, shares: dict[str, float], seed: int, purpose: str) -> dict[str, str]:
-    """Utterance to part: by whole speakers (or pairs of them), by word, or by utterance."""
-    if way == "utterance":
-        return dict(zip((row.utterance for row in rows), split_by_utterance(rows, shares, seed, purpose), strict=True))
-    groups = group_rows(rows, "text" if way == "word" else "speaker")
-    if len(groups) == 1:
-        chosen = dict.fromkeys(groups, next(iter(shares)))
-    else:
-        chosen = divide_groups({name: [balanced_traits(row) for row in group] for name, group in groups.items()}, shares, seed, purpose)
-    return {row.utterance: chosen[name] for name, group in groups.items() for row in group}

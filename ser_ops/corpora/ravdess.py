@@ -17,7 +17,7 @@ def parse(path: PurePosixPath) -> ParsedName | Skip:
     """What a RAVDESS name says: only modality 03 (audio) and vocal channel 01 (speech) are read.
 
     >>> parse(PurePosixPath("Actor_12/03-01-05-02-01-01-12.wav"))
-    Reading(name='03-01-05-02-01-01-12', home='Actor_12', emotion='angry', speaker='12', gender='female', \
+    ParsedName(name='03-01-05-02-01-01-12', home='Actor_12', emotion='angry', speaker='12', gender='female', \
 intensity='strong', text='statement 1')
     >>> parse(PurePosixPath("03-02-05-02-01-01-12.wav"))
     Skip(reason='song', known=True)
@@ -39,7 +39,7 @@ intensity='strong', text='statement 1')
     if folder and folder[1] != actor:
         return Skip("folder and file name name different actors")
     return ParsedName(path.stem, f"Actor_{actor}", _EMOTIONS[emotion], actor, "male" if int(actor) % 2 else "female",
-                   _INTENSITIES[intensity], f"statement {int(statement)}")
+                      _INTENSITIES[intensity], f"statement {int(statement)}")
 
 
 RAVDESS = Layout(

@@ -16,7 +16,7 @@ def parse(path: PurePosixPath) -> ParsedName | Skip:
     >>> parse(PurePosixPath("DC_su03.wav")) == parse(PurePosixPath("DC/su03.wav"))
     False
     >>> parse(PurePosixPath("DC/su03.wav"))
-    Reading(name='DC_su03', home='DC', emotion='surprise', speaker='DC', gender='male', intensity='', text='su03')
+    ParsedName(name='DC_su03', home='DC', emotion='surprise', speaker='DC', gender='male', intensity='', text='su03')
     """
     name = _NAME.fullmatch(path.stem)
     if name is None or not 1 <= int(name[3]) <= (30 if name[2].lower() == "n" else 15):
@@ -29,7 +29,7 @@ def parse(path: PurePosixPath) -> ParsedName | Skip:
         return Skip("folder and file name name different speakers")
     code = name[2].lower()
     return ParsedName(f"{speaker}_{code}{name[3]}", "" if name[1] else speaker, _EMOTIONS[code], speaker, "male", "",
-                   f"{code}{name[3]}")
+                      f"{code}{name[3]}")
 
 
 SAVEE = Layout(

@@ -122,8 +122,8 @@ class _Zip:
         return self.entries[path].file_size
 
     def same(self, first: PurePosixPath, second: PurePosixPath) -> bool:
-        one, other = self.entries[first], self.entries[second]
-        return (one.file_size, one.CRC) == (other.file_size, other.CRC)
+        entries = (self.entries[path] for path in (first, second))
+        return len({(entry.file_size, entry.CRC) for entry in entries}) == 1
 
     def copy(self, path: PurePosixPath, target: Path) -> None:
         with target.open("wb") as file:

@@ -17,7 +17,7 @@ def parse(path: PurePosixPath) -> ParsedName | Skip:
     """What a TESS name says; capital and small letters are alike, and the misspelt prefix OA is OAF.
 
     >>> parse(PurePosixPath("OAF_Pleasant_surprise/OAF_back_ps.wav"))
-    Reading(name='OAF_back_ps', home='OAF_Pleasant_surprise', emotion='surprise', speaker='OAF', gender='female', \
+    ParsedName(name='OAF_back_ps', home='OAF_Pleasant_surprise', emotion='surprise', speaker='OAF', gender='female', \
 intensity='', text='back')
     >>> parse(PurePosixPath("OAF_neutral/OA_bite_neutral.wav")).name
     'OAF_bite_neutral'
@@ -31,7 +31,7 @@ intensity='', text='back')
     if folder and (folder[1].upper() != speaker or _folder_emotion(folder[2]) != _EMOTIONS[code]):
         return Skip("folder and file name name different speakers or emotions")
     return ParsedName(f"{speaker}_{word}_{code}", path.parent.name if folder else f"{speaker}_{code}", _EMOTIONS[code],
-                   speaker, "female", "", word)
+                      speaker, "female", "", word)
 
 
 def _folder_emotion(name: str) -> str:

@@ -80,7 +80,7 @@ class CategorySummary:
 
 
 def add_noise(category: str, folder: Path, noise_folder: Path, collection: str = "recorded", link: bool = False,
-        licence: str = "not stated", silent_dbfs: float = -60.0, lock: Path | None = None) -> CategorySummary:
+              licence: str = "not stated", silent_dbfs: float = -60.0, lock: Path | None = None) -> CategorySummary:
     """Bring the recordings below `folder` into `noise_folder`/`collection`/`category`; `link` makes symbolic links.
 
     Sub-folders, which name sources, and a table of sources (`scan_folder`) come with them. Recordings that are not
@@ -117,7 +117,7 @@ def add_noise(category: str, folder: Path, noise_folder: Path, collection: str =
             write_sources(inside, before | named)
             if card is None:
                 card = NoiseCard(name=collection, synthetic=False, licence=licence,
-                            source="brought in with ser-ops noise add: say here where it came from")
+                                 source="brought in with ser-ops noise add: say here where it came from")
                 card.write(temporary)
             listed = _listed(card, scan_collection(inside.parent, collection))
             there = next(one for one in listed if one.category == category)

@@ -78,7 +78,7 @@ class Mixture:
 
 
 def crop_noise(noise: np.ndarray, length: int, generator: np.random.Generator, silent_dbfs: float = -60.0,
-         name: str = "noise recording") -> np.ndarray:
+               name: str = "noise recording") -> np.ndarray:
     """`length` samples of a noise recording (n,): a random crop of a longer one, a shorter one between zeros.
 
     A shorter recording starts at a random place, so that onset and end fall anywhere; it is never looped. A crop

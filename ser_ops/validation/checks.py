@@ -103,7 +103,7 @@ class _Judge:
         import pandas
 
         verdicts, self.pages[table] = run_rules(table, pandas.DataFrame(rows),
-                                          [rule for rule in self.rules if rule.table == table])
+                                                [rule for rule in self.rules if rule.table == table])
         self.verdicts += verdicts
         return verdicts
 

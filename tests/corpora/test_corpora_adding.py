@@ -216,7 +216,7 @@ def _interrupted(*arguments: Any, **more: Any) -> None:
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("step", ["_refuse_pointers", "summarise", "_refusals", "shutil.copyfileobj", "Card.write"])
+@pytest.mark.parametrize("step", ["_refuse_pointers", "summarise_corpus", "_refusals", "shutil.copyfileobj", "CorpusCard.write"])
 @pytest.mark.parametrize(("fault", "error"), [(_full, UserError), (_interrupted, KeyboardInterrupt)])
 def test_whatever_fails_at_whatever_step_leaves_nothing(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, fault: Any, error: type[BaseException]) -> None:

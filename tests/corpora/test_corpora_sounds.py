@@ -16,7 +16,7 @@ from ser_ops.audio.admission import Clip
 from ser_ops.audio.reading import read_recording
 from ser_ops.audio.signal import resample
 from ser_ops.config.data import Partitions
-from ser_ops.corpora.decoding import decode_recordings, fingerprint, same_sounds
+from ser_ops.corpora.decoding import decode_recordings, sound_fingerprint, same_sounds
 from ser_ops.manifest import NoiseRow
 from ser_ops.noise.recordings import assign_noise_partitions
 
@@ -72,7 +72,7 @@ COPIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 def test_a_copy_is_the_same_sound(copy: str, made: Callable[[int], np.ndarray]) -> None:
     kept = {f"{seed}": made(seed) for seed in range(4)}
     changed = {f"{seed} again": COPIES[copy](samples) for seed, samples in kept.items()}
-    sounds = same_sounds({name: fingerprint(samples, RATE) for name, samples in (kept | changed).items()})
+    sounds = same_sounds({name: sound_fingerprint(samples, RATE) for name, samples in (kept | changed).items()})
     assert sounds == {name: name[0] for name in sorted(kept | changed)}
 
 
@@ -83,8 +83,8 @@ def test_gain_polarity_and_shift_never_part_a_copy(made: Callable[..., np.ndarra
                                                    turned: bool, shift: int, seconds: float) -> None:
     samples = made(seed, seconds)
     copy = (-gain if turned else gain) * np.concatenate([np.zeros(shift), samples])
-    sounds = same_sounds({"a": fingerprint(samples, RATE), "b": fingerprint(copy, RATE),
-                          "c": fingerprint(made(seed + 1, seconds), RATE)})
+    sounds = same_sounds({"a": sound_fingerprint(samples, RATE), "b": sound_fingerprint(copy, RATE),
+                          "c": sound_fingerprint(made(seed + 1, seconds), RATE)})
     assert sounds == {"a": "a", "b": "a"}
 
 
@@ -97,19 +97,19 @@ def test_others_are_not() -> None:
     others |= {f"tone {hertz}": 0.5 * np.sin(2 * np.pi * hertz * time_axis) for hertz in range(300, 2000, 100)}
     others |= {"silence": np.zeros(RATE), "quiet": np.zeros(2 * RATE), "click": np.eye(1, RATE)[0],
                "nothing": np.zeros(0)}
-    assert same_sounds({name: fingerprint(samples, RATE) for name, samples in others.items()}) == {}
+    assert same_sounds({name: sound_fingerprint(samples, RATE) for name, samples in others.items()}) == {}
 
 
 def test_the_same_whatever_the_order_and_one_after_another() -> None:
     chain = {"c": voice(1, 6), "a": voice(1, 6)[:4 * RATE], "b": voice(1, 6)[RATE:], "x": voice(2)}
-    prints = {name: fingerprint(samples, RATE) for name, samples in chain.items()}
+    prints = {name: sound_fingerprint(samples, RATE) for name, samples in chain.items()}
     assert same_sounds(prints) == same_sounds(dict(sorted(prints.items()))) == {"a": "a", "b": "a", "c": "a"}
     assert same_sounds({}) == {}
 
 
 def test_very_many_take_seconds() -> None:
     rng = np.random.default_rng(0)
-    prints = {f"{number:04d}": fingerprint(lfilter([1], [1, -0.9], rng.normal(size=3 * RATE)), RATE)
+    prints = {f"{number:04d}": sound_fingerprint(lfilter([1], [1, -0.9], rng.normal(size=3 * RATE)), RATE)
               for number in range(300)}
     many = {f"{name} {turn}": type(one)(one.frames, one.bits ^ np.uint32(turn * 0x9E3779B9 % 2**32))
             for name, one in prints.items() for turn in range(5)}
@@ -130,7 +130,7 @@ def test_what_decoding_says_and_who_stays_together(tmp_path: Path, workers: int)
             for (name, _), measure in zip(clips, measures, strict=True)]
     for seed in range(10):
         placed = assign_noise_partitions(rows, Partitions(protocol="speaker", seed=seed, validation=0.2, test=0.2, noise_validation=0.25,
-                                         noise_test=0.25, held_out_noise=()))
+                                                          noise_test=0.25, held_out_noise=()))
         assert placed[0] == placed[1] != placed[2]
 
 
@@ -138,5 +138,5 @@ def test_what_decoding_says_and_who_stays_together(tmp_path: Path, workers: int)
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the recordings in ../shared are not here")
 def test_of_real_recordings_only_the_known_copies_are_one_sound() -> None:
     files = sorted((SHARED / "corpora" / "ravdess").glob("Actor_0[67]/*.flac")) + sorted((SHARED / "noise").glob("*/*"))
-    sounds = same_sounds({file.stem: fingerprint(read_recording(file, RATE).samples, RATE) for file in files})
+    sounds = same_sounds({file.stem: sound_fingerprint(read_recording(file, RATE).samples, RATE) for file in files})
     assert sounds == dict.fromkeys(("03-01-03-01-02-01-07", "03-01-03-01-02-02-07"), "03-01-03-01-02-01-07")

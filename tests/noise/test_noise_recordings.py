@@ -194,7 +194,7 @@ class TestWhatComesFromOutside:
             adding.add_noise("rain", tmp_path / "mine", tmp_path / "noise", link=link)
         assert not (tmp_path / "noise").exists()
 
-    @pytest.mark.parametrize("step", ["shutil.copyfile", "write_sources", "Card.write", "scan_folder"])
+    @pytest.mark.parametrize("step", ["shutil.copyfile", "write_sources", "NoiseCard.write", "scan_collection"])
     @pytest.mark.parametrize("fault", [OSError(28, "No space left on device"), KeyboardInterrupt()])
     @pytest.mark.parametrize("before", ["nothing", "no card", "recordings"])
     def test_what_fails_at_whatever_step_changes_nothing(self, tmp_path, monkeypatch, step, fault, before):
@@ -202,7 +202,7 @@ class TestWhatComesFromOutside:
         if before == "no card":
             write(tmp_path / "noise" / "recorded" / "wind" / "b.wav")
         elif before == "recordings":
-            if step == "Card.write":
+            if step == "NoiseCard.write":
                 pytest.skip("the card is there already")
             adding.add_noise("rain", write(tmp_path / "other" / "c.wav").parent, tmp_path / "noise")
         there = content(tmp_path / "noise")
