@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from reproduction import paper2_tables as printed
+from reproduction import paper2_tables
 from reproduction.experiment import work_folder
 from reproduction.paper2_figures import cam_table, confusion_matrices, curves, emotions_by_figure, figures
 from reproduction.paper2_tables import (
@@ -52,86 +52,13 @@ from ser_ops.tables import read_csv
 from ser_ops.tracking.runs import reopen
 from ser_ops.tracking.server import connect
 
-_USUAL = {"inplace=False", "bias=True", "dilation=1", "ceil_mode=False", "padding=0", "batch_first=True",
-          "start_dim=1", "end_dim=-1"}     # as every layer of its kind has it here
-
-
-def layers_of(model: EmotionModel, waveform: Tensor, valid: Tensor, features: Tensor) -> tuple[Layer, ...]:
-    """Every layer that has no layers of its own, in the order in which it answers, with the shape that it gives.
-
-    waveform float32 (1, N), valid int64 (1,), features float32 (1, ...): one utterance, as the model takes it. Shapes
-    are without the batch. A layer that is called twice stands twice, its parameters counted once.
-    """
-    layers: list[Layer] = []
-    seen: set[int] = set()
-
-    def look(layer: nn.Module, _inputs: object, output: object) -> None:
-        own = 0 if id(layer) in seen else sum(parameter.numel() for parameter in layer.parameters())
-        seen.add(id(layer))
-        shape = " x ".join(map(str, output.shape[1:])) if isinstance(output, Tensor) else ""
-        name = "LSTM" if isinstance(layer, nn.LSTM) else type(layer).__name__
-        settings = [setting for setting in layer.extra_repr().split(", ") if setting and setting not in _USUAL]
-        layers.append(Layer(f"{name}({', '.join(settings)})", shape, own))
-
-    hooks = [layer.register_forward_hook(look) for layer in model.modules() if not list(layer.children())]
-    training = model.training
-    try:
-        with torch.no_grad():
-            model.eval()(waveform, valid, features)
-    finally:
-        model.train(training)
-        for hook in hooks:
-            hook.remove()
-    return tuple(layers)
-
-
-
 TITLE = "Paper 2: hybrid CNN-LSTM and image transformers"
 STACKED_MODELS: tuple[str, ...] = ("cnn", "lstm", "cnn_lstm")
 IMAGE_MODELS: tuple[str, ...] = ("vit", "beit")
-
-
-def page(results: Results) -> Page:
-    """reports/paper2: tables 1 to 4, figures 1 to 13, and what each stands on."""
-    backbones = {str(group["model"]): group.get("backbone") for group in results.groups}
-    runs = {f"{group['model']}, {group['protocol']}": group.get("run_id") for group in results.groups}
-    seconds = sum(group.get("seconds") or 0 for group in results.groups)
-    basis = facts(results.provenance, results.protocols, backbones, runs)
-    basis += (("Explained model", f"{results.explained} (figures 3 to 13)"),
-              ("Training, all folds", f"{seconds / 60:.1f} minutes of one process"))
-    return Page("paper2", TITLE, printed.REFERENCE, warnings(results.provenance, backbones.values()), basis,
-                tables(results), figures(results), sections(results))
-
-
-def tables(results: Results) -> tuple[Table, ...]:
-    """Tables 1 to 4, figure 3 as a table for each protocol, figures 1 and 2 as layers, and those of figures 7 to 13."""
-    reports = tuple(classification_report(results, protocol) for protocol in results.protocols or ("random",))
-    return (
-        accuracy_table(results, "table_1", "Accuracy of the CNN, the LSTM and their hybrid", STACKED_MODELS,
-                       printed.TABLE_1),
-        quality_table(results, "table_2", "Precision, recall and F1-score of the CNN, the LSTM and their hybrid",
-                      STACKED_MODELS, printed.TABLE_2),
-        accuracy_table(results, "table_3", "Accuracy of ViT and BEiT", IMAGE_MODELS, printed.TABLE_3),
-        quality_table(results, "table_4", "Precision, recall and F1-score of ViT and BEiT", IMAGE_MODELS,
-                      printed.TABLE_4),
-        layer_table(results, "figure_1", "Steps of the CNN, the LSTM and their hybrid", STACKED_MODELS),
-        layer_table(results, "figure_2", "Architecture of the hybrid of CNN and LSTM", ("cnn_lstm",)),
-        *reports, *(cam_table(results, emotion) for emotion in emotions_by_figure()))
-
-
-def sections(results: Results) -> tuple[dict[str, Any], ...]:
-    """At a glance, first; and what the paper says that cannot be right, beside the footnotes."""
-    shown = [model for model in (*STACKED_MODELS, *IMAGE_MODELS) if any(results.of(model, name) for name in PROTOCOLS)]
-    first: tuple[dict[str, Any], ...] = ()
-    if shown:
-        first = ({"title": "At a glance", "first": True, "words": [finding(results, shown)],
-                  "svg": glance(results, shown), "table": None},)
-    return (*first, {"title": "What else in the paper cannot be right", "words": list(printed.ELSEWHERE), "svg": None,
-                     "table": None})
-
-
-Rows = Sequence[Mapping[str, str]]
 SCORES = ("accuracy", "precision", "recall", "f1")
+_USUAL = {"inplace=False", "bias=True", "dilation=1", "ceil_mode=False", "padding=0", "batch_first=True",
+          "start_dim=1", "end_dim=-1"}     # as every layer of its kind has it here
+Rows = Sequence[Mapping[str, str]]
 
 
 def main() -> None:
@@ -194,7 +121,7 @@ def score_intervals(params: Params, true: np.ndarray, predicted: np.ndarray) -> 
     cells = np.eye(metrics.CLASSES**2)[true * metrics.CLASSES + predicted]
     counts = (drawn.weights @ cells).reshape(-1, metrics.CLASSES, metrics.CLASSES)
     scores = metrics.scores_from_counts(counts)
-    bounds = {name: bootstrap.interval(scores[name], settings.confidence) for name in SCORES}
+    bounds = {name: bootstrap.percentile_interval(scores[name], settings.confidence) for name in SCORES}
     return {name: bound[0] for name, bound in bounds.items()}, {name: bound[1] for name, bound in bounds.items()}
 
 
@@ -202,17 +129,6 @@ def settings_by_model(params: Params, folds: CrossValidation) -> dict[str, dict[
     """How each model of the folds was trained: section train, folds.train and its own over one another."""
     return {model: params.train.training().model_dump() | dict(folds.train) | dict(own)
             for model, own in folds.models.items()}
-
-
-def grad_cam_utterances(settings: Settings, predictions: Rows, protocol: str) -> list[str]:
-    """Test utterances of fold 1 for Grad-CAM: of each class those that were recognised, by a keyed choice, else any."""
-    folds = settings.folds
-    candidates = [row for row in predictions
-           if (row["model"], row["protocol"], row["fold"]) == (folds.explained, protocol, "1")]
-    candidates.sort(key=lambda row: (row["predicted"] != row["emotion"],
-                              derive_seed(settings.seed, "grad-cam", row["utterance"])))
-    return [row["utterance"] for emotion in EMOTIONS
-            for row in [candidate for candidate in candidates if candidate["emotion"] == emotion][:folds.per_class]]
 
 
 def _pictures(params: Params, settings: Settings, scores: Mapping[tuple[str, str], Scores], predictions: Rows,
@@ -228,6 +144,12 @@ def _pictures(params: Params, settings: Settings, scores: Mapping[tuple[str, str
         curves(lines, what, target / f"figure_{number}.png")
     cams, protocol, missing = _grad_cam(params, settings, predictions, protocols, target)
     return Pictures("figure_4.png", {"uar": "figure_5.png", "loss": "figure_6.png"}, cams, protocol, missing)
+
+
+def why_not_explained(name: str) -> str:
+    """Why the figures of the explained model are not there."""
+    return (f"{name}, which the figures explain, was not trained: name it under folds.models in "
+            "reproduction/params.yaml and run `ser-ops reproduce paper2`.")
 
 
 def _grad_cam(params: Params, settings: Settings, predictions: Rows, protocols: Sequence[str],
@@ -252,6 +174,17 @@ def _grad_cam(params: Params, settings: Settings, predictions: Rows, protocols: 
     return [picture | picture.get("gradcam", {}) for picture in pictures], protocol, ""
 
 
+def grad_cam_utterances(settings: Settings, predictions: Rows, protocol: str) -> list[str]:
+    """Test utterances of fold 1 for Grad-CAM: of each class those that were recognised, by a keyed choice, else any."""
+    folds = settings.folds
+    candidates = [row for row in predictions
+           if (row["model"], row["protocol"], row["fold"]) == (folds.explained, protocol, "1")]
+    candidates.sort(key=lambda row: (row["predicted"] != row["emotion"],
+                              derive_seed(settings.seed, "grad-cam", row["utterance"])))
+    return [row["utterance"] for emotion in EMOTIONS
+            for row in [candidate for candidate in candidates if candidate["emotion"] == emotion][:folds.per_class]]
+
+
 def _examples(params: Params, model: str, seconds: float, utterances: Sequence[str]) -> Examples:
     """Unaltered test utterances as the model reads them, in the order given."""
     rows = {row.utterance: row for row in read_rows(work_folder(params) / "augmented" / "variants.csv", VariantRow)
@@ -274,6 +207,42 @@ def _layers(params: Params, scores: Mapping[tuple[str, str], Scores]) -> dict[st
     return layers_of_model
 
 
+def layers_of(model: EmotionModel, waveform: Tensor, valid: Tensor, features: Tensor) -> tuple[Layer, ...]:
+    """Every layer that holds no other layer, in the order in which the layers answer.
+
+    Args:
+        model: the network.
+        waveform: an utterance as the model takes it, float32 (1, samples).
+        valid: number of samples that are no padding, int64 (1,).
+        features: float32 (1, ...).
+
+    Returns:
+        Each layer with the shape of its output, without the batch. A layer that is called twice stands twice, its
+        parameters counted once.
+    """
+    layers: list[Layer] = []
+    seen: set[int] = set()
+
+    def record(layer: nn.Module, _inputs: object, output: object) -> None:
+        count = 0 if id(layer) in seen else sum(parameter.numel() for parameter in layer.parameters())
+        seen.add(id(layer))
+        shape = " x ".join(map(str, output.shape[1:])) if isinstance(output, Tensor) else ""
+        name = "LSTM" if isinstance(layer, nn.LSTM) else type(layer).__name__
+        settings = [setting for setting in layer.extra_repr().split(", ") if setting and setting not in _USUAL]
+        layers.append(Layer(f"{name}({', '.join(settings)})", shape, count))
+
+    hooks = [layer.register_forward_hook(record) for layer in model.modules() if not list(layer.children())]
+    training = model.training
+    try:
+        with torch.no_grad():
+            model.eval()(waveform, valid, features)
+    finally:
+        model.train(training)
+        for hook in hooks:
+            hook.remove()
+    return tuple(layers)
+
+
 def _attach(params: Params, explained: str, pictures: Pictures, folds: Path) -> None:
     """The page and the pictures to the run of the model that they explain."""
     if not pictures.protocol:
@@ -288,10 +257,44 @@ def _attach(params: Params, explained: str, pictures: Pictures, folds: Path) -> 
             record.artifact(report / "gradcam.json", "paper2")
 
 
-def why_not_explained(name: str) -> str:
-    """Why the figures of the explained model are not there."""
-    return (f"{name}, which the figures explain, was not trained: name it under folds.models in "
-            "reproduction/params.yaml and run `ser-ops reproduce paper2`.")
+def page(results: Results) -> Page:
+    """reports/paper2: tables 1 to 4, figures 1 to 13, and what each stands on."""
+    backbones = {str(group["model"]): group.get("backbone") for group in results.groups}
+    runs = {f"{group['model']}, {group['protocol']}": group.get("run_id") for group in results.groups}
+    seconds = sum(group.get("seconds") or 0 for group in results.groups)
+    basis = facts(results.provenance, results.protocols, backbones, runs)
+    basis += (("Explained model", f"{results.explained} (figures 3 to 13)"),
+              ("Training, all folds", f"{seconds / 60:.1f} minutes of one process"))
+    return Page("paper2", TITLE, paper2_tables.REFERENCE, warnings(results.provenance, backbones.values()), basis,
+                tables(results), figures(results), sections(results))
+
+
+def tables(results: Results) -> tuple[Table, ...]:
+    """Tables 1 to 4, figure 3 as a table for each protocol, figures 1 and 2 as layers, and those of figures 7 to 13."""
+    reports = tuple(classification_report(results, protocol) for protocol in results.protocols or ("random",))
+    return (
+        accuracy_table(results, "table_1", "Accuracy of the CNN, the LSTM and their hybrid", STACKED_MODELS,
+                       paper2_tables.TABLE_1),
+        quality_table(results, "table_2", "Precision, recall and F1-score of the CNN, the LSTM and their hybrid",
+                      STACKED_MODELS, paper2_tables.TABLE_2),
+        accuracy_table(results, "table_3", "Accuracy of ViT and BEiT", IMAGE_MODELS, paper2_tables.TABLE_3),
+        quality_table(results, "table_4", "Precision, recall and F1-score of ViT and BEiT", IMAGE_MODELS,
+                      paper2_tables.TABLE_4),
+        layer_table(results, "figure_1", "Steps of the CNN, the LSTM and their hybrid", STACKED_MODELS),
+        layer_table(results, "figure_2", "Architecture of the hybrid of CNN and LSTM", ("cnn_lstm",)),
+        *reports, *(cam_table(results, emotion) for emotion in emotions_by_figure()))
+
+
+def sections(results: Results) -> tuple[dict[str, Any], ...]:
+    """At a glance, first; and what the paper says that cannot be right, beside the footnotes."""
+    shown = [model for model in (*STACKED_MODELS, *IMAGE_MODELS) if any(results.of(model, name) for name in PROTOCOLS)]
+    first: tuple[dict[str, Any], ...] = ()
+    if shown:
+        first = ({"title": "At a glance", "first": True, "words": [finding(results, shown)],
+                  "svg": glance(results, shown), "table": None},)
+    return (*first, {"title": "What else in the paper cannot be right", "words": list(paper2_tables.ELSEWHERE),
+                     "svg": None,
+                     "table": None})
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import numpy as np
 import yaml
 from project_copy import write_settings
 
-from reproduction.folds import HISTORY, PREDICTIONS
+from reproduction.folds import HISTORY_COLUMNS, PREDICTION_COLUMNS
 from ser_ops.config.params import Params, load_params
 from ser_ops.emotions import EMOTIONS
 from ser_ops.features.index_map import channels_of, shape_of
@@ -49,10 +49,10 @@ def make(folder: Path, wanted: tuple[str, ...] = MODELS, protocols: tuple[str, .
     for model in wanted:
         for protocol in protocols:
             right = {"random": 0.9, "speaker": 0.6}[protocol]
-            for place, (utterance, emotion, speaker) in enumerate(spoken):
+            for number, (utterance, emotion, speaker) in enumerate(spoken):
                 predicted = answer(f"{model} {utterance}", emotion, right)
-                chances = {f"p_{one}": 0.4 if one == predicted else 0.1 for one in EMOTIONS}
-                answers.append({"model": model, "protocol": protocol, "fold": place % folds + 1,
+                chances = {f"p_{label}": 0.4 if label == predicted else 0.1 for label in EMOTIONS}
+                answers.append({"model": model, "protocol": protocol, "fold": number % folds + 1,
                                 "utterance": utterance, "corpus": utterance.split("/")[0], "speaker": speaker,
                                 "emotion": emotion, "predicted": predicted} | chances)
             history += [{"model": model, "protocol": protocol, "fold": fold, "epoch": epoch,
@@ -63,12 +63,13 @@ def make(folder: Path, wanted: tuple[str, ...] = MODELS, protocols: tuple[str, .
                            "backbone": "random weights" if model in ("vit", "beit") else "none", "seconds": 60.0,
                            "folds": []})
             _model(params, model, target / "models" / model / protocol)
-    write_csv(target / "predictions.csv", answers, PREDICTIONS)
-    write_csv(target / "history.csv", history, HISTORY)
+    write_csv(target / "predictions.csv", answers, PREDICTION_COLUMNS)
+    write_csv(target / "history.csv", history, HISTORY_COLUMNS)
     write_json(target / "runs.json", {"groups": groups, "provenance": {
-        "corpora": list(corpora), "synthetic": [one for one in corpora if one.startswith("synthetic")], "partial": [],
-        "missing": [one for one in ("ravdess", "crema_d", "tess", "savee")
-                    if not any(one in name for name in corpora)],
+        "corpora": list(corpora), "synthetic": [corpus for corpus in corpora if corpus.startswith("synthetic")],
+        "partial": [],
+        "missing": [corpus for corpus in ("ravdess", "crema_d", "tess", "savee")
+                    if not any(corpus in name for name in corpora)],
         "preset": "small", "count": folds, "variants": ["original"], "seed": 100, "commit": "0123abcd",
         "dirty": "false", "data_md5": "f00d", "confidence": 0.95,
         "declared": {"random": ["split by utterance: speakers are in several partitions"], "speaker": []}}})

@@ -20,23 +20,23 @@ def scores(uar: float) -> dict[str, float]:
 
 def row(train: str, trained: list[str], values: dict[str, tuple[float, float]]) -> dict[str, Any]:
     """A row of across.json; values: test corpus to clean and noisy UAR."""
-    held = [one for one in EMOTIONS if any(one not in LACKS.get(name, []) for name in trained)]
+    held = [emotion for emotion in EMOTIONS if any(emotion not in LACKS.get(name, []) for name in trained)]
     cells = []
     for test, (clean, noisy) in values.items():
-        common = [one for one in held if one not in LACKS.get(test, [])]
+        common = [emotion for emotion in held if emotion not in LACKS.get(test, [])]
         there = len(EMOTIONS) - len(LACKS.get(test, []))
         cells.append({"test": test, "n": 100, "speakers": 4, "seen": test in trained, "split": CUT[test],
                       "test_lacks": LACKS.get(test, []), "common": common, "clean": scores(clean),
                       "noisy": scores(noisy), "worst_cell": {"cell": "children@0.75", "uar": noisy - 0.1},
                       "clean_common_uar": clean * there / len(common), "noisy_common_uar": noisy * there / len(common)})
     return {"train": train, "train_corpora": trained, "run_id": f"run_{train}", "validation_uar": 0.5,
-            "train_lacks": [one for one in EMOTIONS if one not in held], "cells": cells}
+            "train_lacks": [emotion for emotion in EMOTIONS if emotion not in held], "cells": cells}
 
 
 def content() -> dict[str, Any]:
     alone = [row(name, [name], {test: (0.6, 0.5) if test == name else (0.3, 0.2) for test in CORPORA})
              for name in CORPORA]
-    others = [row(f"all but {name}", [one for one in CORPORA if one != name],
+    others = [row(f"all but {name}", [other for other in CORPORA if other != name],
                   {test: (0.36, 0.26) if test == name else (0.55, 0.45) for test in CORPORA}) for name in CORPORA]
     return {"provenance": {"corpora": list(CORPORA), "synthetic": ["tess"], "partial": ["ravdess"],
                            "missing": ["savee"], "preset": "small", "seeds": [1, 2, 3]}, "corpora": list(CORPORA),
@@ -54,17 +54,17 @@ def section() -> dict[str, Any]:
 
 
 def titles(root: ElementTree.Element) -> list[str]:
-    return [one.text or "" for one in root.iter("title")]
+    return [title.text or "" for title in root.iter("title")]
 
 
 def test_means_of_each_kind_of_pair():
     model = content()["models"][0]
-    found = across.means(model)
-    assert found["within"] == (pytest.approx(0.6), 3)
-    assert found["across"] == (pytest.approx(0.3), 6)
-    assert found["left out"] == (pytest.approx(0.36), 3)
-    assert found["among"] == (pytest.approx(0.55), 6)
-    assert across.means(model, "noisy")["across"] == (pytest.approx(0.2), 6)
+    means = across.mean_uars(model)
+    assert means["within"] == (pytest.approx(0.6), 3)
+    assert means["across"] == (pytest.approx(0.3), 6)
+    assert means["left out"] == (pytest.approx(0.36), 3)
+    assert means["among"] == (pytest.approx(0.55), 6)
+    assert across.mean_uars(model, "noisy")["across"] == (pytest.approx(0.2), 6)
 
 
 def test_finding_is_computed_with_its_n():
@@ -81,7 +81,7 @@ def test_finding_says_when_another_corpus_is_no_worse():
 
 
 def test_common_classes_by_hand():
-    said = across.findings_common(content()["models"][0])
+    said = across.common_class_findings(content()["models"][0])
     # Across: CREMA-D's model on RAVDESS and TESS holds 6 of 7 classes, 0.3 * 7 / 6 = 0.35; the four others 0.30.
     clean, noisy = (2 * 0.35 + 4 * 0.3) / 6, (2 * 0.2 * 7 / 6 + 4 * 0.2) / 6
     assert said == ["Over the classes that training and test both hold: 0.60 clean and 0.50 in noise on the same "
@@ -92,49 +92,51 @@ def test_common_classes_by_hand():
 def test_classes_that_a_corpus_lacks_are_named_in_cell_title_and_note(section):
     said = " ".join(section["words"])
     assert "crema_d holds no surprise in training" in said and "crema_d holds no surprise to test on" in said
-    of = next(one for one in titles(svg(section)) if one.startswith("trained on crema_d, tested on ravdess, clean"))
+    of = next(title for title in titles(svg(section))
+              if title.startswith("trained on crema_d, tested on ravdess, clean"))
     assert "crema_d holds no surprise in training" in of and "over the 6 classes that both hold: 0.35" in of
-    letters = across.notes_of(content()["models"][0])
+    letters = across.footnotes(content()["models"][0])
     assert len(letters) == 2
-    trained = next(letter for letter, one in letters.items() if "in training" in one)
+    trained = next(letter for letter, sentence in letters.items() if "in training" in sentence)
     cell = next(group for group in svg(section).iter("g") if (group.findtext("title") or "").startswith(
         "trained on crema_d, tested on ravdess, clean"))
-    assert trained in [one.text for one in cell.iter("text")]
+    assert trained in [text.text for text in cell.iter("text")]
 
 
 def test_a_class_that_neither_side_holds_costs_nothing(section):
-    of = next(one for one in titles(svg(section)) if one.startswith("trained on crema_d, tested on crema_d, clean"))
+    of = next(title for title in titles(svg(section))
+              if title.startswith("trained on crema_d, tested on crema_d, clean"))
     assert "to test on" in of and "in training:" not in of
 
 
 def test_every_pair_has_a_cell_clean_and_noisy(section):
-    found = titles(svg(section))
+    said = titles(svg(section))
     for model_row in content()["models"][0]["rows"]:
         for test in CORPORA:
-            for words in across.KINDS.values():
-                assert sum(one.startswith(f"trained on {model_row['train']}, tested on {test}, {words}")
-                           for one in found) == 1
-    one = next(one for one in found if one.startswith("trained on tess, tested on tess, in noise"))
-    assert "UAR 0.50 [0.46, 0.54]" in one and "children at 0.75, UAR 0.40" in one and "by word" in one
+            for words in across.CONDITIONS.values():
+                assert sum(title.startswith(f"trained on {model_row['train']}, tested on {test}, {words}")
+                           for title in said) == 1
+    title = next(title for title in said if title.startswith("trained on tess, tested on tess, in noise"))
+    assert "UAR 0.50 [0.46, 0.54]" in title and "children at 0.75, UAR 0.40" in title and "by word" in title
 
 
 def test_frames_of_the_same_corpus_and_of_the_one_left_out(section):
     root = svg(section)
     framed = {name: [(group.findtext("title") or "").split(",")[:2] for group in root.iter("g")
-                     if any(one.get("class") == name for one in group.findall("rect"))]
+                     if any(rect.get("class") == name for rect in group.findall("rect"))]
               for name in ("across-own", "across-new")}
     assert len(framed["across-own"]) == 6 and len(framed["across-new"]) == 6
-    assert all(one[0].removeprefix("trained on ") == one[1].removeprefix(" tested on ")
-               for one in framed["across-own"])
-    assert all(one[0].removeprefix("trained on all but ") == one[1].removeprefix(" tested on ")
-               for one in framed["across-new"])
+    assert all(names[0].removeprefix("trained on ") == names[1].removeprefix(" tested on ")
+               for names in framed["across-own"])
+    assert all(names[0].removeprefix("trained on all but ") == names[1].removeprefix(" tested on ")
+               for names in framed["across-new"])
 
 
 def test_all_but_one_rows_stand_apart(section):
     root = svg(section)
-    places = {one.text: float(one.get("y", "nan")) for one in root.iter("text") if one.get("class") == "label"}
-    steps = [places["crema_d"] - places["ravdess"], places["tess"] - places["crema_d"],
-             places["all but ravdess"] - places["tess"]]
+    heights = {label.text: float(label.get("y", "nan")) for label in root.iter("text") if label.get("class") == "label"}
+    steps = [heights["crema_d"] - heights["ravdess"], heights["tess"] - heights["crema_d"],
+             heights["all but ravdess"] - heights["tess"]]
     assert steps[0] == steps[1] < steps[2]
 
 
@@ -145,8 +147,8 @@ def test_cuts_are_said(section):
 
 def test_table_holds_the_same_figures(section):
     table = section["table"]
-    assert len(table.rows) == 18 and all(len(one) == len(table.columns) for one in table.rows)
-    pair = next(one for one in table.rows if one[:2] == ("all but tess", "tess"))
+    assert len(table.rows) == 18 and all(len(cells) == len(table.columns) for cells in table.rows)
+    pair = next(cells for cells in table.rows if cells[:2] == ("all but tess", "tess"))
     clean, common = (pair[table.columns.index(name)] for name in ("UAR, clean", "Common, clean"))
     assert isinstance(clean, Cell) and (clean.ours, clean.low, clean.high) == (0.36, 0.32, pytest.approx(0.40))
     assert isinstance(common, Cell) and common.ours is None, "given only where it differs"
@@ -162,19 +164,19 @@ def test_a_cell_that_was_not_measured_is_a_dash():
 
 def test_shades_darken_with_uar_and_ink_keeps_its_contrast():
     def light(colour: str) -> float:
-        red, green, blue = (int(one) / 255 for one in colour[4:-1].split(","))
+        red, green, blue = (int(channel) / 255 for channel in colour[4:-1].split(","))
         return 0.2126 * red**2.2 + 0.7152 * green**2.2 + 0.0722 * blue**2.2
-    values = [light(across.shade(step / 20)[0]) for step in range(21)]
+    values = [light(across.cell_colour(step / 20)[0]) for step in range(21)]
     assert values == sorted(values, reverse=True)
     for step in range(21):
-        colour, ink = across.shade(step / 20)
+        colour, ink = across.cell_colour(step / 20)
         contrast = (light(colour) + 0.05) / 0.05 if ink == "across-ink" else 1.05 / (light(colour) + 0.05)
         assert contrast > 4.5
 
 
 def test_without_the_file_it_says_how_to_make_it():
     made = across.sections(None)
-    assert len(made) == 1 and made[0]["words"] == [across.HOW] and not made[0]["svg"]
+    assert len(made) == 1 and made[0]["words"] == [across.HOW_TO_MAKE] and not made[0]["svg"]
 
 
 def test_page_and_every_model():
@@ -183,14 +185,15 @@ def test_page_and_every_model():
     page = across.page(made)
     assert page.name == "across" and len(page.sections) == 2
     assert page.sections[1]["title"].endswith("cnn lstm")
-    assert any("SYNTHETIC" in one for one in page.warnings) and any("PARTIAL" in one for one in page.warnings)
+    assert any("SYNTHETIC" in warning for warning in page.warnings) and any("PARTIAL" in warning
+                                                                            for warning in page.warnings)
     assert "run_all but tess" in dict(page.facts)["MLflow runs"]
 
 
 @pytest.mark.parametrize("count", [1, 2, 8])
 def test_any_number_of_corpora(count):
-    names = [f"synthetic_corpus_{place}" for place in range(count)]
+    names = [f"synthetic_corpus_{number}" for number in range(count)]
     CUT.update(dict.fromkeys(names, "speaker"))
     rows = [row(name, [name], dict.fromkeys(names, (0.5, 0.4))) for name in names]
     root = svg(across.sections({"corpora": names, "models": [{"model": "cnn", "rows": rows}]})[0])
-    assert sum("across-cell" in one.get("class", "") for one in root.iter("rect")) == 2 * count**2
+    assert sum("across-cell" in rect.get("class", "") for rect in root.iter("rect")) == 2 * count**2

@@ -13,11 +13,12 @@ from ser_ops.config.params import Params, load_params, load_preset
 from ser_ops.corpora.corpus import LAYOUTS
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
-from ser_ops.evaluation.published import TABLE_IV, TABLE_V, TABLE_V_DEVIATIONS, TABLE_VI, marks
+from ser_ops.evaluation.published import TABLE_IV, TABLE_V, TABLE_V_DEVIATIONS, TABLE_VI, impossible_figures
 from ser_ops.files import sha256, write_json
+from ser_ops.manifest import UtteranceRow
 
 PUBLISHED = {"table_iv": TABLE_IV, "table_v": TABLE_V, "table_v_deviations": TABLE_V_DEVIATIONS, "table_vi": TABLE_VI,
-             "marks": marks()}
+             "marks": impossible_figures()}
 PIXEL = bytes.fromhex("89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de"
                       "0000000c49444154789c63606060000000040001f61738550000000049454e44ae426082")
 
@@ -73,9 +74,9 @@ def sources() -> paper1_tables.Sources:
 
 
 def row(table: Table, name: str, *more: str) -> dict[str, Any]:
-    found = [one for one in table.rows if one[0] == name and all(word in one for word in more)]
-    assert len(found) == 1, f"{name} stands {len(found)} times"
-    return dict(zip(table.columns, found[0], strict=True))
+    rows = [cells for cells in table.rows if cells[0] == name and all(word in cells for word in more)]
+    assert len(rows) == 1, f"{name} stands {len(rows)} times"
+    return dict(zip(table.columns, rows[0], strict=True))
 
 
 def test_every_row_is_as_long_as_its_columns(sources):
@@ -120,9 +121,9 @@ def test_table_iii_by_class(sources):
 
 
 def test_real_and_synthetic_of_one_layout_stand_apart():
-    found = {"tess": corpus("tess"), "synthetic_tess": corpus("tess", "synthetic"),
+    corpora = {"tess": corpus("tess"), "synthetic_tess": corpus("tess", "synthetic"),
              "mine": corpus("savee") | {"layout": "manifest", "expected": None}}
-    table = paper1_tables.table_iii(paper1_tables.Sources(PUBLISHED, found))
+    table = paper1_tables.table_iii(paper1_tables.Sources(PUBLISHED, corpora))
     assert "TESS" in table.columns and "TESS (synthetic_tess), synthetic" in table.columns and "mine" in table.columns
     assert row(table, "TOTAL")["mine"].paper is None
 
@@ -209,9 +210,9 @@ def test_missing_models_are_said_not_filled(sources):
 
 
 def test_another_main_model_is_said_with_what_to_set():
-    found = metrics()
-    found["models"] = {"cnn": model("", 0.5, 0.2, 100)}
-    sources = paper1_tables.Sources(PUBLISHED, {}, found, {"models": [{"model": "cnn", "rows": []}]}, main="cnn")
+    content = metrics()
+    content["models"] = {"cnn": model("", 0.5, 0.2, 100)}
+    sources = paper1_tables.Sources(PUBLISHED, {}, content, {"models": [{"model": "cnn", "rows": []}]}, main="cnn")
     tables = paper1_tables.tables(sources)
     for table in tables[4:]:
         assert "train.model is cnn: set it to fusion" in table.missing
@@ -251,7 +252,7 @@ def explanations(reports: Path) -> dict[str, Any]:
                      "top": [{"feature": "MFCC 3 at 1.92 s"}]}}
 
 
-def with_figures(found: dict[str, Any], reports: Path) -> dict[str, Any]:
+def with_figures(content: dict[str, Any], reports: Path) -> dict[str, Any]:
     """The same run with paper 1's figures of single clips, and its SHAP panels of fear."""
     def drawn_as(name: str) -> str:
         (reports / "figures/explanations" / name).write_bytes(PIXEL + name.encode())
@@ -265,49 +266,49 @@ def with_figures(found: dict[str, Any], reports: Path) -> dict[str, Any]:
         made = {key: drawn_as(f"{emotion}_{number}_{key}.png") for key in keys}
         heard.append(clip | {"noise": "clean", "figures": made})
         heard.append(clip | {"noise": "white", "figures": {}})
-    return found | {"heard": heard, "shap": found["shap"] | {
+    return content | {"heard": heard, "shap": content["shap"] | {
         "figures": {f"figure_4{panel}_fear": drawn_as(f"shap_4{panel}.png") for panel in "bcd"}}}
 
 
-def drawn(found: dict[str, Any] | None, made: dict[str, Any] | None, reports: Path) -> dict[str, Any]:
+def drawn(content: dict[str, Any] | None, made: dict[str, Any] | None, reports: Path) -> dict[str, Any]:
     folder = reports / "paper1"
     folder.mkdir(parents=True, exist_ok=True)
-    return {figure.key: figure for figure in paper1_figures.figures(found, made, reports, folder)}
+    return {figure.key: figure for figure in paper1_figures.figures(content, made, reports, folder)}
 
 
 def test_pictures_are_copied_and_named(tmp_path):
-    found = drawn(explanations(tmp_path), card(), tmp_path)
-    assert found["figure_2"].files == ("figure_2_neutral.png", "figure_2_angry.png", "figure_2_disgust.png")
+    figures = drawn(explanations(tmp_path), card(), tmp_path)
+    assert figures["figure_2"].files == ("figure_2_neutral.png", "figure_2_angry.png", "figure_2_disgust.png")
     assert (tmp_path / "paper1/figure_3a.png").read_bytes().endswith(b"angry2"), "another clip than figure 2's"
-    assert "neutral, taken for angry with 50" in found["figure_2"].caption and "25" in found["figure_3b"].caption
-    assert found["figure_4"].files == ("figure_4a.png",) and "MFCC 3 at 1.92 s" in found["figure_4"].caption
-    assert "Panels b, c, d" in found["figure_4"].missing and "older" in found["figure_4"].missing
+    assert "neutral, taken for angry with 50" in figures["figure_2"].caption and "25" in figures["figure_3b"].caption
+    assert figures["figure_4"].files == ("figure_4a.png",) and "MFCC 3 at 1.92 s" in figures["figure_4"].caption
+    assert "Panels b, c, d" in figures["figure_4"].missing and "older" in figures["figure_4"].missing
     for key in ("figure_3c", "figure_3d", "figure_3e", "figure_5"):
-        assert not found[key].files and "older than the figures" in found[key].missing
-    assert all(figure.files or figure.missing for figure in found.values())
+        assert not figures[key].files and "older than the figures" in figures[key].missing
+    assert all(figure.files or figure.missing for figure in figures.values())
 
 
 def test_figures_of_single_clips_are_the_papers_classes(tmp_path):
-    found = drawn(with_figures(explanations(tmp_path), tmp_path), card(), tmp_path)
+    figures = drawn(with_figures(explanations(tmp_path), tmp_path), card(), tmp_path)
     folder = tmp_path / "paper1"
     assert (folder / "figure_3c_fear.png").read_bytes().endswith(b"fear_2_figure_3c.png"), "recognised first"
     assert (folder / "figure_3d_surprise.png").read_bytes().endswith(b"surprise_1_figure_3d.png")
-    assert found["figure_3e"].files == ("figure_3e.png",) and "random orders" in found["figure_3e"].caption
-    assert found["figure_5"].files == ("figure_5_fear.png", "figure_5_surprise.png", "figure_5_surprise_2.png",
+    assert figures["figure_3e"].files == ("figure_3e.png",) and "random orders" in figures["figure_3e"].caption
+    assert figures["figure_5"].files == ("figure_5_fear.png", "figure_5_surprise.png", "figure_5_surprise_2.png",
                                        "figure_5_happy.png")
-    assert "surprise, taken for happy" in found["figure_5"].caption
-    assert found["figure_4"].files == ("figure_4a.png", "figure_4b.png", "figure_4c.png", "figure_4d.png")
+    assert "surprise, taken for happy" in figures["figure_5"].caption
+    assert figures["figure_4"].files == ("figure_4a.png", "figure_4b.png", "figure_4c.png", "figure_4d.png")
     assert (folder / "figure_3a.png").read_bytes().endswith(b"angry_1_figure_3ab.png")
     for key in ("figure_3a", "figure_3c", "figure_3d", "figure_3e", "figure_4", "figure_5"):
-        assert not found[key].missing, key
-    assert "Importance and waveform" in found["figure_3b"].caption, "no clip of disgust has it: the heat map stands in"
+        assert not figures[key].missing, key
+    assert "Importance and waveform" in figures["figure_3b"].caption, "no clip of disgust: the heat map stands in"
 
 
 def test_a_class_that_was_not_explained_is_named(tmp_path):
-    found = with_figures(explanations(tmp_path), tmp_path)
-    found["heard"] = [one for one in found["heard"] if one["emotion"] in ("fear", "angry")]
+    content = with_figures(explanations(tmp_path), tmp_path)
+    content["heard"] = [clip for clip in content["heard"] if clip["emotion"] in ("fear", "angry")]
     (tmp_path / "figures/explanations/shap_4c.png").unlink()
-    figures = drawn(found, card(), tmp_path)
+    figures = drawn(content, card(), tmp_path)
     assert "No clip of surprise, happy has it" in figures["figure_5"].missing
     assert figures["figure_5"].files == ("figure_5_fear.png",)
     assert not figures["figure_3d"].files and "No clip of surprise" in figures["figure_3d"].missing
@@ -315,12 +316,12 @@ def test_a_class_that_was_not_explained_is_named(tmp_path):
 
 
 def test_architecture_is_drawn_from_the_card(tmp_path):
-    found = drawn(None, card(), tmp_path)["figure_1"]
+    figure = drawn(None, card(), tmp_path)["figure_1"]
     assert imread(tmp_path / "paper1" / "figure_1.png").ndim == 3
     for words in ("0.377 M", "115.3 M", "80 log-mel bands", "3 members, each: 4 Conv2D 24, 48, 96, 128, k 3 x 3",
                   "Conv1D 64, k 3", "attentive mean and deviation", "2 transformer layers of 64", "concatenation, 192",
                   "82 channels over time", "mean of 3 such heads"):
-        assert words in found.caption
+        assert words in figure.caption
     paper = load_preset("paper", Path(__file__).parents[2] / "params.yaml").model_dump(mode="json")
     stream = " ".join(paper1_figures.layers(card() | {"preset_settings": paper})[1])
     assert all(words in stream for words in ("one serial vector", "Conv1D 512, k 5", "Conv1D 128, k 3", "flatten"))
@@ -335,17 +336,17 @@ def test_the_same_card_gives_the_same_bytes(tmp_path):
 
 
 def test_what_a_model_does_not_admit_is_said(tmp_path):
-    found = explanations(tmp_path)
-    found |= {"model": "wav2vec", "methods": ["occlusion"], "shap": None, "clips": [
+    content = explanations(tmp_path)
+    content |= {"model": "wav2vec", "methods": ["occlusion"], "shap": None, "clips": [
         {"emotion": "fear", "predicted": "fear", "confidence": 0.4, "utterance": "x", "occlusion": {"values": [1]},
          "figure": "figures/explanations/shap_global.png"}],
         "not_admitted": {"scorecam": "the model has no spectral stream", "shap": "the model has no spectral stream"}}
-    figures = drawn(found, None, tmp_path)
+    figures = drawn(content, None, tmp_path)
     for key in ("figure_2", "figure_3a", "figure_4"):
         assert "no spectral stream" in figures[key].missing and not figures[key].files
     assert "older than the figures" in figures["figure_3c"].missing and "no spectral" in figures["figure_5"].missing
     later = drawn(with_figures(explanations(tmp_path), tmp_path) | {
-        "model": "wav2vec", "methods": ["occlusion"], "not_admitted": found["not_admitted"]}, None, tmp_path)
+        "model": "wav2vec", "methods": ["occlusion"], "not_admitted": content["not_admitted"]}, None, tmp_path)
     assert later["figure_3c"].files == ("figure_3c_fear.png",) and "These are of wav2vec" in later["figure_3c"].missing
     assert "explain" in drawn(None, None, tmp_path)["figure_2"].missing
 
@@ -353,17 +354,19 @@ def test_what_a_model_does_not_admit_is_said(tmp_path):
 def test_a_picture_outside_the_reports_is_as_good_as_missing(tmp_path):
     (tmp_path / "secret.png").write_bytes(PIXEL)
     reports = tmp_path / "reports"
-    found = explanations(reports)
-    for clip in found["clips"]:
+    content = explanations(reports)
+    for clip in content["clips"]:
         clip["figure"] = "../secret.png"
-    figures = drawn(found, card(), reports)
+    figures = drawn(content, card(), reports)
     assert not figures["figure_2"].files and "dvc repro explain" in figures["figure_2"].missing
 
 
 def test_genders_and_quarantine():
-    rows = [{"corpus": "a", "gender": "female"}, {"corpus": "a", "gender": "male"}, {"corpus": "b", "gender": ""}]
-    assert paper1.genders(rows) == {"a": "M/F"}
-    assert paper1.quarantined({"quarantined": [{"kind": "utterance", "id": "a/x/1"}, {"kind": "noise", "id": "n/1"}]}
+    rows = [UtteranceRow("a/1", "a", gender="female"), UtteranceRow("a/2", "a", gender="male"),
+            UtteranceRow("b/1", "b")]
+    assert paper1.genders_by_corpus(rows) == {"a": "M/F"}
+    assert paper1.quarantined_by_corpus({"quarantined": [{"kind": "utterance", "id": "a/x/1"},
+                                                         {"kind": "noise", "id": "n/1"}]}
                               ) == {"a": 1}
 
 
@@ -384,10 +387,10 @@ def test_page_is_built_whole(project, tmp_path):
     folder = tmp_path / "reports" / "paper1"
     folder.mkdir()
     made = paper1.page(project, 100, folder)
-    built = paper_page.build(made, tmp_path / "reports").read_text(encoding="utf-8")
+    built = paper_page.build_page(made, tmp_path / "reports").read_text(encoding="utf-8")
     assert any("PARTIAL" in warning for warning in made.warnings)
     assert "main_run" in dict(made.facts)["MLflow runs"] and "1, 2, 3" in dict(made.facts)["Seeds"]
-    assert [one["title"] for one in made.sections] == ["What the split is worth", "Across corpora"]
+    assert [section["title"] for section in made.sections] == ["What the split is worth", "Across corpora"]
     assert "ser-ops reproduce splits" in built and "ser-ops reproduce across" in built
     assert built.count("data:image/png") == 1 + 3 + 2 + 1
     content = read_json(folder / "tables.json")
@@ -401,5 +404,5 @@ def test_page_without_anything_still_stands(tmp_path, project):
     folder = tmp_path / "reports" / "paper1"
     folder.mkdir()
     made = paper1.page(project, 100, folder)
-    assert paper_page.build(made, tmp_path / "reports").is_file()
+    assert paper_page.build_page(made, tmp_path / "reports").is_file()
     assert all(table.missing for table in made.tables[1:])

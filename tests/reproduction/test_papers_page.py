@@ -13,14 +13,14 @@ from reproduction.paper_page import (
     Figure,
     Page,
     Table,
+    availability,
     blocks,
-    build,
+    build_page,
     facts,
-    heading,
+    format_figure,
     how_to_get,
-    protocols,
-    shown,
-    standing,
+    numbered_title,
+    protocol_sentence,
     warnings,
 )
 from ser_ops.documents import read_json
@@ -91,7 +91,7 @@ def reports(tmp_path):
 
 @pytest.fixture
 def html(reports):
-    return build(made(), reports).read_text(encoding="utf-8")
+    return build_page(made(), reports).read_text(encoding="utf-8")
 
 
 def test_every_table_figure_section_warning_and_fact_is_there(html):
@@ -139,7 +139,7 @@ def test_ours_and_the_papers_stand_in_each_cell(html):
 def test_the_same_as_json_and_csv(reports, html):
     content = read_json(reports / "paper9" / "tables.json")
     json.dumps(content, allow_nan=False)
-    assert [one["key"] for one in content["tables"]] == ["table_1", "figure_2", "table_ii"]
+    assert [table["key"] for table in content["tables"]] == ["table_1", "figure_2", "table_ii"]
     cnn, lstm = content["tables"][0]["rows"]
     assert cnn[0] == "CNN"
     assert cnn[2] == {"ours": 61.844, "low": 55.2, "high": 66.1, "spread": 2.345, "paper": 95.3, "unit": "percent",
@@ -156,39 +156,39 @@ def test_the_same_as_json_and_csv(reports, html):
 
 
 def test_again_the_same_bytes_and_nothing_of_before_or_beside(reports, html):
-    build(made(tables=()), reports)
+    build_page(made(tables=()), reports)
     assert not (reports / "paper9" / "tables" / "table_1.csv").exists()
-    assert build(made(), reports).read_text(encoding="utf-8") == html
+    assert build_page(made(), reports).read_text(encoding="utf-8") == html
     assert not list(reports.rglob(".*"))
 
 
 def test_a_row_of_another_length_is_refused_before_anything_is_written(tmp_path):
     crooked = Table("table_1", "A", ("Model", "B"), (("CNN",),))
     with pytest.raises(ValueError, match="table_1: a row of 1 entries under 2 columns"):
-        build(made(tables=(crooked,)), tmp_path)
+        build_page(made(tables=(crooked,)), tmp_path)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_picture_outside_the_folder_is_as_good_as_missing(reports):
     (reports / "secret.png").write_bytes(PNG)
-    html = build(made(figures=(Figure("figure_1", "One", ("../secret.png",), ""),)), reports).read_text()
+    html = build_page(made(figures=(Figure("figure_1", "One", ("../secret.png",), ""),)), reports).read_text()
     assert "data:image/png" not in html and "the picture ../secret.png" in html
 
 
 def test_blocks_by_number_and_headings():
     tables, figures = blocks(made())
-    assert [one.short for one in tables] == ["Table 1", "Table II"]
-    assert [one.short for one in figures] == ["Figure 2", "Figure 3", "Figure 10"]
-    assert [len(one.tables) for one in figures] == [1, 0, 0]
-    assert heading("table_iv", "Table IV. As it says") == "Table IV. As it says"
-    assert heading("matrix", "Across") == "Across"
+    assert [block.short for block in tables] == ["Table 1", "Table II"]
+    assert [block.short for block in figures] == ["Figure 2", "Figure 3", "Figure 10"]
+    assert [len(block.tables) for block in figures] == [1, 0, 0]
+    assert numbered_title("table_iv", "Table IV. As it says") == "Table IV. As it says"
+    assert numbered_title("matrix", "Across") == "Across"
 
 
 def test_captions_name_the_protocol_only_where_ours_are():
     known = (("Partition protocol random", "x"), ("Partition protocol speaker", "y"))
-    one = Table("t", "T", ("A",), ((Cell(1.0),),))
-    assert protocols(one, known) == "Partition protocols of ours: random, speaker."
-    assert protocols(Table("t", "T", ("A",), ((Cell(None, 1.0),),)), known) == ""
+    table = Table("t", "T", ("A",), ((Cell(1.0),),))
+    assert protocol_sentence(table, known) == "Partition protocols of ours: random, speaker."
+    assert protocol_sentence(Table("t", "T", ("A",), ((Cell(None, 1.0),),)), known) == ""
 
 
 @pytest.mark.parametrize("value, unit, words", [
@@ -196,7 +196,7 @@ def test_captions_name_the_protocol_only_where_ours_are():
     (8.311, "", "8.311"), (0.0001, "", "0.0001"), ("0.001", "", "0.001"), (0.0, "percent", "0.00\xa0%"), ("", "", "–"),
     (-0.54, "percent", "-0.54\xa0%"), (math.inf, "percent", "–")])
 def test_figures_in_words(value, unit, words):
-    assert shown(value, unit) == words
+    assert format_figure(value, unit) == words
 
 
 PROVENANCE = {"corpora": ["synthetic_ravdess", "mine"], "synthetic": ["synthetic_ravdess"], "partial": ["mine"],
@@ -206,7 +206,8 @@ PROVENANCE = {"corpora": ["synthetic_ravdess", "mine"], "synthetic": ["synthetic
 
 def test_warnings_name_what_a_reader_must_know():
     said = warnings(PROVENANCE, ["none", "random weights"])
-    assert [one.partition(":")[0] for one in said] == ["SYNTHETIC SPEECH", "PARTIAL CORPUS", "RANDOM-WEIGHT BACKBONE"]
+    assert [sentence.partition(":")[0] for sentence in said] == ["SYNTHETIC SPEECH", "PARTIAL CORPUS",
+                                                                 "RANDOM-WEIGHT BACKBONE"]
     assert "part of the speech" in said[0] and "synthetic_ravdess" in said[0] and "mine is not the full" in said[1]
     assert warnings({"corpora": ["tess"]}, ["none", "checkpoint x", None]) == ()
 
@@ -225,8 +226,9 @@ def test_facts_say_protocols_corpora_and_runs():
     ({"corpora": ["synthetic_tess", "ravdess"], "synthetic": ["synthetic_tess"], "missing": []}, "synthetic"),
     ({"corpora": ["ravdess"], "synthetic": [], "missing": ["tess"]}, "missing"), ({}, "missing")])
 def test_whether_a_corpus_is_here(provenance, state):
-    assert standing(provenance, "tess") == state
+    assert availability(provenance, "tess") == state
 
 
 def test_how_to_get_says_the_command_and_the_source():
-    assert "ser-ops corpora add crema_d" in how_to_get("crema_d") and "docs/reference/corpora.md" in how_to_get("crema_d")
+    remedy = how_to_get("crema_d")
+    assert "ser-ops corpora add crema_d" in remedy and "docs/reference/corpora.md" in remedy

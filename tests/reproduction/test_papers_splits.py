@@ -29,7 +29,8 @@ def content(*models: tuple[str, float, float, float], **provenance: Any) -> dict
 
 
 def every() -> dict[str, Any]:
-    return content(*((name, 0.4 + 0.02 * place, 0.5 + 0.02 * place, 0.71) for place, name in enumerate(reversed(ALL))))
+    return content(*((name, 0.4 + 0.02 * number, 0.5 + 0.02 * number, 0.71)
+                     for number, name in enumerate(reversed(ALL))))
 
 
 def svg(section: dict[str, Any]) -> ElementTree.Element:
@@ -38,22 +39,22 @@ def svg(section: dict[str, Any]) -> ElementTree.Element:
 
 
 def texts(root: ElementTree.Element) -> list[str]:
-    return [one.text or "" for one in root.iter("text")]
+    return [text.text or "" for text in root.iter("text")]
 
 
 def test_every_model_is_in_the_picture_and_the_table():
     made = splits.section(every())
     root = svg(made)
     assert {name.replace("_", " ") for name in ALL} <= set(texts(root))
-    assert [row[0] for row in made["table"].rows] == [one["model"].replace("_", " ")
-                                                      for one in splits.ordered(every())]
+    assert [row[0] for row in made["table"].rows] == [model["model"].replace("_", " ")
+                                                      for model in splits.models_by_family(every())]
     assert all(len(row) == len(made["table"].columns) for row in made["table"].rows)
 
 
 def test_models_stand_by_family():
-    families = [one["family"] for one in splits.ordered(every())]
+    families = [model["family"] for model in splits.models_by_family(every())]
     assert families == ["paper 1"] * 4 + ["paper 2"] * 5
-    names = [one["model"] for one in splits.ordered(every())]
+    names = [model["model"] for model in splits.models_by_family(every())]
     assert names[:4] == ["spectral", "wav2vec", "concat", "fusion"], "within a family as they stand in the file"
 
 
@@ -66,7 +67,7 @@ def test_leakage_is_paper_less_speaker():
 
 
 def test_findings_are_computed():
-    said = splits.findings(splits.ordered(content(("lstm", 0.40, 0.60, 0.70), ("vit", 0.50, 0.50, 0.60))))
+    said = splits.findings(splits.models_by_family(content(("lstm", 0.40, 0.60, 0.70), ("vit", 0.50, 0.50, 0.60))))
     assert len(said) == 1
     assert "2 models: mean UAR 0.45 by speaker, 0.55 at random, 0.65 as papers do it" in said[0]
     assert "worth +0.20 UAR, from +0.10 (vit) to +0.30 (lstm)" in said[0]
@@ -77,8 +78,9 @@ def test_findings_are_computed():
 @pytest.mark.parametrize(("paper", "apart"), [(0.44, False), (0.47, True)])
 def test_overlap_of_intervals(paper, apart):
     made = content(("cnn", 0.40, 0.41, paper))  # half widths of 0.03: they touch at a gap of 0.06
-    assert splits.overlap(made["models"][0]) is not apart
-    assert any(("intervals apart" if apart else "intervals overlap") in one for one in texts(svg(splits.section(made))))
+    assert splits.intervals_overlap(made["models"][0]) is not apart
+    assert any(("intervals apart" if apart else "intervals overlap") in label
+               for label in texts(svg(splits.section(made))))
 
 
 def test_a_missing_protocol_is_said_and_in_no_mean():
@@ -94,21 +96,21 @@ def test_a_missing_protocol_is_said_and_in_no_mean():
 
 def test_three_marks_of_three_shapes_each_with_a_title():
     root = svg(splits.section(content(("cnn", 0.4, 0.5, 0.6))))
-    marks = [one for one in root.iter() if "split-mark" in one.get("class", "")]
-    assert {one.tag for one in marks} == {"circle", "rect", "polygon"}, "shape alone tells them apart"
-    titles = [one.text or "" for one in root.iter("title")]
-    assert any("speaker: UAR 0.40 [0.37, 0.43], over speakers [0.34, 0.46]" in one for one in titles)
+    marks = [mark for mark in root.iter() if "split-mark" in mark.get("class", "")]
+    assert {mark.tag for mark in marks} == {"circle", "rect", "polygon"}, "shape alone tells them apart"
+    titles = [title.text or "" for title in root.iter("title")]
+    assert any("speaker: UAR 0.40 [0.37, 0.43], over speakers [0.34, 0.46]" in title for title in titles)
     for protocol in splits.PROTOCOLS:
-        assert any(one.startswith(f"cnn, {protocol}: UAR") for one in titles)
-    assert any("chance" in one for one in titles)
+        assert any(title.startswith(f"cnn, {protocol}: UAR") for title in titles)
+    assert any("chance" in title for title in titles)
 
 
 def test_marks_stand_where_the_figures_say():
     root = svg(splits.section(content(("cnn", 0.0, 0.5, 1.0))))
-    circle = [one for one in root.iter("circle") if "split-mark" in one.get("class", "")][-1]
-    ticks = {one.text: float(one.get("x", "nan")) for one in root.iter("text") if one.text in ("0", "1")}
+    circle = [circle for circle in root.iter("circle") if "split-mark" in circle.get("class", "")][-1]
+    ticks = {tick.text: float(tick.get("x", "nan")) for tick in root.iter("text") if tick.text in ("0", "1")}
     assert float(circle.get("cx", "nan")) == ticks["0"]
-    square = [one for one in root.iter("rect") if "split-mark" in one.get("class", "")][-1]
+    square = [square for square in root.iter("rect") if "split-mark" in square.get("class", "")][-1]
     assert float(square.get("x", "nan")) + 5 == pytest.approx((ticks["0"] + ticks["1"]) / 2, abs=0.2)
 
 
@@ -119,7 +121,7 @@ def test_words_say_what_each_protocol_lets_through():
 
 def test_without_the_file_it_says_how_to_make_it():
     made = splits.section(None)
-    assert made["words"] == [splits.HOW] and "ser-ops reproduce splits" in splits.HOW
+    assert made["words"] == [splits.HOW_TO_MAKE] and "ser-ops reproduce splits" in splits.HOW_TO_MAKE
     assert not made["svg"] and made["table"] is None
 
 
@@ -134,7 +136,7 @@ def test_page_names_what_it_stands_on():
     made = splits.page(content(("cnn", 0.4, 0.5, 0.6), synthetic=["ravdess"], declared={
         "random": ["speakers in train and test"]}))
     assert (made.name, made.title) == ("splits", "What the split is worth")
-    assert any("SYNTHETIC" in one for one in made.warnings)
+    assert any("SYNTHETIC" in warning for warning in made.warnings)
     facts = dict(made.facts)
     assert "speakers in train and test" in facts["Partition protocol random"]
     assert "run_cnn" in facts["MLflow runs"] and "TESS" in facts["Missing"]

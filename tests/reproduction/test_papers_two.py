@@ -15,7 +15,7 @@ from made_folds import make
 from reproduction import paper2
 from reproduction import paper2_tables as printed
 from reproduction.paper2 import layers_of
-from reproduction.paper_page import Cell, build
+from reproduction.paper_page import Cell, build_page
 from reproduction.settings import load_settings
 from ser_ops.config.params import load_params, load_preset
 from ser_ops.documents import read_json
@@ -35,30 +35,32 @@ def test_every_printed_figure_is_in_the_papers_text():
     text = TEXT[0].read_text(encoding="utf-8")
     wanted = [figure for table in (printed.TABLE_1, printed.TABLE_2, printed.TABLE_3, printed.TABLE_4)
               for row in table.values() for name, figure in row.items() if figure and name != "layers"]
-    for one in printed.FIGURES_7_TO_13.values():
-        wanted += [one.confidence, one.max_activation, one.activated_area_pct, one.entropy, *one.probabilities,
-                   *filter(None, [one.mean_activation, one.confidence_drop]),
-                   f"{one.time_focus_range[0]}, {one.time_focus_range[1]}",
-                   f"{one.freq_focus_range[0]}, {one.freq_focus_range[1]}"]
+    for metrics in printed.FIGURES_7_TO_13.values():
+        wanted += [metrics.confidence, metrics.max_activation, metrics.activated_area_pct, metrics.entropy,
+                   *metrics.probabilities,
+                   *filter(None, [metrics.mean_activation, metrics.confidence_drop]),
+                   f"{metrics.time_focus_range[0]}, {metrics.time_focus_range[1]}",
+                   f"{metrics.freq_focus_range[0]}, {metrics.freq_focus_range[1]}"]
     assert len(wanted) > 100
-    assert [one for one in wanted if one not in text] == []
+    assert [figure for figure in wanted if figure not in text] == []
 
 
 def test_the_text_and_the_figures_agree_where_both_print_a_number():
-    for emotion, one in printed.FIGURES_7_TO_13.items():
-        assert float(one.probabilities[EMOTIONS.index(emotion)]) == pytest.approx(printed.value(one.confidence) / 100)
-        assert sum(map(float, one.probabilities)) == pytest.approx(1, abs=2e-4)
-    assert sorted(one.figure for one in printed.FIGURES_7_TO_13.values()) == list(range(7, 14))
+    for emotion, metrics in printed.FIGURES_7_TO_13.items():
+        confidence = printed.printed_number(metrics.confidence) / 100
+        assert float(metrics.probabilities[EMOTIONS.index(emotion)]) == pytest.approx(confidence)
+        assert sum(map(float, metrics.probabilities)) == pytest.approx(1, abs=2e-4)
+    assert sorted(metrics.figure for metrics in printed.FIGURES_7_TO_13.values()) == list(range(7, 14))
 
 
 def test_the_axes_of_the_grad_cam_figures_are_linear_with_109_cells():
     seconds, hertz = 3 / printed.AXIS_CELLS, 8000 / printed.AXIS_CELLS
-    for one in printed.FIGURES_7_TO_13.values():
-        for end in map(float, one.time_focus_range):
+    for metrics in printed.FIGURES_7_TO_13.values():
+        for end in map(float, metrics.time_focus_range):
             assert end == pytest.approx(round(end / seconds) * seconds, abs=0.0051)
-        for end in map(float, one.freq_focus_range):
+        for end in map(float, metrics.freq_focus_range):
             assert end == pytest.approx(round(end / hertz) * hertz, abs=0.051)
-        cells = printed.AXIS_CELLS**2 * printed.value(one.activated_area_pct) / 100
+        cells = printed.AXIS_CELLS**2 * printed.printed_number(metrics.activated_area_pct) / 100
         assert abs(cells - round(cells)) <= printed.AXIS_CELLS**2 * 0.005 / 100
 
 
@@ -66,7 +68,7 @@ def test_figure_3_admits_four_errors_alone():
     rows = [printed.FIGURE_3[emotion] for emotion in EMOTIONS]
     ways = [[errors for errors in range(row.support) if f"{(row.support - errors) / row.support:.2f}" == row.recall]
             for row in rows]
-    totals = {sum(one) for one in product(*ways)}
+    totals = {sum(counts) for counts in product(*ways)}
     assert totals == {4} and sum(row.support for row in rows) == 563
     assert f"{559 / 563:.4f}" == printed.FIGURE_3["weighted average"].recall != "0.9901"
 
@@ -74,124 +76,126 @@ def test_figure_3_admits_four_errors_alone():
 def test_f1_above_both_parts_is_marked_and_only_that():
     for key, table in (("table_2", printed.TABLE_2), ("table_4", printed.TABLE_4)):
         for model, row in table.items():
-            above = printed.value(row["f1"]) > max(printed.value(row["precision"]), printed.value(row["recall"]))
+            above = printed.printed_number(row["f1"]) > max(printed.printed_number(row["precision"]),
+                                                            printed.printed_number(row["recall"]))
             assert above == (printed.MARKS.get(key, {}).get(f"{model}.f1") == printed.ABOVE_BOTH), model
-    confidence = sorted(printed.value(one.confidence) for one in printed.FIGURES_7_TO_13.values())
-    assert confidence[1] == printed.value(printed.FIGURES_7_TO_13["fear"].confidence)
+    confidence = sorted(printed.printed_number(metrics.confidence) for metrics in printed.FIGURES_7_TO_13.values())
+    assert confidence[1] == printed.printed_number(printed.FIGURES_7_TO_13["fear"].confidence)
 
 
 # Scores, checked by hand
 
 def rows(*answers):
-    return [{"model": "cnn", "protocol": "random", "fold": str(fold), "utterance": f"u{place}",
-             "speaker": f"s{place % 2}", "corpus": "made", "emotion": emotion, "predicted": predicted}
-            for place, (fold, emotion, predicted) in enumerate(answers)]
+    return [{"model": "cnn", "protocol": "random", "fold": str(fold), "utterance": f"u{number}",
+             "speaker": f"s{number % 2}", "corpus": "made", "emotion": emotion, "predicted": predicted}
+            for number, (fold, emotion, predicted) in enumerate(answers)]
 
 
 FIVE = rows((1, "angry", "angry"), (1, "angry", "angry"), (1, "angry", "sad"), (2, "sad", "sad"), (2, "sad", "sad"))
 
 
 def test_scores_over_folds_and_pooled_by_hand():
-    one = paper2.scored(load_params(), ("cnn", "random"), FIVE)
-    assert (one.model, one.protocol, one.folds, one.utterances, one.speakers) == ("cnn", "random", 2, 5, 2)
-    assert one.mean["accuracy"] == pytest.approx(5 / 6)                     # 2 of 3, 2 of 2
-    assert one.deviation["accuracy"] == pytest.approx((1 / 3) / np.sqrt(2))
-    assert one.mean["recall"] == pytest.approx(5 / 6)                       # a class each
-    assert one.pooled["accuracy"] == pytest.approx(0.8)
-    assert one.pooled["precision"] == pytest.approx((1 + 2 / 3) / 2)
-    assert one.weighted == pytest.approx({"precision": (3 * 1 + 2 * 2 / 3) / 5, "recall": 0.8, "f1": 0.8})
-    assert one.per_class["angry"] == pytest.approx({"precision": 1, "recall": 2 / 3, "f1": 0.8, "support": 3})
-    assert np.array(one.confusion)[[0, 0, 5], [0, 5, 5]].tolist() == [2, 1, 2]
+    scores = paper2.cross_validation_scores(load_params(), ("cnn", "random"), FIVE)
+    assert (scores.model, scores.protocol, scores.folds, scores.utterances, scores.speakers) == ("cnn", "random", 2, 5,
+                                                                                                 2)
+    assert scores.mean["accuracy"] == pytest.approx(5 / 6)                     # 2 of 3, 2 of 2
+    assert scores.deviation["accuracy"] == pytest.approx((1 / 3) / np.sqrt(2))
+    assert scores.mean["recall"] == pytest.approx(5 / 6)                       # a class each
+    assert scores.pooled["accuracy"] == pytest.approx(0.8)
+    assert scores.pooled["precision"] == pytest.approx((1 + 2 / 3) / 2)
+    assert scores.weighted == pytest.approx({"precision": (3 * 1 + 2 * 2 / 3) / 5, "recall": 0.8, "f1": 0.8})
+    assert scores.per_class["angry"] == pytest.approx({"precision": 1, "recall": 2 / 3, "f1": 0.8, "support": 3})
+    assert np.array(scores.confusion)[[0, 0, 5], [0, 5, 5]].tolist() == [2, 1, 2]
 
 
 def test_intervals_are_those_of_the_bootstrap_and_order_does_not_matter():
     params = load_params()
-    one, other = (paper2.scored(params, ("cnn", "random"), each) for each in (FIVE, FIVE[::-1]))
-    assert one == other
+    scores, other = (paper2.cross_validation_scores(params, ("cnn", "random"), each) for each in (FIVE, FIVE[::-1]))
+    assert scores == other
     true, right = np.array([0, 0, 0, 5, 5]), np.array([1.0, 1, 0, 1, 1])
-    drawn = bootstrap.by_utterance(true, params.evaluate.resamples, params.evaluate.bootstrap_seed)
+    drawn = bootstrap.resample_utterances(true, params.evaluate.resamples, params.evaluate.bootstrap_seed)
     for name, values in (("accuracy", drawn.accuracy(right)), ("recall", drawn.uar(right))):
-        low, high = bootstrap.interval(values, params.evaluate.confidence)
-        assert (one.low[name], one.high[name]) == pytest.approx((low, high))
-    assert all(one.low[name] <= one.pooled[name] <= one.high[name] for name in paper2.NAMES)
+        low, high = bootstrap.percentile_interval(values, params.evaluate.confidence)
+        assert (scores.low[name], scores.high[name]) == pytest.approx((low, high))
+    assert all(scores.low[name] <= scores.pooled[name] <= scores.high[name] for name in paper2.SCORES)
 
 
 def test_one_fold_has_no_deviation():
-    one = paper2.scored(load_params(), ("cnn", "random"), FIVE[:3])
-    assert one.deviation["accuracy"] is None and one.folds == 1
+    scores = paper2.cross_validation_scores(load_params(), ("cnn", "random"), FIVE[:3])
+    assert scores.deviation["accuracy"] is None and scores.folds == 1
 
 
 def test_grad_cam_takes_recognised_utterances_first_by_a_keyed_choice():
     own = [row | {"model": "cnn_lstm", "protocol": "speaker", "fold": "1"} for row in rows(
         (1, "angry", "sad"), (1, "angry", "angry"), (1, "angry", "angry"), (1, "angry", "angry"), (1, "sad", "fear"))]
-    other = [row | {"utterance": f"x{place}", "fold": "2"} for place, row in enumerate(own)]
-    chosen = paper2.chosen(load_settings(), own + other, "speaker")
-    assert chosen == paper2.chosen(load_settings(), (own + other)[::-1], "speaker")
+    other = [row | {"utterance": f"x{number}", "fold": "2"} for number, row in enumerate(own)]
+    chosen = paper2.grad_cam_utterances(load_settings(), own + other, "speaker")
+    assert chosen == paper2.grad_cam_utterances(load_settings(), (own + other)[::-1], "speaker")
     assert len(chosen) == 2 and chosen[0] in ("u1", "u2", "u3") and chosen[1] == "u4"
 
 
 # The tables
 
 def scores(model, protocol, accuracy=0.8):
-    flat = dict.fromkeys(paper2.NAMES, accuracy)
-    return paper2.Scores(model, protocol, 5, 100, 10, flat, dict.fromkeys(paper2.NAMES, 0.05),
-                      dict.fromkeys(paper2.NAMES, accuracy - 0.1), dict.fromkeys(paper2.NAMES, accuracy + 0.1), flat,
-                      dict.fromkeys(paper2.NAMES[1:], accuracy),
+    flat = dict.fromkeys(paper2.SCORES, accuracy)
+    return paper2.Scores(model, protocol, 5, 100, 10, flat, dict.fromkeys(paper2.SCORES, 0.05),
+                      dict.fromkeys(paper2.SCORES, accuracy - 0.1), dict.fromkeys(paper2.SCORES, accuracy + 0.1), flat,
+                      dict.fromkeys(paper2.SCORES[1:], accuracy),
                       {emotion: {"precision": 0.1, "recall": 0.2, "f1": 0.3, "support": 4} for emotion in EMOTIONS},
                       np.eye(7, dtype=int).tolist())
 
 
 def results(wanted=("cnn", "lstm", "cnn_lstm", "vit", "beit"), protocols=("random", "speaker"), corpora=("tess",),
             synthetic=(), missing=(), cams=()):
-    found = {(model, protocol): scores(model, protocol, {"random": 0.9, "speaker": 0.6}[protocol])
+    by_key = {(model, protocol): scores(model, protocol, {"random": 0.9, "speaker": 0.6}[protocol])
              for model in wanted for protocol in protocols}
     groups = [{"model": model, "protocol": protocol, "run_id": "r", "backbone": "random weights" if model in
-               ("vit", "beit") else "none", "seconds": 60} for model, protocol in found]
+               ("vit", "beit") else "none", "seconds": 60} for model, protocol in by_key]
     provenance = {"corpora": list(corpora), "synthetic": list(synthetic), "partial": [], "missing": list(missing),
                   "preset": "small", "count": 5, "seed": 1, "confidence": 0.95}
-    return paper2.Results(found, groups, provenance,
+    return paper2.Results(by_key, groups, provenance,
                        {model: {"learning_rate": 0.001, "epochs": 50} for model in wanted},
                        "cnn_lstm", {model: (paper2.Layer("Conv1d(1)", "3", 7),) for model in wanted},
                        paper2.Pictures(cams=cams, protocol="speaker" if cams else ""))
 
 
 def table(page, key):
-    return next(one for one in page.tables if one.key == key)
+    return next(table for table in page.tables if table.key == key)
 
 
 def test_table_1_in_the_papers_shape():
-    one = table(paper2.page(results()), "table_1")
-    assert one.columns == ("Model", "Layers", "Learning rate", "Accuracy, random split", "Accuracy, by speaker")
-    name, layers, rate, random, speaker = one.rows[2]
+    accuracy = table(paper2.page(results()), "table_1")
+    assert accuracy.columns == ("Model", "Layers", "Learning rate", "Accuracy, random split", "Accuracy, by speaker")
+    name, layers, rate, random, speaker = accuracy.rows[2]
     assert name == "Hybrid of CNN and LSTM" and layers.ours == "Conv1d" and "LSTM layer" in layers.paper
     assert (rate.ours, rate.paper) == ("0.001", "0.001")
     assert (random.ours, random.low, random.high, random.spread) == pytest.approx((90, 80, 100, 5))
     assert speaker.ours == pytest.approx(60) and random.paper == speaker.paper == "99.01%"
     assert random.mark == printed.HYBRID and random.unit == "percent"
-    assert one.missing == "" and one.protocols == ("random", "speaker")
-    assert "on tess" in one.notes[0] and "5 folds" in one.notes[0]
+    assert accuracy.missing == "" and accuracy.protocols == ("random", "speaker")
+    assert "on tess" in accuracy.notes[0] and "5 folds" in accuracy.notes[0]
 
 
 def test_tables_2_and_4_have_precision_recall_and_f1_under_both_protocols():
     page = paper2.page(results())
     for key, number in (("table_2", 3), ("table_4", 2)):
-        one = table(page, key)
-        assert len(one.rows) == number and len(one.columns) == 7
-        assert [cell.ours for cell in one.rows[0][1:]] == pytest.approx([90] * 3 + [60] * 3)
-        assert any("macro averages" in note for note in one.notes)
+        quality = table(page, key)
+        assert len(quality.rows) == number and len(quality.columns) == 7
+        assert [cell.ours for cell in quality.rows[0][1:]] == pytest.approx([90] * 3 + [60] * 3)
+        assert any("macro averages" in note for note in quality.notes)
     assert table(page, "table_2").rows[0][3].mark == printed.ABOVE_BOTH
     assert [cell.paper for cell in table(page, "table_4").rows[1][1:4]] == ["98.31%", "98.30%", "98.30%"]
 
 
 def test_figure_3_has_a_report_for_each_protocol_with_weighted_averages():
     page = paper2.page(results())
-    one = table(page, "figure_3_speaker")
-    named = {row[0]: row[1:] for row in one.rows}
+    report = table(page, "figure_3_speaker")
+    named = {row[0]: row[1:] for row in report.rows}
     assert list(named) == [*EMOTIONS, "accuracy", "macro average", "weighted average"]
     assert [cell.ours for cell in named["angry"]] == [0.1, 0.2, 0.3, 4] and named["angry"][3].paper == 82
     assert named["weighted average"][0].paper == "0.9930" and named["weighted average"][0].ours == 0.6
     assert [cell.ours for cell in named["accuracy"]] == [None, None, 0.6, 100]
-    assert one.protocols == ("speaker",) and table(page, "figure_3_random")
+    assert report.protocols == ("speaker",) and table(page, "figure_3_random")
 
 
 def test_random_weights_and_absent_tess_are_said_with_what_to_do():
@@ -199,10 +203,10 @@ def test_random_weights_and_absent_tess_are_said_with_what_to_do():
     for key in ALL:
         said = table(page, key).missing
         assert "Paper 2 used TESS alone; ours are from ravdess" in said
-        assert "ser-ops corpora add tess" in said and "docs/corpora.md" in said
+        assert "ser-ops corpora add tess" in said and "docs/reference/corpora.md" in said
         assert ("presets.small.vit.checkpoint" in said) == (key in ("table_3", "table_4"))
         assert all(cell.ours is not None for row in table(page, key).rows for cell in row[1:])
-    assert any("RANDOM-WEIGHT BACKBONE" in one for one in page.warnings)
+    assert any("RANDOM-WEIGHT BACKBONE" in warning for warning in page.warnings)
 
 
 def test_synthetic_speech_in_tess_layout_is_not_tess():
@@ -213,32 +217,33 @@ def test_synthetic_speech_in_tess_layout_is_not_tess():
 
 def test_a_model_that_was_not_trained_leaves_dashes_and_a_reason():
     page = paper2.page(results(wanted=("cnn", "vit")))
-    one = table(page, "table_1")
-    assert [cell.ours for cell in one.rows[1][1:]] == [None] * 4
-    assert [cell.paper for cell in one.rows[1][2:]] == ["0.001", "98.57%", "98.57%"]
-    assert "name lstm under folds.models in reproduction/params.yaml" in one.missing and "cnn_lstm" in one.missing
+    accuracy = table(page, "table_1")
+    assert [cell.ours for cell in accuracy.rows[1][1:]] == [None] * 4
+    assert [cell.paper for cell in accuracy.rows[1][2:]] == ["0.001", "98.57%", "98.57%"]
+    assert "name lstm under folds.models in reproduction/params.yaml" in accuracy.missing
+    assert "cnn_lstm" in accuracy.missing
     assert "was not trained" in table(page, "figure_3_random").missing
-    assert next(one for one in page.figures if one.key == "figure_4").missing
+    assert next(figure for figure in page.figures if figure.key == "figure_4").missing
     for key in ("figure_2", "figure_7"):
         assert table(page, key).missing
 
 
 def test_a_protocol_that_was_not_run_leaves_a_column_of_dashes():
-    one = table(paper2.page(results(protocols=("random",))), "table_1")
-    assert [row[3].ours is None for row in one.rows] == [False] * 3
-    assert [row[4].ours for row in one.rows] == [None] * 3
-    assert "under the protocol speaker" in one.missing and one.protocols == ("random",)
+    accuracy = table(paper2.page(results(protocols=("random",))), "table_1")
+    assert [row[3].ours is None for row in accuracy.rows] == [False] * 3
+    assert [row[4].ours for row in accuracy.rows] == [None] * 3
+    assert "under the protocol speaker" in accuracy.missing and accuracy.protocols == ("random",)
 
 
 def test_nothing_was_run_and_every_table_still_stands_with_the_papers_numbers():
     page = paper2.page(results(wanted=(), corpora=(), missing=("tess",)))
-    assert {one.key for one in page.tables} >= {*ALL, "figure_1", "figure_2", "figure_3_random"} | {
+    assert {table.key for table in page.tables} >= {*ALL, "figure_1", "figure_2", "figure_3_random"} | {
         f"figure_{number}" for number in range(7, 14)}
-    assert [one.key for one in page.figures] == [f"figure_{number}" for number in range(4, 14)]
-    for one in (*page.tables, *page.figures):
-        assert one.missing, one.key
+    assert [figure.key for figure in page.figures] == [f"figure_{number}" for number in range(4, 14)]
+    for item in (*page.tables, *page.figures):
+        assert item.missing, item.key
     assert not any(isinstance(cell, Cell) and cell.ours is not None
-                   for one in page.tables for row in one.rows for cell in row)
+                   for table in page.tables for row in table.rows for cell in row)
 
 
 CAM = {"emotion": "angry", "predicted": "sad", "utterance": "u", "confidence": 0.7, "mean_activation": 0.1,
@@ -257,9 +262,9 @@ def test_grad_cam_metrics_beside_the_papers():
     assert named["Frequency focus, hertz"].ours == "100.0 to 900.0"
     assert named["Recognised as"].ours == "sad"
     assert named["Probability of surprise"].paper == "0.0511"
-    figure = next(one for one in page.figures if one.key == "figure_7")
+    figure = next(drawn for drawn in page.figures if drawn.key == "figure_7")
     assert figure.files == ("gradcam_angry_1.png",) and "taken for sad" in figure.caption
-    absent = next(one for one in page.figures if one.key == "figure_12")
+    absent = next(drawn for drawn in page.figures if drawn.key == "figure_12")
     assert "No test utterance of fold 1 is surprise" in absent.missing and not absent.files
 
 
@@ -270,9 +275,9 @@ def test_an_empty_map_leaves_dashes():
 
 
 def test_several_examples_stand_side_by_side_and_the_paper_beside_the_first():
-    one = table(paper2.page(results(cams=(CAM, CAM | {"utterance": "v"}))), "figure_7")
-    assert one.columns == ("Metric", "Example 1", "Example 2")
-    assert one.rows[1][1].paper == "77.49%" and one.rows[1][2].paper is None
+    metrics = table(paper2.page(results(cams=(CAM, CAM | {"utterance": "v"}))), "figure_7")
+    assert metrics.columns == ("Metric", "Example 1", "Example 2")
+    assert metrics.rows[1][1].paper == "77.49%" and metrics.rows[1][2].paper is None
 
 
 def test_the_gap_between_the_splits_is_said_in_words_and_drawn():
@@ -285,11 +290,11 @@ def test_layers_of_a_built_model_add_up_to_its_parameters():
     preset = load_preset("small")
     model = architectures.build("cnn_lstm", preset)
     length = round(preset.stacked.seconds * 16000)
-    found = layers_of(model, torch.zeros(1, length), torch.tensor([length]), torch.zeros(1, *shape_of(preset.stacked)))
-    assert sum(one.parameters for one in found) == architectures.count(model)
-    kinds = [one.settings.partition("(")[0] for one in found]
+    layers = layers_of(model, torch.zeros(1, length), torch.tensor([length]), torch.zeros(1, *shape_of(preset.stacked)))
+    assert sum(layer.parameters for layer in layers) == architectures.count(model)
+    kinds = [layer.settings.partition("(")[0] for layer in layers]
     assert kinds[-6:] == ["Conv1d", "ReLU", "MaxPool1d", "Dropout", "LSTM", "Linear"]
-    assert found[-1].output == "7" and model.training
+    assert layers[-1].output == "7" and model.training
 
 
 # The stage
@@ -320,18 +325,18 @@ def test_the_stage_fills_every_table_and_figure(tmp_path, monkeypatch, attached,
     paper2.main()
     folder = params.paths.reports / "paper2"
     content = read_json(folder / "tables.json")
-    empty = [(one["key"], row[0], place) for one in content["tables"] for row in one["rows"]
-             for place, cell in enumerate(row) if isinstance(cell, dict) and cell["ours"] is None]
+    empty = [(table["key"], row[0], column) for table in content["tables"] for row in table["rows"]
+             for column, cell in enumerate(row) if isinstance(cell, dict) and cell["ours"] is None]
     assert all(where[0].startswith("figure_3") and where[1] == "accuracy" for where in empty), empty
-    accuracy = next(one for one in content["tables"] if one["key"] == "table_1")
+    accuracy = next(table for table in content["tables"] if table["key"] == "table_1")
     answers = [row for row in paper2.read_csv(params.paths.work / "papers" / "folds" / "predictions.csv")
                if row["model"] == "lstm" and row["protocol"] == "speaker"]
     right = [np.mean([row["emotion"] == row["predicted"] for row in answers if row["fold"] == str(fold)])
              for fold in (1, 2, 3)]
     assert accuracy["rows"][1][4]["ours"] == pytest.approx(100 * np.mean(right))
     assert accuracy["rows"][1][4]["spread"] == pytest.approx(100 * np.std(right, ddof=1))
-    assert len(content["figures"]) == 10 and all((folder / name).is_file() for one in content["figures"]
-                                                 for name in one["files"])
+    assert len(content["figures"]) == 10 and all((folder / name).is_file() for figure in content["figures"]
+                                                 for name in figure["files"])
     html = (folder / "index.html").read_text(encoding="utf-8")
     assert html.count("data:image/png;base64,") == 10
     assert "<script" not in html and not re.search(r"https?://", html)
@@ -342,7 +347,7 @@ def test_the_stage_fills_every_table_and_figure(tmp_path, monkeypatch, attached,
     cams = read_json(folder / "gradcam.json")
     json.dumps(cams, allow_nan=False)
     assert (cams["model"], cams["protocol"], cams["fold"], cams["run_id"]) == ("cnn_lstm", "speaker", 1, "cnn_lstm1")
-    assert sorted(one["emotion"] for one in cams["utterances"]) == sorted(EMOTIONS)
+    assert sorted(utterance["emotion"] for utterance in cams["utterances"]) == sorted(EMOTIONS)
     assert attached[0] == ("cnn_lstm1", "speaker")
     assert {("index.html", "paper2"), ("gradcam.json", "paper2"), ("gradcam_sad_1.png", "paper2/figures"),
             ("tables", "paper2/tables"), ("figure_4.png", "paper2/figures")} <= set(attached)
@@ -355,9 +360,9 @@ def test_a_model_without_a_camera_and_a_class_that_nobody_speaks(tmp_path, monke
     monkeypatch.chdir(tmp_path)
     paper2.main()
     content = read_json(params.paths.reports / "paper2" / "tables.json")
-    cam = next(one for one in content["figures"] if one["key"] == "figure_7")
+    cam = next(figure for figure in content["figures"] if figure["key"] == "figure_7")
     assert not cam["files"] and "lstm admits no Grad-CAM" in cam["missing"]
-    report = next(one for one in content["tables"] if one["key"] == "figure_3_random")
+    report = next(table for table in content["tables"] if table["key"] == "figure_3_random")
     assert report["rows"][6][0] == "surprise" and report["rows"][6][4]["ours"] == 0
     assert not (params.paths.reports / "paper2" / "gradcam.json").exists()
     assert ("gradcam.json", "paper2") not in attached
@@ -369,7 +374,7 @@ def test_nothing_is_left_where_the_stage_fails(tmp_path, monkeypatch, attached):
     before.mkdir(parents=True)
     (before / "index.html").write_text("before")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(paper2, "build", lambda *_: 1 / 0)
+    monkeypatch.setattr(paper2, "build_page", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         paper2.main()
     assert [file.name for file in params.paths.reports.rglob("*")] == ["paper2", "index.html"]
@@ -377,5 +382,5 @@ def test_nothing_is_left_where_the_stage_fails(tmp_path, monkeypatch, attached):
 
 
 def test_pages_of_plain_results_build_anywhere(tmp_path):
-    file = build(paper2.page(dataclasses.replace(results(cams=(CAM,)))), tmp_path)
+    file = build_page(paper2.page(dataclasses.replace(results(cams=(CAM,)))), tmp_path)
     assert "the picture gradcam_angry_1.png" in file.read_text(encoding="utf-8")

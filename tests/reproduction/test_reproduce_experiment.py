@@ -12,7 +12,14 @@ import pytest
 from reproduce_project import project
 
 from reproduction import across, corpora, folds
-from reproduction.experiment import Experiment, divided, examples, results, settings_of, standardisation
+from reproduction.experiment import (
+    Experiment,
+    partition_examples,
+    partitioned_rows,
+    standardisation,
+    train_all,
+    training_settings,
+)
 from reproduction.settings import load_settings
 from ser_ops.config.params import load_params
 from ser_ops.documents import read_json
@@ -30,32 +37,32 @@ def params(tmp_path, monkeypatch):
 
 
 def experiment(params, protocol="speaker", **changes):
-    values = {"group": "g", "name": "n", "model": "spectral", "settings": settings_of(params, 100, {}, "test"),
+    values = {"group": "g", "name": "n", "model": "spectral", "settings": training_settings(params, 100, {}, "test"),
               "corpora": ("one", "two"), "protocol": protocol, "variants": ("original", "noisy")}
     return Experiment(**{**values, **changes})
 
 
 @pytest.mark.parametrize("protocol", ["speaker", "random"])
 def test_only_training_hears_variants(params, protocol):
-    rows, _ = divided(params, experiment(params, protocol))
-    assert {row["variant"] for row in rows if row["partition"] == "train"} == {"original", "noisy"}
-    assert {row["variant"] for row in rows if row["partition"] != "train"} == {"original"}
-    speakers = [{row["speaker"] for row in rows if row["partition"] == place} for place in ("train", "test")]
+    rows, _ = partitioned_rows(params, experiment(params, protocol))
+    assert {row.variant for row in rows if row.partition == "train"} == {"original", "noisy"}
+    assert {row.variant for row in rows if row.partition != "train"} == {"original"}
+    speakers = [{row.speaker for row in rows if row.partition == partition} for partition in ("train", "test")]
     assert bool(speakers[0] & speakers[1]) == (protocol == "random")
 
 
 def test_paper_divides_rows_and_says_so(params):
-    rows, declared = divided(params, experiment(params, "paper"))
-    places = {}
+    rows, declared = partitioned_rows(params, experiment(params, "paper"))
+    partitions = {}
     for row in rows:
-        places.setdefault(row["utterance"], set()).add(row["partition"])
-    assert any(len(one) > 1 for one in places.values())
+        partitions.setdefault(row.utterance, set()).add(row.partition)
+    assert any(len(parts) > 1 for parts in partitions.values())
     assert any("after augmentation" in words for words in declared)
 
 
 def test_one_corpus_alone_and_one_variant(params):
-    rows, _ = divided(params, experiment(params, corpora=("two",), variants=("original",)))
-    assert {row["corpus"] for row in rows} == {"two"} and {row["variant"] for row in rows} == {"original"}
+    rows, _ = partitioned_rows(params, experiment(params, corpora=("two",), variants=("original",)))
+    assert {row.corpus for row in rows} == {"two"} and {row.variant for row in rows} == {"original"}
 
 
 def test_a_leak_that_is_not_declared_stops_an_experiment(tmp_path, monkeypatch):
@@ -64,32 +71,32 @@ def test_a_leak_that_is_not_declared_stops_an_experiment(tmp_path, monkeypatch):
     stopped = 0
     for fold in (1, 2, 3):
         try:
-            divided(leaky, experiment(leaky, fold=fold, folds=3))
+            partitioned_rows(leaky, experiment(leaky, fold=fold, folds=3))
         except UserError as error:
             stopped += 1
             assert "leak" in str(error) and "same" in str(error)
     assert stopped, "one recording under two speakers is in two partitions of some fold"
     for fold in (1, 2, 3):
-        divided(leaky, experiment(leaky, "random", fold=fold, folds=3))
+        partitioned_rows(leaky, experiment(leaky, "random", fold=fold, folds=3))
 
 
 def test_standardised_by_the_training_rows_alone(params):
-    one = experiment(params, fold=2, folds=3)
-    rows, _ = divided(params, one)
+    trained = experiment(params, fold=2, folds=3)
+    rows, _ = partitioned_rows(params, trained)
     store = Shards(Path("work/papers/features/features"))
-    expected = np.stack([store[row["row"]] for row in rows if row["partition"] == "train"])
-    found = standardisation(examples(params, one, rows, "train"), params, "spectral")
-    assert np.allclose(found["mean"], expected.mean((0, 2)), atol=1e-6)
-    assert np.allclose(found["std"], expected.std((0, 2)), atol=1e-6)
+    expected = np.stack([store[row.row] for row in rows if row.partition == "train"])
+    fitted = standardisation(partition_examples(params, trained, rows, "train"), params, "spectral")
+    assert np.allclose(fitted["mean"], expected.mean((0, 2)), atol=1e-6)
+    assert np.allclose(fitted["std"], expected.std((0, 2)), atol=1e-6)
 
 
 def test_seeds_differ_by_key_and_not_by_order(params):
-    one, same, other = (settings_of(params, 100, {"epochs": 2}, "m", "speaker", fold) for fold in (1, 1, 2))
-    assert one == same and one.seed != other.seed and one.epochs == 2
+    training, same, other = (training_settings(params, 100, {"epochs": 2}, "m", "speaker", fold) for fold in (1, 1, 2))
+    assert training == same and training.seed != other.seed and training.epochs == 2
 
 
 def test_training_sets_across_corpora(params):
-    assert list(corpora.trained_on(params)) == ["one", "two"]
+    assert list(corpora.training_sets(params)) == ["one", "two"]
 
 
 def run_stage(folder: Path, stage: str) -> subprocess.Popen:
@@ -149,8 +156,8 @@ def _check(folder: Path, record: dict) -> None:
 
 def test_a_model_for_each_fold_and_protocol(params):
     wanted = folds.experiments(params, load_settings())
-    assert len(wanted) == 6 and len({one.settings.seed for one in wanted}) == 6
-    assert {one.group for one in wanted} == {"spectral 3 folds random", "spectral 3 folds by speaker"}
+    assert len(wanted) == 6 and len({each.settings.seed for each in wanted}) == 6
+    assert {each.group for each in wanted} == {"spectral 3 folds random", "spectral 3 folds by speaker"}
 
 
 def test_a_corpus_has_one_test_part_whatever_trains_beside_it(params):
@@ -162,11 +169,11 @@ def test_a_corpus_has_one_test_part_whatever_trains_beside_it(params):
     table = Path("work/papers/augmented/variants.csv")
     known = {row.utterance for row in kept}
     write_rows(table, [row for row in read_rows(table, VariantRow) if row.utterance in known], VariantRow)
-    tests = {row.utterance for row in across.test_part(params, kept, "two")}
+    tests = {row.utterance for row in across.test_rows(params, kept, "two")}
     for corpora_of in (("two",), ("one", "two")):
-        found, _ = divided(params, experiment(params, corpora=corpora_of, apart=True))
-        assert {row.utterance for row in found if row.partition == "test" and row.corpus == "two"} == tests
-        assert not tests & {row.utterance for row in found if row.partition != "test"}
+        rows, _ = partitioned_rows(params, experiment(params, corpora=corpora_of, apart=True))
+        assert {row.utterance for row in rows if row.partition == "test" and row.corpus == "two"} == tests
+        assert not tests & {row.utterance for row in rows if row.partition != "test"}
 
 
 def test_a_fold_without_a_test_part_is_said_before_anything_trains(params):
@@ -174,6 +181,6 @@ def test_a_fold_without_a_test_part_is_said_before_anything_trains(params):
     settings = load_settings()
     six = settings.model_copy(update={"folds": settings.folds.model_copy(update={"count": 6})})
     with (pytest.raises(UserError, match=r"folds\.count of reproduction/params\.yaml, now 6"),
-          results(params, "folds", folds.experiments(params, six), {})):
+          train_all(params, "folds", folds.experiments(params, six), {})):
         pass
     assert not Path("state/folds").exists()
