@@ -66,7 +66,7 @@ def pull(say: Say = print) -> None:
     except UserError as error:
         if why := _no_room(data, str(error)):
             raise why from error
-        lost = [one for one in cache.tracked([data]) if not one.file.exists()]
+        lost = [one for one in cache.tracked_files([data]) if not one.file.exists()]
         if lost and "Checkout failed" in str(error):        # the remote answered, and what it gave was not kept
             raise UserError(_not_whole(lost)) from error
         raise
@@ -85,7 +85,7 @@ def mend(say: Say = print) -> list[cache.Damaged]:
 
 
 def _mend(say: Say) -> list[cache.Damaged]:
-    bad, lost = cache.damaged(), []
+    bad, lost = cache.damaged_files(), []
     for one in bad:
         name = ", ".join(map(_short, one.paths)) or "of no output of now"
         here = [(path, cache.md5(path)) for path in one.paths if path.is_file()]
@@ -113,10 +113,10 @@ def _mend(say: Say) -> list[cache.Damaged]:
 def _fetch(lost: list[tuple[cache.Damaged, list[Path]]], say: Say) -> None:
     files = {one.file for one, _ in lost}
     try:
-        outputs = sorted({_short(one.output) for one in cache.tracked() if one.file in files})
+        outputs = sorted({_short(one.output) for one in cache.tracked_files() if one.file in files})
         with suppress(UserError):                           # what is missing then is named below
             _dvc("fetch", *outputs, say=say)                # not pull: where it fails, it empties the whole output
-        missing = [one for one in cache.tracked() if one.file in files and not one.file.exists()]
+        missing = [one for one in cache.tracked_files() if one.file in files and not one.file.exists()]
     finally:
         kept = [_settle(one, same) for one, same in lost]
     if missing:
@@ -150,7 +150,7 @@ def _aside(file: Path) -> Path:
 
 def _no_room(data: Path, error: str) -> UserError | None:
     """Of a full disk DVC says so while it downloads, and while it checks out that the checkout failed."""
-    needed, free = cache.size(data), shutil.disk_usage(Path.cwd()).free
+    needed, free = cache.output_size(data), shutil.disk_usage(Path.cwd()).free
     if not ("No space left" in error or "File too large" in error or ("Checkout failed" in error and free < needed)):
         return None
     return UserError(f"{data}: {needed / 1e6:.1f} MB come here, and as much to DVC's cache; {free / 1e6:.1f} MB are "
@@ -161,7 +161,7 @@ def _not_whole(missing: list[cache.Tracked]) -> str:
     """The remedy names listings too: DVC pushes nothing below one that the remote has."""
     names = ", ".join(_short(one.path) for one in missing[:3]) + (" ..." if len(missing) > 3 else "")
     bad = [one.file for one in missing[:3]]
-    bad += sorted({one.file for one in cache.tracked([one.output for one in missing]) if one.file.suffix == ".dir"})
+    bad += sorted({one.file for one in cache.tracked_files([one.output for one in missing]) if one.file.suffix == ".dir"})
     objects = ", ".join("/".join(file.parts[-4:]) for file in dict.fromkeys(bad))
     return (f"{names}: {len(missing)} files are not, or not whole, in the DVC remote: remove {objects} there, then run "
             "dvc push on a machine that has the files")

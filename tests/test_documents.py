@@ -18,8 +18,8 @@ from pydantic import BaseModel
 from ser_ops.corpora.csv_manifest import read_labels
 from ser_ops.documents import DEEPEST, LONGEST_YAML, parse_json, parse_yaml, read_json, read_yaml, validated_model
 from ser_ops.errors import UserError
-from ser_ops.storage.download import Journal as Parts
 from ser_ops.storage.download import Part
+from ser_ops.storage.download import PartJournal as Parts
 from ser_ops.tracking.outbox import Journal
 
 PROJECT = Path(__file__).resolve().parents[1]

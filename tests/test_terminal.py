@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ser_ops.cli.answers import say
+from ser_ops.cli.answers import print_answer
 from ser_ops.terminal import print_line, printable
 
 ODD = "Gr\udcf6\udcdfe \x1b[31m\u202egnp\x9b\x7f\u2028\n.wav"
@@ -29,13 +29,13 @@ def test_a_program_gets_the_exact_name_back(name):
     printed = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("ser_ops.cli.answers.tell", printed.append)
-        say({"path": name}, True)
+        print_answer({"path": name}, True)
     (line,) = printed
     assert line.isascii() and printable(line) == line and json.loads(line) == {"path": name}
 
 
 def test_each_line_of_an_answer_is_one_line(capsys):
-    say({}, False, "first", ODD)
+    print_answer({}, False, "first", ODD)
     print_line(ODD, aside=True)
     said = capsys.readouterr()
     assert said.out.splitlines() == ["first", said.err.rstrip("\n")]

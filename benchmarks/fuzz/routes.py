@@ -30,8 +30,8 @@ from ser_ops.inference.recogniser import Recogniser
 from ser_ops.models import architectures, base, model_folder
 from ser_ops.noise import adding as noise_adding
 from ser_ops.noise import recordings
-from ser_ops.storage.download import Journal as Parts
-from ser_ops.tracking.models import fetch
+from ser_ops.storage.download import PartJournal as Parts
+from ser_ops.tracking.models import fetch_model
 from ser_ops.tracking.outbox import Journal
 
 _SETTINGS = Path("params.yaml")
@@ -180,7 +180,7 @@ class Doors:
 
     def fetched(self, path: Path, empty: Path) -> str:
         """A model by its address, then as `load`."""
-        return self.load(fetch(self.params, str(path)), empty)
+        return self.load(fetch_model(self.params, str(path)), empty)
 
     def zip(self, folder: Path, generator: Generator) -> Path:
         """A damaged zip of a corpus."""

@@ -53,7 +53,7 @@ def _add_published(params: Params, layout: str, source: str, name: str | None, l
     from ser_ops.corpora import adding
     from ser_ops.corpora.corpus import layout_named
     from ser_ops.storage.client import is_remote
-    from ser_ops.storage.s3 import brought
+    from ser_ops.storage.s3 import downloaded
 
     target = params.paths.data / "corpora"
     if not is_remote(source):
@@ -61,7 +61,7 @@ def _add_published(params: Params, layout: str, source: str, name: str | None, l
     if link:
         raise UserError(f"{source}: what lies in a bucket cannot be linked: leave --link out")
     adding.free_folder(target, name or layout_named(layout).name)
-    with brought(source, params.paths.state / "downloads", params.storage) as local:
+    with downloaded(source, params.paths.state / "downloads", params.storage) as local:
         return adding.add_corpus(layout, local, target, name, lock=params.paths.adding_lock)
 
 

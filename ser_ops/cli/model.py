@@ -34,7 +34,7 @@ def fetch_model(params: Params, model: str | None) -> Path:
     """A local folder of a model by its URI; by default of the registered model's staging."""
     from ser_ops.tracking import models
 
-    return models.fetch(params, model or f"models:/{params.tracking.registered_model}@staging")
+    return models.fetch_model(params, model or f"models:/{params.tracking.registered_model}@staging")
 
 
 def predict(files: Annotated[list[str], typer.Argument(help="Recordings of any length: wav, flac, ogg, opus, mp3, "

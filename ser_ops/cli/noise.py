@@ -21,14 +21,14 @@ def add(category: Annotated[str, typer.Argument(help="fish_market, railway_engin
     """Bring noise recordings in: copy them (or link to them), never move them; print a summary."""
     from ser_ops.noise import adding
     from ser_ops.storage.client import is_remote
-    from ser_ops.storage.s3 import brought
+    from ser_ops.storage.s3 import downloaded
 
     params = load_params()
     target = params.paths.data / "noise"
     if is_remote(source):
         if link:
             raise UserError(f"{source}: what lies in a bucket cannot be linked: leave --link out")
-        with brought(source, params.paths.state / "downloads", params.storage) as local:
+        with downloaded(source, params.paths.state / "downloads", params.storage) as local:
             folder = local if local.is_dir() else local.parent
             summary = adding.add_noise(category, folder, target, collection, licence=licence,
                                    lock=params.paths.adding_lock)

@@ -154,8 +154,8 @@ def check_lock_files(folder: Path) -> Iterator[Finding]:
 
 def check_cache() -> Iterator[Finding]:
     """Every file of DVC's cache: reads all of it."""
-    from ser_ops.storage.cache import damaged
-    bad = damaged()
+    from ser_ops.storage.cache import damaged_files
+    bad = damaged_files()
     for entry in bad:
         names = ", ".join(map(os.path.relpath, entry.paths)) or "of no output of now"
         yield Finding("data", os.path.relpath(entry.file), "fault", f"is damaged ({names})", "ser-ops doctor --mend")

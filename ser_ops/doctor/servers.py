@@ -15,20 +15,9 @@ from ser_ops.config.params import Params
 from ser_ops.doctor.finding import Finding
 from ser_ops.errors import UserError
 from ser_ops.storage.client import is_remote
-from ser_ops.tracking.exchange import Refused, ask
+from ser_ops.tracking.exchange import Refused, ask_json
 from ser_ops.tracking.moved import moved_from
-from ser_ops.tracking.server import (
-    URI_VARIABLE,
-    account,
-    basic,
-    login,
-    probe,
-    public,
-    recognise,
-    root,
-    sqlite_file,
-    tracking_uri,
-)
+from ser_ops.tracking.server import URI_VARIABLE, account, basic_login, check_server, login, probe, server_address, sqlite_file, tracking_uri, redacted
 
 _LONGEST_VERSION = 40  # characters; what is no version, a page say, is not repeated whole
 
@@ -64,12 +53,12 @@ def _check_mlflow(params: Params, limit: float) -> Iterator[Finding]:
         return
     if not uri.startswith("http"):
         yield _check_store(sqlite_file(uri)) or \
-            Finding("servers", "MLflow", "ok", f"{public(uri)} ({named_by}), no server")
+            Finding("servers", "MLflow", "ok", f"{redacted(uri)} ({named_by}), no server")
         return
-    address, user = root(uri), account(uri)[0]
+    address, user = server_address(uri), account(uri)[0]
     try:
-        recognise(uri, deadline.left())
-        version = str(ask(f"{address}/version", deadline.left(), login(uri)))[:_LONGEST_VERSION]
+        check_server(uri, deadline.left())
+        version = str(ask_json(f"{address}/version", deadline.left(), login(uri)))[:_LONGEST_VERSION]
     except UserError as error:
         yield Finding.of_error("servers", "MLflow", error)
         return
@@ -108,10 +97,10 @@ def _check_prefect(limit: float) -> Iterator[Finding]:
         yield Finding("servers", "Prefect", "off", "PREFECT_API_URL is not set: a flow that is called starts a "
                       "temporary server of its own, and there are no deployments")
         return
-    address, header = public(uri.rstrip("/")), basic(settings.get("PREFECT_API_AUTH_STRING", ""))
+    address, header = redacted(uri.rstrip("/")), basic_login(settings.get("PREFECT_API_AUTH_STRING", ""))
     deadline = Deadline(limit)
     try:
-        version = str(ask(f"{address}/admin/version", deadline.left(), header))[:_LONGEST_VERSION]
+        version = str(ask_json(f"{address}/admin/version", deadline.left(), header))[:_LONGEST_VERSION]
         pools = _list_names(f"{address}/work_pools/filter", deadline.left(), header)
         listed = [f"{pool['name']} {_online_workers(address, pool['name'], deadline.left(), header)}" for pool in pools]
     except Refused as refusal:
@@ -146,7 +135,7 @@ def prefect_settings() -> dict[str, str]:
 
 def _list_names(url: str, limit: float, header: dict[str, str]) -> list[dict[str, str]]:
     """What Prefect lists there, each with its name. Raises Refused when what answers is not Prefect's list."""
-    rows = ask(url, limit, header, {})
+    rows = ask_json(url, limit, header, {})
     named = isinstance(rows, list) and all(isinstance(row, dict) and isinstance(row.get("name"), str) for row in rows)
     if not named:
         raise Refused("what answers there is no Prefect server")
@@ -163,13 +152,13 @@ def _check_remotes(folder: Path, limit: float) -> Iterator[Finding]:
     for name, url in _dvc_remotes(folder).items():
         subject = f"DVC remote {name}"
         if is_remote(url):
-            from ser_ops.storage.client import reach
+            from ser_ops.storage.client import check_bucket
             try:
-                yield Finding("servers", subject, "ok", f"{url} answers at {reach(url, limit)}")
+                yield Finding("servers", subject, "ok", f"{url} answers at {check_bucket(url, limit)}")
             except UserError as error:
                 yield Finding.of_error("servers", subject, error)
         elif "://" in url:
-            yield Finding("servers", subject, "ok", f"{public(url)} (not asked)")
+            yield Finding("servers", subject, "ok", f"{redacted(url)} (not asked)")
         else:
             target = (folder / ".dvc" / url).resolve()
             yield (Finding("servers", subject, "ok", f"folder {target}") if target.is_dir() else

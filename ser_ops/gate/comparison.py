@@ -33,9 +33,9 @@ def evaluate_current(params: Params, alias: str) -> Predictions:
     """Predictions of the registered model under `alias` for today's test partition, clean and over today's grid."""
     from ser_ops.evaluation.robustness import evaluation_job, predict_grid
     from ser_ops.manifest import unaltered, validated_noise
-    from ser_ops.tracking.models import fetch
+    from ser_ops.tracking.models import fetch_model
 
-    folder = fetch(params, f"models:/{params.tracking.registered_model}@{alias}")
+    folder = fetch_model(params, f"models:/{params.tracking.registered_model}@{alias}")
     rows = unaltered(params.paths.work, "test")
     conditions = [CLEAN, *noise_grid(validated_noise(params.paths.work), params.evaluate)]
     job = evaluation_job(params, {alias: folder}, rows)

@@ -48,9 +48,9 @@ class Tracked(NamedTuple):
     source: bool
 
 
-def damaged() -> list[Damaged]:
+def damaged_files() -> list[Damaged]:
     """Look at every file of the cache of the project in the current folder; costs as much as reading it."""
-    cache = folder()
+    cache = cache_folder()
     files = sorted(cache.glob("[0-9a-f][0-9a-f]/*")) if cache.is_dir() else []
     if not files:
         return []
@@ -62,39 +62,39 @@ def damaged() -> list[Damaged]:
     if not bad:
         return []
     places = defaultdict(list)
-    for one in tracked():
+    for one in tracked_files():
         places[one.file].append(one)
     return [Damaged(file, wanted, found, tuple(one.path for one in places[file]),
                     any(one.source for one in places[file])) for file, wanted, found in bad]
 
 
-def folder() -> Path:
+def cache_folder() -> Path:
     """Where the project in the current folder has its cache."""
-    with _opened() as repo:
+    with _repository() as repo:
         return Path(repo.cache.local.path)
 
 
-def tracked(targets: Iterable[Path] = ()) -> list[Tracked]:
+def tracked_files(targets: Iterable[Path] = ()) -> list[Tracked]:
     """The files of the outputs that are named, or of all; a folder whose listing is damaged or not here has none."""
     wanted = [path.absolute() for path in targets]
     found = []
-    with _opened() as repo:
+    with _repository() as repo:
         cache = Path(repo.cache.local.path)
         for out in repo.index.outs:
             path, value = Path(out.fs_path), out.hash_info.value if out.hash_info else None
             if not value or not out.use_cache or (wanted and path not in wanted):
                 continue
-            file, source = _place(cache, value), out.stage.cmd is None
+            file, source = _cache_file(cache, value), out.stage.cmd is None
             found.append(Tracked(path, file, value.removesuffix(".dir"), path, source))
             if value.endswith(".dir"):
-                found += [Tracked(path / part, _place(cache, inner), inner, path, source)
-                          for part, inner in _listing(file)]
+                found += [Tracked(path / part, _cache_file(cache, inner), inner, path, source)
+                          for part, inner in _read_listing(file)]
     return found
 
 
-def size(target: Path) -> int:
+def output_size(target: Path) -> int:
     """Bytes of one output, as its record says; 0 where it says none."""
-    with _opened() as repo:
+    with _repository() as repo:
         return sum(out.meta.size or 0 for out in repo.index.outs if Path(out.fs_path) == target.absolute() and out.meta)
 
 
@@ -104,7 +104,7 @@ def drop_cut_downloads() -> None:
     Those of a dvc command that works now stay: it holds DVC's lock, or it has another repository, or another worktree
     of this one, with the same cache.
     """
-    with _opened() as repo, (Path(repo.tmp_dir or ".dvc/tmp") / "lock").open("a") as lock:
+    with _repository() as repo, (Path(repo.tmp_dir or ".dvc/tmp") / "lock").open("a") as lock:
         cache = Path(repo.cache.local.path)
         try:                                        # not by repo.lock, which writes: the disk may be full
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -119,7 +119,7 @@ def drop_cut_downloads() -> None:
 
 
 @contextmanager
-def _opened() -> "Iterator[Repo]":
+def _repository() -> "Iterator[Repo]":
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
     try:
@@ -136,11 +136,11 @@ def md5(file: Path) -> str:
         return hashlib.file_digest(opened, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def _place(cache: Path, value: str) -> Path:
+def _cache_file(cache: Path, value: str) -> Path:
     return cache / value[:2] / value[2:]
 
 
-def _listing(file: Path) -> list[tuple[str, str]]:
+def _read_listing(file: Path) -> list[tuple[str, str]]:
     try:
         return [(one["relpath"], one["md5"]) for one in read_json(file, longest=_LONGEST_LISTING)]
     except (UserError, KeyError, TypeError):

@@ -66,7 +66,7 @@ class Address(NamedTuple):
         return path
 
 
-_WORDS = {
+_REMEDIES = {
     "NoSuchBucket": "check the bucket's name",
     "NoSuchKey": "it was removed meanwhile: run the same command again",
     "SlowDown": "the store is overloaded: run the same command later, it goes on from what is here",
@@ -90,7 +90,7 @@ def connect(limits: Storage) -> Any:
 
 
 @contextmanager
-def spoken(source: str) -> Iterator[None]:
+def s3_errors(source: str) -> Iterator[None]:
     """What boto3 raises in the block about `source`, as one line with what to do and without any secret."""
     from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
     try:
@@ -98,7 +98,7 @@ def spoken(source: str) -> Iterator[None]:
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", ""))
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        remedy = (_WORDS.get(code) or (_DENIED if status in (401, 403) else _WORDS["SlowDown"] if status >= 500
+        remedy = (_REMEDIES.get(code) or (_DENIED if status in (401, 403) else _REMEDIES["SlowDown"] if status >= 500
                                        else "check the address and the AWS_* settings in the environment"))
         raise UserError(f"{source}: {_first_line(error)}: {remedy}") from error
     except (NoCredentialsError, PartialCredentialsError) as error:
@@ -113,7 +113,7 @@ def _first_line(error: Exception) -> str:
     return re.sub(r"//[^/@\s]+@", "//", line)       # an endpoint may carry a password
 
 
-def reach(address: str, limit: float) -> str:
+def check_bucket(address: str, limit: float) -> str:
     """List at most one object under an s3:// address; the endpoint that answered, and where the credentials came from.
 
     `limit`: seconds. Raises UserError when there is no such bucket, no permission, no credentials or no endpoint.

@@ -32,7 +32,7 @@ _BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
-class Expected:
+class ObjectDigest:
     """A digest of the whole object, or where `parts` has the sizes of its stored parts, of their digests in a row."""
 
     algorithm: Algorithm
@@ -48,7 +48,7 @@ class Expected:
             return _digest(self.algorithm, row) == self.digest
 
 
-def expected(about: Mapping[str, Any], size: int, part_sizes: Callable[[int], Iterable[int]]) -> Expected | None:
+def object_digest(about: Mapping[str, Any], size: int, part_sizes: Callable[[int], Iterable[int]]) -> ObjectDigest | None:
     """The strongest digest that `about`, the answer to a HEAD or GET of the whole object, gives.
 
     part_sizes: asks the store for the sizes (bytes) of so many stored parts. A checksum that was given at upload
@@ -66,7 +66,7 @@ def expected(about: Mapping[str, Any], size: int, part_sizes: Callable[[int], It
     for algorithm, digest, count in found:
         parts = tuple(part_sizes(count)) if count else ()
         if sum(parts) == (size if count else 0):
-            return Expected(algorithm, digest, parts)
+            return ObjectDigest(algorithm, digest, parts)
     return None
 
 
@@ -105,7 +105,7 @@ class Part(NamedTuple):
     stop: int
 
 
-class Journal:
+class PartJournal:
     """Each line one part of one object of one content (ETag), with the CRC-32 of its bytes."""
 
     def __init__(self, path: Path) -> None:
@@ -132,7 +132,7 @@ class Journal:
 _READ_BYTES = 1 << 18
 
 
-class Object(NamedTuple):
+class S3Object(NamedTuple):
     """An object as its bucket lists it; size in bytes, the ETag stands for its content."""
 
     bucket: str
@@ -147,7 +147,7 @@ class Object(NamedTuple):
 class Download:
     """Brings an object to `target`: its parts go into `partial`, which takes that place when the whole is checked."""
 
-    def __init__(self, client: Any, one: Object, target: Path, partial: Path, journal: Journal, limits: Storage,
+    def __init__(self, client: Any, one: S3Object, target: Path, partial: Path, journal: PartJournal, limits: Storage,
                  moved: Callable[[int], object], stopped: threading.Event) -> None:
         """moved: told the bytes as they come (negative: they have to come again); stopped: ends `fetch`."""
         self._client, self.object, self.target, self.partial = client, one, target, partial
@@ -190,7 +190,7 @@ class Download:
                         crc = zlib.crc32(block, crc)
                         came += len(block)
                         self._moved(len(block))
-                except _cuts() as error:
+                except _cut_errors() as error:
                     failed = 0 if came > before else failed + 1
                     if failed >= self._limits.attempts:
                         raise UserError(f"{self.object}: the connection was cut {failed} times and nothing came: run "
@@ -214,7 +214,7 @@ class Download:
         if self.target.exists():
             return True
         about = self._about or self._ask("head_object", ChecksumMode="ENABLED")
-        truth = expected(about, self.object.size, self._stored_parts)
+        truth = object_digest(about, self.object.size, self._stored_parts)
         if truth and not truth.fits(self.partial):
             self.partial.unlink()
             self._moved(-self.object.size)
@@ -241,7 +241,7 @@ class Download:
                          "there")
 
 
-def _cuts() -> tuple[type[Exception], ...]:
+def _cut_errors() -> tuple[type[Exception], ...]:
     """What a body raises that ends too early or late, or whose checksum boto3 finds wrong: `finish` looks again."""
     from botocore import exceptions
     return (exceptions.ResponseStreamingError, exceptions.IncompleteReadError, exceptions.ReadTimeoutError,

@@ -17,12 +17,12 @@ from tqdm import tqdm
 from ser_ops.config.services import Storage
 from ser_ops.errors import UserError
 from ser_ops.files import naming_write_errors
-from ser_ops.storage.client import Address, connect, spoken
-from ser_ops.storage.download import Download, Journal, Object
+from ser_ops.storage.client import Address, connect, s3_errors
+from ser_ops.storage.download import Download, PartJournal, S3Object
 
 
 @contextmanager
-def brought(source: str, downloads: Path, limits: Storage) -> Iterator[Path]:
+def downloaded(source: str, downloads: Path, limits: Storage) -> Iterator[Path]:
     """A folder below `downloads` with what lies under `source`, or the file where `source` names one object.
 
     It is removed when the block ends well. What a command brought that was killed or failed stays, and the same
@@ -36,7 +36,7 @@ def brought(source: str, downloads: Path, limits: Storage) -> Iterator[Path]:
     place = folder / "whole" / address.name
     try:
         with FileLock(folder / "lock", timeout=0):
-            files = bring(source, place, limits, folder / "parts")
+            files = download(source, place, limits, folder / "parts")
             local = files[0] if files == [place / address.name] else place
             try:
                 yield local
@@ -47,7 +47,7 @@ def brought(source: str, downloads: Path, limits: Storage) -> Iterator[Path]:
         raise UserError(f"{source}: another process is bringing it to {folder}: wait for it or stop it") from error
 
 
-def bring(source: str, folder: Path, limits: Storage, beside: Path) -> list[Path]:
+def download(source: str, folder: Path, limits: Storage, beside: Path) -> list[Path]:
     """Download every object under an s3:// prefix, or the one object it names, into `folder`.
 
     An object comes in parts, several at once, into `beside`, with a journal of the parts that have come, and takes its
@@ -59,15 +59,15 @@ def bring(source: str, folder: Path, limits: Storage, beside: Path) -> list[Path
     changes while it comes or does not fit its digest twice, and a full disk.
     """
     address = Address.read(source)
-    with spoken(source), naming_write_errors(folder):
+    with s3_errors(source), naming_write_errors(folder):
         beside.mkdir(parents=True, exist_ok=True)
-        client, journal, stopped = connect(limits), Journal(beside / "journal"), threading.Event()
+        client, journal, stopped = connect(limits), PartJournal(beside / "journal"), threading.Event()
         with _Bar(address.bucket) as bar, ThreadPoolExecutor(limits.parallel) as pool:
             downloads = [Download(client, one, folder / place, beside / hashlib.sha256(one.key.encode()).hexdigest(),
                                   journal, limits, bar.move, stopped)
-                         for place, one in _listed(client, address, source).items()]
+                         for place, one in _list_objects(client, address, source).items()]
             try:
-                _bring_all(downloads, pool, bar, beside)
+                _fetch_all(downloads, pool, bar, beside)
             except BaseException:
                 stopped.set()
                 pool.shutdown(cancel_futures=True)
@@ -93,27 +93,27 @@ class _Bar(tqdm):
             self.update(size)
 
 
-def _listed(client: Any, address: Address, source: str) -> dict[PurePosixPath, Object]:
+def _list_objects(client: Any, address: Address, source: str) -> dict[PurePosixPath, S3Object]:
     """Each object by its place in the folder."""
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=address.bucket, Prefix=address.prefix)
-    objects = [Object(address.bucket, one["Key"], one["Size"], one["ETag"])
+    objects = [S3Object(address.bucket, one["Key"], one["Size"], one["ETag"])
                for page in pages for one in page.get("Contents", []) if address.holds(one["Key"])]
     if not objects:
         raise UserError(f"{source}: nothing lies there: check the bucket and the prefix")
-    places: dict[PurePosixPath, Object] = {}
+    places: dict[PurePosixPath, S3Object] = {}
     for one in objects:
         if places.setdefault(place := address.place(one.key), one) is not one:
-            raise _clash(source, place)
+            raise _name_clash(source, place)
     for folder in {folder for place in places for folder in place.parents} & places.keys():
-        raise _clash(source, folder)
+        raise _name_clash(source, folder)
     return places
 
 
-def _clash(source: str, place: PurePosixPath) -> UserError:
+def _name_clash(source: str, place: PurePosixPath) -> UserError:
     return UserError(f"{source}: two keys want the place {place}: rename one of them in the bucket")
 
 
-def _bring_all(downloads: list[Download], pool: ThreadPoolExecutor, bar: _Bar, beside: Path) -> None:
+def _fetch_all(downloads: list[Download], pool: ThreadPoolExecutor, bar: _Bar, beside: Path) -> None:
     missing = [one.missing() for one in downloads]
     needed = sum(part.stop - part.start for parts in missing for part in parts)
     bar.begin(sum(one.object.size for one in downloads), needed)

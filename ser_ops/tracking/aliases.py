@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from ser_ops.config.params import Params
 from ser_ops.documents import parse_json
 from ser_ops.errors import UserError
-from ser_ops.tracking.registry import holder, locked, resolve
-from ser_ops.tracking.server import connect, one_line, tracking_uri
+from ser_ops.tracking.registry import registry_lock, resolve_version, version_under_alias
+from ser_ops.tracking.server import connect, mlflow_errors, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -50,11 +50,11 @@ class Aliases:
 
     def version(self, which: str) -> Version:
         """A version by number or alias. Raises UserError, which says what to do, when there is none."""
-        return _version(resolve(self._client, self.name, which))
+        return _version(resolve_version(self._client, self.name, which))
 
     def current(self, alias: str) -> Version | None:
         """The version that stands under an alias, or None."""
-        entity = holder(self._client, self.name, alias)
+        entity = version_under_alias(self._client, self.name, alias)
         return None if entity is None else _version(entity)
 
     @contextmanager
@@ -148,7 +148,7 @@ def changing_aliases(params: Params) -> Iterator[Aliases]:
     Raises UserError in one line when the server does not answer or has no such model.
     """
     client = connect(params, make=False)
-    with one_line(tracking_uri(params)), locked(params, client) as check:
+    with mlflow_errors(tracking_uri(params)), registry_lock(params, client) as check:
         yield Aliases(client, params.tracking.registered_model, check)
 
 

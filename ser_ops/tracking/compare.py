@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from ser_ops.config.params import Params
-from ser_ops.tracking.server import connect, one_line, sqlite_file, tracking_uri
+from ser_ops.tracking.server import connect, mlflow_errors, sqlite_file, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment, Run
@@ -46,7 +46,7 @@ def latest_models(params: Params) -> list[dict[str, Any]]:
     client = connect(params, make=False)
     newest: dict[str, Run] = {}
     clauses = ["attributes.status = 'FINISHED'", *_clauses(conditions(params) | {"shuffled_labels": "false"})]
-    with one_line(tracking_uri(params)):
+    with mlflow_errors(tracking_uri(params)):
         token = None
         for _ in range(_MOST_REQUESTS):
             page = client.search_runs([experiment.experiment_id], " and ".join(clauses), max_results=_RUNS_PER_REQUEST,
@@ -121,7 +121,7 @@ def page_links(params: Params, address: str = PAGE) -> dict[str, str]:
         if ids := [model["run_id"] for model in latest_models(params)]:
             links["all models side by side"] = compare_link(params, ids, address)
             links["as charts"] = charts_link(params, ids, address)
-        with one_line(tracking_uri(params)):
+        with mlflow_errors(tracking_uri(params)):
             if connect(params, make=False).search_registered_models(f"name = '{name}'"):
                 links["registered model"] = f"{_page(params, address)}/#/models/{_quoted(name)}"
     return links
@@ -150,7 +150,7 @@ def _experiment(params: Params) -> "Experiment | None":
     if file is not None and not file.exists() and file.absolute().parent.is_dir():
         return None
     client = connect(params, make=False)
-    with one_line(uri):
+    with mlflow_errors(uri):
         return client.get_experiment_by_name(params.tracking.experiment)
 
 

@@ -32,7 +32,7 @@ class Refused(Exception):
         self.code = code
 
 
-class _Remembered(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
+class _ClosableHandler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
     """Keeps its connections, so that they can be ended from outside."""
 
     def __init__(self) -> None:
@@ -51,31 +51,31 @@ class _Remembered(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
                 connection.sock.shutdown(socket.SHUT_RDWR)
 
 
-class _Staying(urllib.request.HTTPRedirectHandler):
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
     """Goes where it is sent only, since the login would be shown to whomever a redirect names."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
 
 
-def fetch(url: str, limit: float, headers: Mapping[str, str] | None = None, data: bytes | None = None) -> bytes:
+def fetch_body(url: str, limit: float, headers: Mapping[str, str] | None = None, data: bytes | None = None) -> bytes:
     """The body of the answer to GET `url`, or to POST where there is `data`.
 
     limit: seconds for all of it, the look-up of the name and the last byte included. A redirect is not followed.
     Raises urllib.error.HTTPError for another status than 2xx, http.client.HTTPException for what is no HTTP, and
     OSError: no connection, no whole answer in time, or one of more than LARGEST_ANSWER bytes.
     """
-    end, handler = time.monotonic() + limit, _Remembered()
+    end, handler = time.monotonic() + limit, _ClosableHandler()
 
     def work() -> bytes:
         request = urllib.request.Request(url, data, dict(headers or {}))
-        with urllib.request.build_opener(handler, _Staying).open(request, timeout=limit) as answer:
-            return _body(answer, end)
+        with urllib.request.build_opener(handler, _NoRedirects).open(request, timeout=limit) as answer:
+            return _read_body(answer, end)
 
-    return within(limit, work, handler.end)
+    return with_deadline(limit, work, handler.end)
 
 
-def within(limit: float, act: Callable[[], T], give_up: Callable[[], None] = lambda: None) -> T:
+def with_deadline(limit: float, act: Callable[[], T], give_up: Callable[[], None] = lambda: None) -> T:
     """What `act` returns or raises, or TimeoutError after `limit` seconds.
 
     give_up: ends, from outside, what `act` waits for; it goes on in a thread of its own that holds no process back.
@@ -104,7 +104,7 @@ def within(limit: float, act: Callable[[], T], give_up: Callable[[], None] = lam
     return cast(T, found)
 
 
-def _body(answer: http.client.HTTPResponse, end: float) -> bytes:
+def _read_body(answer: http.client.HTTPResponse, end: float) -> bytes:
     content = b""
     while part := answer.read1(2**16):
         content += part
@@ -115,14 +115,14 @@ def _body(answer: http.client.HTTPResponse, end: float) -> bytes:
     return content
 
 
-def ask(url: str, limit: float, headers: Mapping[str, str], body: Mapping[str, Any] | None = None) -> Any:
+def ask_json(url: str, limit: float, headers: Mapping[str, str], body: Mapping[str, Any] | None = None) -> Any:
     """GET `url`, or POST `body` as JSON to it; the answer, parsed where it is JSON. `limit`: seconds for all of it.
 
     Raises Refused.
     """
     data = None if body is None else json.dumps(body).encode()
     try:
-        content = fetch(url, limit, {**headers, **({"Content-Type": "application/json"} if data else {})}, data)
+        content = fetch_body(url, limit, {**headers, **({"Content-Type": "application/json"} if data else {})}, data)
     except urllib.error.HTTPError as error:
         words = {401: "refuses: no login, or a wrong one", 403: "refuses: this login may not"}
         raise Refused(words.get(error.code, f"answers HTTP {error.code}"), error.code) from error
@@ -180,14 +180,14 @@ def bound_requests() -> None:
                 response = super(Bounded, self).send(request, True, *arguments, **settings)
                 answers.append(response)
                 if not stream:
-                    response._content = _request_body(response)
+                    response._content = _read_response(response)
                     response._content_consumed = True   # as Response.content does
                 return response
 
             answers: list[Response] = []
             length = int(request.headers.get("Content-Length") or 0)
             try:
-                response = within(patience + length / _SLOWEST, work, lambda: _end(answers))
+                response = with_deadline(patience + length / _SLOWEST, work, lambda: _close(answers))
             except TimeoutError as error:
                 raise ReadTimeout(str(error), request=request) from error
             if stream:
@@ -209,7 +209,7 @@ class _Pieces:
         pieces = iter(self._pieces(min(chunk_size, _PIECE)))
         while True:
             try:
-                piece = within(self._patience, lambda: next(pieces, None), lambda: _end([self._response]))
+                piece = with_deadline(self._patience, lambda: next(pieces, None), lambda: _close([self._response]))
             except TimeoutError as error:
                 raise ReadTimeout(str(error), request=self._response.request) from error
             if piece is None:
@@ -217,7 +217,7 @@ class _Pieces:
             yield piece
 
 
-def _request_body(response: "Response") -> bytes:
+def _read_response(response: "Response") -> bytes:
     from requests.exceptions import ConnectionError
     content = bytearray()
     for piece in response.iter_content(_PIECE):
@@ -228,7 +228,7 @@ def _request_body(response: "Response") -> bytes:
     return bytes(content)
 
 
-def _end(answers: "list[Response]") -> None:
+def _close(answers: "list[Response]") -> None:
     for response in answers:
         with suppress(OSError, ValueError, RuntimeError):
             response.raw.shutdown()     # whoever reads there still is woken

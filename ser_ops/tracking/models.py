@@ -12,8 +12,8 @@ from ser_ops.errors import UserError
 from ser_ops.files import replacing
 from ser_ops.tracking.outage import is_away
 from ser_ops.tracking.package import CARD, MODEL_CARD, WEIGHTS, fingerprint
-from ser_ops.tracking.registry import FINGERPRINT, resolve
-from ser_ops.tracking.server import connect, one_line, public, tracking_uri
+from ser_ops.tracking.registry import FINGERPRINT, resolve_version
+from ser_ops.tracking.server import connect, mlflow_errors, redacted, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -29,41 +29,41 @@ def _mapping(value: Any, key: str) -> dict[str, Any]:
     return inner if isinstance(inner, dict) else {}
 
 
-def _refuse(uri: str, mlmodel: Any) -> UserError:
+def _foreign_model(uri: str, mlmodel: Any) -> UserError:
     flavours = sorted(map(str, _mapping(mlmodel, "flavors")))
     pyfunc = _mapping(_mapping(mlmodel, "flavors"), "python_function")
     pickled = "python_model" in pyfunc and "model_code_path" not in pyfunc
     what = "is pickled, and a pickle runs code of its choice" if pickled else \
         f"is no model of ser-ops (flavours: {', '.join(flavours) or 'none'})"
-    return UserError(f"{public(uri)}: {what}: it is not loaded; {_REGISTERED}")
+    return UserError(f"{redacted(uri)}: {what}: it is not loaded; {_REGISTERED}")
 
 
-def _checked(uri: str, folder: Path) -> Path:
+def _model_folder(uri: str, folder: Path) -> Path:
     """The model folder inside `folder`, a packaged model or a model folder itself."""
     mlmodel = folder / "MLmodel"
     if mlmodel.exists():
         said = read_yaml(mlmodel, _REGISTERED, _REGISTERED)
         pyfunc = _mapping(_mapping(said, "flavors"), "python_function")
         if "model_code_path" not in pyfunc or not (folder / _INSIDE / WEIGHTS).is_file():
-            raise _refuse(uri, said)
+            raise _foreign_model(uri, said)
         folder = folder / _INSIDE
     if not (folder / WEIGHTS).is_file() or not (folder / CARD).is_file():
-        raise UserError(f"{public(uri)}: holds no {WEIGHTS} and {CARD}: give the folder of a trained model, or a URI "
+        raise UserError(f"{redacted(uri)}: holds no {WEIGHTS} and {CARD}: give the folder of a trained model, or a URI "
                         "as models:/ser-fusion@staging")
     read_model_json(folder)
     return folder
 
 
-def _pinned(client: "MlflowClient", uri: str) -> tuple[str, str | None]:
+def _pinned_uri(client: "MlflowClient", uri: str) -> tuple[str, str | None]:
     """The URI with its alias resolved to a version, and the fingerprint tagged on that version, if any."""
     name, _, which = uri.removeprefix("models:/").partition("@" if "@" in uri else "/")
     if not uri.startswith("models:/") or not which:
         return uri, None
-    found = resolve(client, name, which)
+    found = resolve_version(client, name, which)
     return f"models:/{name}/{found.version}", found.tags.get(FINGERPRINT)
 
 
-def fetch(params: Params, uri: str) -> Path:
+def fetch_model(params: Params, uri: str) -> Path:
     """A local model folder (weights.safetensors, model.json) for a URI as MLflow writes it, or for a local folder.
 
     models:/NAME@ALIAS, models:/NAME/VERSION, models:/MODEL-ID, runs:/RUN/model, or a folder: a model folder or a
@@ -74,51 +74,51 @@ def fetch(params: Params, uri: str) -> Path:
     if not uri.startswith(_SCHEMES):
         folder = Path(uri.removeprefix("file://"))
         if "://" in str(uri).removeprefix("file://") or not folder.is_dir():
-            raise UserError(f"{public(uri)}: no such model folder: give one, or a URI as models:/ser-fusion@staging")
-        return _checked(uri, folder)
+            raise UserError(f"{redacted(uri)}: no such model folder: give one, or a URI as models:/ser-fusion@staging")
+        return _model_folder(uri, folder)
     client = connect(params, make=False)
-    with one_line(tracking_uri(params)):
-        pinned, digest = _pinned(client, uri)
+    with mlflow_errors(tracking_uri(params)):
+        pinned, digest = _pinned_uri(client, uri)
         kept = params.paths.state / "models"
         if digest and (kept / digest).is_dir() and fingerprint(kept / digest) == digest:
             return kept / digest
         with TemporaryDirectory(prefix="ser-ops-model-") as holder:
-            folder = _checked(uri, _fetched(client, pinned, Path(holder)))
+            folder = _model_folder(uri, _download_model(client, pinned, Path(holder)))
             found = fingerprint(folder)
             if digest and found != digest:
-                raise UserError(f"{public(uri)}: not the weights that were registered ({FINGERPRINT} differs): do not "
+                raise UserError(f"{redacted(uri)}: not the weights that were registered ({FINGERPRINT} differs): do not "
                                 "use it, register the model again")
             with replacing(kept / found) as temporary:
                 shutil.copytree(folder, temporary)
             return kept / found
 
 
-def _fetched(client: "MlflowClient", pinned: str, folder: Path) -> Path:
+def _download_model(client: "MlflowClient", pinned: str, folder: Path) -> Path:
     """Download what is read of a packaged model, by name, to where the package has it, and nothing else."""
     from mlflow.exceptions import MlflowException
     try:
         if pinned.startswith("models:/") and pinned.count("/") == 1:  # a logged model's id
             pinned = client.get_logged_model(pinned.removeprefix("models:/")).artifact_location
-        there = _names(pinned)
+        there = _artifact_names(pinned)
     except (MlflowException, OSError) as error:
         if is_away(error):
             raise
         there = set()
     if "MLmodel" not in there:
-        raise UserError(f"{public(pinned)}: no model there: see the registry or the run for those that there are")
-    _download(f"{pinned}/MLmodel", folder / "MLmodel")
-    for name in _names(f"{pinned}/{_INSIDE}") & {WEIGHTS, CARD, MODEL_CARD}:
-        _download(f"{pinned}/{_INSIDE}/{name}", folder / _INSIDE / name)
+        raise UserError(f"{redacted(pinned)}: no model there: see the registry or the run for those that there are")
+    _download_artifact(f"{pinned}/MLmodel", folder / "MLmodel")
+    for name in _artifact_names(f"{pinned}/{_INSIDE}") & {WEIGHTS, CARD, MODEL_CARD}:
+        _download_artifact(f"{pinned}/{_INSIDE}/{name}", folder / _INSIDE / name)
     return folder
 
 
-def _names(uri: str) -> set[str]:
+def _artifact_names(uri: str) -> set[str]:
     """Names of what lies right below an artifact URI."""
     import mlflow
     return {one.path.rpartition("/")[2] for one in mlflow.artifacts.list_artifacts(uri)}
 
 
-def _download(uri: str, target: Path) -> None:
+def _download_artifact(uri: str, target: Path) -> None:
     import mlflow
     with TemporaryDirectory(prefix="ser-ops-download-") as holder:
         found = mlflow.artifacts.download_artifacts(uri, dst_path=holder)

@@ -30,11 +30,11 @@ def moved_from(file: Path) -> Path | None:
     if not file.is_file() or not file.stat().st_size:
         return None
     with closing(sqlite3.connect(f"file:{quote(str(file.absolute()))}?mode=ro", uri=True)) as store:
-        old = next(_elsewhere(store, file), None)
+        old = next(_old_locations(store, file), None)
     return None if old is None else _path(old).parent
 
 
-def bring_home(file: Path) -> str | None:
+def mend_addresses(file: Path) -> str | None:
     """Rewrite the addresses of a SQLite store that was moved or copied, all of them or none.
 
     Returns what was done, in one line; None when there was nothing to do. Raises UserError when the artifacts were
@@ -45,19 +45,19 @@ def bring_home(file: Path) -> str | None:
     home, said = artifact_location(file), []
     with closing(sqlite3.connect(file, isolation_level=None)) as store:
         store.execute("BEGIN IMMEDIATE")
-        for old in list(_elsewhere(store, file)):
-            _check(store, old, home, file)
-            changed = [store.execute(f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE {_below(column)}",
+        for old in list(_old_locations(store, file)):
+            _check_artifacts(store, old, home, file)
+            changed = [store.execute(f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE {_lies_below(column)}",
                                      (home, len(old) + 1, old, len(old) + 1, f"{old}/")).rowcount
-                       for table, column in _there(store)]
+                       for table, column in _address_columns(store)]
             said.append(f"{_path(old).parent} ({sum(changed)} addresses)")
         store.execute("COMMIT")
     return f"{file}: was moved or copied here from {', '.join(said)}: its models and runs are those in this folder now"
 
 
-def _elsewhere(store: sqlite3.Connection, file: Path) -> Iterator[str]:
+def _old_locations(store: sqlite3.Connection, file: Path) -> Iterator[str]:
     """Addresses of the artifacts of experiments that `ser_ops` made where the store was before."""
-    if ("experiments", "artifact_location") not in _there(store):
+    if ("experiments", "artifact_location") not in _address_columns(store):
         return
     home = _path(artifact_location(file))
     for (address,) in store.execute("SELECT DISTINCT artifact_location FROM experiments WHERE artifact_location LIKE ?",
@@ -68,23 +68,23 @@ def _elsewhere(store: sqlite3.Connection, file: Path) -> Iterator[str]:
             yield str(address)
 
 
-def _check(store: sqlite3.Connection, old: str, home: str, file: Path) -> None:
+def _check_artifacts(store: sqlite3.Connection, old: str, home: str, file: Path) -> None:
     """Raise UserError when something lies at an old address and not at the new one."""
-    for table, column in _there(store):
-        for (address,) in store.execute(f"SELECT DISTINCT {column} FROM {table} WHERE {_below(column)}",
+    for table, column in _address_columns(store):
+        for (address,) in store.execute(f"SELECT DISTINCT {column} FROM {table} WHERE {_lies_below(column)}",
                                         (old, len(old) + 1, f"{old}/")):
             if _path(address).exists() and not _path(home + address[len(old):]).exists():
                 raise UserError(f"{file}: was copied here without its artifacts: copy {_path(old)} to {_path(home)}, "
                                 "then run the same command again")
 
 
-def _there(store: sqlite3.Connection) -> list[tuple[str, str]]:
+def _address_columns(store: sqlite3.Connection) -> list[tuple[str, str]]:
     """Those of _ADDRESSES that this version of MLflow's tables has."""
     return [(table, column) for table, column in _ADDRESSES
             if column in {row[1] for row in store.execute(f"PRAGMA table_info({table})")}]
 
 
-def _below(column: str) -> str:
+def _lies_below(column: str) -> str:
     return f"({column} = ? OR substr({column}, 1, ?) = ?)"
 
 

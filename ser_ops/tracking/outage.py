@@ -50,25 +50,25 @@ def is_full(error: BaseException) -> bool:
     >>> is_full(RuntimeError("failed: OSError(28, 'No space left on device')"))
     True
     """
-    return any(getattr(one, "errno", None) in _FULL_CODES or _FULL.search(str(one)) for one in _behind(error))
+    return any(getattr(one, "errno", None) in _FULL_CODES or _FULL.search(str(one)) for one in _causes(error))
 
 
 def is_read_only(error: BaseException) -> bool:
     """Whether an error says that SQLite may not write its file, or cannot open it."""
-    return any(_READ_ONLY.search(str(one)) for one in _behind(error))
+    return any(_READ_ONLY.search(str(one)) for one in _causes(error))
 
 
 def is_no_database(error: BaseException) -> bool:
     """Whether an error says that a file is no SQLite database, a damaged one, or none that this MLflow knows."""
-    return any(_NO_DATABASE.search(str(one)) for one in _behind(error))
+    return any(_NO_DATABASE.search(str(one)) for one in _causes(error))
 
 
 def is_locked(error: BaseException) -> bool:
     """Whether an error says that another process holds SQLite's lock."""
-    return any(_LOCKED.search(str(one)) for one in _behind(error))
+    return any(_LOCKED.search(str(one)) for one in _causes(error))
 
 
-def _behind(error: BaseException | None) -> Iterator[BaseException]:
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
     """An error and all that it was raised from."""
     while error is not None:
         yield error
@@ -86,7 +86,7 @@ def lock_holders(file: Path) -> list[int]:
     return sorted(number for number in held if number > 0 and number != os.getpid())
 
 
-def patiently(act: Callable[[], T], seconds: float) -> T:
+def wait_while_away(act: Callable[[], T], seconds: float) -> T:
     """Call `act` until it raises no `Away`, for up to `seconds` by the monotonic clock; then raise what it raised.
 
     That it waits is said once on standard error.

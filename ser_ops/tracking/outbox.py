@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from ser_ops.documents import parse_json
 from ser_ops.errors import UserError
 from ser_ops.files import replacing
-from ser_ops.tracking.outage import Away, patiently
-from ser_ops.tracking.server import one_line, probe, public
+from ser_ops.tracking.outage import Away, wait_while_away
+from ser_ops.tracking.server import mlflow_errors, probe, redacted
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -182,7 +182,7 @@ class Outbox:
         Raises UserError in one line when it stays away; everything is kept for the next process that opens the run.
         """
         try:
-            patiently(self._send, seconds)
+            wait_while_away(self._send, seconds)
         except Away as error:
             raise Away(f"{error}; what is to be recorded is kept in {self._journal.path}") from error
 
@@ -207,7 +207,7 @@ class Outbox:
             return
         probe(self._uri, self._timeout)
         try:
-            with one_line(self._uri):
+            with mlflow_errors(self._uri):
                 for one in entries:
                     send(self._client, self._run_id, one)
         except Away:
@@ -218,6 +218,6 @@ class Outbox:
             raise UserError(f"{error} (kept in {self._journal.path}: remove it to go on without)") from error
         self._journal.clear()
         if self._away:
-            print(f"{public(self._uri)}: the tracking server is back, {len(entries)} entries of run {self._run_id} are "
+            print(f"{redacted(self._uri)}: the tracking server is back, {len(entries)} entries of run {self._run_id} are "
                   "sent", file=sys.stderr, flush=True)
         self._away = False

@@ -34,13 +34,13 @@ from ser_ops.files import replacing, sha256
 from ser_ops.imports import SOURCE, closure
 from ser_ops.shards import Shards
 from ser_ops.tracking.licences import Source, sources
-from ser_ops.tracking.server import quiet
+from ser_ops.tracking.server import quiet_mlflow
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 
-LONGEST = 5000  # characters that every registry database takes as a description
+LONGEST_CARD = 5000  # characters that every registry database takes as a description
 
 _USES = """\
 ## Intended uses
@@ -97,7 +97,7 @@ def model_card(card: Mapping[str, Any], sources: Sequence[Source], metrics: Mapp
         "## To know before relying on it", *(f"- {one}" for one in told or ["Nothing that is known."]), "",
         "## Data and licences", *(f"- {one.sentence}" for one in sources), "",
         "## Figures", *_figures(card["model"], metrics), "", _USES, "## Limits", *(f"- {one}" for one in limits), ""])
-    return text if len(text) <= LONGEST else text[:LONGEST - 4].rstrip() + " ..."
+    return text if len(text) <= LONGEST_CARD else text[:LONGEST_CARD - 4].rstrip() + " ..."
 
 
 WEIGHTS, CARD, MODEL_CARD = "weights.safetensors", "model.json", "model_card.md"
@@ -151,7 +151,7 @@ def requirements() -> list[str]:
     return [f"{name}=={version(name).split('+')[0]}" for name in REQUIREMENTS]
 
 
-def _code(target: Path) -> Path:
+def _copy_code(target: Path) -> Path:
     """ser_ops as far as answering needs it: the files that the served model uses."""
     for file in closure("ser_ops.tracking.served_model"):
         for package in file.parents[:-1]:
@@ -162,7 +162,7 @@ def _code(target: Path) -> Path:
 
 
 @contextmanager
-def parts(model_folder: Path, card: str, predict: Predict) -> Iterator[dict[str, Any]]:
+def package_arguments(model_folder: Path, card: str, predict: Predict) -> Iterator[dict[str, Any]]:
     """What `mlflow.pyfunc.save_model` and `log_model` take, from a model folder and its card in Markdown."""
     fingerprint(model_folder)
     with TemporaryDirectory(prefix="ser-ops-package-") as holder:
@@ -171,17 +171,17 @@ def parts(model_folder: Path, card: str, predict: Predict) -> Iterator[dict[str,
         for name in (WEIGHTS, CARD):
             shutil.copyfile(model_folder / name, staged / name)
         (staged / MODEL_CARD).write_text(card, encoding="utf-8")
-        quiet()
+        quiet_mlflow()
         yield {
             "python_model": str(Path(__file__).with_name("served_model.py")),
             "artifacts": {"model": str(staged)},
-            "code_paths": [str(_code(Path(holder) / "ser_ops"))],
+            "code_paths": [str(_copy_code(Path(holder) / "ser_ops"))],
             "model_config": {"device": "auto", "batch_size": predict.batch_size, "window_hop": predict.window_hop},
             "pip_requirements": requirements(), "signature": signature(), "input_example": input_example(),
         }
 
 
-def card_of(params: Params, model_folder: Path, reports: Path) -> str:
+def written_model_card(params: Params, model_folder: Path, reports: Path) -> str:
     """The model card of a model folder, with the figures of reports/metrics.json where it is there."""
     fingerprint(model_folder)
     card = read_model_json(model_folder)
@@ -196,15 +196,15 @@ def package_model(params: Params, model_folder: Path, out: Path) -> Path:
     It loads with MLFLOW_ALLOW_PICKLE_DESERIALIZATION=false and needs no ser_ops installed.
     Raises UserError when `model_folder` holds no trained model.
     """
-    card = card_of(params, model_folder, params.paths.reports)
-    with replacing(out) as temporary, parts(model_folder, card, params.predict) as what:
+    card = written_model_card(params, model_folder, params.paths.reports)
+    with replacing(out) as temporary, package_arguments(model_folder, card, params.predict) as what:
         import mlflow.pyfunc
         mlflow.pyfunc.save_model(str(temporary), **what)
     return out
 
 
-PATIENCE = 900  # seconds
-COMPARED = 32  # test utterances, spread evenly over the partition
+ANSWER_SECONDS = 900  # seconds
+COMPARED_UTTERANCES = 32  # test utterances, spread evenly over the partition
 # All of the environment that a foreign package's code gets to see: no credential is among it.
 _HARMLESS = re.compile(r"PATH|LANG|TZ|TMPDIR|VIRTUAL_ENV|(LC|OMP|MKL|OPENBLAS|NUMBA|CUDA|NVIDIA|LD)_.*")
 _PICKLED = {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin", ".dill", ".cloudpickle"}
@@ -245,9 +245,9 @@ def packaged_answers(package: Path, waveforms: Sequence[np.ndarray], sample_rate
         try:
             done = subprocess.run([sys.executable, "-P", str(script), str(package), str(inputs), str(sample_rate),
                                    str(outputs)], cwd=holder, env=environment, capture_output=True, text=True,
-                                  timeout=PATIENCE)
+                                  timeout=ANSWER_SECONDS)
         except subprocess.TimeoutExpired:
-            raise UserError(f"{package.name}: the packaged model did not answer within {PATIENCE} s: package it "
+            raise UserError(f"{package.name}: the packaged model did not answer within {ANSWER_SECONDS} s: package it "
                             "again") from None
         if done.returncode != 0:
             said = (done.stderr.strip() or "no message").splitlines()[-1]
@@ -267,7 +267,7 @@ def _clean_rows(predictions: Path, model: str) -> list[tuple[str, list[float]]]:
                           for row in csv.DictReader(file) if row["model"] == model and row["noise"] == "clean")
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{predictions}: no table of predictions ({error}): run the stage evaluate") from error
-    return rows if len(rows) <= COMPARED else [rows[place * len(rows) // COMPARED] for place in range(COMPARED)]
+    return rows if len(rows) <= COMPARED_UTTERANCES else [rows[place * len(rows) // COMPARED_UTTERANCES] for place in range(COMPARED_UTTERANCES)]
 
 
 def try_package(params: Params, model_folder: Path) -> dict[str, Any]:

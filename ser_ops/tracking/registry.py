@@ -25,9 +25,9 @@ from ser_ops.config.params import Params
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.tracking.licences import sources
-from ser_ops.tracking.package import card_of, fingerprint, parts
+from ser_ops.tracking.package import fingerprint, package_arguments, written_model_card
 from ser_ops.tracking.runs import Run, open_run, reopen
-from ser_ops.tracking.server import connect, one_line, public, sqlite_file, tracking_uri
+from ser_ops.tracking.server import connect, mlflow_errors, redacted, sqlite_file, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -68,17 +68,17 @@ class Lease:
         """Let the next one in."""
         self._over.set()
         self._thread.join(self._seconds)
-        _end(self._client, self._name, self._number)
+        _end_lease(self._client, self._name, self._number)
 
 
 @contextmanager
-def holding(client: "MlflowClient", name: str, seconds: float) -> Iterator[Lease]:
+def held_lease(client: "MlflowClient", name: str, seconds: float) -> Iterator[Lease]:
     """Wait for the lease `name`, hold it while the block runs, and let the next one in.
 
     seconds: after so many without a sign of life a holder is taken for dead. Raises what MLflow raises, and UserError
     when a dead holder's lease belongs to another account that this one may not change.
     """
-    lease = Lease(client, name, _taken(client, name, seconds), seconds)
+    lease = Lease(client, name, _take_lease(client, name, seconds), seconds)
     try:
         yield lease
     finally:
@@ -86,7 +86,7 @@ def holding(client: "MlflowClient", name: str, seconds: float) -> Iterator[Lease
             lease.end()
 
 
-def _taken(client: "MlflowClient", name: str, seconds: float) -> str:
+def _take_lease(client: "MlflowClient", name: str, seconds: float) -> str:
     """The number of the lease, once it is ours."""
     from mlflow.exceptions import MlflowException
     me, seen, since = uuid.uuid4().hex, ("", ""), time.monotonic()
@@ -110,12 +110,12 @@ def _taken(client: "MlflowClient", name: str, seconds: float) -> str:
                 print(f"{name}: another process changes the registry: waiting for it", file=sys.stderr, flush=True)
             seen, since = now, time.monotonic()
         elif time.monotonic() - since >= seconds:
-            _end(client, name, number)
+            _end_lease(client, name, number)
             continue
         time.sleep(min(0.5, seconds / _BEATS))
 
 
-def _end(client: "MlflowClient", name: str, number: str) -> None:
+def _end_lease(client: "MlflowClient", name: str, number: str) -> None:
     """Free the name of one lease, and no other's; that somebody else did so already is no fault."""
     from mlflow.exceptions import MlflowException
     try:
@@ -138,7 +138,7 @@ _FROM_RUN = ("git_commit", "git_dirty", "data_md5")
 
 
 @contextmanager
-def locked(params: Params, client: "MlflowClient") -> Iterator[Callable[[], None]]:
+def registry_lock(params: Params, client: "MlflowClient") -> Iterator[Callable[[], None]]:
     """One change of the registry at a time, on whatever machine: others wait.
 
     Yields what is to be called before the last step: it raises UserError when this process was taken for dead.
@@ -148,30 +148,30 @@ def locked(params: Params, client: "MlflowClient") -> Iterator[Callable[[], None
         with FileLock(f"{file}.registry.lock"):
             yield lambda: None
     else:
-        with holding(client, f"{params.tracking.registered_model} registry", params.tracking.lease) as lease:
+        with held_lease(client, f"{params.tracking.registered_model} registry", params.tracking.lease) as lease:
             yield lease.check
 
 
-def _code(error: Exception) -> str:
+def _error_code(error: Exception) -> str:
     return str(getattr(error, "error_code", ""))
 
 
-def holder(client: "MlflowClient", name: str, alias: str) -> "ModelVersion | None":
+def version_under_alias(client: "MlflowClient", name: str, alias: str) -> "ModelVersion | None":
     """The version that stands under an alias, or None."""
     from mlflow.exceptions import MlflowException
     try:
         return client.get_model_version_by_alias(name, alias)
     except MlflowException as error:
-        if _code(error) in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+        if _error_code(error) in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None
         raise
 
 
-def resolve(client: "MlflowClient", name: str, which: str) -> "ModelVersion":
+def resolve_version(client: "MlflowClient", name: str, which: str) -> "ModelVersion":
     """A version by number or alias. Raises UserError, which says what to do, when there is none."""
     from mlflow.exceptions import MlflowException
     if not which.isdigit():
-        found = holder(client, name, which)
+        found = version_under_alias(client, name, which)
         if found is None:
             remedy = "run make demo or ser-ops promote" if which != CANDIDATE else "register one: run make demo"
             raise UserError(f"models:/{name}@{which}: no model stands as {which}: {remedy}")
@@ -179,13 +179,13 @@ def resolve(client: "MlflowClient", name: str, which: str) -> "ModelVersion":
     try:
         return client.get_model_version(name, which)
     except MlflowException as error:
-        if _code(error) == "RESOURCE_DOES_NOT_EXIST":
+        if _error_code(error) == "RESOURCE_DOES_NOT_EXIST":
             raise UserError(f"models:/{name}/{which}: no such version: see the registry for those that there "
                             "are") from error
         raise
 
 
-def attach(run: Run, reports: Path) -> None:
+def attach_reports(run: Run, reports: Path) -> None:
     """Log reports/ to the run of a version, but for what holds recordings."""
     for name in REPORTS:
         path = reports / name
@@ -193,7 +193,7 @@ def attach(run: Run, reports: Path) -> None:
             run.artifact(path, f"reports/{name}" if path.is_dir() else "reports")
 
 
-def _tags(params: Params, card: Mapping[str, Any], run_tags: Mapping[str, str], gate: Mapping[str, Any] | None,
+def _version_tags(params: Params, card: Mapping[str, Any], run_tags: Mapping[str, str], gate: Mapping[str, Any] | None,
           digest: str) -> dict[str, str]:
     data = card.get("data", {})
     found = sources(params, data.get("corpora", []))
@@ -208,24 +208,24 @@ def _tags(params: Params, card: Mapping[str, Any], run_tags: Mapping[str, str], 
         "backbone": str(card.get("backbone", "not stated"))}
 
 
-def _existing(client: "MlflowClient", name: str, digest: str) -> "ModelVersion | None":
+def _same_model(client: "MlflowClient", name: str, digest: str) -> "ModelVersion | None":
     same = client.search_model_versions(f"name = '{name}' and tags.{FINGERPRINT} = '{digest}'")
     return max(same, key=lambda one: int(one.version), default=None)
 
 
-def _create(client: "MlflowClient", params: Params, run: Run, model_folder: Path, card_text: str,
+def _create_version(client: "MlflowClient", params: Params, run: Run, model_folder: Path, card_text: str,
             tags: Mapping[str, str]) -> str:
     import mlflow
     from mlflow.exceptions import MlflowException
     name = params.tracking.registered_model
     # What this process did before may have left another experiment active, which MLflow would refuse the run for.
     mlflow.set_experiment(experiment_id=client.get_run(run.id).info.experiment_id)
-    with parts(model_folder, card_text, params.predict) as what, mlflow.start_run(run_id=run.id, nested=True):
+    with package_arguments(model_folder, card_text, params.predict) as what, mlflow.start_run(run_id=run.id, nested=True):
         logged = mlflow.pyfunc.log_model(name="model", **what)
     try:
         client.create_registered_model(name, description="Speech emotion recognition, noise-robust and explained.")
     except MlflowException as error:
-        if _code(error) != "RESOURCE_ALREADY_EXISTS":
+        if _error_code(error) != "RESOURCE_ALREADY_EXISTS":
             raise
     made = client.create_model_version(name, logged.model_uri, run.id, tags=dict(tags), description=card_text,
                                        model_id=logged.model_id)
@@ -244,21 +244,21 @@ def register(params: Params, model_folder: Path, reports: Path) -> str:
     gate = read_json(reports / "gate.json") if (reports / "gate.json").is_file() else None
     name, uri = params.tracking.registered_model, tracking_uri(params)
     client = connect(params)
-    with one_line(uri), locked(params, client) as still_ours:
-        found = _existing(client, name, digest)
+    with mlflow_errors(uri), registry_lock(params, client) as still_ours:
+        found = _same_model(client, name, digest)
         opened = (open_run(params, str(card["model"]), {}, resume=found.run_id) if found
                   else reopen(params, model_folder / "run.json"))
         with opened as run:
-            attach(run, reports)
-            tags = _tags(params, card, client.get_run(run.id).data.tags, gate, digest)
-            card_text = card_of(params, model_folder, reports)
+            attach_reports(run, reports)
+            tags = _version_tags(params, card, client.get_run(run.id).data.tags, gate, digest)
+            card_text = written_model_card(params, model_folder, reports)
             if found:
                 version = str(found.version)
                 client.update_model_version(name, version, card_text)
                 for key, value in tags.items():
                     client.set_model_version_tag(name, version, key, value)
             else:
-                version = _create(client, params, run, model_folder, card_text, tags)
+                version = _create_version(client, params, run, model_folder, card_text, tags)
         still_ours()
         client.set_registered_model_alias(name, CANDIDATE, version)
     return version
@@ -267,9 +267,9 @@ def register(params: Params, model_folder: Path, reports: Path) -> str:
 def versions(params: Params) -> list[dict[str, Any]]:
     """Every version with its aliases, verdict and run, newest first; empty when nothing is registered."""
     client, name = connect(params, make=False), params.tracking.registered_model
-    with one_line(tracking_uri(params)):
+    with mlflow_errors(tracking_uri(params)):
         numbers = sorted((int(one.version) for one in client.search_model_versions(f"name = '{name}'")), reverse=True)
         found = [client.get_model_version(name, str(number)) for number in numbers]  # search knows no aliases
         return [{"version": str(one.version), "aliases": sorted(one.aliases), "verdict": one.tags.get("verdict", ""),
-                 "run_id": one.run_id, "model": one.tags.get("model", ""), "server": public(tracking_uri(params))}
+                 "run_id": one.run_id, "model": one.tags.get("model", ""), "server": redacted(tracking_uri(params))}
                 for one in found]

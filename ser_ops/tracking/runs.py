@@ -22,9 +22,17 @@ from ser_ops.errors import UserError
 from ser_ops.files import sha256, write_json
 from ser_ops.tracking.compare import saved_view
 from ser_ops.tracking.moved import artifact_location
-from ser_ops.tracking.outage import patiently
+from ser_ops.tracking.outage import wait_while_away
 from ser_ops.tracking.outbox import Outbox
-from ser_ops.tracking.server import one_line, public, reach, reached, sqlite_file, tracking_uri, without_login
+from ser_ops.tracking.server import (
+    connect_once,
+    mlflow_errors,
+    redacted,
+    sqlite_file,
+    tracking_uri,
+    was_reached,
+    without_login,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -228,7 +236,7 @@ def _experiment(client: "MlflowClient", params: Params) -> str:
         else:
             experiment = client.get_experiment(made)
     if experiment.lifecycle_stage != "active":
-        raise UserError(f"{public(uri)}: experiment {name!r} is deleted there: restore it with `mlflow experiments "
+        raise UserError(f"{redacted(uri)}: experiment {name!r} is deleted there: restore it with `mlflow experiments "
                         f"restore -x {experiment.experiment_id}` or name another in tracking.experiment")
     tag, view = saved_view(params)
     if tag not in experiment.tags:
@@ -237,7 +245,7 @@ def _experiment(client: "MlflowClient", params: Params) -> str:
     return experiment.experiment_id
 
 
-def existing(client: "MlflowClient", run_id: str | None) -> "RunInfo | None":
+def run_info(client: "MlflowClient", run_id: str | None) -> "RunInfo | None":
     """What this server knows of a run; None when it has no such run or it is deleted there."""
     from mlflow.exceptions import MlflowException
     if not run_id:
@@ -251,22 +259,22 @@ def existing(client: "MlflowClient", run_id: str | None) -> "RunInfo | None":
     return info if info.lifecycle_stage == "active" else None
 
 
-def _continuing(client: "MlflowClient", experiment: str, run_id: str) -> "RunInfo | None":
+def _continuation(client: "MlflowClient", experiment: str, run_id: str) -> "RunInfo | None":
     """The run that another stage has logged here already in place of one that this server does not have."""
     found = client.search_runs([experiment], f"tags.continues = '{run_id}'", max_results=1) if run_id.isalnum() else []
     return found[0].info if found else None
 
 
-def _opened(params: Params, name: str, tags: Mapping[str, str], parent: str | None, resume: str | None) -> Run:
+def _open(params: Params, name: str, tags: Mapping[str, str], parent: str | None, resume: str | None) -> Run:
     """Make a run, or go on with one."""
     uri, extra = tracking_uri(params), dict(tags)
-    client = reach(params)
-    with one_line(uri):
+    client = connect_once(params)
+    with mlflow_errors(uri):
         experiment = _experiment(client, params)
-        there = existing(client, resume)
+        there = run_info(client, resume)
         if resume and there is None:
-            extra["continues"], there = resume, _continuing(client, experiment, resume)
-            print(f"run {resume} is not on {public(uri)}: what follows is logged to "
+            extra["continues"], there = resume, _continuation(client, experiment, resume)
+            print(f"run {resume} is not on {redacted(uri)}: what follows is logged to "
                   f"{there.run_id if there else 'a new run'}, tagged continues", file=sys.stderr)
         if there is None:
             if parent:
@@ -283,7 +291,7 @@ def _opened(params: Params, name: str, tags: Mapping[str, str], parent: str | No
 
 
 @contextmanager
-def _running(run: Run) -> Iterator[Run]:
+def _ended_with_status(run: Run) -> Iterator[Run]:
     """Mark how the block ended. A killed process leaves the run RUNNING, to be resumed."""
     try:
         yield run
@@ -306,9 +314,9 @@ def open_run(params: Params, name: str, tags: Mapping[str, str], parent: str | N
     line, within tracking.timeout seconds, when the tracking store cannot be used from the start; a parent, or a store
     that this process has used before, is proof of one that was there and will be waited for.
     """
-    proven = parent is not None or reached(params)
-    run = patiently(lambda: _opened(params, name, tags, parent, resume), params.tracking.outage if proven else 0.0)
-    with _running(run):
+    proven = parent is not None or was_reached(params)
+    run = wait_while_away(lambda: _open(params, name, tags, parent, resume), params.tracking.outage if proven else 0.0)
+    with _ended_with_status(run):
         yield run
 
 

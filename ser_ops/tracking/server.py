@@ -23,8 +23,8 @@ from filelock import FileLock, Timeout
 from ser_ops.config.params import Params
 from ser_ops.errors import UserError
 from ser_ops.files import replacing
-from ser_ops.tracking.exchange import Refused, ask, bound_requests, fetch, reason, within
-from ser_ops.tracking.moved import bring_home
+from ser_ops.tracking.exchange import Refused, ask_json, bound_requests, fetch_body, reason, with_deadline
+from ser_ops.tracking.moved import mend_addresses
 from ser_ops.tracking.outage import (
     Away,
     is_away,
@@ -33,7 +33,7 @@ from ser_ops.tracking.outage import (
     is_no_database,
     is_read_only,
     lock_holders,
-    patiently,
+    wait_while_away,
 )
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ _REMEDY = f"start it, or set {URI_VARIABLE} or tracking.uri in params.yaml"
 _REMEDIES = {"UNAUTHENTICATED": "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to an account there",
              "CUSTOMER_UNAUTHORIZED": "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to an account there",
              "PERMISSION_DENIED": "ask its administrator for the permission"}
-_ANOTHER = f"set {URI_VARIABLE} or tracking.uri in params.yaml to another, or restore it from a copy"
+_OTHER_STORE = f"set {URI_VARIABLE} or tracking.uri in params.yaml to another, or restore it from a copy"
 _reached: set[str] = set()  # stores that this process has used: one that then goes away is waited for
 
 
@@ -70,7 +70,7 @@ def without_login(text: str) -> str:
     return re.sub(r"(\w://)([^\s'\"]*)@", r"\1", re.sub(r"(\w://[^\s'\"?]*)\?[^\s'\"]*", r"\1", text))
 
 
-def public(text: str) -> str:
+def redacted(text: str) -> str:
     """`text` with the credentials of every URI in it left out, and every secret of the environment.
 
     A secret of fewer than eight characters stays where no URI holds it.
@@ -114,7 +114,7 @@ def _probe_sqlite(path: Path) -> None:
 
 def _probe_http(uri: str, timeout: float) -> None:
     try:
-        fetch(f"{root(uri)}/health", timeout)
+        fetch_body(f"{server_address(uri)}/health", timeout)
         return
     except urllib.error.HTTPError as error:
         if error.code < 500:  # a proxy that asks who we are, or hides /health, stands before a server that is up
@@ -125,36 +125,36 @@ def _probe_http(uri: str, timeout: float) -> None:
         if isinstance(error, ssl.SSLError) or isinstance(getattr(error, "reason", error), ssl.SSLError):
             return
         said = reason(error)
-    raise Away(f"{public(uri)}: the tracking server does not answer ({said}): {_REMEDY}")
+    raise Away(f"{redacted(uri)}: the tracking server does not answer ({said}): {_REMEDY}")
 
 
-def recognise(uri: str, limit: float) -> None:
+def check_server(uri: str, limit: float) -> None:
     """Raise UserError when what answers there is no MLflow server; MLflow itself would believe or await anything.
 
     limit: seconds for the question and its answer. Raises `Refused` when there is no answer, or the login is refused.
     """
     try:
-        found = ask(f"{root(uri)}/api/2.0/mlflow/experiments/search", limit, login(uri), {"max_results": 1})
+        found = ask_json(f"{server_address(uri)}/api/2.0/mlflow/experiments/search", limit, login(uri), {"max_results": 1})
     except Refused as refusal:
         if refusal.code not in (404, 405):
             raise
         found = None
     if not isinstance(found, dict) or found.keys() - {"experiments", "next_page_token"}:
-        raise UserError(f"{public(uri)}: what answers there is no MLflow server: set {URI_VARIABLE} or tracking.uri in "
+        raise UserError(f"{redacted(uri)}: what answers there is no MLflow server: set {URI_VARIABLE} or tracking.uri in "
                         "params.yaml to the address of one")
 
 
-def _recognised(uri: str, limit: float) -> None:
+def _check_server_in_time(uri: str, limit: float) -> None:
     try:
-        recognise(uri, limit)
+        check_server(uri, limit)
     except Refused as refusal:
         cause = refusal.__cause__
         if refusal.code not in (401, 403) and not isinstance(getattr(cause, "reason", cause), ssl.SSLError):
-            raise Away(f"{public(uri)}: the tracking server {refusal}: {_REMEDY}") from None
+            raise Away(f"{redacted(uri)}: the tracking server {refusal}: {_REMEDY}") from None
         # Of logins and certificates MLflow has settings of its own, and judges by them.
 
 
-def root(uri: str) -> str:
+def server_address(uri: str) -> str:
     """The address of a tracking server without user, password and query.
 
     >>> root("http://ann:secret@host:5000/mlflow/?x=1")
@@ -169,7 +169,7 @@ def login(uri: str) -> dict[str, str]:
     if token := os.environ.get("MLFLOW_TRACKING_TOKEN"):
         return {"Authorization": f"Bearer {token}"}
     user, password = account(uri)
-    return basic(f"{user}:{password}")
+    return basic_login(f"{user}:{password}")
 
 
 def account(uri: str) -> tuple[str, str]:
@@ -179,7 +179,7 @@ def account(uri: str) -> tuple[str, str]:
             os.environ.get("MLFLOW_TRACKING_PASSWORD") or unquote(parts.password or ""))
 
 
-def basic(pair: str) -> dict[str, str]:
+def basic_login(pair: str) -> dict[str, str]:
     """The header of a login USER:PASSWORD; {} where both are empty.
 
     >>> basic("ann:secret"), basic(":")
@@ -193,16 +193,16 @@ def _probe_database(uri: str, timeout: float) -> None:
     from sqlalchemy import NullPool, create_engine
     from sqlalchemy.exc import SQLAlchemyError
     try:
-        within(timeout, lambda: create_engine(uri, poolclass=NullPool).connect().close())
+        with_deadline(timeout, lambda: create_engine(uri, poolclass=NullPool).connect().close())
     except ImportError as error:
-        raise UserError(f"{public(uri)}: no driver for this database is installed ({error}): write "
+        raise UserError(f"{redacted(uri)}: no driver for this database is installed ({error}): write "
                         "postgresql+psycopg2, or install one") from None
     except (OSError, ValueError, SQLAlchemyError) as error:
-        said = public(" ".join(str(error).split("\n", 1)[0].split()))[:200]
+        said = redacted(" ".join(str(error).split("\n", 1)[0].split()))[:200]
         if _DATABASE_REFUSES.search(str(error)):
-            raise UserError(f"{public(uri)}: the tracking database refused ({said}): set PGUSER and PGPASSWORD to an "
+            raise UserError(f"{redacted(uri)}: the tracking database refused ({said}): set PGUSER and PGPASSWORD to an "
                             "account that may enter it") from None
-        raise Away(f"{public(uri)}: the tracking database does not answer ({said}): {_REMEDY}") from None
+        raise Away(f"{redacted(uri)}: the tracking database does not answer ({said}): {_REMEDY}") from None
 
 
 def probe(uri: str, timeout: float) -> None:
@@ -219,7 +219,7 @@ def probe(uri: str, timeout: float) -> None:
     elif kind in _DATABASES:
         _probe_database(uri, timeout)
     elif kind not in ("databricks", "databricks-uc", "uc"):
-        raise UserError(f"{public(uri)}: no tracking store: give sqlite:///mlflow.db, postgresql://HOST/DATABASE or "
+        raise UserError(f"{redacted(uri)}: no tracking store: give sqlite:///mlflow.db, postgresql://HOST/DATABASE or "
                         "http://HOST:5000")
 
 
@@ -230,12 +230,12 @@ def _kind(uri: str) -> str:
         if parts.scheme in ("http", "https"):
             _ = parts.port  # read, it is checked
     except ValueError as error:
-        raise UserError(f"{public(uri)}: no address ({error}): set {URI_VARIABLE} or tracking.uri in params.yaml to "
+        raise UserError(f"{redacted(uri)}: no address ({error}): set {URI_VARIABLE} or tracking.uri in params.yaml to "
                         "http://HOST:PORT") from None
     return parts.scheme.split("+")[0]
 
 
-def quiet() -> None:
+def quiet_mlflow() -> None:
     """Keep MLflow to errors: no links to runs on standard output, no log lines, no telemetry, few retries, no pickle.
 
     Nor waits it for an answer without end.
@@ -256,12 +256,12 @@ def quiet() -> None:
 
 
 @contextmanager
-def one_line(uri: str) -> Iterator[None]:
+def mlflow_errors(uri: str) -> Iterator[None]:
     """Turn what MLflow raises about its store or server into one UserError line without credentials.
 
     It is `Away` for what may pass by itself.
     """
-    quiet()
+    quiet_mlflow()
     bound_requests()
     from alembic.util.exc import CommandError
     from mlflow.exceptions import MlflowException, RestException
@@ -271,20 +271,20 @@ def one_line(uri: str) -> Iterator[None]:
     try:
         yield
     except JSONDecodeError as error:
-        raise _no_server(uri, error) from error
+        raise _not_mlflow(uri, error) from error
     except (MlflowException, RequestException, SQLAlchemyError, CommandError) as error:
-        said = public(" ".join(str(error).split("\n", 1)[0].split()))
+        said = redacted(" ".join(str(error).split("\n", 1)[0].split()))
         said = said if len(said) <= 300 else said[:297] + "..."
-        if not isinstance(error, RestException | RequestException) and (fault := _own_fault(uri, error, said)):
+        if not isinstance(error, RestException | RequestException) and (fault := _local_fault(uri, error, said)):
             raise fault from error
         if is_full(error):
-            raise Away(f"{public(uri)}: the tracking {kind} has no space left ({said}): free space there, then run the "
+            raise Away(f"{redacted(uri)}: the tracking {kind} has no space left ({said}): free space there, then run the "
                        "same command again") from error
         if is_away(error):
-            raise Away(f"{public(uri)}: the tracking {kind} went away ({said}): {_REMEDY}, then run the same command "
+            raise Away(f"{redacted(uri)}: the tracking {kind} went away ({said}): {_REMEDY}, then run the same command "
                        "again") from error
         remedy = _REMEDIES.get(getattr(error, "error_code", ""), "mend what it says")
-        raise UserError(f"{public(uri)}: the tracking {kind} refused ({said}): {remedy}, then run the same command "
+        raise UserError(f"{redacted(uri)}: the tracking {kind} refused ({said}): {remedy}, then run the same command "
                         "again") from error
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
@@ -292,12 +292,12 @@ def one_line(uri: str) -> Iterator[None]:
         raise UserError(f"{error.filename or 'temporary folder'}: cannot be written ({error.strerror}): free space or "
                         "set TMPDIR, then run the same command again") from error
     except Exception as error:
-        if kind == "server" and _met_by_client(error):
-            raise _no_server(uri, error) from error
+        if kind == "server" and _raised_in_mlflow(error):
+            raise _not_mlflow(uri, error) from error
         raise
 
 
-def _met_by_client(error: Exception) -> bool:
+def _raised_in_mlflow(error: Exception) -> bool:
     """Whether an error arose in MLflow's client, called by us, and not in code of ours."""
     rooms = [frame.f_globals.get("__name__", "").partition(".")[0] for frame, _ in walk_tb(error.__traceback__)]
     while "ser_ops" in rooms:
@@ -305,14 +305,14 @@ def _met_by_client(error: Exception) -> bool:
     return "mlflow" in rooms
 
 
-def _no_server(uri: str, error: Exception) -> UserError:
+def _not_mlflow(uri: str, error: Exception) -> UserError:
     """That MLflow's client cannot make out what was answered."""
-    said = public(" ".join(f"{type(error).__name__}: {error}".split()))[:200]
-    return UserError(f"{public(uri)}: what answers there is no MLflow server, or one of another version ({said}): set "
+    said = redacted(" ".join(f"{type(error).__name__}: {error}".split()))[:200]
+    return UserError(f"{redacted(uri)}: what answers there is no MLflow server, or one of another version ({said}): set "
                      f"{URI_VARIABLE} or tracking.uri in params.yaml to the address of one")
 
 
-def _own_fault(uri: str, error: Exception, said: str) -> UserError | None:
+def _local_fault(uri: str, error: Exception, said: str) -> UserError | None:
     """What is wrong with this machine's own disk or database, when that is what MLflow's exception is about."""
     file, again = sqlite_file(uri), "then run the same command again"
     if is_full(error):
@@ -323,7 +323,7 @@ def _own_fault(uri: str, error: Exception, said: str) -> UserError | None:
     if file is not None and is_read_only(error):
         return UserError(f"{file}: the tracking database cannot be written ({said}): make it and its folder writable, "
                          f"{again}")
-    return UserError(f"{file}: no database of MLflow, or a damaged one ({said}): {_ANOTHER}") \
+    return UserError(f"{file}: no database of MLflow, or a damaged one ({said}): {_OTHER_STORE}") \
         if file is not None and is_no_database(error) else None
 
 
@@ -335,21 +335,21 @@ def locked_by(file: Path) -> Away:
                 "again")
 
 
-def reached(params: Params) -> bool:
+def was_reached(params: Params) -> bool:
     """Whether this process has used the tracking store in force before: a reason to wait when it is away."""
     return tracking_uri(params) in _reached
 
 
 def _unreadable(file: Path, error: sqlite3.Error) -> UserError:
-    return _own_fault(f"sqlite:///{file}", error, str(error)) or UserError(
-        f"{file}: cannot be read ({error}): {_ANOTHER}")
+    return _local_fault(f"sqlite:///{file}", error, str(error)) or UserError(
+        f"{file}: cannot be read ({error}): {_OTHER_STORE}")
 
 
-def _made(file: Path) -> bool:
+def _is_made(file: Path) -> bool:
     return file.exists() and file.stat().st_size > 0
 
 
-def _see_tables(file: Path) -> None:
+def _check_tables(file: Path) -> None:
     """Raise UserError when a SQLite file is no store of MLflow, which would make its own tables in it."""
     try:
         with closing(sqlite3.connect(f"file:{quote(str(file.absolute()))}?mode=ro", uri=True)) as store:
@@ -357,13 +357,13 @@ def _see_tables(file: Path) -> None:
     except sqlite3.Error as error:
         raise _unreadable(file, error) from error
     if not named:
-        raise UserError(f"{file}: no database of MLflow, or a damaged one (it has no experiments): {_ANOTHER}")
+        raise UserError(f"{file}: no database of MLflow, or a damaged one (it has no experiments): {_OTHER_STORE}")
 
 
-def _at_home(file: Path) -> None:
+def _mend_addresses(file: Path) -> None:
     """See that a store of a folder that was moved or copied names its own artifacts, before anything is written."""
     try:
-        done = bring_home(file)
+        done = mend_addresses(file)
     except sqlite3.Error as error:
         raise _unreadable(file, error) from error
     if done:
@@ -371,7 +371,7 @@ def _at_home(file: Path) -> None:
 
 
 @contextmanager
-def _alone(file: Path | None, seconds: float) -> Iterator[None]:
+def _exclusive(file: Path | None, seconds: float) -> Iterator[None]:
     """Hold a SQLite store while its tables are made or changed; UserError when another process does, for `seconds`."""
     lock = nullcontext() if file is None else FileLock(f"{file}.lock", timeout=seconds)
     try:
@@ -386,10 +386,10 @@ def _alone(file: Path | None, seconds: float) -> Iterator[None]:
 
 def connect(params: Params, make: bool = True) -> "MlflowClient":
     """As `reach`; a store that this process has used before is waited for, up to tracking.outage seconds."""
-    return patiently(lambda: reach(params, make), params.tracking.outage if reached(params) else 0.0)
+    return wait_while_away(lambda: connect_once(params, make), params.tracking.outage if was_reached(params) else 0.0)
 
 
-def reach(params: Params, make: bool = True) -> "MlflowClient":
+def connect_once(params: Params, make: bool = True) -> "MlflowClient":
     """A client of the tracking store in force, after a quick look whether it can be used.
 
     make: a SQLite store that is not there is made, with its folder; whoever only reads must not.
@@ -398,22 +398,22 @@ def reach(params: Params, make: bool = True) -> "MlflowClient":
     uri, end = tracking_uri(params), time.monotonic() + params.tracking.timeout
     probe(uri, params.tracking.timeout)
     if uri.startswith(("http://", "https://")):
-        _recognised(uri, max(0.1, end - time.monotonic()))
+        _check_server_in_time(uri, max(0.1, end - time.monotonic()))
     file = sqlite_file(uri)
     if file is not None and not make:
-        if not _made(file):
+        if not _is_made(file):
             raise UserError(f"{file}: there is no tracking database: run make demo or dvc repro, which make it, or set "
                             f"{URI_VARIABLE} or tracking.uri in params.yaml to the one that is meant")
-        _see_tables(file)
-    with one_line(uri), _alone(file, params.tracking.outage):
+        _check_tables(file)
+    with mlflow_errors(uri), _exclusive(file, params.tracking.outage):
         import mlflow
-        if file is not None and not _made(file):
+        if file is not None and not _is_made(file):
             with replacing(file) as fresh:  # the tables are made beside: a kill meanwhile leaves no half of them
                 mlflow.MlflowClient(f"sqlite:///{fresh.absolute()}").search_experiments(max_results=1)
         mlflow.set_tracking_uri(uri)
         client = mlflow.MlflowClient(uri)
         if file is not None:
             client.search_experiments(max_results=1)  # brings older tables up to date: one process alone may do that
-            _at_home(file)
+            _mend_addresses(file)
         _reached.add(uri)
         return client

@@ -149,7 +149,7 @@ def test_a_registered_model_can_be_evaluated_on_todays_partition(evaluated, monk
     from ser_ops.gate import comparison
     from ser_ops.tracking import models
     folder, params = evaluated
-    monkeypatch.setattr(models, "fetch", lambda params, uri: folder / "work" / uri.replace(
+    monkeypatch.setattr(models, "fetch_model", lambda params, uri: folder / "work" / uri.replace(
         "models:/ser-fusion@staging", FOLDERS["wav2vec"]))
     today = comparison.evaluate_current(params, "staging")
     kept = read_predictions(folder / "reports" / "predictions.csv", "wav2vec")

@@ -19,7 +19,7 @@ from project_copy import write_settings
 from infra.stack import Stack
 from ser_ops.config.params import Params, load_params
 from ser_ops.gate.promotion import demote
-from ser_ops.tracking.registry import holding, versions
+from ser_ops.tracking.registry import held_lease, versions
 from ser_ops.tracking.runs import open_run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -129,7 +129,7 @@ def test_a_lease_that_somebody_deleted_by_hand_blocks_nobody(settings: Params) -
     number = client.create_experiment("a lease", tags={"holder": "gone", "count": "3"})
     client.delete_experiment(number)
     began = time.monotonic()
-    with holding(client, "a lease", 1.0) as lease:
+    with held_lease(client, "a lease", 1.0) as lease:
         lease.check()
         assert 1.0 <= time.monotonic() - began < 30
     assert "a lease" not in [one.name for one in client.search_experiments()]
@@ -141,7 +141,7 @@ def test_many_at_once_are_one_at_a_time(settings: Params) -> None:
     def take(number: int) -> None:
         nonlocal inside, most
         for _ in range(3):
-            with holding(mlflow.MlflowClient(), "a lease for many", LEASE):
+            with held_lease(mlflow.MlflowClient(), "a lease for many", LEASE):
                 inside += 1
                 most = max(most, inside)
                 time.sleep(0.05)

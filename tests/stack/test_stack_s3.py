@@ -55,7 +55,7 @@ def bad_day(bucket, monkeypatch):
 
 
 def bring(folder, source="s3://voices/set", limits=LIMITS):
-    return s3.bring(source, folder / "whole", limits, folder / "parts")
+    return s3.download(source, folder / "whole", limits, folder / "parts")
 
 
 def upload(client, key="set/big.wav", content=SOUND, **extra):
@@ -210,16 +210,16 @@ def test_a_killed_corpora_add_goes_on_with_what_it_has(bucket, bad_day, workspac
 
 def test_two_commands_do_not_bring_the_same_at_once(bucket, tmp_path):
     bucket.put_object(Bucket="voices", Key="set/b.wav", Body=b"b")
-    with (s3.brought("s3://voices/set", tmp_path, LIMITS) as folder,
+    with (s3.downloaded("s3://voices/set", tmp_path, LIMITS) as folder,
           pytest.raises(UserError, match="another process is bringing it"),
-          s3.brought("s3://voices/set", tmp_path, LIMITS)):
+          s3.downloaded("s3://voices/set", tmp_path, LIMITS)):
         pass
     assert folder.name == "set"
 
 
 def test_a_zip_comes_as_a_file(bucket, tmp_path):
     upload(bucket, key="sets/ravdess.zip")
-    with s3.brought("s3://voices/sets/ravdess.zip", tmp_path, LIMITS) as file:
+    with s3.downloaded("s3://voices/sets/ravdess.zip", tmp_path, LIMITS) as file:
         assert file.name == "ravdess.zip"
         assert hashlib.sha256(file.read_bytes()).digest() == hashlib.sha256(SOUND).digest()
     assert os.listdir(tmp_path) == []

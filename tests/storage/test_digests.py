@@ -6,7 +6,7 @@ import zlib
 
 import pytest
 
-from ser_ops.storage.download import Expected, crc32, expected
+from ser_ops.storage.download import ObjectDigest, crc32, object_digest
 
 SOUND = bytes(range(256)) * 10
 
@@ -32,7 +32,7 @@ def file(tmp_path):
     ({"ETag": f'"{hashlib.md5(SOUND).hexdigest()}"'}, "md5"),
     ({"ETag": f'"{hashlib.md5(SOUND).hexdigest()}"', "ServerSideEncryption": "AES256"}, "md5")])
 def test_the_strongest_digest_counts_and_finds_one_bit(file, about, algorithm):
-    found = expected(about, len(SOUND), nobody_asks)
+    found = object_digest(about, len(SOUND), nobody_asks)
     assert found.algorithm == algorithm and found.fits(file)
     file.write_bytes(SOUND[:-1] + b"\xfe")
     assert not found.fits(file)
@@ -50,7 +50,7 @@ def test_a_digest_of_stored_parts_of_any_size(file, algorithm):
     else:
         row = b"".join(zlib.crc32(piece).to_bytes(4) for piece in pieces)
         about = {"ChecksumCRC32": encoded(zlib.crc32(row).to_bytes(4)) + "-3"}
-    found = expected(about, len(SOUND), lambda count: sizes[:count])
+    found = object_digest(about, len(SOUND), lambda count: sizes[:count])
     assert found.parts == tuple(sizes) and found.fits(file)
     file.write_bytes(SOUND[:-1] + b"\xfe")
     assert not found.fits(file)
@@ -60,10 +60,10 @@ def test_a_digest_of_stored_parts_of_any_size(file, algorithm):
     {}, {"ETag": '"opaque"'}, {"ETag": f'"{"0" * 32}"', "ServerSideEncryption": "aws:kms"},
     {"ETag": f'"{"0" * 32}"', "SSECustomerAlgorithm": "AES256"}, {"ETag": f'"{"0" * 32}-2"'}])
 def test_what_does_not_speak_of_the_bytes_is_no_digest(about):
-    assert expected(about, len(SOUND), lambda count: [10] * count) is None
+    assert object_digest(about, len(SOUND), lambda count: [10] * count) is None
 
 
 def test_crc32_of_a_part_and_of_an_empty_object(file, tmp_path):
     assert crc32(file, 100, 300) == zlib.crc32(SOUND[100:300])
     (tmp_path / "empty").touch()
-    assert Expected("md5", bytes.fromhex("d41d8cd98f00b204e9800998ecf8427e")).fits(tmp_path / "empty")
+    assert ObjectDigest("md5", bytes.fromhex("d41d8cd98f00b204e9800998ecf8427e")).fits(tmp_path / "empty")

@@ -22,7 +22,7 @@ LIMITS = Storage(part_megabytes=8, parallel=4, attempts=2, longest_wait=1, timeo
 
 
 def bring(source, folder):
-    return s3.bring(source, folder, LIMITS, folder.with_name(f"{folder.name}-parts"))
+    return s3.download(source, folder, LIMITS, folder.with_name(f"{folder.name}-parts"))
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from ser_ops.errors import UserError
 from ser_ops.tracking.compare import latest_models
 from ser_ops.tracking.outage import Away, is_full, is_locked, is_read_only, lock_holders
 from ser_ops.tracking.runs import open_run
-from ser_ops.tracking.server import connect, one_line
+from ser_ops.tracking.server import connect, mlflow_errors
 
 HOLD = """
 import sqlite3, sys
@@ -132,7 +132,7 @@ def test_however_it_is_wrapped(inner: Exception, uri: str) -> None:
     for error in (inner, wrapped(inner), MlflowException(f"failed: {inner!r}"), wrapped(wrapped(inner), RuntimeError)):
         assert is_full(error)
         if isinstance(error, MlflowException):
-            with pytest.raises(UserError, match="no space left") as raised, one_line(uri):
+            with pytest.raises(UserError, match="no space left") as raised, mlflow_errors(uri):
                 raise error
             assert not isinstance(raised.value, Away), "this machine's disk is not waited for"
 
@@ -140,12 +140,12 @@ def test_however_it_is_wrapped(inner: Exception, uri: str) -> None:
 def test_a_server_whose_disk_is_full_is_named_and_may_be_mended_meanwhile() -> None:
     answer = {"error_code": "INTERNAL_ERROR", "message": "[Errno 28] No space left on device: '/srv/mlflow'"}
     with pytest.raises(Away, match=r"http://host:5000: the tracking server has no space left .*: free space there"), \
-            one_line("http://host:5000"):
+            mlflow_errors("http://host:5000"):
         raise RestException(answer)
 
 
 def test_other_errors_are_none_of_these() -> None:
     for error in (MlflowException("no such run"), OSError(errno.EPIPE, "Broken pipe"), wrapped(ValueError("x"))):
         assert not is_full(error) and not is_locked(error) and not is_read_only(error)
-    with pytest.raises(UserError, match="refused"), one_line("sqlite:///mlflow.db"):
+    with pytest.raises(UserError, match="refused"), mlflow_errors("sqlite:///mlflow.db"):
         raise mlflow.exceptions.MlflowException("no such run", error_code=5)

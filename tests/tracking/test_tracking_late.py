@@ -21,10 +21,10 @@ from ser_ops.errors import UserError
 from ser_ops.gate.promotion import demote, promote
 from ser_ops.tracking.compare import latest_models
 from ser_ops.tracking.exchange import bound_requests
-from ser_ops.tracking.models import fetch
+from ser_ops.tracking.models import fetch_model
 from ser_ops.tracking.outage import Away
 from ser_ops.tracking.runs import open_run
-from ser_ops.tracking.server import connect, one_line, probe
+from ser_ops.tracking.server import connect, mlflow_errors, probe
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 1       # seconds, in place of the 30 that MLflow's client has for an answer
@@ -48,8 +48,8 @@ def train(params: Params) -> None:
 
 
 READERS: dict[str, Callable[[Params], object]] = {
-    "predict": lambda params: fetch(params, "models:/ser-fusion@staging"), "compare": latest_models,
-    "predict a run's": lambda params: fetch(params, "runs:/0123456789abcdef0123456789abcdef/model"),
+    "predict": lambda params: fetch_model(params, "models:/ser-fusion@staging"), "compare": latest_models,
+    "predict a run's": lambda params: fetch_model(params, "runs:/0123456789abcdef0123456789abcdef/model"),
     "promote": lambda params: promote(params), "demote": demote}
 COMMANDS = READERS | {"training": train}
 
@@ -100,7 +100,7 @@ def test_it_is_called_no_server_of_mlflow() -> None:
 
 
 def test_a_fault_of_our_own_is_none_of_the_server() -> None:
-    with pytest.raises(KeyError), one_line("http://127.0.0.1:1"):
+    with pytest.raises(KeyError), mlflow_errors("http://127.0.0.1:1"):
         {}["x"]
 
 

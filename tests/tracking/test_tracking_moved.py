@@ -16,8 +16,8 @@ from ser_ops.errors import UserError
 from ser_ops.files import sha256
 from ser_ops.gate import promotion
 from ser_ops.gate.promotion import promote
-from ser_ops.tracking.models import fetch
-from ser_ops.tracking.moved import ARTIFACTS, bring_home, moved_from
+from ser_ops.tracking.models import fetch_model
+from ser_ops.tracking.moved import ARTIFACTS, mend_addresses, moved_from
 from ser_ops.tracking.registry import register
 from ser_ops.tracking.runs import open_run
 from ser_ops.tracking.server import connect
@@ -78,7 +78,7 @@ def addresses(folder: Path) -> set[str]:
 
 def use(folder: Path) -> None:
     """Answer with the model, judge it again, and log a run with a file."""
-    kept = fetch(here(), STAGING)
+    kept = fetch_model(here(), STAGING)
     assert (kept / "weights.safetensors").is_file()
     project = Project(here(), seed=1)
     assert register(here(), project.folder, project.reports) == "2"
@@ -99,7 +99,7 @@ def test_a_copy_works_and_the_first_one_keeps_every_byte(first: Path, copied: Pa
     assert {one.startswith((copied / ARTIFACTS).as_uri()) for one in addresses(copied)} == {True}
     said = capfd.readouterr().err
     assert said.count("was moved or copied here from") == 1 and str(first) in said
-    assert moved_from(copied / "mlflow.db") is None and bring_home(copied / "mlflow.db") is None
+    assert moved_from(copied / "mlflow.db") is None and mend_addresses(copied / "mlflow.db") is None
 
 
 def test_a_folder_that_was_moved_keeps_its_registry(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,13 +116,13 @@ def test_a_folder_that_was_moved_keeps_its_registry(copied: Path, monkeypatch: p
 def test_a_copy_without_its_artifacts_is_one_line_and_nothing_is_written(first: Path, copied: Path) -> None:
     before = digests(first)
     shutil.rmtree(copied / ARTIFACTS)
-    for act in (lambda: connect(here()), lambda: fetch(here(), STAGING), lambda: promote(here())):
+    for act in (lambda: connect(here()), lambda: fetch_model(here(), STAGING), lambda: promote(here())):
         with pytest.raises(UserError, match="was copied here without its artifacts: copy") as raised:
             act()
         assert "\n" not in str(raised.value) and str(first / ARTIFACTS) in str(raised.value)
     assert digests(first) == before and addresses(copied) == addresses(first)
     shutil.copytree(first / ARTIFACTS, copied / ARTIFACTS)
-    assert fetch(here(), STAGING)
+    assert fetch_model(here(), STAGING)
 
 
 def test_artifacts_that_are_gone_everywhere_hold_nobody_up(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +159,7 @@ def test_addresses_that_somebody_chose_stay(copied: Path) -> None:
 
 def test_doctor_says_it_and_changes_nothing(first: Path, copied: Path) -> None:
     before = digests(copied)
-    found = next(one for one in servers.look_at_servers(copied, here()) if one.subject == "MLflow")
+    found = next(one for one in servers.check_servers(copied, here()) if one.subject == "MLflow")
     assert found.verdict == "warning" and str(first) in found.found and found.mend
     assert digests(copied) == before
 

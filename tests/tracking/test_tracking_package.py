@@ -21,7 +21,7 @@ from ser_ops.inference.recogniser import Recogniser
 from ser_ops.tracking import package
 from ser_ops.tracking.licences import Source
 from ser_ops.tracking.package import (
-    LONGEST,
+    LONGEST_CARD,
     REQUIREMENTS,
     compare_answers,
     input_example,
@@ -44,7 +44,7 @@ print(ser_ops.__file__)
 
 
 def test_the_code_of_a_package_needs_no_ser_ops_beside_it(tmp_path):
-    code = package._code(tmp_path / "ser_ops")
+    code = package._copy_code(tmp_path / "ser_ops")
     done = subprocess.run([sys.executable, "-c", _ALONE, str(tmp_path), str(Path(__file__).parents[2])], cwd=tmp_path,
                           capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -135,7 +135,7 @@ def test_the_model_card_says_what_is_missing_and_stays_short():
                   "figures flatter", "Partial corpora: ravdess", "licences of: ravdess, recorded."):
         assert words in text
     many = [Source("speech", f"corpus{number}", "CC BY 4.0 " * 9, False) for number in range(100)]
-    assert len(model_card(card, many, None)) <= LONGEST
+    assert len(model_card(card, many, None)) <= LONGEST_CARD
 
 
 @pytest.mark.slow

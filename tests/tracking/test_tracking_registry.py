@@ -18,7 +18,7 @@ from ser_ops.gate.comparison import compare_with_current
 from ser_ops.gate.promotion import demote, promote
 from ser_ops.gate.rules import decide
 from ser_ops.tracking.aliases import Aliases
-from ser_ops.tracking.models import fetch
+from ser_ops.tracking.models import fetch_model
 from ser_ops.tracking.package import fingerprint
 from ser_ops.tracking.registry import register, versions
 from ser_ops.tracking.runs import open_run
@@ -346,27 +346,27 @@ def test_fetch_by_alias_version_run_and_folder(params, project, trusted):
     run = json.loads((made.folder / "run.json").read_text())["run_id"]
     model_id = version_of(params, "1").source
     for uri in (f"models:/{name}@candidate", f"models:/{name}/1", model_id, f"runs:/{run}/model"):
-        folder = fetch(params, uri)
+        folder = fetch_model(params, uri)
         assert fingerprint(folder) == digest and not list(folder.rglob("*.py")), uri
-    assert fetch(params, str(made.folder)) == made.folder
+    assert fetch_model(params, str(made.folder)) == made.folder
     with pytest.raises(UserError, match="no model stands as staging: run make demo or ser-ops promote"):
-        fetch(params, f"models:/{name}@staging")
+        fetch_model(params, f"models:/{name}@staging")
 
 
 def test_fetch_mends_what_was_damaged_in_its_store(params, project):
     made = project()
     register(params, made.folder, made.reports)
     uri = f"models:/{params.tracking.registered_model}/1"
-    folder = fetch(params, uri)
+    folder = fetch_model(params, uri)
     (folder / "weights.safetensors").write_bytes(b"damaged")
-    assert fingerprint(fetch(params, uri)) == fingerprint(made.folder)
+    assert fingerprint(fetch_model(params, uri)) == fingerprint(made.folder)
 
 
 @pytest.mark.parametrize("uri", ["nowhere", "models:/none/1", "models:/none@staging", "models:/m-0123456789abcdef",
                                  "runs:/0123456789abcdef0123456789abcdef/model", "s3://bucket/model", "models:/", "."])
 def test_fetch_of_nothing_is_one_line(params, uri):
     with pytest.raises(UserError) as raised:
-        fetch(params, uri)
+        fetch_model(params, uri)
     assert "\n" not in str(raised.value)
 
 
@@ -391,7 +391,7 @@ def test_a_pickled_model_is_refused_and_never_loaded(params):
     mlflow.artifacts.download_artifacts(f"models:/{params.tracking.registered_model}/1", dst_path="planted")
     for uri in (f"models:/{params.tracking.registered_model}/1", "planted"):
         with pytest.raises(UserError, match="is pickled"):
-            fetch(params, uri)
+            fetch_model(params, uri)
     assert not Path("it-ran").exists()
 
 
@@ -399,10 +399,10 @@ def test_a_foreign_model_is_refused(params):
     Path("foreign").mkdir()
     Path("foreign/MLmodel").write_text("flavors:\n  sklearn: {pickled_model: model.pkl}\n  python_function: {}\n")
     with pytest.raises(UserError, match="no model of ser-ops \\(flavours: python_function, sklearn\\)"):
-        fetch(params, "foreign")
+        fetch_model(params, "foreign")
     Path("foreign/MLmodel").write_text("[not, a, model]")
     with pytest.raises(UserError, match="no model of ser-ops"):
-        fetch(params, "foreign")
+        fetch_model(params, "foreign")
 
 
 def test_projects_are_apart(params, project):

@@ -14,9 +14,9 @@ from ser_ops.doctor import servers
 from ser_ops.errors import UserError
 from ser_ops.gate.promotion import demote, promote
 from ser_ops.tracking.compare import latest_models
-from ser_ops.tracking.exchange import LARGEST_ANSWER, Refused, ask
-from ser_ops.tracking.models import fetch
-from ser_ops.tracking.outage import patiently
+from ser_ops.tracking.exchange import LARGEST_ANSWER, Refused, ask_json
+from ser_ops.tracking.models import fetch_model
+from ser_ops.tracking.outage import wait_while_away
 from ser_ops.tracking.runs import open_run
 from ser_ops.tracking.server import connect
 
@@ -63,7 +63,7 @@ def train(params: Params) -> None:
 
 
 COMMANDS: dict[str, Callable[[Params], object]] = {
-    "predict": lambda params: fetch(params, "models:/ser-fusion@staging"), "compare": latest_models,
+    "predict": lambda params: fetch_model(params, "models:/ser-fusion@staging"), "compare": latest_models,
     "promote": lambda params: promote(params), "demote": demote, "training": train}
 
 
@@ -80,7 +80,7 @@ def test_doctor_calls_it_a_fault_in_one_line(wrong: Params, monkeypatch: pytest.
                                              tmp_path: Path) -> None:
     monkeypatch.setenv("PREFECT_API_URL", f"{wrong.tracking.uri}/api")
     began = time.monotonic()
-    found = {one.subject: one for one in servers.look_at_servers(tmp_path, wrong)}
+    found = {one.subject: one for one in servers.check_servers(tmp_path, wrong)}
     assert time.monotonic() - began < 2 * (LIMIT + SLACK), "two servers, one limit each"
     for subject in ("MLflow", "Prefect"):
         one = found[subject]
@@ -91,7 +91,7 @@ def test_doctor_calls_it_a_fault_in_one_line(wrong: Params, monkeypatch: pytest.
 @pytest.mark.parametrize("stranger", ["endless body"], indirect=True)
 def test_an_answer_without_end_is_not_read_to_its_end(stranger: Stranger) -> None:
     with pytest.raises(Refused, match=f"more than {LARGEST_ANSWER // 2**20} MiB"):
-        ask(stranger.uri, 30, {})
+        ask_json(stranger.uri, 30, {})
 
 
 @pytest.mark.parametrize("stranger", ["a byte now and then", "endless slow body"], indirect=True)
@@ -99,7 +99,7 @@ def test_what_is_given_up_leaves_no_thread_behind(stranger: Stranger) -> None:
     before = threading.active_count()
     for _ in range(4):
         with pytest.raises(Refused):
-            ask(stranger.uri, 0.3, {})
+            ask_json(stranger.uri, 0.3, {})
     end = time.monotonic() + 5
     while threading.active_count() > before + 4 and time.monotonic() < end:   # the stranger's own four go on speaking
         time.sleep(0.05)
@@ -109,7 +109,7 @@ def test_what_is_given_up_leaves_no_thread_behind(stranger: Stranger) -> None:
 def test_a_redirect_does_not_get_the_login() -> None:
     there = Stranger("elsewhere")
     with pytest.raises(Refused, match="answers HTTP 302"):
-        ask(there.uri, 5, {"Authorization": "Basic planted"})
+        ask_json(there.uri, 5, {"Authorization": "Basic planted"})
     there.end()
 
 
@@ -117,7 +117,7 @@ def test_a_redirect_does_not_get_the_login() -> None:
 def test_it_is_waited_for_no_longer_than_asked(wrong: Params) -> None:
     began = time.monotonic()
     with pytest.raises(UserError, match=r"what answers is no HTTP: 'SSH-2\.0"):
-        patiently(lambda: connect(wrong), 0.5)
+        wait_while_away(lambda: connect(wrong), 0.5)
     assert time.monotonic() - began < 0.5 + LIMIT + SLACK
 
 

@@ -9,10 +9,10 @@ import pytest
 
 from ser_ops.errors import UserError
 from ser_ops.models.model_folder import load
-from ser_ops.tracking.models import fetch
+from ser_ops.tracking.models import fetch_model
 from ser_ops.tracking.package import package_model, packaged_answers
 from ser_ops.tracking.runs import open_run
-from ser_ops.tracking.server import quiet
+from ser_ops.tracking.server import quiet_mlflow
 
 WATCHING = """
 import json, os, pathlib
@@ -45,7 +45,7 @@ def test_of_a_package_weights_and_cards_are_fetched_and_nothing_else(params, pro
     (inside / "more" / "weights.pkl").write_bytes(b"\x80\x04.")
     with open_run(params, "train", {}) as run:
         run.artifact(package, "model")
-    folder = fetch(params, f"runs:/{run.id}/model")
+    folder = fetch_model(params, f"runs:/{run.id}/model")
     assert {one.name for one in folder.rglob("*")} == {"weights.safetensors", "model.json", "model_card.md"}
     assert load(folder)[1]["model"] == "spectral"
 
@@ -63,7 +63,7 @@ def test_a_text_from_a_stranger_is_one_line(params, project, file, content, word
     folder = project().folder
     (folder / file).write_bytes(content)
     with pytest.raises(UserError, match=words) as raised:
-        fetch(params, str(folder))
+        fetch_model(params, str(folder))
     assert str(raised.value).isprintable()
 
 
@@ -72,7 +72,7 @@ def test_weights_with_a_header_that_lies_are_one_line(params, project, start):
     folder = project().folder
     (folder / "weights.safetensors").write_bytes(start)
     with pytest.raises(UserError, match="not a safetensors file") as raised:
-        load(fetch(params, str(folder)))
+        load(fetch_model(params, str(folder)))
     assert "\n" not in str(raised.value)
 
 
@@ -93,6 +93,6 @@ def test_a_card_that_asks_for_all_memory_gets_none(params, project, model):
 
 def test_pickle_is_forbidden_wherever_mlflow_is_used(monkeypatch):
     monkeypatch.delenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", raising=False)
-    quiet()
+    quiet_mlflow()
     from mlflow.environment_variables import MLFLOW_ALLOW_PICKLE_DESERIALIZATION
     assert MLFLOW_ALLOW_PICKLE_DESERIALIZATION.get() is False
