@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import yaml
+from project_copy import write_settings
 from sklearn.svm import SVC
 
 from benchmarks.unseen_speakers import answers, baselines, candidates, choices, figures, folds, svm, table
@@ -91,7 +92,8 @@ def test_uar_is_the_mean_of_the_recalls():
 def workspace(tmp_path, monkeypatch):
     """Six speakers with two words each, and noise of every partition, as the stages ingest and validate leave them."""
     monkeypatch.chdir(tmp_path)
-    params = load_params(PROJECT / "params.yaml")
+    write_settings(tmp_path)
+    params = load_params()
     draw, work = np.random.default_rng(0), tmp_path / "work"
     rows = [UtteranceRow(f"made/{speaker}/{word}", speaker=f"made/{speaker}", emotion=EMOTIONS[word], gender="female")
             for speaker in "fedcba" for word in range(2)]
@@ -128,9 +130,9 @@ def test_training_and_validation_hear_other_noise_than_the_test(workspace, monke
                                                                                                       draw))
     for row in sound.rows:
         for use in ("train", "validation"):
-            one = sound(row["utterance"], Heard(use, seed=1))
-            assert np.array_equal(one, sound(row["utterance"], Heard(use, seed=1)))
-            assert not np.array_equal(one, sound(row["utterance"], Heard(use, seed=2)))
+            one = sound(row.utterance, Heard(use, seed=1))
+            assert np.array_equal(one, sound(row.utterance, Heard(use, seed=1)))
+            assert not np.array_equal(one, sound(row.utterance, Heard(use, seed=2)))
     assert set(heard) == {"train", "validation"}
 
 
@@ -140,7 +142,7 @@ class Loudness(Functionals):
     def _extract(self, heard):
         self.asked.append(self.sound.name(heard))
         draw = np.random.default_rng(len(self.asked))
-        labels = np.array([EMOTIONS.index(row["emotion"]) for row in self.sound.rows])
+        labels = np.array([EMOTIONS.index(row.emotion) for row in self.sound.rows])
         far = 1.0 if heard.condition.clean else 0.2
         return (draw.normal(0, 0.1, (len(labels), 5)) + far * labels[:, None]).astype(np.float32), 1.2
 
@@ -235,8 +237,8 @@ def test_a_fold_chooses_on_its_own_validation_speakers_in_noise_that_is_not_the_
 
     def probabilities(panel, sound, rows, heard):
         assert heard.condition.clean or heard.use == "validation"
-        assert {row["speaker"] for row in rows} == set(parts[0].validation)
-        right = np.array([EMOTIONS.index(row["emotion"]) for row in rows])
+        assert {row.speaker for row in rows} == set(parts[0].validation)
+        right = np.array([EMOTIONS.index(row.emotion) for row in rows])
         return np.eye(7)[right if len(asked) == 2 or heard.condition.clean else (right + 1) % 7]
 
     monkeypatch.setattr(candidates.ours, "Heard", lambda sound, model, folder: SimpleNamespace(sound=sound))
