@@ -42,8 +42,8 @@ class Batch:
         return len(self.labels)
 
     def _mapped(self, function: Callable[[Tensor], Tensor]) -> "Batch":
-        names = ("waveform", "valid", "features", "labels")
-        return replace(self, **{name: function(getattr(self, name)) for name in names})
+        return replace(self, waveform=function(self.waveform), valid=function(self.valid),
+                       features=function(self.features), labels=function(self.labels))
 
     def pin(self) -> "Batch":
         """The same in page-locked memory, from which a copy to a GPU overlaps with computing."""

@@ -117,8 +117,8 @@ def test_batches_of_like_lengths_are_as_complete_and_no_less_random(count, size,
 
 def test_like_lengths_are_drawn_anew_in_each_epoch():
     lengths = np.repeat([1, 2, 3], 20)
-    first, again, second = (shuffled_batches(60, 10, 7, epoch, lengths=lengths) for epoch in (1, 1, 2))
-    assert all(map(np.array_equal, first, again))
+    first, repeated, second = (shuffled_batches(60, 10, 7, epoch, lengths=lengths) for epoch in (1, 1, 2))
+    assert all(map(np.array_equal, first, repeated))
     assert not any(set(batch) == set(other) for batch in first for other in second)
     assert [lengths[batch[0]] for batch in first] != sorted(lengths[batch[0]] for batch in first)
 

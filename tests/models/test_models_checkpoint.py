@@ -62,9 +62,9 @@ def test_every_kind_loads_answers_and_comes_back(kind: str, tmp_path: Path) -> N
     assert torch.isfinite(logits).all()
     save(tmp_path / "model", model, {})
     (tmp_path / "checkpoint").rename(tmp_path / "gone")     # a model folder stands alone
-    again, card = load(tmp_path / "model")
+    loaded, card = load(tmp_path / "model")
     with torch.inference_mode():
-        assert torch.equal(logits, again(*batch()))
+        assert torch.equal(logits, loaded(*batch()))
     assert card["backbone"] == f"checkpoint {tmp_path / 'checkpoint'}"
     assert card["backbone_revision"] == card["preset_settings"]["wav2vec"]["revision"] == digest(tmp_path / "gone")
 

@@ -36,11 +36,11 @@ def test_comes_back_as_it_was(name: str, tmp_path: Path) -> None:
     mean_std = {"mean": [float(k) for k in channels], "std": [1.0 + k for k in channels]}
     model = build(name, SMALL, mean_std, seed=8).eval()
     save(tmp_path / "model", model, {"preset": "small", "best_epoch": 3, "model": "a card cannot rename it"})
-    again, card = load(tmp_path / "model")
+    loaded, card = load(tmp_path / "model")
     batch = (0.1 * torch.randn(2, 40000), torch.tensor([40000, 25000]), torch.randn(2, *shape_of(reads)))
     with torch.inference_mode():
-        assert torch.equal(model(*batch), again(*batch))
-    assert not again.training and again.name == name and again.preset == SMALL
+        assert torch.equal(model(*batch), loaded(*batch))
+    assert not loaded.training and loaded.name == name and loaded.preset == SMALL
     assert (card["model"], card["preset"], card["best_epoch"], card["parameters"]) == (name, "small", 3, count(model))
     assert input_of(card) == reads
     assert card["standardisation"] == (mean_std if name in STANDARDISED else None)
@@ -48,7 +48,7 @@ def test_comes_back_as_it_was(name: str, tmp_path: Path) -> None:
                                 else "none, this model has no pretrained part")
     assert (card["backbone_config"] is not None) == (name in BACKBONES)
     assert sorted(file.name for file in (tmp_path / "model").iterdir()) == ["model.json", "weights.safetensors"]
-    save(tmp_path / "again", again, card)
+    save(tmp_path / "again", loaded, card)
     for file in ("model.json", "weights.safetensors"):
         assert sha256(tmp_path / "again" / file) == sha256(tmp_path / "model" / file)
 

@@ -94,8 +94,8 @@ def test_comes_back_without_its_checkpoint(name: str, tmp_path: Path, monkeypatc
     save(tmp_path / "model", model, {})
     (tmp_path / "checkpoint").rename(tmp_path / "gone")
     monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **__: pytest.fail("the hub was asked"))
-    again, card = load(tmp_path / "model")
-    assert torch.equal(answer(again, decibels()), answer(model, decibels()))
+    loaded, card = load(tmp_path / "model")
+    assert torch.equal(answer(loaded, decibels()), answer(model, decibels()))
     assert card["backbone"] == f"checkpoint {tmp_path / 'checkpoint'}"
     assert card["backbone_revision"] == digest(tmp_path / "gone")
     assert card["backbone_config"]["image_size"] == 64 and card["backbone_config"]["num_channels"] == 3

@@ -154,9 +154,9 @@ def test_next_to_nothing_is_answered(valid: int) -> None:
 def test_same_seed_same_weights_and_the_global_generator_stays(name: str) -> None:
     torch.manual_seed(6)
     before = torch.get_rng_state()
-    first, again, other = (build(name, SMALL, seed=seed).state_dict() for seed in (1, 1, 2))
+    first, repeated, other = (build(name, SMALL, seed=seed).state_dict() for seed in (1, 1, 2))
     assert torch.equal(before, torch.get_rng_state())
-    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert all(torch.equal(first[name], repeated[name]) for name in first)
     assert any(not torch.equal(first[name], other[name]) for name in first)
 
 
@@ -202,8 +202,8 @@ def test_frozen_parts_do_not_move(preset: Preset, layers: tuple[int, ...]) -> No
 def test_frozen_backbone_gives_the_same_states_in_training() -> None:
     model = build("fusion", with_training("frozen"))
     waveform, valid, _ = inputs(SMALL)
-    first, again = (model.backbone(waveform, valid)[0] for _ in range(2))
-    assert torch.equal(first, again) and not first.requires_grad
+    first, repeated = (model.backbone(waveform, valid)[0] for _ in range(2))
+    assert torch.equal(first, repeated) and not first.requires_grad
 
 
 def test_two_rates_and_no_decay_of_biases_and_norms() -> None:
@@ -236,8 +236,8 @@ def trained(name: str, seed: int) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("name", ["fusion", "cnn", "lstm", "cnn_lstm", "vit", "beit"])
 def test_training_is_settled_by_its_seed_bit_for_bit(name: str) -> None:
-    first, again = trained(name, 1), trained(name, 1)
-    assert all(torch.equal(first[name], again[name]) for name in first)
+    first, repeated = trained(name, 1), trained(name, 1)
+    assert all(torch.equal(first[name], repeated[name]) for name in first)
 
 
 @pytest.mark.parametrize("name", ["fusion", "spectral", "cnn_lstm", "vit", "beit"])

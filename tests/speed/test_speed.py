@@ -43,9 +43,9 @@ def test_the_table_says_what_fails(tmp_path: Path) -> None:
 def test_turns_alternate_and_the_quickest_counts() -> None:
     calls: list[str] = []
     readings = iter([0, 3, 10, 14, 20, 21, 30, 38, 40, 42, 50, 55])     # ours 3, 1, 2 seconds; the peer's 4, 8, 5
-    found = measure.by_turns(lambda: calls.append("ours"), lambda: calls.append("peer"), 3, lambda: next(readings))
+    timings = measure.by_turns(lambda: calls.append("ours"), lambda: calls.append("peer"), 3, lambda: next(readings))
     assert calls == ["ours", "peer"] * 4
-    assert found.rates(8) == (8, 2)
+    assert timings.rates(8) == (8, 2)
 
 
 def test_a_core_does_more_small_transforms_than_large_ones() -> None:
