@@ -168,9 +168,9 @@ def test_dvc_takes_these_commands(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_deployments_pools_and_dvc_stages_are_there(name):
     prefect = read_yaml(PROJECT / "prefect.yaml", "deployments")
-    deployments = {f"{one['entrypoint'].partition(':')[2].replace('_', '-')}/{one['name']}"
-                   for one in prefect["deployments"]}
-    pools = {one["work_pool"]["name"] for one in prefect["deployments"]}
+    deployments = {f"{deployment['entrypoint'].partition(':')[2].replace('_', '-')}/{deployment['name']}"
+                   for deployment in prefect["deployments"]}
+    pools = {deployment["work_pool"]["name"] for deployment in prefect["deployments"]}
     stages = set(read_yaml(PROJECT / "dvc.yaml", "the graph")["stages"])
     for words in every_command(name):
         if words[:3] == ["prefect", "deployment", "run"]:
