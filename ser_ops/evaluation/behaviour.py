@@ -17,7 +17,6 @@ from ser_ops.audio.signal import resample, without_offset
 from ser_ops.config.evaluation import Behave
 from ser_ops.errors import UserError
 from ser_ops.evaluation.metrics import CLASSES, calibration_error
-from ser_ops.models.temperature import fit_temperature, tempered
 from ser_ops.progress.spreading import progress_bar
 from ser_ops.seeds import derive_seed, generator
 
@@ -291,6 +290,7 @@ def calibration(validation: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarra
 
     validation, test: true class indices (n,) and probabilities (n, 7).
     """
+    from ser_ops.models.temperature import fit_temperature, tempered  # with torch, which the gate must not wait for
     temperature = fit_temperature(*validation)
     return {"error": calibration_error(*test), "temperature": temperature,
             "error_with_temperature": calibration_error(test[0], tempered(test[1], temperature)),
