@@ -11,7 +11,7 @@ def class_index(emotion: str) -> int:
 
     Raises ValueError for a name that is not one of the seven.
 
-    >>> index_of("fear")
+    >>> class_index("fear")
     2
     """
     return EMOTIONS.index(emotion)
@@ -20,7 +20,7 @@ def class_index(emotion: str) -> int:
 def normalised_label(label: str) -> str:
     r"""A corpus's label in the form in which it is compared: case, space and the spelling of accents do not count.
 
-    >>> same_label(" Very  Happy "), same_label("A\u0308rger") == same_label("\u00e4rger")
+    >>> normalised_label(" Very  Happy "), normalised_label("A\u0308rger") == normalised_label("\u00e4rger")
     ('very happy', True)
     """
     return unicodedata.normalize("NFC", " ".join(label.split()).casefold())

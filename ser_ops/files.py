@@ -156,16 +156,16 @@ def path_on_disk(path: Path) -> Path:
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     Path(folder, "u\u0308.wav").touch()
-    ...     located(Path(folder, "\u00fc.wav")).name == "u\u0308.wav", located(Path(folder, "\u00f6.wav")).name
-    (True, 'ö.wav')
+    ...     [path_on_disk(Path(folder, name)).name == "u\u0308.wav" for name in ("\u00fc.wav", "\u00f6.wav")]
+    [True, False]
     """
     if str(path).isascii() or os.path.lexists(path):
         return path
-    found = path.anchor
+    existing = path.anchor
     for part in path.parts[1 if path.anchor else 0:]:
-        spellings = (os.path.join(found, unicodedata.normalize(form, part)) for form in ("NFC", "NFD"))
-        exact = os.path.join(found, part)
-        found = next((one for one in (exact, *spellings) if os.path.lexists(one)), "")
-        if not found:
+        spellings = (part, *(unicodedata.normalize(form, part) for form in ("NFC", "NFD")))
+        candidates = [os.path.join(existing, spelling) for spelling in spellings]
+        existing = next((candidate for candidate in candidates if os.path.lexists(candidate)), "")
+        if not existing:
             return path
-    return Path(found)
+    return Path(existing)

@@ -41,7 +41,7 @@ class UnusableFolder:
 def is_hidden(path: PurePosixPath) -> bool:
     """Whether a path is hidden, or lies in a hidden folder, on the system that made it: no recording and no table.
 
-    >>> [is_leftover(PurePosixPath(path)) for path in ("a/._b.wav", "__MACOSX/a.wav", "~$list.csv", "a/b.wav")]
+    >>> [is_hidden(PurePosixPath(path)) for path in ("a/._b.wav", "__MACOSX/a.wav", "~$list.csv", "a/b.wav")]
     [True, True, True, False]
     """
     return any(part.startswith((".", "~$")) or part.lower() in _DESKTOPS for part in path.parts)

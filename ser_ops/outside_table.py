@@ -132,7 +132,7 @@ def _columns(path: Path, header: Sequence[str], required: Sequence[str], aliases
     if len(names) > MAX_COLUMNS:
         raise UserError(f"{path}: has {len(names)} columns, more than {MAX_COLUMNS}: keep those that are needed")
     if twice := [name for name, number in Counter(names).items() if number > 1 and name]:
-        spelt = ", ".join(repr(one) for one, name in zip(header, names, strict=True) if name == twice[0])
+        spelt = ", ".join(repr(column) for column, name in zip(header, names, strict=True) if name == twice[0])
         raise UserError(f"{path}: has the column {twice[0]} more than once ({spelt}): keep one of them")
     if missing := [name for name in required if name not in names]:
         raise UserError(f"{path}: lacks the column {', '.join(missing)}: give {', '.join(required)}, with a comma, "

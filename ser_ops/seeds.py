@@ -8,9 +8,9 @@ import numpy as np
 def derive_seed(seed: int, *key: object) -> int:
     """A 63-bit seed for one purpose: the same for the same seed and key on every machine.
 
-    >>> derive(7, "utterance", "noisy") == derive(7, "utterance", "noisy")
+    >>> derive_seed(7, "utterance", "noisy") == derive_seed(7, "utterance", "noisy")
     True
-    >>> derive(7, "utterance", "noisy") == derive(7, "utterance", "pitched")
+    >>> derive_seed(7, "utterance", "noisy") == derive_seed(7, "utterance", "pitched")
     False
     """
     text = "\x1f".join([str(seed), *map(str, key)])

@@ -64,20 +64,20 @@ def write_index(folder: Path, entries: Iterable[ShardEntry]) -> None:
     with replacing(folder / "index.csv") as made, made.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(_FIELDS)
-        for one in entries:
-            writer.writerow((one.key, one.shard, one.offset, "x".join(map(str, one.shape))))
+        for entry in entries:
+            writer.writerow((entry.key, entry.shard, entry.offset, "x".join(map(str, entry.shape))))
 
 
 class Shards(Mapping[str, np.ndarray]):
     """A finished store as a mapping from key to a read-only array of its dtype.
 
-    again: each array will be read many times: a store of up to 128 MB then stays mapped. Raises UserError when the
-    folder is no finished store or a shard is shorter than its index says.
+    keep_mapped: a store of up to 128 MB stays mapped, since each of its arrays will be read many times. Raises
+    UserError when the folder is no finished store or a shard is shorter than its index says.
     """
 
-    def __init__(self, folder: Path, again: bool = False) -> None:
+    def __init__(self, folder: Path, keep_mapped: bool = False) -> None:
         self.folder = folder
-        self._again = again
+        self._keep_mapped = keep_mapped
         try:
             with (folder / "index.csv").open(newline="", encoding="utf-8") as file:
                 lines = csv.reader(file)
@@ -90,8 +90,8 @@ class Shards(Mapping[str, np.ndarray]):
         self._dtype = HALF if shard_file(folder, 0, HALF).exists() else SINGLE
         self._itemsize = np.dtype(self._dtype).itemsize
         self._maps: dict[int, tuple[mmap.mmap | None, np.ndarray]] = {}
-        size = self._itemsize * sum(math.prod(one.shape) for one in self._entries.values())
-        self._stays = again and size <= _SMALL
+        size = self._itemsize * sum(math.prod(entry.shape) for entry in self._entries.values())
+        self._stays = keep_mapped and size <= _SMALL
         self._given = 0
 
     def _map(self, shard: int) -> np.ndarray:
@@ -113,17 +113,17 @@ class Shards(Mapping[str, np.ndarray]):
                 pages.madvise(mmap.MADV_DONTNEED)
 
     def __getitem__(self, key: str) -> np.ndarray:
-        one = self._entries[key]
-        size = math.prod(one.shape)
+        entry = self._entries[key]
+        size = math.prod(entry.shape)
         if not self._stays:
             if self._given > _HELD:
                 self._release()
             self._given += self._itemsize * size
-        values = self._map(one.shard)[one.offset:one.offset + size]
+        values = self._map(entry.shard)[entry.offset:entry.offset + size]
         if values.size != size:
-            raise UserError(f"{shard_file(self.folder, one.shard, self._dtype)}: shorter than its index says: remove "
+            raise UserError(f"{shard_file(self.folder, entry.shard, self._dtype)}: shorter than its index says: remove "
                             f"{self.folder} and run the stage that writes it")
-        return values.reshape(one.shape)
+        return values.reshape(entry.shape)
 
     def shape(self, key: str) -> tuple[int, ...]:
         """Shape of one array, without touching its bytes."""
@@ -139,10 +139,10 @@ class Shards(Mapping[str, np.ndarray]):
         return key in self._entries
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _sent, (self.folder, self._again)
+        return _received, (self.folder, self._keep_mapped)
 
 
 @lru_cache(maxsize=8)
-def _sent(folder: Path, again: bool) -> Shards:
+def _received(folder: Path, keep_mapped: bool) -> Shards:
     """A store that came from another process: however often it comes, its index is read once."""
-    return Shards(folder, again)
+    return Shards(folder, keep_mapped)

@@ -1,6 +1,4 @@
 """Lines for people: printable whatever a file's name holds, and on any terminal.
-
-Sentences said of many recordings, by kind: why some are left out, and what is warned of.
 """
 
 import io
@@ -10,13 +8,26 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+_NUMBER = re.compile(r"-?\d+(?:,\d{3})*(?:\.\d+)?")
+_NAMED = 5      # kinds that are said in words; --json has them all
+
+
+def print_line(line: str, aside: bool = False) -> None:
+    """Print one line on standard output; `aside`: on standard error, apart from the answers."""
+    print(printable(line), file=sys.stderr if aside else sys.stdout, flush=True)
+
+
+def print_error(error: Exception) -> None:
+    """Print the line that ends a command. What another tool said in several lines becomes part of it."""
+    print_line(f"error: {_on_one_line(str(error))}", aside=True)
+
 
 def printable(text: str) -> str:
     r"""`text` with whatever does not print written as Python writes it: line breaks, controls, halves of characters.
 
     A name may hold what moves the cursor, turns the direction of writing or is no text at all.
 
-    >>> print(shown("Größe\n\x1b[2J\u202e\udcf6.wav"))
+    >>> print(printable("Größe\n\x1b[2J\u202e\udcf6.wav"))
     Größe\n\x1b[2J\u202e\udcf6.wav
     """
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
@@ -32,16 +43,6 @@ def excerpt(content: object, longest: int = 160) -> str:
     return line if len(line) <= longest else f"{line[:longest]} ..."
 
 
-def print_line(line: str, aside: bool = False) -> None:
-    """Print one line on standard output, or on standard error where it stands `aside` from the answers."""
-    print(printable(line), file=sys.stderr if aside else sys.stdout, flush=True)
-
-
-def print_error(error: Exception) -> None:
-    """Print the line that ends a command. What another tool said in several lines becomes part of it."""
-    print_line(f"error: {_on_one_line(str(error))}", aside=True)
-
-
 def _on_one_line(text: str) -> str:
     return re.sub(r"\s*\n\s*", " ", text.strip())
 
@@ -53,18 +54,15 @@ def escape_unencodable() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-_NUMBER = re.compile(r"-?\d+(?:,\d{3})*(?:\.\d+)?")
-_NAMED = 5      # reasons in words; --json has them all
-
-
 def count_sentences(sentences: Iterable[str], whole: bool = False) -> dict[str, int]:
     """How often each thing is said, the most frequent first; numbers that differ are left aside.
 
     whole: with what stands behind the first colon, which of a refusal is its remedy.
 
-    >>> grouped(["silent: record it again", "0.02 s are shorter than 0.1 s: x", "0.05 s are shorter than 0.1 s: x"])
+    >>> short = ["0.02 s are shorter than 0.1 s: x", "0.05 s are shorter than 0.1 s: x"]
+    >>> count_sentences(["silent: record it again", *short])
     {'… s are shorter than 0.1 s': 2, 'silent': 1}
-    >>> grouped(["70 dB below: channel 1 is heard", "90 dB below: channel 1 is heard"], whole=True)
+    >>> count_sentences(["70 dB below: channel 1 is heard", "90 dB below: channel 1 is heard"], whole=True)
     {'… dB below: channel 1 is heard': 2}
     """
     kinds: dict[tuple[str, ...], list[list[str]]] = defaultdict(list)
@@ -84,9 +82,9 @@ def _shared(words: Sequence[str], numbers: Sequence[Sequence[str]]) -> str:
 
 
 def counts_in_words(counts: Mapping[str, int]) -> str:
-    """The most frequent of what `grouped` counted.
+    """The most frequent of what `count_sentences` counted.
 
-    >>> in_words({"label 'bored' is dropped": 1, "silent": 2})
+    >>> counts_in_words({"label 'bored' is dropped": 1, "silent": 2})
     "silent (2), label 'bored' is dropped (1)"
     """
     ordered = Counter(counts).most_common()
@@ -98,9 +96,9 @@ def counts_in_words(counts: Mapping[str, int]) -> str:
 def unused_in_words(usage: Mapping[str, Any], what: str) -> str:
     """What stands behind a figure: how many are not used, and why; nothing where all are.
 
-    usage: used, of, and left_out as `grouped` counts.
+    usage: used, of, and left_out as `count_sentences` counts.
 
-    >>> left_out({"used": 2, "of": 3, "left_out": {"silent": 1}}, "recordings")
+    >>> unused_in_words({"used": 2, "of": 3, "left_out": {"silent": 1}}, "recordings")
     '; 1 of 3 recordings not used: silent (1)'
     """
     lost = usage["of"] - usage["used"]

@@ -24,9 +24,11 @@ def test_rows_come_back_and_are_written_the_same_again(tmp_path):
 
 
 @pytest.mark.parametrize(("kind", "header"), [
-    (UtteranceRow, "utterance,corpus,layout,synthetic,path,emotion,speaker,gender,language,intensity,text,sha256,content,"
+    (UtteranceRow,
+     "utterance,corpus,layout,synthetic,path,emotion,speaker,gender,language,intensity,text,sha256,content,"
      "native_rate,channels,seconds,peak_dbfs,rms_dbfs,clipped_share,silent_share,warnings,sound,error,partition"),
-    (NoiseRow, "recording,collection,category,synthetic,path,source,sha256,content,native_rate,seconds,peak_dbfs,rms_dbfs,"
+    (NoiseRow,
+     "recording,collection,category,synthetic,path,source,sha256,content,native_rate,seconds,peak_dbfs,rms_dbfs,"
      "warnings,sound,error,partition"),
     (VariantRow, "row,utterance,variant,partition,emotion,speaker,corpus,synthetic,content,seconds,noise_recording,"
      "noise_category,intensity,snr_db")])

@@ -10,7 +10,8 @@ def test_five_kinds_are_named_and_the_most_frequent_come_first():
     counts = {kind: number for number, kind in enumerate("abcde", 1)}
     assert counts_in_words(counts) == "e (5), d (4), c (3), b (2), a (1)"
     assert counts_in_words({**counts, "f": 9, "g": 1}) == "f (9), e (5), d (4), c (3), b (2), other reasons (2)"
-    assert unused_in_words({"used": 1, "of": 5, "left_out": {"a": 1, "b": 2, "c": 1}}, "files").endswith("b (2), a (1), c (1)")
+    assert unused_in_words({"used": 1, "of": 5, "left_out": {"a": 1, "b": 2, "c": 1}},
+                           "files").endswith("b (2), a (1), c (1)")
 
 
 def test_a_warning_keeps_its_remedy_and_the_numbers_that_are_the_same():

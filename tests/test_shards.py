@@ -27,7 +27,7 @@ def test_arrays_come_back_in_their_shapes(tmp_path):
         np.testing.assert_array_equal(shards[key], array.astype(np.float32))
     again = pickle.loads(pickle.dumps(shards))
     np.testing.assert_array_equal(again["a"], shards["a"])
-    assert pickle.loads(pickle.dumps(Shards(tmp_path, again=True))).__reduce__()[1] == (tmp_path, True)
+    assert pickle.loads(pickle.dumps(Shards(tmp_path, keep_mapped=True))).__reduce__()[1] == (tmp_path, True)
 
 
 def test_stored_arrays_cannot_be_written(tmp_path):

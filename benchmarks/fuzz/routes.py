@@ -190,7 +190,8 @@ class Doors:
 
     def link(self, path: Path, empty: Path) -> str:
         """A corpus by symbolic links."""
-        return _whole_or_nothing(empty / "corpora", lambda: adding.add_corpus("savee", path, empty / "corpora", link=True))
+        return _whole_or_nothing(empty / "corpora",
+                                 lambda: adding.add_corpus("savee", path, empty / "corpora", link=True))
 
     def corpus(self, path: Path, empty: Path) -> str:
         """A corpus from a folder or a zip; nothing of a refused one may stay."""

@@ -25,7 +25,8 @@ def base(params: Params, count: int, seed: int) -> list[Utterance]:
     A smaller count gives the first of a larger one. Raises UserError where there are fewer.
     """
     folder = params.paths.data / "corpora"
-    found = [one for name in params.data.corpora for one in corpus.scan_corpus(folder, name, params.data.calm).utterances]
+    found = [one for name in params.data.corpora
+             for one in corpus.scan_corpus(folder, name, params.data.calm).utterances]
     found += [one for manifest in params.data.manifests for one in csv_manifest.scan_manifest(
         params.paths.data / "manifests", manifest.name, manifest.labels)[1].utterances]
     if len(found) < count:

@@ -51,7 +51,8 @@ def run(setting: Setting) -> Iterator[Row]:
     use_one_thread()    # as the stage does
     extractor = Extractor(SETTINGS)
     files = setting.some(16 if setting.short else COUNT)
-    windows = np.stack([fit_window(read_recording(path, SETTINGS.sample_rate).samples, extractor.length)[0] for path in files])
+    windows = np.stack([fit_window(read_recording(path, SETTINGS.sample_rate).samples, extractor.length)[0]
+                        for path in files])
     batch = torch.from_numpy(windows)
     with torch.inference_mode():
         turns = by_turns(lambda: extractor(batch).numpy(),

@@ -123,7 +123,8 @@ def _ours(setting: Setting, files: Sequence[Path], noise: Sequence[Path]) -> Mad
     watch.lap("ingest")
     augment.write_augmented(params, work / "augmented", everything=True, by_row=False)
     watch.lap("augment")
-    extraction.extract_features(extraction.source_rows(work / "ingest", work / "augmented"), work / "features" / "features",
+    extraction.extract_features(extraction.source_rows(work / "ingest", work / "augmented"),
+                                work / "features" / "features",
                        _settings(params), rate, params.compute)
     watch.lap("features")
     examples = Examples.open(work, "train", "features", _settings(params).seconds, rate)

@@ -57,7 +57,7 @@ class Ready:
 
     def examples(self, name: str) -> tuple[Examples, Examples]:
         """Rows to train and to validate on, as the model reads them."""
-        stores = Stores(Shards(self.folder / "waveforms"), {}, Shards(self._features(name), again=True))
+        stores = Stores(Shards(self.folder / "waveforms"), {}, Shards(self._features(name), keep_mapped=True))
         return (Examples(self.rows[:-self.held], stores, self.length(name)),
                 Examples(self.rows[-self.held:], stores, self.length(name)))
 
@@ -90,7 +90,8 @@ def _made(setting: Setting, files: tuple[Path, ...], folder: Path) -> Ready:
     rows = []
     for number in range(len(files)):
         emotion = EMOTIONS[number % len(EMOTIONS)]
-        rows.append(VariantRow(f"{number}#original", str(number), "original", "train", emotion, str(number % 16), "some"))
+        rows.append(VariantRow(f"{number}#original", str(number), "original", "train", emotion, str(number % 16),
+                               "some"))
     (folder / "waveforms").mkdir(parents=True)
     samples = ((row.utterance, read_recording(path, rate).samples) for row, path in zip(rows, files, strict=True))
     write_index(folder / "waveforms", write_shard(folder / "waveforms", 0, samples))

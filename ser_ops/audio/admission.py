@@ -3,8 +3,6 @@
 These bounds are no choice of a project, so they do not stand in params.yaml: a model that is served anywhere must
 refuse what `ser-ops evaluate` refused. Whether an admitted recording is good enough to train on is another question,
 which section `validation` of params.yaml answers.
-
-Which part of which file is meant: a recording, or a stretch of it.
 """
 
 from dataclasses import dataclass
@@ -13,17 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from ser_ops.errors import UserError
-
-
-@dataclass(frozen=True)
-class Clip:
-    """A recording, or `start` to `end` seconds of it; channel: from 1 on, None lets the door choose."""
-
-    path: Path
-    start: float = 0.0
-    end: float | None = None
-    channel: int | None = None
-
 
 FORMATS: tuple[str, ...] = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3",
                             ".m4a", ".mp4", ".aac", ".webm", ".amr", ".3gp")
@@ -34,6 +21,16 @@ LONGEST = 3600.0            # seconds that are held in memory as a whole: 230 MB
 SILENCE_DBFS = -60.0        # peak: below it 16-bit recordings hold little but rounding
 LOUDEST = 16.0              # times full scale: beyond it the samples are integers, not floats
 PADDED_SHARE = 0.5          # of a model's window: from here on an answer rests on padding more than on sound
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A recording, or `start` to `end` seconds of it; channel: from 1 on, None: `ser_ops.audio.channels` chooses."""
+
+    path: Path
+    start: float = 0.0
+    end: float | None = None
+    channel: int | None = None
 
 
 def check_rate(where: str | Path, sample_rate: int) -> None:
@@ -83,7 +80,7 @@ def check_level(where: str | Path, peak: float) -> None:
 def is_silent_peak(peak: float) -> bool:
     """Whether a peak (1 is full scale, offset removed) is below -60 dBFS.
 
-    >>> silent(0.0009), silent(0.0011)
+    >>> is_silent_peak(0.0009), is_silent_peak(0.0011)
     (True, False)
     """
     return peak < 10 ** (SILENCE_DBFS / 20)
@@ -92,9 +89,9 @@ def is_silent_peak(peak: float) -> bool:
 def bandwidth_warning(native_rate: int, sample_rate: int) -> str | None:
     """The warning for a recording made at a lower rate than a model's (both in hertz).
 
-    >>> print(bandwidth(8000, 16000)[:71])
+    >>> print(bandwidth_warning(8000, 16000)[:71])
     recorded at 8000 Hz: holds nothing above 4000 Hz (telephone bandwidth),
-    >>> bandwidth(44100, 16000) is None
+    >>> bandwidth_warning(44100, 16000) is None
     True
     """
     if native_rate >= sample_rate:
@@ -106,9 +103,9 @@ def bandwidth_warning(native_rate: int, sample_rate: int) -> str | None:
 def padding_warning(seconds: float, window: float) -> str | None:
     """The warning for a recording that fills less than half of a model's window (both in seconds).
 
-    >>> padding(0.3, 3.0)
+    >>> padding_warning(0.3, 3.0)
     "lasts 0.30 s, 90 % of the model's 3 s are padded with silence: trust this answer less"
-    >>> padding(2.0, 3.0) is None
+    >>> padding_warning(2.0, 3.0) is None
     True
     """
     share = 1 - seconds / window

@@ -1,4 +1,5 @@
-"""From several channels to one: their mean, or where that loses the speech, the channel that holds it."""
+"""From several channels to one: their mean, or where that loses the speech, the channel that holds it.
+"""
 
 from collections.abc import Iterator
 from itertools import chain
@@ -91,7 +92,7 @@ class Mono:
             taken, held = self._choose(rest)
             rest = chain(held) if held else chain(self.decoder.blocks())
         for rate, frames in rest:
-            yield rate, _one(frames, taken.get(frames.shape[1]))
+            yield rate, _one_channel(frames, taken.get(frames.shape[1]))
 
     def _choose(self, blocks: Iterator[Block]) -> tuple[dict[int, int], list[Block]]:
         """The channel to take by how many there are, none for the mean; the blocks, none where they are too many."""
@@ -115,7 +116,7 @@ class Mono:
         return taken, held
 
 
-def _one(frames: np.ndarray, channel: int | None) -> np.ndarray:
+def _one_channel(frames: np.ndarray, channel: int | None) -> np.ndarray:
     """Channel `channel` (from 1) of float32 frames (n, channels), or the mean of all."""
     if frames.shape[1] == 1:
         return frames[:, 0]

@@ -1,6 +1,4 @@
-"""The door: every recording comes in here, mono float32 samples at one rate, or is refused in one line.
-
-Many recordings heard to their ends, before anything is done with them: which of them the door admits.
+"""Every recording is read here: mono float32 samples at one rate, or it is refused in one line.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +14,9 @@ from ser_ops.audio.channels import Mono
 from ser_ops.audio.decoders import Block
 from ser_ops.audio.signal import LowCut, clipped_samples, resample
 from ser_ops.errors import UserError
+
+_PROBE_RATE = 16000
+_MANY = 200     # recordings: fewer are read sooner than further processes start
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,55 @@ class Recording:
     def seconds(self) -> float:
         """Duration at `sample_rate`."""
         return len(self.samples) / self.sample_rate
+
+
+@dataclass(frozen=True)
+class ProbedRecording:
+    """One recording: its duration in seconds, its peak (1 is full scale), and why it is refused, or ""."""
+
+    seconds: float
+    peak: float
+    refusal: str = ""
+
+
+def read_recording(path: Path, sample_rate: int, *, start: float = 0.0, end: float | None = None,
+                   channel: int | None = None) -> Recording:
+    """A whole recording, or [start, end) seconds of it, as mono samples at `sample_rate` hertz.
+
+    channel: from 1 on; None leaves the choice to `ser_ops.audio.channels`. Raises UserError in one line for a file that
+    cannot be read or is not admitted, and for more than an hour, which is not held in memory.
+    """
+    stream = RecordingStream(path, sample_rate, start=start, end=end, channel=channel)
+    blocks, samples = [], 0
+    for block in stream:
+        blocks.append(block)
+        samples += len(block)
+        if samples > admission.LONGEST * sample_rate:
+            raise UserError(f"{path}: lasts more than {admission.LONGEST / 3600:g} h, which is held in memory as a "
+                            "whole here: cut it into parts")
+    whole = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+    return Recording(whole, sample_rate, stream.native_rate, stream.channels, stream.clipped_share, stream.warnings)
+
+
+def read_clip(clip: Clip, sample_rate: int) -> Recording:
+    """The samples of a clip at `sample_rate` hertz. Raises UserError as `read_recording` does."""
+    return read_recording(clip.path, sample_rate, start=clip.start, end=clip.end, channel=clip.channel)
+
+
+def probe_recordings(paths: Sequence[Path], what: str) -> Iterator[ProbedRecording]:
+    """Read each recording to its end: which are admitted, in the order of `paths`, on all cores where they are many."""
+    from ser_ops.progress.spreading import parallel_map
+    return parallel_map(_probe, paths, what, 0 if len(paths) >= _MANY else 1, "file")
+
+
+def _probe(path: Path) -> ProbedRecording:
+    try:
+        stream = RecordingStream(path, _PROBE_RATE)
+        for _ in stream:
+            pass
+    except UserError as error:
+        return ProbedRecording(0.0, 0.0, str(error).removeprefix(f"{path}: "))
+    return ProbedRecording(stream.seconds, stream.peak)
 
 
 class RecordingStream:
@@ -74,6 +124,26 @@ class RecordingStream:
                             "start")
         admission.check_length(self.path, cut.samples, cut.rate or self.sample_rate)
         admission.check_level(self.path, self.peak)
+
+
+def admit_samples(where: str, samples: np.ndarray, native_rate: int, sample_rate: int,
+                  cleaned: bool = False) -> np.ndarray:
+    """Mono float32 samples (n,) that come as numbers instead of in a file, checked and brought to `sample_rate` hertz.
+
+    cleaned: offset and rumble were taken out before; the samples are checked and resampled only.
+    Raises UserError in one line, as `RecordingStream` does, for what is not admitted.
+
+    >>> tone = 0.5 * np.sin(np.arange(16000, dtype=np.float32)) + 0.3
+    >>> abs(float(admit_samples("tone", tone, 16000, 16000).mean())) < 1e-3
+    True
+    """
+    admission.check_rate(where, native_rate)
+    admission.check_length(where, len(samples), native_rate)
+    admission.check_samples(where, samples)
+    made = (resample(samples, native_rate, sample_rate) if cleaned
+            else np.concatenate(list(_cleaned([(native_rate, samples)], sample_rate))))
+    admission.check_level(where, _peak(made))
+    return made
 
 
 class _Cut:
@@ -118,78 +188,5 @@ def _cleaned(blocks: Iterable[Block], sample_rate: int) -> Iterator[np.ndarray]:
     yield cut.end()
 
 
-def admit_samples(where: str, samples: np.ndarray, native_rate: int, sample_rate: int, cleaned: bool = False) -> np.ndarray:
-    """What the door makes of mono float32 samples (n,) that come in as numbers instead of in a file.
-
-    cleaned: they came through it before, and are checked and resampled alone.
-    Raises UserError in one line, as `Listening` does, for what is not admitted.
-
-    >>> tone = 0.5 * np.sin(np.arange(16000, dtype=np.float32)) + 0.3
-    >>> abs(float(clean("tone", tone, 16000, 16000).mean())) < 1e-3
-    True
-    """
-    admission.check_rate(where, native_rate)
-    admission.check_length(where, len(samples), native_rate)
-    admission.check_samples(where, samples)
-    made = (resample(samples, native_rate, sample_rate) if cleaned
-            else np.concatenate(list(_cleaned([(native_rate, samples)], sample_rate))))
-    admission.check_level(where, _peak(made))
-    return made
-
-
-def read_recording(path: Path, sample_rate: int, *, start: float = 0.0, end: float | None = None,
-                   channel: int | None = None) -> Recording:
-    """A whole recording, or [start, end) seconds of it, as mono samples at `sample_rate` hertz.
-
-    channel: from 1 on; None lets the door choose. Raises UserError in one line for a file that cannot be read or is
-    not admitted, and for one of more than an hour, which memory is not filled with.
-    """
-    listening = RecordingStream(path, sample_rate, start=start, end=end, channel=channel)
-    blocks, samples = [], 0
-    for block in listening:
-        blocks.append(block)
-        samples += len(block)
-        if samples > admission.LONGEST * sample_rate:
-            raise UserError(f"{path}: lasts more than {admission.LONGEST / 3600:g} h, which is held in memory as a "
-                            "whole here: cut it into parts")
-    whole = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-    return Recording(whole, sample_rate, listening.native_rate, listening.channels, listening.clipped_share,
-                     listening.warnings)
-
-
-def read_clip(clip: Clip, sample_rate: int) -> Recording:
-    """The samples of a clip at `sample_rate` hertz. Raises UserError as `read` does."""
-    return read_recording(clip.path, sample_rate, start=clip.start, end=clip.end, channel=clip.channel)
-
-
 def _peak(samples: np.ndarray) -> float:
     return float(max(samples.max(initial=0.0), -samples.min(initial=0.0)))
-
-
-_RATE = 16000
-_MANY = 200     # recordings: fewer are heard sooner than further processes start
-
-
-@dataclass(frozen=True)
-class ProbedRecording:
-    """One recording: its duration in seconds, its peak (1 is full scale), and why it is refused, or ""."""
-
-    seconds: float
-    peak: float
-    refusal: str = ""
-
-
-def probe_recordings(paths: Sequence[Path], what: str) -> Iterator[ProbedRecording]:
-    """What each recording turns out to be, in the order of `paths`, on all cores where there are many of them."""
-    from ser_ops.progress.spreading import parallel_map
-    return parallel_map(_hear, paths, what, 0 if len(paths) >= _MANY else 1, "file")
-
-
-def _hear(path: Path) -> ProbedRecording:
-    try:
-        listening = RecordingStream(path, _RATE)
-        for _ in listening:
-            pass
-    except UserError as error:
-        return ProbedRecording(0.0, 0.0, str(error).removeprefix(f"{path}: "))
-    return ProbedRecording(listening.seconds, listening.peak)

@@ -1,10 +1,4 @@
-"""Out with what nobody hears: an offset, and what lies below speech.
-
-From one sample rate to another.
-
-The fixed window of samples that a model sees.
-
-Level, clipping and silence of a recording.
+"""Samples as they are: their rate, the window that a model sees, levels, and what lies below speech.
 """
 
 from collections.abc import Sequence
@@ -12,6 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import soxr
+
+_FULL = 0.999               # of full scale: from here on a sample counts as clipped
+LOW_CUT_HERTZ = 40.0        # 3 dB less; the lowest voices speak above 60 Hz, where 0.2 dB are lost
+# A mean taken twice over T seconds passes sinc(f T)^2 of a frequency f; what is left of it is 3 dB less at f T = 0.58.
+_SECONDS = 0.58 / LOW_CUT_HERTZ
+_GRID_HERTZ = 2000          # the mean is known at so many moments a second at least, with a line between them
+_LEAST_SECONDS = 8.0        # shorter recordings are filtered as a whole, at their end
 
 
 def resample(samples: np.ndarray, source: int, target: int) -> np.ndarray:
@@ -30,9 +31,9 @@ def fit_window(samples: np.ndarray, length: int) -> tuple[np.ndarray, int]:
 
     Returns float32 of shape (length,) and the number of samples that are not padding.
 
-    >>> fit(np.arange(5, dtype=np.float32), 3)
+    >>> fit_window(np.arange(5, dtype=np.float32), 3)
     (array([1., 2., 3.], dtype=float32), 3)
-    >>> fit(np.ones(2, np.float32), 3)
+    >>> fit_window(np.ones(2, np.float32), 3)
     (array([1., 1., 0.], dtype=float32), 2)
     """
     if len(samples) >= length:
@@ -42,9 +43,9 @@ def fit_window(samples: np.ndarray, length: int) -> tuple[np.ndarray, int]:
 
 
 def fit_windows(items: Sequence[np.ndarray], length: int) -> tuple[np.ndarray, np.ndarray]:
-    """`fit` of each: windows, float32 (n, length), and their samples that are not padding, int64 (n,).
+    """`fit_window` of each: windows, float32 (n, length), and their samples that are not padding, int64 (n,).
 
-    >>> fit_all([np.arange(5), np.ones(2)], 3)[1]
+    >>> fit_windows([np.arange(5), np.ones(2)], 3)[1]
     array([3, 2])
     """
     windows, valid = np.empty((len(items), length), np.float32), np.zeros(len(items), np.int64)
@@ -63,11 +64,11 @@ def window_spans(total: int, length: int, hop: int) -> list[tuple[int, int]]:
 
     A recording no longer than one window has one.
 
-    >>> spans(10, 4, 3)
+    >>> window_spans(10, 4, 3)
     [(0, 4), (3, 7), (6, 10)]
-    >>> spans(9, 4, 3)
+    >>> window_spans(9, 4, 3)
     [(0, 4), (3, 7), (5, 9)]
-    >>> spans(3, 4, 3)
+    >>> window_spans(3, 4, 3)
     [(0, 3)]
     """
     if total <= length:
@@ -76,9 +77,6 @@ def window_spans(total: int, length: int, hop: int) -> list[tuple[int, int]]:
     if starts[-1] + length < total:
         starts.append(total - length)
     return [(start, start + length) for start in starts]
-
-
-_FULL = 0.999
 
 
 @dataclass(frozen=True)
@@ -124,13 +122,6 @@ def clipped_samples(samples: np.ndarray) -> int:
     if len(samples) < 2 or max(samples.max(), -samples.min()) < _FULL:
         return 0
     return int(((np.abs(samples[1:]) >= _FULL) & (samples[1:] == samples[:-1])).sum())
-
-
-LOW_CUT_HERTZ = 40.0        # 3 dB less; the lowest voices speak above 60 Hz, where 0.2 dB are lost
-# A mean taken twice over T seconds passes sinc(f T)^2 of a frequency f; what is left of it is 3 dB less at f T = 0.58.
-_SECONDS = 0.58 / LOW_CUT_HERTZ
-_GRID_HERTZ = 2000          # the mean is known at so many moments a second at least, with a line between them
-_LEAST_SECONDS = 8.0        # shorter recordings are done at once, when they have ended
 
 
 class LowCut:

@@ -1,4 +1,4 @@
-"""Original, noisy, pitched, pitched and noisy (paper 1, section III-C, quadruplet generation protocol).
+"""The variants of an utterance: original, noisy, pitched, pitched and noisy (paper 1, section III-C).
 
 Beside the paper's four: slow and fast, each also noisy.
 """
@@ -39,28 +39,12 @@ class Variant(NamedTuple):
     added: AddedNoise
 
 
-def training_noises(settings: Augment, mixer: Mixer) -> tuple[str, ...]:
-    """What training may draw from: categories with training recordings, and the stationary kinds if so set.
-
-    Raises UserError when a variant needs noise and there is none.
-    """
-    names = mixer.categories(TRAINING) + (tuple(NOISE_COLOURS) if settings.stationary else ())
-    if not names and any("noisy" in variant for variant in settings.variants):
-        raise UserError("augment.variants: no noise recordings for training: add some with `ser-ops noise add`, or "
-                        "leave noisy and pitched_noisy out")
-    return names
-
-
-def speed_factor(variant: str, settings: Augment) -> float:
-    """How many times as fast as the original a variant is: what its duration is divided by."""
-    return {"slow": 1 - settings.speed, "fast": 1 + settings.speed}.get(variant.removesuffix("_noisy"), 1.0)
-
-
 def make_variants(utterance: str, samples: np.ndarray, settings: Augment, mixer: Mixer) -> Iterator[Variant]:
     """The variants that `settings` names, of speech (n,) at the mixer's rate, in that order.
 
-    Noise is drawn from the training partition alone, uniformly over `noises`; the intensity is a ~ U(low, high) of
-    `settings.intensity` (equation 10). Depends on the seed, the utterance's id and its samples, on nothing else.
+    Noise is drawn from the training partition alone, uniformly over `training_noises`; the intensity is
+    a ~ U(low, high) of `settings.intensity` (equation 10). Depends on the seed, the utterance's id and its samples, on
+    nothing else.
     """
     names = training_noises(settings, mixer)
     voices: dict[str, np.ndarray] = {}
@@ -91,3 +75,20 @@ def _voice(samples: np.ndarray, voice: str, settings: Augment, sample_rate: int)
 
 def _added(mixture: Mixture) -> AddedNoise:
     return AddedNoise(mixture.recording, mixture.noise, mixture.intensity, round(mixture.snr_db, 4))
+
+
+def training_noises(settings: Augment, mixer: Mixer) -> tuple[str, ...]:
+    """What training may draw from: categories with training recordings, and the stationary kinds if so set.
+
+    Raises UserError when a variant needs noise and there is none.
+    """
+    names = mixer.categories(TRAINING) + (tuple(NOISE_COLOURS) if settings.stationary else ())
+    if not names and any("noisy" in variant for variant in settings.variants):
+        raise UserError("augment.variants: no noise recordings for training: add some with `ser-ops noise add`, or "
+                        "leave noisy and pitched_noisy out")
+    return names
+
+
+def speed_factor(variant: str, settings: Augment) -> float:
+    """How many times as fast as the original a variant is: what its duration is divided by."""
+    return {"slow": 1 - settings.speed, "fast": 1 + settings.speed}.get(variant.removesuffix("_noisy"), 1.0)

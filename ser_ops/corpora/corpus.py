@@ -126,7 +126,7 @@ class CorpusSummary:
     def sentence(self) -> str:
         """In one line: how much of the corpus is there.
 
-        >>> Found("ravdess", "ravdess", False, 60, 1440, 1, 24, {}, {"sad": 192}, {}, [], "", "").sentence()
+        >>> CorpusSummary("ravdess", "ravdess", False, 60, 1440, 1, 24, {}, {"sad": 192}, {}, [], "", "").sentence()
         'ravdess: PARTIAL, 60 of 1440 recordings, 1 of 24 speakers'
         """
         if self.expected is None:

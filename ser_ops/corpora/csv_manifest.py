@@ -316,7 +316,7 @@ def parse_seconds(where: str, column: str, text: str) -> float | None:
 
     where, column: what an error names. Raises UserError for anything else, and for 1,500, which may be two numbers.
 
-    >>> [seconds_of("a.csv: line 2", "end", text) for text in ("2", "0,25", "1 days 00:00:01.5", "NaT")]
+    >>> [parse_seconds("a.csv: line 2", "end", text) for text in ("2", "0,25", "1 days 00:00:01.5", "NaT")]
     [2.0, 0.25, 86401.5, None]
     """
     if text.lower() in _NONE:
@@ -345,7 +345,7 @@ def check_span(where: str, start: float | None, end: float | None) -> None:
 def parse_channel(where: str, text: str) -> int | None:
     """The number of a channel, from 1 on; None for no value. Raises UserError for anything else.
 
-    >>> channel_of("a.csv: line 2", "2"), channel_of("a.csv: line 3", "")
+    >>> parse_channel("a.csv: line 2", "2"), parse_channel("a.csv: line 3", "")
     (2, None)
     """
     if text.lower() in _NONE:
@@ -358,8 +358,10 @@ def parse_channel(where: str, text: str) -> int | None:
 def part_suffix(start: float | None, end: float | None, channel: int | None) -> str:
     """What the name of an utterance says of the part; nothing for the whole recording.
 
-    >>> name_of(1.5, 3.0, None), name_of(None, 2.0, 1), name_of(2.0, None, None), name_of(0.0, None, None)
-    ('@1.5-3', '@0-2@channel1', '@2-end', '')
+    >>> part_suffix(1.5, 3.0, None), part_suffix(None, 2.0, 1), part_suffix(2.0, None, None)
+    ('@1.5-3', '@0-2@channel1', '@2-end')
+    >>> part_suffix(0.0, None, None)
+    ''
     """
     span = f"@{start or 0.0:.12g}-{'end' if end is None else f'{end:.12g}'}" if start or end is not None else ""
     return span + (f"@channel{channel}" if channel else "")

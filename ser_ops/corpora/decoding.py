@@ -176,7 +176,7 @@ def same_sounds(fingerprints: Mapping[str, Fingerprint]) -> dict[str, str]:
 
     >>> noise = np.random.default_rng(0).normal(size=(2, 32000)).astype(np.float32)
     >>> recorded = {"a": noise[0], "b": noise[1], "c": -0.1 * noise[0][4000:]}
-    >>> same_sounds({name: fingerprint(samples, 16000) for name, samples in recorded.items()})
+    >>> same_sounds({name: sound_fingerprint(samples, 16000) for name, samples in recorded.items()})
     {'a': 'a', 'c': 'a'}
     """
     names = sorted(fingerprints)

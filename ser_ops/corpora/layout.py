@@ -187,7 +187,7 @@ def read_genders(path: Path) -> dict[str, str]:
 
 
 def first_genders(paths: Iterable[Path]) -> dict[str, str]:
-    """`genders` of the first file that is such a table; nothing where there is no file.
+    """`read_genders` of the first file that is such a table; nothing where there is no file.
 
     Raises UserError, of the first file, when there are files and none is one.
     """

@@ -74,7 +74,7 @@ class Stores:
         Raises UserError when a store is missing.
         """
         return cls(Shards(originals), Shards(work / "augmented" / "waveforms"),
-                   Shards(work / "features" / reads, again=True))
+                   Shards(work / "features" / reads, keep_mapped=True))
 
     def has_waveform(self, row: VariantRow) -> bool:
         """Whether the waveform of a row is there."""

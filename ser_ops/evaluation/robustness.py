@@ -56,7 +56,7 @@ class Panel:
     def __call__(self, waveforms: Sequence[np.ndarray]) -> np.ndarray:
         """Probabilities, float64 (models, n, 7), of n waveforms, each float32 (samples,) mono at `sample_rate`.
 
-        Of each the middle window is heard, zero padded where it is shorter (`ser_ops.audio.fit`).
+        Of each the middle window is heard, zero padded where it is shorter (`ser_ops.audio.signal.fit_window`).
         """
         answers = [self._answer(waveforms[start:start + self.batch_size])
                    for start in range(0, len(waveforms), self.batch_size)]

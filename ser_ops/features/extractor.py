@@ -34,8 +34,8 @@ def spectral(waveforms: Tensor, settings: Features) -> Tensor:
 class Extractor:
     """Features of a batch, by the settings of paper 1's features, paper 2's stack or paper 2's image.
 
-    Takes float32 of shape (B, seconds * source_rate), windows made by `audio.signal.fit`, and returns float32 on the
-    same device, (B, *shape_of(settings)): Features (B, L) in the serial layout, (B, 2 + K, T) in the frames layout;
+    Takes float32 of shape (B, seconds * source_rate), windows made by `audio.signal.fit_window`, and returns float32 on
+    the same device, (B, *shape_of(settings)): Features (B, L) in the serial layout, (B, 2 + K, T) in the frames layout;
     Stacked (B, 187, T); MelImage (B, mels, T). What one utterance yields does not depend on the others of its batch.
     Raises ValueError for windows of another length, UserError for settings that cannot be met.
 

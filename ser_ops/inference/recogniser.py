@@ -77,7 +77,8 @@ class Recogniser:
     The window is the model's own (that of what it reads); a new one starts every `window_hop` seconds and the last one
     ends where the recording ends. The answer for the whole is the mean of its windows' probabilities. Windows in
     which nothing rises above -60 dBFS are left out, and that is said. A recording no longer than one window gives
-    what training and evaluation give for it (`ser_ops.audio.signal.fit`); of a longer one they look at the middle alone.
+    what training and evaluation give for it (`ser_ops.audio.signal.fit_window`); of a longer one they look at the
+    middle alone.
     """
 
     def __init__(self, source: Path | tuple[torch.nn.Module, dict[str, Any]], device: str = "auto",
@@ -112,8 +113,8 @@ class Recogniser:
     def answer_file(self, path: Path, channel: int | None = None) -> Answer:
         """Answer a recording in memory that does not grow with its length, but for the windows' probabilities.
 
-        channel: of several, from 1 on; None lets `ser_ops.audio.reading.Listening` choose. Raises UserError in one line
-        for a file that it does not admit.
+        channel: of several, from 1 on; None lets `ser_ops.audio.reading.RecordingStream` choose. Raises UserError in
+        one line for a file that it does not admit.
         """
         listening = RecordingStream(path, self.sample_rate, channel=channel)
         answer = self._answer(str(path), listening)
@@ -150,12 +151,13 @@ class Recogniser:
 
     def _warned(self, answer: Answer, native_rate: int, warnings: Sequence[str] = ()) -> Answer:
         """The answer with the warnings of reading, and with what rate and length mean for this model."""
-        of_model = (bandwidth_warning(native_rate, self.sample_rate), padding_warning(answer.seconds, self.window / self.sample_rate))
+        of_model = (bandwidth_warning(native_rate, self.sample_rate),
+                    padding_warning(answer.seconds, self.window / self.sample_rate))
         return replace(answer, warnings=[*warnings, *filter(None, of_model), *answer.warnings])
 
 
 def windows(blocks: Iterable[np.ndarray], length: int, hop: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Start (in samples) and samples of each window of a stream: the windows of `ser_ops.audio.signal.spans`.
+    """Start (in samples) and samples of each window of a stream: the windows of `ser_ops.audio.signal.window_spans`.
 
     blocks: float32 samples (n,), one after another; length, hop: of a window and from start to start, in samples. All
     windows have `length` samples, except that a stream no longer than that is one window as long as itself. Holds no

@@ -1,4 +1,4 @@
-"""Bring noise recordings in: copied or linked, never moved, whole or not at all.
+"""Bring noise recordings in: copied or linked, never moved, whole or not at all; list those that are there.
 """
 
 import os
@@ -59,8 +59,8 @@ class CategorySummary:
         r"""For people, in a few lines.
 
         >>> skipped = {"b.wav": "silent"}
-        >>> found = Found("recorded", "rain", False, "CC0", "own", 3, 2, 90.0, ["a.wav"], skipped=skipped)
-        >>> print(*found.lines(), sep="\n")
+        >>> rain = CategorySummary("recorded", "rain", False, "CC0", "own", 3, 2, 90.0, ["a.wav"], skipped=skipped)
+        >>> print(*rain.lines(), sep="\n")
         recorded/rain: 3 recordings of 2 sources, 90 s (licence: CC0)
           added 1: a.wav
           skipped b.wav: silent
@@ -83,7 +83,7 @@ def add_noise(category: str, folder: Path, noise_folder: Path, collection: str =
               licence: str = "not stated", silent_dbfs: float = -60.0, lock: Path | None = None) -> CategorySummary:
     """Bring the recordings below `folder` into `noise_folder`/`collection`/`category`; `link` makes symbolic links.
 
-    Sub-folders, which name sources, and a table of sources (`scan_folder`) come with them. Recordings that are not
+    Sub-folders, which name sources, and a table of sources (`scan_collection`) come with them. Recordings that are not
     admitted or whose peak is below `silent_dbfs` are passed over and named in the answer. A collection that is new gets
     a card, noise.yaml, which says that it is recorded, not synthetic. All who give the same `lock`, a file outside of
     `noise_folder`, come one after the other.
@@ -106,7 +106,7 @@ def add_noise(category: str, folder: Path, noise_folder: Path, collection: str =
         target = home / category if card else home
         with replacing(target) as temporary:
             if os.path.isdir(target):
-                shutil.copytree(target, temporary, symlinks=True, copy_function=_again)
+                shutil.copytree(target, temporary, symlinks=True, copy_function=_link_or_copy)
             inside = temporary if card else temporary / category
             for path in new:
                 (inside / path).parent.mkdir(parents=True, exist_ok=True)
@@ -119,46 +119,12 @@ def add_noise(category: str, folder: Path, noise_folder: Path, collection: str =
                 card = NoiseCard(name=collection, synthetic=False, licence=licence,
                                  source="brought in with ser-ops noise add: say here where it came from")
                 card.write(temporary)
-            listed = _listed(card, scan_collection(inside.parent, collection))
-            there = next(one for one in listed if one.category == category)
+            summary = _summary(card, scan_collection(inside.parent, collection), category)
         if os.path.isfile(home / SOURCES_FILE):      # a table of the whole collection may name sources here, too
-            there = next(one for one in _listed(card, scan_collection(home, collection)) if one.category == category)
-    return replace(there, added=[str(path) for path in new], skipped={str(path): why for path, why in skipped.items()},
+            summary = _summary(card, scan_collection(home, collection), category)
+    return replace(summary, added=[str(path) for path in new],
+                   skipped={str(path): reason for path, reason in skipped.items()},
                    already=[str(path) for path in wanted if path not in set(new)])
-
-
-def list_noise(noise_folder: Path) -> list[CategorySummary | UnusableFolder]:
-    """What lies in every collection, category by category, or why a folder is no collection.
-
-    Raises UserError when `noise_folder` itself cannot be listed.
-    """
-    answers: list[CategorySummary | UnusableFolder] = []
-    for name in subfolder_names(noise_folder):
-        try:
-            scan_noise(noise_folder, [name])
-            answers += _listed(read_noise_card(noise_folder, name), scan_collection(noise_folder / name, name))
-        except (UserError, OSError) as error:
-            answers.append(UnusableFolder(name, str(error)))
-    return answers
-
-
-def _listed(card: NoiseCard, scanned: NoiseScan) -> list[CategorySummary]:
-    """Each category of a collection, its recordings heard."""
-    categories: dict[str, list[NoiseRecording]] = defaultdict(list)
-    for one in scanned.recordings:
-        categories[one.category].append(one)
-    answers = []
-    for category, members in categories.items():
-        skipped = {str(path.relative_to(category)): reason for path, reason in scanned.skipped.items()
-                   if path.parts[0] == category}
-        heard = list(probe_recordings([member.path for member in members], "listening"))
-        skipped |= {f"{member.recording.split('/', 2)[2]}{member.path.suffix}": answer.refusal
-                    for member, answer in zip(members, heard, strict=True) if answer.refusal}
-        answers.append(CategorySummary(
-            card.name, category, card.synthetic, card.licence, card.source,
-            sum(not answer.refusal for answer in heard), len({one.source for one in members}),
-            round(sum(answer.seconds for answer in heard), 2), skipped=skipped))
-    return answers
 
 
 def _usable(folder: Path, silent_dbfs: float,
@@ -166,11 +132,11 @@ def _usable(folder: Path, silent_dbfs: float,
     """Recordings below `folder` that can serve, the sources that a table names for them, and why others cannot."""
     below = list_contents(folder, closed=True)
     paths, usable, skipped = audio_files(below), [], unreadable_paths(below)
-    for path, heard in zip(paths, probe_recordings([folder / path for path in paths], "listening"), strict=True):
-        if heard.refusal:
-            skipped[path] = heard.refusal
-        elif dbfs(heard.peak) < silent_dbfs:
-            skipped[path] = f"silent (peak {dbfs(heard.peak):.0f} dBFS)"
+    for path, recording in zip(paths, probe_recordings([folder / path for path in paths], "listening"), strict=True):
+        if recording.refusal:
+            skipped[path] = recording.refusal
+        elif dbfs(recording.peak) < silent_dbfs:
+            skipped[path] = f"silent (peak {dbfs(recording.peak):.0f} dBFS)"
         else:
             usable.append(path)
     named = read_sources(folder, below.files)
@@ -184,8 +150,8 @@ def _new(folder: Path, wanted: list[PurePosixPath], target: Path,
 
     Raises UserError for another recording of the same name.
     """
-    there = list_contents(target) if os.path.isdir(target) else None
-    taken = {path.with_suffix(""): target / path for path in audio_files(there)} if there else {}
+    below = list_contents(target) if os.path.isdir(target) else None
+    taken = {path.with_suffix(""): target / path for path in audio_files(below)} if below else {}
     new = []
     for path in wanted:
         other = taken.get(path.with_suffix(""))
@@ -194,12 +160,50 @@ def _new(folder: Path, wanted: list[PurePosixPath], target: Path,
             new.append(path)
         elif other.name != path.name or not same_bytes(folder / path, other):
             raise UserError(f"{folder / path}: another recording has its name ({other}): rename one of them")
-    return new, read_sources(target, there.files) if there else {}
+    return new, read_sources(target, below.files) if below else {}
 
 
-def _again(source: str, target: str) -> None:
-    """The same file at a second place, without a second copy of its bytes where the disk can do that."""
+def _link_or_copy(source: str, target: str) -> None:
+    """Put a file under a second name, without a second copy of its bytes where the disk can do that."""
     try:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
+
+
+def list_noise(noise_folder: Path) -> list[CategorySummary | UnusableFolder]:
+    """What lies in every collection, category by category, or why a folder is no collection.
+
+    Raises UserError when `noise_folder` itself cannot be listed.
+    """
+    summaries: list[CategorySummary | UnusableFolder] = []
+    for name in subfolder_names(noise_folder):
+        try:
+            scan_noise(noise_folder, [name])
+            summaries += _summaries(read_noise_card(noise_folder, name), scan_collection(noise_folder / name, name))
+        except (UserError, OSError) as error:
+            summaries.append(UnusableFolder(name, str(error)))
+    return summaries
+
+
+def _summary(card: NoiseCard, scanned: NoiseScan, category: str) -> CategorySummary:
+    return next(summary for summary in _summaries(card, scanned) if summary.category == category)
+
+
+def _summaries(card: NoiseCard, scanned: NoiseScan) -> list[CategorySummary]:
+    """A summary of each category of a collection, whose recordings are read to their ends."""
+    categories: dict[str, list[NoiseRecording]] = defaultdict(list)
+    for recording in scanned.recordings:
+        categories[recording.category].append(recording)
+    summaries = []
+    for category, members in categories.items():
+        skipped = {str(path.relative_to(category)): reason for path, reason in scanned.skipped.items()
+                   if path.parts[0] == category}
+        probed = list(probe_recordings([member.path for member in members], "listening"))
+        skipped |= {f"{member.recording.split('/', 2)[2]}{member.path.suffix}": recording.refusal
+                    for member, recording in zip(members, probed, strict=True) if recording.refusal}
+        summaries.append(CategorySummary(
+            card.name, category, card.synthetic, card.licence, card.source,
+            sum(not recording.refusal for recording in probed), len({member.source for member in members}),
+            round(sum(recording.seconds for recording in probed), 2), skipped=skipped))
+    return summaries

@@ -1,8 +1,6 @@
-"""Partitions of noise recordings: by source, so that no test noise was heard in training.
+"""Noise recordings: the card of a collection, which recordings there are, of which source, and in which partition.
 
-noise.yaml: what a collection of noise recordings says about itself.
-
-Which noise recordings there are, and which of them come from one source.
+Recordings that were cut from one source share a partition, so that no test noise was heard in training.
 """
 
 import csv
@@ -16,9 +14,9 @@ from pathlib import Path, PurePosixPath
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from ser_ops import documents
 from ser_ops.audio.admission import FORMATS
 from ser_ops.config.data import Partitions
+from ser_ops.documents import read_card
 from ser_ops.errors import UserError
 from ser_ops.files import write_text
 from ser_ops.folders import HIDDEN, Contents, list_contents
@@ -28,44 +26,8 @@ from ser_ops.outside_table import read_table
 from ser_ops.seeds import derive_seed
 
 NOISE_CARD = "noise.yaml"
-COLLECTION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-
-
-class NoiseCard(BaseModel):
-    """The card of one collection; `synthetic` noise is said to be so wherever a number made from it appears."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    name: str = Field(pattern=rf"^{COLLECTION_NAME.pattern}$")
-    synthetic: bool
-    licence: str = Field(min_length=1)
-    source: str = Field(min_length=1)
-    note: str = ""
-
-    def write(self, folder: Path) -> None:
-        """Write it as noise.yaml into the collection's folder, whole or not at all."""
-        write_text(folder / NOISE_CARD, yaml.safe_dump(self.model_dump(), sort_keys=False, allow_unicode=True, width=120))
-
-
-def read_noise_card(noise_folder: Path, collection: str) -> NoiseCard:
-    """Read the card of a collection.
-
-    Raises UserError when there is no such collection, or its card is missing, malformed or another collection's.
-    """
-    path = noise_folder / collection / NOISE_CARD
-    if not os.path.isdir(path.parent):
-        there = ", ".join(installed_collections(noise_folder)) or "none"
-        raise UserError(f"{path.parent}: no such collection of noise (there are: {there}): bring recordings in with "
-                        "`ser-ops noise add` or take it out of data.noise in params.yaml")
-    return documents.read_card(NoiseCard, path, "ser-ops noise add")
-
-
-def installed_collections(noise_folder: Path) -> list[str]:
-    """Names of the folders that hold a card, sorted."""
-    return sorted(card.parent.name for card in noise_folder.glob(f"*/{NOISE_CARD}") if COLLECTION_NAME.fullmatch(card.parent.name))
-
-
 SOURCES_FILE = "sources.csv"
+COLLECTION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 # Fold, source, take, class; collections that mix sets put esc50_ before it.
 _ESC50 = re.compile(r"(?:esc50_)?\d-(\d+)-[A-Z]-\d+", re.IGNORECASE)
 _TAKEN = {*NOISE_COLOURS, "clean"}
@@ -92,34 +54,44 @@ class NoiseScan:
     clashes: dict[PurePosixPath, str]
 
 
-def source_by_name(recording: str) -> str:
-    """Original recording that `recording` (an id) was cut from as far as its name says, the same in every collection.
+class NoiseCard(BaseModel):
+    """The card of one collection; `synthetic` noise is said to be so wherever a number made from it appears."""
 
-    ESC-50 names its clips fold-source-take-class. Recordings in one sub-folder of a category are of one source; any
-    other is its own.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    >>> source_of("recorded/railway_engine/esc50_4-165791-B-45")
-    'esc50/165791'
-    >>> source_of("recorded/kitchen/dishes/ch01"), source_of("recorded/children/classroom")
-    ('recorded/kitchen/dishes', 'recorded/children/classroom')
+    name: str = Field(pattern=rf"^{COLLECTION_NAME.pattern}$")
+    synthetic: bool
+    licence: str = Field(min_length=1)
+    source: str = Field(min_length=1)
+    note: str = ""
+
+    def write(self, folder: Path) -> None:
+        """Write it as noise.yaml into the collection's folder, whole or not at all."""
+        text = yaml.safe_dump(self.model_dump(), sort_keys=False, allow_unicode=True, width=120)
+        write_text(folder / NOISE_CARD, text)
+
+
+def read_noise_card(noise_folder: Path, collection: str) -> NoiseCard:
+    """Read the card of a collection.
+
+    Raises UserError when there is no such collection, or its card is missing, malformed or another collection's.
     """
-    parts = recording.split("/")
-    clip = _ESC50.fullmatch(parts[-1])
-    return f"esc50/{clip[1]}" if clip else "/".join(parts[:3])
+    path = noise_folder / collection / NOISE_CARD
+    if not os.path.isdir(path.parent):
+        there = ", ".join(installed_collections(noise_folder)) or "none"
+        raise UserError(f"{path.parent}: no such collection of noise (there are: {there}): bring recordings in with "
+                        "`ser-ops noise add` or take it out of data.noise in params.yaml")
+    return read_card(NoiseCard, path, "ser-ops noise add")
 
 
-def check_category(category: str, where: object) -> None:
-    """Raise UserError that says `where` when `category` is no name for one, or means something else already."""
-    if not COLLECTION_NAME.fullmatch(category):
-        raise UserError(f"{where}: {category!r} is no name for a category of noise: use letters, digits, point, dash "
-                        "and underscore")
-    if category in _TAKEN:
-        raise UserError(f"{where}: {category!r} is taken ({', '.join(sorted(_TAKEN))} have a meaning of their own): "
-                        "give the category another name")
+def installed_collections(noise_folder: Path) -> list[str]:
+    """Names of the folders that hold a card, sorted."""
+    names = (card.parent.name for card in noise_folder.glob(f"*/{NOISE_CARD}"))
+    return sorted(name for name in names if COLLECTION_NAME.fullmatch(name))
 
 
 def scan_noise(noise_folder: Path, collections: Iterable[str]) -> list[NoiseRecording]:
-    """Recordings of the collections, by id, as `scan_folder` finds them in `noise_folder`/<collection>.
+    """Recordings of the collections, by id, as `scan_collection` finds them in `noise_folder`/<collection>.
 
     Raises UserError when a collection is missing, has no card or no recordings, a category has a name that is taken,
     two files differ in nothing but their suffix, or a table of sources is wrong.
@@ -134,20 +106,21 @@ def scan_noise(noise_folder: Path, collections: Iterable[str]) -> list[NoiseReco
             raise UserError(f"{noise_folder / collection}: holds no recordings: bring some in with `ser-ops noise "
                             "add`, or take it out of data.noise in params.yaml")
         recordings += scanned.recordings
-    return sorted(recordings, key=lambda one: one.recording)
+    return sorted(recordings, key=lambda recording: recording.recording)
 
 
 def scan_collection(folder: Path, collection: str, synthetic: bool = False) -> NoiseScan:
     """Recordings of `folder`/<category>, at any depth, each with its source.
 
     Sources are named, the first that there is: by a table sources.csv (columns path and source) in the category, then
-    in `folder`; by the file's name (`source_of`); by the sub-folder of the category. An id is
+    in `folder`; by the file's name (`source_by_name`); by the sub-folder of the category. An id is
     "<collection>/<path without suffix>". Files that are no audio are passed over.
     Raises UserError when it is no folder, and for a table or a category's name that is wrong.
     """
     below = list_contents(folder)
     named = {path: f"{collection}/{label}" for path, label in read_sources(folder, below.files).items()}
-    for category in sorted({path.parts[0] for path in below.files if len(path.parts) == 2 and path.name == SOURCES_FILE}):
+    tables = (path for path in below.files if len(path.parts) == 2 and path.name == SOURCES_FILE)
+    for category in sorted({table.parts[0] for table in tables}):
         inside = [path.relative_to(category) for path in below.files if path.parts[0] == category]
         named |= {PurePosixPath(category, path): f"{collection}/{category}/{label}"
                   for path, label in read_sources(folder / category, inside).items()}
@@ -167,6 +140,16 @@ def scan_collection(folder: Path, collection: str, synthetic: bool = False) -> N
     return NoiseScan([taken[name] for name in sorted(taken)], skipped, clashes)
 
 
+def check_category(category: str, where: object) -> None:
+    """Raise UserError that says `where` when `category` is no name for one, or means something else already."""
+    if not COLLECTION_NAME.fullmatch(category):
+        raise UserError(f"{where}: {category!r} is no name for a category of noise: use letters, digits, point, dash "
+                        "and underscore")
+    if category in _TAKEN:
+        raise UserError(f"{where}: {category!r} is taken ({', '.join(sorted(_TAKEN))} have a meaning of their own): "
+                        "give the category another name")
+
+
 def audio_files(below: Contents) -> list[PurePosixPath]:
     """The files that are audio by their suffix."""
     return [path for path in below.files if path.suffix.lower() in FORMATS]
@@ -177,21 +160,37 @@ def unreadable_paths(below: Contents) -> dict[PurePosixPath, str]:
     return {path: reason for path, reason in below.skipped.items() if reason != HIDDEN}
 
 
+def source_by_name(recording: str) -> str:
+    """Original recording that `recording` (an id) was cut from as far as its name says, the same in every collection.
+
+    ESC-50 names its clips fold-source-take-class. Recordings in one sub-folder of a category are of one source; any
+    other is its own.
+
+    >>> source_by_name("recorded/railway_engine/esc50_4-165791-B-45")
+    'esc50/165791'
+    >>> source_by_name("recorded/kitchen/dishes/ch01"), source_by_name("recorded/children/classroom")
+    ('recorded/kitchen/dishes', 'recorded/children/classroom')
+    """
+    parts = recording.split("/")
+    clip = _ESC50.fullmatch(parts[-1])
+    return f"esc50/{clip[1]}" if clip else "/".join(parts[:3])
+
+
 def read_sources(folder: Path, files: Iterable[PurePosixPath]) -> dict[PurePosixPath, str]:
     """Source by path, as the table sources.csv of `folder` names them; nothing where there is no table.
 
     files: what there is, relative to `folder`, as the table's paths are. Raises UserError in one line for a table that
     lacks a column or a value, names a file that is not there, or names two sources for one.
     """
-    table, there = folder / SOURCES_FILE, set(files)
+    table, existing = folder / SOURCES_FILE, set(files)
     named: dict[PurePosixPath, str] = {}
-    if PurePosixPath(SOURCES_FILE) not in there:
+    if PurePosixPath(SOURCES_FILE) not in existing:
         return named
     for line, row in read_table(table, ("path", "source")):
         path, source = PurePosixPath(row["path"].replace("\\", "/")), row["source"]
         if not source:
             raise UserError(f"{table}: line {line} has no source: fill it in, or remove the line")
-        if path not in there:
+        if path not in existing:
             raise UserError(f"{table}: line {line} names {row['path']!r}, which is not there: a path counts from "
                             f"{folder}")
         if named.setdefault(path, source) != source:
@@ -202,8 +201,9 @@ def read_sources(folder: Path, files: Iterable[PurePosixPath]) -> dict[PurePosix
 def write_sources(folder: Path, named: Mapping[PurePosixPath, str]) -> None:
     """Write the table of sources into `folder`, where there are any."""
     if named:
-        (folder / SOURCES_FILE).unlink(missing_ok=True)      # it may be a link to the table that stays until all is well
-        with (folder / SOURCES_FILE).open("w", newline="", encoding="utf-8") as file:
+        table = folder / SOURCES_FILE
+        table.unlink(missing_ok=True)       # it may be a link to the table that stays until all is well
+        with table.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(("path", "source"))
             writer.writerows((path.as_posix(), source) for path, source in sorted(named.items()))
@@ -223,15 +223,16 @@ def assign_noise_partitions(rows: Sequence[NoiseRow], settings: Partitions) -> l
     for row, source in zip(rows, sources, strict=True):
         if not row.error:
             members[row.category].add(source)
-    place = {source: "test" for category in settings.held_out_noise for source in members.get(category, ())}
+    partition_of = {source: "test" for category in settings.held_out_noise for source in members.get(category, ())}
     for category in sorted(set(members) - set(settings.held_out_noise)):
         left = _wanted(len(members[category]), settings)
-        left.subtract(place[source] for source in members[category] if source in place)
-        free = sorted(members[category] - set(place), key=lambda source: derive_seed(settings.seed, "noise", source))
+        left.subtract(partition_of[source] for source in members[category] if source in partition_of)
+        free = sorted(members[category] - set(partition_of),
+                      key=lambda source: derive_seed(settings.seed, "noise", source))
         # Sources that occur in two categories may have been placed already, so training has the first choice.
         queue = ["train"] * min(1, left["train"]) + ["test"] * left["test"] + ["validation"] * left["validation"]
-        place.update((source, queue[rank] if rank < len(queue) else "train") for rank, source in enumerate(free))
-    return [place.get(source, "train") for source in sources]
+        partition_of.update((source, queue[rank] if rank < len(queue) else "train") for rank, source in enumerate(free))
+    return [partition_of.get(source, "train") for source in sources]
 
 
 def _wanted(sources: int, settings: Partitions) -> Counter[str]:

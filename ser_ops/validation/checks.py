@@ -127,10 +127,10 @@ def duplicate_reasons(rows: Sequence[AnyRow], key: str, label: str) -> list[str]
     different labels: nobody knows which label is right, so none stays.
 
     >>> rows = [UtteranceRow(name, emotion="sad", content="1") for name in "ba"]
-    >>> duplicates(rows, "utterance", "emotion")
+    >>> duplicate_reasons(rows, "utterance", "emotion")
     ['same content as a', '']
     >>> happy = [UtteranceRow(name, emotion="happy", content="1") for name in "cde"]
-    >>> duplicates([*rows, *happy], "utterance", "emotion")[4]
+    >>> duplicate_reasons([*rows, *happy], "utterance", "emotion")[4]
     'same content under another label: b (sad), a (sad), c (happy) and 1 more'
     """
     name_of, label_of = attrgetter(key), attrgetter(label)
@@ -150,7 +150,8 @@ def duplicate_reasons(rows: Sequence[AnyRow], key: str, label: str) -> list[str]
     return [reasons.get(name_of(row), "") for row in rows]
 
 
-def _quarantined(verdicts: Sequence[RuleVerdict], frame: Sequence[Mapping[str, Any]], kind: str, key: str) -> list[Finding]:
+def _quarantined(verdicts: Sequence[RuleVerdict], frame: Sequence[Mapping[str, Any]], kind: str,
+                 key: str) -> list[Finding]:
     """Each bad row once, under the first rule that it failed, in the order of the rows."""
     first: dict[int, Finding] = {}
     for verdict in verdicts:

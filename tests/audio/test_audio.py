@@ -14,9 +14,9 @@ def tone(seconds: float, rate: int, frequency: float = 440.0) -> np.ndarray:
 
 def test_levels_by_hand():
     square = np.tile(np.array([0.5, -0.5], np.float32), 4000)
-    one = measure_levels(square, 16000, -60)
-    assert (one.peak_dbfs, one.rms_dbfs) == pytest.approx((-6.02, -6.02), abs=0.01)
-    assert one.silent_share == 0
+    level = measure_levels(square, 16000, -60)
+    assert (level.peak_dbfs, level.rms_dbfs) == pytest.approx((-6.02, -6.02), abs=0.01)
+    assert level.silent_share == 0
     half = np.concatenate([square, np.zeros(8000, np.float32)])
     assert measure_levels(half, 16000, -60).silent_share == pytest.approx(0.5)
     assert measure_levels(np.zeros(0, np.float32), 16000, -60).silent_share == 1

@@ -317,7 +317,8 @@ def test_bounds_are_checked_first_and_refused_in_one_line(tmp_path: Path, conten
 def test_what_is_no_sound_is_refused_alike_as_file_and_as_numbers(tmp_path: Path, samples: np.ndarray,
                                                                  words: str) -> None:
     soundfile.write(tmp_path / "a.wav", samples, RATE, subtype="FLOAT")
-    for route in (lambda: read_recording(tmp_path / "a.wav", RATE), lambda: admit_samples("numbers", samples, RATE, RATE)):
+    for route in (lambda: read_recording(tmp_path / "a.wav", RATE),
+                  lambda: admit_samples("numbers", samples, RATE, RATE)):
         with pytest.raises(UserError, match=words):
             route()
 
@@ -502,7 +503,8 @@ def test_wav_files_in_a_row_and_samples_behind_the_header_s_end_are_heard(tmp_pa
     assert recording.seconds == 1 and "ends before its samples do" in recording.warnings[0]
     notes = b"LIST" + struct.pack("<I", 4096) + b"INFO" + bytes(4092)
     (tmp_path / "a.wav").write_bytes(first + notes)
-    assert read_recording(tmp_path / "a.wav", RATE).seconds == 1 and read_recording(tmp_path / "a.wav", RATE).warnings == ()
+    assert read_recording(tmp_path / "a.wav", RATE).seconds == 1 and read_recording(tmp_path / "a.wav",
+                                                                                    RATE).warnings == ()
     (tmp_path / "a.wav").write_bytes(header(seconds=0) + notes)
     with pytest.raises(UserError, match="holds no samples"):
         read_recording(tmp_path / "a.wav", RATE)

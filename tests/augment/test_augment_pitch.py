@@ -25,8 +25,8 @@ def pitch_of(samples: np.ndarray, times: np.ndarray, expected: np.ndarray) -> np
 
     rate = 4 * RATE
     fine = soxr.resample(samples.astype(np.float64), RATE, rate, quality="VHQ")
-    found = np.full(len(times), np.nan)
-    for place, (moment, hertz) in enumerate(zip(times, expected, strict=True)):
+    measured = np.full(len(times), np.nan)
+    for position, (moment, hertz) in enumerate(zip(times, expected, strict=True)):
         lags = np.arange(int(rate / hertz / 1.15), int(rate / hertz * 1.15))
         width, start = int(2.5 * rate / hertz), int(moment * rate)
         if start + width + lags[-1] + 1 > len(fine):
@@ -37,8 +37,8 @@ def pitch_of(samples: np.ndarray, times: np.ndarray, expected: np.ndarray) -> np
         best = int(likeness.argmax())
         if likeness[best] > 0.9 and 0 < best < len(lags) - 1:
             left, top, right = likeness[best - 1:best + 2]
-            found[place] = rate / (lags[best] + 0.5 * (left - right) / (left - 2 * top + right))
-    return found
+            measured[position] = rate / (lags[best] + 0.5 * (left - right) / (left - 2 * top + right))
+    return measured
 
 
 def rough_pitch(samples: np.ndarray) -> float:
@@ -131,16 +131,16 @@ def test_events_stay_where_they_are(semitones):
     samples = 0.001 * np.random.default_rng(0).standard_normal(3 * RATE)
     samples[4000::8000] += 1
     shifted = shift_pitch(samples, RATE, semitones)
-    for place in range(4000, 3 * RATE - 1000, 8000):
-        assert abs(int(np.abs(shifted[place - 1000:place + 1000]).argmax()) - 1000) < 0.011 * RATE
+    for position in range(4000, 3 * RATE - 1000, 8000):
+        assert abs(int(np.abs(shifted[position - 1000:position + 1000]).argmax()) - 1000) < 0.011 * RATE
 
 
 @pytest.mark.parametrize("semitones", [0.7, -0.7])
 def test_noise_keeps_its_level_and_colour(semitones):
     """Up to 7.2 kHz: what lies above half the sample rate is lost, as it must be."""
     noise = np.random.default_rng(3).standard_normal(5 * RATE).astype(np.float32)
-    before, after = (np.abs(np.fft.rfft(one)[:36000].reshape(9, -1)) ** 2
-                     for one in (noise, shift_pitch(noise, RATE, semitones)))
+    before, after = (np.abs(np.fft.rfft(sound)[:36000].reshape(9, -1)) ** 2
+                     for sound in (noise, shift_pitch(noise, RATE, semitones)))
     assert 10 * np.log10(after.mean(axis=1) / before.mean(axis=1)) == pytest.approx([0] * 9, abs=0.35)
 
 

@@ -33,7 +33,8 @@ def a_mixer(rows=(("train", "rain", 3), ("train", "crowd", 2), ("test", "rain", 
 
 def test_the_four():
     original, noisy, pitched, both = quadruplets.make_variants("a", SPEECH, chosen(), a_mixer())
-    assert [one.name for one in (original, noisy, pitched, both)] == ["original", "noisy", "pitched", "pitched_noisy"]
+    assert [variant.name for variant in (original, noisy, pitched, both)] == ["original", "noisy", "pitched",
+                                                                              "pitched_noisy"]
     assert np.array_equal(original.samples, SPEECH)
     assert np.array_equal(pitched.samples, shift_pitch(SPEECH, RATE, 0.7))
     for clean in (original, pitched):
@@ -49,27 +50,27 @@ def test_the_four():
 
 def test_only_the_variants_that_are_asked_for():
     made = quadruplets.make_variants("a", SPEECH, chosen(variants=("original", "pitched_noisy")), a_mixer())
-    assert [one.name for one in made] == ["original", "pitched_noisy"]
+    assert [variant.name for variant in made] == ["original", "pitched_noisy"]
 
 
 def test_only_training_recordings_of_every_category():
-    added = [one.added for number in range(60) for one in quadruplets.make_variants(
-        f"{number}", SPEECH[:500], chosen(variants=("original", "noisy")), a_mixer()) if one.name == "noisy"]
-    assert {one.noise_recording for one in added} == {
+    added = [variant.added for number in range(60) for variant in quadruplets.make_variants(
+        f"{number}", SPEECH[:500], chosen(variants=("original", "noisy")), a_mixer()) if variant.name == "noisy"]
+    assert {variant.noise_recording for variant in added} == {
         "made/rain/train0", "made/rain/train1", "made/rain/train2", "made/crowd/train0", "made/crowd/train1"}
-    assert 15 < sum(one.noise_category == "rain" for one in added) < 45
+    assert 15 < sum(variant.noise_category == "rain" for variant in added) < 45
 
 
 def test_intensity_is_uniform():
-    drawn = np.array([one.added.intensity for number in range(400) for one in quadruplets.make_variants(
-        f"{number}", SPEECH[:50], chosen(variants=("original", "noisy")), a_mixer()) if one.name == "noisy"])
+    drawn = np.array([variant.added.intensity for number in range(400) for variant in quadruplets.make_variants(
+        f"{number}", SPEECH[:50], chosen(variants=("original", "noisy")), a_mixer()) if variant.name == "noisy"])
     assert drawn.min() < 0.02 and drawn.max() > 0.73
     assert np.histogram(drawn, 3, (0, 0.75))[0] == pytest.approx([133] * 3, abs=35)
 
 
 def test_stationary_noise_by_one_setting():
     def categories(stationary: bool) -> set[str]:
-        return {one.added.noise_category for number in range(40) for one in quadruplets.make_variants(
+        return {variant.added.noise_category for number in range(40) for variant in quadruplets.make_variants(
             f"{number}", SPEECH[:500], chosen(stationary=stationary), a_mixer())} - {""}
 
     assert categories(False) == {"rain", "crowd"}
@@ -92,7 +93,8 @@ def test_no_noise_for_training():
     nothing = a_mixer((("test", "rain", 2),))
     with pytest.raises(UserError, match="no noise recordings for training"):
         list(quadruplets.make_variants("a", SPEECH, chosen(), nothing))
-    names = [one.name for one in quadruplets.make_variants("a", SPEECH, chosen(variants=("original", "pitched")), nothing)]
+    names = [variant.name
+             for variant in quadruplets.make_variants("a", SPEECH, chosen(variants=("original", "pitched")), nothing)]
     assert names == ["original", "pitched"]
     assert len(list(quadruplets.make_variants("a", SPEECH, chosen(stationary=True), nothing))) == 4
 
@@ -104,14 +106,14 @@ def test_the_same_whatever_the_order(order, seed):
     alone = {name: list(quadruplets.make_variants(name, SPEECH, here, a_mixer())) for name in "abcd"}
     mixer = a_mixer()
     for name in order:
-        for one, other in zip(quadruplets.make_variants(name, SPEECH, here, mixer), alone[name], strict=True):
-            assert one.added == other.added
-            assert np.array_equal(one.samples, other.samples)
-    for one, other in itertools.combinations("abcd", 2):
-        assert not np.array_equal(alone[one][1].samples, alone[other][1].samples)
+        for variant, other in zip(quadruplets.make_variants(name, SPEECH, here, mixer), alone[name], strict=True):
+            assert variant.added == other.added
+            assert np.array_equal(variant.samples, other.samples)
+    for first, second in itertools.combinations("abcd", 2):
+        assert not np.array_equal(alone[first][1].samples, alone[second][1].samples)
 
 
 def test_fewer_variants_leave_the_others_as_they_were():
-    four = {one.name: one for one in quadruplets.make_variants("a", SPEECH, chosen(), a_mixer())}
-    for one in quadruplets.make_variants("a", SPEECH, chosen(variants=("original", "pitched_noisy")), a_mixer()):
-        assert np.array_equal(one.samples, four[one.name].samples)
+    four = {variant.name: variant for variant in quadruplets.make_variants("a", SPEECH, chosen(), a_mixer())}
+    for variant in quadruplets.make_variants("a", SPEECH, chosen(variants=("original", "pitched_noisy")), a_mixer()):
+        assert np.array_equal(variant.samples, four[variant.name].samples)

@@ -66,12 +66,12 @@ def tree(folder: Path) -> list[str]:
 def test_a_folder_above_the_corpus_works(tmp_path: Path, level: str) -> None:
     speech(tmp_path / "source" / level, [*NAMES, "Actor_01/03-02-03-01-01-01-01.wav"])
     (tmp_path / "source" / "readme.txt").write_text("hello")
-    found = adding.add_corpus("ravdess", tmp_path / "source", tmp_path / "data")
+    summary = adding.add_corpus("ravdess", tmp_path / "source", tmp_path / "data")
     assert tree(tmp_path / "data" / "ravdess") == sorted([*NAMES, "corpus.yaml"])
-    assert (found.found, found.speakers, found.expected, found.complete) == (4, 2, 1440, False)
-    assert found.emotions == {"happy": 2, "sad": 2}
-    assert found.skipped == {"song": 1, "not an audio file (.txt)": 1}
-    assert "PARTIAL, 4 of 1440" in found.sentence()
+    assert (summary.found, summary.speakers, summary.expected, summary.complete) == (4, 2, 1440, False)
+    assert summary.emotions == {"happy": 2, "sad": 2}
+    assert summary.skipped == {"song": 1, "not an audio file (.txt)": 1}
+    assert "PARTIAL, 4 of 1440" in summary.sentence()
     assert tree(tmp_path / "source")  # never moved
     card = yaml.safe_load((tmp_path / "data/ravdess/corpus.yaml").read_text())
     assert card["licence"] == "CC BY-NC-SA 4.0" and card["synthetic"] is False and "zenodo" in card["source"]
@@ -90,8 +90,8 @@ def test_crema_d_brings_its_table_of_speakers(tmp_path: Path) -> None:
     speech(tmp_path / "CREMA-D", ["AudioWAV/1001_DFA_ANG_XX.wav"])
     (tmp_path / "CREMA-D/VideoDemographics.csv").write_text("ActorID,Sex\n1001,Male\n")
     adding.add_corpus("crema_d", tmp_path / "CREMA-D", tmp_path / "data")
-    (one,) = corpus.scan_corpus(tmp_path / "data", "crema_d").utterances
-    assert (one.utterance, one.gender) == ("crema_d/AudioWAV/1001_DFA_ANG_XX", "male")
+    (utterance,) = corpus.scan_corpus(tmp_path / "data", "crema_d").utterances
+    assert (utterance.utterance, utterance.gender) == ("crema_d/AudioWAV/1001_DFA_ANG_XX", "male")
 
 
 def test_links_point_to_the_originals(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_a_corpus_that_is_there_is_never_overwritten(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="already there"):
         adding.add_corpus("ravdess", tmp_path / "source", tmp_path / "data")
     adding.add_corpus("ravdess", tmp_path / "source", tmp_path / "data", name="second")
-    assert [one.corpus for one in adding.list_corpora(tmp_path / "data")] == ["ravdess", "second"]
+    assert [summary.corpus for summary in adding.list_corpora(tmp_path / "data")] == ["ravdess", "second"]
 
 
 @pytest.mark.parametrize("name", ["../out", "a/b", ".hidden", "with space"])
@@ -122,11 +122,12 @@ def test_odd_corpus_names_are_refused(tmp_path: Path, name: str) -> None:
 
 def test_a_zip_with_a_nested_second_copy_is_taken_once(tmp_path: Path) -> None:
     names = [f"{top}TESS set/OAF_Fear/OAF_{word}_fear.wav" for top in ("", "TESS set/") for word in ("back", "bar")]
-    found = adding.add_corpus("tess", packed(tmp_path / "archive.zip", [*names, "TESS set/notes.md"]), tmp_path / "data")
+    summary = adding.add_corpus("tess", packed(tmp_path / "archive.zip", [*names, "TESS set/notes.md"]),
+                                tmp_path / "data")
     assert tree(tmp_path / "data" / "tess") == ["OAF_Fear/OAF_back_fear.wav", "OAF_Fear/OAF_bar_fear.wav",
                                                 "corpus.yaml"]
-    assert found.skipped == {"second copy of a recording": 2, "not an audio file (.md)": 1}
-    assert not any("not admitted" in one for one in found.oddities)
+    assert summary.skipped == {"second copy of a recording": 2, "not an audio file (.md)": 1}
+    assert not any("not admitted" in oddity for oddity in summary.oddities)
 
 
 def test_what_is_not_admitted_is_said_by_kind(tmp_path: Path) -> None:
@@ -139,8 +140,8 @@ def test_what_is_not_admitted_is_said_by_kind(tmp_path: Path) -> None:
     assert note in adding.add_corpus("ravdess", source, tmp_path / "data").oddities
     assert note in adding.check_corpus(tmp_path / "data", "ravdess").oddities
     (tmp_path / "data" / "ravdess" / NAMES[1]).write_bytes(b"")
-    assert any(one.startswith("4 of 4 recordings are not admitted: empty file (3), silent")
-               for one in adding.check_corpus(tmp_path / "data", "ravdess").oddities)
+    assert any(oddity.startswith("4 of 4 recordings are not admitted: empty file (3), silent")
+               for oddity in adding.check_corpus(tmp_path / "data", "ravdess").oddities)
 
 
 @pytest.mark.parametrize("kind", ["folder", "zip", "links"])
@@ -216,7 +217,8 @@ def _interrupted(*arguments: Any, **more: Any) -> None:
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("step", ["_refuse_pointers", "summarise_corpus", "_refusals", "shutil.copyfileobj", "CorpusCard.write"])
+@pytest.mark.parametrize("step", ["_refuse_pointers", "summarise_corpus", "_refusals", "shutil.copyfileobj",
+                                  "CorpusCard.write"])
 @pytest.mark.parametrize(("fault", "error"), [(_full, UserError), (_interrupted, KeyboardInterrupt)])
 def test_whatever_fails_at_whatever_step_leaves_nothing(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, fault: Any, error: type[BaseException]) -> None:
@@ -248,8 +250,8 @@ def test_leftovers_of_desktops_are_no_recordings_and_no_tables(tmp_path: Path) -
     (tmp_path / "source/CREMA-D/b VideoDemographics.csv").write_text("ActorID,Sex\n1001,Female\n")
     archive = Path(shutil.make_archive(str(tmp_path / "mac"), "zip", tmp_path / "source"))
     for name, source in (("folder", tmp_path / "source"), ("zip", archive)):
-        found = adding.add_corpus("crema_d", source, tmp_path / "data", name)
-        assert (found.found, set(found.skipped)) == (1, {"hidden file"})
+        summary = adding.add_corpus("crema_d", source, tmp_path / "data", name)
+        assert (summary.found, set(summary.skipped)) == (1, {"hidden file"})
         assert tree(tmp_path / "data" / name) == ["AudioWAV/1001_DFA_ANG_XX.wav", "VideoDemographics.csv",
                                                   "corpus.yaml"]
         assert corpus.scan_corpus(tmp_path / "data", name).utterances[0].gender == "female"
@@ -279,8 +281,8 @@ def test_links_inside_are_followed_and_those_to_nothing_counted(tmp_path: Path) 
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(source / "s.wav"))
     (tmp_path / "linked").symlink_to(source)
-    found = adding.add_corpus("ravdess", tmp_path / "linked", tmp_path / "data")
-    assert (found.found, found.skipped) == (
+    summary = adding.add_corpus("ravdess", tmp_path / "linked", tmp_path / "data")
+    assert (summary.found, summary.skipped) == (
         3, {"link to nothing": 2, "no file but a pipe, a socket or a device": 2})
     assert not (tmp_path / "data/ravdess" / NAMES[2]).is_symlink()
 
@@ -329,8 +331,8 @@ def test_damaged_entries_are_one_line_and_leave_nothing(tmp_path: Path, method: 
     elif damage == "end":
         content[first.compress_size - 40:first.compress_size] = os.urandom(40)
     else:   # what it declares is a tenth of what it holds
-        place = content.index(b"PK\1\2") + 24
-        content[place:place + 4] = struct.pack("<I", 2000)
+        offset = content.index(b"PK\1\2") + 24
+        content[offset:offset + 4] = struct.pack("<I", 2000)
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"its entry '.*' is damaged") as error:
         adding.add_corpus("ravdess", path, tmp_path / "data")
@@ -346,8 +348,8 @@ def test_whatever_is_done_to_a_zip_it_comes_in_or_is_one_line(data: st.DataObjec
             for name in NAMES[:2]:
                 archive.writestr(name, SOUND)
         content = bytearray(path.read_bytes())
-        for place in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=8)):
-            content[place] = data.draw(st.integers(0, 255))
+        for offset in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=8)):
+            content[offset] = data.draw(st.integers(0, 255))
         path.write_bytes(content[:data.draw(st.integers(len(content) // 2, len(content)))])
         try:
             adding.add_corpus("ravdess", path, Path(folder, "data"))
@@ -362,8 +364,8 @@ def test_a_dense_entry_is_unpacked_a_little_at_a_time(tmp_path: Path) -> None:
         for _ in range(100):
             entry.write(bytes(10**6))
     content = bytearray(path.read_bytes())
-    place = content.index(b"PK\1\2") + 24
-    content[place:place + 4] = struct.pack("<I", 2000)
+    offset = content.index(b"PK\1\2") + 24
+    content[offset:offset + 4] = struct.pack("<I", 2000)
     path.write_bytes(content)
     tracemalloc.start()
     with pytest.raises(UserError, match="is damaged"):
@@ -405,8 +407,8 @@ def test_a_zip_inside_a_zip_says_what_to_do(tmp_path: Path) -> None:
 
 def test_names_that_differ_in_their_capitals_alone_are_one_recording(tmp_path: Path) -> None:
     names = ["AudioWAV/1001_DFA_ANG_XX.wav", "AudioWAV/1001_dfa_ang_xx.WAV"]
-    found = adding.add_corpus("crema_d", packed(tmp_path / "a.zip", names), tmp_path / "data")
-    assert (found.found, found.skipped) == (1, {"second copy of a recording": 1})
+    summary = adding.add_corpus("crema_d", packed(tmp_path / "a.zip", names), tmp_path / "data")
+    assert (summary.found, summary.skipped) == (1, {"second copy of a recording": 1})
 
 
 def test_an_archive_of_very_many_entries_takes_seconds(tmp_path: Path) -> None:
@@ -471,10 +473,10 @@ def test_one_bad_corpus_does_not_end_the_list(tmp_path: Path) -> None:
     (tmp_path / "data" / "pipe").mkdir()
     os.mkfifo(tmp_path / "data" / "pipe" / "corpus.yaml")
     listed = list(adding.list_corpora(tmp_path / "data"))
-    bad = {one.name: one.record() for one in listed if isinstance(one, folders.UnusableFolder)}
+    bad = {answer.name: answer.record() for answer in listed if isinstance(answer, folders.UnusableFolder)}
     assert sorted(bad) == ["broken", "empty", "hollow", "other", "pipe"]
-    assert all("\n" not in one["error"] and name in one["error"] for name, one in bad.items())
-    assert [one.corpus for one in listed if isinstance(one, corpus.CorpusSummary)] == ["ravdess"]
+    assert all("\n" not in answer["error"] and name in answer["error"] for name, answer in bad.items())
+    assert [answer.corpus for answer in listed if isinstance(answer, corpus.CorpusSummary)] == ["ravdess"]
     assert list(adding.list_corpora(tmp_path / "nowhere")) == []
 
 
@@ -522,17 +524,17 @@ def test_a_synthetic_corpus_has_no_complete_one(tmp_path: Path) -> None:
     speech(tmp_path / "made", NAMES)
     corpus.CorpusCard(name="made", layout="ravdess", synthetic=True, licence="Apache-2.0", source="generated").write(
         tmp_path / "made")
-    found = adding.check_corpus(tmp_path, "made")
-    assert found.complete and found.expected is None and found.record()["expected_emotions"] is None
-    assert "synthetic speech" in found.sentence()
+    summary = adding.check_corpus(tmp_path, "made")
+    assert summary.complete and summary.expected is None and summary.record()["expected_emotions"] is None
+    assert "synthetic speech" in summary.sentence()
 
 
 @pytest.mark.real_speech
 def test_the_real_recordings_come_in_and_are_partial(tmp_path: Path) -> None:
     if not (SHARED / "ravdess").is_dir():
         pytest.skip("the recordings are not at hand")
-    found = adding.add_corpus("ravdess", SHARED / "ravdess", tmp_path, link=True)
-    assert (found.found, found.speakers, found.complete, found.skipped) == (1200, 20, False, {})
-    assert found.emotions == {"angry": 160, "disgust": 160, "fear": 160, "happy": 160, "neutral": 240, "sad": 160,
+    summary = adding.add_corpus("ravdess", SHARED / "ravdess", tmp_path, link=True)
+    assert (summary.found, summary.speakers, summary.complete, summary.skipped) == (1200, 20, False, {})
+    assert summary.emotions == {"angry": 160, "disgust": 160, "fear": 160, "happy": 160, "neutral": 240, "sad": 160,
                               "surprise": 160}
-    assert any("stereo" in one for one in found.oddities)
+    assert any("stereo" in oddity for oddity in summary.oddities)

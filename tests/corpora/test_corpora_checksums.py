@@ -30,32 +30,32 @@ def test_each_kind_is_told_apart(tmp_path: Path) -> None:
                             "A/gone.wav": b"5"})
     folder = there(tmp_path, {"deep/A/same.wav": b"1", "other.WAV": b"x", "A/longer.wav": b"33", "A/flac.flac": b"4",
                               "new.wav": b"6", "notes.txt": b"7", ".hidden/same.wav": b"1"})
-    found = compare_checksums(folder, tsv)
-    assert found.published == ("deep/A/same.wav",)
-    assert found.altered == ("A/longer.wav", "other.WAV")
-    assert found.re_encoded == ("A/flac.flac",)
-    assert found.missing == ("A/gone.wav",)
-    assert found.extra == ("new.wav",)
-    assert found.ambiguous == ()
-    assert found.record()["counts"] == {"published": 1, "altered": 2, "re_encoded": 1, "missing": 1, "extra": 1,
+    comparison = compare_checksums(folder, tsv)
+    assert comparison.published == ("deep/A/same.wav",)
+    assert comparison.altered == ("A/longer.wav", "other.WAV")
+    assert comparison.re_encoded == ("A/flac.flac",)
+    assert comparison.missing == ("A/gone.wav",)
+    assert comparison.extra == ("new.wav",)
+    assert comparison.ambiguous == ()
+    assert comparison.record()["counts"] == {"published": 1, "altered": 2, "re_encoded": 1, "missing": 1, "extra": 1,
                                         "ambiguous": 0}
 
 
 def test_the_shortest_end_that_is_unique_decides_and_several_are_ambiguous(tmp_path: Path) -> None:
     tsv = listed(tmp_path, {"DC/a01.wav": b"dc", "JE/a01.wav": b"je", "KL/a01.wav": b"kl"})
     folder = there(tmp_path, {"deep/DC/a01.wav": b"dc", "a01.wav": b"je", "XX/a01.wav": b"?"})
-    found = compare_checksums(folder, tsv)
-    assert found.published == ("deep/DC/a01.wav",)
-    assert found.ambiguous == ("XX/a01.wav", "a01.wav")
-    assert found.missing == ()  # the ambiguous ones may be JE/a01 and KL/a01
+    comparison = compare_checksums(folder, tsv)
+    assert comparison.published == ("deep/DC/a01.wav",)
+    assert comparison.ambiguous == ("XX/a01.wav", "a01.wav")
+    assert comparison.missing == ()  # the ambiguous ones may be JE/a01 and KL/a01
 
 
 def test_a_second_copy_is_extra_and_the_same_bytes_go_first(tmp_path: Path) -> None:
     tsv = listed(tmp_path, {"OAF_Fear/x.wav": b"1"})
     folder = there(tmp_path, {"a/x.wav": b"1", "a/b/x.wav": b"1", "x.wav": b"2", "x.flac": b"1"})
-    found = compare_checksums(folder, tsv)
-    assert found.published == ("a/x.wav",)
-    assert found.extra == ("a/b/x.wav", "x.flac", "x.wav")
+    comparison = compare_checksums(folder, tsv)
+    assert comparison.published == ("a/x.wav",)
+    assert comparison.extra == ("a/b/x.wav", "x.flac", "x.wav")
 
 
 def test_a_file_that_cannot_be_read_is_altered(tmp_path: Path) -> None:

@@ -30,10 +30,10 @@ def test_every_utterance_is_tested_in_exactly_one_fold(protocol):
     rows = rows_of(corpora=("one", "two"))
     tested = Counter()
     for fold in range(1, 6):
-        places = assign_fold(rows, with_protocol(protocol), 5, fold)
-        assert set(places) == {"train", "validation", "test"}
-        tested.update(row.utterance for row, place in zip(rows, places, strict=True) if place == "test")
-        emotions = Counter(row.emotion for row, place in zip(rows, places, strict=True) if place == "test")
+        partitions = assign_fold(rows, with_protocol(protocol), 5, fold)
+        assert set(partitions) == {"train", "validation", "test"}
+        tested.update(row.utterance for row, partition in zip(rows, partitions, strict=True) if partition == "test")
+        emotions = Counter(row.emotion for row, partition in zip(rows, partitions, strict=True) if partition == "test")
         assert max(emotions.values()) - min(emotions.values()) <= 1
     assert set(tested.values()) == {1} and len(tested) == len(rows)
 
@@ -41,19 +41,19 @@ def test_every_utterance_is_tested_in_exactly_one_fold(protocol):
 def test_speakers_are_apart_and_the_audit_agrees():
     rows = rows_of()
     for fold in range(1, 6):
-        places = assign_fold(rows, with_protocol("speaker"), 5, fold)
+        partitions = assign_fold(rows, with_protocol("speaker"), 5, fold)
         of = defaultdict(set)
-        for row, place in zip(rows, places, strict=True):
-            of[row.speaker].add(place)
-        assert all(len(one) == 1 for one in of.values())
-        placed = [replace(row, partition=place) for row, place in zip(rows, places, strict=True)]
+        for row, partition in zip(rows, partitions, strict=True):
+            of[row.speaker].add(partition)
+        assert all(len(values) == 1 for values in of.values())
+        placed = [replace(row, partition=partition) for row, partition in zip(rows, partitions, strict=True)]
         assert leaks.audit_leaks(placed, [], "speaker")["clean"]
 
 
 def test_random_folds_share_speakers_which_the_audit_declares():
     rows = rows_of()
-    placed = [replace(row, partition=place)
-              for row, place in zip(rows, assign_fold(rows, with_protocol("random"), 5, 1), strict=True)]
+    placed = [replace(row, partition=partition)
+              for row, partition in zip(rows, assign_fold(rows, with_protocol("random"), 5, 1), strict=True)]
     report = leaks.audit_leaks(placed, [], "random")
     assert not report["clean"] and not leaks.undeclared_leaks(report)
 
@@ -62,23 +62,23 @@ def test_the_same_content_stays_together():
     rows = rows_of(speakers=6)
     rows[0] = replace(rows[0], content=rows[1].content)
     for fold in range(1, 6):
-        places = assign_fold(rows, with_protocol("random"), 5, fold)
-        assert places[0] == places[1]
+        partitions = assign_fold(rows, with_protocol("random"), 5, fold)
+        assert partitions[0] == partitions[1]
 
 
 def test_two_speakers_alone_go_by_word_and_beside_others_by_speaker():
     pair = rows_of(speakers=2, corpora=("pair",), each=10)
-    places = assign_fold(pair, with_protocol("speaker"), 5, 1)
+    partitions = assign_fold(pair, with_protocol("speaker"), 5, 1)
     words = defaultdict(set)
-    for row, place in zip(pair, places, strict=True):
-        words[row.text].add(place)
-    assert all(len(one) == 1 for one in words.values()) and "test" in places
+    for row, partition in zip(pair, partitions, strict=True):
+        words[row.text].add(partition)
+    assert all(len(word) == 1 for word in words.values()) and "test" in partitions
     both = pair + rows_of(speakers=10, corpora=("other",))
     for fold in range(1, 6):
         of = defaultdict(set)
-        for row, place in zip(both, assign_fold(both, with_protocol("speaker"), 5, fold), strict=True):
-            of[row.speaker].add(place)
-        assert all(len(one) == 1 for one in of.values())
+        for row, partition in zip(both, assign_fold(both, with_protocol("speaker"), 5, fold), strict=True):
+            of[row.speaker].add(partition)
+        assert all(len(values) == 1 for values in of.values())
 
 
 @settings(max_examples=15, deadline=None)

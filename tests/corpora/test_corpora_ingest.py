@@ -76,17 +76,17 @@ def test_ingest_writes_what_the_next_stages_read(tmp_path: Path) -> None:
     made = tmp_path / "work" / "ingest"
     rows, noise = read_rows(made / "manifest.csv", UtteranceRow), read_rows(made / "noise.csv", NoiseRow)
     assert len(rows) == 9 and {row.partition for row in rows} == {"train", "validation", "test"}
-    one = rows[0]
-    assert (one.utterance, one.path) == ("mine/Actor_01/03-01-03-01-01-01-01",
+    first = rows[0]
+    assert (first.utterance, first.path) == ("mine/Actor_01/03-01-03-01-01-01-01",
                                                "mine/Actor_01/03-01-03-01-01-01-01.wav")
-    assert (one.synthetic, one.native_rate, one.channels, one.seconds, one.error) == (
+    assert (first.synthetic, first.native_rate, first.channels, first.seconds, first.error) == (
         True, 48000, 1, 0.4, "")
-    assert one.peak_dbfs == pytest.approx(-6.02, abs=0.3)
-    assert one.rms_dbfs == pytest.approx(-9.03, abs=0.5)  # what lies below speech is gone
+    assert first.peak_dbfs == pytest.approx(-6.02, abs=0.3)
+    assert first.rms_dbfs == pytest.approx(-9.03, abs=0.5)  # what lies below speech is gone
     store = Shards(made / "waveforms")
     assert set(store) == {row.utterance for row in rows}
-    expected = read_recording(tmp_path / "data" / "corpora" / one.path, 16000).samples
-    assert np.array_equal(store[one.utterance], expected)
+    expected = read_recording(tmp_path / "data" / "corpora" / first.path, 16000).samples
+    assert np.array_equal(store[first.utterance], expected)
     assert set(Shards(made / "noise")) == {row.recording for row in noise}
     assert json.loads((made / "corpora.json").read_text())["mine"]["found"] == 9
     assert all(card["licence"] for card in json.loads((made / "noise.json").read_text()).values())
@@ -98,9 +98,9 @@ def test_any_number_of_processes_writes_the_same(tmp_path: Path) -> None:
         path = tmp_path / f"{number}.wav"
         soundfile.write(path, tone(0.3, 22050, hertz=100 + number), 22050)
         files.append((str(number), Clip(path)))
-    one = decode_recordings(files, tmp_path / "one", 16000, -60, 1, 1, "one")
-    two = decode_recordings(files, tmp_path / "two", 16000, -60, 1, 2, "two")
-    assert one == two and digests(tmp_path / "one") == digests(tmp_path / "two")
+    alone = decode_recordings(files, tmp_path / "one", 16000, -60, 1, 1, "one")
+    shared = decode_recordings(files, tmp_path / "two", 16000, -60, 1, 2, "two")
+    assert alone == shared and digests(tmp_path / "one") == digests(tmp_path / "two")
 
 
 def test_shards_are_cut_by_size_and_number(tmp_path: Path) -> None:
@@ -131,17 +131,17 @@ def test_bad_recordings_are_measured_or_named_and_the_others_go_on(tmp_path: Pat
     (tmp_path / "text.wav").write_text("no audio at all")
     names = ("good", "silent", "one", "none", "nan", "stereo", "clipped", "empty", "text", "missing")
     items = [(name, Clip(tmp_path / f"{name}.wav")) for name in names]
-    found = dict(zip(names, decode_recordings(items, tmp_path / "store", 16000, -60, 64, 1, "test"), strict=True))
-    assert {name for name in names if found[name].error} == {
+    measures = dict(zip(names, decode_recordings(items, tmp_path / "store", 16000, -60, 64, 1, "test"), strict=True))
+    assert {name for name in names if measures[name].error} == {
         "silent", "one", "none", "nan", "empty", "text", "missing"}
-    assert "NaN" in found["nan"].error and "no samples" in found["none"].error
-    assert all(str(tmp_path) not in one.error for one in found.values())
-    assert found["missing"].sha256 == "" and len(found["text"].sha256) == 64
-    assert (found["text"].content, found["text"].seconds, found["text"].peak_dbfs) == ("", None, None)
-    assert found["silent"].error.startswith("silent") and "shorter than 0.1 s" in found["one"].error
-    assert found["stereo"].warnings.startswith("the mean of its 2 channels") and found["good"].warnings == ""
-    assert (found["stereo"].channels, found["stereo"].native_rate) == (2, 44100)
-    assert found["clipped"].clipped_share > 0.5 and found["good"].clipped_share == 0
+    assert "NaN" in measures["nan"].error and "no samples" in measures["none"].error
+    assert all(str(tmp_path) not in measured.error for measured in measures.values())
+    assert measures["missing"].sha256 == "" and len(measures["text"].sha256) == 64
+    assert (measures["text"].content, measures["text"].seconds, measures["text"].peak_dbfs) == ("", None, None)
+    assert measures["silent"].error.startswith("silent") and "shorter than 0.1 s" in measures["one"].error
+    assert measures["stereo"].warnings.startswith("the mean of its 2 channels") and measures["good"].warnings == ""
+    assert (measures["stereo"].channels, measures["stereo"].native_rate) == (2, 44100)
+    assert measures["clipped"].clipped_share > 0.5 and measures["good"].clipped_share == 0
     assert set(Shards(tmp_path / "store")) == {"good", "stereo", "clipped"}
 
 
@@ -195,8 +195,8 @@ def test_a_manifest_comes_in_beside_a_corpus(here: Path) -> None:
     assert [(row.utterance, row.path, row.layout, row.emotion) for row in rows] == [
         (name, f"extra/{speaker}.ogg", "manifest", "happy") for name, speaker in (
             ("extra/../extra/y", "y"), (f"extra{extra}/z", "z"), ("extra/x", "x"))]
-    found = json.loads((here / "work/ingest/corpora.json").read_text())
-    assert found["extra"]["expected"] is None and found["extra"]["complete"] is True
+    corpora = json.loads((here / "work/ingest/corpora.json").read_text())
+    assert corpora["extra"]["expected"] is None and corpora["extra"]["complete"] is True
     soundfile.write(here / "elsewhere.wav", tone(0.4, 16000), 16000)
     with (extra / "manifest.csv").open("a") as file:
         file.write("../../../elsewhere.wav,joy,x\n")
@@ -261,7 +261,7 @@ def test_audit_names_the_leak_and_leaves_its_report(here: Path, capsys: pytest.C
     with pytest.raises(UserError, match="speaker mine/01 is in"):
         audit.main()
     report = json.loads((here / "reports/leak_audit.json").read_text())
-    assert {one["kind"] for one in report["findings"]} == {"speaker", "variant"}
+    assert {finding["kind"] for finding in report["findings"]} == {"speaker", "variant"}
 
 
 def test_run_turns_a_user_error_into_one_line(capsys: pytest.CaptureFixture[str]) -> None:

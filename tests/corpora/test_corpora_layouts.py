@@ -52,40 +52,40 @@ def test_expectations_are_tables_ii_and_iii(layout: str) -> None:
 
 @pytest.mark.parametrize("layout", ["ravdess", "crema_d", "tess"])
 def test_published_names_give_tables_ii_and_iii(layout: str) -> None:
-    found = LAYOUTS[layout].arrange(published(layout))
-    assert dict(Counter(one.emotion for one in found.taken.values())) == TABLE_III[layout]
-    assert len({one.speaker for one in found.taken.values()}) == TABLE_II[layout][0]
-    assert found.skipped == {}
-    stems = {path.stem for path in found.taken}
+    arranged = LAYOUTS[layout].arrange(published(layout))
+    assert dict(Counter(parsed.emotion for parsed in arranged.taken.values())) == TABLE_III[layout]
+    assert len({parsed.speaker for parsed in arranged.taken.values()}) == TABLE_II[layout][0]
+    assert arranged.skipped == {}
+    stems = {path.stem for path in arranged.taken}
     assert {name for oddity in LAYOUTS[layout].oddities for name in oddity.names} <= stems
     assert set(known_faults(layout)) <= stems
 
 
 @pytest.mark.parametrize("nested", [True, False])
 def test_made_savee_names_give_tables_ii_and_iii(nested: bool) -> None:
-    found = LAYOUTS["savee"].arrange(savee(nested))
-    assert dict(Counter(one.emotion for one in found.taken.values())) == TABLE_III["savee"]
-    assert {one.speaker for one in found.taken.values()} == {"DC", "JE", "JK", "KL"}
-    assert {one.gender for one in found.taken.values()} == {"male"}
+    arranged = LAYOUTS["savee"].arrange(savee(nested))
+    assert dict(Counter(parsed.emotion for parsed in arranged.taken.values())) == TABLE_III["savee"]
+    assert {parsed.speaker for parsed in arranged.taken.values()} == {"DC", "JE", "JK", "KL"}
+    assert {parsed.gender for parsed in arranged.taken.values()} == {"male"}
 
 
 def test_ravdess_speakers_are_half_female_and_calm_is_an_option() -> None:
     paths = published("ravdess")
     readings = LAYOUTS["ravdess"].arrange(paths).taken.values()
-    assert len({one.speaker for one in readings if one.gender == "female"}) == 12
+    assert len({parsed.speaker for parsed in readings if parsed.gender == "female"}) == 12
     without = LAYOUTS["ravdess"].arrange(paths, calm="excluded")
-    assert dict(Counter(one.emotion for one in without.taken.values())) == LAYOUTS["ravdess"].expected("excluded")
+    assert dict(Counter(parsed.emotion for parsed in without.taken.values())) == LAYOUTS["ravdess"].expected("excluded")
     assert LAYOUTS["ravdess"].expected("excluded")["neutral"] == 96
     assert without.skipped == {"calm, which data.calm keeps out": 192}
 
 
 def test_ravdess_skips_and_counts_song_video_and_what_is_not_its_own() -> None:
-    found = LAYOUTS["ravdess"].arrange(map(PurePosixPath, [
+    arranged = LAYOUTS["ravdess"].arrange(map(PurePosixPath, [
         "Actor_01/03-01-05-01-01-01-01.wav", "Actor_01/03-02-05-01-01-01-01.wav", "Video/01-01-05-01-01-01-01.mp4",
         "02-01-05-01-01-01-01.mp4", "Actor_02/03-01-05-01-01-01-01.flac", "03-01-09-01-01-01-01.wav",
         "03-01-05-01-01-01-25.wav", "holiday.mp3", "notes.txt", "__MACOSX/Actor_01/._03-01-05-01-01-01-01.wav"]))
-    assert len(found.taken) == 1
-    assert found.skipped == {
+    assert len(arranged.taken) == 1
+    assert arranged.skipped == {
         "song": 1, "video": 2, "folder and file name name different actors": 1, "hidden file": 1,
         "name is not MM-VV-EE-II-SS-RR-AA of RAVDESS": 3, "not an audio file (.txt)": 1}
 
@@ -94,8 +94,8 @@ def test_named_oddities_are_said_of_the_published_corpora_and_not_of_synthetic_o
     paths = [PurePosixPath(f"Actor_{name[-2:]}/{name}.wav") for oddity in LAYOUTS["ravdess"].oddities
              for name in oddity.names]
     said = LAYOUTS["ravdess"].arrange(paths).oddities
-    assert any("stereo" in one and one.count("-") == 30 for one in said)
-    assert any("byte for byte" in one for one in said)
+    assert any("stereo" in oddity and oddity.count("-") == 30 for oddity in said)
+    assert any("byte for byte" in oddity for oddity in said)
     assert LAYOUTS["ravdess"].arrange(paths, synthetic=True).oddities == []
 
 
@@ -111,13 +111,13 @@ def test_tess_reads_mixed_case_folders_the_misspelt_prefix_and_a_nested_second_c
     paths = [PurePosixPath(top, name) for top in ("tess", "tess/tess") for name in (
         "OAF_Fear/OAF_back_fear.wav", "OAF_Pleasant_surprise/OAF_back_ps.wav", "OAF_neutral/OA_bite_neutral.wav",
         "YAF_pleasant_surprised/YAF_back_ps.wav")]
-    found = LAYOUTS["tess"].arrange(paths)
-    assert [(one.speaker, one.emotion) for one in found.taken.values()] == [
+    arranged = LAYOUTS["tess"].arrange(paths)
+    assert [(parsed.speaker, parsed.emotion) for parsed in arranged.taken.values()] == [
         ("OAF", "fear"), ("OAF", "surprise"), ("OAF", "neutral"), ("YAF", "surprise")]
-    assert found.skipped == {"second copy of a recording": 4}
-    assert all(path.parts[:2] != ("tess", "tess") for path in found.taken)
-    assert any("OA_bite_neutral" in one for one in found.oddities)
-    assert any("OAF_Fear, OAF_Pleasant_surprise" in one for one in found.oddities)
+    assert arranged.skipped == {"second copy of a recording": 4}
+    assert all(path.parts[:2] != ("tess", "tess") for path in arranged.taken)
+    assert any("OA_bite_neutral" in oddity for oddity in arranged.oddities)
+    assert any("OAF_Fear, OAF_Pleasant_surprise" in oddity for oddity in arranged.oddities)
 
 
 def test_a_second_file_of_one_name_with_other_content_is_counted_apart(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_a_second_file_of_one_name_with_other_content_is_counted_apart(tmp_path:
     made(tmp_path / "a", ["copy/OAF_sad/OAF_back_sad.wav"], b"one")
     made(tmp_path / "a", ["other/OAF_sad/OAF_back_sad.wav"], b"two")
     scan = LAYOUTS["tess"].scan(tmp_path / "a", "tess")
-    assert [one.utterance for one in scan.utterances] == ["tess/OAF_sad/OAF_back_sad"]
+    assert [utterance.utterance for utterance in scan.utterances] == ["tess/OAF_sad/OAF_back_sad"]
     assert sorted(scan.skipped.values()) == [1, 1]
     assert any("other content" in reason for reason in scan.skipped)
 
@@ -146,10 +146,10 @@ def test_crema_d_takes_every_format_and_the_cut_intensity(name: str) -> None:
 
 def test_crema_d_takes_gender_from_its_own_table(tmp_path: Path) -> None:
     made(tmp_path, ["AudioWAV/1001_DFA_ANG_XX.wav", "AudioWAV/1002_DFA_ANG_XX.wav", "AudioWAV/1003_DFA_ANG_XX.wav"])
-    assert {one.gender for one in LAYOUTS["crema_d"].scan(tmp_path, "crema_d").utterances} == {""}
+    assert {utterance.gender for utterance in LAYOUTS["crema_d"].scan(tmp_path, "crema_d").utterances} == {""}
     (tmp_path / "VideoDemographics.csv").write_text('"ActorID","Age","Sex"\n1001,51,"Male"\n1002,21,"Female"\n')
     scan = LAYOUTS["crema_d"].scan(tmp_path, "crema_d")
-    assert [one.gender for one in scan.utterances] == ["male", "female", ""]
+    assert [utterance.gender for utterance in scan.utterances] == ["male", "female", ""]
     assert scan.skipped == {}
     (tmp_path / "VideoDemographics.csv").write_text("Actor,Sex\n1001,Male\n")
     with pytest.raises(UserError, match="lacks the column ActorID: give ActorID, Sex"):
@@ -163,13 +163,13 @@ def test_published_table_of_crema_d_speakers_names_the_gender_of_all(tmp_path: P
     made(tmp_path, [f"AudioWAV/{number}_IEO_ANG_HI.wav" for number in range(1001, 1092)])
     (tmp_path / "VideoDemographics.csv").write_bytes(table.read_bytes())
     scan = LAYOUTS["crema_d"].scan(tmp_path, "crema_d")
-    assert Counter(one.gender for one in scan.utterances) == {"male": 48, "female": 43}
+    assert Counter(utterance.gender for utterance in scan.utterances) == {"male": 48, "female": 43}
 
 
 def test_ids_speakers_and_texts_of_a_scan(tmp_path: Path) -> None:
     made(tmp_path / "mine", ["Actor_12/03-01-08-02-02-01-12.WAV"])
-    (one,) = LAYOUTS["ravdess"].scan(tmp_path / "mine", "mine").utterances
-    assert one == utterance.Utterance(
+    (only,) = LAYOUTS["ravdess"].scan(tmp_path / "mine", "mine").utterances
+    assert only == utterance.Utterance(
         "mine/Actor_12/03-01-08-02-02-01-12", "mine", "ravdess", False,
         tmp_path / "mine/Actor_12/03-01-08-02-02-01-12.WAV", "surprise", "mine/12", "female", "en", "strong",
         "statement 2")
@@ -192,4 +192,4 @@ def test_linked_folders_are_entered_once_and_a_ring_ends(tmp_path: Path) -> None
     (tmp_path / "corpus" / "DC").symlink_to(tmp_path / "real")
     (tmp_path / "real" / "ring").symlink_to(tmp_path / "corpus")
     scan = LAYOUTS["savee"].scan(tmp_path / "corpus", "savee")
-    assert [one.utterance for one in scan.utterances] == ["savee/DC/a01"]
+    assert [utterance.utterance for utterance in scan.utterances] == ["savee/DC/a01"]

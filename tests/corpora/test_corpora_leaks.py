@@ -69,7 +69,8 @@ def test_a_variant_away_from_its_original() -> None:
     position = next(position for position, row in enumerate(variants) if row.variant == "noisy")
     variants[position] = replace(variants[position], partition="test")
     for protocol in ("speaker", "random"):
-        kinds = {one["kind"] for one in leaks.audit_leaks(rows, [], protocol, variants)["findings"] if not one["declared"]}
+        kinds = {finding["kind"] for finding in leaks.audit_leaks(rows, [], protocol, variants)["findings"]
+                 if not finding["declared"]}
         assert "variant" in kinds
     report = leaks.audit_leaks(rows, [], "paper", variants)
     assert report["findings"] and leaks.undeclared_leaks(report) == []
@@ -80,7 +81,8 @@ def test_a_table_that_disagrees_with_the_manifest() -> None:
     variants = [replace(row, partition={"train": "test", "test": "train"}.get(row.partition, row.partition))
                 for row in table(rows)]
     report = leaks.audit_leaks(rows, [], "speaker", variants)
-    assert {one["kind"] for one in report["findings"]} == {"variant"} and len(leaks.undeclared_leaks(report)) == 8
+    assert {finding["kind"]
+            for finding in report["findings"]} == {"variant"} and len(leaks.undeclared_leaks(report)) == 8
 
 
 def test_two_takes_of_one_noise_source_in_two_partitions() -> None:
@@ -92,7 +94,8 @@ def test_two_takes_of_one_noise_source_in_two_partitions() -> None:
 def test_one_noise_under_two_names_in_two_partitions() -> None:
     recordings = noise()
     recordings[2] = replace(recordings[2], content=recordings[0].content)
-    assert only(leaks.audit_leaks(speech(), recordings, "speaker")) == ("noise", ["train", "test"], recordings[0].content)
+    assert only(leaks.audit_leaks(speech(), recordings, "speaker")) == ("noise", ["train", "test"],
+                                                                        recordings[0].content)
 
 
 def test_the_same_sound_at_another_gain_in_two_partitions() -> None:
@@ -126,7 +129,8 @@ def test_a_speaker_of_a_corpus_with_three_is_never_declared_by_another_one_split
     assert report["declared"] and leaks.undeclared_leaks(report) == [] and not report["clean"]
     other = [replace(row, corpus="b", speaker=row.speaker.replace("a", "b"), content=f"b{row.content}",
                      utterance=f"b{row.utterance}") for row in speech()]
-    assert leaks.undeclared_leaks(leaks.audit_leaks(rows + other, [], "speaker")) == ["speaker a/s1 is in train and test"]
+    assert leaks.undeclared_leaks(leaks.audit_leaks(rows + other, [],
+                                                    "speaker")) == ["speaker a/s1 is in train and test"]
 
 
 def test_undecodable_rows_share_no_content() -> None:

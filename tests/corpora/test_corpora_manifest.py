@@ -37,8 +37,8 @@ def test_a_manifest_with_labels_of_its_own(tmp_path: Path) -> None:
         Utterance("mine/sub/b", "mine", "manifest", False, tmp_path / "sub/b.flac", "happy", "mine/s2", "female", "",
                   "", "hello")]
     assert scan.oddities == ["columns not used: mood", "gender counted as unknown: other"]
-    found = summarise_manifest(ManifestSource(name="mine", file=tmp_path / "mine.csv"), scan)
-    assert found.complete and found.expected is None and found.speakers == 2
+    summary = summarise_manifest(ManifestSource(name="mine", file=tmp_path / "mine.csv"), scan)
+    assert summary.complete and summary.expected is None and summary.speakers == 2
 
 
 @pytest.mark.parametrize(("text", "fault"), [
@@ -89,11 +89,13 @@ def test_one_recording_cut_into_several_utterances(tmp_path: Path) -> None:
                                 "a.wav,63,NaT,sad,1,\n"
                                 "a.wav,,,fear,1,2\n"
                                 "sub/b.flac,,,sad,2,\n"))
-    assert {one.utterance: (one.start, one.end, one.channel, one.emotion) for one in scan.utterances} == {
+    assert {utterance.utterance: (utterance.start, utterance.end, utterance.channel, utterance.emotion)
+            for utterance in scan.utterances} == {
         "mine/a@0-1.5": (0.0, 1.5, None, "happy"), "mine/a@1.5-63": (1.5, 63.0, None, "sad"),
         "mine/a@63-end": (63.0, None, None, "sad"), "mine/a@channel2": (0.0, None, 2, "fear"),
         "mine/sub/b": (0.0, None, None, "sad")}
-    assert scan.oddities == [] and {one.clip.path for one in scan.utterances if one.channel} == {tmp_path / "a.wav"}
+    assert scan.oddities == [] and {utterance.clip.path for utterance in scan.utterances
+                                    if utterance.channel} == {tmp_path / "a.wav"}
 
 
 @settings(max_examples=60, deadline=None)
@@ -201,7 +203,7 @@ def test_a_column_that_would_choose_is_said(tmp_path: Path) -> None:
 def test_labels_in_any_case_and_labels_that_are_dropped(tmp_path: Path) -> None:
     scan = read_manifest(source(tmp_path, "Path; Emotion ;SPEAKER\na.wav;  JOY ;1\nsub/b.flac;Bored;2\nx.wav;bored;2\n"
                                 "y.wav;surprise;2\n", joy="happy", BORED="drop", Surprise="drop"))
-    assert [(one.utterance, one.emotion) for one in scan.utterances] == [("mine/a", "happy")]
+    assert [(utterance.utterance, utterance.emotion) for utterance in scan.utterances] == [("mine/a", "happy")]
     assert scan.skipped == {"label 'Bored' is dropped": 1, "label 'bored' is dropped": 1,
                             "label 'surprise' is dropped": 1}
     with pytest.raises(UserError, match="every label is dropped"):

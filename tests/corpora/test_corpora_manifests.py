@@ -55,7 +55,7 @@ def test_a_manifest_comes_in_with_what_it_lists(tmp_path: Path, link: bool) -> N
     file = listed(given, "talks/long.wav;0;1;sad;anna;good morning;x", "talks\\long.wav;1;2;joy;anna;;",
                   "./a.flac;;;bored;ben;;", columns="File;start;end;Emotion;speaker;text;mood")
     before = {path: path.read_bytes() for path in (file, long, other)}
-    found = adding.add_manifest(file, tmp_path / "data/manifests", "mine", link, {"joy": "happy", "bored": "drop"})
+    summary = adding.add_manifest(file, tmp_path / "data/manifests", "mine", link, {"joy": "happy", "bored": "drop"})
     made = tmp_path / "data/manifests/mine"
     assert everything(made) == ["a.flac", "manifest.csv", "talks/long.wav"]
     assert [(row["path"], row["start"], row["emotion"], row["text"], row["mood"]) for row in rows(made)] == [
@@ -63,8 +63,8 @@ def test_a_manifest_comes_in_with_what_it_lists(tmp_path: Path, link: bool) -> N
         ("a.flac", "", "bored", "", "")]
     assert (made / "a.flac").is_symlink() == (made / "talks/long.wav").is_symlink() == link
     assert (made / "talks/long.wav").read_bytes() == before[long]
-    assert (found.found, found.emotions, found.speakers) == (2, {"happy": 1, "sad": 1}, 1)
-    assert found.skipped == {"label 'bored' is dropped": 1} and found.oddities == ["columns not used: mood"]
+    assert (summary.found, summary.emotions, summary.speakers) == (2, {"happy": 1, "sad": 1}, 1)
+    assert summary.skipped == {"label 'bored' is dropped": 1} and summary.oddities == ["columns not used: mood"]
     assert before == {path: path.read_bytes() for path in before}, "the originals stay as they were"
     names = [utterance.utterance for utterance in csv_manifest.scan_manifest(
         tmp_path / "data/manifests", "mine", {"joy": "happy", "bored": "drop"})[1].utterances]
@@ -88,10 +88,11 @@ def test_labels_are_mapped_later(tmp_path: Path) -> None:
     recording(tmp_path / "a.wav")
     recording(tmp_path / "b.wav")
     file = listed(tmp_path, "a.wav,joy,1", "b.wav,ira,2")
-    found = adding.add_manifest(file, tmp_path / "data/manifests", "mine")
-    assert found.found == 0 and found.skipped == {f"label {label!r} has no emotion yet": 1 for label in ("joy", "ira")}
+    summary = adding.add_manifest(file, tmp_path / "data/manifests", "mine")
+    assert summary.found == 0 and summary.skipped == {f"label {label!r} has no emotion yet": 1
+                                                      for label in ("joy", "ira")}
     assert list(adding.list_manifests(tmp_path / "data/manifests", {})) == [
-        replace(found, source=str(tmp_path / "data/manifests/mine/manifest.csv"))]
+        replace(summary, source=str(tmp_path / "data/manifests/mine/manifest.csv"))]
     with pytest.raises(UserError, match=r"labels with no map: 'ira' \(1\): give each an emotion"):
         csv_manifest.scan_manifest(tmp_path / "data/manifests", "mine", {"joy": "happy"})
     checked = adding.check_manifest(tmp_path / "data/manifests", "mine", {"joy": "happy", "ira": "angry"})
@@ -135,9 +136,9 @@ def test_nothing_admitted_too_little_space_and_a_name_that_is_taken(
         adding.add_manifest(file, folder, "mine")
     assert os.listdir(folder) == []
     recording(tmp_path / "b.wav")
-    found = adding.add_manifest(listed(tmp_path, "a.wav,sad,1", "b.wav,sad,1"), folder, "mine")
+    summary = adding.add_manifest(listed(tmp_path, "a.wav,sad,1", "b.wav,sad,1"), folder, "mine")
     assert any(note.startswith("1 of 2 recordings are not admitted: ") and note.endswith(": a.wav")
-               for note in found.oddities), found.oddities
+               for note in summary.oddities), summary.oddities
     for kind, name in (("manifests", "mine"), ("corpora", "other")):
         (tmp_path / "data" / kind / name).mkdir(parents=True, exist_ok=True)
         with pytest.raises(UserError, match=f"data/{kind}/{name}: is already there"):

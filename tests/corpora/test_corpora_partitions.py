@@ -48,8 +48,8 @@ def tess(words: int = 20) -> Rows:
 
 def by(rows: Sequence[UtteranceRow | VariantRow], places: list[str], column: str) -> dict[str, set[str]]:
     found: dict[str, set[str]] = defaultdict(set)
-    for one, place in zip(rows, places, strict=True):
-        found[getattr(one, column)].add(place)
+    for row, partition in zip(rows, places, strict=True):
+        found[getattr(row, column)].add(partition)
     return found
 
 
@@ -74,9 +74,10 @@ def test_speakers_stay_whole_every_corpus_fills_all_and_order_does_not_matter(
     assert all(len(names) == 1 for names in by(rows, places, "speaker").values())
     assert all(names == set(PARTITIONS) for names in by(rows, places, "corpus").values())
     shuffled = data.draw(st.permutations(rows))
-    again = dict(zip((one.utterance for one in shuffled), assign_partitions(shuffled, protocol(seed=seed)), strict=True))
-    assert [again[one.utterance] for one in rows] == places
-    placed = [replace(row, partition=place) for row, place in zip(rows, places, strict=True)]
+    again = dict(zip((row.utterance for row in shuffled), assign_partitions(shuffled, protocol(seed=seed)),
+                     strict=True))
+    assert [again[row.utterance] for row in rows] == places
+    placed = [replace(row, partition=partition) for row, partition in zip(rows, places, strict=True)]
     report = leaks.audit_leaks(placed, [], "speaker")
     assert report["clean"] and not report["findings"] and not report["declared"]
 
@@ -84,7 +85,7 @@ def test_speakers_stay_whole_every_corpus_fills_all_and_order_does_not_matter(
 @settings(max_examples=30, deadline=None)
 @given(rows=uneven(), seed=st.integers(0, 2**31), twins=st.integers(1, 4))
 def test_random_keeps_the_shares_and_keeps_equal_contents_together(rows: Rows, seed: int, twins: int) -> None:
-    rows = [replace(one, content=str(number // twins)) for number, one in enumerate(rows)]
+    rows = [replace(row, content=str(number // twins)) for number, row in enumerate(rows)]
     places = assign_partitions(rows, protocol("random", seed))
     assert all(len(names) == 1 for names in by(rows, places, "content").values())
     counts = Counter(places)
@@ -97,15 +98,15 @@ def test_random_is_stratified_by_corpus_and_emotion() -> None:
     rows = corpus("a", 5, 10) + corpus("b", 3, 5)
     places = assign_partitions(rows, protocol("random"))
     for name, emotion in product("ab", EMOTIONS):
-        own = Counter(place for one, place in zip(rows, places, strict=True)
-                      if (one.corpus, one.emotion) == (name, emotion))
+        own = Counter(partition for row, partition in zip(rows, places, strict=True)
+                      if (row.corpus, row.emotion) == (name, emotion))
         total = sum(own.values())
         assert abs(own["train"] - 0.6 * total) <= 1.5 and abs(own["test"] - 0.2 * total) <= 1.5
 
 
 def test_paper_lets_variants_part_and_is_deterministic() -> None:
-    rows = [VariantRow(f"{one.utterance}#{variant}", one.utterance, variant, "", one.emotion, one.speaker, one.corpus)
-            for one in corpus("a", 4)
+    rows = [VariantRow(f"{row.utterance}#{variant}", row.utterance, variant, "", row.emotion, row.speaker, row.corpus)
+            for row in corpus("a", 4)
             for variant in ("original", "noisy", "pitched", "pitched_noisy")]
     places = assign_variant_partitions(rows, protocol("paper"))
     assert any(len(names) > 1 for names in by(rows, places, "utterance").values())
@@ -115,7 +116,7 @@ def test_paper_lets_variants_part_and_is_deterministic() -> None:
 
 
 def test_undecodable_rows_are_no_duplicates_of_each_other() -> None:
-    rows = [replace(one, content="") for one in corpus("a", 4)]
+    rows = [replace(row, content="") for row in corpus("a", 4)]
     assert len(set(assign_partitions(rows, protocol("random")))) == 3
 
 
@@ -123,8 +124,8 @@ def test_undecodable_rows_are_no_duplicates_of_each_other() -> None:
 def test_a_balanced_corpus_is_split_as_evenly_as_its_speakers_allow(seed: int) -> None:
     rows = corpus("ravdess", 24)
     places = assign_partitions(rows, protocol(seed=seed))
-    speakers = {one.speaker: (place, one.gender) for one, place in zip(rows, places, strict=True)}
-    assert sorted(Counter(place for place, _ in speakers.values()).values()) == [5, 5, 14]
+    speakers = {row.speaker: (partition, row.gender) for row, partition in zip(rows, places, strict=True)}
+    assert sorted(Counter(partition for partition, _ in speakers.values()).values()) == [5, 5, 14]
     genders = Counter(speakers.values())
     assert genders["train", "female"] == genders["train", "male"] == 7
     assert {genders["test", "female"], genders["test", "male"]} == {2, 3}
@@ -144,10 +145,10 @@ def test_the_smallest_deviation_is_found_where_it_can_be_counted() -> None:
     def cost(places: dict[str, str]) -> float:
         total = 0.0
         for wanted in (None, *EMOTIONS[:2]):
-            of_all = sum(one["emotion"] == wanted or wanted is None for rows in groups.values() for one in rows)
+            of_all = sum(row["emotion"] == wanted or wanted is None for rows in groups.values() for row in rows)
             for partition, share in shares.items():
-                own = sum(one["emotion"] == wanted or wanted is None
-                          for name, rows in groups.items() if places[name] == partition for one in rows)
+                own = sum(row["emotion"] == wanted or wanted is None
+                          for name, rows in groups.items() if places[name] == partition for row in rows)
                 total += (own / of_all - share) ** 2 * (1 if wanted is None else 0.5)
         return total
 
@@ -166,7 +167,8 @@ def test_tess_beside_a_full_corpus_gives_one_speaker_to_training_and_one_to_test
     assert sorted(map(sorted, (places["tess/OAF"], places["tess/YAF"]))) == [["test"], ["train"]]
     assert split_units(rows) == {"ravdess": "speaker", "tess": "pair"}
     assert declared_leaks(rows, "speaker") == []
-    trains = {by(rows, assign_partitions(rows, protocol(seed=seed)), "speaker")["tess/OAF"] == {"train"} for seed in range(8)}
+    trains = {by(rows, assign_partitions(rows, protocol(seed=seed)), "speaker")["tess/OAF"] == {"train"}
+              for seed in range(8)}
     assert trains == {True, False}
 
 
@@ -178,13 +180,13 @@ def test_tess_alone_is_split_by_word_and_said_so() -> None:
     assert Counter(places) == {"train": 168, "validation": 56, "test": 56}
     (said,) = declared_leaks(rows, "speaker")
     assert said.startswith("tess: split by word")
-    placed = [replace(row, partition=place) for row, place in zip(rows, places, strict=True)]
+    placed = [replace(row, partition=partition) for row, partition in zip(rows, places, strict=True)]
     report = leaks.audit_leaks(placed, [], "speaker")
     assert report["findings"] and leaks.undeclared_leaks(report) == [] and not report["clean"]
 
 
 def test_two_speakers_without_texts_are_split_by_utterance_and_said_so() -> None:
-    rows = [replace(one, text="") for one in corpus("mine", 2)]
+    rows = [replace(row, text="") for row in corpus("mine", 2)]
     assert split_units(rows) == {"mine": "utterance"}
     assert set(assign_partitions(rows, protocol())) == set(PARTITIONS)
     assert "split by utterance" in declared_leaks(rows, "speaker")[0]

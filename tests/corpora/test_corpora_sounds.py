@@ -16,7 +16,7 @@ from ser_ops.audio.admission import Clip
 from ser_ops.audio.reading import read_recording
 from ser_ops.audio.signal import resample
 from ser_ops.config.data import Partitions
-from ser_ops.corpora.decoding import decode_recordings, sound_fingerprint, same_sounds
+from ser_ops.corpora.decoding import decode_recordings, same_sounds, sound_fingerprint
 from ser_ops.manifest import NoiseRow
 from ser_ops.noise.recordings import assign_noise_partitions
 
@@ -111,8 +111,8 @@ def test_very_many_take_seconds() -> None:
     rng = np.random.default_rng(0)
     prints = {f"{number:04d}": sound_fingerprint(lfilter([1], [1, -0.9], rng.normal(size=3 * RATE)), RATE)
               for number in range(300)}
-    many = {f"{name} {turn}": type(one)(one.frames, one.bits ^ np.uint32(turn * 0x9E3779B9 % 2**32))
-            for name, one in prints.items() for turn in range(5)}
+    many = {f"{name} {turn}": type(print_of)(print_of.frames, print_of.bits ^ np.uint32(turn * 0x9E3779B9 % 2**32))
+            for name, print_of in prints.items() for turn in range(5)}
     before = time.monotonic()
     assert same_sounds(many) == {}
     assert time.monotonic() - before < 20
@@ -129,7 +129,8 @@ def test_what_decoding_says_and_who_stays_together(tmp_path: Path, workers: int)
     rows = [NoiseRow(name, category="rain", content=measure.content, sound=measure.sound, error=measure.error)
             for (name, _), measure in zip(clips, measures, strict=True)]
     for seed in range(10):
-        placed = assign_noise_partitions(rows, Partitions(protocol="speaker", seed=seed, validation=0.2, test=0.2, noise_validation=0.25,
+        placed = assign_noise_partitions(rows, Partitions(protocol="speaker", seed=seed, validation=0.2, test=0.2,
+                                                          noise_validation=0.25,
                                                           noise_test=0.25, held_out_noise=()))
         assert placed[0] == placed[1] != placed[2]
 

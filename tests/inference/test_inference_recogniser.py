@@ -87,7 +87,8 @@ def test_a_file_gets_the_answer_of_its_samples(recogniser, tmp_path, rate, chann
     answer = recogniser.answer_file(tmp_path / "a.wav")
     whole = recogniser.answer(samples, rate)
     assert len(answer.windows) == len(whole.windows)
-    assert np.allclose([window.probabilities for window in answer.windows], [window.probabilities for window in whole.windows],
+    assert np.allclose([window.probabilities for window in answer.windows],
+                       [window.probabilities for window in whole.windows],
                        atol=2e-3)  # a stream is resampled in blocks
     assert answer.warnings == whole.warnings and bool(answer.warnings) == (rate < RATE)
     assert json.loads(json.dumps(answer.record()))["emotion"] == answer.emotion

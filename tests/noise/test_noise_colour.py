@@ -56,7 +56,8 @@ def test_a_running_sum_would_miss_the_slope_where_speech_is():
 
 
 def test_brown_is_flat_below_the_lowest_frequency():
-    frequencies, density = scipy.signal.welch(stationary_noise("brown", 1600000, 16000, np.random.default_rng(4)), 16000,
+    frequencies, density = scipy.signal.welch(stationary_noise("brown", 1600000, 16000, np.random.default_rng(4)),
+                                              16000,
                                               nperseg=32000)
     low, high = (density[(frequencies > left) & (frequencies < left + 6)].mean() for left in (2, 12))
     assert low / high == pytest.approx(1, abs=0.25)
@@ -95,9 +96,9 @@ def test_length_peak_and_type(kind, length):
 
 @pytest.mark.parametrize("kind", NOISE_COLOURS)
 def test_same_generator_same_noise(kind):
-    one, same, other = (stationary_noise(kind, 4000, 16000, np.random.default_rng(seed)) for seed in (7, 7, 8))
-    assert np.array_equal(one, same)
-    assert abs(np.corrcoef(one, other)[0, 1]) < 0.6
+    first, same, other = (stationary_noise(kind, 4000, 16000, np.random.default_rng(seed)) for seed in (7, 7, 8))
+    assert np.array_equal(first, same)
+    assert abs(np.corrcoef(first, other)[0, 1]) < 0.6
 
 
 def test_another_kind_is_refused():

@@ -45,15 +45,15 @@ class TestMix:
 
     @given(signals(), signals(), st.floats(0.01, 1), st.floats(0.01, 100))
     def test_gain_of_the_noise_does_not_matter(self, speech, noise, intensity, gain):
-        one, other = mix_noise(speech, noise, intensity), mix_noise(speech, noise * np.float32(gain), intensity)
-        assert other.samples == pytest.approx(one.samples, abs=1e-5)
-        assert other.snr_db == pytest.approx(one.snr_db, abs=1e-3)
+        plain, scaled = mix_noise(speech, noise, intensity), mix_noise(speech, noise * np.float32(gain), intensity)
+        assert scaled.samples == pytest.approx(plain.samples, abs=1e-5)
+        assert scaled.snr_db == pytest.approx(plain.snr_db, abs=1e-3)
 
     @given(signals(), signals(), st.floats(0.01, 1), st.sampled_from([0.25, 0.5, 2.0, 8.0]))
     def test_snr_does_not_depend_on_the_level_of_the_speech(self, speech, noise, intensity, gain):
-        one, other = mix_noise(speech, noise, intensity), mix_noise(speech * np.float32(gain), noise, intensity)
-        assert other.snr_db == pytest.approx(one.snr_db, abs=1e-6)
-        assert other.samples == pytest.approx(one.samples * gain, rel=1e-5, abs=1e-6)
+        plain, scaled = mix_noise(speech, noise, intensity), mix_noise(speech * np.float32(gain), noise, intensity)
+        assert scaled.snr_db == pytest.approx(plain.snr_db, abs=1e-6)
+        assert scaled.samples == pytest.approx(plain.samples * gain, rel=1e-5, abs=1e-6)
 
     @given(signals(), signals(), st.floats(0.01, 0.5))
     def test_twice_the_intensity_is_six_decibels_less(self, speech, noise, intensity):
@@ -70,7 +70,8 @@ class TestMix:
     @given(signals(), signals(), st.floats(0.01, 1))
     def test_levels(self, speech, noise, intensity):
         kept = mix_noise(speech, noise, intensity)
-        clipped, scaled = mix_noise(speech, noise, intensity, "clip"), mix_noise(speech, noise, intensity, "renormalise")
+        clipped, scaled = mix_noise(speech, noise, intensity, "clip"), mix_noise(speech, noise, intensity,
+                                                                                 "renormalise")
         assert np.array_equal(clipped.samples, kept.samples.clip(-1, 1))
         assert np.abs(scaled.samples).max() <= 1
         peak = np.abs(kept.samples).max()
@@ -106,11 +107,13 @@ class TestCrop:
     def test_crops_and_places_vary(self):
         ramp = np.arange(1, 1001, dtype=np.float32)
         assert len({float(crop_noise(ramp, 10, np.random.default_rng(seed))[0]) for seed in range(50)}) > 40
-        places = {int(np.flatnonzero(crop_noise(ramp[:10], 1000, np.random.default_rng(seed)))[0]) for seed in range(50)}
+        places = {int(np.flatnonzero(crop_noise(ramp[:10], 1000, np.random.default_rng(seed)))[0])
+                  for seed in range(50)}
         assert min(places) < 200 and max(places) > 800
 
     def test_reaches_both_ends(self):
-        starts = {int(crop_noise(np.arange(1, 6, dtype=np.float32), 3, np.random.default_rng(seed))[0]) for seed in range(60)}
+        starts = {int(crop_noise(np.arange(1, 6, dtype=np.float32), 3, np.random.default_rng(seed))[0])
+                  for seed in range(60)}
         assert starts == {1, 2, 3}
 
     def test_a_silent_crop_is_drawn_again(self):
@@ -163,16 +166,16 @@ class TestMixer:
         mixer, rows, recordings = a_mixer()
         asked = [(utterance, noise, intensity, seed) for utterance in "abc" for noise in ("children", "pink")
                  for intensity in (0.25, 0.5) for seed in (1, 2)]
-        first = {one: mixer(one[0], self.speech, *one[1:], "test") for one in asked}
+        first = {question: mixer(question[0], self.speech, *question[1:], "test") for question in asked}
         random.Random(1).shuffle(rows)
         again = Mixer(recordings, rows, RATE)
         random.Random(2).shuffle(asked)
-        for one in asked:
-            mixture = again(one[0], self.speech, *one[1:], "test")
-            assert np.array_equal(mixture.samples, first[one].samples)
-            assert mixture.recording == first[one].recording
-            assert mixture.snr_db == first[one].snr_db
-        assert len({first[one].samples.tobytes() for one in asked}) == len(asked)
+        for question in asked:
+            mixture = again(question[0], self.speech, *question[1:], "test")
+            assert np.array_equal(mixture.samples, first[question].samples)
+            assert mixture.recording == first[question].recording
+            assert mixture.snr_db == first[question].snr_db
+        assert len({first[question].samples.tobytes() for question in asked}) == len(asked)
 
     def test_only_recordings_of_the_partition(self):
         mixer, rows, _ = a_mixer()

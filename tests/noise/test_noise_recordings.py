@@ -55,16 +55,17 @@ class TestScan:
         write(top / "children" / "1-100032-A-0.wav")
         (top / "rain" / "notes.txt").write_text("no recording")
         write(top / "rain" / ".hidden.wav")
-        found = scan_noise(tmp_path, ["made"])
-        assert [one.recording for one in found] == ["made/children/1-100032-A-0", "made/rain/a", "made/rain/b"]
-        assert [one.category for one in found] == ["children", "rain", "rain"]
-        assert all(one.synthetic and one.collection == "made" for one in found)
-        assert found[1].path == top / "rain" / "a.flac"
+        summary = scan_noise(tmp_path, ["made"])
+        assert [answer.recording for answer in summary] == ["made/children/1-100032-A-0", "made/rain/a", "made/rain/b"]
+        assert [answer.category for answer in summary] == ["children", "rain", "rain"]
+        assert all(answer.synthetic and answer.collection == "made" for answer in summary)
+        assert summary[1].path == top / "rain" / "a.flac"
 
     def test_several_collections(self, tmp_path):
         for name in ("one", "two"):
             write(collection(tmp_path, name) / "rain" / "a.wav")
-        assert [one.recording for one in scan_noise(tmp_path, ["two", "one"])] == ["one/rain/a", "two/rain/a"]
+        assert [recording.recording
+                for recording in scan_noise(tmp_path, ["two", "one"])] == ["one/rain/a", "two/rain/a"]
 
     @pytest.mark.parametrize(("stem", "source"), [
         ("5-9032-A-0", "esc50/9032"), ("esc50_4-165791-B-45", "esc50/165791"), ("4-165791-a-45", "esc50/165791"),
@@ -118,7 +119,7 @@ class TestSources:
         for path in ("kitchen/dishes/ch01.wav", "kitchen/dishes/ch02.wav", "kitchen/frying/deep/ch01.wav",
                      "kitchen/alone.wav", "kitchen/esc/1-7-A-1.wav", "rain/1-7-B-1.wav"):
             write(top / path)
-        assert {one.recording: one.source for one in scan_noise(tmp_path, ["made"])} == {
+        assert {recording.recording: recording.source for recording in scan_noise(tmp_path, ["made"])} == {
             "made/kitchen/dishes/ch01": "made/kitchen/dishes", "made/kitchen/dishes/ch02": "made/kitchen/dishes",
             "made/kitchen/frying/deep/ch01": "made/kitchen/frying", "made/kitchen/alone": "made/kitchen/alone",
             "made/kitchen/esc/1-7-A-1": "esc50/7", "made/rain/1-7-B-1": "esc50/7"}
@@ -129,7 +130,7 @@ class TestSources:
             write(top / path)
         (top / "sources.csv").write_text("path;source\nrain/a.wav;storm\nwind\\a.wav;storm\n", encoding="utf-8-sig")
         (top / "rain" / "sources.csv").write_text("Path,Source\nb.wav,roof\nc.wav,roof\nd/e.wav,roof\n")
-        assert {one.recording: one.source for one in scan_noise(tmp_path, ["made"])} == {
+        assert {recording.recording: recording.source for recording in scan_noise(tmp_path, ["made"])} == {
             "made/rain/a": "made/storm", "made/wind/a": "made/storm", "made/wind/b": "made/wind/b",
             **dict.fromkeys(("made/rain/b", "made/rain/c", "made/rain/d/e"), "made/rain/roof")}
 
@@ -157,8 +158,9 @@ class TestSources:
         assert first.added == ["a.wav", "dishes/ch01.wav", "dishes/ch02.wav", "frying/ch01.wav"]
         second = adding.add_noise("kitchen", tmp_path / "2", tmp_path / "noise", link=True)
         assert (second.recordings, second.sources, list(second.skipped)) == (6, 4, ["quiet.wav"])
-        sources = {one.recording.removeprefix("recorded/kitchen/"): one.source.removeprefix("recorded/kitchen/")
-                   for one in scan_noise(tmp_path / "noise", ["recorded"])}
+        named = ((recording.recording, recording.source) for recording in scan_noise(tmp_path / "noise", ["recorded"]))
+        sources = {recording.removeprefix("recorded/kitchen/"): source.removeprefix("recorded/kitchen/")
+                   for recording, source in named}
         assert sources == {"a": "roof", "b": "roof", "c": "yard", "dishes/ch01": "dishes", "dishes/ch02": "dishes",
                            "frying/ch01": "frying"}
 
@@ -171,11 +173,12 @@ class TestWhatComesFromOutside:
         os.mkfifo(source / "pipe.wav")
         (source / "nothing.wav").symlink_to("nowhere")
         (source / "around").symlink_to(source)
-        found = adding.add_noise("rain", source, tmp_path / "noise")
-        assert found.added == ["a.wav"]
-        assert found.skipped == {"nothing.wav": "link to nothing",
+        summary = adding.add_noise("rain", source, tmp_path / "noise")
+        assert summary.added == ["a.wav"]
+        assert summary.skipped == {"nothing.wav": "link to nothing",
                                  "pipe.wav": "no file but a pipe, a socket or a device"}
-        assert [one.recording for one in scan_noise(tmp_path / "noise", ["recorded"])] == ["recorded/rain/a"]
+        assert [recording.recording
+                for recording in scan_noise(tmp_path / "noise", ["recorded"])] == ["recorded/rain/a"]
 
     @pytest.mark.parametrize("kind", ["source", "category", "collection"])
     def test_names_that_are_too_long(self, tmp_path, kind):
@@ -218,8 +221,8 @@ class TestWhatComesFromOutside:
 
     def test_a_category_of_any_name_is_added_to(self, tmp_path):
         for name in ("a", "b"):
-            found = adding.add_noise("before", write(tmp_path / name / f"{name}.wav").parent, tmp_path / "noise")
-        assert (found.recordings, found.added) == (2, ["b.wav"])
+            summary = adding.add_noise("before", write(tmp_path / name / f"{name}.wav").parent, tmp_path / "noise")
+        assert (summary.recordings, summary.added) == (2, ["b.wav"])
 
     def test_one_bad_collection_does_not_end_the_list(self, tmp_path):
         write(collection(tmp_path, "good") / "rain" / "a.wav")
@@ -229,9 +232,9 @@ class TestWhatComesFromOutside:
         write(collection(tmp_path, "broken") / "rain" / "a.wav")
         (tmp_path / "broken" / "noise.yaml").write_text("[")
         answers = adding.list_noise(tmp_path)
-        bad = {one.name: one.error for one in answers if isinstance(one, folders.UnusableFolder)}
+        bad = {answer.name: answer.error for answer in answers if isinstance(answer, folders.UnusableFolder)}
         assert sorted(bad) == ["bare", "broken", "empty", "taken"]
-        assert [one.collection for one in answers if isinstance(one, adding.CategorySummary)] == ["good"]
+        assert [answer.collection for answer in answers if isinstance(answer, adding.CategorySummary)] == ["good"]
         assert all("\n" not in error for error in bad.values())
 
 
@@ -241,18 +244,18 @@ class TestAdd:
         for number in range(3):
             write(source / f"{number}.wav", number)
         before = content(source)
-        found = adding.add_noise("rain", source, tmp_path / "noise")
-        assert (found.recordings, found.sources, found.seconds) == (3, 3, 1.5)
-        assert found.added == ["0.wav", "1.wav", "2.wav"]
+        summary = adding.add_noise("rain", source, tmp_path / "noise")
+        assert (summary.recordings, summary.sources, summary.seconds) == (3, 3, 1.5)
+        assert summary.added == ["0.wav", "1.wav", "2.wav"]
         assert content(source) == before
         target = tmp_path / "noise" / "recorded"
         assert content(target / "rain") == before
         assert not any(path.is_symlink() for path in (target / "rain").iterdir())
         card = yaml.safe_load((target / "noise.yaml").read_text())
         assert card["name"] == "recorded" and card["synthetic"] is False
-        assert [one.recording for one in scan_noise(tmp_path / "noise", ["recorded"])] == [
+        assert [recording.recording for recording in scan_noise(tmp_path / "noise", ["recorded"])] == [
             "recorded/rain/0", "recorded/rain/1", "recorded/rain/2"]
-        assert any("added 3" in line for line in found.lines())
+        assert any("added 3" in line for line in summary.lines())
 
     def test_links(self, tmp_path):
         source = write(tmp_path / "mine" / "a.wav")
@@ -264,9 +267,9 @@ class TestAdd:
         first = write(tmp_path / "one" / "a.wav", 1)
         second = write(tmp_path / "two" / "b.wav", 2)
         adding.add_noise("rain", first.parent, tmp_path / "noise", link=True)
-        found = adding.add_noise("rain", second.parent, tmp_path / "noise")
+        summary = adding.add_noise("rain", second.parent, tmp_path / "noise")
         target = tmp_path / "noise" / "recorded" / "rain"
-        assert (found.recordings, found.added) == (2, ["b.wav"])
+        assert (summary.recordings, summary.added) == (2, ["b.wav"])
         assert (target / "a.wav").is_symlink()
         assert sorted(os.listdir(target.parent)) == ["noise.yaml", "rain"]
 
@@ -274,8 +277,8 @@ class TestAdd:
         source = write(tmp_path / "mine" / "a.wav").parent
         adding.add_noise("rain", source, tmp_path / "noise")
         before = content(tmp_path / "noise")
-        found = adding.add_noise("rain", source, tmp_path / "noise")
-        assert (found.added, found.already) == ([], ["a.wav"])
+        summary = adding.add_noise("rain", source, tmp_path / "noise")
+        assert (summary.added, summary.already) == ([], ["a.wav"])
         assert content(tmp_path / "noise") == before
         target = tmp_path / "noise" / "recorded" / "rain"
         assert adding.add_noise("rain", target, tmp_path / "noise").already == ["a.wav"]
@@ -296,11 +299,11 @@ class TestAdd:
         (source / "broken.wav").write_bytes(b"RIFF and nothing else")
         (source / "pointer.flac").write_text("version https://git-lfs.github.com/spec/v1\n")
         write(source / "deep" / "empty.wav", seconds=0)
-        found = adding.add_noise("rain", source, tmp_path / "noise")
-        assert found.added == ["good.wav"]
-        assert set(found.skipped) == {"quiet.wav", "broken.wav", "pointer.flac", "deep/empty.wav"}
-        assert "silent" in found.skipped["quiet.wav"]
-        assert any("broken.wav" in line for line in found.lines())
+        summary = adding.add_noise("rain", source, tmp_path / "noise")
+        assert summary.added == ["good.wav"]
+        assert set(summary.skipped) == {"quiet.wav", "broken.wav", "pointer.flac", "deep/empty.wav"}
+        assert "silent" in summary.skipped["quiet.wav"]
+        assert any("broken.wav" in line for line in summary.lines())
         assert sorted(path.name for path in (tmp_path / "noise" / "recorded" / "rain").iterdir()) == ["good.wav"]
 
     def test_nothing_usable_leaves_nothing(self, tmp_path):
@@ -348,7 +351,8 @@ class TestPartitions:
     @given(made, st.integers(0, 1000), st.randoms(use_true_random=False))
     def test_sources_stay_together_whatever_the_order(self, categories, seed, shuffler):
         rows = rows_of(categories)
-        placed = {row.recording: where for row, where in zip(rows, assign_noise_partitions(rows, shares(seed=seed)), strict=True)}
+        placed = {row.recording: where for row,
+                  where in zip(rows, assign_noise_partitions(rows, shares(seed=seed)), strict=True)}
         of_source = defaultdict(set)
         for recording, where in placed.items():
             of_source[source_by_name(recording)].add(where)
@@ -428,8 +432,8 @@ class TestPartitions:
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the recordings in ../shared/noise are not here")
 def test_real_recordings(tmp_path):
     for category in ("children", "fish_market", "railway_engine"):
-        found = adding.add_noise(category, SHARED / category, tmp_path, link=True)
-        assert not found.skipped
+        summary = adding.add_noise(category, SHARED / category, tmp_path, link=True)
+        assert not summary.skipped
     rows = [NoiseRow(sound.recording, category=sound.category) for sound in scan_noise(tmp_path, ["recorded"])]
     random.Random(0).shuffle(rows)
     placed = {row.recording: where for row, where in zip(rows, assign_noise_partitions(rows, shares()), strict=True)}

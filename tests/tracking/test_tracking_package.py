@@ -38,7 +38,7 @@ import sys
 sys.meta_path = [finder for finder in sys.meta_path if "editable" not in repr(finder).lower()]
 sys.path = [sys.argv[1], *(path for path in sys.path if path and path != sys.argv[2])]
 import ser_ops, ser_ops.inference, ser_ops.caveats
-from ser_ops.audio.reading import read
+from ser_ops.audio.reading import read_recording
 print(ser_ops.__file__)
 """
 
@@ -55,12 +55,12 @@ def test_a_package_holds_no_pickle_and_answers_in_a_fresh_interpreter(params, pr
     made = project(model="fusion")
     package = package_model(params, made.folder, Path("package"))
     assert pickled_files(package) == []
-    assert {one.name for one in (package / "artifacts" / "model").iterdir()} == {
+    assert {file.name for file in (package / "artifacts" / "model").iterdir()} == {
         "weights.safetensors", "model.json", "model_card.md"}
     said = yaml.safe_load((package / "MLmodel").read_text())
     assert "model_code_path" in said["flavors"]["python_function"] and "caveats" in said["signature"]["outputs"]
     pinned = (package / "requirements.txt").read_text().split()
-    assert all("==" in one and "+" not in one for one in pinned)
+    assert all("==" in requirement and "+" not in requirement for requirement in pinned)
     example = json.loads((package / "input_example.json").read_text())
     assert example["columns"] == ["waveform", "sample_rate"]
     assert (package / "input_example.json").stat().st_size < 100_000
@@ -113,16 +113,16 @@ def test_what_the_package_imports_is_pinned():
     files = ast.literal_eval(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
                                             check=True).stdout)
     served = Path(__file__).resolve().parents[2] / "ser_ops" / "tracking" / "served_model.py"
-    found = set()
+    imported = set()
     for file in [*files, str(served)]:
         for node in ast.walk(ast.parse(Path(file).read_text())):
             if isinstance(node, ast.Import):
-                found |= {alias.name.split(".")[0] for alias in node.names}
+                imported |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module:
-                found.add(node.module.split(".")[0])
+                imported.add(node.module.split(".")[0])
     names = packages_distributions()
-    for one in found - set(sys.stdlib_module_names) - {"ser_ops"}:
-        assert {name.lower().replace("_", "-") for name in names[one]} & set(REQUIREMENTS), f"{one} is not pinned"
+    for module in imported - set(sys.stdlib_module_names) - {"ser_ops"}:
+        assert {name.lower().replace("_", "-") for name in names[module]} & set(REQUIREMENTS), f"{module} is not pinned"
 
 
 def test_the_model_card_says_what_is_missing_and_stays_short():
@@ -165,7 +165,7 @@ def test_a_registered_model_is_promoted_and_served_over_http(params, project, tm
 
 
 def _split(*rows):
-    return {"dataframe_split": {"columns": ["waveform", "sample_rate"], "data": [list(one) for one in rows]}}
+    return {"dataframe_split": {"columns": ["waveform", "sample_rate"], "data": [list(row) for row in rows]}}
 
 
 def _answers(url, made):
@@ -175,13 +175,15 @@ def _answers(url, made):
         waveform = draw.normal(0, 0.1, int(16000 * seconds)).astype(np.float32)
         status, answer = post(url, _split((waveform.tolist(), 16000)))
         assert status == 200, answer
-        one, own = answer["predictions"][0], recogniser.answer(waveform, 16000).record()
-        assert list(one["probabilities"]) == list(own["probabilities"]) and one["emotion"] == own["emotion"]
-        assert np.allclose(list(one["probabilities"].values()), list(own["probabilities"].values()), atol=1e-5)
-        assert len(one["windows"]) == len(own["windows"]) and one["seconds"] == own["seconds"]
-        assert one["caveats"] == own["caveats"] and "SYNTHETIC speech (synthetic_ravdess)" in one["caveats"][0]
+        prediction, own = answer["predictions"][0], recogniser.answer(waveform, 16000).record()
+        assert list(prediction["probabilities"]) == list(own["probabilities"])
+        assert prediction["emotion"] == own["emotion"]
+        assert np.allclose(list(prediction["probabilities"].values()), list(own["probabilities"].values()), atol=1e-5)
+        assert len(prediction["windows"]) == len(own["windows"]) and prediction["seconds"] == own["seconds"]
+        assert prediction["caveats"] == own["caveats"]
+        assert "SYNTHETIC speech (synthetic_ravdess)" in prediction["caveats"][0]
     status, answer = post(url, _split((waveform.tolist(), 16000), (waveform[:9000].tolist(), 8000)))
-    assert status == 200 and [len(one["warnings"]) for one in answer["predictions"]] == [0, 1]
+    assert status == 200 and [len(prediction["warnings"]) for prediction in answer["predictions"]] == [0, 1]
     status, answer = post(url, {"dataframe_records": [{"waveform": waveform.tolist(), "sample_rate": 16000}]})
     assert status == 200 and answer["predictions"][0]["emotion"] == own["emotion"]
 
@@ -193,7 +195,7 @@ def _refuses(url):
                            (_split(([], 16000)), "row 0: holds no samples"),
                            (_split(([0.5], 16000)), "shorter than 0.1 s"),
                            (_split((tone, 12)), "sample rate 12 Hz"),
-                           (_split(([20000 * one for one in tone], 16000)), "give floats in [-1, 1]"),
+                           (_split(([20000 * value for value in tone], 16000)), "give floats in [-1, 1]"),
                            (_split(("speech", 16000)), ""), (_split((tone, "fast")), ""), (_split(([None], 16000)), ""),
                            ({"dataframe_split": {"columns": ["waveform"], "data": [[tone]]}}, ""), ({}, "")):
         status, answer = post(url, content)

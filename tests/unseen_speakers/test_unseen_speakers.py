@@ -114,7 +114,8 @@ def test_a_mixture_of_the_grid_is_that_of_the_houses_evaluation(workspace):
     sound = Sound(workspace)
     conditions = sound.grid(CHOICES.grid_seed)
     assert len(conditions) == (2 + 3) * 3 and {one.seed for one in conditions} == {CHOICES.grid_seed}
-    job = EvaluationJob((), workspace.paths.work, (), "cpu", 1, workspace.augment.level, workspace.augment.silent_crop_dbfs)
+    job = EvaluationJob((), workspace.paths.work, (), "cpu", 1, workspace.augment.level,
+                        workspace.augment.silent_crop_dbfs)
     waveforms, mixer = open_stores(job)
     for one in (conditions[0], conditions[-1]):
         mixture = mixer("made/a/1", waveforms["made/a/1"], one.noise, one.intensity, CHOICES.grid_seed, "test")

@@ -44,7 +44,7 @@ def judge(rows=None, noises=None, corpora=CORPORA, faults=None, protocol="speake
 def test_good_data_passes_every_rule_that_could_stop_it():
     outcome = judge()
     assert outcome.success and not outcome.quarantine and len(outcome.utterances) == 60
-    assert {one.rule.name for one in outcome.verdicts if one.failed} == {"completeness"}
+    assert {verdict.rule.name for verdict in outcome.verdicts if verdict.failed} == {"completeness"}
 
 
 FAULTS = [
@@ -60,29 +60,29 @@ def test_each_bad_recording_is_quarantined_under_its_rule_and_the_run_goes_on():
     planted["made/Actor_00/20"] = "duplicate"  # the first by its name stays
     rows = utterances(each=50, **{f"made/Actor_00/{number:02d}": change for number, (_, change) in enumerate(FAULTS)})
     outcome = judge(rows)
-    assert {one.id: one.rule for one in outcome.quarantine} == planted
-    assert all(one.reason and one.path == f"{one.id}.flac" for one in outcome.quarantine)
+    assert {finding.id: finding.rule for finding in outcome.quarantine} == planted
+    assert all(finding.reason and finding.path == f"{finding.id}.flac" for finding in outcome.quarantine)
     assert outcome.success, outcome.stops
     assert not planted.keys() & {row.utterance for row in outcome.utterances} and len(outcome.utterances) == 290
 
 
 def test_same_content_under_two_labels_takes_both_out():
     outcome = judge(utterances(**{BAD: {"content": "made/Actor_00/02", "emotion": "happy"}}))
-    assert sorted(one.id for one in outcome.quarantine) == ["made/Actor_00/02", BAD]
-    assert all("another label" in one.reason for one in outcome.quarantine)
+    assert sorted(finding.id for finding in outcome.quarantine) == ["made/Actor_00/02", BAD]
+    assert all("another label" in finding.reason for finding in outcome.quarantine)
 
 
 def test_a_published_fault_is_known_by_name():
     real = [replace(row, synthetic=False) for row in utterances()]
     outcome = judge(real, faults={"ravdess": {"03": "a published fault"}})
     assert not judge(faults={"ravdess": {"03": "a published fault"}}).quarantine, "synthetic speech has none"
-    assert {one.rule for one in outcome.quarantine} == {"known fault"} and len(outcome.quarantine) == 6
+    assert {finding.rule for finding in outcome.quarantine} == {"known fault"} and len(outcome.quarantine) == 6
 
 
 def test_telephone_bandwidth_is_a_warning_only():
     outcome = judge(utterances(**{BAD: {"native_rate": 8000}}))
     assert outcome.success and not outcome.quarantine
-    assert next(one for one in outcome.verdicts if one.rule.name == "bandwidth").failed
+    assert next(verdict for verdict in outcome.verdicts if verdict.rule.name == "bandwidth").failed
 
 
 def test_too_many_bad_recordings_stop_the_run():
@@ -108,8 +108,8 @@ def test_an_unknown_partition_stops_the_run():
 
 def test_noise_that_does_not_decode_or_is_silent_is_quarantined():
     outcome = judge(noises=noise(a={"error": "damaged", "content": "", "peak_dbfs": None}, b={"peak_dbfs": -80.0}))
-    found = [(one.kind, one.rule) for one in outcome.quarantine]
-    assert found == [("noise", "noise decodes"), ("noise", "noise level")]
+    failures = [(finding.kind, finding.rule) for finding in outcome.quarantine]
+    assert failures == [("noise", "noise decodes"), ("noise", "noise level")]
 
 
 def test_a_full_corpus_with_the_wrong_counts_stops_the_run():
@@ -152,7 +152,8 @@ def test_a_name_that_is_markup_is_shown_and_never_run():
                             "made/Actor_00/04": {"emotion": PLANTED}, "made/Actor_00/05": {"error": PLANTED}})
     outcome = judge(changed, noise(a={"error": PLANTED, "path": PLANTED}), {PLANTED: CORPORA["made"]})
     pages = {name: Seen(html) for name, html in outcome.pages.items()}
-    pages["index"] = Seen(validation_page(outcome, validation_record(outcome, {PLANTED: CORPORA["made"]}, SETTINGS.bad_share)))
+    pages["index"] = Seen(validation_page(outcome,
+                                          validation_record(outcome, {PLANTED: CORPORA["made"]}, SETTINGS.bad_share)))
     for name, page in pages.items():
         assert not [attributes for tag, attributes in page.elements if tag == "script" or attributes.get("src") == "x"]
         policies = [attributes["content"] for tag, attributes in page.elements
