@@ -1,4 +1,4 @@
-"""DVC commands in the project's folder: one at a time, said line by line, with each stage's seconds."""
+"""DVC commands in the project's folder: one at a time, their lines passed on, with each stage's seconds."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ from ser_ops.storage import cache
 Say = Callable[[str], None]
 
 _REPRODUCTION = Path("reproduction")    # where the reproductions' own graph lies
-_LONGEST_LOCK_FILE = 2**24  # bytes: one that is only long is not taken for cut
+_LONGEST_LOCK_FILE = 2**24  # bytes: a long lock file is not taken for a cut one
 
 
 def environment() -> dict[str, str]:
@@ -37,7 +37,7 @@ def dvc(*arguments: str, say: Say = print) -> dict[str, float]:
     own lock. The first command that names a stage of reproduction/dvc.yaml lets DVC see them all from then on.
     Returns the seconds that each stage took. Raises UserError with the command's own error lines.
     """
-    with _alone():
+    with _workspace_lock():
         if any(argument.startswith(f"{_REPRODUCTION.as_posix()}/dvc.yaml") for argument in arguments):
             _show_reproductions()
         return _dvc(*arguments, say=say)
@@ -64,11 +64,11 @@ def pull(say: Say = print) -> None:
     try:
         dvc("pull", "data.dvc", say=say)                    # not --quiet, which leaves out what went wrong
     except UserError as error:
-        if why := _no_room(data, str(error)):
+        if why := _disk_full(data, str(error)):
             raise why from error
-        lost = [one for one in cache.tracked_files([data]) if not one.file.exists()]
+        lost = [tracked for tracked in cache.tracked_files([data]) if not tracked.file.exists()]
         if lost and "Checkout failed" in str(error):        # the remote answered, and what it gave was not kept
-            raise UserError(_not_whole(lost)) from error
+            raise UserError(_missing_in_remote(lost)) from error
         raise
 
 
@@ -78,8 +78,8 @@ def mend(say: Say = print) -> list[cache.Damaged]:
     A copy of the damage in the workspace is replaced too; a file that was changed there is not. Returns what was
     damaged. Raises UserError that names what is whole nowhere: of that the damaged bytes are kept.
     """
-    with _alone():
-        _drop_cut_lock_file(say)
+    with _workspace_lock():
+        _remove_cut_lock_files(say)
         cache.drop_cut_downloads()
         return _mend(say)
 
@@ -97,7 +97,7 @@ def _mend(say: Say) -> list[cache.Damaged]:
                 temporary.chmod(0o444)                      # as DVC keeps what it has seen to be whole
         else:
             one.file.rename(_aside(one.file))               # maybe the only copy: a remote may not have it
-        same = [path for path, found in here if found == one.found]
+        same = [path for path, found in here if found == one.actual]
         for path in same:
             path.unlink()
         if one.paths and not whole:
@@ -111,35 +111,36 @@ def _mend(say: Say) -> list[cache.Damaged]:
 
 
 def _fetch(lost: list[tuple[cache.Damaged, list[Path]]], say: Say) -> None:
-    files = {one.file for one, _ in lost}
+    files = {damaged.file for damaged, _ in lost}
     try:
-        outputs = sorted({_short(one.output) for one in cache.tracked_files() if one.file in files})
+        outputs = sorted({_short(tracked.output) for tracked in cache.tracked_files() if tracked.file in files})
         with suppress(UserError):                           # what is missing then is named below
             _dvc("fetch", *outputs, say=say)                # not pull: where it fails, it empties the whole output
-        missing = [one for one in cache.tracked_files() if one.file in files and not one.file.exists()]
+        missing = [tracked for tracked in cache.tracked_files()
+                   if tracked.file in files and not tracked.file.exists()]
     finally:
-        kept = [_settle(one, same) for one, same in lost]
+        kept = [_restore_copies(damaged, copies) for damaged, copies in lost]
     if missing:
-        raise UserError(_not_whole(missing) + "; a stage's outputs are made again by dvc repro; damaged copies are "
+        raise UserError(_missing_in_remote(missing) + "; a stage's outputs are made again by dvc repro; damaged copies are "
                         "kept: " + ", ".join(_short(file) for file in kept if file))
 
 
-def _settle(one: cache.Damaged, same: list[Path]) -> Path | None:
-    """Drop what lies aside of a file that came whole, else keep it; returns where.
+def _restore_copies(damaged: cache.Damaged, copies: list[Path]) -> Path | None:
+    """Copy a file that was fetched whole into the workspace; else keep its damaged bytes, and return where.
 
-    A recording goes back to where it was, in the workspace too; the output of a stage does not: DVC would take it for
-    whole and not make it again.
+    A damaged recording goes back to its path, in the workspace too. The output of a stage does not: DVC would take it
+    for whole and not make it again.
     """
-    aside, kept = _aside(one.file), None
-    if one.file.exists():
+    aside, kept = _aside(damaged.file), None
+    if damaged.file.exists():
         aside.unlink()
-    elif one.source:
-        kept = aside.rename(one.file)
+    elif damaged.source:
+        kept = aside.rename(damaged.file)
     else:
         return aside
-    for path in same:
+    for path in copies:
         path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(one.file, path)
+        shutil.copyfile(damaged.file, path)
     return kept
 
 
@@ -148,8 +149,8 @@ def _aside(file: Path) -> Path:
     return file.with_name(file.name + ".damaged")
 
 
-def _no_room(data: Path, error: str) -> UserError | None:
-    """Of a full disk DVC says so while it downloads, and while it checks out that the checkout failed."""
+def _disk_full(data: Path, error: str) -> UserError | None:
+    """The error of a full disk, which DVC names while it downloads, but not while it checks out; None for others."""
     needed, free = cache.output_size(data), shutil.disk_usage(Path.cwd()).free
     if not ("No space left" in error or "File too large" in error or ("Checkout failed" in error and free < needed)):
         return None
@@ -157,18 +158,19 @@ def _no_room(data: Path, error: str) -> UserError | None:
                      "free now: free space, then run the same command again")
 
 
-def _not_whole(missing: list[cache.Tracked]) -> str:
-    """The remedy names listings too: DVC pushes nothing below one that the remote has."""
-    names = ", ".join(_short(one.path) for one in missing[:3]) + (" ..." if len(missing) > 3 else "")
-    bad = [one.file for one in missing[:3]]
-    bad += sorted({one.file for one in cache.tracked_files([one.output for one in missing]) if one.file.suffix == ".dir"})
-    objects = ", ".join("/".join(file.parts[-4:]) for file in dict.fromkeys(bad))
+def _missing_in_remote(missing: list[cache.Tracked]) -> str:
+    """What is missing, and what to do; listings too, since DVC pushes nothing below a listing that the remote has."""
+    names = ", ".join(_short(tracked.path) for tracked in missing[:3]) + (" ..." if len(missing) > 3 else "")
+    files = [tracked.file for tracked in missing[:3]]
+    outputs = [tracked.output for tracked in missing]
+    files += sorted({tracked.file for tracked in cache.tracked_files(outputs) if tracked.file.suffix == ".dir"})
+    objects = ", ".join("/".join(file.parts[-4:]) for file in dict.fromkeys(files))
     return (f"{names}: {len(missing)} files are not, or not whole, in the DVC remote: remove {objects} there, then run "
             "dvc push on a machine that has the files")
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def _workspace_lock() -> Iterator[None]:
     """Hold this workspace; raises UserError after compute.queue_seconds of waiting. Not reentrant."""
     params = load_params()
     state, wait = params.paths.state, params.compute.queue_seconds
@@ -186,8 +188,8 @@ def _alone() -> Iterator[None]:
 
 
 def _dvc(*arguments: str, say: Say) -> dict[str, float]:
-    """`dvc` for who holds the workspace already."""
-    _drop_cut_lock_file(say)
+    """As `dvc`, for a caller that holds the workspace's lock."""
+    _remove_cut_lock_files(say)
     try:
         return _run([sys.executable, "-m", "dvc", *arguments], say)
     except BaseException:
@@ -200,7 +202,7 @@ def _short(path: Path) -> str:
     return os.path.relpath(path)
 
 
-def _drop_cut_lock_file(say: Say) -> None:
+def _remove_cut_lock_files(say: Say) -> None:
     """DVC writes dvc.lock in place: a kill in that moment leaves one that DVC itself refuses from then on."""
     for file in cut_lock_files(Path()):
         file.unlink()
@@ -210,10 +212,10 @@ def _drop_cut_lock_file(say: Say) -> None:
 def cut_lock_files(folder: Path) -> list[Path]:
     """Those of the lock files of the project in `folder` that DVC would refuse: cut short, or damaged otherwise."""
     files = (folder / "dvc.lock", folder / _REPRODUCTION / "dvc.lock")
-    return [file for file in files if file.is_file() and not _whole(file)]
+    return [file for file in files if file.is_file() and not _is_lock_file(file)]
 
 
-def _whole(lock_file: Path) -> bool:
+def _is_lock_file(lock_file: Path) -> bool:
     """Whether DVC would take it, by DVC's own schema: a file cut at the right byte is YAML still."""
     from dvc.schema import COMPILED_LOCKFILE_SCHEMA
     from voluptuous import Invalid

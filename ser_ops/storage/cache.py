@@ -30,7 +30,7 @@ class Damaged(NamedTuple):
 
     file: Path
     wanted: str
-    found: str
+    actual: str
     paths: tuple[Path, ...]
     source: bool
 
@@ -57,27 +57,21 @@ def damaged_files() -> list[Damaged]:
     bad = []
     for file in progress_bar(files, "checking DVC's cache", len(files), "file"):
         wanted = file.parent.name + file.name.removesuffix(".dir")
-        if len(wanted) == 32 and (found := md5(file)) != wanted:
-            bad.append((file, wanted, found))
+        if len(wanted) == 32 and (actual := md5(file)) != wanted:
+            bad.append((file, wanted, actual))
     if not bad:
         return []
-    places = defaultdict(list)
-    for one in tracked_files():
-        places[one.file].append(one)
-    return [Damaged(file, wanted, found, tuple(one.path for one in places[file]),
-                    any(one.source for one in places[file])) for file, wanted, found in bad]
-
-
-def cache_folder() -> Path:
-    """Where the project in the current folder has its cache."""
-    with _repository() as repo:
-        return Path(repo.cache.local.path)
+    users = defaultdict(list)
+    for tracked in tracked_files():
+        users[tracked.file].append(tracked)
+    return [Damaged(file, wanted, actual, tuple(tracked.path for tracked in users[file]),
+                    any(tracked.source for tracked in users[file])) for file, wanted, actual in bad]
 
 
 def tracked_files(targets: Iterable[Path] = ()) -> list[Tracked]:
     """The files of the outputs that are named, or of all; a folder whose listing is damaged or not here has none."""
     wanted = [path.absolute() for path in targets]
-    found = []
+    tracked = []
     with _repository() as repo:
         cache = Path(repo.cache.local.path)
         for out in repo.index.outs:
@@ -85,17 +79,23 @@ def tracked_files(targets: Iterable[Path] = ()) -> list[Tracked]:
             if not value or not out.use_cache or (wanted and path not in wanted):
                 continue
             file, source = _cache_file(cache, value), out.stage.cmd is None
-            found.append(Tracked(path, file, value.removesuffix(".dir"), path, source))
+            tracked.append(Tracked(path, file, value.removesuffix(".dir"), path, source))
             if value.endswith(".dir"):
-                found += [Tracked(path / part, _cache_file(cache, inner), inner, path, source)
-                          for part, inner in _read_listing(file)]
-    return found
+                tracked += [Tracked(path / part, _cache_file(cache, inner), inner, path, source)
+                            for part, inner in _read_listing(file)]
+    return tracked
 
 
 def output_size(target: Path) -> int:
     """Bytes of one output, as its record says; 0 where it says none."""
     with _repository() as repo:
         return sum(out.meta.size or 0 for out in repo.index.outs if Path(out.fs_path) == target.absolute() and out.meta)
+
+
+def cache_folder() -> Path:
+    """Where the project in the current folder has its cache."""
+    with _repository() as repo:
+        return Path(repo.cache.local.path)
 
 
 def drop_cut_downloads() -> None:
@@ -142,6 +142,6 @@ def _cache_file(cache: Path, value: str) -> Path:
 
 def _read_listing(file: Path) -> list[tuple[str, str]]:
     try:
-        return [(one["relpath"], one["md5"]) for one in read_json(file, longest=_LONGEST_LISTING)]
+        return [(entry["relpath"], entry["md5"]) for entry in read_json(file, longest=_LONGEST_LISTING)]
     except (UserError, KeyError, TypeError):
         return []

@@ -1,8 +1,6 @@
-"""The connection to an object store. Endpoint, region and credentials come from the AWS_* environment alone.
+"""Object stores: s3:// addresses, the connection, and what to do when a store refuses.
 
-s3:// addresses, and where what lies under one has its place in a folder.
-
-Whether a bucket answers.
+Endpoint, region and credentials come from the AWS_* environment alone.
 """
 
 import re
@@ -14,6 +12,13 @@ from urllib.parse import urlsplit
 
 from ser_ops.config.services import Storage
 from ser_ops.errors import UserError
+
+_REMEDIES = {
+    "NoSuchBucket": "check the bucket's name",
+    "NoSuchKey": "it was removed meanwhile: run the same command again",
+    "SlowDown": "the store is overloaded: run the same command later, it goes on from what is here",
+}
+_DENIED = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment, and that they may read there"
 
 
 def is_remote(source: str) -> bool:
@@ -56,7 +61,7 @@ class Address(NamedTuple):
         """
         return not key.endswith("/") and (key == self.prefix or not self.prefix or key.startswith(self.prefix + "/"))
 
-    def place(self, key: str) -> PurePosixPath:
+    def relative_path(self, key: str) -> PurePosixPath:
         """Where the object goes in a folder. Raises UserError for a key that would lead out of it."""
         inside = PurePosixPath(key).name if key == self.prefix else key[len(self.prefix) + 1 if self.prefix else 0:]
         path = PurePosixPath(inside)
@@ -64,14 +69,6 @@ class Address(NamedTuple):
             raise UserError(f"s3://{self.bucket}/{self.prefix}: the key {key!r} leads out of its folder: nothing more "
                             "was brought")
         return path
-
-
-_REMEDIES = {
-    "NoSuchBucket": "check the bucket's name",
-    "NoSuchKey": "it was removed meanwhile: run the same command again",
-    "SlowDown": "the store is overloaded: run the same command later, it goes on from what is here",
-}
-_DENIED = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment, and that they may read there"
 
 
 def connect(limits: Storage) -> Any:
@@ -87,30 +84,6 @@ def connect(limits: Storage) -> Any:
             connect_timeout=limits.timeout, read_timeout=limits.timeout, response_checksum_validation="when_required"))
     except ValueError as error:
         raise UserError(f"{_first_line(error)}: write AWS_ENDPOINT_URL as http://HOST:PORT or https://HOST") from error
-
-
-@contextmanager
-def s3_errors(source: str) -> Iterator[None]:
-    """What boto3 raises in the block about `source`, as one line with what to do and without any secret."""
-    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
-    try:
-        yield
-    except ClientError as error:
-        code = str(error.response.get("Error", {}).get("Code", ""))
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        remedy = (_REMEDIES.get(code) or (_DENIED if status in (401, 403) else _REMEDIES["SlowDown"] if status >= 500
-                                       else "check the address and the AWS_* settings in the environment"))
-        raise UserError(f"{source}: {_first_line(error)}: {remedy}") from error
-    except (NoCredentialsError, PartialCredentialsError) as error:
-        raise UserError(f"{source}: {_first_line(error)}: {_DENIED}") from error
-    except BotoCoreError as error:
-        raise UserError(f"{source}: {_first_line(error)}: check AWS_ENDPOINT_URL and AWS_DEFAULT_REGION in the "
-                        "environment and that the store is up, then run the same command again") from error
-
-
-def _first_line(error: Exception) -> str:
-    line = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-    return re.sub(r"//[^/@\s]+@", "//", line)       # an endpoint may carry a password
 
 
 def check_bucket(address: str, limit: float) -> str:
@@ -136,5 +109,29 @@ def check_bucket(address: str, limit: float) -> str:
     except BotoCoreError as error:
         raise UserError(f"{address} does not answer ({str(error).splitlines()[0].rstrip('.')}): set AWS_ENDPOINT_URL, "
                         "AWS_DEFAULT_REGION and credentials, or start the store") from error
-    found = session.get_credentials()
-    return f"{client.meta.endpoint_url}, credentials from {found.method if found else 'nowhere: the bucket is public'}"
+    login = session.get_credentials()
+    return f"{client.meta.endpoint_url}, credentials from {login.method if login else 'nowhere: the bucket is public'}"
+
+
+@contextmanager
+def s3_errors(source: str) -> Iterator[None]:
+    """What boto3 raises in the block about `source`, as one line with what to do and without any secret."""
+    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
+    try:
+        yield
+    except ClientError as error:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        remedy = (_REMEDIES.get(code) or (_DENIED if status in (401, 403) else _REMEDIES["SlowDown"] if status >= 500
+                                       else "check the address and the AWS_* settings in the environment"))
+        raise UserError(f"{source}: {_first_line(error)}: {remedy}") from error
+    except (NoCredentialsError, PartialCredentialsError) as error:
+        raise UserError(f"{source}: {_first_line(error)}: {_DENIED}") from error
+    except BotoCoreError as error:
+        raise UserError(f"{source}: {_first_line(error)}: check AWS_ENDPOINT_URL and AWS_DEFAULT_REGION in the "
+                        "environment and that the store is up, then run the same command again") from error
+
+
+def _first_line(error: Exception) -> str:
+    line = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+    return re.sub(r"//[^/@\s]+@", "//", line)       # an endpoint may carry a password

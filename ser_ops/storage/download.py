@@ -1,8 +1,6 @@
-"""One object into one file: part by part, and after a cut or a kill on from the parts that have come.
+"""Download one object into one file, part by part; after a cut or a kill it goes on from the parts that have come.
 
-What a store says of an object's bytes, and whether a file has those bytes.
-
-Which parts of which objects have come: JSON lines, of which a kill can cut the last one only.
+A journal keeps which parts of which objects have come. The whole is checked against what the store says of its bytes.
 """
 
 import base64
@@ -29,73 +27,20 @@ Algorithm = Literal["sha256", "sha1", "crc32", "md5"]
 _HEADERS: tuple[tuple[str, Algorithm], ...] = (("ChecksumSHA256", "sha256"), ("ChecksumSHA1", "sha1"),
                                                ("ChecksumCRC32", "crc32"))
 _BLOCK = 1 << 20
-
-
-@dataclass(frozen=True)
-class ObjectDigest:
-    """A digest of the whole object, or where `parts` has the sizes of its stored parts, of their digests in a row."""
-
-    algorithm: Algorithm
-    digest: bytes
-    parts: tuple[int, ...] = ()
-
-    def fits(self, file: Path) -> bool:
-        """Whether the file has the bytes that the store has."""
-        with file.open("rb") as opened:
-            if not self.parts:
-                return _digest(self.algorithm, _blocks(opened, file.stat().st_size)) == self.digest
-            row = [_digest(self.algorithm, _blocks(opened, size)) for size in self.parts]
-            return _digest(self.algorithm, row) == self.digest
-
-
-def object_digest(about: Mapping[str, Any], size: int, part_sizes: Callable[[int], Iterable[int]]) -> ObjectDigest | None:
-    """The strongest digest that `about`, the answer to a HEAD or GET of the whole object, gives.
-
-    part_sizes: asks the store for the sizes (bytes) of so many stored parts. A checksum that was given at upload
-    comes before the ETag, which is an MD5 where the object is not encrypted with a key of its own. None where the
-    store says nothing that can be computed from the bytes; size and ETag are then all that is known.
-    """
-    found: list[tuple[Algorithm, bytes, int]] = []
-    for header, algorithm in _HEADERS:
-        if value := about.get(header):
-            digest, _, count = value.partition("-")
-            found.append((algorithm, base64.b64decode(digest), int(count or 0)))
-    md5 = re.fullmatch(r'"?([0-9a-f]{32})(?:-(\d+))?"?', about.get("ETag", ""))
-    if md5 and about.get("ServerSideEncryption") in (None, "AES256") and not about.get("SSECustomerAlgorithm"):
-        found.append(("md5", bytes.fromhex(md5[1]), int(md5[2] or 0)))
-    for algorithm, digest, count in found:
-        parts = tuple(part_sizes(count)) if count else ()
-        if sum(parts) == (size if count else 0):
-            return ObjectDigest(algorithm, digest, parts)
-    return None
-
-
-def crc32(file: Path, start: int, stop: int) -> int:
-    """CRC-32 of the bytes from `start` up to `stop`, or of as many as there are."""
-    with file.open("rb") as opened:
-        opened.seek(start)
-        return int.from_bytes(_digest("crc32", _blocks(opened, stop - start)))
-
-
-def _digest(algorithm: Algorithm, blocks: Iterable[bytes]) -> bytes:
-    if algorithm == "crc32":
-        found = 0
-        for block in blocks:
-            found = zlib.crc32(block, found)
-        return found.to_bytes(4)
-    state = hashlib.new(algorithm, usedforsecurity=False)
-    for block in blocks:
-        state.update(block)
-    return state.digest()
-
-
-def _blocks(opened: BinaryIO, size: int) -> Iterable[bytes]:
-    while size > 0 and (block := opened.read(min(size, _BLOCK))):
-        size -= len(block)
-        yield block
-
-
 _LINE = TypeAdapter(tuple[str, str, int, int, int])     # key, ETag, start, stop, CRC-32
+_READ_BYTES = 1 << 18
+
+
+class S3Object(NamedTuple):
+    """An object as its bucket lists it; size in bytes, the ETag stands for its content."""
+
+    bucket: str
+    key: str
+    size: int
+    etag: str
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
 
 
 class Part(NamedTuple):
@@ -106,7 +51,10 @@ class Part(NamedTuple):
 
 
 class PartJournal:
-    """Each line one part of one object of one content (ETag), with the CRC-32 of its bytes."""
+    """The parts that have come: a line of JSON each, with object, content (ETag) and the CRC-32 of the bytes.
+
+    A kill can cut the last line only.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path, self._lock = path, threading.Lock()
@@ -129,32 +77,17 @@ class PartJournal:
         self._come[key, etag][part] = crc
 
 
-_READ_BYTES = 1 << 18
-
-
-class S3Object(NamedTuple):
-    """An object as its bucket lists it; size in bytes, the ETag stands for its content."""
-
-    bucket: str
-    key: str
-    size: int
-    etag: str
-
-    def __str__(self) -> str:
-        return f"s3://{self.bucket}/{self.key}"
-
-
 class Download:
     """Brings an object to `target`: its parts go into `partial`, which takes that place when the whole is checked."""
 
-    def __init__(self, client: Any, one: S3Object, target: Path, partial: Path, journal: PartJournal, limits: Storage,
-                 moved: Callable[[int], object], stopped: threading.Event) -> None:
+    def __init__(self, client: Any, source: S3Object, target: Path, partial: Path, journal: PartJournal,
+                 limits: Storage, moved: Callable[[int], object], stopped: threading.Event) -> None:
         """moved: told the bytes as they come (negative: they have to come again); stopped: ends `fetch`."""
-        self._client, self.object, self.target, self.partial = client, one, target, partial
+        self._client, self.object, self.target, self.partial = client, source, target, partial
         self._journal, self._limits, self._moved, self._stopped = journal, limits, moved, stopped
         self._about: Any = None
         step = limits.part_megabytes << 20
-        self.parts = [Part(start, min(start + step, one.size)) for start in range(0, one.size, step)]
+        self.parts = [Part(start, min(start + step, source.size)) for start in range(0, source.size, step)]
 
     def missing(self) -> list[Part]:
         """The parts that are not here, by the CRC-32 of what is; the file is made ready for them."""
@@ -228,9 +161,9 @@ class Download:
 
     def _ask(self, operation: str, **arguments: Any) -> Any:
         """The store's answer about this object. Raises UserError when it is not the one that was listed."""
-        one = self.object
         try:
-            return getattr(self._client, operation)(Bucket=one.bucket, Key=one.key, IfMatch=one.etag, **arguments)
+            return getattr(self._client, operation)(Bucket=self.object.bucket, Key=self.object.key,
+                                                    IfMatch=self.object.etag, **arguments)
         except self._client.exceptions.ClientError as error:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] == 412:
                 raise self._changed() from error
@@ -246,3 +179,68 @@ def _cut_errors() -> tuple[type[Exception], ...]:
     from botocore import exceptions
     return (exceptions.ResponseStreamingError, exceptions.IncompleteReadError, exceptions.ReadTimeoutError,
             exceptions.FlexibleChecksumError)
+
+
+@dataclass(frozen=True)
+class ObjectDigest:
+    """A digest of the whole object, or where `parts` has the sizes of its stored parts, of their digests in a row."""
+
+    algorithm: Algorithm
+    digest: bytes
+    parts: tuple[int, ...] = ()
+
+    def fits(self, file: Path) -> bool:
+        """Whether the file has the bytes that the store has."""
+        with file.open("rb") as opened:
+            if not self.parts:
+                return _digest(self.algorithm, _blocks(opened, file.stat().st_size)) == self.digest
+            row = [_digest(self.algorithm, _blocks(opened, size)) for size in self.parts]
+            return _digest(self.algorithm, row) == self.digest
+
+
+def object_digest(about: Mapping[str, Any], size: int,
+                  part_sizes: Callable[[int], Iterable[int]]) -> ObjectDigest | None:
+    """The strongest digest that `about`, the answer to a HEAD or GET of the whole object, gives.
+
+    part_sizes: asks the store for the sizes (bytes) of so many stored parts. A checksum that was given at upload
+    comes before the ETag, which is an MD5 where the object is not encrypted with a key of its own. None where the
+    store says nothing that can be computed from the bytes; size and ETag are then all that is known.
+    """
+    digests: list[tuple[Algorithm, bytes, int]] = []
+    for header, algorithm in _HEADERS:
+        if value := about.get(header):
+            digest, _, count = value.partition("-")
+            digests.append((algorithm, base64.b64decode(digest), int(count or 0)))
+    md5 = re.fullmatch(r'"?([0-9a-f]{32})(?:-(\d+))?"?', about.get("ETag", ""))
+    if md5 and about.get("ServerSideEncryption") in (None, "AES256") and not about.get("SSECustomerAlgorithm"):
+        digests.append(("md5", bytes.fromhex(md5[1]), int(md5[2] or 0)))
+    for algorithm, digest, count in digests:
+        parts = tuple(part_sizes(count)) if count else ()
+        if sum(parts) == (size if count else 0):
+            return ObjectDigest(algorithm, digest, parts)
+    return None
+
+
+def crc32(file: Path, start: int, stop: int) -> int:
+    """CRC-32 of the bytes from `start` up to `stop`, or of as many as there are."""
+    with file.open("rb") as opened:
+        opened.seek(start)
+        return int.from_bytes(_digest("crc32", _blocks(opened, stop - start)))
+
+
+def _digest(algorithm: Algorithm, blocks: Iterable[bytes]) -> bytes:
+    if algorithm == "crc32":
+        crc = 0
+        for block in blocks:
+            crc = zlib.crc32(block, crc)
+        return crc.to_bytes(4)
+    state = hashlib.new(algorithm, usedforsecurity=False)
+    for block in blocks:
+        state.update(block)
+    return state.digest()
+
+
+def _blocks(opened: BinaryIO, size: int) -> Iterable[bytes]:
+    while size > 0 and (block := opened.read(min(size, _BLOCK))):
+        size -= len(block)
+        yield block

@@ -1,4 +1,4 @@
-"""Bring what lies under an s3:// address here: whole, checked, and on from where a killed command was."""
+"""Download what lies under an s3:// address: whole, checked, and on from where a killed command was."""
 
 import hashlib
 import os
@@ -25,34 +25,34 @@ from ser_ops.storage.download import Download, PartJournal, S3Object
 def downloaded(source: str, downloads: Path, limits: Storage) -> Iterator[Path]:
     """A folder below `downloads` with what lies under `source`, or the file where `source` names one object.
 
-    It is removed when the block ends well. What a command brought that was killed or failed stays, and the same
-    command goes on from there. Raises UserError as `bring` does, and where another process brings the same.
+    It is removed when the block ends well. What a command downloaded that was killed or failed stays, and the same
+    command goes on from there. Raises UserError as `download` does, and where another process downloads the same.
     """
     where = f"{os.environ.get('AWS_ENDPOINT_URL_S3') or os.environ.get('AWS_ENDPOINT_URL')} {source}"
     folder = downloads / hashlib.sha256(where.encode()).hexdigest()[:16]
     with naming_write_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     address = Address.read(source)
-    place = folder / "whole" / address.name
+    target = folder / "whole" / address.name
     try:
         with FileLock(folder / "lock", timeout=0):
-            files = download(source, place, limits, folder / "parts")
-            local = files[0] if files == [place / address.name] else place
+            files = download(source, target, limits, folder / "parts")
+            local = files[0] if files == [target / address.name] else target
             try:
                 yield local
             except UserError as error:
                 raise UserError(str(error).replace(str(local), source)) from error
             shutil.rmtree(folder, ignore_errors=True)
     except Timeout as error:
-        raise UserError(f"{source}: another process is bringing it to {folder}: wait for it or stop it") from error
+        raise UserError(f"{source}: another process is downloading it to {folder}: wait for it or stop it") from error
 
 
-def download(source: str, folder: Path, limits: Storage, beside: Path) -> list[Path]:
+def download(source: str, folder: Path, limits: Storage, parts_folder: Path) -> list[Path]:
     """Download every object under an s3:// prefix, or the one object it names, into `folder`.
 
-    An object comes in parts, several at once, into `beside`, with a journal of the parts that have come, and takes its
-    place in `folder` when all of its bytes are there and fit the digest that the store gives (a checksum given at
-    upload, or an ETag that is an MD5). Run again, only what is not here comes, and what changed in the bucket.
+    An object comes in parts, several at once, into `parts_folder`, with a journal of the parts that have come, and
+    takes its place in `folder` when all of its bytes are there and fit the digest that the store gives (a checksum
+    given at upload, or an ETag that is an MD5). Run again, only what is not here comes, and what changed in the bucket.
 
     Returns the files' paths. Raises UserError for an address that holds nothing, keys that lead out of the folder,
     credentials that are missing or refused, an endpoint that does not answer `limits.attempts` times, an object that
@@ -60,19 +60,20 @@ def download(source: str, folder: Path, limits: Storage, beside: Path) -> list[P
     """
     address = Address.read(source)
     with s3_errors(source), naming_write_errors(folder):
-        beside.mkdir(parents=True, exist_ok=True)
-        client, journal, stopped = connect(limits), PartJournal(beside / "journal"), threading.Event()
+        parts_folder.mkdir(parents=True, exist_ok=True)
+        client, journal, stopped = connect(limits), PartJournal(parts_folder / "journal"), threading.Event()
         with _Bar(address.bucket) as bar, ThreadPoolExecutor(limits.parallel) as pool:
-            downloads = [Download(client, one, folder / place, beside / hashlib.sha256(one.key.encode()).hexdigest(),
+            downloads = [Download(client, listed, folder / path,
+                                  parts_folder / hashlib.sha256(listed.key.encode()).hexdigest(),
                                   journal, limits, bar.move, stopped)
-                         for place, one in _list_objects(client, address, source).items()]
+                         for path, listed in _list_objects(client, address, source).items()]
             try:
-                _fetch_all(downloads, pool, bar, beside)
+                _fetch_all(downloads, pool, bar, parts_folder)
             except BaseException:
                 stopped.set()
                 pool.shutdown(cancel_futures=True)
                 raise
-        return [one.target for one in downloads]
+        return [transfer.target for transfer in downloads]
 
 
 class _Bar(tqdm):
@@ -94,41 +95,42 @@ class _Bar(tqdm):
 
 
 def _list_objects(client: Any, address: Address, source: str) -> dict[PurePosixPath, S3Object]:
-    """Each object by its place in the folder."""
+    """Each object by its path in the folder."""
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=address.bucket, Prefix=address.prefix)
-    objects = [S3Object(address.bucket, one["Key"], one["Size"], one["ETag"])
-               for page in pages for one in page.get("Contents", []) if address.holds(one["Key"])]
+    objects = [S3Object(address.bucket, entry["Key"], entry["Size"], entry["ETag"])
+               for page in pages for entry in page.get("Contents", []) if address.holds(entry["Key"])]
     if not objects:
         raise UserError(f"{source}: nothing lies there: check the bucket and the prefix")
-    places: dict[PurePosixPath, S3Object] = {}
-    for one in objects:
-        if places.setdefault(place := address.place(one.key), one) is not one:
-            raise _name_clash(source, place)
-    for folder in {folder for place in places for folder in place.parents} & places.keys():
+    by_path: dict[PurePosixPath, S3Object] = {}
+    for listed in objects:
+        if by_path.setdefault(path := address.relative_path(listed.key), listed) is not listed:
+            raise _name_clash(source, path)
+    for folder in {folder for path in by_path for folder in path.parents} & by_path.keys():
         raise _name_clash(source, folder)
-    return places
+    return by_path
 
 
-def _name_clash(source: str, place: PurePosixPath) -> UserError:
-    return UserError(f"{source}: two keys want the place {place}: rename one of them in the bucket")
+def _name_clash(source: str, path: PurePosixPath) -> UserError:
+    return UserError(f"{source}: two keys would both become {path}: rename one of them in the bucket")
 
 
-def _fetch_all(downloads: list[Download], pool: ThreadPoolExecutor, bar: _Bar, beside: Path) -> None:
-    missing = [one.missing() for one in downloads]
+def _fetch_all(downloads: list[Download], pool: ThreadPoolExecutor, bar: _Bar, parts_folder: Path) -> None:
+    missing = [transfer.missing() for transfer in downloads]
     needed = sum(part.stop - part.start for parts in missing for part in parts)
-    bar.begin(sum(one.object.size for one in downloads), needed)
-    free = shutil.disk_usage(beside).free
+    bar.begin(sum(transfer.object.size for transfer in downloads), needed)
+    free = shutil.disk_usage(parts_folder).free
     if needed > free:
-        raise UserError(f"{beside}: {needed / 1e6:.1f} MB are to come and {free / 1e6:.1f} MB are free: free space, "
-                        "then run the same command again")
-    running = [[pool.submit(one.fetch, part) for part in parts] for one, parts in zip(downloads, missing, strict=True)]
-    for one, parts in zip(downloads, running, strict=True):
+        raise UserError(f"{parts_folder}: {needed / 1e6:.1f} MB are to come and {free / 1e6:.1f} MB are free: free "
+                        "space, then run the same command again")
+    running = [[pool.submit(transfer.fetch, part) for part in parts]
+               for transfer, parts in zip(downloads, missing, strict=True)]
+    for transfer, parts in zip(downloads, running, strict=True):
         _wait(parts)
-        if not one.finish():
-            _wait([pool.submit(one.fetch, part) for part in one.missing()])
-            if not one.finish():
-                raise UserError(f"{one.object}: its bytes do not fit the checksum that the store gives, twice: upload "
-                                "it again")
+        if not transfer.finish():
+            _wait([pool.submit(transfer.fetch, part) for part in transfer.missing()])
+            if not transfer.finish():
+                raise UserError(f"{transfer.object}: its bytes do not fit the checksum that the store gives, twice: "
+                                "upload it again")
 
 
 def _wait(parts: list[Future[None]]) -> None:

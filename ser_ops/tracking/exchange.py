@@ -1,6 +1,7 @@
-"""MLflow's own requests, each ended by a deadline; MLflow itself bounds the wait for a byte, not for an answer.
+"""Questions over HTTP that end: within one limit of time and of size, whatever answers there.
 
-One question over HTTP, answered or refused within one limit of time and of size, whatever answers there.
+`fetch_body` and `ask_json` put one question. `bound_requests` gives MLflow's own requests deadlines: MLflow bounds
+the wait for a byte, not for an answer.
 """
 
 import http.client
@@ -18,10 +19,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 if TYPE_CHECKING:
     from requests import Response
 
-
 LARGEST_ANSWER = 2**22  # bytes: a page of pools, workers or experiments is some kilobytes
-
 T = TypeVar("T")
+_SLOWEST = 2**13        # bytes a second of what is sent: a way that carries less is taken for none
+_PIECE = 2**16          # bytes of a file that must come within the time of one answer
+_LARGEST = 2**28        # bytes of an answer that is no file: a page of a thousand runs is some megabytes
 
 
 class Refused(Exception):
@@ -30,6 +32,54 @@ class Refused(Exception):
     def __init__(self, words: str, code: int | None = None) -> None:
         super().__init__(words)
         self.code = code
+
+
+def ask_json(url: str, limit: float, headers: Mapping[str, str], body: Mapping[str, Any] | None = None) -> Any:
+    """GET `url`, or POST `body` as JSON to it; the answer, parsed where it is JSON. `limit`: seconds for all of it.
+
+    Raises Refused.
+    """
+    data = None if body is None else json.dumps(body).encode()
+    try:
+        content = fetch_body(url, limit, {**headers, **({"Content-Type": "application/json"} if data else {})}, data)
+    except urllib.error.HTTPError as error:
+        words = {401: "refuses: no login, or a wrong one", 403: "refuses: this login may not"}
+        raise Refused(words.get(error.code, f"answers HTTP {error.code}"), error.code) from error
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise Refused(f"does not answer ({reason(error)})") from error
+    text = content.decode("utf-8", "replace")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def fetch_body(url: str, limit: float, headers: Mapping[str, str] | None = None, data: bytes | None = None) -> bytes:
+    """The body of the answer to GET `url`, or to POST where there is `data`.
+
+    limit: seconds for all of it, the look-up of the name and the last byte included. A redirect is not followed.
+    Raises urllib.error.HTTPError for another status than 2xx, http.client.HTTPException for what is no HTTP, and
+    OSError: no connection, no whole answer in time, or one of more than LARGEST_ANSWER bytes.
+    """
+    end, handler = time.monotonic() + limit, _ClosableHandler()
+
+    def work() -> bytes:
+        request = urllib.request.Request(url, data, dict(headers or {}))
+        with urllib.request.build_opener(handler, _NoRedirects).open(request, timeout=limit) as answer:
+            return _read_body(answer, end)
+
+    return with_deadline(limit, work, handler.end)
+
+
+def _read_body(answer: http.client.HTTPResponse, end: float) -> bytes:
+    content = b""
+    while part := answer.read1(2**16):
+        content += part
+        if len(content) > LARGEST_ANSWER:
+            raise OSError(f"an answer of more than {LARGEST_ANSWER // 2**20} MiB")
+        if time.monotonic() > end:
+            raise TimeoutError("no whole answer in time")
+    return content
 
 
 class _ClosableHandler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
@@ -58,23 +108,6 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def fetch_body(url: str, limit: float, headers: Mapping[str, str] | None = None, data: bytes | None = None) -> bytes:
-    """The body of the answer to GET `url`, or to POST where there is `data`.
-
-    limit: seconds for all of it, the look-up of the name and the last byte included. A redirect is not followed.
-    Raises urllib.error.HTTPError for another status than 2xx, http.client.HTTPException for what is no HTTP, and
-    OSError: no connection, no whole answer in time, or one of more than LARGEST_ANSWER bytes.
-    """
-    end, handler = time.monotonic() + limit, _ClosableHandler()
-
-    def work() -> bytes:
-        request = urllib.request.Request(url, data, dict(headers or {}))
-        with urllib.request.build_opener(handler, _NoRedirects).open(request, timeout=limit) as answer:
-            return _read_body(answer, end)
-
-    return with_deadline(limit, work, handler.end)
-
-
 def with_deadline(limit: float, act: Callable[[], T], give_up: Callable[[], None] = lambda: None) -> T:
     """What `act` returns or raises, or TimeoutError after `limit` seconds.
 
@@ -95,44 +128,13 @@ def with_deadline(limit: float, act: Callable[[], T], give_up: Callable[[], None
 
     threading.Thread(target=work, daemon=True).start()
     try:
-        found, error = outcome.get(timeout=limit)
+        answer, error = outcome.get(timeout=limit)
     except queue.Empty:
         give_up()
         raise TimeoutError(f"no whole answer within {limit:.3g} s") from None
     if error is not None:
         raise error
-    return cast(T, found)
-
-
-def _read_body(answer: http.client.HTTPResponse, end: float) -> bytes:
-    content = b""
-    while part := answer.read1(2**16):
-        content += part
-        if len(content) > LARGEST_ANSWER:
-            raise OSError(f"an answer of more than {LARGEST_ANSWER // 2**20} MiB")
-        if time.monotonic() > end:
-            raise TimeoutError("no whole answer in time")
-    return content
-
-
-def ask_json(url: str, limit: float, headers: Mapping[str, str], body: Mapping[str, Any] | None = None) -> Any:
-    """GET `url`, or POST `body` as JSON to it; the answer, parsed where it is JSON. `limit`: seconds for all of it.
-
-    Raises Refused.
-    """
-    data = None if body is None else json.dumps(body).encode()
-    try:
-        content = fetch_body(url, limit, {**headers, **({"Content-Type": "application/json"} if data else {})}, data)
-    except urllib.error.HTTPError as error:
-        words = {401: "refuses: no login, or a wrong one", 403: "refuses: this login may not"}
-        raise Refused(words.get(error.code, f"answers HTTP {error.code}"), error.code) from error
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        raise Refused(f"does not answer ({reason(error)})") from error
-    text = content.decode("utf-8", "replace")
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
+    return cast(T, answer)
 
 
 def reason(error: Exception) -> str:
@@ -146,11 +148,6 @@ def reason(error: Exception) -> str:
         said = said if said.startswith("'") else repr(said)
         return f"what answers is no HTTP: {said}"
     return said
-
-
-_SLOWEST = 2**13        # bytes a second of what is sent: a way that carries less is taken for none
-_PIECE = 2**16          # bytes of a file that must come within the time of one answer
-_LARGEST = 2**28        # bytes of an answer that is no file: a page of a thousand runs is some megabytes
 
 
 def bound_requests() -> None:

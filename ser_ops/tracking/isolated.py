@@ -25,7 +25,7 @@ def main(package: str, inputs: str, sample_rate: str, outputs: str) -> None:
         print(" ".join(f"{type(error).__name__}: {error}".split())[:300], file=sys.stderr)
         sys.exit(1)
     Path(outputs).write_text(json.dumps({"code": sys.modules["ser_ops"].__file__,
-                                         "answers": [list(one["probabilities"].values()) for one in answers]}))
+                                         "answers": [list(answer["probabilities"].values()) for answer in answers]}))
 
 
 if __name__ == "__main__":

@@ -23,46 +23,6 @@ _SCHEMES = ("models:/", "runs:/")
 _REGISTERED = "give a model that ser-ops registered"
 
 
-def _mapping(value: Any, key: str) -> dict[str, Any]:
-    """What stands under a key of a document from outside, where it is a mapping; else an empty one."""
-    inner = value.get(key) if isinstance(value, dict) else None
-    return inner if isinstance(inner, dict) else {}
-
-
-def _foreign_model(uri: str, mlmodel: Any) -> UserError:
-    flavours = sorted(map(str, _mapping(mlmodel, "flavors")))
-    pyfunc = _mapping(_mapping(mlmodel, "flavors"), "python_function")
-    pickled = "python_model" in pyfunc and "model_code_path" not in pyfunc
-    what = "is pickled, and a pickle runs code of its choice" if pickled else \
-        f"is no model of ser-ops (flavours: {', '.join(flavours) or 'none'})"
-    return UserError(f"{redacted(uri)}: {what}: it is not loaded; {_REGISTERED}")
-
-
-def _model_folder(uri: str, folder: Path) -> Path:
-    """The model folder inside `folder`, a packaged model or a model folder itself."""
-    mlmodel = folder / "MLmodel"
-    if mlmodel.exists():
-        said = read_yaml(mlmodel, _REGISTERED, _REGISTERED)
-        pyfunc = _mapping(_mapping(said, "flavors"), "python_function")
-        if "model_code_path" not in pyfunc or not (folder / _INSIDE / WEIGHTS).is_file():
-            raise _foreign_model(uri, said)
-        folder = folder / _INSIDE
-    if not (folder / WEIGHTS).is_file() or not (folder / CARD).is_file():
-        raise UserError(f"{redacted(uri)}: holds no {WEIGHTS} and {CARD}: give the folder of a trained model, or a URI "
-                        "as models:/ser-fusion@staging")
-    read_model_json(folder)
-    return folder
-
-
-def _pinned_uri(client: "MlflowClient", uri: str) -> tuple[str, str | None]:
-    """The URI with its alias resolved to a version, and the fingerprint tagged on that version, if any."""
-    name, _, which = uri.removeprefix("models:/").partition("@" if "@" in uri else "/")
-    if not uri.startswith("models:/") or not which:
-        return uri, None
-    found = resolve_version(client, name, which)
-    return f"models:/{name}/{found.version}", found.tags.get(FINGERPRINT)
-
-
 def fetch_model(params: Params, uri: str) -> Path:
     """A local model folder (weights.safetensors, model.json) for a URI as MLflow writes it, or for a local folder.
 
@@ -84,13 +44,22 @@ def fetch_model(params: Params, uri: str) -> Path:
             return kept / digest
         with TemporaryDirectory(prefix="ser-ops-model-") as holder:
             folder = _model_folder(uri, _download_model(client, pinned, Path(holder)))
-            found = fingerprint(folder)
-            if digest and found != digest:
-                raise UserError(f"{redacted(uri)}: not the weights that were registered ({FINGERPRINT} differs): do not "
-                                "use it, register the model again")
-            with replacing(kept / found) as temporary:
+            actual = fingerprint(folder)
+            if digest and actual != digest:
+                raise UserError(f"{redacted(uri)}: not the weights that were registered ({FINGERPRINT} differs): do "
+                                "not use it, register the model again")
+            with replacing(kept / actual) as temporary:
                 shutil.copytree(folder, temporary)
-            return kept / found
+            return kept / actual
+
+
+def _pinned_uri(client: "MlflowClient", uri: str) -> tuple[str, str | None]:
+    """The URI with its alias resolved to a version, and the fingerprint tagged on that version, if any."""
+    name, _, which = uri.removeprefix("models:/").partition("@" if "@" in uri else "/")
+    if not uri.startswith("models:/") or not which:
+        return uri, None
+    version = resolve_version(client, name, which)
+    return f"models:/{name}/{version.version}", version.tags.get(FINGERPRINT)
 
 
 def _download_model(client: "MlflowClient", pinned: str, folder: Path) -> Path:
@@ -99,12 +68,12 @@ def _download_model(client: "MlflowClient", pinned: str, folder: Path) -> Path:
     try:
         if pinned.startswith("models:/") and pinned.count("/") == 1:  # a logged model's id
             pinned = client.get_logged_model(pinned.removeprefix("models:/")).artifact_location
-        there = _artifact_names(pinned)
+        names = _artifact_names(pinned)
     except (MlflowException, OSError) as error:
         if is_away(error):
             raise
-        there = set()
-    if "MLmodel" not in there:
+        names = set()
+    if "MLmodel" not in names:
         raise UserError(f"{redacted(pinned)}: no model there: see the registry or the run for those that there are")
     _download_artifact(f"{pinned}/MLmodel", folder / "MLmodel")
     for name in _artifact_names(f"{pinned}/{_INSIDE}") & {WEIGHTS, CARD, MODEL_CARD}:
@@ -115,12 +84,43 @@ def _download_model(client: "MlflowClient", pinned: str, folder: Path) -> Path:
 def _artifact_names(uri: str) -> set[str]:
     """Names of what lies right below an artifact URI."""
     import mlflow
-    return {one.path.rpartition("/")[2] for one in mlflow.artifacts.list_artifacts(uri)}
+    return {file.path.rpartition("/")[2] for file in mlflow.artifacts.list_artifacts(uri)}
 
 
 def _download_artifact(uri: str, target: Path) -> None:
     import mlflow
     with TemporaryDirectory(prefix="ser-ops-download-") as holder:
-        found = mlflow.artifacts.download_artifacts(uri, dst_path=holder)
+        downloaded = mlflow.artifacts.download_artifacts(uri, dst_path=holder)
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(found, target)
+        shutil.move(downloaded, target)
+
+
+def _model_folder(uri: str, folder: Path) -> Path:
+    """The model folder inside `folder`, a packaged model or a model folder itself."""
+    mlmodel = folder / "MLmodel"
+    if mlmodel.exists():
+        said = read_yaml(mlmodel, _REGISTERED, _REGISTERED)
+        pyfunc = _mapping(_mapping(said, "flavors"), "python_function")
+        if "model_code_path" not in pyfunc or not (folder / _INSIDE / WEIGHTS).is_file():
+            raise _foreign_model(uri, said)
+        folder = folder / _INSIDE
+    if not (folder / WEIGHTS).is_file() or not (folder / CARD).is_file():
+        raise UserError(f"{redacted(uri)}: holds no {WEIGHTS} and {CARD}: give the folder of a trained model, or a URI "
+                        "as models:/ser-fusion@staging")
+    read_model_json(folder)
+    return folder
+
+
+def _foreign_model(uri: str, mlmodel: Any) -> UserError:
+    flavours = sorted(map(str, _mapping(mlmodel, "flavors")))
+    pyfunc = _mapping(_mapping(mlmodel, "flavors"), "python_function")
+    pickled = "python_model" in pyfunc and "model_code_path" not in pyfunc
+    what = "is pickled, and a pickle runs code of its choice" if pickled else \
+        f"is no model of ser-ops (flavours: {', '.join(flavours) or 'none'})"
+    return UserError(f"{redacted(uri)}: {what}: it is not loaded; {_REGISTERED}")
+
+
+def _mapping(value: Any, key: str) -> dict[str, Any]:
+    """What stands under a key of a document from outside, where it is a mapping; else an empty one."""
+    inner = value.get(key) if isinstance(value, dict) else None
+    return inner if isinstance(inner, dict) else {}

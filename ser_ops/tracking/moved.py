@@ -47,7 +47,8 @@ def mend_addresses(file: Path) -> str | None:
         store.execute("BEGIN IMMEDIATE")
         for old in list(_old_locations(store, file)):
             _check_artifacts(store, old, home, file)
-            changed = [store.execute(f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE {_lies_below(column)}",
+            changed = [store.execute(f"UPDATE {table} SET {column} = ? || substr({column}, ?) "
+                                     f"WHERE {_lies_below(column)}",
                                      (home, len(old) + 1, old, len(old) + 1, f"{old}/")).rowcount
                        for table, column in _address_columns(store)]
             said.append(f"{_path(old).parent} ({sum(changed)} addresses)")

@@ -15,7 +15,6 @@ _LONGEST_PAUSE = 5.0  # seconds between two looks
 # MLflow's own names for faults of the server or of the way to it; every other one is an answer.
 _FAULTS = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "DEADLINE_EXCEEDED", "REQUEST_LIMIT_EXCEEDED",
            "RESOURCE_EXHAUSTED", "DATA_LOSS", "CANCELLED"}
-
 # What MLflow, SQLAlchemy and SQLite say of this machine's own disk; some wrap it in what looks like an outage.
 _FULL = re.compile("no space left on device|disk quota exceeded|database or disk is full", re.IGNORECASE)
 _READ_ONLY = re.compile("readonly database|read-only file system|unable to open database file", re.IGNORECASE)
@@ -24,12 +23,30 @@ _NO_DATABASE = re.compile("file is not a database|database disk image is malform
 _LOCKED = re.compile("database (table )?is locked", re.IGNORECASE)
 _LOCK_FILES = ("", "-wal", "-shm", ".lock")  # SQLite's own, and the one that holds while tables are made
 _FULL_CODES = {errno.ENOSPC, errno.EDQUOT}
-
 T = TypeVar("T")
 
 
 class Away(UserError):
     """The server does not answer, or answers with a fault of its own: the same call may succeed later."""
+
+
+def wait_while_away(act: Callable[[], T], seconds: float) -> T:
+    """Call `act` until it raises no `Away`, for up to `seconds` by the monotonic clock; then raise what it raised.
+
+    That it waits is said once on standard error.
+    """
+    end, pause = time.monotonic() + seconds, 0.25
+    while True:
+        try:
+            return act()
+        except Away as error:
+            left = end - time.monotonic()
+            if left <= 0:
+                raise
+            if pause == 0.25:
+                print(f"waiting for up to {seconds:g} s: {error}", file=sys.stderr, flush=True)
+            time.sleep(min(pause, left))
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 def is_away(error: BaseException) -> bool:
@@ -50,22 +67,22 @@ def is_full(error: BaseException) -> bool:
     >>> is_full(RuntimeError("failed: OSError(28, 'No space left on device')"))
     True
     """
-    return any(getattr(one, "errno", None) in _FULL_CODES or _FULL.search(str(one)) for one in _causes(error))
+    return any(getattr(cause, "errno", None) in _FULL_CODES or _FULL.search(str(cause)) for cause in _causes(error))
 
 
 def is_read_only(error: BaseException) -> bool:
     """Whether an error says that SQLite may not write its file, or cannot open it."""
-    return any(_READ_ONLY.search(str(one)) for one in _causes(error))
+    return any(_READ_ONLY.search(str(cause)) for cause in _causes(error))
 
 
 def is_no_database(error: BaseException) -> bool:
     """Whether an error says that a file is no SQLite database, a damaged one, or none that this MLflow knows."""
-    return any(_NO_DATABASE.search(str(one)) for one in _causes(error))
+    return any(_NO_DATABASE.search(str(cause)) for cause in _causes(error))
 
 
 def is_locked(error: BaseException) -> bool:
     """Whether an error says that another process holds SQLite's lock."""
-    return any(_LOCKED.search(str(one)) for one in _causes(error))
+    return any(_LOCKED.search(str(cause)) for cause in _causes(error))
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -84,22 +101,3 @@ def lock_holders(file: Path) -> list[int]:
         return []
     held = {int(words[4]) for words in lines if words[1] != "->" and words[5].split(":")[2] in nodes}
     return sorted(number for number in held if number > 0 and number != os.getpid())
-
-
-def wait_while_away(act: Callable[[], T], seconds: float) -> T:
-    """Call `act` until it raises no `Away`, for up to `seconds` by the monotonic clock; then raise what it raised.
-
-    That it waits is said once on standard error.
-    """
-    end, pause = time.monotonic() + seconds, 0.25
-    while True:
-        try:
-            return act()
-        except Away as error:
-            left = end - time.monotonic()
-            if left <= 0:
-                raise
-            if pause == 0.25:
-                print(f"waiting for up to {seconds:g} s: {error}", file=sys.stderr, flush=True)
-            time.sleep(min(pause, left))
-            pause = min(2 * pause, _LONGEST_PAUSE)

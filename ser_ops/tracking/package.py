@@ -1,8 +1,7 @@
 """A trained model as an MLflow model without pickle: code, safetensors, JSON, signature, example and card.
 
-The model card: what a model was made from, what it is for and not for, how good it is, where it ends.
-
-What a packaged model answers when a stranger loads it: fresh interpreter, its own code, pickle forbidden.
+The card says what the model was made from, what it is for and not for, how good it is and where it ends. A package is
+tried as a stranger would load it: in a fresh interpreter, by its own code, with pickle forbidden.
 """
 
 import csv
@@ -39,9 +38,7 @@ from ser_ops.tracking.server import quiet_mlflow
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
-
 LONGEST_CARD = 5000  # characters that every registry database takes as a description
-
 _USES = """\
 ## Intended uses
 Research and teaching in speech emotion recognition; comparison of methods; a signal beside others, read by a person,
@@ -53,57 +50,28 @@ psychological diagnosis; detection of lies; covert monitoring; anything about ch
 2024/1689, articles 5 and 6) forbids inferring emotions at work and in education and puts other uses under its rules
 for high risk. Acted emotion is not felt emotion: an answer says how speech sounds, not what somebody feels.
 """
-
-
-def _figure(values: Mapping[str, Any], name: str) -> str:
-    value, low, high = (values.get(key) for key in (name, f"{name}_low", f"{name}_high"))
-    if value is None:
-        return "not evaluated"
-    return f"{value:.3f}" + (f" ({low:.3f} to {high:.3f})" if low is not None and high is not None else "")
-
-
-def _figures(model: str, metrics: Mapping[str, Any] | None) -> list[str]:
-    own = (metrics or {}).get("models", {}).get(model)
-    if own is None or metrics is None:
-        return ["Not evaluated."]
-    made = metrics.get("provenance", {})
-    lines = [f"Test partition: {made.get('test_utterances', '?')} utterances of {made.get('test_speakers', '?')} "
-             f"speakers, protocol {made.get('protocol', '?')}; intervals by bootstrap. Chance is 0.143.",
-             f"- UAR clean: {_figure(own.get('clean', {}), 'uar')}; in noise: {_figure(own.get('noisy', {}), 'uar')}",
-             f"- accuracy clean: {_figure(own.get('clean', {}), 'accuracy')}"]
-    worst = own.get("worst_cell") or {}
-    if worst:
-        lines.append(f"- worst noise and intensity: {worst.get('cell')} with UAR {_figure(worst, 'uar')}")
-    if own.get("calibration_error") is not None:
-        lines.append(f"- calibration error: {own['calibration_error']:.3f}")
-    return lines
-
-
-def model_card(card: Mapping[str, Any], sources: Sequence[Source], metrics: Mapping[str, Any] | None) -> str:
-    """Markdown of at most 5,000 characters from model.json, the data's sources and reports/metrics.json.
-
-    Figures stand there with their intervals; what is missing is said to be missing.
-    """
-    data = card.get("data", {})
-    licences = {one.name: one.licence for one in sources} | data.get("licences", {})
-    told = [caveat.sentence for caveat in caveats({**card, "data": {**data, "licences": licences}})]
-    limits = ["Seven classes only; every recording gets one, whatever is said. Windows of "
-              f"{input_of(card).seconds:g} s, mono, {card['sample_rate']} Hz.",
-              "Languages, accents, ages and microphones beyond those of the data are untested."]
-    text = "\n".join([
-        f"# {card['model']}, preset {card['preset']}", "",
-        f"Speech emotion recognition ({', '.join(card['emotions'])}). {card.get('parameters', 0):,} parameters; "
-        f"backbone: {card.get('backbone', 'not stated')}.", "",
-        "## To know before relying on it", *(f"- {one}" for one in told or ["Nothing that is known."]), "",
-        "## Data and licences", *(f"- {one.sentence}" for one in sources), "",
-        "## Figures", *_figures(card["model"], metrics), "", _USES, "## Limits", *(f"- {one}" for one in limits), ""])
-    return text if len(text) <= LONGEST_CARD else text[:LONGEST_CARD - 4].rstrip() + " ..."
-
-
 WEIGHTS, CARD, MODEL_CARD = "weights.safetensors", "model.json", "model_card.md"
 # What loading and answering import; pinned to the versions with which the model was packaged.
 REQUIREMENTS = ("av", "filelock", "huggingface-hub", "mlflow", "numpy", "pandas", "pydantic", "pyyaml",
                 "safetensors", "soundfile", "soxr", "torch", "tqdm", "transformers")
+ANSWER_SECONDS = 900  # a packaged model has so many for all of its answers
+COMPARED_UTTERANCES = 32  # test utterances, spread evenly over the partition
+# All of the environment that a foreign package's code gets to see: no credential is among it.
+_HARMLESS = re.compile(r"PATH|LANG|TZ|TMPDIR|VIRTUAL_ENV|(LC|OMP|MKL|OPENBLAS|NUMBA|CUDA|NVIDIA|LD)_.*")
+_PICKLED = {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin", ".dill", ".cloudpickle"}
+
+
+def package_model(params: Params, model_folder: Path, out: Path) -> Path:
+    """Write the packaged model to the folder `out`, whole or not at all, and return it.
+
+    It loads with MLFLOW_ALLOW_PICKLE_DESERIALIZATION=false and needs no ser_ops installed.
+    Raises UserError when `model_folder` holds no trained model.
+    """
+    card = written_model_card(params, model_folder, params.paths.reports)
+    with replacing(out) as temporary, package_arguments(model_folder, card, params.predict) as arguments:
+        import mlflow.pyfunc
+        mlflow.pyfunc.save_model(str(temporary), **arguments)
+    return out
 
 
 def fingerprint(model_folder: Path) -> str:
@@ -116,6 +84,36 @@ def fingerprint(model_folder: Path) -> str:
             raise UserError(f"{model_folder / name}: is missing: train the model, or name a folder that holds one")
     both = sha256(model_folder / WEIGHTS) + sha256(model_folder / CARD)
     return hashlib.sha256(both.encode()).hexdigest()
+
+
+@contextmanager
+def package_arguments(model_folder: Path, card: str, predict: Predict) -> Iterator[dict[str, Any]]:
+    """What `mlflow.pyfunc.save_model` and `log_model` take, from a model folder and its card in Markdown."""
+    fingerprint(model_folder)
+    with TemporaryDirectory(prefix="ser-ops-package-") as holder:
+        staged = Path(holder) / "model"
+        staged.mkdir()
+        for name in (WEIGHTS, CARD):
+            shutil.copyfile(model_folder / name, staged / name)
+        (staged / MODEL_CARD).write_text(card, encoding="utf-8")
+        quiet_mlflow()
+        yield {
+            "python_model": str(Path(__file__).with_name("served_model.py")),
+            "artifacts": {"model": str(staged)},
+            "code_paths": [str(_copy_code(Path(holder) / "ser_ops"))],
+            "model_config": {"device": "auto", "batch_size": predict.batch_size, "window_hop": predict.window_hop},
+            "pip_requirements": requirements(), "signature": signature(), "input_example": input_example(),
+        }
+
+
+def _copy_code(target: Path) -> Path:
+    """ser_ops as far as answering needs it: the files that the served model uses."""
+    for file in closure("ser_ops.tracking.served_model"):
+        for package in file.parents[:-1]:
+            (target.parent / package).mkdir(exist_ok=True, parents=True)
+            shutil.copyfile(SOURCE / package / "__init__.py", target.parent / package / "__init__.py")
+        shutil.copyfile(SOURCE / file, target.parent / file)
+    return target
 
 
 def signature() -> "ModelSignature":
@@ -139,7 +137,6 @@ def signature() -> "ModelSignature":
 
 def input_example() -> Any:
     """A quarter of a second of a falling tone, as a data frame of one row."""
-    import numpy as np
     import pandas
     time = np.arange(4000) / 16000
     tone = 0.3 * np.sin(2 * np.pi * (220 - 200 * time) * time) * np.exp(-4 * time)
@@ -151,36 +148,6 @@ def requirements() -> list[str]:
     return [f"{name}=={version(name).split('+')[0]}" for name in REQUIREMENTS]
 
 
-def _copy_code(target: Path) -> Path:
-    """ser_ops as far as answering needs it: the files that the served model uses."""
-    for file in closure("ser_ops.tracking.served_model"):
-        for package in file.parents[:-1]:
-            (target.parent / package).mkdir(exist_ok=True, parents=True)
-            shutil.copyfile(SOURCE / package / "__init__.py", target.parent / package / "__init__.py")
-        shutil.copyfile(SOURCE / file, target.parent / file)
-    return target
-
-
-@contextmanager
-def package_arguments(model_folder: Path, card: str, predict: Predict) -> Iterator[dict[str, Any]]:
-    """What `mlflow.pyfunc.save_model` and `log_model` take, from a model folder and its card in Markdown."""
-    fingerprint(model_folder)
-    with TemporaryDirectory(prefix="ser-ops-package-") as holder:
-        staged = Path(holder) / "model"
-        staged.mkdir()
-        for name in (WEIGHTS, CARD):
-            shutil.copyfile(model_folder / name, staged / name)
-        (staged / MODEL_CARD).write_text(card, encoding="utf-8")
-        quiet_mlflow()
-        yield {
-            "python_model": str(Path(__file__).with_name("served_model.py")),
-            "artifacts": {"model": str(staged)},
-            "code_paths": [str(_copy_code(Path(holder) / "ser_ops"))],
-            "model_config": {"device": "auto", "batch_size": predict.batch_size, "window_hop": predict.window_hop},
-            "pip_requirements": requirements(), "signature": signature(), "input_example": input_example(),
-        }
-
-
 def written_model_card(params: Params, model_folder: Path, reports: Path) -> str:
     """The model card of a model folder, with the figures of reports/metrics.json where it is there."""
     fingerprint(model_folder)
@@ -190,84 +157,50 @@ def written_model_card(params: Params, model_folder: Path, reports: Path) -> str
                       read_json(metrics) if metrics.is_file() else None)
 
 
-def package_model(params: Params, model_folder: Path, out: Path) -> Path:
-    """Write the packaged model to the folder `out`, whole or not at all, and return it.
+def model_card(card: Mapping[str, Any], sources: Sequence[Source], metrics: Mapping[str, Any] | None) -> str:
+    """Markdown of at most 5,000 characters from model.json, the data's sources and reports/metrics.json.
 
-    It loads with MLFLOW_ALLOW_PICKLE_DESERIALIZATION=false and needs no ser_ops installed.
-    Raises UserError when `model_folder` holds no trained model.
+    Figures stand there with their intervals; what is missing is said to be missing.
     """
-    card = written_model_card(params, model_folder, params.paths.reports)
-    with replacing(out) as temporary, package_arguments(model_folder, card, params.predict) as what:
-        import mlflow.pyfunc
-        mlflow.pyfunc.save_model(str(temporary), **what)
-    return out
+    data = card.get("data", {})
+    licences = {source.name: source.licence for source in sources} | data.get("licences", {})
+    warnings = [caveat.sentence for caveat in caveats({**card, "data": {**data, "licences": licences}})]
+    limits = ["Seven classes only; every recording gets one, whatever is said. Windows of "
+              f"{input_of(card).seconds:g} s, mono, {card['sample_rate']} Hz.",
+              "Languages, accents, ages and microphones beyond those of the data are untested."]
+    text = "\n".join([
+        f"# {card['model']}, preset {card['preset']}", "",
+        f"Speech emotion recognition ({', '.join(card['emotions'])}). {card.get('parameters', 0):,} parameters; "
+        f"backbone: {card.get('backbone', 'not stated')}.", "",
+        "## To know before relying on it", *(f"- {line}" for line in warnings or ["Nothing that is known."]), "",
+        "## Data and licences", *(f"- {source.sentence}" for source in sources), "",
+        "## Figures", *_figures(card["model"], metrics), "", _USES,
+        "## Limits", *(f"- {limit}" for limit in limits), ""])
+    return text if len(text) <= LONGEST_CARD else text[:LONGEST_CARD - 4].rstrip() + " ..."
 
 
-ANSWER_SECONDS = 900  # seconds
-COMPARED_UTTERANCES = 32  # test utterances, spread evenly over the partition
-# All of the environment that a foreign package's code gets to see: no credential is among it.
-_HARMLESS = re.compile(r"PATH|LANG|TZ|TMPDIR|VIRTUAL_ENV|(LC|OMP|MKL|OPENBLAS|NUMBA|CUDA|NVIDIA|LD)_.*")
-_PICKLED = {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin", ".dill", ".cloudpickle"}
+def _figures(model: str, metrics: Mapping[str, Any] | None) -> list[str]:
+    own = (metrics or {}).get("models", {}).get(model)
+    if own is None or metrics is None:
+        return ["Not evaluated."]
+    made = metrics.get("provenance", {})
+    lines = [f"Test partition: {made.get('test_utterances', '?')} utterances of {made.get('test_speakers', '?')} "
+             f"speakers, protocol {made.get('protocol', '?')}; intervals by bootstrap. Chance is 0.143.",
+             f"- UAR clean: {_figure(own.get('clean', {}), 'uar')}; in noise: {_figure(own.get('noisy', {}), 'uar')}",
+             f"- accuracy clean: {_figure(own.get('clean', {}), 'accuracy')}"]
+    worst = own.get("worst_cell") or {}
+    if worst:
+        lines.append(f"- worst noise and intensity: {worst.get('cell')} with UAR {_figure(worst, 'uar')}")
+    if own.get("calibration_error") is not None:
+        lines.append(f"- calibration error: {own['calibration_error']:.3f}")
+    return lines
 
 
-def pickled_files(folder: Path) -> list[str]:
-    """Files of a folder that are pickles, by name or by their first bytes, torch's zip archives among them."""
-    found = []
-    for path in sorted(one for one in folder.rglob("*") if one.is_file()):
-        with path.open("rb") as file:
-            start = file.read(2)
-        pickled = start[:1] == b"\x80" and start[1:] in (b"\x02", b"\x03", b"\x04", b"\x05")
-        if start == b"PK" and zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                pickled = any(name.endswith(".pkl") for name in archive.namelist())
-        if pickled or path.suffix.lower() in _PICKLED:
-            found.append(str(path.relative_to(folder)))
-    return found
-
-
-def packaged_answers(package: Path, waveforms: Sequence[np.ndarray], sample_rate: int) -> np.ndarray:
-    """Probabilities, float64 of shape (n, 7), of a packaged model for mono float waveforms of any length.
-
-    The package's own code runs in a process of its own, with pickle forbidden, without the credentials of this one's
-    environment and with an empty home folder; no ser_ops but the package's own is imported.
-    Raises UserError in one line when it does not load or does not answer so.
-    """
-    package = package.absolute()
-    with TemporaryDirectory(prefix="ser-ops-answers-") as holder:
-        inputs, outputs = Path(holder) / "inputs.npz", Path(holder) / "outputs.json"
-        stored: dict[str, Any] = {f"{number:06d}": np.asarray(one, np.float32) for number, one in enumerate(waveforms)}
-        np.savez(inputs, **stored)
-        environment = {key: value for key, value in os.environ.items() if _HARMLESS.fullmatch(key)}
-        environment |= {"HOME": holder, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "MLFLOW_LOGGING_LEVEL": "ERROR",
-                        "MLFLOW_TRACKING_URI": f"sqlite:///{holder}/none.db", "MLFLOW_DISABLE_TELEMETRY": "true"}
-        again = "package it again"
-        script = Path(__file__).with_name("isolated.py")
-        try:
-            done = subprocess.run([sys.executable, "-P", str(script), str(package), str(inputs), str(sample_rate),
-                                   str(outputs)], cwd=holder, env=environment, capture_output=True, text=True,
-                                  timeout=ANSWER_SECONDS)
-        except subprocess.TimeoutExpired:
-            raise UserError(f"{package.name}: the packaged model did not answer within {ANSWER_SECONDS} s: package it "
-                            "again") from None
-        if done.returncode != 0:
-            said = (done.stderr.strip() or "no message").splitlines()[-1]
-            raise UserError(f"{package.name}: the packaged model does not load and answer with pickle forbidden "
-                            f"({said}): package it again")
-        found = read_json(outputs, again, again)
-    if not Path(found["code"]).is_relative_to(package):
-        raise UserError(f"{package.name}: the packaged model brings no code of its own: package it again")
-    return np.array(found["answers"], np.float64).reshape(len(waveforms), len(EMOTIONS))
-
-
-def _clean_rows(predictions: Path, model: str) -> list[tuple[str, list[float]]]:
-    """Utterance and probabilities of up to COMPARED clean rows of predictions.csv."""
-    try:
-        with predictions.open(newline="", encoding="utf-8") as file:
-            rows = sorted((row["utterance"], [float(row[f"p_{emotion}"]) for emotion in EMOTIONS])
-                          for row in csv.DictReader(file) if row["model"] == model and row["noise"] == "clean")
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{predictions}: no table of predictions ({error}): run the stage evaluate") from error
-    return rows if len(rows) <= COMPARED_UTTERANCES else [rows[place * len(rows) // COMPARED_UTTERANCES] for place in range(COMPARED_UTTERANCES)]
+def _figure(values: Mapping[str, Any], name: str) -> str:
+    value, low, high = (values.get(key) for key in (name, f"{name}_low", f"{name}_high"))
+    if value is None:
+        return "not evaluated"
+    return f"{value:.3f}" + (f" ({low:.3f} to {high:.3f})" if low is not None and high is not None else "")
 
 
 def try_package(params: Params, model_folder: Path) -> dict[str, Any]:
@@ -307,3 +240,64 @@ def compare_answers(package: Path, predictions: Path, model: str, waveforms: Pat
         tried["error"] = str(error)
         return tried
     return tried | {"utterances": len(expected), "largest_difference": float(np.abs(answers - expected).max())}
+
+
+def _clean_rows(predictions: Path, model: str) -> list[tuple[str, list[float]]]:
+    """Utterance and probabilities of up to COMPARED_UTTERANCES clean rows of predictions.csv."""
+    try:
+        with predictions.open(newline="", encoding="utf-8") as file:
+            rows = sorted((row["utterance"], [float(row[f"p_{emotion}"]) for emotion in EMOTIONS])
+                          for row in csv.DictReader(file) if row["model"] == model and row["noise"] == "clean")
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{predictions}: no table of predictions ({error}): run the stage evaluate") from error
+    count = min(len(rows), COMPARED_UTTERANCES)
+    return [rows[number * len(rows) // count] for number in range(count)]
+
+
+def packaged_answers(package: Path, waveforms: Sequence[np.ndarray], sample_rate: int) -> np.ndarray:
+    """Probabilities, float64 of shape (n, 7), of a packaged model for mono float waveforms of any length.
+
+    The package's own code runs in a process of its own, with pickle forbidden, without the credentials of this one's
+    environment and with an empty home folder; no ser_ops but the package's own is imported.
+    Raises UserError in one line when it does not load or does not answer so.
+    """
+    package = package.absolute()
+    with TemporaryDirectory(prefix="ser-ops-answers-") as holder:
+        inputs, outputs = Path(holder) / "inputs.npz", Path(holder) / "outputs.json"
+        stored: dict[str, Any] = {f"{number:06d}": np.asarray(waveform, np.float32)
+                                  for number, waveform in enumerate(waveforms)}
+        np.savez(inputs, **stored)
+        environment = {key: value for key, value in os.environ.items() if _HARMLESS.fullmatch(key)}
+        environment |= {"HOME": holder, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "MLFLOW_LOGGING_LEVEL": "ERROR",
+                        "MLFLOW_TRACKING_URI": f"sqlite:///{holder}/none.db", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        script = Path(__file__).with_name("isolated.py")
+        try:
+            done = subprocess.run([sys.executable, "-P", str(script), str(package), str(inputs), str(sample_rate),
+                                   str(outputs)], cwd=holder, env=environment, capture_output=True, text=True,
+                                  timeout=ANSWER_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise UserError(f"{package.name}: the packaged model did not answer within {ANSWER_SECONDS} s: package it "
+                            "again") from None
+        if done.returncode != 0:
+            said = (done.stderr.strip() or "no message").splitlines()[-1]
+            raise UserError(f"{package.name}: the packaged model does not load and answer with pickle forbidden "
+                            f"({said}): package it again")
+        answered = read_json(outputs, "package it again", "package it again")
+    if not Path(answered["code"]).is_relative_to(package):
+        raise UserError(f"{package.name}: the packaged model brings no code of its own: package it again")
+    return np.array(answered["answers"], np.float64).reshape(len(waveforms), len(EMOTIONS))
+
+
+def pickled_files(folder: Path) -> list[str]:
+    """Files of a folder that are pickles, by name or by their first bytes, torch's zip archives among them."""
+    pickles = []
+    for path in sorted(file for file in folder.rglob("*") if file.is_file()):
+        with path.open("rb") as file:
+            start = file.read(2)
+        pickled = start[:1] == b"\x80" and start[1:] in (b"\x02", b"\x03", b"\x04", b"\x05")
+        if start == b"PK" and zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                pickled = any(name.endswith(".pkl") for name in archive.namelist())
+        if pickled or path.suffix.lower() in _PICKLED:
+            pickles.append(str(path.relative_to(folder)))
+    return pickles

@@ -1,10 +1,10 @@
-"""The registered model: versions with their card, reports and tags; `register` makes one and calls it candidate.
+"""The registered model: `register` makes a version with card, reports and tags and calls it the candidate.
 
-One process at a time, on whatever machine, by means of the tracking server alone.
-
-The lease is an experiment: the server gives a name once, and an experiment is ended by its id, so that nobody ends one
-that he did not look at. Its holder counts a tag up; whoever waits takes a lease over whose count stood still for
-`seconds` by his own monotonic clock. No two machines' clocks are compared.
+One process changes the registry at a time (`registry_lock`), on whatever machine: by a file lock beside a SQLite store,
+and on a server by a lease that needs nothing but the server itself. The lease is an experiment: the server gives a name
+once, and an experiment is ended by its id, so that nobody ends a lease that they did not look at. Its holder counts a
+tag up; a process that waits takes over a lease whose count stood still for `seconds` by its own monotonic clock. No two
+machines' clocks are compared.
 """
 
 import json
@@ -31,18 +31,164 @@ from ser_ops.tracking.server import connect, mlflow_errors, redacted, sqlite_fil
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
-
 
 _HOLDER, _COUNT = "holder", "count"
 _BEATS = 6  # signs of life within the time after which a holder is taken for dead
 _ENDED = ("INVALID_STATE", "RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+CANDIDATE = "candidate"
+FINGERPRINT = "model_sha256"
+# What is attached to a version. Clips and pages that hold recordings stay at home: their licences say so.
+REPORTS = ("data_validation.json", "leak_audit.json", "metrics.json", "robustness.csv", "predictions.csv",
+           "ablation.csv", "explanations.json", "gate.json", "figures")
+_FROM_RUN = ("git_commit", "git_dirty", "data_md5")
+
+
+def register(params: Params, model_folder: Path, reports: Path) -> str:
+    """Log the model into its training run, register it with reports, card and tags, and call it candidate.
+
+    Returns the version's number. The same model (by its fingerprint) on the same server is registered once: its
+    version gets the reports and verdict of today and is returned. Raises UserError in one line when the folder holds
+    no model or the server does not answer.
+    """
+    digest = fingerprint(model_folder)
+    card = read_model_json(model_folder)
+    gate = read_json(reports / "gate.json") if (reports / "gate.json").is_file() else None
+    name, uri = params.tracking.registered_model, tracking_uri(params)
+    client = connect(params)
+    with mlflow_errors(uri), registry_lock(params, client) as check_lock:
+        registered = _same_model(client, name, digest)
+        opening = (open_run(params, str(card["model"]), {}, resume=registered.run_id) if registered
+                   else reopen(params, model_folder / "run.json"))
+        with opening as run:
+            attach_reports(run, reports)
+            tags = _version_tags(params, card, client.get_run(run.id).data.tags, gate, digest)
+            card_text = written_model_card(params, model_folder, reports)
+            if registered:
+                version = str(registered.version)
+                client.update_model_version(name, version, card_text)
+                for key, value in tags.items():
+                    client.set_model_version_tag(name, version, key, value)
+            else:
+                version = _create_version(client, params, run, model_folder, card_text, tags)
+        check_lock()
+        client.set_registered_model_alias(name, CANDIDATE, version)
+    return version
+
+
+def _same_model(client: "MlflowClient", name: str, digest: str) -> "ModelVersion | None":
+    """The newest version of the model with this fingerprint."""
+    same = client.search_model_versions(f"name = '{name}' and tags.{FINGERPRINT} = '{digest}'")
+    return max(same, key=lambda version: int(version.version), default=None)
+
+
+def _version_tags(params: Params, card: Mapping[str, Any], run_tags: Mapping[str, str], gate: Mapping[str, Any] | None,
+                  digest: str) -> dict[str, str]:
+    data = card.get("data", {})
+    used = sources(params, data.get("corpora", []))
+    return {name: run_tags.get(name, "unknown") for name in _FROM_RUN} | {
+        FINGERPRINT: digest, "model": str(card["model"]), "preset": str(card.get("preset", "unknown")),
+        "partition": str(data.get("protocol", "unknown")),
+        "verdict": str(gate.get("verdict")) if gate else "not judged",
+        "corpora": json.dumps(data.get("corpora", [])),
+        "synthetic": str(bool(data.get("synthetic"))).lower(), "partial": json.dumps(data.get("partial", [])),
+        "non_commercial": json.dumps({source.name: source.licence for source in used
+                                     if non_commercial(source.licence)}),
+        "licences": json.dumps({source.name: source.licence for source in used}),
+        "backbone": str(card.get("backbone", "not stated"))}
+
+
+def _create_version(client: "MlflowClient", params: Params, run: Run, model_folder: Path, card_text: str,
+                    tags: Mapping[str, str]) -> str:
+    import mlflow
+    from mlflow.exceptions import MlflowException
+    name = params.tracking.registered_model
+    # What this process did before may have left another experiment active, which MLflow would refuse the run for.
+    mlflow.set_experiment(experiment_id=client.get_run(run.id).info.experiment_id)
+    with package_arguments(model_folder, card_text, params.predict) as arguments, \
+            mlflow.start_run(run_id=run.id, nested=True):
+        logged = mlflow.pyfunc.log_model(name="model", **arguments)
+    try:
+        client.create_registered_model(name, description="Speech emotion recognition, noise-robust and explained.")
+    except MlflowException as error:
+        if _error_code(error) != "RESOURCE_ALREADY_EXISTS":
+            raise
+    made = client.create_model_version(name, logged.model_uri, run.id, tags=dict(tags), description=card_text,
+                                       model_id=logged.model_id)
+    return str(made.version)
+
+
+def attach_reports(run: Run, reports: Path) -> None:
+    """Log reports/ to the run of a version, but for what holds recordings."""
+    for name in REPORTS:
+        path = reports / name
+        if path.exists():
+            run.artifact(path, f"reports/{name}" if path.is_dir() else "reports")
+
+
+def versions(params: Params) -> list[dict[str, Any]]:
+    """Every version with its aliases, verdict and run, newest first; empty when nothing is registered."""
+    client, name = connect(params, make=False), params.tracking.registered_model
+    with mlflow_errors(tracking_uri(params)):
+        numbers = sorted((int(version.version) for version in client.search_model_versions(f"name = '{name}'")),
+                         reverse=True)
+        entities = [client.get_model_version(name, str(number)) for number in numbers]  # a search knows no aliases
+        return [{"version": str(version.version), "aliases": sorted(version.aliases),
+                 "verdict": version.tags.get("verdict", ""), "run_id": version.run_id,
+                 "model": version.tags.get("model", ""), "server": redacted(tracking_uri(params))}
+                for version in entities]
+
+
+def resolve_version(client: "MlflowClient", name: str, which: str) -> "ModelVersion":
+    """A version by number or alias. Raises UserError, which says what to do, when there is none."""
+    from mlflow.exceptions import MlflowException
+    if not which.isdigit():
+        version = version_under_alias(client, name, which)
+        if version is None:
+            remedy = "run make demo or ser-ops promote" if which != CANDIDATE else "register one: run make demo"
+            raise UserError(f"models:/{name}@{which}: no model stands as {which}: {remedy}")
+        return version
+    try:
+        return client.get_model_version(name, which)
+    except MlflowException as error:
+        if _error_code(error) == "RESOURCE_DOES_NOT_EXIST":
+            raise UserError(f"models:/{name}/{which}: no such version: see the registry for those that there "
+                            "are") from error
+        raise
+
+
+def version_under_alias(client: "MlflowClient", name: str, alias: str) -> "ModelVersion | None":
+    """The version that stands under an alias, or None."""
+    from mlflow.exceptions import MlflowException
+    try:
+        return client.get_model_version_by_alias(name, alias)
+    except MlflowException as error:
+        if _error_code(error) in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+
+
+def _error_code(error: Exception) -> str:
+    return str(getattr(error, "error_code", ""))
+
+
+@contextmanager
+def registry_lock(params: Params, client: "MlflowClient") -> Iterator[Callable[[], None]]:
+    """One change of the registry at a time, on whatever machine: others wait.
+
+    Yields what is to be called before the last step: it raises UserError when this process was taken for dead.
+    """
+    file = sqlite_file(tracking_uri(params))
+    if file is not None:  # one machine: the lock of a process that is killed is free at once
+        with FileLock(f"{file}.registry.lock"):
+            yield lambda: None
+    else:
+        with held_lease(client, f"{params.tracking.registered_model} registry", params.tracking.lease) as lease:
+            yield lease.check
 
 
 class Lease:
-    """What this process holds."""
+    """The lease `name`, held by this process: a thread shows that the process lives until `end` is called."""
 
     def __init__(self, client: "MlflowClient", name: str, number: str, seconds: float) -> None:
         self._client, self._name, self._number, self._seconds = client, name, number, seconds
@@ -87,7 +233,7 @@ def held_lease(client: "MlflowClient", name: str, seconds: float) -> Iterator[Le
 
 
 def _take_lease(client: "MlflowClient", name: str, seconds: float) -> str:
-    """The number of the lease, once it is ours."""
+    """The id of the experiment that is the lease, once this process holds it."""
     from mlflow.exceptions import MlflowException
     me, seen, since = uuid.uuid4().hex, ("", ""), time.monotonic()
     while True:
@@ -96,15 +242,15 @@ def _take_lease(client: "MlflowClient", name: str, seconds: float) -> str:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        found = client.get_experiment_by_name(name)
-        if found is None:
+        lease = client.get_experiment_by_name(name)
+        if lease is None:
             continue
-        number = str(found.experiment_id)
-        if found.tags.get(_HOLDER) == me:  # our first call came through, its answer did not
+        number = str(lease.experiment_id)
+        if lease.tags.get(_HOLDER) == me:  # our first call came through, its answer did not
             return number
-        if found.lifecycle_stage != "active":  # deleted by hand, which keeps its name taken
+        if lease.lifecycle_stage != "active":  # deleted by hand, which keeps its name taken
             client.restore_experiment(number)
-        now = (number, found.tags.get(_COUNT, ""))
+        now = (number, lease.tags.get(_COUNT, ""))
         if now != seen:
             if seen[0] == "":
                 print(f"{name}: another process changes the registry: waiting for it", file=sys.stderr, flush=True)
@@ -127,149 +273,3 @@ def _end_lease(client: "MlflowClient", name: str, number: str) -> None:
                             f"administrator to delete experiment {number}") from error
         if error.error_code not in _ENDED:
             raise
-
-
-CANDIDATE = "candidate"
-FINGERPRINT = "model_sha256"
-# What is attached to a version. Clips and pages that hold recordings stay at home: their licences say so.
-REPORTS = ("data_validation.json", "leak_audit.json", "metrics.json", "robustness.csv", "predictions.csv",
-           "ablation.csv", "explanations.json", "gate.json", "figures")
-_FROM_RUN = ("git_commit", "git_dirty", "data_md5")
-
-
-@contextmanager
-def registry_lock(params: Params, client: "MlflowClient") -> Iterator[Callable[[], None]]:
-    """One change of the registry at a time, on whatever machine: others wait.
-
-    Yields what is to be called before the last step: it raises UserError when this process was taken for dead.
-    """
-    file = sqlite_file(tracking_uri(params))
-    if file is not None:  # one machine: the lock of a process that is killed is free at once
-        with FileLock(f"{file}.registry.lock"):
-            yield lambda: None
-    else:
-        with held_lease(client, f"{params.tracking.registered_model} registry", params.tracking.lease) as lease:
-            yield lease.check
-
-
-def _error_code(error: Exception) -> str:
-    return str(getattr(error, "error_code", ""))
-
-
-def version_under_alias(client: "MlflowClient", name: str, alias: str) -> "ModelVersion | None":
-    """The version that stands under an alias, or None."""
-    from mlflow.exceptions import MlflowException
-    try:
-        return client.get_model_version_by_alias(name, alias)
-    except MlflowException as error:
-        if _error_code(error) in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            return None
-        raise
-
-
-def resolve_version(client: "MlflowClient", name: str, which: str) -> "ModelVersion":
-    """A version by number or alias. Raises UserError, which says what to do, when there is none."""
-    from mlflow.exceptions import MlflowException
-    if not which.isdigit():
-        found = version_under_alias(client, name, which)
-        if found is None:
-            remedy = "run make demo or ser-ops promote" if which != CANDIDATE else "register one: run make demo"
-            raise UserError(f"models:/{name}@{which}: no model stands as {which}: {remedy}")
-        return found
-    try:
-        return client.get_model_version(name, which)
-    except MlflowException as error:
-        if _error_code(error) == "RESOURCE_DOES_NOT_EXIST":
-            raise UserError(f"models:/{name}/{which}: no such version: see the registry for those that there "
-                            "are") from error
-        raise
-
-
-def attach_reports(run: Run, reports: Path) -> None:
-    """Log reports/ to the run of a version, but for what holds recordings."""
-    for name in REPORTS:
-        path = reports / name
-        if path.exists():
-            run.artifact(path, f"reports/{name}" if path.is_dir() else "reports")
-
-
-def _version_tags(params: Params, card: Mapping[str, Any], run_tags: Mapping[str, str], gate: Mapping[str, Any] | None,
-          digest: str) -> dict[str, str]:
-    data = card.get("data", {})
-    found = sources(params, data.get("corpora", []))
-    return {name: run_tags.get(name, "unknown") for name in _FROM_RUN} | {
-        FINGERPRINT: digest, "model": str(card["model"]), "preset": str(card.get("preset", "unknown")),
-        "partition": str(data.get("protocol", "unknown")),
-        "verdict": str(gate.get("verdict")) if gate else "not judged",
-        "corpora": json.dumps(data.get("corpora", [])),
-        "synthetic": str(bool(data.get("synthetic"))).lower(), "partial": json.dumps(data.get("partial", [])),
-        "non_commercial": json.dumps({one.name: one.licence for one in found if non_commercial(one.licence)}),
-        "licences": json.dumps({one.name: one.licence for one in found}),
-        "backbone": str(card.get("backbone", "not stated"))}
-
-
-def _same_model(client: "MlflowClient", name: str, digest: str) -> "ModelVersion | None":
-    same = client.search_model_versions(f"name = '{name}' and tags.{FINGERPRINT} = '{digest}'")
-    return max(same, key=lambda one: int(one.version), default=None)
-
-
-def _create_version(client: "MlflowClient", params: Params, run: Run, model_folder: Path, card_text: str,
-            tags: Mapping[str, str]) -> str:
-    import mlflow
-    from mlflow.exceptions import MlflowException
-    name = params.tracking.registered_model
-    # What this process did before may have left another experiment active, which MLflow would refuse the run for.
-    mlflow.set_experiment(experiment_id=client.get_run(run.id).info.experiment_id)
-    with package_arguments(model_folder, card_text, params.predict) as what, mlflow.start_run(run_id=run.id, nested=True):
-        logged = mlflow.pyfunc.log_model(name="model", **what)
-    try:
-        client.create_registered_model(name, description="Speech emotion recognition, noise-robust and explained.")
-    except MlflowException as error:
-        if _error_code(error) != "RESOURCE_ALREADY_EXISTS":
-            raise
-    made = client.create_model_version(name, logged.model_uri, run.id, tags=dict(tags), description=card_text,
-                                       model_id=logged.model_id)
-    return str(made.version)
-
-
-def register(params: Params, model_folder: Path, reports: Path) -> str:
-    """Log the model into its training run, register it with reports, card and tags, and call it candidate.
-
-    Returns the version's number. The same model (by its fingerprint) on the same server is registered once: its
-    version gets the reports and verdict of today and is returned. Raises UserError in one line when the folder holds
-    no model or the server does not answer.
-    """
-    digest = fingerprint(model_folder)
-    card = read_model_json(model_folder)
-    gate = read_json(reports / "gate.json") if (reports / "gate.json").is_file() else None
-    name, uri = params.tracking.registered_model, tracking_uri(params)
-    client = connect(params)
-    with mlflow_errors(uri), registry_lock(params, client) as still_ours:
-        found = _same_model(client, name, digest)
-        opened = (open_run(params, str(card["model"]), {}, resume=found.run_id) if found
-                  else reopen(params, model_folder / "run.json"))
-        with opened as run:
-            attach_reports(run, reports)
-            tags = _version_tags(params, card, client.get_run(run.id).data.tags, gate, digest)
-            card_text = written_model_card(params, model_folder, reports)
-            if found:
-                version = str(found.version)
-                client.update_model_version(name, version, card_text)
-                for key, value in tags.items():
-                    client.set_model_version_tag(name, version, key, value)
-            else:
-                version = _create_version(client, params, run, model_folder, card_text, tags)
-        still_ours()
-        client.set_registered_model_alias(name, CANDIDATE, version)
-    return version
-
-
-def versions(params: Params) -> list[dict[str, Any]]:
-    """Every version with its aliases, verdict and run, newest first; empty when nothing is registered."""
-    client, name = connect(params, make=False), params.tracking.registered_model
-    with mlflow_errors(tracking_uri(params)):
-        numbers = sorted((int(one.version) for one in client.search_model_versions(f"name = '{name}'")), reverse=True)
-        found = [client.get_model_version(name, str(number)) for number in numbers]  # search knows no aliases
-        return [{"version": str(one.version), "aliases": sorted(one.aliases), "verdict": one.tags.get("verdict", ""),
-                 "run_id": one.run_id, "model": one.tags.get("model", ""), "server": redacted(tracking_uri(params))}
-                for one in found]

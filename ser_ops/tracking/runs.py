@@ -1,8 +1,7 @@
-"""Runs of MLflow: open one, go on with one after a kill, open one again later.
+"""Runs of MLflow: `open_run` opens one or goes on with it after a kill, `reopen` opens one again to log more.
 
-What every run is tagged with: the code, the data and the choices that made it.
-
-One run as stages, training and evaluation see it: settings, figures, words and files go in, nothing is lost.
+A `Run` is what stages, training and evaluation see of MLflow: settings, figures, tags and files go in, nothing is lost.
+Every run is tagged with the code, the data and the choices that made it.
 """
 
 import json
@@ -36,111 +35,10 @@ from ser_ops.tracking.server import (
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
     from mlflow.entities import RunInfo
 
-
 UNKNOWN = "unknown"
-
-
-def _git(*arguments: str) -> str | None:
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=30, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
-
-
-def git_commit() -> str:
-    """The commit that is checked out, as 40 hexadecimal digits, or 'unknown' outside a git repository."""
-    return _git("rev-parse", "HEAD") or UNKNOWN
-
-
-def git_dirty() -> str:
-    """'true' when the tree differs from its commit, 'false' when not, 'unknown' outside a git repository.
-
-    dvc.lock and reproduction/dvc.lock do not count: `dvc repro` itself rewrites them while its stages run.
-    """
-    changes = _git("status", "--porcelain", "--", ".", ":(exclude,top)dvc.lock", ":(exclude,top)reproduction/dvc.lock")
-    return UNKNOWN if changes is None else str(bool(changes)).lower()
-
-
-def data_md5(pointer: Path = Path("data.dvc")) -> str:
-    """DVC's hash of data/, from data.dvc; 'untracked' when there is none."""
-    try:
-        return str(read_yaml(pointer, "dvc add data")["outs"][0]["md5"])
-    except (UserError, LookupError, TypeError):
-        return "untracked"
-
-
-def synthetic_corpora(params: Params) -> list[str]:
-    """Those corpora in use whose card says that their speech is synthetic."""
-    found = []
-    for name in params.data.corpora:
-        try:
-            card = read_yaml(params.paths.data / "corpora" / name / "corpus.yaml", "ser-ops corpora add")
-        except UserError:
-            continue
-        if isinstance(card, dict) and card.get("synthetic"):
-            found.append(name)
-    return found
-
-
-def standard_tags(params: Params) -> dict[str, str]:
-    """The tags of every run: the same on every machine for the same code, data and params.yaml."""
-    corpora = params.data.names
-    synthetic = synthetic_corpora(params)
-    return {
-        "mlflow.source.git.commit": git_commit(),  # MLflow shows this one in its own column
-        "git_commit": git_commit(), "git_dirty": git_dirty(), "data_md5": data_md5(), "preset": params.preset,
-        "partition": params.partitions.protocol, "corpora": json.dumps(corpora),
-        "synthetic": "true" if synthetic else "false", "synthetic_corpora": json.dumps(synthetic),
-    }
-
-
 _LONGEST_PARAM = 6000
-
-
-def metric_name(name: str) -> str:
-    """The name under which MLflow keeps a metric: it admits no '@', so a cell is fish_market:0.50 there.
-
-    >>> metric_name("noisy/fish_market@0.50/uar")
-    'noisy/fish_market:0.50/uar'
-    """
-    return name.replace("@", ":")
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested settings as dotted names with values in words.
-
-    >>> flatten({"train": {"seed": 40, "layers": [1, 2]}, "preset": "small"})
-    {'train.seed': '40', 'train.layers': '[1, 2]', 'preset': 'small'}
-    """
-    flat: dict[str, str] = {}
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping) and value:
-            flat |= flatten(value, f"{name}.")
-        else:
-            text = value if isinstance(value, str) else json.dumps(value, default=str)
-            flat[name] = text[:_LONGEST_PARAM]
-    return flat
-
-
-class Clock:
-    """Milliseconds since 1970 that never go back within a run, whatever happens to the machine's clock.
-
-    Where steps are the same, MLflow takes the figure of the latest moment for the valid one. after: the latest moment
-    that the run knows of.
-    """
-
-    def __init__(self, after: int = 0) -> None:
-        self._start, self._began = max(time.time(), (after + 1) / 1000), time.monotonic()
-
-    def now(self) -> int:
-        """The moment."""
-        return int((self._start + time.monotonic() - self._began) * 1000)
 
 
 class Run:
@@ -215,93 +113,6 @@ class Run:
             self._outbox.settle(self._outage)
 
 
-def _artifact_location(uri: str) -> str | None:
-    """Artifacts of a SQLite store lie beside its file; a server decides for itself."""
-    file = sqlite_file(uri)
-    return None if file is None else artifact_location(file)
-
-
-def _experiment(client: "MlflowClient", params: Params) -> str:
-    """The id of the experiment in force, made by whichever process is first, with the saved view of these runs."""
-    from mlflow.exceptions import MlflowException
-    name, uri = params.tracking.experiment, tracking_uri(params)
-    experiment = client.get_experiment_by_name(name)
-    if experiment is None:
-        try:
-            made = client.create_experiment(name, artifact_location=_artifact_location(uri))
-        except MlflowException:
-            experiment = client.get_experiment_by_name(name)
-            if experiment is None:
-                raise
-        else:
-            experiment = client.get_experiment(made)
-    if experiment.lifecycle_stage != "active":
-        raise UserError(f"{redacted(uri)}: experiment {name!r} is deleted there: restore it with `mlflow experiments "
-                        f"restore -x {experiment.experiment_id}` or name another in tracking.experiment")
-    tag, view = saved_view(params)
-    if tag not in experiment.tags:
-        with suppress(MlflowException):     # runs are logged without it too: by an account that may not tag, say
-            client.set_experiment_tag(experiment.experiment_id, tag, view)
-    return experiment.experiment_id
-
-
-def run_info(client: "MlflowClient", run_id: str | None) -> "RunInfo | None":
-    """What this server knows of a run; None when it has no such run or it is deleted there."""
-    from mlflow.exceptions import MlflowException
-    if not run_id:
-        return None
-    try:
-        info = client.get_run(run_id).info
-    except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            return None
-        raise
-    return info if info.lifecycle_stage == "active" else None
-
-
-def _continuation(client: "MlflowClient", experiment: str, run_id: str) -> "RunInfo | None":
-    """The run that another stage has logged here already in place of one that this server does not have."""
-    found = client.search_runs([experiment], f"tags.continues = '{run_id}'", max_results=1) if run_id.isalnum() else []
-    return found[0].info if found else None
-
-
-def _open(params: Params, name: str, tags: Mapping[str, str], parent: str | None, resume: str | None) -> Run:
-    """Make a run, or go on with one."""
-    uri, extra = tracking_uri(params), dict(tags)
-    client = connect_once(params)
-    with mlflow_errors(uri):
-        experiment = _experiment(client, params)
-        there = run_info(client, resume)
-        if resume and there is None:
-            extra["continues"], there = resume, _continuation(client, experiment, resume)
-            print(f"run {resume} is not on {redacted(uri)}: what follows is logged to "
-                  f"{there.run_id if there else 'a new run'}, tagged continues", file=sys.stderr)
-        if there is None:
-            if parent:
-                extra["mlflow.parentRunId"] = parent
-            # One fixed source: the machine's own user and paths stay out of the record.
-            made = client.create_run(experiment, run_name=name, tags=standard_tags(params) | {
-                "mlflow.source.name": "ser-ops", "mlflow.source.type": "LOCAL", "mlflow.user": "ser-ops"} | extra)
-            return Run(params, client, made.info.run_id, name, tags)
-        run = Run(params, client, there.run_id, name, tags, max(there.start_time or 0, there.end_time or 0))
-        run.settle()  # what an earlier process could not send comes first
-        client.update_run(run.id, status="RUNNING")
-        run.tags(extra)
-        return run
-
-
-@contextmanager
-def _ended_with_status(run: Run) -> Iterator[Run]:
-    """Mark how the block ended. A killed process leaves the run RUNNING, to be resumed."""
-    try:
-        yield run
-    except BaseException as error:
-        with suppress(UserError):  # what went wrong first is what the user must hear
-            run.end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
-        raise
-    run.end("FINISHED")
-
-
 @contextmanager
 def open_run(params: Params, name: str, tags: Mapping[str, str], parent: str | None = None,
              resume: str | None = None) -> Iterator[Run]:
@@ -335,3 +146,186 @@ def reopen(params: Params, run_json: Path) -> Iterator[Run]:
     name, tags = kept.get("name", run_json.parent.name), kept.get("tags", {})
     with open_run(params, name, tags, resume=kept["run_id"]) as run:
         yield run
+
+
+@contextmanager
+def _ended_with_status(run: Run) -> Iterator[Run]:
+    """Mark how the block ended. A killed process leaves the run RUNNING, to be resumed."""
+    try:
+        yield run
+    except BaseException as error:
+        with suppress(UserError):  # what went wrong first is what the user must hear
+            run.end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        raise
+    run.end("FINISHED")
+
+
+def _open(params: Params, name: str, tags: Mapping[str, str], parent: str | None, resume: str | None) -> Run:
+    """Make a run, or go on with one."""
+    uri, extra = tracking_uri(params), dict(tags)
+    client = connect_once(params)
+    with mlflow_errors(uri):
+        experiment = _experiment(client, params)
+        logged = run_info(client, resume)
+        if resume and logged is None:
+            extra["continues"], logged = resume, _continuation(client, experiment, resume)
+            print(f"run {resume} is not on {redacted(uri)}: what follows is logged to "
+                  f"{logged.run_id if logged else 'a new run'}, tagged continues", file=sys.stderr)
+        if logged is None:
+            if parent:
+                extra["mlflow.parentRunId"] = parent
+            # One fixed source: the machine's own user and paths stay out of the record.
+            made = client.create_run(experiment, run_name=name, tags=standard_tags(params) | {
+                "mlflow.source.name": "ser-ops", "mlflow.source.type": "LOCAL", "mlflow.user": "ser-ops"} | extra)
+            return Run(params, client, made.info.run_id, name, tags)
+        run = Run(params, client, logged.run_id, name, tags, max(logged.start_time or 0, logged.end_time or 0))
+        run.settle()  # what an earlier process could not send comes first
+        client.update_run(run.id, status="RUNNING")
+        run.tags(extra)
+        return run
+
+
+def _experiment(client: "MlflowClient", params: Params) -> str:
+    """The id of the experiment in force, made by whichever process is first, with the saved view of these runs."""
+    from mlflow.exceptions import MlflowException
+    name, uri = params.tracking.experiment, tracking_uri(params)
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        try:
+            made = client.create_experiment(name, artifact_location=_artifact_location(uri))
+        except MlflowException:
+            experiment = client.get_experiment_by_name(name)
+            if experiment is None:
+                raise
+        else:
+            experiment = client.get_experiment(made)
+    if experiment.lifecycle_stage != "active":
+        raise UserError(f"{redacted(uri)}: experiment {name!r} is deleted there: restore it with `mlflow experiments "
+                        f"restore -x {experiment.experiment_id}` or name another in tracking.experiment")
+    tag, view = saved_view(params)
+    if tag not in experiment.tags:
+        with suppress(MlflowException):     # runs are logged without it too: by an account that may not tag, say
+            client.set_experiment_tag(experiment.experiment_id, tag, view)
+    return experiment.experiment_id
+
+
+def _artifact_location(uri: str) -> str | None:
+    """Artifacts of a SQLite store lie beside its file; a server decides for itself."""
+    file = sqlite_file(uri)
+    return None if file is None else artifact_location(file)
+
+
+def run_info(client: "MlflowClient", run_id: str | None) -> "RunInfo | None":
+    """What this server knows of a run; None when it has no such run or it is deleted there."""
+    from mlflow.exceptions import MlflowException
+    if not run_id:
+        return None
+    try:
+        info = client.get_run(run_id).info
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+    return info if info.lifecycle_stage == "active" else None
+
+
+def _continuation(client: "MlflowClient", experiment: str, run_id: str) -> "RunInfo | None":
+    """The run that another stage has logged here already in place of one that this server does not have."""
+    runs = client.search_runs([experiment], f"tags.continues = '{run_id}'", max_results=1) if run_id.isalnum() else []
+    return runs[0].info if runs else None
+
+
+def standard_tags(params: Params) -> dict[str, str]:
+    """The tags of every run: the same on every machine for the same code, data and params.yaml."""
+    corpora = params.data.names
+    synthetic = synthetic_corpora(params)
+    return {
+        "mlflow.source.git.commit": git_commit(),  # MLflow shows this one in its own column
+        "git_commit": git_commit(), "git_dirty": git_dirty(), "data_md5": data_md5(), "preset": params.preset,
+        "partition": params.partitions.protocol, "corpora": json.dumps(corpora),
+        "synthetic": "true" if synthetic else "false", "synthetic_corpora": json.dumps(synthetic),
+    }
+
+
+def synthetic_corpora(params: Params) -> list[str]:
+    """Those corpora in use whose card says that their speech is synthetic."""
+    synthetic = []
+    for name in params.data.corpora:
+        try:
+            card = read_yaml(params.paths.data / "corpora" / name / "corpus.yaml", "ser-ops corpora add")
+        except UserError:
+            continue
+        if isinstance(card, dict) and card.get("synthetic"):
+            synthetic.append(name)
+    return synthetic
+
+
+def git_commit() -> str:
+    """The commit that is checked out, as 40 hexadecimal digits, or 'unknown' outside a git repository."""
+    return _git("rev-parse", "HEAD") or UNKNOWN
+
+
+def git_dirty() -> str:
+    """'true' when the tree differs from its commit, 'false' when not, 'unknown' outside a git repository.
+
+    dvc.lock and reproduction/dvc.lock do not count: `dvc repro` itself rewrites them while its stages run.
+    """
+    changes = _git("status", "--porcelain", "--", ".", ":(exclude,top)dvc.lock", ":(exclude,top)reproduction/dvc.lock")
+    return UNKNOWN if changes is None else str(bool(changes)).lower()
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=30, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def data_md5(pointer: Path = Path("data.dvc")) -> str:
+    """DVC's hash of data/, from data.dvc; 'untracked' when there is none."""
+    try:
+        return str(read_yaml(pointer, "dvc add data")["outs"][0]["md5"])
+    except (UserError, LookupError, TypeError):
+        return "untracked"
+
+
+def metric_name(name: str) -> str:
+    """The name under which MLflow keeps a metric: it admits no '@', so a cell is fish_market:0.50 there.
+
+    >>> metric_name("noisy/fish_market@0.50/uar")
+    'noisy/fish_market:0.50/uar'
+    """
+    return name.replace("@", ":")
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested settings as dotted names with values in words.
+
+    >>> flatten({"train": {"seed": 40, "layers": [1, 2]}, "preset": "small"})
+    {'train.seed': '40', 'train.layers': '[1, 2]', 'preset': 'small'}
+    """
+    flat: dict[str, str] = {}
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f"{name}.")
+        else:
+            text = value if isinstance(value, str) else json.dumps(value, default=str)
+            flat[name] = text[:_LONGEST_PARAM]
+    return flat
+
+
+class Clock:
+    """Milliseconds since 1970 that never go back within a run, whatever happens to the machine's clock.
+
+    Where steps are the same, MLflow takes the figure of the latest moment for the valid one. after: the latest moment
+    that the run knows of.
+    """
+
+    def __init__(self, after: int = 0) -> None:
+        self._start, self._began = max(time.time(), (after + 1) / 1000), time.monotonic()
+
+    def now(self) -> int:
+        """The moment."""
+        return int((self._start + time.monotonic() - self._began) * 1000)

@@ -57,34 +57,6 @@ def tracking_uri(params: Params) -> str:
     return os.environ.get(URI_VARIABLE) or params.tracking.uri
 
 
-def _secrets() -> set[str]:
-    """The secrets of the environment, in each form in which they may be said."""
-    found = {value for name, value in os.environ.items() if _SECRET.search(name)}
-    login = os.environ.get("PREFECT_API_AUTH_STRING", "")
-    found |= {login.partition(":")[2], base64.b64encode(os.fsencode(login)).decode()}
-    return {one for one in found if len(one) >= _SHORTEST_SECRET}
-
-
-def without_login(text: str) -> str:
-    """`text` with user, password and query of every URI in it left out."""
-    return re.sub(r"(\w://)([^\s'\"]*)@", r"\1", re.sub(r"(\w://[^\s'\"?]*)\?[^\s'\"]*", r"\1", text))
-
-
-def redacted(text: str) -> str:
-    """`text` with the credentials of every URI in it left out, and every secret of the environment.
-
-    A secret of fewer than eight characters stays where no URI holds it.
-
-    >>> public("http://ann:secret@host:5000/x is down, sqlite:///mlflow.db is not")
-    'http://host:5000/x is down, sqlite:///mlflow.db is not'
-    >>> public("postgresql://ann:se/c@ret@host/db?password=secret")
-    'postgresql://host/db'
-    """
-    for secret in sorted(_secrets(), key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return without_login(text)
-
-
 def sqlite_file(uri: str) -> Path | None:
     """The file of a SQLite store, or None for any other kind.
 
@@ -93,6 +65,128 @@ def sqlite_file(uri: str) -> Path | None:
     """
     scheme, _, path = uri.partition(":///")
     return Path(path.split("?")[0]) if scheme.split("+")[0] == "sqlite" and path else None
+
+
+def connect(params: Params, make: bool = True) -> "MlflowClient":
+    """As `reach`; a store that this process has used before is waited for, up to tracking.outage seconds."""
+    return wait_while_away(lambda: connect_once(params, make), params.tracking.outage if was_reached(params) else 0.0)
+
+
+def was_reached(params: Params) -> bool:
+    """Whether this process has used the tracking store in force before: a reason to wait when it is away."""
+    return tracking_uri(params) in _reached
+
+
+def connect_once(params: Params, make: bool = True) -> "MlflowClient":
+    """A client of the tracking store in force, after a quick look whether it can be used.
+
+    make: a SQLite store that is not there is made, with its folder; whoever only reads must not.
+    Raises UserError in one line, within tracking.timeout seconds, when it cannot be used.
+    """
+    uri, end = tracking_uri(params), time.monotonic() + params.tracking.timeout
+    probe(uri, params.tracking.timeout)
+    if uri.startswith(("http://", "https://")):
+        _check_server_in_time(uri, max(0.1, end - time.monotonic()))
+    file = sqlite_file(uri)
+    if file is not None and not make:
+        if not _is_made(file):
+            raise UserError(f"{file}: there is no tracking database: run make demo or dvc repro, which make it, or set "
+                            f"{URI_VARIABLE} or tracking.uri in params.yaml to the one that is meant")
+        _check_tables(file)
+    with mlflow_errors(uri), _exclusive(file, params.tracking.outage):
+        import mlflow
+        if file is not None and not _is_made(file):
+            with replacing(file) as fresh:  # the tables are made beside: a kill meanwhile leaves no half of them
+                mlflow.MlflowClient(f"sqlite:///{fresh.absolute()}").search_experiments(max_results=1)
+        mlflow.set_tracking_uri(uri)
+        client = mlflow.MlflowClient(uri)
+        if file is not None:
+            client.search_experiments(max_results=1)  # brings older tables up to date: one process alone may do that
+            _mend_addresses(file)
+        _reached.add(uri)
+        return client
+
+
+def _is_made(file: Path) -> bool:
+    return file.exists() and file.stat().st_size > 0
+
+
+def _check_tables(file: Path) -> None:
+    """Raise UserError when a SQLite file is no store of MLflow, which would make its own tables in it."""
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(file.absolute()))}?mode=ro", uri=True)) as store:
+            named = store.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchone()
+    except sqlite3.Error as error:
+        raise _unreadable(file, error) from error
+    if not named:
+        raise UserError(f"{file}: no database of MLflow, or a damaged one (it has no experiments): {_OTHER_STORE}")
+
+
+@contextmanager
+def _exclusive(file: Path | None, seconds: float) -> Iterator[None]:
+    """Hold a SQLite store while its tables are made or changed; UserError when another process does, for `seconds`."""
+    lock = nullcontext() if file is None else FileLock(f"{file}.lock", timeout=seconds)
+    try:
+        if file is not None:
+            file.absolute().parent.mkdir(parents=True, exist_ok=True)
+        with lock:
+            yield
+    except Timeout:
+        assert file is not None
+        raise locked_by(file) from None
+
+
+def locked_by(file: Path) -> Away:
+    """That another process holds a SQLite store, and which."""
+    others = lock_holders(file)
+    who = f"process {', '.join(map(str, others))}" if others else "another process"
+    return Away(f"{file}: the tracking database is locked by {who}: wait for it or end it, then run the same command "
+                "again")
+
+
+def _mend_addresses(file: Path) -> None:
+    """See that a store of a folder that was moved or copied names its own artifacts, before anything is written."""
+    try:
+        done = mend_addresses(file)
+    except sqlite3.Error as error:
+        raise _unreadable(file, error) from error
+    if done:
+        print(done, file=sys.stderr, flush=True)
+
+
+def _unreadable(file: Path, error: sqlite3.Error) -> UserError:
+    return _local_fault(f"sqlite:///{file}", error, str(error)) or UserError(
+        f"{file}: cannot be read ({error}): {_OTHER_STORE}")
+
+
+def probe(uri: str, timeout: float) -> None:
+    """Raise UserError within about `timeout` seconds when the tracking store cannot be used; else return.
+
+    MLflow itself would try again for minutes.
+    """
+    kind = _kind(uri)
+    file = sqlite_file(uri)
+    if file is not None:
+        _probe_sqlite(file)
+    elif kind in ("http", "https"):
+        _probe_http(uri, timeout)
+    elif kind in _DATABASES:
+        _probe_database(uri, timeout)
+    elif kind not in ("databricks", "databricks-uc", "uc"):
+        raise UserError(f"{redacted(uri)}: no tracking store: give sqlite:///mlflow.db, postgresql://HOST/DATABASE or "
+                        "http://HOST:5000")
+
+
+def _kind(uri: str) -> str:
+    """The scheme of a tracking store. Raises UserError for an address that is none."""
+    try:
+        parts = urlsplit(uri)
+        if parts.scheme in ("http", "https"):
+            _ = parts.port  # read, it is checked
+    except ValueError as error:
+        raise UserError(f"{redacted(uri)}: no address ({error}): set {URI_VARIABLE} or tracking.uri in params.yaml to "
+                        "http://HOST:PORT") from None
+    return parts.scheme.split("+")[0]
 
 
 def _probe_sqlite(path: Path) -> None:
@@ -128,20 +222,38 @@ def _probe_http(uri: str, timeout: float) -> None:
     raise Away(f"{redacted(uri)}: the tracking server does not answer ({said}): {_REMEDY}")
 
 
+def _probe_database(uri: str, timeout: float) -> None:
+    """Connect as MLflow would, once; MLflow itself tries ten times, for minutes."""
+    from sqlalchemy import NullPool, create_engine
+    from sqlalchemy.exc import SQLAlchemyError
+    try:
+        with_deadline(timeout, lambda: create_engine(uri, poolclass=NullPool).connect().close())
+    except ImportError as error:
+        raise UserError(f"{redacted(uri)}: no driver for this database is installed ({error}): write "
+                        "postgresql+psycopg2, or install one") from None
+    except (OSError, ValueError, SQLAlchemyError) as error:
+        said = redacted(" ".join(str(error).split("\n", 1)[0].split()))[:200]
+        if _DATABASE_REFUSES.search(str(error)):
+            raise UserError(f"{redacted(uri)}: the tracking database refused ({said}): set PGUSER and PGPASSWORD to an "
+                            "account that may enter it") from None
+        raise Away(f"{redacted(uri)}: the tracking database does not answer ({said}): {_REMEDY}") from None
+
+
 def check_server(uri: str, limit: float) -> None:
     """Raise UserError when what answers there is no MLflow server; MLflow itself would believe or await anything.
 
     limit: seconds for the question and its answer. Raises `Refused` when there is no answer, or the login is refused.
     """
     try:
-        found = ask_json(f"{server_address(uri)}/api/2.0/mlflow/experiments/search", limit, login(uri), {"max_results": 1})
+        answer = ask_json(f"{server_address(uri)}/api/2.0/mlflow/experiments/search", limit, login(uri),
+                          {"max_results": 1})
     except Refused as refusal:
         if refusal.code not in (404, 405):
             raise
-        found = None
-    if not isinstance(found, dict) or found.keys() - {"experiments", "next_page_token"}:
-        raise UserError(f"{redacted(uri)}: what answers there is no MLflow server: set {URI_VARIABLE} or tracking.uri in "
-                        "params.yaml to the address of one")
+        answer = None
+    if not isinstance(answer, dict) or answer.keys() - {"experiments", "next_page_token"}:
+        raise UserError(f"{redacted(uri)}: what answers there is no MLflow server: set {URI_VARIABLE} or tracking.uri "
+                        "in params.yaml to the address of one")
 
 
 def _check_server_in_time(uri: str, limit: float) -> None:
@@ -151,7 +263,6 @@ def _check_server_in_time(uri: str, limit: float) -> None:
         cause = refusal.__cause__
         if refusal.code not in (401, 403) and not isinstance(getattr(cause, "reason", cause), ssl.SSLError):
             raise Away(f"{redacted(uri)}: the tracking server {refusal}: {_REMEDY}") from None
-        # Of logins and certificates MLflow has settings of its own, and judges by them.
 
 
 def server_address(uri: str) -> str:
@@ -188,51 +299,32 @@ def basic_login(pair: str) -> dict[str, str]:
     return {"Authorization": f"Basic {base64.b64encode(os.fsencode(pair)).decode()}"} if pair.strip(":") else {}
 
 
-def _probe_database(uri: str, timeout: float) -> None:
-    """Connect as MLflow would, once; MLflow itself tries ten times, for minutes."""
-    from sqlalchemy import NullPool, create_engine
-    from sqlalchemy.exc import SQLAlchemyError
-    try:
-        with_deadline(timeout, lambda: create_engine(uri, poolclass=NullPool).connect().close())
-    except ImportError as error:
-        raise UserError(f"{redacted(uri)}: no driver for this database is installed ({error}): write "
-                        "postgresql+psycopg2, or install one") from None
-    except (OSError, ValueError, SQLAlchemyError) as error:
-        said = redacted(" ".join(str(error).split("\n", 1)[0].split()))[:200]
-        if _DATABASE_REFUSES.search(str(error)):
-            raise UserError(f"{redacted(uri)}: the tracking database refused ({said}): set PGUSER and PGPASSWORD to an "
-                            "account that may enter it") from None
-        raise Away(f"{redacted(uri)}: the tracking database does not answer ({said}): {_REMEDY}") from None
+def redacted(text: str) -> str:
+    """`text` with the credentials of every URI in it left out, and every secret of the environment.
 
+    A secret of fewer than eight characters stays where no URI holds it.
 
-def probe(uri: str, timeout: float) -> None:
-    """Raise UserError within about `timeout` seconds when the tracking store cannot be used; else return.
-
-    MLflow itself would try again for minutes.
+    >>> public("http://ann:secret@host:5000/x is down, sqlite:///mlflow.db is not")
+    'http://host:5000/x is down, sqlite:///mlflow.db is not'
+    >>> public("postgresql://ann:se/c@ret@host/db?password=secret")
+    'postgresql://host/db'
     """
-    kind = _kind(uri)
-    file = sqlite_file(uri)
-    if file is not None:
-        _probe_sqlite(file)
-    elif kind in ("http", "https"):
-        _probe_http(uri, timeout)
-    elif kind in _DATABASES:
-        _probe_database(uri, timeout)
-    elif kind not in ("databricks", "databricks-uc", "uc"):
-        raise UserError(f"{redacted(uri)}: no tracking store: give sqlite:///mlflow.db, postgresql://HOST/DATABASE or "
-                        "http://HOST:5000")
+    for secret in sorted(_secrets(), key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return without_login(text)
 
 
-def _kind(uri: str) -> str:
-    """The scheme of a tracking store. Raises UserError for an address that is none."""
-    try:
-        parts = urlsplit(uri)
-        if parts.scheme in ("http", "https"):
-            _ = parts.port  # read, it is checked
-    except ValueError as error:
-        raise UserError(f"{redacted(uri)}: no address ({error}): set {URI_VARIABLE} or tracking.uri in params.yaml to "
-                        "http://HOST:PORT") from None
-    return parts.scheme.split("+")[0]
+def without_login(text: str) -> str:
+    """`text` with user, password and query of every URI in it left out."""
+    return re.sub(r"(\w://)([^\s'\"]*)@", r"\1", re.sub(r"(\w://[^\s'\"?]*)\?[^\s'\"]*", r"\1", text))
+
+
+def _secrets() -> set[str]:
+    """The secrets of the environment, in each form in which they may be said."""
+    secrets = {value for name, value in os.environ.items() if _SECRET.search(name)}
+    login = os.environ.get("PREFECT_API_AUTH_STRING", "")
+    secrets |= {login.partition(":")[2], base64.b64encode(os.fsencode(login)).decode()}
+    return {secret for secret in secrets if len(secret) >= _SHORTEST_SECRET}
 
 
 def quiet_mlflow() -> None:
@@ -278,8 +370,8 @@ def mlflow_errors(uri: str) -> Iterator[None]:
         if not isinstance(error, RestException | RequestException) and (fault := _local_fault(uri, error, said)):
             raise fault from error
         if is_full(error):
-            raise Away(f"{redacted(uri)}: the tracking {kind} has no space left ({said}): free space there, then run the "
-                       "same command again") from error
+            raise Away(f"{redacted(uri)}: the tracking {kind} has no space left ({said}): free space there, then run "
+                       "the same command again") from error
         if is_away(error):
             raise Away(f"{redacted(uri)}: the tracking {kind} went away ({said}): {_REMEDY}, then run the same command "
                        "again") from error
@@ -297,123 +389,31 @@ def mlflow_errors(uri: str) -> Iterator[None]:
         raise
 
 
+def _local_fault(uri: str, error: Exception, said: str) -> UserError | None:
+    """What is wrong with this machine's own disk or database, when that is what MLflow's exception is about."""
+    file, retry = sqlite_file(uri), "then run the same command again"
+    if is_full(error):
+        where, free = (str(file), "free space") if file else ("temporary folder", "free space or set TMPDIR")
+        return UserError(f"{where}: no space left ({said}): {free}, {retry}")
+    if file is not None and is_locked(error):
+        return locked_by(file)
+    if file is not None and is_read_only(error):
+        return UserError(f"{file}: the tracking database cannot be written ({said}): make it and its folder writable, "
+                         f"{retry}")
+    return UserError(f"{file}: no database of MLflow, or a damaged one ({said}): {_OTHER_STORE}") \
+        if file is not None and is_no_database(error) else None
+
+
+def _not_mlflow(uri: str, error: Exception) -> UserError:
+    """That MLflow's client cannot make out what was answered."""
+    said = redacted(" ".join(f"{type(error).__name__}: {error}".split()))[:200]
+    return UserError(f"{redacted(uri)}: what answers there is no MLflow server, or one of another version ({said}): "
+                     f"set {URI_VARIABLE} or tracking.uri in params.yaml to the address of one")
+
+
 def _raised_in_mlflow(error: Exception) -> bool:
     """Whether an error arose in MLflow's client, called by us, and not in code of ours."""
     rooms = [frame.f_globals.get("__name__", "").partition(".")[0] for frame, _ in walk_tb(error.__traceback__)]
     while "ser_ops" in rooms:
         rooms = rooms[rooms.index("ser_ops") + 1:]
     return "mlflow" in rooms
-
-
-def _not_mlflow(uri: str, error: Exception) -> UserError:
-    """That MLflow's client cannot make out what was answered."""
-    said = redacted(" ".join(f"{type(error).__name__}: {error}".split()))[:200]
-    return UserError(f"{redacted(uri)}: what answers there is no MLflow server, or one of another version ({said}): set "
-                     f"{URI_VARIABLE} or tracking.uri in params.yaml to the address of one")
-
-
-def _local_fault(uri: str, error: Exception, said: str) -> UserError | None:
-    """What is wrong with this machine's own disk or database, when that is what MLflow's exception is about."""
-    file, again = sqlite_file(uri), "then run the same command again"
-    if is_full(error):
-        where, free = (str(file), "free space") if file else ("temporary folder", "free space or set TMPDIR")
-        return UserError(f"{where}: no space left ({said}): {free}, {again}")
-    if file is not None and is_locked(error):
-        return locked_by(file)
-    if file is not None and is_read_only(error):
-        return UserError(f"{file}: the tracking database cannot be written ({said}): make it and its folder writable, "
-                         f"{again}")
-    return UserError(f"{file}: no database of MLflow, or a damaged one ({said}): {_OTHER_STORE}") \
-        if file is not None and is_no_database(error) else None
-
-
-def locked_by(file: Path) -> Away:
-    """That another process holds a SQLite store, and which."""
-    others = lock_holders(file)
-    who = f"process {', '.join(map(str, others))}" if others else "another process"
-    return Away(f"{file}: the tracking database is locked by {who}: wait for it or end it, then run the same command "
-                "again")
-
-
-def was_reached(params: Params) -> bool:
-    """Whether this process has used the tracking store in force before: a reason to wait when it is away."""
-    return tracking_uri(params) in _reached
-
-
-def _unreadable(file: Path, error: sqlite3.Error) -> UserError:
-    return _local_fault(f"sqlite:///{file}", error, str(error)) or UserError(
-        f"{file}: cannot be read ({error}): {_OTHER_STORE}")
-
-
-def _is_made(file: Path) -> bool:
-    return file.exists() and file.stat().st_size > 0
-
-
-def _check_tables(file: Path) -> None:
-    """Raise UserError when a SQLite file is no store of MLflow, which would make its own tables in it."""
-    try:
-        with closing(sqlite3.connect(f"file:{quote(str(file.absolute()))}?mode=ro", uri=True)) as store:
-            named = store.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchone()
-    except sqlite3.Error as error:
-        raise _unreadable(file, error) from error
-    if not named:
-        raise UserError(f"{file}: no database of MLflow, or a damaged one (it has no experiments): {_OTHER_STORE}")
-
-
-def _mend_addresses(file: Path) -> None:
-    """See that a store of a folder that was moved or copied names its own artifacts, before anything is written."""
-    try:
-        done = mend_addresses(file)
-    except sqlite3.Error as error:
-        raise _unreadable(file, error) from error
-    if done:
-        print(done, file=sys.stderr, flush=True)
-
-
-@contextmanager
-def _exclusive(file: Path | None, seconds: float) -> Iterator[None]:
-    """Hold a SQLite store while its tables are made or changed; UserError when another process does, for `seconds`."""
-    lock = nullcontext() if file is None else FileLock(f"{file}.lock", timeout=seconds)
-    try:
-        if file is not None:
-            file.absolute().parent.mkdir(parents=True, exist_ok=True)
-        with lock:
-            yield
-    except Timeout:
-        assert file is not None
-        raise locked_by(file) from None
-
-
-def connect(params: Params, make: bool = True) -> "MlflowClient":
-    """As `reach`; a store that this process has used before is waited for, up to tracking.outage seconds."""
-    return wait_while_away(lambda: connect_once(params, make), params.tracking.outage if was_reached(params) else 0.0)
-
-
-def connect_once(params: Params, make: bool = True) -> "MlflowClient":
-    """A client of the tracking store in force, after a quick look whether it can be used.
-
-    make: a SQLite store that is not there is made, with its folder; whoever only reads must not.
-    Raises UserError in one line, within tracking.timeout seconds, when it cannot be used.
-    """
-    uri, end = tracking_uri(params), time.monotonic() + params.tracking.timeout
-    probe(uri, params.tracking.timeout)
-    if uri.startswith(("http://", "https://")):
-        _check_server_in_time(uri, max(0.1, end - time.monotonic()))
-    file = sqlite_file(uri)
-    if file is not None and not make:
-        if not _is_made(file):
-            raise UserError(f"{file}: there is no tracking database: run make demo or dvc repro, which make it, or set "
-                            f"{URI_VARIABLE} or tracking.uri in params.yaml to the one that is meant")
-        _check_tables(file)
-    with mlflow_errors(uri), _exclusive(file, params.tracking.outage):
-        import mlflow
-        if file is not None and not _is_made(file):
-            with replacing(file) as fresh:  # the tables are made beside: a kill meanwhile leaves no half of them
-                mlflow.MlflowClient(f"sqlite:///{fresh.absolute()}").search_experiments(max_results=1)
-        mlflow.set_tracking_uri(uri)
-        client = mlflow.MlflowClient(uri)
-        if file is not None:
-            client.search_experiments(max_results=1)  # brings older tables up to date: one process alone may do that
-            _mend_addresses(file)
-        _reached.add(uri)
-        return client

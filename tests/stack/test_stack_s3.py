@@ -211,7 +211,7 @@ def test_a_killed_corpora_add_goes_on_with_what_it_has(bucket, bad_day, workspac
 def test_two_commands_do_not_bring_the_same_at_once(bucket, tmp_path):
     bucket.put_object(Bucket="voices", Key="set/b.wav", Body=b"b")
     with (s3.downloaded("s3://voices/set", tmp_path, LIMITS) as folder,
-          pytest.raises(UserError, match="another process is bringing it"),
+          pytest.raises(UserError, match="another process is downloading it"),
           s3.downloaded("s3://voices/set", tmp_path, LIMITS)):
         pass
     assert folder.name == "set"

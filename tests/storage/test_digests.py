@@ -32,28 +32,28 @@ def file(tmp_path):
     ({"ETag": f'"{hashlib.md5(SOUND).hexdigest()}"'}, "md5"),
     ({"ETag": f'"{hashlib.md5(SOUND).hexdigest()}"', "ServerSideEncryption": "AES256"}, "md5")])
 def test_the_strongest_digest_counts_and_finds_one_bit(file, about, algorithm):
-    found = object_digest(about, len(SOUND), nobody_asks)
-    assert found.algorithm == algorithm and found.fits(file)
+    digest = object_digest(about, len(SOUND), nobody_asks)
+    assert digest.algorithm == algorithm and digest.fits(file)
     file.write_bytes(SOUND[:-1] + b"\xfe")
-    assert not found.fits(file)
+    assert not digest.fits(file)
     file.write_bytes(SOUND[:-1])
-    assert not found.fits(file)
+    assert not digest.fits(file)
 
 
 @pytest.mark.parametrize("algorithm", ["md5", "crc32"])
 def test_a_digest_of_stored_parts_of_any_size(file, algorithm):
     sizes = [1000, 1500, 60]
-    pieces = [SOUND[sum(sizes[:place]):sum(sizes[:place + 1])] for place in range(3)]
+    pieces = [SOUND[sum(sizes[:number]):sum(sizes[:number + 1])] for number in range(3)]
     if algorithm == "md5":
         row = b"".join(hashlib.md5(piece).digest() for piece in pieces)
         about = {"ETag": f'"{hashlib.md5(row).hexdigest()}-3"'}
     else:
         row = b"".join(zlib.crc32(piece).to_bytes(4) for piece in pieces)
         about = {"ChecksumCRC32": encoded(zlib.crc32(row).to_bytes(4)) + "-3"}
-    found = object_digest(about, len(SOUND), lambda count: sizes[:count])
-    assert found.parts == tuple(sizes) and found.fits(file)
+    digest = object_digest(about, len(SOUND), lambda count: sizes[:count])
+    assert digest.parts == tuple(sizes) and digest.fits(file)
     file.write_bytes(SOUND[:-1] + b"\xfe")
-    assert not found.fits(file)
+    assert not digest.fits(file)
 
 
 @pytest.mark.parametrize("about", [

@@ -72,13 +72,13 @@ def recordings(tmp_path):
 
 
 def test_a_corpus_that_does_not_fit_leaves_nothing(disk, recordings):
-    place, run, small = disk
+    folder, run, small = disk
     done = run(COMMAND, "corpora", "add", "ravdess", str(recordings))
     if small:
         assert "GB are needed and" in done.stderr and done.returncode == 1, "known before a byte is copied"
     else:
         assert "File too large" in one_line(done, "data/corpora/ravdess")
-    assert not list((place / "data").rglob("*.wav")) and not list((place / "data").rglob(".*"))
+    assert not list((folder / "data").rglob("*.wav")) and not list((folder / "data").rglob(".*"))
 
 
 @pytest.fixture
@@ -98,13 +98,13 @@ def bucket(recordings, monkeypatch):
 
 
 def test_a_corpus_from_a_bucket_that_does_not_fit_is_said_and_nothing_taken_for_whole(disk, bucket):
-    place, run, _ = disk
+    folder, run, _ = disk
     one_line(run(COMMAND, "corpora", "add", "ravdess", "s3://voices/set"), "state/downloads/")
-    assert list((place / "data").iterdir()) == [] and not list(place.rglob("*.wav"))
+    assert list((folder / "data").iterdir()) == [] and not list(folder.rglob("*.wav"))
 
 
 def test_recordings_that_do_not_fit_are_not_half_pulled(disk, recordings, tmp_path):
-    place, run, _ = disk
+    folder, run, _ = disk
     source = tmp_path / "source"
     source.mkdir()
     (recordings / "Actor_01").rename(source / "data")
@@ -112,19 +112,19 @@ def test_recordings_that_do_not_fit_are_not_half_pulled(disk, recordings, tmp_pa
                     ("push",)):
         subprocess.run([sys.executable, "-m", "dvc", *command, "-q"], cwd=source, check=True,
                        env={**workspace.environment(), "DVC_SITE_CACHE_DIR": str(tmp_path / "site")})
-    (place / "data").rmdir()
-    (place / ".dvc").mkdir()
+    (folder / "data").rmdir()
+    (folder / ".dvc").mkdir()
     for name in ("data.dvc", ".dvc/config"):
-        (place / name).write_bytes((source / name).read_bytes())
+        (folder / name).write_bytes((source / name).read_bytes())
     done = run("import sys; from ser_ops import workspace; from ser_ops.errors import UserError\n"
                "try:\n    workspace.pull()\n"
                "except UserError as error:\n    sys.exit(f'error: {error}')")
     assert "error: data: 9.6 MB come here" in one_line(done, "data: ")
-    assert not (place / "data").exists() and not list(place.rglob(".*.tmp"))
+    assert not (folder / "data").exists() and not list(folder.rglob(".*.tmp"))
 
 
 def test_a_checkpoint_that_does_not_fit_leaves_the_one_before(disk):
-    place, run, _ = disk
+    folder, run, _ = disk
     from ser_ops.training.history import Epoch
     fields = dict.fromkeys(Epoch.__dataclass_fields__, 0.5)
     done = run(CHECKPOINT.replace("EPOCH", repr(fields)) + """
@@ -137,4 +137,4 @@ print(load(Path("state"), "mark").history[-1].epoch)
 """)
     error, epoch = done.stdout.splitlines()
     assert "the checkpoint of epoch 2 cannot be written" in error and "free space" in error and epoch == "1"
-    assert os.listdir(place / "state") == ["epoch-0001"]
+    assert os.listdir(folder / "state") == ["epoch-0001"]

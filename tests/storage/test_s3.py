@@ -42,8 +42,8 @@ def bucket(endpoint, monkeypatch):
     client = boto3.client("s3")
     client.create_bucket(Bucket="voices")
     yield client
-    for one in client.list_objects_v2(Bucket="voices").get("Contents", []):
-        client.delete_object(Bucket="voices", Key=one["Key"])
+    for entry in client.list_objects_v2(Bucket="voices").get("Contents", []):
+        client.delete_object(Bucket="voices", Key=entry["Key"])
     client.delete_bucket(Bucket="voices")
 
 
@@ -86,7 +86,7 @@ def test_a_key_that_leads_outside_is_refused(bucket, tmp_path):
 def test_two_keys_for_one_place_are_refused(bucket, tmp_path, other):
     for key in ("set/a", other):
         bucket.put_object(Bucket="voices", Key=key, Body=b"x")
-    with pytest.raises(UserError, match="two keys want the place a:"):
+    with pytest.raises(UserError, match="two keys would both become a:"):
         bring("s3://voices/set", tmp_path)
     assert os.listdir(tmp_path) == []
 

@@ -25,15 +25,15 @@ from ser_ops.tracking.server import connect
 @pytest.fixture
 def logged(params):
     """Log a finished run as the stages tag one: `logged("cnn", "train", noisy=0.4, partition="random")`."""
-    def one(family, stage, noisy=None, name=None, parent=None, metrics=None, **tags):
-        found = {"best/validation_uar": 0.5} | ({} if noisy is None else {
+    def log(family, stage, noisy=None, name=None, parent=None, metrics=None, **tags):
+        figures = {"best/validation_uar": 0.5} | ({} if noisy is None else {
             "clean/uar": noisy + 0.1, "noisy/uar": noisy, "worst_cell/uar": noisy - 0.1, "parameters_millions": 1.2})
         with open_run(params, name or family, {
                 "stage": stage, "family": family, "shuffled_labels": "false", "backbone": "none",
                 **conditions(params)} | tags, parent=parent) as run:
-            run.metrics(found if metrics is None else metrics)
+            run.metrics(figures if metrics is None else metrics)
         return run.id
-    return one
+    return log
 
 
 def test_the_newest_run_of_each_model_best_in_noise_first(params, logged):
@@ -42,12 +42,12 @@ def test_the_newest_run_of_each_model_best_in_noise_first(params, logged):
     parent = logged("fusion", "ablate", name="ablations", metrics={})
     cnn = logged("cnn", "ablate", 0.60, parent=parent)
     vit = logged("vit", "splits", name="vit speaker")
-    found = latest_models(params)
-    assert [(one["model"], one["run_id"]) for one in found] == [("cnn", cnn), ("fusion", newest), ("vit", vit)]
-    assert found[0] == {"model": "cnn", "run_id": cnn, "name": "cnn", "stage": "ablate", **conditions(params),
+    models = latest_models(params)
+    assert [(model["model"], model["run_id"]) for model in models] == [("cnn", cnn), ("fusion", newest), ("vit", vit)]
+    assert models[0] == {"model": "cnn", "run_id": cnn, "name": "cnn", "stage": "ablate", **conditions(params),
                         "backbone": "none", "clean/uar": pytest.approx(0.7), "noisy/uar": 0.6,
                         "worst_cell/uar": pytest.approx(0.5), "parameters_millions": 1.2}
-    assert found[2]["clean/uar"] is None
+    assert models[2]["clean/uar"] is None
 
 
 def test_what_is_no_model_or_not_comparable_stays_out(params, logged):
@@ -65,7 +65,7 @@ def test_what_is_no_model_or_not_comparable_stays_out(params, logged):
             "stage": "train", "family": "spectral", "shuffled_labels": "false", **conditions(params)}) as run:
         run.metrics({"clean/uar": 0.9})
         raise ValueError("cut")
-    assert [one["run_id"] for one in latest_models(params)] == [fusion]
+    assert [model["run_id"] for model in latest_models(params)] == [fusion]
 
 
 def test_the_links_name_runs_experiment_and_model(params, logged):
@@ -80,9 +80,9 @@ def test_the_links_name_runs_experiment_and_model(params, logged):
     assert runs.startswith(f"{params.tracking.uri}/#/experiments/{experiment}/runs?viewStateShareKey=ser-ops-")
     assert charts_link(params, ids) == f"{runs}&compareRunsMode=CHART"
     connect(params).create_registered_model(params.tracking.registered_model)
-    assert page_links(params) == {"runs": runs, "all models side by side": compare_link(params, ids),
-                                  "as charts": charts_link(params, ids),
-                                  "registered model": f"{params.tracking.uri}/#/models/{params.tracking.registered_model}"}
+    assert page_links(params) == {
+        "runs": runs, "all models side by side": compare_link(params, ids), "as charts": charts_link(params, ids),
+        "registered model": f"{params.tracking.uri}/#/models/{params.tracking.registered_model}"}
 
 
 def test_the_saved_view_has_the_columns_and_charts_of_uar_first(params, logged):
@@ -138,11 +138,11 @@ def test_ser_ops_compare_and_ui(params, logged, monkeypatch):
                                 "parameters_millions", "run"]
     assert lines[2].split() == ["cnn", "train", "none", "0.500", "0.400", "0.300", "1.200", run]
     assert lines[3].split()[3:7] == ["-"] * 4
-    found = json.loads(asked(cli.app, ["compare", "--json"]).stdout)
-    assert [one["model"] for one in found["models"]] == ["cnn", "vit"] and lines[-2].endswith(found["link"])
+    answer = json.loads(asked(cli.app, ["compare", "--json"]).stdout)
+    assert [model["model"] for model in answer["models"]] == ["cnn", "vit"] and lines[-2].endswith(answer["link"])
     said = asked(cli.app, ["ui"]).stdout.splitlines()
-    assert said == [f"runs: {runs_link(params)}", f"all models side by side: {found['link']}",
-                    f"as charts: {found['charts']}",
+    assert said == [f"runs: {runs_link(params)}", f"all models side by side: {answer['link']}",
+                    f"as charts: {answer['charts']}",
                     f"the tracking server has the page: {params.tracking.uri}"]
 
 
@@ -152,7 +152,7 @@ def test_a_run_logged_anew_keeps_name_and_tags(params, logged, tmp_path):
         run.write(tmp_path / "run.json")
     kept = json.loads((tmp_path / "run.json").read_text())
     (tmp_path / "run.json").write_text(json.dumps(kept | {"run_id": "0" * 32}))
-    with reopen(params, tmp_path / "run.json") as again:
-        again.metrics({"clean/uar": 0.6})
-    [found] = latest_models(params)
-    assert (found["name"], found["model"], found["run_id"]) == ("cnn", "cnn", again.id)
+    with reopen(params, tmp_path / "run.json") as reopened:
+        reopened.metrics({"clean/uar": 0.6})
+    [model] = latest_models(params)
+    assert (model["name"], model["model"], model["run_id"]) == ("cnn", "cnn", reopened.id)

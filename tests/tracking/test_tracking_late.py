@@ -38,7 +38,7 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", str(LIMIT))
 
 
-def at(uri: str) -> Params:
+def with_uri(uri: str) -> Params:
     return PARAMS.model_copy(update={"tracking": PARAMS.tracking.model_copy(update={"uri": uri, "timeout": 5.0})})
 
 
@@ -65,7 +65,7 @@ def refused(act: Callable[[], object]) -> UserError:
 def test_an_answer_that_drips_ends_in_time(command: str) -> None:
     with serving(drip) as uri:
         began = time.monotonic()
-        said = refused(lambda: COMMANDS[command](at(uri)))
+        said = refused(lambda: COMMANDS[command](with_uri(uri)))
         assert time.monotonic() - began < LIMIT + SLACK
     assert isinstance(said, Away) and "set the environment variable MLFLOW_HTTP_REQUEST_TIMEOUT" in str(said)
 
@@ -74,7 +74,7 @@ def test_an_answer_that_drips_ends_in_time(command: str) -> None:
 def test_so_does_whatever_else_never_comes_to_an_end(give: Answer) -> None:
     with serving(give) as uri:
         began = time.monotonic()
-        assert isinstance(refused(lambda: latest_models(at(uri))), Away)
+        assert isinstance(refused(lambda: latest_models(with_uri(uri))), Away)
         assert time.monotonic() - began < LIMIT + SLACK
 
 
@@ -89,12 +89,12 @@ FOREIGN = {
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_foreign_answer_is_one_line(command: str, content: bytes, status: int) -> None:
     with serving(answer(content, status)) as uri:
-        refused(lambda: COMMANDS[command](at(uri)))
+        refused(lambda: COMMANDS[command](with_uri(uri)))
 
 
 def test_it_is_called_no_server_of_mlflow() -> None:
     with serving(answer(FOREIGN["wrong types"])) as uri:
-        said = refused(lambda: COMMANDS["predict"](at(uri)))
+        said = refused(lambda: COMMANDS["predict"](with_uri(uri)))
     assert not isinstance(said, Away), "it does not pass by itself"
     assert "what answers there is no MLflow server, or one of another version (ParseError" in str(said)
 
@@ -108,7 +108,7 @@ def test_a_full_disk_behind_http_500_is_called_that(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")     # for two retries
     content = b'{"error_code":"INTERNAL_ERROR","message":"(sqlite3.OperationalError) database or disk is full\\n[x]"}'
     with serving(answer(content, 500)) as uri:
-        said = refused(lambda: COMMANDS["predict"](at(uri)))
+        said = refused(lambda: COMMANDS["predict"](with_uri(uri)))
     assert isinstance(said, Away) and "the tracking server has no space left" in str(said)
 
 
@@ -163,13 +163,14 @@ def test_pages_without_end_come_to_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     content = (b'{"experiment": {"experiment_id": "1", "name": "x"}, "runs": [], "next_page_token": "more"}')
     with serving(answer(content)) as uri:
-        assert latest_models(at(uri)) == []
+        assert latest_models(with_uri(uri)) == []
 
 
 @pytest.mark.parametrize("uri", ["http://[::1", "http://host:99999999", "http://host:x", "https://[x]/", "sqlite://[",
                                  "postgresql://[::1/x"])
 def test_a_malformed_address_is_one_line(uri: str) -> None:
-    for act in (lambda: probe(uri, 1), *(lambda command=command: command(at(uri)) for command in COMMANDS.values())):
+    commands = (lambda command=command: command(with_uri(uri)) for command in COMMANDS.values())
+    for act in (lambda: probe(uri, 1), *commands):
         assert "set MLFLOW_TRACKING_URI or tracking.uri in params.yaml" in str(refused(act))
 
 
@@ -182,21 +183,21 @@ def test_a_store_that_is_no_file_is_one_line_at_once(kind: str) -> None:
         store.mkdir()
     for command in COMMANDS.values():
         assert "is no file but a folder, a pipe or a device" in str(
-            refused(lambda command=command: command(at(f"sqlite:///{store}"))))
+            refused(lambda command=command: command(with_uri(f"sqlite:///{store}"))))
 
 
 @pytest.mark.parametrize("command", READERS)
 def test_who_only_reads_makes_no_database(command: str) -> None:
-    said = refused(lambda: READERS[command](at("sqlite:///not/here/x.db")))
+    said = refused(lambda: READERS[command](with_uri("sqlite:///not/here/x.db")))
     assert "not/here/x.db: there is no tracking database: run make demo" in str(said)
     assert list(Path().iterdir()) == []
 
 
 def test_nor_where_only_the_file_is_missing() -> None:
-    assert latest_models(at("sqlite:///x.db")) == [], "nothing was trained yet"
-    refused(lambda: READERS["predict"](at("sqlite:///x.db")))
+    assert latest_models(with_uri("sqlite:///x.db")) == [], "nothing was trained yet"
+    refused(lambda: READERS["predict"](with_uri("sqlite:///x.db")))
     assert list(Path().iterdir()) == []
-    connect(at("sqlite:///deep/er/x.db"))
+    connect(with_uri("sqlite:///deep/er/x.db"))
     assert Path("deep/er/x.db").stat().st_size, "who writes makes it, with its folder"
 
 
@@ -204,7 +205,7 @@ def test_nor_where_only_the_file_is_missing() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_file_that_is_no_database_is_called_that(command: str, content: bytes) -> None:
     Path("x.db").write_bytes(content)
-    said = str(refused(lambda: COMMANDS[command](at("sqlite:///x.db"))))
+    said = str(refused(lambda: COMMANDS[command](with_uri("sqlite:///x.db"))))
     assert said.startswith("x.db: ") and "database" in said and "server" not in said
     assert Path("x.db").read_bytes() == content
 
@@ -213,5 +214,5 @@ def test_a_database_of_something_else_is_left_as_it_is() -> None:
     with sqlite3.connect("x.db") as other:
         other.execute("CREATE TABLE trials (x)")
     before = Path("x.db").read_bytes()
-    assert "no database of MLflow" in str(refused(lambda: READERS["predict"](at("sqlite:///x.db"))))
+    assert "no database of MLflow" in str(refused(lambda: READERS["predict"](with_uri("sqlite:///x.db"))))
     assert Path("x.db").read_bytes() == before

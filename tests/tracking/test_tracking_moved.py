@@ -68,12 +68,12 @@ def digests(folder: Path) -> dict[str, str]:
 def addresses(folder: Path) -> set[str]:
     """Every address of an artifact that the store of a folder names."""
     store = sqlite3.connect(folder / "mlflow.db")
-    found = {row[0] for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri"),
+    values = {row[0] for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri"),
                                           ("logged_models", "artifact_location"),
                                           ("model_versions", "storage_location"))
              for row in store.execute(f"SELECT {column} FROM {table}")}
     store.close()
-    return {one for one in found if ARTIFACTS in one}
+    return {value for value in values if ARTIFACTS in value}
 
 
 def use(folder: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_copy_works_and_the_first_one_keeps_every_byte(first: Path, copied: Pa
     assert moved_from(copied / "mlflow.db") == first
     use(copied)
     assert digests(first) == before
-    assert {one.startswith((copied / ARTIFACTS).as_uri()) for one in addresses(copied)} == {True}
+    assert {address.startswith((copied / ARTIFACTS).as_uri()) for address in addresses(copied)} == {True}
     said = capfd.readouterr().err
     assert said.count("was moved or copied here from") == 1 and str(first) in said
     assert moved_from(copied / "mlflow.db") is None and mend_addresses(copied / "mlflow.db") is None
@@ -159,8 +159,8 @@ def test_addresses_that_somebody_chose_stay(copied: Path) -> None:
 
 def test_doctor_says_it_and_changes_nothing(first: Path, copied: Path) -> None:
     before = digests(copied)
-    found = next(one for one in servers.check_servers(copied, here()) if one.subject == "MLflow")
-    assert found.verdict == "warning" and str(first) in found.found and found.mend
+    finding = next(finding for finding in servers.check_servers(copied, here()) if finding.subject == "MLflow")
+    assert finding.verdict == "warning" and str(first) in finding.found and finding.mend
     assert digests(copied) == before
 
 

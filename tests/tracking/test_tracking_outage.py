@@ -25,9 +25,9 @@ OUTAGE = 3.0
 
 @pytest.fixture
 def wire(server: str) -> Iterator[Wire]:
-    one = Wire(int(server.rpartition(":")[2]))
-    yield one
-    one.cut()
+    wire = Wire(int(server.rpartition(":")[2]))
+    yield wire
+    wire.cut()
 
 
 @pytest.fixture
@@ -42,8 +42,8 @@ def kept(params: Params, run_id: str) -> Path:
 
 
 def history(params: Params, run_id: str, name: str) -> list[tuple[int, float]]:
-    found = mlflow.MlflowClient(params.tracking.uri).get_metric_history(run_id, name)
-    return [(one.step, one.value) for one in found]
+    history = mlflow.MlflowClient(params.tracking.uri).get_metric_history(run_id, name)
+    return [(metric.step, metric.value) for metric in history]
 
 
 def of(params: Params, run_id: str) -> mlflow.entities.Run:
@@ -70,14 +70,14 @@ def test_work_goes_on_and_nothing_is_missing(params, far, wire, capfd):
         Path("curves.png").write_text("changed since")
         assert kept(far, run.id).exists() and "uar" in of(params, run.id).data.metrics
         wire.mend()
-    found = of(params, run.id)
-    assert found.info.status == "FINISHED" and found.data.params == {"train.seed": "40"}
+    logged = of(params, run.id)
+    assert logged.info.status == "FINISHED" and logged.data.params == {"train.seed": "40"}
     assert history(params, run.id, "uar") == [(epoch, epoch / 10) for epoch in range(1, 30)]
-    assert found.data.tags["trial"] == "complete" and found.inputs.dataset_inputs[0].dataset.name == "manifest"
-    there = mlflow.artifacts.download_artifacts(run_id=run.id, artifact_path="figures",
+    assert logged.data.tags["trial"] == "complete" and logged.inputs.dataset_inputs[0].dataset.name == "manifest"
+    downloaded = mlflow.artifacts.download_artifacts(run_id=run.id, artifact_path="figures",
                                                 tracking_uri=params.tracking.uri, dst_path="down")
-    assert {one.name for one in Path(there).iterdir()} == {"curves.png", "one.png"}
-    assert (Path(there) / "curves.png").read_text() == "as it was"
+    assert {file.name for file in Path(downloaded).iterdir()} == {"curves.png", "one.png"}
+    assert (Path(downloaded) / "curves.png").read_text() == "as it was"
     assert not kept(far, run.id).exists() and not kept(far, run.id).with_suffix("").exists()
     said = capfd.readouterr().err
     assert "work goes on" in said and "is back" in said and said.count("\n") <= 4
@@ -170,7 +170,7 @@ def test_a_clock_that_jumps_back_leaves_the_figure_that_came_last(params):
         subprocess.run([sys.executable, "-c", EVALUATED_LATER, str(source), clock, str(figure)], check=True,
                        env=os.environ | {"MLFLOW_TRACKING_URI": params.tracking.uri})
         assert of(params, run.id).data.metrics["clean/uar"] == figure
-    moments = [one.timestamp for one in mlflow.MlflowClient(params.tracking.uri).get_metric_history(
+    moments = [metric.timestamp for metric in mlflow.MlflowClient(params.tracking.uri).get_metric_history(
         run.id, "clean/uar")]
     assert moments == sorted(moments)
 

@@ -80,18 +80,18 @@ def registered(params, stock):
     """Register some more of the models in stock, the last one being the candidate; `reports`: instead of its own."""
     mine, name = mlflow.MlflowClient(params.tracking.uri), params.tracking.registered_model
 
-    def more(*places, reports=None):
-        for place in places:
-            one = stock[1][place]
-            run_id = one.run_id
+    def more(*numbers, reports=None):
+        for number in numbers:
+            version = stock[1][number]
+            run_id = version.run_id
             if reports is not None:
                 with open_run(params, "train", {}) as run:
                     run.artifact(reports, "reports")
                 run_id = run.id
             with contextlib.suppress(mlflow.exceptions.MlflowException):
                 mine.create_registered_model(name)
-            made = mine.create_model_version(name, one.source, run_id, tags=one.tags,
-                                             model_id=one.source.removeprefix("models:/"))
+            made = mine.create_model_version(name, version.source, run_id, tags=version.tags,
+                                             model_id=version.source.removeprefix("models:/"))
             mine.set_registered_model_alias(name, "candidate", made.version)
 
     return more
@@ -100,19 +100,19 @@ def registered(params, stock):
 def test_a_version_carries_card_tags_reports_and_the_name_candidate(params, project):
     made = project()
     number = register(params, made.folder, made.reports)
-    found = version_of(params, number)
+    version = version_of(params, number)
     assert alias(params, "candidate") == number == "1"
-    tags = found.tags
+    tags = version.tags
     assert tags["model_sha256"] == fingerprint(made.folder) and tags["verdict"].startswith("passed")
     assert tags["synthetic"] == "true" and json.loads(tags["partial"]) == ["synthetic_ravdess"]
     assert json.loads(tags["non_commercial"])["synthetic_ravdess"] == "CC BY-NC-SA 4.0"
     assert tags["partition"] == "speaker" and tags["preset"] == "tiny" and tags["data_md5"] == "untracked"
     for words in ("CC BY-NC-SA 4.0", "SYNTHETIC", "0.610 (0.550 to 0.660)", "employment", "Intended uses", "Limits"):
-        assert words in found.description
-    assert len(found.description) <= 5000
+        assert words in version.description
+    assert len(version.description) <= 5000
     run = json.loads((made.folder / "run.json").read_text())["run_id"]
-    assert found.run_id == run and client(params).get_run(run).info.status == "FINISHED"
-    attached = {one.path for one in client(params).list_artifacts(run, "reports")}
+    assert version.run_id == run and client(params).get_run(run).info.status == "FINISHED"
+    attached = {file.path for file in client(params).list_artifacts(run, "reports")}
     assert {"reports/gate.json", "reports/metrics.json", "reports/predictions.csv"} <= attached
 
 
@@ -123,7 +123,7 @@ def test_recordings_are_not_attached(params, project):
     (made.reports / "index.html").write_text("speech inside")
     register(params, made.folder, made.reports)
     run = json.loads((made.folder / "run.json").read_text())["run_id"]
-    attached = {one.path for one in client(params).list_artifacts(run, "reports")}
+    attached = {file.path for file in client(params).list_artifacts(run, "reports")}
     assert not {"reports/clips", "reports/index.html"} & attached
 
 
@@ -133,7 +133,7 @@ def test_the_same_model_is_registered_once_and_gets_the_verdict_of_today(params,
     made.judge("blocked: fish_market at 0.75: UAR 0.41 < 0.45")
     assert register(params, made.folder, made.reports) == first
     assert version_of(params, first).tags["verdict"] == "blocked: fish_market at 0.75: UAR 0.41 < 0.45"
-    assert [one["version"] for one in versions(params)] == [first]
+    assert [version["version"] for version in versions(params)] == [first]
     assert register(params, *other(project(seed=1))) == "2" and alias(params, "candidate") == "2"
 
 
@@ -148,9 +148,9 @@ def test_promotion_of_what_passed(params, registered, trusted):
     assert (done.version, done.alias, done.before, done.verdict) == ("1", "staging", None, "passed")
     assert alias(params, "staging") == "1"
     tags = version_of(params, "1").tags
-    rules = {one["rule"]: one for one in json.loads(tags["verdict_rules"])}
+    rules = {rule["rule"]: rule for rule in json.loads(tags["verdict_rules"])}
     assert set(rules) == {"clean_uar", "registered_answers", "not_worse_than_staging"}
-    assert all(one["passed"] and one["verdict"] for one in rules.values())
+    assert all(rule["passed"] and rule["verdict"] for rule in rules.values())
     assert tags["verdict"] == "passed" and tags["held_staging"] == "true" and tags["previous_staging"] == "none"
     assert json.dumps(asdict(done))
 
@@ -326,16 +326,16 @@ def test_two_promotions_at_once_leave_one_alias(params, registered):
     context = multiprocessing.get_context("spawn")
     barrier, answers = context.Barrier(2), context.Queue()
     both = [context.Process(target=_promote, args=(params, number, barrier, answers)) for number in ("1", "2")]
-    for one in both:
-        one.start()
+    for process in both:
+        process.start()
     befores = {answers.get(timeout=180) for _ in both}
-    for one in both:
-        one.join(60)
-        assert one.exitcode == 0
+    for process in both:
+        process.join(60)
+        assert process.exitcode == 0
     now = alias(params, "staging")
     other = {"1": "2", "2": "1"}[now]
     assert befores == {None, other}, "one came first, and the second one knows it"
-    assert [one["version"] for one in versions(params) if "staging" in one["aliases"]] == [now]
+    assert [version["version"] for version in versions(params) if "staging" in version["aliases"]] == [now]
     assert demote(params).now == other
 
 

@@ -58,20 +58,21 @@ def test_a_run_carries_what_it_was_given(params, tmp_path, capfd):
         run.artifact(Path("manifest.csv"), "tables")
         run.artifact(Path("figures"), "figures")
         run.write(Path("run.json"))
-    found = of(params, run.id)
-    assert found.info.status == "FINISHED" and found.info.run_name == "train fusion"
-    assert found.data.params == {"train.seed": "40", "train.rates": "[0.1, 0.2]", "layers": "{}"}
-    assert found.data.metrics["noisy/fish_market:0.50/uar"] == 0.4 and "huge" not in found.data.metrics
+    logged = of(params, run.id)
+    assert logged.info.status == "FINISHED" and logged.info.run_name == "train fusion"
+    assert logged.data.params == {"train.seed": "40", "train.rates": "[0.1, 0.2]", "layers": "{}"}
+    assert logged.data.metrics["noisy/fish_market:0.50/uar"] == 0.4 and "huge" not in logged.data.metrics
     client = mlflow.MlflowClient(params.tracking.uri)
-    assert [(one.step, one.value) for one in client.get_metric_history(run.id, "validation/uar")] == [(1, .1), (2, .2)]
-    tags = found.data.tags
+    history = client.get_metric_history(run.id, "validation/uar")
+    assert [(metric.step, metric.value) for metric in history] == [(1, .1), (2, .2)]
+    tags = logged.data.tags
     assert tags["stage"] == "train" and tags["best"] == "2" and tags["data_md5"] == "0123abcd.dir"
     assert tags["preset"] == "demo" and tags["partition"] == "speaker" and tags["git_commit"] == git_commit()
     assert json.loads(tags["corpora"]) == list(params.data.corpora)
-    dataset = found.inputs.dataset_inputs[0].dataset
+    dataset = logged.inputs.dataset_inputs[0].dataset
     assert dataset.name == "manifest" and json.loads(dataset.source)["uri"] == "manifest.csv"
     assert json.loads(dataset.profile)["num_rows"] == 2 and len(dataset.digest) == 16
-    assert {one.path for one in client.list_artifacts(run.id)} == {"tables", "figures"}
+    assert {file.path for file in client.list_artifacts(run.id)} == {"tables", "figures"}
     assert json.loads(Path("run.json").read_text())["run_id"] == run.id
     assert not any(str(tmp_path) in value for value in tags.values())
     assert capfd.readouterr() == ("", ""), "MLflow's own lines must not reach the user"
@@ -114,7 +115,7 @@ def test_a_killed_run_goes_on(params):
         run.metrics({"validation/uar": 0.2}, step=2)
     assert run.id == kept
     history = mlflow.MlflowClient(params.tracking.uri).get_metric_history(kept, "validation/uar")
-    assert [one.step for one in history] == [1, 2]
+    assert [metric.step for metric in history] == [1, 2]
     assert of(params, kept).info.status == "FINISHED"
 
 
@@ -203,8 +204,8 @@ def test_several_processes_may_be_the_first_to_use_a_database(tmp_path):
     source = Path(__file__).resolve().parents[2] / "params.yaml"
     with multiprocessing.get_context("spawn").Pool(3) as pool:
         ids = pool.starmap(_first, [(source, f"sqlite:///{tmp_path}/mlflow.db")] * 3)
-    found = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
-    assert len({found.get_run(one).info.experiment_id for one in ids}) == 1 and len(set(ids)) == 3
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    assert len({client.get_run(run_id).info.experiment_id for run_id in ids}) == 1 and len(set(ids)) == 3
 
 
 def test_git_and_dvc_in_a_repository(tmp_path, monkeypatch):

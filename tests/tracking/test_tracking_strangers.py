@@ -80,12 +80,12 @@ def test_doctor_calls_it_a_fault_in_one_line(wrong: Params, monkeypatch: pytest.
                                              tmp_path: Path) -> None:
     monkeypatch.setenv("PREFECT_API_URL", f"{wrong.tracking.uri}/api")
     began = time.monotonic()
-    found = {one.subject: one for one in servers.check_servers(tmp_path, wrong)}
+    findings = {finding.subject: finding for finding in servers.check_servers(tmp_path, wrong)}
     assert time.monotonic() - began < 2 * (LIMIT + SLACK), "two servers, one limit each"
     for subject in ("MLflow", "Prefect"):
-        one = found[subject]
-        assert one.verdict == "fault" and one.mend and "\n" not in one.found + one.mend, one
-        assert len(one.found) < 200
+        finding = findings[subject]
+        assert finding.verdict == "fault" and finding.mend and "\n" not in finding.found + finding.mend, finding
+        assert len(finding.found) < 200
 
 
 @pytest.mark.parametrize("stranger", ["endless body"], indirect=True)

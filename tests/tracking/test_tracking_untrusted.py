@@ -46,7 +46,7 @@ def test_of_a_package_weights_and_cards_are_fetched_and_nothing_else(params, pro
     with open_run(params, "train", {}) as run:
         run.artifact(package, "model")
     folder = fetch_model(params, f"runs:/{run.id}/model")
-    assert {one.name for one in folder.rglob("*")} == {"weights.safetensors", "model.json", "model_card.md"}
+    assert {file.name for file in folder.rglob("*")} == {"weights.safetensors", "model.json", "model_card.md"}
     assert load(folder)[1]["model"] == "spectral"
 
 

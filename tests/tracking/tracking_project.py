@@ -41,9 +41,9 @@ def wait_for(url: str, process: subprocess.Popen, seconds: float = 90) -> None:
 
 
 def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def tiny(**features: object) -> Preset:

@@ -31,8 +31,8 @@ class Wire:
                 continue
             far = socket.create_connection(("127.0.0.1", self._to))
             self._open.append(far)
-            for one, other in ((near, far), (far, near)):
-                threading.Thread(target=self._copy, args=(one, other), daemon=True).start()
+            for source, target in ((near, far), (far, near)):
+                threading.Thread(target=self._copy, args=(source, target), daemon=True).start()
 
     @staticmethod
     def _copy(source: socket.socket, target: socket.socket) -> None:
@@ -47,10 +47,10 @@ class Wire:
         with suppress(OSError):
             self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
-        for one in self._open:
+        for connection in self._open:
             with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
+                connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
         self._open.clear()
 
     def mend(self) -> None:
