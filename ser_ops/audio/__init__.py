@@ -1,1 +1,1 @@
-"""The door for sound: what is admitted and how it is read; the fixed window; levels."""
+"""Recordings: which are admitted, and how they are read; levels, and the window that a model sees."""

@@ -60,7 +60,7 @@ class _Loudness:
 class Mono:
     """One channel of a recording, block by block: the one asked for, the mean of all, or the one with the speech.
 
-    channel: from 1 on; None leaves the choice open. Where it is open a recording of several channels is heard whole
+    channel: from 1 on; None leaves the choice open. Where it is open a recording of several channels is decoded whole
     before its first block comes: kept in memory while it is short, decoded twice when it is long.
     """
 
@@ -107,8 +107,8 @@ class Mono:
             else:
                 held.clear()
         taken: dict[int, int] = {}
-        for number, heard in loudness.items():
-            if number > 1 and (choice := heard.choice()):
+        for number, counted in loudness.items():
+            if number > 1 and (choice := counted.choice()):
                 taken[number] = choice[0] + 1
                 self._chosen.append(
                     f"the mean of its {number} channels is {choice[1]:.0f} dB below the loudest of them: channel "

@@ -120,7 +120,7 @@ class RecordingStream:
         self.clipped_share = cut.clipped / max(1, cut.samples)
         self.warnings = (*self._mono.warnings, *cut.warnings)
         if self.start > 0 and not cut.samples and cut.rate:
-            raise UserError(f"{self.path}: start {self.start:g} s lies behind its end at {cut.heard:.2f} s: mend the "
+            raise UserError(f"{self.path}: start {self.start:g} s lies behind its end at {cut.passed:.2f} s: mend the "
                             "start")
         admission.check_length(self.path, cut.samples, cut.rate or self.sample_rate)
         admission.check_level(self.path, self.peak)
@@ -152,25 +152,25 @@ class _Cut:
     def __init__(self, blocks: Iterable[Block], start: float, end: float | None) -> None:
         self._blocks, self._start, self._end = blocks, start, end
         self.rate = self.samples = self.clipped = 0
-        self.heard = 0.0
+        self.passed = 0.0       # seconds of the stream
         self.warnings: list[str] = []
 
     def __iter__(self) -> Iterator[Block]:
         for rate, samples in self._blocks:
-            first, last = (len(samples) if moment is None else max(0, round((moment - self.heard) * rate))
+            first, last = (len(samples) if moment is None else max(0, round((moment - self.passed) * rate))
                            for moment in (self._start, self._end))
             own = samples[first:last]
-            self.heard += len(samples) / rate
+            self.passed += len(samples) / rate
             self.rate = self.rate or rate
             self.samples += len(own)
             self.clipped += clipped_samples(own)
             if len(own):
                 yield rate, own
-            if self._end is not None and self.heard >= self._end + 1 / rate:
+            if self._end is not None and self.passed >= self._end + 1 / rate:
                 break
         else:
-            if self._end is not None and self.heard and self.heard < self._end - 0.5 / self.rate:
-                self.warnings.append(f"end {self._end:g} s lies behind the end of the recording at {self.heard:.2f} s")
+            if self._end is not None and self.passed and self.passed < self._end - 0.5 / self.rate:
+                self.warnings.append(f"end {self._end:g} s lies behind the end of the recording at {self.passed:.2f} s")
 
 
 def _cleaned(blocks: Iterable[Block], sample_rate: int) -> Iterator[np.ndarray]:

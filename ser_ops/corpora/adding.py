@@ -85,7 +85,7 @@ def add_corpus(layout: str, source: Path, corpora_folder: Path, name: str | None
                 refusals = _refusals(scan, target.name)
                 _refuse_all_refused(source, refusals, len(scan.utterances))
                 summary = summarise_corpus(card, with_refusals(scan, refusals, len(scan.utterances)), "neutral")
-                free_folder(corpora_folder, target.name)     # whoever gave no lock may have come first
+                free_folder(corpora_folder, target.name)     # a command without the lock may have made it meanwhile
         return summary
 
 
@@ -181,7 +181,7 @@ def add_manifest(file: Path, manifests_folder: Path, name: str, link: bool = Fal
             source = manifest_source(folder.parent, name, labels or {})
             scan = read_manifest(source, labels_may_lack_emotions=True)
             summary = summarise_manifest(source, with_refusals(scan, refusals, len(homes)))
-            free_folder(manifests_folder, name)      # whoever gave no lock may have come first
+            free_folder(manifests_folder, name)     # a command without the lock may have made it meanwhile
     return summary
 
 

@@ -80,9 +80,9 @@ def read_manifest(source: ManifestSource, remedy: str | None = None, files_may_b
     recording, `channel` (from 1 on) chooses. Other columns are named among the oddities; those whose names say
     that they cut or choose a channel are refused.
 
-    remedy: what a user does about labels with no map; None names params.yaml. files_may_be_missing: whoever opens the
-    files says which are not there. labels_may_lack_emotions: a label with no map is counted in `skipped`, as before
-    anybody could map it.
+    remedy: what a user does about labels with no map; None names params.yaml. files_may_be_missing: the caller says
+    which are not there when it opens them. labels_may_lack_emotions: a label with no map is counted in `skipped`, for
+    a manifest that is not in use yet.
     Raises UserError for a missing column, an empty value, a time that is none, labels with no map (all of them), files
     that are missing, and two lines that name one recording.
     """

@@ -1,4 +1,4 @@
-"""What a corpus gives: utterances, and what was left out and why."""
+"""What a corpus holds: utterances, what was left out, and why."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,8 @@ class Utterance:
     utterance: "<corpus>/<path below the corpus without suffix>", and of a part what is cut: "@1.5-3"; speaker:
     "<corpus>/<speaker>"; path: the file; emotion: one of the seven; gender: female, male or ""; language, intensity,
     text: "" where the corpus does not say. `text` is the corpus's own code of the sentence, or the word. start, end
-    (seconds; None is the file's end) and channel (from 1 on; None leaves the choice to the door): what of the file is
-    heard.
+    (seconds; None is the file's end) and channel (from 1 on; None: `ser_ops.audio.channels` chooses): the part of the
+    file that is read.
     """
 
     utterance: str
@@ -34,7 +34,7 @@ class Utterance:
 
     @property
     def clip(self) -> Clip:
-        """What the door reads of the file."""
+        """The part of the file that is read."""
         return Clip(self.path, self.start, self.end, self.channel)
 
 

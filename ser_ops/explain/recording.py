@@ -75,9 +75,9 @@ def read_window(path: Path, sample_rate: int, seconds: float, start: float | Non
               channel: int | None = None) -> RecordingWindow:
     """`seconds` of a recording at `sample_rate` hertz from `start`, or its middle; less where it ends before.
 
-    channel: of several, from 1 on; None: the door chooses. The recording is decoded twice, since only decoding tells
-    how long it is; no more than a block is held beside the window. Raises UserError in one line for a file that the
-    door does not admit, a start beyond the end and a window in which nothing sounds.
+    channel: of several, from 1 on; None: `ser_ops.audio` chooses. The recording is decoded twice, since only decoding
+    tells how long it is; no more than a block is held beside the window. Raises UserError in one line for a file that
+    is not admitted, a start beyond the end and a window in which nothing sounds.
     """
     stream = RecordingStream(path, sample_rate, channel=channel)
     for _ in stream:
