@@ -331,7 +331,7 @@ def _column_heading(x: float, test: str, width: float) -> Markup:
 
 
 def _heat_cell(model: Mapping[str, Any], row: Mapping[str, Any], test: str, kind: str, x: float, y: float,
-            width: float) -> Markup:
+               width: float) -> Markup:
     cell = next((candidate for candidate in row.get("cells") or [] if candidate["test"] == test), None)
     value = pick(cell, kind, "uar")
     if cell is None or not isinstance(value, int | float):
@@ -366,15 +366,15 @@ def _hover_title(row: Mapping[str, Any], cell: Mapping[str, Any], kind: str) -> 
     """A cell's hover title."""
     figures = cell[kind]
     facts = [f"trained on {row['train']}, tested on {cell['test']}, {CONDITIONS[kind]}: UAR {interval(figures)}, "
-            f"accuracy {number(figures.get('accuracy'))}, {cell.get('n', '?')} utterances of "
-            f"{cell.get('speakers', '?')} speakers"]
+             f"accuracy {number(figures.get('accuracy'))}, {cell.get('n', '?')} utterances of "
+             f"{cell.get('speakers', '?')} speakers"]
     if cell.get("seen"):
         facts.append(f"test part cut {SPLIT_WORDS.get(str(cell.get('split')), str(cell.get('split')))}")
     else:
         facts.append("the corpus was not trained on")
     if _differs(cell):
         facts.append(f"over the {len(cell.get('common') or [])} classes that both hold: "
-                    f"{number(cell.get(f'{kind}_common_uar'))}")
+                     f"{number(cell.get(f'{kind}_common_uar'))}")
     if kind == "noisy" and cell.get("worst_cell"):
         worst = cell["worst_cell"]
         facts.append(f"worst: {cell_name(worst.get('cell'))}, UAR {number(worst.get('uar'))}")

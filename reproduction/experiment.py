@@ -51,7 +51,7 @@ from ser_ops.training.tuning import training_with
 from ser_ops.training.world import process_map, trainings_at_once
 
 ANSWER_COLUMNS = ("row", "utterance", "variant", "corpus", "speaker", "emotion", "predicted",
-           *(f"p_{emotion}" for emotion in EMOTIONS))
+                  *(f"p_{emotion}" for emotion in EMOTIONS))
 PAPER_CORPORA = ("ravdess", "crema_d", "tess", "savee")     # layouts of the corpora that the papers use
 
 
@@ -105,7 +105,7 @@ def training_settings(params: Params, seed: int, overrides: Mapping[str, Any], *
 
 @contextmanager
 def train_all(params: Params, name: str, experiments: Sequence[Experiment],
-            tags: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[list[Path], dict[str, Run]]]:
+              tags: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[list[Path], dict[str, Run]]]:
     """Train all experiments, as many side by side as there are cores or GPUs; those that are done are not done again.
 
     When the block ends without an error, what would let a killed stage go on is removed.

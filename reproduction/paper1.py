@@ -65,7 +65,7 @@ def page(params: Params, seed: int, folder: Path) -> Page:
     backbones: dict[str, str | None] = {params.train.model: (card or {}).get("backbone")}
     return Page(NAME, TITLE, REFERENCE, paper_page.warnings(basis, backbones.values()),
                 paper_page.facts(basis, [protocol], backbones,
-                            {f"{params.train.model} (main)": (trained or {}).get("run_id")} | _runs(matrix)),
+                                 {f"{params.train.model} (main)": (trained or {}).get("run_id")} | _runs(matrix)),
                 paper1_tables.tables(sources), paper1_figures.figures(explanations, card, reports, folder),
                 # Its figures would be out of date whenever they are made anew, or drag their trainings along.
                 (splits.section(None), *across.sections(matrix)))

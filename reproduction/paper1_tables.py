@@ -50,7 +50,7 @@ def tables(sources: Sources) -> tuple[Table, ...]:
 
 
 TABLE_I_COLUMNS = ("Ref.", "Year", "Method / model", "Dataset(s)", "Noise / condition", "Key findings / accuracy",
-           "Notes / limitation")
+                   "Notes / limitation")
 
 
 @dataclass(frozen=True)
@@ -439,7 +439,7 @@ def _notes_on_corpora(corpora: Mapping[str, Mapping[str, Any]] | None) -> tuple[
     notes = []
     if synthetic:
         notes.append(f"Synthetic speech, which is none of the paper's recordings, stands in for them: "
-                    f"{', '.join(synthetic)}. A real corpus comes in with `ser-ops corpora add`.")
+                     f"{', '.join(synthetic)}. A real corpus comes in with `ser-ops corpora add`.")
     if partial:
         notes.append(f"Only a part of the published corpus: {', '.join(partial)}.")
     return tuple(notes)

@@ -178,9 +178,9 @@ def grad_cam_utterances(settings: Settings, predictions: Rows, protocol: str) ->
     """Test utterances of fold 1 for Grad-CAM: of each class those that were recognised, by a keyed choice, else any."""
     folds = settings.folds
     candidates = [row for row in predictions
-           if (row["model"], row["protocol"], row["fold"]) == (folds.explained, protocol, "1")]
+                  if (row["model"], row["protocol"], row["fold"]) == (folds.explained, protocol, "1")]
     candidates.sort(key=lambda row: (row["predicted"] != row["emotion"],
-                              derive_seed(settings.seed, "grad-cam", row["utterance"])))
+                                     derive_seed(settings.seed, "grad-cam", row["utterance"])))
     return [row["utterance"] for emotion in EMOTIONS
             for row in [candidate for candidate in candidates if candidate["emotion"] == emotion][:folds.per_class]]
 
@@ -203,7 +203,7 @@ def _layers(params: Params, scores: Mapping[tuple[str, str], Scores]) -> dict[st
         window = input_of(card)
         samples, valid = fit_window(np.zeros(0, np.float32), round(window.seconds * card["sample_rate"]))
         layers_of_model[name] = layers_of(model, torch.from_numpy(samples)[None], torch.tensor([valid]),
-                                torch.zeros(1, *shape_of(window)))
+                                          torch.zeros(1, *shape_of(window)))
     return layers_of_model
 
 

@@ -169,8 +169,8 @@ def _cam_figure(results: Results, emotion: str) -> Figure:
     for number, cam in enumerate(cams):
         right = cam.get("predicted") == emotion
         sentences.append(f"{f'Example {number + 1}: ' if len(cams) > 1 else ''}{cam.get('utterance', 'an utterance')}, "
-                    f"{'recognised' if right else 'taken for ' + str(cam.get('predicted')) + ': no further test '}"
-                    f"{'' if right else 'utterance of this class was recognised'}.")
+                         f"{'recognised' if right else 'taken for ' + str(cam.get('predicted')) + ': no further test '}"
+                         f"{'' if right else 'utterance of this class was recognised'}.")
     caption = (f"{' '.join(sentences)} Test utterance of fold 1, {PROTOCOLS.get(results.pictures.protocol, '')}, model "
                f"{name_in_sentence(results.explained)}. The map is of the class that the model answered."
                if cams else "")

@@ -17,7 +17,7 @@ from ser_ops.pages import CHANCE, diamond, dot, drawing, line, percent, rect, sc
 REFERENCE = ("H.M.L.S. Kumari, H.M.N.S. Kumari and U.M.M.P.K. Nawarathne: Speech Emotion Recognition with Hybrid "
              "CNN-LSTM and Transformers Models: Evaluating the Hybrid Model Using Grad-CAM")
 MODEL_NAMES: dict[str, str] = {"cnn": "CNN", "lstm": "LSTM", "cnn_lstm": "Hybrid of CNN and LSTM", "vit": "ViT",
-                         "beit": "BEiT"}
+                               "beit": "BEiT"}
 
 
 class Accuracy(TypedDict):
@@ -353,7 +353,7 @@ def accuracy_table(results: Results, key: str, title: str, models: Sequence[str]
             row.append(Cell(_layer_kinds(results.layers.get(model, ())), paper[model]["layers"]))
         row.append(Cell(None if rate is None else f"{rate:g}", paper[model]["learning_rate"]))
         row += [_score_cell(results.of(model, protocol), "accuracy", paper[model]["accuracy"],
-                        marks.get(f"{model}.accuracy", "")) for protocol in PROTOCOLS]
+                            marks.get(f"{model}.accuracy", "")) for protocol in PROTOCOLS]
         rows.append(tuple(row))
     columns = ("Model", *(["Layers"] if layered else []), "Learning rate",
                *(f"Accuracy, {words.partition(',')[0]}" for words in PROTOCOLS.values()))

@@ -151,12 +151,12 @@ def facts(provenance: Mapping[str, Any], protocols: Iterable[str] = (),
     """
     declared = provenance.get("declared") or {}
     listed = [(f"Partition protocol {name}", "; ".join([LEAKS.get(name, "as its own stage says"),
-                                                      *(leak for leak in declared.get(name) or [] if leak)]))
-             for name in protocols]
+                                                        *(leak for leak in declared.get(name) or [] if leak)]))
+              for name in protocols]
     listed += [("Corpora", _names(provenance.get("corpora")) if provenance.get("corpora") else "none"),
-              ("Missing", "none of the papers' four" if not provenance.get("missing") else
+               ("Missing", "none of the papers' four" if not provenance.get("missing") else
                ", ".join(corpus_title(name) for name in provenance["missing"])),
-              ("Synthetic", _names(provenance.get("synthetic"))), ("Partial", _names(provenance.get("partial")))]
+               ("Synthetic", _names(provenance.get("synthetic"))), ("Partial", _names(provenance.get("partial")))]
     kinds: dict[str, list[str]] = {}
     for model, backbone in (backbones or {}).items():
         kinds.setdefault(backbone or "not said", []).append(model)
@@ -171,7 +171,7 @@ def facts(provenance: Mapping[str, Any], protocols: Iterable[str] = (),
         listed.append(("MLflow runs", "; ".join(f"{name}: {run or DASH}" for name, run in runs.items())))
     changed = {"true": " with changes", "false": ""}.get(str(provenance.get("dirty")).lower(), "")
     listed += [("Commit", _or_dash(provenance.get("commit")) + changed),
-              ("Data (DVC)", _or_dash(provenance.get("data_md5")))]
+               ("Data (DVC)", _or_dash(provenance.get("data_md5")))]
     return tuple(listed)
 
 

@@ -143,7 +143,7 @@ def findings(models: Sequence[Mapping[str, Any]]) -> list[str]:
             f"for voices heard in training, {signed(means['paper'] - means['random'])} more for the utterances' own "
             f"copies. Intervals of speaker and paper lie apart for {apart} of {len(complete)}.")
     partial = [f"{plain(model['model'])} ({', '.join(name for name in PROTOCOLS if uar(model, name) is None)})"
-            for model in models if model not in complete]
+               for model in models if model not in complete]
     if partial:
         sentences.append(f"Not trained under every protocol, so in no mean: {', '.join(partial)}.")
     return sentences or ["reports/splits.json holds no model: name some under splits.models in "

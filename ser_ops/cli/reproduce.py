@@ -1,4 +1,4 @@
-"""ser-ops reproduce: the papers' tables and figures, what the split is worth, models across corpora."""
+"""Command `ser-ops reproduce`: runs a stage of reproduction/dvc.yaml through DVC and says what its page holds."""
 
 import sys
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from ser_ops.config.params import load_params
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 
-STAGES = "reproduction/dvc.yaml"
+GRAPH = "reproduction/dvc.yaml"
 Paper = Literal["paper1", "paper2", "splits", "across"]
 
 
@@ -28,37 +28,45 @@ def reproduce(paper: Annotated[Paper, typer.Argument(help="paper1: tables I to V
     from ser_ops.workspace import dvc, pull
 
     folder = load_params().paths.reports / paper
-    aloud = partial(print, file=sys.stderr if json else sys.stdout, flush=True)
-    pull(say=aloud)
+    say = partial(print, file=sys.stderr if json else sys.stdout, flush=True)
+    pull(say=say)
     seconds = {stage.replace("/dvc.yaml:", "/"): round(taken, 1)
-               for stage, taken in dvc("repro", f"{STAGES}:{paper}", say=aloud).items()}
-    found = {"paper": paper, "page": str(folder / "index.html"), "seconds": seconds, **filled(folder / "tables.json")}
-    print_answer(found, json, *_words(found))
+               for stage, taken in dvc("repro", f"{GRAPH}:{paper}", say=say).items()}
+    answer = {"paper": paper, "page": str(folder / "index.html"), "seconds": seconds,
+              **count_tables(folder / "tables.json")}
+    print_answer(answer, json, *_sentences(answer))
 
 
-def filled(tables: Path) -> dict[str, Any]:
-    """How many tables the page has, which could not be filled, and which were filled otherwise than the paper's.
+def count_tables(file: Path) -> dict[str, Any]:
+    """What a page's tables could be filled with.
 
-    Otherwise: from part of the paper's corpora, or from others. Keys, from the page's tables.json.
+    Args:
+        file: the page's tables.json.
 
-    Raises UserError when the file is not there or is none.
+    Returns:
+        tables: how many there are. missing: keys of those without a figure of ours. otherwise: keys of those that were
+        filled from part of the paper's corpora, or from other corpora.
+
+    Raises:
+        UserError: the file is not there or holds no tables.
     """
-    content = read_json(tables)
+    content = read_json(file)
     if not isinstance(content, Mapping) or not isinstance(content.get("tables"), list):
-        raise UserError(f"{tables}: holds no tables: remove its folder and run the same command again")
-    every = [*content["tables"], *(one["table"] for one in content.get("sections") or [] if one.get("table"))]
-    lacking = [one for one in every if one.get("missing")]
-    return {"tables": len(every), "missing": [one["key"] for one in lacking if not one.get("filled")],
-            "otherwise": [one["key"] for one in lacking if one.get("filled")]}
+        raise UserError(f"{file}: holds no tables: remove its folder and run the same command again")
+    in_sections = [section["table"] for section in content.get("sections") or [] if section.get("table")]
+    tables = [*content["tables"], *in_sections]
+    incomplete = [table for table in tables if table.get("missing")]
+    return {"tables": len(tables), "missing": [table["key"] for table in incomplete if not table.get("filled")],
+            "otherwise": [table["key"] for table in incomplete if table.get("filled")]}
 
 
-def _words(found: Mapping[str, Any]) -> list[str]:
-    took = ", ".join(f"{stage} {taken:.0f}" for stage, taken in found["seconds"].items())
-    lines = [f"seconds by stage: {took}" if took else "everything was up to date"]
-    if found["missing"]:
-        lines.append(f"{len(found['missing'])} of {found['tables']} tables could not be filled: "
-                     f"{', '.join(found['missing'])}; the page says what each lacks")
-    if found["otherwise"]:
-        lines.append(f"{len(found['otherwise'])} of {found['tables']} tables stand on other data than the paper's: "
-                     f"{', '.join(found['otherwise'])}; the page says on which")
-    return [*lines, f"the page: {found['page']}"]
+def _sentences(answer: Mapping[str, Any]) -> list[str]:
+    seconds = ", ".join(f"{stage} {taken:.0f}" for stage, taken in answer["seconds"].items())
+    lines = [f"seconds by stage: {seconds}" if seconds else "everything was up to date"]
+    if answer["missing"]:
+        lines.append(f"{len(answer['missing'])} of {answer['tables']} tables could not be filled: "
+                     f"{', '.join(answer['missing'])}; the page says what each lacks")
+    if answer["otherwise"]:
+        lines.append(f"{len(answer['otherwise'])} of {answer['tables']} tables stand on other data than the paper's: "
+                     f"{', '.join(answer['otherwise'])}; the page says on which")
+    return [*lines, f"the page: {answer['page']}"]

@@ -181,7 +181,7 @@ def _sound(content: bytes, suffix: str) -> dict[str, Any] | None:
     low, high = outline(samples[:, 0], COLUMNS)
     levels = np.stack([low, high], 1) / (peak or 1.0) * 127
     return sound | {"peaks": base64.b64encode(levels.round().astype(np.int8).tobytes()).decode(), "peak": peak,
-                   "seconds": len(samples) / rate}
+                    "seconds": len(samples) / rate}
 
 
 def outline(samples: np.ndarray, columns: int) -> tuple[np.ndarray, np.ndarray]:

@@ -64,7 +64,7 @@ def speech(across: Any, methods: Mapping[str, Mapping[str, Any]], clips: Iterabl
         value for clip in clips if is_number(value := pick(clip, "speech", "share_of_time"))]
     even = sum(times) / len(times) if times else None
     return _noise_panels(cells, _method_series(cells, methods, "speech_share"), pick(across, "clean"),
-                   "share of positive attribution", 0.0, even)
+                         "share of positive attribution", 0.0, even)
 
 
 def _cells(across: Any) -> list[Mapping[str, Any]]:
@@ -91,7 +91,7 @@ def _value(key: str, name: str, cell: Mapping[str, Any]) -> Any:
 
 
 def _noise_panels(cells: Sequence[Mapping[str, Any]], lines: Sequence[Series], clean: Any, unit: str, low: float,
-            even: float | None) -> Chart | None:
+                  even: float | None) -> Chart | None:
     """One panel for each noise; `clean` stands at intensity 0, `even` is a dotted line across."""
     drawn = [series for series in lines if any(is_number(pick(series.of(cell), "mean")) for cell in cells)]
     if not drawn:
@@ -109,7 +109,7 @@ def _noise_panels(cells: Sequence[Mapping[str, Any]], lines: Sequence[Series], c
             parts.append(line(LEFT, y(even), RIGHT, y(even), "even"))
         for position, series in enumerate(drawn):
             parts += _line(series, [*([(0.0, clean)] if clean else []), *((float(cell["intensity"]), cell)
-                                                                       for cell in row)],
+                                                                          for cell in row)],
                            x, y, 5.0 * (position - (len(drawn) - 1) / 2), unit)
         panels.append(panel(f"{unit} by intensity of {plain(noise)}", parts, BOTTOM + 38))
     key = [(_key_sample(series.style), series.name) for series in drawn]
@@ -169,8 +169,8 @@ def _dots(title: str, rows: Sequence[tuple[str, Any, int]]) -> Markup:
         class_ = "baseline" if style == 8 else f"series-{style % 8}"
         if is_number(low) and is_number(high):
             parts.append(line(x(low), y, x(high), y, f"spread {class_}"))
-        title = f"{name}: {number(area, 3)} [{number(low, 3)}, {number(high, 3)}]"
-        parts.append(dot(x(area), y, f"mark {class_}", title, 5) if style == 8 else _mark(x(area), y, style, title))
+        hover = f"{name}: {number(area, 3)} [{number(low, 3)}, {number(high, 3)}]"
+        parts.append(dot(x(area), y, f"mark {class_}", hover, 5) if style == 8 else _mark(x(area), y, style, hover))
     return panel(title, parts, bottom + 36)
 
 

@@ -70,17 +70,17 @@ def sentences(metrics: Any, model: str) -> list[str]:
                   else "some of whom training has heard")
         tested, speakers = (provenance.get(f"test_{name}", "?") for name in ("utterances", "speakers"))
         said.append(f"On {tested} utterances of {speakers} speakers {unseen}, it recognises "
-                     f"{percent(clean.get('uar'))} of each emotion on average. Guessing gives {percent(CHANCE)}; the "
-                     "same training on shuffled labels reaches up to "
+                    f"{percent(clean.get('uar'))} of each emotion on average. Guessing gives {percent(CHANCE)}; the "
+                    "same training on shuffled labels reaches up to "
                      f"{percent(pick(metrics, 'shuffled', 'uar_high'))}.")
     if noisy:
         worst = pick(figures, "worst_cell", "cell")
         said.append(f"In noise it keeps {percent(noisy.get('uar'))} on average; worst is {cell_name(worst)} with "
-                     f"{percent(pick(figures, 'worst_cell', 'uar'))}.")
+                    f"{percent(pick(figures, 'worst_cell', 'uar'))}.")
     weakest = worst_confusion(figures.get("confusion"))
     if weakest and weakest[2] < 1:
         said.append(f"It is weakest on {weakest[0]}: {percent(weakest[2])} are recognised, most of the others are "
-                     f"taken for {weakest[1]}.")
+                    f"taken for {weakest[1]}.")
     return said + stream_sentences(metrics, figures)
 
 
@@ -106,7 +106,7 @@ def stream_sentences(metrics: Any, figures: Mapping[str, Any]) -> list[str]:
             said.append(f"The {plain(stream)} stream alone beats the shuffled labels (UAR {share(scores.get('uar'))}).")
         elif beats is False:
             said.append(f"The {plain(stream)} stream alone does not beat the shuffled labels (UAR "
-                         f"{share(scores.get('uar'))}): it adds nothing that this evaluation can see.")
+                        f"{share(scores.get('uar'))}): it adds nothing that this evaluation can see.")
     return said
 
 
@@ -179,7 +179,7 @@ def colour(value: Any, low: float = CHANCE, high: float = 1.0) -> str:
     position = min(max((value - low) / ((high - low) or 1), 0.0), 1.0) * (len(stops) - 1)
     first = min(int(position), len(stops) - 2)
     red, green, blue = (round(a + (b - a) * (position - first)) for a, b in zip(stops[first], stops[first + 1],
-                                                                             strict=True))
+                                                                                strict=True))
     light = sum(weight * (channel / 255) ** 2.2 for weight, channel in zip((0.213, 0.715, 0.072), (red, green, blue),
                                                                            strict=True))
     return f"background:rgb({red},{green},{blue});color:{'#000' if light > 0.18 else '#fff'}"  # 0.18: equal contrast
@@ -238,7 +238,7 @@ def explanation_sentences(explanations: Any, streams: Sequence[str]) -> list[str
     """What the pictures show and what they do not. streams: those of the model."""
     used = methods_shown(explanations)
     sentences = [f"{METHODS[name].title}: {METHODS[name].caption}" if len(used) > 1 else METHODS[name].caption
-             for name in used]
+                 for name in used]
     if "wav2vec" in streams and len(streams) > 1 and used:
         sentences.append("Methods over features do not see the Wav2Vec 2.0 stream: it kept hearing the whole waveform.")
     return [*sentences, "Seconds count from the start of the window that the model hears; hatched is padding."]

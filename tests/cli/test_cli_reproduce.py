@@ -25,10 +25,10 @@ def asked(tmp_path, monkeypatch):
     write_settings(tmp_path)
     monkeypatch.chdir(tmp_path)
     Repo.init(no_scm=True)
-    found = []
+    asked = []
 
     def dvc(*arguments, say):
-        found.append(arguments)
+        asked.append(arguments)
         say(f"Running stage '{arguments[-1]}':")
         if arguments[0] == "pull":
             (tmp_path / "data").mkdir()
@@ -38,7 +38,7 @@ def asked(tmp_path, monkeypatch):
 
     (tmp_path / "reports/paper1").mkdir(parents=True)
     monkeypatch.setattr(workspace, "dvc", dvc)
-    return found
+    return asked
 
 
 def test_it_pulls_runs_and_says_where_the_page_is(asked):
@@ -47,7 +47,7 @@ def test_it_pulls_runs_and_says_where_the_page_is(asked):
     assert asked == [("pull", "data.dvc"), ("repro", "reproduction/dvc.yaml:paper1")]
     assert done.stdout.splitlines() == [
         "Running stage 'data.dvc':", "Running stage 'reproduction/dvc.yaml:paper1':",
-        "seconds by stage: train 61, papers/paper1 2",
+        "seconds by stage: train 61, reproduction/paper1 2",
         "2 of 4 tables could not be filled: table_iv, splits; the page says what each lacks",
         "1 of 4 tables stand on other data than the paper's: table_v; the page says on which",
         "the page: reports/paper1/index.html"]
@@ -57,7 +57,7 @@ def test_a_program_gets_one_object_and_dvcs_lines_elsewhere(asked, tmp_path):
     (tmp_path / "data").mkdir()
     done = CliRunner().invoke(app, ["reproduce", "paper1", "--json"])
     assert json.loads(done.stdout) == {
-        "paper": "paper1", "page": "reports/paper1/index.html", "seconds": {"train": 61.3, "papers/paper1": 2.0},
+        "paper": "paper1", "page": "reports/paper1/index.html", "seconds": {"train": 61.3, "reproduction/paper1": 2.0},
         "tables": 4, "missing": ["table_iv", "splits"], "otherwise": ["table_v"]}
     assert "Running stage" in done.stderr and asked == [("repro", "reproduction/dvc.yaml:paper1")]
 

@@ -70,7 +70,7 @@ def _metrics(params: Params, predictions: Predictions, speakers: list[str], chan
                   "test_speakers": len(set(speakers))}
     return {"provenance": provenance | changes, "models": models, "shuffled": shuffled,
             "streams": compare_streams(summary, ["wav2vec", "spectral"], {"wav2vec": "wav2vec", "spectral": "spectral"},
-                               shuffled)}
+                                       shuffled)}
 
 
 def _validation(partial: bool) -> dict[str, Any]:
@@ -153,8 +153,8 @@ def _clips(reports: Path, predictions: Predictions) -> dict[str, Any]:
     for number in range(3):
         position = len(predictions.utterances) // 7 * number
         clip: dict[str, Any] = {"utterance": predictions.utterances[position], "corpus": "synthetic_ravdess",
-                               "emotion": EMOTIONS[predictions.true[position]], "seconds": 0.5, "gain": 0.8,
-                               "licence": "CC0-1.0", "synthetic": True}
+                                "emotion": EMOTIONS[predictions.true[position]], "seconds": 0.5, "gain": 0.8,
+                                "licence": "CC0-1.0", "synthetic": True}
         for kind in ("clean", "noisy"):
             file = f"clips/{number + 1}_{kind}.wav"
             (reports / "clips").mkdir(parents=True, exist_ok=True)
@@ -211,12 +211,12 @@ def make(reports: Path, per_class: int = 24, partial: bool = False, resamples: i
         ["epoch", "train_loss", "train_uar", "validation_loss", "validation_uar", "learning_rate", "seconds"])
     files = {path.relative_to(reports).as_posix() for path in reports.rglob("*") if path.is_file()}
     verdict = judging.judge({"metrics": metrics, "robustness": [{key: str(value) for key, value in row.items()}
-                                                             for row in rows],
-                          "behaviour": behaviour, "leak_audit": audit, "data_validation": validation,
-                          "explanations": explanations},
-                         params.gate, "fusion", [condition for condition in predictions.conditions
-                                                 if not condition.clean], files,
-                         {"loads": True, "pickles": [], "utterances": 16, "largest_difference": 2e-7, "error": ""})
+                                                                for row in rows],
+                             "behaviour": behaviour, "leak_audit": audit, "data_validation": validation,
+                             "explanations": explanations},
+                            params.gate, "fusion", [condition for condition in predictions.conditions
+                                                    if not condition.clean], files,
+                            {"loads": True, "pickles": [], "utterances": 16, "largest_difference": 2e-7, "error": ""})
     write_json(reports / "gate.json", verdict)
     return reports
 

@@ -160,6 +160,7 @@ def test_charts_have_axes_units_and_intervals(html):
                                                          for text in panel.iter("text"))
         marks = {word for mark in panel.iter() for word in (mark.get("class") or "").split()}
         assert "spread" in marks or {"trend", "baseline-random", "baseline-energy"} <= marks
+    assert not any("[" in panel.get("aria-label", "") for panel in panels), "a figure names no picture"
     titles = [title.text for panel in panels for title in panel.iter("title")]
     assert any("wav2vec, intensity 0.75: share of |Shapley value| 0.28 [0.23, 0.33], 14 clips" in title
                for title in titles)
@@ -288,7 +289,7 @@ browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: none is i
 @browser
 def test_the_address_chooses_a_clip(reports):
     html, body = browser_page(reports / "explanations" / "index.html",
-                       "#class=angry&noise=white&method=shap&share=0.2&what=used")
+                              "#class=angry&noise=white&method=shap&share=0.2&what=used")
     assert body["shown"] == "synthetic_tess/speaker_0/angry_00|white|0.25" and body["remaining"] == "2"
     text = words_of(html)
     for words in ("2 of 12 clips remain", "white at 0.25", "signal-to-noise ratio 9 dB", "wav2vec", "amplitude",

@@ -101,7 +101,7 @@ def test_clean_and_noisy_are_scaled_alike(tmp_path):
 
     settings = Report(seed=1, clips=2, clip_intensity=0.5)
     entries = clips.write_clips(tmp_path / "clips", rows(4), speech, 16000, mix, ["fish_market", "white"], 7, answer,
-                          settings)
+                                settings)
     assert [entry["noisy"]["noise"] for entry in entries] == ["fish_market", "white"]
     assert entries[0]["noisy"]["recording"] == "made/fish_market/a" and "predicted" not in entries[1]["noisy"]
     for entry in entries:
@@ -114,8 +114,8 @@ def test_clean_and_noisy_are_scaled_alike(tmp_path):
 def test_silence_stays_silent_and_long_clips_are_cut(tmp_path):
     settings = Report(seed=1, clips=1, clip_intensity=0.5)
     entries = clips.write_clips(tmp_path / "clips", rows(1), {"c/0": np.zeros(20 * 8000, np.float32)}, 8000,
-                        lambda u, s, n, a, seed, p: Mixture(s, float("inf"), a, n), ["white"], 1,
-                        lambda *_: {}, settings)
+                                lambda u, s, n, a, seed, p: Mixture(s, float("inf"), a, n), ["white"], 1,
+                                lambda *_: {}, settings)
     assert soundfile.info(tmp_path / entries[0]["clean"]["file"]).duration == clips.LONGEST
     assert entries[0]["noisy"]["snr_db"] is None and entries[0]["seconds"] == 20
 

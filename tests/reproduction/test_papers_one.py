@@ -38,7 +38,7 @@ def model(row: str, accuracy: float, millions: float, speed: float) -> dict[str,
         return {"accuracy": value, "precision": value - 0.01, "recall": value - 0.02, "f1": value - 0.03,
                 "uar": value - 0.02, "accuracy_low": value - 0.05, "accuracy_high": value + 0.05}
     cells = {cell: scores(accuracy - 0.1 * float(cell[-4:])) | {f"{name}_std": 0.011 for name in
-                                                               ("accuracy", "precision", "recall", "f1")}
+                                                                ("accuracy", "precision", "recall", "f1")}
              for cell in TABLE_V}
     return {"row": row, "clean": scores(accuracy), "noisy": scores(accuracy - 0.2), "cells": cells,
             "parameters_millions": millions, "samples_per_second": {"clean": speed, "noisy": speed - 10}}
@@ -69,8 +69,8 @@ def across() -> dict[str, Any]:
 @pytest.fixture
 def sources() -> paper1_tables.Sources:
     return paper1_tables.Sources(PUBLISHED, {"ravdess": corpus("ravdess", "partial"),
-                                   "synthetic_tess": corpus("tess", "synthetic")},
-                       metrics(), across(), {"ravdess": "M/F"}, {"ravdess": 2})
+                                             "synthetic_tess": corpus("tess", "synthetic")},
+                                 metrics(), across(), {"ravdess": "M/F"}, {"ravdess": 2})
 
 
 def row(table: Table, name: str, *more: str) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def test_table_iii_by_class(sources):
 
 def test_real_and_synthetic_of_one_layout_stand_apart():
     corpora = {"tess": corpus("tess"), "synthetic_tess": corpus("tess", "synthetic"),
-             "mine": corpus("savee") | {"layout": "manifest", "expected": None}}
+               "mine": corpus("savee") | {"layout": "manifest", "expected": None}}
     table = paper1_tables.table_iii(paper1_tables.Sources(PUBLISHED, corpora))
     assert "TESS" in table.columns and "TESS (synthetic_tess), synthetic" in table.columns and "mine" in table.columns
     assert row(table, "TOTAL")["mine"].paper is None
@@ -295,7 +295,7 @@ def test_figures_of_single_clips_are_the_papers_classes(tmp_path):
     assert (folder / "figure_3d_surprise.png").read_bytes().endswith(b"surprise_1_figure_3d.png")
     assert figures["figure_3e"].files == ("figure_3e.png",) and "random orders" in figures["figure_3e"].caption
     assert figures["figure_5"].files == ("figure_5_fear.png", "figure_5_surprise.png", "figure_5_surprise_2.png",
-                                       "figure_5_happy.png")
+                                         "figure_5_happy.png")
     assert "surprise, taken for happy" in figures["figure_5"].caption
     assert figures["figure_4"].files == ("figure_4a.png", "figure_4b.png", "figure_4c.png", "figure_4d.png")
     assert (folder / "figure_3a.png").read_bytes().endswith(b"angry_1_figure_3ab.png")

@@ -140,23 +140,23 @@ def scores(model, protocol, accuracy=0.8):
     flat = dict.fromkeys(paper2.SCORES, accuracy)
     return paper2.Scores(model, protocol, 5, 100, 10, flat, dict.fromkeys(paper2.SCORES, 0.05),
                       dict.fromkeys(paper2.SCORES, accuracy - 0.1), dict.fromkeys(paper2.SCORES, accuracy + 0.1), flat,
-                      dict.fromkeys(paper2.SCORES[1:], accuracy),
-                      {emotion: {"precision": 0.1, "recall": 0.2, "f1": 0.3, "support": 4} for emotion in EMOTIONS},
-                      np.eye(7, dtype=int).tolist())
+                         dict.fromkeys(paper2.SCORES[1:], accuracy),
+                         {emotion: {"precision": 0.1, "recall": 0.2, "f1": 0.3, "support": 4} for emotion in EMOTIONS},
+                         np.eye(7, dtype=int).tolist())
 
 
 def results(wanted=("cnn", "lstm", "cnn_lstm", "vit", "beit"), protocols=("random", "speaker"), corpora=("tess",),
             synthetic=(), missing=(), cams=()):
     by_key = {(model, protocol): scores(model, protocol, {"random": 0.9, "speaker": 0.6}[protocol])
-             for model in wanted for protocol in protocols}
+              for model in wanted for protocol in protocols}
     groups = [{"model": model, "protocol": protocol, "run_id": "r", "backbone": "random weights" if model in
                ("vit", "beit") else "none", "seconds": 60} for model, protocol in by_key]
     provenance = {"corpora": list(corpora), "synthetic": list(synthetic), "partial": [], "missing": list(missing),
                   "preset": "small", "count": 5, "seed": 1, "confidence": 0.95}
     return paper2.Results(by_key, groups, provenance,
-                       {model: {"learning_rate": 0.001, "epochs": 50} for model in wanted},
-                       "cnn_lstm", {model: (paper2.Layer("Conv1d(1)", "3", 7),) for model in wanted},
-                       paper2.Pictures(cams=cams, protocol="speaker" if cams else ""))
+                          {model: {"learning_rate": 0.001, "epochs": 50} for model in wanted},
+                          "cnn_lstm", {model: (paper2.Layer("Conv1d(1)", "3", 7),) for model in wanted},
+                          paper2.Pictures(cams=cams, protocol="speaker" if cams else ""))
 
 
 def table(page, key):
