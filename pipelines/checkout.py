@@ -94,14 +94,9 @@ def with_settings(overrides: Sequence[str], say: Callable[[str], None] = print) 
         raise UserError(f"{CLONE}: {changed} has changes that are not committed, and a run with parameters works from "
                         "the commit: commit them, or set params.yaml by hand and ask without parameters")
     params = load_params(CLONE / "params.yaml")
-    name = hashlib.sha256(json.dumps(list(overrides)).encode()).hexdigest()[:12]
-    folder = CLONE / params.paths.state / "runs" / name
-    with _alone(folder.with_suffix(".lock"), params.compute.queue_seconds):
-        if not (folder / ".git").exists():
-            shutil.rmtree(folder, ignore_errors=True)       # what a kill left of one
-            _git("worktree", "add", "--quiet", "--force", "--detach", str(folder), "HEAD")
-    uri = tracking_uri(params)
-    store, before = sqlite_file(uri), (Path.cwd(), os.environ.get(URI_VARIABLE))
+    folder = _worktree(overrides, params)
+    uri, before = tracking_uri(params), (Path.cwd(), os.environ.get(URI_VARIABLE))
+    store = sqlite_file(uri)
     os.environ[URI_VARIABLE] = uri if store is None else f"sqlite:///{CLONE / store}"
     os.chdir(folder)
     try:
@@ -116,6 +111,17 @@ def with_settings(overrides: Sequence[str], say: Callable[[str], None] = print) 
         os.environ.pop(URI_VARIABLE)
         if before[1] is not None:
             os.environ[URI_VARIABLE] = before[1]
+
+
+def _worktree(overrides: Sequence[str], params: Params) -> Path:
+    """The worktree for these overrides, made where it is missing."""
+    name = hashlib.sha256(json.dumps(list(overrides)).encode()).hexdigest()[:12]
+    folder = CLONE / params.paths.state / "runs" / name
+    with _alone(folder.with_suffix(".lock"), params.compute.queue_seconds):
+        if not (folder / ".git").exists():
+            shutil.rmtree(folder, ignore_errors=True)       # what a kill left of one
+            _git("worktree", "add", "--quiet", "--force", "--detach", str(folder), "HEAD")
+    return folder
 
 
 def _share(folder: Path, params: Params) -> None:
@@ -228,6 +234,6 @@ def _git(*arguments: str, folder: Path | None = None) -> str:
 
 def _why(said: str) -> str:
     """Git's own line of what went wrong, and the first file that it names below it."""
-    lines = said.strip().splitlines() or ["no word of why"]
+    lines = said.strip().splitlines() or ["git gave no reason"]
     first = next((row for row, line in enumerate(lines) if line.startswith(("error:", "fatal:"))), len(lines) - 1)
     return " ".join(line.strip() for line in lines[first:first + 2]) if lines[first].endswith(":") else lines[first]

@@ -27,7 +27,7 @@ def task_runner() -> TaskRunner[Any] | None:
 
 @contextmanager
 def shared_with_stages() -> Iterator[None]:
-    """Commands that the block starts map over the cluster of this flow's task runner, where it is prefect-dask's.
+    """Let commands that the block starts map over the cluster of this flow's task runner, where it is prefect-dask's.
 
     That may be a cluster made for this flow alone: `flow.with_options(task_runner=DaskTaskRunner(cluster_class=...))`.
     Raises UserError where its scheduler does not answer.
@@ -37,8 +37,8 @@ def shared_with_stages() -> Iterator[None]:
         yield
         return
     try:
-        of_prefect_dask: Any = context.task_runner
-        address = of_prefect_dask.client.scheduler_info()["address"]
+        dask_runner: Any = context.task_runner
+        address = dask_runner.client.scheduler_info()["address"]
     except (OSError, TypeError, ValueError) as error:
         raise UserError(f"no Dask scheduler answers at {before or 'the address of this flow'} ({error}): start it "
                         f"with `dask scheduler`, or unset {_NAME} to work on this machine alone") from error

@@ -15,7 +15,7 @@ from ser_ops.manifest import validated_utterances
 
 
 def main() -> None:
-    """Run every stage, register, promote, and say what came of it."""
+    """Run every stage, register and promote the model, and print its figures."""
     began = time.monotonic()
     params = load_params()
     steps.pull()
@@ -36,7 +36,7 @@ def main() -> None:
     print(f"clean UAR {clean['uar']:.2f} [{clean['uar_low']:.2f}, {clean['uar_high']:.2f}], worst cell "
           f"{worst['cell']} {worst['uar']:.2f}, chance 0.14, on {metrics['provenance']['test_utterances']} test "
           f"utterances of unseen {'synthetic voices (synthetic speech, not people)' if synthetic else 'speakers'}")
-    _next(params)
+    _print_next_steps(params)
 
 
 def _processor_seconds() -> float:
@@ -45,8 +45,8 @@ def _processor_seconds() -> float:
     return used.user + used.system + used.children_user + used.children_system
 
 
-def _next(params: Params) -> None:
-    """What a person wants next: an answer, the report, the runs, and the commands at hand."""
+def _print_next_steps(params: Params) -> None:
+    """Print an answer of the new model, and where the report, the runs and the commands are."""
     row = next(row for row in validated_utterances(params.paths.work) if row.partition == "test")
     clip = params.paths.data / "corpora" / row.path
     command = ["ser-ops", "predict", str(clip)]

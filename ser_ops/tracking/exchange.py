@@ -83,7 +83,7 @@ def _read_body(answer: http.client.HTTPResponse, end: float) -> bytes:
 
 
 class _ClosableHandler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
-    """Keeps its connections, so that they can be ended from outside."""
+    """Remembers its connections, so that another thread can close them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class _ClosableHandler(urllib.request.HTTPHandler, urllib.request.HTTPSHandler):
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Goes where it is sent only, since the login would be shown to whomever a redirect names."""
+    """Follows no redirect: the login would be shown to the server that a redirect names."""
 
     def redirect_request(self, *_: Any) -> None:
         return None
@@ -111,7 +111,7 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 def with_deadline(limit: float, act: Callable[[], T], give_up: Callable[[], None] = lambda: None) -> T:
     """What `act` returns or raises, or TimeoutError after `limit` seconds.
 
-    give_up: ends, from outside, what `act` waits for; it goes on in a thread of its own that holds no process back.
+    give_up: called then, to end what `act` waits for. `act` goes on in a daemon thread, which no process waits for.
 
     >>> within(0.1, lambda: time.sleep(9))
     Traceback (most recent call last):
@@ -151,11 +151,12 @@ def reason(error: Exception) -> str:
 
 
 def bound_requests() -> None:
-    """See that every request of MLflow's client in this process ends.
+    """Give every request of MLflow's client in this process a deadline.
 
-    An answer has MLFLOW_HTTP_REQUEST_TIMEOUT seconds, retries and the pauses between them included. What is sent has
-    more by its length, and a file that comes has as many for each piece: a long one goes through, one that drips does
-    not. After the last retry the server's own words are kept.
+    An answer has MLFLOW_HTTP_REQUEST_TIMEOUT seconds, with retries and the pauses between them. What is sent has more
+    by its length, and a file that is received has as many seconds for each piece: a long file passes, a trickle does
+    not.
+    After the last retry the server's own message is kept.
     """
     from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_TIMEOUT
     from mlflow.utils import request_utils

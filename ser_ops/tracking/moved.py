@@ -1,4 +1,4 @@
-"""A project folder that was moved or copied: its SQLite store names its artifacts where they lie now, and nowhere else.
+"""Correct a SQLite store that was moved or copied with its project folder, so that it names the artifacts beside it.
 
 MLflow keeps the address of every artifact whole, so that a copy would read, and write, in the folder that it was made
 from. What `ser_ops.tracking.runs` makes lies in ARTIFACTS beside the store, and so it is known where it must be.

@@ -33,7 +33,7 @@ class Away(UserError):
 def wait_while_away(act: Callable[[], T], seconds: float) -> T:
     """Call `act` until it raises no `Away`, for up to `seconds` by the monotonic clock; then raise what it raised.
 
-    That it waits is said once on standard error.
+    The first wait is announced on standard error.
     """
     end, pause = time.monotonic() + seconds, 0.25
     while True:

@@ -1,4 +1,7 @@
-"""Where the record lives: one URI, a server that answers in time or one clear line, and no credentials in either."""
+"""The tracking store: its URI, a client of it in time or one clear line why not, and no credentials in any message.
+
+A store is a SQLite file, a database or an MLflow server. MLflow itself would wait for one that is away for minutes.
+"""
 
 import base64
 import errno
@@ -68,20 +71,28 @@ def sqlite_file(uri: str) -> Path | None:
 
 
 def connect(params: Params, make: bool = True) -> "MlflowClient":
-    """As `reach`; a store that this process has used before is waited for, up to tracking.outage seconds."""
+    """A client of the tracking store in force, as `connect_once` gives it.
+
+    A store that this process has used before and that is away now is waited for, up to tracking.outage seconds.
+    """
     return wait_while_away(lambda: connect_once(params, make), params.tracking.outage if was_reached(params) else 0.0)
 
 
 def was_reached(params: Params) -> bool:
-    """Whether this process has used the tracking store in force before: a reason to wait when it is away."""
+    """Whether this process has used the tracking store in force before, and so may wait for it."""
     return tracking_uri(params) in _reached
 
 
 def connect_once(params: Params, make: bool = True) -> "MlflowClient":
-    """A client of the tracking store in force, after a quick look whether it can be used.
+    """A client of the tracking store in force, after a quick look whether the store can be used.
 
-    make: a SQLite store that is not there is made, with its folder; whoever only reads must not.
-    Raises UserError in one line, within tracking.timeout seconds, when it cannot be used.
+    Args:
+        params: Name the store, unless MLFLOW_TRACKING_URI does, and the limits of waiting.
+        make: Make a SQLite store that is missing, with its folder. False for a command that only reads.
+
+    Raises:
+        UserError: The store cannot be used, in one line and within tracking.timeout seconds; `Away` where it may be
+            back later.
     """
     uri, end = tracking_uri(params), time.monotonic() + params.tracking.timeout
     probe(uri, params.tracking.timeout)
@@ -112,7 +123,7 @@ def _is_made(file: Path) -> bool:
 
 
 def _check_tables(file: Path) -> None:
-    """Raise UserError when a SQLite file is no store of MLflow, which would make its own tables in it."""
+    """Raise UserError for a SQLite file that is no store of MLflow: MLflow would make its tables in it."""
     try:
         with closing(sqlite3.connect(f"file:{quote(str(file.absolute()))}?mode=ro", uri=True)) as store:
             named = store.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchone()
@@ -124,7 +135,7 @@ def _check_tables(file: Path) -> None:
 
 @contextmanager
 def _exclusive(file: Path | None, seconds: float) -> Iterator[None]:
-    """Hold a SQLite store while its tables are made or changed; UserError when another process does, for `seconds`."""
+    """Hold a SQLite store while its tables are made or changed; UserError after `seconds` in which another does."""
     lock = nullcontext() if file is None else FileLock(f"{file}.lock", timeout=seconds)
     try:
         if file is not None:
@@ -137,7 +148,7 @@ def _exclusive(file: Path | None, seconds: float) -> Iterator[None]:
 
 
 def locked_by(file: Path) -> Away:
-    """That another process holds a SQLite store, and which."""
+    """The error that another process holds a SQLite store; it names the process where Linux tells."""
     others = lock_holders(file)
     who = f"process {', '.join(map(str, others))}" if others else "another process"
     return Away(f"{file}: the tracking database is locked by {who}: wait for it or end it, then run the same command "
@@ -145,7 +156,7 @@ def locked_by(file: Path) -> Away:
 
 
 def _mend_addresses(file: Path) -> None:
-    """See that a store of a folder that was moved or copied names its own artifacts, before anything is written."""
+    """Correct the addresses in a store that was moved or copied with its folder, before anything is written to it."""
     try:
         done = mend_addresses(file)
     except sqlite3.Error as error:
@@ -160,10 +171,7 @@ def _unreadable(file: Path, error: sqlite3.Error) -> UserError:
 
 
 def probe(uri: str, timeout: float) -> None:
-    """Raise UserError within about `timeout` seconds when the tracking store cannot be used; else return.
-
-    MLflow itself would try again for minutes.
-    """
+    """Raise UserError within about `timeout` seconds when the tracking store cannot be used."""
     kind = _kind(uri)
     file = sqlite_file(uri)
     if file is not None:
@@ -240,7 +248,7 @@ def _probe_database(uri: str, timeout: float) -> None:
 
 
 def check_server(uri: str, limit: float) -> None:
-    """Raise UserError when what answers there is no MLflow server; MLflow itself would believe or await anything.
+    """Raise UserError when the server at `uri` is not MLflow's; MLflow's client would believe any answer.
 
     limit: seconds for the question and its answer. Raises `Refused` when there is no answer, or the login is refused.
     """
@@ -328,9 +336,7 @@ def _secrets() -> set[str]:
 
 
 def quiet_mlflow() -> None:
-    """Keep MLflow to errors: no links to runs on standard output, no log lines, no telemetry, few retries, no pickle.
-
-    Nor waits it for an answer without end.
+    """Set MLflow's environment: errors alone are logged, no telemetry, no pickle, few retries, limits of waiting.
 
     What the user has set in the environment stands.
     """
@@ -349,9 +355,9 @@ def quiet_mlflow() -> None:
 
 @contextmanager
 def mlflow_errors(uri: str) -> Iterator[None]:
-    """Turn what MLflow raises about its store or server into one UserError line without credentials.
+    """Turn what MLflow raises in the block about the store `uri` into one UserError line without credentials.
 
-    It is `Away` for what may pass by itself.
+    It is an `Away` for what may pass by itself. Requests in the block have deadlines (`bound_requests`).
     """
     quiet_mlflow()
     bound_requests()
@@ -390,7 +396,7 @@ def mlflow_errors(uri: str) -> Iterator[None]:
 
 
 def _local_fault(uri: str, error: Exception, said: str) -> UserError | None:
-    """What is wrong with this machine's own disk or database, when that is what MLflow's exception is about."""
+    """The error of this machine's own disk or SQLite file, when MLflow's exception is about one; else None."""
     file, retry = sqlite_file(uri), "then run the same command again"
     if is_full(error):
         where, free = (str(file), "free space") if file else ("temporary folder", "free space or set TMPDIR")
@@ -405,14 +411,14 @@ def _local_fault(uri: str, error: Exception, said: str) -> UserError | None:
 
 
 def _not_mlflow(uri: str, error: Exception) -> UserError:
-    """That MLflow's client cannot make out what was answered."""
+    """The error that MLflow's client could not read an answer."""
     said = redacted(" ".join(f"{type(error).__name__}: {error}".split()))[:200]
     return UserError(f"{redacted(uri)}: what answers there is no MLflow server, or one of another version ({said}): "
                      f"set {URI_VARIABLE} or tracking.uri in params.yaml to the address of one")
 
 
 def _raised_in_mlflow(error: Exception) -> bool:
-    """Whether an error arose in MLflow's client, called by us, and not in code of ours."""
+    """Whether an error was raised in MLflow's client, below the last frame of ser_ops."""
     rooms = [frame.f_globals.get("__name__", "").partition(".")[0] for frame, _ in walk_tb(error.__traceback__)]
     while "ser_ops" in rooms:
         rooms = rooms[rooms.index("ser_ops") + 1:]
