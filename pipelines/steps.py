@@ -9,7 +9,7 @@ from ser_ops.documents import read_json
 from ser_ops.workspace import Say, dvc
 from ser_ops.workspace import pull as pull_missing
 
-__all__ = ["promote", "pull", "push", "register", "repro", "reproduce", "shared", "verdict"]
+__all__ = ["has_shared_remote", "promote", "pull", "push", "register", "repro", "reproduce", "verdict"]
 
 
 def pull(say: Say = print, as_named: bool = False) -> None:
@@ -27,21 +27,21 @@ def repro(*stages: str, say: Say = print) -> dict[str, float]:
 
     With a shared remote, what another machine has made of the same inputs is fetched instead of made again.
     """
-    return dvc("repro", *_fetching(), *stages, say=say)
+    return dvc("repro", *_pull_option(), *stages, say=say)
 
 
 def reproduce(paper: Literal["paper1", "paper2", "splits", "across"], say: Say = print) -> dict[str, float]:
     """`dvc repro` of one stage of reproduction/dvc.yaml with all that it stands on. Seconds per stage."""
-    return dvc("repro", *_fetching(), f"reproduction/dvc.yaml:{paper}", say=say)
+    return dvc("repro", *_pull_option(), f"reproduction/dvc.yaml:{paper}", say=say)
 
 
 def push(say: Say = print) -> None:
     """Give what was made to the other machines: outputs and run cache into the shared remote, if there is one."""
-    if shared():
+    if has_shared_remote():
         dvc("push", "--run-cache", say=say)
 
 
-def shared() -> bool:
+def has_shared_remote() -> bool:
     """Whether DVC's default remote is one that other machines reach: not a folder inside this repository."""
     from dvc.config import Config
 
@@ -53,8 +53,8 @@ def shared() -> bool:
     return "://" in url or not Path(url).resolve().is_relative_to(Path.cwd())
 
 
-def _fetching() -> list[str]:
-    return ["--pull"] if shared() else []
+def _pull_option() -> list[str]:
+    return ["--pull"] if has_shared_remote() else []
 
 
 def register() -> str:

@@ -22,7 +22,8 @@ from ser_ops.inference.recogniser import Recogniser
 from ser_ops.models.architectures import build
 from ser_ops.models.model_folder import save
 
-PARAMS = load_params(Path(__file__).resolve().parents[2] / "params.yaml")
+SETTINGS = Path(__file__).resolve().parents[2] / "params.yaml"
+PARAMS = load_params(SETTINGS)
 UTTERANCES = 12
 # Without its job runner, seven processes that nothing here needs, a server starts in half the time.
 SERVER = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
@@ -48,7 +49,7 @@ def free_port() -> int:
 
 def tiny(**features: object) -> Preset:
     """The small preset with windows of half a second and few channels: fractions of a second a step."""
-    small = load_preset("small")
+    small = load_preset("small", SETTINGS)
     image = {"hidden": 16, "layers": 1, "heads": 2}
     return small.model_copy(update={
         "features": small.features.model_copy(update={"seconds": 0.5, "mfcc": 13, **features}),
