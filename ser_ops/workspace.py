@@ -85,29 +85,29 @@ def mend(say: Say = print) -> list[cache.Damaged]:
 
 
 def _mend(say: Say) -> list[cache.Damaged]:
-    bad, lost = cache.damaged_files(), []
-    for one in bad:
-        name = ", ".join(map(_short, one.paths)) or "of no output of now"
-        here = [(path, cache.md5(path)) for path in one.paths if path.is_file()]
-        whole = next((path for path, found in here if found == one.wanted), None)
+    damaged_files, lost = cache.damaged_files(), []
+    for damaged in damaged_files:
+        name = ", ".join(map(_short, damaged.paths)) or "of no output of now"
+        digests = {path: cache.md5(path) for path in damaged.paths if path.is_file()}
+        whole = next((path for path, digest in digests.items() if digest == damaged.wanted), None)
         if whole:
-            one.file.unlink()
-            with replacing(one.file) as temporary:
+            damaged.file.unlink()
+            with replacing(damaged.file) as temporary:
                 shutil.copyfile(whole, temporary)
                 temporary.chmod(0o444)                      # as DVC keeps what it has seen to be whole
         else:
-            one.file.rename(_aside(one.file))               # maybe the only copy: a remote may not have it
-        same = [path for path, found in here if found == one.actual]
-        for path in same:
+            damaged.file.rename(_aside(damaged.file))       # maybe the only copy: a remote may not have it
+        copies = [path for path, digest in digests.items() if digest == damaged.actual]
+        for path in copies:
             path.unlink()
-        if one.paths and not whole:
-            lost.append((one, same))
-        say(f"{_short(one.file)} ({name}) is damaged: " + ("taken from the workspace again" if whole else
-                                                          "fetched again" if one.paths else
-                                                          f"kept as {_aside(one.file).name}"))
+        if damaged.paths and not whole:
+            lost.append((damaged, copies))
+        action = ("taken from the workspace again" if whole else "fetched again" if damaged.paths else
+                  f"kept as {_aside(damaged.file).name}")
+        say(f"{_short(damaged.file)} ({name}) is damaged: {action}")
     if lost:
         _fetch(lost, say)
-    return bad
+    return damaged_files
 
 
 def _fetch(lost: list[tuple[cache.Damaged, list[Path]]], say: Say) -> None:
@@ -121,8 +121,8 @@ def _fetch(lost: list[tuple[cache.Damaged, list[Path]]], say: Say) -> None:
     finally:
         kept = [_restore_copies(damaged, copies) for damaged, copies in lost]
     if missing:
-        raise UserError(_missing_in_remote(missing) + "; a stage's outputs are made again by dvc repro; damaged copies are "
-                        "kept: " + ", ".join(_short(file) for file in kept if file))
+        raise UserError(_missing_in_remote(missing) + "; a stage's outputs are made again by dvc repro; damaged "
+                        "copies are kept: " + ", ".join(_short(file) for file in kept if file))
 
 
 def _restore_copies(damaged: cache.Damaged, copies: list[Path]) -> Path | None:

@@ -86,7 +86,7 @@ def test_dvc_sees_reproductions_once_one_is_asked_for(tmp_path, monkeypatch, sai
     workspace.dvc("status", say=said.append)
     listed = [line.removesuffix(":") for line in said if line.endswith(":") and not line.startswith("\t")]
     assert sorted(listed) == sorted(yaml.safe_load((PROJECT / "dvc.yaml").read_text())["stages"])
-    with pytest.raises(UserError, match=r"papers/dvc\.yaml:paper2: "):
+    with pytest.raises(UserError, match=r"reproduction/dvc\.yaml:paper2: "):
         workspace.dvc("repro", "reproduction/dvc.yaml:paper2", say=said.append)
     said.clear()
     workspace.dvc("status", say=said.append)
@@ -205,7 +205,7 @@ def test_halves_in_a_cache_of_several_repositories_stay_for_a_day(repository, sa
 
 def test_a_default_remote_that_is_not_defined_is_not_shared(repository):
     (repository / ".dvc/config.local").write_text("[core]\n    remote = nobody\n")
-    assert not steps.shared()
+    assert not steps.has_shared_remote()
 
 
 def test_data_is_pulled_only_when_it_is_not_there(repository, monkeypatch):
