@@ -310,9 +310,9 @@ def why_not_as_printed(results: Results, models: Sequence[str]) -> str:
     if random:
         preset = results.provenance.get("preset") or "PRESET"
         names = " and ".join(MODEL_NAMES[model] for model in random)
-        keys = " and ".join(f"presets.{preset}.{model}.checkpoint" for model in random)
+        keys = " and ".join(f"{model}.checkpoint" for model in random)
         reasons.append(f"{names} began from random weights in a small configuration. For pretrained ones set {keys} in "
-                       "params.yaml to a hub name or a local folder (preset paper names both).")
+                       f"presets/{preset}.yaml to a hub name or a local folder (preset paper names both).")
     return _joined(*reasons)
 
 

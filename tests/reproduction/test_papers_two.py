@@ -204,7 +204,7 @@ def test_random_weights_and_absent_tess_are_said_with_what_to_do():
         said = table(page, key).missing
         assert "Paper 2 used TESS alone; ours are from ravdess" in said
         assert "ser-ops corpora add tess" in said and "docs/reference/corpora.md" in said
-        assert ("presets.small.vit.checkpoint" in said) == (key in ("table_3", "table_4"))
+        assert ("vit.checkpoint" in said and "presets/small.yaml" in said) == (key in ("table_3", "table_4"))
         assert all(cell.ours is not None for row in table(page, key).rows for cell in row[1:])
     assert any("RANDOM-WEIGHT BACKBONE" in warning for warning in page.warnings)
 
