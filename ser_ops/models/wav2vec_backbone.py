@@ -22,6 +22,7 @@ from ser_ops.errors import UserError
 from ser_ops.features.descriptors import LEVEL, SILENT
 from ser_ops.models.checkpoint import GET_AGAIN, Origin, check_network, check_numbers, kept_config, random_network, read
 from ser_ops.models.wav2vec_network import MODEL_TYPE, Wav2VecNetwork, Wav2VecSizes
+from ser_ops.models.whisper_encoder import WhisperSizes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -181,7 +182,8 @@ def _normalised(waveform: Tensor, inside: Tensor) -> Tensor:
 
 def config_record(config: Config) -> dict[str, Any]:
     """A backbone's configuration as JSON can hold it, without where it came from."""
-    values = config.record() if hasattr(config, "record") else json.loads(config.to_json_string(use_diff=False))
+    values = config.record() if isinstance(config, Wav2VecSizes | WhisperSizes) else \
+        json.loads(config.to_json_string(use_diff=False))
     return {key: value for key, value in sorted(values.items()) if not key.startswith("_")}
 
 

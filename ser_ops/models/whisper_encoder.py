@@ -68,6 +68,9 @@ class WhisperEncoder(nn.Module):
     None: all are valid. Raises ValueError for a waveform that is longer than the encoder has positions.
     """
 
+    mel: Tensor
+    hann: Tensor
+
     def __init__(self, sizes: WhisperSizes) -> None:
         super().__init__()
         self.sizes = sizes
