@@ -15,7 +15,7 @@ Streams = Collection[str]   # of a model: "wav2vec", "spectral", "stacked", "ima
 
 @dataclass(frozen=True)
 class Method:
-    """A method as everybody speaks of it.
+    """A method: what pages, figures and the gate need to know of it.
 
     name      in explanations.json, and of its file in ser_ops/explain/methods
     title     as it is written
@@ -28,7 +28,7 @@ class Method:
               "table", or over all clips the "features" with the largest values
     signed    whether it can speak against a class
     additive  whether its values and the background's score should add up to the clip's (paper 1, equation 25)
-    sampled   whether there is chance in it
+    sampled   whether it draws samples, so that another seed gives other values
     needs_background  whether it needs other utterances to compare with
     """
 
@@ -67,7 +67,7 @@ def _lacks_nothing(_streams: Streams, _has_cam_layer: bool) -> str:
     return ""
 
 
-METHODS: dict[str, Method] = {one.name: one for one in (
+METHODS: dict[str, Method] = {entry.name: entry for entry in (
     Method("scorecam", "Score-CAM", "score_cam", "#D55E00", _lacks_spectral,
            "Moments that, left in while the rest is masked, raise the probability of the class. Edges are as soft as "
            "the last convolution is coarse. It does not show what speaks against the class, nor that a moment is the "
@@ -102,7 +102,7 @@ def admitted(streams: Streams, has_cam_layer: bool) -> tuple[str, ...]:
     >>> admitted(("wav2vec", "spectral"), has_cam_layer=True)
     ('scorecam', 'shap', 'occlusion')
     """
-    return tuple(name for name, one in METHODS.items() if not one.lacks(streams, has_cam_layer))
+    return tuple(name for name, entry in METHODS.items() if not entry.lacks(streams, has_cam_layer))
 
 
 def not_admitted(streams: Streams, has_cam_layer: bool) -> dict[str, str]:
@@ -111,7 +111,7 @@ def not_admitted(streams: Streams, has_cam_layer: bool) -> dict[str, str]:
     >>> not_admitted(("image",), has_cam_layer=True)["shap"]
     'the model reads an image, whose pixels are no features with names'
     """
-    return {name: why for name, one in METHODS.items() if (why := one.lacks(streams, has_cam_layer))}
+    return {name: why for name, entry in METHODS.items() if (why := entry.lacks(streams, has_cam_layer))}
 
 
 def in_order(names: Collection[str]) -> list[str]:

@@ -17,7 +17,6 @@ from ser_ops.emotions import EMOTIONS
 from ser_ops.explain.background import Background
 from ser_ops.explain.clip import Clip, make_clip
 from ser_ops.explain.explanations import choose_per_class
-from ser_ops.explain.methods.shap import Attribution
 from ser_ops.explain.overall_figures import feature_importance
 from ser_ops.explain.question import Question, explain_clip
 from ser_ops.explain.subject import Subject
@@ -172,16 +171,16 @@ class OverImage(OverTime):
         return self.patches
 
 
-def question(subject: Subject, heard: Clip, target: int, settings: Explain, **more: object) -> Question:
+def question(subject: Subject, clip: Clip, target: int, settings: Explain, **more: object) -> Question:
     """As a dossier asks: `more` are further fields of Question."""
-    return Question(subject, heard, target, settings, **{"samples": settings.shap_samples} | more)
+    return Question(subject, clip, target, settings, **{"samples": settings.shap_samples} | more)
 
 
-def traces(subject: Subject, heard: Clip, target: int, background: Tensor | None, settings: Explain,
+def traces(subject: Subject, clip: Clip, target: int, background: Tensor | None, settings: Explain,
            only: Collection[str] | None = None, **more: object) -> dict[str, Trace]:
     """What every method gives to each moment."""
-    asked = question(subject, heard, target, settings, background=background, **more)
-    return {name: one.trace for name, one in explain_clip(asked, only).items()}
+    asked = question(subject, clip, target, settings, background=background, **more)
+    return {name: explanation.trace for name, explanation in explain_clip(asked, only).items()}
 
 
 def explained(subject: Subject, test: Examples, train: Examples, folder: Path, prefix: str,
@@ -190,12 +189,12 @@ def explained(subject: Subject, test: Examples, train: Examples, folder: Path, p
     settings, output = settings or explain_settings(), OutputFolders(folder, prefix, folder, prefix)
     ground = Background.of(subject, train.batch(range(len(train))), 8, "made") if subject.needs_background else None
     made = [explain_utterance(subject, [make_clip(subject, row, test.stores.waveform(row))], ground, settings)
-            for row in (test.rows[place] for place in choose_per_class(test.rows, 1, settings.seed))]
-    values = [one.details for some in made for one in some.explanations.values() if isinstance(one.details, Attribution)]
-    return {"clips": [clip_entry(one, output, f"{one.entries[0]['emotion']}_1") for one in made],
-            "heard": [one.entries[0] for one in made],
-            "shap": feature_importance(subject, values, [one.entries[0]["explained"] for one in made], settings, len(train),
-                            folder / "shap_global.png") if values else None}
+            for row in (test.rows[position] for position in choose_per_class(test.rows, 1, settings.seed))]
+    values = [utterance.attribution for utterance in made if utterance.attribution is not None]
+    return {"clips": [clip_entry(utterance, output, f"{utterance.entries[0]['emotion']}_1") for utterance in made],
+            "heard": [utterance.entries[0] for utterance in made],
+            "shap": feature_importance(subject, values, [utterance.entries[0]["explained"] for utterance in made],
+                                       settings, len(train), folder / "shap_global.png") if values else None}
 
 
 def burst(hertz: float, start: float | None, seed: int = 1) -> np.ndarray:
@@ -207,7 +206,7 @@ def burst(hertz: float, start: float | None, seed: int = 1) -> np.ndarray:
     return (tone + generator(seed, "burst").normal(0, 0.001, len(time))).astype(np.float32)
 
 
-def heard(settings: Window, waves: dict[str, np.ndarray], emotions: tuple[str, ...] = EMOTIONS) -> Examples:
+def examples_of(settings: Window, waves: dict[str, np.ndarray], emotions: tuple[str, ...] = EMOTIONS) -> Examples:
     """Examples whose features are made of their waveforms; names of `waves` are utterances, emotions go round."""
     length, values = round(settings.seconds * RATE), {}
     rows = [VariantRow(f"{name}#original", name, "original", "test", emotions[number % len(emotions)], "made/1", "made")

@@ -60,9 +60,10 @@ def gradient(monkeypatch) -> str:
 
 def test_the_model_of_the_guide_has_all_that_a_model_needs(means):
     preset = load_preset("small")
-    found = list(check_model(means, preset, explain_settings()))
-    assert all(one.passed for one in found), [one for one in found if not one.passed]
-    assert {one.what for one in found} >= {"network", "answer", "gradients", "streams", "folder", "SHAP", "Occlusion"}
+    checks = list(check_model(means, preset, explain_settings()))
+    assert all(check.passed for check in checks), [check for check in checks if not check.passed]
+    assert {check.what for check in checks} >= {"network", "answer", "gradients", "streams", "folder", "SHAP",
+                                                "Occlusion"}
     assert Train(**load_params().train.model_dump() | {"model": means}).model == means
     assert methods.admitted(build(means, preset).streams, False) == ("shap", "occlusion")
 
@@ -71,37 +72,38 @@ def test_the_method_of_the_guide_is_on_the_page_in_the_json_in_figures_and_at_th
     settings = features()
     subject = Subject(StandIn(settings).eval(), settings, None, RATE, torch.device("cpu"), 33)
     assert gradient in subject.admitted
-    found = explained(subject, examples(settings, "test"), examples(settings, "train"), tmp_path, "") | {
+    report = explained(subject, examples(settings, "test"), examples(settings, "train"), tmp_path, "") | {
         "model": "fusion", "methods": list(subject.admitted), "not_admitted": subject.not_admitted}
-    entry = found["heard"][0]
+    entry = report["heard"][0]
     assert np.abs(entry["traces"][gradient]["values"]).max() > 0 and gradient in entry["speech"]["share"]
-    assert all((tmp_path / clip[gradient]["figure"]).is_file() for clip in found["clips"])
-    page = listening.build(tmp_path, found).read_text(encoding="utf-8")
+    assert all((tmp_path / clip[gradient]["figure"]).is_file() for clip in report["clips"])
+    page = listening.build(tmp_path, report).read_text(encoding="utf-8")
     assert f'data-method="{gradient}"' in page and "Gradient times input" in page
-    assert gradient in tables.methods_shown(found) and any("larger" in one for one in tables.explanation_sentences(found, ("spectral",)))
+    assert gradient in tables.methods_shown(report)
+    assert any("larger" in sentence for sentence in tables.explanation_sentences(report, ("spectral",)))
     said = []
     monkeypatch.setattr(picture, "save_figure", lambda figure, *rest, **settings: said.extend(
         axes.get_ylabel().split("\n")[0] for axes in figure.axes))
     picture.draw_aligned(Sound(np.zeros(8000, np.float32), RATE, 0.5, ""), [
         Trace(name, np.array([0.0, 0.4]), np.array([1.0, -1.0]), "") for name in subject.admitted], "fear", tmp_path)
     assert "Gradient times input" in said
-    files = {clip[name]["figure"] for clip in found["clips"] for name in clip if isinstance(clip[name], dict)}
-    rules = {one.rule: one for one in gate.explanation_rules(found, "fusion", files)}
+    files = {clip[name]["figure"] for clip in report["clips"] for name in clip if isinstance(clip[name], dict)}
+    rules = {rule.rule: rule for rule in gate.explanation_rules(report, "fusion", files)}
     assert rules[gradient].passed and "7 clips" in rules[gradient].verdict
 
 
 def test_each_method_of_the_catalogue_has_its_file_and_each_file_its_entry():
     files = {path.stem for path in (PROJECT / "ser_ops" / "explain" / "methods").glob("[!_]*.py")}
     assert files == set(methods.METHODS)
-    for name, one in methods.METHODS.items():
-        assert name == one.name and callable(method_module(name).explain) and callable(method_module(name).blur)
-    assert len({one.title for one in methods.METHODS.values()}) == len(methods.METHODS)
-    assert len({one.colour for one in methods.METHODS.values()}) == len(methods.METHODS)
+    for name, method in methods.METHODS.items():
+        assert name == method.name and callable(method_module(name).explain) and callable(method_module(name).blur)
+    assert len({method.title for method in methods.METHODS.values()}) == len(methods.METHODS)
+    assert len({method.colour for method in methods.METHODS.values()}) == len(methods.METHODS)
 
 
 def test_no_other_file_lists_the_names_of_methods_or_models():
     """A second list would be a second truth: no file names two methods, or three models, as strings of its own."""
-    titles = {one.title for one in methods.METHODS.values()}
+    titles = {method.title for method in methods.METHODS.values()}
     for path in sorted((PROJECT / "ser_ops").rglob("*.py")):
         where = path.relative_to(PROJECT).as_posix()
         words = {node.value for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
@@ -139,11 +141,12 @@ SOUND = "return self.dense(features.mean(2))"
 def test_what_a_model_lacks_is_told(means, monkeypatch, change, what, words):
     assert change[0] in MODEL
     module("ser_ops.models.means", MODEL.replace(*change), monkeypatch)
-    found = {one.what: one for one in check_model(means, load_preset("small"), explain_settings())}
-    assert not found[what].passed and re.search(words, found[what].words), found[what]
+    checks = {check.what: check for check in check_model(means, load_preset("small"), explain_settings())}
+    assert not checks[what].passed and re.search(words, checks[what].words), checks[what]
 
 
 def test_a_table_that_says_other_than_the_network_is_told(means, monkeypatch):
     monkeypatch.setitem(model_table.MODELS, means, model_table.Model("means:MeansModel", "stacked", ("stacked",)))
-    found = {one.what: one for one in check_model(means, load_preset("small"), explain_settings())}
-    assert not found["cam_layer"].passed and "has_cam_layer=True" in found["cam_layer"].words and not found["Grad-CAM"].passed
+    checks = {check.what: check for check in check_model(means, load_preset("small"), explain_settings())}
+    assert not checks["cam_layer"].passed and "has_cam_layer=True" in checks["cam_layer"].words
+    assert not checks["Grad-CAM"].passed

@@ -19,20 +19,20 @@ def linear() -> nn.Module:
 
 def test_linear_model_exact_against_one_background():
     model, value, ground = linear(), torch.randn(3, 4), torch.randn(1, 3, 4)
-    found = expected_gradients(model, value, ground, samples=3, seed=1, key="u")
+    attribution = expected_gradients(model, value, ground, samples=3, seed=1, key="u")
     weight = model[1].weight.detach().numpy().reshape(7, 3, 4)
     exact = np.moveaxis(weight * (value - ground[0]).numpy(), 0, -1)
-    np.testing.assert_allclose(found.values, exact, atol=1e-5)
-    np.testing.assert_allclose(found.gap, 0, atol=1e-5)
+    np.testing.assert_allclose(attribution.values, exact, atol=1e-5)
+    np.testing.assert_allclose(attribution.gap, 0, atol=1e-5)
 
 
 def test_linear_model_against_the_mean_of_the_background():
     model, value, ground = linear(), torch.randn(3, 4), torch.randn(6, 3, 4)
-    found = expected_gradients(model, value, ground, samples=6000, seed=1, key="u", batch_size=3000)
+    attribution = expected_gradients(model, value, ground, samples=6000, seed=1, key="u", batch_size=3000)
     weight = model[1].weight.detach().numpy().reshape(7, 3, 4)
     exact = np.moveaxis(weight * (value - ground.mean(0)).numpy(), 0, -1)
-    np.testing.assert_allclose(found.values, exact, atol=0.05)
-    np.testing.assert_allclose(found.base, model(ground).detach().numpy().mean(0), atol=1e-5)
+    np.testing.assert_allclose(attribution.values, exact, atol=0.05)
+    np.testing.assert_allclose(attribution.base, model(ground).detach().numpy().mean(0), atol=1e-5)
 
 
 def test_the_gap_is_what_equation_25_lacks_and_shrinks_with_samples():
@@ -50,10 +50,10 @@ def test_same_key_same_values_and_numpy_is_left_alone():
     np.random.seed(5)
     expected = np.random.random(3)
     np.random.seed(5)
-    one = expected_gradients(model, value, ground, 10, 1, "u")
+    attribution = expected_gradients(model, value, ground, 10, 1, "u")
     np.testing.assert_array_equal(np.random.random(3), expected)
-    np.testing.assert_array_equal(one.values, expected_gradients(model, value, ground, 10, 1, "u").values)
-    assert not np.array_equal(one.values, expected_gradients(model, value, ground, 10, 1, "v").values)
+    np.testing.assert_array_equal(attribution.values, expected_gradients(model, value, ground, 10, 1, "u").values)
+    assert not np.array_equal(attribution.values, expected_gradients(model, value, ground, 10, 1, "v").values)
 
 
 def test_what_all_logits_share_is_credited_to_nothing():
@@ -61,9 +61,9 @@ def test_what_all_logits_share_is_credited_to_nothing():
         def forward(self, values: torch.Tensor) -> torch.Tensor:
             return values[:, :1].expand(-1, 7) * 100 + nn.functional.pad(values[:, 1:2], (0, 6))
 
-    found = expected_gradients(CentredScores(Shared()), torch.tensor([1.0, 1.0]), torch.zeros(2, 2), 10, 1, "u")
-    assert importance([found])[0] == pytest.approx(np.zeros(7), abs=1e-4)
-    assert found.values[1, 0] == pytest.approx(6 / 7, abs=1e-5)
+    attribution = expected_gradients(CentredScores(Shared()), torch.tensor([1.0, 1.0]), torch.zeros(2, 2), 10, 1, "u")
+    assert importance([attribution])[0] == pytest.approx(np.zeros(7), abs=1e-4)
+    assert attribution.values[1, 0] == pytest.approx(6 / 7, abs=1e-5)
 
 
 def test_it_estimates_what_shap_estimates():

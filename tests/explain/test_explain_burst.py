@@ -8,8 +8,8 @@ from explain_stand_ins import (
     OverImage,
     OverTime,
     burst,
+    examples_of,
     explain_settings,
-    heard,
     image_settings,
     stacked_settings,
 )
@@ -34,7 +34,7 @@ def undrawn(monkeypatch):
     monkeypatch.setattr(grad_cam_picture, "draw_over_mel", lambda *parts: None)
 
 
-def subject(model, settings, standardisation=None):
+def a_subject(model, settings, standardisation=None):
     return Subject(model.eval(), settings, standardisation, RATE, torch.device("cpu"), 33)
 
 
@@ -43,20 +43,20 @@ def test_a_convolution_over_time_finds_time_and_band(hertz, start, tmp_path):
     settings = stacked_settings()
     edges = mel_edges_hertz(settings)
     band = int(np.searchsorted(edges, hertz)) - 1
-    examples = heard(settings, {"r/burst": burst(hertz, start)}, ("angry",))
+    examples = examples_of(settings, {"r/burst": burst(hertz, start)}, ("angry",))
     mean_std = Moments.of(examples.batch([0]).features, settings).standardisation()
-    one = subject(OverTime(settings, band, mean_std), settings, mean_std)
-    (clip,) = grad_cam_figures(one, examples, [0], SETTINGS, tmp_path, "")
-    found = clip["gradcam"]
-    assert found["freq_focus_range"] == pytest.approx([edges[band], edges[band + 1]], abs=0.05)
-    assert found["freq_focus_range"][0] <= hertz <= found["freq_focus_range"][1]
-    field = ((one.map_axes[0].field - 1) * settings.hop + settings.frame) / RATE
-    first, last = found["time_focus_range"]
+    subject = a_subject(OverTime(settings, band, mean_std), settings, mean_std)
+    (clip,) = grad_cam_figures(subject, examples, [0], SETTINGS, tmp_path, "")
+    gradcam = clip["gradcam"]
+    assert gradcam["freq_focus_range"] == pytest.approx([edges[band], edges[band + 1]], abs=0.05)
+    assert gradcam["freq_focus_range"][0] <= hertz <= gradcam["freq_focus_range"][1]
+    field = ((subject.map_axes[0].field - 1) * settings.hop + settings.frame) / RATE
+    first, last = gradcam["time_focus_range"]
     assert start - field / 2 <= first <= start + 0.1 <= last <= start + 0.2 + field / 2
     assert last - first < 0.2 + field
-    middle = np.average(found["times"], weights=found["values"])
+    middle = np.average(gradcam["times"], weights=gradcam["values"])
     assert middle == pytest.approx(start + 0.1, abs=1.5 * settings.hop / RATE)      # no stretch and no shift
-    assert found["share_in_padding"] == 0 and 0 <= found["share_without_band"] < 1
+    assert gradcam["share_in_padding"] == 0 and 0 <= gradcam["share_without_band"] < 1
 
 
 @pytest.mark.parametrize(("hertz", "start"), PLANTED)
@@ -64,14 +64,14 @@ def test_an_image_model_finds_the_patch(hertz, start, tmp_path):
     settings = image_settings()
     edges = mel_edges_hertz(settings)
     band = int(np.searchsorted(edges, hertz)) - 1
-    (clip,) = grad_cam_figures(subject(OverImage(), settings), heard(settings, {"r/burst": burst(hertz, start)}),
-                               [0], SETTINGS, tmp_path, "")
-    found, patch = clip["gradcam"], 8 * settings.hop / RATE
-    first, last = found["time_focus_range"]
+    examples = examples_of(settings, {"r/burst": burst(hertz, start)})
+    (clip,) = grad_cam_figures(a_subject(OverImage(), settings), examples, [0], SETTINGS, tmp_path, "")
+    gradcam, patch = clip["gradcam"], 8 * settings.hop / RATE
+    first, last = gradcam["time_focus_range"]
     assert start - patch <= first <= start + 0.1 <= last <= start + 0.2 + patch
-    low, high = np.searchsorted(edges, found["freq_focus_range"], side="right") - 1
+    low, high = np.searchsorted(edges, gradcam["freq_focus_range"], side="right") - 1
     assert band - 8 <= low <= band <= high <= band + 8
-    assert np.shape(found["map"]) == (8, 8) and np.max(found["map"]) == 1
+    assert np.shape(gradcam["map"]) == (8, 8) and np.max(gradcam["map"]) == 1
 
 
 def trained(name, preset, examples, steps, rate):
@@ -85,7 +85,7 @@ def trained(name, preset, examples, steps, rate):
         optimiser.zero_grad()
         nn.functional.cross_entropy(model(batch.waveform, batch.valid, batch.features), batch.labels).backward()
         optimiser.step()
-    return subject(model, settings, mean_std)
+    return a_subject(model, settings, mean_std)
 
 
 @pytest.mark.parametrize(("name", "steps"), [("cnn", 25), ("cnn_lstm", 25)])
@@ -96,14 +96,14 @@ def test_a_network_that_learned_to_tell_a_burst_from_noise_looks_at_it(name, ste
     for number in range(24):
         waves[f"r/{number}"] = burst(1500, random.uniform(0.1, 1.6), 2 * number + 2)
         waves[f"r/{number} noise"] = burst(1500, None, 2 * number + 3)
-    one = trained(name, preset, heard(settings, waves, ("angry", "neutral")), steps, 0.002)
+    subject = trained(name, preset, examples_of(settings, waves, ("angry", "neutral")), steps, 0.002)
     start = 0.85
-    examples = heard(settings, {"r/burst": burst(1500, start)}, ("angry",))
-    (clip,) = grad_cam_figures(one, examples, [0], SETTINGS, tmp_path, "")
-    found = clip["gradcam"]
-    assert clip["predicted"] == "angry" and found["confidence"] > 0.9
-    field = ((one.map_axes[0].field - 1) * settings.hop + settings.frame) / RATE
-    first, last = found["time_focus_range"]
-    low, high = found["freq_focus_range"]
+    examples = examples_of(settings, {"r/burst": burst(1500, start)}, ("angry",))
+    (clip,) = grad_cam_figures(subject, examples, [0], SETTINGS, tmp_path, "")
+    gradcam = clip["gradcam"]
+    assert clip["predicted"] == "angry" and gradcam["confidence"] > 0.9
+    field = ((subject.map_axes[0].field - 1) * settings.hop + settings.frame) / RATE
+    first, last = gradcam["time_focus_range"]
+    low, high = gradcam["freq_focus_range"]
     assert low <= 1500 <= high and high - low < 3000
     assert start - field <= first and last <= start + 0.2 + field

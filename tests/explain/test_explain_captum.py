@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from explain_stand_ins import RATE, OverTime, StandIn, burst, features, heard, stacked_settings
+from explain_stand_ins import RATE, OverTime, StandIn, burst, examples_of, features, stacked_settings
 from torch import nn
 
 from ser_ops.explain.methods.gradcam import grad_cam
@@ -31,26 +31,26 @@ def probability(waveforms: torch.Tensor) -> torch.Tensor:
 
 def test_occlusion_is_its_definition():
     waveform = torch.randn(RATE // 4, generator=torch.Generator().manual_seed(1))
-    found = occlude(probability, waveform, len(waveform), RATE, 0.05, 0.02)
+    occlusion = occlude(probability, waveform, len(waveform), RATE, 0.05, 0.02)
     starts = range(0, RATE // 4 - 800 + 1, 320)
-    np.testing.assert_allclose(found.drop, one_by_one(probability, waveform, starts, 800), atol=1e-7)
-    np.testing.assert_allclose(found.seconds, (np.array(starts) + 400) / RATE)
-    assert len(found.drop) > 7
+    np.testing.assert_allclose(occlusion.drop, one_by_one(probability, waveform, starts, 800), atol=1e-7)
+    np.testing.assert_allclose(occlusion.seconds, (np.array(starts) + 400) / RATE)
+    assert len(occlusion.drop) > 7
 
 
 def test_occlusion_of_a_waveform_shorter_than_a_stretch():
     waveform = torch.ones(300)
-    found = occlude(probability, waveform, 300, RATE, 0.05, 0.02)
-    assert found.drop.shape == (1,) and found.drop[0] == pytest.approx(float(probability(waveform[None])[0])
+    occlusion = occlude(probability, waveform, 300, RATE, 0.05, 0.02)
+    assert occlusion.drop.shape == (1,) and occlusion.drop[0] == pytest.approx(float(probability(waveform[None])[0])
                                                                        - float(probability(torch.zeros(1, 300))[0]))
 
 
 def test_stretches_that_do_not_overlap_are_captums_occlusion():
     from captum.attr import Occlusion
     waveform = torch.randn(4000, generator=torch.Generator().manual_seed(2))
-    found = occlude(probability, waveform, 4000, RATE, 0.025, 0.025)
+    occlusion = occlude(probability, waveform, 4000, RATE, 0.025, 0.025)
     theirs = Occlusion(probability).attribute(waveform[None], sliding_window_shapes=(400,), strides=(400,), baselines=0)
-    np.testing.assert_allclose(found.drop, theirs[0, ::400].numpy(), atol=1e-6)
+    np.testing.assert_allclose(occlusion.drop, theirs[0, ::400].numpy(), atol=1e-6)
     assert (theirs[0].reshape(10, 400) == theirs[0, ::400, None]).all()
 
 
@@ -62,7 +62,7 @@ def test_grad_cam_is_captums():
     for layer in (model.first, model.second):
         nn.init.normal_(layer.weight, std=0.2)
     model.eval()
-    examples = heard(settings, {"a": burst(1500, 0.5), "b": burst(900, 1.2, 2)})
+    examples = examples_of(settings, {"a": burst(1500, 0.5), "b": burst(900, 1.2, 2)})
     values = examples.batch([0, 1]).features
     held = FeatureClassifier(model, torch.zeros(2 * RATE), torch.tensor(2 * RATE))
     ours = grad_cam(held, model.cam_layer(), model.maps, values, [0, 0])

@@ -17,7 +17,7 @@ from ser_ops.features.index_map import describe, index_at
 from ser_ops.files import sha256
 
 
-def subject(layout="frames", streams=("wav2vec", "spectral"), mean=None):
+def a_subject(layout="frames", streams=("wav2vec", "spectral"), mean=None):
     settings = features(layout)
     card = {"preset_settings": {"features": settings.model_dump()},
             "sample_rate": RATE, "model": "fusion",
@@ -27,12 +27,12 @@ def subject(layout="frames", streams=("wav2vec", "spectral"), mean=None):
 
 @pytest.mark.parametrize("layout", ["frames", "serial"])
 def test_everything_is_written_and_named(layout, tmp_path):
-    one, settings = subject(layout)
-    found = explained(one, examples(settings, "test"), examples(settings, "train"), tmp_path, "f/")
-    json.dumps(found, allow_nan=False)
-    assert list(found["heard"][0]["traces"]) == ["scorecam", "shap", "occlusion"]
-    assert [clip["emotion"] for clip in found["clips"]] == list(EMOTIONS)
-    for clip in found["clips"]:
+    subject, settings = a_subject(layout)
+    report = explained(subject, examples(settings, "test"), examples(settings, "train"), tmp_path, "f/")
+    json.dumps(report, allow_nan=False)
+    assert list(report["heard"][0]["traces"]) == ["scorecam", "shap", "occlusion"]
+    assert [clip["emotion"] for clip in report["clips"]] == list(EMOTIONS)
+    for clip in report["clips"]:
         cam = clip["scorecam"]
         assert len(cam["times"]) == len(cam["values"]) == 16
         assert cam["times"][1] == pytest.approx(512 / RATE)
@@ -40,8 +40,8 @@ def test_everything_is_written_and_named(layout, tmp_path):
         assert 0 <= cam["share_in_padding"] <= 1
         assert (tmp_path / clip["figure"].removeprefix("f/")).read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "shap_global.png").exists()
-    assert len(found["shap"]["top"]) == 5
-    for feature in found["shap"]["top"]:
+    assert len(report["shap"]["top"]) == 5
+    for feature in report["shap"]["top"]:
         assert feature["feature"] == describe(feature["index"], settings)
         assert list(feature["per_class"]) == list(EMOTIONS)
 
@@ -49,8 +49,8 @@ def test_everything_is_written_and_named(layout, tmp_path):
 def test_same_seed_same_answer_and_figures(tmp_path):
     answers = []
     for name in ("a", "b"):
-        one, settings = subject()
-        answers.append(explained(one, examples(settings, "test"), examples(settings, "train"), tmp_path / name, ""))
+        subject, settings = a_subject()
+        answers.append(explained(subject, examples(settings, "test"), examples(settings, "train"), tmp_path / name, ""))
     assert answers[0] == answers[1]
     for file in (tmp_path / "a").iterdir():
         assert sha256(file) == sha256(tmp_path / "b" / file.name)
@@ -58,46 +58,46 @@ def test_same_seed_same_answer_and_figures(tmp_path):
 
 @pytest.mark.parametrize("layout", ["frames", "serial"])
 def test_the_one_feature_that_counts_comes_first_by_its_name(layout, tmp_path):
-    one, settings = subject(layout, ("spectral",))
+    subject, settings = a_subject(layout, ("spectral",))
     index = index_at(2 + 4, 9, settings)
 
     def classify(context, values):
         logits = torch.zeros(len(values), 7)
         logits[:, 2] = 3 * values.flatten(1)[:, index]
-        return logits + 0 * one.model.spectral(values).sum()
+        return logits + 0 * subject.model.spectral(values).sum()
 
-    one.model.classify = classify
-    found = explained(one, examples(settings, "test"), examples(settings, "train"), tmp_path, "")
-    first = found["shap"]["top"][0]
+    subject.model.classify = classify
+    report = explained(subject, examples(settings, "test"), examples(settings, "train"), tmp_path, "")
+    first = report["shap"]["top"][0]
     assert first["feature"] == f"MFCC 4 at {9 * 512 / RATE:.2f} s"
     assert max(first["per_class"], key=first["per_class"].get) == "fear"
-    assert found["shap"]["kinds"][0]["feature"] == "MFCC 4"
-    assert found["shap"]["kinds"][0]["per_class"] == pytest.approx(first["per_class"])
+    assert report["shap"]["kinds"][0]["feature"] == "MFCC 4"
+    assert report["shap"]["kinds"][0]["per_class"] == pytest.approx(first["per_class"])
 
 
 @pytest.mark.parametrize("layout", ["frames", "serial"])
 def test_the_baseline_is_the_training_mean_of_each_kind(layout):
-    one, settings = subject(layout, mean=[float(kind) for kind in range(12)])
-    flat = one.baseline().flatten()
+    subject, settings = a_subject(layout, mean=[float(kind) for kind in range(12)])
+    flat = subject.baseline().flatten()
     for channel, frame in ((0, 3), (1, 0), (2, 15), (11, 7)):
         assert flat[index_at(channel, frame, settings)] == channel
-    assert subject(layout)[0].baseline().abs().max() == 0
+    assert a_subject(layout)[0].baseline().abs().max() == 0
 
 
 def test_without_a_spectral_stream_it_is_occlusion_and_said(tmp_path):
-    one, settings = subject(streams=("wav2vec",))
-    found = explained(one, examples(settings, "test"), examples(settings, "train"), tmp_path, "")
-    assert one.admitted == ("occlusion",) and found["shap"] is None
-    assert "no spectral stream" in one.not_admitted["scorecam"]
-    assert all((tmp_path / clip["figure"]).exists() and "occlusion" in clip for clip in found["clips"])
+    subject, settings = a_subject(streams=("wav2vec",))
+    report = explained(subject, examples(settings, "test"), examples(settings, "train"), tmp_path, "")
+    assert subject.admitted == ("occlusion",) and report["shap"] is None
+    assert "no spectral stream" in subject.not_admitted["scorecam"]
+    assert all((tmp_path / clip["figure"]).exists() and "occlusion" in clip for clip in report["clips"])
 
 
 def test_occlusion_finds_the_burst():
     waveform = torch.zeros(RATE)
     waveform[8000:9600] = 1.0
-    found = occlude(lambda some: some.abs().mean(1), waveform, RATE, RATE, 0.1, 0.025)
-    assert abs(found.seconds[found.drop.argmax()] - 0.55) < 0.02
-    assert found.drop[0] == 0
+    occlusion = occlude(lambda windows: windows.abs().mean(1), waveform, RATE, RATE, 0.1, 0.025)
+    assert abs(occlusion.seconds[occlusion.drop.argmax()] - 0.55) < 0.02
+    assert occlusion.drop[0] == 0
 
 
 def test_the_choice_does_not_depend_on_the_order_of_rows():
@@ -111,5 +111,5 @@ def test_the_choice_does_not_depend_on_the_order_of_rows():
 
 
 def test_an_empty_map_is_said_in_numbers():
-    found = curve_entry(Trace("scorecam", np.arange(4.0), np.zeros(4), ""), 2.0)
-    assert found["empty"] and found["peak"] == 0 and found["share_in_padding"] == 0
+    entry = curve_entry(Trace("scorecam", np.arange(4.0), np.zeros(4), ""), 2.0)
+    assert entry["empty"] and entry["peak"] == 0 and entry["share_in_padding"] == 0

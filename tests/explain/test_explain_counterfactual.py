@@ -35,15 +35,16 @@ class Loud(nn.Module):
         return torch.stack([loud, -loud, *[torch.full_like(loud, -9.0)] * 5], 1)
 
 
-def subject(model: nn.Module) -> Subject:
+def a_subject(model: nn.Module) -> Subject:
     settings = features()
     card = {"preset_settings": {"features": settings.model_dump()},
             "sample_rate": RATE, "model": "fusion", "standardisation": None}
     return Subject.of(model, card, torch.device("cpu"))
 
 
-def clip(one: Subject, wave: np.ndarray):
-    return make_clip(one, VariantRow("made/a#original", "made/a", "original", "test", "angry", "made/1", "made"), wave)
+def a_clip(subject: Subject, wave: np.ndarray):
+    row = VariantRow("made/a#original", "made/a", "original", "test", "angry", "made/1", "made")
+    return make_clip(subject, row, wave)
 
 
 def rising(method: str = "occlusion") -> Trace:
@@ -58,9 +59,9 @@ def settings(**changes: object):
 
 
 def test_the_step_at_which_the_answer_changes_is_found_by_hand():
-    one = subject(Loud(0.45))
-    heard = clip(one, np.ones(LENGTH, np.float32))
-    made = counterfactual(heard, WindowClassifier(one, 4), rising(), 0, RATE, settings())
+    subject = a_subject(Loud(0.45))
+    clip = a_clip(subject, np.ones(LENGTH, np.float32))
+    made = counterfactual(clip, WindowClassifier(subject, 4), rising(), 0, RATE, settings())
     assert made.order.tolist() == list(range(9, -1, -1)) and made.counts.tolist() == list(range(11))
     numbers = made.numbers()
     assert numbers["seconds"] == pytest.approx(0.3) and numbers["share"] == pytest.approx(0.6)
@@ -72,32 +73,32 @@ def test_the_step_at_which_the_answer_changes_is_found_by_hand():
 
 
 def test_silence_that_is_called_the_same_is_said():
-    one = subject(Loud(-1.0))
-    heard = clip(one, np.ones(LENGTH, np.float32))
-    numbers = counterfactual(heard, WindowClassifier(one, 64), rising(), 0, RATE, settings()).numbers()
+    subject = a_subject(Loud(-1.0))
+    clip = a_clip(subject, np.ones(LENGTH, np.float32))
+    numbers = counterfactual(clip, WindowClassifier(subject, 64), rising(), 0, RATE, settings()).numbers()
     assert numbers["seconds"] is None and numbers["to"] is None and numbers["random_seconds"] == [None, None]
 
 
 def test_padding_is_never_muted_and_the_whole_utterance_is_at_the_end():
-    one = subject(Loud(0.45))
+    subject = a_subject(Loud(0.45))
     wave = np.ones(round(0.33 * RATE), np.float32)
-    made = counterfactual(clip(one, wave), WindowClassifier(one, 64), rising(), 0, RATE, settings())
+    made = counterfactual(a_clip(subject, wave), WindowClassifier(subject, 64), rising(), 0, RATE, settings())
     assert made.edges[-1] == len(wave) and made.course.muted[-1] == pytest.approx(0.33)
     assert len(made.order) == 7 and made.counts[-1] == 7, "as many steps as blocks, no more"
 
 
 def test_the_same_key_gives_the_same_orders_and_features_are_made_anew():
-    one = subject(StandIn(features()))
+    subject = a_subject(StandIn(features()))
     wave = np.random.default_rng(0).normal(0, 0.1, LENGTH).astype(np.float32)
-    first, second = (counterfactual(clip(one, wave), WindowClassifier(one, 5), rising(), 3, RATE, settings())
+    first, second = (counterfactual(a_clip(subject, wave), WindowClassifier(subject, 5), rising(), 3, RATE, settings())
                      for _ in range(2))
     for a, b in zip((first.course, *first.random), (second.course, *second.random), strict=True):
         np.testing.assert_array_equal(a.probabilities, b.probabilities)
         assert a.probabilities.sum(1) == pytest.approx(1)
         # Nothing muted and all muted are the same whatever the order.
         np.testing.assert_allclose(a.probabilities[[0, -1]], first.course.probabilities[[0, -1]], atol=1e-12)
-    quiet = clip(one, np.zeros(LENGTH, np.float32))
-    expected = one.model(quiet.batch.waveform, quiet.batch.valid, quiet.batch.features).softmax(1)[0]
+    quiet = a_clip(subject, np.zeros(LENGTH, np.float32))
+    expected = subject.model(quiet.batch.waveform, quiet.batch.valid, quiet.batch.features).softmax(1)[0]
     np.testing.assert_allclose(first.course.probabilities[-1], expected.detach().numpy(), atol=1e-6)
 
 

@@ -31,29 +31,30 @@ class Cue:
 def taken_apart(cue, rankings, steps=10, valid=SIZE, length=SIZE):
     window = np.zeros(length, np.float32)
     window[:valid] = 1
-    return ranking_curves(cue, window, valid, 0, Cells.of(valid, 0.1, RATE), np.zeros(length, np.float32), rankings, steps, 0.0)
+    return ranking_curves(cue, window, valid, 0, Cells.of(valid, 0.1, RATE), np.zeros(length, np.float32), rankings,
+                          steps, 0.0)
 
 
 PERFECT = np.array([3, *(cell for cell in range(10) if cell != 3)])
 
 
 def test_areas_by_hand():
-    found = taken_apart(Cue(3), {"perfect": PERFECT, "reversed": PERFECT[::-1], "in time": np.arange(10)})
+    curves = taken_apart(Cue(3), {"perfect": PERFECT, "reversed": PERFECT[::-1], "in time": np.arange(10)})
     # gone in the first of ten steps: 1 falls to 0 within 0.1, half of which is under the line
-    assert found["perfect"].deletion.area == pytest.approx(0.05) and \
-        found["perfect"].insertion.area == pytest.approx(0.95)
-    assert found["reversed"].deletion.area == pytest.approx(0.95) and \
-        found["reversed"].insertion.area == pytest.approx(0.05)
-    assert found["in time"].deletion.area == pytest.approx(0.35)
-    np.testing.assert_allclose(found["in time"].deletion.probabilities, [1, 1, 1, 1, *[0] * 7], atol=1e-6)
-    np.testing.assert_allclose(found["in time"].deletion.shares, np.arange(11) / 10)
+    assert curves["perfect"].deletion.area == pytest.approx(0.05) and \
+        curves["perfect"].insertion.area == pytest.approx(0.95)
+    assert curves["reversed"].deletion.area == pytest.approx(0.95) and \
+        curves["reversed"].insertion.area == pytest.approx(0.05)
+    assert curves["in time"].deletion.area == pytest.approx(0.35)
+    np.testing.assert_allclose(curves["in time"].deletion.probabilities, [1, 1, 1, 1, *[0] * 7], atol=1e-6)
+    np.testing.assert_allclose(curves["in time"].deletion.shares, np.arange(11) / 10)
 
 
 def test_a_cue_of_two_cells_in_five_steps_by_hand():
-    found = taken_apart(Cue(3, 7), {"one": np.array([3, 0, 7, 1, 2, 4, 5, 6, 8, 9])}, steps=5)["one"]
-    np.testing.assert_allclose(found.deletion.probabilities, [1, 0.5, 0, 0, 0, 0], atol=1e-6)
-    assert found.deletion.area == pytest.approx(0.2 * (0.75 + 0.25))
-    assert found.insertion.area == pytest.approx(0.2 * (0.25 + 0.75 + 3))
+    curves = taken_apart(Cue(3, 7), {"one": np.array([3, 0, 7, 1, 2, 4, 5, 6, 8, 9])}, steps=5)["one"]
+    np.testing.assert_allclose(curves.deletion.probabilities, [1, 0.5, 0, 0, 0, 0], atol=1e-6)
+    assert curves.deletion.area == pytest.approx(0.2 * (0.75 + 0.25))
+    assert curves.insertion.area == pytest.approx(0.2 * (0.25 + 0.75 + 3))
 
 
 def test_all_steps_of_all_curves_are_asked_at_once_and_both_ends_once():
@@ -66,15 +67,15 @@ def test_all_steps_of_all_curves_are_asked_at_once_and_both_ends_once():
 @given(st.permutations(range(10)), st.sets(st.integers(0, 9), min_size=1), st.integers(2, 10))
 def test_what_deletion_takes_insertion_brings(ranking, cells, steps):
     ranking = np.array(ranking)
-    found = taken_apart(Cue(*cells), {"one": ranking, "back": ranking[::-1]}, steps)
-    one, back = found["one"], found["back"]
-    assert one.deletion.area + one.insertion.area == pytest.approx(1, abs=1e-5)
-    assert 0 <= one.deletion.area <= 1
+    curves = taken_apart(Cue(*cells), {"one": ranking, "back": ranking[::-1]}, steps)
+    forwards, back = curves["one"], curves["back"]
+    assert forwards.deletion.area + forwards.insertion.area == pytest.approx(1, abs=1e-5)
+    assert 0 <= forwards.deletion.area <= 1
     if steps in (2, 5, 10):     # equal steps: what went first comes last
-        assert one.deletion.area == pytest.approx(back.insertion.area, abs=1e-5)
+        assert forwards.deletion.area == pytest.approx(back.insertion.area, abs=1e-5)
     best = taken_apart(Cue(*cells), {"best": rank_cells(np.isin(np.arange(10), list(cells)).astype(float),
                                                   generator(1, "ties"))}, steps)["best"]
-    assert best.deletion.area <= one.deletion.area + 1e-5
+    assert best.deletion.area <= forwards.deletion.area + 1e-5
 
 
 def test_padding_is_neither_ranked_nor_touched():
@@ -84,9 +85,9 @@ def test_padding_is_neither_ranked_nor_touched():
         seen.append((windows[:, 600:].abs().max().item(), set(valid.tolist())))
         return torch.zeros(len(windows), 2)
 
-    found = ranking_curves(answer, np.ones(SIZE, np.float32), 600, 0, Cells.of(600, 0.1, RATE),
+    curves = ranking_curves(answer, np.ones(SIZE, np.float32), 600, 0, Cells.of(600, 0.1, RATE),
                    fill_window(np.ones(SIZE, np.float32), 600, "noise", 1, "k"), {"one": np.arange(6)}, 10, 0.005)
-    assert seen == [(1.0, {600})] and len(found["one"].deletion.shares) == 7
+    assert seen == [(1.0, {600})] and len(curves["one"].deletion.shares) == 7
 
 
 @settings(max_examples=60, deadline=None)
@@ -130,7 +131,7 @@ def test_noise_has_the_level_and_the_spectrum_of_what_it_replaces():
     sound = coloured()
     made = FILLS["noise"](sound, 1, "clip")
     assert np.sqrt(np.mean(made**2)) == pytest.approx(np.sqrt(np.mean(sound**2)), rel=1e-5)
-    bands = [np.add.reduceat(np.abs(np.fft.rfft(one))**2, np.arange(0, 8000, 500)) for one in (sound, made)]
+    bands = [np.add.reduceat(np.abs(np.fft.rfft(samples))**2, np.arange(0, 8000, 500)) for samples in (sound, made)]
     assert np.abs(10 * np.log10(bands[0] / bands[1])).max() < 1.5
     assert np.mean(made**4) / np.mean(made**2)**2 == pytest.approx(3, abs=0.2)      # Gaussian
     assert abs(np.corrcoef(sound, made)[0, 1]) < 0.1
@@ -180,9 +181,9 @@ def test_differences_are_paired():
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=30))
 def test_rank_correlation_is_scipys(pairs):
     from scipy.stats import spearmanr
-    one, other = np.array(pairs, float).T
-    found = rank_correlation(one, other)
-    if len(set(one)) > 1 and len(set(other)) > 1:
-        assert found == pytest.approx(spearmanr(one, other).statistic)
+    first, second = np.array(pairs, float).T
+    correlation = rank_correlation(first, second)
+    if len(set(first)) > 1 and len(set(second)) > 1:
+        assert correlation == pytest.approx(spearmanr(first, second).statistic)
     else:
-        assert found == 0
+        assert correlation == 0

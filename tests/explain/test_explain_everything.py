@@ -82,54 +82,56 @@ def quick() -> Explain:
 def run(work: Path, model: str, out: Path) -> dict:
     (out / "explanations").mkdir(parents=True)
     job = ExplainJob(work / "models" / model, work, quick(), "cpu", "keep", -60.0,
-              OutputFolders(out / "explanations", "explanations/", out / "figures", "figures/"))
+                     OutputFolders(out / "explanations", "explanations/", out / "figures", "figures/"))
     return whole.explain_all(job, read_variants(work / "augmented" / "variants.csv", "test"), 1)
 
 
 def test_a_fusion_gets_all_of_it(work, tmp_path, monkeypatch):
     monkeypatch.setattr(whole, "draw_global_figures", lambda *_: {"figure_4b_fear": "figures/shap_global.png"})  # slow
-    found = run(work, "fusion", tmp_path)
-    json.dumps(found, allow_nan=False)
-    assert {"methods", "clips", "shap", "heard", "across_noise", "faithfulness", "planted"} <= set(found)
-    assert len(found["heard"]) == 7 * 3     # clean, market and white
-    assert {(one["noise"], one["intensity"]) for one in found["heard"]} == {("clean", 0.0), ("market", 0.5),
+    report = run(work, "fusion", tmp_path)
+    json.dumps(report, allow_nan=False)
+    assert {"methods", "clips", "shap", "heard", "across_noise", "faithfulness", "planted"} <= set(report)
+    assert len(report["heard"]) == 7 * 3     # clean, market and white
+    assert {(entry["noise"], entry["intensity"]) for entry in report["heard"]} == {("clean", 0.0), ("market", 0.5),
                                                                             ("white", 0.5)}
-    for one in found["heard"]:
-        assert (tmp_path / one["audio"]).is_file() and (tmp_path / one["spectrogram"]["file"]).is_file()
-        assert list(one["streams"]["phi"]) == ["wav2vec", "mfcc", "zcr", "rms"]
-    clean = {one["utterance"]: one for one in found["heard"] if one["noise"] == "clean"}
-    for clip in found["clips"]:     # the same utterances and answers, and the same values
+    for entry in report["heard"]:
+        assert (tmp_path / entry["audio"]).is_file() and (tmp_path / entry["spectrogram"]["file"]).is_file()
+        assert list(entry["streams"]["phi"]) == ["wav2vec", "mfcc", "zcr", "rms"]
+    clean = {entry["utterance"]: entry for entry in report["heard"] if entry["noise"] == "clean"}
+    for clip in report["clips"]:     # the same utterances and answers, and the same values
         other = clean[clip["utterance"]]
         assert clip["predicted"] == other["predicted"] == other["explained"]
         for method in ("scorecam", "occlusion"):
             np.testing.assert_allclose(np.array(clip[method]["values"]) * (clip[method]["peak"] or 1),
                                        other["traces"][method]["values"], rtol=0.02, atol=1e-5)
             assert (tmp_path / clip[method]["figure"]).is_file()
-    assert set(found["faithfulness"]["methods"]) == {"scorecam", "shap", "occlusion"}
-    assert len(found["across_noise"]["cells"]) == 2
-    assert all((tmp_path / file).is_file() for file in found["shap"]["figures"].values())
-    assert "explain.shap.deletion.silence" in explanation_metrics(found)
-    assert "explain.streams.wav2vec.change_in_noise" in explanation_metrics(found)
+    assert set(report["faithfulness"]["methods"]) == {"scorecam", "shap", "occlusion"}
+    assert len(report["across_noise"]["cells"]) == 2
+    assert all((tmp_path / file).is_file() for file in report["shap"]["figures"].values())
+    assert "explain.shap.deletion.silence" in explanation_metrics(report)
+    assert "explain.streams.wav2vec.change_in_noise" in explanation_metrics(report)
 
 
 def test_an_image_model_gets_what_it_admits(work, tmp_path):
-    found = run(work, "vit", tmp_path)
-    json.dumps(found, allow_nan=False)
-    assert found["shap"] is None and found["across_noise"]["shift"] == {}
-    assert all(one["streams"] is None and list(one["traces"]) == ["gradcam", "occlusion"] for one in found["heard"])
-    assert set(explanation_metrics(found)) >= {"explain.gradcam.insertion.noise"}
+    report = run(work, "vit", tmp_path)
+    json.dumps(report, allow_nan=False)
+    assert report["shap"] is None and report["across_noise"]["shift"] == {}
+    assert all(entry["streams"] is None and list(entry["traces"]) == ["gradcam", "occlusion"]
+               for entry in report["heard"])
+    assert set(explanation_metrics(report)) >= {"explain.gradcam.insertion.noise"}
 
 
 def test_utterances_for_methods_are_among_those_for_streams(work):
     rows = read_variants(work / "augmented" / "variants.csv", "test")
-    found = utterance_tasks(rows, quick())
-    assert [one.traced for one in found] == [True] * 7 == [one.noisy for one in found]
-    assert len({one.name for one in found}) == 7
-    assert sum(one.reseeded for one in found) == sum(one.randomised for one in found) == 1
+    tasks = utterance_tasks(rows, quick())
+    assert [task.traced for task in tasks] == [True] * 7 == [task.noisy for task in tasks]
+    assert len({task.name for task in tasks}) == 7
+    assert sum(task.reseeded for task in tasks) == sum(task.randomised for task in tasks) == 1
 
 
 def test_noise_of_other_partitions_is_not_heard(work):
-    ready = load_job(ExplainJob(work / "models" / "fusion", work, quick(), "cpu", "keep", -60.0, OutputFolders(work, "", work, "")))
+    ready = load_job(ExplainJob(work / "models" / "fusion", work, quick(), "cpu", "keep", -60.0,
+                                OutputFolders(work, "", work, "")))
     assert ready.mixer.categories("test") == ("market",) and ready.background.features.shape[0] == 4
 
 
@@ -139,5 +141,5 @@ def test_each_clip_is_explained_once(work, tmp_path, monkeypatch):
     monkeypatch.setattr(utterance_module, "explain_clip", lambda question: asked.append(question.clip.key) or
                         explain_clip(question))
     monkeypatch.setattr(whole, "draw_global_figures", lambda *_: {})
-    found = run(work, "fusion", tmp_path)
-    assert len(asked) == len(set(asked)) == len(found["heard"]) == 21
+    report = run(work, "fusion", tmp_path)
+    assert len(asked) == len(set(asked)) == len(report["heard"]) == 21

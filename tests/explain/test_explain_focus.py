@@ -14,42 +14,43 @@ def test_the_table_by_hand():
     values = np.array([[0.0, 0.1, 0.0, 0.0],
                        [0.0, 0.4, 0.8, 0.0],
                        [0.0, 0.3, 0.4, 0.0]])
-    found = measure_focus(values, SECONDS, HERTZ)
-    assert found.mean_activation == pytest.approx(2.0 / 12)
-    assert found.max_activation == 0.8
-    assert found.activated_area_pct == pytest.approx(100 * 3 / 12)  # at or above 0.4, half of the maximum, not of 1
-    assert found.entropy == pytest.approx(-sum(p * math.log(p) for p in (0.05, 0.2, 0.4, 0.15, 0.2)))
-    assert found.time_focus_range == (0.5, 2.5)
-    assert found.freq_focus_range == (100.0, 600.0)
+    figures = measure_focus(values, SECONDS, HERTZ)
+    assert figures.mean_activation == pytest.approx(2.0 / 12)
+    assert figures.max_activation == 0.8
+    assert figures.activated_area_pct == pytest.approx(100 * 3 / 12)  # at or above 0.4, half of the maximum, not of 1
+    assert figures.entropy == pytest.approx(-sum(p * math.log(p) for p in (0.05, 0.2, 0.4, 0.15, 0.2)))
+    assert figures.time_focus_range == (0.5, 2.5)
+    assert figures.freq_focus_range == (100.0, 600.0)
 
 
 def test_a_uniform_map_has_the_entropy_of_the_number_of_its_cells():
-    found = measure_focus(np.full((3, 4), 0.7), SECONDS, HERTZ)
-    assert found.entropy == pytest.approx(math.log(12)) and found.activated_area_pct == 100
-    assert found.time_focus_range == (0.0, 3.0) and found.freq_focus_range == (10.0, 600.0)
+    figures = measure_focus(np.full((3, 4), 0.7), SECONDS, HERTZ)
+    assert figures.entropy == pytest.approx(math.log(12)) and figures.activated_area_pct == 100
+    assert figures.time_focus_range == (0.0, 3.0) and figures.freq_focus_range == (10.0, 600.0)
     assert entropy(np.ones((128, 128))) == pytest.approx(9.704, abs=1e-3)   # the paper's largest is 9.310
 
 
 def test_a_single_cell_has_no_entropy_and_the_extent_of_its_frame_and_band():
     values = np.zeros((3, 4))
     values[1, 2] = 0.2
-    found = measure_focus(values, SECONDS, HERTZ)
-    assert found.entropy == 0 and found.time_focus_range == (1.5, 2.5) and found.freq_focus_range == (100.0, 250.0)
+    figures = measure_focus(values, SECONDS, HERTZ)
+    assert figures.entropy == 0 and figures.time_focus_range == (1.5, 2.5)
+    assert figures.freq_focus_range == (100.0, 250.0)
 
 
 def test_a_map_of_zeros_has_no_ranges():
-    found = measure_focus(np.zeros((3, 4)), SECONDS, HERTZ)
-    assert (found.mean_activation, found.max_activation, found.activated_area_pct) == (0, 0, 0)
-    assert found.entropy is found.time_focus_range is found.freq_focus_range is None
+    figures = measure_focus(np.zeros((3, 4)), SECONDS, HERTZ)
+    assert (figures.mean_activation, figures.max_activation, figures.activated_area_pct) == (0, 0, 0)
+    assert figures.entropy is figures.time_focus_range is figures.freq_focus_range is None
     assert not activated_area(np.zeros((3, 4))).any()
 
 
 def test_figures_do_not_depend_on_the_scale_but_for_the_activations():
     values = np.random.default_rng(1).random((3, 4))
-    one, half = measure_focus(values, SECONDS, HERTZ), measure_focus(values / 2, SECONDS, HERTZ)
-    assert half.mean_activation == pytest.approx(one.mean_activation / 2)
-    assert half.entropy == pytest.approx(one.entropy) and half.activated_area_pct == one.activated_area_pct
-    assert half.time_focus_range == one.time_focus_range
+    whole, half = measure_focus(values, SECONDS, HERTZ), measure_focus(values / 2, SECONDS, HERTZ)
+    assert half.mean_activation == pytest.approx(whole.mean_activation / 2)
+    assert half.entropy == pytest.approx(whole.entropy) and half.activated_area_pct == whole.activated_area_pct
+    assert half.time_focus_range == whole.time_focus_range
 
 
 def test_frames_answer_for_half_a_hop_on_each_side_within_the_window():

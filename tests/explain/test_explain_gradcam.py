@@ -36,16 +36,16 @@ def by_hand(values, target):
 def test_two_filters_by_hand_and_each_utterance_for_itself():
     model, values = TwoFilters(), torch.randn(5, 1, 9, generator=torch.Generator().manual_seed(1))
     targets = [0, 1, 2, 1, 0]
-    found = grad_cam(model, model.convolution, lambda output: output, values, targets)
-    assert found.maps.shape == (5, 9) and found.logits.shape == (5, 3) and found.slopes.shape == values.shape
+    cam = grad_cam(model, model.convolution, lambda output: output, values, targets)
+    assert cam.maps.shape == (5, 9) and cam.logits.shape == (5, 3) and cam.slopes.shape == values.shape
     for row, target in enumerate(targets):
-        np.testing.assert_allclose(found.maps[row], by_hand(values[row, 0].numpy(), target), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(cam.maps[row], by_hand(values[row, 0].numpy(), target), rtol=1e-4, atol=1e-5)
         alone = grad_cam(model, model.convolution, lambda output: output, values[row:row + 1], [target])
-        torch.testing.assert_close(alone.maps[0], found.maps[row])
-    assert found.maps.max() > 0
+        torch.testing.assert_close(alone.maps[0], cam.maps[row])
+    assert cam.maps.max() > 0
     # d logit / d x(t) = sum over k of 2 v_k sum(A_k) w_k
     slope = sum(2 * model.v[0, k] * w * w * values[0].sum() for k, w in enumerate((2.0, -1.0)))
-    torch.testing.assert_close(found.slopes[0, 0], slope.expand(9))
+    torch.testing.assert_close(cam.slopes[0, 0], slope.expand(9))
 
 
 def test_the_winner_is_explained_where_no_class_is_named():
@@ -79,17 +79,17 @@ def test_places_are_those_of_the_arithmetic(layers):
         pooled[number](kernel, stride, padding) if number in pooled else
         nn.Sequential(nn.Conv1d(4, 4, kernel, stride, padding), nn.BatchNorm1d(4), nn.ReLU())
         for number, (kernel, stride, padding) in enumerate(layers)]).eval()
-    (found,) = map_axes(chain, chain[-1], lambda output: output, torch.randn(4, 60))
+    (axis,) = map_axes(chain, chain[-1], lambda output: output, torch.randn(4, 60))
     expected, field = centres(layers, 60)
-    np.testing.assert_allclose(found.centres, expected, atol=1e-9)
-    assert found.field == field
+    np.testing.assert_allclose(axis.centres, expected, atol=1e-9)
+    assert axis.field == field
 
 
 def test_frames_that_no_position_has_looked_at_stay_dark():
     chain = nn.Sequential(nn.Conv1d(1, 1, 3), nn.MaxPool1d(4))
-    (found,) = map_axes(chain, chain[1], lambda output: output, torch.zeros(1, 20))   # 18 into 4 pools, 2 left over
-    assert found.seen.tolist() == [True] * 18 + [False] * 2
-    assert (found.weights() @ np.ones(4)).tolist() == [1.0] * 18 + [0.0] * 2
+    (axis,) = map_axes(chain, chain[1], lambda output: output, torch.zeros(1, 20))   # 18 into 4 pools, 2 left over
+    assert axis.seen.tolist() == [True] * 18 + [False] * 2
+    assert (axis.weights() @ np.ones(4)).tolist() == [1.0] * 18 + [0.0] * 2
 
 
 @pytest.mark.parametrize("name", ["cnn", "cnn_lstm", "spectral"])
@@ -97,12 +97,12 @@ def test_places_on_the_real_networks(name):
     preset = load_preset("small")
     model = build(name, preset).eval()
     held = FeatureClassifier(model, torch.zeros(1, 40000)[0], torch.tensor(40000))
-    (found,) = map_axes(held, model.cam_layer(), model.maps, torch.zeros(shape_of(preset.input_of(name))))
+    (axis,) = map_axes(held, model.cam_layer(), model.maps, torch.zeros(shape_of(preset.input_of(name))))
     layers = {"cnn": [(3, 1, 0), (2, 2, 0), (3, 1, 0)], "cnn_lstm": [(3, 1, 0)],
               "spectral": [*[(3, 1, 1), (2, 2, 0)] * 2, *[(3, 1, 1)] * 3]}[name]
     expected, field = centres(layers, 151 if name == "spectral" else 79)
-    np.testing.assert_allclose(found.centres, expected, atol=1e-9)
-    assert found.field == field
+    np.testing.assert_allclose(axis.centres, expected, atol=1e-9)
+    assert axis.field == field
 
 
 @pytest.mark.parametrize("name", ["vit", "beit"])
@@ -143,8 +143,8 @@ def test_a_model_without_a_cut_gets_even_shares():
             return self.seen(values.mean(2)[:, :, None].expand(-1, -1, 5))
 
     model = Everything()
-    (found,) = map_axes(model, model.seen, lambda output: output, torch.zeros(3, 20))
-    np.testing.assert_array_equal(found.centres, [1.5, 5.5, 9.5, 13.5, 17.5])
+    (axis,) = map_axes(model, model.seen, lambda output: output, torch.zeros(3, 20))
+    np.testing.assert_array_equal(axis.centres, [1.5, 5.5, 9.5, 13.5, 17.5])
 
 
 def test_a_camera_that_does_not_run_is_said():

@@ -42,40 +42,40 @@ def noise(seconds: float) -> np.ndarray:
 @pytest.mark.parametrize("layout", ["frames", "serial"])
 def test_a_fusion_has_three_methods_on_the_time_axis_of_the_clip(layout):
     subject = spectral_subject(layout)
-    heard = make_clip(subject, ROW, noise(0.3))
+    clip = make_clip(subject, ROW, noise(0.3))
     background = torch.randn(3, *shape_of(subject.features))
-    found = traces(subject, heard, 2, background, explain_settings())
-    assert list(found) == ["scorecam", "shap", "occlusion"] == list(subject.admitted)
+    traces_by_method = traces(subject, clip, 2, background, explain_settings())
+    assert list(traces_by_method) == ["scorecam", "shap", "occlusion"] == list(subject.admitted)
     for name in ("scorecam", "shap"):
-        assert found[name].method == name and "Wav2Vec" in found[name].held
-        np.testing.assert_allclose(found[name].seconds, np.arange(16) * 512 / RATE)
-        assert found[name].values.shape == (16,) and found[name].values.dtype == np.float64
-    assert found["scorecam"].values.min() >= 0
-    assert found["occlusion"].held == ""
-    assert found["occlusion"].values[-1] == 0 and np.all(np.diff(found["occlusion"].seconds) > 0)
+        assert traces_by_method[name].method == name and "Wav2Vec" in traces_by_method[name].held
+        np.testing.assert_allclose(traces_by_method[name].seconds, np.arange(16) * 512 / RATE)
+        assert traces_by_method[name].values.shape == (16,) and traces_by_method[name].values.dtype == np.float64
+    assert traces_by_method["scorecam"].values.min() >= 0
+    assert traces_by_method["occlusion"].held == ""
+    assert traces_by_method["occlusion"].values[-1] == 0 and np.all(np.diff(traces_by_method["occlusion"].seconds) > 0)
 
 
 @pytest.mark.parametrize("layout", ["frames", "serial"])
 def test_they_are_what_the_methods_alone_give(layout):
     subject, settings = spectral_subject(layout), explain_settings()
-    heard = make_clip(subject, ROW, noise(0.5))
-    held = FeatureClassifier(subject.model, heard.batch.waveform[0], heard.batch.valid[0])
+    clip = make_clip(subject, ROW, noise(0.5))
+    held = FeatureClassifier(subject.model, clip.batch.waveform[0], clip.batch.valid[0])
     background = torch.randn(3, *shape_of(subject.features))
-    found = traces(subject, heard, 4, background, settings, only=["scorecam", "shap"])
-    cam = score_cam(held, subject.model.cam_layer(), heard.batch.features[0], 4, torch.zeros(1)).numpy()
-    np.testing.assert_allclose(found["scorecam"].values,
+    traces_by_method = traces(subject, clip, 4, background, settings, only=["scorecam", "shap"])
+    cam = score_cam(held, subject.model.cam_layer(), clip.batch.features[0], 4, torch.zeros(1)).numpy()
+    np.testing.assert_allclose(traces_by_method["scorecam"].values,
                                to_frames(cam, subject.features) if layout == "serial" else cam, rtol=1e-5, atol=1e-8)
-    whole = expected_gradients(CentredScores(held), heard.batch.features[0], background, settings.shap_samples,
-                               settings.seed, heard.key, settings.batch_size)
-    np.testing.assert_allclose(found["shap"].values, to_frames(whole.values[..., 4], subject.features), rtol=1e-4,
-                               atol=1e-7)
+    whole = expected_gradients(CentredScores(held), clip.batch.features[0], background, settings.shap_samples,
+                               settings.seed, clip.key, settings.batch_size)
+    np.testing.assert_allclose(traces_by_method["shap"].values, to_frames(whole.values[..., 4], subject.features),
+                               rtol=1e-4, atol=1e-7)
 
 
 def test_chance_is_in_shap_alone_and_keyed():
     subject = spectral_subject()
-    heard = make_clip(subject, ROW, noise(0.5))
+    clip = make_clip(subject, ROW, noise(0.5))
     background = torch.randn(3, *shape_of(subject.features))
-    first, same, other = (traces(subject, heard, 0, background, explain_settings(), seed_key=key)
+    first, same, other = (traces(subject, clip, 0, background, explain_settings(), seed_key=key)
                           for key in ("", "", "again"))
     for name in first:
         np.testing.assert_array_equal(first[name].values, same[name].values)
@@ -120,11 +120,11 @@ def clip(subject: Subject) -> Clip:
 def test_occlusion_of_a_waveform_model_points_at_the_burst():
     settings = features().model_copy(update={"seconds": 2.0})
     subject = Subject(Loudness(), settings, None, RATE, CPU, 33)
-    found = traces(subject, clip(subject), 0, None, explain_settings())
-    assert list(found) == ["occlusion"]
-    points_at(found["occlusion"], 0.8, 1.0)
-    quiet = np.abs(found["occlusion"].seconds - 0.9) > 0.2
-    assert np.abs(found["occlusion"].values[quiet]).max() < 0.05 * found["occlusion"].values.max()
+    traces_by_method = traces(subject, clip(subject), 0, None, explain_settings())
+    assert list(traces_by_method) == ["occlusion"]
+    points_at(traces_by_method["occlusion"], 0.8, 1.0)
+    quiet = np.abs(traces_by_method["occlusion"].seconds - 0.9) > 0.2
+    assert np.abs(traces_by_method["occlusion"].values[quiet]).max() < 0.05 * traces_by_method["occlusion"].values.max()
 
 
 def test_every_method_of_a_model_of_stacked_features_points_at_the_burst():
@@ -134,15 +134,15 @@ def test_every_method_of_a_model_of_stacked_features_points_at_the_burst():
     mean_std = Moments.of(values, settings).standardisation()
     subject = Subject(OverTime(settings, band, mean_std).eval(), settings, mean_std, RATE, CPU, 33)
     background = make_clip(subject, ROW, burst(1500, None)).batch.features
-    found = traces(subject, clip(subject), 0, background, explain_settings())
-    assert list(found) == ["gradcam", "shap", "occlusion"]
-    for trace in found.values():
+    traces_by_method = traces(subject, clip(subject), 0, background, explain_settings())
+    assert list(traces_by_method) == ["gradcam", "shap", "occlusion"]
+    for trace in traces_by_method.values():
         points_at(trace, 0.8, 1.0)
         assert trace.held == ""
 
 
 def test_an_image_model_has_gradcam_and_occlusion():
     subject = Subject(OverImage(), image_settings(), None, RATE, CPU, 33)
-    found = traces(subject, clip(subject), 0, None, explain_settings())
-    assert list(found) == ["gradcam", "occlusion"]
-    assert found["gradcam"].values.min() >= 0 and len(found["gradcam"].values) == 64
+    traces_by_method = traces(subject, clip(subject), 0, None, explain_settings())
+    assert list(traces_by_method) == ["gradcam", "occlusion"]
+    assert traces_by_method["gradcam"].values.min() >= 0 and len(traces_by_method["gradcam"].values) == 64

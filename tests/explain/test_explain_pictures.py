@@ -33,16 +33,17 @@ from ser_ops.methods import METHODS
 WAVEFORM = "the Wav2Vec 2.0 stream, which kept hearing the whole waveform"
 
 
-def subject(layout: str = "frames") -> Subject:
+def a_subject(layout: str = "frames") -> Subject:
     settings = features(layout)
     card = {"preset_settings": {"features": settings.model_dump()},
             "sample_rate": RATE, "model": "fusion", "standardisation": None}
     return Subject.of(StandIn(settings), card, torch.device("cpu"))
 
 
-def clip(one: Subject, seconds: float = 0.4):
+def a_clip(subject: Subject, seconds: float = 0.4):
     wave = np.random.default_rng(1).normal(0, 0.1, round(seconds * RATE)).astype(np.float32)
-    return make_clip(one, VariantRow("made/a#original", "made/a", "original", "test", "angry", "made/1", "made"), wave)
+    row = VariantRow("made/a#original", "made/a", "original", "test", "angry", "made/1", "made")
+    return make_clip(subject, row, wave)
 
 
 def traces() -> dict[str, Trace]:
@@ -52,18 +53,20 @@ def traces() -> dict[str, Trace]:
             "occlusion": Trace("occlusion", np.linspace(0.05, 0.45, 9), np.linspace(-0.1, 0.3, 9), "loss")}
 
 
-def attribution(one: Subject, seed: int = 0) -> Attribution:
-    values = np.random.default_rng(seed).normal(size=(*shape_of(one.features), len(EMOTIONS)))
+def attribution(subject: Subject, seed: int = 0) -> Attribution:
+    values = np.random.default_rng(seed).normal(size=(*shape_of(subject.features), len(EMOTIONS)))
     return Attribution(values, np.zeros(7), values.reshape(-1, 7).sum(0))
 
 
-def figures_of(one: Subject, given: dict[str, Trace], shap: Attribution | None, *rest) -> dict[str, str]:
+def figures_of(subject: Subject, given: dict[str, Trace], shap: Attribution | None, *rest) -> dict[str, str]:
     """`paper_figures` of the clip, with what the model answers and what muting does."""
-    heard, settings = clip(one), explain_settings()
-    (chances,) = class_probabilities(one, [heard], waveform_contexts(one, [heard], 1))
-    target = int(chances.argmax())
-    course = counterfactual(heard, WindowClassifier(one, 8), clip_figures.leading_trace(given), target, RATE, settings)
-    return draw_paper_figures(one, heard, answer_entry(one, heard, chances, target), given, shap, course, settings, *rest)
+    clip, settings = a_clip(subject), explain_settings()
+    (probabilities,) = class_probabilities(subject, [clip], waveform_contexts(subject, [clip], 1))
+    target = int(probabilities.argmax())
+    muting = counterfactual(clip, WindowClassifier(subject, 8), clip_figures.leading_trace(given), target, RATE,
+                            settings)
+    return draw_paper_figures(subject, clip, answer_entry(subject, clip, probabilities, target), given, shap, muting,
+                              settings, *rest)
 
 
 @pytest.fixture
@@ -83,9 +86,9 @@ def captions(monkeypatch) -> dict[str, str]:
 
 
 def test_every_figure_of_a_clip_says_what_it_does_not_show(tmp_path, captions):
-    one = subject()
+    subject = a_subject()
     believe = {"scorecam": "Score-CAM was no better than chance.", "occlusion": "Occlusion was."}
-    files = figures_of(one, traces(), attribution(one), tmp_path, "p/", believe)
+    files = figures_of(subject, traces(), attribution(subject), tmp_path, "p/", believe)
     assert tuple(files) == FIGURE_KEYS and len(set(files.values())) == len(FIGURE_KEYS)
     for key, name in files.items():
         assert name.startswith("p/made_a_clean_0_None_") and imread(tmp_path / name[2:]).ndim == 3
@@ -96,10 +99,10 @@ def test_every_figure_of_a_clip_says_what_it_does_not_show(tmp_path, captions):
 
 
 def test_the_same_clip_gives_the_same_bytes(tmp_path):
-    one = subject()
+    subject = a_subject()
     values = np.random.default_rng(0).normal(size=(5, 2))
     for name in ("a", "b"):
-        figures_of(one, traces(), None, tmp_path / name, "")
+        figures_of(subject, traces(), None, tmp_path / name, "")
         overall_figures.draw_beeswarm(["RMS at 0.10 s", "ZCR at 0.20 s"], values, values, "fear", 1, "words",
                                  tmp_path / name / "4b.png")
     for file in (tmp_path / "a").iterdir():
@@ -107,11 +110,11 @@ def test_the_same_clip_gives_the_same_bytes(tmp_path):
 
 
 def test_what_a_model_does_not_give_is_left_out(tmp_path):
-    one = subject()
+    subject = a_subject()
     alone = {"occlusion": traces()["occlusion"]}
-    assert set(figures_of(one, alone, None, tmp_path, "")) == set(FIGURE_KEYS) - {"figure_5"}
+    assert set(figures_of(subject, alone, None, tmp_path, "")) == set(FIGURE_KEYS) - {"figure_5"}
     both = {"gradcam": Trace("gradcam", np.arange(3.0) / 10, np.zeros(3), "logit")}
-    assert set(figures_of(one, both, None, tmp_path, "")) == \
+    assert set(figures_of(subject, both, None, tmp_path, "")) == \
         {"figure_2", "figure_3ab", "figure_3d", "figure_3e"}
     with pytest.raises(ValueError, match="at least one trace"):
         clip_figures.leading_trace({})
@@ -119,71 +122,71 @@ def test_what_a_model_does_not_give_is_left_out(tmp_path):
 
 @pytest.mark.parametrize("layout", ["frames", "serial"])
 def test_the_glow_follows_equation_29(layout, tmp_path, monkeypatch):
-    one = subject(layout)
-    values = np.zeros((*shape_of(one.features), 7))
-    values.reshape(-1, 7)[index_at(2 + 4, 9, one.features), :] = 2.0
-    values.reshape(-1, 7)[index_at(0, 9, one.features), :] = -0.5
+    subject = a_subject(layout)
+    values = np.zeros((*shape_of(subject.features), 7))
+    values.reshape(-1, 7)[index_at(2 + 4, 9, subject.features), :] = 2.0
+    values.reshape(-1, 7)[index_at(0, 9, subject.features), :] = -0.5
     drawn = []
     for name in ("draw_over_waveform", "draw_aligned", "draw_occlusion", "draw_regions", "draw_masked"):
         monkeypatch.setattr(clip_figures, name, lambda *_given, **_named: None)
     monkeypatch.setattr(clip_figures, "draw_glowing", lambda _sound, trace, *_rest: drawn.append(trace))
     made = Attribution(values, np.zeros(7), np.zeros(7))
-    figures_of(one, traces(), made, tmp_path, "")
-    expected = np.zeros(frames_of(one.features))
+    figures_of(subject, traces(), made, tmp_path, "")
+    expected = np.zeros(frames_of(subject.features))
     expected[9] = 1.5
     np.testing.assert_allclose(drawn[0].values, expected)
     assert drawn[0].seconds[9] == pytest.approx(9 * 512 / RATE)
-    assert to_frames(values[..., 0], one.features).sum() == pytest.approx(1.5)
+    assert to_frames(values[..., 0], subject.features).sum() == pytest.approx(1.5)
 
 
 @pytest.mark.parametrize("layout", ["frames", "serial"])
 def test_features_are_named_in_words_for_each_class(layout, tmp_path, monkeypatch):
-    one = subject(layout)
-    index = index_at(2 + 7, 12, one.features)
-    found = []
+    subject = a_subject(layout)
+    index = index_at(2 + 7, 12, subject.features)
+    attributions = []
     for seed in (1, 2, 3):
-        made = attribution(one, seed)
+        made = attribution(subject, seed)
         made.values.reshape(-1, 7)[index, 2] = 50.0 * (-1) ** seed
-        found.append(made)
-    rows = [ShapRow(np.full(shape_of(one.features), 3.0), "fear", f"clip {number}") for number in range(3)]
+        attributions.append(made)
+    rows = [ShapRow(np.full(shape_of(subject.features), 3.0), "fear", f"clip {number}") for number in range(3)]
     asked = {}
     for name in ("draw_beeswarm", "draw_violins", "draw_waterfall"):
         monkeypatch.setattr(overall_figures, name, lambda *given, name=name: asked.setdefault(name, []).append(given))
-    files = draw_global_figures(one, found, rows, explain_settings(top=4), tmp_path, "p/")
+    files = draw_global_figures(subject, attributions, rows, explain_settings(top=4), tmp_path, "p/")
     assert [key for key in files if "4d" in key] == ["figure_4d_fear"] and len(files) == 15
-    first = describe(index, one.features)
+    first = describe(index, subject.features)
     assert first == f"MFCC 7 at {12 * 512 / RATE:.2f} s"
     fear = EMOTIONS.index("fear")
     names, values, shown = asked["beeswarm"][fear][:3]
     assert names[0] == first and values[:, 0].tolist() == [-50.0, 50.0, -50.0] and (shown == 3).all()
     assert asked["violins"][fear][0] == names
     labels, steps, others, missed, base, score = asked["waterfall"][0][:6]
-    assert labels[0] == f"{first}  = 3" and others[0] == np.prod(shape_of(one.features)) - 4
+    assert labels[0] == f"{first}  = 3" and others[0] == np.prod(shape_of(subject.features)) - 4
     assert base + steps.sum() + others[1] + missed == pytest.approx(score), "equation 25, with what sampling missed"
-    assert not any(re.search(r"Feature \d|Time_\d", one) for one in names)
+    assert not any(re.search(r"Feature \d|Time_\d", name) for name in names)
 
 
 def test_what_sampling_missed_is_a_step_of_its_own(tmp_path, monkeypatch):
-    one = subject()
-    values = np.ones((*shape_of(one.features), 7)) / 100
-    size = int(np.prod(shape_of(one.features)))
+    subject = a_subject()
+    values = np.ones((*shape_of(subject.features), 7)) / 100
+    size = int(np.prod(shape_of(subject.features)))
     asked = []
     monkeypatch.setattr(overall_figures, "draw_waterfall", lambda *given: asked.append(given))
     monkeypatch.setattr(overall_figures, "draw_beeswarm", lambda *_given: None)
     monkeypatch.setattr(overall_figures, "draw_violins", lambda *_given: None)
     made = Attribution(values, np.full(7, 0.25), np.full(7, 0.25 + size / 100 + 0.4))
-    row = ShapRow(np.zeros(shape_of(one.features)), "sad", "x")
-    draw_global_figures(one, [made], [row], explain_settings(), tmp_path, "")
+    row = ShapRow(np.zeros(shape_of(subject.features)), "sad", "x")
+    draw_global_figures(subject, [made], [row], explain_settings(), tmp_path, "")
     assert asked[0][3] == pytest.approx(0.4)
-    assert draw_global_figures(one, [], [], explain_settings(), tmp_path, "") == {}
+    assert draw_global_figures(subject, [], [], explain_settings(), tmp_path, "") == {}
 
 
 def test_every_global_figure_says_what_it_does_not_show(tmp_path, captions, monkeypatch):
     monkeypatch.setattr(overall_figures, "EMOTIONS", ("angry", "disgust"))
-    one = subject()
-    made = [Attribution(attribution(one, seed).values[..., :2], np.zeros(2), np.ones(2)) for seed in (1, 2, 3)]
-    rows = [ShapRow(np.full(shape_of(one.features), 3.0), "disgust", f"clip {number}") for number in range(3)]
-    files = draw_global_figures(one, made, rows, explain_settings(top=3), tmp_path, "p/", "SHAP did no better.")
+    subject = a_subject()
+    made = [Attribution(attribution(subject, seed).values[..., :2], np.zeros(2), np.ones(2)) for seed in (1, 2, 3)]
+    rows = [ShapRow(np.full(shape_of(subject.features), 3.0), "disgust", f"clip {number}") for number in range(3)]
+    files = draw_global_figures(subject, made, rows, explain_settings(top=3), tmp_path, "p/", "SHAP did no better.")
     assert len(files) == 5
     for name in files.values():
         assert imread(tmp_path / name[2:]).ndim == 3
@@ -225,8 +228,9 @@ def test_columns_hold_every_sample_and_touch():
 
 
 def test_words_of_figure_3e_are_those_of_its_numbers():
-    one = subject()
-    made = counterfactual(clip(one), WindowClassifier(one, 8), traces()["scorecam"], 0, RATE, explain_settings())
+    subject = a_subject()
+    made = counterfactual(a_clip(subject), WindowClassifier(subject, 8), traces()["scorecam"], 0, RATE,
+                          explain_settings())
     numbers = made.numbers()
     said = change_in_words(made)
     assert ("never" in said) == (numbers["seconds"] is None)
@@ -239,5 +243,5 @@ def test_methods_are_told_apart_in_grey_too():
     def light(colour: str) -> float:
         red, green, blue = (int(colour[at:at + 2], 16) / 255 for at in (1, 3, 5))
         return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-    colours = [one.colour for one in METHODS.values()]
+    colours = [method.colour for method in METHODS.values()]
     assert len({round(light(colour), 2) for colour in colours}) == len(colours)

@@ -36,8 +36,8 @@ def in_blocks(preset):
 
 def a_subject(name, blocks=False):
     preset = load_preset("small")
-    one = preset.model_copy(update={"spectral": preset.spectral.model_copy(update={"members": 1})})
-    preset = in_blocks(preset) if blocks else one   # members answer rightly before each has learned its part
+    narrow = preset.model_copy(update={"spectral": preset.spectral.model_copy(update={"members": 1})})
+    preset = in_blocks(preset) if blocks else narrow   # members answer rightly before each has learned its part
     window = preset.input_of(name)
     kinds = channels_of(window)
     standard = {"mean": [0.0] * kinds, "std": [1.0] * kinds} if getattr(window, "standardise", False) else None
@@ -58,18 +58,19 @@ def test_the_deciding_burst_is_where_and_what_it_is_said_to_be(emotion, hertz):
     starts = []
     for number in range(20):
         samples, start = planted.make_sound(PLANTED, 40000, RATE, emotion, 1, f"clip {number}")
-        found, level = loudest(samples, start)
-        assert found == pytest.approx(hertz, abs=10)
+        loudest_hertz, level = loudest(samples, start)
+        assert loudest_hertz == pytest.approx(hertz, abs=10)
         assert level == pytest.approx(0.01 * 10 ** (PLANTED.level_db / 20), rel=0.15)
         assert 0 <= start <= 2.5 - PLANTED.seconds
         spectrum = np.abs(np.fft.rfft(samples))[::1]
-        others = {one for one in PLANTED.hertz if one != hertz}
-        heard = {one: spectrum[round(one * 2.5) - 20:round(one * 2.5) + 20].max() for one in (*PLANTED.hertz, 500)}
-        assert all(heard[one] < heard[hertz] / 5 for one in others) and heard[500] > heard[hertz] / 2
+        others = {other for other in PLANTED.hertz if other != hertz}
+        level_of = {tone: spectrum[round(tone * 2.5) - 20:round(tone * 2.5) + 20].max()
+                    for tone in (*PLANTED.hertz, 500)}
+        assert all(level_of[other] < level_of[hertz] / 5 for other in others) and level_of[500] > level_of[hertz] / 2
         starts.append(start)
     assert min(starts) < 0.6 and max(starts) > 1.9
-    again, start = planted.make_sound(PLANTED, 40000, RATE, emotion, 1, "clip 19")
-    assert start == starts[-1] and np.array_equal(again, samples)
+    same, start = planted.make_sound(PLANTED, 40000, RATE, emotion, 1, "clip 19")
+    assert start == starts[-1] and np.array_equal(same, samples)
 
 
 def test_bursts_are_as_loud_as_one_another_and_do_not_overlap():
@@ -83,24 +84,25 @@ def test_bursts_are_as_loud_as_one_another_and_do_not_overlap():
 
 
 def test_over_bands_score_cam_and_shap_find_it():
-    found = planted.measure_planted_cue(a_subject("spectral"), some_settings(clips=16))
-    assert found["learned"] and found["accuracy"] >= 0.95
-    assert found["methods"]["shap"]["found"] and found["methods"]["shap"]["hit_rate"] >= 0.5
-    assert found["methods"]["scorecam"]["found"] and found["methods"]["scorecam"]["hit_rate"] >= 0.8
+    report = planted.measure_planted_cue(a_subject("spectral"), some_settings(clips=16))
+    assert report["learned"] and report["accuracy"] >= 0.95
+    assert report["methods"]["shap"]["found"] and report["methods"]["shap"]["hit_rate"] >= 0.5
+    assert report["methods"]["scorecam"]["found"] and report["methods"]["scorecam"]["hit_rate"] >= 0.8
 
 
 @pytest.mark.parametrize(("name", "methods"), [("spectral", {"scorecam", "shap", "occlusion"}),
                                                ("cnn", {"gradcam", "shap", "occlusion"})])
 def test_methods_find_the_planted_burst(name, methods):
-    found = planted.measure_planted_cue(a_subject(name, blocks=True), some_settings())
-    assert found["learned"] and found["accuracy"] >= 0.95 and set(found["methods"]) == methods
+    report = planted.measure_planted_cue(a_subject(name, blocks=True), some_settings())
+    assert report["learned"] and report["accuracy"] >= 0.95 and set(report["methods"]) == methods
     for method in methods - {"occlusion"}:
-        assert found["methods"][method]["hit_rate"] >= 0.8 and found["methods"][method]["found"]
-    assert found["energy"]["hit_rate"] < 0.8 and not found["energy"]["found"]
-    for one in found["methods"].values():
-        assert one["n"] == 8 and 0 < one["chance"] < 0.15
-        assert one["within_blur"]["hit_rate"] >= one["hit_rate"] and one["within_blur"]["chance"] >= one["chance"]
-    assert found["cue"]["hertz"] == list(PLANTED.hertz) and len(found["words"]) == 2 + len(methods)
+        assert report["methods"][method]["hit_rate"] >= 0.8 and report["methods"][method]["found"]
+    assert report["energy"]["hit_rate"] < 0.8 and not report["energy"]["found"]
+    for figures in report["methods"].values():
+        assert figures["n"] == 8 and 0 < figures["chance"] < 0.15
+        assert figures["within_blur"]["hit_rate"] >= figures["hit_rate"]
+        assert figures["within_blur"]["chance"] >= figures["chance"]
+    assert report["cue"]["hertz"] == list(PLANTED.hertz) and len(report["words"]) == 2 + len(methods)
 
 
 class Listener(nn.Module):
@@ -129,9 +131,9 @@ def test_occlusion_finds_the_burst_that_a_made_model_listens_to(monkeypatch):
     subject = a_subject("wav2vec")
     monkeypatch.setattr(planted, "untrained_subject", lambda *parts: replace(subject, model=Listener()))
     monkeypatch.setattr(planted, "train_until_learned", lambda *parts: (1.0, 1))
-    found = planted.measure_planted_cue(subject, some_settings())
-    assert found["methods"]["occlusion"]["hit_rate"] == 1 and found["methods"]["occlusion"]["found"]
-    assert tuple(EMOTIONS[place] for place in (0, 5)) == planted.CLASSES
+    report = planted.measure_planted_cue(subject, some_settings())
+    assert report["methods"]["occlusion"]["hit_rate"] == 1 and report["methods"]["occlusion"]["found"]
+    assert tuple(EMOTIONS[index] for index in (0, 5)) == planted.CLASSES
 
 
 def test_a_method_that_points_elsewhere_is_told(monkeypatch):
@@ -143,34 +145,34 @@ def test_a_method_that_points_elsewhere_is_told(monkeypatch):
 
     monkeypatch.setattr(planted, "explain_clip", pointing)
     monkeypatch.setattr(planted, "train_until_learned", lambda *parts: (1.0, 5))
-    found = planted.measure_planted_cue(a_subject("spectral"), some_settings())
+    report = planted.measure_planted_cue(a_subject("spectral"), some_settings())
     for method in ("occlusion", "scorecam"):
-        assert found["methods"][method]["hit_rate"] <= 0.13 and not found["methods"][method]["found"]
-    assert sum("not clearly more than chance" in one for one in found["words"]) == 2
+        assert report["methods"][method]["hit_rate"] <= 0.13 and not report["methods"][method]["found"]
+    assert sum("not clearly more than chance" in sentence for sentence in report["words"]) == 2
 
 
 def test_a_model_that_did_not_learn_is_told():
-    found = planted.measure_planted_cue(a_subject("wav2vec"), some_settings(max_steps=1, train_clips=8, clips=4))
-    assert not found["learned"] and found["steps"] == 1
-    assert any("too little for anything to follow" in one for one in found["words"])
+    report = planted.measure_planted_cue(a_subject("wav2vec"), some_settings(max_steps=1, train_clips=8, clips=4))
+    assert not report["learned"] and report["steps"] == 1
+    assert any("too little for anything to follow" in sentence for sentence in report["words"])
 
 
 def test_training_is_the_same_each_time_and_leaves_the_subject_alone():
     subject, settings = a_subject("spectral"), some_settings(max_steps=3, train_clips=8, clips=4)
-    before = {name: one.clone() for name, one in subject.model.state_dict().items()}
+    before = {name: weight.clone() for name, weight in subject.model.state_dict().items()}
     train, test = (planted.make_planted_clips(subject, settings.planted, 8, 1, part) for part in ("train", "test"))
-    features = torch.cat([one.clip.batch.features for one in train])
+    features = torch.cat([planted_clip.clip.batch.features for planted_clip in train])
     torch.manual_seed(5)
     drawn = torch.random.get_rng_state()
     made = []
     for _ in range(2):
-        one = planted.untrained_subject(subject, features, 1)
-        planted.train_until_learned(one, train, test, settings.planted, 1)
-        made.append(one.model.state_dict())
+        trained = planted.untrained_subject(subject, features, 1)
+        planted.train_until_learned(trained, train, test, settings.planted, 1)
+        made.append(trained.model.state_dict())
     assert all(torch.equal(made[0][name], made[1][name]) for name in made[0])
-    assert all(torch.equal(before[name], one) for name, one in subject.model.state_dict().items())
+    assert all(torch.equal(before[name], weight) for name, weight in subject.model.state_dict().items())
     assert torch.equal(torch.random.get_rng_state(), drawn)
-    assert one.standardisation["mean"][2] == pytest.approx(float(features[:, 2].mean()), rel=1e-4)
+    assert trained.standardisation["mean"][2] == pytest.approx(float(features[:, 2].mean()), rel=1e-4)
 
 
 @pytest.mark.parametrize(("name", "method", "expected"), [
@@ -179,4 +181,5 @@ def test_training_is_the_same_each_time_and_leaves_the_subject_alone():
 def test_blur_by_hand(name, method, expected):
     # cnn: kernel 3, pooling by 2, kernel 3: 3 + 1 + 2 * 2 frames
     # spectral: kernel 3 and pooling by 2: 3 + 1, again: + 2 * 2 + 2, three of 3 every four frames: + 3 * 2 * 4: 34
-    assert method_module(method).blur(a_subject(name), explain_settings(occlusion_seconds=0.1)) == pytest.approx(expected)
+    settings = explain_settings(occlusion_seconds=0.1)
+    assert method_module(method).blur(a_subject(name), settings) == pytest.approx(expected)

@@ -56,7 +56,7 @@ def test_the_benchmarks_three_ways_give_one_map(benchmark):
     # Of random weights the maps may speak against a class throughout, which leaves nothing of it.
     target, batched = next((target, cam) for target in range(len(EMOTIONS))
                            if (cam := score_cam(held, layer, values, target, baseline, 64)).max() > 0)
-    for answer in (held, lambda some: model(waveform.expand(len(some), -1), valid.expand(len(some)), some)):
+    for answer in (held, lambda batch: model(waveform.expand(len(batch), -1), valid.expand(len(batch)), batch)):
         with torch.no_grad():
             one_by_one = benchmark.loop(answer, layer, values, baseline, target)
         torch.testing.assert_close(one_by_one, batched, rtol=0, atol=1e-7 + 1e-4 * float(batched.max()))

@@ -24,8 +24,8 @@ def loud(*stretches: tuple[float, float, float], seconds: float = 2.0) -> np.nda
 
 
 def test_two_words_are_found_where_they_are():
-    found = speech_stretches(loud((0.3, 0.7, 0.1), (1.2, 1.6, 0.05)), RATE, SETTINGS)
-    np.testing.assert_allclose(found, [[0.3, 0.7], [1.2, 1.6]], atol=0.025)
+    stretches = speech_stretches(loud((0.3, 0.7, 0.1), (1.2, 1.6, 0.05)), RATE, SETTINGS)
+    np.testing.assert_allclose(stretches, [[0.3, 0.7], [1.2, 1.6]], atol=0.025)
 
 
 def test_a_short_pause_is_bridged_and_a_long_one_is_not():
@@ -35,8 +35,8 @@ def test_a_short_pause_is_bridged_and_a_long_one_is_not():
 
 def test_a_quiet_end_belongs_to_the_word_and_a_rustle_of_that_level_does_not():
     quiet = 0.1 * 10 ** (-30 / 20)
-    found = speech_stretches(loud((0.3, 0.6, 0.1), (0.6, 0.8, quiet), (1.4, 1.6, quiet)), RATE, SETTINGS)
-    np.testing.assert_allclose(found, [[0.3, 0.8]], atol=0.025)
+    stretches = speech_stretches(loud((0.3, 0.6, 0.1), (0.6, 0.8, quiet), (1.4, 1.6, quiet)), RATE, SETTINGS)
+    np.testing.assert_allclose(stretches, [[0.3, 0.8]], atol=0.025)
 
 
 def test_hysteresis_by_hand():
@@ -53,11 +53,12 @@ def test_silence_has_no_speech(samples):
 def test_it_lies_within_the_window_without_overlap_however_loud_the_recording(seed, gain):
     random = np.random.default_rng(seed)
     samples = (random.normal(size=4000) * random.choice([0, 1e-4, 1], 40).repeat(100)).astype(np.float32)
-    found = speech_stretches(samples, RATE, SETTINGS)
-    if len(found):
-        flat = found.reshape(-1)
+    stretches = speech_stretches(samples, RATE, SETTINGS)
+    if len(stretches):
+        flat = stretches.reshape(-1)
         assert flat[0] >= 0 and flat[-1] <= 4000 / RATE and np.all(np.diff(flat) > 0)
-    np.testing.assert_array_equal(found, speech_stretches(samples * np.float32(2.0 ** round(np.log2(gain))), RATE, SETTINGS))
+    louder = samples * np.float32(2.0 ** round(np.log2(gain)))
+    np.testing.assert_array_equal(stretches, speech_stretches(louder, RATE, SETTINGS))
 
 
 def test_the_share_of_an_attribution_by_hand():
@@ -65,6 +66,6 @@ def test_the_share_of_an_attribution_by_hand():
     assert share_of_time(half, 2.0) == 0.5
     for values, expected in ((np.ones(201), 0.5), (np.where(seconds < 1, 3.0, -5.0), 1.0),
                              (np.where(seconds < 1, 3.0, 1.0), 0.75), (-np.ones(201), None)):
-        found = share_inside(Trace("shap", seconds, values, "log odds"), half, 2.0, 0.01)
-        assert found is None if expected is None else found == pytest.approx(expected, abs=0.01)
+        share = share_inside(Trace("shap", seconds, values, "log odds"), half, 2.0, 0.01)
+        assert share is None if expected is None else share == pytest.approx(expected, abs=0.01)
     assert inside_stretches(np.zeros((0, 2)), seconds).sum() == 0
