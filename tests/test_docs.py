@@ -15,7 +15,7 @@ import typer
 import yaml
 
 from infra import house
-from ser_ops import cli
+from ser_ops import cli, methods, model_table
 from ser_ops.config.params import load_params
 from ser_ops.documents import read_yaml
 from ser_ops.imports import file_of
@@ -254,3 +254,28 @@ def test_the_first_steps_of_shipping_a_model_run_as_they_are_written(tmp_path):
         done = subprocess.run(["bash", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, line + done.stderr
     assert (tmp_path / "data/manifests/mine/manifest.csv").is_file() and (tmp_path / "data/corpora/ravdess").is_dir()
+
+
+def test_the_reference_names_all_that_there_is():
+    commands_page, rules_page = TEXT["docs/reference/commands.md"], TEXT["docs/reference/gate-rules.md"]
+    top = typer.main.get_command(cli.app)
+    for name, command in top.commands.items():
+        for path in [f"{name} {inner}" for inner in getattr(command, "commands", ())] or [name]:
+            assert f"`ser-ops {path}" in commands_page, path
+    for deployment in read_yaml(PROJECT / "prefect.yaml", "deployments")["deployments"]:
+        assert deployment["entrypoint"].partition(":")[2].replace("_", "-") in commands_page, deployment
+    params = load_params()
+    for rule in type(params.gate).model_fields:
+        assert rule in rules_page, rule
+    for section in read_yaml(PROJECT / "params.yaml", "settings"):
+        assert f"`{section}`" in TEXT["docs/reference/settings.md"], section
+    for preset in (PROJECT / "presets").glob("*.yaml"):
+        assert f"| `{preset.stem}` |" in TEXT["docs/reference/settings.md"], preset
+
+
+def test_the_methods_of_each_model_are_those_of_the_catalogue():
+    rows = re.findall(r"^\| ([\w, ]+) \| ([\w, -]+) \|$", TEXT["docs/reference/methods.md"], re.MULTILINE)
+    listed = {model: titles.split(", ") for models, titles in rows for model in models.split(", ")}
+    for name, model in model_table.MODELS.items():
+        titles = [methods.METHODS[method].title for method in methods.admitted(model.streams, model.has_cam_layer)]
+        assert listed[name] == titles, name
