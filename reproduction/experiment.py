@@ -287,7 +287,7 @@ def partition_examples(params: Params, experiment: Experiment, rows: Sequence[Va
     return Examples(chosen, stores, round(seconds * params.data.sample_rate))
 
 
-def standardisation(train: Examples, params: Params, model: str) -> dict[str, list[float]]:
+def standardisation(train: Examples, params: Params, model: str) -> Mapping[str, Sequence[float]]:
     """Mean and deviation of each channel over the training rows of an experiment."""
     settings = params.chosen.input_of(model)
     parts = [Moments.of(np.stack([train.stores.features[train.rows[index].row] for index in indices]), settings)

@@ -24,6 +24,7 @@ from reproduction.paper_page import (
     warnings,
 )
 from ser_ops.documents import read_json
+from ser_ops.imports import closure
 from ser_ops.pages import drawing, text
 from ser_ops.tables import read_csv
 
@@ -232,3 +233,8 @@ def test_whether_a_corpus_is_here(provenance, state):
 def test_how_to_get_says_the_command_and_the_source():
     remedy = how_to_get("crema_d")
     assert "ser-ops corpora add crema_d" in remedy and "docs/reference/corpora.md" in remedy
+
+
+@pytest.mark.parametrize("stage", ["variants", "features", "folds", "corpora"])
+def test_how_a_page_looks_reruns_no_training(stage):
+    assert not any(file.suffix in (".css", ".j2") for file in closure(f"reproduction.{stage}"))

@@ -328,7 +328,8 @@ def blocks(page: Page) -> tuple[list[Block], list[Block]]:
     """The page's tables in their order, then its figures by number with the tables that stand for one or beside one."""
     tables = [table for table in page.tables if not paper_number(table.key).startswith("Figure")]
     beside = [table for table in page.tables if paper_number(table.key).startswith("Figure")]
-    numbers = dict.fromkeys(paper_number(item.key) or item.key for item in (*page.figures, *beside))
+    keys = [*(figure.key for figure in page.figures), *(table.key for table in beside)]
+    numbers = dict.fromkeys(paper_number(key) or key for key in keys)
     return ([Block(table.key, paper_number(table.key) or table.title, (table,), ()) for table in tables],
             [Block(number.lower().replace(" ", "_"), number,
                    tuple(table for table in beside if paper_number(table.key) == number),
