@@ -178,7 +178,7 @@ def test_ser_ops_with_damaged_settings_answers_in_one_line(tmp_path, content):
 def test_a_line_of_a_journal_that_is_none_is_left_out_or_said(tmp_path):
     file = tmp_path / "parts"
     file.write_text('["a", "b", 0, 8, 5]\n[1]\n{"a": 1}\n[[], "b", 0, 1, 2]\n["a", "b", "x", 8, 5]\n5\n' + "[" * 9000)
-    assert Parts(file).come("a", "b") == {Part(0, 8): 5}
+    assert Parts(file).parts("a", "b") == {Part(0, 8): 5}
     kept = tmp_path / "run.jsonl"
     kept.write_text('{"metrics": [["loss", NaN, 1, 1]]}\n')
     assert len(Journal(kept).entries) == 1, "a figure may be no number"

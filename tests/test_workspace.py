@@ -203,6 +203,18 @@ def test_halves_in_a_cache_of_several_repositories_stay_for_a_day(repository, sa
     assert new.exists() and not old.exists()
 
 
+def test_halves_in_a_cache_of_several_worktrees_stay_for_a_day(repository, said):
+    subprocess.run(["git", "init", "-q"], check=True)
+    subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-q", "--allow-empty", "-m",
+                    "first"], check=True)
+    subprocess.run(["git", "worktree", "add", "-q", "--detach", "state/runs/one"], check=True)
+    half = repository / ".dvc/cache/files/md5/ab/.half.tmp"
+    half.parent.mkdir(parents=True, exist_ok=True)
+    half.touch()
+    workspace.mend(say=said.append)
+    assert half.exists()
+
+
 def test_a_default_remote_that_is_not_defined_is_not_shared(repository):
     (repository / ".dvc/config.local").write_text("[core]\n    remote = nobody\n")
     assert not steps.has_shared_remote()

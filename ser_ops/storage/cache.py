@@ -1,6 +1,7 @@
-"""DVC's cache: files whose bytes are not those that their names say, and where this workspace has them.
+"""DVC's cache: which of its files are damaged, and which paths of the workspace are made of them.
 
-DVC takes a cache file that is read-only for whole without looking, and puts it into the workspace as it is.
+A file's name in the cache is the MD5 of its bytes. DVC trusts a read-only cache file without looking, and copies it
+into the workspace as it is.
 """
 
 import fcntl
@@ -23,9 +24,9 @@ _LONGEST_LISTING = 2**28    # bytes: two million files of one folder
 
 
 class Damaged(NamedTuple):
-    """A cache file; the MD5 that it should have and has; the paths of this workspace that are made of it.
+    """A damaged cache file: the MD5 that it should have, the one that it has, and the workspace's paths made of it.
 
-    source: one of these came by `dvc add` or an import: no stage makes it again.
+    source: one of these paths came by `dvc add` or an import, so that no stage makes it again.
     """
 
     file: Path
@@ -49,7 +50,7 @@ class Tracked(NamedTuple):
 
 
 def damaged_files() -> list[Damaged]:
-    """Look at every file of the cache of the project in the current folder; costs as much as reading it."""
+    """The damaged files in the cache of the project in the current folder. Reads the whole cache."""
     cache = cache_folder()
     files = sorted(cache.glob("[0-9a-f][0-9a-f]/*")) if cache.is_dir() else []
     if not files:
@@ -69,7 +70,7 @@ def damaged_files() -> list[Damaged]:
 
 
 def tracked_files(targets: Iterable[Path] = ()) -> list[Tracked]:
-    """The files of the outputs that are named, or of all; a folder whose listing is damaged or not here has none."""
+    """The files of some outputs, or of all; a folder whose listing is damaged or missing has none."""
     wanted = [path.absolute() for path in targets]
     tracked = []
     with _repository() as repo:
@@ -99,10 +100,10 @@ def cache_folder() -> Path:
 
 
 def drop_cut_downloads() -> None:
-    """Remove the halves of files that DVC leaves when the disk is full or it is killed.
+    """Remove the partial files that DVC leaves when the disk is full or it is killed.
 
-    Those of a dvc command that works now stay: it holds DVC's lock, or it has another repository, or another worktree
-    of this one, with the same cache.
+    Those of a dvc command that works now stay: it holds DVC's lock, or it works with the same cache in another
+    repository or another worktree of this one.
     """
     with _repository() as repo, (Path(repo.tmp_dir or ".dvc/tmp") / "lock").open("a") as lock:
         cache = Path(repo.cache.local.path)

@@ -42,7 +42,7 @@ class Address(NamedTuple):
 
     @classmethod
     def read(cls, source: str) -> "Address":
-        """Raises UserError when no bucket is named."""
+        """Take an s3:// address apart. Raises UserError when it names no bucket."""
         parts = urlsplit(source, allow_fragments=False)
         if not parts.netloc:
             raise UserError(f"{source}: names no bucket: write s3://BUCKET/PREFIX")
@@ -50,7 +50,7 @@ class Address(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What the folder or file is called."""
+        """The name of the folder or file: the last part of the prefix, or the bucket's."""
         return PurePosixPath(self.prefix).name or self.bucket
 
     def holds(self, key: str) -> bool:
@@ -62,12 +62,12 @@ class Address(NamedTuple):
         return not key.endswith("/") and (key == self.prefix or not self.prefix or key.startswith(self.prefix + "/"))
 
     def relative_path(self, key: str) -> PurePosixPath:
-        """Where the object goes in a folder. Raises UserError for a key that would lead out of it."""
+        """The path of an object inside the folder. Raises UserError for a key that would lead out of it."""
         inside = PurePosixPath(key).name if key == self.prefix else key[len(self.prefix) + 1 if self.prefix else 0:]
         path = PurePosixPath(inside)
         if path.is_absolute() or ".." in path.parts or "\0" in key:
-            raise UserError(f"s3://{self.bucket}/{self.prefix}: the key {key!r} leads out of its folder: nothing more "
-                            "was brought")
+            raise UserError(f"s3://{self.bucket}/{self.prefix}: the key {key!r} leads out of its folder: nothing "
+                            "was downloaded")
         return path
 
 
@@ -115,7 +115,7 @@ def check_bucket(address: str, limit: float) -> str:
 
 @contextmanager
 def s3_errors(source: str) -> Iterator[None]:
-    """What boto3 raises in the block about `source`, as one line with what to do and without any secret."""
+    """Turn what boto3 raises in the block about `source` into one UserError line with what to do, without secrets."""
     from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, PartialCredentialsError
     try:
         yield

@@ -58,31 +58,42 @@ class PartJournal:
 
     def __init__(self, path: Path) -> None:
         self._path, self._lock = path, threading.Lock()
-        self._come: defaultdict[tuple[str, str], dict[Part, int]] = defaultdict(dict)
+        self._parts: defaultdict[tuple[str, str], dict[Part, int]] = defaultdict(dict)
         if path.exists():
             for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
                 with suppress(UserError, ValidationError):     # the line that the kill cut
                     key, etag, start, stop, crc = _LINE.validate_python(parse_json(line, str(path)))
-                    self._come[key, etag][Part(start, stop)] = crc
+                    self._parts[key, etag][Part(start, stop)] = crc
 
-    def come(self, key: str, etag: str) -> dict[Part, int]:
+    def parts(self, key: str, etag: str) -> dict[Part, int]:
         """The parts of an object that were written, with their CRC-32."""
-        return dict(self._come[key, etag])
+        return dict(self._parts[key, etag])
 
-    def note(self, key: str, etag: str, part: Part, crc: int) -> None:
-        """A part was written."""
+    def add(self, key: str, etag: str, part: Part, crc: int) -> None:
+        """Record that a part was written."""
         line = json.dumps([key, etag, *part, crc])
         with self._lock, self._path.open("a", encoding="utf-8") as file:
             file.write(f"\n{line}")                 # begins with the break, so that a cut line spoils no other
-        self._come[key, etag][part] = crc
+        self._parts[key, etag][part] = crc
 
 
 class Download:
-    """Brings an object to `target`: its parts go into `partial`, which takes that place when the whole is checked."""
+    """The download of one object to `target`, by way of the file `partial`, which is moved there when it is checked."""
 
     def __init__(self, client: Any, source: S3Object, target: Path, partial: Path, journal: PartJournal,
                  limits: Storage, moved: Callable[[int], object], stopped: threading.Event) -> None:
-        """moved: told the bytes as they come (negative: they have to come again); stopped: ends `fetch`."""
+        """Prepare a download; nothing is asked of the store yet.
+
+        Args:
+            client: boto3's, of the object's store.
+            source: The object, as its bucket lists it.
+            target: Where the whole file goes.
+            partial: Where its parts are written before.
+            journal: Which parts have come, also of an earlier command.
+            limits: The size of a part, the attempts and the longest wait.
+            moved: Called with the number of bytes that came; a negative number has to come again.
+            stopped: Ends `fetch` from another thread.
+        """
         self._client, self.object, self.target, self.partial = client, source, target, partial
         self._journal, self._limits, self._moved, self._stopped = journal, limits, moved, stopped
         self._about: Any = None
@@ -90,23 +101,23 @@ class Download:
         self.parts = [Part(start, min(start + step, source.size)) for start in range(0, source.size, step)]
 
     def missing(self) -> list[Part]:
-        """The parts that are not here, by the CRC-32 of what is; the file is made ready for them."""
-        if self.target.exists() and (self.target.stat().st_size != self.object.size or self._bad(self.target)):
+        """The parts that are missing or damaged, by their CRC-32; the file `partial` is made ready for them."""
+        if self.target.exists() and (self.target.stat().st_size != self.object.size or self._bad_parts(self.target)):
             self.target.replace(self.partial)
         if self.target.exists():
             return []
         self.partial.touch()
-        bad = self._bad(self.partial)
+        bad = self._bad_parts(self.partial)
         with self.partial.open("r+b") as file:
             file.truncate(self.object.size)
         return bad
 
-    def _bad(self, file: Path) -> list[Part]:
-        come = self._journal.come(self.object.key, self.object.etag)
-        return [part for part in self.parts if part not in come or crc32(file, *part) != come[part]]
+    def _bad_parts(self, file: Path) -> list[Part]:
+        written = self._journal.parts(self.object.key, self.object.etag)
+        return [part for part in self.parts if part not in written or crc32(file, *part) != written[part]]
 
     def fetch(self, part: Part) -> None:
-        """Bring one part. A connection that is cut goes on from its last byte, after a wait that grows.
+        """Download one part. After a cut it goes on from the last byte that came, after a wait that grows.
 
         Raises UserError when nothing comes in `limits.attempts` attempts, and when the object was changed.
         """
@@ -129,7 +140,7 @@ class Download:
                         raise UserError(f"{self.object}: the connection was cut {failed} times and nothing came: run "
                                         "the same command again, it goes on from what is here") from error
                     self._stopped.wait(random.uniform(0, min(2 ** failed, self._limits.longest_wait)))
-        self._journal.note(self.object.key, self.object.etag, part, crc)
+        self._journal.add(self.object.key, self.object.etag, part, crc)
 
     def _blocks(self, part: Part) -> Iterator[bytes]:
         whole = part == (0, self.object.size)
@@ -143,12 +154,12 @@ class Download:
         return blocks
 
     def finish(self) -> bool:
-        """Put the whole file in its place; False when its bytes are not the store's: then no part of it counts."""
+        """Move the whole file to `target`; False when its bytes are not the store's: then no part of it counts."""
         if self.target.exists():
             return True
         about = self._about or self._ask("head_object", ChecksumMode="ENABLED")
-        truth = object_digest(about, self.object.size, self._stored_parts)
-        if truth and not truth.fits(self.partial):
+        digest = object_digest(about, self.object.size, self._stored_parts)
+        if digest and not digest.fits(self.partial):
             self.partial.unlink()
             self._moved(-self.object.size)
             return False
@@ -175,7 +186,7 @@ class Download:
 
 
 def _cut_errors() -> tuple[type[Exception], ...]:
-    """What a body raises that ends too early or late, or whose checksum boto3 finds wrong: `finish` looks again."""
+    """What boto3 raises for an answer that is cut or whose checksum is wrong: `finish` checks the whole again."""
     from botocore import exceptions
     return (exceptions.ResponseStreamingError, exceptions.IncompleteReadError, exceptions.ReadTimeoutError,
             exceptions.FlexibleChecksumError)
