@@ -76,7 +76,7 @@ def _waveforms(job: AugmentJob, utterances: Sequence[str], megabytes: int, worke
 def split_by_size(names: Sequence[str], sizes: Sequence[int], limit: int) -> list[list[str]]:
     """Consecutive names in groups whose sizes end within the same multiple of `limit`.
 
-    >>> split(["a", "b", "c", "d"], [3, 3, 3, 3], 6)
+    >>> split_by_size(["a", "b", "c", "d"], [3, 3, 3, 3], 6)
     [['a', 'b'], ['c', 'd']]
     """
     ends = np.cumsum(sizes, dtype=np.int64)

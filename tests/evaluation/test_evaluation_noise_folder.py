@@ -26,7 +26,7 @@ def test_every_recording_is_used_or_named(tmp_path: Path) -> None:
     write(tmp_path / "noises" / "rain" / "quiet.wav", peak=0)
     os.mkfifo(tmp_path / "noises" / "rain" / "pipe.wav")
     mixer, rows, left_out = _mixer(tmp_path / "noises", 16000, PARAMS)
-    assert {row["recording"]: row["source"] for row in rows} == {
+    assert {row.recording: row.source for row in rows} == {
         "noises/rain/a": "noises/rain/a", "noises/rain/b": "noises/rain/b",
         "noises/kitchen/dishes/ch01": "noises/kitchen/dishes", "noises/kitchen/dishes/ch02": "noises/kitchen/dishes"}
     assert mixer.categories("test") == ("kitchen", "rain")
