@@ -37,7 +37,7 @@ class FeaturePosition:
 def frames_of(settings: Window) -> int:
     """Number of frames T of a window.
 
-    >>> from ser_ops.config.params import load_params, load_preset
+    >>> from ser_ops.config.params import load_preset
     >>> frames_of(load_preset("paper").features)
     108
     """
@@ -47,7 +47,7 @@ def frames_of(settings: Window) -> int:
 def channels_of(settings: Window) -> int:
     """Number of rows of the grid: 2 + K kinds of paper 1, 187 of paper 2's stack, or the bands of an image.
 
-    >>> from ser_ops.config.params import load_params, load_preset
+    >>> from ser_ops.config.params import load_preset
     >>> [channels_of(load_preset("paper").input_of(name)) for name in ("fusion", "cnn", "vit")]
     [22, 187, 128]
     """
@@ -64,7 +64,7 @@ def channels_of(settings: Window) -> int:
 def shape_of(settings: Window) -> tuple[int, ...]:
     """Shape of one utterance's features: (L,) in the serial layout, else (channels, T).
 
-    >>> from ser_ops.config.params import load_params, load_preset
+    >>> from ser_ops.config.params import load_preset
     >>> shape_of(load_preset("paper").features), shape_of(load_preset("paper").stacked)
     ((2376,), (187, 128))
     """
@@ -91,7 +91,7 @@ def grid(settings: Features) -> np.ndarray:
 def feature_at(index: int, settings: Features) -> FeaturePosition:
     """What stands at an index of paper 1's features (equation 29). Raises IndexError outside 0 <= index < (2 + K) T.
 
-    >>> from ser_ops.config.params import load_params, load_preset
+    >>> from ser_ops.config.params import load_preset
     >>> feature_at(1191, load_preset("paper").features)
     FeaturePosition(kind='MFCC', coefficient=15, frame=48, seconds=1.1145578231292517)
     """
@@ -114,7 +114,7 @@ def index_at(channel: int, frame: int, settings: Features) -> int:
 
     Raises IndexError for a channel or frame that there is none of.
 
-    >>> from ser_ops.config.params import load_params, load_preset
+    >>> from ser_ops.config.params import load_preset
     >>> index_at(2 + 15, 48, load_preset("paper").features)
     1191
     """
@@ -131,7 +131,7 @@ def describe(index: int, settings: Window) -> str:
 
     Paper 2's inputs count like the frames layout, row by row. Raises IndexError outside 0 <= index < size.
 
-    >>> from ser_ops.config.params import load_params, load_preset
+    >>> from ser_ops.config.params import load_preset
     >>> describe(1191, load_preset("paper").features), describe(10, load_preset("paper").features)
     ('MFCC 15 at 1.11 s', 'ZCR at 0.23 s')
     >>> describe(89 * 128 + 22, load_preset("paper").stacked), describe(0, load_preset("paper").image)

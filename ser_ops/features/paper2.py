@@ -184,7 +184,7 @@ def ascending(values: Tensor) -> Tensor:
 def mel_rows(settings: Stacked | MelImage) -> slice:
     """Which rows of the input (rows, T) are the mel spectrogram, lowest band first.
 
-    >>> from ser_ops.config.params import load_params, load_preset
+    >>> from ser_ops.config.params import load_preset
     >>> mel_rows(load_preset("paper").stacked), mel_rows(load_preset("paper").image)
     (slice(52, 180, None), slice(0, 128, None))
     """
@@ -195,7 +195,7 @@ def mel_rows(settings: Stacked | MelImage) -> slice:
 def row_name(row: int, settings: Stacked | MelImage) -> str:
     """A row in words, with hertz where it has any. Raises IndexError for a row that there is none of.
 
-    >>> from ser_ops.config.params import load_params, load_preset
+    >>> from ser_ops.config.params import load_preset
     >>> settings = load_preset("paper").stacked
     >>> [row_name(row, settings) for row in (12, 47, 89, 182, 186)]
     ['MFCC 12', 'chroma G', 'mel 980 Hz', 'contrast 400-800 Hz', 'contrast 6400-11025 Hz']
@@ -216,7 +216,7 @@ def row_name(row: int, settings: Stacked | MelImage) -> str:
 def mel_hertz(settings: Stacked | MelImage) -> np.ndarray:
     """Centre frequency of each mel band in hertz: float64 of shape (mels,), rising, of Slaney's scale.
 
-    >>> from ser_ops.config.params import load_params, load_preset
+    >>> from ser_ops.config.params import load_preset
     >>> mel_hertz(load_preset("paper").image).round()[[0, 63, 127]].tolist()
     [26.0, 1956.0, 10736.0]
     """
@@ -229,7 +229,7 @@ def mel_edges_hertz(settings: Stacked | MelImage) -> np.ndarray:
     Band b reaches from value b to value b + 1. The triangles overlap; a border lies halfway on the mel scale
     between two centres, so that the bands tile the axis and a tone falls into one of them.
 
-    >>> from ser_ops.config.params import load_params, load_preset
+    >>> from ser_ops.config.params import load_preset
     >>> mel_edges_hertz(load_preset("paper").image)[:3].round(1).tolist()
     [12.9, 38.7, 64.5]
     """

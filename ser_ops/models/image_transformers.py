@@ -41,7 +41,7 @@ class ImageBackbone(nn.Module):
         super().__init__()
         self.config = config
         self.network = network or AutoModel.from_config(
-            config, attn_implementation="eager", **own_layers(config.model_type))
+            config, attn_implementation="eager", **network_arguments(config.model_type))
         for part in self.network.modules():
             if isinstance(part, BeitRelativePositionBias):
                 part.generate_relative_position_index = _relative_positions
@@ -57,12 +57,12 @@ class ImageBackbone(nn.Module):
     @property
     def size(self) -> tuple[int, int]:
         """Height and width of the pixels."""
-        return pair(self.config.image_size)
+        return height_width(self.config.image_size)
 
     @property
     def grid(self) -> tuple[int, int]:
         """Rows and columns of patches."""
-        (height, width), (tall, wide) = self.size, pair(self.config.patch_size)
+        (height, width), (tall, wide) = self.size, height_width(self.config.patch_size)
         return height // tall, width // wide
 
     @property
@@ -80,12 +80,12 @@ class ImageBackbone(nn.Module):
         return output.last_hidden_state[:, 0] if self.network.pooler is None else output.pooler_output
 
 
-def own_layers(family: str) -> dict[str, Any]:
+def network_arguments(family: str) -> dict[str, Any]:
     """Arguments of the network's class: ViT's pooling layer would be unused, BEiT's is the mean over patches."""
     return {"add_pooling_layer": family == "beit"}
 
 
-def pair(size: Any) -> tuple[int, int]:
+def height_width(size: Any) -> tuple[int, int]:
     """Height and width of what a configuration gives as one size or as both."""
     return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
 
@@ -194,16 +194,16 @@ def backbone(family: str, settings: ImageTransformer, image: MelImage,
     """
     if kept is not None:
         config = kept_config(kept, (family,), f"family {family}")
-        return ImageBackbone(_settled(config, family, settings, "backbone_config"), settings)
+        return ImageBackbone(_with_settings(config, family, settings, "backbone_config"), settings)
     if settings.checkpoint is None:
         where = f"params.yaml: {family}"
-        return ImageBackbone(_settled(small_config(family, settings, image), family, settings, where), settings)
+        return ImageBackbone(_with_settings(small_config(family, settings, image), family, settings, where), settings)
     name = settings.checkpoint
 
     def settle(config: PreTrainedConfig, arguments: Mapping[str, Any]) -> PreTrainedConfig:
-        return _settled(config, family, settings, name)
+        return _with_settings(config, family, settings, name)
 
-    config, network = read(name, settings.revision, family, settle, _BEIT_NORM, **own_layers(family))
+    config, network = read(name, settings.revision, family, settle, _BEIT_NORM, **network_arguments(family))
     return ImageBackbone(config, settings, network)
 
 
@@ -229,7 +229,7 @@ def small_config(family: str, settings: ImageTransformer, image: MelImage) -> Pr
     return BeitConfig(**sizes, use_relative_position_bias=True)
 
 
-def _settled(config: PreTrainedConfig, family: str, settings: ImageTransformer, where: str) -> PreTrainedConfig:
+def _with_settings(config: PreTrainedConfig, family: str, settings: ImageTransformer, where: str) -> PreTrainedConfig:
     """The configuration with what the settings decide; drop path and masking off."""
     if config.model_type != family:
         raise UserError(f"{where}: is a {config.model_type} model, not {family}: choose a checkpoint whose model_type "
@@ -239,9 +239,9 @@ def _settled(config: PreTrainedConfig, family: str, settings: ImageTransformer, 
     config.hidden_dropout_prob = config.attention_probs_dropout_prob = settings.dropout
     if family == "beit":
         config.drop_path_rate, config.use_mask_token = 0.0, False
-    (height, width), (tall, wide) = pair(config.image_size), pair(config.patch_size)
+    (height, width), (tall, wide) = height_width(config.image_size), height_width(config.patch_size)
     tokens = 1 + (height // tall) * (width // wide)
     widest = max(height * width * config.num_channels, tokens * max(
         config.hidden_size, config.intermediate_size, tokens * config.num_attention_heads))
-    check_network(config, where, widest, lambda: random_network(config, **own_layers(family)))
+    check_network(config, where, widest, lambda: random_network(config, **network_arguments(family)))
     return config

@@ -196,12 +196,13 @@ def backbone(settings: Wav2Vec, features: Features, kept: Mapping[str, Any] | No
     is not of the family, or lacks weights of its own architecture, and where sizes do not fit.
     """
     if kept is None and settings.checkpoint is None:
-        return _plain(small_sizes(settings, features), settings, features, "params.yaml: wav2vec")
+        return _small_backbone(small_sizes(settings, features), settings, features, "params.yaml: wav2vec")
     if kept is None:
         return _pretrained(str(settings.checkpoint), settings, features, source)
     if kept.get("model_type") == MODEL_TYPE:
-        return _plain(replace(_kept_sizes(kept), dropout=settings.dropout), settings, features, "backbone_config")
-    config = _settled(_kept_config(kept), settings, features, "backbone_config")
+        sizes = replace(_kept_sizes(kept), dropout=settings.dropout)
+        return _small_backbone(sizes, settings, features, "backbone_config")
+    config = _with_settings(_kept_config(kept), settings, features, "backbone_config")
     return Backbone(config, settings, random_network(config))
 
 
@@ -224,9 +225,9 @@ def small_sizes(settings: Wav2Vec, features: Features) -> Wav2VecSizes:
         input_gain=_GAIN, input_normalised=False, input_masked=True, input_levelled=features.level == "same")
 
 
-def _plain(sizes: Wav2VecSizes, settings: Wav2Vec, features: Features, where: str) -> Backbone:
+def _small_backbone(sizes: Wav2VecSizes, settings: Wav2Vec, features: Features, where: str) -> Backbone:
     """The network of these sizes with random weights, if they are within bounds."""
-    _fits(sizes, features, where)
+    _check_window(sizes, features, where)
     check_network(sizes, where, _widest(sizes, round(features.seconds * SAMPLE_RATE)), lambda: Wav2VecNetwork(sizes))
     return Backbone(sizes, settings, Wav2VecNetwork(sizes))
 
@@ -262,7 +263,7 @@ def _kept_config(kept: Mapping[str, Any]) -> "PreTrainedConfig":
 def _pretrained(name: str, settings: Wav2Vec, features: Features, source: Origin | None) -> Backbone:
     """The checkpoint of that hub name or folder."""
     def settle(config: "PreTrainedConfig", arguments: Mapping[str, Any]) -> "PreTrainedConfig":
-        return _follow_preprocessor(_settled(config, settings, features, name), features, name, arguments)
+        return _follow_preprocessor(_with_settings(config, settings, features, name), features, name, arguments)
 
     config, network = read(name, settings.revision, "wav2vec", settle, new={"masked_spec_embed"}, source=source)
     return Backbone(config, settings, network)
@@ -294,7 +295,7 @@ def _follow_preprocessor(config: "PreTrainedConfig", features: Features, name: s
     return config
 
 
-def _settled(config: "PreTrainedConfig", settings: Wav2Vec, features: Features, where: str) -> "PreTrainedConfig":
+def _with_settings(config: "PreTrainedConfig", settings: Wav2Vec, features: Features, where: str) -> "PreTrainedConfig":
     """The configuration with what the settings decide; layer drop, SpecAugment and adapters off."""
     if config.model_type not in FAMILY:
         raise UserError(f"{where}: is a {config.model_type} model, not of the Wav2Vec 2.0 family: choose one of "
@@ -302,12 +303,12 @@ def _settled(config: "PreTrainedConfig", settings: Wav2Vec, features: Features, 
     config.layerdrop, config.apply_spec_augment, config.add_adapter = 0.0, False, False
     for name in ("hidden_dropout", "attention_dropout", "activation_dropout", "feat_proj_dropout"):
         setattr(config, name, settings.dropout)
-    _fits(config, features, where)
+    _check_window(config, features, where)
     check_network(config, where, _widest(config, round(features.seconds * SAMPLE_RATE)), lambda: random_network(config))
     return config
 
 
-def _fits(config: Config, features: Features, where: str) -> None:
+def _check_window(config: Config, features: Features, where: str) -> None:
     """Raises UserError where a window is shorter than what one frame sees."""
     if receptive_field(config) > round(features.seconds * SAMPLE_RATE):
         raise UserError(f"{where}: one frame sees {receptive_field(config)} samples, more than a window of "
