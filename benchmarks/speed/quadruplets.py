@@ -125,7 +125,7 @@ def _ours(setting: Setting, files: Sequence[Path], noise: Sequence[Path]) -> Mad
     watch.lap("augment")
     extraction.extract_features(extraction.source_rows(work / "ingest", work / "augmented"),
                                 work / "features" / "features",
-                       _settings(params), rate, params.compute)
+                                _settings(params), rate, params.compute)
     watch.lap("features")
     examples = Examples.open(work, "train", "features", _settings(params).seconds, rate)
     batches = shuffled_batches(len(examples), params.train.batch_size, params.train.seed, 1)
@@ -186,9 +186,9 @@ def _by_librosa(setting: Setting, files: Sequence[Path], noise: Sequence[Path]) 
         pitched = librosa.effects.pitch_shift(speech, sr=rate, n_steps=params.augment.semitones)
         variants = (speech, noisy(speech), pitched, noisy(pitched))
         watch.lap("augment")
-        for one in variants:
-            start = max(0, (len(one) - length) // 2)
-            window = librosa.util.fix_length(one[start:start + length], size=length)
+        for variant in variants:
+            start = max(0, (len(variant) - length) // 2)
+            window = librosa.util.fix_length(variant[start:start + length], size=length)
             windows.append(window.astype(np.float32))
             labels.append(index % len(EMOTIONS))
             values.append(_by_librosa_features(window, asked, rate))
@@ -196,9 +196,9 @@ def _by_librosa(setting: Setting, files: Sequence[Path], noise: Sequence[Path]) 
     order, size, count = draw.permutation(len(windows)), params.train.batch_size, 0
     for start in range(0, len(order), size):
         chosen = order[start:start + size]
-        batch = (torch.from_numpy(np.stack([windows[one] for one in chosen])),
-                 torch.from_numpy(np.stack([values[one] for one in chosen])),
-                 torch.tensor([labels[one] for one in chosen]))
+        batch = (torch.from_numpy(np.stack([windows[index] for index in chosen])),
+                 torch.from_numpy(np.stack([values[index] for index in chosen])),
+                 torch.tensor([labels[index] for index in chosen]))
         count += len(batch[0])
     watch.lap("batches")
     some = {}
@@ -230,7 +230,7 @@ def floor(setting: Setting) -> float:
     files = setting.some(16)
     recordings = [soundfile.read(path, dtype="float32")[0] for path in files]
     decoding = repeated(lambda: [soundfile.read(path, dtype="float32") for path in files]) / len(files)
-    size = 4 * float(np.mean([len(one) for one in recordings]))
+    size = 4 * float(np.mean([len(recording) for recording in recordings]))
     # Out of the decoder, into each of four variants, and from there into a batch.
     moving = (1 + 2 * len(VARIANTS)) * size / machine.copied()
     return 1 / (decoding + 1 / pitch.floor(recordings) + len(VARIANTS) / features.floor(_settings(setting.params))
@@ -248,7 +248,7 @@ def run(setting: Setting) -> Iterator[Row]:
     noise = sorted(path for folder in setting.noise for path in folder.rglob("*.*") if path.suffix in (".wav", ".flac"))
     rounds = [(_alone(ours, setting, files, noise), _alone(by_librosa, setting, files, noise))
               for _ in range(1 if setting.short else ROUNDS)]
-    mine, other = (min(made, key=lambda one: one.total) for made in zip(*rounds, strict=True))
+    mine, other = (min(made, key=lambda costs: costs.total) for made in zip(*rounds, strict=True))
     keys = sorted(mine.originals)
     first, second = (np.stack([made.originals[key].reshape(len(mine.originals[key]), -1) for key in keys])
                      for made in (mine, other))

@@ -183,7 +183,7 @@ def test_links_of_another_rate_and_other_channels_are_heard_too(tmp_path: Path) 
     (lambda speech: -speech, 1), (lambda speech: -0.99 * speech, 1), (lambda speech: 0 * speech, 1),
     (lambda speech: 0.001 * tone(3, hertz=50)[:len(speech)], 1)])
 def test_the_channel_with_the_speech_is_heard_where_the_mean_loses_it(tmp_path: Path, other: Callable,
-                                                                       taken: int) -> None:
+                                                                      taken: int) -> None:
     speech = syllables(3)
     soundfile.write(tmp_path / "a.wav", np.stack([speech, other(speech)], 1), RATE, subtype="FLOAT")
     recording = read_recording(tmp_path / "a.wav", RATE)
@@ -315,7 +315,7 @@ def test_bounds_are_checked_first_and_refused_in_one_line(tmp_path: Path, conten
     (tone(1) * 32767, "give floats in"), (np.append(tone(1), np.nan), "NaN or infinite"),
     (np.append(tone(1), -np.inf), "NaN or infinite")])
 def test_what_is_no_sound_is_refused_alike_as_file_and_as_numbers(tmp_path: Path, samples: np.ndarray,
-                                                                 words: str) -> None:
+                                                                  words: str) -> None:
     soundfile.write(tmp_path / "a.wav", samples, RATE, subtype="FLOAT")
     for route in (lambda: read_recording(tmp_path / "a.wav", RATE),
                   lambda: admit_samples("numbers", samples, RATE, RATE)):

@@ -536,5 +536,5 @@ def test_the_real_recordings_come_in_and_are_partial(tmp_path: Path) -> None:
     summary = adding.add_corpus("ravdess", SHARED / "ravdess", tmp_path, link=True)
     assert (summary.found, summary.speakers, summary.complete, summary.skipped) == (1200, 20, False, {})
     assert summary.emotions == {"angry": 160, "disgust": 160, "fear": 160, "happy": 160, "neutral": 240, "sad": 160,
-                              "surprise": 160}
+                                "surprise": 160}
     assert any("stereo" in oddity for oddity in summary.oddities)

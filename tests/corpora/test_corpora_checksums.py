@@ -38,7 +38,7 @@ def test_each_kind_is_told_apart(tmp_path: Path) -> None:
     assert comparison.extra == ("new.wav",)
     assert comparison.ambiguous == ()
     assert comparison.record()["counts"] == {"published": 1, "altered": 2, "re_encoded": 1, "missing": 1, "extra": 1,
-                                        "ambiguous": 0}
+                                             "ambiguous": 0}
 
 
 def test_the_shortest_end_that_is_unique_decides_and_several_are_ambiguous(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def test_ingest_writes_what_the_next_stages_read(tmp_path: Path) -> None:
     assert len(rows) == 9 and {row.partition for row in rows} == {"train", "validation", "test"}
     first = rows[0]
     assert (first.utterance, first.path) == ("mine/Actor_01/03-01-03-01-01-01-01",
-                                               "mine/Actor_01/03-01-03-01-01-01-01.wav")
+                                             "mine/Actor_01/03-01-03-01-01-01-01.wav")
     assert (first.synthetic, first.native_rate, first.channels, first.seconds, first.error) == (
         True, 48000, 1, 0.4, "")
     assert first.peak_dbfs == pytest.approx(-6.02, abs=0.3)

@@ -176,7 +176,7 @@ class TestWhatComesFromOutside:
         summary = adding.add_noise("rain", source, tmp_path / "noise")
         assert summary.added == ["a.wav"]
         assert summary.skipped == {"nothing.wav": "link to nothing",
-                                 "pipe.wav": "no file but a pipe, a socket or a device"}
+                                   "pipe.wav": "no file but a pipe, a socket or a device"}
         assert [recording.recording
                 for recording in scan_noise(tmp_path / "noise", ["recorded"])] == ["recorded/rain/a"]
 
