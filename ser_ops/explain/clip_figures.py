@@ -231,9 +231,9 @@ def draw_regions(sound: Sound, traces: Sequence[Trace], share: float, explained:
 def active_moments(values: np.ndarray, share: float) -> np.ndarray:
     """The largest `share` of the values, at least one of them, among those above 0: bool (n,); ties fall to the first.
 
-    >>> active(np.array([0.1, 3.0, -5.0, 2.0]), 0.5).tolist()
+    >>> active_moments(np.array([0.1, 3.0, -5.0, 2.0]), 0.5).tolist()
     [False, True, False, True]
-    >>> active(np.array([0.1, -3.0, -5.0, -2.0]), 0.5).tolist()
+    >>> active_moments(np.array([0.1, -3.0, -5.0, -2.0]), 0.5).tolist()
     [True, False, False, False]
     """
     chosen = np.zeros(len(values), bool)

@@ -236,7 +236,7 @@ _HALF = 0.5     # of the maximum: what reaches it is the activated area
 def activated_area(values: np.ndarray) -> np.ndarray:
     """The cells that reach half of the map's maximum: bool like `values`, all False for a map of zeros.
 
-    >>> activated(np.array([[0.0, 0.4], [0.5, 1.0]])).tolist()
+    >>> activated_area(np.array([[0.0, 0.4], [0.5, 1.0]])).tolist()
     [[False, False], [True, True]]
     """
     peak = values.max(initial=0.0)

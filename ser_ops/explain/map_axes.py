@@ -32,7 +32,7 @@ class MapAxis:
     def even(cls, positions: int, length: int) -> "MapAxis":
         """Equal shares of the axis, as patches that tile an image have.
 
-        >>> Places.even(2, 8).centres
+        >>> MapAxis.even(2, 8).centres
         array([1.5, 5.5])
         """
         return cls((np.arange(positions) + 0.5) * length / positions - 0.5, np.ones(length, bool), length / positions)
@@ -65,7 +65,7 @@ class MapAxis:
 
         Rows of steps that no position has looked at are 0.
 
-        >>> Places.even(2, 4).weights() @ [0.0, 1.0]
+        >>> MapAxis.even(2, 4).weights() @ [0.0, 1.0]
         array([0.  , 0.25, 0.75, 1.  ])
         """
         steps = np.arange(len(self.seen))

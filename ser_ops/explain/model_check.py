@@ -63,6 +63,7 @@ def check_model(name: str, preset: Preset, settings: Explain) -> Iterator[Check]
 def at_small_size(preset: Preset) -> Preset:
     """The preset with narrow and few layers, random weights, and all else as it is: its windows, layouts and designs.
 
+    >>> from ser_ops.config.params import load_preset
     >>> at_small_size(load_preset("paper")).wav2vec.hidden
     64
     """

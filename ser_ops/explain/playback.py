@@ -30,7 +30,7 @@ LOW_DB, HIGH_DB = -80.0, 0.0    # what black and white stand for, relative to th
 def common_gain(windows: list[np.ndarray]) -> float:
     """One factor for all conditions of a clip, (n,) each: the loudest reaches 0.9, and noise is as loud as it was.
 
-    >>> gain_of([np.array([0.1, -0.2]), np.array([0.45])])
+    >>> common_gain([np.array([0.1, -0.2]), np.array([0.45])])
     2.0
     """
     peak = max((float(np.abs(window).max(initial=0.0)) for window in windows), default=0.0)
@@ -66,7 +66,7 @@ def with_serial_number(ogg: bytes, serial: int) -> bytes:
 def page_checksum(page: bytes) -> int:
     """CRC-32 of an Ogg page: zlib's polynomial from the highest bit down, starting at 0, not inverted.
 
-    >>> hex(checksum(b"123456789"))     # CRC-32/CKSUM without its inversion
+    >>> hex(page_checksum(b"123456789"))     # CRC-32/CKSUM without its inversion
     '0x89a1897f'
     """
     mirrored = zlib.crc32(page.translate(_MIRRORED), 0xFFFFFFFF) ^ 0xFFFFFFFF
@@ -139,7 +139,7 @@ def _joined(frames: np.ndarray, gap: float) -> np.ndarray:
 def inside_stretches(stretches: np.ndarray, seconds: np.ndarray) -> np.ndarray:
     """Which moments (t,) lie in one of the stretches (k, 2): bool (t,).
 
-    >>> covers(np.array([[0.0, 1.0], [2.0, 3.0]]), np.array([0.5, 1.5, 2.5])).tolist()
+    >>> inside_stretches(np.array([[0.0, 1.0], [2.0, 3.0]]), np.array([0.5, 1.5, 2.5])).tolist()
     [True, False, True]
     """
     inside = (seconds[:, None] >= stretches[:, 0]) & (seconds[:, None] < stretches[:, 1])

@@ -43,7 +43,7 @@ def explain_recording(model: EmotionModel, card: Mapping[str, Any], device: torc
     """Explain one window of a recording; sounds and pictures go into the folder `out`.
 
     Returns what explanations.json holds of it: model, methods, not_admitted, provenance, notes (sentences on what the
-    reader must know), heard (one entry). Raises UserError as `window_of` does.
+    reader must know), heard (one entry). Raises UserError as `read_window` does.
     """
     subject = Subject.of(model, card, device)
     window = read_window(path, subject.sample_rate, subject.features.seconds, start, channel)

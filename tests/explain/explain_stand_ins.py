@@ -172,7 +172,7 @@ class OverImage(OverTime):
 
 
 def question(subject: Subject, clip: Clip, target: int, settings: Explain, **more: object) -> Question:
-    """As a dossier asks: `more` are further fields of Question."""
+    """As `explain_utterance` asks: `more` are further fields of Question."""
     return Question(subject, clip, target, settings, **{"samples": settings.shap_samples} | more)
 
 

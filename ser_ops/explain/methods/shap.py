@@ -55,7 +55,7 @@ def path_points(number: int, background: int, draw: np.random.Generator) -> tupl
     Each share of the way lies in a part of its own of `number` equal ones; of as many in a row as there are background
     utterances each takes another one. So both are spread evenly, and each point is still as likely as any other.
 
-    >>> rows, shares = points(4, 2, np.random.default_rng(1))
+    >>> rows, shares = path_points(4, 2, np.random.default_rng(1))
     >>> sorted(rows[:2].tolist()), sorted(rows[2:].tolist()), (np.floor(4 * shares)).tolist()
     ([0, 1], [0, 1], [0.0, 1.0, 2.0, 3.0])
     """
