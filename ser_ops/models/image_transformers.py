@@ -186,7 +186,7 @@ def _centres(number: int, like: Tensor) -> Tensor:
 
 def backbone(family: str, settings: ImageTransformer, image: MelImage,
              kept: Mapping[str, Any] | None = None) -> ImageBackbone:
-    """By the kept configuration if there is one, else by the checkpoint, else the small one with random weights.
+    """A ViT or BEiT: of the kept configuration, else of the checkpoint, else small with random weights.
 
     `family` is "vit" or "beit". A kept configuration gives random weights and loads nothing. Raises UserError when
     the checkpoint cannot be had, is of another family, or lacks weights of its own architecture, and where sizes do

@@ -189,11 +189,11 @@ def config_record(config: Config) -> dict[str, Any]:
 
 def backbone(settings: Wav2Vec, features: Features, kept: Mapping[str, Any] | None = None,
              source: Origin | None = None) -> Backbone:
-    """By the kept configuration if there is one, else by the checkpoint, else the small one with random weights.
+    """The Wav2Vec 2.0 stream: of the kept configuration, else of the checkpoint, else small with random weights.
 
     A kept configuration gives random weights and loads nothing. `source`: where the checkpoint is loaded from, if that
-    was asked before. Raises UserError when the checkpoint cannot be had,
-    is not of the family, or lacks weights of its own architecture, and where sizes do not fit.
+    was asked before. Raises UserError when the checkpoint cannot be had, is not of the family, or lacks weights of its
+    own architecture, and where sizes do not fit.
     """
     if kept is None and settings.checkpoint is None:
         return _small_backbone(small_sizes(settings, features), settings, features, "params.yaml: wav2vec")
