@@ -26,12 +26,12 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 def least(what: Callable[[], object], repetitions: int) -> float:
     """Seconds of the quickest repetition."""
-    found = []
+    durations = []
     for _ in range(repetitions):
         began = time.perf_counter()
         what()
-        found.append(time.perf_counter() - began)
-    return min(found)
+        durations.append(time.perf_counter() - began)
+    return min(durations)
 
 
 def dask() -> None:
@@ -63,9 +63,9 @@ def dask() -> None:
             both("2 threads of a Dask worker")
         finally:
             del os.environ["DASK_SCHEDULER_ADDRESS"]
-            for one in reversed(services):
-                one.terminate()
-                one.wait()
+            for service in reversed(services):
+                service.terminate()
+                service.wait()
 
 
 class Nothing:
@@ -94,15 +94,15 @@ def tuning() -> None:
         numbers = iter(range(100))
 
         def alone() -> None:
-            with process_map(1) as one:
-                search(settings, Nothing(), Path(folder) / str(next(numbers)), one)
+            with process_map(1) as parallel:
+                search(settings, Nothing(), Path(folder) / str(next(numbers)), parallel)
 
         def shared() -> None:
             number = next(numbers)
             StudyStore(f"benchmark-{number}", params.compute).create()
-            with process_map(1) as one:
+            with process_map(1) as parallel:
                 search_shared(settings, Nothing(), Path(folder) / str(number), f"benchmark-{number}", params.compute,
-                              one, 1)
+                              parallel, 1)
 
         for name, way in (("alone", alone), ("shared in PostgreSQL", shared)):
             print(f"a trial of a search {name}: {1000 * least(way, 3) / settings.trials:.0f} ms", flush=True)

@@ -21,10 +21,10 @@ def around(page: Path, name: str) -> tuple[str, str]:
     except OSError as error:
         raise UserError(f"{page}: cannot be read ({error.strerror}): name a page that is there") from error
     mark = re.escape(name)
-    found = list(re.finditer(rf"(<!-- {mark}: [^\n]* -->\n).*?(<!-- end of {mark} -->)", whole, re.S))
-    if len(found) != 1:
-        raise UserError(f"{page}: has {len(found)} parts <!-- {name}: ... --> to <!-- end of {name} -->: it needs one")
-    return whole[:found[0].end(1)], whole[found[0].start(2):]
+    parts = list(re.finditer(rf"(<!-- {mark}: [^\n]* -->\n).*?(<!-- end of {mark} -->)", whole, re.S))
+    if len(parts) != 1:
+        raise UserError(f"{page}: has {len(parts)} parts <!-- {name}: ... --> to <!-- end of {name} -->: it needs one")
+    return whole[:parts[0].end(1)], whole[parts[0].start(2):]
 
 
 def put(page: Path, name: str, text: str) -> None:

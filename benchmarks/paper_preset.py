@@ -54,7 +54,7 @@ def step_of(params: Params, model: base.EmotionModel, batch: int, device: torch.
     labels = torch.arange(batch, device=device) % len(EMOTIONS)
     optimiser = torch.optim.AdamW(model.parameter_groups(1e-4, 1e-5))
     weights = torch.ones(CLASSES, device=device)
-    tuned = [one for one in model.parameters() if one.requires_grad]
+    tuned = [parameter for parameter in model.parameters() if parameter.requires_grad]
 
     def answer() -> Tensor:
         with torch.autocast(device.type, precision, enabled=precision != torch.float32):
@@ -97,8 +97,8 @@ def operations(step: Callable[[], object]) -> int:
 
 def product_rate(size: int, device: torch.device, precision: torch.dtype, times: int = 10) -> float:
     """Multiplications and additions a second of a product of two square matrices."""
-    one = torch.randn(size, size, device=device, dtype=precision)
-    return 2 * size**3 / seconds(lambda: torch.mm(one, one), times, device)
+    matrix = torch.randn(size, size, device=device, dtype=precision)
+    return 2 * size**3 / seconds(lambda: torch.mm(matrix, matrix), times, device)
 
 
 def _wait(device: torch.device) -> None:

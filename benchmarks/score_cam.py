@@ -57,8 +57,8 @@ def timed(made: Callable[[], Tensor], device: torch.device) -> tuple[Tensor, flo
     """The result and the seconds: of this process on the CPU, so that others do not count; else of the wall."""
     clock = time.process_time if device.type == "cpu" else time.perf_counter
     start = clock()
-    found = made().cpu()        # waits for another device
-    return found, clock() - start
+    saliency = made().cpu()        # waits for another device
+    return saliency, clock() - start
 
 
 def model_of(preset: Preset) -> EmotionModel:
@@ -77,7 +77,7 @@ def main() -> int:
     params, device = load_params(), torch.device(asked.device)
     preset = load_preset(asked.preset)
     model = model_of(preset).to(device)
-    waveform, features = (one.to(device) for one in clip(preset))
+    waveform, features = (tensor.to(device) for tensor in clip(preset))
     valid, baseline = torch.tensor([len(waveform)], device=device), torch.zeros_like(features)
     layer, size = model.cam_layer(), params.explain.batch_size
 
@@ -86,17 +86,18 @@ def main() -> int:
 
     ways = {"whole model": lambda: loop(whole, layer, features, baseline),
             "context held": lambda: loop(FeatureClassifier(model, waveform, valid[0]), layer, features, baseline),
-            "batched": lambda: score_cam(FeatureClassifier(model, waveform, valid[0]), layer, features, TARGET, baseline, size)}
+            "batched": lambda: score_cam(FeatureClassifier(model, waveform, valid[0]), layer, features, TARGET,
+                                         baseline, size)}
     ways["batched"]()           # what is allocated and chosen once
-    found = {name: timed(made, device) for name, made in ways.items()}
-    ours, seconds = found["batched"]
+    timings = {name: timed(made, device) for name, made in ways.items()}
+    ours, seconds = timings["batched"]
     peak = float(ours.max()) or 1.0
-    apart = max(float((one - ours).abs().max()) for one, _ in found.values()) / peak
+    apart = max(float((saliency - ours).abs().max()) for saliency, _ in timings.values()) / peak
     print(f"{asked.preset} preset, {layer.out_channels} maps of {features.shape[-1]} input positions, "
           f"batches of {size}, one thread, {device}")
-    for name, (_, took) in found.items():
+    for name, (_, took) in timings.items():
         print(f"{name:14s}{took:9.2f} s{took / seconds:9.1f} x")
-    faster = found["whole model"][1] / seconds
+    faster = timings["whole model"][1] / seconds
     holds = apart <= LIMIT and faster >= FASTER
     print(f"largest difference {apart:.1e} of the peak (at most {LIMIT:.0e}); batched is {faster:.1f} times faster "
           f"than one mask at a time (at least {FASTER:g}): {'holds' if holds else 'DOES NOT HOLD'}")

@@ -45,15 +45,15 @@ def only(known: Sequence[Sort], asked: Sequence[str]) -> list[Job]:
 
     Raises UserError for what is no such input.
     """
-    found = []
+    jobs = []
     for text in asked:
         route, _, number = text.rpartition(":")
         owners = [(sort, name) for sort in known for name in sort.routes if name.replace(" ", "-") == route]
         if not owners or not number.isdecimal():
             raise UserError(f"--only {text}: is no input: give ROUTE:NUMBER as the list of faults has it")
-        found += [Job(sort.name, int(number), tuple(each for each in sort.routes if each == name or (
+        jobs += [Job(sort.name, int(number), tuple(each for each in sort.routes if each == name or (
             {each, name} <= sort.agree))) for sort, name in owners]
-    return found
+    return jobs
 
 
 def kept(outcomes: Iterator[Outcome], known: Sequence[Sort], seed: int, folder: Path) -> Iterator[Outcome]:

@@ -73,8 +73,8 @@ def resident(process: int | str = "self", peak: bool = False) -> float:
     True
     """
     status = Path(f"/proc/{process}/status").read_text(encoding="utf-8")
-    found = re.search(rf"^Vm{'HWM' if peak else 'RSS'}:\s+(\d+) kB", status, re.MULTILINE)
-    return int(found[1]) / 1000 if found else 0.0
+    match = re.search(rf"^Vm{'HWM' if peak else 'RSS'}:\s+(\d+) kB", status, re.MULTILINE)
+    return int(match[1]) / 1000 if match else 0.0
 
 
 def measured(name: str, number: int, route: Route, made: Path, empty: Path, megabytes: float) -> Outcome:

@@ -55,7 +55,7 @@ def riff(data: bytes, generator: Generator) -> bytes:
     if not chunks:
         return data
     _, start, end = _pick(chunks, generator)
-    fmt = next((one for one in chunks if one[0] == b"fmt "), None)
+    fmt = next((chunk for chunk in chunks if chunk[0] == b"fmt "), None)
     match generator.integers(7):
         case 0:
             return _at(data, start + 4, extreme(32, generator).to_bytes(4, "little"))

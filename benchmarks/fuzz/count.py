@@ -46,12 +46,12 @@ class Count:
 
     def causes(self) -> list[str]:
         """Each cause of a fault in a line, the most frequent first, with inputs for `--only`."""
-        found: dict[tuple[Kind, str], list[Outcome]] = defaultdict(list)
+        groups: dict[tuple[Kind, str], list[Outcome]] = defaultdict(list)
         for outcome in self.faults:
-            found[outcome.kind, _same(outcome)].append(outcome)
+            groups[outcome.kind, _same(outcome)].append(outcome)
         return [f"{len(same)} {kind}: {same[0].cause[:300]!r} (--only "
-                f"{' '.join(f'{one.route}:{one.number}'.replace(' ', '-') for one in same[:_SHOWN])})"
-                for (kind, _), same in sorted(found.items(), key=lambda item: -len(item[1]))]
+                f"{' '.join(f'{outcome.route}:{outcome.number}'.replace(' ', '-') for outcome in same[:_SHOWN])})"
+                for (kind, _), same in sorted(groups.items(), key=lambda item: -len(item[1]))]
 
 
 def _same(fault: Outcome) -> str:

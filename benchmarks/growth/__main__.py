@@ -41,28 +41,28 @@ def main() -> int:
     run = {"commit": _commit(), "workers": str(asked.workers), "recordings": str(first),
            "choices": chosen.model_dump_json(), "params": params.model_dump_json()}
     costs = asked.folder / "costs.json"
-    found = kept.read(costs, run)
+    points = kept.read(costs, run)
     for size in sizes:
         manifest = copies.manifest(asked.folder, originals, size, chosen.noise_db, chosen.seed)
         speech = copies.seconds(manifest)
-        if set(asked.stages) <= {one.stage for one in found if one.recordings == size}:
+        if set(asked.stages) <= {point.stage for point in points if point.recordings == size}:
             continue
-        found = [one for one in found if one.recordings != size]
+        points = [point for point in points if point.recordings != size]
         check_space(asked.folder, params, speech, size)
         made = settings(content, chosen, asked.workers)
-        for one in measured(asked.folder / f"workspace-{size}", made, manifest, params.paths.data / "noise", size,
-                            chosen.every, asked.stages):
-            print(f"{one.stage} of {size}: {one.cost.cpu:.1f} s of processors, {one.cost.wall:.1f} s, peak "
-                  f"{one.cost.peak_mb:.0f} MB (load {one.load})", file=sys.stderr, flush=True)
-            found.append(one)
-        kept.write(costs, run, found)
-    wanted = [one for one in found if one.recordings in sizes and one.stage in asked.stages]
-    return told(asked, params, chosen, sorted(wanted, key=lambda one: one.recordings), speech / size)
+        for point in measured(asked.folder / f"workspace-{size}", made, manifest, params.paths.data / "noise", size,
+                              chosen.every, asked.stages):
+            print(f"{point.stage} of {size}: {point.cost.cpu:.1f} s of processors, {point.cost.wall:.1f} s, peak "
+                  f"{point.cost.peak_mb:.0f} MB (load {point.load})", file=sys.stderr, flush=True)
+            points.append(point)
+        kept.write(costs, run, points)
+    wanted = [point for point in points if point.recordings in sizes and point.stage in asked.stages]
+    return told(asked, params, chosen, sorted(wanted, key=lambda point: point.recordings), speech / size)
 
 
-def told(asked: argparse.Namespace, params: Params, chosen: choices.Choices, found: list[Measured],
+def told(asked: argparse.Namespace, params: Params, chosen: choices.Choices, points: list[Measured],
          each: float) -> int:
-    """Print what was found and write it where it was asked for; 1 when something breaks a limit.
+    """Print the figures and write them where they were asked for; 1 when something breaks a limit.
 
     each: seconds of a recording.
     """
@@ -70,22 +70,24 @@ def told(asked: argparse.Namespace, params: Params, chosen: choices.Choices, fou
 
     machine = {"commit": _commit(), "workers": str(asked.workers), "seconds a recording": f"{each:.2f}", **described()}
     grown: list[Growth] = []
-    if len({one.recordings for one in found}) > 2:
-        grown = [growth(stage, [one for one in found if one.stage == stage], chosen.limits) for stage in asked.stages]
-    parts = [words.table(found, grown, machine)]
-    record = {"machine": machine, "costs": [asdict(one) for one in found], "growth": [asdict(one) for one in grown]}
+    if len({point.recordings for point in points}) > 2:
+        grown = [growth(stage, [point for point in points if point.stage == stage], chosen.limits)
+                 for stage in asked.stages]
+    parts = [words.table(points, grown, machine)]
+    record = {"machine": machine, "costs": [asdict(point) for point in points],
+              "growth": [asdict(judged) for judged in grown]}
     if asked.extrapolate:
         stages = [stage for stage in DATA if stage in asked.stages]
-        further = extrapolated(found, stages, asked.extrapolate, asked.check)
+        further = extrapolated(points, stages, asked.extrapolate, asked.check)
         parts.append(words.sentence(further, stages))
         record["extrapolation"] = asdict(further) | {"error": further.error, "stages": stages}
-    faults = [fault for one in grown for fault in one.faults]
+    faults = [fault for judged in grown for fault in judged.faults]
     print("\n\n".join([*parts, *faults]))
     write_json(asked.folder / "growth.json", record | {"faults": faults})
     trained = 1 - params.partitions.validation - params.partitions.test
     rows = 1 + trained * (len(params.augment.variants) - 1)
     picture = asked.plot or asked.folder / "growth.png"
-    draw(found, rows * each * 4 * params.data.sample_rate / 1e6, picture)
+    draw(points, rows * each * 4 * params.data.sample_rate / 1e6, picture)
     if asked.page:
         shown = f"![Time and memory by stage over the corpus]({os.path.relpath(picture, asked.page.parent)})"
         put(asked.page, "growth", "\n\n".join([shown, *parts]))
@@ -93,9 +95,9 @@ def told(asked: argparse.Namespace, params: Params, chosen: choices.Choices, fou
 
 
 def _commit() -> str:
-    found = subprocess.run(["git", "-C", str(PROJECT), "describe", "--always", "--dirty"], capture_output=True,
-                           text=True, check=False)
-    return found.stdout.strip() or "unknown"
+    described_commit = subprocess.run(["git", "-C", str(PROJECT), "describe", "--always", "--dirty"],
+                                      capture_output=True, text=True, check=False)
+    return described_commit.stdout.strip() or "unknown"
 
 
 def _arguments() -> argparse.Namespace:
@@ -106,7 +108,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, metavar="STAGE", help=" ".join(STAGES))
     parser.add_argument("--workers", type=int, default=1, help="compute.workers; 1 by default")
     parser.add_argument("--extrapolate", type=int, help="recordings whose time is predicted from the measured sizes")
-    parser.add_argument("--check", type=int, help="the size at which such a prediction is held against a measurement")
+    parser.add_argument("--check", type=int, help="the size at which such a prediction is held against a point")
     parser.add_argument("--plot", type=Path, help="where the picture goes; SCRATCH/growth.png by default")
     parser.add_argument("--page", type=Path, help="a page whose part `growth` gets the figures")
     asked = parser.parse_args()

@@ -25,13 +25,13 @@ def base(params: Params, count: int, seed: int) -> list[Utterance]:
     A smaller count gives the first of a larger one. Raises UserError where there are fewer.
     """
     folder = params.paths.data / "corpora"
-    found = [one for name in params.data.corpora
-             for one in corpus.scan_corpus(folder, name, params.data.calm).utterances]
-    found += [one for manifest in params.data.manifests for one in csv_manifest.scan_manifest(
+    recordings = [utterance for name in params.data.corpora
+                  for utterance in corpus.scan_corpus(folder, name, params.data.calm).utterances]
+    recordings += [utterance for manifest in params.data.manifests for utterance in csv_manifest.scan_manifest(
         params.paths.data / "manifests", manifest.name, manifest.labels)[1].utterances]
-    if len(found) < count:
-        raise UserError(f"growth: {count} recordings are wanted and {len(found)} are there: choose fewer")
-    return sorted(found, key=lambda one: derive_seed(seed, one.utterance))[:count]
+    if len(recordings) < count:
+        raise UserError(f"growth: {count} recordings are wanted and {len(recordings)} are there: choose fewer")
+    return sorted(recordings, key=lambda recording: derive_seed(seed, recording.utterance))[:count]
 
 
 def shuffled(samples: np.ndarray, rate: int, random: np.random.Generator) -> np.ndarray:
@@ -52,20 +52,21 @@ def manifest(parent: Path, originals: Sequence[Utterance], count: int, noise_db:
     Recording k is number k modulo the number of `originals`, as it is in the first round, in pieces and with noise in
     each further one, where every speaker has another name. FLAC of 16 bit at the recording's own rate.
     """
-    mark = derive_seed(seed, noise_db, *(one.utterance for one in originals))
+    mark = derive_seed(seed, noise_db, *(original.utterance for original in originals))
     rows, folder = [], parent / f"corpus-{mark:016x}"
     for number in range(count):
-        turn, place = divmod(number, len(originals))
-        one, path = originals[place], folder / f"{number:06d}.flac"
+        turn, index = divmod(number, len(originals))
+        original, path = originals[index], folder / f"{number:06d}.flac"
         if not path.exists():
-            samples, rate = soundfile.read(one.path)
+            samples, rate = soundfile.read(original.path)
             if turn:
-                random = generator(seed, one.utterance, turn)
+                random = generator(seed, original.utterance, turn)
                 samples = noisy(shuffled(samples, rate, random), noise_db, random)
             with replacing(path) as made:
                 soundfile.write(made, samples, rate, "PCM_16")
-        rows.append({"path": path.name, "emotion": one.emotion, "speaker": f"{one.speaker}-{turn}",
-                     "gender": one.gender, "language": one.language, "intensity": one.intensity, "text": one.text})
+        rows.append({"path": path.name, "emotion": original.emotion, "speaker": f"{original.speaker}-{turn}",
+                     "gender": original.gender, "language": original.language, "intensity": original.intensity,
+                     "text": original.text})
     file = folder / csv_manifest.MANIFEST_FILE      # of now: another count gives another one
     write_csv(file, rows, [*REQUIRED, *OPTIONAL])
     return file

@@ -61,9 +61,9 @@ class _Watch:
         while not self._over.wait(self._every):
             with suppress(psutil.Error):
                 together = 0
-                for one in (process, *process.children(recursive=True)):
+                for member in (process, *process.children(recursive=True)):
                     with suppress(psutil.Error):
-                        together += one.memory_info().rss
+                        together += member.memory_info().rss
                 self._peak = max(self._peak, together)
 
     def end(self) -> int:

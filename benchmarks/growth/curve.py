@@ -45,4 +45,4 @@ def best(sizes: Sequence[float], seconds: Sequence[float]) -> Curve:
     """
     if len(set(sizes)) < 3:
         raise ValueError(f"{len(set(sizes))} sizes: an exponent beside a start-up needs three at least")
-    return min((fitted(sizes, seconds, float(one)) for one in EXPONENTS), key=lambda curve: curve.misfit)
+    return min((fitted(sizes, seconds, float(exponent)) for exponent in EXPONENTS), key=lambda curve: curve.misfit)

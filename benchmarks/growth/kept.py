@@ -10,9 +10,9 @@ from ser_ops.documents import read_json
 from ser_ops.files import write_json
 
 
-def write(file: Path, run: dict[str, str], found: Sequence[Measured]) -> None:
+def write(file: Path, run: dict[str, str], points: Sequence[Measured]) -> None:
     """Keep costs under what they were measured with."""
-    write_json(file, {"run": run, "costs": [asdict(one) for one in found]})
+    write_json(file, {"run": run, "costs": [asdict(point) for point in points]})
 
 
 def read(file: Path, run: dict[str, str]) -> list[Measured]:
@@ -22,4 +22,4 @@ def read(file: Path, run: dict[str, str]) -> list[Measured]:
     content = read_json(file)
     if content["run"] != run:
         return []
-    return [Measured(**one | {"cost": Cost(**one["cost"])}) for one in content["costs"]]
+    return [Measured(**entry | {"cost": Cost(**entry["cost"])}) for entry in content["costs"]]

@@ -9,7 +9,7 @@ from ser_ops.files import replacing
 _COLOURS = ("#0b57a4", "#c2410c", "#15803d", "#7c3aed", "#b8860b", "#be185d", "#475569")
 
 
-def draw(found: Sequence[Measured], data_mb: float, path: Path) -> None:
+def draw(points: Sequence[Measured], data_mb: float, path: Path) -> None:
     """Both on logarithmic axes, with a line of slope 1: what grows as the data do runs along it.
 
     data_mb: of the sound that a recording becomes; its line is drawn beside the memory.
@@ -18,14 +18,14 @@ def draw(found: Sequence[Measured], data_mb: float, path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    sizes = sorted({one.recordings for one in found})
+    sizes = sorted({point.recordings for point in points})
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4.8), layout="constrained")
-    least = min(one.cost.cpu for one in found)
+    least = min(point.cost.cpu for point in points)
     for colour, stage in zip(_COLOURS, STAGES, strict=True):
-        own = sorted((one for one in found if one.stage == stage), key=lambda one: one.recordings)
-        across = [one.recordings for one in own]
-        left.plot(across, [one.cost.cpu for one in own], "o-", color=colour, label=stage)
-        right.plot(across, [one.cost.peak_mb for one in own], "o-", color=colour, label=stage)
+        own = sorted((point for point in points if point.stage == stage), key=lambda point: point.recordings)
+        across = [point.recordings for point in own]
+        left.plot(across, [point.cost.cpu for point in own], "o-", color=colour, label=stage)
+        right.plot(across, [point.cost.peak_mb for point in own], "o-", color=colour, label=stage)
     left.plot(sizes, [least * size / sizes[0] for size in sizes], "--", color="#999", label="slope 1")
     right.plot(sizes, [data_mb * size for size in sizes], "--", color="#999")
     right.annotate("the sound itself", (sizes[-1], data_mb * sizes[-1]), (-4, 2), textcoords="offset points",

@@ -44,15 +44,15 @@ class Extrapolation:
         return self.predicted / self.measured - 1
 
 
-def growth(stage: str, found: Sequence[Measured], limits: Limits) -> Growth:
+def growth(stage: str, points: Sequence[Measured], limits: Limits) -> Growth:
     """Judge one stage by its costs at three sizes or more.
 
     Faster than the data: the best exponent is above the limit, and a curve of the limit misses a measured time by more
     than noise. Holds the data: the peak at the largest size is above that at the smallest by more than is allowed.
     """
-    sizes, seconds = [one.recordings for one in found], [one.cost.cpu for one in found]
+    sizes, seconds = [point.recordings for point in points], [point.cost.cpu for point in points]
     curve = best(sizes, seconds)
-    small, large = (pick(found, key=lambda one: one.recordings) for pick in (min, max))
+    small, large = (pick(points, key=lambda point: point.recordings) for pick in (min, max))
     allowed = limits.megabytes + limits.kilobytes_per_recording * (large.recordings - small.recordings) / 1000
     grown = large.cost.peak_mb - small.cost.peak_mb
     faults = []
@@ -66,22 +66,22 @@ def growth(stage: str, found: Sequence[Measured], limits: Limits) -> Growth:
     return Growth(stage, curve, flat, small.cost.peak_mb, large.cost.peak_mb, tuple(faults))
 
 
-def together(found: Sequence[Measured], stages: Sequence[str]) -> Mapping[int, tuple[float, float]]:
+def together(points: Sequence[Measured], stages: Sequence[str]) -> Mapping[int, tuple[float, float]]:
     """Processor and wall seconds of these stages together, by number of recordings."""
     totals: dict[int, tuple[float, float]] = {}
-    for one in sorted(found, key=lambda one: one.recordings):
-        if one.stage in stages:
-            cpu, wall = totals.get(one.recordings, (0.0, 0.0))
-            totals[one.recordings] = cpu + one.cost.cpu, wall + one.cost.wall
+    for point in sorted(points, key=lambda point: point.recordings):
+        if point.stage in stages:
+            cpu, wall = totals.get(point.recordings, (0.0, 0.0))
+            totals[point.recordings] = cpu + point.cost.cpu, wall + point.cost.wall
     return totals
 
 
-def extrapolated(found: Sequence[Measured], stages: Sequence[str], recordings: int, check: int) -> Extrapolation:
+def extrapolated(points: Sequence[Measured], stages: Sequence[str], recordings: int, check: int) -> Extrapolation:
     """What `recordings` would take, and how well smaller sizes foretell the size `check`.
 
     Raises ValueError when fewer than two sizes below `check`, or `check` itself, were not measured.
     """
-    totals = together(found, stages)
+    totals = together(points, stages)
     below = [size for size in totals if size < check]
     if check not in totals or len(below) < 2:
         raise ValueError(f"{check} recordings and two smaller sizes must be measured")

@@ -20,8 +20,8 @@ HALF = 0.5
 def main() -> int:
     """Print the table; 0 when every row holds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
-                                     epilog="\n".join(f"{one.name:14s}{one.what}" for one in CASES))
-    parser.add_argument("--only", nargs="+", choices=[one.name for one in CASES], metavar="NAME", help="some of them")
+                                     epilog="\n".join(f"{case.name:14s}{case.what}" for case in CASES))
+    parser.add_argument("--only", nargs="+", choices=[case.name for case in CASES], metavar="NAME", help="some of them")
     parser.add_argument("--short", action="store_true", help="few files and rounds; half of a ratio is enough")
     parser.add_argument("--corpus", type=Path, help="a folder of speech; the corpora of params.yaml by default")
     parser.add_argument("--noise", type=Path, help="a folder of noise by category; that of params.yaml by default")

@@ -29,10 +29,10 @@ class Setting:
     @cached_property
     def files(self) -> tuple[Path, ...]:
         """Every recording of the corpora, sorted; a few of them in the short form. Raises UserError for none."""
-        found = sorted(path for folder in self.corpora for path in folder.rglob("*") if path.suffix.lower() in FORMATS)
-        if not found:
+        files = sorted(path for folder in self.corpora for path in folder.rglob("*") if path.suffix.lower() in FORMATS)
+        if not files:
             raise UserError(f"{', '.join(map(str, self.corpora))}: no recordings: name a folder with --corpus")
-        return tuple(found[::max(1, len(found) // SHORT_FILES)][:SHORT_FILES] if self.short else found)
+        return tuple(files[::max(1, len(files) // SHORT_FILES)][:SHORT_FILES] if self.short else files)
 
     def some(self, count: int) -> tuple[Path, ...]:
         """`count` recordings (or all there are), spread evenly over the corpora and so over their speakers."""

@@ -31,7 +31,8 @@ def run(setting: Setting) -> Iterator[Row]:
         return model(waveform.expand(len(some), -1), valid.expand(len(some)), some)
 
     def cam(target: int) -> Tensor:
-        return score_cam(FeatureClassifier(model, waveform, valid), layer, features, target, baseline, settings.batch_size)
+        return score_cam(FeatureClassifier(model, waveform, valid), layer, features, target, baseline,
+                         settings.batch_size)
 
     # Random weights: for some classes no map speaks, and then there is nothing to compare.
     target = max(range(len(EMOTIONS)), key=lambda number: float(cam(number).max()))
@@ -48,7 +49,8 @@ def run(setting: Setting) -> Iterator[Row]:
     background = features + torch.randn(settings.background, *features.shape, generator=random)
 
     def shap(size: int) -> np.ndarray:
-        return expected_gradients(CentredScores(held), features, background, samples, settings.seed, "clip", size).values
+        return expected_gradients(CentredScores(held), features, background, samples, settings.seed, "clip",
+                                  size).values
 
     turns = by_turns(lambda: shap(settings.batch_size), lambda: shap(1), 1 if setting.short else 2)
     row = _row(f"SHAP, {samples} samples", "shap's own explainer, one sample in a pass", None, turns,
@@ -56,8 +58,8 @@ def run(setting: Setting) -> Iterator[Row]:
     # Where two inputs of a maximum are nearly one, rounding decides which of them has the gradient. Whether both ways
     # compute the same shows in float64.
     exact = Exact(FeatureClassifier(model.double(), waveform.double(), valid))
-    ours, theirs = (expected_gradients(CentredScores(exact), features, background, _SHORT, settings.seed, "clip", size).values
-                    for size in (settings.batch_size, 1))
+    ours, theirs = (expected_gradients(CentredScores(exact), features, background, _SHORT, settings.seed, "clip",
+                                       size).values for size in (settings.batch_size, 1))
     far = apart(ours, theirs)
     yield replace(row, equal=far <= _EXACT, apart=f"{far:.0e} of the peak apart in float64, {row.apart} in float32")
 

@@ -56,7 +56,8 @@ def run(setting: Setting) -> Iterator[Row]:
     batch = torch.from_numpy(windows)
     with torch.inference_mode():
         turns = by_turns(lambda: extractor(batch).numpy(),
-                         lambda: np.stack([by_librosa(one, SETTINGS) for one in windows]), 3 if setting.short else 9)
+                         lambda: np.stack([by_librosa(window, SETTINGS) for window in windows]),
+                         3 if setting.short else 9)
     ours, peer = turns.rates(len(files))
     far = apart(turns.our_result, turns.peer_result)
     yield Row("ZCR, RMS, 40 MFCC of 3 s", "utterances", ours, peer, ASKED, floor(SETTINGS),

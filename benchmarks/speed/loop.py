@@ -34,26 +34,26 @@ def bare(model: EmotionModel, batches: list[Mixed], held: list[Mixed], weights: 
     optimiser = torch.optim.AdamW(model.parameters())
     for _ in range(_EPOCHS):
         model.train()
-        for one in batches:
+        for batch in batches:
             optimiser.zero_grad()
-            _loss(model, one, weights, smoothing, dtype).backward()
+            _loss(model, batch, weights, smoothing, dtype).backward()
             optimiser.step()
         model.eval()
         with torch.no_grad():
-            for one in held:
+            for batch in held:
                 with _autocast(dtype):
-                    model(one.waveform, one.valid, one.features)
+                    model(batch.waveform, batch.valid, batch.features)
 
 
 def _autocast(dtype: torch.dtype) -> torch.autocast:
     return torch.autocast("cpu", dtype, enabled=dtype != torch.float32)
 
 
-def _loss(model: nn.Module, one: Mixed, weights: Tensor, smoothing: float, dtype: torch.dtype) -> Tensor:
+def _loss(model: nn.Module, batch: Mixed, weights: Tensor, smoothing: float, dtype: torch.dtype) -> Tensor:
     with _autocast(dtype):
-        logits = model(one.waveform, one.valid, one.features).float()
+        logits = model(batch.waveform, batch.valid, batch.features).float()
     losses = [share * nn.functional.cross_entropy(*member_examples(logits, labels), weights, label_smoothing=smoothing)
-              for labels, share in one.labels]
+              for labels, share in batch.labels]
     return torch.stack(losses).sum()
 
 
@@ -90,9 +90,9 @@ def apart(made: Ready, name: str) -> float:
     train, held = made.examples(name)
     train = Examples(train.rows[:2 * made.settings(1).batch_size], train.stores, train.length)
     alone = made.settings(1).model_copy(update={"mixup": 0.0, "warmup": 0.0})
-    found = fit(made.model(name), train, held, alone, CPU, quiet=True).history[0].train_loss
+    ours = fit(made.model(name), train, held, alone, CPU, quiet=True).history[0].train_loss
     other = plain(made, name, train)
-    return abs(found - other) / other
+    return abs(ours - other) / other
 
 
 def measured(made: Ready, name: str, rounds: int) -> Row:

@@ -31,7 +31,7 @@ NEAR = 0.01     # dB, and shares: rounding in the manifest
 def by_soundfile(paths: Sequence[Path], params: Params) -> list[dict[str, Any]]:
     """What a script would look at, for each file, and whether it is bad."""
     asked = params.validation
-    found = []
+    verdicts = []
     for path in paths:
         samples, rate = soundfile.read(path, dtype="float32")
         samples = samples.mean(1) if samples.ndim > 1 else samples
@@ -44,8 +44,8 @@ def by_soundfile(paths: Sequence[Path], params: Params) -> list[dict[str, Any]]:
                    and asked.sample_rate[0] <= rate <= asked.sample_rate[1]
                    and asked.level_dbfs[0] <= level <= asked.level_dbfs[1]
                    and clipped <= asked.clipped_share and silent <= asked.silent_share)
-        found.append({"bad": bad})
-    return found
+        verdicts.append({"bad": bad})
+    return verdicts
 
 
 def level_of(path: Path) -> float:
@@ -68,10 +68,10 @@ def ours(paths: Sequence[Path], names: Sequence[str],
     shutil.rmtree(store, ignore_errors=True)
     clips = [(name, Clip(path)) for name, path in zip(names, paths, strict=True)]
     measures = decode_recordings(clips, store, params.data.sample_rate, params.validation.silence_dbfs,
-                      params.compute.shard_megabytes, 1, "decoding")
+                                 params.compute.shard_megabytes, 1, "decoding")
     shutil.rmtree(store)
     outcome, seconds = timed(lambda: validate(rows_of(paths, measures, names), [], {}, {}, params.validation, "random"))
-    return measures, [one.id for one in outcome.quarantine], seconds
+    return measures, [entry.id for entry in outcome.quarantine], seconds
 
 
 def run(setting: Setting) -> Iterator[Row]:
@@ -82,11 +82,11 @@ def run(setting: Setting) -> Iterator[Row]:
     ours(paths[:8], names[:8], setting)
     by_soundfile(paths[:8], setting.params)
     (measures, quarantined, judging), mine = timed(lambda: ours(paths, names, setting), cpu)
-    found, other = timed(lambda: by_soundfile(paths, setting.params), cpu)
+    verdicts, other = timed(lambda: by_soundfile(paths, setting.params), cpu)
     levels = {path: measured.rms_dbfs for path, measured in zip(paths, measures, strict=True)
               if (measured.native_rate, measured.channels) == (setting.params.data.sample_rate, 1)}
     far = max(abs(level - level_of(path)) for path, level in levels.items())
-    bad = {name for name, one in zip(names, found, strict=True) if one["bad"]}
+    bad = {name for name, verdict in zip(names, verdicts, strict=True) if verdict["bad"]}
     some = setting.some(16)
     decoding = repeated(lambda: [soundfile.read(path, dtype="float32") for path in some]) / len(some)
     size = 4 * float(np.mean([measured.seconds or 0.0 for measured in measures])) * setting.params.data.sample_rate

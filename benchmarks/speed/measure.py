@@ -32,8 +32,8 @@ class Turns:
 def timed(made: Callable[[], Any], clock: Clock = cpu) -> tuple[Any, float]:
     """The result and the seconds that it took."""
     start = clock()
-    found = made()
-    return found, clock() - start
+    result = made()
+    return result, clock() - start
 
 
 def quickest(made: Callable[[], Any], rounds: int = 5, clock: Clock = cpu) -> float:

@@ -40,10 +40,10 @@ def voice(seed: int, ratio: float = 1.0, seconds: float = 2.5,
     return (0.5 * samples / np.abs(samples).max()).astype(np.float32), f0 * ratio
 
 
-def distance(one: np.ndarray, other: np.ndarray) -> float:
+def distance(signal: np.ndarray, other: np.ndarray) -> float:
     """Log-spectral distance in dB below 7 kHz, frames of 64 ms, floored 60 dB below the highest value."""
     powers = []
-    for samples in (one, other):
+    for samples in (signal, other):
         frames = np.lib.stride_tricks.sliding_window_view(samples.astype(np.float64), 1024)[::256] * np.hanning(1024)
         powers.append(np.abs(np.fft.rfft(frames)[:, :448]) ** 2)
     floor = max(power.max() for power in powers) * 1e-6

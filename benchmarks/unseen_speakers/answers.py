@@ -34,11 +34,11 @@ def write(folder: Path, system: str, fold: int, answers: Sequence[Answer], recor
     record: seconds_training (one core), threads, trained_on (speakers), chosen, validation_uar.
     """
     fields = FIELDS + (PROBABILITIES if answers and answers[0].probabilities else ())
-    rows = [{"system": system, "fold": fold, "noise": one.noise, "intensity": one.intensity,
-             "seed": "" if one.seed is None else one.seed, "utterance": one.utterance, "speaker": one.speaker,
-             "truth": one.truth, "predicted": one.predicted,
-             **dict(zip(PROBABILITIES, (round(value, 6) for value in one.probabilities), strict=False))}
-            for one in answers]
+    rows = [{"system": system, "fold": fold, "noise": answer.noise, "intensity": answer.intensity,
+             "seed": "" if answer.seed is None else answer.seed, "utterance": answer.utterance,
+             "speaker": answer.speaker, "truth": answer.truth, "predicted": answer.predicted,
+             **dict(zip(PROBABILITIES, (round(value, 6) for value in answer.probabilities), strict=False))}
+            for answer in answers]
     write_csv(folder / system / f"fold{fold}.csv", rows, fields)
     write_json(folder / system / f"fold{fold}.json", {"system": system, "fold": fold, **record})
 

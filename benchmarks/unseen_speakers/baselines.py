@@ -19,7 +19,8 @@ NAMES = {"ComParE_2016": "compare_svm", "eGeMAPSv02": "egemaps_svm"}
 
 def tested(sound: Sound, choices: Choices) -> list[Heard]:
     """Clean, then every cell of the grid."""
-    return [Heard("test"), *(Heard("test", one, choices.grid_seed) for one in sound.grid(choices.grid_seed))]
+    seed = choices.grid_seed
+    return [Heard("test"), *(Heard("test", condition, seed) for condition in sound.grid(seed))]
 
 
 def run(functionals: Functionals, choices: Choices, folds: Sequence[Fold], predictions: Path) -> None:
@@ -31,9 +32,9 @@ def run(functionals: Functionals, choices: Choices, folds: Sequence[Fold], predi
         left = [fold for fold in folds if not answers.done(predictions, system, fold.number)]
         if not left:
             continue
-        heard = [functionals(one) for one in sets], [functionals(one) for one in checks]
+        heard = [functionals(heard_set) for heard_set in sets], [functionals(check) for check in checks]
         for fold in left:
-            groups = [one.test for one in folds if one is not fold]
+            groups = [other.test for other in folds if other is not fold]
             _fold(functionals, system, heard, choices, fold, groups, predictions)
             print(f"{system} fold {fold.number}: done", flush=True)
 
@@ -44,19 +45,19 @@ def _fold(functionals: Functionals, system: str, heard: tuple[list[np.ndarray], 
     labels = np.array([class_index(row.emotion) for row in rows])
     test, *parts = (np.array([row.speaker in names for row in rows]) for names in (fold.test, *groups))
     fitted = svm.fit(*heard, labels, parts, choices.costs)
-    found = []
-    for one in tested(functionals.sound, choices):
-        said = fitted.svm(functionals(one)[test])
-        found += [_answer(one, row, int(place)) for row, place in
-                  zip((row for row, here in zip(rows, test, strict=True) if here), said, strict=True)]
+    tested_rows = [row for row, is_tested in zip(rows, test, strict=True) if is_tested]
+    given = []
+    for sound in tested(functionals.sound, choices):
+        predictions_of_rows = fitted.svm(functionals(sound)[test])
+        given += [_answer(sound, row, int(label)) for row, label in zip(tested_rows, predictions_of_rows, strict=True)]
     extracted = functionals.seconds(Heard("test")) * int((~test).sum()) * len(heard[0])
-    answers.write(predictions, system, fold.number, found, {
+    answers.write(predictions, system, fold.number, given, {
         "seconds_training": round(fitted.seconds, 1), "threads": 1,
         "seconds_features": round(extracted, 1),
         "trained_on": sorted(name for group in groups for name in group), "chosen": dict(fitted.chosen),
         "validation_uar": round(fitted.validation_uar, 4)})
 
 
-def _answer(heard: Heard, row: UtteranceRow, place: int) -> Answer:
-    one = heard.condition
-    return Answer(one.noise, one.intensity, one.seed, row.utterance, row.speaker, row.emotion, EMOTIONS[place])
+def _answer(heard: Heard, row: UtteranceRow, label: int) -> Answer:
+    noise, intensity, seed = heard.condition.noise, heard.condition.intensity, heard.condition.seed
+    return Answer(noise, intensity, seed, row.utterance, row.speaker, row.emotion, EMOTIONS[label])

@@ -50,11 +50,12 @@ def _tried(name: str, params: Params, choices: Choices, fold: Fold, folder: Path
                   params.evaluate.batch_size)
     rows = [row for row in sound.rows if row.speaker in fold.validation]
     true = np.array([EMOTIONS.index(row.emotion) for row in rows])
-    heard_as = [Heard("test"), *(Heard("validation", one, choices.grid_seed) for one in sound.grid(choices.grid_seed))]
-    clean, *noisy = (scores(true, ours.probabilities(panel, sound, rows, one).argmax(1))["uar"] for one in heard_as)
-    found = {"clean": clean, "noisy": sum(noisy) / len(noisy), "worst": min(noisy)}
-    found["figure"] = (found["clean"] + found["noisy"]) / 2
-    write_json(kept, found)
-    print(f"fold {fold.number}: {name}: clean {clean:.3f}, noisy {found['noisy']:.3f}, worst {found['worst']:.3f}",
+    seed = choices.grid_seed
+    grid = [Heard("test"), *(Heard("validation", condition, seed) for condition in sound.grid(seed))]
+    clean, *noisy = (scores(true, ours.probabilities(panel, sound, rows, cell).argmax(1))["uar"] for cell in grid)
+    figures = {"clean": clean, "noisy": sum(noisy) / len(noisy), "worst": min(noisy)}
+    figures["figure"] = (figures["clean"] + figures["noisy"]) / 2
+    write_json(kept, figures)
+    print(f"fold {fold.number}: {name}: clean {clean:.3f}, noisy {figures['noisy']:.3f}, worst {figures['worst']:.3f}",
           flush=True)
-    return found
+    return figures

@@ -34,7 +34,8 @@ class System:
     def uar(self, condition: int) -> np.ndarray:
         """UAR in [0, 1] of each fold."""
         hits = np.where(self.right[condition], self.true, -1)
-        return np.array([recall(self.true[self.fold == one], hits[self.fold == one]) for one in np.unique(self.fold)])
+        folds = [self.fold == number for number in np.unique(self.fold)]
+        return np.array([recall(self.true[fold], hits[fold]) for fold in folds])
 
     @property
     def clean(self) -> float:
@@ -44,7 +45,7 @@ class System:
     @property
     def cells(self) -> dict[str, float]:
         """UAR of each cell of the grid, mean over folds."""
-        return {name: float(self.uar(place).mean()) for place, name in enumerate(self.conditions) if place}
+        return {name: float(self.uar(index).mean()) for index, name in enumerate(self.conditions) if index}
 
     @property
     def noisy(self) -> float:
@@ -61,19 +62,20 @@ def read(folder: Path, name: str, folds: Sequence[int]) -> System:
     """A system's answers in the order of utterances. Raises UserError when an answer is missing or there twice."""
     rows, records = answers.read(folder, name, folds)
     conditions = list(dict.fromkeys(Condition(row["noise"], float(row["intensity"])) for row in rows))
-    conditions.sort(key=lambda one: not one.clean)
+    conditions.sort(key=lambda condition: not condition.clean)
     utterances = sorted({row["utterance"] for row in rows})
     if not conditions or not conditions[0].clean or len(rows) != len(conditions) * len(utterances):
         raise UserError(f"{folder / name}: {len(rows)} answers are not one for each of {len(utterances)} utterances "
                         f"under {len(conditions)} conditions with clean speech among them: run the system again")
-    place = {one: at for at, one in enumerate(utterances)}
-    level = {one: at for at, one in enumerate(conditions)}
+    column = {utterance: index for index, utterance in enumerate(utterances)}
+    level = {condition: index for index, condition in enumerate(conditions)}
     right = np.zeros((len(conditions), len(utterances)), bool)
     first = {row["utterance"]: row for row in rows}
     for row in rows:
-        right[level[Condition(row["noise"], float(row["intensity"]))], place[row["utterance"]]] = \
+        right[level[Condition(row["noise"], float(row["intensity"]))], column[row["utterance"]]] = \
             row["truth"] == row["predicted"]
-    return System(name, tuple("clean" if one.clean else one.cell for one in conditions), tuple(utterances),
-                  tuple(first[one]["speaker"] for one in utterances),
-                  np.array([class_index(first[one]["truth"]) for one in utterances]),
-                  np.array([int(first[one]["fold"]) for one in utterances]), right, tuple(records))
+    cells = tuple("clean" if condition.clean else condition.cell for condition in conditions)
+    return System(name, cells, tuple(utterances),
+                  tuple(first[utterance]["speaker"] for utterance in utterances),
+                  np.array([class_index(first[utterance]["truth"]) for utterance in utterances]),
+                  np.array([int(first[utterance]["fold"]) for utterance in utterances]), right, tuple(records))

@@ -26,15 +26,15 @@ def folds(speakers: Sequence[str], count: int, validating: int) -> list[Fold]:
     Fold(number=3, test=('e', 'f'), validation=('a',), train=('b', 'c', 'd'))
     """
     names = sorted(set(speakers))
-    ends = [round(len(names) * place / count) for place in range(count + 1)]
+    ends = [round(len(names) * index / count) for index in range(count + 1)]
     groups = [tuple(names[start:end]) for start, end in pairwise(ends)]
     if count < 2 or min(map(len, groups)) < validating:
         raise ValueError(f"{len(names)} speakers do not make {count} folds with {validating} who validate")
-    found = []
-    for place, test in enumerate(groups):
-        chosen = groups[(place + 1) % count][:validating]
-        found.append(Fold(place + 1, test, chosen, tuple(name for name in names if name not in (*test, *chosen))))
-    return found
+    folds = []
+    for index, test in enumerate(groups):
+        chosen = groups[(index + 1) % count][:validating]
+        folds.append(Fold(index + 1, test, chosen, tuple(name for name in names if name not in (*test, *chosen))))
+    return folds
 
 
 def of_rows(rows: Sequence[UtteranceRow], count: int, validating: int) -> list[Fold]:

@@ -61,18 +61,18 @@ class Heard:
         entries: tuple[list[ShardEntry], list[ShardEntry]] = ([], [])
         for name in names:
             (folder / name).mkdir(parents=True)
-        for number, places in enumerate(ordered_batches(len(self.sound.rows), _PER_SHARD)):
+        for number, indices in enumerate(ordered_batches(len(self.sound.rows), _PER_SHARD)):
             keys, cut = [], []
-            for row in (self.sound.rows[place] for place in places):
-                for one in self.sound.variants(row.utterance):
-                    keys.append(f"{row.utterance}#{one.name}")
-                    cut.append(window(one.samples, extractor.length)[0])
+            for row in (self.sound.rows[index] for index in indices):
+                for variant in self.sound.variants(row.utterance):
+                    keys.append(f"{row.utterance}#{variant.name}")
+                    cut.append(window(variant.samples, extractor.length)[0])
             with torch.inference_mode():
                 read = [array for part in torch.from_numpy(np.stack(cut)).split(_PER_SHARD)
                         for array in extractor(part).numpy()]
             for name, kept, arrays in zip(names, entries, (cut, read), strict=True):
                 kept += write_shard(folder / name, number, zip(keys, arrays, strict=True))
-            print(f"heard: {len(keys) * (number + 1)} of about {len(keys) * len(self.sound.rows) // len(places)}",
+            print(f"heard: {len(keys) * (number + 1)} of about {len(keys) * len(self.sound.rows) // len(indices)}",
                   flush=True)
         for name, kept in zip(names, entries, strict=True):
             write_index(folder / name, kept)
@@ -135,15 +135,15 @@ def trained(model: str, heard: Heard, settings: Training, speakers: Collection[s
 
 def probabilities(panel: Panel, sound: Sound, rows: Sequence[UtteranceRow], heard: Hearing) -> np.ndarray:
     """What one model answers to these rows of the manifest under one condition, (n, 7)."""
-    return np.concatenate([panel([sound(rows[place].utterance, heard) for place in places])[0]
-                           for places in ordered_batches(len(rows), panel.batch_size)])
+    return np.concatenate([panel([sound(rows[index].utterance, heard) for index in indices])[0]
+                           for indices in ordered_batches(len(rows), panel.batch_size)])
 
 
 def _answers(panel: Panel, sound: Sound, choices: Choices, fold: Fold) -> Iterator[Answer]:
     rows = [row for row in sound.rows if row.speaker in fold.test]
     for heard in tested(sound, choices):
-        one = heard.condition
-        found = probabilities(panel, sound, rows, heard)
-        for row, each in zip(rows, found, strict=True):
-            yield Answer(one.noise, one.intensity, one.seed, row.utterance, row.speaker, row.emotion,
+        condition = heard.condition
+        answered = probabilities(panel, sound, rows, heard)
+        for row, each in zip(rows, answered, strict=True):
+            yield Answer(condition.noise, condition.intensity, condition.seed, row.utterance, row.speaker, row.emotion,
                          EMOTIONS[int(each.argmax())], tuple(each.tolist()))

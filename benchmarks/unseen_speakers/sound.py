@@ -63,9 +63,9 @@ class Sound:
         speech = self._waveforms[utterance]
         if heard.use == "train":
             return self._variant(utterance, speech, heard.seed)
-        one = heard.condition
-        if not one.clean:
-            return self._mixer(utterance, speech, one.noise, one.intensity, heard.seed, heard.use).samples
+        condition = heard.condition
+        if not condition.clean:
+            return self._mixer(utterance, speech, condition.noise, condition.intensity, heard.seed, heard.use).samples
         return self._validation(utterance, speech, heard.seed) if heard.use == "validation" else speech
 
     def variants(self, utterance: str) -> list[quadruplets.Variant]:

@@ -49,7 +49,7 @@ class LinearSVM:
 
 def recall(true: np.ndarray, predicted: np.ndarray) -> float:
     """Unweighted average recall in [0, 1] over the classes that are there."""
-    return float(np.mean([(predicted[true == one] == one).mean() for one in np.unique(true)]))
+    return float(np.mean([(predicted[true == label] == label).mean() for label in np.unique(true)]))
 
 
 @dataclass(frozen=True)
@@ -75,14 +75,14 @@ def fit(sets: Sequence[np.ndarray], checks: Sequence[np.ndarray], labels: np.nda
     tried = []
     for group in groups:
         svm = _fitted(sets, labels, everybody & ~group, costs[0])
-        tried.append([np.mean([recall(labels[group], svm.refit(cost)(one[group])) for one in checks])
+        tried.append([np.mean([recall(labels[group], svm.refit(cost)(check[group])) for check in checks])
                       for cost in costs])
-    found = [float(uar) for uar in np.mean(tried, axis=0)]
-    best = int(np.argmax(found))
+    mean_uars = [float(uar) for uar in np.mean(tried, axis=0)]
+    best = int(np.argmax(mean_uars))
     final = _fitted(sets, labels, everybody, costs[best])
-    return Fitted(final, {"C": costs[best], "validation": dict(zip(map(str, costs), found, strict=True))},
-                  found[best], time.process_time() - start)
+    return Fitted(final, {"C": costs[best], "validation": dict(zip(map(str, costs), mean_uars, strict=True))},
+                  mean_uars[best], time.process_time() - start)
 
 
 def _fitted(sets: Sequence[np.ndarray], labels: np.ndarray, chosen: np.ndarray, cost: float) -> LinearSVM:
-    return LinearSVM(np.concatenate([one[chosen] for one in sets]), np.tile(labels[chosen], len(sets)), cost)
+    return LinearSVM(np.concatenate([features[chosen] for features in sets]), np.tile(labels[chosen], len(sets)), cost)

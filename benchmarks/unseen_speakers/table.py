@@ -27,37 +27,38 @@ def systems(folder: Path, folds: Sequence[Fold]) -> list[System]:
     numbers = [fold.number for fold in folds]
     names = sorted(path.name for path in folder.glob("*") if path.is_dir()
                    and all(answers.done(folder, path.name, number) for number in numbers))
-    found = [figures.read(folder, name, numbers) for name in names]
-    for one in found[1:]:
-        if (one.utterances, sorted(one.conditions)) != (found[0].utterances, sorted(found[0].conditions)):
-            raise UserError(f"{folder / one.name}: heard other utterances or conditions than {found[0].name}: "
+    tested = [figures.read(folder, name, numbers) for name in names]
+    for system in tested[1:]:
+        if (system.utterances, sorted(system.conditions)) != (tested[0].utterances, sorted(tested[0].conditions)):
+            raise UserError(f"{folder / system.name}: heard other utterances or conditions than {tested[0].name}: "
                             "run it again")
-    return found
+    return tested
 
 
-def compared(found: Sequence[System], choices: Choices, against: str = REFERENCE) -> list[dict[str, object]]:
+def compared(tested: Sequence[System], choices: Choices, against: str = REFERENCE) -> list[dict[str, object]]:
     """The rows of table.csv.
 
     Intervals resample whole speakers over all folds, the same draws for every system: each speaker is tested in one
     fold, so that the pooled UAR of a resample is the mean over folds up to one missing utterance. `*_over_*`: the
     system less `against`, paired.
     """
-    if not found:
+    if not tested:
         return []
-    draws = bootstrap.resample_speakers(found[0].true, found[0].speakers, choices.resamples, choices.bootstrap_seed)
-    reference = next((one for one in found if one.name == against), None)
+    draws = bootstrap.resample_speakers(tested[0].true, tested[0].speakers, choices.resamples, choices.bootstrap_seed)
+    reference = next((system for system in tested if system.name == against), None)
     rows = []
-    for one in found:
-        cells = one.cells
+    for system in tested:
+        cells = system.cells
         worst = min(cells, key=lambda name: cells[name])
-        clean = bootstrap.interval(draws.uar(one.right[0]), choices.confidence)
-        noisy = bootstrap.interval(draws.uar(one.right[1:].mean(0)), choices.confidence)
-        values: list[object] = [one.name, one.clean, *clean, one.noisy, *noisy, worst, cells[worst], one.seconds]
+        clean = bootstrap.percentile_interval(draws.uar(system.right[0]), choices.confidence)
+        noisy = bootstrap.percentile_interval(draws.uar(system.right[1:].mean(0)), choices.confidence)
+        values: list[object] = [system.name, system.clean, *clean, system.noisy, *noisy, worst, cells[worst],
+                                system.seconds]
         for heard in (lambda system: system.right[0], lambda system: system.right[1:].mean(0)):
-            if reference is None or reference is one:
+            if reference is None or reference is system:
                 values += ["", "", ""]
                 continue
-            difference = bootstrap.compare_paired(draws, heard(reference), heard(one), choices.confidence)
+            difference = bootstrap.compare_paired(draws, heard(reference), heard(system), choices.confidence)
             values += [difference.difference, difference.low, difference.high]
         rows.append(dict(zip(FIELDS, (round(value, 4) if isinstance(value, float) else value for value in values),
                              strict=True)))
@@ -66,21 +67,21 @@ def compared(found: Sequence[System], choices: Choices, against: str = REFERENCE
 
 def table(folder: Path, choices: Choices, folds: Sequence[Fold], against: str = REFERENCE) -> str:
     """The table in words (Markdown); table.csv and cells.csv are written beside `folder`."""
-    found = systems(folder, folds)
-    rows = compared(found, choices, against)
+    tested = systems(folder, folds)
+    rows = compared(tested, choices, against)
     if not rows:
         return f"{folder}: no system has answered every fold yet"
     write_csv(folder.parent / "table.csv", rows, FIELDS)
-    write_csv(folder.parent / "cells.csv", [{"system": one.name, "clean": round(one.clean, 4),
-                                             **{name: round(uar, 4) for name, uar in one.cells.items()}}
-                                            for one in found], ("system", "clean", *sorted(found[0].cells)))
+    write_csv(folder.parent / "cells.csv", [{"system": system.name, "clean": round(system.clean, 4),
+                                             **{name: round(uar, 4) for name, uar in system.cells.items()}}
+                                            for system in tested], ("system", "clean", *sorted(tested[0].cells)))
     lines = [f"fold {', '.join(str(fold.number) for fold in folds)} of whole speakers, "
-             f"{len(found[0].utterances)} utterances of {len(set(found[0].speakers))} speakers, "
-             f"grid of {len(found[0].cells)} cells. Mean UAR over folds "
+             f"{len(tested[0].utterances)} utterances of {len(set(tested[0].speakers))} speakers, "
+             f"grid of {len(tested[0].cells)} cells. Mean UAR over folds "
              f"[{choices.confidence:.0%} interval: speakers resampled]; over: less {against}, paired",
              "", "| system | clean | noisy | worst cell | folds, clean | training, s | clean over | noisy over |",
              "| --- | --- | --- | --- | --- | --- | --- | --- |"]
-    by_name = {one.name: one for one in found}
+    by_name = {system.name: system for system in tested}
     for row in rows:
         each = " ".join(f"{uar:.2f}" for uar in by_name[str(row["system"])].uar(0))
         lines.append(f"| {row['system']} | {_words(row, 'clean_uar', 'clean')} | {_words(row, 'noisy_uar', 'noisy')} | "

@@ -38,9 +38,9 @@ def cues(settings: Settings, utterance: Utterance) -> dict[str, float]:
 def words(settings: Settings, corpus: str, text: str, values: dict[str, float], phase: int) -> list[Word]:
     """The words with their pitch and tempo: slope, bounce and drawl laid over the utterance."""
     spoken = text.split()
-    place = np.linspace(-0.5, 0.5, len(spoken)) if len(spoken) > 1 else np.zeros(1)
+    position = np.linspace(-0.5, 0.5, len(spoken)) if len(spoken) > 1 else np.zeros(1)
     bounce = np.where((np.arange(len(spoken)) + phase) % 2 == 0, 1.0, -1.0) * values["bounce"]
-    semitones = values["pitch"] + values["slope"] * place + bounce
+    semitones = values["pitch"] + values["slope"] * position + bounce
     usual = settings.delivery.words_per_minute * settings.corpora[corpus].tempo / 100
-    tempo = usual * (1 + values["rate"] / 100) * (1 + values["drawl"] / 100 * place)
+    tempo = usual * (1 + values["rate"] / 100) * (1 + values["drawl"] / 100 * position)
     return [Word(*each) for each in zip(spoken, semitones.tolist(), tempo.tolist(), strict=True)]

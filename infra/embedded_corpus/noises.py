@@ -69,10 +69,10 @@ def children(length: int, rate: int, chance: np.random.Generator) -> Samples:
         _add(yard, child * decibels(chance.uniform(-8, 4)), int(chance.integers(0, length - rate // 2)))
     for _ in range(int(chance.integers(1, 5))):
         _add(yard, _squeal(rate, chance) * decibels(chance.uniform(-6, 2)), int(chance.integers(0, length - rate // 2)))
-    place, gap = chance.uniform(0, length / rate - 2), chance.uniform(0.35, 0.6)
+    start, gap = chance.uniform(0, length / rate - 2), chance.uniform(0.35, 0.6)
     for _ in range(int(chance.integers(3, 7))):
-        _add(yard, _clatter(rate, chance, (180, 700), 0.06) * decibels(3.0), round(place * rate))
-        place, gap = place + gap, gap * 0.8
+        _add(yard, _clatter(rate, chance, (180, 700), 0.06) * decibels(3.0), round(start * rate))
+        start, gap = start + gap, gap * 0.8
     return _reverberated(yard, rate, 0.3, chance) + 0.04 * _coloured(length, rate, -4.0, chance)
 
 

@@ -27,13 +27,14 @@ def make(client: "AuthServiceClient", name: str, password: str) -> None:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
         client.update_user_password(name, password)
-    role = next((one for one in client.list_roles(WORKSPACE) if one.name == ROLE), None) \
+    role = next((role for role in client.list_roles(WORKSPACE) if role.name == ROLE), None) \
         or client.create_role(WORKSPACE, ROLE, "logs runs, registers versions, moves aliases")
-    there = {(one.resource_type, one.resource_pattern, one.permission) for one in client.list_role_permissions(role.id)}
+    there = {(permission.resource_type, permission.resource_pattern, permission.permission)
+             for permission in client.list_role_permissions(role.id)}
     for grant in GRANTS:
         if grant not in there:
             client.add_role_permission(role.id, *grant)
-    if role.id not in {one.id for one in client.list_user_roles(name)}:
+    if role.id not in {role.id for role in client.list_user_roles(name)}:
         client.assign_role(name, role.id)
 
 

@@ -18,8 +18,8 @@ def programs() -> Path:
 
     Raises UserError when PostgreSQL is not installed.
     """
-    if found := shutil.which("initdb"):
-        return Path(found).resolve().parent
+    if initdb := shutil.which("initdb"):
+        return Path(initdb).resolve().parent
     versions = sorted(_DEBIAN.glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
     if not versions:
         raise UserError("PostgreSQL is not installed: apt-get install postgresql")

@@ -44,8 +44,8 @@ def members(record: Path) -> list[psutil.Process]:
     except (FileNotFoundError, ValueError):
         return []
     first = leader(record)
-    found = {process for process in psutil.process_iter() if _belongs(process, session, str(record))}
-    return sorted(found | set(first.children(recursive=True) if first else ()), key=lambda process: process.pid)
+    own = {process for process in psutil.process_iter() if _belongs(process, session, str(record))}
+    return sorted(own | set(first.children(recursive=True) if first else ()), key=lambda process: process.pid)
 
 
 def cpu_seconds(record: Path) -> float:

@@ -47,12 +47,12 @@ def _password(name: str) -> str:
 
 def _free_ports(count: int) -> list[int]:
     """Ports below the range from which the system gives out ephemeral ones, so that nobody takes them by chance."""
-    found: list[int] = []
-    while len(found) < count:
+    ports: list[int] = []
+    while len(ports) < count:
         port = 10_000 + secrets.randbelow(20_000)
-        if port not in found and is_free(port):
-            found.append(port)
-    return found
+        if port not in ports and is_free(port):
+            ports.append(port)
+    return ports
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:

@@ -120,16 +120,16 @@ class Stack:
 
     def _with_needs(self, names: Iterable[str]) -> list[str]:
         """`names` and all that they wait for, in the order of the compose file (which is an order of start)."""
-        found: set[str] = set()
+        needed: set[str] = set()
         waiting = list(names)
         while waiting:
             name = waiting.pop()
             if name not in self.services:
                 raise UserError(f"no service '{name}' in {COMPOSE.name}: choose among {', '.join(self.services)}")
-            if name not in found:
-                found.add(name)
+            if name not in needed:
+                needed.add(name)
                 waiting += self.services[name].needs
-        return [name for name in self.services if name in found]
+        return [name for name in self.services if name in needed]
 
     def _layers(self) -> list[list[str]]:
         """All services; nobody in a layer waits for one in the same or an earlier layer."""
