@@ -115,7 +115,7 @@ def coalitions(players: int) -> np.ndarray:
 def shapley_values(values: np.ndarray) -> np.ndarray:
     """Shapley values (n,) from the value of every coalition, (2^n,) in the order of `coalitions`.
 
-    >>> shapley_values(np.array([1.0, 3.0, 1.0, 7.0]))     # alone player 0 adds 2, beside player 1 it adds 6; that adds 0 or 4
+    >>> shapley_values(np.array([1.0, 3.0, 1.0, 7.0]))     # player 0 adds 2 alone and 6 beside the other player
     array([4., 2.])
     """
     players = len(values).bit_length() - 1
