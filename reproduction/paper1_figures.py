@@ -1,5 +1,4 @@
-"""Paper 1's figures: the architecture drawn from the model's own card, and the pictures of the stage explain.
-"""
+"""Paper 1's figures 1 to 5: the architecture drawn from the model's card, and the pictures of the stage explain."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -14,9 +13,9 @@ from ser_ops.files import replacing
 from ser_ops.pages import percent, pick
 
 NO_EXPLANATIONS = "reports/explanations.json is not there: `dvc repro explain` makes it"
-_SALIENCY = ("neutral", "angry", "disgust")             # figure 2
-_ALIGNED_FIGURES = {"figure_3a": "angry", "figure_3b": "disgust"}
 _OLDER_REPORT = "explanations.json holds no {key} of this: it is older than the figures, run `dvc repro explain`"
+_SALIENCY = ("neutral", "angry", "disgust")             # classes of figure 2
+_ALIGNED_FIGURES = {"figure_3a": "angry", "figure_3b": "disgust"}
 _CLASSES = {"figure_3c": ("fear",), "figure_3d": ("surprise",), "figure_3e": ("",),     # "": of any class
             "figure_5": ("fear", "surprise", "happy")}
 _SHOWN_TWICE = ("figure_5", "surprise")                         # the paper shows two
@@ -45,24 +44,45 @@ _INK, _SOFT, _FILL, _OTHER, _JOINT = "#1f2933", "#56626f", "#dbe9f6", "#fdebd3",
 
 def figures(explanations: Mapping[str, Any] | None, card: Mapping[str, Any] | None, reports: Path,
             folder: Path) -> tuple[Figure, ...]:
-    """Figures 1 to 5; pictures are drawn or copied into `folder`.
+    """Figures 1 to 5; a picture that is not there is said in its figure.
 
-    explanations: explanations.json, whose pictures lie under `reports`. card: model.json of the main model. Raises
-    UserError when the folder cannot be written.
+    Args:
+        explanations: of explanations.json; None where it is not there.
+        card: model.json of the main model; None where it is not there.
+        reports: folder in which the pictures of explanations.json lie.
+        folder: where pictures are drawn or copied.
+
+    Raises:
+        UserError: the folder cannot be written.
     """
-    return (_architecture(card, folder), _saliency(explanations, reports, folder),
-            *(_aligned(key, emotion, explanations, reports, folder) for key, emotion in _ALIGNED_FIGURES.items()),
+    return (_architecture_figure(card, folder), _saliency_figure(explanations, reports, folder),
+            *(_aligned_figure(key, emotion, explanations, reports, folder)
+              for key, emotion in _ALIGNED_FIGURES.items()),
             *(_clip_figure(key, explanations, reports, folder) for key in ("figure_3c", "figure_3d", "figure_3e")),
-            _shap(explanations, reports, folder), _clip_figure("figure_5", explanations, reports, folder))
+            _shap_figure(explanations, reports, folder), _clip_figure("figure_5", explanations, reports, folder))
+
+
+def _architecture_figure(card: Mapping[str, Any] | None, folder: Path) -> Figure:
+    title = "The architecture: a Transformer backbone with a CNN feature encoder"
+    if card is None or card.get("model") != MODEL:
+        why = "work/models holds no model.json: `dvc repro train` makes it" if card is None else \
+            f"train.model is {card.get('model')}: set it to {MODEL} and run `dvc repro`"
+        return Figure("figure_1", title, (), "", f"{why}.")
+    first, second, joined = layers(card)
+    _draw_architecture(first, second, joined, folder / "figure_1.png")
+    caption = (f"Ours, {card['parameters'] / 1e6:.3f} M parameters (the paper says 115.3 M), preset "
+               f"{card.get('preset') or 'not said'}. Waveform stream: {' → '.join(first)}. Spectral stream: "
+               f"{' → '.join(second)}. Joined: {' → '.join(joined)}.").replace("\n", " ")
+    return Figure("figure_1", title, ("figure_1.png",), caption)
 
 
 def layers(card: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
     """The layers of a fusion's model.json in words: waveform stream, spectral stream, what joins them."""
     preset, config = card["preset_settings"], card.get("backbone_config") or {}
-    features, spectral, head, own = (preset[name] for name in ("features", "spectral", "head", "wav2vec"))
-    hidden = config.get("hidden_size", own["hidden"])
-    depth = config.get("num_hidden_layers", own["layers"])
-    convolutions = len(config.get("conv_kernel") or own["convolutions"])
+    features, spectral, head, wav2vec = (preset[name] for name in ("features", "spectral", "head", "wav2vec"))
+    hidden = config.get("hidden_size", wav2vec["hidden"])
+    depth = config.get("num_hidden_layers", wav2vec["layers"])
+    convolutions = len(config.get("conv_kernel") or wav2vec["convolutions"])
     kinds = 2 + features["mfcc"]
     shape = "one serial vector" if features["layout"] == "serial" else f"{kinds} channels over time"
     return (
@@ -71,25 +91,20 @@ def layers(card: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], t
          f"({card.get('backbone') or 'backbone not said'})",
          "attentive temporal pooling: w·tanh(W h + b), softmax over valid frames"),
         (f"ZCR, RMS, {features['mfcc']} MFCC at {features['sample_rate']:,} Hz, {shape}",
-         *(_bands if spectral["design"] == "bands" else _blocks)(spectral, features)),
+         *(_band_layers if spectral["design"] == "bands" else _block_layers)(spectral, features)),
         (f"concatenation, {hidden + spectral['embedding']}",
          f"Linear {head['hidden']}; ReLU; dropout {head['dropout']:g}",
-         f"Linear 7; softmax{_mean(spectral)}: the seven emotions"))
+         f"Linear 7; softmax{_members_sentence(spectral)}: the seven emotions"))
 
 
-def _mean(spectral: Mapping[str, Any]) -> str:
-    members = spectral.get("members", 1)
-    return f"; mean of {members} such heads, one of each member" if members > 1 else ""
-
-
-def _blocks(spectral: Mapping[str, Any], _features: Mapping[str, Any]) -> tuple[str, ...]:
+def _block_layers(spectral: Mapping[str, Any], _features: Mapping[str, Any]) -> tuple[str, ...]:
     dropout = ["", *[f"; dropout {spectral['dropout']:g}"] * 2]
     return (*(f"Conv1D {channels}, k {kernel}; BatchNorm; ReLU; MaxPool {kernel}, stride 2{left_out}"
               for channels, kernel, left_out in zip(spectral["channels"], spectral["kernels"], dropout, strict=True)),
             f"flatten; Linear {spectral['embedding']}; ReLU; BatchNorm")
 
 
-def _bands(spectral: Mapping[str, Any], features: Mapping[str, Any]) -> tuple[str, ...]:
+def _band_layers(spectral: Mapping[str, Any], features: Mapping[str, Any]) -> tuple[str, ...]:
     """Convolutions that are alike stand in one line, so that the drawing keeps its height."""
     pools = ", ".join(f"{bands} x {frames}" for bands, frames in spectral["pools"])
     many = f"{spectral['members']} members, each: " if spectral["members"] > 1 else ""
@@ -101,21 +116,12 @@ def _bands(spectral: Mapping[str, Any], features: Mapping[str, Any]) -> tuple[st
             f"Linear {spectral['embedding']}; ReLU; BatchNorm")
 
 
-def _architecture(card: Mapping[str, Any] | None, folder: Path) -> Figure:
-    title = "The architecture: a Transformer backbone with a CNN feature encoder"
-    if card is None or card.get("model") != MODEL:
-        why = "work/models holds no model.json: `dvc repro train` makes it" if card is None else \
-            f"train.model is {card.get('model')}: set it to {MODEL} and run `dvc repro`"
-        return Figure("figure_1", title, (), "", f"{why}.")
-    first, second, joined = layers(card)
-    _draw(first, second, joined, folder / "figure_1.png")
-    words = (f"Ours, {card['parameters'] / 1e6:.3f} M parameters (the paper says 115.3 M), preset "
-             f"{card.get('preset') or 'not said'}. Waveform stream: {' → '.join(first)}. Spectral stream: "
-             f"{' → '.join(second)}. Joined: {' → '.join(joined)}.").replace("\n", " ")
-    return Figure("figure_1", title, ("figure_1.png",), words)
+def _members_sentence(spectral: Mapping[str, Any]) -> str:
+    members = spectral.get("members", 1)
+    return f"; mean of {members} such heads, one of each member" if members > 1 else ""
 
 
-def _draw(first: Sequence[str], second: Sequence[str], joined: Sequence[str], path: Path) -> None:
+def _draw_architecture(first: Sequence[str], second: Sequence[str], joined: Sequence[str], path: Path) -> None:
     """Boxes and arrows: two columns of layers, and what joins them below."""
     import matplotlib
     from matplotlib.figure import Figure as Picture
@@ -137,25 +143,140 @@ def _draw(first: Sequence[str], second: Sequence[str], joined: Sequence[str], pa
             "arrowstyle": "-|>", "color": _SOFT, "linewidth": 0.9, "shrinkA": 0, "shrinkB": 1,
             "patchA": above.get_bbox_patch(), "patchB": below.get_bbox_patch()})
 
-    under = [box(1.0, rows + 1.0 + row, words, _JOINT) for row, words in enumerate(joined)]
+    joints = [box(1.0, rows + 1.0 + row, words, _JOINT) for row, words in enumerate(joined)]
     for x, name, column, colour in ((0.5, "Branch I: waveform", first, _FILL),
                                     (1.5, "Branch II: spectral", second, _OTHER)):
         step = (rows - 1) / max(len(column) - 1, 1)
         axes.text(x, 0.35, name, ha="center", va="center", color=_INK, fontweight="bold", fontsize=10)
         boxes = [box(x, 1.0 + step * row, words, colour) for row, words in enumerate(column)]
-        for above, below in pairwise([*boxes, under[0]]):
+        for above, below in pairwise([*boxes, joints[0]]):
             arrow(above, below)
-    for above, below in pairwise(under):
+    for above, below in pairwise(joints):
         arrow(above, below)
     with replacing(path) as temporary:
         picture.savefig(temporary, format="png", metadata={"Software": None})
 
 
-def _clips(explanations: Mapping[str, Any] | None, emotion: str, method: str) -> list[Mapping[str, Any]]:
+def _saliency_figure(explanations: Mapping[str, Any] | None, reports: Path, folder: Path) -> Figure:
+    files: list[str] = []
+    sentences, absent = [], []
+    for emotion in _SALIENCY:
+        clip = next(iter(_clips_of_method(explanations, emotion, "scorecam")), None)
+        copied = () if clip is None else _copy_picture(clip.get("figure"), reports, folder, f"figure_2_{emotion}.png")
+        files += copied
+        if clip is not None and copied:
+            sentences.append(_clip_sentence(clip))
+        else:
+            absent.append(emotion)
+    why = _why_not_admitted(explanations, "scorecam")
+    if absent and not why:
+        why = _why_no_picture(explanations, absent)
+    caption = (f"Above the waveform coloured by Score-CAM, below its value at each step: {'; '.join(sentences)}. The "
+               "class explained is the one that the model answered.") if sentences else ""
+    return Figure("figure_2", "Score-CAM saliency: neutral, angry and disgust", tuple(files), caption, why)
+
+
+def _aligned_figure(key: str, emotion: str, explanations: Mapping[str, Any] | None, reports: Path,
+                    folder: Path) -> Figure:
+    """All methods on two axes; in an older run the last clip's heat map, another one than figure 2's."""
+    clean = _clean_clips(explanations, emotion, "figure_3ab")
+    clips = _clips_of_method(explanations, emotion, "scorecam")
+    files = _copy_picture(clean[0]["figures"]["figure_3ab"], reports, folder, f"{key}.png") if clean else ()
+    caption = f"Test utterance: {_clip_sentence(clean[0])}. Each method has an axis of its own." if files else ""
+    if not files and clips:
+        files = _copy_picture(clips[-1].get("figure"), reports, folder, f"{key}.png")
+        if files:
+            caption = (f"Test utterance: {_clip_sentence(clips[-1])}. Importance and waveform share one time axis; "
+                       f"{percent(clips[-1]['scorecam'].get('share_in_padding'))} of the importance lies on padding, "
+                       "where nobody speaks.")
+    why = _why_not_admitted(explanations, "scorecam")
+    if not files and not why:
+        why = _why_no_picture(explanations, [emotion])
+    return Figure(key, f"Importance aligned with the waveform: {emotion}", files, caption, why)
+
+
+def _clips_of_method(explanations: Mapping[str, Any] | None, emotion: str, method: str) -> list[Mapping[str, Any]]:
     return [clip for clip in pick(explanations, "clips") or [] if clip.get("emotion") == emotion and clip.get(method)]
 
 
-def _copy(name: object, reports: Path, folder: Path, target: str) -> tuple[str, ...]:
+def _clip_figure(key: str, explanations: Mapping[str, Any] | None, reports: Path, folder: Path) -> Figure:
+    """A figure of single clips: the paper's own classes, the first clip of each (two of surprise in figure 5)."""
+    files: list[str] = []
+    clips: list[Mapping[str, Any]] = []
+    absent = []
+    for emotion in _CLASSES[key]:
+        shown: list[Mapping[str, Any]] = []
+        for clip in _clean_clips(explanations, emotion, key)[:1 + ((key, emotion) == _SHOWN_TWICE)]:
+            target = "_".join(filter(None, (key, emotion, "2" if shown else ""))) + ".png"
+            if copied := _copy_picture(clip["figures"][key], reports, folder, target):
+                files += copied
+                shown.append(clip)
+        clips += shown
+        if not shown:
+            absent.append(emotion)
+    caption = _CAPTIONS[key].format(clips="; ".join(map(_clip_sentence, clips))) if clips else ""
+    return Figure(key, _TITLES[key], tuple(files), caption, _why_missing(key, explanations, absent))
+
+
+def _clean_clips(explanations: Mapping[str, Any] | None, emotion: str, key: str) -> list[Mapping[str, Any]]:
+    """Clips without noise of a class ("" for any) that have this figure, those that were recognised first."""
+    clips = [clip for clip in pick(explanations, "heard") or []
+             if clip.get("noise") == "clean" and emotion in ("", clip.get("emotion")) and pick(clip, "figures", key)]
+    return sorted(clips, key=lambda clip: clip.get("predicted") != clip.get("emotion"))
+
+
+def _why_missing(key: str, explanations: Mapping[str, Any] | None, absent: Sequence[str]) -> str:
+    """Why a figure is not there for some classes, and what to do; "" where all are and the model is the paper's."""
+    if explanations is None:
+        return f"{NO_EXPLANATIONS}."
+    if key == "figure_5" and "shap" not in (explanations.get("methods") or []):
+        return _why_not_admitted(explanations, "shap")
+    if "heard" not in explanations:
+        return f"{_OLDER_REPORT.format(key='heard')}."
+    other = "" if explanations.get("model") in (None, MODEL) else \
+        f"These are of {explanations['model']}: set train.model to {MODEL} for the paper's own model."
+    classes = ", ".join(filter(None, absent))
+    none = (f"No clip{f' of {classes}' if classes else ''} has it: none was explained, or its picture is not under "
+            "reports: run `dvc repro explain`.") if absent else ""
+    return " ".join(filter(None, (none, other)))
+
+
+def _shap_figure(explanations: Mapping[str, Any] | None, reports: Path, folder: Path) -> Figure:
+    title = "SHAP feature contributions"
+    names = {"a": pick(explanations, "shap", "figure")} | {
+        panel: pick(explanations, "shap", "figures", f"figure_4{panel}_{_SHAP_CLASS}") for panel in "bcd"}
+    copied = {panel: _copy_picture(name, reports, folder, f"figure_4{panel}.png") for panel, name in names.items()}
+    files = tuple(name for panel in copied for name in copied[panel])
+    why = _why_not_admitted(explanations, "shap")
+    if not files:
+        return Figure("figure_4", title, (), "", why or "The picture of the stage explain is not there: run `dvc repro "
+                                                        "explain`.")
+    shap = explanations["shap"] if explanations else {}
+    first = pick((shap.get("top") or [{}])[0], "feature")
+    caption = (f"Panel a, the global bar, over {shap.get('utterances', '–')} test utterances against "
+               f"{shap.get('background', '–')} training utterances. First here: {first or '–'}; in the paper it is "
+               "Feature 1191, which equation 29 makes MFCC 15 (from 0) of frame 48 of 108 where there are 20 MFCC.")
+    caption += "".join(f" {_SHAP_PANELS[panel]}" for panel in "bcd" if copied[panel])
+    return Figure("figure_4", title, files, caption, " ".join(filter(None,
+                                                                     (why, _why_panels_missing(explanations, copied)))))
+
+
+def _why_panels_missing(explanations: Mapping[str, Any] | None, copied: Mapping[str, tuple[str, ...]]) -> str:
+    absent = [panel for panel in "bcd" if not copied[panel]]
+    if not absent:
+        return ""
+    if pick(explanations, "shap", "figures") is None:
+        return f"Panels {', '.join(absent)}: {_OLDER_REPORT.format(key='shap.figures')}."
+    return (f"Panels {', '.join(absent)} of {_SHAP_CLASS} are not there: no utterance was answered with it, or the "
+            "picture is not under reports.")
+
+
+def _clip_sentence(clip: Mapping[str, Any]) -> str:
+    answer = "recognised" if clip.get("predicted") == clip.get("emotion") else f"taken for {clip.get('predicted')}"
+    return f"{clip.get('emotion')}, {answer} with {percent(clip.get('confidence'))} ({clip.get('utterance')})"
+
+
+def _copy_picture(name: object, reports: Path, folder: Path, target: str) -> tuple[str, ...]:
     """A picture of reports/ copied under a name of the page's folder; () when it is not there.
 
     Names come from a file: one that leads out of reports/ is as good as missing.
@@ -168,7 +289,7 @@ def _copy(name: object, reports: Path, folder: Path, target: str) -> tuple[str, 
     return (target,)
 
 
-def _lacks(explanations: Mapping[str, Any] | None, method: str) -> str:
+def _why_not_admitted(explanations: Mapping[str, Any] | None, method: str) -> str:
     """Why a method gave no picture; "" when the model admits it."""
     if explanations is None:
         return f"{NO_EXPLANATIONS}."
@@ -179,123 +300,11 @@ def _lacks(explanations: Mapping[str, Any] | None, method: str) -> str:
     return f"{explanations.get('model')}: {why}: set train.model to {MODEL} and run `dvc repro`."
 
 
-def _no_picture(explanations: Mapping[str, Any] | None, emotions: Sequence[str]) -> str:
+def _why_no_picture(explanations: Mapping[str, Any] | None, emotions: Sequence[str]) -> str:
     """Why there is no picture of these classes: no test utterance of them was explained, or its file is gone."""
-    gone = [emotion for emotion in emotions if _clips(explanations, emotion, "scorecam")]
-    never = [emotion for emotion in emotions if emotion not in gone]
+    removed = [emotion for emotion in emotions if _clips_of_method(explanations, emotion, "scorecam")]
+    unexplained = [emotion for emotion in emotions if emotion not in removed]
     return " ".join(filter(None, (
-        f"No test utterance of {', '.join(never)} was explained: the test partition holds none." if never else "",
-        f"The picture of {', '.join(gone)} is not under reports: run `dvc repro explain`." if gone else "")))
-
-
-def _said(clip: Mapping[str, Any]) -> str:
-    heard = "recognised" if clip.get("predicted") == clip.get("emotion") else f"taken for {clip.get('predicted')}"
-    return f"{clip.get('emotion')}, {heard} with {percent(clip.get('confidence'))} ({clip.get('utterance')})"
-
-
-def _saliency(explanations: Mapping[str, Any] | None, reports: Path, folder: Path) -> Figure:
-    files: list[str] = []
-    words, lacking = [], []
-    for emotion in _SALIENCY:
-        clip = next(iter(_clips(explanations, emotion, "scorecam")), None)
-        copied = () if clip is None else _copy(clip.get("figure"), reports, folder, f"figure_2_{emotion}.png")
-        files += copied
-        if clip is not None and copied:
-            words.append(_said(clip))
-        else:
-            lacking.append(emotion)
-    why = _lacks(explanations, "scorecam")
-    if lacking and not why:
-        why = _no_picture(explanations, lacking)
-    caption = (f"Above the waveform coloured by Score-CAM, below its value at each step: {'; '.join(words)}. The class "
-               "explained is the one that the model answered.") if words else ""
-    return Figure("figure_2", "Score-CAM saliency: neutral, angry and disgust", tuple(files), caption, why)
-
-
-def _aligned(key: str, emotion: str, explanations: Mapping[str, Any] | None, reports: Path, folder: Path) -> Figure:
-    """All methods on two axes; in an older run the last clip's heat map, another one than figure 2's."""
-    both = _clean_clips(explanations, emotion, "figure_3ab")
-    clips = _clips(explanations, emotion, "scorecam")
-    files = _copy(both[0]["figures"]["figure_3ab"], reports, folder, f"{key}.png") if both else ()
-    caption = f"Test utterance: {_said(both[0])}. Each method has an axis of its own." if files else ""
-    if not files and clips:
-        files = _copy(clips[-1].get("figure"), reports, folder, f"{key}.png")
-        if files:
-            caption = (f"Test utterance: {_said(clips[-1])}. Importance and waveform share one time axis; "
-                       f"{percent(clips[-1]['scorecam'].get('share_in_padding'))} of the importance lies on padding, "
-                       "where nobody speaks.")
-    why = _lacks(explanations, "scorecam")
-    if not files and not why:
-        why = _no_picture(explanations, [emotion])
-    return Figure(key, f"Importance aligned with the waveform: {emotion}", files, caption, why)
-
-
-def _clean_clips(explanations: Mapping[str, Any] | None, emotion: str, key: str) -> list[Mapping[str, Any]]:
-    """Clips without noise of a class ("" for any) that have this figure, those that were recognised first."""
-    clips = [clip for clip in pick(explanations, "heard") or []
-             if clip.get("noise") == "clean" and emotion in ("", clip.get("emotion")) and pick(clip, "figures", key)]
-    return sorted(clips, key=lambda clip: clip.get("predicted") != clip.get("emotion"))
-
-
-def _clip_figure(key: str, explanations: Mapping[str, Any] | None, reports: Path, folder: Path) -> Figure:
-    """A figure of single clips: the paper's own classes, the first clip of each (two of surprise in figure 5)."""
-    files: list[str] = []
-    clips: list[Mapping[str, Any]] = []
-    lacking = []
-    for emotion in _CLASSES[key]:
-        shown: list[Mapping[str, Any]] = []
-        for clip in _clean_clips(explanations, emotion, key)[:1 + ((key, emotion) == _SHOWN_TWICE)]:
-            target = "_".join(filter(None, (key, emotion, "2" if shown else ""))) + ".png"
-            if copied := _copy(clip["figures"][key], reports, folder, target):
-                files += copied
-                shown.append(clip)
-        clips += shown
-        if not shown:
-            lacking.append(emotion)
-    caption = _CAPTIONS[key].format(clips="; ".join(map(_said, clips))) if clips else ""
-    return Figure(key, _TITLES[key], tuple(files), caption, _missing(key, explanations, lacking))
-
-
-def _missing(key: str, explanations: Mapping[str, Any] | None, lacking: Sequence[str]) -> str:
-    """Why a figure is not there for some classes, and what to do; "" where all are and the model is the paper's."""
-    if explanations is None:
-        return f"{NO_EXPLANATIONS}."
-    if key == "figure_5" and "shap" not in (explanations.get("methods") or []):
-        return _lacks(explanations, "shap")
-    if "heard" not in explanations:
-        return f"{_OLDER_REPORT.format(key='heard')}."
-    other = "" if explanations.get("model") in (None, MODEL) else \
-        f"These are of {explanations['model']}: set train.model to {MODEL} for the paper's own model."
-    classes = ", ".join(filter(None, lacking))
-    none = (f"No clip{f' of {classes}' if classes else ''} has it: none was explained, or its picture is not under "
-            "reports: run `dvc repro explain`.") if lacking else ""
-    return " ".join(filter(None, (none, other)))
-
-
-def _shap(explanations: Mapping[str, Any] | None, reports: Path, folder: Path) -> Figure:
-    title = "SHAP feature contributions"
-    names = {"a": pick(explanations, "shap", "figure")} | {
-        panel: pick(explanations, "shap", "figures", f"figure_4{panel}_{_SHAP_CLASS}") for panel in "bcd"}
-    copied = {panel: _copy(name, reports, folder, f"figure_4{panel}.png") for panel, name in names.items()}
-    files = tuple(name for panel in copied for name in copied[panel])
-    why = _lacks(explanations, "shap")
-    if not files:
-        return Figure("figure_4", title, (), "", why or "The picture of the stage explain is not there: run `dvc repro "
-                                                        "explain`.")
-    shap = explanations["shap"] if explanations else {}
-    first = pick((shap.get("top") or [{}])[0], "feature")
-    caption = (f"Panel a, the global bar, over {shap.get('utterances', '–')} test utterances against "
-               f"{shap.get('background', '–')} training utterances. First here: {first or '–'}; in the paper it is "
-               "Feature 1191, which equation 29 makes MFCC 15 (from 0) of frame 48 of 108 where there are 20 MFCC.")
-    caption += "".join(f" {_SHAP_PANELS[panel]}" for panel in "bcd" if copied[panel])
-    return Figure("figure_4", title, files, caption, " ".join(filter(None, (why, _no_panels(explanations, copied)))))
-
-
-def _no_panels(explanations: Mapping[str, Any] | None, copied: Mapping[str, tuple[str, ...]]) -> str:
-    lacking = [panel for panel in "bcd" if not copied[panel]]
-    if not lacking:
-        return ""
-    if pick(explanations, "shap", "figures") is None:
-        return f"Panels {', '.join(lacking)}: {_OLDER_REPORT.format(key='shap.figures')}."
-    return (f"Panels {', '.join(lacking)} of {_SHAP_CLASS} are not there: no utterance was answered with it, or the "
-            "picture is not under reports.")
+        f"No test utterance of {', '.join(unexplained)} was explained: the test partition holds none." if unexplained
+        else "",
+        f"The picture of {', '.join(removed)} is not under reports: run `dvc repro explain`." if removed else "")))
