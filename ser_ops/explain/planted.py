@@ -89,7 +89,7 @@ def make_planted_clips(subject: Subject, chosen: Planted, number: int, seed: int
 
 
 def make_sound(chosen: Planted, length: int, sample_rate: int, emotion: str, seed: int,
-          name: str) -> tuple[np.ndarray, float]:
+               name: str) -> tuple[np.ndarray, float]:
     """A clip of the class, float32 (length,), and the start of its deciding burst in seconds.
 
     Raises WindowTooShort where the window is too short for the bursts.

@@ -79,7 +79,7 @@ def write_spectrogram(path: Path, window: np.ndarray, sample_rate: int, settings
     The first row is the highest band; column t is centred on t hops. hertz: centres of the bands, rising.
     """
     image = MelImage(sample_rate=sample_rate, seconds=len(window) / sample_rate, frame=settings.frame,
-                            hop=settings.hop, mels=settings.mels)
+                     hop=settings.hop, mels=settings.mels)
     with torch.no_grad():
         decibels = Extractor(image, sample_rate)(torch.from_numpy(window)[None])[0].cpu().numpy()
     cells = np.round((decibels - LOW_DB) / (HIGH_DB - LOW_DB) * 255).clip(0, 255).astype(np.uint8)

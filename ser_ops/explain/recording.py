@@ -72,7 +72,7 @@ def explain_recording(model: EmotionModel, card: Mapping[str, Any], device: torc
 
 
 def read_window(path: Path, sample_rate: int, seconds: float, start: float | None = None,
-              channel: int | None = None) -> RecordingWindow:
+                channel: int | None = None) -> RecordingWindow:
     """`seconds` of a recording at `sample_rate` hertz from `start`, or its middle; less where it ends before.
 
     channel: of several, from 1 on; None: `ser_ops.audio` chooses. The recording is decoded twice, since only decoding

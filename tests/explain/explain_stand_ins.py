@@ -34,7 +34,7 @@ RATE = 16000
 def features(layout: str = "frames") -> Features:
     """Half a second, ten coefficients: 16 frames of 12 kinds."""
     return Features(sample_rate=RATE, seconds=0.5, frame=1024, hop=512, mfcc=10, mels=128,
-                           layout=layout, level="keep", centre=False, standardise=True)
+                    layout=layout, level="keep", centre=False, standardise=True)
 
 
 def explain_settings(**changes: object) -> Explain:
@@ -109,7 +109,7 @@ def examples(settings: Features, partition: str, per_class: int = 2) -> Examples
 def stacked_settings(**changes: object) -> Stacked:
     """Two seconds, 32 bands: 63 frames."""
     return Stacked(**{"sample_rate": RATE, "seconds": 2.0, "frame": 1024, "hop": 512, "mfcc": 10, "mels": 32,
-                             "mel_scale": "decibels", "standardise": True} | changes)
+                      "mel_scale": "decibels", "standardise": True} | changes)
 
 
 def image_settings() -> MelImage:

@@ -7,7 +7,7 @@ from ser_ops.config.explaining import Conditions
 from ser_ops.explain.across_noise import across_noise, excludes_zero
 
 SETTINGS = Conditions(stationary=("white",), intensities=(0.5, 0.75), seed=1, per_class=1, traced_per_class=1,
-                             shap_samples=10, resamples=200, confidence=0.95)
+                      shap_samples=10, resamples=200, confidence=0.95)
 
 
 def record(utterance, noise="clean", intensity=0.0, waveform=1.0, other=1.0, rank=None, share=0.5, same=True,
@@ -32,7 +32,7 @@ def world(clean, noisy, **more):
 
 def test_figures_by_hand():
     report = across_noise([record(0), record(1, waveform=3.0), record(0, "white", 0.5, 0.0, 2.0, rank=0.2, share=0.1),
-                          record(1, "white", 0.5, 3.0, 1.0, rank=0.6, share=None, same=False)], SETTINGS, 1)
+                           record(1, "white", 0.5, 3.0, 1.0, rank=0.6, share=None, same=False)], SETTINGS, 1)
     (cell,) = report["cells"]
     assert (cell["noise"], cell["intensity"], cell["n"], cell["same_answer"]) == ("white", 0.5, 2, 0.5)
     assert cell["rank_correlation"]["shap"]["mean"] == pytest.approx(0.4)

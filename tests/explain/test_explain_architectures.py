@@ -31,7 +31,7 @@ TABLE = {"confidence", "mean_activation", "max_activation", "activated_area_pct"
 def voices(settings, emotions=("angry",)):
     """Two utterances a class, of 1.5 s: the last half second is padding."""
     return examples_of(settings, {f"r/{number}": burst(400 * (number + 1), 0.5, number)[:3 * RATE // 2]
-                            for number in range(2 * len(emotions))}, emotions)
+                                  for number in range(2 * len(emotions))}, emotions)
 
 
 def a_subject(name, examples):

@@ -88,7 +88,7 @@ def test_points_spread_evenly_miss_less_than_points_drawn_freely(monkeypatch):
 
     evenly = missed()
     monkeypatch.setattr(shap_method, "path_points", lambda number, rows, draw: (draw.integers(rows, size=number),
-                                                                           draw.random(number)))
+                                                                                draw.random(number)))
     assert 2 * evenly < missed()
 
 

@@ -41,8 +41,8 @@ def test_occlusion_is_its_definition():
 def test_occlusion_of_a_waveform_shorter_than_a_stretch():
     waveform = torch.ones(300)
     occlusion = occlude(probability, waveform, 300, RATE, 0.05, 0.02)
-    assert occlusion.drop.shape == (1,) and occlusion.drop[0] == pytest.approx(float(probability(waveform[None])[0])
-                                                                       - float(probability(torch.zeros(1, 300))[0]))
+    loss = float(probability(waveform[None])[0]) - float(probability(torch.zeros(1, 300))[0])
+    assert occlusion.drop.shape == (1,) and occlusion.drop[0] == pytest.approx(loss)
 
 
 def test_stretches_that_do_not_overlap_are_captums_occlusion():

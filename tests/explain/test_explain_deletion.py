@@ -74,7 +74,7 @@ def test_what_deletion_takes_insertion_brings(ranking, cells, steps):
     if steps in (2, 5, 10):     # equal steps: what went first comes last
         assert forwards.deletion.area == pytest.approx(back.insertion.area, abs=1e-5)
     best = taken_apart(Cue(*cells), {"best": rank_cells(np.isin(np.arange(10), list(cells)).astype(float),
-                                                  generator(1, "ties"))}, steps)["best"]
+                                                        generator(1, "ties"))}, steps)["best"]
     assert best.deletion.area <= forwards.deletion.area + 1e-5
 
 
@@ -85,8 +85,9 @@ def test_padding_is_neither_ranked_nor_touched():
         seen.append((windows[:, 600:].abs().max().item(), set(valid.tolist())))
         return torch.zeros(len(windows), 2)
 
-    curves = ranking_curves(answer, np.ones(SIZE, np.float32), 600, 0, Cells.of(600, 0.1, RATE),
-                   fill_window(np.ones(SIZE, np.float32), 600, "noise", 1, "k"), {"one": np.arange(6)}, 10, 0.005)
+    filled = fill_window(np.ones(SIZE, np.float32), 600, "noise", 1, "k")
+    curves = ranking_curves(answer, np.ones(SIZE, np.float32), 600, 0, Cells.of(600, 0.1, RATE), filled,
+                            {"one": np.arange(6)}, 10, 0.005)
     assert seen == [(1.0, {600})] and len(curves["one"].deletion.shares) == 7
 
 

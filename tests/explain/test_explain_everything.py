@@ -93,7 +93,7 @@ def test_a_fusion_gets_all_of_it(work, tmp_path, monkeypatch):
     assert {"methods", "clips", "shap", "heard", "across_noise", "faithfulness", "planted"} <= set(report)
     assert len(report["heard"]) == 7 * 3     # clean, market and white
     assert {(entry["noise"], entry["intensity"]) for entry in report["heard"]} == {("clean", 0.0), ("market", 0.5),
-                                                                            ("white", 0.5)}
+                                                                                   ("white", 0.5)}
     for entry in report["heard"]:
         assert (tmp_path / entry["audio"]).is_file() and (tmp_path / entry["spectrogram"]["file"]).is_file()
         assert list(entry["streams"]["phi"]) == ["wav2vec", "mfcc", "zcr", "rms"]

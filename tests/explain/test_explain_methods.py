@@ -87,7 +87,7 @@ def test_chance_is_in_shap_alone_and_keyed():
 def test_without_a_background_there_is_no_shap():
     subject = spectral_subject()
     assert list(traces(subject, make_clip(subject, ROW, noise(0.5)), 0, None, explain_settings())) == ["scorecam",
-                                                                                                  "occlusion"]
+                                                                                                       "occlusion"]
 
 
 class Loudness(torch.nn.Module):

@@ -104,7 +104,7 @@ def test_the_same_clip_gives_the_same_bytes(tmp_path):
     for name in ("a", "b"):
         figures_of(subject, traces(), None, tmp_path / name, "")
         overall_figures.draw_beeswarm(["RMS at 0.10 s", "ZCR at 0.20 s"], values, values, "fear", 1, "words",
-                                 tmp_path / name / "4b.png")
+                                      tmp_path / name / "4b.png")
     for file in (tmp_path / "a").iterdir():
         assert sha256(file) == sha256(tmp_path / "b" / file.name)
 

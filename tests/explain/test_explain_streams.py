@@ -110,7 +110,7 @@ def test_the_real_networks_values_add_up_to_their_score(name, streams):
     model = build(name, preset, seed=1).eval()
     subject = Subject(model, preset.input_of(name), None, RATE, CPU, 33)
     clip, other = (make_clip(subject, ROW, np.random.default_rng(seed).normal(0, 0.1, 2 * RATE).astype(np.float32))
-                    for seed in (1, 2))
+                   for seed in (1, 2))
     ground = Background.of(subject, other.batch, 8, "another utterance")
     first, second = stream_shapley(subject, [clip, other], waveform_contexts(subject, [clip, other], 8), 2, ground, 7)
     with torch.no_grad():
