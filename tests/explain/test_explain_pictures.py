@@ -157,10 +157,10 @@ def test_features_are_named_in_words_for_each_class(layout, tmp_path, monkeypatc
     first = describe(index, subject.features)
     assert first == f"MFCC 7 at {12 * 512 / RATE:.2f} s"
     fear = EMOTIONS.index("fear")
-    names, values, shown = asked["beeswarm"][fear][:3]
+    names, values, shown = asked["draw_beeswarm"][fear][:3]
     assert names[0] == first and values[:, 0].tolist() == [-50.0, 50.0, -50.0] and (shown == 3).all()
-    assert asked["violins"][fear][0] == names
-    labels, steps, others, missed, base, score = asked["waterfall"][0][:6]
+    assert asked["draw_violins"][fear][0] == names
+    labels, steps, others, missed, base, score = asked["draw_waterfall"][0][:6]
     assert labels[0] == f"{first}  = 3" and others[0] == np.prod(shape_of(subject.features)) - 4
     assert base + steps.sum() + others[1] + missed == pytest.approx(score), "equation 25, with what sampling missed"
     assert not any(re.search(r"Feature \d|Time_\d", name) for name in names)
@@ -196,8 +196,8 @@ def test_every_global_figure_says_what_it_does_not_show(tmp_path, captions, monk
 def test_values_that_are_all_alike_can_be_drawn(tmp_path):
     names, zeros = ["RMS at 0.10 s", "ZCR at 0.20 s"], np.zeros((3, 2))
     draw_violins(names, zeros, "sad", "words", tmp_path / "4c.png")
-    overall_figures(names, zeros, zeros, "sad", 1, "words", tmp_path / "4b.png")
-    overall_figures(names, zeros[0], (7, 0.0), 0.0, 1.0, 1.0, "x", "words", tmp_path / "4d.png")
+    overall_figures.draw_beeswarm(names, zeros, zeros, "sad", 1, "words", tmp_path / "4b.png")
+    overall_figures.draw_waterfall(names, zeros[0], (7, 0.0), 0.0, 1.0, 1.0, "x", "words", tmp_path / "4d.png")
     assert len(list(tmp_path.iterdir())) == 3
 
 
@@ -206,7 +206,7 @@ def test_numpys_generator_is_left_alone(tmp_path):
     expected = np.random.random(3)
     np.random.seed(5)
     values = np.array([[1.0], [2.0]])
-    overall_figures(["RMS at 0.10 s"], values, values, "fear", 1, "words", tmp_path / "a.png")
+    overall_figures.draw_beeswarm(["RMS at 0.10 s"], values, values, "fear", 1, "words", tmp_path / "a.png")
     np.testing.assert_array_equal(np.random.random(3), expected)
 
 
