@@ -18,6 +18,7 @@ REFERENCE = ("H.M.L.S. Kumari, H.M.N.S. Kumari and U.M.M.P.K. Nawarathne: Speech
              "CNN-LSTM and Transformers Models: Evaluating the Hybrid Model Using Grad-CAM")
 MODEL_NAMES: dict[str, str] = {"cnn": "CNN", "lstm": "LSTM", "cnn_lstm": "Hybrid of CNN and LSTM", "vit": "ViT",
                                "beit": "BEiT"}
+PROTOCOLS: dict[str, str] = {"random": "random split, as the paper's", "speaker": "by speaker"}
 
 
 class Accuracy(TypedDict):
@@ -109,7 +110,6 @@ FIGURES_7_TO_13: dict[str, GradCam] = {
                        "74.96%", ("0.0064", "0.0086", "0.0047", "0.0113", "0.9182", "0.0213", "0.0296")),
 }
 AXIS_CELLS = 109        # of figures 7 to 13, in both directions, over 3 s and 8,000 Hz
-
 SOURCES: dict[str, str] = {
     "table_1": "Table 1, section IV. Accuracy: equation (2).",
     "table_2": "Table 2, section IV. Precision, recall and F1: equations (3) to (5).",
@@ -127,7 +127,6 @@ PRINTED_LAYERS: dict[str, str] = {
                 "0.2, dense output with softmax; table 1 puts the LSTM last, which alone can be built with 'return "
                 "sequences false'.",
 }
-
 HYBRID = ("accuracy 99.01 against a weighted recall of 99.29 (table 2, figure 3): they are one number by definition; "
           "figure 3's class rows admit exactly 4 errors in 563, which is 99.29")
 ABOVE_BOTH = ("F1 above both precision and recall, between which it must lie; it is table 1's accuracy, while the "
@@ -175,9 +174,6 @@ def printed_number(printed: str) -> float:
     (98.3, -0.54, 0.9929)
     """
     return float(printed.removesuffix("%"))
-
-
-PROTOCOLS: dict[str, str] = {"random": "random split, as the paper's", "speaker": "by speaker"}
 
 
 @dataclass(frozen=True)
@@ -266,78 +262,6 @@ class Results:
         return tuple(name for name in PROTOCOLS if name in present)
 
 
-def _joined(*reasons: str) -> str:
-    return " ".join(filter(None, reasons))
-
-
-def name_in_sentence(name: str) -> str:
-    """A model's name within a sentence.
-
-    >>> name_in_sentence("cnn_lstm"), name_in_sentence("vit")
-    ('the hybrid of CNN and LSTM', 'ViT')
-    """
-    shown = MODEL_NAMES.get(name, name)
-    return f"the {shown[0].lower()}{shown[1:]}" if shown.startswith("Hybrid") else shown
-
-
-def other_corpus(results: Results) -> str:
-    """Why ours are not the paper's corpus, in a few words; "" when they are TESS alone."""
-    corpora = results.provenance.get("corpora") or []
-    state = availability(results.provenance, "tess")
-    if state == "here" and len(corpora) < 2:
-        return ""
-    named = ", ".join(corpora) or "no corpus"
-    return f"Paper 2 used TESS alone; ours are from {named}{'' if state == 'here' else ', without TESS as published'}."
-
-
-def why_not_as_printed(results: Results, models: Sequence[str]) -> str:
-    """What keeps a table of scores from being the paper's, and how to get it."""
-    reasons = [other_corpus(results)]
-    state = availability(results.provenance, "tess")
-    if state == "missing":
-        reasons.append(how_to_get("tess") + ".")
-    elif state == "synthetic":
-        reasons.append("Only synthesised speech in TESS's layout is here. The corpus itself: "
-                       + how_to_get("tess").partition(": ")[2] + ".")
-    for model in models:
-        absent = [protocol for protocol in PROTOCOLS if not results.of(model, protocol)]
-        if len(absent) == len(PROTOCOLS):
-            reasons.append(why_no_model(model))
-        else:
-            reasons += [why_no_scores(results, model, protocol) for protocol in absent]
-    random_weights = {group["model"] for group in results.groups if str(group.get("backbone")).startswith("random")}
-    random = [model for model in models if model in random_weights]
-    if random:
-        preset = results.provenance.get("preset") or "PRESET"
-        names = " and ".join(MODEL_NAMES[model] for model in random)
-        keys = " and ".join(f"{model}.checkpoint" for model in random)
-        reasons.append(f"{names} began from random weights in a small configuration. For pretrained ones set {keys} in "
-                       f"presets/{preset}.yaml to a hub name or a local folder (preset paper names both).")
-    return _joined(*reasons)
-
-
-def why_no_model(model: str) -> str:
-    """Why a model has no figures, and how to give it some."""
-    return (f"{MODEL_NAMES.get(model, model)} was not trained: name {model} under folds.models in "
-            "reproduction/params.yaml and run `ser-ops reproduce paper2`.")
-
-
-def why_no_scores(results: Results, model: str, protocol: str) -> str:
-    """The same for one protocol."""
-    if all(results.of(model, other) is None for other in PROTOCOLS):
-        return why_no_model(model)
-    return (f"{MODEL_NAMES.get(model, model)} was not trained under the protocol {protocol}: list {protocol} under "
-            "folds.protocols in reproduction/params.yaml and run `ser-ops reproduce paper2`.")
-
-
-def why_no_cam(results: Results, emotion: str) -> str:
-    """Why there is no Grad-CAM of an emotion, and what to do."""
-    if results.pictures.missing:
-        return results.pictures.missing
-    return (f"No test utterance of fold 1 is {emotion}: bring in a corpus that holds this class "
-            "(docs/reference/corpora.md lists what each holds).")
-
-
 _QUALITIES = {"precision": "Precision", "recall": "Recall", "f1": "F1-score"}
 
 
@@ -379,6 +303,37 @@ def quality_table(results: Results, key: str, title: str, models: Sequence[str],
                  why_not_as_printed(results, models), results.protocols)
 
 
+def _score_cell(scores: Scores | None, name: str, paper: str, mark: str) -> Cell:
+    if scores is None:
+        return Cell(None, paper, "percent", mark=mark)
+    deviation = scores.deviation.get(name)
+    return Cell(100 * scores.mean[name], paper, "percent", 100 * scores.low[name], 100 * scores.high[name],
+                None if deviation is None else 100 * deviation, mark)
+
+
+def _layer_kinds(layers: Sequence[Layer]) -> str | None:
+    """The kinds of layers in their order, without their settings."""
+    kinds = [layer.settings.partition("(")[0] for layer in layers]
+    return ", ".join(kinds) or None
+
+
+def _notes(results: Results, models: Sequence[str]) -> list[str]:
+    scored = [scores for model in models for protocol in PROTOCOLS if (scores := results.of(model, protocol))]
+    if not scored:
+        return []
+    corpora = ", ".join(results.provenance.get("corpora") or ["corpora not named"])
+    rates = ", ".join(f"{MODEL_NAMES[model]} {epochs}" for model in models
+                      if (epochs := results.settings.get(model, {}).get("epochs")))
+    share = results.provenance.get("confidence")
+    folds, utterances, speakers = (max(getattr(scores, name) for scores in scored)
+                                   for name in ("folds", "utterances", "speakers"))
+    return [f"Ours, on {corpora}: mean ± sample deviation over {folds} folds of {utterances:,} utterances of "
+            f"{speakers} speakers, each tested once; in brackets the {f'{share:.0%} ' if share else ''}bootstrap "
+            "interval over the pooled test utterances, which is one about the pooled figure.",
+            *([f"Epochs at most: {rates}; which one is tested is chosen on validation data, never on test."]
+              if rates else [])]
+
+
 def classification_report(results: Results, protocol: str) -> Table:
     """Figure 3 for one protocol: precision, recall, F1 and support of each class, pooled over folds."""
     scores, marks = results.of(results.explained, protocol), MARKS["figure_3"]
@@ -417,37 +372,6 @@ def layer_table(results: Results, key: str, title: str, models: Sequence[str]) -
              "those for one utterance.", *(PRINTED_LAYERS[model] for model in models)]
     return Table(key, title, ("Model", "Layer", "Output", "Parameters"), rows, tuple(notes),
                  " ".join(why_no_model(model) for model in untrained))
-
-
-def _score_cell(scores: Scores | None, name: str, paper: str, mark: str) -> Cell:
-    if scores is None:
-        return Cell(None, paper, "percent", mark=mark)
-    deviation = scores.deviation.get(name)
-    return Cell(100 * scores.mean[name], paper, "percent", 100 * scores.low[name], 100 * scores.high[name],
-                None if deviation is None else 100 * deviation, mark)
-
-
-def _layer_kinds(layers: Sequence[Layer]) -> str | None:
-    """The kinds of layers in their order, without their settings."""
-    kinds = [layer.settings.partition("(")[0] for layer in layers]
-    return ", ".join(kinds) or None
-
-
-def _notes(results: Results, models: Sequence[str]) -> list[str]:
-    scored = [scores for model in models for protocol in PROTOCOLS if (scores := results.of(model, protocol))]
-    if not scored:
-        return []
-    corpora = ", ".join(results.provenance.get("corpora") or ["corpora not named"])
-    rates = ", ".join(f"{MODEL_NAMES[model]} {epochs}" for model in models
-                      if (epochs := results.settings.get(model, {}).get("epochs")))
-    share = results.provenance.get("confidence")
-    folds, utterances, speakers = (max(getattr(scores, name) for scores in scored)
-                                   for name in ("folds", "utterances", "speakers"))
-    return [f"Ours, on {corpora}: mean ± sample deviation over {folds} folds of {utterances:,} utterances of "
-            f"{speakers} speakers, each tested once; in brackets the {f'{share:.0%} ' if share else ''}bootstrap "
-            "interval over the pooled test utterances, which is one about the pooled figure.",
-            *([f"Epochs at most: {rates}; which one is tested is chosen on validation data, never on test."]
-              if rates else [])]
 
 
 def finding(results: Results, models: Sequence[str]) -> str:
@@ -493,3 +417,71 @@ def glance(results: Results, models: Sequence[str]) -> Markup:
         claim = (TABLE_1 | TABLE_3)[model]["accuracy"]
         parts.append(diamond(x(printed_number(claim) / 100), y, "claim", f"the paper: {claim}"))
     return drawing(width, bottom + 42, "Accuracy of each model, random split and by speaker, beside the paper's", parts)
+
+
+def name_in_sentence(name: str) -> str:
+    """A model's name within a sentence.
+
+    >>> name_in_sentence("cnn_lstm"), name_in_sentence("vit")
+    ('the hybrid of CNN and LSTM', 'ViT')
+    """
+    shown = MODEL_NAMES.get(name, name)
+    return f"the {shown[0].lower()}{shown[1:]}" if shown.startswith("Hybrid") else shown
+
+
+def other_corpus(results: Results) -> str:
+    """Why ours are not the paper's corpus, in a few words; "" when they are TESS alone."""
+    corpora = results.provenance.get("corpora") or []
+    state = availability(results.provenance, "tess")
+    if state == "here" and len(corpora) < 2:
+        return ""
+    named = ", ".join(corpora) or "no corpus"
+    return f"Paper 2 used TESS alone; ours are from {named}{'' if state == 'here' else ', without TESS as published'}."
+
+
+def why_not_as_printed(results: Results, models: Sequence[str]) -> str:
+    """What keeps a table of scores from being the paper's, and how to get it."""
+    reasons = [other_corpus(results)]
+    state = availability(results.provenance, "tess")
+    if state == "missing":
+        reasons.append(how_to_get("tess") + ".")
+    elif state == "synthetic":
+        reasons.append("Only synthesised speech in TESS's layout is here. The corpus itself: "
+                       + how_to_get("tess").partition(": ")[2] + ".")
+    for model in models:
+        absent = [protocol for protocol in PROTOCOLS if not results.of(model, protocol)]
+        if len(absent) == len(PROTOCOLS):
+            reasons.append(why_no_model(model))
+        else:
+            reasons += [why_no_scores(results, model, protocol) for protocol in absent]
+    random_weights = {group["model"] for group in results.groups if str(group.get("backbone")).startswith("random")}
+    random = [model for model in models if model in random_weights]
+    if random:
+        preset = results.provenance.get("preset") or "PRESET"
+        names = " and ".join(MODEL_NAMES[model] for model in random)
+        keys = " and ".join(f"{model}.checkpoint" for model in random)
+        reasons.append(f"{names} began from random weights in a small configuration. For pretrained ones set {keys} in "
+                       f"presets/{preset}.yaml to a hub name or a local folder (preset paper names both).")
+    return " ".join(filter(None, reasons))
+
+
+def why_no_model(model: str) -> str:
+    """Why a model has no figures, and how to give it some."""
+    return (f"{MODEL_NAMES.get(model, model)} was not trained: name {model} under folds.models in "
+            "reproduction/params.yaml and run `ser-ops reproduce paper2`.")
+
+
+def why_no_scores(results: Results, model: str, protocol: str) -> str:
+    """The same for one protocol."""
+    if all(results.of(model, other) is None for other in PROTOCOLS):
+        return why_no_model(model)
+    return (f"{MODEL_NAMES.get(model, model)} was not trained under the protocol {protocol}: list {protocol} under "
+            "folds.protocols in reproduction/params.yaml and run `ser-ops reproduce paper2`.")
+
+
+def why_no_cam(results: Results, emotion: str) -> str:
+    """Why there is no Grad-CAM of an emotion, and what to do."""
+    if results.pictures.missing:
+        return results.pictures.missing
+    return (f"No test utterance of fold 1 is {emotion}: bring in a corpus that holds this class "
+            "(docs/reference/corpora.md lists what each holds).")

@@ -39,12 +39,24 @@ def choose(rows: Sequence[UtteranceRow], number: int, seed: int) -> list[Utteran
 
 def write_clips(folder: Path, rows: Sequence[UtteranceRow], waveforms: Mapping[str, np.ndarray], sample_rate: int,
           mix: Mix, noises: Sequence[str], mixture_seed: int, answer: Answer, settings: Report) -> list[dict[str, Any]]:
-    """Write <folder>/<n>_clean.wav and <n>_noisy.wav (16 bit) and return an entry of clips.json for each pair.
+    """Write <folder>/<n>_clean.wav and <n>_noisy.wav (16 bit) for some test utterances.
 
-    rows: test utterances of the manifest. Each clip has another of `noises` in turn, at settings.clip_intensity.
-    answer: what the model said of (utterance, noise, intensity, seed), 'clean' with 0 and None: {predicted,
-    confidence}, or {} where it was not asked. Both of a pair are scaled by one factor, so that the noise is heard as
-    loud as it was.
+    Both of a pair are scaled by the same factor, so that the noise is as loud beside the speech as it was.
+
+    Args:
+        folder: replaced as a whole.
+        rows: test utterances of the manifest, of which settings.clips are chosen.
+        waveforms: samples by utterance, float32 in [-1, 1].
+        sample_rate: of the waveforms, hertz.
+        mix: makes a mixture of (utterance, samples, noise, intensity, seed, partition).
+        noises: categories; each clip has the next, at settings.clip_intensity.
+        mixture_seed: of the mixtures.
+        answer: what the model answered to (utterance, noise, intensity, seed), {predicted, confidence}, or {} where it
+            was not asked; noise is 'clean', intensity 0 and seed None without noise.
+        settings: section report.
+
+    Returns:
+        An entry of clips.json for each pair.
     """
     clips = []
     with replacing(folder) as files:
