@@ -56,6 +56,13 @@ def test_imports_point_down(file):
             assert here in ONE_ROOM[parts[0]], f"{parts[0]} is imported in {here}"
 
 
+def test_the_core_knows_of_reproduction_where_dvc_runs_it_alone():
+    """The command, the graph's files, the code that its stages depend on, and its lock file, which changes no code."""
+    named = {file.relative_to(PROJECT / "ser_ops").as_posix() for file in FILES
+             if "reproduction" in file.read_text(encoding="utf-8")}
+    assert named <= {"cli/reproduce.py", "workspace.py", "imports.py", "tracking/runs.py"}
+
+
 def test_rooms_have_no_cycles():
     graph: dict[str, set[str]] = {name: set() for name in FLOOR_OF}
     for file in FILES:
