@@ -37,13 +37,13 @@ REUSE = """
 import resource
 import sys
 import numpy as np
-from ser_ops.progress.spreading import keep_memory
+from ser_ops.progress.spreading import keep_freed_memory
 
 def batch():
     [np.ones(500_000) for _ in range(4)]
 
 if sys.argv[1] == "keep":
-    keep_memory()
+    keep_freed_memory()
 batch()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(20):

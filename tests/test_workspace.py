@@ -272,7 +272,7 @@ def test_a_damaged_cache_file_is_named_and_fetched_again(recordings, repository,
     shutil.rmtree(repository / "data")
     if checked_out:
         workspace.dvc("pull", "data.dvc", say=said.append)      # the damage is in the workspace now
-        assert [one.paths for one in workspace.mend(say=said.append)] == [(repository / "data/1.wav",)]
+        assert [damaged.paths for damaged in workspace.mend(say=said.append)] == [(repository / "data/1.wav",)]
     else:
         workspace.pull(say=said.append)
     assert any(line.endswith(f"{recordings.name} (data/1.wav) is damaged: fetched again") for line in said)

@@ -57,10 +57,10 @@ def main() -> int:
             points.append(point)
         kept.write(costs, run, points)
     wanted = [point for point in points if point.recordings in sizes and point.stage in asked.stages]
-    return told(asked, params, chosen, sorted(wanted, key=lambda point: point.recordings), speech / size)
+    return report(asked, params, chosen, sorted(wanted, key=lambda point: point.recordings), speech / size)
 
 
-def told(asked: argparse.Namespace, params: Params, chosen: choices.Choices, points: list[Measured],
+def report(asked: argparse.Namespace, params: Params, chosen: choices.Choices, points: list[Measured],
          each: float) -> int:
     """Print the figures and write them where they were asked for; 1 when something breaks a limit.
 

@@ -21,9 +21,9 @@ def table(points: Sequence[Measured], grown: Sequence[Growth], machine: Mapping[
         cells = [stage, *(f"{cost.cpu:.1f}" for cost in own), exponent, start,
                  *(f"{cost.peak_mb:.0f}" for cost in own), holds]
         lines.append("| " + " | ".join(cells) + " |")
-    told = ", ".join(f"{name} {value}" for name, value in machine.items())
+    described = ", ".join(f"{name} {value}" for name, value in machine.items())
     loads = [point.load for point in points]
-    return "\n".join([*lines, "", f"Machine: {told}; load while it ran {min(loads):.1f} to {max(loads):.1f}."])
+    return "\n".join([*lines, "", f"Machine: {described}; load while it ran {min(loads):.1f} to {max(loads):.1f}."])
 
 
 def sentence(extrapolation: Extrapolation, stages: Sequence[str]) -> str:

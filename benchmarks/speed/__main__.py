@@ -33,7 +33,7 @@ def main() -> int:
     corpora = (asked.corpus,) if asked.corpus else tuple(data / "corpora" / name for name in params.data.corpora)
     noise = (asked.noise,) if asked.noise else tuple(data / "noise" / name for name in params.data.noise)
     rows: list[Row] = []
-    told = machine.described()
+    machine_facts = machine.described()
     if asked.scratch:
         asked.scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=asked.scratch) as scratch:
@@ -46,11 +46,11 @@ def main() -> int:
             for row in case.run(setting):
                 rows.append(row)
                 if asked.out:   # what is measured is kept, whatever becomes of the rest
-                    table.write(asked.out, rows, told, {})
+                    table.write(asked.out, rows, machine_facts, {})
         rates = {} if asked.short else machine.rates(Path(scratch))
-    print(table.markdown(rows, told, rates))
+    print(table.markdown(rows, machine_facts, rates))
     if asked.out:
-        table.write(asked.out, rows, told, rates)
+        table.write(asked.out, rows, machine_facts, rates)
     slack = HALF if asked.short else 1.0
     return 0 if all(row.holds(slack) for row in rows) else 1
 

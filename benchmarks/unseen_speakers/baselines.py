@@ -10,24 +10,24 @@ from benchmarks.unseen_speakers.answers import Answer
 from benchmarks.unseen_speakers.choices import Choices
 from benchmarks.unseen_speakers.folds import Fold
 from benchmarks.unseen_speakers.smile import Functionals
-from benchmarks.unseen_speakers.sound import Heard, Sound
+from benchmarks.unseen_speakers.sound import Hearing, Sound
 from ser_ops.emotions import EMOTIONS, class_index
 from ser_ops.manifest import UtteranceRow
 
 NAMES = {"ComParE_2016": "compare_svm", "eGeMAPSv02": "egemaps_svm"}
 
 
-def tested(sound: Sound, choices: Choices) -> list[Heard]:
+def tested(sound: Sound, choices: Choices) -> list[Hearing]:
     """Clean, then every cell of the grid."""
     seed = choices.grid_seed
-    return [Heard("test"), *(Heard("test", condition, seed) for condition in sound.grid(seed))]
+    return [Hearing("test"), *(Hearing("test", condition, seed) for condition in sound.grid(seed))]
 
 
 def run(functionals: Functionals, choices: Choices, folds: Sequence[Fold], predictions: Path) -> None:
     """Both SVMs of one feature set, fold by fold; what is done already is left. The other folds choose C, in turn."""
     name = NAMES[functionals.name]
-    clean, noisy = Heard("test"), [Heard("train", seed=seed) for seed in choices.training_seeds]
-    validated = Heard("validation", seed=choices.validation_seed)
+    clean, noisy = Hearing("test"), [Hearing("train", seed=seed) for seed in choices.training_seeds]
+    validated = Hearing("validation", seed=choices.validation_seed)
     for system, sets, checks in ((name, [clean], [clean]), (f"{name}_noise", [clean, *noisy], [clean, validated])):
         left = [fold for fold in folds if not answers.done(predictions, system, fold.number)]
         if not left:
@@ -50,7 +50,7 @@ def _fold(functionals: Functionals, system: str, heard: tuple[list[np.ndarray], 
     for sound in tested(functionals.sound, choices):
         predictions_of_rows = fitted.svm(functionals(sound)[test])
         given += [_answer(sound, row, int(label)) for row, label in zip(tested_rows, predictions_of_rows, strict=True)]
-    extracted = functionals.seconds(Heard("test")) * int((~test).sum()) * len(heard[0])
+    extracted = functionals.seconds(Hearing("test")) * int((~test).sum()) * len(heard[0])
     answers.write(predictions, system, fold.number, given, {
         "seconds_training": round(fitted.seconds, 1), "threads": 1,
         "seconds_features": round(extracted, 1),
@@ -58,6 +58,6 @@ def _fold(functionals: Functionals, system: str, heard: tuple[list[np.ndarray], 
         "validation_uar": round(fitted.validation_uar, 4)})
 
 
-def _answer(heard: Heard, row: UtteranceRow, label: int) -> Answer:
+def _answer(heard: Hearing, row: UtteranceRow, label: int) -> Answer:
     noise, intensity, seed = heard.condition.noise, heard.condition.intensity, heard.condition.seed
     return Answer(noise, intensity, seed, row.utterance, row.speaker, row.emotion, EMOTIONS[label])

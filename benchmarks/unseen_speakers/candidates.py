@@ -12,7 +12,7 @@ from benchmarks.unseen_speakers import ours
 from benchmarks.unseen_speakers.ablations import changed
 from benchmarks.unseen_speakers.choices import Choices
 from benchmarks.unseen_speakers.folds import Fold
-from benchmarks.unseen_speakers.sound import Heard, Sound
+from benchmarks.unseen_speakers.sound import Hearing, Sound
 from ser_ops.config.params import Params
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
@@ -43,7 +43,7 @@ def _tried(name: str, params: Params, choices: Choices, fold: Fold, folder: Path
     if kept.exists():
         return read_json(kept)
     sound, model = Sound(params), params.train.model
-    heard = ours.Heard(sound, model, folder / "heard")
+    heard = ours.ModelInput(sound, model, folder / "heard")
     network, _ = ours.trained(model, heard, params.train.training().model_copy(update={"keep": "last"}), fold.train,
                               fold.validation, fold)
     panel = Panel({model: (network.eval(), ours.card(model, sound))}, torch.device("cpu"),
@@ -51,7 +51,7 @@ def _tried(name: str, params: Params, choices: Choices, fold: Fold, folder: Path
     rows = [row for row in sound.rows if row.speaker in fold.validation]
     true = np.array([EMOTIONS.index(row.emotion) for row in rows])
     seed = choices.grid_seed
-    grid = [Heard("test"), *(Heard("validation", condition, seed) for condition in sound.grid(seed))]
+    grid = [Hearing("test"), *(Hearing("validation", condition, seed) for condition in sound.grid(seed))]
     clean, *noisy = (scores(true, ours.probabilities(panel, sound, rows, cell).argmax(1))["uar"] for cell in grid)
     figures = {"clean": clean, "noisy": sum(noisy) / len(noisy), "worst": min(noisy)}
     figures["figure"] = (figures["clean"] + figures["noisy"]) / 2

@@ -18,8 +18,7 @@ from benchmarks.unseen_speakers.answers import Answer
 from benchmarks.unseen_speakers.baselines import tested
 from benchmarks.unseen_speakers.choices import Choices
 from benchmarks.unseen_speakers.folds import Fold
-from benchmarks.unseen_speakers.sound import Heard as Hearing
-from benchmarks.unseen_speakers.sound import Sound
+from benchmarks.unseen_speakers.sound import Hearing, Sound
 from ser_ops.audio.signal import fit_window as window
 from ser_ops.config.training import Training
 from ser_ops.dataset.examples import Examples, Stores, ordered_batches
@@ -37,7 +36,7 @@ from ser_ops.training.loop import Result, fit
 _PER_SHARD = 64     # utterances
 
 
-class Heard:
+class ModelInput:
     """Every utterance in every variant of section `augment`, with what one model reads of it.
 
     Made once for all folds and kept under `folder`, by its settings: what is made of an utterance depends on no other.
@@ -99,7 +98,7 @@ def run(model: str, sound: Sound, choices: Choices, folds: Sequence[Fold], folde
     """
     system = system or model
     settings = settings.model_copy(update={"keep": "last"})
-    heard = Heard(sound, model, folder / "heard")
+    heard = ModelInput(sound, model, folder / "heard")
     for fold in folds:
         if answers.done(folder / "predictions", system, fold.number):
             continue
@@ -124,7 +123,7 @@ def card(model: str, sound: Sound) -> dict[str, Any]:
             "preset_settings": sound.params.chosen.model_dump(mode="json")}
 
 
-def trained(model: str, heard: Heard, settings: Training, speakers: Collection[str],
+def trained(model: str, heard: ModelInput, settings: Training, speakers: Collection[str],
              validating: Collection[str], fold: Fold) -> tuple[base.EmotionModel, Result]:
     """The model as it is after training on these speakers, and the course of its training."""
     train, validation = heard.examples(speakers, "train"), heard.examples(validating, "validation")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.unseen_speakers.sound import Heard, Sound
+from benchmarks.unseen_speakers.sound import Hearing, Sound
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.files import replacing, write_json
@@ -22,7 +22,7 @@ class Functionals:
         self.name, self.sound = name, sound
         self.folder = folder / f"{name}-{sound.mark}"
 
-    def __call__(self, heard: Heard) -> np.ndarray:
+    def __call__(self, heard: Hearing) -> np.ndarray:
         """Float32 (utterances, features); seconds of one core per utterance are kept beside them."""
         path = self.folder / f"{self.sound.name(heard)}.npy"
         if not path.exists():
@@ -32,11 +32,11 @@ class Functionals:
             write_json(path.with_suffix(".json"), {"seconds_each": round(seconds / len(rows), 5)})
         return np.load(path, allow_pickle=False)
 
-    def seconds(self, heard: Heard) -> float:
+    def seconds(self, heard: Hearing) -> float:
         """Seconds of one core that one utterance took."""
         return float(read_json(self.folder / f"{self.sound.name(heard)}.json")["seconds_each"])
 
-    def _extract(self, heard: Heard) -> tuple[np.ndarray, float]:
+    def _extract(self, heard: Hearing) -> tuple[np.ndarray, float]:
         try:
             import opensmile
         except ImportError as error:

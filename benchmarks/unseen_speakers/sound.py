@@ -19,7 +19,7 @@ from ser_ops.shards import Shards
 
 
 @dataclass(frozen=True)
-class Heard:
+class Hearing:
     """One way in which all utterances are heard: clean, a cell of the grid in noise of `use`, or a draw for `use`."""
 
     use: str
@@ -47,7 +47,7 @@ class Sound:
         files = [sha256(work / "validated" / name) for name in ("manifest.csv", "noise.csv")]
         return f"{derive_seed(0, *files, settings.level, settings.silent_crop_dbfs):016x}"[:12]
 
-    def name(self, heard: Heard) -> str:
+    def name(self, heard: Hearing) -> str:
         """A name for what is heard: another for other mixtures of these recordings."""
         if heard.use == "test":
             return heard.condition.cell if heard.condition.clean else f"{heard.condition.cell}-{heard.seed}"
@@ -58,7 +58,7 @@ class Sound:
         """Cells of the test grid, one seed each."""
         return noise_grid(self.noise_rows, self.params.evaluate.model_copy(update={"seeds": (seed,)}))
 
-    def __call__(self, utterance: str, heard: Heard) -> np.ndarray:
+    def __call__(self, utterance: str, heard: Hearing) -> np.ndarray:
         """Samples of one utterance, float32 (n,), whole."""
         speech = self._waveforms[utterance]
         if heard.use == "train":

@@ -33,8 +33,8 @@ def main() -> None:
     state = params.paths.state / STAGE / inputs_fingerprint(params, [job.name for job in jobs])
     with resumable_run(params, "ablations", overview_tags(params, STAGE), state / "run.json") as record:
         with process_map(min(trainings_at_once(params.compute.workers, device_of(params.compute.device)),
-                             max(1, len(jobs)))) as spread:
-            folders = spread(partial(_train, params, record.id), jobs)
+                             max(1, len(jobs)))) as parallel:
+            folders = parallel(partial(_train, params, record.id), jobs)
         with replacing(params.paths.work / "ablations") as target:
             target.mkdir()
             for job, folder in zip(jobs, folders, strict=True):

@@ -89,10 +89,10 @@ def run_search(params: Params, parent: str, state: Path, study: StudyStore | Non
     objective = TrialTraining(params, parent)
     cache_backbone_states(params, [params.train.model])
     processes = min(trainings_at_once(params.compute.workers, device_of(params.compute.device)), params.tune.together)
-    with process_map(processes) as spread:
+    with process_map(processes) as parallel:
         if study is None:
-            return search(params.tune, objective, state, spread)
-        return search_shared(params.tune, objective, state, study.name, params.compute, spread, processes)
+            return search(params.tune, objective, state, parallel)
+        return search_shared(params.tune, objective, state, study.name, params.compute, parallel, processes)
 
 
 def _begin_or_join(params: Params, mark: str, kept: Path) -> StudyStore:

@@ -45,17 +45,33 @@ class Result:
 def fit(model: nn.Module, train: Examples, validation: Examples, settings: Training, device: torch.device,
         checkpoint: Path | None = None, log: Logger | None = None,
         on_epoch: Callable[[Epoch], bool | None] | None = None, what: str = "training", quiet: bool = False) -> Result:
-    """Train `model` until `settings.epochs`, or until validation UAR has not risen for `settings.patience` epochs.
+    """Train a model until `settings.epochs`, or until validation UAR has not risen for `settings.patience` epochs.
 
     The model ends with the weights of its best epoch (`history.best_epoch`). Where settings.keep is last, it ends with
-    those of its last epoch, however validation went, and nothing stops it early. With a `checkpoint` folder each epoch
-    is kept there; killed and called again with the same arguments, it goes on and, on a CPU, ends with the same bits,
-    since all randomness is set anew at each epoch from (seed, epoch, process).
-    `on_epoch` is called for every epoch, those of the checkpoint included; True stops the training. `log` gets the
-    figures of each new epoch; `quiet` says nothing of it on standard error. Under torchrun the batch is divided among
-    the processes, and process 0 saves and logs. Each process works through its part of a batch in
+    those of its last epoch, however validation went, and nothing stops it early. Under torchrun the batch is divided
+    among the processes, and process 0 saves and logs. Each process works through its part of a batch in
     `settings.accumulate` parts and adds their gradients up.
-    Raises UserError: `Diverged` when a loss is not finite, and when there are too few rows for one batch.
+
+    Args:
+        model: is changed in place.
+        train: rows to train on.
+        validation: rows by which the best epoch is chosen.
+        settings: of the loop.
+        device: to compute on.
+        checkpoint: folder in which each epoch is kept. Killed and called again with the same arguments, a training goes
+            on and, on a CPU, ends with the same bits, since all randomness is set anew at each epoch from (seed, epoch,
+            process).
+        log: gets the figures of each new epoch.
+        on_epoch: is called for every epoch, those of the checkpoint included; True stops the training.
+        what: name of the training in messages.
+        quiet: whether nothing of each epoch is printed on standard error.
+
+    Returns:
+        The kept weights and the history.
+
+    Raises:
+        Diverged: a loss is not finite.
+        UserError: there are too few rows for a batch, or `settings.length_buckets` does not suit the model.
     """
     if settings.length_buckets > 1 and train.stores.states is None and getattr(model, "depends_on_padding", True):
         raise UserError(f"{what}: train.length_buckets is {settings.length_buckets}, but what this model answers "

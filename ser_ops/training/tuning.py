@@ -61,9 +61,18 @@ OPTUNA_STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "
 def search(settings: Tune, objective: Objective, folder: Path, parallel: ProcessMap) -> list[Outcome]:
     """Run `settings.trials` trials; those whose outcome `folder` holds are not run again.
 
-    `objective` trains with a trial's settings and hands every epoch on; when the answer is True the trial is pruned
-    and must stop. It must be importable by a fresh process. `parallel` is what `world.process_map` gives.
-    Raises UserError for a space that training settings do not admit.
+    Args:
+        settings: section tune.
+        objective: trains with a trial's settings and hands every epoch on; when the answer is True the trial is pruned
+            and must stop. A fresh process must be able to import it.
+        folder: holds trial-NNN.json, and trial-NNN/ while a trial runs.
+        parallel: runs the trials of a wave, as `world.process_map` gives it.
+
+    Returns:
+        The outcomes in the order of the trials.
+
+    Raises:
+        UserError: training settings do not admit a value of the space.
     """
     def wave(before: Sequence[FrozenTrial], trials: Sequence[Trial]) -> Iterable[Outcome]:
         parallel(partial(_run_and_keep, settings, objective, before),

@@ -59,10 +59,10 @@ def test_each_ending_is_counted_and_the_rest_of_the_job_is_done(
 
 
 def test_memory_and_time_are_those_of_the_call(planted: list[Outcome]) -> None:
-    found = {outcome.route: outcome for outcome in planted}
-    assert MEGABYTES < found["takes_memory"].megabytes < 2 * MEGABYTES
-    assert found["answers"].megabytes < 20 and found["answers"].seconds < 1
-    assert 1.5 <= found["hangs"].seconds < 10
+    by_route = {outcome.route: outcome for outcome in planted}
+    assert MEGABYTES < by_route["takes_memory"].megabytes < 2 * MEGABYTES
+    assert by_route["answers"].megabytes < 20 and by_route["answers"].seconds < 1
+    assert 1.5 <= by_route["hangs"].seconds < 10
 
 
 def test_the_table_names_every_fault_and_how_to_repeat_it(planted: list[Outcome]) -> None:
@@ -77,7 +77,8 @@ def test_the_table_names_every_fault_and_how_to_repeat_it(planted: list[Outcome]
 
 def test_a_route_that_refuses_what_another_answers_is_a_fault(tmp_path: Path) -> None:
     pool = Pool(planted_routes.divided, tmp_path, 0, Limits())
-    ended = {one.route: one for one in pool.outcomes([Job("divided", 0, ("answers", "fills_its_folder", "refuses"))])}
+    job = Job("divided", 0, ("answers", "fills_its_folder", "refuses"))
+    ended = {outcome.route: outcome for outcome in pool.outcomes([job])}
     assert [ended[route].kind for route in ended] == [Kind.ANSWERED, Kind.ANSWERED, Kind.DIVIDED]
     assert ended["refuses"].cause.startswith("answers answered; refuses refused: ")
 
@@ -97,12 +98,12 @@ def test_the_input_of_a_fault_is_kept(planted: list[Outcome], tmp_path: Path) ->
 
 def digests(folder: Path, number: int) -> list[str]:
     """What the inputs of every sort with this number are made of."""
-    found = []
+    digests_of_files = []
     for sort in routes.sorts(folder / "own"):
         made = make(sort, number, 0, folder / "input")
         files = sorted(path for path in made.parent.rglob("*") if path.is_file() and path.stat().st_size)
-        found += [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
-    return found
+        digests_of_files += [hashlib.sha256(path.read_bytes()).hexdigest() for path in files]
+    return digests_of_files
 
 
 def test_inputs_are_the_same_in_another_process_and_second(tmp_path: Path) -> None:
@@ -111,7 +112,7 @@ def test_inputs_are_the_same_in_another_process_and_second(tmp_path: Path) -> No
     there = subprocess.run([sys.executable, "-c", script, str(tmp_path / "there")], cwd=PROJECT, text=True, check=True,
                            env={**os.environ, "PYTHONPATH": f"{PROJECT}:{PROJECT / 'tests' / 'fuzz'}"},
                            capture_output=True).stdout.split()
-    here = [one for number in range(5) for one in digests(tmp_path / "here" / str(number), number)]
+    here = [digest for number in range(5) for digest in digests(tmp_path / "here" / str(number), number)]
     assert there == here and len(set(here)) > len(here) / 2
 
 

@@ -11,7 +11,7 @@ import yaml
 
 from benchmarks import page
 from benchmarks.growth import choices, copies, kept, stages, verdict, words
-from benchmarks.growth.__main__ import told
+from benchmarks.growth.__main__ import report
 from benchmarks.growth.cost import Cost, cost
 from benchmarks.growth.curve import best, fitted
 from benchmarks.growth.stages import Measured
@@ -37,32 +37,33 @@ def test_curves_against_values_by_hand():
         best([1, 2], [1, 2])
 
 
-def found(seconds, megabytes, stage="features"):
+def points_of(seconds, megabytes, stage="features"):
     return [Measured(stage, size, Cost(2 * time, time, peak), 0.5)
             for size, time, peak in zip((100, 400, 1600), seconds, megabytes, strict=True)]
 
 
 def test_verdicts():
     linear, quadratic = (5.0, 8.0, 20.0), (5.0, 5.75, 17.75)
-    assert verdict.growth("features", found(linear, (400, 410, 420)), LIMITS).faults == ()
-    [fault] = verdict.growth("features", found(quadratic, (400, 410, 420)), LIMITS).faults
+    assert verdict.growth("features", points_of(linear, (400, 410, 420)), LIMITS).faults == ()
+    [fault] = verdict.growth("features", points_of(quadratic, (400, 410, 420)), LIMITS).faults
     assert "power 2 " in fault
-    [fault] = verdict.growth("features", found(linear, (400, 700, 1900)), LIMITS).faults
+    [fault] = verdict.growth("features", points_of(linear, (400, 700, 1900)), LIMITS).faults
     assert "1500 MB" in fault and "100 to 1600" in fault
-    assert not verdict.growth("features", found(linear, (400, 410, 420)), LIMITS).flat
+    assert not verdict.growth("features", points_of(linear, (400, 410, 420)), LIMITS).flat
     noisy = (5.0, 5.1, 6.5)                                     # a start-up that trembles is no growth
     assert best((100, 400, 1600), noisy).exponent > 1
-    assert verdict.growth("features", found(noisy, (400, 410, 420)), LIMITS).faults == ()
+    assert verdict.growth("features", points_of(noisy, (400, 410, 420)), LIMITS).faults == ()
 
 
 def test_extrapolation_is_checked_against_what_was_measured():
-    costs = found((5.0, 8.0, 24.0), (1, 1, 1)) + found((1.0, 4.0, 16.0), (1, 1, 1), "ingest")
-    costs += found((9.0, 9.0, 9.0), (1, 1, 1), "train")         # not asked for
-    one = verdict.extrapolated(costs, ("ingest", "features"), 6400, 1600)
-    assert (one.predicted, one.measured) == (pytest.approx(36), 40)     # 6 and 12 s: 4 s and 0.02 s a recording
-    assert one.error == pytest.approx(-0.1)
-    assert 140 < one.cpu < 170 and one.wall == pytest.approx(2 * one.cpu)
-    assert "-10.0%" in words.sentence(one, ("ingest", "features"))
+    costs = points_of((5.0, 8.0, 24.0), (1, 1, 1)) + points_of((1.0, 4.0, 16.0), (1, 1, 1), "ingest")
+    costs += points_of((9.0, 9.0, 9.0), (1, 1, 1), "train")         # not asked for
+    extrapolation = verdict.extrapolated(costs, ("ingest", "features"), 6400, 1600)
+    # 6 and 12 s: 4 s and 0.02 s a recording
+    assert (extrapolation.predicted, extrapolation.measured) == (pytest.approx(36), 40)
+    assert extrapolation.error == pytest.approx(-0.1)
+    assert 140 < extrapolation.cpu < 170 and extrapolation.wall == pytest.approx(2 * extrapolation.cpu)
+    assert "-10.0%" in words.sentence(extrapolation, ("ingest", "features"))
     machine, grown = {"commit": "abc"}, verdict.growth("train", costs[-3:], LIMITS)
     lines = words.table(costs, [grown], machine).splitlines()
     assert lines[2] == "| features | 5.0 | 8.0 | 24.0 |  |  | 1 | 1 | 1 |  |"
@@ -80,11 +81,11 @@ def test_what_is_told(tmp_path, peaks, capsys):
     file.write_text("<!-- growth: by command -->\n<!-- end of growth -->\n")
     asked = Namespace(folder=tmp_path, stages=("ingest", "features"), workers=1, extrapolate=6400, check=1600,
                       plot=tmp_path / "docs" / "images" / "growth.png", page=file)
-    costs = found((5.0, 8.0, 20.0), peaks) + found((1.0, 4.0, 16.0), (80, 80, 80), "ingest")
-    wrong = told(asked, load_params(stages.PROJECT / "params.yaml"), choices.load(), costs, 1.9)
+    costs = points_of((5.0, 8.0, 20.0), peaks) + points_of((1.0, 4.0, 16.0), (80, 80, 80), "ingest")
+    wrong = report(asked, load_params(stages.PROJECT / "params.yaml"), choices.load(), costs, 1.9)
     record = read_json(tmp_path / "growth.json")
     assert wrong == len(record["faults"]) == int(peaks[2] == 1900)
-    assert [one["curve"]["exponent"] for one in record["growth"]] == [1.0, 1.0]
+    assert [judged["curve"]["exponent"] for judged in record["growth"]] == [1.0, 1.0]
     assert record["extrapolation"]["measured"] == 36 and record["extrapolation"]["error"] == pytest.approx(0)
     assert all(fault in capsys.readouterr().out for fault in record["faults"])
     text = file.read_text()
@@ -127,18 +128,18 @@ def test_stages_over_copies(tmp_path, monkeypatch):
     assert originals == copies.base(params, 50, chosen.seed)[:40]
     file = copies.manifest(tmp_path, originals, 80, chosen.noise_db, chosen.seed)
     assert copies.seconds(file) == pytest.approx(2 * sum(
-        soundfile.info(one.path).duration for one in originals), rel=1e-6)
+        soundfile.info(original.path).duration for original in originals), rel=1e-6)
     content = stages.settings(yaml.safe_load((project / "params.yaml").read_text()), chosen, 1)
     noise = params.paths.data / "noise"
-    for one in stages.measured(tmp_path / "work", content, file, noise, 80, 0.02, ("ingest",)):
+    for point in stages.measured(tmp_path / "work", content, file, noise, 80, 0.02, ("ingest",)):
         rows = read_rows(tmp_path / "work" / "work" / "ingest" / "manifest.csv", UtteranceRow)
-        assert (one.stage, one.recordings) == ("ingest", 80) and one.cost.peak_mb > 20
+        assert (point.stage, point.recordings) == ("ingest", 80) and point.cost.peak_mb > 20
     assert not (tmp_path / "work").exists()
     assert len({row.content for row in rows}) == len(rows) == 80
     places = defaultdict(set)
     for row in rows:
         places[row.speaker].add(row.partition)
-    assert all(len(one) == 1 for one in places.values())
+    assert all(len(paths) == 1 for paths in places.values())
     assert set.union(*places.values()) == {"train", "validation", "test"}
     assert leaks.audit_leaks(rows, [], "speaker")["clean"]
     turns = Counter(row.speaker.rpartition("-")[2] for row in rows)
@@ -146,7 +147,7 @@ def test_stages_over_copies(tmp_path, monkeypatch):
 
 
 def test_costs_of_the_same_run_are_kept(tmp_path):
-    run, costs = {"commit": "abc", "workers": "1"}, found((5.0, 8.0, 20.0), (1, 2, 3))
+    run, costs = {"commit": "abc", "workers": "1"}, points_of((5.0, 8.0, 20.0), (1, 2, 3))
     assert kept.read(tmp_path / "costs.json", run) == []
     kept.write(tmp_path / "costs.json", run, costs)
     assert kept.read(tmp_path / "costs.json", run) == costs

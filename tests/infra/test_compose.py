@@ -44,10 +44,10 @@ def test_every_server_and_worker_has_a_health_check(name):
 
 
 def test_no_secret_stands_in_it():
-    found = [(name, key) for name, service in RAW["services"].items()
-             for key, value in service.get("environment", {}).items()
-             if SECRET.search(key) and not re.fullmatch(r"\$\{\w+:\?\}", value)]
-    assert not found
+    unquoted = [(name, key) for name, service in RAW["services"].items()
+                for key, value in service.get("environment", {}).items()
+                if SECRET.search(key) and not re.fullmatch(r"\$\{\w+:\?\}", value)]
+    assert not unquoted
     commands = [text for service in RAW["services"].values() for text in service["command"]]
     assert not [text for text in commands if SECRET.search(text)], "a command line is seen by everybody on the machine"
 

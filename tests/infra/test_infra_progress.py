@@ -59,8 +59,8 @@ def planted(tmp_path, monkeypatch):
         return made[-1]
 
     yield make
-    for one in made:
-        one.kill()
+    for process in made:
+        process.kill()
 
 
 def test_a_service_that_says_something_now_and_then_is_waited_for(planted):

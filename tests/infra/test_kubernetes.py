@@ -23,7 +23,8 @@ def documents(files: list[Path]) -> list[dict[str, Any]]:
 
 
 ALL = documents(FILES)
-PODS = {one["metadata"]["name"]: one["spec"]["template"] for one in ALL if "template" in one.get("spec", {})}
+PODS = {manifest["metadata"]["name"]: manifest["spec"]["template"] for manifest in ALL
+        if "template" in manifest.get("spec", {})}
 CONFIG = {generator["name"]: dict(line.split("=", 1) for line in generator.get("literals", []))
           for generator in KUSTOMIZATION["configMapGenerator"]}
 
@@ -38,19 +39,19 @@ def environment(name: str) -> dict[str, str]:
     given: dict[str, str] = {}
     for source in container(name).get("envFrom", []):
         given |= CONFIG[source["configMapRef"]["name"]]
-    for one in container(name)["env"]:
-        if "value" in one:
-            given[one["name"]] = one["value"]
-        elif "secretKeyRef" in one["valueFrom"]:
-            assert one["valueFrom"]["secretKeyRef"]["name"] == "ser-ops"
-            given[one["name"]] = f"<{one['valueFrom']['secretKeyRef']['key']}>"
+    for variable in container(name)["env"]:
+        if "value" in variable:
+            given[variable["name"]] = variable["value"]
+        elif "secretKeyRef" in variable["valueFrom"]:
+            assert variable["valueFrom"]["secretKeyRef"]["name"] == "ser-ops"
+            given[variable["name"]] = f"<{variable['valueFrom']['secretKeyRef']['key']}>"
         else:
-            reference = one["valueFrom"]["configMapKeyRef"]
-            given[one["name"]] = CONFIG[reference["name"]][reference["key"]]
+            reference = variable["valueFrom"]["configMapKeyRef"]
+            given[variable["name"]] = CONFIG[reference["name"]][reference["key"]]
     return given
 
 
-@pytest.mark.parametrize("manifest", ALL, ids=lambda one: f"{one['kind']}-{one['metadata']['name']}")
+@pytest.mark.parametrize("manifest", ALL, ids=lambda manifest: f"{manifest['kind']}-{manifest['metadata']['name']}")
 def test_the_schema_of_kubernetes_is_kept(manifest):
     kubernetes_validate.validate(manifest, "1.37", strict=True)
 
@@ -98,14 +99,15 @@ def test_not_root_and_closed(name):
 
 def test_a_gpu_worker_has_one_gpu_and_data_has_disks():
     assert container("worker-gpu")["resources"]["limits"]["nvidia.com/gpu"] == 1
-    keeping = {one["metadata"]["name"] for one in ALL if one.get("spec", {}).get("volumeClaimTemplates")}
+    keeping = {manifest["metadata"]["name"] for manifest in ALL if manifest.get("spec", {}).get("volumeClaimTemplates")}
     assert keeping == {"postgres", "s3", "worker-cpu", "worker-gpu"}
 
 
 def test_what_listens_lets_in_only_who_is_named():
-    policies = {one["metadata"]["name"]: one["spec"] for one in ALL if one["kind"] == "NetworkPolicy"}
+    policies = {manifest["metadata"]["name"]: manifest["spec"] for manifest in ALL
+                if manifest["kind"] == "NetworkPolicy"}
     assert policies["nobody"] == {"podSelector": {}, "policyTypes": ["Ingress"]}
-    for service in [one for one in ALL if one["kind"] == "Service" and one["spec"].get("ports")]:
+    for service in [manifest for manifest in ALL if manifest["kind"] == "Service" and manifest["spec"].get("ports")]:
         name, ports = service["metadata"]["name"], service["spec"]["ports"]
         rule, = policies[name]["ingress"]
         assert policies[name]["podSelector"]["matchLabels"] == {"app": name} == service["spec"]["selector"]
@@ -114,13 +116,13 @@ def test_what_listens_lets_in_only_who_is_named():
 
 
 def test_no_secret_in_any_manifest():
-    keys, = [one["stringData"] for one in ALL if one["kind"] == "Secret"]
+    keys, = [manifest["stringData"] for manifest in ALL if manifest["kind"] == "Secret"]
     assert sorted(keys) == sorted(SECRETS) and set(keys.values()) == {""}
     assert "secret.example.yaml" not in " ".join(KUSTOMIZATION["resources"])
     for name in PODS:
-        for one in container(name)["env"]:
-            secret = any(word in one["name"] for word in ("PASSWORD", "SECRET", "_KEY", "AUTH_STRING"))
-            assert ("secretKeyRef" in one.get("valueFrom", {})) == secret, one["name"]
+        for variable in container(name)["env"]:
+            secret = any(word in variable["name"] for word in ("PASSWORD", "SECRET", "_KEY", "AUTH_STRING"))
+            assert ("secretKeyRef" in variable.get("valueFrom", {})) == secret, variable["name"]
 
 
 @pytest.mark.skipif(not shutil.which("kubectl"), reason="no kubectl here: what it would build is checked file by file")
@@ -129,6 +131,6 @@ def test_kubectl_builds_it():
     assert done.returncode == 0, done.stderr
     built = list(yaml.safe_load_all(done.stdout))
     assert len(built) == len(ALL) - 1 + len(CONFIG)         # without the example, with the config maps
-    for one in built:
-        kubernetes_validate.validate(one, "1.37", strict=True)
-        assert one["kind"] == "Namespace" or one["metadata"]["namespace"] == "ser-ops"
+    for manifest in built:
+        kubernetes_validate.validate(manifest, "1.37", strict=True)
+        assert manifest["kind"] == "Namespace" or manifest["metadata"]["namespace"] == "ser-ops"

@@ -23,5 +23,5 @@ def test_what_somebody_wrote_stays(tmp_path):
 
 
 def test_two_stacks_share_no_password(tmp_path):
-    one, other = (settings.complete(tmp_path / name, ["A_PASSWORD"]) for name in ("a", "b"))
-    assert one["A_PASSWORD"] != other["A_PASSWORD"]
+    first, second = (settings.complete(tmp_path / name, ["A_PASSWORD"]) for name in ("a", "b"))
+    assert first["A_PASSWORD"] != second["A_PASSWORD"]

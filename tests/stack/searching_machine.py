@@ -63,9 +63,9 @@ def main(study: str, folder: str, slow: str, objective: str, lost: str) -> None:
     store = StudyStore(study, limits)
     store.look()
     store.create()
-    with process_map(1) as spread:
+    with process_map(1) as parallel:
         search_shared(settings(), OBJECTIVES[objective](marks, float(slow)), Path(folder) / "state", study, limits,
-                      spread, 1)
+                      parallel, 1)
 
 
 if __name__ == "__main__":

@@ -84,8 +84,9 @@ def until_at_work(cluster: Cluster, name: str, process: subprocess.Popen[str]) -
 
 def in_clone(machine: Machine, address: str, code: str, **variables: str) -> str:
     """What a program prints that runs in the clone."""
-    spread = "import math, signal, time; from ser_ops.progress.spreading import spread; from distributed import Client"
-    done = subprocess.run([sys.executable, "-c", f"{spread}\n{code}"], cwd=machine.clone, text=True, check=False,
+    imports = ("import math, signal, time; from distributed import Client; "
+               "from ser_ops.progress.spreading import parallel_map")
+    done = subprocess.run([sys.executable, "-c", f"{imports}\n{code}"], cwd=machine.clone, text=True, check=False,
                           capture_output=True, timeout=200,
                           env=machine.environment | {"DASK_SCHEDULER_ADDRESS": address} | variables)
     return done.stdout + done.stderr
@@ -151,7 +152,7 @@ def test_a_folder_that_a_worker_does_not_have_or_that_is_another_one_is_one_line
 def test_results_in_order_and_no_more_handed_out_than_the_cluster_can_hold(machine, cluster):
     """Four at a time for two threads, and one more that the scheduler has not yet forgotten."""
     assert in_clone(machine, cluster.address, f"""
-results = spread(math.sqrt, range(40), "roots")
+results = parallel_map(math.sqrt, range(40), "roots")
 first = next(results)
 with Client({cluster.address!r}) as client:
     held = client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks))
@@ -159,7 +160,7 @@ print(held <= 5, [first, *results] == [math.sqrt(number) for number in range(40)
 
 
 def test_an_item_that_kills_whoever_does_it_is_one_line(machine, cluster):
-    said = in_clone(machine, cluster.address, "list(spread(signal.raise_signal, [9, 9], 'dying'))")
+    said = in_clone(machine, cluster.address, "list(parallel_map(signal.raise_signal, [9, 9], 'dying'))")
     assert "killed 3 times, most likely for want of memory: start the worker there with fewer --nthreads" in said
 
 
@@ -193,7 +194,7 @@ def test_all_of_it_listens_on_loopback(cluster):
 
 def test_with_tls_only_who_has_a_certificate_is_served(machine, tmp_path):
     tls = certified(tmp_path)
-    roots = "print(list(spread(math.sqrt, [4, 9], 'roots')))"
+    roots = "print(list(parallel_map(math.sqrt, [4, 9], 'roots')))"
     with started(tmp_path / "cluster", {"PYTHONPATH": str(machine.clone), **tls}, 1) as cluster:
         assert cluster.address.startswith("tls://127.0.0.1:")
         assert "[2.0, 3.0]" in in_clone(machine, cluster.address, roots, **tls)

@@ -75,8 +75,8 @@ class Team:
         attempts = self.store.attempts()
         outcomes = sorted((one for one in map(outcome_of, attempts) if one), key=lambda one: one.number)
         (self.folder / "alone").mkdir()
-        with process_map(1) as spread:
-            alone = search(settings(), OBJECTIVES[objective](self.folder / "alone"), self.folder / "alone", spread)
+        with process_map(1) as parallel:
+            alone = search(settings(), OBJECTIVES[objective](self.folder / "alone"), self.folder / "alone", parallel)
         assert outcomes == alone
         assert all(one.state.is_finished() for one in attempts)
         assert sum(one.state in (TrialState.COMPLETE, TrialState.PRUNED) for one in attempts) == len(alone)

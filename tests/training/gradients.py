@@ -53,7 +53,7 @@ def main(folder: str, out: str) -> None:
     device = torch.device("cpu")
     loaded = load_params()
     with process_group(device):
-        train, validation = (open_examples(loaded, "fusion", one) for one in ("train", "validation"))
+        train, validation = (open_examples(loaded, "fusion", partition) for partition in ("train", "validation"))
         for norm, dropout in (("frozen", "off"), ("frozen", "on"), ("live", "off")):
             params = loaded if dropout == "on" else without_draws(loaded)
             one_step = Training(**{**params.train.training().model_dump(), "epochs": 1, "precision": "float32",
@@ -64,7 +64,8 @@ def main(folder: str, out: str) -> None:
                 freeze(model)
             fit(model, train, validation, one_step, device, quiet=True)
             if process_rank() == 0:
-                save_file({name: one.grad for name, one in model.named_parameters() if one.grad is not None},
+                save_file({name: parameter.grad for name, parameter in model.named_parameters()
+                           if parameter.grad is not None},
                           Path(out) / f"{norm}-{dropout}-{world_size()}.safetensors")
 
 

@@ -32,5 +32,5 @@ def test_a_boastful_model_becomes_modest_and_says_the_same():
 
 
 def test_the_batch_size_does_not_matter():
-    found = [calibrate(Tiny(), examples(6, partition="validation"), size, CPU) for size in (4, 64)]
-    assert np.ptp(found) < 1e-4
+    temperatures = [calibrate(Tiny(), examples(6, partition="validation"), size, CPU) for size in (4, 64)]
+    assert np.ptp(temperatures) < 1e-4

@@ -29,19 +29,19 @@ sys.path.insert(0, sys.argv[1])
 import torch
 from safetensors.torch import save_file
 from training_standins import Tiny, examples, settings
-from ser_ops.training.loop import fit; from ser_ops.training.world import rank, size, together
+from ser_ops.training.loop import fit; from ser_ops.training.world import process_group, process_rank, world_size
 
 class Seen:
     def metrics(self, values, step=None):
-        print("logged", rank(), size(), step, flush=True)
+        print("logged", process_rank(), world_size(), step, flush=True)
 
 device = torch.device("cpu")
-with together(device):
+with process_group(device):
     for stop in (2, None):      # what the second has is the checkpoint of the first
         result = fit(Tiny(plain=True), examples(8), examples(4, seed=2), settings(epochs=3, accumulate=2), device,
                      checkpoint=Path(sys.argv[2]) / "checkpoint", log=Seen(),
                      on_epoch=lambda epoch: epoch.epoch == stop)
-    save_file(result.best_state, Path(sys.argv[2]) / f"rank-{rank()}.safetensors")
+    save_file(result.best_state, Path(sys.argv[2]) / f"rank-{process_rank()}.safetensors")
 """
 
 
@@ -78,10 +78,11 @@ def test_gradients_of_the_fusion_model(tmp_path):
                        timeout=200)
 
     def apart(kind):
-        one, two = (load_file(tmp_path / f"{kind}-{size}.safetensors") for size in (1, 2))
-        assert one.keys() == two.keys() and len(one) > 50
-        one, two = (torch.cat([part[name].double().flatten() for name in sorted(part)]) for part in (one, two))
-        return float((one - two).norm() / one.norm())
+        alone, together = (load_file(tmp_path / f"{kind}-{size}.safetensors") for size in (1, 2))
+        assert alone.keys() == together.keys() and len(alone) > 50
+        alone, together = (torch.cat([gradients[name].double().flatten() for name in sorted(gradients)])
+                           for gradients in (alone, together))
+        return float((alone - together).norm() / alone.norm())
 
     assert apart("frozen-off") < 1e-5
     assert apart("frozen-on") > 0.1, "each process draws its own dropout"
@@ -96,8 +97,10 @@ def _trained(folder, *command, kill=0):
         deadline = time.monotonic() + 150
         while not list(folder.glob(f"state/train/*/checkpoint/epoch-000[{kill}-9]")) and time.monotonic() < deadline:
             time.sleep(0.005)
-        family = [one for one in psutil.Process(running.pid).children() if "resource_tracker" not in str(one.cmdline())]
-        addresses = {one.laddr.ip for member in family for one in member.net_connections() if one.status == "LISTEN"}
+        family = [child for child in psutil.Process(running.pid).children()
+                  if "resource_tracker" not in str(child.cmdline())]
+        addresses = {connection.laddr.ip for member in family for connection in member.net_connections()
+                     if connection.status == "LISTEN"}
         assert len(family) == 2
         if command is BY_TWO:
             assert addresses == {"127.0.0.1"}, "they listen on loopback alone"

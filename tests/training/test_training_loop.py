@@ -81,8 +81,8 @@ def test_stops_when_validation_uar_has_not_risen():
     alike.stores.features.update({key: np.zeros_like(value) for key, value in alike.stores.features.items()})
     result = fit(Tiny(), examples(4), alike, settings(epochs=30, patience=3, learning_rate=1e-5,
                                                       backbone_learning_rate=1e-5), CPU)
-    assert len(result.history) == 3 + next(one.epoch for one in result.history
-                                           if one.validation_uar == max(e.validation_uar for e in result.history))
+    assert len(result.history) == 3 + next(epoch.epoch for epoch in result.history
+                                           if epoch.validation_uar == max(e.validation_uar for e in result.history))
 
 
 def test_on_epoch_can_stop_it():
@@ -167,10 +167,10 @@ def test_a_batch_in_parts_is_the_whole_batch(parts):
 
 
 def test_too_few_rows():
-    one = examples(1)
-    one.rows, one.labels = one.rows[:1], one.labels[:1]
+    single = examples(1)
+    single.rows, single.labels = single.rows[:1], single.labels[:1]
     with pytest.raises(UserError, match="too few"):
-        fit(Tiny(), one, one, settings(), CPU)
+        fit(Tiny(), single, single, settings(), CPU)
 
 
 @pytest.mark.parametrize(("instructions", "expected"), [

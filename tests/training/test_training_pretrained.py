@@ -47,8 +47,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project after its features stage, whose utterances are shorter and longer than the window, and checkpoints."""
     folder = project(tmp_path_factory.mktemp("pretrained") / "project")
     store, random = folder / "work/ingest/waveforms", np.random.default_rng(5)
-    found = [(name, 0.1 * random.normal(size=random.integers(1200, 5000))) for name in Shards(store)]
-    write_index(store, write_shard(store, 0, found))
+    noises = [(name, 0.1 * random.normal(size=random.integers(1200, 5000))) for name in Shards(store)]
+    write_index(store, write_shard(store, 0, noises))
     write_json(folder / "work/tuning/best.json", {"values": {}})
     for norm in ("group", "layer"):
         checkpoint(folder / "pretrained" / norm, norm)
@@ -71,7 +71,7 @@ def parts_of(params: Params, model: str = "wav2vec") -> list[Examples]:
 def trained(params: Params, name: str = "wav2vec", **values: object):
     """The fresh model's weights, the trained one, and what training said."""
     model = fresh_model(params, name, 1)
-    before = {key: one.clone() for key, one in model.state_dict().items()}
+    before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
     result = fit(model, *parts_of(params, name), settings(epochs=1, **values), CPU, quiet=True)
     return before, model, result
 
@@ -80,16 +80,16 @@ def trained(params: Params, name: str = "wav2vec", **values: object):
 @pytest.mark.parametrize(("trainable", "number"), [("frozen", 0), ("partly", 1), ("partly", 2), ("all", 0)])
 def test_only_what_is_tuned_moves(made: Path, norm: str, trainable: str, number: int) -> None:
     before, model, _ = trained(params_of(made, norm, trainable=trainable, tuned_layers=number), "fusion")
-    network = {key.removeprefix("backbone.network.") for key, one in model.state_dict().items()
-               if key.startswith("backbone.network.") and not torch.equal(one, before[key])}
-    layers = {f"encoder.layers.{place}" for place in range(LAYERS)}
-    moved = {one for one in {*layers, "feature_extractor", "feature_projection", "encoder.pos_conv_embed"}
-             if any(key.startswith(f"{one}.") for key in network)}
-    tuned = {"frozen": set(), "partly": {f"encoder.layers.{LAYERS - 1 - place}" for place in range(number)},
+    network = {key.removeprefix("backbone.network.") for key, tensor in model.state_dict().items()
+               if key.startswith("backbone.network.") and not torch.equal(tensor, before[key])}
+    layers = {f"encoder.layers.{layer}" for layer in range(LAYERS)}
+    moved = {part for part in {*layers, "feature_extractor", "feature_projection", "encoder.pos_conv_embed"}
+             if any(key.startswith(f"{part}.") for key in network)}
+    tuned = {"frozen": set(), "partly": {f"encoder.layers.{LAYERS - 1 - layer}" for layer in range(number)},
              "all": {*layers, "feature_extractor", "feature_projection", "encoder.pos_conv_embed"}}[trainable]
     assert moved == tuned and "masked_spec_embed" not in network
     if trainable != "all":
-        assert all(any(key.startswith(f"{one}.") for one in tuned) for key in network), "nothing else"
+        assert all(any(key.startswith(f"{part}.") for part in tuned) for key in network), "nothing else"
     assert not torch.equal(model.backbone.layer_sum.scores, before["backbone.layer_sum.scores"])
 
 
@@ -102,8 +102,8 @@ def test_the_sum_weighs_the_checkpoint_s_own_layers(made: Path, tmp_path: Path, 
     network = transformers.Wav2Vec2Model.from_pretrained(made / "pretrained" / norm, attn_implementation="eager").eval()
     fed = (batch.waveform - batch.waveform.mean(1, keepdim=True)) / batch.waveform.std(1, correction=0, keepdim=True)
     with torch.inference_mode():
-        found = network(fed, output_hidden_states=True)
-        layers = torch.stack([*found.hidden_states[:-1], found.last_hidden_state])
+        answer = network(fed, output_hidden_states=True)
+        layers = torch.stack([*answer.hidden_states[:-1], answer.last_hidden_state])
         assert len(layers) == LAYERS + 1
         torch.testing.assert_close(model.backbone(batch.waveform, full)[0], layers.mean(0), rtol=1e-3, atol=1e-4)
         scores = torch.tensor([0.3, -1.0, 2.0, 0.5])
@@ -119,7 +119,7 @@ def test_the_sum_weighs_the_checkpoint_s_own_layers(made: Path, tmp_path: Path, 
         last = fresh_model(params_of(made, norm, trainable="frozen", states="last"), "wav2vec", 1).eval()
         torch.testing.assert_close(model.backbone(*given[:2])[0], last.backbone(*given[:2])[0])
     (group,) = [group for group in model.parameter_groups(1.0, 0.1)
-                if any(one is model.backbone.layer_sum.scores for one in group["params"])]
+                if any(parameter is model.backbone.layer_sum.scores for parameter in group["params"])]
     assert group["lr"] == 1.0 and group["weight_decay"] == 0.0, "the scores learn at the head's rate"
 
 
@@ -129,7 +129,7 @@ def test_kept_states_train_as_waveforms_do(made: Path, tmp_path: Path, norm: str
     model = fresh_model(params, "fusion", 1)
     plain = parts_of(params, "fusion")
     kept = with_backbone_states(model, plain, tmp_path, CPU, params.compute.model_copy(update={"workers": 1}))
-    batch, heard = (one.batch([0, 1, 2]) for one in (kept[0], plain[0]))
+    batch, heard = (part.batch([0, 1, 2]) for part in (kept[0], plain[0]))
     assert batch.waveform.dtype == torch.float16 and batch.waveform.shape[:2] == (3, 1 if states == "last" else 4)
     assert torch.equal(batch.valid, heard.valid) and torch.equal(batch.features, heard.features)
 
@@ -143,19 +143,19 @@ def test_kept_states_train_as_waveforms_do(made: Path, tmp_path: Path, norm: str
         result = fit(model, *parts, settings(epochs=2, keep="last", learning_rate=1e-4), CPU, quiet=True)
         return answers, result.history
 
-    (expected, history), (found, other) = run(plain, True), run(kept, False)
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
-    for one, two in zip(history, other, strict=True):
-        assert one.train_loss == pytest.approx(two.train_loss, rel=1e-5)
-        assert one.validation_loss == pytest.approx(two.validation_loss, rel=1e-5)
+    (expected, history), (actual, other) = run(plain, True), run(kept, False)
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-4)
+    for epoch, other_epoch in zip(history, other, strict=True):
+        assert epoch.train_loss == pytest.approx(other_epoch.train_loss, rel=1e-5)
+        assert epoch.validation_loss == pytest.approx(other_epoch.validation_loss, rel=1e-5)
 
 
 def test_states_are_computed_once_and_a_killed_computation_goes_on(made: Path, tmp_path: Path) -> None:
     params = params_of(made, "layer", trainable="frozen", cache_states=True)
-    one = params.compute.model_copy(update={"workers": 1})
+    compute = params.compute.model_copy(update={"workers": 1})
 
     def filled(params: Params, name: str = "wav2vec") -> list[Examples]:
-        return with_backbone_states(fresh_model(params, name, 1), parts_of(params, name), tmp_path, CPU, one)
+        return with_backbone_states(fresh_model(params, name, 1), parts_of(params, name), tmp_path, CPU, compute)
 
     filled(params)
     (store,) = tmp_path.iterdir()
@@ -208,9 +208,9 @@ def test_states_beyond_half_precision_are_said(made: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize("norm", ["group", "layer"])
 def test_bfloat16_trains_close_to_float32(made: Path, norm: str) -> None:
     params = params_of(made, norm, trainable="all")
-    (_, exact, one), (_, half, two) = (trained(params, precision=name) for name in ("float32", "bfloat16"))
-    assert two.history[0].train_loss == pytest.approx(one.history[0].train_loss, rel=0.02)
-    assert two.history[0].train_loss != one.history[0].train_loss, "it did compute otherwise"
+    (_, exact, full), (_, half, low) = (trained(params, precision=name) for name in ("float32", "bfloat16"))
+    assert low.history[0].train_loss == pytest.approx(full.history[0].train_loss, rel=0.02)
+    assert low.history[0].train_loss != full.history[0].train_loss, "it did compute otherwise"
     assert {tensor.dtype for tensor in half.parameters()} == {torch.float32}, "weights stay as they are"
     batch = parts_of(params)[0].batch(range(8))
     given = batch.waveform, batch.valid, batch.features
@@ -238,11 +238,12 @@ def test_batches_of_like_lengths_compute_less_and_answer_the_same(made: Path) ->
         batch = train.in_buckets(buckets).batch(short)
         fresh(batch.waveform, batch.valid, batch.features).logsumexp(1).sum().backward()
         assert batch.waveform.shape[1] == train.in_buckets(buckets).lengths[short].max()
-        return spent, torch.cat([one.grad.flatten() for one in fresh.parameters() if one.grad is not None])
+        return spent, torch.cat([parameter.grad.flatten() for parameter in fresh.parameters()
+                                 if parameter.grad is not None])
 
-    (all_of_it, expected), (cut, found) = heard(1), heard(16)
+    (all_of_it, expected), (cut, actual) = heard(1), heard(16)
     assert cut < 0.85 * all_of_it
-    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(actual, expected, rtol=1e-3, atol=1e-5)
 
 
 def test_a_model_that_depends_on_padding_is_not_cut(made: Path) -> None:
@@ -266,7 +267,7 @@ def test_the_train_stage_with_a_frozen_checkpoint(made: Path, monkeypatch: pytes
     assert card["training"]["epochs"] == card["training"]["accumulate"] == 2
     assert card["backbone"] == f"checkpoint {made / 'pretrained/group'}"
     network = transformers.Wav2Vec2Model.from_pretrained(made / "pretrained/group").state_dict()
-    assert all(torch.equal(one, network[name]) for name, one in model.backbone.network.state_dict().items())
+    assert all(torch.equal(tensor, network[name]) for name, tensor in model.backbone.network.state_dict().items())
     assert not torch.equal(model.backbone.layer_sum.scores, torch.zeros(LAYERS + 1))
     (store,) = (made / "state/states").iterdir()
     assert len(Shards(store)) == 84

@@ -46,7 +46,7 @@ train(killed)
 
 
 def _without_seconds(history):
-    return [{**vars(one), "seconds": 0} for one in history]
+    return [{**vars(epoch), "seconds": 0} for epoch in history]
 
 
 def _fit(folder, keep="best", **kwargs):
@@ -107,8 +107,8 @@ def test_damaged_checkpoint_starts_again(tmp_path):
 
 def test_one_checkpoint_is_kept_and_no_pickle_is_in_it(tmp_path):
     _fit(tmp_path)
-    assert [one.name for one in tmp_path.iterdir()] == ["epoch-0006"]
-    assert {one.name for one in (tmp_path / "epoch-0006").iterdir()} == {
+    assert [path.name for path in tmp_path.iterdir()] == ["epoch-0006"]
+    assert {path.name for path in (tmp_path / "epoch-0006").iterdir()} == {
         "model.safetensors", "best.safetensors", "optimiser.safetensors", "state.json"}
 
 
@@ -124,7 +124,7 @@ def test_full_disk_leaves_the_checkpoint_before(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"No space left on device.*free space"):
         checkpoint.save(tmp_path, "mark", tensors, tensors, [*history, Epoch(2, 1, 0.1, 1, 0.1, 0.1, 1)])
     kept = checkpoint.load(tmp_path, "mark")
-    assert kept is not None and len(kept.history) == 1 and [one.name for one in tmp_path.iterdir()] == ["epoch-0001"]
+    assert kept is not None and len(kept.history) == 1 and [path.name for path in tmp_path.iterdir()] == ["epoch-0001"]
 
 
 @pytest.mark.slow
@@ -136,4 +136,4 @@ def test_kill_9_at_random_moments(tmp_path):
     assert done.stdout.count("killed") >= 3
     assert done.stderr.count("goes on after epoch") >= 2
     assert sha256(killed / "weights.safetensors") == sha256(calm / "weights.safetensors")
-    assert [one.name for one in (killed / "checkpoint").iterdir()] == ["epoch-0060"]
+    assert [path.name for path in (killed / "checkpoint").iterdir()] == ["epoch-0060"]

@@ -125,13 +125,13 @@ def test_kill_9_in_each_stage_changes_no_result(tmp_path):
     assert sha256(calm / "work/tuning/trials.csv") == sha256(killed / "work/tuning/trials.csv")
     folders = ["models/fusion", *(f"ablations/{name}" for name in ("spectral", "wav2vec", "shuffled_1"))]
     for name in folders:
-        one, other = calm / "work" / name, killed / "work" / name
-        assert {file.name for file in one.iterdir()} == {
+        calm_folder, killed_folder = calm / "work" / name, killed / "work" / name
+        assert {file.name for file in calm_folder.iterdir()} == {
             "weights.safetensors", "model.json", "history.csv", "curves.png", "run.json"}
         for file in ("weights.safetensors", "model.json"):
-            assert sha256(one / file) == sha256(other / file)
-        assert _without_seconds(one / "history.csv") == _without_seconds(other / "history.csv")
-        card = read_json(one / "model.json")
+            assert sha256(calm_folder / file) == sha256(killed_folder / file)
+        assert _without_seconds(calm_folder / "history.csv") == _without_seconds(killed_folder / "history.csv")
+        card = read_json(calm_folder / "model.json")
         assert card["shuffled_labels"] == name.endswith("shuffled_1")
         assert card["training"]["learning_rate"] == best["values"]["learning_rate"]
         assert card["data"] == {"corpora": ["made"], "synthetic": ["made"], "partial": [], "protocol": "speaker",
@@ -149,8 +149,8 @@ def test_the_main_model_is_not_its_own_ablation(tmp_path: Path) -> None:
     write_json(tmp_path / "tuning" / "best.json", {"values": {}})
     for main, others in (("fusion", ["spectral", "wav2vec"]), ("spectral", ["wav2vec"])):
         values["train"]["model"] = main
-        found = ablate.ablation_jobs(Params.model_validate(values))
-        assert [(job.name, job.model) for job in found] == [*zip(others, others, strict=True), ("shuffled_1", main)]
+        jobs = ablate.ablation_jobs(Params.model_validate(values))
+        assert [(job.name, job.model) for job in jobs] == [*zip(others, others, strict=True), ("shuffled_1", main)]
 
 
 def _check_runs(folder: Path, trials: int) -> None:
@@ -168,12 +168,13 @@ def _check_runs(folder: Path, trials: int) -> None:
     fusion = runs["fusion"]
     assert read_json(folder / "work/models/fusion/run.json")["run_id"] == fusion.info.run_id
     for name in ("train/loss", "train/uar", "validation/loss", "validation/uar", "learning_rate"):
-        assert {one.step for one in client.get_metric_history(fusion.info.run_id, name)} == {1, 2, 3, 4}
+        assert {metric.step for metric in client.get_metric_history(fusion.info.run_id, name)} == {1, 2, 3, 4}
     assert fusion.data.tags | {"family": "fusion", "corpus": "made", "partition": "speaker", "preset": "tiny",
                                "backbone": "random weights"} == fusion.data.tags
     assert fusion.data.params["train.epochs"] == "4"
-    assert [one.dataset.name for one in fusion.inputs.dataset_inputs] == ["made"] * len(fusion.inputs.dataset_inputs)
-    assert {one.path for one in client.list_artifacts(fusion.info.run_id)} == {"figures", "history.csv"}
+    names = [entry.dataset.name for entry in fusion.inputs.dataset_inputs]
+    assert names == ["made"] * len(names)
+    assert {artifact.path for artifact in client.list_artifacts(fusion.info.run_id)} == {"figures", "history.csv"}
     assert json.loads(runs["tuning"].data.params["tune.trials"]) == trials
 
 

@@ -54,21 +54,21 @@ class Made:
 def _search(folder, *, processes=1, objective=None, **values):
     folder.mkdir(exist_ok=True)
     (folder / "marks").mkdir(exist_ok=True)
-    with process_map(processes) as spread:
-        return search(tune(**values), objective or Made(folder / "marks"), folder / "state", spread)
+    with process_map(processes) as parallel:
+        return search(tune(**values), objective or Made(folder / "marks"), folder / "state", parallel)
 
 
 def test_values_come_from_the_space_and_some_trials_are_pruned(tmp_path):
     outcomes = _search(tmp_path / "one")
-    assert [one.number for one in outcomes] == list(range(8))
-    for one in outcomes:
-        assert 1e-4 <= one.values["learning_rate"] <= 1e-1 and one.values["label_smoothing"] in (0.0, 0.1)
-        assert isinstance(one.values["batch_size"], int) and 8 <= one.values["batch_size"] <= 32
-    pruned = [one for one in outcomes if one.state == "pruned"]
-    assert pruned and all(1 < len(one.uars) < 5 and one.number >= 2 for one in pruned)
-    assert all(len(one.uars) == 5 for one in outcomes if one.state == "complete")
+    assert [outcome.number for outcome in outcomes] == list(range(8))
+    for outcome in outcomes:
+        assert 1e-4 <= outcome.values["learning_rate"] <= 1e-1 and outcome.values["label_smoothing"] in (0.0, 0.1)
+        assert isinstance(outcome.values["batch_size"], int) and 8 <= outcome.values["batch_size"] <= 32
+    pruned = [outcome for outcome in outcomes if outcome.state == "pruned"]
+    assert pruned and all(1 < len(outcome.uars) < 5 and outcome.number >= 2 for outcome in pruned)
+    assert all(len(outcome.uars) == 5 for outcome in outcomes if outcome.state == "complete")
     best = best_trial(outcomes)
-    assert best is not None and best.validation_uar == max(one.validation_uar for one in outcomes)
+    assert best is not None and best.validation_uar == max(outcome.validation_uar for outcome in outcomes)
 
 
 @pytest.mark.parametrize("trial", range(8))
@@ -90,7 +90,8 @@ def test_killed_in_any_trial_it_ends_the_same(tmp_path, trial):
 def test_more_trials_go_on_from_those_there_are(tmp_path):
     few = _search(tmp_path / "one", trials=4)
     assert _search(tmp_path / "one", trials=8)[:4] == few
-    assert all(len((tmp_path / "one" / "marks" / str(one.number)).read_text()) == len(one.uars) for one in few)
+    marks = tmp_path / "one" / "marks"
+    assert all(len((marks / str(outcome.number)).read_text()) == len(outcome.uars) for outcome in few)
 
 
 def test_suggestions_change_with_the_seed(tmp_path):
@@ -104,7 +105,7 @@ def test_a_diverged_trial_is_never_chosen(tmp_path):
             raise Diverged("the loss is no number")
 
     outcomes = _search(tmp_path / "one", objective=diverges, trials=4)
-    assert [one.state for one in outcomes] == ["diverged"] * 3 + ["complete"]
+    assert [outcome.state for outcome in outcomes] == ["diverged"] * 3 + ["complete"]
     assert best_trial(outcomes).number == 3 and best_trial(outcomes[:3]) is None
 
 

@@ -24,14 +24,14 @@ def _dies(value):
 
 @pytest.mark.slow
 def test_results_in_order_one_thread_each_faults_pass_and_deaths_are_told():
-    with process_map(2) as spread:
-        assert spread(_square, range(5)) == [(value**2, 1) for value in range(5)]
-    with pytest.raises(UserError, match="this: is wrong: mend it"), process_map(2) as spread:
-        spread(_fault, range(2))
-    with pytest.raises(UserError, match="a process was killed"), process_map(2) as spread:
-        spread(_dies, range(2))
+    with process_map(2) as parallel:
+        assert parallel(_square, range(5)) == [(value**2, 1) for value in range(5)]
+    with pytest.raises(UserError, match="this: is wrong: mend it"), process_map(2) as parallel:
+        parallel(_fault, range(2))
+    with pytest.raises(UserError, match="a process was killed"), process_map(2) as parallel:
+        parallel(_dies, range(2))
 
 
 def test_one_process_is_this_one():
-    with process_map(1) as spread:
-        assert spread(lambda value: os.getpid(), [1]) == [os.getpid()]
+    with process_map(1) as parallel:
+        assert parallel(lambda value: os.getpid(), [1]) == [os.getpid()]

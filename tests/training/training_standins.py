@@ -39,7 +39,7 @@ class Tiny(nn.Module):
         return self.head(torch.cat([self.spectral(features), raw], 1))
 
     def parameter_groups(self, learning_rate, backbone_learning_rate):
-        rest = [one for name, one in self.named_parameters() if not name.startswith("raw")]
+        rest = [parameter for name, parameter in self.named_parameters() if not name.startswith("raw")]
         return [{"params": rest, "lr": learning_rate},
                 {"params": list(self.raw.parameters()), "lr": backbone_learning_rate}]
 

@@ -15,7 +15,7 @@ from benchmarks.unseen_speakers import answers, baselines, candidates, choices, 
 from benchmarks.unseen_speakers.ablations import ablations, changed
 from benchmarks.unseen_speakers.answers import Answer
 from benchmarks.unseen_speakers.smile import Functionals
-from benchmarks.unseen_speakers.sound import Heard, Sound
+from benchmarks.unseen_speakers.sound import Hearing, Sound
 from ser_ops.config.params import load_params, load_preset
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
@@ -29,12 +29,12 @@ ACTORS = [f"ravdess/{number:02d}" for number in range(1, 21)]
 
 
 def test_every_actor_is_tested_once_and_no_fold_hears_its_test():
-    found = folds.folds(ACTORS, CHOICES.folds, CHOICES.validation_speakers)
-    assert [name for fold in found for name in fold.test] == ACTORS
-    for fold in found:
+    all_folds = folds.folds(ACTORS, CHOICES.folds, CHOICES.validation_speakers)
+    assert [name for fold in all_folds for name in fold.test] == ACTORS
+    for fold in all_folds:
         parts = [set(fold.test), set(fold.validation), set(fold.train)]
         assert [len(part) for part in parts] == [4, 4, 12] and set.union(*parts) == set(ACTORS)
-    assert found[0].validation == tuple(ACTORS[4:8]) and found[4].validation == tuple(ACTORS[:4])
+    assert all_folds[0].validation == tuple(ACTORS[4:8]) and all_folds[4].validation == tuple(ACTORS[:4])
 
 
 def test_too_few_speakers_are_an_error():
@@ -69,7 +69,7 @@ def test_the_svm_is_sklearns_on_standardised_rows():
 
 def test_c_is_chosen_by_the_training_speakers_alone():
     rows, labels = data(2, 1.0)
-    groups = [(np.arange(60) // 15) == one for one in range(3)]
+    groups = [(np.arange(60) // 15) == index for index in range(3)]
     fitted = svm.fit([rows], [rows], labels, groups, CHOICES.costs)
     spoilt, wrong = rows.copy(), labels.copy()
     spoilt[45:], wrong[45:] = 1e6, (labels[45:] + 1) % 3
@@ -113,15 +113,16 @@ def test_a_mixture_of_the_grid_is_that_of_the_houses_evaluation(workspace):
     from ser_ops.evaluation.robustness import EvaluationJob, open_stores
     sound = Sound(workspace)
     conditions = sound.grid(CHOICES.grid_seed)
-    assert len(conditions) == (2 + 3) * 3 and {one.seed for one in conditions} == {CHOICES.grid_seed}
+    assert len(conditions) == (2 + 3) * 3 and {condition.seed for condition in conditions} == {CHOICES.grid_seed}
     job = EvaluationJob((), workspace.paths.work, (), "cpu", 1, workspace.augment.level,
                         workspace.augment.silent_crop_dbfs)
     waveforms, mixer = open_stores(job)
-    for one in (conditions[0], conditions[-1]):
-        mixture = mixer("made/a/1", waveforms["made/a/1"], one.noise, one.intensity, CHOICES.grid_seed, "test")
-        heard = sound("made/a/1", Heard("test", one, CHOICES.grid_seed))
+    for condition in (conditions[0], conditions[-1]):
+        mixture = mixer("made/a/1", waveforms["made/a/1"], condition.noise, condition.intensity, CHOICES.grid_seed,
+                        "test")
+        heard = sound("made/a/1", Hearing("test", condition, CHOICES.grid_seed))
         assert np.array_equal(heard, mixture.samples)
-    assert np.array_equal(sound("made/a/1", Heard("test")), waveforms["made/a/1"])
+    assert np.array_equal(sound("made/a/1", Hearing("test")), waveforms["made/a/1"])
 
 
 def test_training_and_validation_hear_other_noise_than_the_test(workspace, monkeypatch):
@@ -131,9 +132,9 @@ def test_training_and_validation_hear_other_noise_than_the_test(workspace, monke
                                                                                                       draw))
     for row in sound.rows:
         for use in ("train", "validation"):
-            one = sound(row.utterance, Heard(use, seed=1))
-            assert np.array_equal(one, sound(row.utterance, Heard(use, seed=1)))
-            assert not np.array_equal(one, sound(row.utterance, Heard(use, seed=2)))
+            samples = sound(row.utterance, Hearing(use, seed=1))
+            assert np.array_equal(samples, sound(row.utterance, Hearing(use, seed=1)))
+            assert not np.array_equal(samples, sound(row.utterance, Hearing(use, seed=2)))
     assert set(heard) == {"train", "validation"}
 
 
@@ -168,21 +169,21 @@ def test_the_whole_comparison_runs_and_goes_on_where_it_was(workspace, tmp_path)
 def test_openssmile_that_is_missing_is_said(workspace, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "opensmile", None)
     with pytest.raises(UserError, match="pip install"):
-        Functionals("eGeMAPSv02", Sound(workspace), tmp_path)(Heard("test"))
+        Functionals("eGeMAPSv02", Sound(workspace), tmp_path)(Hearing("test"))
 
 
 @pytest.mark.skipif(importlib.util.find_spec("opensmile") is None, reason="opensmile is not installed")
 def test_functionals_are_opensmiles(workspace, tmp_path):
-    found = Functionals("eGeMAPSv02", Sound(workspace), tmp_path)(Heard("test"))
-    assert found.shape == (12, 88) and found.dtype == np.float32 and np.isfinite(found).all()
+    features = Functionals("eGeMAPSv02", Sound(workspace), tmp_path)(Hearing("test"))
+    assert features.shape == (12, 88) and features.dtype == np.float32 and np.isfinite(features).all()
 
 
 def said(system, folder, wrong, noise=("white",)):
     """Answers of two folds: two speakers each with two classes; `wrong` holds (speaker, class, noise)."""
     for number, speakers in ((1, "ab"), (2, "cd")):
-        rows = [Answer(kind, 0.0 if kind == "clean" else 0.5, None if kind == "clean" else 1, f"{one}/{place}", one,
-                       EMOTIONS[place], EMOTIONS[2 if (one, place, kind) in wrong else place])
-                for kind in ("clean", *noise) for one in speakers for place in range(2)]
+        rows = [Answer(kind, 0.0 if kind == "clean" else 0.5, None if kind == "clean" else 1, f"{speaker}/{label}",
+                       speaker, EMOTIONS[label], EMOTIONS[2 if (speaker, label, kind) in wrong else label])
+                for kind in ("clean", *noise) for speaker in speakers for label in range(2)]
         answers.write(folder, system, number, rows, {"seconds_training": 10.0 * number})
 
 
@@ -190,16 +191,16 @@ def test_the_table_by_hand(tmp_path):
     parts = folds.folds("abcd", 2, 1)
     said(table.REFERENCE, tmp_path, {("a", 0, "clean"), ("c", 1, "white"), ("d", 1, "white"), ("d", 0, "white")})
     said("ours", tmp_path, {("a", 0, "white")})
-    found = {one.name: one for one in table.systems(tmp_path, parts)}
-    reference = found[table.REFERENCE]
+    systems = {system.name: system for system in table.systems(tmp_path, parts)}
+    reference = systems[table.REFERENCE]
     assert reference.uar(0).tolist() == [0.75, 1.0] and reference.clean == pytest.approx(0.875)
     assert reference.cells == {"white@0.50": pytest.approx((1.0 + 0.25) / 2)} and reference.seconds == 15.0
-    ours, other = table.compared(list(found.values()), CHOICES)
+    ours, other = table.compared(list(systems.values()), CHOICES)
     assert (ours["system"], other["system"]) == ("ours", table.REFERENCE), "the best in noise first"
     assert ours["noisy_over_reference"] == pytest.approx(0.875 - 0.625) and ours["clean_over_reference"] == 0.125
     assert ours["worst_cell"] == "white@0.50" and ours["clean_low"] == ours["clean_high"] == 1.0
     assert other["clean_low"] <= 0.875 <= other["clean_high"] and other["noisy_over_reference"] == ""
-    ours, other = table.compared(list(found.values()), CHOICES, against="ours")
+    ours, other = table.compared(list(systems.values()), CHOICES, against="ours")
     assert ours["clean_over_reference"] == "" and other["clean_over_reference"] == -0.125
     shown = table.table(tmp_path, CHOICES, parts[:1])
     assert shown.startswith("fold 1 of whole speakers, 4 utterances of 2 speakers") and "0.750 [" in shown
@@ -211,8 +212,8 @@ def test_each_ablation_changes_what_it_names_and_nothing_else():
     assert made["no_mixup"].train.mixup == 0 and made["no_mixup"].spectral.members == 1
     assert made["no_centring"].train == made["one_member"].train != made["no_mixup"].train
     whole = made["one_member"].model_dump()
-    for name, one in made.items():
-        differ = [key for key, value in one.model_dump().items() if value != whole[key]]
+    for name, changed_params in made.items():
+        differ = [key for key, value in changed_params.model_dump().items() if value != whole[key]]
         assert len(differ) == (0 if name == "one_member" else 2 if name in ("no_noise", "no_speeds") else 1), name
     with pytest.raises(UserError, match=r"train\.mixop: no such setting"):
         changed(params, {"train.mixop": 0})
@@ -242,7 +243,7 @@ def test_a_fold_chooses_on_its_own_validation_speakers_in_noise_that_is_not_the_
         right = np.array([EMOTIONS.index(row.emotion) for row in rows])
         return np.eye(7)[right if len(asked) == 2 or heard.condition.clean else (right + 1) % 7]
 
-    monkeypatch.setattr(candidates.ours, "Heard", lambda sound, model, folder: SimpleNamespace(sound=sound))
+    monkeypatch.setattr(candidates.ours, "ModelInput", lambda sound, model, folder: SimpleNamespace(sound=sound))
     monkeypatch.setattr(candidates.ours, "trained", trained)
     monkeypatch.setattr(candidates.ours, "probabilities", probabilities)
     monkeypatch.setattr(candidates, "Panel", lambda *_: None)
@@ -273,4 +274,4 @@ def test_answers_that_are_not_whole_are_refused(tmp_path):
     with pytest.raises(UserError, match="heard other utterances or conditions"):
         table.systems(tmp_path, folds.folds("abcd", 2, 1))
     (tmp_path / "other" / "fold2.json").unlink()
-    assert [one.name for one in table.systems(tmp_path, folds.folds("abcd", 2, 1))] == ["ours"]
+    assert [system.name for system in table.systems(tmp_path, folds.folds("abcd", 2, 1))] == ["ours"]
