@@ -137,7 +137,7 @@ def _check_dvc(folder: Path) -> Iterator[Finding]:
 def _dvc_fault(said: str) -> str:
     """The line of DVC's that says what is wrong; chatter stands below it.
 
-    >>> _fault("ERROR: unexpected error - no such file\\n\\nHaving any troubles? Hit us up at https://dvc.org/support")
+    >>> _dvc_fault("ERROR: unexpected error - no such file\\n\\nHaving any troubles? See https://dvc.org/support")
     'unexpected error - no such file'
     """
     lines = [line for line in said.splitlines() if line.strip()]

@@ -17,7 +17,18 @@ from ser_ops.errors import UserError
 from ser_ops.storage.client import is_remote
 from ser_ops.tracking.exchange import Refused, ask_json
 from ser_ops.tracking.moved import moved_from
-from ser_ops.tracking.server import URI_VARIABLE, account, basic_login, check_server, login, probe, server_address, sqlite_file, tracking_uri, redacted
+from ser_ops.tracking.server import (
+    URI_VARIABLE,
+    account,
+    basic_login,
+    check_server,
+    login,
+    probe,
+    redacted,
+    server_address,
+    sqlite_file,
+    tracking_uri,
+)
 
 _LONGEST_VERSION = 40  # characters; what is no version, a page say, is not repeated whole
 

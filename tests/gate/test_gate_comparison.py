@@ -14,7 +14,7 @@ from ser_ops.gate import comparison
 from ser_ops.gate.comparison import not_worse_than
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "evaluation"))
-from made_predictions import made  # noqa: E402
+from made_predictions import made
 
 LIMIT = Limit(limit=0.95, reason="not worse than today's model")
 
