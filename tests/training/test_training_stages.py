@@ -1,6 +1,5 @@
 """The stages tune, train and ablate on a made-up work folder: what they leave, and kill -9 in each."""
 
-import csv
 import json
 import os
 import subprocess
@@ -16,6 +15,7 @@ from ser_ops.config.params import Params, load_params
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.files import sha256, write_json
+from ser_ops.manifest import UtteranceRow, VariantRow, write_rows
 from ser_ops.shards import write_index, write_shard
 from ser_ops.stages import ablate
 
@@ -77,11 +77,13 @@ def project(folder: Path) -> Path:
     folder.mkdir()
     write_settings(folder, values)
     stores: dict[str, list] = {"ingest/waveforms": [], "augmented/waveforms": [], "features/features": []}
-    rows = []
+    utterances, rows = [], []
     for index in range(12 * len(EMOTIONS)):
         label, partition = index % len(EMOTIONS), ("train", "train", "validation")[index // len(EMOTIONS) % 3]
         name = f"made/{index:03d}"
-        rows.append([f"{name}#original", name, "original", partition, EMOTIONS[label], f"made/{partition}", "made"])
+        emotion, speaker = EMOTIONS[label], f"made/{partition}"
+        utterances.append(UtteranceRow(name, "made", emotion=emotion, speaker=speaker, partition=partition))
+        rows.append(VariantRow(f"{name}#original", name, "original", partition, emotion, speaker, "made"))
         stores["ingest/waveforms"].append((name, random.normal(0, 0.1, 5000).astype(np.float32)))
         pattern = np.random.default_rng(label).normal(size=(6, 1))
         stores["features/features"].append((f"{name}#original",
@@ -89,11 +91,8 @@ def project(folder: Path) -> Path:
     for name, arrays in stores.items():
         (work / name).mkdir(parents=True)
         write_index(work / name, write_shard(work / name, 0, arrays))
-    header = ["row", "utterance", "variant", "partition", "emotion", "speaker", "corpus"]
-    (work / "validated").mkdir()
-    for file in (work / "augmented" / "variants.csv", work / "validated" / "manifest.csv"):
-        with file.open("w", newline="") as out:
-            csv.writer(out).writerows([header, *rows])
+    write_rows(work / "augmented" / "variants.csv", rows, VariantRow)
+    write_rows(work / "validated" / "manifest.csv", utterances, UtteranceRow)
     write_json(work / "features" / "features" / "standardisation.json", {"mean": [0.0] * 6, "std": [1.0] * 6})
     write_json(work / "ingest" / "corpora.json",
                {"made": {"synthetic": True, "complete": True, "expected": None, "licence": "CC0 1.0"}})
