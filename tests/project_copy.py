@@ -57,8 +57,8 @@ def write_settings(folder: Path, values: Mapping[str, Any] | None = None) -> Non
 
     Args:
         folder: where to.
-        values: content of params.yaml, the project's by default. A preset that it names and the project lacks is written
-            too, and changes nothing.
+        values: content of params.yaml, the project's by default. A preset that it names and the project lacks is
+            written too, and changes nothing.
     """
     settings = values or yaml.safe_load((PROJECT / "params.yaml").read_text(encoding="utf-8"))
     (folder / "params.yaml").write_text(yaml.safe_dump(dict(settings), sort_keys=False), encoding="utf-8")

@@ -26,6 +26,7 @@ def run(setting: Setting) -> Iterator[Row]:
     model = model_of(preset)
     waveform, features = clip(preset, setting.params.data.sample_rate)
     valid, baseline, layer = torch.tensor(len(waveform)), torch.zeros_like(features), model.cam_layer()
+    assert isinstance(layer, nn.Conv1d)     # the spectral stream's last one
 
     def whole(some: Tensor) -> Tensor:
         return model(waveform.expand(len(some), -1), valid.expand(len(some)), some)

@@ -21,8 +21,8 @@ def changed(params: Params, changes: Mapping[str, Any]) -> Params:
     if "preset" in changes:
         preset = load_preset(changes["preset"])
         content |= preset.model_dump(mode="json")
-        for name, values in preset.over.items():
-            content[name] |= values
+        for section_name, values in preset.over.items():
+            content[section_name] |= values
     for path, value in changes.items():
         *sections, name = path.split(".")
         section = content

@@ -25,7 +25,7 @@ from ser_ops.dataset.examples import Examples, Stores, ordered_batches
 from ser_ops.emotions import EMOTIONS
 from ser_ops.evaluation.robustness import Panel
 from ser_ops.features.extractor import Extractor
-from ser_ops.features.standardise import Moments
+from ser_ops.features.standardise import Moments, Standardisation
 from ser_ops.files import replacing
 from ser_ops.manifest import UtteranceRow, VariantRow
 from ser_ops.models import architectures, base
@@ -84,7 +84,7 @@ class ModelInput:
                 for variant in (self.sound.params.augment.variants if partition == "train" else ("original",))]
         return Examples(rows, self.stores, self.length)
 
-    def standardisation(self, examples: Examples) -> dict[str, list[float]]:
+    def standardisation(self, examples: Examples) -> Standardisation:
         """Mean and deviation of each row of the features over these examples."""
         parts = (Moments.of(self.stores.features[row.row][None], self.settings) for row in examples.rows)
         return sum(parts, start=Moments.none(self.settings)).standardisation()

@@ -2,7 +2,6 @@
 
 import json
 
-import pytest
 import yaml
 from project_copy import PROJECT
 from typer.testing import CliRunner
