@@ -150,7 +150,8 @@ def test_a_process_ends_although_its_download_drips(tmp_path: Path) -> None:
     """MLflow downloads in threads that Python waits for at its end."""
     with serving(drip) as uri:
         program = ("from ser_ops.tracking.server import quiet_mlflow; quiet_mlflow(); "
-                   f"from ser_ops.tracking.exchange import *; bound_requests(); import mlflow; mlflow.set_tracking_uri({uri!r})\n"
+                   "from ser_ops.tracking.exchange import *; bound_requests(); import mlflow; "
+                   f"mlflow.set_tracking_uri({uri!r})\n"
                    "from mlflow.store.artifact.mlflow_artifacts_repo import MlflowArtifactsRepository as R\n"
                    "R('mlflow-artifacts:/x').thread_pool.submit(R('mlflow-artifacts:/x')._download_file, 'a', 'a')")
         began = time.monotonic()
