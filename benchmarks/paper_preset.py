@@ -124,7 +124,7 @@ def main(arguments: list[str] | None = None) -> None:
     device = torch.device(asked.device)
     gpu = device.type == "cuda"
     precision = torch.bfloat16 if gpu and torch.cuda.is_bf16_supported() else torch.float32
-    params = load_params().model_copy(update={"preset": asked.preset})
+    params = load_params(preset=asked.preset)
     with repeatable(device):
         model = model_of(params.chosen).to(device)
         peak = (asked.peak_tflops or product_rate(8192 if gpu else 1024, device, precision) / TERA) * TERA
