@@ -28,7 +28,7 @@ def test_what_is_shown_is_one_printable_line(name):
 def test_a_program_gets_the_exact_name_back(name):
     printed = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ser_ops.cli.answers.tell", printed.append)
+        patch.setattr("ser_ops.cli.answers.print_line", printed.append)
         print_answer({"path": name}, True)
     (line,) = printed
     assert line.isascii() and printable(line) == line and json.loads(line) == {"path": name}
