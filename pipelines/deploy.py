@@ -3,6 +3,7 @@
 `prefect deploy --all` makes the same deployments more slowly: for each it loads the flow and runs git anew.
 """
 
+import argparse
 import json
 import shlex
 import subprocess
@@ -33,6 +34,7 @@ def main() -> None:
     Raises:
         UserError: The server does not answer or refuses, or prefect.yaml asks for what this command does not know.
     """
+    argparse.ArgumentParser(prog="python -m pipelines.deploy", description=__doc__).parse_args()
     from httpx import HTTPError
     from prefect.client.orchestration import get_client
 
