@@ -34,7 +34,6 @@ def main() -> None:
     Raises:
         UserError: The server does not answer or refuses, or prefect.yaml asks for what this command does not know.
     """
-    argparse.ArgumentParser(prog="python -m pipelines.deploy", description=__doc__).parse_args()
     from httpx import HTTPError
     from prefect.client.orchestration import get_client
 
@@ -138,6 +137,7 @@ def _make_automations(client: "SyncPrefectClient", wanted: Iterable[dict[str, An
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m pipelines.deploy", description=__doc__).parse_args()
     try:
         main()
     except UserError as error:
