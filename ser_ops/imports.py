@@ -84,7 +84,7 @@ def _modules(tree: ast.Module) -> Iterator[str]:
             named = [f"{node.module}.{alias.name}" for alias in node.names]
         for name in named:
             yield from _with_packages(name)
-    for name in filter(_MODULE.fullmatch, _strings(tree)):
+    for name in filter(_MODULE.fullmatch, (text.rstrip(".") for text in _strings(tree))):  # f"package.{module}" too
         yield name
         yield from _inside(name)
 

@@ -11,6 +11,8 @@ from infra import stage_code
 from ser_ops import imports
 from ser_ops.documents import read_yaml
 from ser_ops.errors import UserError
+from ser_ops.methods import METHODS
+from ser_ops.model_table import MODELS
 
 STAGES = sorted({command.rsplit(".", 1)[1]: command
                  for command in ("ser_ops.stages." + path.stem for path in
@@ -49,6 +51,13 @@ def test_what_a_stage_loads_is_among_what_was_computed() -> None:
         files = {file for name in loaded if (file := imports.file_of(name)) and imports.runs(file)}
         assert files <= imports.closure(stage), stage
         assert len(files) > 5
+
+
+@pytest.mark.parametrize("stage", ["ser_ops.stages.explain", "reproduction.paper2"])
+def test_modules_that_a_catalogue_names_are_among_them(stage: str) -> None:
+    used = {file.as_posix() for file in imports.closure(stage)}
+    assert {f"ser_ops/explain/methods/{name}.py" for name in METHODS} <= used
+    assert {f"ser_ops/models/{entry.network.split(':')[0]}.py" for entry in MODELS.values()} <= used
 
 
 @pytest.fixture
