@@ -8,7 +8,7 @@ whole model     algorithm 1 with F the whole model, as the paper prints it: each
                 (the baseline's probability is taken once, which the paper's loop takes anew each time)
 context held    the same loop, one mask at a time, but the Wav2Vec 2.0 stream's answer to the waveform, which no mask
                 changes, is computed once
-batched         ser_ops.explain.score_cam: context held, explain.batch_size masks in one forward pass
+batched         ser_ops.explain.methods.scorecam: context held, explain.batch_size masks in one forward pass
 
 Prints CPU seconds (wall seconds on another device), the ratios, and how far the three maps lie apart, as a share of the
 map's peak, to which every picture scales it. Ends with 1 where that is more than 1e-5 or the batched form is not 5

@@ -26,6 +26,7 @@ Overrides = dict[str, float | int | bool | str]
 Width = Annotated[int, Field(ge=1, le=8192)]    # channels, maps and values of one layer
 Depth = Annotated[int, Field(ge=1, le=128)]     # layers, heads, networks side by side
 Kernel = Annotated[int, Field(ge=1, le=4096)]   # samples, frames, bands or pixels that a kernel covers or steps over
+SETTINGS_FILES = "params.yaml or the preset's file"     # where a message says to change a key that presets may set
 MOST_BANDS = 256            # of a mel spectrogram
 BandCount = Annotated[int, Field(ge=8, le=MOST_BANDS)]
 MOST_PARAMETERS = 2**30     # of a model; four bytes each

@@ -1,4 +1,4 @@
-"""What a check found."""
+"""What a check of doctor says."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,7 +13,7 @@ class Finding:
     """One subject of a group, its verdict, what was found, and how to mend it.
 
     verdict: `off` means not configured, which is no fault. mend: what to do, in one line, for warnings and faults. No
-    text holds a password: addresses stand there as `ser_ops.tracking.server.public` writes them.
+    text holds a password: addresses stand there as `ser_ops.tracking.server.redacted` writes them.
     """
 
     group: str

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ser_ops.config.section import MOST_PARAMETERS, MOST_VALUES
+from ser_ops.config.section import MOST_PARAMETERS, MOST_VALUES, SETTINGS_FILES
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.files import sha256
@@ -72,7 +72,8 @@ def read(name: str, revision: str | None, section: str, settle: Settle, new: Col
             raise UserError(
                 f"{name}: no such checkpoint: it is no folder, not in this machine's cache, and {source.absent}: get "
                 f"it where there is a network (hf download {name} --revision {arguments['revision']} --local-dir "
-                f"FOLDER) and set {section}.checkpoint in params.yaml to that folder, or to null for random weights"
+                f"FOLDER) and set {section}.checkpoint in {SETTINGS_FILES} to that folder, or to null for random "
+                "weights"
             ) from error
         try:
             network, report = AutoModel.from_pretrained(
@@ -254,8 +255,8 @@ def origin(name: str, revision: str | None, section: str) -> Origin:
         return _hub_origin(name, revision, section)
     if (present := digest(Path(name))) != revision:
         other = f"its files are not those of revision {revision}" if revision else "no revision of it is named"
-        raise UserError(f"{name}: {other}: set {section}.revision in params.yaml to {present} to train with what is "
-                        "there now, or restore the folder")
+        raise UserError(f"{name}: {other}: set {section}.revision in {SETTINGS_FILES} to {present} to train with "
+                        "what is there now, or restore the folder")
     return Origin({"local_files_only": True})
 
 
@@ -270,7 +271,8 @@ def _hub_origin(name: str, revision: str | None, section: str) -> Origin:
     if not (commit := commit or _cached_commit(name, revision)):
         return Origin({"revision": revision or "main", "local_files_only": True}, absent)   # which is not there
     named = f"{revision} is a name that moves" if revision else "no revision of it is named"
-    raise UserError(f"{name}: {named}: set {section}.revision in params.yaml to {commit}, its commit of now")
+    raise UserError(f"{name}: {named}: set {section}.revision in {SETTINGS_FILES} to {commit}, its commit of "
+                    "now")
 
 
 def _cached_commit(name: str, revision: str | None) -> str:

@@ -196,7 +196,7 @@ def backbone(family: str, settings: ImageTransformer, image: MelImage,
         config = kept_config(kept, (family,), f"family {family}")
         return ImageBackbone(_with_settings(config, family, settings, "backbone_config"), settings)
     if settings.checkpoint is None:
-        where = f"params.yaml: {family}"
+        where = f"params.yaml and preset: {family}"
         return ImageBackbone(_with_settings(small_config(family, settings, image), family, settings, where), settings)
     name = settings.checkpoint
 
@@ -215,7 +215,7 @@ def small_config(family: str, settings: ImageTransformer, image: MelImage) -> Pr
     """
     height, width = shape_of(image)
     if height % settings.patch or width % settings.patch:
-        raise UserError(f"params.yaml: {family}: an image of {height} x {width} is not whole patches of "
+        raise UserError(f"params.yaml and preset: {family}: an image of {height} x {width} is not whole patches of "
                         f"{settings.patch}: change image.mels, image.hop or {family}.patch")
     sizes: dict[str, Any] = {
         "hidden_size": settings.hidden, "num_hidden_layers": settings.layers, "num_attention_heads": settings.heads,
@@ -224,8 +224,8 @@ def small_config(family: str, settings: ImageTransformer, image: MelImage) -> Pr
     if family == "vit":
         return ViTConfig(**sizes)
     if height != width:
-        raise UserError(f"params.yaml: beit: an image of {height} x {width} is not square, which BEiT's relative "
-                        "positions need: change image.mels or image.hop")
+        raise UserError(f"params.yaml and preset: beit: an image of {height} x {width} is not square, which BEiT's "
+                        "relative positions need: change image.mels or image.hop")
     return BeitConfig(**sizes, use_relative_position_bias=True)
 
 

@@ -55,8 +55,8 @@ class CNNModel(StackedNetwork):
         channels, frames = shape_of(preset.stacked)
         last_frames = (frames - self.KERNEL + 1) // self.POOL - self.KERNEL + 1
         if last_frames < 1:
-            raise UserError(f"params.yaml: stacked: {frames} frames are too few for the CNN's two convolutions: "
-                            "lengthen stacked.seconds or shorten stacked.hop")
+            raise UserError(f"params.yaml and preset: stacked: {frames} frames are too few for the CNN's two "
+                            "convolutions: lengthen stacked.seconds or shorten stacked.hop")
         first, second = self.FILTERS
         self.convolutions = nn.Sequential(
             nn.Conv1d(channels, first, self.KERNEL), nn.ReLU(), nn.MaxPool1d(self.POOL),
@@ -148,8 +148,8 @@ class CNNLSTMModel(StackedNetwork):
         super().__init__(preset, standardisation)
         channels, frames = shape_of(preset.stacked)
         if frames < self.KERNEL + self.POOL - 1:
-            raise UserError(f"params.yaml: stacked: {frames} frames are too few for the CNN-LSTM's convolution: "
-                            "lengthen stacked.seconds or shorten stacked.hop")
+            raise UserError(f"params.yaml and preset: stacked: {frames} frames are too few for the CNN-LSTM's "
+                            "convolution: lengthen stacked.seconds or shorten stacked.hop")
         self.convolution = nn.Sequential(nn.Conv1d(channels, self.FILTERS, self.KERNEL), nn.ReLU())
         self.shorten = nn.Sequential(nn.MaxPool1d(self.POOL), nn.Dropout(self.DROPOUT))
         self.recurrent = Recurrent(self.FILTERS, self.UNITS)

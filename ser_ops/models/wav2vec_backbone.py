@@ -196,7 +196,7 @@ def backbone(settings: Wav2Vec, features: Features, kept: Mapping[str, Any] | No
     own architecture, and where sizes do not fit.
     """
     if kept is None and settings.checkpoint is None:
-        return _small_backbone(small_sizes(settings, features), settings, features, "params.yaml: wav2vec")
+        return _small_backbone(small_sizes(settings, features), settings, features, "params.yaml and preset: wav2vec")
     if kept is None:
         return _pretrained(str(settings.checkpoint), settings, features, source)
     if kept.get("model_type") == MODEL_TYPE:
@@ -214,8 +214,8 @@ def small_sizes(settings: Wav2Vec, features: Features) -> Wav2VecSizes:
     Raises UserError where sizes do not fit.
     """
     if settings.hidden % settings.heads:
-        raise UserError(f"params.yaml: wav2vec: hidden {settings.hidden} is no multiple of heads {settings.heads}: "
-                        "change one of them")
+        raise UserError(f"params.yaml and preset: wav2vec: hidden {settings.hidden} is no multiple of heads "
+                        f"{settings.heads}: change one of them")
     channels, kernels, strides = zip(*settings.convolutions, strict=True)
     return Wav2VecSizes(
         hidden_size=settings.hidden, num_hidden_layers=settings.layers, num_attention_heads=settings.heads,

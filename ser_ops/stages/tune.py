@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ser_ops.config.params import Params, load_params
+from ser_ops.config.section import SETTINGS_FILES
 from ser_ops.device import device_of
 from ser_ops.errors import UserError
 from ser_ops.files import replacing, write_json
@@ -108,7 +109,7 @@ def _best_record(outcomes: list[Outcome], mark: str) -> dict:
     best = best_trial(outcomes)
     if best is None:
         raise UserError("tune: the loss of every trial ceased to be a number: lower the learning rates of tune.space "
-                        "in params.yaml")
+                        f"in {SETTINGS_FILES}")
     return {"values": best.values, "validation_uar": best.validation_uar, "trial": best.number, "study": mark,
             "run_id": best.run_id, "trials": len(outcomes),
             "pruned": sum(outcome.state == "pruned" for outcome in outcomes)}

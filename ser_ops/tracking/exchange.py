@@ -113,7 +113,7 @@ def with_deadline(limit: float, act: Callable[[], T], give_up: Callable[[], None
 
     give_up: called then, to end what `act` waits for. `act` goes on in a daemon thread, which no process waits for.
 
-    >>> within(0.1, lambda: time.sleep(9))
+    >>> with_deadline(0.1, lambda: time.sleep(9))
     Traceback (most recent call last):
     ...
     TimeoutError: no whole answer within 0.1 s

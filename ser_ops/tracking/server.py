@@ -276,7 +276,7 @@ def _check_server_in_time(uri: str, limit: float) -> None:
 def server_address(uri: str) -> str:
     """The address of a tracking server without user, password and query.
 
-    >>> root("http://ann:secret@host:5000/mlflow/?x=1")
+    >>> server_address("http://ann:secret@host:5000/mlflow/?x=1")
     'http://host:5000/mlflow'
     """
     parts = urlsplit(uri)
@@ -301,7 +301,7 @@ def account(uri: str) -> tuple[str, str]:
 def basic_login(pair: str) -> dict[str, str]:
     """The header of a login USER:PASSWORD; {} where both are empty.
 
-    >>> basic("ann:secret"), basic(":")
+    >>> basic_login("ann:secret"), basic_login(":")
     ({'Authorization': 'Basic YW5uOnNlY3JldA=='}, {})
     """
     return {"Authorization": f"Basic {base64.b64encode(os.fsencode(pair)).decode()}"} if pair.strip(":") else {}
@@ -312,9 +312,9 @@ def redacted(text: str) -> str:
 
     A secret of fewer than eight characters stays where no URI holds it.
 
-    >>> public("http://ann:secret@host:5000/x is down, sqlite:///mlflow.db is not")
+    >>> redacted("http://ann:secret@host:5000/x is down, sqlite:///mlflow.db is not")
     'http://host:5000/x is down, sqlite:///mlflow.db is not'
-    >>> public("postgresql://ann:se/c@ret@host/db?password=secret")
+    >>> redacted("postgresql://ann:se/c@ret@host/db?password=secret")
     'postgresql://host/db'
     """
     for secret in sorted(_secrets(), key=len, reverse=True):

@@ -15,6 +15,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
+from ser_ops.config.section import SETTINGS_FILES
 from ser_ops.config.training import Training
 from ser_ops.dataset.examples import Examples, loader, ordered_batches, shuffled_batches
 from ser_ops.errors import UserError
@@ -169,7 +170,7 @@ class _Fitting:
         validation_loss, validation_uar = self._validate()
         if not (abs(train_loss) < float("inf") and abs(validation_loss) < float("inf")):
             raise Diverged(f"{self.what}: the loss of epoch {epoch} is not a number: lower train.learning_rate or "
-                           "train.gradient_clip in params.yaml")
+                           f"train.gradient_clip in {SETTINGS_FILES}")
         share = learning_rate_share(epoch * self.steps - 1, self.settings.epochs * self.steps, self.settings.warmup)
         return Epoch(epoch, train_loss, train_uar, validation_loss, validation_uar, self.settings.learning_rate * share,
                      round(time.perf_counter() - began, 3))

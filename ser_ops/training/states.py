@@ -11,6 +11,7 @@ import torch
 from torch import distributed
 
 from ser_ops.config.models import Features, Wav2Vec
+from ser_ops.config.section import SETTINGS_FILES
 from ser_ops.config.services import Compute
 from ser_ops.dataset.examples import Examples, ordered_batches
 from ser_ops.errors import UserError
@@ -123,6 +124,6 @@ def _states(shard: _Shard) -> Iterator[tuple[str, np.ndarray]]:
             states = network.states(batch.waveform, batch.valid).half().cpu()
         if not torch.isfinite(states).all():
             raise UserError(f"{shard.settings.checkpoint}: its states are beyond what is kept (65,504): set "
-                            "wav2vec.cache_states to false in params.yaml")
+                            f"wav2vec.cache_states to false in {SETTINGS_FILES}")
         for row, values, frames in zip(batch.rows, states, network.frames(batch.valid).tolist(), strict=True):
             yield row.row, values[:, :frames].numpy()

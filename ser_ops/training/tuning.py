@@ -174,7 +174,7 @@ def training_with(settings: Training, values: dict[str, Any]) -> Training:
         return Training(**{**settings.model_dump(), **values})
     except ValidationError as error:
         first = error.errors()[0]
-        raise UserError(f"params.yaml: tune.space.{first['loc'][0]}: {first['input']!r} is no value for it "
+        raise UserError(f"params.yaml and preset: tune.space.{first['loc'][0]}: {first['input']!r} is no value for it "
                         f"({first['msg'].lower()}): narrow the space") from error
 
 

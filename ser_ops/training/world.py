@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, distributed
 
+from ser_ops.config.section import SETTINGS_FILES
 from ser_ops.errors import UserError
 from ser_ops.progress.spreading import worker_count
 from ser_ops.seeds import derive_seed
@@ -179,7 +180,7 @@ def _process_pool(processes: int) -> Iterator[ProcessPoolExecutor]:
         yield pool
     except BrokenProcessPool as error:
         raise UserError("training: a process was killed, most likely for want of memory: lower compute.workers or "
-                        "batch_size in params.yaml and run the same command again") from error
+                        f"train.batch_size in {SETTINGS_FILES} and run the same command again") from error
     except BaseException:
         ours.close()
         raise

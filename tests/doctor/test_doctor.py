@@ -156,8 +156,9 @@ def test_a_manifest_that_is_not_there_and_a_checkpoint_of_other_weights(project)
     assert code == 1 and findings["data.manifests"].found.endswith("manifests: mine")
     assert findings["data.manifests"].mend.startswith("ser-ops corpora add manifest, or")
     checkpoint = findings["wav2vec.checkpoint"]
-    assert checkpoint.verdict == "warning" and checkpoint.mend.startswith("set wav2vec.revision in params.yaml to ")
-    values["wav2vec"]["revision"] = checkpoint.mend.split()[5]
+    set_it = "set wav2vec.revision in params.yaml or the preset's file to "
+    assert checkpoint.verdict == "warning" and checkpoint.mend.startswith(set_it)
+    values["wav2vec"]["revision"] = checkpoint.mend.removeprefix(set_it).split()[0]
     write_settings(project, values)
     assert examined(project)[0]["wav2vec.checkpoint"].verdict == "ok"
 

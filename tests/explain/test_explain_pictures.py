@@ -59,7 +59,7 @@ def attribution(subject: Subject, seed: int = 0) -> Attribution:
 
 
 def figures_of(subject: Subject, given: dict[str, Trace], shap: Attribution | None, *rest) -> dict[str, str]:
-    """`paper_figures` of the clip, with what the model answers and what muting does."""
+    """`draw_paper_figures` of the clip, with what the model answers and what muting does."""
     clip, settings = a_clip(subject), explain_settings()
     (probabilities,) = class_probabilities(subject, [clip], waveform_contexts(subject, [clip], 1))
     target = int(probabilities.argmax())

@@ -21,6 +21,7 @@ from ser_ops.models.checkpoint import digest, origin
 
 PROJECT = Path(__file__).resolve().parents[2]
 FIRST, SECOND, UNKNOWN = "1" * 40, "2" * 40, "3" * 40
+SET = "set wav2vec.revision in params.yaml or the preset's file to"
 
 
 def test_a_folder_of_other_files_is_refused_with_what_to_write(tmp_path: Path) -> None:
@@ -29,7 +30,7 @@ def test_a_folder_of_other_files_is_refused_with_what_to_write(tmp_path: Path) -
     build("wav2vec", preset_of(tmp_path, kept))
     (tmp_path / "README.md").write_text("of no weight")
     assert digest(tmp_path) == kept
-    with pytest.raises(UserError, match=f"no revision of it is named: set wav2vec.revision in params.yaml to {kept}"):
+    with pytest.raises(UserError, match=f"no revision of it is named: {SET} {kept}"):
         origin(str(tmp_path), None, "wav2vec")
     for name in ("model.safetensors", "config.json", "preprocessor_config.json"):
         before = (tmp_path / name).read_bytes()
@@ -75,8 +76,8 @@ def test_a_name_that_moves_is_refused_with_the_commit_that_it_is_now(cache: Path
 
 
 @pytest.mark.parametrize(("answer", "revision", "words"), [
-    ((FIRST, ["model.safetensors"]), None, f"is named: set wav2vec.revision in params.yaml to {FIRST}, its commit"),
-    ((FIRST, ["model.safetensors"]), "v1.0", f"moves: set wav2vec.revision in params.yaml to {FIRST}"),
+    ((FIRST, ["model.safetensors"]), None, f"is named: {SET} {FIRST}, its commit"),
+    ((FIRST, ["model.safetensors"]), "v1.0", f"moves: {SET} {FIRST}"),
     ((FIRST, ["pytorch_model.bin"]), FIRST, f"its commit {FIRST} holds no safetensors: name that of a pull request"),
     (errors.RevisionNotFoundError, UNKNOWN, f"the hub has no revision {UNKNOWN} of it"),
     (errors.RepositoryNotFoundError, FIRST, "the hub has none of that name that you may read")])

@@ -165,7 +165,7 @@ def test_an_image_that_is_not_square() -> None:
     model = build("vit", preset)
     assert model.backbone.grid == (4, 6)
     assert answer(model, decibels(2, preset)).shape == answer(model.eval(), decibels(2, preset)).shape == (2, 7)
-    with pytest.raises(UserError, match=r"params\.yaml: beit: an image of 64 x 96 is not square"):
+    with pytest.raises(UserError, match=r"params\.yaml and preset: beit: an image of 64 x 96 is not square"):
         build("beit", preset)
 
 
