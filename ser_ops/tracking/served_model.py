@@ -47,7 +47,7 @@ class ServedModel(PythonModel):
 
     def predict(self, context: PythonModelContext, model_input: pandas.DataFrame,
                 params: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-        """One answer a row, as `ser_ops.inference.recogniser.Answer.record` writes it; status 400 for a row that has none."""
+        """One answer a row, as `inference.recogniser.Answer.record` writes it; status 400 for a row that has none."""
         answers = []
         for number, row in enumerate(model_input.to_dict("records")):
             try:
