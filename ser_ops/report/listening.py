@@ -54,7 +54,7 @@ def build(reports: Path, content: Mapping[str, Any] | None = None, folder: str =
 
 
 def render(explanations: Mapping[str, Any], reports: Path) -> str:
-    """The page as HTML; every text of `found` is escaped, in the markup and in the data alike."""
+    """The page as HTML; every text of `explanations` is escaped, in the markup and in the data alike."""
     clips = page_data(explanations, reports)
     methods = clips["methods"]
     across, faith, planted = (explanations.get(name) for name in ("across_noise", "faithfulness", "planted"))
