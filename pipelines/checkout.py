@@ -2,7 +2,7 @@
 
 The functions `as_it_lies` and `at_commit` are the pull steps of prefect.yaml. The clone is the one that the worker's
 `pipelines` package comes from. Prefect's own git_clone does not do: on any trouble it removes the folder and clones
-anew, and with it go the data, DVC's cache and the checkpoints from which a killed run would go on.
+again, and with it go the data, DVC's cache and the checkpoints from which a killed run would go on.
 
 A run that is asked for with other settings (`with_settings`) never changes a file that a person works with: it gets a
 git worktree below paths.state, with a params.yaml of its own and the clone's DVC cache.
@@ -78,10 +78,10 @@ def with_settings(overrides: Sequence[str], say: Callable[[str], None] = print) 
     Args:
         overrides: Settings as `dvc exp run -S` takes them, [FILE:]KEY=VALUE. FILE is params.yaml (where none is given),
             reproduction/params.yaml or one of presets/.
-        say: Told where the run works.
+        say: Called with a sentence that says where the run works.
 
     Raises:
-        UserError: An override is malformed or out of range, the preset in force has the last word over its key, or the
+        UserError: An override is malformed or out of range, the preset's file sets that key itself, or the
             clone has changes that are not committed, which the worktree would lack.
     """
     if not overrides:

@@ -22,7 +22,7 @@ from ser_ops.files import remove_leftovers, replacing
 SINGLE, HALF = "<f4", "<f2"
 _FIELDS = ("key", "shard", "offset", "shape")
 _SUFFIX = {SINGLE: ".f32", HALF: ".f16"}
-_SMALL = 2**27  # bytes of a store that may stay mapped: to fault its pages in anew takes as long as to copy them
+_SMALL = 2**27  # bytes of a store that may stay mapped: to load its pages a second time takes as long as to copy them
 _WRITTEN = 2**20    # bytes at once, which cost the system less than an array at a time
 _HELD = 2**23   # bytes of any other given out, after which their pages go back to the system
 

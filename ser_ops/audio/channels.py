@@ -111,8 +111,8 @@ class Mono:
             if number > 1 and (choice := counted.choice()):
                 taken[number] = choice[0] + 1
                 self._chosen.append(
-                    f"the mean of its {number} channels is {choice[1]:.0f} dB below the loudest of them: channel "
-                    f"{taken[number]}, which is most like speech, is heard alone (--channel chooses another)")
+                    f"the mean of its {number} channels is {choice[1]:.0f} dB below the loudest of them: only channel "
+                    f"{taken[number]}, which is most like speech, is used (--channel chooses another)")
         return taken, held
 
 

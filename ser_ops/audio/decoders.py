@@ -146,7 +146,7 @@ class Decoder:
         """Say that decoding ended early; raise UserError where it did not even begin."""
         if not self._decoded:
             raise UserError(f"{self.path}: not readable as audio ({reason}): export it again from its source")
-        self.warnings.append(f"damaged after {self._decoded / self._rate:.1f} s ({reason}): what follows is not heard")
+        self.warnings.append(f"damaged after {self._decoded / self._rate:.1f} s ({reason}): the rest is left out")
 
     def _by_libsndfile(self, file: io.FileIO) -> Iterator[Block]:
         size = file.seek(0, io.SEEK_END)
@@ -346,11 +346,11 @@ def _wav(path: Path, file: io.FileIO, size: int) -> Container:
         unknown = explained < there if length == 0 else _PLACEHOLDER <= length <= 0xFFFFFFFF and length > there
         if unknown:
             notes.append("its header does not say how long it is (the recorder did not finish it): all that follows "
-                         "is heard")
+                         "is read")
             fields.append((field, struct.pack(code, min(there, 0xFFFFFFFF))))
             length, following = there, size
         elif length <= there and not following and there - length - explained > max(length // 100, 4096):
-            notes.append("its header ends before its samples do: all that follows is heard")
+            notes.append("its header ends before its samples do: all that follows is read")
             fields.append((field, struct.pack(code, min(there, 0xFFFFFFFF))))
             length, following = there, size
         promised, held = promised + length, held + min(length, there)
@@ -366,7 +366,7 @@ def _wav(path: Path, file: io.FileIO, size: int) -> Container:
 
 
 def _in_a_row(recordings: int) -> str:
-    return f"{recordings} recordings in one file, heard one after the other"
+    return f"{recordings} recordings in one file, read one after the other"
 
 
 def _data_chunk(file: io.FileIO, size: int, begin: int) -> tuple[int, int, int, str] | None:
@@ -412,7 +412,7 @@ def _is_name(name: bytes) -> bool:
 
 
 def _flac(file: io.FileIO, tag: int) -> Container:
-    """The decoder is told that the number of samples is unknown, so that it decodes what there is."""
+    """Sets the number of samples to unknown, so that the decoder reads all that is there."""
     offset = tag + 8 + 13
     known = os.pread(file.fileno(), 5, offset).ljust(5, b"\0")
     claimed = (known[0] & 0x0F) << 32 | int.from_bytes(known[1:], "big")
@@ -435,7 +435,7 @@ def _ogg(file: io.FileIO, size: int) -> Container:
         if position + length > size:
             closed = False
         position += length
-    notes = () if closed else ("it breaks off before its end: how much is missing cannot be told",)
+    notes = () if closed else ("it breaks off before its end: how much is missing is unknown",)
     if len(starts) > 1:
         notes = (_in_a_row(len(starts)), *notes)
     ends_at = [*starts[1:], size]

@@ -72,7 +72,7 @@ def compare(json: Json = False) -> None:
                  *(words if models else [f"no model was trained yet with {shared}: run dvc repro"]))
 
 
-def ui(host: Annotated[str, typer.Option(help="Loopback unless told otherwise.")] = "127.0.0.1",
+def ui(host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
        port: Annotated[int, typer.Option()] = 5000) -> None:
     """The MLflow page of this project; says where it has the runs, all models side by side and the registered model."""
     from ser_ops.tracking.compare import page_address, page_links
@@ -86,7 +86,7 @@ def ui(host: Annotated[str, typer.Option(help="Loopback unless told otherwise.")
         print(f"the tracking server has the page: {page}")
         return
     if not _loopback(host):
-        print(f"{host}: nobody has to log in: whoever reaches port {port} of this machine may read, change and delete "
+        print(f"{host}: there is no login: anyone who reaches port {port} of this machine may read, change and delete "
               "every run and model: leave --host out, or see docs/tutorials/run-the-team.md for a server with accounts",
               file=sys.stderr, flush=True)
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # else eight processes that nothing here needs

@@ -92,7 +92,7 @@ class Partitions(Section):
     test: Share = Field(description="share of speakers, or of utterances")
     noise_validation: Share = Field(description="share of the source recordings of each noise category")
     noise_test: Share = Field(description="share of the source recordings of each noise category")
-    held_out_noise: tuple[Name, ...] = Field(description="noise categories that no training hears")
+    held_out_noise: tuple[Name, ...] = Field(description="noise categories kept out of training")
 
     @model_validator(mode="after")
     def _room_for_training(self) -> "Partitions":

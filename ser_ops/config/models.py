@@ -25,7 +25,7 @@ CoefficientCount = Annotated[int, Field(ge=1, le=128)]
 
 
 class Window(Section):
-    """What every kind of input has: the window that a model hears, and its frames."""
+    """What every kind of input has: the window that a model reads, and its frames."""
 
     sample_rate: Hertz = Field(description="hertz")
     seconds: Annotated[float, Field(gt=0, le=60)] = Field(
@@ -223,5 +223,5 @@ class Preset(Section):
         return self
 
     def input_of(self, model: str) -> Window:
-        """The section that says what a model reads; its window is the one that the model hears."""
+        """The section that says what a model reads; its window is the one that the model gets."""
         return getattr(self, MODELS[model].reads)

@@ -10,7 +10,7 @@ from ser_ops.config.section import Count, CountOr0, Name, Positive, Section
 class Tracking(Section):
     """Where runs and models are recorded."""
 
-    uri: str = Field(description="of the MLflow server; MLFLOW_TRACKING_URI in the environment has the last word")
+    uri: str = Field(description="of the MLflow server; MLFLOW_TRACKING_URI in the environment comes before it")
     experiment: Name = Field(description="of all runs")
     registered_model: Name = Field(description="its versions carry the aliases candidate, staging and production")
     timeout: Positive = Field(description="seconds to wait for a server before saying that it is down")

@@ -11,7 +11,7 @@ class Training(Section):
     """The settings of the training loop."""
 
     seed: Seed = Field(description="of weights, order, dropout and mixup")
-    epochs: Count = Field(description="each hears every variant of every utterance once")
+    epochs: Count = Field(description="each goes once over every variant of every utterance")
     patience: Count = Field(description="epochs without a better validation UAR before training stops")
     batch_size: Annotated[int, Field(ge=2)] = Field(description="rows, over all processes together")
     accumulate: Count = Field(description="parts that a batch is worked through in, where memory is short")

@@ -50,7 +50,7 @@ def assign_partitions(rows: Sequence[UtteranceRow], settings: Partitions) -> lis
 def assign_variant_partitions(rows: Sequence[VariantRow], settings: Partitions) -> list[str]:
     """The partition of each row of the augmented table under the protocol `paper`: variants part from each other.
 
-    Offered for comparison alone: what training hears is in the test, too.
+    Offered for comparison alone: test data is in the training data, too.
     """
     return _stratified([((row.corpus, row.emotion), row.row, 1) for row in rows], partition_shares(settings),
                        settings.seed, "rows")

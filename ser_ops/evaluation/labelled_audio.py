@@ -137,7 +137,7 @@ def _mixer(folder: Path, rate: int, params: Params) -> tuple[Any, list[NoiseRow]
             for path, reason in sorted({**scanned.skipped, **scanned.clashes}.items())]
     usable = set(good)
     if not usable:
-        raise UserError(f"{folder}: holds no noise that can be heard: put recordings into a folder for each kind, as "
+        raise UserError(f"{folder}: holds no noise that can be read: put recordings into a folder for each kind, as "
                         f"in {folder / 'fish_market'}")
     rows = [NoiseRow(row.recording, row.collection, row.category, source=row.source, partition="test")
             for row in scanned.recordings if row.recording in usable]

@@ -177,7 +177,7 @@ def noise_grid(noise_rows: Sequence[NoiseRow], settings: Evaluate) -> list[Condi
     """
     recorded, _ = noise_categories(noise_rows)
     if not (recorded or settings.stationary) or not settings.intensities:
-        raise UserError("evaluate: no noise to listen in: bring recordings in with `ser-ops noise add`, or name "
+        raise UserError("evaluate: there is no noise: bring recordings in with `ser-ops noise add`, or name "
                         "evaluate.stationary and evaluate.intensities")
     for name in recorded:
         if name == CLEAN.noise or name in ("white", "pink", "brown"):

@@ -138,7 +138,7 @@ def noise_sentences(report: Mapping[str, Any]) -> list[str]:
     """Sentences on answers, streams, methods and speech; `report`: what `across_noise` measured."""
     cells, clean = report["cells"], report["clean"]
     if not cells:
-        return ["There is no noise to listen in, so nothing is said of how explanations move."]
+        return ["There is no noise to explain in, so how explanations move was not measured."]
     noises = list(dict.fromkeys(cell["noise"] for cell in cells))
     loudest = max(cell["intensity"] for cell in cells)
     loud = [cell for cell in cells if cell["intensity"] == loudest]
@@ -155,7 +155,7 @@ def noise_sentences(report: Mapping[str, Any]) -> list[str]:
 def _stream_sentences(report: Mapping[str, Any], loudest: float) -> list[str]:
     shift = report["shift"]
     if not shift:
-        return ["This model has no streams to set against each other, so nothing is said of which one it leans on."]
+        return ["This model has no second stream to compare with, so shares of streams were not measured."]
     sentences = ["Without noise the sum of absolute Shapley values is shared by " + _listed(
         [f"{STREAM_TITLES[name]} {_share(share)}" for name, share in report["clean"]["streams"].items()]) + "."]
     moved = {name: figures["change"] for name, figures in shift.items() if excludes_zero(figures["change"])}

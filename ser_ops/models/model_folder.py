@@ -30,7 +30,7 @@ def save(folder: Path, model: EmotionModel, card: Mapping[str, Any]) -> None:
     """Write weights.safetensors and model.json; other files of the folder stay.
 
     `card` adds what the model cannot know (preset's name, training settings, data); what the model knows of itself
-    has the last word. Raises UserError when the disk is full.
+    comes first. Raises UserError when the disk is full.
     """
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with replacing(folder / "weights.safetensors") as path:

@@ -32,7 +32,7 @@ def join_search() -> dict[str, Any]:
     study.check()
     parent = study.awaited_run(params.compute.queue_seconds)
     if parent is None:
-        raise UserError(f"{study.shown}: nobody has begun this search: run dvc repro tune on one machine, with the "
+        raise UserError(f"{study.shown}: this search has not begun: run dvc repro tune on one machine, with the "
                         "commit, params.yaml and data of this one")
     state = params.paths.state / "tune" / mark
     outcomes = run_search(params, parent, state, study)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 STAGES = ("train", "ablate", "splits")  # those whose runs are models trained on a whole training partition
 METRICS = ("clean/uar", "noisy/uar", "worst_cell/uar", "parameters_millions")
-PAGE = "http://127.0.0.1:5000"  # where `ser-ops ui` serves a store that is no server, unless told otherwise
+PAGE = "http://127.0.0.1:5000"  # where `ser-ops ui` serves a store that is no server, by default
 _UAR = METRICS[:3]
 _CONDITIONS = ("preset", "corpus", "partition")
 _RUNS_PER_REQUEST = 1000

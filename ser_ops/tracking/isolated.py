@@ -1,7 +1,7 @@
 """Run as a file in a fresh interpreter: load a packaged model as a stranger would and write down its answers.
 
 It imports nothing of ser_ops: what answers is the code inside the package. Arguments: package folder, inputs
-(.npz, one float32 waveform for each key, as the door gave it), sample rate, outputs (.json: {"code": path,
+(.npz, one float32 waveform for each key, read and cleaned), sample rate, outputs (.json: {"code": path,
 "answers": [[7 numbers], ...]}).
 """
 

@@ -119,7 +119,7 @@ def _copy_code(target: Path) -> Path:
 def signature() -> "ModelSignature":
     """waveform (array of double, any length) and sample_rate (long) in; emotion, probabilities, windows out.
 
-    The parameter `cleaned` says that a waveform has come through the door already, as those that evaluation heard.
+    The parameter `cleaned` says that a waveform was read and cleaned already, as those of the evaluation are.
     """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema

@@ -154,7 +154,7 @@ def _ended_with_status(run: Run) -> Iterator[Run]:
     try:
         yield run
     except BaseException as error:
-        with suppress(UserError):  # what went wrong first is what the user must hear
+        with suppress(UserError):  # the first error is the one to report
             run.end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise
     run.end("FINISHED")

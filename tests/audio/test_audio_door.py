@@ -188,7 +188,7 @@ def test_the_channel_with_the_speech_is_heard_where_the_mean_loses_it(tmp_path: 
     soundfile.write(tmp_path / "a.wav", np.stack([speech, other(speech)], 1), RATE, subtype="FLOAT")
     recording = read_recording(tmp_path / "a.wav", RATE)
     assert np.allclose(recording.samples, without_offset(speech, RATE), atol=1e-6)
-    assert f"channel {taken}, which is most like speech, is heard alone" in recording.warnings[0]
+    assert f"only channel {taken}, which is most like speech, is used" in recording.warnings[0]
 
 
 def test_speech_in_the_centre_of_five_channels_is_found_beside_hum_that_is_louder(tmp_path: Path) -> None:

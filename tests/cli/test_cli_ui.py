@@ -1,4 +1,4 @@
-"""ser-ops ui on an address that others reach says that nobody has to log in."""
+"""ser-ops ui on an address that others reach says that there is no login."""
 
 import os
 
@@ -26,7 +26,7 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path) -> list[list[str]]:
 def test_where_others_reach_it_one_line_says_so(started: list[list[str]], host: str) -> None:
     done = CliRunner().invoke(cli.app, ["ui", "--host", host, "--port", "5417"])
     line, = done.stderr.splitlines()
-    assert line.startswith(f"{host}: nobody has to log in: whoever reaches port 5417") and "--host" in line
+    assert line.startswith(f"{host}: there is no login: anyone who reaches port 5417") and "--host" in line
     assert done.exit_code == 0 and started[0][-4:] == ["--host", host, "--port", "5417"]
 
 

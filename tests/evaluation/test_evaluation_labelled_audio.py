@@ -94,7 +94,7 @@ def test_a_warning_is_shown_whole_and_once(world: Path, monkeypatch: pytest.Monk
     result = CliRunner().invoke(app, ["evaluate", "--manifest", "list.csv", "--model", "model"])
     (warning,) = [line for line in result.stderr.splitlines() if "channels" in line]
     assert warning.startswith("warning: 2 of 3 recordings: the mean of its 2 channels is … dB below ")
-    assert ": channel 1, " in warning and warning.endswith("is heard alone (--channel chooses another)")
+    assert ": only channel 1, " in warning and warning.endswith("is used (--channel chooses another)")
 
 
 def test_a_manifest_of_which_nothing_can_be_used_is_one_line(world: Path) -> None:

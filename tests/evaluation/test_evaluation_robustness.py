@@ -54,7 +54,7 @@ def test_a_category_may_not_take_a_name_with_a_meaning(world, name):
 
 def test_a_grid_without_noise_is_one_line(world):
     settings = world[0].evaluate.model_copy(update={"stationary": ()})
-    with pytest.raises(UserError, match="no noise to listen in"):
+    with pytest.raises(UserError, match="there is no noise"):
         predictions.noise_grid([NoiseRow("made/0", category="children", partition="train")], settings)
 
 

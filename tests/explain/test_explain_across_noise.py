@@ -92,6 +92,6 @@ def test_without_streams_or_noise_it_says_so():
     plain = [record | {"streams": None} for record in world(0.5, 0.5)]
     report = across_noise(plain, SETTINGS, 1)
     assert report["shift"] == {}
-    assert any("no streams to set against each other" in sentence for sentence in report["words"])
+    assert any("no second stream to compare with" in sentence for sentence in report["words"])
     clean = [record for record in plain if record["noise"] == "clean"]
     assert "no noise" in across_noise(clean, SETTINGS, 1)["words"][0]

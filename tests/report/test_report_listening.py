@@ -202,7 +202,8 @@ def test_recordings_of_people_carry_their_licence(tmp_path):
     explanations["heard"][0]["corpus"] = "ravdess"
     assert "ravdess (licence not stated)" in Page(listening.render(explanations, tmp_path)).text
     write_json(tmp_path / "data_validation.json", {"corpora": {"ravdess": {"licence": "CC BY-NC-SA 4.0"}}})
-    assert "ravdess (CC BY-NC-SA 4.0). Whoever passes it on" in Page(listening.render(explanations, tmp_path)).text
+    shown = Page(listening.render(explanations, tmp_path)).text
+    assert "ravdess (CC BY-NC-SA 4.0). Pass it on under these licences only" in shown
     explanations["provenance"] = {"synthetic": ["ravdess"]}
     assert "recordings of people" not in Page(listening.render(explanations, tmp_path)).text
 

@@ -61,7 +61,7 @@ def main(study: str, folder: str, slow: str, objective: str, lost: str) -> None:
     marks.mkdir(parents=True, exist_ok=True)
     limits = LIMITS.model_copy(update={"lost_seconds": float(lost)})
     store = StudyStore(study, limits)
-    store.look()
+    store.check()
     store.create()
     with process_map(1) as parallel:
         search_shared(settings(), OBJECTIVES[objective](marks, float(slow)), Path(folder) / "state", study, limits,
