@@ -188,7 +188,7 @@ def test_a_wrong_address_is_one_line_without_the_password(team: Team, monkeypatc
     monkeypatch.setenv(variable, value)
     began = time.monotonic()
     with pytest.raises(UserError) as caught:
-        StudyStore(team.study, LIMITS).look()
+        StudyStore(team.study, LIMITS).check()
     text = str(caught.value)
     assert said in text and "planted" not in text and "secret" not in text and "\n" not in text
     assert time.monotonic() - began < 20
