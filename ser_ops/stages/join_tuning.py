@@ -33,7 +33,7 @@ def join_search() -> dict[str, Any]:
     parent = study.awaited_run(params.compute.queue_seconds)
     if parent is None:
         raise UserError(f"{study.shown}: this search has not begun: run dvc repro tune on one machine, with the "
-                        "commit, params.yaml and data of this one")
+                        "commit, settings and data of this one")
     state = params.paths.state / "tune" / mark
     outcomes = run_search(params, parent, state, study)
     for trial in state.glob("trial-*"):

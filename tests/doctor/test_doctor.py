@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 from project_copy import write_settings
+from warm_commands import run_command
 
 from ser_ops import workspace
 from ser_ops.config.params import load_params
@@ -55,9 +56,8 @@ def project(made, tmp_path):
 
 def examined(folder: Path, *options: str, **environment: str) -> tuple[dict[str, Finding], int, str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(NAMED)}
-    command = [sys.executable, "-c", "from ser_ops.cli import main; main()", "doctor", "--json", *options]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120,
-                          env=clean | {"PYTHONPATH": str(PROJECT), "PREFECT_HOME": str(folder), **environment})
+    done = run_command(folder, "doctor", "--json", *options,
+                       environment=clean | {"PREFECT_HOME": str(folder), **environment})
     assert "Traceback" not in done.stderr, done.stderr
     findings = [Finding(**json.loads(line)) for line in done.stdout.splitlines()]
     named = {f"{'secrets: ' if finding.group == 'secrets' else ''}{finding.subject}": finding for finding in findings}
