@@ -183,7 +183,7 @@ def is_all_but(row: Mapping[str, Any]) -> bool:
 
 
 def finding(model: Mapping[str, Any]) -> str:
-    """What the matrix says in one sentence, computed from it; chance is said beside it."""
+    """One sentence that sums the matrix up, computed from it, with the chance level beside it."""
     clean, noisy = (mean_uars(model, condition) for condition in CONDITIONS)
     parts = []
     for relation, phrase in (("within", "on the corpus that it learned from"),

@@ -44,7 +44,7 @@ def read_json(path: Path, missing: str = "run the stage that writes it", damaged
 
 def parse_json(content: str | bytes, where: str, damaged: str = _STAGE, nan: bool = False,
                longest: int = LONGEST_JSON) -> Any:
-    """What a text holds, as `read_json`; `where` says in messages whose text it is, `nan` whether it may hold NaN.
+    """Parse JSON text as `read_json` does; `where` names its origin in messages, `nan` admits NaN.
 
     >>> parse_json('{"a": [1, 2.5]}', "here")
     {'a': [1, 2.5]}
@@ -81,7 +81,7 @@ def read_yaml(path: Path, missing: str, damaged: str = "mend it") -> Any:
 
 
 def parse_yaml(content: str | bytes, where: str, damaged: str = "mend it", longest: int = LONGEST_YAML) -> Any:
-    """What a text holds, as `read_yaml`; `where` says in messages whose text it is.
+    """Parse YAML text as `read_yaml` does; `where` names its origin in messages.
 
     >>> parse_yaml("a: &x {b: 1, d: 2026-11-28}\\nc: {<<: *x, b: 2}", "here")
     {'a': {'b': 1, 'd': '2026-11-28'}, 'c': {'b': 2, 'd': '2026-11-28'}}
@@ -157,7 +157,7 @@ def _text(content: str | bytes, where: str, language: str, longest: int, damaged
 
 
 def _fault(where: str, what: str, remedy: str) -> UserError:
-    """In one line that prints, whatever stands in the document."""
+    """The fault in one printable line, whatever the document holds."""
     return UserError(f"{where}: {excerpt(what)}: {remedy}")
 
 

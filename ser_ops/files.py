@@ -87,10 +87,10 @@ def remove_leftovers(folder: Path) -> None:
 
 @contextmanager
 def one_writer_at_a_time(lock: Path | None, folder: Path) -> Iterator[None]:
-    """One process after the other brings something into `folder`, which the file `lock` stands for.
+    """Let only one process at a time write into `folder`, by a lock on the file `lock`.
 
-    It says so when it waits for another one; one that was killed is not waited for, and what it left in `folder` is
-    removed. Without a lock nobody waits and nothing is removed. Raises UserError when the lock cannot be written.
+    It prints a line when it waits for another one; one that was killed is not waited for, and what it left in
+    `folder` is removed. Without a lock nobody waits and nothing is removed. Raises UserError when the lock cannot be written.
     """
     if lock is None:
         yield

@@ -135,7 +135,7 @@ def line(x1: float, y1: float, x2: float, y2: float, class_: str = "axis") -> Ma
 
 
 def text(x: float, y: float, words: str, anchor: str = "start", class_: str = "") -> Markup:
-    """Words at a point in pixels; `anchor` says which end of them stands there: start, middle or end."""
+    """Words at a point in pixels; `anchor`: the part of them at that point: start, middle or end."""
     return tag("text", words, x=float(x), y=float(y), text_anchor=anchor, class_=class_ or None)
 
 

@@ -55,7 +55,7 @@ def escape_unencodable() -> None:
 
 
 def count_sentences(sentences: Iterable[str], whole: bool = False) -> dict[str, int]:
-    """How often each thing is said, the most frequent first; numbers that differ are left aside.
+    """How often each sentence occurs, the most frequent first; sentences that differ in numbers alone count as one.
 
     whole: with what stands behind the first colon, which of a refusal is its remedy.
 

@@ -44,7 +44,7 @@ def dvc(*arguments: str, say: Say = print) -> dict[str, float]:
 
 
 def _show_reproductions() -> None:
-    """The project's .dvcignore keeps reproduction/dvc.yaml from DVC, whose status would list what nobody asked for."""
+    """Let DVC see reproduction/dvc.yaml, which the project's .dvcignore hides until a reproduction is asked for."""
     if not (seen := _REPRODUCTION / ".dvcignore").exists():
         write_text(seen, "# A reproduction was asked for here. Without this file DVC sees none of them.\n!/dvc.yaml\n")
 

@@ -59,9 +59,9 @@ class _ModelJson(_Part):
 
 
 def read_model_json(folder: Path) -> dict[str, Any]:
-    """What model.json of a model folder holds, as it stands there, each value that anybody reads of its own kind.
+    """The content of a model folder's model.json, with the type of every value that is used checked.
 
-    Raises UserError in one line where it is missing, of another format or model, or where a value cannot be.
+    Raises UserError in one line where it is missing, of another format or model, or where a value is out of range.
     """
     path = folder / MODEL_JSON
     card = read_json(path)

@@ -45,7 +45,7 @@ def known_faults(layout: str) -> dict[str, str]:
 
 
 class CorpusCard(BaseModel):
-    """The card of one corpus; `synthetic` speech is said to be so wherever a number made from it appears."""
+    """The card of one corpus; every number made from `synthetic` speech is marked as such."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 

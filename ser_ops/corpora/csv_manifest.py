@@ -142,7 +142,7 @@ def recording_path(manifest: Path, given: str) -> Path:
 
 
 def unmapped_label(label: str) -> str:
-    """Why a line is left out whose label nobody has mapped yet."""
+    """Why a line with an unmapped label is left out."""
     return f"label {label!r:.60} has no emotion yet"
 
 

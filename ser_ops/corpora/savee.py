@@ -11,7 +11,7 @@ _NAME = re.compile(r"(?:(DC|JE|JK|KL)_)?(a|d|f|h|n|sa|su)(\d\d)", re.IGNORECASE)
 
 
 def parse(path: PurePosixPath) -> ParsedName | Skip:
-    """What a SAVEE name, or a name and the folder it lies in, says.
+    """Labels from a SAVEE file name, or from a name and its folder.
 
     >>> parse(PurePosixPath("DC_su03.wav")) == parse(PurePosixPath("DC/su03.wav"))
     False

@@ -1,4 +1,4 @@
-"""Where recordings are brought in from: a folder or a zip, with one face."""
+"""Where recordings are brought in from: a folder or a zip, behind one interface."""
 
 import bz2
 import copy

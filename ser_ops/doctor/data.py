@@ -135,7 +135,7 @@ def _check_dvc(folder: Path) -> Iterator[Finding]:
 
 
 def _dvc_fault(said: str) -> str:
-    """The line of DVC's that says what is wrong; chatter stands below it.
+    """The first line of DVC's output that names the fault, without the advice below it.
 
     >>> _dvc_fault("ERROR: unexpected error - no such file\\n\\nHaving any troubles? See https://dvc.org/support")
     'unexpected error - no such file'

@@ -90,7 +90,7 @@ def read(name: str, revision: str | None, section: str, settle: Settle, new: Col
 
 
 def family(name: str, source: Origin) -> str:
-    """What a checkpoint says it is (model_type), or "" where that cannot be read: reading it whole says why."""
+    """The model_type of a checkpoint, or "" where it cannot be read: reading the whole checkpoint then says why."""
     try:
         return str(read_file(name, source, "config.json", {}).get("model_type", ""))
     except UserError:

@@ -55,7 +55,7 @@ class NoiseScan:
 
 
 class NoiseCard(BaseModel):
-    """The card of one collection; `synthetic` noise is said to be so wherever a number made from it appears."""
+    """The card of one collection; every number made from `synthetic` noise is marked as such."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 

@@ -88,7 +88,7 @@ def tracked_files(targets: Iterable[Path] = ()) -> list[Tracked]:
 
 
 def output_size(target: Path) -> int:
-    """Bytes of one output, as its record says; 0 where it says none."""
+    """Bytes of one output, by its record; 0 where the record has none."""
     with _repository() as repo:
         return sum(out.meta.size or 0 for out in repo.index.outs if Path(out.fs_path) == target.absolute() and out.meta)
 

@@ -54,7 +54,7 @@ class Address(NamedTuple):
         return PurePosixPath(self.prefix).name or self.bucket
 
     def holds(self, key: str) -> bool:
-        """Whether an object lies here: by its own name or below the prefix, whose name may begin others too.
+        """Whether a key is this prefix itself or lies below it; `ab.wav` does not lie below `a`.
 
         >>> [Address("voices", "a").holds(key) for key in ("a", "a/b.wav", "ab.wav", "a/")]
         [True, True, False, False]
