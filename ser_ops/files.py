@@ -90,7 +90,8 @@ def one_writer_at_a_time(lock: Path | None, folder: Path) -> Iterator[None]:
     """Let only one process at a time write into `folder`, by a lock on the file `lock`.
 
     It prints a line when it waits for another one; one that was killed is not waited for, and what it left in
-    `folder` is removed. Without a lock nobody waits and nothing is removed. Raises UserError when the lock cannot be written.
+    `folder` is removed. Without a lock nobody waits and nothing is removed. Raises UserError when the lock cannot be
+    written.
     """
     if lock is None:
         yield
