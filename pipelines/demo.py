@@ -1,5 +1,6 @@
 """make demo: from the recordings of the clone to a gated model that stands in the registry as staging."""
 
+import argparse
 import os
 import shlex
 import subprocess
@@ -58,6 +59,7 @@ def _print_next_steps(params: Params) -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(prog="python -m pipelines.demo", description=__doc__).parse_args()
     try:
         main()
     except UserError as error:
