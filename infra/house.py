@@ -83,13 +83,13 @@ def arrows(rooms: Mapping[str, set[str]]) -> dict[str, set[str]]:
 def about(room: str) -> str:
     """The first sentence of a room's docstring."""
     path = SOURCE / room if room in BESIDE else SOURCE / "ser_ops" / room
-    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    file = path / "__init__.py" if _is_folder(room) else path.with_suffix(".py")
     text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
     return " ".join(text.partition("\n\n")[0].split())
 
 
 def _is_folder(room: str) -> bool:
-    return room in BESIDE or (SOURCE / "ser_ops" / room).is_dir()
+    return room in BESIDE or (SOURCE / "ser_ops" / room / "__init__.py").is_file()
 
 
 def table() -> str:

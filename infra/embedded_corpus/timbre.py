@@ -35,10 +35,10 @@ def finish(settings: Settings, utterance: Utterance, voice: Samples, rate: int, 
 def recorded(settings: Settings, utterance: Utterance, samples: Samples, chance: np.random.Generator) -> Samples:
     """Through the speaker's microphone: its response, its noise floor, never above the set peak."""
     delivery = settings.delivery
-    chance = generator(settings.seed, "microphone", utterance.corpus, utterance.speaker.name)
-    response = np.interp(np.linspace(0, 1, 512), np.linspace(0, 1, 6), delivery.colour_db * chance.standard_normal(6))
+    microphone = generator(settings.seed, "microphone", utterance.corpus, utterance.speaker.name)
+    response = np.interp(np.linspace(0, 1, 512), np.linspace(0, 1, 6), delivery.colour_db * microphone.standard_normal(6))
     samples = shaped(samples, lambda frequencies: decibels(np.interp(frequencies, np.linspace(0, 0.5, 512), response)))
-    floor = decibels(chance.uniform(*delivery.floor_dbfs))
+    floor = decibels(microphone.uniform(*delivery.floor_dbfs))
     samples = samples + floor * lfilter([1.0], [1.0, -0.7], chance.standard_normal(len(samples))) * np.sqrt(1 - 0.7**2)
     return samples * min(1.0, decibels(delivery.peak_dbfs) / np.abs(samples).max())
 
