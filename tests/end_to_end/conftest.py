@@ -15,7 +15,7 @@ from project_copy import change_settings, copy_project, keep_few
 QUICK: dict[str, dict[str, Any]] = {
     "augment": {"variants": ["original", "noisy"]},
     "presets": {"demo": {"spectral": {"members": 2, "channels": [8, 8, 16, 16]}, "features": {"seconds": 1.0},
-                         "stacked": {"seconds": 1.0}, "image": {"seconds": 1.0, "hop": 254, "mels": 64}}},
+                         "stacked": {"seconds": 1.0}, "image": {"seconds": 1.0, "hop": 253, "mels": 64}}},
     "train": {"epochs": 3},
     "tune": {"trials": 3, "startup_trials": 1, "warmup_epochs": 1},
     "ablations": {"shuffled": 1, "shuffled_epochs": 1},
