@@ -36,7 +36,8 @@ def recorded(settings: Settings, utterance: Utterance, samples: Samples, chance:
     """Through the speaker's microphone: its response, its noise floor, never above the set peak."""
     delivery = settings.delivery
     microphone = generator(settings.seed, "microphone", utterance.corpus, utterance.speaker.name)
-    response = np.interp(np.linspace(0, 1, 512), np.linspace(0, 1, 6), delivery.colour_db * microphone.standard_normal(6))
+    colour = delivery.colour_db * microphone.standard_normal(6)
+    response = np.interp(np.linspace(0, 1, 512), np.linspace(0, 1, 6), colour)
     samples = shaped(samples, lambda frequencies: decibels(np.interp(frequencies, np.linspace(0, 0.5, 512), response)))
     floor = decibels(microphone.uniform(*delivery.floor_dbfs))
     samples = samples + floor * lfilter([1.0], [1.0, -0.7], chance.standard_normal(len(samples))) * np.sqrt(1 - 0.7**2)
