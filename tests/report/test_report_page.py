@@ -333,7 +333,7 @@ def test_real_recordings_carry_their_licence(reports):
     def real(clips):
         clips["clips"][0].update(synthetic=False, licence="CC BY-NC-SA 4.0")
     page = Page(changed(reports, "clips.json", real)).text
-    assert "CC BY-NC-SA 4.0" in page and "passes them on" in page
+    assert "CC BY-NC-SA 4.0" in page and "Pass it on under the same licences only" in page
 
 
 def test_one_seed_has_no_deviation(reports):
