@@ -112,19 +112,6 @@ def validated_model(kind: type[Model], content: Any, where: str, remedy: str = "
         raise UserError(f"{where}: {said}" + (f": {remedy}" if remedy else "")) from error
 
 
-def read_card(kind: type[Model], path: Path, command: str) -> Model:
-    """The card that describes the folder in which it lies; its `name` is the folder's.
-
-    `command` brings such a folder in and writes its card.
-    Raises UserError when the card is missing, malformed or another folder's.
-    """
-    name = path.parent.name
-    content = read_yaml(path, f"bring it in with `{command}`, which writes it")
-    if not isinstance(content, dict) or content.get("name") != name:
-        raise UserError(f"{path}: is not the card of {name!r}: set its name to that of its folder")
-    return validated_model(kind, content, str(path), f"it holds {', '.join(kind.model_fields)}")
-
-
 def _read(path: Path, longest: int, missing: str) -> bytes:
     """One byte more than the longest at most."""
     try:

@@ -7,8 +7,9 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parents[1]
 FLOORS = {
-    1: {"errors", "emotions", "seeds", "documents", "files", "folders", "manifest", "outside_table", "progress",
-        "shards", "tables", "terminal", "caveats", "audio", "config", "methods", "model_table", "device", "imports"},
+    1: {"errors", "emotions", "seeds", "cards", "documents", "files", "folders", "manifest", "outside_table",
+        "progress", "shards", "tables", "terminal", "caveats", "audio", "config", "methods", "model_table", "device",
+        "imports"},
     2: {"noise", "corpora", "features", "pages", "storage"},
     3: {"augment", "validation", "models"},
     4: {"dataset", "inference"},
@@ -20,7 +21,7 @@ FLOORS = {
 }
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 ONE_ROOM = {"mlflow": {"tracking"}, "great_expectations": {"validation"}, "boto3": {"storage"},
-            "shap": {"explain"},            "captum": {"explain"}, "prefect": set(), "optuna": {"training"},
+            "shap": {"explain"}, "captum": {"explain"}, "prefect": set(), "optuna": {"training"},
             "dask": {"progress"}, "distributed": {"progress"}, "opensmile": set()}
 FILES = sorted((PROJECT / "ser_ops").rglob("*.py"))
 

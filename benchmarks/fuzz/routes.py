@@ -146,9 +146,9 @@ class Doors:
             Sort("preset", partial(_settings, Path(PRESETS, f"{self.params.preset}.yaml")), {
                 "preset": _read(load_params)}),
             Sort("corpus card", partial(_card, "corpus"), {"corpus card": _read(
-                lambda path: corpus.read_corpus_card(path.parent.parent, path.parent.name))}),
+                lambda path: corpus.CorpusCard.read(path.parent.parent, path.parent.name))}),
             Sort("noise card", partial(_card, "noise"), {"noise card": _read(
-                lambda path: recordings.read_noise_card(path.parent.parent, path.parent.name))}),
+                lambda path: recordings.NoiseCard.read(path.parent.parent, path.parent.name))}),
             Sort("labels", _labels, {"labels": _read(lambda path: read_labels(str(path)))}),
             Sort("manifest", _manifest, {"manifest": _read(
                 lambda path: csv_manifest.read_manifest(ManifestSource(name="manifest", file=path)))}),

@@ -13,14 +13,13 @@ from pathlib import Path, PurePosixPath
 
 from ser_ops.audio.admission import FORMATS
 from ser_ops.audio.reading import probe_recordings
+from ser_ops.cards import FOLDER_NAME
 from ser_ops.config.data import ManifestSource
 from ser_ops.corpora.corpus import (
-    CORPUS_NAME,
     LAYOUTS,
     CorpusCard,
     CorpusSummary,
     layout_named,
-    read_corpus_card,
     summarise_corpus,
     summarise_manifest,
 )
@@ -137,7 +136,7 @@ def list_corpora(corpora_folder: Path, calm: str = "neutral") -> Iterator[Corpus
 
 
 def _scanned(corpora_folder: Path, name: str, calm: str) -> tuple[CorpusCard, Scan]:
-    card = read_corpus_card(corpora_folder, name)
+    card = CorpusCard.read(corpora_folder, name)
     return card, LAYOUTS[card.layout].scan(corpora_folder / name, name, calm, card.synthetic)
 
 
@@ -238,7 +237,7 @@ def free_folder(corpora_folder: Path, name: str) -> Path:
 
     Raises UserError when either of the two holds that name already, and for a name that no corpus may have.
     """
-    if not CORPUS_NAME.fullmatch(name):
+    if not FOLDER_NAME.fullmatch(name):
         raise UserError(f"{name!r}: is no name for a corpus: use letters, digits, point, dash and underscore")
     both = (corpora_folder.with_name(kind) / name for kind in ("corpora", "manifests"))
     for folder in (corpora_folder / name, *both):

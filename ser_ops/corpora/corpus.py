@@ -1,16 +1,11 @@
-"""The published corpora: their layouts by name, the card that a corpus folder has, and what one holds.
-"""
+"""The published corpora: their layouts by name, the card that a corpus folder has, and what one holds."""
 
-import os
-import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field
-
+from ser_ops.cards import Card
 from ser_ops.config.data import ManifestSource
 from ser_ops.corpora.crema_d import CREMA_D
 from ser_ops.corpora.layout import CORPUS_CARD, Layout
@@ -18,10 +13,8 @@ from ser_ops.corpora.ravdess import RAVDESS
 from ser_ops.corpora.savee import SAVEE
 from ser_ops.corpora.tess import TESS
 from ser_ops.corpora.utterance import Scan
-from ser_ops.documents import read_card
 from ser_ops.errors import UserError
 
-CORPUS_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 LAYOUTS: dict[str, Layout] = {layout.name: layout for layout in (RAVDESS, CREMA_D, TESS, SAVEE)}
 
 
@@ -44,41 +37,15 @@ def known_faults(layout: str) -> dict[str, str]:
     return LAYOUTS[layout].known_faults() if layout in LAYOUTS else {}
 
 
-class CorpusCard(BaseModel):
-    """The card of one corpus; every number made from `synthetic` speech is marked as such."""
+class CorpusCard(Card):
+    """The card of one corpus, corpus.yaml."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    file = CORPUS_CARD
+    kind = "corpus"
+    command = "ser-ops corpora add"
+    setting = "data.corpora"
 
-    name: str = Field(pattern=rf"^{CORPUS_NAME.pattern}$")
     layout: Literal["ravdess", "crema_d", "tess", "savee"]
-    synthetic: bool
-    licence: str = Field(min_length=1)
-    source: str = Field(min_length=1)
-    note: str = ""
-
-    def write(self, folder: Path) -> None:
-        """Write it as corpus.yaml into the corpus's folder."""
-        text = yaml.safe_dump(self.model_dump(), sort_keys=False, allow_unicode=True, width=120)
-        (folder / CORPUS_CARD).write_text(text, encoding="utf-8")
-
-
-def read_corpus_card(corpora_folder: Path, name: str) -> CorpusCard:
-    """Read the card of the corpus `name`.
-
-    Raises UserError when there is no such corpus, or its card is missing, malformed or another corpus's.
-    """
-    path = corpora_folder / name / CORPUS_CARD
-    if not os.path.isdir(path.parent):
-        there = ", ".join(installed_corpora(corpora_folder)) or "none"
-        raise UserError(f"{path.parent}: no such corpus (there are: {there}): bring it in with `ser-ops corpora add` "
-                        "or take it out of data.corpora in params.yaml")
-    return read_card(CorpusCard, path, "ser-ops corpora add")
-
-
-def installed_corpora(corpora_folder: Path) -> list[str]:
-    """Names of the folders that hold a card, sorted."""
-    names = (card.parent.name for card in corpora_folder.glob(f"*/{CORPUS_CARD}"))
-    return sorted(name for name in names if CORPUS_NAME.fullmatch(name))
 
 
 def scan_corpus(corpora_folder: Path, name: str, calm: str = "neutral") -> Scan:
@@ -87,7 +54,7 @@ def scan_corpus(corpora_folder: Path, name: str, calm: str = "neutral") -> Scan:
     calm: what RAVDESS calm counts as, neutral or excluded. Raises UserError when there is no such corpus or its
     folder holds none of its recordings.
     """
-    card = read_corpus_card(corpora_folder, name)
+    card = CorpusCard.read(corpora_folder, name)
     return LAYOUTS[card.layout].scan(corpora_folder / name, name, calm, card.synthetic)
 
 

@@ -11,19 +11,17 @@ from typing import Any
 from ser_ops.audio.admission import FORMATS
 from ser_ops.audio.reading import probe_recordings
 from ser_ops.audio.signal import dbfs
+from ser_ops.cards import FOLDER_NAME
 from ser_ops.errors import UserError
 from ser_ops.files import one_writer_at_a_time, replacing
 from ser_ops.folders import UnusableFolder, list_contents, same_bytes, subfolder_names
 from ser_ops.noise.recordings import (
-    COLLECTION_NAME,
-    NOISE_CARD,
     SOURCES_FILE,
     NoiseCard,
     NoiseRecording,
     NoiseScan,
     audio_files,
     check_category,
-    read_noise_card,
     read_sources,
     scan_collection,
     scan_noise,
@@ -91,7 +89,7 @@ def add_noise(category: str, folder: Path, noise_folder: Path, collection: str =
     leads out of `folder`; what was there before is then untouched.
     """
     check_category(category, "noise add")
-    if not COLLECTION_NAME.fullmatch(collection):
+    if not FOLDER_NAME.fullmatch(collection):
         raise UserError(f"{collection!r}: is no name for a collection: use letters, digits, point, dash and underscore")
     with one_writer_at_a_time(lock, noise_folder):
         wanted, named, skipped = _usable(folder, silent_dbfs)
@@ -101,7 +99,7 @@ def add_noise(category: str, folder: Path, noise_folder: Path, collection: str =
                             f"({reasons or 'no file ends in ' + ', '.join(FORMATS)}): give another folder")
         home = noise_folder / collection
         new, before = _new(folder, wanted, home / category)
-        card = read_noise_card(noise_folder, collection) if os.path.exists(home / NOISE_CARD) else None
+        card = NoiseCard.read(noise_folder, collection) if os.path.exists(home / NoiseCard.file) else None
         # A collection without a card comes as a whole, so that none is ever there without recordings.
         target = home / category if card else home
         with replacing(target) as temporary:
@@ -180,7 +178,7 @@ def list_noise(noise_folder: Path) -> list[CategorySummary | UnusableFolder]:
     for name in subfolder_names(noise_folder):
         try:
             scan_noise(noise_folder, [name])
-            summaries += _summaries(read_noise_card(noise_folder, name), scan_collection(noise_folder / name, name))
+            summaries += _summaries(NoiseCard.read(noise_folder, name), scan_collection(noise_folder / name, name))
         except (UserError, OSError) as error:
             summaries.append(UnusableFolder(name, str(error)))
     return summaries

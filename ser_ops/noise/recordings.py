@@ -4,30 +4,23 @@ Recordings that were cut from one source share a partition, so that no test nois
 """
 
 import csv
-import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field
-
 from ser_ops.audio.admission import FORMATS
+from ser_ops.cards import FOLDER_NAME, Card
 from ser_ops.config.data import Partitions
-from ser_ops.documents import read_card
 from ser_ops.errors import UserError
-from ser_ops.files import write_text
 from ser_ops.folders import HIDDEN, Contents, list_contents
 from ser_ops.manifest import NoiseRow
 from ser_ops.noise.mixing import NOISE_COLOURS
 from ser_ops.outside_table import read_table
 from ser_ops.seeds import derive_seed
 
-NOISE_CARD = "noise.yaml"
 SOURCES_FILE = "sources.csv"
-COLLECTION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 # Fold, source, take, class; collections that mix sets put esc50_ before it.
 _ESC50 = re.compile(r"(?:esc50_)?\d-(\d+)-[A-Z]-\d+", re.IGNORECASE)
 _TAKEN = {*NOISE_COLOURS, "clean"}
@@ -54,40 +47,13 @@ class NoiseScan:
     clashes: dict[PurePosixPath, str]
 
 
-class NoiseCard(BaseModel):
-    """The card of one collection; every number made from `synthetic` noise is marked as such."""
+class NoiseCard(Card):
+    """The card of one collection, noise.yaml."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    name: str = Field(pattern=rf"^{COLLECTION_NAME.pattern}$")
-    synthetic: bool
-    licence: str = Field(min_length=1)
-    source: str = Field(min_length=1)
-    note: str = ""
-
-    def write(self, folder: Path) -> None:
-        """Write it as noise.yaml into the collection's folder, whole or not at all."""
-        text = yaml.safe_dump(self.model_dump(), sort_keys=False, allow_unicode=True, width=120)
-        write_text(folder / NOISE_CARD, text)
-
-
-def read_noise_card(noise_folder: Path, collection: str) -> NoiseCard:
-    """Read the card of a collection.
-
-    Raises UserError when there is no such collection, or its card is missing, malformed or another collection's.
-    """
-    path = noise_folder / collection / NOISE_CARD
-    if not os.path.isdir(path.parent):
-        there = ", ".join(installed_collections(noise_folder)) or "none"
-        raise UserError(f"{path.parent}: no such collection of noise (there are: {there}): bring recordings in with "
-                        "`ser-ops noise add` or take it out of data.noise in params.yaml")
-    return read_card(NoiseCard, path, "ser-ops noise add")
-
-
-def installed_collections(noise_folder: Path) -> list[str]:
-    """Names of the folders that hold a card, sorted."""
-    names = (card.parent.name for card in noise_folder.glob(f"*/{NOISE_CARD}"))
-    return sorted(name for name in names if COLLECTION_NAME.fullmatch(name))
+    file = "noise.yaml"
+    kind = "collection of noise"
+    command = "ser-ops noise add"
+    setting = "data.noise"
 
 
 def scan_noise(noise_folder: Path, collections: Iterable[str]) -> list[NoiseRecording]:
@@ -98,7 +64,7 @@ def scan_noise(noise_folder: Path, collections: Iterable[str]) -> list[NoiseReco
     """
     recordings: list[NoiseRecording] = []
     for collection in collections:
-        card = read_noise_card(noise_folder, collection)
+        card = NoiseCard.read(noise_folder, collection)
         scanned = scan_collection(noise_folder / collection, collection, card.synthetic)
         for path, reason in scanned.clashes.items():
             raise UserError(f"{noise_folder / collection / path}: {reason}")
@@ -142,7 +108,7 @@ def scan_collection(folder: Path, collection: str, synthetic: bool = False) -> N
 
 def check_category(category: str, where: object) -> None:
     """Raise UserError that says `where` when `category` is no name for one, or means something else already."""
-    if not COLLECTION_NAME.fullmatch(category):
+    if not FOLDER_NAME.fullmatch(category):
         raise UserError(f"{where}: {category!r} is no name for a category of noise: use letters, digits, point, dash "
                         "and underscore")
     if category in _TAKEN:

@@ -28,7 +28,7 @@ def main() -> None:
         write_rows(folder / "manifest.csv", rows, UtteranceRow)
         write_rows(folder / "noise.csv", noise_rows, NoiseRow)
         write_json(folder / "corpora.json", {summary.corpus: summary.record() for summary in summaries})
-        cards = {name: recordings.read_noise_card(params.paths.data / "noise", name) for name in params.data.noise}
+        cards = {name: recordings.NoiseCard.read(params.paths.data / "noise", name) for name in params.data.noise}
         write_json(folder / "noise.json", {name: card.model_dump() for name, card in cards.items()})
     for summary in summaries:
         print_line(summary.sentence())
@@ -49,7 +49,7 @@ def _scan(params: Params) -> tuple[list[utterance.Utterance], list[corpus.Corpus
     for name in params.data.corpora:
         scan = corpus.scan_corpus(folder, name, params.data.calm)
         utterances += scan.utterances
-        summaries.append(corpus.summarise_corpus(corpus.read_corpus_card(folder, name), scan, params.data.calm))
+        summaries.append(corpus.summarise_corpus(corpus.CorpusCard.read(folder, name), scan, params.data.calm))
     for manifest in params.data.manifests:
         source, scan = csv_manifest.scan_manifest(params.paths.data / "manifests", manifest.name, manifest.labels)
         utterances += scan.utterances

@@ -468,7 +468,7 @@ def test_one_bad_corpus_does_not_end_the_list(tmp_path: Path) -> None:
         (tmp_path / "data" / name).mkdir()
         if card:
             (tmp_path / "data" / name / "corpus.yaml").write_text(card)
-    card = corpus.read_corpus_card(tmp_path / "data", "ravdess").model_copy(update={"name": "hollow"})
+    card = corpus.CorpusCard.read(tmp_path / "data", "ravdess").model_copy(update={"name": "hollow"})
     card.write(tmp_path / "data" / "hollow")
     (tmp_path / "data" / "pipe").mkdir()
     os.mkfifo(tmp_path / "data" / "pipe" / "corpus.yaml")

@@ -34,7 +34,7 @@ def test_the_loader_reads_every_file_as_planned(data: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", SETTINGS.corpora)
 def test_the_card_says_synthetic(data: Path, name: str) -> None:
-    card = corpus.read_corpus_card(data / "corpora", name)
+    card = corpus.CorpusCard.read(data / "corpora", name)
     assert card.synthetic and card.licence == "CC0-1.0"
     assert "synthetic" in card.note.lower() and "espeak-ng" in card.source
 
@@ -61,7 +61,7 @@ def test_format_length_and_level(data: Path) -> None:
 
 
 def test_noise(data: Path) -> None:
-    card = recordings.read_noise_card(data / "noise", "synthetic")
+    card = recordings.NoiseCard.read(data / "noise", "synthetic")
     assert card.synthetic
     found = recordings.scan_noise(data / "noise", ["synthetic"])
     assert Counter(each.category for each in found) == dict.fromkeys(CATEGORIES, 7)
