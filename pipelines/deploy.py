@@ -1,6 +1,6 @@
 """python -m pipelines.deploy: work pools, deployments of prefect.yaml and automations, made or brought up to date.
 
-`prefect deploy --all` makes the same deployments more slowly: for each it loads the flow and runs git anew.
+`prefect deploy --all` makes the same deployments more slowly: for each it loads the flow and runs git again.
 """
 
 import argparse

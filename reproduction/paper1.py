@@ -67,7 +67,7 @@ def page(params: Params, seed: int, folder: Path) -> Page:
                 paper_page.facts(basis, [protocol], backbones,
                                  {f"{params.train.model} (main)": (trained or {}).get("run_id")} | _runs(matrix)),
                 paper1_tables.tables(sources), paper1_figures.figures(explanations, card, reports, folder),
-                # Its figures would be out of date whenever they are made anew, or drag their trainings along.
+                # Its figures would be out of date whenever they are made again, or drag their trainings along.
                 (splits.section(None), *across.sections(matrix)))
 
 

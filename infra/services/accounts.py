@@ -2,7 +2,7 @@
 
 The server and its administrator come from MLFLOW_TRACKING_URI, MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD,
 the account from MLFLOW_WORKER_USERNAME and MLFLOW_WORKER_PASSWORD. It may log to every experiment, register versions
-and move aliases, whoever made them; it deletes nothing of others' and changes no account and no permission.
+and move aliases of any account; it deletes nothing of others' and changes no account and no permission.
 """
 
 import os

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def make(data: Path) -> None:
-    """Make the folder, readable by its owner alone: whoever reads it needs no password."""
+    """Make the folder, readable by its owner alone: its content needs no password."""
     data.mkdir(parents=True, exist_ok=True)
     data.chmod(0o700)
 

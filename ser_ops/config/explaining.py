@@ -71,7 +71,7 @@ class Faithfulness(Section):
     resamples: Resamples = Field(description="of the bootstrap over utterances")
     confidence: Confidence = Field(description="of the intervals")
     other_seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = Field(
-        description="with which SHAP samples anew; their rankings are compared with its own")
+        description="with which SHAP samples again; their rankings are compared with its own")
     seed_clips: Count = Field(description="clips that this is done for")
     randomised_clips: Count = Field(description="clips explained again on random weights")
     randomised_limit: Share = Field(description="rank correlation above which a trace shows the clip, not the weights")

@@ -62,7 +62,7 @@ def _refuse_outside(source: ManifestSource, scan: Scan) -> None:
     if outside := [utterance.path for utterance in scan.utterances
                    if not Path(os.path.abspath(utterance.path)).is_relative_to(folder)]:
         raise UserError(f"{source.file}: lists {len(outside)} recordings outside of its folder "
-                        f"({first_paths(outside)}), in which DVC would not see a change: bring the manifest in anew "
+                        f"({first_paths(outside)}), in which DVC would not see a change: bring the manifest in again "
                         "with `ser-ops corpora add manifest`")
 
 

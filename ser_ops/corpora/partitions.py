@@ -22,7 +22,7 @@ def assign_partitions(rows: Sequence[UtteranceRow], settings: Partitions) -> lis
     """The partition of each utterance, in the order of `rows`; it depends on the rows, not on their order.
 
     `speaker`: by `split_units`, each corpus for itself. `random` and `paper`: by utterance, in each corpus and emotion;
-    utterances of the same content or sound stay together. (`paper` draws anew for each row:
+    utterances of the same content or sound stay together. (`paper` draws for each row:
     `assign_variant_partitions`.)
     """
     if settings.protocol != "speaker":

@@ -212,7 +212,7 @@ def compare_groups(true: np.ndarray, right: np.ndarray, second: np.ndarray, corp
 
     true: class indices (n,); right: bool (n,); second: bool (n,); corpora: a name for each (n,). A class counts when
     each group has `least` utterances of it; None when no class does. A simulated model is right as often as this one
-    is on that class of that corpus, whoever speaks.
+    is on that class of that corpus, for every voice.
     """
     group = np.asarray(second, np.int64)
     corpus = np.unique(corpora, return_inverse=True)[1]

@@ -151,7 +151,7 @@ def _draw_intensity(axes: "Axes", trace: Trace) -> None:
 _OCCLUSION_CAPTION = (
     "Occlusion sensitivity: {milliseconds:.0f} ms at a time are muted (the bar shows how long that is), and the value "
     "at the middle is the probability that '{explained}' loses by it; orange: muting takes from the class, blue: "
-    "muting adds to it. {anew}Not shown: what two moments do together, and what silence itself says to the model: a "
+    "muting adds to it. {source}Not shown: what two moments do together, and what silence itself says to the model: a "
     "hole in the sound is a sound that no recording has.")
 
 
@@ -183,7 +183,7 @@ def draw_occlusion(sound: Sound, trace: Trace, width: float, explained: str, con
     set_heading(wave, sound.title)
     figure.tight_layout(h_pad=0.5)
     caption = _OCCLUSION_CAPTION.format(milliseconds=1000 * width, explained=explained,
-                                        anew="Features were made anew of the muted sound. " if recomputed else "")
+                                        source="Features were computed from the muted sound. " if recomputed else "")
     save_figure(figure, with_reliability(caption, reliability), path, 130, within=True)
 
 
@@ -244,9 +244,9 @@ def active_moments(values: np.ndarray, share: float) -> np.ndarray:
 
 _MASKED_CAPTION = (
     "Blocks of {milliseconds:.0f} ms are muted in the order that {method} gives them for '{explained}', the most "
-    "important first; features are made anew. {change} In random orders: {random}. Not shown: that these moments cause "
-    "the answer in natural speech: a muted block is a sound that no recording has, and the model may answer to the "
-    "holes.")
+    "important first; features are computed again. {change} In random orders: {random}. Not shown: that these moments "
+    "cause the answer in natural speech: a muted block is a sound that no recording has, and the model may answer to "
+    "the holes.")
 
 
 def draw_masked(sound: Sound, counterfactual: Counterfactual, path: Path, reliability: str = "") -> None:

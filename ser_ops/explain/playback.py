@@ -47,7 +47,7 @@ def write_ogg(path: Path, samples: np.ndarray, sample_rate: int) -> None:
 def with_serial_number(ogg: bytes, serial: int) -> bytes:
     """An Ogg stream whose pages bear this serial number, which encoders draw by chance (RFC 3533, section 6).
 
-    Each page's checksum is made anew. Raises ValueError for what is no Ogg stream.
+    Each page's checksum is computed again. Raises ValueError for what is no Ogg stream.
     """
     pages, start = [], 0
     while start < len(ogg):

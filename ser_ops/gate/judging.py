@@ -1,7 +1,7 @@
 """The gate before registration: every rule that needs no registry, judged from reports/ and params.yaml.
 
 A figure that is missing, NaN or of the wrong kind blocks its rule, in words. The comparison with today's staging model
-needs the registry and is judged at promotion, each time anew (`ser_ops.gate.comparison`).
+needs the registry and is judged again at each promotion (`ser_ops.gate.comparison`).
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -25,8 +25,8 @@ LEAST_FILLS = 2         # fills under which a claim must hold, at least
 _SAME = 1e-5            # robustness.csv is rounded to six digits
 
 _UNSEEN = "only speakers that training never heard say what a stranger will meet"
-_WHERE = "whoever relies on an answer must be able to see where in the recording it comes from"
-_WHAT = "whoever relies on the model must be able to see what it listens to"
+_WHERE = "a user of an answer must be able to see where in the recording it comes from"
+_WHAT = "a user of the model must be able to see what it listens to"
 _FAITHFUL = "a picture that tells no more than chance does must say so"
 # Figures of paper 2's metric table: of every map, and of a map that is not zero everywhere.
 _ALWAYS = ("mean_activation", "max_activation", "activated_area_pct", "confidence")
@@ -409,7 +409,7 @@ def _listed(names: list[str]) -> str:
 
 def loads_without_pickle(answers: Any) -> Rule:
     """The packaged model holds no pickle and loads with pickle forbidden. answers: as for `judge`."""
-    reason = "a pickle runs code of its choice on whoever loads it"
+    reason = "loading a pickle runs code of its author's choice"
     if not isinstance(answers, Mapping):
         return decide("loads_without_pickle", False, "the packaged model was not tried", reason, None, True)
     pickles = answers.get("pickles")

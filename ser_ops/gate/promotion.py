@@ -1,6 +1,6 @@
 """From a trained model to candidate, staging and production, and back. Command line and flows both come in here.
 
-A promotion judges every rule anew: those of the gate.json that is attached to the version, the answers of the package
+A promotion judges every rule again: those of the gate.json that is attached to the version, the answers of the package
 that is registered, and the comparison with the version that holds the alias now. The alias is set last.
 """
 

@@ -1,7 +1,7 @@
 """A map over the Dask cluster whose scheduler DASK_SCHEDULER_ADDRESS names.
 
-Dask's messages are pickles: whoever reaches the port of the scheduler or of a worker runs code there as its user. So
-they listen on loopback or inside a trusted network, with TLS beyond it (docs/explanation/many-machines.md).
+Dask's messages are pickles: anyone who reaches the port of the scheduler or of a worker can run code there as its user.
+So they listen on loopback or inside a trusted network, with TLS beyond it (docs/explanation/many-machines.md).
 
 A worker hands each item to a child process in the asker's workspace: one child for each of the worker's threads and
 each map. So `dask worker` as it starts by itself, a thread a core, is one process a core. The worker never unpickles an
@@ -41,7 +41,7 @@ Result = TypeVar("Result")
 
 _AHEAD = 2      # items handed out for each thread of the cluster, so that none waits for the next and memory is bounded
 _LIVES = 3      # a child that is killed so often does not die of its neighbours' memory but of its own
-_MAPS = 2       # whose children a thread keeps, so that two flows at once do not start anew with every item
+_MAPS = 2       # whose children a thread keeps, so that two flows at once do not start new ones for every item
 _MAKE_BYTES = ("numpy", "scipy", "soundfile", "soxr", "librosa", "torch")
 
 

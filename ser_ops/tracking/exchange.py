@@ -229,4 +229,4 @@ def _read_response(response: "Response") -> bytes:
 def _close(answers: "list[Response]") -> None:
     for response in answers:
         with suppress(OSError, ValueError, RuntimeError):
-            response.raw.shutdown()     # whoever reads there still is woken
+            response.raw.shutdown()     # wakes a thread that still reads there

@@ -60,8 +60,8 @@ def fit(model: nn.Module, train: Examples, validation: Examples, settings: Train
         settings: of the loop.
         device: to compute on.
         checkpoint: folder in which each epoch is kept. Killed and called again with the same arguments, a training goes
-            on and, on a CPU, ends with the same bits, since all randomness is set anew at each epoch from (seed, epoch,
-            process).
+            on and, on a CPU, ends with the same bits, since all randomness is set again at each epoch from (seed,
+            epoch, process).
         log: gets the figures of each new epoch.
         on_epoch: is called for every epoch, those of the checkpoint included; True stops the training.
         what: name of the training in messages.

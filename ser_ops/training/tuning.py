@@ -1,7 +1,7 @@
 """Search of training settings with Optuna: pruned, side by side, and the same result after any number of kills.
 
 A study kept in a database holds a killed trial as RUNNING for ever, and what is suggested next depends on it. So only
-the outcome of each finished trial is kept, as a JSON file, and the study is made anew in memory from them: trial n is
+the outcome of each finished trial is kept, as a JSON file, and the study is made again in memory from them: trial n is
 asked for with a sampler seeded by (seed, n) and answered from its file, or trained when there is none. A wave of
 `together` trials is asked for at once and judged by the trials before it only, so neither timing nor the number of
 cores can change a result. `shared_search` keeps the outcomes in a database instead, for several machines.

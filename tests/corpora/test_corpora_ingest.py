@@ -200,7 +200,7 @@ def test_a_manifest_comes_in_beside_a_corpus(here: Path) -> None:
     soundfile.write(here / "elsewhere.wav", tone(0.4, 16000), 16000)
     with (extra / "manifest.csv").open("a") as file:
         file.write("../../../elsewhere.wav,joy,x\n")
-    with pytest.raises(UserError, match=r"lists 1 recordings outside of its folder .*bring the manifest in anew"):
+    with pytest.raises(UserError, match=r"lists 1 recordings outside of its folder .*bring the manifest in again"):
         ingest.main()
 
 
