@@ -11,9 +11,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from ser_ops.config.section import MOST_PARAMETERS, MOST_VALUES, SETTINGS_FILES
@@ -33,6 +34,7 @@ _LAYERS = ("num_hidden_layers", "num_feat_extract_layers", "num_adapter_layers",
 _COMMIT = re.compile("[0-9a-f]{40}")
 _OUTPUT = {"output_hidden_states": False, "output_attentions": False, "return_dict": True}  # the models ask themselves
 
+Sizes = TypeVar("Sizes")
 Settle = Callable[["PreTrainedConfig", Mapping[str, Any]], "PreTrainedConfig"]
 
 
@@ -185,6 +187,20 @@ def kept_config(values: Mapping[str, Any], families: Collection[str], words: str
             return AutoConfig.for_model(**{**values, **_OUTPUT})
     except Exception as error:  # the library's own checks raise many kinds
         raise UserError(f"backbone_config: not a {family} configuration ({_one_line(error)}): {_RESTORE}") from error
+
+
+def checked_sizes(kind: type[Sizes], values: Mapping[str, Any], where: str = "backbone_config",
+                  remedy: str = _RESTORE) -> Sizes:
+    """The sizes of a plain network, a pydantic dataclass: as kept with a model, or of a checkpoint.
+
+    Raises UserError, in one line that names the value, for what it cannot have.
+    """
+    check_numbers(values, where, remedy)
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise UserError(f"{where}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}: {remedy}") from error
 
 
 def random_network(config: "PreTrainedConfig", **build: Any) -> Any:

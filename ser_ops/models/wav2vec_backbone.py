@@ -13,14 +13,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor, nn
 
 from ser_ops.config.models import Features, Wav2Vec
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.features.descriptors import LEVEL, SILENT
-from ser_ops.models.checkpoint import GET_AGAIN, Origin, check_network, check_numbers, kept_config, random_network, read
+from ser_ops.models.checkpoint import (
+    GET_AGAIN,
+    Origin,
+    check_network,
+    checked_sizes,
+    kept_config,
+    random_network,
+    read,
+)
 from ser_ops.models.wav2vec_network import MODEL_TYPE, Wav2VecNetwork, Wav2VecSizes
 from ser_ops.models.whisper_encoder import WhisperSizes
 
@@ -234,13 +241,7 @@ def _small_backbone(sizes: Wav2VecSizes, settings: Wav2Vec, features: Features, 
 
 def _kept_sizes(values: Mapping[str, Any]) -> Wav2VecSizes:
     """The sizes of a small network as they were kept with a model."""
-    check_numbers(values, "backbone_config", "restore the model folder")
-    try:
-        sizes = Wav2VecSizes(**values)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        raise UserError(f"backbone_config: {'.'.join(map(str, fault['loc']))}: {fault['msg']}: restore the model "
-                        "folder") from error
+    sizes = checked_sizes(Wav2VecSizes, values)
     if not len(sizes.conv_dim) == len(sizes.conv_kernel) == len(sizes.conv_stride) > 0:
         raise UserError("backbone_config: conv_dim, conv_kernel and conv_stride are not one number a layer each: "
                         "restore the model folder")

@@ -9,18 +9,31 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor, nn
 
 from ser_ops.config.models import Features, Wav2Vec
+from ser_ops.config.section import MOST_BANDS
 from ser_ops.errors import UserError
-from ser_ops.models.checkpoint import GET_AGAIN, Origin, check_network, check_numbers, read_file, read_tensors
+from ser_ops.models.checkpoint import (
+    GET_AGAIN,
+    Origin,
+    check_network,
+    check_numbers,
+    checked_sizes,
+    read_file,
+    read_tensors,
+)
 from ser_ops.models.wav2vec_backbone import Backbone
 from ser_ops.models.whisper_encoder import HOP, SAMPLE_RATE, WhisperEncoder, WhisperSizes, frames
 
 FAMILY = ("whisper",)
 _PREFIXES = ("model.encoder.", "encoder.")      # of the encoder's weights, with and without a head around the model
 _PREPARED = {"sampling_rate": SAMPLE_RATE, "n_fft": 400, "hop_length": HOP}     # as every published Whisper was trained
+
+# Sizes by the keys of a published config.json.
+_SIZES = {"hidden_size": "d_model", "published_layers": "encoder_layers", "mel_bins": "num_mel_bins",
+          "num_attention_heads": "encoder_attention_heads", "intermediate_size": "encoder_ffn_dim",
+          "positions": "max_source_positions"}
 
 
 class WhisperBackbone(Backbone):
@@ -50,7 +63,7 @@ def pretrained(name: str, source: Origin, settings: Wav2Vec, features: Features)
     Raises UserError where its files cannot be had, lack weights, or describe another network than Whisper's.
     """
     config = read_file(name, source, "config.json")
-    check_numbers(config, name, GET_AGAIN)
+    check_numbers(config, name, GET_AGAIN)     # its own names of what makes layers
     sizes = _sizes(name, config, settings, features)
     prepared = read_file(name, source, "preprocessor_config.json", {})
     for key, value in _PREPARED.items():
@@ -75,14 +88,7 @@ def kept(values: Mapping[str, Any], settings: Wav2Vec, features: Features) -> Wh
 
     Raises UserError for what is no such configuration.
     """
-    check_numbers(values, "backbone_config", "restore the model folder")
-    try:
-        sizes = WhisperSizes(**values)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        raise UserError(f"backbone_config: {'.'.join(map(str, fault['loc']))}: {fault['msg']}: restore the model "
-                        "folder") from error
-    sizes = replace(sizes, dropout=settings.dropout)
+    sizes = replace(checked_sizes(WhisperSizes, values), dropout=settings.dropout)
     return WhisperBackbone(sizes, settings, _network(sizes, "backbone_config", features))
 
 
@@ -90,18 +96,15 @@ def _sizes(name: str, config: Mapping[str, Any], settings: Wav2Vec, features: Fe
     if config.get("activation_function", "gelu") != "gelu" or config.get("scale_embedding"):
         raise UserError(f"{name}: its encoder has another activation or scaled embeddings, which no published Whisper "
                         "has: choose another checkpoint")
-    try:
-        published = int(config["encoder_layers"])
-        layers = published if settings.checkpoint_layers is None else settings.checkpoint_layers
-        if layers > published:
-            raise UserError(f"{name}: has {published} layers: set wav2vec.checkpoint_layers to at most {published}")
-        return WhisperSizes(
-            hidden_size=config["d_model"], num_hidden_layers=layers, published_layers=published,
-            num_attention_heads=config["encoder_attention_heads"], intermediate_size=config["encoder_ffn_dim"],
-            mel_bins=config["num_mel_bins"], positions=config["max_source_positions"], dropout=settings.dropout,
-            input_levelled=features.level == "same")
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{name}: its config.json describes no Whisper encoder ({error}): {GET_AGAIN}") from error
+    values = {size: config.get(key) for size, key in _SIZES.items()}
+    sizes = checked_sizes(WhisperSizes, {
+        **values, "num_hidden_layers": values["published_layers"], "dropout": settings.dropout,
+        "input_levelled": features.level == "same"}, f"{name}: config.json", GET_AGAIN)
+    layers = settings.checkpoint_layers
+    if layers is not None and layers > sizes.published_layers:
+        raise UserError(f"{name}: has {sizes.published_layers} layers: set wav2vec.checkpoint_layers to at most "
+                        f"{sizes.published_layers}")
+    return sizes if layers is None else replace(sizes, num_hidden_layers=layers)
 
 
 def _network(sizes: WhisperSizes, where: str, features: Features) -> WhisperEncoder:
@@ -110,10 +113,12 @@ def _network(sizes: WhisperSizes, where: str, features: Features) -> WhisperEnco
     if samples > sizes.longest:
         raise UserError(f"{where}: has positions for {sizes.longest / SAMPLE_RATE:g} s, a window has "
                         f"{features.seconds:g} s: shorten features.seconds")
+    if not 1 <= sizes.mel_bins <= MOST_BANDS:
+        raise UserError(f"{where}: num_mel_bins is {sizes.mel_bins}: 1 to {MOST_BANDS}: {GET_AGAIN}")
     if sizes.hidden_size % max(1, sizes.num_attention_heads):
         raise UserError(f"{where}: width {sizes.hidden_size} is no multiple of {sizes.num_attention_heads} heads: "
                         f"{GET_AGAIN}")
-    number = int(frames(torch.tensor(samples)))
+    number = int(frames(torch.tensor(samples, device="cpu")))   # the model may be in the making without memory
     widest = number * max(2 * sizes.hidden_size, sizes.intermediate_size, number * sizes.num_attention_heads)
     check_network(sizes, where, widest, lambda: WhisperEncoder(sizes))
     return WhisperEncoder(sizes)

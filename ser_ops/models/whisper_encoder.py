@@ -98,7 +98,7 @@ class WhisperEncoder(nn.Module):
         states = functional.gelu(self.conv2(states)).transpose(1, 2)
         inside = _inside(states.shape[1], frames(valid))
         states = self.dropout(states + self.embed_positions.weight[: states.shape[1]])
-        seen = None if bool(inside.all()) else inside[:, None, None]
+        seen = None if attention_mask is None else inside[:, None, None]
         earlier = []
         for layer in self.layers:
             earlier.append(states)
