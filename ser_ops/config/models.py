@@ -88,7 +88,9 @@ class Wav2Vec(Section):
         default=None, description="commit of the hub, or digest of the folder; loading says what to write")
     trainable: Literal["frozen", "partly", "all"] = Field(description="partly: the last tuned_layers layers")
     tuned_layers: Annotated[int, Field(ge=0)] = Field(description="transformer layers that are trained with partly")
-    states: Literal["last", "weighted"] = Field(description="weighted: a learned sum of all layers (SUPERB)")
+    states: Literal["last", "weighted", "statistics"] = Field(
+        description="last: the last layer's; weighted: a learned sum of all layers (SUPERB); statistics: mean and "
+                    "deviation over time of each layer, in the place of pooling")
     cache_states: bool = Field(description="of a frozen checkpoint: computed once, kept in paths.state")
     dropout: Rate = Field(description="in training")
     hidden: Width = Field(description="values of a state")
@@ -96,6 +98,8 @@ class Wav2Vec(Section):
     heads: Depth = Field(description="attention heads of a layer")
     checkpoint_layers: Depth | None = Field(
         default=None, description="of a Whisper checkpoint: its first layers alone are computed; null: all")
+    embedding: Width = Field(default=128, description="with statistics: values that each member makes of them")
+    statistics_dropout: Rate = Field(default=0.5, description="with statistics: of them and of the embedding, in training")
     convolutions: Annotated[tuple[tuple[Width, Kernel, Kernel], ...], Field(min_length=1, max_length=16)] = Field(
         description="channels, kernel and stride (samples, then frames) of the feature encoder")
 

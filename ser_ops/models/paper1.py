@@ -6,16 +6,41 @@ with attentive temporal pooling: the model that the paper proposes. The streams 
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from ser_ops.config.models import Head, Preset
+from ser_ops.config.models import Head, Preset, Wav2Vec
 from ser_ops.emotions import EMOTIONS
 from ser_ops.features.standardise import Standardisation
 from ser_ops.models.base import EmotionModel
 from ser_ops.models.spectral_streams import spectral_branch
 from ser_ops.models.wav2vec_backbone import Backbone
+
+
+class ContextEmbedding(nn.Module):
+    """What each member's classifier reads of the context (B, H): (B, members, `size`).
+
+    Of statistics over time an embedding of its own: BatchNorm, dropout, Linear, ReLU, BatchNorm, dropout. Of pooled
+    states the states, the same for all members (equation 22).
+    """
+
+    def __init__(self, members: int, hidden: int, settings: Wav2Vec) -> None:
+        super().__init__()
+        self.members, self.size = members, hidden
+        self.embed: nn.ModuleList | None = None
+        if settings.states == "statistics":
+            self.size = settings.embedding
+            self.embed = nn.ModuleList(nn.Sequential(
+                nn.BatchNorm1d(hidden), nn.Dropout(settings.statistics_dropout), nn.Linear(hidden, self.size),
+                nn.ReLU(), nn.BatchNorm1d(self.size), nn.Dropout(settings.statistics_dropout))
+                for _ in range(members))
+
+    def forward(self, context: Tensor) -> Tensor:
+        if self.embed is None:
+            return context[:, None].expand(-1, self.members, -1)
+        return torch.stack([embed(context) for embed in self.embed], dim=1)
 
 
 class MeanPooling(nn.Module):
@@ -53,7 +78,7 @@ def head(inputs: int, settings: Head) -> nn.Sequential:
 
 
 class Members(nn.Module):
-    """An ensemble inside one model, a head for each member: embeddings (B, K, inputs) to logits.
+    """An ensemble inside one model, a head for each of K members: embeddings, (B, inputs[k]) of member k, to logits.
 
     In training (B, K, 7), each member's own, for its own loss (`base.member_examples`); in evaluation (B, 7), the
     logarithm of the mean of their probabilities (Lakshminarayanan et al. 2017), divided by `temperature`. One member's
@@ -62,14 +87,14 @@ class Members(nn.Module):
 
     temperature: Tensor
 
-    def __init__(self, number: int, inputs: int, settings: Head) -> None:
+    def __init__(self, inputs: Sequence[int], settings: Head) -> None:
         super().__init__()
-        self.heads = nn.ModuleList(head(inputs, settings) for _ in range(number))
+        self.heads = nn.ModuleList(head(size, settings) for size in inputs)
         self.register_buffer("temperature", torch.ones(()))
 
-    def forward(self, embeddings: Tensor) -> Tensor:
+    def forward(self, embeddings: Sequence[Tensor]) -> Tensor:
         logits = torch.stack([member(embedding) for member, embedding
-                              in zip(self.heads, embeddings.unbind(1), strict=True)], dim=1)
+                              in zip(self.heads, embeddings, strict=True)], dim=1)
         if self.training:
             return logits[:, 0] if len(self.heads) == 1 else logits
         return mean_answer(logits) / self.temperature
@@ -94,17 +119,17 @@ class SpectralModel(EmotionModel):
     def __init__(self, preset: Preset, standardisation: Standardisation | None = None) -> None:
         super().__init__(preset)
         self.spectral = spectral_branch(preset, standardisation)
-        self.head = Members(preset.spectral.members, preset.spectral.embedding, preset.head)
+        self.head = Members([preset.spectral.embedding] * preset.spectral.members, preset.head)
 
     def classify(self, context: Tensor, features: Tensor) -> Tensor:
-        return self.head(self.spectral(features))
+        return self.head(self.spectral(features).unbind(1))
 
     def cam_layer(self) -> nn.Module:
         return self.spectral.last_convolution
 
 
 class _WaveformModel(EmotionModel):
-    """A model with the Wav2Vec 2.0 stream, pooled over valid frames."""
+    """A model with the Wav2Vec 2.0 stream, pooled over valid frames, or with statistics over time in place of that."""
 
     backbone: Backbone
     Pooling: type[MeanPooling] = MeanPooling
@@ -112,7 +137,9 @@ class _WaveformModel(EmotionModel):
     def __init__(self, preset: Preset, backbone: Backbone) -> None:
         super().__init__(preset)
         self.backbone = backbone
-        self.pooling = self.Pooling(backbone.hidden)
+        self.pooling = (MeanPooling if backbone.statistics else self.Pooling)(backbone.hidden)
+        self.members = preset.spectral.members
+        self.embed = ContextEmbedding(self.members, backbone.hidden, preset.wav2vec)
 
     def context(self, waveform: Tensor, valid: Tensor) -> Tensor:
         return self.pooling(*self.backbone(waveform, valid))
@@ -129,10 +156,11 @@ class Wav2VecModel(_WaveformModel):
 
     def __init__(self, preset: Preset, backbone: Backbone) -> None:
         super().__init__(preset, backbone)
-        self.head = head(backbone.hidden, preset.head)
+        self.head = Members([self.embed.size] * self.members, preset.head) if backbone.statistics else \
+            head(backbone.hidden, preset.head)
 
     def classify(self, context: Tensor, features: Tensor) -> Tensor:
-        return self.head(context)
+        return self.head(self.embed(context).unbind(1) if self.backbone.statistics else context)
 
 
 class ConcatModel(_WaveformModel):
@@ -144,18 +172,33 @@ class ConcatModel(_WaveformModel):
                  standardisation: Standardisation | None = None) -> None:
         super().__init__(preset, backbone)
         self.spectral = spectral_branch(preset, standardisation)
-        self.head = Members(preset.spectral.members, backbone.hidden + preset.spectral.embedding, preset.head)
+        self.head = Members([self.embed.size + preset.spectral.embedding] * self.members, preset.head)
 
     def classify(self, context: Tensor, features: Tensor) -> Tensor:
-        embeddings = self.spectral(features)
-        return self.head(torch.cat([context[:, None].expand(-1, embeddings.shape[1], -1), embeddings], dim=2))
+        return self.head(torch.cat([self.embed(context), self.spectral(features)], dim=2).unbind(1))
 
     def cam_layer(self) -> nn.Module:
         return self.spectral.last_convolution
 
 
 class FusionModel(ConcatModel):
-    """Row D. Waveform and features to logits by attentive temporal pooling (equations 20 to 23)."""
+    """Row D. Waveform and features to logits by attentive temporal pooling (equations 20 to 23).
+
+    Of statistics over time there is nothing left to pool. Each stream then has classifiers of its own, and the answer
+    is the mean of all members' of both streams (late fusion), where row C joins their embeddings.
+    """
 
     name = "fusion"
     Pooling = AttentivePooling
+
+    def __init__(self, preset: Preset, backbone: Backbone,
+                 standardisation: Standardisation | None = None) -> None:
+        super().__init__(preset, backbone, standardisation)
+        if backbone.statistics:
+            self.head = Members([self.embed.size] * self.members + [preset.spectral.embedding] * self.members,
+                                preset.head)
+
+    def classify(self, context: Tensor, features: Tensor) -> Tensor:
+        if not self.backbone.statistics:
+            return super().classify(context, features)
+        return self.head([*self.embed(context).unbind(1), *self.spectral(features).unbind(1)])

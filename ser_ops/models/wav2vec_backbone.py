@@ -46,8 +46,9 @@ _MASKED_THROUGHOUT = ("wav2vec2", "hubert", "wavlm", "unispeech", "unispeech-sat
 class Backbone(nn.Module):
     """Waveform (B, N) at 16 kHz and valid samples (B,) to states (B, T, H) and valid frames (B, T) bool.
 
-    The states are the last layer's or, by the settings, a learned sum of all layers'. In the place of the waveform it
-    takes what `states` made of it before.
+    The states are the last layer's or, by the settings, a learned sum of all layers', or one state for the utterance:
+    mean and deviation over time of each layer's output. In the place of the waveform it takes what `states` made of it
+    before.
 
     Padding never counts: samples from `valid` on are set to zero, whatever they hold, and only frames that lie
     whole in the valid samples are valid (at least one). Where the configuration says `input_masked`, attention does
@@ -73,6 +74,7 @@ class Backbone(nn.Module):
             # Set, it asks for the waveform's gradient, which nobody reads: up to a third of a small model's step.
             self.network.feature_extractor._requires_grad = False
         self.layer_sum = LayerSum(config.num_hidden_layers + 1) if settings.states == "weighted" else None
+        self.statistics = settings.states == "statistics"
         self._tuned: list[nn.Module] = [self.network]
         if settings.trainable != "all":
             self.network.requires_grad_(False)
@@ -84,8 +86,8 @@ class Backbone(nn.Module):
 
     @property
     def hidden(self) -> int:
-        """Width H of the states."""
-        return self.config.hidden_size
+        """Width H of the states that forward gives."""
+        return self.config.hidden_size * (self.kept_shape(1)[0] if self.statistics else 1)
 
     @property
     def encoder_layers(self) -> nn.ModuleList:
@@ -113,6 +115,13 @@ class Backbone(nn.Module):
             samples = torch.div(samples - kernel, stride, rounding_mode="floor") + 1
         return samples.clamp_min(1)
 
+    def kept_shape(self, frames: int) -> tuple[int, int, int]:
+        """The shape (layers, T, H) of what `states` makes of an utterance of so many frames."""
+        layers, width = self.config.num_hidden_layers, self.config.hidden_size
+        if self.statistics:
+            return 2 * layers, 1, width
+        return (1 if self.layer_sum is None else layers + 1), frames, width
+
     def train(self, mode: bool = True) -> "Backbone":
         super().train(mode)
         self.network.eval()
@@ -122,6 +131,8 @@ class Backbone(nn.Module):
 
     def forward(self, waveform: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         states = waveform.float() if waveform.ndim == 4 else self.states(waveform, valid)
+        if self.statistics:
+            return states.flatten(1)[:, None], torch.ones(len(states), 1, dtype=torch.bool, device=states.device)
         mixed = states[:, -1] if self.layer_sum is None else self.layer_sum(states)
         return mixed, torch.arange(mixed.shape[1], device=mixed.device) < self.frames(valid)[:, None]
 
@@ -129,7 +140,8 @@ class Backbone(nn.Module):
         """What forward makes its answer of, (B, layers, T, H): the last layer alone or, for a sum, all.
 
         All are what goes into the first layer and comes out of each, the last one as the network gives it back, with
-        its final norm. Of a frozen network they are the same in each epoch.
+        its final norm. For statistics the mean and then the deviation over valid frames of what comes out of each
+        layer, (B, 2 x layers, 1, H). Of a frozen network they are the same in each epoch.
         """
         outside = torch.arange(waveform.shape[1], device=waveform.device) >= valid[:, None]
         waveform = waveform.masked_fill(outside, 0.0)
@@ -143,9 +155,19 @@ class Backbone(nn.Module):
             # All that the network does with a mask is to add it up: one column of sums says the same. It cannot do
             # with no frame at all.
             mask = valid.clamp_min(self.shortest)[:, None]
-        output = self.network(waveform, attention_mask=mask, output_hidden_states=self.layer_sum is not None)
-        earlier = output.hidden_states[:-1] if self.layer_sum is not None else ()
-        return torch.stack([*earlier, output.last_hidden_state], 1)
+        every = self.layer_sum is not None or self.statistics
+        output = self.network(waveform, attention_mask=mask, output_hidden_states=every)
+        states = torch.stack([*(output.hidden_states[:-1] if every else ()), output.last_hidden_state], 1)
+        return _statistics(states[:, 1:], self.frames(valid)) if self.statistics else states
+
+
+def _statistics(states: Tensor, frames: Tensor) -> Tensor:
+    """Mean and deviation over the first `frames` (B,) of states (B, layers, T, H): (B, 2 x layers, 1, H)."""
+    inside = (torch.arange(states.shape[2], device=states.device) < frames[:, None])[:, None, :, None]
+    number = frames[:, None, None, None]
+    mean = states.where(inside, 0.0).sum(2, keepdim=True) / number
+    deviation = ((states - mean).where(inside, 0.0).square().sum(2, keepdim=True) / number).sqrt()
+    return torch.stack([mean, deviation], 2).flatten(1, 2)
 
 
 class LayerSum(nn.Module):

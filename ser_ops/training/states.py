@@ -1,9 +1,11 @@
 """States of a frozen checkpoint for every row: the same in each epoch, so computed once, kept and read."""
 
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -66,26 +68,25 @@ def _mark(network: Backbone, parts: Sequence[Examples], compute: Compute) -> str
     waveforms = {store.folder for part in parts for store in (part.stores.originals, part.stores.variants)
                  if isinstance(store, Shards)}
     files = sorted(file for folder in waveforms for file in folder.iterdir() if file.is_file())
-    settings = [fed, network.layer_sum is None, parts[0].length, rows, compute.shard_megabytes]
+    settings = [fed, network.kept_shape(1)[0], parts[0].length, rows, compute.shard_megabytes]
     return fingerprint(settings, files, network.network.state_dict())
 
 
 def _compute_states(store: Path, network: Backbone, model: EmotionModel, parts: Sequence[Examples],
                     device: torch.device, compute: Compute) -> None:
-    layers = 1 if network.layer_sum is None else network.config.num_hidden_layers + 1
-    frames = [network.frames(torch.from_numpy(part.valid)).tolist() for part in parts]
-    shapes = [(layers, number, network.hidden) for numbers in frames for number in numbers]
+    shapes = [[network.kept_shape(frames) for frames in network.frames(torch.from_numpy(part.valid)).tolist()]
+              for part in parts]
     rows = sum(map(len, parts))
-    megabytes = sum(map(np.prod, shapes)) * 2 / 2**20
+    megabytes = sum(map(math.prod, chain.from_iterable(shapes))) * 2 / 2**20
     per_shard = max(1, min(int(compute.shard_megabytes * rows / megabytes), -(-rows // _SHARDS)))
     shards: list[_Shard] = []
     entries: list[ShardEntry] = []
-    for part, numbers in zip(parts, frames, strict=True):
+    for part, of_part in zip(parts, shapes, strict=True):
         for indices in ordered_batches(len(part), per_shard):
             shard = _Shard(len(shards), part.subset(indices), store, model.preset.wav2vec, model.preset.features,
                            str(device))
             shards.append(shard)
-            entries += _entries(shard, [(layers, numbers[index], network.hidden) for index in indices])
+            entries += _entries(shard, [of_part[index] for index in indices])
     # Divided among the processes before looking, since which files exist changes while the others work.
     own = shards[process_rank()::world_size()]
     missing = [shard for shard in own if not shard_file(store, shard.number, HALF).exists()]
@@ -126,4 +127,4 @@ def _states(shard: _Shard) -> Iterator[tuple[str, np.ndarray]]:
             raise UserError(f"{shard.settings.checkpoint}: its states are beyond what is kept (65,504): set "
                             f"wav2vec.cache_states to false in {SETTINGS_FILES}")
         for row, values, frames in zip(batch.rows, states, network.frames(batch.valid).tolist(), strict=True):
-            yield row.row, values[:, :frames].numpy()
+            yield row.row, values[:, :network.kept_shape(frames)[1]].numpy()
