@@ -5,6 +5,7 @@ compares what lies in docs/ with what is drawn here.
 """
 
 import ast
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from pathlib import Path
@@ -81,11 +82,11 @@ def arrows(rooms: Mapping[str, set[str]]) -> dict[str, set[str]]:
 
 
 def about(room: str) -> str:
-    """The first sentence of a room's docstring."""
+    """What a room holds: its docstring up to the first mark, such as a colon, a semicolon or a full stop."""
     path = SOURCE / room if room in BESIDE else SOURCE / "ser_ops" / room
     file = path / "__init__.py" if _is_folder(room) else path.with_suffix(".py")
     text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
-    return " ".join(text.partition("\n\n")[0].split())
+    return re.split(r"[:;.(]", " ".join(text.split()), maxsplit=1)[0].strip()
 
 
 def _is_folder(room: str) -> bool:
@@ -97,7 +98,7 @@ def table() -> str:
     rooms = graph()
     floor_of = floors(rooms)
     folders = [room for room in rooms if _is_folder(room)]
-    lines = ["| floor | room | what lives there |", "| --: | --- | --- |"]
+    lines = ["| floor | room | holds |", "| --: | --- | --- |"]
     lines += [f"| {floor_of[room]} | `{room}` | {about(room)} |"
               for room in sorted(folders, key=lambda room: (-floor_of[room], room))]
     return "\n".join(lines)
