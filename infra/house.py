@@ -93,15 +93,13 @@ def _is_folder(room: str) -> bool:
     return room in BESIDE or (SOURCE / "ser_ops" / room / "__init__.py").is_file()
 
 
-def table() -> str:
-    """The folders as a Markdown table, the highest floor first."""
+def listing() -> str:
+    """The folders as a Markdown list, the highest floor first."""
     rooms = graph()
     floor_of = floors(rooms)
     folders = [room for room in rooms if _is_folder(room)]
-    lines = ["| floor | room | holds |", "| --: | --- | --- |"]
-    lines += [f"| {floor_of[room]} | `{room}` | {about(room)} |"
-              for room in sorted(folders, key=lambda room: (-floor_of[room], room))]
-    return "\n".join(lines)
+    return "\n".join(f"- `{room}` ({floor_of[room]}): {about(room)}"
+                     for room in sorted(folders, key=lambda room: (-floor_of[room], room)))
 
 
 def _text(x: float, y: float, words: str, fill: str, size: int, weight: str = "normal") -> str:
@@ -173,7 +171,7 @@ def drawn() -> dict[str, str]:
     before, _, rest = page.partition(BEGIN)
     pictures = {f"docs/images/{draw.__name__}-{theme}.svg": draw(theme) for draw in (house, pipeline)
                 for theme in THEMES}
-    return pictures | {PAGE: f"{before}{BEGIN}\n{table()}\n{END}{rest.partition(END)[2]}"}
+    return pictures | {PAGE: f"{before}{BEGIN}\n{listing()}\n{END}{rest.partition(END)[2]}"}
 
 
 def main() -> None:
