@@ -202,7 +202,7 @@ def test_a_damaged_zip_and_what_is_none(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"its entry '.*wav' is damaged"):
         adding.add_corpus("ravdess", archive, tmp_path / "data" / "corpora")
     (tmp_path / "b.zip").write_text("hello")
-    with pytest.raises(UserError, match="no sound zip"):
+    with pytest.raises(UserError, match="nor an intact zip"):
         adding.add_corpus("ravdess", tmp_path / "b.zip", tmp_path / "data" / "corpora")
     with pytest.raises(UserError, match="is missing"):
         adding.add_corpus("ravdess", tmp_path / "c.zip", tmp_path / "data" / "corpora")
