@@ -5,6 +5,7 @@ compares what lies in docs/ with what is drawn here.
 """
 
 import ast
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from pathlib import Path
@@ -81,26 +82,24 @@ def arrows(rooms: Mapping[str, set[str]]) -> dict[str, set[str]]:
 
 
 def about(room: str) -> str:
-    """The first sentence of a room's docstring."""
+    """What a room holds: its docstring up to the first mark, such as a colon, a semicolon or a full stop."""
     path = SOURCE / room if room in BESIDE else SOURCE / "ser_ops" / room
     file = path / "__init__.py" if _is_folder(room) else path.with_suffix(".py")
     text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
-    return " ".join(text.partition("\n\n")[0].split())
+    return re.split(r"[:;.(]", " ".join(text.split()), maxsplit=1)[0].strip()
 
 
 def _is_folder(room: str) -> bool:
     return room in BESIDE or (SOURCE / "ser_ops" / room / "__init__.py").is_file()
 
 
-def table() -> str:
-    """The folders as a Markdown table, the highest floor first."""
+def listing() -> str:
+    """The folders as a Markdown list, the highest floor first."""
     rooms = graph()
     floor_of = floors(rooms)
     folders = [room for room in rooms if _is_folder(room)]
-    lines = ["| floor | room | what lives there |", "| --: | --- | --- |"]
-    lines += [f"| {floor_of[room]} | `{room}` | {about(room)} |"
-              for room in sorted(folders, key=lambda room: (-floor_of[room], room))]
-    return "\n".join(lines)
+    return "\n".join(f"- `{room}` ({floor_of[room]}): {about(room)}"
+                     for room in sorted(folders, key=lambda room: (-floor_of[room], room)))
 
 
 def _text(x: float, y: float, words: str, fill: str, size: int, weight: str = "normal") -> str:
@@ -172,7 +171,7 @@ def drawn() -> dict[str, str]:
     before, _, rest = page.partition(BEGIN)
     pictures = {f"docs/images/{draw.__name__}-{theme}.svg": draw(theme) for draw in (house, pipeline)
                 for theme in THEMES}
-    return pictures | {PAGE: f"{before}{BEGIN}\n{table()}\n{END}{rest.partition(END)[2]}"}
+    return pictures | {PAGE: f"{before}{BEGIN}\n{listing()}\n{END}{rest.partition(END)[2]}"}
 
 
 def main() -> None:

@@ -1,1 +1,1 @@
-"""Prefect owns when, where and retries; DVC owns the graph. The only room that imports prefect."""
+"""Prefect flows and deployments: when, where and retries; DVC owns the graph. The only room that imports prefect."""

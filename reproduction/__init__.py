@@ -1,1 +1,1 @@
-"""Both papers' tables and figures, made again with the core of ser_ops: one page for each."""
+"""Both papers' tables and figures: made again with the core of ser_ops, one page for each."""

@@ -65,5 +65,5 @@ def _check_overrides(sections: Mapping[str, Overrides]) -> None:
     for section, values in sections.items():
         for name in values:
             if name not in Training.model_fields:
-                raise ValueError(f"{section} names {name!r}, which is no training setting: choose of "
+                raise ValueError(f"{section} names {name!r}, which is no training setting: choose one of "
                                  f"{', '.join(sorted(Training.model_fields))}")

@@ -57,7 +57,7 @@ def caveats(card: Mapping[str, Any]) -> tuple[Caveat, ...]:
                            f"{', '.join(forbidding)}."))
     if protocol != "speaker" and (protocol or corpora):
         result.append(Caveat(f"protocol {protocol or NOT_STATED}", f"Protocol {protocol or NOT_STATED}: speakers may "
-                           "stand in training and test; figures flatter."))
+                           "be in training and test, so figures are too high."))
     return tuple(result)
 
 

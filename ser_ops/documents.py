@@ -88,7 +88,7 @@ def parse_yaml(content: str | bytes, where: str, damaged: str = "mend it", longe
     >>> parse_yaml("a: 1\\na: 2", "here")
     Traceback (most recent call last):
     ...
-    ser_ops.errors.UserError: here: is not YAML in line 2: the key 'a' stands there twice: mend it
+    ser_ops.errors.UserError: here: is not YAML in line 2: the key 'a' is given twice: mend it
     """
     text = _text(content, where, "YAML", longest, damaged)
     try:
@@ -117,7 +117,7 @@ def _read(path: Path, longest: int, missing: str) -> bytes:
     try:
         with open(path, "rb", opener=_at_once) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise UserError(f"{path}: is no file but a pipe, a socket or a device: {missing}")
+                raise UserError(f"{path}: is a pipe, a socket or a device, not a file: {missing}")
             return file.read(longest + 1)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error}): {missing}") from error
@@ -149,14 +149,14 @@ def _fault(where: str, what: str, remedy: str) -> UserError:
 
 
 def _too_deep(where: str, language: str, damaged: str) -> UserError:
-    return _fault(where, f"is not {language} of ser-ops: brackets lie in brackets more than {DEEPEST} deep", damaged)
+    return _fault(where, f"is not {language} of ser-ops: its brackets are nested more than {DEEPEST} deep", damaged)
 
 
 def _mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     mapping = dict(pairs)
     if len(mapping) < len(pairs):
         twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
-        raise ValueError(f"the key {reprlib.repr(twice)} stands there twice")
+        raise ValueError(f"the key {reprlib.repr(twice)} is given twice")
     return mapping
 
 
@@ -227,12 +227,12 @@ def _guard(text: str) -> None:
                 anchor, size = closed.anchor, _Size(closed.values, closed.depth)
             elif isinstance(event, yaml.AliasEvent):
                 if event.anchor not in anchors:
-                    raise _at(event, f"the alias *{event.anchor} stands for nothing, or for what it stands in")
+                    raise _at(event, f"the alias *{event.anchor} is undefined, or contains itself")
                 anchor, size = None, anchors[event.anchor]
                 repeated += size.values
                 _check_depth(event, len(opened) + size.depth)
                 if repeated > _REPEATED:
-                    raise _at(event, f"its aliases stand for more than {_REPEATED:,} values")
+                    raise _at(event, f"its aliases expand to more than {_REPEATED:,} values")
             elif isinstance(event, yaml.ScalarEvent):
                 anchor, size = event.anchor, _Size()
                 if opened and opened[-1].at_key:
@@ -253,12 +253,12 @@ def _at(event: yaml.Event, problem: str) -> yaml.MarkedYAMLError:
 
 def _check_depth(event: yaml.Event, depth: int) -> None:
     if depth > DEEPEST:
-        raise _at(event, f"brackets or indents lie in each other more than {DEEPEST} deep")
+        raise _at(event, f"it is nested more than {DEEPEST} deep")
 
 
 def _check_plain(loader: Any, event: Any) -> None:
     if event.tag not in (None, "!") and event.tag not in _PLAIN:
-        raise _at(event, f"the tag {event.tag} is no plain data")
+        raise _at(event, f"the tag {event.tag} is not plain data")
     if isinstance(event, yaml.ScalarEvent) and len(event.value) > LONGEST_NUMBER and \
             _tag(loader, event) in (_TAG + "int", _TAG + "float"):
         raise _at(event, f"a number has {len(event.value)} digits")
@@ -267,7 +267,7 @@ def _check_plain(loader: Any, event: Any) -> None:
 def _check_key(loader: Any, event: yaml.ScalarEvent, mapping: _Opened) -> None:
     key = (_tag(loader, event), event.value)
     if mapping.keys is not None and key in mapping.keys:
-        raise _at(event, f"the key {reprlib.repr(event.value)} stands there twice")
+        raise _at(event, f"the key {reprlib.repr(event.value)} is given twice")
     if mapping.keys is not None:
         mapping.keys.add(key)
 

@@ -104,7 +104,7 @@ def one_writer_at_a_time(lock: Path | None, folder: Path) -> Iterator[None]:
         try:
             held.acquire(timeout=0)
         except Timeout:
-            print_line(f"{folder}: waits for another command that brings something in (it holds {lock})", aside=True)
+            print_line(f"{folder}: waits for another command that brings data in (it holds {lock})", aside=True)
             held.acquire()
     try:
         remove_leftovers(folder)
@@ -142,7 +142,7 @@ def regular_file_size(path: Path) -> int:
     try:
         status = path.stat()
     except ValueError as error:     # a NUL, which no name may hold
-        raise UserError(f"{str(path)!r}: is no name of a file ({error}): correct it") from error
+        raise UserError(f"{str(path)!r}: is not a valid file name ({error}): correct it") from error
     if not stat.S_ISREG(status.st_mode):
         kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or a device"
         raise UserError(f"{path}: is {kind}: give a file")

@@ -55,7 +55,7 @@ def list_contents(folder: Path, closed: bool = False) -> Contents:
     Raises UserError when it is no folder, when a part of it cannot be listed, and for a link that is refused.
     """
     if not os.path.isdir(folder):   # Path.is_dir raises for a name that is too long
-        raise UserError(f"{folder}: is no folder: give the folder that holds the recordings")
+        raise UserError(f"{folder}: is not a folder: give the folder that holds the recordings")
     root, top = os.path.realpath(folder), folder.stat()
     files: list[PurePosixPath] = []
     skipped: dict[PurePosixPath, str] = {}
@@ -76,7 +76,7 @@ def list_contents(folder: Path, closed: bool = False) -> Contents:
             elif stat.S_ISREG(status.st_mode):
                 files.append(path)
             elif not stat.S_ISDIR(status.st_mode):
-                skipped[path] = "no file but a pipe, a socket or a device"
+                skipped[path] = "a pipe, a socket or a device, not a file"
             elif (inode := (status.st_dev, status.st_ino)) not in entered:
                 entered.add(inode)
                 waiting.append(path)

@@ -66,7 +66,7 @@ def _rows(path: Path, file: TextIO, required: Sequence[str], aliases: Mapping[st
     for count, (line, values) in enumerate(records, 1):
         if len(values) < needed or any(values[len(columns):]):
             raise UserError(f"{path}: line {line} has another number of values ({len(values)}) than the header "
-                            f"({len(columns)}): mend that line (a value that holds the separator stands in quotes)")
+                            f"({len(columns)}): mend that line (put a value that holds the separator into quotes)")
         if count > MAX_ROWS:
             raise UserError(f"{path}: has more than {MAX_ROWS} rows: split it")
         values += [""] * (len(columns) - len(values))
@@ -89,7 +89,7 @@ def _separator(path: Path, file: TextIO, required: Sequence[str], aliases: Mappi
             parted[separator] = {_name(name, aliases) for name in header}
     fitting = [separator for separator, names in parted.items() if names.issuperset(required)]
     if len(fitting) > 1:
-        raise UserError(f"{path}: its header can be parted by more than one separator: put no comma, semicolon or tab "
+        raise UserError(f"{path}: its header can be split by more than one separator: put no comma, semicolon or tab "
                         "into the names of columns")
     return next(iter(fitting or parted), ","), 0
 

@@ -85,7 +85,7 @@ class Shards(Mapping[str, np.ndarray]):
                 self._entries = {key: ShardEntry(key, int(shard), int(offset), tuple(map(int, shape.split("x"))))
                                  for key, shard, offset, shape in lines}
         except OSError as error:
-            raise UserError(f"{folder}: no finished store of arrays (index.csv: {error.strerror}): run the stage "
+            raise UserError(f"{folder}: not a finished store of arrays (index.csv: {error.strerror}): run the stage "
                             "that writes it") from error
         self._dtype = HALF if shard_file(folder, 0, HALF).exists() else SINGLE
         self._itemsize = np.dtype(self._dtype).itemsize

@@ -35,7 +35,7 @@ def stream_csv(path: Path, columns: Sequence[str] | None = None) -> Iterator[dic
             for row in reader:
                 if None in row or None in row.values():
                     raise UserError(f"{path}: line {reader.line_num} has another number of values than the header: "
-                                    "mend that line (a value with a comma stands in quotes)")
+                                    "mend that line (put a value with a comma into quotes)")
                 yield row
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}): give an existing file, or run the stage that "

@@ -154,8 +154,8 @@ def _disk_full(data: Path, error: str) -> UserError | None:
     needed, free = cache.output_size(data), shutil.disk_usage(Path.cwd()).free
     if not ("No space left" in error or "File too large" in error or ("Checkout failed" in error and free < needed)):
         return None
-    return UserError(f"{data}: {needed / 1e6:.1f} MB come here, and as much to DVC's cache; {free / 1e6:.1f} MB are "
-                     "free now: free space, then run the same command again")
+    return UserError(f"{data}: {needed / 1e6:.1f} MB are needed here, and as much in DVC's cache; {free / 1e6:.1f} MB "
+                     "are free now: free space, then run the same command again")
 
 
 def _missing_in_remote(missing: list[cache.Tracked]) -> str:

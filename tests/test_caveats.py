@@ -33,8 +33,8 @@ def test_a_sound_model_is_answered_without_a_word():
     (with_data(licences={"voices": "CC0", "street": "CC BY-NC 3.0"}), "non-commercial", "licences of: street."),
     (with_data(licences={}), "licence not stated", "licences of: voices."),
     (with_data(licences=None), "licence not stated", "licences of: voices."),
-    (with_data(protocol="random"), "protocol random", "figures flatter"),
-    (with_data(protocol=None), "protocol not stated", "figures flatter"),
+    (with_data(protocol="random"), "protocol random", "figures are too high"),
+    (with_data(protocol=None), "protocol not stated", "figures are too high"),
     (SOUND | {"shuffled_labels": True}, "learnt from shuffled labels", "never to be used"),
     ({"model": "fusion"}, "training data not stated", "does not say"),
 ])

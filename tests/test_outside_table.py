@@ -80,7 +80,7 @@ def test_commas_in_a_semicolon_table_are_text(tmp_path: Path) -> None:
     ("path|emotion\na|b\n", "lacks the column path, emotion"),
     ("path,emotion,Path\n", r"the column path more than once \('path', 'Path'\)"),
     ("path,emotion,file\n", r"the column path more than once \('path', 'file'\)"),
-    ("path,emotion,x;path;emotion\n", "parted by more than one separator"),
+    ("path,emotion,x;path;emotion\n", "split by more than one separator"),
     ("path,emotion,\na.wav,sad,3\n", "line 2 has '3' in a column without a name"),
     ("path,emotion\na.wav,sad\nb.wav,sad,x\n", r"line 3 has another number of values \(3\) than the header \(2\)"),
     ("path,emotion\na.wav\n", r"line 2 has another number of values \(1\)"),
@@ -114,7 +114,7 @@ def test_a_pipe_a_folder_a_loop_and_nothing_are_one_line(tmp_path: Path) -> None
     (tmp_path / "folder.csv").mkdir()
     (tmp_path / "loop.csv").symlink_to(tmp_path / "loop.csv")
     for name, fault in (("pipe.csv", "is a pipe"), ("folder.csv", "is a folder"), ("loop.csv", "cannot be read"),
-                        ("none.csv", "cannot be read"), ("a\0b.csv", "no name of a file"),
+                        ("none.csv", "cannot be read"), ("a\0b.csv", "not a valid file name"),
                         ("x" * 300, "cannot be read")):
         with pytest.raises(UserError, match=fault):
             rows(tmp_path / name)

@@ -37,7 +37,7 @@ def test_stored_arrays_cannot_be_written(tmp_path):
 
 
 def test_an_unfinished_or_damaged_store_is_said(tmp_path):
-    with pytest.raises(UserError, match="no finished store"):
+    with pytest.raises(UserError, match="not a finished store"):
         Shards(tmp_path)
     store(tmp_path)
     (tmp_path / "shard-00001.f32").write_bytes(b"1234")

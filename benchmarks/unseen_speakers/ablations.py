@@ -38,7 +38,7 @@ def ablations(params: Params, names: Collection[str] = (), path: Path = FILE) ->
     """Name and settings of each ablation, or of those named, in order. Raises UserError for a name of none."""
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
     if unknown := sorted(set(names) - set(content["without"])):
-        raise UserError(f"{path.name}: no ablation {unknown[0]!r}: choose of {', '.join(content['without'])}")
+        raise UserError(f"{path.name}: no ablation {unknown[0]!r}: choose one of {', '.join(content['without'])}")
     for name, changes in content["without"].items():
         if not names or name in names:
             yield name, changed(params, {**content["base"], **changes})

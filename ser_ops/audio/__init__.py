@@ -1,1 +1,1 @@
-"""Recordings: which are admitted, and how they are read; levels, and the window that a model sees."""
+"""Reading of recordings: which are admitted; levels, and the window that a model sees."""

@@ -290,7 +290,7 @@ def identify(path: Path, file: io.FileIO) -> Container:
     The content decides how a file is read, its suffix only whether: both must be of an admitted kind.
     """
     if path.suffix.lower() not in FORMATS:
-        raise UserError(f"{path}: {path.suffix or 'no suffix'} is no format that is read: export it as one of "
+        raise UserError(f"{path}: {path.suffix or 'no suffix'} is not a supported format: export it as one of "
                         f"{', '.join(FORMATS)}")
     size = os.fstat(file.fileno()).st_size
     head = os.pread(file.fileno(), _HEAD, 0)
@@ -357,7 +357,7 @@ def _wav(path: Path, file: io.FileIO, size: int) -> Container:
         begin, end = following or size, following or size
         parts.append((parts[-1][1] if parts else 0, end))
     if not parts:
-        raise UserError(f"{path}: not readable as audio (a WAV file without a part that holds sound): export it again "
+        raise UserError(f"{path}: not readable as audio (a WAV file without sound data): export it again "
                         "from its source")
     if len(parts) > 1:
         notes.insert(0, _in_a_row(len(parts)))
@@ -435,7 +435,7 @@ def _ogg(file: io.FileIO, size: int) -> Container:
         if position + length > size:
             closed = False
         position += length
-    notes = () if closed else ("it breaks off before its end: how much is missing is unknown",)
+    notes = () if closed else ("it ends early: how much is missing is unknown",)
     if len(starts) > 1:
         notes = (_in_a_row(len(starts)), *notes)
     ends_at = [*starts[1:], size]

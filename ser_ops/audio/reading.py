@@ -62,8 +62,8 @@ def read_recording(path: Path, sample_rate: int, *, start: float = 0.0, end: flo
         blocks.append(block)
         samples += len(block)
         if samples > admission.LONGEST * sample_rate:
-            raise UserError(f"{path}: lasts more than {admission.LONGEST / 3600:g} h, which is held in memory as a "
-                            "whole here: cut it into parts")
+            raise UserError(f"{path}: lasts more than {admission.LONGEST / 3600:g} h, the most that is read at "
+                            "once here: cut it into parts")
     whole = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
     return Recording(whole, sample_rate, stream.native_rate, stream.channels, stream.clipped_share, stream.warnings)
 
@@ -120,7 +120,7 @@ class RecordingStream:
         self.clipped_share = cut.clipped / max(1, cut.samples)
         self.warnings = (*self._mono.warnings, *cut.warnings)
         if self.start > 0 and not cut.samples and cut.rate:
-            raise UserError(f"{self.path}: start {self.start:g} s lies behind its end at {cut.passed:.2f} s: mend the "
+            raise UserError(f"{self.path}: start {self.start:g} s is after its end at {cut.passed:.2f} s: mend the "
                             "start")
         admission.check_length(self.path, cut.samples, cut.rate or self.sample_rate)
         admission.check_level(self.path, self.peak)
@@ -170,7 +170,7 @@ class _Cut:
                 break
         else:
             if self._end is not None and self.passed and self.passed < self._end - 0.5 / self.rate:
-                self.warnings.append(f"end {self._end:g} s lies behind the end of the recording at {self.passed:.2f} s")
+                self.warnings.append(f"end {self._end:g} s is after the end of the recording at {self.passed:.2f} s")
 
 
 def _cleaned(blocks: Iterable[Block], sample_rate: int) -> Iterator[np.ndarray]:

@@ -43,7 +43,7 @@ def params(sections: Annotated[list[str] | None, typer.Argument(
     for section in sections or []:
         if not any(setting.lies_in(section) for setting in settings):
             names = dict.fromkeys(setting.key.partition(".")[0] for setting in settings)
-            raise UserError(f"{section}: no section or key of params.yaml: choose of {', '.join(names)}")
+            raise UserError(f"{section}: no section or key of params.yaml: choose one of {', '.join(names)}")
     for setting in settings:
         if not sections or any(setting.lies_in(section) for section in sections):
             source = "" if setting.file == str(PARAMS) else f" ({setting.file})"

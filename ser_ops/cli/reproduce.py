@@ -67,6 +67,6 @@ def _sentences(answer: Mapping[str, Any]) -> list[str]:
         lines.append(f"{len(answer['missing'])} of {answer['tables']} tables could not be filled: "
                      f"{', '.join(answer['missing'])}; the page says what each lacks")
     if answer["otherwise"]:
-        lines.append(f"{len(answer['otherwise'])} of {answer['tables']} tables stand on other data than the paper's: "
+        lines.append(f"{len(answer['otherwise'])} of {answer['tables']} tables rest on other data than the paper's: "
                      f"{', '.join(answer['otherwise'])}; the page says on which")
     return [*lines, f"the page: {answer['page']}"]

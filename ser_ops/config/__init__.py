@@ -1,1 +1,1 @@
-"""Settings: params.yaml and its presets as strict frozen models, and the model.json of a model folder."""
+"""Settings and their checks: params.yaml and its presets as strict frozen models; the model.json of a model folder."""

@@ -37,7 +37,7 @@ class Manifest(Section):
         targets: dict[str, str] = {}
         for label, target in labels.items():
             if targets.setdefault(normalised_label(label), target) != target:
-                raise ValueError(f"{label!r} stands there twice, capitals left aside: give it one emotion")
+                raise ValueError(f"{label!r} is given twice (capitals do not count): give it one emotion")
         return labels
 
 

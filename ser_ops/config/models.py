@@ -203,7 +203,7 @@ class Preset(Section):
         for section, values in self.over.items():
             known = (Training if section == "train" else Tune).model_fields
             if unknown := sorted(values.keys() - known):
-                raise ValueError(f"{section} names {unknown[0]!r}: choose of {', '.join(sorted(known))}")
+                raise ValueError(f"{section} names {unknown[0]!r}: choose one of {', '.join(sorted(known))}")
         return self
 
     @model_validator(mode="after")

@@ -14,7 +14,7 @@ class Training(Section):
     epochs: Count = Field(description="each goes once over every variant of every utterance")
     patience: Count = Field(description="epochs without a better validation UAR before training stops")
     batch_size: Annotated[int, Field(ge=2)] = Field(description="rows, over all processes together")
-    accumulate: Count = Field(description="parts that a batch is worked through in, where memory is short")
+    accumulate: Count = Field(description="parts that a batch is split into, to save memory")
     length_buckets: Count = Field(description="lengths that batches are sorted by and cut to; 1: the whole window")
     learning_rate: Positive = Field(description="of what is trained from random weights")
     backbone_learning_rate: Positive = Field(description="of the backbone (Wav2Vec 2.0, ViT, BEiT)")
@@ -72,7 +72,7 @@ class Tune(Section):
     def _known_settings(self) -> "Tune":
         for name, values in self.space.items():
             if name not in Training.model_fields:
-                raise ValueError(f"space names {name!r}, which is no training setting: choose of "
+                raise ValueError(f"space names {name!r}, which is no training setting: choose one of "
                                  f"{', '.join(sorted(Training.model_fields))}")
             if isinstance(values, Range) and (values.low > values.high or (values.log and values.low <= 0)):
                 raise ValueError(f"space.{name}: low must not exceed high, and be above 0 where log is true")

@@ -1,1 +1,1 @@
-"""Corpora: naming rules and oddities of each, the CSV manifest, partitions and the leak audit."""
+"""Corpora and their partitions: naming rules and oddities of each, the CSV manifest, the leak audit."""

@@ -194,8 +194,8 @@ def _homes(manifest: Path, files: Sequence[Path]) -> dict[Path, PurePosixPath]:
         raise UserError(f"{manifest}: {len(gone)} of {len(wanted)} files are missing ({first_paths(gone)}): a relative "
                         f"path counts from {manifest.parent}")
     if others := [path for path in wanted if path.suffix.lower() not in FORMATS]:
-        raise UserError(f"{manifest}: lists what is no recording by its suffix ({first_paths(others)}): take those "
-                        "lines out")
+        raise UserError(f"{manifest}: lists files whose suffix is not a recording's ({first_paths(others)}): remove "
+                        "those lines")
     own = Path(os.path.abspath(manifest.parent))
     top = own if all(path.is_relative_to(own) for path in wanted) else Path(
         os.path.commonpath([path.parent for path in wanted]))
@@ -238,7 +238,7 @@ def free_folder(corpora_folder: Path, name: str) -> Path:
     Raises UserError when either of the two holds that name already, and for a name that no corpus may have.
     """
     if not FOLDER_NAME.fullmatch(name):
-        raise UserError(f"{name!r}: is no name for a corpus: use letters, digits, point, dash and underscore")
+        raise UserError(f"{name!r}: is not a valid name for a corpus: use letters, digits, point, dash and underscore")
     both = (corpora_folder.with_name(kind) / name for kind in ("corpora", "manifests"))
     for folder in (corpora_folder / name, *both):
         if os.path.lexists(folder):

@@ -21,8 +21,8 @@ LAYOUTS: dict[str, Layout] = {layout.name: layout for layout in (RAVDESS, CREMA_
 def layout_named(name: str) -> Layout:
     """The layout of that name; UserError, which lists those that there are, for another."""
     if name not in LAYOUTS:
-        raise UserError(f"{name!r}: is no known corpus: choose of {', '.join(LAYOUTS)}, or manifest for a CSV file "
-                        "that lists any other")
+        raise UserError(f"{name!r}: is not a known corpus: choose one of {', '.join(LAYOUTS)}, or manifest for a CSV "
+                        "file that lists any other")
     return LAYOUTS[name]
 
 

@@ -175,7 +175,7 @@ def _oddities(columns: Iterable[str], genders: Iterable[str]) -> list[str]:
     other = [column for column in columns if column not in REQUIRED + OPTIONAL]
     notes = [f"columns not used: {', '.join(other)}"] if other else []
     if choosing := [column for column in other if column in _CHOOSING]:
-        notes.append(f"every line counts, and counts alike, whatever {', '.join(choosing)} says")
+        notes.append(f"every line counts alike; the values of {', '.join(choosing)} are ignored")
     unknown = sorted(gender for gender in genders if gender.lower() not in _GENDERS)
     return notes + ([f"gender counted as unknown: {_some(unknown)}"] if unknown else [])
 
@@ -206,7 +206,7 @@ def read_labels(given: str) -> dict[str, str]:
             raise UserError(f"{where}: {excerpt(label)!r} is mapped to {excerpt(target)!r}: give one of "
                             f"{', '.join(EMOTIONS)}, or {DROP}")
         if targets.setdefault(normalised_label(label), target) != target:
-            raise UserError(f"{where}: {excerpt(label)!r} is mapped twice, capitals left aside: give it one emotion")
+            raise UserError(f"{where}: {excerpt(label)!r} is mapped twice (capitals do not count): give it one emotion")
     return dict(pairs)
 
 
@@ -228,7 +228,7 @@ def _read_label_file(path: Path) -> list[tuple[str, str]]:
     if not isinstance(content, dict):
         raise UserError(f"{path}: holds no labels: {_LABEL_FORM}")
     if wrong := [label for label in content if not isinstance(label, str)]:
-        raise UserError(f"{path}: {excerpt(repr(wrong[0]))} is no text: put that label into quotes")
+        raise UserError(f"{path}: {excerpt(repr(wrong[0]))} is not text: put that label into quotes")
     return [(label, str(target).strip().lower()) for label, target in content.items()]
 
 
@@ -257,12 +257,12 @@ def _refuse_cutting(file: Path, columns: Sequence[str]) -> None:
     others = [name for name in columns if name not in REQUIRED + OPTIONAL]
     cutting = [name for name in others if is_cut_column(name, "start" in columns)]
     if cutting and not {"start", "end"} <= set(columns):
-        raise UserError(f"{file}: {_named(cutting)} would cut its recordings under a name that is not read: name what "
-                        "cuts start and end, in seconds, or remove it")
+        raise UserError(f"{file}: {_named(cutting)} would cut recordings, but only start and end do: give these, in "
+                        "seconds, or remove it")
     choosing = [name for name in others if is_channel_column(name)]
     if choosing and "channel" not in columns:
-        raise UserError(f"{file}: {_named(choosing)} would choose a channel under a name that is not read: name it "
-                        "channel, counted from 1 on, or remove it")
+        raise UserError(f"{file}: {_named(choosing)} would choose a channel, but only channel does: name it so, "
+                        "counted from 1 on, or remove it")
 
 
 def _named(columns: Sequence[str]) -> str:

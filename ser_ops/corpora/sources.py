@@ -139,8 +139,8 @@ class _Zip:
                 with self.archive.open(entry) as file:
                     yield from iter(lambda: file.read(_PIECE), b"")
         except NotImplementedError as error:
-            raise UserError(f"{self.path}: its entry {excerpt(entry.filename)!r} is packed in a way that is not read "
-                            f"here ({error}): extract it yourself and give the folder") from error
+            raise UserError(f"{self.path}: its entry {excerpt(entry.filename)!r} is compressed in a way that is "
+                            f"not supported ({error}): extract it yourself and give the folder") from error
         except _DAMAGED as error:
             raise UserError(f"{self.path}: its entry {excerpt(entry.filename)!r} is damaged ({_said(error)}): fetch "
                             "the archive again from its official source") from error
@@ -201,8 +201,8 @@ def _refuse_overlaps(path: Path, entries: list[zipfile.ZipInfo]) -> None:
     for entry, following in pairwise(ordered):
         if entry.header_offset + _HEADER + entry.compress_size > following.header_offset:
             raise UserError(f"{path}: refused: its entries {excerpt(entry.filename)!r} and "
-                            f"{excerpt(following.filename)!r} share their "
-                            f"bytes: {_OFFICIAL}")
+                            f"{excerpt(following.filename)!r} overlap: "
+                            f"{_OFFICIAL}")
 
 
 @contextmanager
@@ -217,7 +217,7 @@ def open_source(path: Path, link: bool = False) -> Iterator[Source]:
     if not os.path.exists(path):
         raise UserError(f"{path}: is missing: give the folder or zip that holds the recordings")
     if not path.is_file():      # a pipe would be waited for
-        raise UserError(f"{path}: is no folder and no file: give the folder or zip that holds the recordings")
+        raise UserError(f"{path}: is neither a folder nor a file: give the folder or zip that holds the recordings")
     if link:
         raise UserError(f"{path}: the files of a zip cannot be linked: extract it and give the folder, or copy")
     with _archive(path) as archive:
@@ -236,5 +236,5 @@ def _archive(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
     except _DAMAGED as error:
-        raise UserError(f"{path}: is no folder and no sound zip ({_said(error)}): fetch it again from its official "
-                        "source") from error
+        raise UserError(f"{path}: is neither a folder nor an intact zip ({_said(error)}): fetch it again from its "
+                        "official source") from error

@@ -1,1 +1,1 @@
-"""What is configured, what answers, which versions and paths, and what is wrong with one line on how to mend it."""
+"""What is configured, what answers and what is wrong: versions, paths, servers; one line on how to mend each fault."""

@@ -34,7 +34,7 @@ def check_folders(folder: Path, params: Params) -> Iterator[Finding]:
     if unsent := sorted((folder / params.paths.state / "tracking").glob("*.jsonl")):
         runs = ", ".join(file.stem for file in unsent[:3])
         yield Finding("project", "tracking journal", "warning", f"{len(unsent)} runs have records that their server "
-                      f"never got: {runs}", "start the server and run dvc repro again")
+                      f"did not receive: {runs}", "start the server and run dvc repro again")
 
 
 def _existing_parent(path: Path) -> Path:
@@ -160,4 +160,4 @@ def check_cache() -> Iterator[Finding]:
         names = ", ".join(map(os.path.relpath, entry.paths)) or "of no output of now"
         yield Finding("data", os.path.relpath(entry.file), "fault", f"is damaged ({names})", "ser-ops doctor --mend")
     if not bad:
-        yield Finding("data", "DVC's cache", "ok", "every file is what its name says")
+        yield Finding("data", "DVC's cache", "ok", "every file matches its checksum")

@@ -149,7 +149,7 @@ def _list_names(url: str, limit: float, header: dict[str, str]) -> list[dict[str
     rows = ask_json(url, limit, header, {})
     named = isinstance(rows, list) and all(isinstance(row, dict) and isinstance(row.get("name"), str) for row in rows)
     if not named:
-        raise Refused("what answers there is no Prefect server")
+        raise Refused("this is not a Prefect server")
     return list(rows)
 
 

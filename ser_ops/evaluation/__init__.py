@@ -1,1 +1,1 @@
-"""Metrics with intervals, the noise grid, table VI and the papers' numbers."""
+"""Metrics with intervals, the noise grid, table VI; the papers' numbers."""

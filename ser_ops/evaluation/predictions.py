@@ -128,7 +128,7 @@ def read_predictions(path: Path, model: str) -> Predictions:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
             if tuple(reader.fieldnames or ()) != PREDICTION_FIELDS:
-                raise UserError(f"{path}: is no table of predictions: run the stage evaluate again")
+                raise UserError(f"{path}: is not a table of predictions: run the stage evaluate again")
             rows = [row for row in reader if row["model"] == model]
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}): run the stage evaluate") from error

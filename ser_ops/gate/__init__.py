@@ -1,1 +1,1 @@
-"""The gate: its rules, the verdict on a model, and what stands as staging or production in the registry."""
+"""The gate and the registry's aliases: rules, the verdict on a model, what stands as staging or production."""

@@ -187,7 +187,7 @@ def _streams(figures: Any, streams: Any) -> Rule:
 
 def _robustness(figures: Any, rows: Any, model: str, grid: Sequence[Condition]) -> Rule:
     """robustness.csv has every row of the grid and agrees with metrics.json."""
-    reason = "a cell that was not measured is a room in which nobody knows what the model does"
+    reason = "nobody knows what the model does in a cell that was not measured"
     wanted = set(grid)
     if not isinstance(rows, list) or not rows:
         return decide("robustness_table", False, "robustness.csv is missing", reason, None, len(wanted))
@@ -353,10 +353,10 @@ def _faithful(report: Any, model: str) -> Rule:
         if _admits_failure(report, title):
             admitted.append(title)
         elif claim is not True:
-            wrong.append(f"{title} is shown, beats no random ranking, and the report keeps silent about it"
-                         if claim is False else f"{title} is shown and was not held against random rankings")
+            wrong.append(f"{title} is shown, beats no random ranking, and the report does not say so"
+                         if claim is False else f"{title} is shown and was not compared with random rankings")
         elif not _borne_out(pick(measured, method, "against_random")):
-            wrong.append(f"{title} is said to beat a random ranking, which its own figures do not bear out")
+            wrong.append(f"{title} is said to beat a random ranking, but its own figures do not show it")
         else:
             beating.append(title)
     if not (wrong or beating or admitted):
@@ -417,7 +417,7 @@ def loads_without_pickle(answers: Any) -> Rule:
     if answers.get("loads") is not True:
         words = words or f"the packaged model does not load with pickle forbidden: {answers.get('error') or 'no word'}"
     if not isinstance(pickles, list):
-        words = words or "nobody looked for pickled files in the package"
+        words = words or "the package was not searched for pickled files"
     return decide("loads_without_pickle", not words, words or "the packaged model loads with pickle forbidden", reason,
                   answers.get("loads") is True and pickles == [], True)
 

@@ -1,1 +1,1 @@
-"""From a recording of any length to its emotion, in windows and in bounded memory."""
+"""From a recording of any length to its emotion: in windows and in bounded memory."""

@@ -104,7 +104,7 @@ class Recogniser:
         try:
             samples = np.asarray(samples, np.float32)
         except (TypeError, ValueError) as error:
-            raise UserError(f"{where}: holds something else than numbers: give mono float samples") from error
+            raise UserError(f"{where}: holds values that are not numbers: give mono float samples") from error
         if samples.ndim != 1:
             raise UserError(f"{where}: has shape {samples.shape}: give mono samples, one number each")
         answer = self._answer(where, [admit_samples(where, samples, sample_rate, self.sample_rate, cleaned)])

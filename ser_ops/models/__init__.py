@@ -1,1 +1,1 @@
-"""The architectures of both papers as plain torch modules, and one table from name to builder."""
+"""Both papers' architectures: plain torch modules, and one table from name to builder."""

@@ -286,9 +286,9 @@ def _hub_origin(name: str, revision: str | None, section: str) -> Origin:
         return Origin({"revision": revision, "local_files_only": bool(absent)}, absent)
     if not (commit := commit or _cached_commit(name, revision)):
         return Origin({"revision": revision or "main", "local_files_only": True}, absent)   # which is not there
-    named = f"{revision} is a name that moves" if revision else "no revision of it is named"
-    raise UserError(f"{name}: {named}: set {section}.revision in {SETTINGS_FILES} to {commit}, its commit of "
-                    "now")
+    named = f"{revision} is a name that may change" if revision else "no revision of it is named"
+    raise UserError(f"{name}: {named}: set {section}.revision in {SETTINGS_FILES} to {commit}, its current "
+                    "commit")
 
 
 def _cached_commit(name: str, revision: str | None) -> str:
@@ -309,7 +309,7 @@ def _ask_hub(name: str, revision: str | None) -> tuple[str, bool, str]:
     except errors.RevisionNotFoundError:
         return "", False, f"the hub has no revision {revision} of it"
     except errors.RepositoryNotFoundError:
-        return "", False, "the hub has none of that name that you may read"
+        return "", False, "the hub has no such checkpoint that you may read"
     except errors.HFValidationError:
         return "", False, "that is no hub name"
     except Exception:  # no network, no answer, told to stay offline

@@ -96,7 +96,7 @@ def _no_model(path: Path, error: Exception) -> UserError:
 def _check_weights(model: EmotionModel, path: Path, card: Mapping[str, Any]) -> None:
     """The file's names, shapes and dtypes against the model's, before a tensor is read."""
     if not path.is_file():
-        raise UserError(f"{path}: missing or no file: restore the folder (weights are read from safetensors alone)")
+        raise UserError(f"{path}: missing or not a file: restore the folder (weights are read from safetensors alone)")
     try:
         with path.open("rb") as header:
             if int.from_bytes(header.read(8), "little") > _LONGEST_HEADER:

@@ -278,7 +278,7 @@ def _kept_config(kept: Mapping[str, Any]) -> "PreTrainedConfig":
     defaults = {"input_gain": 1.0, "input_normalised": True, "input_masked": by_layer, "input_levelled": False}
     values = {**defaults, **kept}
     if wrong := [key for key, default in defaults.items() if type(values[key]) is not type(default)]:
-        raise UserError(f"backbone_config: {wrong[0]} is {reprlib.repr(values[wrong[0]])}, which it cannot be: "
+        raise UserError(f"backbone_config: {wrong[0]} is {reprlib.repr(values[wrong[0]])}, which is impossible: "
                         "restore the model folder")
     return kept_config(values, FAMILY, "the Wav2Vec 2.0 family")
 

@@ -1,1 +1,1 @@
-"""Noise: stationary colours, recordings and their partitions, mixing (paper 1, section III-B)."""
+"""Noise and its mixing into speech: stationary colours, recordings and their partitions (paper 1, III-B)."""

@@ -90,7 +90,8 @@ def add_noise(category: str, folder: Path, noise_folder: Path, collection: str =
     """
     check_category(category, "noise add")
     if not FOLDER_NAME.fullmatch(collection):
-        raise UserError(f"{collection!r}: is no name for a collection: use letters, digits, point, dash and underscore")
+        raise UserError(f"{collection!r}: is not a valid name for a collection: use letters, digits, point, dash and "
+                        "underscore")
     with one_writer_at_a_time(lock, noise_folder):
         wanted, named, skipped = _usable(folder, silent_dbfs)
         if not wanted:

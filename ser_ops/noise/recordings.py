@@ -109,10 +109,10 @@ def scan_collection(folder: Path, collection: str, synthetic: bool = False) -> N
 def check_category(category: str, where: object) -> None:
     """Raise UserError that says `where` when `category` is no name for one, or means something else already."""
     if not FOLDER_NAME.fullmatch(category):
-        raise UserError(f"{where}: {category!r} is no name for a category of noise: use letters, digits, point, dash "
+        raise UserError(f"{where}: {category!r} is not a valid name for a category: use letters, digits, point, dash "
                         "and underscore")
     if category in _TAKEN:
-        raise UserError(f"{where}: {category!r} is taken ({', '.join(sorted(_TAKEN))} have a meaning of their own): "
+        raise UserError(f"{where}: {category!r} is taken ({', '.join(sorted(_TAKEN))} are reserved): "
                         "give the category another name")
 
 

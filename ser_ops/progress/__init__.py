@@ -1,1 +1,1 @@
-"""Long steps: a bar with rate and time left, and one map over processes here or over a Dask cluster."""
+"""Bars and parallel maps of long steps: rate and time left; processes here or a Dask cluster."""

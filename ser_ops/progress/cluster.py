@@ -117,10 +117,10 @@ def _result(client: Client, future: Future, what: str) -> Any:
                 _cluster_threads(client, what)
     except KilledWorker as error:
         raise UserError(f"{what}: an item killed {error.allowed_failures + 1} Dask workers one after another, most "
-                        "likely for want of memory: start workers with fewer --nthreads and run the same command "
+                        "likely for lack of memory: start workers with fewer --nthreads and run the same command "
                         "again") from error
     except (ImportError, RuntimeError) as error:
-        raise UserError(f"{what}: the Dask scheduler or a worker cannot read what it is asked "
+        raise UserError(f"{what}: the Dask scheduler or a worker cannot read its task "
                         f"({type(error).__name__}): install requirements.lock and this project there too") from error
     except (FutureCancelledError, CommClosedError) as error:
         raise _scheduler_gone(what) from error

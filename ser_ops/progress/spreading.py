@@ -91,5 +91,5 @@ def map_over_processes(function: Callable[[Item], Result], items: Sequence[Item]
         try:
             yield from pool.map(function, items)
         except BrokenProcessPool as error:
-            raise UserError(f"{what}: a worker process was killed, most likely for want of memory: set compute.workers "
+            raise UserError(f"{what}: a worker process was killed, most likely for lack of memory: set compute.workers "
                             "lower and run the same command again") from error

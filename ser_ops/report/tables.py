@@ -17,7 +17,7 @@ def banner(gate: Any) -> dict[str, Any]:
     """{state: passed, blocked or unjudged; title; lines}."""
     if not isinstance(gate, Mapping) or not isinstance(gate.get("passed"), bool):
         return {"state": "unjudged", "title": "Not judged yet",
-                "lines": ["gate.json is not there: nothing on this page vouches for the model."]}
+                "lines": ["gate.json is missing: this page holds no verdict on the model."]}
     rules = gate.get("rules") or []
     applying = [rule for rule in rules if rule.get("applies", True)]
     failed = [str(rule.get("verdict", "")).removeprefix("blocked: ") for rule in applying if not rule.get("passed")]

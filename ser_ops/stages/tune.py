@@ -108,7 +108,7 @@ def _begin_or_join(params: Params, mark: str, kept: Path) -> StudyStore:
 def _best_record(outcomes: list[Outcome], mark: str) -> dict:
     best = best_trial(outcomes)
     if best is None:
-        raise UserError("tune: the loss of every trial ceased to be a number: lower the learning rates of tune.space "
+        raise UserError("tune: the loss of every trial became NaN: lower the learning rates of tune.space "
                         f"in {SETTINGS_FILES}")
     return {"values": best.values, "validation_uar": best.validation_uar, "trial": best.number, "study": mark,
             "run_id": best.run_id, "trials": len(outcomes),

@@ -181,8 +181,8 @@ class Download:
             raise
 
     def _changed(self) -> UserError:
-        return UserError(f"{self.object}: was changed while it came: run the same command again when nobody writes "
-                         "there")
+        return UserError(f"{self.object}: was changed during the download: run the same command again when nobody "
+                         "writes there")
 
 
 def _cut_errors() -> tuple[type[Exception], ...]:

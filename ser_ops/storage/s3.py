@@ -100,7 +100,7 @@ def _list_objects(client: Any, address: Address, source: str) -> dict[PurePosixP
     objects = [S3Object(address.bucket, entry["Key"], entry["Size"], entry["ETag"])
                for page in pages for entry in page.get("Contents", []) if address.holds(entry["Key"])]
     if not objects:
-        raise UserError(f"{source}: nothing lies there: check the bucket and the prefix")
+        raise UserError(f"{source}: nothing is there: check the bucket and the prefix")
     by_path: dict[PurePosixPath, S3Object] = {}
     for listed in objects:
         if by_path.setdefault(path := address.relative_path(listed.key), listed) is not listed:
@@ -120,7 +120,7 @@ def _fetch_all(downloads: list[Download], pool: ThreadPoolExecutor, bar: _Bar, p
     bar.begin(sum(transfer.object.size for transfer in downloads), needed)
     free = shutil.disk_usage(parts_folder).free
     if needed > free:
-        raise UserError(f"{parts_folder}: {needed / 1e6:.1f} MB are to come and {free / 1e6:.1f} MB are free: free "
+        raise UserError(f"{parts_folder}: {needed / 1e6:.1f} MB are needed and {free / 1e6:.1f} MB are free: free "
                         "space, then run the same command again")
     running = [[pool.submit(transfer.fetch, part) for part in parts]
                for transfer, parts in zip(downloads, missing, strict=True)]
@@ -129,7 +129,7 @@ def _fetch_all(downloads: list[Download], pool: ThreadPoolExecutor, bar: _Bar, p
         if not transfer.finish():
             _wait([pool.submit(transfer.fetch, part) for part in transfer.missing()])
             if not transfer.finish():
-                raise UserError(f"{transfer.object}: its bytes do not fit the checksum that the store gives, twice: "
+                raise UserError(f"{transfer.object}: its bytes differ from the store's checksum, twice: "
                                 "upload it again")
 
 

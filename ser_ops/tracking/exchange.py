@@ -116,7 +116,7 @@ def with_deadline(limit: float, act: Callable[[], T], give_up: Callable[[], None
     >>> with_deadline(0.1, lambda: time.sleep(9))
     Traceback (most recent call last):
     ...
-    TimeoutError: no whole answer within 0.1 s
+    TimeoutError: no complete answer within 0.1 s
     """
     outcome = queue.SimpleQueue[tuple[T | None, Exception | None]]()
 
@@ -131,7 +131,7 @@ def with_deadline(limit: float, act: Callable[[], T], give_up: Callable[[], None
         answer, error = outcome.get(timeout=limit)
     except queue.Empty:
         give_up()
-        raise TimeoutError(f"no whole answer within {limit:.3g} s") from None
+        raise TimeoutError(f"no complete answer within {limit:.3g} s") from None
     if error is not None:
         raise error
     return cast(T, answer)
@@ -141,12 +141,12 @@ def reason(error: Exception) -> str:
     """Why there was no answer, in one short line.
 
     >>> reason(http.client.BadStatusLine("SSH-2.0-OpenSSH_9.2"))
-    "what answers is no HTTP: 'SSH-2.0-OpenSSH_9.2'"
+    "the answer is not HTTP: 'SSH-2.0-OpenSSH_9.2'"
     """
     said = " ".join(str(getattr(error, "reason", error)).split())[:80]
     if isinstance(error, http.client.HTTPException) and not isinstance(error, OSError):
         said = said if said.startswith("'") else repr(said)
-        return f"what answers is no HTTP: {said}"
+        return f"the answer is not HTTP: {said}"
     return said
 
 

@@ -115,7 +115,7 @@ def _foreign_model(uri: str, mlmodel: Any) -> UserError:
     flavours = sorted(map(str, _mapping(mlmodel, "flavors")))
     pyfunc = _mapping(_mapping(mlmodel, "flavors"), "python_function")
     pickled = "python_model" in pyfunc and "model_code_path" not in pyfunc
-    what = "is pickled, and a pickle runs code of its choice" if pickled else \
+    what = "is pickled, and loading a pickle can run any code" if pickled else \
         f"is no model of ser-ops (flavours: {', '.join(flavours) or 'none'})"
     return UserError(f"{redacted(uri)}: {what}: it is not loaded; {_REGISTERED}")
 

@@ -117,7 +117,7 @@ class Journal:
             os.truncate(self.path, len(whole))
         entries = [parse_json(line, str(self.path), _REMOVE, nan=True) for line in whole.splitlines()]
         if not all(isinstance(entry, dict) for entry in entries):
-            raise UserError(f"{self.path}: is damaged, a line of it is no entry: {_REMOVE}")
+            raise UserError(f"{self.path}: is damaged, a line of it is not an entry: {_REMOVE}")
         return entries
 
     def append(self, entry: Mapping[str, Any]) -> None:

@@ -249,7 +249,7 @@ def _clean_rows(predictions: Path, model: str) -> list[tuple[str, list[float]]]:
             rows = sorted((row["utterance"], [float(row[f"p_{emotion}"]) for emotion in EMOTIONS])
                           for row in csv.DictReader(file) if row["model"] == model and row["noise"] == "clean")
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{predictions}: no table of predictions ({error}): run the stage evaluate") from error
+        raise UserError(f"{predictions}: not a table of predictions ({error}): run the stage evaluate") from error
     count = min(len(rows), COMPARED_UTTERANCES)
     return [rows[number * len(rows) // count] for number in range(count)]
 

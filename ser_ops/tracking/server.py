@@ -102,7 +102,7 @@ def connect_once(params: Params, make: bool = True) -> "MlflowClient":
     if file is not None and not make:
         if not _is_made(file):
             raise UserError(f"{file}: there is no tracking database: run make demo or dvc repro, which make it, or set "
-                            f"{URI_VARIABLE} or tracking.uri in params.yaml to the one that is meant")
+                            f"{URI_VARIABLE} or tracking.uri in params.yaml to the right one")
         _check_tables(file)
     with mlflow_errors(uri), _exclusive(file, params.tracking.outage):
         import mlflow
@@ -130,7 +130,7 @@ def _check_tables(file: Path) -> None:
     except sqlite3.Error as error:
         raise _unreadable(file, error) from error
     if not named:
-        raise UserError(f"{file}: no database of MLflow, or a damaged one (it has no experiments): {_OTHER_STORE}")
+        raise UserError(f"{file}: not an MLflow database, or a damaged one (it has no experiments): {_OTHER_STORE}")
 
 
 @contextmanager
@@ -201,7 +201,7 @@ def _probe_sqlite(path: Path) -> None:
     try:
         if path.exists():   # an empty one, made here, would pass for a database
             if not path.is_file():  # to open a pipe is to wait without end
-                raise UserError(f"sqlite:///{path}: is no file but a folder, a pipe or a device: set {URI_VARIABLE} or "
+                raise UserError(f"sqlite:///{path}: is a folder, a pipe or a device, not a file: set {URI_VARIABLE} or "
                                 "tracking.uri in params.yaml to a file")
             with path.open("ab"):
                 pass
@@ -260,7 +260,7 @@ def check_server(uri: str, limit: float) -> None:
             raise
         answer = None
     if not isinstance(answer, dict) or answer.keys() - {"experiments", "next_page_token"}:
-        raise UserError(f"{redacted(uri)}: what answers there is no MLflow server: set {URI_VARIABLE} or tracking.uri "
+        raise UserError(f"{redacted(uri)}: this is not an MLflow server: set {URI_VARIABLE} or tracking.uri "
                         "in params.yaml to the address of one")
 
 
@@ -406,14 +406,14 @@ def _local_fault(uri: str, error: Exception, said: str) -> UserError | None:
     if file is not None and is_read_only(error):
         return UserError(f"{file}: the tracking database cannot be written ({said}): make it and its folder writable, "
                          f"{retry}")
-    return UserError(f"{file}: no database of MLflow, or a damaged one ({said}): {_OTHER_STORE}") \
+    return UserError(f"{file}: not an MLflow database, or a damaged one ({said}): {_OTHER_STORE}") \
         if file is not None and is_no_database(error) else None
 
 
 def _not_mlflow(uri: str, error: Exception) -> UserError:
     """The error that MLflow's client could not read an answer."""
     said = redacted(" ".join(f"{type(error).__name__}: {error}".split()))[:200]
-    return UserError(f"{redacted(uri)}: what answers there is no MLflow server, or one of another version ({said}): "
+    return UserError(f"{redacted(uri)}: this is not an MLflow server, or one of another version ({said}): "
                      f"set {URI_VARIABLE} or tracking.uri in params.yaml to the address of one")
 
 

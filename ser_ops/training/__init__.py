@@ -1,1 +1,1 @@
-"""One loop for all models, its checkpoints, and the search of its settings; it knows no tracking server."""
+"""One loop for all models and the search of its settings: checkpoints; it knows no tracking server."""

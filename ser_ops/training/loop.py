@@ -75,8 +75,8 @@ def fit(model: nn.Module, train: Examples, validation: Examples, settings: Train
         UserError: there are too few rows for a batch, or `settings.length_buckets` does not suit the model.
     """
     if settings.length_buckets > 1 and train.stores.states is None and getattr(model, "depends_on_padding", True):
-        raise UserError(f"{what}: train.length_buckets is {settings.length_buckets}, but what this model answers "
-                        "depends on how far an utterance is padded: set it to 1")
+        raise UserError(f"{what}: train.length_buckets is {settings.length_buckets}, but this model's answers "
+                        "depend on padding: set it to 1")
     if len(train) < 2 * world_size() * settings.accumulate:
         raise UserError(f"{what}: {len(train)} training rows are too few: bring more recordings in")
     with repeatable(device), standardised_beforehand(model) as standardise:

@@ -124,7 +124,7 @@ def _states(shard: _Shard) -> Iterator[tuple[str, np.ndarray]]:
         with torch.inference_mode():
             states = network.states(batch.waveform, batch.valid).half().cpu()
         if not torch.isfinite(states).all():
-            raise UserError(f"{shard.settings.checkpoint}: its states are beyond what is kept (65,504): set "
+            raise UserError(f"{shard.settings.checkpoint}: its states exceed what float16 holds (65,504): set "
                             f"wav2vec.cache_states to false in {SETTINGS_FILES}")
         for row, values, frames in zip(batch.rows, states, network.frames(batch.valid).tolist(), strict=True):
             yield row.row, values[:, :network.kept_shape(frames)[1]].numpy()

@@ -179,7 +179,7 @@ def _process_pool(processes: int) -> Iterator[ProcessPoolExecutor]:
     try:
         yield pool
     except BrokenProcessPool as error:
-        raise UserError("training: a process was killed, most likely for want of memory: lower compute.workers or "
+        raise UserError("training: a process was killed, most likely for lack of memory: lower compute.workers or "
                         f"train.batch_size in {SETTINGS_FILES} and run the same command again") from error
     except BaseException:
         ours.close()

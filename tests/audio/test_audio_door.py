@@ -169,7 +169,7 @@ def test_a_cut_ogg_and_a_chained_one_are_said(tmp_path: Path) -> None:
     soundfile.write(file, syllables(10), RATE)
     file.write_bytes(file.read_bytes()[:file.stat().st_size * 2 // 3])
     assert 5 < read_recording(file, RATE).seconds < 8
-    assert "breaks off before its end" in read_recording(file, RATE).warnings[0]
+    assert "it ends early" in read_recording(file, RATE).warnings[0]
 
 
 def test_links_of_another_rate_and_other_channels_are_heard_too(tmp_path: Path) -> None:
@@ -276,8 +276,8 @@ def test_a_clip_is_cut_at_the_sample(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "a.wav", sound, RATE, subtype="FLOAT")
     clip = read_clip(Clip(tmp_path / "a.wav", 0.5, 1.25), RATE)
     assert np.allclose(clip.samples, without_offset(sound[8000:20000], RATE), atol=1e-6) and clip.warnings == ()
-    assert "lies behind the end" in read_clip(Clip(tmp_path / "a.wav", 2.0, 4.0), RATE).warnings[0]
-    with pytest.raises(UserError, match=r"start 3.5 s lies behind its end at 3.00 s"):
+    assert "is after the end" in read_clip(Clip(tmp_path / "a.wav", 2.0, 4.0), RATE).warnings[0]
+    with pytest.raises(UserError, match=r"start 3.5 s is after its end at 3.00 s"):
         read_clip(Clip(tmp_path / "a.wav", 3.5), RATE)
 
 
@@ -328,7 +328,7 @@ def test_what_is_no_sound_is_refused_alike_as_file_and_as_numbers(tmp_path: Path
 def test_other_formats_are_refused_by_suffix_and_by_content(tmp_path: Path, container: str, suffix: str | None) -> None:
     file = tmp_path / f"a{suffix or '.' + container.lower()}"
     soundfile.write(file, tone(1), RATE, format=container, subtype="PCM_16")
-    with pytest.raises(UserError, match=r"no format that is read|not readable as audio"):
+    with pytest.raises(UserError, match=r"not a supported format|not readable as audio"):
         read_recording(file, RATE)
 
 
@@ -470,7 +470,7 @@ def test_a_header_without_end_costs_no_time(tmp_path: Path, chunk: bytes) -> Non
     """A recorder that set 40 MB aside and died; libsndfile alone would look for sound in them for half a minute."""
     (tmp_path / "a.wav").write_bytes(b"RIFF\0\0\0\0WAVE" + chunk * 5_000_000)
     started = time.process_time()
-    with pytest.raises(UserError, match="without a part that holds sound"):
+    with pytest.raises(UserError, match="without sound data"):
         read_recording(tmp_path / "a.wav", RATE)
     assert time.process_time() - started < 1
 

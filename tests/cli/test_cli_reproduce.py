@@ -49,7 +49,7 @@ def test_it_pulls_runs_and_says_where_the_page_is(asked):
         "Running stage 'data.dvc':", "Running stage 'reproduction/dvc.yaml:paper1':",
         "seconds by stage: train 61, reproduction/paper1 2",
         "2 of 4 tables could not be filled: table_iv, splits; the page says what each lacks",
-        "1 of 4 tables stand on other data than the paper's: table_v; the page says on which",
+        "1 of 4 tables rest on other data than the paper's: table_v; the page says on which",
         "the page: reports/paper1/index.html"]
 
 

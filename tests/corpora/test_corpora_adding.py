@@ -115,7 +115,7 @@ def test_a_corpus_that_is_there_is_never_overwritten(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["../out", "a/b", ".hidden", "with space"])
 def test_odd_corpus_names_are_refused(tmp_path: Path, name: str) -> None:
     speech(tmp_path / "source", NAMES)
-    with pytest.raises(UserError, match="no name for a corpus"):
+    with pytest.raises(UserError, match="not a valid name for a corpus"):
         adding.add_corpus("ravdess", tmp_path / "source", tmp_path / "data", name=name)
     assert not (tmp_path / "out").exists() and not (tmp_path / "data").exists()
 
@@ -202,7 +202,7 @@ def test_a_damaged_zip_and_what_is_none(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"its entry '.*wav' is damaged"):
         adding.add_corpus("ravdess", archive, tmp_path / "data" / "corpora")
     (tmp_path / "b.zip").write_text("hello")
-    with pytest.raises(UserError, match="no sound zip"):
+    with pytest.raises(UserError, match="nor an intact zip"):
         adding.add_corpus("ravdess", tmp_path / "b.zip", tmp_path / "data" / "corpora")
     with pytest.raises(UserError, match="is missing"):
         adding.add_corpus("ravdess", tmp_path / "c.zip", tmp_path / "data" / "corpora")
@@ -283,14 +283,14 @@ def test_links_inside_are_followed_and_those_to_nothing_counted(tmp_path: Path) 
     (tmp_path / "linked").symlink_to(source)
     summary = adding.add_corpus("ravdess", tmp_path / "linked", tmp_path / "data")
     assert (summary.found, summary.skipped) == (
-        3, {"link to nothing": 2, "no file but a pipe, a socket or a device": 2})
+        3, {"link to nothing": 2, "a pipe, a socket or a device, not a file": 2})
     assert not (tmp_path / "data/ravdess" / NAMES[2]).is_symlink()
 
 
 @pytest.mark.parametrize("name", ["a.zip", "corpus"])
 def test_a_pipe_is_not_waited_for(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / name)
-    with pytest.raises(UserError, match="no folder and no file"):
+    with pytest.raises(UserError, match="neither a folder nor a file"):
         adding.add_corpus("ravdess", tmp_path / name, tmp_path / "data")
 
 
@@ -383,7 +383,7 @@ def test_entries_that_share_bytes_or_a_name_are_refused(tmp_path: Path) -> None:
     (tmp_path / "b.zip").write_bytes(shared)
     with pytest.warns(UserWarning, match="Duplicate"):
         packed(tmp_path / "c.zip", [NAMES[0], NAMES[0]])
-    for name, fault in (("b.zip", "share their bytes"), ("c.zip", "twice")):
+    for name, fault in (("b.zip", "overlap"), ("c.zip", "twice")):
         with pytest.raises(UserError, match=fault):
             adding.add_corpus("ravdess", tmp_path / name, tmp_path / "data")
     assert not (tmp_path / "data").exists()
@@ -493,7 +493,7 @@ def test_another_corpus_is_recognised(tmp_path: Path) -> None:
     speech(tmp_path / "source", NAMES)
     with pytest.raises(UserError, match=r"no TESS recordings.*those of RAVDESS speech"):
         adding.add_corpus("tess", tmp_path / "source", tmp_path / "data")
-    with pytest.raises(UserError, match="no known corpus: choose of ravdess, crema_d, tess, savee"):
+    with pytest.raises(UserError, match="not a known corpus: choose one of ravdess, crema_d, tess, savee"):
         adding.add_corpus("iemocap", tmp_path / "source", tmp_path / "data")
 
 

@@ -160,8 +160,8 @@ def test_a_clip_is_cut_and_its_content_is_that_of_the_cut(tmp_path: Path) -> Non
              ("beyond", Clip(tmp_path / "a.wav", 3.0)), ("over", Clip(tmp_path / "a.wav", 1.0, 9.0))]
     first, second, beyond, over = decode_recordings(clips, tmp_path / "store", 16000, -60, 64, 1, "t")
     assert first.seconds == second.seconds == 1.0 and first.content != second.content
-    assert "lies behind its end at 2.00 s" in beyond.error
-    assert over.content == second.content and "end 9 s lies behind" in over.warnings
+    assert "is after its end at 2.00 s" in beyond.error
+    assert over.content == second.content and "end 9 s is after" in over.warnings
 
 
 @pytest.mark.parametrize(("change", "fault"), [

@@ -180,7 +180,7 @@ def test_a_folder_that_is_no_corpus_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no SAVEE recordings with names like DC/a01.wav.*give the folder") as error:
         LAYOUTS["savee"].scan(tmp_path, "savee")
     assert "\n" not in str(error.value)
-    with pytest.raises(UserError, match="is no folder"):
+    with pytest.raises(UserError, match="is not a folder"):
         LAYOUTS["savee"].scan(tmp_path / "missing", "savee")
     with pytest.raises(UserError, match="it is empty"):
         LAYOUTS["savee"].scan(made(tmp_path / "empty", ["corpus.yaml"]), "savee")

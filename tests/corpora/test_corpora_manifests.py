@@ -102,7 +102,7 @@ def test_labels_are_mapped_later(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("line", "fault"), [
     ("gone.wav,sad,1", r"1 of 2 files are missing \(.*gone\.wav\)"),
     ("gone.wav,joy,1", r"1 of 2 files are missing \(.*gone\.wav\): a relative path counts from"),
-    ("secret.txt,sad,1", r"lists what is no recording by its suffix \(.*secret\.txt\): take those lines out"),
+    ("secret.txt,sad,1", r"lists files whose suffix is not a recording's \(.*secret\.txt\): remove those lines"),
     ("out.wav,sad,1", r"refused: a link leads out of .*given \(.*out\.wav\): list the files themselves"),
     ("outside/b.wav,sad,1", r"refused: a link leads out of .*given \(.*b\.wav\)"),
     ("a.wav,sad,1", "more than once"), (",sad,1", "line 3 has no path"), ("a.wav,sad,", "line 3 has no speaker")])
@@ -145,7 +145,7 @@ def test_nothing_admitted_too_little_space_and_a_name_that_is_taken(
             adding.add_manifest(file, folder, name)
     with pytest.raises(UserError, match="data/manifests/mine: is already there"):
         adding.add_corpus("ravdess", tmp_path, tmp_path / "data/corpora", "mine")
-    with pytest.raises(UserError, match="is no name for a corpus"):
+    with pytest.raises(UserError, match="is not a valid name for a corpus"):
         adding.add_manifest(file, folder, "../mine")
     monkeypatch.setattr(adding.shutil, "disk_usage", lambda _: type("", (), {"free": 10}))
     with pytest.raises(UserError, match="GB are needed"):

@@ -49,7 +49,7 @@ def test_a_damaged_file_is_one_line(tmp_path):
         with pytest.raises(UserError, match="incomplete or damaged"):
             read_predictions(path, "fusion")
     path.write_text("a,b\n1,2\n")
-    with pytest.raises(UserError, match="no table of predictions"):
+    with pytest.raises(UserError, match="not a table of predictions"):
         read_predictions(path, "fusion")
 
 

@@ -133,7 +133,7 @@ def test_words_follow_the_figures_and_the_gate_reads_them(measured):
     boast = {name: figures | {"beats_random": True} for name, figures in measured["methods"].items()}
     boasting = report | {"faithfulness": measured | {"methods": boast, "words": []}}
     rule = judging.explanation_rules(boasting, "fusion", [])[-1]
-    assert not rule.passed and "do not bear out" in rule.verdict
+    assert not rule.passed and "do not show it" in rule.verdict
 
 
 def test_conditions_of_one_utterance_count_once():

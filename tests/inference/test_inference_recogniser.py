@@ -135,8 +135,8 @@ def test_silent_windows_are_left_out_and_that_is_said(recogniser):
     (np.append(speech(1.0), np.inf), RATE, "NaN or infinite"),
     (speech(1.0) * 32767, RATE, "give floats in [-1, 1]"),
     (np.zeros((2, RATE)), RATE, "mono"),
-    (["a", "b"], RATE, "something else than numbers"),
-    ([[0.1], [0.1, 0.2]], RATE, "something else than numbers"),
+    (["a", "b"], RATE, "values that are not numbers"),
+    ([[0.1], [0.1, 0.2]], RATE, "values that are not numbers"),
     (speech(1.0), 7999, "sample rate 7999 Hz"),
     (speech(1.0), 200000, "sample rate 200000 Hz"),
 ])

@@ -211,7 +211,7 @@ def test_sizes_that_do_not_fit(update: dict, words: str) -> None:
     ({"num_labels": 10**9}, "num_labels is 1e"), ({"hidden_size": 2**17, "num_attention_heads": 1}, "at most"),
     ({"conv_dim": [16] * 500}, "conv_dim makes 500 layers"), ({"conv_stride": [10, 0, 4]}, "cannot be used"),
     ({"hidden_size": "wide"}, "cannot be used"), ("[" * 200_000, "more than 64 deep"), ("[]", "no configuration"),
-    (b"\xff\xfe", "is not UTF-8"), ('{"model_type": "wav2vec2", "model_type": "hubert"}', "stands there twice")],
+    (b"\xff\xfe", "is not UTF-8"), ('{"model_type": "wav2vec2", "model_type": "hubert"}', "is given twice")],
     ids=lambda value: str(value)[:30])
 def test_a_configuration_that_asks_for_too_much_is_one_line(
         tmp_path: Path, change: dict | str | bytes, words: str) -> None:

@@ -67,20 +67,20 @@ def test_the_named_revision_is_read_and_no_other(cache: Path, revision: str) -> 
 
 
 def test_a_name_that_moves_is_refused_with_the_commit_that_it_is_now(cache: Path) -> None:
-    with pytest.raises(UserError, match=f"no revision of it is named: set .* to {SECOND}, its commit of now"):
+    with pytest.raises(UserError, match=f"no revision of it is named: set .* to {SECOND}, its current commit"):
         build("wav2vec", preset_of("someone/made"))
-    with pytest.raises(UserError, match=f"main is a name that moves: set .* to {SECOND}"):
+    with pytest.raises(UserError, match=f"main is a name that may change: set .* to {SECOND}"):
         build("wav2vec", preset_of("someone/made", "main"))
     with pytest.raises(UserError, match=f"someone/made: no such checkpoint: .*no hub is.*--revision {UNKNOWN}"):
         build("wav2vec", preset_of("someone/made", UNKNOWN))
 
 
 @pytest.mark.parametrize(("answer", "revision", "words"), [
-    ((FIRST, ["model.safetensors"]), None, f"is named: {SET} {FIRST}, its commit"),
-    ((FIRST, ["model.safetensors"]), "v1.0", f"moves: {SET} {FIRST}"),
+    ((FIRST, ["model.safetensors"]), None, f"is named: {SET} {FIRST}, its current"),
+    ((FIRST, ["model.safetensors"]), "v1.0", f"may change: {SET} {FIRST}"),
     ((FIRST, ["pytorch_model.bin"]), FIRST, f"its commit {FIRST} holds no safetensors: name that of a pull request"),
     (errors.RevisionNotFoundError, UNKNOWN, f"the hub has no revision {UNKNOWN} of it"),
-    (errors.RepositoryNotFoundError, FIRST, "the hub has none of that name that you may read")])
+    (errors.RepositoryNotFoundError, FIRST, "the hub has no such checkpoint that you may read")])
 def test_what_the_hub_answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, answer: object, revision: str | None,
                               words: str) -> None:
     asked = []

@@ -176,7 +176,7 @@ class TestWhatComesFromOutside:
         summary = adding.add_noise("rain", source, tmp_path / "noise")
         assert summary.added == ["a.wav"]
         assert summary.skipped == {"nothing.wav": "link to nothing",
-                                   "pipe.wav": "no file but a pipe, a socket or a device"}
+                                   "pipe.wav": "a pipe, a socket or a device, not a file"}
         assert [recording.recording
                 for recording in scan_noise(tmp_path / "noise", ["recorded"])] == ["recorded/rain/a"]
 
@@ -313,7 +313,7 @@ class TestAdd:
         (source / "quiet.wav").unlink()
         with pytest.raises(UserError, match=r"\.flac"):
             adding.add_noise("rain", source, tmp_path / "noise")
-        with pytest.raises(UserError, match="no folder"):
+        with pytest.raises(UserError, match="not a folder"):
             adding.add_noise("rain", tmp_path / "nowhere", tmp_path / "noise")
         assert not (tmp_path / "noise").exists()
 

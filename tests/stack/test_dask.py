@@ -161,7 +161,7 @@ print(held <= 5, [first, *results] == [math.sqrt(number) for number in range(40)
 
 def test_an_item_that_kills_whoever_does_it_is_one_line(machine, cluster):
     said = in_clone(machine, cluster.address, "list(parallel_map(signal.raise_signal, [9, 9], 'dying'))")
-    assert "killed 3 times, most likely for want of memory: start the worker there with fewer --nthreads" in said
+    assert "killed 3 times, most likely for lack of memory: start the worker there with fewer --nthreads" in said
 
 
 def test_a_scheduler_that_goes_and_one_that_never_was(machine, alone, tmp_path):
@@ -183,7 +183,7 @@ def test_a_cluster_without_workers_and_one_whose_worker_lacks_the_project(machin
         assert f"features: no worker has been at the Dask scheduler {cluster.address} for 5 s" in line
         cluster.worker("worker-0")
         line = last_line(stage(machine, "features", cluster.address))
-        assert "features: the Dask scheduler or a worker cannot read what it is asked" in line
+        assert "features: the Dask scheduler or a worker cannot read its task" in line
 
 
 def test_all_of_it_listens_on_loopback(cluster):

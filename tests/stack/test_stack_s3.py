@@ -121,7 +121,7 @@ def test_a_flipped_bit_is_found_and_fetched_again(bucket, bad_day, tmp_path, siz
     assert bring(tmp_path)[0].read_bytes() == SOUND[:size]
     assert bad_day.flip == 0
     bad_day.flip = -1
-    with pytest.raises(UserError, match="do not fit the checksum that the store gives, twice"):
+    with pytest.raises(UserError, match="differ from the store's checksum, twice"):
         bring(tmp_path / "other")
     assert not (tmp_path / "other/whole/big.wav").exists()
 
@@ -130,7 +130,7 @@ def test_an_object_changed_between_its_parts_is_not_mixed(bucket, bad_day, tmp_p
     other = random.Random(2).randbytes(len(SOUND))
     upload(bucket)
     bad_day.before = lambda number: upload(bucket, content=other) if number == 4 else None
-    with pytest.raises(UserError, match="was changed while it came"):
+    with pytest.raises(UserError, match="was changed during the download"):
         bring(tmp_path)
     bad_day.before = None
     assert bring(tmp_path)[0].read_bytes() == other, "the same command brings the new one whole"

@@ -119,7 +119,7 @@ def test_recordings_that_do_not_fit_are_not_half_pulled(disk, recordings, tmp_pa
     done = run("import sys; from ser_ops import workspace; from ser_ops.errors import UserError\n"
                "try:\n    workspace.pull()\n"
                "except UserError as error:\n    sys.exit(f'error: {error}')")
-    assert "error: data: 9.6 MB come here" in one_line(done, "data: ")
+    assert "error: data: 9.6 MB are needed here" in one_line(done, "data: ")
     assert not (folder / "data").exists() and not list(folder.rglob(".*.tmp"))
 
 

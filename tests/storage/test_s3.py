@@ -67,7 +67,7 @@ def test_one_object_by_its_name(bucket, tmp_path):
     assert bring("s3://voices/zips/ravdess.zip", tmp_path) == [tmp_path / "ravdess.zip"]
 
 
-@pytest.mark.parametrize(("source", "words"), [("s3://voices/none", "nothing lies there"),
+@pytest.mark.parametrize(("source", "words"), [("s3://voices/none", "nothing is there"),
                                                ("s3://no-such-bucket/x", "NoSuchBucket")])
 def test_what_is_not_there_is_one_line_without_secrets(bucket, tmp_path, source, words):
     with pytest.raises(UserError, match=words) as caught:

@@ -96,7 +96,7 @@ def test_it_is_called_no_server_of_mlflow() -> None:
     with serving(answer(FOREIGN["wrong types"])) as uri:
         said = refused(lambda: COMMANDS["predict"](with_uri(uri)))
     assert not isinstance(said, Away), "it does not pass by itself"
-    assert "what answers there is no MLflow server, or one of another version (ParseError" in str(said)
+    assert "this is not an MLflow server, or one of another version (ParseError" in str(said)
 
 
 def test_a_fault_of_our_own_is_none_of_the_server() -> None:
@@ -183,7 +183,7 @@ def test_a_store_that_is_no_file_is_one_line_at_once(kind: str) -> None:
     elif kind == "folder":
         store.mkdir()
     for command in COMMANDS.values():
-        assert "is no file but a folder, a pipe or a device" in str(
+        assert "is a folder, a pipe or a device, not a file" in str(
             refused(lambda command=command: command(with_uri(f"sqlite:///{store}"))))
 
 
@@ -215,5 +215,5 @@ def test_a_database_of_something_else_is_left_as_it_is() -> None:
     with sqlite3.connect("x.db") as other:
         other.execute("CREATE TABLE trials (x)")
     before = Path("x.db").read_bytes()
-    assert "no database of MLflow" in str(refused(lambda: READERS["predict"](with_uri("sqlite:///x.db"))))
+    assert "not an MLflow database" in str(refused(lambda: READERS["predict"](with_uri("sqlite:///x.db"))))
     assert Path("x.db").read_bytes() == before

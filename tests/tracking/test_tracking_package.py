@@ -90,7 +90,7 @@ def test_faults_of_a_package_are_told_and_never_raised(params, project, tmp_path
     made = project()
     package = package_model(params, made.folder, Path("package"))
     predictions, waveforms = made.reports / "predictions.csv", Path("work/ingest/waveforms")
-    assert "no finished store" in compare_answers(package, predictions, "spectral", tmp_path)["error"]
+    assert "not a finished store" in compare_answers(package, predictions, "spectral", tmp_path)["error"]
     assert "cannot be read" in compare_answers(tmp_path, predictions, "spectral", waveforms)["error"]
     (package / "artifacts/model/weights.safetensors").write_bytes(b"damaged")
     (package / "python_model.pkl").write_bytes(b"")
@@ -132,7 +132,7 @@ def test_the_model_card_says_what_is_missing_and_stays_short():
     text = model_card(card, [Source("speech", "ravdess", "CC BY-NC-SA 4.0", False, False),
                              Source("noise", "recorded", "not stated", False)], None)
     for words in ("Not evaluated.", "[partial, non-commercial]", "to be treated as non-commercial", "SHUFFLED",
-                  "figures flatter", "Partial corpora: ravdess", "licences of: ravdess, recorded."):
+                  "figures are too high", "Partial corpora: ravdess", "licences of: ravdess, recorded."):
         assert words in text
     many = [Source("speech", f"corpus{number}", "CC BY 4.0 " * 9, False) for number in range(100)]
     assert len(model_card(card, many, None)) <= LONGEST_CARD

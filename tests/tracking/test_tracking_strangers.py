@@ -71,7 +71,7 @@ COMMANDS: dict[str, Callable[[Params], object]] = {
 @pytest.mark.parametrize("stranger", ["a byte now and then"], indirect=True)
 def test_every_command_that_asks_the_server_ends_so(wrong: Params, command: str) -> None:
     said = refused(lambda: COMMANDS[command](wrong))
-    assert "the tracking server does not answer (no whole answer within 1 s)" in said
+    assert "the tracking server does not answer (no complete answer within 1 s)" in said
 
 
 @pytest.mark.parametrize("stranger", ["SSH", "a byte now and then", "a page", "other JSON", "endless slow body"],
@@ -116,7 +116,7 @@ def test_a_redirect_does_not_get_the_login() -> None:
 @pytest.mark.parametrize("stranger", ["SSH"], indirect=True)
 def test_it_is_waited_for_no_longer_than_asked(wrong: Params) -> None:
     began = time.monotonic()
-    with pytest.raises(UserError, match=r"what answers is no HTTP: 'SSH-2\.0"):
+    with pytest.raises(UserError, match=r"the answer is not HTTP: 'SSH-2\.0"):
         wait_while_away(lambda: connect(wrong), 0.5)
     assert time.monotonic() - began < 0.5 + LIMIT + SLACK
 

@@ -57,7 +57,7 @@ def test_of_a_package_weights_and_cards_are_fetched_and_nothing_else(params, pro
     *(("MLmodel", text.encode(), "is no model of ser-ops") for text in (
         "flavors: null", "flavors: []", "flavors: {python_function: null}", "flavors: {python_function: [a]}", "- 1",
         "", "flavors: {1: {}, a: {}}", "flavors: 5")),
-    ("MLmodel", b"flavors: !!python/object:os.system {}", "is no plain data"),
+    ("MLmodel", b"flavors: !!python/object:os.system {}", "is not plain data"),
     ("MLmodel", b"\xff\xfe", "is not UTF-8"), ("MLmodel", b"[" * 200_000, "more than 64 deep")])
 def test_a_text_from_a_stranger_is_one_line(params, project, file, content, words):
     folder = project().folder

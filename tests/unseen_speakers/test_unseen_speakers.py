@@ -218,7 +218,7 @@ def test_each_ablation_changes_what_it_names_and_nothing_else():
     with pytest.raises(UserError, match=r"train\.mixop: no such setting"):
         changed(params, {"train.mixop": 0})
     assert [name for name, _ in ablations(params, ["no_mixup"])] == ["no_mixup"]
-    with pytest.raises(UserError, match="no ablation 'no_mix': choose of one_member"):
+    with pytest.raises(UserError, match="no ablation 'no_mix': choose one of one_member"):
         list(ablations(params, ["no_mix"]))
 
 
