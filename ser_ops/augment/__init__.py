@@ -1,1 +1,1 @@
-"""Augmentation of the training partition: pitch, noise, and both (paper 1, section III-C)."""
+"""Pitch, noise and both for the training partition (paper 1, section III-C); noisy copies for validation."""
