@@ -125,7 +125,7 @@ class Augment(Section):
     level: Literal["keep", "clip", "renormalise"] = Field(description="what is done to mixtures beyond full scale")
     silent_crop_dbfs: Below0 = Field(description="a crop of noise with a lower peak is drawn again")
     validation_copies: CountOr0 = Field(
-        description="of each validation utterance, in noise of validation recordings; 0: choices hear clean speech alone")
+        description="of each validation utterance, in noise that neither trains nor tests; 0: clean speech chooses")
 
     @model_validator(mode="after")
     def _original_first(self) -> "Augment":

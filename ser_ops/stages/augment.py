@@ -63,8 +63,8 @@ def write_augmented(params: Params, target: Path, everything: bool, by_row: bool
         added = _waveforms(job, sorted(trained + validated), params.compute.shard_megabytes, params.compute.workers)
         write_rows(folder / "variants.csv", _with_partitions(rows, added, params, by_row), VariantRow)
     copies = len(validated) * params.augment.validation_copies
-    print(f"{len(rows)} utterances, {len(added) - copies} variants of {len(trained)} of them, and {copies} noisy copies "
-          f"of {len(validated)} validation utterances")
+    print(f"{len(rows)} utterances, {len(added) - copies} variants of {len(trained)} of them, and {copies} noisy "
+          f"copies of {len(validated)} validation utterances")
 
 
 def _validated_in_noise(rows: Sequence[UtteranceRow], params: Params) -> list[Purpose]:

@@ -100,8 +100,11 @@ def write_history(path: Path, history: Sequence[Epoch]) -> None:
 def read_history(path: Path) -> list[Epoch]:
     """Read what `write_history` wrote."""
     names = [field.name for field in fields(Epoch)]
-    return [Epoch(int(row["epoch"]), **{name: float(row[name]) if row[name] else None for name in names[1:]})
-            for row in read_csv(path)]
+    history = []
+    for row in read_csv(path):
+        values: dict[str, Any] = {name: float(row[name]) if row[name] else None for name in names}
+        history.append(Epoch(**values | {"epoch": int(row["epoch"])}))
+    return history
 
 
 def draw_learning_curves(history: Sequence[Epoch], path: Path, title: str, kept: int) -> None:
@@ -128,9 +131,10 @@ def draw_learning_curves(history: Sequence[Epoch], path: Path, title: str, kept:
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.grid(alpha=0.3)
     if all(epoch.validation_noisy_uar is not None for epoch in history):
-        for uars, label, style in (([epoch.validation_clean_uar for epoch in history], "validation, clean speech", "--"),
-                                   ([epoch.validation_noisy_uar for epoch in history], "validation, in noise", "-.")):
-            figure.axes[1].plot(epochs, uars, color="C1", linewidth=0.9, linestyle=style, label=label)
+        for name, where, style in (("validation_clean_uar", "on clean speech", "--"),
+                                   ("validation_noisy_uar", "in noise", "-.")):
+            figure.axes[1].plot(epochs, [getattr(epoch, name) for epoch in history], color="C1", linewidth=0.9,
+                                linestyle=style, label=f"validation {where}")
     figure.axes[1].axhline(1 / 7, color="black", linewidth=0.8, linestyle="--", label="chance")
     figure.axes[1].set_ylim(0, 1)
     figure.axes[1].legend(fontsize="small")

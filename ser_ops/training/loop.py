@@ -298,7 +298,8 @@ def probabilities(model: nn.Module, examples: Examples, batch_size: int, device:
 def calibrate(model: nn.Module, validation: Examples, batch_size: int, device: torch.device) -> float:
     """Divide the model's logits by the temperature that its validation answers ask for, and return it.
 
-    Clean and noisy rows count alike, however many there are of each, since the model is meant for both. 1 leaves the model as it is; above 1 it was surer than it was right. No label changes, and so no recall.
+    Clean and noisy rows count alike, however many there are of each, since the model is meant for both. 1 leaves the
+    model as it is; above 1 it was surer than it was right. No label changes, and so no recall.
     """
     noisy = np.array([row.in_noise for row in validation.rows], bool)
     weights = 1 / np.where(noisy, noisy.sum(), (~noisy).sum())
