@@ -195,8 +195,7 @@ def _train_and_test(params: Params, stage: Stage, experiment: Experiment, parent
             write_model_folder(made, params, job, model, result, run, data)
             write_csv(made / "test.csv", tests, ANSWER_COLUMNS)
             write_json(made / "result.json", {"run_id": run.id, "declared": list(declared), **figures, "clean": clean})
-        run.metrics({f"clean/{name}": value for name, value in clean.items()} | {
-            "best/epoch": result.best_epoch, "best/validation_uar": result.validation_uar,
+        run.metrics({f"clean/{name}": value for name, value in clean.items()} | result.kept.kept_metrics() | {
             "parameters_millions": round(architectures.count(model) / 1e6, 4)})
         run.artifact(state / "written" / "test.csv", "evaluation")
     (state / "written").rename(state / "done")      # once its run has ended too

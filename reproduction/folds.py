@@ -16,11 +16,11 @@ from ser_ops.stages import run
 from ser_ops.stages.training_run import TrainingJob, backbone_origin, run_tags
 from ser_ops.tables import read_csv, write_csv
 from ser_ops.tracking.runs import Run
+from ser_ops.training.history import EPOCH_COLUMNS
 
 PREDICTION_COLUMNS = ("model", "protocol", "fold", "utterance", "corpus", "speaker", "emotion", "predicted",
                       *(f"p_{emotion}" for emotion in EMOTIONS))
-HISTORY_COLUMNS = ("model", "protocol", "fold", "epoch", "train_loss", "train_uar", "validation_loss", "validation_uar",
-                   "learning_rate", "seconds")
+HISTORY_COLUMNS = ("model", "protocol", "fold", *EPOCH_COLUMNS)
 _RESULT_KEYS = ("run_id", "best_epoch", "validation_uar", "seconds", "train_rows", "validation_rows", "clean")
 
 

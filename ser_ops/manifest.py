@@ -86,9 +86,10 @@ class NoiseRow:
 class VariantRow:
     """An utterance in one variant, of variants.csv.
 
-    row: "<utterance>#<variant>". variant: original, noisy, pitched, pitched_noisy, slow, ... partition to synthetic,
-    and content: the utterance's own. seconds: of this variant. noise_recording to snr_db: what noise is in it; "" and
-    None where there is none, and no recording where the noise is stationary.
+    row: "<utterance>#<variant>". variant: original, noisy, pitched, pitched_noisy, slow, ...; noisy_1, noisy_2, ... of
+    validation utterances. partition to synthetic, and content: the utterance's own. seconds: of this variant.
+    noise_recording to snr_db: what noise is in it; "" and None where there is none, and no recording where the noise is
+    stationary.
     """
 
     row: str
@@ -110,6 +111,11 @@ class VariantRow:
     def label(self) -> int:
         """Class index, 0 to 6."""
         return EMOTIONS.index(self.emotion)
+
+    @property
+    def in_noise(self) -> bool:
+        """Whether noise was mixed in."""
+        return bool(self.noise_category)
 
 
 AnyRow = TypeVar("AnyRow", bound=UtteranceRow | NoiseRow | VariantRow)

@@ -1,1 +1,1 @@
-"""Augmentation of the training partition: pitch, noise, and both (paper 1, section III-C)."""
+"""Augmentation: pitch, noise and both for training (paper 1, section III-C); noisy copies for validation."""

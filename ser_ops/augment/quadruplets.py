@@ -1,9 +1,9 @@
 """The variants of an utterance: original, noisy, pitched, pitched and noisy (paper 1, section III-C).
 
-Beside the paper's four: slow and fast, each also noisy.
+Beside the paper's four: slow and fast, each also noisy; and noisy copies of validation utterances.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,9 +13,9 @@ from ser_ops.augment.pitch import change_speed, shift_pitch
 from ser_ops.config.data import Augment
 from ser_ops.errors import UserError
 from ser_ops.noise.mixing import NOISE_COLOURS, Mixer, Mixture
-from ser_ops.seeds import generator
+from ser_ops.seeds import derive_seed, generator
 
-TRAINING = "train"
+TRAINING, VALIDATION = "train", "validation"
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,36 @@ def make_variants(utterance: str, samples: np.ndarray, settings: Augment, mixer:
         if not variant.endswith("noisy"):
             yield Variant(variant, speech, AddedNoise())
             continue
-        draw = generator(settings.seed, utterance, variant)
-        noise = names[int(draw.integers(len(names)))]
-        # Rounded before it is used, so that the record says exactly what was mixed.
-        intensity = round(float(draw.uniform(*settings.intensity)), 6)
-        mixture = mixer(f"{utterance}#{variant}", speech, noise, intensity, settings.seed, TRAINING)
-        yield Variant(variant, mixture.samples, _added(mixture))
+        yield _in_noise(utterance, variant, speech, names, settings.seed, TRAINING, settings, mixer)
+
+
+def make_validation_copies(utterance: str, samples: np.ndarray, settings: Augment, mixer: Mixer) -> Iterator[Variant]:
+    """Speech (n,) of a validation utterance in noise, once for each name of `copy_names`.
+
+    Noise is drawn as for training, but from recordings of the validation partition alone, and by a seed of its own, so
+    that stationary noise is no noise of training either. Nothing where that partition has no recording.
+    """
+    if not mixer.categories(VALIDATION):
+        return
+    names, seed = noise_kinds(VALIDATION, settings, mixer), derive_seed(settings.seed, VALIDATION)
+    for copy in copy_names(settings):
+        yield _in_noise(utterance, copy, samples, names, seed, VALIDATION, settings, mixer)
+
+
+def copy_names(settings: Augment) -> tuple[str, ...]:
+    """The variants of a validation utterance beside the original: noisy_1, noisy_2, ..."""
+    return tuple(f"noisy_{number}" for number in range(1, settings.validation_copies + 1))
+
+
+def _in_noise(utterance: str, variant: str, speech: np.ndarray, names: Sequence[str], seed: int, partition: str,
+              settings: Augment, mixer: Mixer) -> Variant:
+    """Speech in noise of one of the kinds `names`, at an intensity a ~ U(low, high) of `settings.intensity`."""
+    draw = generator(seed, utterance, variant)
+    noise = names[int(draw.integers(len(names)))]
+    # Rounded before it is used, so that the record says exactly what was mixed.
+    intensity = round(float(draw.uniform(*settings.intensity)), 6)
+    mixture = mixer(f"{utterance}#{variant}", speech, noise, intensity, seed, partition)
+    return Variant(variant, mixture.samples, _added(mixture))
 
 
 def _voice(samples: np.ndarray, voice: str, settings: Augment, sample_rate: int) -> np.ndarray:
@@ -82,11 +106,16 @@ def training_noises(settings: Augment, mixer: Mixer) -> tuple[str, ...]:
 
     Raises UserError when a variant needs noise and there is none.
     """
-    names = mixer.categories(TRAINING) + (tuple(NOISE_COLOURS) if settings.stationary else ())
+    names = noise_kinds(TRAINING, settings, mixer)
     if not names and any("noisy" in variant for variant in settings.variants):
         raise UserError("augment.variants: no noise recordings for training: add some with `ser-ops noise add`, or "
                         "leave noisy and pitched_noisy out")
     return names
+
+
+def noise_kinds(partition: str, settings: Augment, mixer: Mixer) -> tuple[str, ...]:
+    """Categories with recordings in this partition, and the stationary kinds where training hears them."""
+    return mixer.categories(partition) + (tuple(NOISE_COLOURS) if settings.stationary else ())
 
 
 def speed_factor(variant: str, settings: Augment) -> float:

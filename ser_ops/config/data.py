@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ser_ops.config.section import Below0, Count, Hertz, Name, Positive, Section, Seed, Share, Variant
+from ser_ops.config.section import Below0, Count, CountOr0, Hertz, Name, Positive, Section, Seed, Share, Variant
 from ser_ops.emotions import normalised_label
 
 
@@ -114,7 +114,7 @@ class Validation(Section):
 
 
 class Augment(Section):
-    """The variants of each training utterance, and how noise is mixed in."""
+    """The variants of each training utterance, the noisy copies of each validation utterance, and their noise."""
 
     seed: Seed = Field(description="of noises, crops, intensities and pitches")
     variants: tuple[Variant, ...] = Field(description="original first; paper 1 has the first four of all eight")
@@ -124,6 +124,8 @@ class Augment(Section):
     stationary: bool = Field(description="whether white, pink and brown noise are mixed in too")
     level: Literal["keep", "clip", "renormalise"] = Field(description="what is done to mixtures beyond full scale")
     silent_crop_dbfs: Below0 = Field(description="a crop of noise with a lower peak is drawn again")
+    validation_copies: CountOr0 = Field(
+        description="of each validation utterance, in noise that neither trains nor tests; 0: clean speech chooses")
 
     @model_validator(mode="after")
     def _original_first(self) -> "Augment":

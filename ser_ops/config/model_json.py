@@ -54,6 +54,8 @@ class _ModelJson(_Part):
     shuffled_labels: bool = False
     best_epoch: int | None = None
     validation_uar: float | None = None
+    validation_clean_uar: float | None = None
+    validation_noisy_uar: float | None = None
     temperature: float = 1.0
     data: _Data = _Data()
 

@@ -12,7 +12,8 @@ class Training(Section):
 
     seed: Seed = Field(description="of weights, order, dropout and mixup")
     epochs: Count = Field(description="each goes once over every variant of every utterance")
-    patience: Count = Field(description="epochs without a better validation UAR before training stops")
+    patience: Count = Field(
+        description="epochs without a better validation UAR (the mean of clean and noisy) before training stops")
     batch_size: Annotated[int, Field(ge=2)] = Field(description="rows, over all processes together")
     accumulate: Count = Field(description="parts that a batch is split into, to save memory")
     length_buckets: Count = Field(description="lengths that batches are sorted by and cut to; 1: the whole window")

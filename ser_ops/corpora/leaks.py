@@ -19,6 +19,9 @@ def audit_leaks(rows: Sequence[UtteranceRow], noise_rows: Sequence[NoiseRow], pr
                 variants: Sequence[VariantRow] | None = None) -> dict[str, Any]:
     """Compare contents, speakers, variants of one utterance and noise recordings across partitions.
 
+    A noise source counts in the partitions of its recordings and in those of the rows that it was mixed into: one that
+    validation hears and training or test hears or may hear is a finding.
+
     variants: rows of the augmented table, where there is one; they, not `rows`, are then trained on.
     Returns the content of leak_audit.json: `clean` is True when there is no finding at all. A finding that is not
     declared names one thing; those that the protocol declares are counted together. Raises UserError for a row
@@ -52,7 +55,9 @@ def audit_leaks(rows: Sequence[UtteranceRow], noise_rows: Sequence[NoiseRow], pr
             "findings": findings,
             "checked": {"utterances": len(rows), "rows": len(trained), "contents": len(contents),
                         "speakers": len(speakers), "noise_recordings": len(noise_rows),
-                        "noise_sources": len(noise_sources)}}
+                        "noise_sources": len(noise_sources),
+                        "noise_sources_in_validation": sum(
+                            partition == "validation" for _, partition in _mixed_sources(noise_rows, variants or ()))}}
 
 
 def undeclared_leaks(report: Mapping[str, Any]) -> list[str]:
@@ -72,12 +77,17 @@ def _partitions_of(rows: Iterable[AnyRow], column: str) -> _Partitions:
 
 def _noise_sources(noise_rows: Sequence[NoiseRow], variants: Sequence[VariantRow]) -> _Partitions:
     """Partitions of each noise source: of its recordings, and of the rows into which they were mixed."""
-    source_of = {row.recording: row.source for row in noise_rows}
     partitions = _partitions_of(noise_rows, "source")
-    for row in variants:
-        if row.noise_recording:
-            partitions[source_of.get(row.noise_recording, row.noise_recording)].add(row.partition)
+    for source, partition in _mixed_sources(noise_rows, variants):
+        partitions[source].add(partition)
     return partitions
+
+
+def _mixed_sources(noise_rows: Sequence[NoiseRow], variants: Sequence[VariantRow]) -> set[tuple[str, str]]:
+    """The noise sources that were mixed into rows, each with the partition of such a row."""
+    source_of = {row.recording: row.source for row in noise_rows}
+    return {(source_of.get(row.noise_recording, row.noise_recording), row.partition)
+            for row in variants if row.noise_recording}
 
 
 def _sounds(rows: Sequence[UtteranceRow] | Sequence[NoiseRow], key: str,

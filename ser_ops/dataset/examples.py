@@ -161,6 +161,12 @@ class Examples:
         return self._changed(rows=tuple(self.rows[index] for index in indices),
                          labels=self.labels[np.asarray(indices, np.int64)])
 
+    def by_noise(self) -> dict[str, "Examples"]:
+        """The rows without noise as "clean", those in noise as "noisy"; what has no row is left out."""
+        noisy = np.array([row.in_noise for row in self.rows], bool)
+        chosen = {"clean": np.flatnonzero(~noisy), "noisy": np.flatnonzero(noisy)}
+        return {name: self.subset(indices) for name, indices in chosen.items() if len(indices)}
+
     def in_buckets(self, buckets: int) -> "Examples":
         """The same, waveforms cut to one of so many lengths."""
         return self._changed(buckets=buckets)

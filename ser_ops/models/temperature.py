@@ -23,16 +23,17 @@ def tempered(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     return odds / odds.sum(-1, keepdims=True)
 
 
-def fit_temperature(true: np.ndarray, probabilities: np.ndarray) -> float:
+def fit_temperature(true: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None) -> float:
     """The temperature in RANGE of least mean negative log likelihood of class indices (n,), given (n, classes).
 
+    weights: of each answer in that mean, above 0, (n,); None: all count alike.
     For validation answers: fitted to test answers it would be a choice made on the test.
     """
     rows = np.arange(len(true))
 
     def cost(logarithm: float) -> float:
         right = tempered(probabilities, float(np.exp(logarithm)))[rows, true]
-        return float(-np.log(np.maximum(right, _LEAST)).mean())
+        return float(np.average(-np.log(np.maximum(right, _LEAST)), weights=weights))
 
     return float(np.exp(minimize_scalar(cost, bounds=np.log(RANGE), method="bounded").x))
 

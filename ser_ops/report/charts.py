@@ -95,7 +95,10 @@ def ablation(rows: Sequence[Mapping[str, Any]] | None, metrics: Any) -> Markup |
 
 
 def curves(history: Sequence[Mapping[str, Any]] | None, best: Any) -> Markup | None:
-    """Loss and UAR by epoch, training and validation, the epoch that was kept marked."""
+    """Loss and UAR by epoch, training and validation, the epoch that was kept marked.
+
+    validation_uar is the mean of UAR on clean speech and in noise; each of them is drawn too, where both are there.
+    """
     rows = [row for row in history or [] if isinstance(row.get("epoch"), float)]
     if not rows:
         return None
@@ -119,10 +122,14 @@ def curves(history: Sequence[Mapping[str, Any]] | None, best: Any) -> Markup | N
         if is_number(best) and first <= best <= last:
             parts += [line(x(best), 24, x(best), 200, "limit"),
                       text(x(best), 20, f"kept: {best:g}", "middle", "tick")]
-        for kind, class_ in (("train", "noisy"), ("validation", "clean")):
-            points = [(row["epoch"], row[f"{kind}_{name}"]) for row in rows if is_number(row.get(f"{kind}_{name}"))]
+        lines = [(f"train_{name}", "train", "noisy"), (f"validation_{name}", "validation", "clean")]
+        if name == "uar" and any(is_number(row.get("validation_noisy_uar")) for row in rows):
+            lines += [("validation_clean_uar", "validation on clean speech", "clean part"),
+                      ("validation_noisy_uar", "validation in noise", "clean part dotted")]
+        for column, words, class_ in lines:
+            points = [(row["epoch"], row[column]) for row in rows if is_number(row.get(column))]
             parts.append(path([(x(epoch), y(value)) for epoch, value in points], f"curve {class_}"))
-            parts += [dot(x(epoch), y(value), class_, f"epoch {epoch:g}, {kind} {unit} {value:.3f}", 2.5)
+            parts += [dot(x(epoch), y(value), class_, f"epoch {epoch:g}, {words} {unit} {value:.3f}", 2.5)
                       for epoch, value in points]
     return drawing(_WIDTH, 244, "Learning curves: loss and UAR by epoch", parts)
 

@@ -13,7 +13,8 @@ from ser_ops.manifest import NoiseRow, UtteranceRow
 
 PACKAGES = ("ser-ops", "torch", "transformers", "numpy", "librosa", "scikit-learn", "optuna", "shap",
             "great-expectations", "mlflow", "dvc", "prefect")
-_CARD = ("model", "preset", "parameters", "backbone", "best_epoch", "validation_uar", "training", "weights_sha256")
+_CARD = ("model", "preset", "parameters", "backbone", "best_epoch", "validation_uar", "validation_clean_uar",
+         "validation_noisy_uar", "training", "weights_sha256")
 
 
 def provenance(params: Params, tree: Mapping[str, str], model: Path, manifest: Sequence[UtteranceRow],

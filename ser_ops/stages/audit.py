@@ -25,7 +25,9 @@ def main() -> None:
         raise UserError(f"leak audit: {stopping[0]}{more}: see {target}, take the recording out or mend its labels, "
                         "and run again")
     print(f"leak audit: {report['checked']['rows']} rows, {report['checked']['speakers']} speakers, "
-          f"{report['checked']['noise_sources']} noise sources, nothing undeclared in two partitions")
+          f"{report['checked']['noise_sources']} noise sources "
+          f"({report['checked']['noise_sources_in_validation']} mixed into validation), nothing undeclared in two "
+          "partitions")
 
 
 if __name__ == "__main__":

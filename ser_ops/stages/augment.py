@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import groupby
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -23,6 +24,8 @@ from ser_ops.stages import run
 
 LEAST_SHARDS = 16  # so that processes end together and the bar moves; the number never depends on cores
 AddedByRow = dict[str, AddedNoise]
+Item = TypeVar("Item")
+Purpose = tuple[str, str]   # an utterance, and the partition for which something is made of it
 
 
 @dataclass(frozen=True)
@@ -43,26 +46,46 @@ def main() -> None:
 
 
 def write_augmented(params: Params, target: Path, everything: bool, by_row: bool) -> None:
-    """Variants of the training partition, or of every utterance; `by_row` draws a partition for each row."""
+    """Variants of the training partition and noisy copies of the validation partition, or variants of every utterance.
+
+    `by_row` draws a partition for each row.
+    """
     rows = sorted(validated_utterances(params.paths.work), key=lambda row: row.utterance)
-    chosen = [row.utterance for row in rows if everything or row.partition == quadruplets.TRAINING]
-    if not chosen:
+    trained = [(row.utterance, quadruplets.TRAINING) for row in rows
+               if everything or row.partition == quadruplets.TRAINING]
+    validated = [] if everything else _validated_in_noise(rows, params)
+    if not trained:
         raise UserError("augment: no utterance is in the training partition: bring in more speakers, or change the "
                         "shares of section partitions in params.yaml")
     with replacing(target) as folder:
         job = AugmentJob(params.paths.work, folder / "waveforms", params.augment, params.data.sample_rate)
         job.target.mkdir(parents=True)
-        added = _waveforms(job, chosen, params.compute.shard_megabytes, params.compute.workers)
+        added = _waveforms(job, sorted(trained + validated), params.compute.shard_megabytes, params.compute.workers)
         write_rows(folder / "variants.csv", _with_partitions(rows, added, params, by_row), VariantRow)
-    print(f"{len(rows)} utterances, and {len(added)} variants of {len(chosen)} of them")
+    copies = len(validated) * params.augment.validation_copies
+    print(f"{len(rows)} utterances, {len(added) - copies} variants of {len(trained)} of them, and {copies} noisy "
+          f"copies of {len(validated)} validation utterances")
 
 
-def _waveforms(job: AugmentJob, utterances: Sequence[str], megabytes: int, workers: int) -> AddedByRow:
+def _validated_in_noise(rows: Sequence[UtteranceRow], params: Params) -> list[Purpose]:
+    """The validation utterances, where they are to be heard in noise and there is noise for them; else none."""
+    if not params.augment.validation_copies:
+        return []
+    if all(row.partition != quadruplets.VALIDATION for row in validated_noise(params.paths.work)):
+        print("augment: no noise recording is in the validation partition: epochs and trials are chosen on clean "
+              "speech; add recordings of more sources with `ser-ops noise add`")
+        return []
+    return [(row.utterance, row.partition) for row in rows if row.partition == quadruplets.VALIDATION]
+
+
+def _waveforms(job: AugmentJob, chosen: Sequence[Purpose], megabytes: int, workers: int) -> AddedByRow:
     """Make every variant but the original, shard by shard; returns the noise that went into each row."""
     originals = Shards(job.work / "ingest" / "waveforms")
-    sizes = [4 * originals.shape(utterance)[0] * (len(job.settings.variants) - 1) for utterance in utterances]
+    made = {quadruplets.TRAINING: len(job.settings.variants) - 1,
+            quadruplets.VALIDATION: job.settings.validation_copies}
+    sizes = [4 * originals.shape(utterance)[0] * made[partition] for utterance, partition in chosen]
     limit = min(megabytes * 1_000_000, sum(sizes) // LEAST_SHARDS + 1)
-    shards = list(enumerate(split_by_size(utterances, sizes, limit)))
+    shards = list(enumerate(split_by_size(chosen, sizes, limit)))
     _open_stores.cache_clear()
     entries: list[ShardEntry] = []
     added: AddedByRow = {}
@@ -73,15 +96,15 @@ def _waveforms(job: AugmentJob, utterances: Sequence[str], megabytes: int, worke
     return added
 
 
-def split_by_size(names: Sequence[str], sizes: Sequence[int], limit: int) -> list[list[str]]:
-    """Consecutive names in groups whose sizes end within the same multiple of `limit`.
+def split_by_size(items: Sequence[Item], sizes: Sequence[int], limit: int) -> list[list[Item]]:
+    """Consecutive items in groups whose sizes end within the same multiple of `limit`.
 
     >>> split_by_size(["a", "b", "c", "d"], [3, 3, 3, 3], 6)
     [['a', 'b'], ['c', 'd']]
     """
     ends = np.cumsum(sizes, dtype=np.int64)
     numbers = (ends - 1) // limit
-    return [[name for name, _ in group] for _, group in groupby(zip(names, numbers, strict=True), lambda pair: pair[1])]
+    return [[item for item, _ in group] for _, group in groupby(zip(items, numbers, strict=True), lambda pair: pair[1])]
 
 
 @lru_cache(maxsize=1)
@@ -92,15 +115,17 @@ def _open_stores(job: AugmentJob) -> tuple[Shards, Mixer]:
     return Shards(job.work / "ingest" / "waveforms"), mixer
 
 
-def _write_shard(job: AugmentJob, item: tuple[int, list[str]]) -> tuple[list[ShardEntry], AddedByRow]:
+def _write_shard(job: AugmentJob, shard: tuple[int, list[Purpose]]) -> tuple[list[ShardEntry], AddedByRow]:
     """One shard, written as its variants are made, so that only one utterance is held at a time."""
-    number, utterances = item
+    number, chosen = shard
     originals, mixer = _open_stores(job)
     added: AddedByRow = {}
 
     def arrays() -> Iterator[tuple[str, np.ndarray]]:
-        for utterance in utterances:
-            for variant in quadruplets.make_variants(utterance, originals[utterance], job.settings, mixer):
+        for utterance, partition in chosen:
+            make = (quadruplets.make_validation_copies if partition == quadruplets.VALIDATION
+                    else quadruplets.make_variants)
+            for variant in make(utterance, originals[utterance], job.settings, mixer):
                 if variant.name != "original":
                     row = f"{utterance}#{variant.name}"
                     added[row] = variant.added
@@ -123,7 +148,7 @@ def _with_partitions(rows: Sequence[UtteranceRow], added: AddedByRow, params: Pa
 def _variant_rows(rows: Sequence[UtteranceRow], added: AddedByRow, settings: Augment) -> Iterator[VariantRow]:
     """The training table: originals of all partitions, and every variant that was made."""
     for row in rows:
-        for variant in settings.variants:
+        for variant in (*settings.variants, *quadruplets.copy_names(settings)):
             name = f"{row.utterance}#{variant}"
             if variant == "original" or name in added:
                 pace = quadruplets.speed_factor(variant, settings)

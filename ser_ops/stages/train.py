@@ -48,7 +48,7 @@ def _train(meeting: Path | None = None) -> None:
         result = train_model(params, job, device, "train", params.paths.work / "models" / job.name)
         if process_rank() == 0:
             remove_state(state_folder(params, "train", job))
-            print(f"trained {job.name}: validation UAR {result.validation_uar:.3f} at epoch {result.best_epoch} of "
+            print(f"trained {job.name}: validation {result.kept.validation_words} at epoch {result.best_epoch} of "
                   f"{len(result.history)}, {sum(epoch.seconds for epoch in result.history):.0f} s", flush=True)
 
 

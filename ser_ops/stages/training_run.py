@@ -22,7 +22,7 @@ from ser_ops.seeds import derive_seed
 from ser_ops.tracking.licences import sources
 from ser_ops.tracking.runs import Run, open_run
 from ser_ops.training.checkpoint import fingerprint
-from ser_ops.training.history import draw_learning_curves, write_history
+from ser_ops.training.history import VALIDATION_UARS, draw_learning_curves, write_history
 from ser_ops.training.loop import Result, calibrate, fit
 from ser_ops.training.states import with_backbone_states
 from ser_ops.training.world import process_rank
@@ -142,8 +142,7 @@ def train_model(params: Params, job: TrainingJob, device: torch.device, stage: s
         rows = read_variants(params.paths.work / "augmented" / "variants.csv", "train")
         write_model_folder(target, params, job, model, result, run,
                      data_record(params, params.data.names, params.partitions.protocol, rows), temperature)
-        run.metrics({"best/epoch": result.best_epoch, "best/validation_uar": result.validation_uar,
-                     "temperature": temperature})
+        run.metrics(result.kept.kept_metrics() | {"temperature": temperature})
         run.artifact(target / "curves.png", "figures")
         run.artifact(target / "history.csv")
     return result
@@ -157,7 +156,8 @@ def write_model_folder(target: Path, params: Params, job: TrainingJob, model: ba
     """
     card = {"preset": params.preset, "training": job.settings.model_dump(),
             "shuffled_labels": job.shuffle is not None, "best_epoch": result.best_epoch,
-            "validation_uar": result.validation_uar, "temperature": temperature, "data": dict(data)}
+            **{name: getattr(result.kept, name) for name in VALIDATION_UARS}, "temperature": temperature,
+            "data": dict(data)}
     with replacing(target) as folder:
         folder.mkdir()
         model_folder.save(folder, model, card)

@@ -49,7 +49,7 @@ class TrialTraining:
             model, train, validation = prepare_training(self.params, job.model, job.settings.seed, device)
             result = fit(model, train, validation, job.settings, device, trial.folder / "checkpoint", record, report,
                          what=job.name)
-            record.metrics({"best/epoch": result.best_epoch, "best/validation_uar": result.validation_uar})
+            record.metrics(result.kept.kept_metrics())
             record.tags({"trial": "pruned" if result.stopped else "complete"})
 
 

@@ -73,7 +73,7 @@ def save(folder: Path, mark: str, model: Mapping[str, Tensor], optimiser: Mappin
         source = beside / "model.safetensors" if best_epoch(history).epoch == epoch else before[-1] / "best.safetensors"
         _link_or_copy(source, beside / "best.safetensors")
         (beside / "state.json").write_text(
-            json.dumps({"format": 1, "fingerprint": mark, "history": [asdict(epoch) for epoch in history]}))
+            json.dumps({"format": 2, "fingerprint": mark, "history": [asdict(epoch) for epoch in history]}))
         shutil.rmtree(target, ignore_errors=True)
         beside.rename(target)
     except (OSError, SafetensorError) as error:   # the latter is how safetensors reports a full disk
@@ -90,7 +90,7 @@ def load(folder: Path, mark: str) -> Checkpoint | None:
     for newest in reversed(_epochs(folder)):
         try:
             state = read_json(newest / "state.json")
-            if state.get("format") == 1 and state["fingerprint"] == mark:
+            if state.get("format") == 2 and state["fingerprint"] == mark:
                 return Checkpoint(load_file(newest / "model.safetensors"), load_file(newest / "best.safetensors"),
                                   load_file(newest / "optimiser.safetensors"),
                                   tuple(Epoch(**entry) for entry in state["history"]))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -34,13 +35,22 @@ class Diverged(UserError):
 
 @dataclass(frozen=True)
 class Result:
-    """The kept epoch's weights (CPU), every epoch, and which one was kept. `stopped`: `on_epoch` asked for it."""
+    """The kept epoch's weights (CPU), every epoch, and the one that was kept. `stopped`: `on_epoch` asked for it."""
 
     best_state: State
     history: tuple[Epoch, ...]
-    best_epoch: int
-    validation_uar: float
+    kept: Epoch
     stopped: bool = False
+
+    @property
+    def best_epoch(self) -> int:
+        """The number of the kept epoch, from 1."""
+        return self.kept.epoch
+
+    @property
+    def validation_uar(self) -> float:
+        """What the kept epoch was chosen by."""
+        return self.kept.validation_uar
 
 
 def fit(model: nn.Module, train: Examples, validation: Examples, settings: Training, device: torch.device,
@@ -48,6 +58,7 @@ def fit(model: nn.Module, train: Examples, validation: Examples, settings: Train
         on_epoch: Callable[[Epoch], bool | None] | None = None, what: str = "training", quiet: bool = False) -> Result:
     """Train a model until `settings.epochs`, or until validation UAR has not risen for `settings.patience` epochs.
 
+    Validation UAR is the mean of UAR on clean and on noisy validation rows (`Epoch.validation_uar`).
     The model ends with the weights of its best epoch (`history.best_epoch`). Where settings.keep is last, it ends with
     those of its last epoch, however validation went, and nothing stops it early. Under torchrun the batch is divided
     among the processes, and process 0 saves and logs. Each process works through its part of a batch in
@@ -56,7 +67,7 @@ def fit(model: nn.Module, train: Examples, validation: Examples, settings: Train
     Args:
         model: is changed in place.
         train: rows to train on.
-        validation: rows by which the best epoch is chosen.
+        validation: rows by which the best epoch is chosen, without noise, in noise (`VariantRow.in_noise`) or both.
         settings: of the loop.
         device: to compute on.
         checkpoint: folder in which each epoch is kept. Killed and called again with the same arguments, a training goes
@@ -89,7 +100,7 @@ def fit(model: nn.Module, train: Examples, validation: Examples, settings: Train
 class _Fitting:
     def __init__(self, model: Any, train: Examples, validation: Examples, settings: Training,
                  device: torch.device, checkpoint: Path | None, what: str, quiet: bool) -> None:
-        self.model, self.validation = model, validation
+        self.model, self.validation = model, validation.by_noise()
         self.train = train.in_buckets(settings.length_buckets)
         self.settings, self.device, self.folder, self.what, self.quiet = settings, device, checkpoint, what, quiet
         labelled = [(row.row, int(label)) for part in (train, validation)
@@ -144,7 +155,7 @@ class _Fitting:
             distributed.barrier()
         self.model.load_state_dict(best_state)
         chosen = history[-1] if self.last else best_epoch(history)
-        return Result(best_state, tuple(history), chosen.epoch, chosen.validation_uar, stopped)
+        return Result(best_state, tuple(history), chosen, stopped)
 
     def _resume(self) -> tuple[State, list[Epoch]]:
         kept = checkpoints.load(self.folder, self.mark) if self.folder is not None else None
@@ -167,13 +178,13 @@ class _Fitting:
     def _epoch(self, epoch: int) -> Epoch:
         began = time.perf_counter()
         train_loss, train_uar = self._learn(epoch)
-        validation_loss, validation_uar = self._validate()
+        validation_loss, uars = self._validate()
         if not (abs(train_loss) < float("inf") and abs(validation_loss) < float("inf")):
             raise Diverged(f"{self.what}: the loss of epoch {epoch} is not a number: lower train.learning_rate or "
                            f"train.gradient_clip in {SETTINGS_FILES}")
         share = learning_rate_share(epoch * self.steps - 1, self.settings.epochs * self.steps, self.settings.warmup)
-        return Epoch(epoch, train_loss, train_uar, validation_loss, validation_uar, self.settings.learning_rate * share,
-                     round(time.perf_counter() - began, 3))
+        return Epoch(epoch, train_loss, train_uar, validation_loss, uars.get("clean"),
+                     self.settings.learning_rate * share, round(time.perf_counter() - began, 3), uars.get("noisy"))
 
     def _learn(self, epoch: int) -> tuple[float, float]:
         reseed(self.settings.seed, "epoch", epoch, process_rank())
@@ -219,19 +230,25 @@ class _Fitting:
         self.optimiser.zero_grad(set_to_none=True)
 
     @torch.no_grad()
-    def _validate(self) -> tuple[float, float]:
+    def _validate(self) -> tuple[float, dict[str, float]]:
+        """The mean of the losses of clean and noisy rows, and UAR of each."""
         self.model.eval()
         if world_size() > 1:   # plain BatchNorm's averages differ by process; those of process 0 are saved
             for buffer in self.model.buffers():
                 distributed.broadcast(buffer, 0)
+        figures = {name: self._answer(part) for name, part in self.validation.items()}
+        return fmean(loss for loss, _ in figures.values()), {name: own for name, (_, own) in figures.items()}
+
+    def _answer(self, examples: Examples) -> tuple[float, float]:
+        """Mean loss and UAR over the rows, of all processes together."""
         sums, answers = torch.zeros((), dtype=torch.float64, device=self.device), []
-        batches = ordered_batches(len(self.validation), self.settings.batch_size)[process_rank()::world_size()]
-        for batch in loader(self.validation, batches, self.device):
+        batches = ordered_batches(len(examples), self.settings.batch_size)[process_rank()::world_size()]
+        for batch in loader(examples, batches, self.device):
             with self._autocast():
                 logits = self.model(batch.waveform, batch.valid, batch.features)
             sums += loss_sum(logits, batch.labels, self.weights, self.settings.label_smoothing)
             answers.append((logits, batch.labels))
-        total = float(self.class_weights[self.validation.labels].sum())
+        total = float(self.class_weights[examples.labels].sum())
         return float(summed(sums)) / (total or 1.0), self._uar(answers)
 
     def _uar(self, answers: list[tuple[Tensor, Tensor]]) -> float:
@@ -264,7 +281,7 @@ def _print_epoch(what: str, history: list[Epoch], settings: Training, rows: int)
     now, chosen = history[-1], best_epoch(history)
     left = (settings.epochs - now.epoch) * sum(epoch.seconds for epoch in history) / len(history)
     print(f"{what}: epoch {now.epoch}/{settings.epochs}, train loss {now.train_loss:.3f} UAR {now.train_uar:.3f}, "
-          f"validation loss {now.validation_loss:.3f} UAR {now.validation_uar:.3f} (best {chosen.validation_uar:.3f} "
+          f"validation loss {now.validation_loss:.3f} {now.validation_words} (best {chosen.validation_uar:.3f} "
           f"at {chosen.epoch}), {rows / max(now.seconds, 1e-3):.0f} rows/s, at most {left:.0f} s left",
           file=sys.stderr, flush=True)
 
@@ -281,8 +298,11 @@ def probabilities(model: nn.Module, examples: Examples, batch_size: int, device:
 def calibrate(model: nn.Module, validation: Examples, batch_size: int, device: torch.device) -> float:
     """Divide the model's logits by the temperature that its validation answers ask for, and return it.
 
-    1 leaves the model as it is; above 1 it was surer than it was right. No label changes, and so no recall.
+    Clean and noisy rows count alike, however many there are of each, since the model is meant for both. 1 leaves the
+    model as it is; above 1 it was surer than it was right. No label changes, and so no recall.
     """
-    temperature = fit_temperature(validation.labels, probabilities(model, validation, batch_size, device))
+    noisy = np.array([row.in_noise for row in validation.rows], bool)
+    weights = 1 / np.where(noisy, noisy.sum(), (~noisy).sum())
+    temperature = fit_temperature(validation.labels, probabilities(model, validation, batch_size, device), weights)
     divide_logits(model, temperature)
     return temperature

@@ -21,7 +21,7 @@ SPEECH = (0.4 * np.sin(np.arange(9000) / 15) * np.hanning(9000)).astype(np.float
 def chosen(**more) -> Augment:
     return Augment(**{"seed": 30, "variants": ("original", "noisy", "pitched", "pitched_noisy"), "semitones": 0.7,
                       "speed": 0.1, "intensity": (0.0, 0.75), "stationary": False,
-                      "level": "keep", "silent_crop_dbfs": -60.0} | more)
+                      "level": "keep", "silent_crop_dbfs": -60.0, "validation_copies": 0} | more)
 
 
 def a_mixer(rows=(("train", "rain", 3), ("train", "crowd", 2), ("test", "rain", 2), ("test", "wind", 1))) -> Mixer:
@@ -117,3 +117,51 @@ def test_fewer_variants_leave_the_others_as_they_were():
     four = {variant.name: variant for variant in quadruplets.make_variants("a", SPEECH, chosen(), a_mixer())}
     for variant in quadruplets.make_variants("a", SPEECH, chosen(variants=("original", "pitched_noisy")), a_mixer()):
         assert np.array_equal(variant.samples, four[variant.name].samples)
+
+
+VALIDATED = (("train", "rain", 3), ("train", "wind", 2), ("test", "rain", 2), ("validation", "rain", 2),
+             ("validation", "crowd", 1))
+
+
+def copies_of(utterance: str, mixer: Mixer, **more) -> list[quadruplets.Variant]:
+    return list(quadruplets.make_validation_copies(utterance, SPEECH, chosen(**{"validation_copies": 2} | more), mixer))
+
+
+def test_validation_hears_recordings_of_its_own_at_intensities_of_the_range():
+    mixer = a_mixer(VALIDATED)
+    made = [copy for number in range(60) for copy in copies_of(f"{number}", mixer, intensity=(0.2, 0.6))]
+    assert {copy.name for copy in made} == {"noisy_1", "noisy_2"}
+    assert {copy.added.noise_recording for copy in made} == {
+        "made/rain/validation0", "made/rain/validation1", "made/crowd/validation0"}
+    drawn = [copy.added.intensity for copy in made]
+    assert min(drawn) < 0.23 and max(drawn) > 0.57 and min(drawn) >= 0.2 and max(drawn) <= 0.6
+    for copy in made:
+        added = np.abs(copy.samples - SPEECH).max()
+        assert added == pytest.approx(copy.added.intensity * np.abs(SPEECH).max(), rel=1e-4)
+
+
+def test_stationary_noise_of_validation_is_not_that_of_training():
+    mixer = a_mixer(VALIDATED)
+    copies = [copy for number in range(60) for copy in copies_of(f"{number}", mixer, stationary=True)]
+    assert {copy.added.noise_category for copy in copies} == {"rain", "crowd", "white", "pink", "brown"}
+    made = [variant for number in range(60) for variant in quadruplets.make_variants(
+        f"{number}", SPEECH, chosen(stationary=True, variants=("original", "noisy")), mixer) if variant.name == "noisy"]
+    noises = {copy.samples.tobytes() for copy in copies}
+    assert len(noises) == 120 and not noises & {variant.samples.tobytes() for variant in made}
+
+
+@given(st.permutations("abcd"), st.integers(0, 2**31))
+@settings(max_examples=10, deadline=None)
+def test_a_copy_depends_on_seed_and_utterance_alone(order, seed):
+    alone = {name: copies_of(name, a_mixer(VALIDATED), seed=seed) for name in "abcd"}
+    mixer = a_mixer(VALIDATED)
+    for name in order:
+        first, second = copies_of(name, mixer, seed=seed)
+        assert np.array_equal(first.samples, alone[name][0].samples) and second.added == alone[name][1].added
+        assert first.added != second.added
+        (single,) = copies_of(name, mixer, seed=seed, validation_copies=1)
+        assert np.array_equal(single.samples, first.samples), "more copies leave the first as it was"
+
+
+def test_no_copies_without_noise_of_the_validation_partition():
+    assert copies_of("a", a_mixer(), stationary=True) == [] == copies_of("a", a_mixer(VALIDATED), validation_copies=0)

@@ -1,5 +1,6 @@
 """The stage: the training table and its waveforms, whole or not at all, the same however they are made."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,10 @@ import yaml
 from project_copy import write_settings
 
 from ser_ops import shards
+from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.manifest import NoiseRow, UtteranceRow, VariantRow, read_rows, write_rows
-from ser_ops.stages import augment, run
+from ser_ops.stages import audit, augment, run
 
 PROJECT = Path(__file__).resolve().parents[2]
 PARTITIONS = ("train", "train", "train", "validation", "test")
@@ -25,7 +27,8 @@ def work(folder: Path, shuffled: int | None = None, **sections) -> Path:
     """A project folder whose ingest and validate stages have run on 20 made utterances; paper 1's variants."""
     params = yaml.safe_load((PROJECT / "params.yaml").read_text())
     paper = {"variants": ["original", "noisy", "pitched", "pitched_noisy"], "stationary": False}
-    for name, values in ({"compute": {"workers": 1}, "augment": paper} | sections).items():
+    sections = {"compute": {"workers": 1}} | sections | {"augment": paper | sections.get("augment", {})}
+    for name, values in sections.items():
         params[name] |= values
     folder.mkdir(parents=True)
     write_settings(folder, params)
@@ -36,7 +39,7 @@ def work(folder: Path, shuffled: int | None = None, **sections) -> Path:
             for speaker, partition in enumerate(PARTITIONS) for number in range(4)]
     speech = {row.utterance: rng.uniform(-0.5, 0.5, 4000 + 10 * number).astype(np.float32)
               for number, row in enumerate(rows)}
-    noise = [NoiseRow(f"made/rain/{number}", category="rain", partition=partition)
+    noise = [NoiseRow(f"made/rain/{number}", category="rain", source=f"made/rain/{number}", partition=partition)
              for number, partition in enumerate(("train", "train", "test", "validation"))]
     if shuffled is not None:
         np.random.default_rng(shuffled).shuffle(rows)
@@ -62,7 +65,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def test_table_and_waveforms(tmp_path, monkeypatch):
     rows, made = ran(work(tmp_path / "a"), monkeypatch)
-    assert len(rows) == 20 + 3 * 12
+    assert len(rows) == 20 + 3 * 12 + 4
     assert [row.row for row in rows[:4]] == [
         f"made/0/0#{variant}" for variant in ("original", "noisy", "pitched", "pitched_noisy")]
     originals = shards.Shards(tmp_path / "a" / "work" / "ingest" / "waveforms")
@@ -70,11 +73,13 @@ def test_table_and_waveforms(tmp_path, monkeypatch):
     for row in rows:
         assert row.row == f"{row.utterance}#{row.variant}"
         assert row.partition == PARTITIONS[int(row.speaker.removeprefix("made/"))]
-        assert row.partition == "train" or row.variant == "original"
+        assert row.partition == "train" or row.variant in ("original", "noisy_1")
+        assert (row.variant == "noisy_1") <= (row.partition == "validation")
         if row.variant != "original":
             assert made[row.row].shape == originals[row.utterance].shape
         if "noisy" in row.variant:
-            assert row.noise_recording in ("made/rain/0", "made/rain/1")
+            assert row.noise_recording in (("made/rain/0", "made/rain/1") if row.partition == "train"
+                                           else ("made/rain/3",))
             assert row.noise_category == "rain"
             pitched = row.variant == "pitched_noisy"
             clean = made[f"{row.utterance}#pitched"] if pitched else originals[row.utterance]
@@ -105,8 +110,40 @@ def test_protocol_paper_splits_rows(tmp_path, monkeypatch):
 
 
 def test_originals_alone(tmp_path, monkeypatch):
-    rows, made = ran(work(tmp_path / "a", augment={"variants": ["original"]}), monkeypatch)
+    settings = {"variants": ["original"], "validation_copies": 0}
+    rows, made = ran(work(tmp_path / "a", augment=settings), monkeypatch)
     assert len(rows) == 20 and len(made) == 0
+
+
+def test_two_copies_beside_each_validation_utterance(tmp_path, monkeypatch, capsys):
+    rows, made = ran(work(tmp_path / "a", augment={"validation_copies": 2}), monkeypatch)
+    validated = [row for row in rows if row.partition == "validation"]
+    assert [row.variant for row in validated] == ["original", "noisy_1", "noisy_2"] * 4
+    assert [row.in_noise for row in validated] == [False, True, True] * 4
+    assert all(row.row in made for row in validated if row.in_noise)
+    assert "36 variants of 12 of them, and 8 noisy copies of 4 validation" in capsys.readouterr().out
+
+
+def test_a_tiny_collection_of_noise_is_said_and_validation_stays_clean(tmp_path, monkeypatch, capsys):
+    folder = work(tmp_path / "a")
+    path = folder / "work" / "validated" / "noise.csv"
+    write_rows(path, [row for row in read_rows(path, NoiseRow) if row.partition != "validation"], NoiseRow)
+    rows, _ = ran(folder, monkeypatch)
+    assert {row.variant for row in rows if row.partition == "validation"} == {"original"}
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "validation partition" in line]
+    assert line.startswith("augment: no noise recording") and "chosen on clean speech" in line
+
+
+def test_the_audit_stops_at_a_training_recording_in_validation(tmp_path, monkeypatch):
+    folder = work(tmp_path / "a")
+    rows, _ = ran(folder, monkeypatch)
+    audit.main()
+    report = read_json(folder / "reports" / "leak_audit.json")
+    assert report["clean"] and report["checked"]["noise_sources_in_validation"] == 1
+    planted = [replace(row, noise_recording="made/rain/0") if row.variant == "noisy_1" else row for row in rows]
+    write_rows(folder / "work" / "augmented" / "variants.csv", planted, VariantRow)
+    with pytest.raises(UserError, match="noise made/rain/0 is in train and validation"):
+        audit.main()
 
 
 def test_leftovers_of_a_killed_run_go(tmp_path, monkeypatch):

@@ -44,7 +44,8 @@ def test_what_is_clean_is_clean() -> None:
     rows = speech()
     report = leaks.audit_leaks(rows, noise(), "speaker", table(rows))
     assert report == {"protocol": "speaker", "clean": True, "declared": [], "findings": [], "checked": {
-        "utterances": 12, "rows": 16, "contents": 12, "speakers": 3, "noise_recordings": 3, "noise_sources": 2}}
+        "utterances": 12, "rows": 16, "contents": 12, "speakers": 3, "noise_recordings": 3, "noise_sources": 2,
+        "noise_sources_in_validation": 0}}
 
 
 @pytest.mark.parametrize("protocol", ["speaker", "random"])
@@ -120,6 +121,34 @@ def test_test_noise_mixed_into_training() -> None:
     rows = speech()
     report = leaks.audit_leaks(rows, noise(), "speaker", table(rows, "rec/fish/two"))
     assert only(report) == ("noise", ["train", "test"], "rec/fish/two")
+
+
+def copies(rows: Sequence[UtteranceRow], noise_recording: str) -> list[VariantRow]:
+    """What validation hears in noise."""
+    return [VariantRow(f"{row.utterance}#noisy_1", row.utterance, "noisy_1", row.partition, row.emotion, row.speaker,
+                       row.corpus, content=row.content, noise_recording=noise_recording, noise_category="fish")
+            for row in rows if row.partition == "validation"]
+
+
+@pytest.mark.parametrize("protocol", ["speaker", "random"])
+def test_validation_hears_noise_of_its_own(protocol: str) -> None:
+    rows, recordings = speech(), [*noise(), NoiseRow("rec/fish/three", "rec", "fish", source="rec/fish/three",
+                                                     content="hash three", partition="validation")]
+    report = leaks.audit_leaks(rows, recordings, protocol, table(rows) + copies(rows, "rec/fish/three"))
+    assert report["clean"] and report["checked"]["noise_sources_in_validation"] == 1
+
+
+@pytest.mark.parametrize("protocol", ["speaker", "random"])
+@pytest.mark.parametrize(("planted", "partitions"), [
+    ("rec/fish/one-A", ["train", "validation"]), ("rec/fish/one-B", ["train", "validation"]),
+    ("rec/fish/two", ["validation", "test"])])
+def test_noise_that_trains_or_tests_mixed_into_validation(protocol: str, planted: str, partitions: list[str]) -> None:
+    """one-B is in no row of training: that its source may train is enough."""
+    rows = speech()
+    report = leaks.audit_leaks(rows, noise(), protocol, table(rows) + copies(rows, planted))
+    source = next(row.source for row in noise() if row.recording == planted)
+    assert only(report) == ("noise", partitions, source)
+    assert leaks.undeclared_leaks(report) == [f"noise {source} is in {' and '.join(partitions)}"]
 
 
 def test_a_speaker_of_a_corpus_with_three_is_never_declared_by_another_one_split_by_word() -> None:

@@ -31,6 +31,16 @@ def test_a_boastful_model_becomes_modest_and_says_the_same():
     assert calibrate(model, validation, 16, CPU) == pytest.approx(1.0, abs=1e-3), "once is enough"
 
 
+def test_clean_and_noisy_rows_count_alike():
+    """Three noisy copies of each utterance, which are one and the same, ask for the temperature that one does."""
+    single = examples(12, seed=2, noise=2.0, variants=("original", "noisy_1"), partition="validation")
+    position = {row.row: index for index, row in enumerate(single.rows)}
+    more = single.subset([index for row, index in position.items() for _ in range(3 if row.endswith("noisy_1") else 1)])
+    clean = single.by_noise()["clean"]
+    once, thrice, alone = (calibrate(Tiny(), part, 16, CPU) for part in (single, more, clean))
+    assert once == pytest.approx(thrice, rel=1e-3) and once != pytest.approx(alone, rel=1e-3)
+
+
 def test_the_batch_size_does_not_matter():
     temperatures = [calibrate(Tiny(), examples(6, partition="validation"), size, CPU) for size in (4, 64)]
     assert np.ptp(temperatures) < 1e-4

@@ -1,5 +1,6 @@
 """Two processes train as one with the whole batch; one of them killed, they go on from their checkpoint."""
 
+import json
 import os
 import signal
 import subprocess
@@ -23,7 +24,7 @@ from ser_ops.files import write_json
 from ser_ops.training.loop import fit
 
 SCRIPT = """
-import sys
+import json, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import torch
@@ -38,9 +39,11 @@ class Seen:
 device = torch.device("cpu")
 with process_group(device):
     for stop in (2, None):      # what the second has is the checkpoint of the first
-        result = fit(Tiny(plain=True), examples(8), examples(4, seed=2), settings(epochs=3, accumulate=2), device,
+        heard = examples(2, seed=2, noise=2, variants=("original", "noisy_1"))
+        result = fit(Tiny(plain=True), examples(8), heard, settings(epochs=3, accumulate=2), device,
                      checkpoint=Path(sys.argv[2]) / "checkpoint", log=Seen(),
                      on_epoch=lambda epoch: epoch.epoch == stop)
+    Path(sys.argv[2], f"rank-{process_rank()}.json").write_text(json.dumps(result.kept.metrics()))
     save_file(result.best_state, Path(sys.argv[2]) / f"rank-{process_rank()}.safetensors")
 """
 
@@ -57,7 +60,11 @@ def test_two_processes_reduce_their_gradients_and_resume(tmp_path):
     states = [load_file(tmp_path / f"rank-{number}.safetensors") for number in (0, 1)]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0]), "the same weights in both"
 
-    alone = fit(Tiny(plain=True), examples(8), examples(4, seed=2), settings(epochs=3), torch.device("cpu"))
+    heard = examples(2, seed=2, noise=2, variants=("original", "noisy_1"))
+    alone = fit(Tiny(plain=True), examples(8), heard, settings(epochs=3), torch.device("cpu"))
+    for number in (0, 1):   # clean and noisy rows are a batch each: the second process has none of its own
+        said = json.loads((tmp_path / f"rank-{number}.json").read_text())
+        assert said == pytest.approx(alone.kept.metrics(), rel=1e-4) and said["validation/noisy_uar"] > 0
     assert all(torch.allclose(states[0][name], alone.best_state[name], atol=1e-4) for name in states[0]), \
         "the gradients of two, in two parts each, are those of one process with the whole batch"
 

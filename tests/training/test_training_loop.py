@@ -41,7 +41,8 @@ def test_the_log_gets_each_epoch_under_the_common_names():
     log = Kept()
     result = fit(Tiny(), examples(4), examples(2, seed=2), settings(epochs=3), CPU, log=log)
     assert [step for step, _ in log.seen] == [1, 2, 3]
-    assert set(log.seen[0][1]) == {"train/loss", "train/uar", "validation/loss", "validation/uar", "learning_rate"}
+    assert set(log.seen[0][1]) == {"train/loss", "train/uar", "validation/loss", "validation/uar",
+                                   "validation/clean_uar", "learning_rate"}
     assert log.seen[2][1]["validation/uar"] == result.history[2].validation_uar
 
 
@@ -76,6 +77,73 @@ def test_model_ends_with_the_best_epoch_and_its_figures_hold():
     assert bits(dict(model.state_dict())) == bits(result.best_state)
 
 
+HEARD_IN = ("original", "noisy_1")
+
+
+class Spoilt(torch.nn.Module):
+    """Right about seven in ten, clean and in noise, in the first epoch; then about all that is clean and no noise.
+
+    An example's features say its class and, in their last row, whether it is in noise.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(()))
+        self.register_buffer("epochs", torch.zeros(()))
+
+    def train(self, mode: bool = True):
+        self.epochs += mode
+        return super().train(mode)
+
+    def forward(self, waveform, valid, features):
+        true, noisy = features[:, 0, 0].long(), features[:, -1, 0] > 0
+        told = true if self.epochs < 2 else torch.where(noisy, (true + 1) % 7, true)
+        told = torch.where((self.epochs < 2) & (true > 4), 0, told)
+        return functional.one_hot(told, 7).float() * 5 + 0 * self.weight
+
+    def parameter_groups(self, learning_rate, backbone_learning_rate):
+        return [{"params": [self.weight]}]
+
+
+def told(per_class: int, variants: tuple[str, ...], partition: str = "validation"):
+    """Examples whose features say class and noise."""
+    made = examples(per_class, variants=variants, partition=partition)
+    made.stores.features.update({row.row: np.array([[row.label]] * 3 + [[row.in_noise]], np.float32)
+                                 for row in made.rows})
+    return made
+
+
+def test_an_epoch_that_is_better_in_clean_and_useless_in_noise_is_not_chosen():
+    train, plan = told(4, ("original",), "train"), settings(epochs=3, patience=2, batch_size=14)
+    chosen = fit(Spoilt(), train, told(3, HEARD_IN), plan, CPU)
+    assert chosen.best_epoch == 1 and len(chosen.history) == 3, "and it is stopped early"
+    assert chosen.kept.validation_clean_uar == chosen.kept.validation_noisy_uar == pytest.approx(5 / 7)
+    assert (chosen.history[1].validation_clean_uar, chosen.history[1].validation_noisy_uar) == (1.0, 0.0)
+    assert fit(Spoilt(), train, told(3, ("original",)), plan, CPU).best_epoch == 2, "on clean speech alone it was"
+
+
+def test_clean_and_noisy_count_alike_however_many_copies_there_are():
+    plan = settings(epochs=2, patience=2, batch_size=14)
+    copies = [fit(Spoilt(), told(4, ("original",), "train"), told(3, variants), plan, CPU).history[-1]
+              for variants in (HEARD_IN, (*HEARD_IN, "noisy_2", "noisy_3"))]
+    for epoch in copies:
+        assert epoch.validation_uar == 0.5
+        assert epoch.metrics()["validation/noisy_uar"] == 0.0 and epoch.metrics()["validation/clean_uar"] == 1.0
+    assert copies[0].validation_loss == pytest.approx(copies[1].validation_loss)
+
+
+def test_figures_of_clean_and_noisy_rows_are_scikit_learns():
+    from sklearn.metrics import recall_score
+    validation, model = examples(5, seed=2, noise=3, variants=HEARD_IN), Tiny()
+    kept = fit(model, examples(5, noise=3), validation, settings(epochs=2, keep="last"), CPU).kept
+    model.eval()
+    for noisy, own in ((False, kept.validation_clean_uar), (True, kept.validation_noisy_uar)):
+        batch = validation.batch([index for index, row in enumerate(validation.rows) if row.in_noise == noisy])
+        with torch.no_grad():
+            answers = model(batch.waveform, batch.valid, batch.features).argmax(1)
+        assert own == pytest.approx(recall_score(batch.labels, answers, average="macro"))
+
+
 def test_stops_when_validation_uar_has_not_risen():
     alike = examples(4, seed=2)
     alike.stores.features.update({key: np.zeros_like(value) for key, value in alike.stores.features.items()})
@@ -101,7 +169,8 @@ def test_best_epoch_breaks_ties_by_loss_then_by_order():
 
 
 def test_history_reads_back_bit_for_bit(tmp_path):
-    history = _history((1 / 3, math.pi), (0.1 + 0.2, 1e-17))
+    history = [*_history((1 / 3, math.pi), (0.1 + 0.2, 1e-17)),
+               Epoch(3, 1.0, 0.5, 1 / 7, 1 / 9, 0.1, 1.0, validation_noisy_uar=2 / 3)]
     write_history(tmp_path / "history.csv", history)
     assert read_history(tmp_path / "history.csv") == history
 

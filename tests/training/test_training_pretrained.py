@@ -130,6 +130,7 @@ def test_kept_states_train_as_waveforms_do(made: Path, tmp_path: Path, norm: str
     plain = parts_of(params, "fusion")
     kept = with_backbone_states(model, plain, tmp_path, CPU, params.compute.model_copy(update={"workers": 1}))
     batch, heard = (part.batch([0, 1, 2]) for part in (kept[0], plain[0]))
+    assert any(row.in_noise for row in kept[1].rows), "noisy validation rows are kept too"
     assert batch.waveform.dtype == torch.float16 and batch.waveform.shape[:2] == (3, 1 if states == "last" else 4)
     assert torch.equal(batch.valid, heard.valid) and torch.equal(batch.features, heard.features)
 
@@ -270,4 +271,4 @@ def test_the_train_stage_with_a_frozen_checkpoint(made: Path, monkeypatch: pytes
     assert all(torch.equal(tensor, network[name]) for name, tensor in model.backbone.network.state_dict().items())
     assert not torch.equal(model.backbone.layer_sum.scores, torch.zeros(LAYERS + 1))
     (store,) = (made / "state/states").iterdir()
-    assert len(Shards(store)) == 84
+    assert len(Shards(store)) == 84 + 28, "noisy validation rows too"

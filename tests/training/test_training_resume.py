@@ -50,8 +50,9 @@ def _without_seconds(history):
 
 
 def _fit(folder, keep="best", **kwargs):
-    return fit(Tiny(), examples(6), examples(4, seed=2, noise=10), settings(epochs=6, patience=6, keep=keep), CPU,
-               checkpoint=folder, **kwargs)
+    validation = examples(2, seed=8, noise=10, variants=("original", "noisy_1"))
+    return fit(Tiny(), examples(6), validation, settings(epochs=6, patience=6, keep=keep), CPU, checkpoint=folder,
+               **kwargs)
 
 
 class Killed(BaseException):

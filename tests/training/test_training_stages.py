@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -63,8 +64,11 @@ for stage, when in ((tune, ("trial-000/checkpoint/epoch-*[0-9]", "trial-001/run.
 
 
 def project(folder: Path) -> Path:
-    """A project after its features stage: 12 utterances of each emotion, features that carry the class."""
-    random = np.random.default_rng(1)
+    """A project after its features stage: 12 utterances of each emotion, features that carry the class.
+
+    Each validation utterance stands there in noise too.
+    """
+    random, others = np.random.default_rng(1), np.random.default_rng(2)
     values = yaml.safe_load((PROJECT / "params.yaml").read_text())
     values |= {"preset": "tiny"} | {section: values[section] | changes for section, changes in TINY.items()}
     values["data"] = {**values["data"], "corpora": ["made"], "manifests": []}
@@ -88,6 +92,12 @@ def project(folder: Path) -> Path:
         pattern = np.random.default_rng(label).normal(size=(6, 1))
         stores["features/features"].append((f"{name}#original",
                                    (pattern + random.normal(size=(6, FRAMES))).astype(np.float32)))
+        if partition == "validation":
+            noisy = replace(rows[-1], row=f"{name}#noisy_1", variant="noisy_1", noise_category="rain", intensity=0.5)
+            rows.append(noisy)
+            stores["augmented/waveforms"].append((noisy.row, others.normal(0, 0.2, 5000).astype(np.float32)))
+            stores["features/features"].append((noisy.row,
+                                                (pattern + 2 * others.normal(size=(6, FRAMES))).astype(np.float32)))
     for name, arrays in stores.items():
         (work / name).mkdir(parents=True)
         write_index(work / name, write_shard(work / name, 0, arrays))
@@ -133,6 +143,7 @@ def test_kill_9_in_each_stage_changes_no_result(tmp_path):
         card = read_json(calm_folder / "model.json")
         assert card["shuffled_labels"] == name.endswith("shuffled_1")
         assert card["training"]["learning_rate"] == best["values"]["learning_rate"]
+        assert card["validation_uar"] == (card["validation_clean_uar"] + card["validation_noisy_uar"]) / 2
         assert card["data"] == {"corpora": ["made"], "synthetic": ["made"], "partial": [], "protocol": "speaker",
                                 "licences": {"made": "CC0 1.0", "synthetic": "CC BY-NC 3.0"},
                                 "train_rows": 56, "train_speakers": 1}
@@ -166,7 +177,8 @@ def _check_runs(folder: Path, trials: int) -> None:
         assert runs[name].data.tags["mlflow.parentRunId"] == runs["tuning"].info.run_id
     fusion = runs["fusion"]
     assert read_json(folder / "work/models/fusion/run.json")["run_id"] == fusion.info.run_id
-    for name in ("train/loss", "train/uar", "validation/loss", "validation/uar", "learning_rate"):
+    for name in ("train/loss", "train/uar", "validation/loss", "validation/uar", "validation/clean_uar",
+                 "validation/noisy_uar", "learning_rate"):
         assert {metric.step for metric in client.get_metric_history(fusion.info.run_id, name)} == {1, 2, 3, 4}
     assert fusion.data.tags | {"family": "fusion", "corpus": "made", "partition": "speaker", "preset": "tiny",
                                "backbone": "random weights"} == fusion.data.tags

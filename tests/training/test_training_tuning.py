@@ -114,6 +114,21 @@ def test_space_outside_a_settings_range():
         training_with(settings(), {"label_smoothing": 1.5})
 
 
+class InNoise(Made):
+    """What makes a trial better on clean speech makes it worse, and by more, in noise."""
+
+    def __call__(self, trial, report):
+        clean = trial.values["label_smoothing"] * 2 + 0.7
+        report(Epoch(1, 1, 0.5, 1, clean, 0.1, 1, validation_noisy_uar=0.3 + 3 * (0.9 - clean)))
+
+
+def test_a_trial_that_is_better_in_clean_and_useless_in_noise_is_not_chosen(tmp_path):
+    outcomes = _search(tmp_path / "one", objective=InNoise(tmp_path), warmup_epochs=5)
+    assert {outcome.values["label_smoothing"] for outcome in outcomes} == {0.0, 0.1}
+    best = best_trial(outcomes)
+    assert best.values["label_smoothing"] == 0.0 and best.validation_uar == pytest.approx((0.7 + 0.9) / 2)
+
+
 def test_the_first_of_equal_trials_is_chosen(tmp_path):
     equal = [Outcome(number, "complete", {}, [0.5], 0.5) for number in range(3)]
     assert best_trial(equal).number == 0

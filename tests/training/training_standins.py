@@ -54,7 +54,8 @@ def examples(per_class: int, seed: int = 1, noise: float = 1.0, variants: tuple[
         label = index % len(EMOTIONS)
         name = f"made/{partition}-{index}"
         for variant in variants:
-            row = VariantRow(f"{name}#{variant}", name, variant, partition, EMOTIONS[label], "made/1", "made")
+            row = VariantRow(f"{name}#{variant}", name, variant, partition, EMOTIONS[label], "made/1", "made",
+                             noise_category="rain" if "noisy" in variant else "")
             samples = random.normal(size=random.integers(LENGTH // 2, LENGTH * 2)).astype(np.float32)
             (originals if variant == "original" else others)[name if variant == "original" else row.row] = samples
             features[row.row] = (patterns[label] + noise * random.normal(size=SHAPE)).astype(np.float32)
