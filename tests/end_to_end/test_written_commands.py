@@ -86,7 +86,7 @@ def _before(page: str, workspace) -> None:
         clips = sorted((folder / "data/corpora/synthetic_savee").rglob("*.flac"))[:8]
         labels = [*["joy", "ira", "sad", "bored"] * 2, "joy"]
         _write_table(folder / "clips.csv", [*clips, folder / "silent.wav"], labels)
-        shutil.rmtree(folder / "data/manifests")      # of the page before, under the same name
+        shutil.rmtree(folder / "data/manifests", ignore_errors=True)      # of the page before, under the same name
     if page.endswith("extend.md"):
         model, entry, *_ = re.findall(r"```python\n(.*?)```", EXTEND.read_text(encoding="utf-8"), re.DOTALL)
         (folder / "ser_ops/models/means.py").write_text(model, encoding="utf-8")
