@@ -1,9 +1,7 @@
 """README, CONTRIBUTING and docs/ say what the code does: links, paths, settings, commands, pictures, answers."""
 
-import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +11,8 @@ import pytest
 import soundfile
 import typer
 import yaml
+from project_copy import write_settings
+from written_commands import shell_blocks
 
 from infra import house
 from ser_ops import cli, methods, model_table
@@ -39,9 +39,7 @@ def blocks(text: str, kind: str) -> list[str]:
 
 def commands(text: str) -> Iterator[list[str]]:
     """Each command of the indented and the unmarked blocks, as its words, without assignments before it."""
-    indented = re.findall(r"(?:^(?: {4}|\t)\S.*\n)+", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL),
-                          re.MULTILINE)
-    for block in [*indented, *blocks(text, "")]:
+    for block, _ in shell_blocks(text):
         for line in block.replace("\\\n", " ").splitlines():
             quoted = "'" in line or '"' in line
             for part in [line] if quoted else re.split(r"&&|;(?=\s)|\|", line):
@@ -228,32 +226,15 @@ def test_the_api_page_builds(tmp_path):
     assert "answer_file" in page and (tmp_path / "index.html").is_file()
 
 
-@pytest.mark.slow
-def test_the_first_steps_of_shipping_a_model_run_as_they_are_written(tmp_path):
-    """Speech and noise come in, and the settings of the tutorial are taken; the corpora are the embedded ones."""
-    page = TEXT["docs/tutorials/ship-a-model.md"]
-    steps = page[:page.index("## 3.")]
-    embedded = PROJECT / "data"
-    for name in ("params.yaml", "presets"):
-        (shutil.copytree if (PROJECT / name).is_dir() else shutil.copy)(PROJECT / name, tmp_path / name)
-    shutil.make_archive(str(tmp_path / "Audio_Speech_Actors_01-24"), "zip", embedded / "corpora" / "synthetic_ravdess")
-    for category, folder in (("fish_market", "market"), ("children", "children")):
-        shutil.copytree(embedded / "noise" / "synthetic" / category, tmp_path / "noise" / folder)
-    recording = next((embedded / "corpora" / "synthetic_savee").rglob("*.flac"))
-    shutil.copy(recording, tmp_path / "clip.flac")
-    (tmp_path / "list.csv").write_text("path,emotion,speaker\nclip.flac,joy,anna\n", encoding="utf-8")
-    settings = read_yaml(tmp_path / "params.yaml", "settings")
-    (chosen,) = blocks(steps, "yaml")
+def test_the_settings_of_shipping_a_model_are_taken(tmp_path):
+    """Its commands run in tests/end_to_end/test_written_commands.py."""
+    settings = read_yaml(PROJECT / "params.yaml", "settings")
+    (chosen,) = blocks(TEXT["docs/tutorials/ship-a-model.md"], "yaml")
     for section, values in yaml.safe_load(chosen).items():
         settings[section] = settings[section] | values if isinstance(values, dict) else values
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
-    environment = os.environ | {"HOME": str(tmp_path), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    written = [line for line in steps.splitlines() if line.startswith("    ser-ops ")]
-    assert len(written) == 6
-    for line in written:
-        done = subprocess.run(["bash", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, line + done.stderr
-    assert (tmp_path / "data/manifests/mine/manifest.csv").is_file() and (tmp_path / "data/corpora/ravdess").is_dir()
+    write_settings(tmp_path, settings)
+    params = load_params(tmp_path / "params.yaml")
+    assert [manifest.name for manifest in params.data.manifests] == ["mine"] and params.preset == "small"
 
 
 def test_the_reference_names_all_that_there_is():

@@ -99,7 +99,8 @@ class Wav2Vec(Section):
     checkpoint_layers: Depth | None = Field(
         default=None, description="of a Whisper checkpoint: its first layers alone are computed; null: all")
     embedding: Width = Field(default=128, description="with statistics: values that each member makes of them")
-    statistics_dropout: Rate = Field(default=0.5, description="with statistics: of them and of the embedding, in training")
+    statistics_dropout: Rate = Field(
+        default=0.5, description="with statistics: of them and of the embedding, in training")
     convolutions: Annotated[tuple[tuple[Width, Kernel, Kernel], ...], Field(min_length=1, max_length=16)] = Field(
         description="channels, kernel and stride (samples, then frames) of the feature encoder")
 

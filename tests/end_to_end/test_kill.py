@@ -23,6 +23,8 @@ CUTS = {"ingest": "work/ingest", "validate": "work/validated", "augment": "work/
         "ablate": "state/ablate/*/checkpoint/epoch-0002", "evaluate": "reports/metrics.json",
         "behave": "reports/behaviour.json", "explain": "reports/explanations.json", "judge": "reports/gate.json",
         "report": "reports/index.html"}
+# Stages that are cut with processes of their own at work. All others, and all of the undisturbed run, have one process.
+WITH_WORKERS = ("features", "ablate")
 MODELS = ("models/fusion", "ablations/spectral", "ablations/wav2vec", "ablations/concat", "ablations/shuffled_1")
 SAME_BYTES = ("work/ingest/manifest.csv", "work/ingest/noise.csv", "work/validated/manifest.csv",
               "work/augmented/variants.csv", "work/features/features/standardisation.json", "reports/leak_audit.json",
@@ -42,6 +44,7 @@ def killed(clone):
     workspace = clone("killed")
     workspace.said = {}
     for stage, target in CUTS.items():
+        workspace.change(compute={"workers": 2 if stage in WITH_WORKERS else 1})
         cut = workspace.run("dvc", "repro", stage, check=False,
                             **at_moment(workspace.environment, "KILLED_BEFORE", target))
         assert cut.returncode == -signal.SIGKILL, f"{stage}: nothing was renamed to {target}\n{cut.stdout}{cut.stderr}"

@@ -1,4 +1,4 @@
-"""One `dvc repro` from recordings to report, what it skips, and promotion at its end."""
+"""One `dvc repro` from recordings to report, and what it skips."""
 
 import csv
 import json
@@ -39,7 +39,7 @@ def test_a_second_repro_does_nothing_quickly(reproduced):
 
 def test_a_training_parameter_reruns_training_and_nothing_before_it(reproduced):
     """A dry run names what changed itself; what follows changes with its outputs."""
-    assert _stages_run(reproduced, "--dry", train={"epochs": 2}) == ["train", "ablate"]
+    assert _stages_run(reproduced, "--dry", train={"epochs": 3}) == ["train", "ablate"]
 
 
 def test_a_limit_reruns_the_judge_and_what_follows(reproduced):
@@ -61,29 +61,3 @@ def _stages_run(workspace, *options, **changes):
 def test_dvc_shows_metrics_and_plots(reproduced):
     assert "clean" in reproduced.run("dvc", "metrics", "show", "--json").stdout
     assert "robustness.csv" in reproduced.run("dvc", "plots", "show", "--json").stdout
-
-
-@pytest.fixture(scope="module")
-def promoted(reproduced):
-    """The workspace once its model is registered and stands in staging; `refusal`: how it was blocked, if it was."""
-    assert "candidate" in reproduced.run("ser-ops", "register").stdout
-    reproduced.refusal, reason = None, ()
-    if not json.loads((reproduced.folder / "reports/gate.json").read_text())["passed"]:
-        reproduced.refusal = reproduced.run("ser-ops", "promote", check=False)
-        reason = ("--override", "three epochs only, to try the registry")
-    reproduced.run("ser-ops", "promote", *reason)
-    return reproduced
-
-
-def test_a_blocked_model_needs_a_written_reason(promoted):
-    if promoted.refusal:
-        assert promoted.refusal.returncode == 1 and "blocked" in promoted.refusal.stderr
-        assert len(promoted.refusal.stderr.strip().splitlines()) == 1, "one line, no traceback"
-
-
-def test_the_promoted_model_answers(promoted):
-    file = next((promoted.folder / "data/corpora/synthetic_ravdess").rglob("*.flac"))
-    done = promoted.run("ser-ops", "predict", str(file), "--json")
-    answer = json.loads(done.stdout)
-    assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-4)
-    assert answer["emotion"] == max(answer["probabilities"], key=answer["probabilities"].get)

@@ -26,13 +26,14 @@ from ser_ops.files import sha256
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
 
 QUICK: dict[str, Any] = {
+    "compute": {"workers": 1},      # each further process imports torch: seconds, for the work of a moment
     "data": {"corpora": ["synthetic_savee"]},
     "augment": {"variants": ["original", "noisy"]},
     "presets": {"demo": {"spectral": {"channels": [8, 8, 16, 16]}}},
     "train": {"epochs": 3, "patience": 3}, "tune": {"trials": 0},
     "ablations": {"models": ["spectral"], "shuffled": 1, "shuffled_epochs": 1},
     "evaluate": {"seeds": [1], "resamples": 100, "speed_utterances": 8, "stationary": ["white"], "intensities": [0.5]},
-    "explain": {"per_class": 1, "background": 8, "shap_samples": 10, "figures_per_class": 0,
+    "explain": {"per_class": 1, "background": 8, "shap_samples": 10, "top": 3, "figures_per_class": 0,
                 "conditions": {"stationary": ["white"], "intensities": [0.5], "per_class": 1, "shap_samples": 10,
                                "resamples": 100},
                 "faithfulness": {"steps": 2, "random_draws": 1, "resamples": 100, "seed_clips": 1,
