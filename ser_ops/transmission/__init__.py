@@ -1,0 +1,1 @@
+"""Transmission: telephone bands and codecs, lost packets, and rooms, as changes of a waveform that keep its timing."""
