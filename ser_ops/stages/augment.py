@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ser_ops.augment import quadruplets
-from ser_ops.augment.quadruplets import AddedNoise
+from ser_ops.augment.quadruplets import Surroundings
 from ser_ops.config.data import Augment
 from ser_ops.config.params import Params, load_params
 from ser_ops.corpora import partitions
@@ -22,7 +22,7 @@ from ser_ops.shards import ShardEntry, Shards, write_index, write_shard
 from ser_ops.stages import run
 
 LEAST_SHARDS = 16  # so that processes end together and the bar moves; the number never depends on cores
-AddedByRow = dict[str, AddedNoise]
+AroundByRow = dict[str, Surroundings]
 
 
 @dataclass(frozen=True)
@@ -52,25 +52,25 @@ def write_augmented(params: Params, target: Path, everything: bool, by_row: bool
     with replacing(target) as folder:
         job = AugmentJob(params.paths.work, folder / "waveforms", params.augment, params.data.sample_rate)
         job.target.mkdir(parents=True)
-        added = _waveforms(job, chosen, params.compute.shard_megabytes, params.compute.workers)
-        write_rows(folder / "variants.csv", _with_partitions(rows, added, params, by_row), VariantRow)
-    print(f"{len(rows)} utterances, and {len(added)} variants of {len(chosen)} of them")
+        around = _waveforms(job, chosen, params.compute.shard_megabytes, params.compute.workers)
+        write_rows(folder / "variants.csv", _with_partitions(rows, around, params, by_row), VariantRow)
+    print(f"{len(rows)} utterances, and {len(around)} variants of {len(chosen)} of them")
 
 
-def _waveforms(job: AugmentJob, utterances: Sequence[str], megabytes: int, workers: int) -> AddedByRow:
-    """Make every variant but the original, shard by shard; returns the noise that went into each row."""
+def _waveforms(job: AugmentJob, utterances: Sequence[str], megabytes: int, workers: int) -> AroundByRow:
+    """Make every variant but the original, shard by shard; returns what is around the voice in each row."""
     originals = Shards(job.work / "ingest" / "waveforms")
     sizes = [4 * originals.shape(utterance)[0] * (len(job.settings.variants) - 1) for utterance in utterances]
     limit = min(megabytes * 1_000_000, sum(sizes) // LEAST_SHARDS + 1)
     shards = list(enumerate(split_by_size(utterances, sizes, limit)))
     _open_stores.cache_clear()
     entries: list[ShardEntry] = []
-    added: AddedByRow = {}
-    for shard_entries, shard_added in parallel_map(partial(_write_shard, job), shards, "augment", workers, "shard"):
+    around: AroundByRow = {}
+    for shard_entries, shard_around in parallel_map(partial(_write_shard, job), shards, "augment", workers, "shard"):
         entries += shard_entries
-        added |= shard_added
+        around |= shard_around
     write_index(job.target, entries)
-    return added
+    return around
 
 
 def split_by_size(names: Sequence[str], sizes: Sequence[int], limit: int) -> list[list[str]]:
@@ -92,27 +92,27 @@ def _open_stores(job: AugmentJob) -> tuple[Shards, Mixer]:
     return Shards(job.work / "ingest" / "waveforms"), mixer
 
 
-def _write_shard(job: AugmentJob, item: tuple[int, list[str]]) -> tuple[list[ShardEntry], AddedByRow]:
+def _write_shard(job: AugmentJob, item: tuple[int, list[str]]) -> tuple[list[ShardEntry], AroundByRow]:
     """One shard, written as its variants are made, so that only one utterance is held at a time."""
     number, utterances = item
     originals, mixer = _open_stores(job)
-    added: AddedByRow = {}
+    around: AroundByRow = {}
 
     def arrays() -> Iterator[tuple[str, np.ndarray]]:
         for utterance in utterances:
             for variant in quadruplets.make_variants(utterance, originals[utterance], job.settings, mixer):
                 if variant.name != "original":
                     row = f"{utterance}#{variant.name}"
-                    added[row] = variant.added
+                    around[row] = variant.around
                     yield row, variant.samples
 
-    return write_shard(job.target, number, arrays()), added
+    return write_shard(job.target, number, arrays()), around
 
 
-def _with_partitions(rows: Sequence[UtteranceRow], added: AddedByRow, params: Params,
+def _with_partitions(rows: Sequence[UtteranceRow], around: AroundByRow, params: Params,
                      by_row: bool) -> Iterable[VariantRow]:
     """The training table with its partitions, one row at a time unless each row's is drawn among all."""
-    variants = _variant_rows(rows, added, params.augment)
+    variants = _variant_rows(rows, around, params.augment)
     if not by_row:
         return variants
     drawn = list(variants)
@@ -120,16 +120,16 @@ def _with_partitions(rows: Sequence[UtteranceRow], added: AddedByRow, params: Pa
     return (replace(row, partition=partition) for row, partition in zip(drawn, of_row, strict=True))
 
 
-def _variant_rows(rows: Sequence[UtteranceRow], added: AddedByRow, settings: Augment) -> Iterator[VariantRow]:
+def _variant_rows(rows: Sequence[UtteranceRow], around: AroundByRow, settings: Augment) -> Iterator[VariantRow]:
     """The training table: originals of all partitions, and every variant that was made."""
     for row in rows:
         for variant in settings.variants:
             name = f"{row.utterance}#{variant}"
-            if variant == "original" or name in added:
+            if variant == "original" or name in around:
                 pace = quadruplets.speed_factor(variant, settings)
                 seconds = row.seconds if row.seconds is None or pace == 1 else round(row.seconds / pace, 3)
                 yield VariantRow(name, row.utterance, variant, row.partition, row.emotion, row.speaker, row.corpus,
-                                 row.synthetic, row.content, seconds, **vars(added.get(name, AddedNoise())))
+                                 row.synthetic, row.content, seconds, **vars(around.get(name, Surroundings())))
 
 
 if __name__ == "__main__":
