@@ -1,8 +1,8 @@
 """The variants of an utterance: original, noisy, pitched, pitched and noisy (paper 1, section III-C).
 
-Beside the paper's four: slow, fast and in a room, each also noisy; over the telephone, and noisy over the telephone. The
-words of a name stand in the order in which things happen: noise comes before the telephone, and into the room after the
-voice.
+Beside the paper's four: slow, fast and in a room, each also noisy; over the telephone, and noisy over the telephone.
+The words of a name stand in the order in which things happen: a noise goes through the telephone with the voice, but
+lies close to the microphone of a room.
 """
 
 from collections.abc import Iterator

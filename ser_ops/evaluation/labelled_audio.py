@@ -15,7 +15,7 @@ from ser_ops.config.model_json import input_of
 from ser_ops.config.params import Params
 from ser_ops.emotions import class_index
 from ser_ops.errors import UserError
-from ser_ops.evaluation.predictions import CLEAN, noise_grid
+from ser_ops.evaluation.predictions import CLEAN, noise_grid, transmission_conditions
 from ser_ops.evaluation.robustness import Panel, answer_condition, gather_predictions
 from ser_ops.evaluation.summary import Summary
 from ser_ops.manifest import NoiseRow
@@ -111,6 +111,7 @@ def evaluate_manifest(model: EmotionModel, card: Mapping[str, Any], manifest: Pa
         skipped += unusable
         noise_used = {"used": len(noise_rows), "of": len(noise_rows) + len(unusable),
                       "left_out": count_sentences(refusal["reason"] for refusal in unusable)}
+    conditions += transmission_conditions(settings)
     panel = Panel({name: (model, card)}, device_of(params.compute.device), settings.batch_size)
     true = np.array([class_index(rows[utterance].emotion) for utterance in utterances])
     answers = (answer_condition(panel, speech, mixer, utterances, condition)

@@ -94,7 +94,7 @@ def test_slow_and_fast_change_duration_and_pitch_together():
 def test_telephone_and_room_in_the_order_of_their_names():
     """Noise is in the room with the microphone, but goes through the telephone with the voice."""
     names = ("original", "room", "room_noisy", "telephone", "noisy_telephone")
-    original, room, in_room, call, noisy_call = quadruplets.make_variants(
+    _, room, in_room, call, noisy_call = quadruplets.make_variants(
         "a", SPEECH, chosen(variants=names), a_mixer())
     assert np.array_equal(room.samples, transmit(SPEECH, room.around.transmission, RATE, 30, "a", "room"))
     assert np.array_equal(call.samples, transmit(SPEECH, call.around.transmission, RATE, 30, "a", "telephone"))

@@ -1,15 +1,19 @@
 """Telephone and rooms, against formulas, spectra, counts and planted faults of their own."""
 
+import io
 import itertools
+from typing import get_args
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.signal import correlate, stft
 
 from ser_ops.audio.signal import resample
+from ser_ops.config.section import Call, Room
 from ser_ops.transmission import packet_loss, rooms, telephone
 from ser_ops.transmission.conditions import CONDITIONS, MOST_GAIN, ROOMS, TELEPHONE, transmit
 
@@ -118,6 +122,10 @@ def test_what_is_not_drawn_does_not_depend_on_the_key():
         assert (transmit(sent, condition, RATE, 1, "a") == transmit(sent, condition, RATE, 2, "b")).all()
 
 
+def test_settings_name_what_there_is():
+    assert get_args(Call) == TELEPHONE and get_args(Room) == ROOMS
+
+
 def test_an_unknown_condition_is_an_error():
     with pytest.raises(ValueError, match="'fax' is not one of narrowband"):
         transmit(voice(0.1), "fax", RATE, 1)
@@ -175,9 +183,6 @@ def test_mulaw_has_the_signal_to_noise_ratio_of_the_standard():
 
 def test_gsm_frames_are_33_bytes():
     """13 kbit/s: 260 bits in 33 bytes for 160 samples, so what a clip costs is what GSM 06.10 costs."""
-    import io
-
-    import soundfile
     coded = io.BytesIO()
     soundfile.write(coded, voice()[::2], 8000, format="RAW", subtype="GSM610")
     assert len(coded.getvalue()) == 33 * len(voice()[::2]) / 160
