@@ -55,7 +55,8 @@ class Summary:
 
     def cells(self, model: str) -> dict[str, dict[str, Any]]:
         """Each cell of the grid: mean and sample deviation over seeds, interval over utterances, mean SNR in dB."""
-        m, cells = self.predictions.models.index(model), {}
+        m = self.predictions.models.index(model)
+        cells = {}
         for cell in self.predictions.cells:
             seeds = self.predictions.noisy_indices(cell)
             cells[cell] = self._cell(m, seeds) | {"snr_db": _mean(self.predictions.snr[seeds])}

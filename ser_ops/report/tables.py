@@ -215,7 +215,8 @@ def _noise_order(cell: str) -> int:
 
 def transmission(figures: Any) -> list[dict[str, Any]]:
     """Telephone lines and rooms: groups of {title, mean, rows}; mean and rows are {line, scores, lost}, in UAR."""
-    clean, groups = pick(figures, "clean", "uar"), []
+    clean = pick(figures, "clean", "uar")
+    groups: list[dict[str, Any]] = []
     for kind, title in (("telephone", "Over the telephone"), ("rooms", "In rooms")):
         mean = pick(figures, "transmission", kind)
         cells = pick(figures, "transmission", "cells") or {}

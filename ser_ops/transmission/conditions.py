@@ -4,8 +4,6 @@ What comes out is as long as what went in, aligned with it in time and of the sa
 the transmission's sake alone.
 """
 
-from functools import partial
-
 import numpy as np
 
 from ser_ops.seeds import generator
@@ -16,6 +14,7 @@ from ser_ops.transmission.telephone import CODECS, call
 TELEPHONE: tuple[str, ...] = (*CODECS, *LOSS)
 ROOMS: tuple[str, ...] = tuple(ROOM_KINDS)
 CONDITIONS: tuple[str, ...] = (*TELEPHONE, *ROOMS)
+SILENCE = 1e-9      # peak, -180 dB: what no converter tells from nothing stays as it is
 MOST_GAIN = 10.0    # 20 dB; what a condition takes away almost whole, as a telephone does a hum, does not come back
 
 
@@ -49,11 +48,13 @@ def transmit(samples: np.ndarray, condition: str, sample_rate: int, seed: int, *
     if condition not in CONDITIONS:
         raise ValueError(f"{condition!r} is not one of {', '.join(CONDITIONS)}")
     spoken = np.array(samples, np.float32)
-    if not spoken.any():
+    if not np.abs(spoken).max(initial=0.0) > SILENCE:
         return spoken
     draw = generator(seed, "transmission", condition, *key)
-    send = partial(reverberate, seed=seed) if condition in ROOM_KINDS else call
-    heard = send(spoken, condition, sample_rate, draw)
+    if condition in ROOM_KINDS:
+        heard = reverberate(spoken, condition, sample_rate, draw, seed)
+    else:
+        heard = call(spoken, condition, sample_rate, draw)
     after = float(np.linalg.norm(heard))
     gain = min(MOST_GAIN, float(np.linalg.norm(spoken)) / after) if after > 0 else 0.0
     return heard * np.float32(gain)

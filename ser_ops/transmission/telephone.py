@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -28,8 +29,10 @@ def call(samples: np.ndarray, condition: str, sample_rate: int, draw: np.random.
     """
     gain = min(LINE_LEVEL / float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))),
                _MOST_PEAK / float(np.abs(samples).max()))
-    codec = partial(_mulaw_with_loss, share=LOSS[condition], draw=draw) if condition in LOSS else CODECS[condition]
-    heard = codec(samples * np.float32(gain), sample_rate)
+    if condition in LOSS:
+        heard = _mulaw_with_loss(samples * np.float32(gain), sample_rate, LOSS[condition], draw)
+    else:
+        heard = CODECS[condition](samples * np.float32(gain), sample_rate)
     return heard * np.float32(1 / gain)
 
 
@@ -66,7 +69,7 @@ def opus_packets(samples: np.ndarray, bits: int) -> tuple[list[bytes], bytes]:
         stream, which says how many samples come before the first.
     """
     import av
-    encoder = av.CodecContext.create("libopus", "w")
+    encoder: Any = av.CodecContext.create("libopus", "w")
     encoder.sample_rate, encoder.layout, encoder.format = OPUS_RATE, "mono", "flt"
     encoder.bit_rate = bits
     encoder.options = {"application": "voip", "vbr": "off", "compression_level": str(OPUS_EFFORT)}
@@ -75,7 +78,7 @@ def opus_packets(samples: np.ndarray, bits: int) -> tuple[list[bytes], bytes]:
     pieces = np.pad(samples, (0, -len(samples) % packet + packet)).reshape(-1, 1, packet)
     packets = []
     for number, piece in enumerate(pieces):
-        frame = av.AudioFrame.from_ndarray(piece, format="flt", layout="mono")
+        frame: Any = av.AudioFrame.from_ndarray(piece, format="flt", layout="mono")
         frame.sample_rate, frame.pts = OPUS_RATE, number * packet
         packets += [bytes(made) for made in encoder.encode(frame)]
     return packets[:len(pieces)], bytes(encoder.extradata)
@@ -84,7 +87,7 @@ def opus_packets(samples: np.ndarray, bits: int) -> tuple[list[bytes], bytes]:
 def _decoded_opus(packets: list[bytes], header: bytes) -> tuple[np.ndarray, int]:
     """The waveform of packets without the samples that the header tells to skip, float32, and its rate."""
     import av
-    decoder = av.CodecContext.create("libopus", "r")
+    decoder: Any = av.CodecContext.create("libopus", "r")
     decoder.extradata = header
     frames = [frame for packet in packets for frame in decoder.decode(av.Packet(packet))]
     return np.concatenate([frame.to_ndarray()[0] for frame in frames]).astype(np.float32) / 2**15, frames[0].sample_rate

@@ -94,6 +94,8 @@ def test_any_waveform_stays_finite_and_of_its_length(samples, condition):
 @pytest.mark.parametrize("length", [0, 1, 159, 16000])
 def test_silence_stays_silence_and_full_scale_finite(condition, length):
     assert not transmit(np.zeros(length, np.float32), condition, RATE, 1).any()
+    faint = np.full(length, 1e-45, np.float32)      # a gain to the line's level would be infinite
+    assert (transmit(faint, condition, RATE, 1) == faint).all()
     square = np.where(np.arange(length) // 40 % 2, 1.0, -1.0).astype(np.float32)
     heard = transmit(square, condition, RATE, 1)
     assert len(heard) == length and np.isfinite(heard).all()
