@@ -102,6 +102,8 @@ def evaluate(manifest: Annotated[Path, typer.Option(help="CSV: path, emotion, sp
              f"accuracy {clean['accuracy']:.3f}{lost}{marks(caveats(card))}")
     cells = [f"{cell}: UAR {figures['uar']:.3f} ({chance}), accuracy {figures['accuracy']:.3f}, "
              f"SNR {figures['snr_db']:.1f} dB; {used}" for cell, figures in metrics.get("cells", {}).items()]
+    cells += [f"{cell}: UAR {figures['uar']:.3f} ({chance}), accuracy {figures['accuracy']:.3f}; {used}"
+              for cell, figures in metrics.get("transmission", {}).get("cells", {}).items()]
     print_answer(metrics | {"caveats": [caveat.sentence for caveat in caveats(card)]}, json, words, *cells)
 
 

@@ -14,6 +14,7 @@ from ser_ops.config.section import (
     Seed,
     Share,
     StationaryNoise,
+    Transmission,
 )
 
 _Values = Annotated[tuple[float, ...], Field(min_length=1)]
@@ -21,16 +22,23 @@ _PositiveValues = Annotated[tuple[Positive, ...], Field(min_length=1)]
 
 
 class Evaluate(Section):
-    """Clean speech and the grid noise x intensity x seed."""
+    """Clean speech, the grid noise x intensity x seed, and transmissions."""
 
     stationary: tuple[StationaryNoise, ...] = Field(description="beside every category with recordings for the test")
     intensities: tuple[Share, ...] = Field(description="peak of the noise over that of the utterance")
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = Field(description="of the mixtures of each cell")
+    transmission: tuple[Transmission, ...] = Field(description="telephone lines and rooms, beside the grid; first seed")
     resamples: Resamples = Field(description="of the bootstrap over utterances")
     confidence: Confidence = Field(description="of all intervals")
     bootstrap_seed: Seed = Field(description="of the resamples")
     batch_size: Count = Field(description="rows")
     speed_utterances: Count = Field(description="by which samples a second are measured")
+
+    @model_validator(mode="after")
+    def _each_transmission_once(self) -> "Evaluate":
+        if len(set(self.transmission)) < len(self.transmission):
+            raise ValueError("transmission: name each telephone line and each room once")
+        return self
 
 
 class Behave(Section):
@@ -74,6 +82,7 @@ class Gate(Section):
     clean_uar: Limit = Field(description="lowest UAR on clean test speech")
     worst_cell_uar: Limit = Field(description="lowest UAR in the worst cell of the grid")
     largest_drop: Limit = Field(description="most UAR lost from clean speech to the worst cell")
+    transmission_uar: Limit = Field(description="lowest mean UAR over the telephone lines and rooms evaluated")
     beats_shuffled: Limit = Field(description="least UAR above the label-shuffled models, lower to upper bound")
     unchanged_labels: Limit = Field(description="lowest share of labels that small changes leave")
     alike_by_sex: Limit = Field(description="lowest probability that chance explains how women and men differ")

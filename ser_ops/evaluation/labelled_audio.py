@@ -15,7 +15,7 @@ from ser_ops.config.model_json import input_of
 from ser_ops.config.params import Params
 from ser_ops.emotions import class_index
 from ser_ops.errors import UserError
-from ser_ops.evaluation.predictions import CLEAN, noise_grid
+from ser_ops.evaluation.predictions import CLEAN, noise_grid, transmission_conditions
 from ser_ops.evaluation.robustness import Panel, answer_condition, gather_predictions
 from ser_ops.evaluation.summary import Summary
 from ser_ops.manifest import NoiseRow
@@ -75,7 +75,7 @@ def evaluate_manifest(model: EmotionModel, card: Mapping[str, Any], manifest: Pa
         model, card: a trained network and its model.json.
         manifest: CSV file with columns path, emotion and speaker.
         noise: a folder with one folder of recordings for each category. With it the whole grid is run, stationary noise
-            included; without it clean speech alone.
+            included, and telephone lines and rooms; without it clean speech alone.
         params: settings of the grid, the intervals and the device.
         labels: from the manifest's labels to the seven classes or `drop`.
         channel: of every recording, from 1 on; None for the manifest's, or the choice of `ser_ops.audio`.
@@ -107,7 +107,7 @@ def evaluate_manifest(model: EmotionModel, card: Mapping[str, Any], manifest: Pa
     conditions, mixer, noise_used = [CLEAN], None, None
     if noise is not None:
         mixer, noise_rows, unusable = _mixer(noise, rate, params)
-        conditions += noise_grid(noise_rows, settings)
+        conditions += [*noise_grid(noise_rows, settings), *transmission_conditions(settings)]
         skipped += unusable
         noise_used = {"used": len(noise_rows), "of": len(noise_rows) + len(unusable),
                       "left_out": count_sentences(refusal["reason"] for refusal in unusable)}

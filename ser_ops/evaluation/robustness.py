@@ -1,5 +1,7 @@
 """The noise x intensity x seed grid on test utterances (docs/explanation/protocol.md, 3; table V of paper 1).
 
+Beside the grid: clean test utterances over telephone lines and in rooms.
+
 Each mixture is made once, from noise recordings of the test partition, and every model answers it. Cells are spread
 over one process per core; what a cell yields depends on its own key alone, never on order or worker.
 """
@@ -27,6 +29,7 @@ from ser_ops.models.base import EmotionModel
 from ser_ops.noise.mixing import Level, Mixer, Mixture
 from ser_ops.progress.spreading import parallel_map
 from ser_ops.shards import Shards
+from ser_ops.transmission.conditions import transmit
 
 Mix = Callable[[str, np.ndarray, str, float, int, str], Mixture]
 Answers = tuple[np.ndarray, np.ndarray]
@@ -140,7 +143,7 @@ def open_stores(job: EvaluationJob) -> tuple[Mapping[str, np.ndarray], Mix]:
 
 def answer_condition(panel: Panel, waveforms: Mapping[str, np.ndarray], mixer: Mix | None, utterances: Sequence[str],
                      condition: Condition) -> Answers:
-    """Probabilities (models, utterances, 7) and SNR in dB (utterances,) under one condition; SNR is NaN when clean.
+    """Probabilities (models, utterances, 7) and SNR in dB (utterances,) under one condition; SNR is NaN without noise.
 
     Only one batch of mixtures is held at a time. Raises UserError when a model answers NaN.
     """
@@ -149,7 +152,9 @@ def answer_condition(panel: Panel, waveforms: Mapping[str, np.ndarray], mixer: M
         batch = []
         for index, utterance in enumerate(utterances[start:start + panel.batch_size], start):
             speech = waveforms[utterance]
-            if not condition.clean:
+            if condition.transmitted:
+                speech = transmit(speech, condition.noise, panel.sample_rate, condition.seed or 0, utterance)
+            elif not condition.clean:
                 if mixer is None or condition.seed is None:
                     raise ValueError(f"{condition.cell}: a noisy condition needs a mixer and a seed")
                 mixture = mixer(utterance, speech, condition.noise, condition.intensity, condition.seed, "test")

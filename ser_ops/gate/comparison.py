@@ -7,7 +7,13 @@ import numpy as np
 from ser_ops.config.evaluation import Limit
 from ser_ops.config.params import Params
 from ser_ops.evaluation import bootstrap
-from ser_ops.evaluation.predictions import CLEAN, Predictions, noise_grid, read_predictions
+from ser_ops.evaluation.predictions import (
+    CLEAN,
+    Predictions,
+    noise_grid,
+    read_predictions,
+    transmission_conditions,
+)
 from ser_ops.gate.rules import Rule, decide, missing_figure, not_applicable
 
 RULE = "not_worse_than_staging"
@@ -30,14 +36,15 @@ def compare_with_current(params: Params, alias: str, candidate: Evaluated, curre
 
 
 def evaluate_current(params: Params, alias: str) -> Predictions:
-    """Predictions of the registered model under `alias` for today's test partition, clean and over today's grid."""
+    """Predictions of the registered model under `alias` for today's test partition, under today's conditions."""
     from ser_ops.evaluation.robustness import evaluation_job, predict_grid
     from ser_ops.manifest import unaltered, validated_noise
     from ser_ops.tracking.models import fetch_model
 
     folder = fetch_model(params, f"models:/{params.tracking.registered_model}@{alias}")
     rows = unaltered(params.paths.work, "test")
-    conditions = [CLEAN, *noise_grid(validated_noise(params.paths.work), params.evaluate)]
+    conditions = [CLEAN, *noise_grid(validated_noise(params.paths.work), params.evaluate),
+                  *transmission_conditions(params.evaluate)]
     job = evaluation_job(params, {alias: folder}, rows)
     return predict_grid(job, np.array([row.label for row in rows]), conditions, params.compute.workers)
 

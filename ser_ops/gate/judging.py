@@ -34,7 +34,7 @@ _OF_AN_AREA = ("entropy", "confidence_drop")
 _RANGES = ("time_focus_range", "freq_focus_range")
 
 
-def judge(reports: Mapping[str, Any], gate: Gate, model: str, grid: Sequence[Condition], files: Collection[str],
+def judge(reports: Mapping[str, Any], gate: Gate, model: str, conditions: Sequence[Condition], files: Collection[str],
           answers: Mapping[str, Any] | None) -> dict[str, Any]:
     """Every rule that needs no registry, as gate.json holds them. A bad report blocks; it never raises.
 
@@ -43,7 +43,7 @@ def judge(reports: Mapping[str, Any], gate: Gate, model: str, grid: Sequence[Con
             `data_validation` and `explanations`; None where a file is missing.
         gate: the limits and their reasons.
         model: name of the main model in the table of models.
-        grid: the noisy conditions that must have been evaluated.
+        conditions: those that must have been evaluated: the noise grid, telephone lines and rooms.
         files: names of the files under reports/, as in 'figures/shap.png'.
         answers: what the packaged model answered in a fresh process: {loads: bool, pickles: [file], utterances: n,
             largest_difference: x, error: words or ""}; None when it was not tried.
@@ -56,6 +56,7 @@ def judge(reports: Mapping[str, Any], gate: Gate, model: str, grid: Sequence[Con
     """
     metrics = reports.get("metrics")
     figures = pick(metrics, "models", model)
+    grid = [condition for condition in conditions if not condition.transmitted]
     rules = [
         _protocol(metrics, reports.get("leak_audit")),
         _validation(reports.get("data_validation")),
@@ -63,9 +64,11 @@ def judge(reports: Mapping[str, Any], gate: Gate, model: str, grid: Sequence[Con
         _clean(figures, gate.clean_uar),
         _worst_cell(figures, pick(metrics, "shuffled"), grid, gate.worst_cell_uar),
         _drop(figures, grid, gate.largest_drop),
+        _transmission(figures, [condition for condition in conditions if condition.transmitted],
+                      gate.transmission_uar),
         _beats_shuffled(figures, pick(metrics, "shuffled"), gate.beats_shuffled),
         _streams(figures, pick(metrics, "streams")),
-        _robustness(figures, reports.get("robustness"), model, grid),
+        _robustness(figures, reports.get("robustness"), model, conditions),
         *_behaviour(reports.get("behaviour"), model, gate),
         *explanation_rules(reports.get("explanations"), model, files),
         loads_without_pickle(answers),
@@ -117,10 +120,16 @@ def _clean(figures: Any, limit: Limit) -> Rule:
     return hold("clean_uar", uar, ">=", limit.limit, limit.reason, "clean: UAR")
 
 
-def _cells(figures: Any, grid: Sequence[Condition]) -> tuple[dict[Condition, float], list[str]]:
-    """UAR of each cell that the grid asks for, and the names of those without one."""
-    conditions = {(condition.noise, condition.intensity): condition for condition in grid}.values()
-    uar = {condition: finite_number(pick(figures, "cells", condition.cell, "uar")) for condition in conditions}
+def _uar(figures: Any, condition: Condition) -> float | None:
+    """UAR of the cell of a condition in metrics.json."""
+    return finite_number(pick(figures, *(("transmission",) if condition.transmitted else ()), "cells", condition.cell,
+                              "uar"))
+
+
+def _cells(figures: Any, wanted: Sequence[Condition]) -> tuple[dict[Condition, float], list[str]]:
+    """UAR of each cell of the conditions that are asked for, and the names of those without one."""
+    conditions = {(condition.noise, condition.intensity): condition for condition in wanted}.values()
+    uar = {condition: _uar(figures, condition) for condition in conditions}
     return ({condition: value for condition, value in uar.items() if value is not None},
             [condition.cell for condition, value in uar.items() if value is None])
 
@@ -155,6 +164,21 @@ def _drop(figures: Any, grid: Sequence[Condition], limit: Limit) -> Rule:
                 f"drop from clean to {worst.noise} at {worst.intensity:g}: UAR")
 
 
+def _transmission(figures: Any, wanted: Sequence[Condition], limit: Limit) -> Rule:
+    """Mean UAR over the telephone lines and rooms reaches its floor; the worst is named."""
+    rule = "transmission_uar"
+    if not wanted:
+        return not_applicable(rule, "no telephone line and no room was evaluated (evaluate.transmission is empty), so "
+                              "nobody knows what the model does there", limit.reason)
+    cells, lacking = _cells(figures, wanted)
+    if lacking:
+        return missing_figure(rule, f"telephone and rooms unknown: {_without_uar(lacking)}", limit)
+    worst = min(cells, key=lambda cell: cells[cell])
+    return hold(rule, sum(cells.values()) / len(cells), ">=", limit.limit, limit.reason,
+                f"mean over {', '.join(cell.cell for cell in cells)}: UAR" if len(cells) <= 3 else
+                f"mean over {len(cells)} telephone lines and rooms: UAR", f" (worst {worst.cell}: {cells[worst]:.2f})")
+
+
 def _beats_shuffled(figures: Any, shuffled: Any, limit: Limit) -> Rule:
     """The lower bound of clean UAR clears the upper bound of label-shuffled models by a margin."""
     low, high = finite_number(pick(figures, "clean", "uar_low")), finite_number(pick(shuffled, "uar_high"))
@@ -185,10 +209,10 @@ def _streams(figures: Any, streams: Any) -> Rule:
     return decide("streams", True, words, reason, beats)
 
 
-def _robustness(figures: Any, rows: Any, model: str, grid: Sequence[Condition]) -> Rule:
-    """robustness.csv has every row of the grid and agrees with metrics.json."""
+def _robustness(figures: Any, rows: Any, model: str, conditions: Sequence[Condition]) -> Rule:
+    """robustness.csv has every row of the grid, telephone lines and rooms, and agrees with metrics.json."""
     reason = "nobody knows what the model does in a cell that was not measured"
-    wanted = set(grid)
+    wanted = set(conditions)
     if not isinstance(rows, list) or not rows:
         return decide("robustness_table", False, "robustness.csv is missing", reason, None, len(wanted))
     uar: dict[Condition, float] = {}
@@ -203,16 +227,18 @@ def _robustness(figures: Any, rows: Any, model: str, grid: Sequence[Condition]) 
     if lacking or not wanted:
         words = "the grid has no cell"
         if lacking:
-            words = f"robustness.csv lacks {len(lacking)} of {len(wanted)} rows, {lacking[0].noise} at " \
-                    f"{lacking[0].intensity:g} with seed {lacking[0].seed} among them"
+            first = lacking[0]
+            cell = first.cell if first.transmitted else f"{first.noise} at {first.intensity:g}"
+            words = f"robustness.csv lacks {len(lacking)} of {len(wanted)} rows, {cell} with seed {first.seed} " \
+                    "among them"
         return decide("robustness_table", False, words, reason, len(wanted) - len(lacking), len(wanted))
-    for cell in sorted({condition.cell for condition in wanted}):
+    for cell, condition in sorted({condition.cell: condition for condition in wanted}.items()):
         values = [uar[condition] for condition in wanted if condition.cell == cell]
-        mean = finite_number(pick(figures, "cells", cell, "uar"))
+        mean = _uar(figures, condition)
         if mean is None or abs(mean - sum(values) / len(values)) > _SAME:
             words = f"robustness.csv and metrics.json disagree on {cell}: run the stage evaluate again"
             return decide("robustness_table", False, words, reason, len(wanted), len(wanted))
-    return decide("robustness_table", True, f"all {len(wanted)} rows of the grid are there", reason, len(wanted),
+    return decide("robustness_table", True, f"all {len(wanted)} rows are there", reason, len(wanted),
                   len(wanted))
 
 

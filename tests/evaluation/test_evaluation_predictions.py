@@ -5,14 +5,14 @@ import json
 
 import numpy as np
 import pytest
-from made_predictions import SETTINGS, made
+from made_predictions import LINES, SETTINGS, made, with_lines
 
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.evaluation import bootstrap, metrics, published
 from ser_ops.evaluation.ablation import ABLATION_FIELDS, ablation_table
 from ser_ops.evaluation.predictions import CLEAN, intensity_name, read_predictions
-from ser_ops.evaluation.summary import Summary, compare_streams
+from ser_ops.evaluation.summary import Summary, compare_streams, run_metrics
 
 
 def speakers(predictions):
@@ -111,6 +111,42 @@ def test_the_table_has_a_row_for_each_seed():
     scores = metrics.scores(predictions.true, predictions.predicted[1, 1])
     assert rows[0]["uar"] == pytest.approx(scores["uar"], abs=1e-6)
     assert rows[0]["snr_db"] == pytest.approx(predictions.snr[1].mean(), abs=1e-3)
+
+
+def test_telephone_and_rooms_stand_beside_the_grid_and_change_none_of_its_figures():
+    grid, both = made(("fusion", "concat")), with_lines(made(("fusion", "concat")))
+    before = Summary(grid, speakers(grid), SETTINGS)
+    after = Summary(both, speakers(both), SETTINGS)
+    figures = after.model("fusion")
+    transmission = figures.pop("transmission")
+    assert figures == before.model("fusion")
+    assert after.shuffled(["concat"]) == before.shuffled(["concat"])
+    assert list(transmission["cells"]) == ["mulaw", "gsm", "room_small"]
+    uar = {condition.cell: metrics.scores(both.true, both.predicted[0, both.conditions.index(condition)])["uar"]
+           for condition in LINES}
+    assert {cell: scores["uar"] for cell, scores in transmission["cells"].items()} == pytest.approx(uar)
+    assert transmission["telephone"]["uar"] == pytest.approx((uar["mulaw"] + uar["gsm"]) / 2)
+    assert transmission["rooms"]["uar"] == pytest.approx(uar["room_small"])
+    assert transmission["mean"]["uar"] == pytest.approx(sum(uar.values()) / 3)
+    for kind in ("telephone", "rooms", "mean"):
+        assert transmission[kind]["uar_low"] < transmission[kind]["uar"] < transmission[kind]["uar_high"]
+    rows = after.table(["fusion"])
+    assert rows[:12] == before.table(["fusion"])
+    assert [(row["noise"], row["intensity"], row["seed"], row["snr_db"]) for row in rows[12:]] == [
+        ("mulaw", 0.0, 1, None), ("gsm", 0.0, 1, None), ("room_small", 0.0, 1, None)]
+    logged = run_metrics(after.model("fusion"))
+    assert logged["telephone/uar"] == transmission["telephone"]["uar"]
+    assert logged["transmission/gsm/uar"] == pytest.approx(uar["gsm"]) and "noisy/gsm/uar" not in logged
+
+
+def test_lines_survive_the_file(tmp_path):
+    predictions = with_lines(made())
+    predictions.write(tmp_path / "predictions.csv")
+    recovered = read_predictions(tmp_path / "predictions.csv", "fusion")
+    assert recovered.conditions == predictions.conditions
+    assert recovered.noisy_indices() == list(range(1, 13)) and recovered.transmitted_indices() == [13, 14, 15]
+    assert recovered.transmitted_indices("rooms") == [15]
+    np.testing.assert_array_equal(recovered.probabilities, predictions.probabilities)
 
 
 def test_one_seed_has_no_deviation():

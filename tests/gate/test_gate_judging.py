@@ -18,6 +18,7 @@ LIMITS = Gate(
     clean_uar={"limit": 0.40, "reason": "below it nobody is served"},
     worst_cell_uar={"limit": 0.45, "reason": "useless in that room otherwise"},
     largest_drop={"limit": 0.20, "reason": "cannot be relied on otherwise"},
+    transmission_uar={"limit": 0.45, "reason": "a caller is not served below it"},
     beats_shuffled={"limit": 0.10, "reason": "must clear chance by a margin"},
     unchanged_labels={"limit": 0.95, "reason": "what nobody hears must not change the answer"},
     alike_by_sex={"limit": 0.001, "reason": "as good for everybody, up to chance"},
@@ -87,6 +88,20 @@ def good():
     }
 
 
+LINES = [Condition("gsm", seed=1), Condition("room_large", seed=1)]
+
+
+def called(gsm=0.56, room=0.48):
+    """A model that passes, with a telephone line and a room."""
+    case = good() | {"grid": [*GRID, *LINES]}
+    uar = {"gsm": gsm, "room_large": room}
+    figures = case["reports"]["metrics"]["models"]["fusion"]
+    figures["transmission"] = {"cells": {cell: {"uar": value} for cell, value in uar.items()}}
+    case["reports"]["robustness"] += [{"model": "fusion", "noise": cell, "intensity": "0.0", "seed": "1",
+                                       "uar": str(value)} for cell, value in uar.items()]
+    return case
+
+
 def judged(case):
     model, grid = case.get("model", "fusion"), case.get("grid", GRID)
     return judging.judge(case["reports"], LIMITS, model, grid, case["files"], case["answers"])
@@ -113,13 +128,15 @@ def test_a_good_model_passes_every_rule():
     verdict = judged(good())
     assert verdict["passed"] is True and verdict["verdict"] == "passed" and verdict["model"] == "fusion"
     assert [rule["rule"] for rule in verdict["rules"]] == [
-        "protocol", "validation", "leak_audit", "clean_uar", "worst_cell_uar", "largest_drop", "beats_shuffled",
-        "streams", "robustness_table", "unchanged_labels", "alike_by_sex", "alike_by_pitch", "calibration_error",
+        "protocol", "validation", "leak_audit", "clean_uar", "worst_cell_uar", "largest_drop",
+        "transmission_uar", "beats_shuffled", "streams", "robustness_table", "unchanged_labels", "alike_by_sex",
+        "alike_by_pitch", "calibration_error",
         "score_cam", "grad_cam", "shap", "occlusion", "faithful", "loads_without_pickle", "same_answers"]
     for rule in verdict["rules"]:
         assert set(rule) == {"rule", "figure", "limit", "passed", "verdict", "reason", "applies"}
         assert rule["passed"] and rule["reason"]
-        assert rule["verdict"].startswith("passed: " if rule["rule"] != "grad_cam" else "does not apply: ")
+        idle = rule["rule"] in ("grad_cam", "transmission_uar")
+        assert rule["verdict"].startswith("does not apply: " if idle else "passed: ")
     json.dumps(verdict, allow_nan=False)
 
 
@@ -406,3 +423,40 @@ def test_unknown_names_are_an_error_that_lists_the_known_ones(model, methods, kn
     report = good()["reports"]["explanations"] | {"model": model, "methods": methods}
     with pytest.raises(UserError, match=f"unknown .*: expected one of {known}"):
         judging.explanation_rules(report, model, [])
+
+
+def rule_of(case, name):
+    return next(rule for rule in judged(case)["rules"] if rule["rule"] == name)
+
+
+def test_telephone_and_rooms_pass_by_their_mean_and_name_the_worst():
+    assert judged(called())["passed"]
+    rule = rule_of(called(), "transmission_uar")
+    assert rule["verdict"] == "passed: mean over gsm, room_large: UAR 0.52 >= 0.45 (worst room_large: 0.48)"
+    assert rule["applies"] and rule["figure"] == pytest.approx(0.52)
+
+
+def test_telephone_and_rooms_block_alone_and_leave_the_grid_as_it_was():
+    verdict = judged(called(gsm=0.50, room=0.30))
+    assert verdict["verdict"] == "blocked: mean over gsm, room_large: UAR 0.40 < 0.45 (worst room_large: 0.30)"
+    for name in ("worst_cell_uar", "largest_drop"):
+        assert rule_of(called(gsm=0.50, room=0.30), name) == rule_of(good(), name)
+
+
+def test_a_line_that_was_asked_for_and_not_measured_blocks():
+    case = called()
+    del case["reports"]["metrics"]["models"]["fusion"]["transmission"]["cells"]["gsm"]
+    assert rule_of(case, "transmission_uar")["verdict"] == "blocked: telephone and rooms unknown: no UAR for gsm"
+    case = called()
+    case["reports"]["robustness"] = [row for row in case["reports"]["robustness"] if row["noise"] != "gsm"]
+    assert "lacks 1 of 10 rows, gsm with seed 1 among them" in rule_of(case, "robustness_table")["verdict"]
+    case = called()
+    case["reports"]["robustness"][-1]["uar"] = "0.9"
+    assert "disagree on room_large" in rule_of(case, "robustness_table")["verdict"]
+
+
+def test_without_a_line_or_a_room_the_rule_says_that_nobody_knows():
+    rule = rule_of(good(), "transmission_uar")
+    assert rule["passed"] and not rule["applies"]
+    assert rule["verdict"] == ("does not apply: no telephone line and no room was evaluated (evaluate.transmission is "
+                               "empty), so nobody knows what the model does there")

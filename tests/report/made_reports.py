@@ -13,7 +13,7 @@ import soundfile
 from ser_ops.config.params import Params, load_params
 from ser_ops.emotions import EMOTIONS
 from ser_ops.evaluation import ablation
-from ser_ops.evaluation.predictions import CLEAN, Condition, Predictions
+from ser_ops.evaluation.predictions import CLEAN, Condition, Predictions, transmission_conditions
 from ser_ops.evaluation.summary import ROBUSTNESS_FIELDS, Summary, compare_streams
 from ser_ops.explain import figures
 from ser_ops.files import write_json
@@ -37,6 +37,13 @@ def _answers(random: np.random.Generator, true: np.ndarray, skill: float) -> np.
     return np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
 
 
+def _lost(condition: Condition) -> float:
+    """Skill that a condition costs."""
+    if condition.clean:
+        return 0.0
+    return 0.15 if condition.transmitted else NOISES[condition.noise] * (0.4 + 1.6 * condition.intensity)
+
+
 def _predictions(params: Params, per_class: int) -> tuple[Predictions, list[str]]:
     random = np.random.default_rng(7)
     true = np.repeat(np.arange(7), per_class)
@@ -45,13 +52,13 @@ def _predictions(params: Params, per_class: int) -> tuple[Predictions, list[str]
     utterances = [f"{speaker.split('/')[0]}/Actor_{speaker[-1]}/{EMOTIONS[c]}_{i:03d}"
                   for i, (c, speaker) in enumerate(zip(true, speakers, strict=True))]
     conditions = [CLEAN, *(Condition(noise, intensity, seed) for noise in NOISES
-                           for intensity in params.evaluate.intensities for seed in params.evaluate.seeds)]
+                           for intensity in params.evaluate.intensities for seed in params.evaluate.seeds),
+                  *transmission_conditions(params.evaluate)]
     skills = {name: skill for name, (_, skill, _) in MODELS.items()} | {"shuffled_1": 0.13, "shuffled_2": 0.14}
-    probabilities = np.array([[_answers(random, true, skill - (0 if condition.clean else NOISES[condition.noise] *
-                                                               (0.4 + 1.6 * condition.intensity)))
+    probabilities = np.array([[_answers(random, true, skill - _lost(condition))
                                for condition in conditions] for skill in skills.values()]).round(6)
-    snr = np.array([[np.nan if condition.clean else 14 - 24 * condition.intensity + random.normal(0, 3) for _ in true]
-                    for condition in conditions])
+    snr = np.array([[np.nan if condition.clean or condition.transmitted else
+                     14 - 24 * condition.intensity + random.normal(0, 3) for _ in true] for condition in conditions])
     return Predictions(tuple(skills), tuple(utterances), true, tuple(conditions), probabilities, snr), speakers
 
 
@@ -180,9 +187,11 @@ def _provenance(params: Params) -> dict[str, Any]:
         "params": params.model_dump(mode="json")}
 
 
-def make(reports: Path, per_class: int = 24, partial: bool = False, resamples: int = 1000, **provenance: Any) -> Path:
+def make(reports: Path, per_class: int = 24, partial: bool = False, resamples: int = 1000,
+         transmission: tuple[str, ...] = (), **provenance: Any) -> Path:
     """Write every file that the page is built from, but the page. Keyword arguments change metrics' provenance."""
-    params = PARAMS.model_copy(update={"evaluate": PARAMS.evaluate.model_copy(update={"resamples": resamples})})
+    params = PARAMS.model_copy(update={"evaluate": PARAMS.evaluate.model_copy(
+        update={"resamples": resamples, "transmission": transmission})})
     reports.mkdir(parents=True, exist_ok=True)
     predictions, speakers = _predictions(params, per_class)
     metrics = _metrics(params, predictions, speakers, provenance | ({"partial": ["ravdess"]} if partial else {}))

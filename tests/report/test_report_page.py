@@ -17,6 +17,7 @@ from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.evaluation import ablation
 from ser_ops.files import write_json
+from ser_ops.pages import percent
 from ser_ops.report.page import CSV, JSON, build
 from ser_ops.tables import write_csv
 
@@ -369,3 +370,27 @@ def test_behaviour_is_shown_and_a_comparison_that_could_not_be_made_is_said(html
     assert "Calibration error 0.121 on clean test speech. The 300 validation" in text
     (reports / "behaviour.json").unlink()
     assert "Not here: behaviour.json. The stage behave writes it." in Page(build(reports).read_text()).text
+
+
+def test_telephone_and_rooms_have_a_table_of_their_own_and_leave_the_heatmap_alone(tmp_path, html):
+    lines = ("mulaw", "gsm", "room_large")
+    reports = make(tmp_path / "reports", per_class=6, resamples=200, transmission=lines)
+    page = Page(build(reports).read_text(encoding="utf-8"))
+    figures = read_json(reports / "metrics.json")["models"]["fusion"]["transmission"]
+    for cell, words in (("mulaw", "mu-law (G.711), landline"), ("gsm", "GSM full rate, 13 kbit/s"),
+                        ("room_large", "large room, reverberation 0.8 s")):
+        shown = page.text[page.text.index(words):]
+        assert shown.split()[len(words.split())] == f"{figures['cells'][cell]['uar']:.3f}"
+    assert f"mean {figures['telephone']['uar']:.3f}" in page.text and f"mean {figures['rooms']['uar']:.3f}" in page.text
+    assert "Not measured" not in page.text
+    over, inside = (percent(figures[kind]["uar"]).replace("\xa0", " ") for kind in ("telephone", "rooms"))
+    assert f"Over the telephone it keeps {over} on average." in page.text
+    assert f"In rooms that reverberate it keeps {inside} on average." in page.text
+    matrix = page.text[page.text.index("noise \\ intensity"):page.text.index("By signal-to-noise ratio")]
+    assert "gsm" not in matrix and "room" not in matrix
+
+
+def test_a_page_without_telephone_and_rooms_says_that_nobody_knows(html):
+    text = Page(html).text
+    assert "Not measured: evaluate.transmission names no telephone line and no room" in text
+    assert "does not apply: no telephone line and no room was evaluated" in text
