@@ -95,7 +95,7 @@ def resample_unseen(true: np.ndarray, speakers: Sequence[str], resamples: int, s
     if "" in names:
         why = "of some recordings the speaker is not known"
     elif known := names & set(heard):
-        why = f"training heard {len(known)} of the {len(names)} speakers: figures are of voices that it knows"
+        why = f"training heard {len(known)} of the {len(names)} speakers, so figures are not of unseen people alone"
     elif len(names) < LEAST_SPEAKERS:
         why = f"of {len(names)} speaker{'' if len(names) == 1 else 's'} there is no interval over speakers " \
               f"({LEAST_SPEAKERS} are needed)"
