@@ -328,8 +328,9 @@ def scores_with_intervals(params: Params, tests: Sequence[Mapping[str, str]]) ->
                          ("uar_speakers", by_speaker.uar(right))):
         score, _, over = name.partition("_")
         for end, bound in zip(("low", "high"), bootstrap.percentile_interval(values, settings.confidence), strict=True):
-            known = over != "speakers" or len(set(speakers)) >= bootstrap.LEAST_SPEAKERS
-            figures["_".join(filter(None, (score, end, over)))] = bound if known else None
+            figures["_".join(filter(None, (score, end, over)))] = bound
+    if len(set(speakers)) < bootstrap.LEAST_SPEAKERS:
+        figures |= dict.fromkeys(("uar_low_speakers", "uar_high_speakers"))
     return figures | {"n": len(ordered), "speakers": len(set(speakers))}
 
 
