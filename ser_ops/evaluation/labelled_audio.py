@@ -81,10 +81,11 @@ def evaluate_manifest(model: EmotionModel, card: Mapping[str, Any], manifest: Pa
         channel: of every recording, from 1 on; None for the manifest's, or the choice of `ser_ops.audio`.
 
     Returns:
-        The figures, and beside them: `used` and `of`, lines of the manifest that the figures rest on, of all;
-        `left_out`, the others by reason; `noise`, the same of noise recordings, None without them; `skipped`, each
-        recording that is missing or refused, with the reason; `chance_uar`, UAR of a guess: 1 by the number of classes
-        that occur; `oddities` of the manifest and `warnings` about recordings.
+        The figures, and beside them: `intervals`, whether they are over speakers or utterances, and why;
+        `used` and `of`, lines of the manifest that the figures rest on, of all; `left_out`, the others by reason;
+        `noise`, the same of noise recordings, None without them; `skipped`, each recording that is missing or refused,
+        with the reason; `chance_uar`, UAR of a guess: 1 by the number of classes that occur; `oddities` of the
+        manifest and `warnings` about recordings.
 
     Raises:
         UserError: for a manifest or a noise folder of which nothing can be used.
@@ -115,12 +116,12 @@ def evaluate_manifest(model: EmotionModel, card: Mapping[str, Any], manifest: Pa
     true = np.array([class_index(rows[utterance].emotion) for utterance in utterances])
     answers = (answer_condition(panel, speech, mixer, utterances, condition)
                for condition in progress_bar(conditions, "evaluate", len(conditions), "cell"))
-    predictions = gather_predictions([name], utterances, true, conditions, answers)
     speakers = [rows[utterance].speaker for utterance in utterances]
+    summary = Summary(gather_predictions([name], utterances, speakers, true, conditions, answers), settings)
     return {"manifest": str(manifest), "utterances": len(utterances), "used": len(utterances), "of": total,
             "left_out": left_out, "noise": noise_used, "speakers": len(set(speakers)),
             "seeds": list(settings.seeds) if mixer else [], "chance_uar": 1 / len(np.unique(true)),
-            **Summary(predictions, speakers, settings).model(name),
+            "intervals": summary.intervals(), **summary.model(name),
             "skipped": skipped, "oddities": corpus.oddities, "warnings": warned}
 
 

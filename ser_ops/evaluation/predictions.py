@@ -22,8 +22,9 @@ from ser_ops.manifest import NoiseRow
 
 DIGITS = 6  # of a probability: figures are computed from what predictions.csv holds, to the last digit
 TRANSMISSIONS: dict[str, tuple[str, ...]] = {"telephone": get_args(Call), "rooms": get_args(Room)}     # by kind
-PREDICTION_FIELDS: tuple[str, ...] = ("model", "utterance", "noise", "intensity", "seed", "emotion", "predicted",
-                           *(f"p_{emotion}" for emotion in EMOTIONS), "snr_db")
+PREDICTION_FIELDS: tuple[str, ...] = ("model", "utterance", "speaker", "noise", "intensity", "seed", "emotion",
+                                      "predicted", *(f"p_{emotion}" for emotion in EMOTIONS), "snr_db")
+_WITHOUT_SPEAKERS = tuple(name for name in PREDICTION_FIELDS if name != "speaker")
 
 
 @dataclass(frozen=True, order=True)
@@ -72,12 +73,14 @@ def intensity_name(intensity: float) -> str:
 class Predictions:
     """Probabilities of some models for the same utterances under the same conditions.
 
-    true: class indices (utterances,); probabilities: (models, conditions, utterances, 7), float64, rounded to six
-    digits; snr: signal-to-noise ratio in dB of each mixture, (conditions, utterances), NaN where there is no noise.
+    speakers: of each utterance, '' where it is not known; true: class indices (utterances,); probabilities: (models,
+    conditions, utterances, 7), float64, rounded to six digits; snr: signal-to-noise ratio in dB of each mixture,
+    (conditions, utterances), NaN where there is no noise.
     """
 
     models: tuple[str, ...]
     utterances: tuple[str, ...]
+    speakers: tuple[str, ...]
     true: np.ndarray
     conditions: tuple[Condition, ...]
     probabilities: np.ndarray
@@ -125,7 +128,8 @@ class Predictions:
                            "" if condition.seed is None else str(condition.seed))
                 for u, utterance in enumerate(self.utterances):
                     snr = self.snr[c, u]
-                    yield (model, utterance, *columns, EMOTIONS[self.true[u]], EMOTIONS[predicted[m, c, u]],
+                    yield (model, utterance, self.speakers[u], *columns, EMOTIONS[self.true[u]],
+                           EMOTIONS[predicted[m, c, u]],
                            *(f"{value:.{DIGITS}f}" for value in self.probabilities[m, c, u].tolist()),
                            f"{snr:.3f}" if math.isfinite(snr) else "")
 
@@ -140,12 +144,13 @@ class Predictions:
 def read_predictions(path: Path, model: str) -> Predictions:
     """One model's predictions from predictions.csv.
 
+    A table that was written before it had the column speaker is read too: a registered version may carry one.
     Raises UserError when the file is missing, is no such table, or lacks the model or some of its rows.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
-            if tuple(reader.fieldnames or ()) != PREDICTION_FIELDS:
+            if tuple(reader.fieldnames or ()) not in (PREDICTION_FIELDS, _WITHOUT_SPEAKERS):
                 raise UserError(f"{path}: is not a table of predictions: run the stage evaluate again")
             rows = [row for row in reader if row["model"] == model]
     except OSError as error:
@@ -168,17 +173,18 @@ def _from_rows(rows: Sequence[dict[str, str]], model: str) -> Predictions:
     utterances = {name: index for index, name in enumerate(dict.fromkeys(row["utterance"] for row in rows))}
     if len(rows) != len(conditions) * len(utterances):
         raise ValueError(f"{len(rows)} rows for {len(utterances)} utterances under {len(conditions)} conditions")
-    true = np.zeros(len(utterances), np.int64)
+    true, speakers = np.zeros(len(utterances), np.int64), [""] * len(utterances)
     probabilities = np.full((1, len(conditions), len(utterances), len(EMOTIONS)), np.nan)
     snr = np.full((len(conditions), len(utterances)), np.nan)
     for row in rows:
         c, u = conditions[_condition(row)], utterances[row["utterance"]]
+        speakers[u] = row.get("speaker", "")
         true[u] = EMOTIONS.index(row["emotion"])
         probabilities[0, c, u] = [float(row[f"p_{emotion}"]) for emotion in EMOTIONS]
         snr[c, u] = float(row["snr_db"] or "nan")
     if np.isnan(probabilities).any():
         raise ValueError("an utterance is missing under some condition")
-    return Predictions((model,), tuple(utterances), true, tuple(conditions), probabilities, snr)
+    return Predictions((model,), tuple(utterances), tuple(speakers), true, tuple(conditions), probabilities, snr)
 
 
 def noise_categories(noise_rows: Sequence[NoiseRow]) -> tuple[list[str], list[str]]:

@@ -105,17 +105,18 @@ def evaluation_job(params: Params, folders: Mapping[str, Path], rows: Sequence[V
                          params.augment.silent_crop_dbfs)
 
 
-def predict_grid(job: EvaluationJob, true: np.ndarray, conditions: Sequence[Condition], workers: int) -> Predictions:
+def predict_grid(job: EvaluationJob, speakers: Sequence[str], true: np.ndarray, conditions: Sequence[Condition],
+                 workers: int) -> Predictions:
     """Let every model of a job answer every utterance under every condition, over `workers` processes (0: per core).
 
-    true: class indices (utterances,). A GPU is one worker.
+    speakers, true: of each utterance, class indices in `true`, (utterances,). A GPU is one worker.
     """
     from ser_ops.device import device_of
     if device_of(job.device).type != "cpu":
         workers = 1
     answers = parallel_map(partial(_answer_condition, job), list(conditions), "evaluate", workers, unit="cell")
     names = tuple(name for name, _ in job.models)
-    predictions = gather_predictions(names, job.utterances, true, conditions, answers)
+    predictions = gather_predictions(names, job.utterances, speakers, true, conditions, answers)
     open_job.cache_clear()
     return predictions
 
@@ -169,12 +170,12 @@ def answer_condition(panel: Panel, waveforms: Mapping[str, np.ndarray], mixer: M
     return probabilities, snr
 
 
-def gather_predictions(models: Sequence[str], utterances: Sequence[str], true: np.ndarray,
+def gather_predictions(models: Sequence[str], utterances: Sequence[str], speakers: Sequence[str], true: np.ndarray,
                        conditions: Sequence[Condition], answers: Iterable[Answers]) -> Predictions:
     """Predictions from the answers to each condition, in the order of `conditions`."""
     probabilities = np.empty((len(models), len(conditions), len(utterances), len(EMOTIONS)))
     snr = np.empty((len(conditions), len(utterances)))
     for index, (cell_probabilities, cell_snr) in enumerate(answers):
         probabilities[:, index], snr[index] = cell_probabilities, cell_snr
-    return Predictions(tuple(models), tuple(utterances), np.asarray(true, np.int64), tuple(conditions), probabilities,
-                       snr)
+    return Predictions(tuple(models), tuple(utterances), tuple(speakers), np.asarray(true, np.int64),
+                       tuple(conditions), probabilities, snr)

@@ -1,6 +1,6 @@
 """From predictions to figures: reports/metrics.json, the rows of reports/robustness.csv, and MLflow's metrics."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,14 +17,15 @@ ROBUSTNESS_FIELDS: tuple[str, ...] = ("model", "noise", "intensity", "seed", *me
 class Summary:
     """Figures of the models in `predictions`, with intervals from one set of resamples.
 
-    speakers: one for each utterance, for the interval over speakers. All figures are in [0, 1], SNR in dB.
+    heard: speakers that training heard. Where it heard none of the test's, intervals are over speakers
+    (`ser_ops.evaluation.bootstrap.resample_unseen`). All figures are in [0, 1], SNR in dB.
     """
 
-    def __init__(self, predictions: Predictions, speakers: Sequence[str], settings: Evaluate) -> None:
+    def __init__(self, predictions: Predictions, settings: Evaluate, heard: Collection[str] = ()) -> None:
         self.predictions, self.settings = predictions, settings
         true, number, seed = predictions.true, settings.resamples, settings.bootstrap_seed
         self.utterances = bootstrap.resample_utterances(true, number, seed)
-        self.speakers = bootstrap.resample_speakers(true, speakers, number, seed)
+        self.unseen = bootstrap.resample_unseen(true, predictions.speakers, number, seed, heard)
         self._right = predictions.right.astype(np.float64)
         self._counts = np.array([[metrics.confusion_matrix(true, answers) for answers in answers_of_model]
                                  for answers_of_model in predictions.predicted])
@@ -37,24 +38,28 @@ class Summary:
         return self.predictions.models.index(model), self.predictions.noisy_indices()
 
     def _intervals(self, right: np.ndarray) -> dict[str, float]:
-        """Intervals of UAR and accuracy over utterances, and of UAR over speakers (uar_*_speakers)."""
-        return {**self._bounds(self.utterances.uar(right), "uar"),
-                **self._bounds(self.utterances.accuracy(right), "accuracy"),
-                **{f"{name}_speakers": value
-                   for name, value in self._bounds(self.speakers.uar(right), "uar").items()}}
+        """Intervals of UAR and accuracy, and of UAR over utterances in any case (uar_*_utterances)."""
+        return {**self._bounds(self.unseen.uar(right), "uar"),
+                **self._bounds(self.unseen.accuracy(right), "accuracy"),
+                **{f"{name}_utterances": value
+                   for name, value in self._bounds(self.utterances.uar(right), "uar").items()}}
 
     def _bounds(self, figures: np.ndarray, name: str) -> dict[str, float]:
         low, high = bootstrap.percentile_interval(figures, self.settings.confidence)
         return {f"{name}_low": low, f"{name}_high": high}
 
+    def intervals(self) -> dict[str, str]:
+        """What intervals are over, speakers or utterances; `instead` says why not over speakers, '' where they are."""
+        return {"over": self.unseen.unit, "instead": self.unseen.instead}
+
     def clean(self, model: str) -> dict[str, float]:
-        """Scores on clean speech; intervals over utterances, and of UAR over speakers (uar_*_speakers)."""
+        """Scores on clean speech with their intervals."""
         m, c = self._clean_index(model)
         return {**{name: float(self._scores[name][m, c]) for name in metrics.SCORES},
                 **self._intervals(self._right[m, c])}
 
     def cells(self, model: str) -> dict[str, dict[str, Any]]:
-        """Each cell of the grid: mean and sample deviation over seeds, interval over utterances, mean SNR in dB."""
+        """Each cell of the grid: mean and sample deviation over seeds, interval of UAR, mean SNR in dB."""
         m = self.predictions.models.index(model)
         cells = {}
         for cell in self.predictions.cells:
@@ -68,7 +73,7 @@ class Summary:
             values = self._scores[name][m, seeds]
             figures[name] = float(values.mean())
             figures[f"{name}_std"] = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-        return figures | self._bounds(self.utterances.uar(self._right[m, seeds].mean(0)), "uar")
+        return figures | self._bounds(self.unseen.uar(self._right[m, seeds].mean(0)), "uar")
 
     def noisy(self, model: str) -> dict[str, float]:
         """Mean of the grid (docs/explanation/protocol.md, 7: what table VI's 'noisy' is here), with its intervals."""
@@ -212,7 +217,7 @@ def metrics_of(summary: Summary, main: str, models: Mapping[str, ModelFacts], sh
     alone = {model.streams[0]: name for name, model in models.items() if len(model.streams) == 1}
     wanted = models[main].streams if len(models[main].streams) > 1 else ()
     return {
-        "provenance": dict(provenance),
+        "provenance": {**provenance, "intervals": summary.intervals()},
         "models": {name: {"row": model.row, "streams": list(model.streams), **summary.model(name),
                           "samples_per_second": {"clean": model.clean_per_second, "noisy": model.noisy_per_second},
                           "parameters_millions": model.parameters_millions}

@@ -66,7 +66,8 @@ def judge(reports: Mapping[str, Any], gate: Gate, model: str, conditions: Sequen
         _drop(figures, grid, gate.largest_drop),
         _transmission(figures, [condition for condition in conditions if condition.transmitted],
                       gate.transmission_uar),
-        _beats_shuffled(figures, pick(metrics, "shuffled"), gate.beats_shuffled),
+        _beats_shuffled(figures, pick(metrics, "shuffled"), pick(metrics, "provenance", "intervals", "over"),
+                        gate.beats_shuffled),
         _streams(figures, pick(metrics, "streams")),
         _robustness(figures, reports.get("robustness"), model, conditions),
         *_behaviour(reports.get("behaviour"), model, gate),
@@ -76,7 +77,7 @@ def judge(reports: Mapping[str, Any], gate: Gate, model: str, conditions: Sequen
     ]
     verdict = verdict_of(rules)
     return {"passed": verdict == "passed", "verdict": verdict, "model": model,
-            "rules": [rule.record() for rule in rules], "notes": _notes(metrics, figures)}
+            "rules": [rule.record() for rule in rules], "notes": [*_notes(metrics, figures), *_untold(rules)]}
 
 
 def _protocol(metrics: Any, audit: Any) -> Rule:
@@ -179,14 +180,18 @@ def _transmission(figures: Any, wanted: Sequence[Condition], limit: Limit) -> Ru
                 f"mean over {len(cells)} telephone lines and rooms: UAR", f" (worst {worst.cell}: {cells[worst]:.2f})")
 
 
-def _beats_shuffled(figures: Any, shuffled: Any, limit: Limit) -> Rule:
-    """The lower bound of clean UAR clears the upper bound of label-shuffled models by a margin."""
+def _beats_shuffled(figures: Any, shuffled: Any, over: Any, limit: Limit) -> Rule:
+    """The lower bound of clean UAR clears the upper bound of label-shuffled models by a margin.
+
+    over: what both bounds are over, speakers or utterances.
+    """
     low, high = finite_number(pick(figures, "clean", "uar_low")), finite_number(pick(shuffled, "uar_high"))
     if low is None or high is None:
         words = "the lower bound of clean UAR is missing" if low is None else \
             "no label-shuffled model was evaluated: set ablations.shuffled to 1 or more"
         return decide("beats_shuffled", False, words, limit.reason, low, None)
-    return hold("beats_shuffled", low, ">=", high + limit.limit, limit.reason, "lower bound of clean UAR",
+    return hold("beats_shuffled", low, ">=", high + limit.limit, limit.reason,
+                f"lower bound of clean UAR{f' over {over}' if over else ''}",
                 f" (label-shuffled up to {high:.2f}, margin {limit.limit:g})")
 
 
@@ -246,7 +251,8 @@ def _behaviour(report: Any, model: str, gate: Gate) -> list[Rule]:
     """The rules on a model's behaviour; a report that is missing or of another model blocks each of them."""
     own = report if pick(report, "model") == model else None
     return [_unchanged(pick(own, "changes"), gate.unchanged_labels),
-            *(_alike(group, pick(own, "groups", group), getattr(gate, f"alike_by_{group}")) for group in GROUPS),
+            *(_alike(group, pick(own, "groups", group), getattr(gate, f"alike_by_{group}"), gate.group_difference)
+              for group in GROUPS),
             _calibrated(pick(own, "calibration"), gate.calibration_error)]
 
 
@@ -264,23 +270,34 @@ def _unchanged(changes: Any, limit: Limit) -> Rule:
                 f" (least under {worst.replace('_', ' ')}: {each[worst]:.2f})")
 
 
-def _alike(grouping: str, group: Any, limit: Limit) -> Rule:
-    """UAR differs between two groups by no more than in simulated models without such an effect."""
-    rule = f"alike_by_{grouping}"
-    if pick(group, "classes") == 0:
-        return not_applicable(rule, f"no class has enough test utterances of both groups to compare by {grouping}",
-                              limit.reason)
-    chance, difference = finite_number(pick(group, "chance")), finite_number(pick(group, "difference"))
+def _alike(grouping: str, group: Any, limit: Limit, least: Limit) -> Rule:
+    """Two groups of speakers differ no more than exchanged speakers do, or by too little to matter.
+
+    It does not apply where so few speakers were compared that no difference could reach the limit: then nothing is
+    known, for the model or against it.
+    """
+    rule, reason = f"alike_by_{grouping}", f"{limit.reason}; {least.reason}"
     names = pick(group, "groups")
-    uar = {name: finite_number(pick(group, "uar", name)) for name in names} \
-        if isinstance(names, list) and len(names) == 2 else {}
-    if chance is None or difference is None or not uar or None in uar.values():
+    names = names if isinstance(names, list) and len(names) == 2 else []
+    voices = " and ".join(f"{pick(group, 'speakers', name)} {name}" for name in names)
+    if pick(group, "classes") == 0:
+        return not_applicable(rule, f"no corpus has enough test utterances of both groups to compare by {grouping} "
+                              f"(speakers: {voices}, {pick(group, 'unknown')} unknown)", reason)
+    chance, smallest, difference = (finite_number(pick(group, key)) for key in
+                                    ("chance", "smallest_chance", "difference"))
+    uar = {name: finite_number(pick(group, "uar", name)) for name in names}
+    if chance is None or smallest is None or difference is None or not uar or None in uar.values():
         return missing_figure(rule, f"UAR by {grouping} is missing in behaviour.json", limit)
-    passed = chance >= limit.limit
-    both = " and ".join(f"{name} {value:.2f}" for name, value in uar.items())
-    words = f"UAR by {grouping}: {both}; {chance:.1%} of simulated models without such an effect differ as much"
-    return decide(rule, passed, words if passed else f"{words}, chance does not explain it", limit.reason, chance,
-                  limit.limit)
+    words = f"UAR by {grouping}: {' and '.join(f'{name} {value:.2f}' for name, value in uar.items())}"
+    if smallest > limit.limit:
+        return not_applicable(rule, f"too few voices to tell: {voices} speakers, the smallest possible chance is "
+                              f"{smallest:.2g}, the limit {limit.limit:g} ({words})", reason)
+    words += f"; {chance:.2%} of exchanges of {voices} speakers differ as much"
+    if chance > limit.limit:
+        return decide(rule, True, words, reason, chance, limit.limit)
+    passed = abs(difference) <= least.limit
+    return decide(rule, passed, f"{words}: beyond chance, and {abs(difference):.3f} "
+                  f"{'<=' if passed else '>'} {least.limit:g}", reason, chance, limit.limit)
 
 
 def _calibrated(calibration: Any, limit: Limit) -> Rule:
@@ -464,6 +481,12 @@ def same_answers(answers: Any, limit: Limit) -> Rule:
     return decide("same_answers", passed, words, limit.reason, difference, limit.limit)
 
 
+def _untold(rules: Sequence[Rule]) -> list[str]:
+    """The comparisons of groups that could not be made: a verdict 'passed' would seem to include them."""
+    return [f"whether it serves people alike by {group} is not known: {rule.verdict.removeprefix('does not apply: ')}"
+            for group in GROUPS for rule in rules if rule.rule == f"alike_by_{group}" and not rule.applies]
+
+
 def _notes(metrics: Any, figures: Any) -> list[str]:
     """What a reader must know beside the verdict."""
     notes = []
@@ -477,6 +500,9 @@ def _notes(metrics: Any, figures: Any) -> list[str]:
         notes.append(f"no test recording, so not in the grid: {names}")
     if str(pick(provenance, "backbone") or "").startswith("random"):
         notes.append(f"nothing of the model was pretrained: {pick(provenance, 'backbone')}")
+    if pick(provenance, "intervals", "instead"):
+        notes.append(f"intervals are over utterances, which says nothing of other people: "
+                     f"{pick(provenance, 'intervals', 'instead')}")
     high = finite_number(pick(metrics, "shuffled", "uar_high"))
     for stream in pick(figures, "streams") or []:
         alone = pick(metrics, "streams", stream)

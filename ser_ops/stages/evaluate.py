@@ -39,8 +39,8 @@ def main() -> None:
     job = robustness.evaluation_job(params, folders, rows)
     true = np.array([row.label for row in rows])
     conditions = [CLEAN, *grid, *predictions.transmission_conditions(settings)]
-    answers = robustness.predict_grid(job, true, conditions, params.compute.workers)
-    summary = Summary(answers, [row.speaker for row in rows], settings)
+    answers = robustness.predict_grid(job, [row.speaker for row in rows], true, conditions, params.compute.workers)
+    summary = Summary(answers, settings, heard={row.speaker for row in unaltered(work, "train")})
     shuffled = [name for name, card in cards.items() if card["shuffled_labels"]]
     main, *others = [name for name in folders if name not in shuffled]
     others.sort(key=lambda name: (not MODELS[cards[name]["model"]].row, MODELS[cards[name]["model"]].row))

@@ -40,4 +40,5 @@ def made(models=("fusion",), skill=0.6, number=70, seed=0):
     probabilities = ((probabilities + 3 * boost) / 4).round(6)
     snr = np.where(noisy[:, None] > 0, np.random.default_rng(9).uniform(-12, 20, (len(CONDITIONS), number)), np.nan)
     names = tuple(f"corpus/{index:03d}" for index in range(number))
-    return Predictions(tuple(models), names, true, CONDITIONS, probabilities, snr.round(3))
+    speakers = tuple(f"corpus/s{index // 14}" for index in range(number))
+    return Predictions(tuple(models), names, speakers, true, CONDITIONS, probabilities, snr.round(3))

@@ -111,11 +111,12 @@ def test_lines_and_rooms_are_answered_as_the_transmitted_waveform_is(world, monk
 def test_workers_and_order_change_nothing(world):
     _, job, conditions = world
     true = np.arange(13) % 7
-    single = robustness.predict_grid(job, true, conditions, workers=1)
-    double = robustness.predict_grid(job, true, conditions, workers=2)
+    speakers = ["made/a"] * len(true)
+    single = robustness.predict_grid(job, speakers, true, conditions, workers=1)
+    double = robustness.predict_grid(job, speakers, true, conditions, workers=2)
     np.testing.assert_array_equal(single.probabilities, double.probabilities)
     np.testing.assert_array_equal(single.snr, double.snr)
-    reversed_order = robustness.predict_grid(job, true, conditions[::-1], workers=1)
+    reversed_order = robustness.predict_grid(job, speakers, true, conditions[::-1], workers=1)
     np.testing.assert_array_equal(single.probabilities, reversed_order.probabilities[:, ::-1])
     assert np.isnan(single.snr[0]).all() and np.isfinite(single.snr[1:]).all()
     assert (single.snr[1] > single.snr[3]).all() or single.snr[1].mean() > single.snr[3].mean()  # 0.25 is above 0.75
@@ -143,7 +144,7 @@ def test_a_model_that_answers_nan_is_named(world, tmp_path):
     model_folder.save(tmp_path / "broken", model, {name: card[name] for name in ("preset", "shuffled_labels")})
     broken = replace(job, models=(("broken", tmp_path / "broken"),))
     with pytest.raises(UserError, match="model broken: answers NaN"):
-        robustness.predict_grid(broken, np.zeros(13, int), [CLEAN], 1)
+        robustness.predict_grid(broken, [""] * 13, np.zeros(13, int), [CLEAN], 1)
 
 
 def test_speed_counts_utterances_and_leaves_the_threads_alone():

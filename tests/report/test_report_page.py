@@ -366,7 +366,10 @@ def test_json_round_trip_of_the_made_reports(made):
 def test_behaviour_is_shown_and_a_comparison_that_could_not_be_made_is_said(html, reports):
     text = Page(html).text
     assert "all changes 168 96.5" in text and "white noise 42 96.0" in text
-    assert "female 0.660 (90), male 0.610 (78)" in text and "not compared: no class has enough utterances" in text
+    assert "female 0.660 (4), male 0.610 (3) 0.050 35 48.6 % 2.9 %" in text.replace("\N{NO-BREAK SPACE}", " ")
+    assert "not compared: no corpus has enough utterances of both" in text
+    assert "since their sex is not known: 1." in text and "their pitch is not" not in text
+    assert "interval over speakers" in text and "whole speakers are drawn, of 8." in text
     assert "Calibration error 0.121 on clean test speech. The 300 validation" in text
     (reports / "behaviour.json").unlink()
     assert "Not here: behaviour.json. The stage behave writes it." in Page(build(reports).read_text()).text
