@@ -34,7 +34,8 @@ def main() -> None:
     print("\nseconds by stage: " + ", ".join(f"{name} {value:.0f}" for name, value in seconds.items()))
     print(f"{params.tracking.registered_model}@staging: {steps.verdict()['verdict']}, after {taken:.0f} s "
           f"({_processor_seconds():.0f} processor seconds)")
-    print(f"clean UAR {clean['uar']:.2f} [{clean['uar_low']:.2f}, {clean['uar_high']:.2f}], worst cell "
+    print(f"clean UAR {clean['uar']:.2f} [{clean['uar_low']:.2f}, {clean['uar_high']:.2f}] over "
+          f"{metrics['provenance']['intervals']['over']}, worst cell "
           f"{worst['cell']} {worst['uar']:.2f}, chance 0.14, on {metrics['provenance']['test_utterances']} test "
           f"utterances of unseen {'synthetic voices (synthetic speech, not people)' if synthetic else 'speakers'}")
     _print_next_steps(params)

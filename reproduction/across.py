@@ -60,7 +60,8 @@ def main() -> None:
     job = robustness.EvaluationJob(folders, work, tuple(row.utterance for row in tested), params.compute.device,
                                    settings.batch_size, params.augment.level, params.augment.silent_crop_dbfs)
     grid = predictions.noise_grid(validated_noise(work), settings)
-    answers = robustness.predict_grid(job, truth, [CLEAN, *grid], params.compute.workers)
+    answers = robustness.predict_grid(job, [row.speaker for row in tested], truth, [CLEAN, *grid],
+                                      params.compute.workers)
     classes = {name: {row.emotion for row in manifest if row.corpus == name} for name in test_parts}
     split_by = {name: partitions.split_units([row for row in manifest if row.corpus == name])[name]
                 for name in test_parts}
@@ -69,7 +70,9 @@ def main() -> None:
         known = {emotion for name in training["train_corpora"] for emotion in classes[name]}
         cells: list[dict[str, Any]] = [
             {"test": name, "seen": name in training["train_corpora"], "split": split_by[name]}
-            | _corpus_figures(params, answers.of(training["folder"]), test_parts[name], known) for name in test_parts]
+            | _corpus_figures(params, answers.of(training["folder"]), test_parts[name], known,
+                              name in training["train_corpora"] and split_by[name] != "speaker")
+            for name in test_parts]
         row = {name: training[name] for name in ("train", "train_corpora", "run_id", "validation_uar")} | {
             "train_lacks": _missing_emotions(known), "cells": cells}
         model = models.setdefault(training["model"], {
@@ -94,20 +97,25 @@ def test_rows(params: Params, manifest: Sequence[UtteranceRow], corpus: str) -> 
     return [row for row, partition in zip(rows, assigned, strict=True) if partition == "test"]
 
 
-def _corpus_figures(params: Params, answers: Predictions, rows: Sequence[UtteranceRow],
-                    known: set[str]) -> dict[str, Any]:
-    """Figures of one model on one corpus; those over the classes that both have where either lacks one."""
-    speaker = {row.utterance: row.speaker for row in rows}
-    indices = [index for index, utterance in enumerate(answers.utterances) if utterance in speaker]
+def _corpus_figures(params: Params, answers: Predictions, rows: Sequence[UtteranceRow], known: set[str],
+                    speakers_heard: bool) -> dict[str, Any]:
+    """Figures of one model on one corpus; those over the classes that both have where either lacks one.
+
+    speakers_heard: whether training heard the corpus's test speakers in other recordings; intervals are over
+    utterances then.
+    """
+    own = {row.utterance for row in rows}
+    indices = [index for index, utterance in enumerate(answers.utterances) if utterance in own]
     own_answers = replace(answers, utterances=tuple(answers.utterances[index] for index in indices),
-                          true=answers.true[indices], probabilities=answers.probabilities[:, :, indices],
+                          speakers=tuple(answers.speakers[index] for index in indices), true=answers.true[indices],
+                          probabilities=answers.probabilities[:, :, indices],
                           snr=answers.snr[:, indices])
-    summary = Summary(own_answers, [speaker[utterance] for utterance in own_answers.utterances], params.evaluate)
+    summary = Summary(own_answers, params.evaluate, own_answers.speakers if speakers_heard else ())
     figures = summary.model(own_answers.models[0])
     heard = {EMOTIONS[label] for label in own_answers.true}
     common = [emotion for emotion in EMOTIONS if emotion in heard & known]
-    return {"n": len(indices), "speakers": len(set(speaker.values())), "test_lacks": _missing_emotions(heard),
-            "common": common, "clean": figures["clean"], "noisy": figures["noisy"],
+    return {"n": len(indices), "speakers": len(set(own_answers.speakers)), "test_lacks": _missing_emotions(heard),
+            "intervals": summary.intervals(), "common": common, "clean": figures["clean"], "noisy": figures["noisy"],
             "worst_cell": figures["worst_cell"],
             "clean_common_uar": _common_uar(own_answers, common, [own_answers.conditions.index(CLEAN)]),
             "noisy_common_uar": _common_uar(own_answers, common, own_answers.noisy_indices())}
@@ -367,7 +375,7 @@ def _hover_title(row: Mapping[str, Any], cell: Mapping[str, Any], kind: str) -> 
     figures = cell[kind]
     facts = [f"trained on {row['train']}, tested on {cell['test']}, {CONDITIONS[kind]}: UAR {interval(figures)}, "
              f"accuracy {number(figures.get('accuracy'))}, {cell.get('n', '?')} utterances of "
-             f"{cell.get('speakers', '?')} speakers"]
+             f"{cell.get('speakers', '?')} speakers, interval over {pick(cell, 'intervals', 'over') or '?'}"]
     if cell.get("seen"):
         facts.append(f"test part cut {SPLIT_WORDS.get(str(cell.get('split')), str(cell.get('split')))}")
     else:

@@ -309,9 +309,12 @@ def answer_scores(tests: Sequence[Mapping[str, str]]) -> dict[str, float]:
 def scores_with_intervals(params: Params, tests: Sequence[Mapping[str, str]]) -> dict[str, Any]:
     """Scores of rows of test.csv with bootstrap intervals: over utterances, and those of UAR over speakers too.
 
+    The protocols that a page holds side by side share one unit, utterances; under random and paper nothing is claimed
+    of unseen people.
+
     Returns:
-        Each score, uar_low, uar_high, accuracy_low, accuracy_high, uar_low_speakers, uar_high_speakers, and the
-        numbers of rows (n) and speakers.
+        Each score, uar_low, uar_high, accuracy_low, accuracy_high, uar_low_speakers, uar_high_speakers (None with
+        fewer than `bootstrap.LEAST_SPEAKERS`), and the numbers of rows (n) and speakers.
     """
     ordered = sorted(tests, key=lambda row: row["row"])
     true, predicted = (np.array([EMOTIONS.index(row[name]) for row in ordered]) for name in ("emotion", "predicted"))
@@ -325,6 +328,8 @@ def scores_with_intervals(params: Params, tests: Sequence[Mapping[str, str]]) ->
         score, _, over = name.partition("_")
         for end, bound in zip(("low", "high"), bootstrap.percentile_interval(values, settings.confidence), strict=True):
             figures["_".join(filter(None, (score, end, over)))] = bound
+    if len(set(speakers)) < bootstrap.LEAST_SPEAKERS:
+        figures |= dict.fromkeys(("uar_low_speakers", "uar_high_speakers"))
     return figures | {"n": len(ordered), "speakers": len(set(speakers))}
 
 

@@ -89,7 +89,7 @@ class VariantRow:
     row: "<utterance>#<variant>". variant: original, noisy, pitched, pitched_noisy, slow, ...; noisy_1, noisy_2, ... of
     validation utterances. partition to synthetic, and content: the utterance's own. seconds: of this variant.
     noise_recording to snr_db: what noise is in it; "" and None where there is none, and no recording where the noise is
-    stationary.
+    stationary. transmission: the telephone line or the room, "" where there is none.
     """
 
     row: str
@@ -106,6 +106,7 @@ class VariantRow:
     noise_category: str = ""
     intensity: float | None = None
     snr_db: float | None = None
+    transmission: str = ""
 
     @property
     def label(self) -> int:

@@ -10,11 +10,11 @@ FLOORS = {
     1: {"errors", "emotions", "seeds", "cards", "documents", "files", "folders", "manifest", "outside_table",
         "progress", "shards", "tables", "terminal", "caveats", "audio", "config", "methods", "model_table", "device",
         "imports"},
-    2: {"noise", "corpora", "features", "pages", "storage"},
+    2: {"noise", "corpora", "features", "pages", "storage", "transmission"},
     3: {"augment", "validation", "models"},
     4: {"dataset", "inference"},
-    5: {"training", "evaluation", "explain", "report", "tracking"},
-    6: {"gate", "workspace"},
+    5: {"training", "evaluation", "report", "tracking"},
+    6: {"explain", "gate", "workspace"},
     7: {"stages"},
     8: {"doctor"},
     9: {"cli"},
@@ -22,7 +22,7 @@ FLOORS = {
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 ONE_ROOM = {"mlflow": {"tracking"}, "great_expectations": {"validation"}, "boto3": {"storage"},
             "shap": {"explain"}, "captum": {"explain"}, "prefect": set(), "optuna": {"training"},
-            "dask": {"progress"}, "distributed": {"progress"}, "opensmile": set()}
+            "dask": {"progress"}, "distributed": {"progress"}, "opensmile": set(), "pyroomacoustics": {"transmission"}}
 FILES = sorted((PROJECT / "ser_ops").rglob("*.py"))
 
 

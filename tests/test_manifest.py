@@ -31,7 +31,7 @@ def test_rows_come_back_and_are_written_the_same_again(tmp_path):
      "recording,collection,category,synthetic,path,source,sha256,content,native_rate,seconds,peak_dbfs,rms_dbfs,"
      "warnings,sound,error,partition"),
     (VariantRow, "row,utterance,variant,partition,emotion,speaker,corpus,synthetic,content,seconds,noise_recording,"
-     "noise_category,intensity,snr_db")])
+     "noise_category,intensity,snr_db,transmission")])
 def test_columns_are_those_of_every_table_that_was_ever_written(tmp_path, kind, header):
     write_rows(tmp_path / "table.csv", [], kind)
     assert (tmp_path / "table.csv").read_text() == header + "\n" and len(columns(kind)) == len(fields(kind))

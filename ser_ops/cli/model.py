@@ -98,10 +98,13 @@ def evaluate(manifest: Annotated[Path, typer.Option(help="CSV: path, emotion, sp
     clean, chance = metrics["clean"], f"chance {metrics['chance_uar']:.3f}"
     used, noises = f"{metrics['used']} of {metrics['of']} recordings", metrics["noise"]
     lost = unused_in_words(metrics, "recordings") + (unused_in_words(noises, "noise recordings") if noises else "")
-    words = (f"{used}: clean UAR {clean['uar']:.3f} [{clean['uar_low']:.3f}, {clean['uar_high']:.3f}] ({chance}), "
+    words = (f"{used}: clean UAR {clean['uar']:.3f} [{clean['uar_low']:.3f}, {clean['uar_high']:.3f}] over "
+             f"{metrics['intervals']['over']} ({chance}), "
              f"accuracy {clean['accuracy']:.3f}{lost}{marks(caveats(card))}")
     cells = [f"{cell}: UAR {figures['uar']:.3f} ({chance}), accuracy {figures['accuracy']:.3f}, "
              f"SNR {figures['snr_db']:.1f} dB; {used}" for cell, figures in metrics.get("cells", {}).items()]
+    cells += [f"{cell}: UAR {figures['uar']:.3f} ({chance}), accuracy {figures['accuracy']:.3f}; {used}"
+              for cell, figures in metrics.get("transmission", {}).get("cells", {}).items()]
     print_answer(metrics | {"caveats": [caveat.sentence for caveat in caveats(card)]}, json, words, *cells)
 
 

@@ -116,8 +116,8 @@ class Validation(Section):
 class Augment(Section):
     """The variants of each training utterance, the noisy copies of each validation utterance, and their noise."""
 
-    seed: Seed = Field(description="of noises, crops, intensities and pitches")
-    variants: tuple[Variant, ...] = Field(description="original first; paper 1 has the first four of all eight")
+    seed: Seed = Field(description="of noises, crops, intensities, rooms and telephone lines")
+    variants: tuple[Variant, ...] = Field(description="original first; of all twelve, paper 1 has the first four")
     semitones: Annotated[float, Field(ge=-12, le=12)] = Field(description="pitch shift upwards, duration kept")
     speed: Annotated[float, Field(gt=0, lt=0.5)] = Field(description="how much slower and faster; pitch moves too")
     intensity: tuple[Share, Share] = Field(description="U(low, high), relative to the utterance's peak (equation 10)")

@@ -14,6 +14,7 @@ from ser_ops.config.section import (
     Seed,
     Share,
     StationaryNoise,
+    Transmission,
 )
 
 _Values = Annotated[tuple[float, ...], Field(min_length=1)]
@@ -21,16 +22,23 @@ _PositiveValues = Annotated[tuple[Positive, ...], Field(min_length=1)]
 
 
 class Evaluate(Section):
-    """Clean speech and the grid noise x intensity x seed."""
+    """Clean speech, the grid noise x intensity x seed, and transmissions."""
 
     stationary: tuple[StationaryNoise, ...] = Field(description="beside every category with recordings for the test")
     intensities: tuple[Share, ...] = Field(description="peak of the noise over that of the utterance")
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = Field(description="of the mixtures of each cell")
-    resamples: Resamples = Field(description="of the bootstrap over utterances")
+    transmission: tuple[Transmission, ...] = Field(description="telephone lines and rooms, beside the grid; first seed")
+    resamples: Resamples = Field(description="of the bootstrap over speakers, or utterances where it must be")
     confidence: Confidence = Field(description="of all intervals")
     bootstrap_seed: Seed = Field(description="of the resamples")
     batch_size: Count = Field(description="rows")
     speed_utterances: Count = Field(description="by which samples a second are measured")
+
+    @model_validator(mode="after")
+    def _each_transmission_once(self) -> "Evaluate":
+        if len(set(self.transmission)) < len(self.transmission):
+            raise ValueError("transmission: name each telephone line and each room once")
+        return self
 
 
 class Behave(Section):
@@ -50,9 +58,10 @@ class Behave(Section):
     resampled_hertz: Annotated[tuple[Annotated[float, Field(ge=8000, le=192000)], ...], Field(min_length=1)] = Field(
         description="resampled to it and back")
     pitch_hertz: tuple[Positive, Positive] = Field(description="where the voice is looked for")
-    group_utterances: Count = Field(description="of a class in each of two groups, or that class is not compared")
-    simulations: Annotated[int, Field(ge=1000)] = Field(
-        description="random models as accurate, without any effect of the group")
+    group_utterances: Count = Field(
+        description="of a class that each of two groups needs in a corpus, or that class is not compared there")
+    exchanges: Annotated[int, Field(ge=1000)] = Field(
+        description="of speakers between two groups; all of them where there are no more")
 
     @model_validator(mode="after")
     def _pitch_range(self) -> "Behave":
@@ -69,15 +78,17 @@ class Limit(Section):
 
 
 class Gate(Section):
-    """Limits of the gate's rules, by the names that the rules have in gate.json."""
+    """Limits of the gate's rules, by the names that the rules have in gate.json; group_difference is one of two."""
 
     clean_uar: Limit = Field(description="lowest UAR on clean test speech")
     worst_cell_uar: Limit = Field(description="lowest UAR in the worst cell of the grid")
     largest_drop: Limit = Field(description="most UAR lost from clean speech to the worst cell")
+    transmission_uar: Limit = Field(description="lowest mean UAR over the telephone lines and rooms evaluated")
     beats_shuffled: Limit = Field(description="least UAR above the label-shuffled models, lower to upper bound")
     unchanged_labels: Limit = Field(description="lowest share of labels that small changes leave")
-    alike_by_sex: Limit = Field(description="lowest probability that chance explains how women and men differ")
-    alike_by_pitch: Limit = Field(description="lowest probability that chance explains how high and low voices differ")
+    alike_by_sex: Limit = Field(description="share of exchanges of speakers up to which women and men are not alike")
+    alike_by_pitch: Limit = Field(description="the same of high and low voices")
+    group_difference: Limit = Field(description="largest difference in UAR of two groups that never blocks")
     calibration_error: Limit = Field(description="largest expected calibration error")
     not_worse_than_staging: Limit = Field(description="confidence at which a better staging model blocks promotion")
     same_answers: Limit = Field(description="most that the package's probabilities differ from those evaluated")

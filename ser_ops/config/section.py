@@ -20,7 +20,11 @@ Hertz = Annotated[int, Field(ge=8000, le=48000)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 ModelName = Annotated[str, AfterValidator(known_model)]
 StationaryNoise = Literal["white", "pink", "brown"]
-Variant = Literal["original", "noisy", "pitched", "pitched_noisy", "slow", "slow_noisy", "fast", "fast_noisy"]
+Variant = Literal["original", "noisy", "pitched", "pitched_noisy", "slow", "slow_noisy", "fast", "fast_noisy",
+                  "room", "room_noisy", "telephone", "noisy_telephone"]
+Call = Literal["narrowband", "mulaw", "gsm", "opus_16", "opus_12", "opus_8", "loss_5", "loss_15"]
+Room = Literal["room_small", "room_large"]
+Transmission = Literal[Call, Room]
 Overrides = dict[str, float | int | bool | str]
 # What a settings file or a model folder may ask for: each bound is some times that of the largest published models.
 Width = Annotated[int, Field(ge=1, le=8192)]    # channels, maps and values of one layer

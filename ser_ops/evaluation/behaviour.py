@@ -1,14 +1,12 @@
-"""How a model behaves: do answers survive small changes, does it serve groups alike, is it as sure as it is right?
+"""How a model behaves: do answers survive small changes, how high are the voices, is it as sure as it is right?
 
 After the tests of audEERING's public suite (docs/method-tests.rst of github.com/audeering/ser-tests). Small changes are
 those of its lists (gain, white noise, crop, high-pass and low-pass, each utterance with one value of a list) and a
 spectral tilt; beside them stand changes that nobody hears: an offset, which reading removes, the sign, the level and a
-detour over another sample rate. The suite takes its limits on groups from simulated models that know no groups and
-guess; the simulated models here are right as often as the model itself.
+detour over another sample rate. Groups of people are compared in `ser_ops.evaluation.groups`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +14,7 @@ import numpy as np
 from ser_ops.audio.signal import resample, without_offset
 from ser_ops.config.evaluation import Behave
 from ser_ops.errors import UserError
-from ser_ops.evaluation.metrics import CLASSES, calibration_error
+from ser_ops.evaluation.metrics import calibration_error
 from ser_ops.progress.spreading import progress_bar
 from ser_ops.seeds import derive_seed, generator
 
@@ -24,8 +22,6 @@ Answers = Callable[[Sequence[np.ndarray]], np.ndarray]
 Change = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
 
 ALL = "all"     # every change together
-SEXES = ("female", "male")
-PITCHES = ("lower", "higher")
 QUIET_DB = 20.0     # frames so far below the loudest one are not looked at
 FRAME, HOP = 0.064, 0.016   # seconds; a frame holds three periods of 50 Hz
 
@@ -158,93 +154,6 @@ def resample_and_back(samples: np.ndarray, sample_rate: int, hertz: int) -> np.n
         np.pad(back, (0, len(samples) - len(back)))
 
 
-def compare_by_group(true: np.ndarray, right: np.ndarray, corpora: np.ndarray, sexes: Sequence[str], pitch: np.ndarray,
-             settings: Behave) -> dict[str, Any]:
-    """UAR of women and men, and of the lower and the higher half of each class's voices, for behaviour.json.
-
-    Args:
-        true, right: class indices (n,), and whether each was recognised, bool (n,).
-        corpora: name of the corpus of each utterance (n,).
-        sexes: female, male or "" (n,).
-        pitch: median pitch in hertz (n,), NaN where there is none.
-
-    An utterance without sex or pitch is left out of that comparison. Figures are null where no class can be compared.
-    """
-    sex = np.asarray(sexes, str)
-    kinds = np.unique(corpora, return_inverse=True)[1] * 100 + true
-    report: dict[str, Any] = {}
-    for grouping, names, known, second in (("sex", SEXES, np.isin(sex, SEXES), sex == SEXES[1]),
-                                           ("pitch", PITCHES, np.isfinite(pitch), upper_half(pitch, kinds))):
-        difference = compare_groups(true[known], right[known], second[known], corpora[known],
-                                    settings.group_utterances, settings.simulations, settings.seed)
-        report[grouping] = difference.record(names) if difference else {
-            "groups": list(names), "classes": 0, "difference": None, "chance": None}
-    return report
-
-
-@dataclass(frozen=True)
-class Difference:
-    """UAR of two groups over the classes that both have, and what simulated models without an effect do.
-
-    difference: first less second; expected: the mean of the simulated ones, which is not 0 where a group has more of a
-    corpus that is harder; chance: share of simulated models that lie as far from it, in (0, 1], this one counted.
-    """
-
-    uar: tuple[float, float]
-    utterances: tuple[int, int]
-    classes: int
-    difference: float
-    expected: float
-    largest: float
-    chance: float
-
-    def record(self, names: tuple[str, str]) -> dict[str, Any]:
-        """As behaviour.json holds it; names: of the two groups."""
-        return {"groups": list(names), "uar": dict(zip(names, self.uar, strict=True)),
-                "utterances": dict(zip(names, self.utterances, strict=True)), "classes": self.classes,
-                "difference": self.difference, "expected": self.expected, "largest_simulated": self.largest,
-                "chance": self.chance}
-
-
-def compare_groups(true: np.ndarray, right: np.ndarray, second: np.ndarray, corpora: np.ndarray, least: int,
-                   simulations: int, seed: int) -> Difference | None:
-    """Difference in UAR between the utterances that are not in the `second` group and those that are.
-
-    true: class indices (n,); right: bool (n,); second: bool (n,); corpora: a name for each (n,). A class counts when
-    each group has `least` utterances of it; None when no class does. A simulated model is right as often as this one
-    is on that class of that corpus, for every voice.
-    """
-    group = np.asarray(second, np.int64)
-    corpus = np.unique(corpora, return_inverse=True)[1]
-    shape = (2, int(corpus.max(initial=0)) + 1, CLASSES)
-    cell = (group, corpus, true)
-    support, hits = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-    np.add.at(support, cell, 1)
-    np.add.at(hits, cell, np.asarray(right, np.int64))
-    classes = (support.sum(1) >= least).all(0)
-    if not classes.any():
-        return None
-    support, hits = support[..., classes], hits[..., classes]
-    chance = (hits.sum(0) + 0.5) / (support.sum(0) + 1.0)   # Jeffreys: never surely right or wrong
-    drawn = generator(seed, "groups").binomial(support, np.broadcast_to(chance, support.shape),
-                                               (simulations, *support.shape))
-    first_uar, second_uar = _uar(hits, support)
-    simulated = _uar(drawn, support)
-    differences = simulated[:, 0] - simulated[:, 1]
-    expected = float(differences.mean())
-    difference = float(first_uar - second_uar)
-    away = np.abs(differences - expected)
-    as_far = int((away >= abs(difference - expected) - 1e-12).sum())
-    sizes = support.sum((1, 2))
-    return Difference((float(first_uar), float(second_uar)), (int(sizes[0]), int(sizes[1])), int(classes.sum()),
-                      difference, expected, float(away.max()), (1 + as_far) / (1 + simulations))
-
-
-def _uar(hits: np.ndarray, support: np.ndarray) -> np.ndarray:
-    """UAR (..., 2) of counts (..., 2, corpora, classes)."""
-    return (hits.sum(-2) / support.sum(-2)).mean(-1)
-
-
 def median_pitches(waveforms: Mapping[str, np.ndarray], utterances: Sequence[str], sample_rate: int,
                    settings: Behave) -> np.ndarray:
     """Median pitch in hertz of each utterance (n,), NaN where there is none."""
@@ -266,23 +175,6 @@ def median_pitch(samples: np.ndarray, sample_rate: int, lowest: float, highest: 
     loudness = librosa.feature.rms(y=samples, frame_length=frame, hop_length=hop)[0]
     pitch = librosa.yin(samples, fmin=lowest, fmax=highest, sr=sample_rate, frame_length=frame, hop_length=hop)
     return float(np.median(pitch[loudness >= loudness.max() * 10 ** (-QUIET_DB / 20)]))
-
-
-def upper_half(pitch: np.ndarray, kinds: np.ndarray) -> np.ndarray:
-    """Whether each value (n,) lies in the upper half of those of its kind (n,).
-
-    The middle one of an odd number lies in the lower half. Halves within a kind (a corpus's class) hold as many
-    utterances of each: emotions differ in pitch themselves. A NaN is never in the upper half.
-
-    >>> upper_half(np.array([90.0, 200.0, 180.0, 300.0, 250.0]), np.array([0, 0, 1, 1, 1]))
-    array([False,  True, False,  True, False])
-    """
-    upper = np.zeros(len(pitch), bool)
-    for kind in np.unique(kinds):
-        members = np.flatnonzero((kinds == kind) & np.isfinite(pitch))
-        order = members[np.argsort(pitch[members], kind="stable")]
-        upper[order[(len(order) + 1) // 2:]] = True
-    return upper
 
 
 def calibration(validation: tuple[np.ndarray, np.ndarray], test: tuple[np.ndarray, np.ndarray]) -> dict[str, Any]:

@@ -1,32 +1,40 @@
-"""Percentile bootstrap: how far a figure would move with other utterances, or with other speakers.
+"""Percentile bootstrap: how far a figure would move with other speakers, or with other utterances.
 
-Over utterances the resampling is stratified by true class: how many recordings of each emotion a test partition
-holds is the corpus's design, not chance, and so no resample loses a class. Over speakers whole speakers are drawn
-with all they said: speakers differ more than their utterances do, and this wider interval is the honest one for a
-claim about people that the model has not heard. With few test speakers it is coarse.
+A claim about people that the model has not heard rests on speakers: whole speakers are drawn with all they said, since
+utterances of one voice are no independent evidence. With few test speakers such an interval is coarse and somewhat
+narrow; of fewer than LEAST_SPEAKERS there is none. Where training heard the test's speakers, or where they are too
+few, utterances are drawn, and `Resamples.instead` says why. Over utterances the resampling is stratified by true
+class: how many recordings of each emotion a test partition holds is the corpus's design, not chance, and so no
+resample loses a class.
 
 One matrix of weights serves every model, cell and seed of an evaluation: figures are paired wherever they are
 compared, and a cell's seeds stay with their utterance.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
 from ser_ops import seeds
 from ser_ops.evaluation.metrics import CLASSES
 
+LEAST_SPEAKERS = 3      # two speakers make three resamples, of which two hold one voice alone
+
 
 @dataclass(frozen=True)
 class Resamples:
     """How often each resample holds each utterance.
 
-    weights: (resamples, utterances) float64; classes: one-hot true classes, (utterances, 7) float64.
+    weights: (resamples, utterances) float64; classes: one-hot true classes, (utterances, 7) float64; unit: what was
+    drawn; instead: why utterances were drawn where speakers were asked for, '' where they were not.
     """
 
     weights: np.ndarray
     classes: np.ndarray
+    unit: Literal["speakers", "utterances"]
+    instead: str = ""
 
     def uar(self, right: np.ndarray) -> np.ndarray:
         """UAR in [0, 1] of each resample, over the classes that it holds: shape (resamples,).
@@ -57,15 +65,53 @@ def resample_utterances(true: np.ndarray, resamples: int, seed: int) -> Resample
         members = np.flatnonzero(true == index)
         draw = seeds.generator(seed, "utterances", int(index))
         weights[:, members] = draw.multinomial(len(members), np.full(len(members), 1 / len(members)), resamples)
-    return Resamples(weights, one_hot(true))
+    return Resamples(weights, one_hot(true), "utterances")
 
 
 def resample_speakers(true: np.ndarray, speakers: Sequence[str], resamples: int, seed: int) -> Resamples:
     """Resample whole speakers with all their utterances. speakers: one name for each of the (n,) utterances."""
-    names, speaker = np.unique(np.asarray(speakers, dtype=str), return_inverse=True)
-    draw = seeds.generator(seed, "speakers")
-    drawn = draw.multinomial(len(names), np.full(len(names), 1 / len(names)), resamples)
-    return Resamples(drawn[:, speaker].astype(np.float64), one_hot(true))
+    speaker, drawn = draw_whole(speakers, resamples, seeds.generator(seed, "speakers"))
+    return Resamples(drawn[:, speaker].astype(np.float64), one_hot(true), "speakers")
+
+
+def resample_unseen(true: np.ndarray, speakers: Sequence[str], resamples: int, seed: int,
+                    heard: Collection[str] = ()) -> Resamples:
+    """Resample what a claim about unseen people rests on: speakers, or utterances where that cannot be had.
+
+    Args:
+        true: class indices (n,), in a stable order (sorted utterances).
+        speakers: one name for each utterance (n,); '' where it is not known.
+        resamples, seed: how many are drawn, and by which seed.
+        heard: speakers that training heard.
+
+    Returns:
+        Resamples of whole speakers; or of utterances, with `instead` saying why, when a speaker is unknown or was heard
+        in training, or when there are fewer than LEAST_SPEAKERS.
+
+    >>> resample_unseen(np.array([0, 1]), ["a", "b"], 100, seed=1).instead
+    'of 2 speakers there is no interval over speakers (3 are needed)'
+    """
+    names = set(speakers)
+    if "" in names:
+        why = "of some recordings the speaker is not known"
+    elif known := names & set(heard):
+        why = f"training heard {len(known)} of the {len(names)} speakers, so figures are not of unseen people alone"
+    elif len(names) < LEAST_SPEAKERS:
+        why = f"of {len(names)} speaker{'' if len(names) == 1 else 's'} there is no interval over speakers " \
+              f"({LEAST_SPEAKERS} are needed)"
+    else:
+        return resample_speakers(true, speakers, resamples, seed)
+    return replace(resample_utterances(true, resamples, seed), instead=why)
+
+
+def draw_whole(names: Sequence[str], resamples: int, draw: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Draw as many names as there are, with replacement, of those that occur in (n,) names.
+
+    Returns the index of each name among the sorted ones, int64 (n,), and how often each resample holds each of them,
+    int64 (resamples, different names).
+    """
+    different, index = np.unique(np.asarray(names, dtype=str), return_inverse=True)
+    return index, draw.multinomial(len(different), np.full(len(different), 1 / len(different)), resamples)
 
 
 def percentile_interval(values: np.ndarray, confidence: float) -> tuple[float, float]:
@@ -97,7 +143,7 @@ def compare_paired(resamples: Resamples, a: np.ndarray, b: np.ndarray, confidenc
     """
     right = np.asarray(b, np.float64) - np.asarray(a, np.float64)
     differences = resamples.uar(right)
-    point = Resamples(np.ones((1, len(right))), resamples.classes).uar(right)[0]
+    point = replace(resamples, weights=np.ones((1, len(right)))).uar(right)[0]
     low, high = percentile_interval(differences, confidence)
     tie = 1e-12
     return PairedDifference(float(point), low, high, float((differences > tie).mean()),

@@ -15,7 +15,7 @@ from ser_ops.config.model_json import input_of
 from ser_ops.config.params import Params
 from ser_ops.emotions import class_index
 from ser_ops.errors import UserError
-from ser_ops.evaluation.predictions import CLEAN, noise_grid
+from ser_ops.evaluation.predictions import CLEAN, noise_grid, transmission_conditions
 from ser_ops.evaluation.robustness import Panel, answer_condition, gather_predictions
 from ser_ops.evaluation.summary import Summary
 from ser_ops.manifest import NoiseRow
@@ -75,16 +75,17 @@ def evaluate_manifest(model: EmotionModel, card: Mapping[str, Any], manifest: Pa
         model, card: a trained network and its model.json.
         manifest: CSV file with columns path, emotion and speaker.
         noise: a folder with one folder of recordings for each category. With it the whole grid is run, stationary noise
-            included; without it clean speech alone.
+            included, and telephone lines and rooms; without it clean speech alone.
         params: settings of the grid, the intervals and the device.
         labels: from the manifest's labels to the seven classes or `drop`.
         channel: of every recording, from 1 on; None for the manifest's, or the choice of `ser_ops.audio`.
 
     Returns:
-        The figures, and beside them: `used` and `of`, lines of the manifest that the figures rest on, of all;
-        `left_out`, the others by reason; `noise`, the same of noise recordings, None without them; `skipped`, each
-        recording that is missing or refused, with the reason; `chance_uar`, UAR of a guess: 1 by the number of classes
-        that occur; `oddities` of the manifest and `warnings` about recordings.
+        The figures, and beside them: `intervals`, whether they are over speakers or utterances, and why;
+        `used` and `of`, lines of the manifest that the figures rest on, of all; `left_out`, the others by reason;
+        `noise`, the same of noise recordings, None without them; `skipped`, each recording that is missing or refused,
+        with the reason; `chance_uar`, UAR of a guess: 1 by the number of classes that occur; `oddities` of the
+        manifest and `warnings` about recordings.
 
     Raises:
         UserError: for a manifest or a noise folder of which nothing can be used.
@@ -107,7 +108,7 @@ def evaluate_manifest(model: EmotionModel, card: Mapping[str, Any], manifest: Pa
     conditions, mixer, noise_used = [CLEAN], None, None
     if noise is not None:
         mixer, noise_rows, unusable = _mixer(noise, rate, params)
-        conditions += noise_grid(noise_rows, settings)
+        conditions += [*noise_grid(noise_rows, settings), *transmission_conditions(settings)]
         skipped += unusable
         noise_used = {"used": len(noise_rows), "of": len(noise_rows) + len(unusable),
                       "left_out": count_sentences(refusal["reason"] for refusal in unusable)}
@@ -115,12 +116,12 @@ def evaluate_manifest(model: EmotionModel, card: Mapping[str, Any], manifest: Pa
     true = np.array([class_index(rows[utterance].emotion) for utterance in utterances])
     answers = (answer_condition(panel, speech, mixer, utterances, condition)
                for condition in progress_bar(conditions, "evaluate", len(conditions), "cell"))
-    predictions = gather_predictions([name], utterances, true, conditions, answers)
     speakers = [rows[utterance].speaker for utterance in utterances]
+    summary = Summary(gather_predictions([name], utterances, speakers, true, conditions, answers), settings)
     return {"manifest": str(manifest), "utterances": len(utterances), "used": len(utterances), "of": total,
             "left_out": left_out, "noise": noise_used, "speakers": len(set(speakers)),
             "seeds": list(settings.seeds) if mixer else [], "chance_uar": 1 / len(np.unique(true)),
-            **Summary(predictions, speakers, settings).model(name),
+            "intervals": summary.intervals(), **summary.model(name),
             "skipped": skipped, "oddities": corpus.oddities, "warnings": warned}
 
 

@@ -1,6 +1,7 @@
 """The noise grid (table V of paper 1) and predictions.csv: what each model answers to each utterance in each condition.
 
 The grid is every kind of noise at every intensity with every seed; a cell of it is one noise at one intensity.
+Telephone lines and rooms stand beside the grid: no figure of the grid counts them.
 """
 
 import csv
@@ -8,26 +9,31 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
 from ser_ops.config.evaluation import Evaluate
+from ser_ops.config.section import Call, Room
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.files import replacing
 from ser_ops.manifest import NoiseRow
 
 DIGITS = 6  # of a probability: figures are computed from what predictions.csv holds, to the last digit
-PREDICTION_FIELDS: tuple[str, ...] = ("model", "utterance", "noise", "intensity", "seed", "emotion", "predicted",
-                           *(f"p_{emotion}" for emotion in EMOTIONS), "snr_db")
+TRANSMISSIONS: dict[str, tuple[str, ...]] = {"telephone": get_args(Call), "rooms": get_args(Room)}     # by kind
+PREDICTION_FIELDS: tuple[str, ...] = ("model", "utterance", "speaker", "noise", "intensity", "seed", "emotion",
+                                      "predicted", *(f"p_{emotion}" for emotion in EMOTIONS), "snr_db")
+_WITHOUT_SPEAKERS = tuple(name for name in PREDICTION_FIELDS if name != "speaker")
 
 
 @dataclass(frozen=True, order=True)
 class Condition:
-    """One listening condition: clean, or a noise at an intensity (ratio of peaks) with the seed of its crops.
+    """One listening condition: clean, a noise at an intensity (ratio of peaks) with the seed of its crops, or clean
+    speech over a telephone line or in a room, of that name, with the seed of packets and rooms.
 
-    >>> Condition("fish_market", 0.5, 1).cell
-    'fish_market@0.50'
+    >>> Condition("fish_market", 0.5, 1).cell, Condition("gsm", seed=1).cell
+    ('fish_market@0.50', 'gsm')
     """
 
     noise: str = "clean"
@@ -36,13 +42,18 @@ class Condition:
 
     @property
     def clean(self) -> bool:
-        """Whether no noise is added."""
+        """Whether the utterance is heard as it was recorded."""
         return self.noise == "clean"
 
     @property
+    def transmitted(self) -> bool:
+        """Whether it is heard over a telephone line or in a room; no noise is added."""
+        return any(self.noise in names for names in TRANSMISSIONS.values())
+
+    @property
     def cell(self) -> str:
-        """Name of the cell of the grid, the same for every seed."""
-        return f"{self.noise}@{intensity_name(self.intensity)}"
+        """Name of the cell, the same for every seed: of the grid, or of the transmission."""
+        return self.noise if self.transmitted else f"{self.noise}@{intensity_name(self.intensity)}"
 
 
 CLEAN = Condition()
@@ -62,12 +73,14 @@ def intensity_name(intensity: float) -> str:
 class Predictions:
     """Probabilities of some models for the same utterances under the same conditions.
 
-    true: class indices (utterances,); probabilities: (models, conditions, utterances, 7), float64, rounded to six
-    digits; snr: signal-to-noise ratio in dB of each mixture, (conditions, utterances), NaN where there is no noise.
+    speakers: of each utterance, '' where it is not known; true: class indices (utterances,); probabilities: (models,
+    conditions, utterances, 7), float64, rounded to six digits; snr: signal-to-noise ratio in dB of each mixture,
+    (conditions, utterances), NaN where there is no noise.
     """
 
     models: tuple[str, ...]
     utterances: tuple[str, ...]
+    speakers: tuple[str, ...]
     true: np.ndarray
     conditions: tuple[Condition, ...]
     probabilities: np.ndarray
@@ -91,15 +104,23 @@ class Predictions:
     def noisy_indices(self, cell: str | None = None) -> list[int]:
         """Indices of the conditions of one cell of the grid, one for each seed; without a cell, of the whole grid."""
         return [index for index, condition in enumerate(self.conditions)
-                if not condition.clean and cell in (None, condition.cell)]
+                if not condition.clean and not condition.transmitted and cell in (None, condition.cell)]
+
+    def transmitted_indices(self, kind: str | None = None) -> list[int]:
+        """Indices of the telephone lines and rooms; with a kind of `TRANSMISSIONS`, of its own alone."""
+        return [index for index, condition in enumerate(self.conditions)
+                if condition.transmitted and (kind is None or condition.noise in TRANSMISSIONS[kind])]
 
     @property
     def cells(self) -> list[str]:
         """The cells of the grid, in its order."""
-        return list(dict.fromkeys(condition.cell for condition in self.conditions if not condition.clean))
+        return list(dict.fromkeys(self.conditions[index].cell for index in self.noisy_indices()))
 
     def rows(self) -> Iterator[tuple[str, ...]]:
-        """The rows of predictions.csv, in the order of FIELDS; clean rows have intensity 0, no seed and no SNR."""
+        """The rows of predictions.csv, in the order of FIELDS; clean rows have intensity 0, no seed and no SNR.
+
+        Rows of a telephone line or a room have its name in place of a noise, intensity 0 and no SNR.
+        """
         predicted = self.predicted
         for m, model in enumerate(self.models):
             for c, condition in enumerate(self.conditions):
@@ -107,7 +128,8 @@ class Predictions:
                            "" if condition.seed is None else str(condition.seed))
                 for u, utterance in enumerate(self.utterances):
                     snr = self.snr[c, u]
-                    yield (model, utterance, *columns, EMOTIONS[self.true[u]], EMOTIONS[predicted[m, c, u]],
+                    yield (model, utterance, self.speakers[u], *columns, EMOTIONS[self.true[u]],
+                           EMOTIONS[predicted[m, c, u]],
                            *(f"{value:.{DIGITS}f}" for value in self.probabilities[m, c, u].tolist()),
                            f"{snr:.3f}" if math.isfinite(snr) else "")
 
@@ -122,12 +144,13 @@ class Predictions:
 def read_predictions(path: Path, model: str) -> Predictions:
     """One model's predictions from predictions.csv.
 
+    A table that was written before it had the column speaker is read too: a registered version may carry one.
     Raises UserError when the file is missing, is no such table, or lacks the model or some of its rows.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
-            if tuple(reader.fieldnames or ()) != PREDICTION_FIELDS:
+            if tuple(reader.fieldnames or ()) not in (PREDICTION_FIELDS, _WITHOUT_SPEAKERS):
                 raise UserError(f"{path}: is not a table of predictions: run the stage evaluate again")
             rows = [row for row in reader if row["model"] == model]
     except OSError as error:
@@ -150,17 +173,18 @@ def _from_rows(rows: Sequence[dict[str, str]], model: str) -> Predictions:
     utterances = {name: index for index, name in enumerate(dict.fromkeys(row["utterance"] for row in rows))}
     if len(rows) != len(conditions) * len(utterances):
         raise ValueError(f"{len(rows)} rows for {len(utterances)} utterances under {len(conditions)} conditions")
-    true = np.zeros(len(utterances), np.int64)
+    true, speakers = np.zeros(len(utterances), np.int64), [""] * len(utterances)
     probabilities = np.full((1, len(conditions), len(utterances), len(EMOTIONS)), np.nan)
     snr = np.full((len(conditions), len(utterances)), np.nan)
     for row in rows:
         c, u = conditions[_condition(row)], utterances[row["utterance"]]
+        speakers[u] = row.get("speaker", "")
         true[u] = EMOTIONS.index(row["emotion"])
         probabilities[0, c, u] = [float(row[f"p_{emotion}"]) for emotion in EMOTIONS]
         snr[c, u] = float(row["snr_db"] or "nan")
     if np.isnan(probabilities).any():
         raise ValueError("an utterance is missing under some condition")
-    return Predictions((model,), tuple(utterances), true, tuple(conditions), probabilities, snr)
+    return Predictions((model,), tuple(utterances), tuple(speakers), true, tuple(conditions), probabilities, snr)
 
 
 def noise_categories(noise_rows: Sequence[NoiseRow]) -> tuple[list[str], list[str]]:
@@ -180,7 +204,12 @@ def noise_grid(noise_rows: Sequence[NoiseRow], settings: Evaluate) -> list[Condi
         raise UserError("evaluate: there is no noise: bring recordings in with `ser-ops noise add`, or name "
                         "evaluate.stationary and evaluate.intensities")
     for name in recorded:
-        if name == CLEAN.noise or name in ("white", "pink", "brown"):
+        if name == CLEAN.noise or name in ("white", "pink", "brown") or Condition(name).transmitted:
             raise UserError(f"noise category {name!r}: that name is taken: rename its folder")
     return [Condition(noise, intensity, seed) for noise in [*recorded, *settings.stationary]
             for intensity in settings.intensities for seed in settings.seeds]
+
+
+def transmission_conditions(settings: Evaluate) -> list[Condition]:
+    """The telephone lines and rooms to evaluate, each once: the utterances are many draws of packets and rooms."""
+    return [Condition(name, seed=settings.seeds[0]) for name in settings.transmission]

@@ -1,5 +1,7 @@
 """The noise x intensity x seed grid on test utterances (docs/explanation/protocol.md, 3; table V of paper 1).
 
+Beside the grid: clean test utterances over telephone lines and in rooms.
+
 Each mixture is made once, from noise recordings of the test partition, and every model answers it. Cells are spread
 over one process per core; what a cell yields depends on its own key alone, never on order or worker.
 """
@@ -27,6 +29,7 @@ from ser_ops.models.base import EmotionModel
 from ser_ops.noise.mixing import Level, Mixer, Mixture
 from ser_ops.progress.spreading import parallel_map
 from ser_ops.shards import Shards
+from ser_ops.transmission.conditions import transmit
 
 Mix = Callable[[str, np.ndarray, str, float, int, str], Mixture]
 Answers = tuple[np.ndarray, np.ndarray]
@@ -102,17 +105,18 @@ def evaluation_job(params: Params, folders: Mapping[str, Path], rows: Sequence[V
                          params.augment.silent_crop_dbfs)
 
 
-def predict_grid(job: EvaluationJob, true: np.ndarray, conditions: Sequence[Condition], workers: int) -> Predictions:
+def predict_grid(job: EvaluationJob, speakers: Sequence[str], true: np.ndarray, conditions: Sequence[Condition],
+                 workers: int) -> Predictions:
     """Let every model of a job answer every utterance under every condition, over `workers` processes (0: per core).
 
-    true: class indices (utterances,). A GPU is one worker.
+    speakers, true: of each utterance, class indices in `true`, (utterances,). A GPU is one worker.
     """
     from ser_ops.device import device_of
     if device_of(job.device).type != "cpu":
         workers = 1
     answers = parallel_map(partial(_answer_condition, job), list(conditions), "evaluate", workers, unit="cell")
     names = tuple(name for name, _ in job.models)
-    predictions = gather_predictions(names, job.utterances, true, conditions, answers)
+    predictions = gather_predictions(names, job.utterances, speakers, true, conditions, answers)
     open_job.cache_clear()
     return predictions
 
@@ -140,7 +144,7 @@ def open_stores(job: EvaluationJob) -> tuple[Mapping[str, np.ndarray], Mix]:
 
 def answer_condition(panel: Panel, waveforms: Mapping[str, np.ndarray], mixer: Mix | None, utterances: Sequence[str],
                      condition: Condition) -> Answers:
-    """Probabilities (models, utterances, 7) and SNR in dB (utterances,) under one condition; SNR is NaN when clean.
+    """Probabilities (models, utterances, 7) and SNR in dB (utterances,) under one condition; SNR is NaN without noise.
 
     Only one batch of mixtures is held at a time. Raises UserError when a model answers NaN.
     """
@@ -149,7 +153,9 @@ def answer_condition(panel: Panel, waveforms: Mapping[str, np.ndarray], mixer: M
         batch = []
         for index, utterance in enumerate(utterances[start:start + panel.batch_size], start):
             speech = waveforms[utterance]
-            if not condition.clean:
+            if condition.transmitted:
+                speech = transmit(speech, condition.noise, panel.sample_rate, condition.seed or 0, utterance)
+            elif not condition.clean:
                 if mixer is None or condition.seed is None:
                     raise ValueError(f"{condition.cell}: a noisy condition needs a mixer and a seed")
                 mixture = mixer(utterance, speech, condition.noise, condition.intensity, condition.seed, "test")
@@ -164,12 +170,12 @@ def answer_condition(panel: Panel, waveforms: Mapping[str, np.ndarray], mixer: M
     return probabilities, snr
 
 
-def gather_predictions(models: Sequence[str], utterances: Sequence[str], true: np.ndarray,
+def gather_predictions(models: Sequence[str], utterances: Sequence[str], speakers: Sequence[str], true: np.ndarray,
                        conditions: Sequence[Condition], answers: Iterable[Answers]) -> Predictions:
     """Predictions from the answers to each condition, in the order of `conditions`."""
     probabilities = np.empty((len(models), len(conditions), len(utterances), len(EMOTIONS)))
     snr = np.empty((len(conditions), len(utterances)))
     for index, (cell_probabilities, cell_snr) in enumerate(answers):
         probabilities[:, index], snr[index] = cell_probabilities, cell_snr
-    return Predictions(tuple(models), tuple(utterances), np.asarray(true, np.int64), tuple(conditions), probabilities,
-                       snr)
+    return Predictions(tuple(models), tuple(utterances), tuple(speakers), np.asarray(true, np.int64),
+                       tuple(conditions), probabilities, snr)

@@ -1,6 +1,6 @@
 """From predictions to figures: reports/metrics.json, the rows of reports/robustness.csv, and MLflow's metrics."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from ser_ops.config.evaluation import Evaluate
 from ser_ops.evaluation import bootstrap, metrics
-from ser_ops.evaluation.predictions import CLEAN, Predictions
+from ser_ops.evaluation.predictions import CLEAN, TRANSMISSIONS, Predictions
 
 SNR_BIN_DB = 5
 ROBUSTNESS_FIELDS: tuple[str, ...] = ("model", "noise", "intensity", "seed", *metrics.SCORES, "snr_db")
@@ -17,14 +17,15 @@ ROBUSTNESS_FIELDS: tuple[str, ...] = ("model", "noise", "intensity", "seed", *me
 class Summary:
     """Figures of the models in `predictions`, with intervals from one set of resamples.
 
-    speakers: one for each utterance, for the interval over speakers. All figures are in [0, 1], SNR in dB.
+    heard: speakers that training heard. Where it heard none of the test's, intervals are over speakers
+    (`ser_ops.evaluation.bootstrap.resample_unseen`). All figures are in [0, 1], SNR in dB.
     """
 
-    def __init__(self, predictions: Predictions, speakers: Sequence[str], settings: Evaluate) -> None:
+    def __init__(self, predictions: Predictions, settings: Evaluate, heard: Collection[str] = ()) -> None:
         self.predictions, self.settings = predictions, settings
         true, number, seed = predictions.true, settings.resamples, settings.bootstrap_seed
         self.utterances = bootstrap.resample_utterances(true, number, seed)
-        self.speakers = bootstrap.resample_speakers(true, speakers, number, seed)
+        self.unseen = bootstrap.resample_unseen(true, predictions.speakers, number, seed, heard)
         self._right = predictions.right.astype(np.float64)
         self._counts = np.array([[metrics.confusion_matrix(true, answers) for answers in answers_of_model]
                                  for answers_of_model in predictions.predicted])
@@ -37,42 +38,63 @@ class Summary:
         return self.predictions.models.index(model), self.predictions.noisy_indices()
 
     def _intervals(self, right: np.ndarray) -> dict[str, float]:
-        """Intervals of UAR and accuracy over utterances, and of UAR over speakers (uar_*_speakers)."""
-        return {**self._bounds(self.utterances.uar(right), "uar"),
-                **self._bounds(self.utterances.accuracy(right), "accuracy"),
-                **{f"{name}_speakers": value
-                   for name, value in self._bounds(self.speakers.uar(right), "uar").items()}}
+        """Intervals of UAR and accuracy, and of UAR over utterances in any case (uar_*_utterances)."""
+        return {**self._bounds(self.unseen.uar(right), "uar"),
+                **self._bounds(self.unseen.accuracy(right), "accuracy"),
+                **{f"{name}_utterances": value
+                   for name, value in self._bounds(self.utterances.uar(right), "uar").items()}}
 
     def _bounds(self, figures: np.ndarray, name: str) -> dict[str, float]:
         low, high = bootstrap.percentile_interval(figures, self.settings.confidence)
         return {f"{name}_low": low, f"{name}_high": high}
 
+    def intervals(self) -> dict[str, str]:
+        """What intervals are over, speakers or utterances; `instead` says why not over speakers, '' where they are."""
+        return {"over": self.unseen.unit, "instead": self.unseen.instead}
+
     def clean(self, model: str) -> dict[str, float]:
-        """Scores on clean speech; intervals over utterances, and of UAR over speakers (uar_*_speakers)."""
+        """Scores on clean speech with their intervals."""
         m, c = self._clean_index(model)
         return {**{name: float(self._scores[name][m, c]) for name in metrics.SCORES},
                 **self._intervals(self._right[m, c])}
 
     def cells(self, model: str) -> dict[str, dict[str, Any]]:
-        """Each cell of the grid: mean and sample deviation over seeds, interval over utterances, mean SNR in dB."""
+        """Each cell of the grid: mean and sample deviation over seeds, interval of UAR, mean SNR in dB."""
         m = self.predictions.models.index(model)
         cells = {}
         for cell in self.predictions.cells:
             seeds = self.predictions.noisy_indices(cell)
-            figures: dict[str, Any] = {}
-            for name in metrics.SCORES:
-                values = self._scores[name][m, seeds]
-                figures[name] = float(values.mean())
-                figures[f"{name}_std"] = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-            figures |= self._bounds(self.utterances.uar(self._right[m, seeds].mean(0)), "uar")
-            cells[cell] = figures | {"snr_db": _mean(self.predictions.snr[seeds])}
+            cells[cell] = self._cell(m, seeds) | {"snr_db": _mean(self.predictions.snr[seeds])}
         return cells
+
+    def _cell(self, m: int, seeds: list[int]) -> dict[str, Any]:
+        figures: dict[str, Any] = {}
+        for name in metrics.SCORES:
+            values = self._scores[name][m, seeds]
+            figures[name] = float(values.mean())
+            figures[f"{name}_std"] = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+        return figures | self._bounds(self.unseen.uar(self._right[m, seeds].mean(0)), "uar")
 
     def noisy(self, model: str) -> dict[str, float]:
         """Mean of the grid (docs/explanation/protocol.md, 7: what table VI's 'noisy' is here), with its intervals."""
-        m, noisy = self._noisy_indices(model)
-        return {**{name: float(self._scores[name][m, noisy].mean()) for name in metrics.SCORES},
-                **self._intervals(self._right[m, noisy].mean(0))}
+        return self._mean_over(*self._noisy_indices(model))
+
+    def _mean_over(self, m: int, conditions: list[int]) -> dict[str, float]:
+        return {**{name: float(self._scores[name][m, conditions].mean()) for name in metrics.SCORES},
+                **self._intervals(self._right[m, conditions].mean(0))}
+
+    def transmission(self, model: str) -> dict[str, Any]:
+        """Clean speech over telephone lines and in rooms; empty where none was evaluated.
+
+        cells: each line and room; telephone, rooms: means over those of a kind that were evaluated; mean: over all.
+        """
+        m, every = self.predictions.models.index(model), self.predictions.transmitted_indices()
+        if not every:
+            return {}
+        kinds = {kind: self.predictions.transmitted_indices(kind) for kind in TRANSMISSIONS}
+        return {"mean": self._mean_over(m, every),
+                **{kind: self._mean_over(m, indices) for kind, indices in kinds.items() if indices},
+                "cells": {self.predictions.conditions[index].cell: self._cell(m, [index]) for index in every}}
 
     def by_snr(self, model: str) -> list[dict[str, float]]:
         """The noisy answers by the SNR that each mixture had, in fixed bins of 5 dB: [low_db, high_db)."""
@@ -93,8 +115,8 @@ class Summary:
     def model(self, model: str) -> dict[str, Any]:
         """All figures of one model in the form of metrics.json; without a grid, those of clean speech alone.
 
-        worst_cell: the cell of lowest UAR; drop: clean UAR less that of the worst cell (`uar`) and less the mean of
-        the grid (`mean_uar`).
+        worst_cell: the cell of the grid of lowest UAR; drop: clean UAR less that of the worst cell (`uar`) and less the
+        mean of the grid (`mean_uar`). transmission stands beside the grid, and is no part of these.
         """
         m, c = self._clean_index(model)
         counts = self._counts[m, c]
@@ -109,6 +131,8 @@ class Summary:
                         "drop": {"uar": clean["uar"] - cells[worst]["uar"],
                                  "mean_uar": clean["uar"] - noisy["uar"]},
                         "by_snr": self.by_snr(model)}
+        if transmission := self.transmission(model):
+            figures["transmission"] = transmission
         return figures | {"confusion": counts.tolist(), "per_class": metrics.per_class(counts),
                           "calibration_error": metrics.calibration_error(
                               self.predictions.true, self.predictions.probabilities[m, c])}
@@ -129,11 +153,14 @@ class Summary:
                 "worst_cell_uar_high": max(cells.values(), default=None), "cells": cells}
 
     def table(self, models: Sequence[str]) -> list[dict[str, Any]]:
-        """The rows of robustness.csv: one for each model, noise, intensity and seed; SNR is the mean."""
+        """The rows of robustness.csv: one for each model, noise, intensity and seed; SNR is the mean.
+
+        Behind the grid of a model: its telephone lines and rooms, by name in place of a noise, with intensity 0.
+        """
         rows = []
         for model in models:
             m, noisy = self._noisy_indices(model)
-            for c in noisy:
+            for c in [*noisy, *self.predictions.transmitted_indices()]:
                 condition = self.predictions.conditions[c]
                 rows.append({"model": model, "noise": condition.noise, "intensity": condition.intensity,
                              "seed": condition.seed,
@@ -190,7 +217,7 @@ def metrics_of(summary: Summary, main: str, models: Mapping[str, ModelFacts], sh
     alone = {model.streams[0]: name for name, model in models.items() if len(model.streams) == 1}
     wanted = models[main].streams if len(models[main].streams) > 1 else ()
     return {
-        "provenance": dict(provenance),
+        "provenance": {**provenance, "intervals": summary.intervals()},
         "models": {name: {"row": model.row, "streams": list(model.streams), **summary.model(name),
                           "samples_per_second": {"clean": model.clean_per_second, "noisy": model.noisy_per_second},
                           "parameters_millions": model.parameters_millions}
@@ -207,8 +234,12 @@ def run_metrics(own: Mapping[str, Any]) -> dict[str, float]:
     """
     values = {f"{condition}/{score}": value for condition in ("clean", "noisy")
               for score, value in own.get(condition, {}).items()}
-    values |= {f"noisy/{cell}/{score}": figures[score] for cell, figures in own.get("cells", {}).items()
-               for score in ("uar", "accuracy") if score in figures}
+    transmission = own.get("transmission", {})
+    values |= {f"{kind}/{score}": value for kind in TRANSMISSIONS
+               for score, value in transmission.get(kind, {}).items()}
+    values |= {f"{kind}/{cell}/{score}": figures[score]
+               for kind, cells in (("noisy", own.get("cells", {})), ("transmission", transmission.get("cells", {})))
+               for cell, figures in cells.items() for score in ("uar", "accuracy") if score in figures}
     for name, part, score in (("worst_cell/uar", "worst_cell", "uar"), ("drop/uar", "drop", "uar"),
                               ("drop/mean_uar", "drop", "mean_uar"),
                               ("samples_per_second", "samples_per_second", "clean"),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ser_ops.evaluation.bootstrap import draw_whole, percentile_interval
 from ser_ops.seeds import generator
 
 
@@ -17,6 +18,9 @@ class Resamples:
 
     One matrix serves every figure, so all differences are paired. Clips of one utterance, as under several
     noises, are no independent evidence: an utterance counts once, with the mean of its clips.
+
+    What is claimed with them is what other utterances of these speakers would show of the model: nothing of other
+    people, so speakers are not drawn.
     """
 
     weights: np.ndarray
@@ -26,10 +30,8 @@ class Resamples:
     @classmethod
     def of(cls, utterances: Sequence[str], resamples: int, confidence: float, seed: int) -> "Resamples":
         """From the utterance of each of the n clips; n at least 1."""
-        names, utterance = np.unique(np.asarray(utterances, dtype=str), return_inverse=True)
-        draw = generator(seed, "resamples", "clips")
-        weights = draw.multinomial(len(names), np.full(len(names), 1 / len(names)), resamples) / len(names)
-        return cls(weights, utterance, confidence)
+        utterance, drawn = draw_whole(utterances, resamples, generator(seed, "resamples", "clips"))
+        return cls(drawn / drawn.shape[1], utterance, confidence)
 
     def mean(self, values: np.ndarray) -> tuple[float, float, float]:
         """Mean of values (n,) over utterances, and the bounds of its interval.
@@ -38,8 +40,7 @@ class Resamples:
         (1.0, 1.0, 1.0)
         """
         each = np.bincount(self.utterance, np.asarray(values, np.float64)) / np.bincount(self.utterance)
-        low, high = np.quantile(self.weights @ each, [(1 - self.confidence) / 2, (1 + self.confidence) / 2])
-        return float(each.mean()), float(low), float(high)
+        return float(each.mean()), *percentile_interval(self.weights @ each, self.confidence)
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:

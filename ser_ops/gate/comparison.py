@@ -7,7 +7,13 @@ import numpy as np
 from ser_ops.config.evaluation import Limit
 from ser_ops.config.params import Params
 from ser_ops.evaluation import bootstrap
-from ser_ops.evaluation.predictions import CLEAN, Predictions, noise_grid, read_predictions
+from ser_ops.evaluation.predictions import (
+    CLEAN,
+    Predictions,
+    noise_grid,
+    read_predictions,
+    transmission_conditions,
+)
 from ser_ops.gate.rules import Rule, decide, missing_figure, not_applicable
 
 RULE = "not_worse_than_staging"
@@ -30,25 +36,28 @@ def compare_with_current(params: Params, alias: str, candidate: Evaluated, curre
 
 
 def evaluate_current(params: Params, alias: str) -> Predictions:
-    """Predictions of the registered model under `alias` for today's test partition, clean and over today's grid."""
+    """Predictions of the registered model under `alias` for today's test partition, under today's conditions."""
     from ser_ops.evaluation.robustness import evaluation_job, predict_grid
     from ser_ops.manifest import unaltered, validated_noise
     from ser_ops.tracking.models import fetch_model
 
     folder = fetch_model(params, f"models:/{params.tracking.registered_model}@{alias}")
     rows = unaltered(params.paths.work, "test")
-    conditions = [CLEAN, *noise_grid(validated_noise(params.paths.work), params.evaluate)]
+    conditions = [CLEAN, *noise_grid(validated_noise(params.paths.work), params.evaluate),
+                  *transmission_conditions(params.evaluate)]
     job = evaluation_job(params, {alias: folder}, rows)
-    return predict_grid(job, np.array([row.label for row in rows]), conditions, params.compute.workers)
+    return predict_grid(job, [row.speaker for row in rows], np.array([row.label for row in rows]), conditions,
+                        params.compute.workers)
 
 
 def not_worse_than(candidate: Predictions, current: Predictions | None, limit: Limit, resamples: int = 1000,
                    seed: int = 0) -> Rule:
     """Blocks when the current model's UAR is higher in at least `limit.limit` of the resamples, clean or in noise.
 
-    Paired bootstrap over the same utterances and the same mixtures (`ser_ops.evaluation.bootstrap.compare_paired`).
-    candidate, current: predictions of one model each. The rule does not apply when `current` is None. It blocks when
-    the two cannot be paired (`why_not_comparable`).
+    Paired bootstrap over the same speakers, utterances and mixtures (`ser_ops.evaluation.bootstrap`): both models are
+    there for people whom they have not heard. Of too few speakers it draws utterances and says so. candidate, current:
+    predictions of one model each. The rule does not apply when `current` is None. It blocks when the two cannot be
+    paired (`why_not_comparable`).
     """
     if current is None:
         return not_applicable(RULE, "there is no staging model yet", limit.reason)
@@ -58,7 +67,8 @@ def not_worse_than(candidate: Predictions, current: Predictions | None, limit: L
     order = np.argsort(candidate.utterances)  # so that the draw does not depend on the order of the file
     ours = candidate.right[0][:, order].astype(float)
     theirs = current.right[0][np.ix_(*_shared(candidate, current))][:, order].astype(float)
-    draws = bootstrap.resample_utterances(candidate.true[order], resamples, seed)
+    speakers = [candidate.speakers[index] for index in order]
+    draws = bootstrap.resample_unseen(candidate.true[order], speakers, resamples, seed)
     shares, words = [], []
     for name, conditions in (("on clean speech", [candidate.conditions.index(CLEAN)]),
                              ("in noise", candidate.noisy_indices())):
@@ -69,7 +79,7 @@ def not_worse_than(candidate: Predictions, current: Predictions | None, limit: L
                          f"{pair.high:+.3f})")
     passed = max(shares) < limit.limit
     verdict = f"today's staging model is better {' and '.join(words)}, {'below' if passed else 'not below'} " \
-              f"{limit.limit:.0%}"
+              f"{limit.limit:.0%}; resampled: {draws.unit}{f', because {draws.instead}' if draws.instead else ''}"
     return decide(RULE, passed, verdict, limit.reason, max(shares), limit.limit)
 
 

@@ -34,7 +34,7 @@ _OF_AN_AREA = ("entropy", "confidence_drop")
 _RANGES = ("time_focus_range", "freq_focus_range")
 
 
-def judge(reports: Mapping[str, Any], gate: Gate, model: str, grid: Sequence[Condition], files: Collection[str],
+def judge(reports: Mapping[str, Any], gate: Gate, model: str, conditions: Sequence[Condition], files: Collection[str],
           answers: Mapping[str, Any] | None) -> dict[str, Any]:
     """Every rule that needs no registry, as gate.json holds them. A bad report blocks; it never raises.
 
@@ -43,7 +43,7 @@ def judge(reports: Mapping[str, Any], gate: Gate, model: str, grid: Sequence[Con
             `data_validation` and `explanations`; None where a file is missing.
         gate: the limits and their reasons.
         model: name of the main model in the table of models.
-        grid: the noisy conditions that must have been evaluated.
+        conditions: those that must have been evaluated: the noise grid, telephone lines and rooms.
         files: names of the files under reports/, as in 'figures/shap.png'.
         answers: what the packaged model answered in a fresh process: {loads: bool, pickles: [file], utterances: n,
             largest_difference: x, error: words or ""}; None when it was not tried.
@@ -56,6 +56,7 @@ def judge(reports: Mapping[str, Any], gate: Gate, model: str, grid: Sequence[Con
     """
     metrics = reports.get("metrics")
     figures = pick(metrics, "models", model)
+    grid = [condition for condition in conditions if not condition.transmitted]
     rules = [
         _protocol(metrics, reports.get("leak_audit")),
         _validation(reports.get("data_validation")),
@@ -63,9 +64,12 @@ def judge(reports: Mapping[str, Any], gate: Gate, model: str, grid: Sequence[Con
         _clean(figures, gate.clean_uar),
         _worst_cell(figures, pick(metrics, "shuffled"), grid, gate.worst_cell_uar),
         _drop(figures, grid, gate.largest_drop),
-        _beats_shuffled(figures, pick(metrics, "shuffled"), gate.beats_shuffled),
+        _transmission(figures, [condition for condition in conditions if condition.transmitted],
+                      gate.transmission_uar),
+        _beats_shuffled(figures, pick(metrics, "shuffled"), pick(metrics, "provenance", "intervals", "over"),
+                        gate.beats_shuffled),
         _streams(figures, pick(metrics, "streams")),
-        _robustness(figures, reports.get("robustness"), model, grid),
+        _robustness(figures, reports.get("robustness"), model, conditions),
         *_behaviour(reports.get("behaviour"), model, gate),
         *explanation_rules(reports.get("explanations"), model, files),
         loads_without_pickle(answers),
@@ -73,7 +77,7 @@ def judge(reports: Mapping[str, Any], gate: Gate, model: str, grid: Sequence[Con
     ]
     verdict = verdict_of(rules)
     return {"passed": verdict == "passed", "verdict": verdict, "model": model,
-            "rules": [rule.record() for rule in rules], "notes": _notes(metrics, figures)}
+            "rules": [rule.record() for rule in rules], "notes": [*_notes(metrics, figures), *_untold(rules)]}
 
 
 def _protocol(metrics: Any, audit: Any) -> Rule:
@@ -117,10 +121,16 @@ def _clean(figures: Any, limit: Limit) -> Rule:
     return hold("clean_uar", uar, ">=", limit.limit, limit.reason, "clean: UAR")
 
 
-def _cells(figures: Any, grid: Sequence[Condition]) -> tuple[dict[Condition, float], list[str]]:
-    """UAR of each cell that the grid asks for, and the names of those without one."""
-    conditions = {(condition.noise, condition.intensity): condition for condition in grid}.values()
-    uar = {condition: finite_number(pick(figures, "cells", condition.cell, "uar")) for condition in conditions}
+def _uar(figures: Any, condition: Condition) -> float | None:
+    """UAR of the cell of a condition in metrics.json."""
+    return finite_number(pick(figures, *(("transmission",) if condition.transmitted else ()), "cells", condition.cell,
+                              "uar"))
+
+
+def _cells(figures: Any, wanted: Sequence[Condition]) -> tuple[dict[Condition, float], list[str]]:
+    """UAR of each cell of the conditions that are asked for, and the names of those without one."""
+    conditions = {(condition.noise, condition.intensity): condition for condition in wanted}.values()
+    uar = {condition: _uar(figures, condition) for condition in conditions}
     return ({condition: value for condition, value in uar.items() if value is not None},
             [condition.cell for condition, value in uar.items() if value is None])
 
@@ -155,14 +165,33 @@ def _drop(figures: Any, grid: Sequence[Condition], limit: Limit) -> Rule:
                 f"drop from clean to {worst.noise} at {worst.intensity:g}: UAR")
 
 
-def _beats_shuffled(figures: Any, shuffled: Any, limit: Limit) -> Rule:
-    """The lower bound of clean UAR clears the upper bound of label-shuffled models by a margin."""
+def _transmission(figures: Any, wanted: Sequence[Condition], limit: Limit) -> Rule:
+    """Mean UAR over the telephone lines and rooms reaches its floor; the worst is named."""
+    rule = "transmission_uar"
+    if not wanted:
+        return not_applicable(rule, "no telephone line and no room was evaluated (evaluate.transmission is empty), so "
+                              "nobody knows what the model does there", limit.reason)
+    cells, lacking = _cells(figures, wanted)
+    if lacking:
+        return missing_figure(rule, f"telephone and rooms unknown: {_without_uar(lacking)}", limit)
+    worst = min(cells, key=lambda cell: cells[cell])
+    return hold(rule, sum(cells.values()) / len(cells), ">=", limit.limit, limit.reason,
+                f"mean over {', '.join(cell.cell for cell in cells)}: UAR" if len(cells) <= 3 else
+                f"mean over {len(cells)} telephone lines and rooms: UAR", f" (worst {worst.cell}: {cells[worst]:.2f})")
+
+
+def _beats_shuffled(figures: Any, shuffled: Any, over: Any, limit: Limit) -> Rule:
+    """The lower bound of clean UAR clears the upper bound of label-shuffled models by a margin.
+
+    over: what both bounds are over, speakers or utterances.
+    """
     low, high = finite_number(pick(figures, "clean", "uar_low")), finite_number(pick(shuffled, "uar_high"))
     if low is None or high is None:
         words = "the lower bound of clean UAR is missing" if low is None else \
             "no label-shuffled model was evaluated: set ablations.shuffled to 1 or more"
         return decide("beats_shuffled", False, words, limit.reason, low, None)
-    return hold("beats_shuffled", low, ">=", high + limit.limit, limit.reason, "lower bound of clean UAR",
+    return hold("beats_shuffled", low, ">=", high + limit.limit, limit.reason,
+                f"lower bound of clean UAR{f' over {over}' if over else ''}",
                 f" (label-shuffled up to {high:.2f}, margin {limit.limit:g})")
 
 
@@ -185,10 +214,10 @@ def _streams(figures: Any, streams: Any) -> Rule:
     return decide("streams", True, words, reason, beats)
 
 
-def _robustness(figures: Any, rows: Any, model: str, grid: Sequence[Condition]) -> Rule:
-    """robustness.csv has every row of the grid and agrees with metrics.json."""
+def _robustness(figures: Any, rows: Any, model: str, conditions: Sequence[Condition]) -> Rule:
+    """robustness.csv has every row of the grid, telephone lines and rooms, and agrees with metrics.json."""
     reason = "nobody knows what the model does in a cell that was not measured"
-    wanted = set(grid)
+    wanted = set(conditions)
     if not isinstance(rows, list) or not rows:
         return decide("robustness_table", False, "robustness.csv is missing", reason, None, len(wanted))
     uar: dict[Condition, float] = {}
@@ -203,16 +232,18 @@ def _robustness(figures: Any, rows: Any, model: str, grid: Sequence[Condition]) 
     if lacking or not wanted:
         words = "the grid has no cell"
         if lacking:
-            words = f"robustness.csv lacks {len(lacking)} of {len(wanted)} rows, {lacking[0].noise} at " \
-                    f"{lacking[0].intensity:g} with seed {lacking[0].seed} among them"
+            first = lacking[0]
+            cell = first.cell if first.transmitted else f"{first.noise} at {first.intensity:g}"
+            words = f"robustness.csv lacks {len(lacking)} of {len(wanted)} rows, {cell} with seed {first.seed} " \
+                    "among them"
         return decide("robustness_table", False, words, reason, len(wanted) - len(lacking), len(wanted))
-    for cell in sorted({condition.cell for condition in wanted}):
+    for cell, condition in sorted({condition.cell: condition for condition in wanted}.items()):
         values = [uar[condition] for condition in wanted if condition.cell == cell]
-        mean = finite_number(pick(figures, "cells", cell, "uar"))
+        mean = _uar(figures, condition)
         if mean is None or abs(mean - sum(values) / len(values)) > _SAME:
             words = f"robustness.csv and metrics.json disagree on {cell}: run the stage evaluate again"
             return decide("robustness_table", False, words, reason, len(wanted), len(wanted))
-    return decide("robustness_table", True, f"all {len(wanted)} rows of the grid are there", reason, len(wanted),
+    return decide("robustness_table", True, f"all {len(wanted)} rows are there", reason, len(wanted),
                   len(wanted))
 
 
@@ -220,7 +251,8 @@ def _behaviour(report: Any, model: str, gate: Gate) -> list[Rule]:
     """The rules on a model's behaviour; a report that is missing or of another model blocks each of them."""
     own = report if pick(report, "model") == model else None
     return [_unchanged(pick(own, "changes"), gate.unchanged_labels),
-            *(_alike(group, pick(own, "groups", group), getattr(gate, f"alike_by_{group}")) for group in GROUPS),
+            *(_alike(group, pick(own, "groups", group), getattr(gate, f"alike_by_{group}"), gate.group_difference)
+              for group in GROUPS),
             _calibrated(pick(own, "calibration"), gate.calibration_error)]
 
 
@@ -238,23 +270,34 @@ def _unchanged(changes: Any, limit: Limit) -> Rule:
                 f" (least under {worst.replace('_', ' ')}: {each[worst]:.2f})")
 
 
-def _alike(grouping: str, group: Any, limit: Limit) -> Rule:
-    """UAR differs between two groups by no more than in simulated models without such an effect."""
-    rule = f"alike_by_{grouping}"
-    if pick(group, "classes") == 0:
-        return not_applicable(rule, f"no class has enough test utterances of both groups to compare by {grouping}",
-                              limit.reason)
-    chance, difference = finite_number(pick(group, "chance")), finite_number(pick(group, "difference"))
+def _alike(grouping: str, group: Any, limit: Limit, least: Limit) -> Rule:
+    """Two groups of speakers differ no more than exchanged speakers do, or by too little to matter.
+
+    It does not apply where so few speakers were compared that no difference could reach the limit: then nothing is
+    known, for the model or against it.
+    """
+    rule, reason = f"alike_by_{grouping}", f"{limit.reason}; {least.reason}"
     names = pick(group, "groups")
-    uar = {name: finite_number(pick(group, "uar", name)) for name in names} \
-        if isinstance(names, list) and len(names) == 2 else {}
-    if chance is None or difference is None or not uar or None in uar.values():
+    names = names if isinstance(names, list) and len(names) == 2 else []
+    voices = " and ".join(f"{pick(group, 'speakers', name)} {name}" for name in names)
+    if pick(group, "classes") == 0:
+        return not_applicable(rule, f"no corpus has enough test utterances of both groups to compare by {grouping} "
+                              f"(speakers: {voices}, {pick(group, 'unknown')} unknown)", reason)
+    chance, smallest, difference = (finite_number(pick(group, key)) for key in
+                                    ("chance", "smallest_chance", "difference"))
+    uar = {name: finite_number(pick(group, "uar", name)) for name in names}
+    if chance is None or smallest is None or difference is None or not uar or None in uar.values():
         return missing_figure(rule, f"UAR by {grouping} is missing in behaviour.json", limit)
-    passed = chance >= limit.limit
-    both = " and ".join(f"{name} {value:.2f}" for name, value in uar.items())
-    words = f"UAR by {grouping}: {both}; {chance:.1%} of simulated models without such an effect differ as much"
-    return decide(rule, passed, words if passed else f"{words}, chance does not explain it", limit.reason, chance,
-                  limit.limit)
+    words = f"UAR by {grouping}: {' and '.join(f'{name} {value:.2f}' for name, value in uar.items())}"
+    if smallest > limit.limit:
+        return not_applicable(rule, f"too few voices to tell: {voices} speakers, the smallest possible chance is "
+                              f"{smallest:.2g}, the limit {limit.limit:g} ({words})", reason)
+    words += f"; {chance:.2%} of exchanges of {voices} speakers differ as much"
+    if chance > limit.limit:
+        return decide(rule, True, words, reason, chance, limit.limit)
+    passed = abs(difference) <= least.limit
+    return decide(rule, passed, f"{words}: beyond chance, and {abs(difference):.3f} "
+                  f"{'<=' if passed else '>'} {least.limit:g}", reason, chance, limit.limit)
 
 
 def _calibrated(calibration: Any, limit: Limit) -> Rule:
@@ -438,6 +481,12 @@ def same_answers(answers: Any, limit: Limit) -> Rule:
     return decide("same_answers", passed, words, limit.reason, difference, limit.limit)
 
 
+def _untold(rules: Sequence[Rule]) -> list[str]:
+    """The comparisons of groups that could not be made: a verdict 'passed' would seem to include them."""
+    return [f"whether it serves people alike by {group} is not known: {rule.verdict.removeprefix('does not apply: ')}"
+            for group in GROUPS for rule in rules if rule.rule == f"alike_by_{group}" and not rule.applies]
+
+
 def _notes(metrics: Any, figures: Any) -> list[str]:
     """What a reader must know beside the verdict."""
     notes = []
@@ -451,6 +500,9 @@ def _notes(metrics: Any, figures: Any) -> list[str]:
         notes.append(f"no test recording, so not in the grid: {names}")
     if str(pick(provenance, "backbone") or "").startswith("random"):
         notes.append(f"nothing of the model was pretrained: {pick(provenance, 'backbone')}")
+    if pick(provenance, "intervals", "instead"):
+        notes.append(f"intervals are over utterances, which says nothing of other people: "
+                     f"{pick(provenance, 'intervals', 'instead')}")
     high = finite_number(pick(metrics, "shuffled", "uar_high"))
     for stream in pick(figures, "streams") or []:
         alone = pick(metrics, "streams", stream)

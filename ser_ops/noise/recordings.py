@@ -9,10 +9,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import get_args
 
 from ser_ops.audio.admission import FORMATS
 from ser_ops.cards import FOLDER_NAME, Card
 from ser_ops.config.data import Partitions
+from ser_ops.config.section import Call, Room
 from ser_ops.errors import UserError
 from ser_ops.folders import HIDDEN, Contents, list_contents
 from ser_ops.manifest import NoiseRow
@@ -23,7 +25,7 @@ from ser_ops.seeds import derive_seed
 SOURCES_FILE = "sources.csv"
 # Fold, source, take, class; collections that mix sets put esc50_ before it.
 _ESC50 = re.compile(r"(?:esc50_)?\d-(\d+)-[A-Z]-\d+", re.IGNORECASE)
-_TAKEN = {*NOISE_COLOURS, "clean"}
+_TAKEN = {*NOISE_COLOURS, "clean", *get_args(Call), *get_args(Room)}
 
 
 @dataclass(frozen=True)

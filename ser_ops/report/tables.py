@@ -11,6 +11,11 @@ from ser_ops.methods import METHODS, in_order
 from ser_ops.pages import CHANCE, cell_name, interval, percent, pick, plain, share
 
 STATIONARY = ("white", "pink", "brown")
+_LINES = {"narrowband": "the telephone's band alone, 300 to 3400 Hz", "mulaw": "mu-law (G.711), landline",
+          "gsm": "GSM full rate, 13 kbit/s", "opus_16": "Opus, 16 kbit/s", "opus_12": "Opus, 12 kbit/s",
+          "opus_8": "Opus, 8 kbit/s",
+          "loss_5": "mu-law, 5 % of packets lost", "loss_15": "mu-law, 15 % of packets lost",
+          "room_small": "small room, reverberation 0.3 s", "room_large": "large room, reverberation 0.8 s"}
 
 
 def banner(gate: Any) -> dict[str, Any]:
@@ -77,6 +82,9 @@ def sentences(metrics: Any, model: str) -> list[str]:
         worst = pick(figures, "worst_cell", "cell")
         said.append(f"In noise it keeps {percent(noisy.get('uar'))} on average; worst is {cell_name(worst)} with "
                     f"{percent(pick(figures, 'worst_cell', 'uar'))}.")
+    said += [f"{where} it keeps {percent(uar)} on average."
+             for kind, where in (("telephone", "Over the telephone"), ("rooms", "In rooms that reverberate"))
+             if (uar := pick(figures, "transmission", kind, "uar")) is not None]
     weakest = worst_confusion(figures.get("confusion"))
     if weakest and weakest[2] < 1:
         said.append(f"It is weakest on {weakest[0]}: {percent(weakest[2])} are recognised, most of the others are "
@@ -203,6 +211,22 @@ def table_v(cells: Any, published: Any) -> list[dict[str, Any]]:
 def _noise_order(cell: str) -> int:
     noise = cell.rpartition("@")[0]
     return STATIONARY.index(noise) if noise in STATIONARY else len(STATIONARY)
+
+
+def transmission(figures: Any) -> list[dict[str, Any]]:
+    """Telephone lines and rooms: groups of {title, mean, rows}; mean and rows are {line, scores, lost}, in UAR."""
+    clean = pick(figures, "clean", "uar")
+    groups: list[dict[str, Any]] = []
+    for kind, title in (("telephone", "Over the telephone"), ("rooms", "In rooms")):
+        mean = pick(figures, "transmission", kind)
+        cells = pick(figures, "transmission", "cells") or {}
+        rows = [{"line": _LINES.get(cell, plain(cell)), "scores": scores,
+                 "lost": None if clean is None else clean - scores["uar"]}
+                for cell, scores in cells.items() if cell.startswith("room") == (kind == "rooms")]
+        if mean and rows:
+            groups.append({"title": title, "rows": rows, "mean": {
+                "line": "mean", "scores": mean, "lost": None if clean is None else clean - mean["uar"]}})
+    return groups
 
 
 def confusion(counts: Any) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from ser_ops.augment import quadruplets
-from ser_ops.augment.quadruplets import AddedNoise
+from ser_ops.augment.quadruplets import Surroundings
 from ser_ops.config.data import Augment
 from ser_ops.config.params import Params, load_params
 from ser_ops.corpora import partitions
@@ -23,7 +23,7 @@ from ser_ops.shards import ShardEntry, Shards, write_index, write_shard
 from ser_ops.stages import run
 
 LEAST_SHARDS = 16  # so that processes end together and the bar moves; the number never depends on cores
-AddedByRow = dict[str, AddedNoise]
+AroundByRow = dict[str, Surroundings]
 Item = TypeVar("Item")
 Purpose = tuple[str, str]   # an utterance, and the partition for which something is made of it
 
@@ -60,10 +60,10 @@ def write_augmented(params: Params, target: Path, everything: bool, by_row: bool
     with replacing(target) as folder:
         job = AugmentJob(params.paths.work, folder / "waveforms", params.augment, params.data.sample_rate)
         job.target.mkdir(parents=True)
-        added = _waveforms(job, sorted(trained + validated), params.compute.shard_megabytes, params.compute.workers)
-        write_rows(folder / "variants.csv", _with_partitions(rows, added, params, by_row), VariantRow)
+        around = _waveforms(job, sorted(trained + validated), params.compute.shard_megabytes, params.compute.workers)
+        write_rows(folder / "variants.csv", _with_partitions(rows, around, params, by_row), VariantRow)
     copies = len(validated) * params.augment.validation_copies
-    print(f"{len(rows)} utterances, {len(added) - copies} variants of {len(trained)} of them, and {copies} noisy "
+    print(f"{len(rows)} utterances, {len(around) - copies} variants of {len(trained)} of them, and {copies} noisy "
           f"copies of {len(validated)} validation utterances")
 
 
@@ -78,8 +78,8 @@ def _validated_in_noise(rows: Sequence[UtteranceRow], params: Params) -> list[Pu
     return [(row.utterance, row.partition) for row in rows if row.partition == quadruplets.VALIDATION]
 
 
-def _waveforms(job: AugmentJob, chosen: Sequence[Purpose], megabytes: int, workers: int) -> AddedByRow:
-    """Make every variant but the original, shard by shard; returns the noise that went into each row."""
+def _waveforms(job: AugmentJob, chosen: Sequence[Purpose], megabytes: int, workers: int) -> AroundByRow:
+    """Make every variant but the original, shard by shard; returns what is around the voice in each row."""
     originals = Shards(job.work / "ingest" / "waveforms")
     made = {quadruplets.TRAINING: len(job.settings.variants) - 1,
             quadruplets.VALIDATION: job.settings.validation_copies}
@@ -88,12 +88,12 @@ def _waveforms(job: AugmentJob, chosen: Sequence[Purpose], megabytes: int, worke
     shards = list(enumerate(split_by_size(chosen, sizes, limit)))
     _open_stores.cache_clear()
     entries: list[ShardEntry] = []
-    added: AddedByRow = {}
-    for shard_entries, shard_added in parallel_map(partial(_write_shard, job), shards, "augment", workers, "shard"):
+    around: AroundByRow = {}
+    for shard_entries, shard_around in parallel_map(partial(_write_shard, job), shards, "augment", workers, "shard"):
         entries += shard_entries
-        added |= shard_added
+        around |= shard_around
     write_index(job.target, entries)
-    return added
+    return around
 
 
 def split_by_size(items: Sequence[Item], sizes: Sequence[int], limit: int) -> list[list[Item]]:
@@ -115,11 +115,11 @@ def _open_stores(job: AugmentJob) -> tuple[Shards, Mixer]:
     return Shards(job.work / "ingest" / "waveforms"), mixer
 
 
-def _write_shard(job: AugmentJob, shard: tuple[int, list[Purpose]]) -> tuple[list[ShardEntry], AddedByRow]:
+def _write_shard(job: AugmentJob, shard: tuple[int, list[Purpose]]) -> tuple[list[ShardEntry], AroundByRow]:
     """One shard, written as its variants are made, so that only one utterance is held at a time."""
     number, chosen = shard
     originals, mixer = _open_stores(job)
-    added: AddedByRow = {}
+    around: AroundByRow = {}
 
     def arrays() -> Iterator[tuple[str, np.ndarray]]:
         for utterance, partition in chosen:
@@ -128,16 +128,16 @@ def _write_shard(job: AugmentJob, shard: tuple[int, list[Purpose]]) -> tuple[lis
             for variant in make(utterance, originals[utterance], job.settings, mixer):
                 if variant.name != "original":
                     row = f"{utterance}#{variant.name}"
-                    added[row] = variant.added
+                    around[row] = variant.around
                     yield row, variant.samples
 
-    return write_shard(job.target, number, arrays()), added
+    return write_shard(job.target, number, arrays()), around
 
 
-def _with_partitions(rows: Sequence[UtteranceRow], added: AddedByRow, params: Params,
+def _with_partitions(rows: Sequence[UtteranceRow], around: AroundByRow, params: Params,
                      by_row: bool) -> Iterable[VariantRow]:
     """The training table with its partitions, one row at a time unless each row's is drawn among all."""
-    variants = _variant_rows(rows, added, params.augment)
+    variants = _variant_rows(rows, around, params.augment)
     if not by_row:
         return variants
     drawn = list(variants)
@@ -145,16 +145,16 @@ def _with_partitions(rows: Sequence[UtteranceRow], added: AddedByRow, params: Pa
     return (replace(row, partition=partition) for row, partition in zip(drawn, of_row, strict=True))
 
 
-def _variant_rows(rows: Sequence[UtteranceRow], added: AddedByRow, settings: Augment) -> Iterator[VariantRow]:
+def _variant_rows(rows: Sequence[UtteranceRow], around: AroundByRow, settings: Augment) -> Iterator[VariantRow]:
     """The training table: originals of all partitions, and every variant that was made."""
     for row in rows:
         for variant in (*settings.variants, *quadruplets.copy_names(settings)):
             name = f"{row.utterance}#{variant}"
-            if variant == "original" or name in added:
+            if variant == "original" or name in around:
                 pace = quadruplets.speed_factor(variant, settings)
                 seconds = row.seconds if row.seconds is None or pace == 1 else round(row.seconds / pace, 3)
                 yield VariantRow(name, row.utterance, variant, row.partition, row.emotion, row.speaker, row.corpus,
-                                 row.synthetic, row.content, seconds, **vars(added.get(name, AddedNoise())))
+                                 row.synthetic, row.content, seconds, **vars(around.get(name, Surroundings())))
 
 
 if __name__ == "__main__":

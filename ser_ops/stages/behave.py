@@ -6,7 +6,7 @@ import numpy as np
 
 from ser_ops.config.params import Params, load_params
 from ser_ops.device import device_of
-from ser_ops.evaluation import behaviour, predictions
+from ser_ops.evaluation import behaviour, groups, predictions
 from ser_ops.evaluation.behaviour import ALL
 from ser_ops.evaluation.predictions import CLEAN
 from ser_ops.evaluation.robustness import Panel
@@ -35,7 +35,6 @@ def main() -> None:
     report: dict[str, Any] = {
         "model": model, "utterances": len(rows), "speakers": len({row.speaker for row in rows}), "changes": changed,
         "groups": _groups(params, rows, true, test_answers.argmax(1) == true, waveforms, panel.sample_rate),
-        "simulations": settings.simulations,
         "calibration": behaviour.calibration((np.array([row.label for row in validation]), validation_answers),
                                              (true, test_answers))}
     write_json(params.paths.reports / "behaviour.json", report)
@@ -56,8 +55,8 @@ def _groups(params: Params, rows: list[VariantRow], true: np.ndarray, right: np.
     sexes = {row.utterance: row.gender for row in validated_utterances(params.paths.work)}
     utterances = [row.utterance for row in rows]
     pitch = behaviour.median_pitches(waveforms, utterances, sample_rate, params.behave)
-    return behaviour.compare_by_group(true, right, np.array([row.corpus for row in rows]),
-                                      [sexes.get(utterance, "") for utterance in utterances], pitch, params.behave)
+    return groups.compare_by_group(true, right, [row.corpus for row in rows], [row.speaker for row in rows],
+                                   [sexes.get(utterance, "") for utterance in utterances], pitch, params.behave)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from ser_ops.tracking.runs import reopen
 from ser_ops.tracking.server import connect
 
 FIGURES = "figures/evaluation"
+_SAID = {"telephone": "over the telephone", "rooms": "in rooms"}
 
 
 def main() -> None:
@@ -37,8 +38,9 @@ def main() -> None:
     grid = predictions.noise_grid(noise_rows, settings)
     job = robustness.evaluation_job(params, folders, rows)
     true = np.array([row.label for row in rows])
-    answers = robustness.predict_grid(job, true, [CLEAN, *grid], params.compute.workers)
-    summary = Summary(answers, [row.speaker for row in rows], settings)
+    conditions = [CLEAN, *grid, *predictions.transmission_conditions(settings)]
+    answers = robustness.predict_grid(job, [row.speaker for row in rows], true, conditions, params.compute.workers)
+    summary = Summary(answers, settings, heard={row.speaker for row in unaltered(work, "train")})
     shuffled = [name for name, card in cards.items() if card["shuffled_labels"]]
     main, *others = [name for name in folders if name not in shuffled]
     others.sort(key=lambda name: (not MODELS[cards[name]["model"]].row, MODELS[cards[name]["model"]].row))
@@ -54,7 +56,9 @@ def main() -> None:
     own = metrics["models"][params.train.model]
     print(f"evaluated {len(folders)} models on {len(rows)} test utterances under {len(answers.conditions)} "
           f"conditions: {params.train.model} UAR {own['clean']['uar']:.3f} clean, {own['noisy']['uar']:.3f} in noise, "
-          f"{own['worst_cell']['uar']:.3f} at worst ({own['worst_cell']['cell']})")
+          f"{own['worst_cell']['uar']:.3f} at worst ({own['worst_cell']['cell']})"
+          + "".join(f", {own['transmission'][kind]['uar']:.3f} {words}" for kind, words in _SAID.items()
+                    if kind in own.get("transmission", {})))
 
 
 def _model_folders(params: Params) -> dict[str, Path]:
@@ -90,6 +94,7 @@ def _provenance(params: Params, card: Mapping[str, Any], rows: Sequence[VariantR
             "backbone": card["backbone"], "preset": card["preset"], "seeds": list(settings.seeds),
             "test_utterances": len(rows), "test_speakers": len({row.speaker for row in rows}),
             "noise": [*recorded, *settings.stationary], "noise_without_test_recordings": left_out,
+            "transmission": list(settings.transmission),
             "level": params.augment.level, "resamples": settings.resamples, "confidence": settings.confidence}
 
 

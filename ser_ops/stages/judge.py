@@ -8,7 +8,7 @@ from typing import Any
 from ser_ops.config.params import Params, load_params
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
-from ser_ops.evaluation.predictions import noise_grid
+from ser_ops.evaluation.predictions import noise_grid, transmission_conditions
 from ser_ops.files import write_json
 from ser_ops.gate.judging import judge
 from ser_ops.manifest import validated_noise
@@ -25,8 +25,9 @@ def main() -> None:
                 for name in ("metrics", "behaviour", "leak_audit", "data_validation", "explanations")}
     contents["robustness"] = _read(read_csv, reports / "robustness.csv")
     files = {path.relative_to(reports).as_posix() for path in reports.rglob("*") if path.is_file()}
-    grid = noise_grid(validated_noise(params.paths.work), params.evaluate)
-    verdict = judge(contents, params.gate, model, grid, files, _answers(params))
+    conditions = [*noise_grid(validated_noise(params.paths.work), params.evaluate),
+                  *transmission_conditions(params.evaluate)]
+    verdict = judge(contents, params.gate, model, conditions, files, _answers(params))
     write_json(reports / "gate.json", verdict)
     for rule in verdict["rules"]:
         if not rule["passed"]:

@@ -184,8 +184,11 @@ def _figures(model: str, metrics: Mapping[str, Any] | None) -> list[str]:
     if own is None or metrics is None:
         return ["Not evaluated."]
     made = metrics.get("provenance", {})
+    drawn = made.get("intervals", {})
+    why = f" ({drawn['instead']})" if drawn.get("instead") else ""
     lines = [f"Test partition: {made.get('test_utterances', '?')} utterances of {made.get('test_speakers', '?')} "
-             f"speakers, protocol {made.get('protocol', '?')}; intervals by bootstrap. Chance is 0.143.",
+             f"speakers, protocol {made.get('protocol', '?')}; intervals by bootstrap over "
+             f"{drawn.get('over', '?')}{why}. Chance is 0.143.",
              f"- UAR clean: {_figure(own.get('clean', {}), 'uar')}; in noise: {_figure(own.get('noisy', {}), 'uar')}",
              f"- accuracy clean: {_figure(own.get('clean', {}), 'accuracy')}"]
     worst = own.get("worst_cell") or {}

@@ -13,6 +13,7 @@ from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.manifest import NoiseRow, UtteranceRow, VariantRow, read_rows, write_rows
 from ser_ops.stages import audit, augment, run
+from ser_ops.transmission.conditions import TELEPHONE
 
 PROJECT = Path(__file__).resolve().parents[2]
 PARTITIONS = ("train", "train", "train", "validation", "test")
@@ -107,6 +108,16 @@ def test_protocol_paper_splits_rows(tmp_path, monkeypatch):
     assert {row.partition for row in rows} == {"train", "validation", "test"}
     assert len({row.partition for row in rows if row.speaker == "made/0"}) > 1
     assert {row.noise_recording for row in rows} == {"", "made/rain/0", "made/rain/1"}
+
+
+def test_the_table_says_over_which_line(tmp_path, monkeypatch):
+    chosen = {"variants": ["original", "noisy_telephone", "telephone"], "validation_copies": 0}
+    rows, made = ran(work(tmp_path / "a", augment=chosen), monkeypatch)
+    assert len(rows) == 20 + 2 * 12
+    for row in rows:
+        assert row.transmission in (("",) if row.variant == "original" else TELEPHONE)
+        assert bool(row.noise_category) == (row.variant == "noisy_telephone")
+    assert {made[name].dtype for name in made} == {np.dtype(np.float32)}
 
 
 def test_originals_alone(tmp_path, monkeypatch):

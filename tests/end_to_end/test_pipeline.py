@@ -27,7 +27,7 @@ def test_the_grid_is_complete(reproduced):
     with (reproduced.folder / "reports/robustness.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     cells = {(row["noise"], row["intensity"]) for row in rows if row["model"] == "fusion"}
-    assert len(cells) == 4 * 3, "three recorded noises and one made, at three intensities"
+    assert len(cells) == 4 * 3 + 2, "three recorded noises and one made, at three intensities; a line and a room"
 
 
 def test_a_second_repro_does_nothing_quickly(reproduced):

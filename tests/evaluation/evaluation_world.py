@@ -39,8 +39,8 @@ def settings(**evaluate) -> dict:
     """params.yaml of the project with a tiny preset and a small grid."""
     values = yaml.safe_load((PROJECT / "params.yaml").read_text())
     values |= TINY | {"preset": "tiny"}
-    values["evaluate"] |= {"stationary": ["white"], "intensities": [0.25, 0.75], "seeds": [1, 2], "resamples": 100,
-                           "batch_size": 4, "speed_utterances": 6} | evaluate
+    values["evaluate"] |= {"stationary": ["white"], "intensities": [0.25, 0.75], "seeds": [1, 2], "transmission": [],
+                           "resamples": 100, "batch_size": 4, "speed_utterances": 6} | evaluate
     values["compute"] |= {"workers": 1, "device": "cpu"}
     return values
 

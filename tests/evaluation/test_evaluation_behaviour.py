@@ -1,4 +1,4 @@
-"""Small changes, groups of voices and calibration against figures worked out by hand."""
+"""Small changes, pitch and calibration against figures worked out by hand."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,6 @@ from ser_ops.evaluation.behaviour import (
     gain,
     median_pitch,
     tilt,
-    upper_half,
     white_noise,
 )
 from ser_ops.models.temperature import fit_temperature, tempered
@@ -115,74 +114,6 @@ def test_pitch_is_that_of_the_voice():
         assert median_pitch(np.asarray(harmonics), RATE, 60.0, 500.0) == pytest.approx(hertz, rel=0.02)
     assert median_pitch(np.zeros(RATE, np.float32), RATE, 60.0, 500.0) is None
     assert median_pitch(tone(200)[:100], RATE, 60.0, 500.0) is None
-
-
-def test_halves_by_pitch_are_taken_within_each_kind():
-    pitch = np.array([100.0, 110.0, 220.0, 240.0, np.nan, 300.0])
-    assert upper_half(pitch, np.array([0, 0, 1, 1, 1, 1])).tolist() == [False, True, False, False, False, True]
-
-
-def halves(right_first, right_second, classes=2, each=20):
-    """Two groups with `each` utterances of each class, and so many right in each class."""
-    true = np.tile(np.repeat(np.arange(classes), each), 2)
-    second = np.arange(len(true)) >= classes * each
-    number = np.tile(np.arange(each), 2 * classes)
-    return true, number < np.where(second, right_second, right_first), second
-
-
-def test_a_difference_is_that_of_the_recalls():
-    true, right, second = halves(15, 12)
-    right[:20] = True       # class 0 of the first group: 20 of 20, class 1: 15 of 20
-    groups = behaviour.compare_groups(true, right, second, np.full(80, "a"), 5, 1000, seed=1)
-    assert groups.uar == (pytest.approx((1.0 + 0.75) / 2), pytest.approx(0.6))
-    assert groups.difference == pytest.approx(0.275) and groups.utterances == (40, 40) and groups.classes == 2
-    assert abs(groups.expected) < 0.01
-
-
-def test_chance_alone_passes_and_an_effect_does_not():
-    same = behaviour.compare_groups(*halves(14, 13), np.full(80, "a"), 5, 1000, seed=1)
-    assert same.chance > 0.3 and same.largest > 0.2
-    apart = behaviour.compare_groups(*halves(18, 4), np.full(80, "a"), 5, 1000, seed=1)
-    assert apart.chance == pytest.approx(1 / 1001) and apart.difference > apart.largest
-
-
-def test_the_simulated_spread_is_that_of_independent_answers():
-    """Two groups of 40 that are right half of the time: the difference deviates by sqrt(2 * 0.25 / 40)."""
-    true, right, second = halves(10, 10)
-    spread = [behaviour.compare_groups(true, right, second, np.full(80, "a"), 5, 4000, seed).largest
-              for seed in range(3)]
-    deviation = np.sqrt(2 * 0.25 / 40)
-    assert all(2.8 * deviation < largest < 4.8 * deviation for largest in spread)
-
-
-def test_a_harder_corpus_is_no_effect_of_the_group():
-    """The first group has most of the easy corpus: the difference is large and explained."""
-    true, second = np.zeros(400, np.int64), np.arange(400) >= 200
-    easy = np.where(second, np.arange(400) % 10 == 0, np.arange(400) % 10 != 0)
-    right = np.where(easy, np.arange(400) % 20 < 19, np.arange(400) % 3 == 0)
-    easy_or_hard = np.where(easy, "easy", "hard")
-    groups = behaviour.compare_groups(true, right, second, easy_or_hard, 5, 1000, seed=1)
-    assert groups.difference > 0.4 and groups.chance > 0.05
-    assert groups.expected == pytest.approx(groups.difference, abs=0.1)
-
-
-def test_a_class_that_one_group_lacks_is_not_compared():
-    true, right, second = halves(15, 12)
-    some = ~(second & (true == 1))
-    groups = behaviour.compare_groups(true[some], right[some], second[some], np.full(60, "a"), 5, 100, seed=1)
-    assert groups.classes == 1 and groups.utterances == (20, 20)
-    assert behaviour.compare_groups(true[:40], right[:40], second[:40], np.full(40, "a"), 5, 100, seed=1) is None
-
-
-def test_unknown_sexes_are_left_out_and_nobody_known_is_no_error():
-    true, right, second = halves(15, 12)
-    sexes = np.where(second, "male", "female").tolist()
-    pitch = np.arange(80.0)
-    report = behaviour.compare_by_group(true, right, np.full(80, "a"), sexes, pitch, SETTINGS)
-    assert report["sex"]["uar"] == {"female": pytest.approx(0.75), "male": pytest.approx(0.6)}
-    assert report["pitch"]["groups"] == ["lower", "higher"] and report["pitch"]["classes"] == 2
-    nobody = behaviour.compare_by_group(true, right, np.full(80, "a"), [""] * 80, np.full(80, np.nan), SETTINGS)
-    assert nobody["sex"] == {"groups": ["female", "male"], "classes": 0, "difference": None, "chance": None}
 
 
 def test_a_temperature_is_recovered():

@@ -42,6 +42,37 @@ def test_speakers_that_differ_widen_the_interval():
     assert wide[1] - wide[0] > 2 * (narrow[1] - narrow[0])
 
 
+@pytest.mark.parametrize(("speakers", "heard", "unit", "why"), [
+    (["a", "b", "c", "c"], (), "speakers", ""),
+    (["a", "b", "c", "c"], ("d",), "speakers", ""),
+    (["a", "b", "c", "c"], ("b", "d"), "utterances", "training heard 1 of the 3 speakers"),
+    (["a", "a", "b", "b"], (), "utterances", "of 2 speakers there is no interval over speakers"),
+    (["a"] * 4, (), "utterances", "of 1 speaker there is no interval over speakers"),
+    (["a", "b", "c", ""], (), "utterances", "the speaker is not known")])
+def test_what_is_drawn_is_what_can_be_claimed(speakers, heard, unit, why):
+    true = np.array([0, 1, 2, 3])
+    draws = bootstrap.resample_unseen(true, speakers, 100, 1, heard)
+    assert draws.unit == unit and why in draws.instead and bool(draws.instead) == bool(why)
+    other = bootstrap.resample_speakers(true, speakers, 100, 1) if unit == "speakers" else \
+        bootstrap.resample_utterances(true, 100, 1)
+    np.testing.assert_array_equal(draws.weights, other.weights)
+
+
+def test_an_interval_over_speakers_covers_where_one_over_utterances_does_not():
+    """Twenty voices that differ by 0.15: of 150 partitions the interval over speakers holds the truth about as often
+    as it says."""
+    rng, covered = np.random.default_rng(3), {"speakers": 0, "utterances": 0}
+    speaker, true = np.repeat(np.arange(20), 35), np.tile(np.arange(7), 100)
+    for number in range(150):
+        skill = np.clip(rng.normal(0.6, 0.15, 20), 0, 1)
+        right = (rng.random(700) < skill[speaker]).astype(float)
+        for unit, draws in (("speakers", bootstrap.resample_speakers(true, list(map(str, speaker)), 200, number)),
+                            ("utterances", bootstrap.resample_utterances(true, 200, number))):
+            low, high = bootstrap.percentile_interval(draws.uar(right), 0.9)
+            covered[unit] += low <= 0.6 <= high
+    assert covered["speakers"] / 150 > 0.8 > 0.75 > covered["utterances"] / 150
+
+
 def test_an_interval_agrees_with_scipy():
     rng = np.random.default_rng(0)
     right = (rng.random(200) < 0.6).astype(float)
@@ -68,7 +99,7 @@ def test_the_draw_is_keyed():
 
 
 def test_a_class_that_a_resample_loses_is_left_out_of_its_mean():
-    draws = bootstrap.Resamples(np.array([[1.0, 0.0]]), bootstrap.one_hot(np.array([0, 1])))
+    draws = bootstrap.Resamples(np.array([[1.0, 0.0]]), bootstrap.one_hot(np.array([0, 1])), "utterances")
     assert draws.uar(np.array([1.0, 0.0]))[0] == 1.0
 
 

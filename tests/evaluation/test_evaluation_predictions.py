@@ -1,22 +1,19 @@
 """Predictions as a file and back, their summary against direct sums, and the comparison with staging."""
 
+import csv
 import dataclasses
 import json
 
 import numpy as np
 import pytest
-from made_predictions import SETTINGS, made
+from made_predictions import LINES, SETTINGS, made, with_lines
 
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.evaluation import bootstrap, metrics, published
 from ser_ops.evaluation.ablation import ABLATION_FIELDS, ablation_table
 from ser_ops.evaluation.predictions import CLEAN, intensity_name, read_predictions
-from ser_ops.evaluation.summary import Summary, compare_streams
-
-
-def speakers(predictions):
-    return [f"s{int(name[-3:]) // 14}" for name in predictions.utterances]
+from ser_ops.evaluation.summary import Summary, compare_streams, run_metrics
 
 
 def test_a_file_holds_what_the_figures_are_computed_from(tmp_path):
@@ -26,13 +23,28 @@ def test_a_file_holds_what_the_figures_are_computed_from(tmp_path):
         recovered = read_predictions(tmp_path / "predictions.csv", model)
         assert recovered.models == (model,)
         assert (recovered.utterances, recovered.conditions) == (predictions.utterances, predictions.conditions)
+        assert recovered.speakers == predictions.speakers
         np.testing.assert_array_equal(recovered.probabilities, predictions.of(model).probabilities)
         np.testing.assert_array_equal(recovered.snr, predictions.snr)
         np.testing.assert_array_equal(recovered.true, predictions.true)
     first = (tmp_path / "predictions.csv").read_text().splitlines()[:2]
-    assert first[0] == ("model,utterance,noise,intensity,seed,emotion,predicted,p_angry,p_disgust,p_fear,p_happy,"
-                        "p_neutral,p_sad,p_surprise,snr_db")
-    assert first[1].startswith("fusion,corpus/000,clean,0,,angry,") and first[1].endswith(",")
+    assert first[0] == ("model,utterance,speaker,noise,intensity,seed,emotion,predicted,p_angry,p_disgust,"
+                        "p_fear,p_happy,p_neutral,p_sad,p_surprise,snr_db")
+    assert first[1].startswith("fusion,corpus/000,corpus/s0,clean,0,,angry,") and first[1].endswith(",")
+
+
+def test_a_file_from_before_speakers_were_named_is_read(tmp_path):
+    made().write(tmp_path / "predictions.csv")
+    with (tmp_path / "predictions.csv").open(newline="") as file:
+        rows = [{name: value for name, value in row.items() if name != "speaker"} for row in csv.DictReader(file)]
+    with (tmp_path / "old.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    recovered = read_predictions(tmp_path / "old.csv", "fusion")
+    assert set(recovered.speakers) == {""} and (recovered.probabilities == made().probabilities).all()
+    assert Summary(recovered, SETTINGS).intervals() == {
+        "over": "utterances", "instead": "of some recordings the speaker is not known"}
 
 
 def test_a_damaged_file_is_one_line(tmp_path):
@@ -60,7 +72,7 @@ def test_cells_keep_apart(intensity, shown):
 
 def test_the_summary_is_that_of_direct_sums():
     predictions = made(("fusion", "concat"))
-    summary = Summary(predictions, speakers(predictions), SETTINGS)
+    summary = Summary(predictions, SETTINGS)
     figures = summary.model("concat")
     predicted = predictions.probabilities[1].argmax(-1)
     clean = metrics.scores(predictions.true, predicted[0])
@@ -84,18 +96,37 @@ def test_the_summary_is_that_of_direct_sums():
 
 def test_intervals_are_those_of_the_bootstrap():
     predictions = made()
-    figures = Summary(predictions, speakers(predictions), SETTINGS).model("fusion")["clean"]
+    figures = Summary(predictions, SETTINGS).model("fusion")["clean"]
     draws = bootstrap.resample_utterances(predictions.true, 200, 7)
-    assert (figures["uar_low"], figures["uar_high"]) == bootstrap.percentile_interval(
+    assert (figures["uar_low_utterances"], figures["uar_high_utterances"]) == bootstrap.percentile_interval(
         draws.uar(predictions.right[0, 0]), 0.95)
-    people = bootstrap.resample_speakers(predictions.true, speakers(predictions), 200, 7)
-    assert (figures["uar_low_speakers"], figures["uar_high_speakers"]) == bootstrap.percentile_interval(
+    people = bootstrap.resample_speakers(predictions.true, predictions.speakers, 200, 7)
+    assert (figures["uar_low"], figures["uar_high"]) == bootstrap.percentile_interval(
         people.uar(predictions.right[0, 0]), 0.95)
+
+
+def test_every_bound_of_unseen_people_is_over_speakers():
+    """Voices of which two are always recognised and three never: utterances would promise too narrow an interval."""
+    predictions = made(("fusion", "shuffled-1"))
+    lucky = np.array([speaker in ("corpus/s0", "corpus/s1") for speaker in predictions.speakers])
+    answers = np.where(lucky, predictions.true, (predictions.true + 1) % 7)
+    unequal = dataclasses.replace(predictions, probabilities=np.broadcast_to(np.eye(7)[answers],
+                                                                             predictions.probabilities.shape))
+    over_speakers, heard = Summary(unequal, SETTINGS), Summary(unequal, SETTINGS, heard={"corpus/s1"})
+    assert over_speakers.intervals() == {"over": "speakers", "instead": ""}
+    assert heard.intervals()["over"] == "utterances" and "training heard 1 of the 5" in heard.intervals()["instead"]
+    both = [(summary.clean("fusion"), summary.noisy("fusion"), summary.cells("fusion")["white@0.75"])
+            for summary in (over_speakers, heard)]
+    for people, utterances in zip(*both, strict=True):
+        assert people["uar_high"] - people["uar_low"] > 2 * (utterances["uar_high"] - utterances["uar_low"])
+    chance, narrow = (summary.shuffled(["shuffled-1"]) for summary in (over_speakers, heard))
+    assert chance["uar_high"] > narrow["uar_high"]
+    assert chance["worst_cell_uar_high"] > narrow["worst_cell_uar_high"]
 
 
 def test_snr_bins_hold_every_mixture_once():
     predictions = made()
-    rows = Summary(predictions, speakers(predictions), SETTINGS).by_snr("fusion")
+    rows = Summary(predictions, SETTINGS).by_snr("fusion")
     assert sum(row["n"] for row in rows) == 12 * 70
     for row in rows:
         assert row["high_db"] - row["low_db"] == 5 and row["low_db"] % 5 == 0
@@ -106,11 +137,47 @@ def test_snr_bins_hold_every_mixture_once():
 
 def test_the_table_has_a_row_for_each_seed():
     predictions = made(("fusion", "concat"))
-    rows = Summary(predictions, speakers(predictions), SETTINGS).table(["concat"])
+    rows = Summary(predictions, SETTINGS).table(["concat"])
     assert len(rows) == 12 and {row["model"] for row in rows} == {"concat"}
     scores = metrics.scores(predictions.true, predictions.predicted[1, 1])
     assert rows[0]["uar"] == pytest.approx(scores["uar"], abs=1e-6)
     assert rows[0]["snr_db"] == pytest.approx(predictions.snr[1].mean(), abs=1e-3)
+
+
+def test_telephone_and_rooms_stand_beside_the_grid_and_change_none_of_its_figures():
+    grid, both = made(("fusion", "concat")), with_lines(made(("fusion", "concat")))
+    before = Summary(grid, SETTINGS)
+    after = Summary(both, SETTINGS)
+    figures = after.model("fusion")
+    transmission = figures.pop("transmission")
+    assert figures == before.model("fusion")
+    assert after.shuffled(["concat"]) == before.shuffled(["concat"])
+    assert list(transmission["cells"]) == ["mulaw", "gsm", "room_small"]
+    uar = {condition.cell: metrics.scores(both.true, both.predicted[0, both.conditions.index(condition)])["uar"]
+           for condition in LINES}
+    assert {cell: scores["uar"] for cell, scores in transmission["cells"].items()} == pytest.approx(uar)
+    assert transmission["telephone"]["uar"] == pytest.approx((uar["mulaw"] + uar["gsm"]) / 2)
+    assert transmission["rooms"]["uar"] == pytest.approx(uar["room_small"])
+    assert transmission["mean"]["uar"] == pytest.approx(sum(uar.values()) / 3)
+    for kind in ("telephone", "rooms", "mean"):
+        assert transmission[kind]["uar_low"] < transmission[kind]["uar"] < transmission[kind]["uar_high"]
+    rows = after.table(["fusion"])
+    assert rows[:12] == before.table(["fusion"])
+    assert [(row["noise"], row["intensity"], row["seed"], row["snr_db"]) for row in rows[12:]] == [
+        ("mulaw", 0.0, 1, None), ("gsm", 0.0, 1, None), ("room_small", 0.0, 1, None)]
+    logged = run_metrics(after.model("fusion"))
+    assert logged["telephone/uar"] == transmission["telephone"]["uar"]
+    assert logged["transmission/gsm/uar"] == pytest.approx(uar["gsm"]) and "noisy/gsm/uar" not in logged
+
+
+def test_lines_survive_the_file(tmp_path):
+    predictions = with_lines(made())
+    predictions.write(tmp_path / "predictions.csv")
+    recovered = read_predictions(tmp_path / "predictions.csv", "fusion")
+    assert recovered.conditions == predictions.conditions
+    assert recovered.noisy_indices() == list(range(1, 13)) and recovered.transmitted_indices() == [13, 14, 15]
+    assert recovered.transmitted_indices("rooms") == [15]
+    np.testing.assert_array_equal(recovered.probabilities, predictions.probabilities)
 
 
 def test_one_seed_has_no_deviation():
@@ -118,20 +185,20 @@ def test_one_seed_has_no_deviation():
     keep = [0, 1, 4]
     single = dataclasses.replace(predictions, conditions=tuple(predictions.conditions[index] for index in keep),
                                  probabilities=predictions.probabilities[:, keep], snr=predictions.snr[keep])
-    assert Summary(single, speakers(predictions), SETTINGS).cells("fusion")["fish_market@0.25"]["uar_std"] == 0
+    assert Summary(single, SETTINGS).cells("fusion")["fish_market@0.25"]["uar_std"] == 0
 
 
 def test_clean_alone_is_legal():
     predictions = made()
     clean = dataclasses.replace(predictions, conditions=(CLEAN,), probabilities=predictions.probabilities[:, :1],
                                 snr=predictions.snr[:1])
-    figures = Summary(clean, speakers(predictions), SETTINGS).model("fusion")
+    figures = Summary(clean, SETTINGS).model("fusion")
     assert "cells" not in figures and figures["clean"]["uar"] > 0
 
 
 def test_shuffled_models_give_the_highest_of_their_bounds():
     predictions = made(("fusion", "shuffled-1", "shuffled-2"), skill=0.2)
-    summary = Summary(predictions, speakers(predictions), SETTINGS)
+    summary = Summary(predictions, SETTINGS)
     shuffled = summary.shuffled(["shuffled-1", "shuffled-2"])
     both = [summary.clean("shuffled-1"), summary.clean("shuffled-2")]
     assert shuffled["uar_high"] == max(each["uar_high"] for each in both) and shuffled["models"] == 2
@@ -141,7 +208,7 @@ def test_shuffled_models_give_the_highest_of_their_bounds():
 
 def test_streams_are_measured_against_chance():
     predictions = made(("fusion", "wav2vec", "shuffled-1"), skill=0.7)
-    summary = Summary(predictions, speakers(predictions), SETTINGS)
+    summary = Summary(predictions, SETTINGS)
     chance = summary.shuffled([]) | {"uar_high": 0.2}
     report = compare_streams(summary, ["wav2vec", "spectral"], {"wav2vec": "wav2vec"}, chance)
     assert report["wav2vec"]["beats_shuffled"] is True and report["spectral"]["beats_shuffled"] is None
@@ -151,7 +218,7 @@ def test_streams_are_measured_against_chance():
 
 def test_table_vi_has_the_papers_figures_beside_ours():
     predictions = made(("fusion", "spectral"))
-    summary = Summary(predictions, speakers(predictions), SETTINGS)
+    summary = Summary(predictions, SETTINGS)
     speeds = {"clean": 100.0, "noisy": 90.0}
     models = {name: summary.model(name) | {"row": row, "parameters_millions": 1.5, "samples_per_second": speeds}
               for name, row in (("fusion", "D"), ("spectral", "A"))}
@@ -170,7 +237,7 @@ def test_table_vi_has_the_papers_figures_beside_ours():
 
 def test_models_that_table_vi_does_not_have_stand_below_it():
     predictions = made(("cnn", "fusion", "vit", "spectral"))
-    summary = Summary(predictions, speakers(predictions), SETTINGS)
+    summary = Summary(predictions, SETTINGS)
     models = {name: summary.model(name) | {"row": row, "parameters_millions": 1.5,
                                            "samples_per_second": {"clean": 100.0, "noisy": 90.0}}
               for name, row in (("cnn", ""), ("fusion", "D"), ("vit", ""), ("spectral", "A"))}

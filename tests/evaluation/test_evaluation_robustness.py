@@ -19,6 +19,8 @@ from ser_ops.manifest import NoiseRow, validated_noise
 from ser_ops.models import model_folder
 from ser_ops.noise.mixing import Mixture
 from ser_ops.shards import Shards
+from ser_ops.transmission import rooms
+from ser_ops.transmission.conditions import transmit
 
 NOISE = [NoiseRow(f"made/{category}/{partition}", "made", category, partition=partition) for category, partition in (
     ("fish_market", "test"), ("fish_market", "train"), ("children", "test"), ("railway_engine", "train"))]
@@ -46,7 +48,7 @@ def test_the_grid_is_what_has_test_recordings_and_the_stationary_kinds(world):
     assert predictions.noise_categories(NOISE) == (["children", "fish_market"], ["railway_engine"])
 
 
-@pytest.mark.parametrize("name", ["clean", "white"])
+@pytest.mark.parametrize("name", ["clean", "white", "gsm", "room_small"])
 def test_a_category_may_not_take_a_name_with_a_meaning(world, name):
     with pytest.raises(UserError, match="that name is taken"):
         predictions.noise_grid([NoiseRow("made/0", category=name, partition="test")], world[0].evaluate)
@@ -89,15 +91,32 @@ def test_each_mixture_is_made_once_whatever_the_number_of_models(world):
     assert len(made) == len(set(made)) == len(job.utterances)
 
 
+def test_lines_and_rooms_are_answered_as_the_transmitted_waveform_is(world, monkeypatch):
+    monkeypatch.setattr(rooms, "ROOMS_OF_A_KIND", 1)
+    params, job, _ = world
+    panel, waveforms, _ = robustness.open_job(job)
+    settings = params.evaluate.model_copy(update={"transmission": ("loss_15", "room_small"), "seeds": (4, 5)})
+    conditions = predictions.transmission_conditions(settings)
+    assert conditions == [Condition("loss_15", 0.0, 4), Condition("room_small", 0.0, 4)]
+    for condition in conditions:
+        assert condition.transmitted and not condition.clean and condition.cell == condition.noise
+        answers, snr = robustness.answer_condition(panel, waveforms, None, job.utterances, condition)
+        heard = [transmit(waveforms[utterance], condition.noise, 16000, 4, utterance) for utterance in job.utterances]
+        np.testing.assert_array_equal(answers, np.concatenate(
+            [panel(heard[start:start + 4]) for start in range(0, 13, 4)], axis=1).round(6))
+        assert np.isnan(snr).all()
+
+
 @pytest.mark.slow
 def test_workers_and_order_change_nothing(world):
     _, job, conditions = world
     true = np.arange(13) % 7
-    single = robustness.predict_grid(job, true, conditions, workers=1)
-    double = robustness.predict_grid(job, true, conditions, workers=2)
+    speakers = ["made/a"] * len(true)
+    single = robustness.predict_grid(job, speakers, true, conditions, workers=1)
+    double = robustness.predict_grid(job, speakers, true, conditions, workers=2)
     np.testing.assert_array_equal(single.probabilities, double.probabilities)
     np.testing.assert_array_equal(single.snr, double.snr)
-    reversed_order = robustness.predict_grid(job, true, conditions[::-1], workers=1)
+    reversed_order = robustness.predict_grid(job, speakers, true, conditions[::-1], workers=1)
     np.testing.assert_array_equal(single.probabilities, reversed_order.probabilities[:, ::-1])
     assert np.isnan(single.snr[0]).all() and np.isfinite(single.snr[1:]).all()
     assert (single.snr[1] > single.snr[3]).all() or single.snr[1].mean() > single.snr[3].mean()  # 0.25 is above 0.75
@@ -125,7 +144,7 @@ def test_a_model_that_answers_nan_is_named(world, tmp_path):
     model_folder.save(tmp_path / "broken", model, {name: card[name] for name in ("preset", "shuffled_labels")})
     broken = replace(job, models=(("broken", tmp_path / "broken"),))
     with pytest.raises(UserError, match="model broken: answers NaN"):
-        robustness.predict_grid(broken, np.zeros(13, int), [CLEAN], 1)
+        robustness.predict_grid(broken, [""] * 13, np.zeros(13, int), [CLEAN], 1)
 
 
 def test_speed_counts_utterances_and_leaves_the_threads_alone():

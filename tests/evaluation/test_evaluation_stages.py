@@ -26,7 +26,7 @@ def evaluated(tmp_path_factory):
     os.chdir(folder)
     os.environ.pop("MLFLOW_TRACKING_URI", None)
     try:
-        params = build(folder)
+        params = build(folder, transmission=["gsm", "loss_15"])
         for name, path in FOLDERS.items():
             with open_run(params, name, {}) as run:
                 run.write(folder / "work" / path / "run.json")
@@ -59,13 +59,15 @@ def test_evaluate_writes_every_report(evaluated):
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["model", "noise", "intensity", "seed", "accuracy", "precision", "recall", "f1", "uar",
                              "snr_db"]
-    assert len(rows) == 5 * 2 * 2 * 2
+    assert len(rows) == 5 * (2 * 2 * 2 + 2)
+    assert [row["noise"] for row in rows[8:10]] == ["gsm", "loss_15"]
+    assert list(own["transmission"]) == ["mean", "telephone", "cells"] and made["transmission"] == ["gsm", "loss_15"]
     with (folder / "reports" / "ablation.csv").open(newline="") as file:
         assert [row["row"] for row in csv.DictReader(file)] == ["A", "B", "D", "", ""]
     for name in ("confusion.png", "confusion_spectral.png", "confusion_vit.png", "robustness.png"):
         assert (folder / "reports" / "figures" / "evaluation" / name).stat().st_size > 5000
     answers = read_predictions(folder / "reports" / "predictions.csv", "shuffled_1")
-    assert answers.probabilities.shape == (1, 9, 13, 7)
+    assert answers.probabilities.shape == (1, 11, 13, 7)
 
 
 @pytest.mark.slow
@@ -78,7 +80,8 @@ def test_the_same_figures_stand_on_every_run(evaluated):
     for name, path in FOLDERS.items():
         run = client.get_run(read_json(folder / "work" / path / "run.json")["run_id"])
         logged[name] = run.data.metrics
-    wanted = {"clean/uar", "noisy/uar", "noisy/fish_market:0.25/uar", "worst_cell/uar", "drop/uar"}
+    wanted = {"clean/uar", "noisy/uar", "noisy/fish_market:0.25/uar", "worst_cell/uar", "drop/uar", "telephone/uar",
+              "transmission/gsm/uar"}
     assert all(wanted <= set(entry) for entry in logged.values())
     assert logged["fusion"]["clean/uar"] == pytest.approx(metrics["models"]["fusion"]["clean"]["uar"])
     assert {"samples_per_second", "parameters_millions"} <= logged["fusion"].keys()
@@ -109,6 +112,8 @@ def test_a_random_model_fails_the_gate_though_its_answers_stay(evaluated):
     rules = {rule["rule"]: rule for rule in read_json(folder / "reports" / "gate.json")["rules"]}
     assert not rules["clean_uar"]["passed"] and not rules["beats_shuffled"]["passed"]
     assert rules["alike_by_sex"]["verdict"].startswith("does not apply: ")
+    assert rules["transmission_uar"]["verdict"].startswith("blocked: mean over gsm, loss_15: UAR 0.")
+    assert rules["robustness_table"]["passed"]
     assert rules["unchanged_labels"]["figure"] == report["changes"]["all"]["unchanged"]
 
 

@@ -44,14 +44,37 @@ def test_a_model_that_is_worse_only_in_noise_is_blocked():
     assert not rule.passed and "on clean speech in 0.0%" in rule.verdict
 
 
+def unlucky_with(predictions, speaker):
+    """The same predictions, with every answer to one speaker wrong."""
+    worse = predictions.probabilities.copy()
+    own = np.array(predictions.speakers) == speaker
+    worse[:, :, own] = np.eye(7)[(predictions.true[own] + 1) % 7]
+    return dataclasses.replace(predictions, probabilities=worse)
+
+
+def test_one_voice_that_staging_serves_better_is_no_claim_about_people():
+    """Utterances alone would say so in every resample: a fifth of them is answered better by staging."""
+    staging = made(skill=0.9)
+    candidate = unlucky_with(staging, "corpus/s0")
+    rule = not_worse_than(candidate, staging, LIMIT)
+    assert rule.passed and 0.5 < rule.figure < 0.8 and rule.verdict.endswith("resampled: speakers")
+    heard = dataclasses.replace(candidate, speakers=("corpus/a", "corpus/b") * 35)
+    rule = not_worse_than(heard, staging, LIMIT)
+    assert not rule.passed and rule.figure == 1.0
+    assert rule.verdict.endswith("resampled: utterances, because of 2 speakers there is no interval over speakers "
+                                 "(3 are needed)")
+
+
 def test_the_order_of_a_file_does_not_matter():
     candidate, other = made(skill=0.5), made(skill=0.52, seed=1)
     order = np.random.default_rng(0).permutation(70)
     turned = dataclasses.replace(other, utterances=tuple(other.utterances[index] for index in order),
+                                 speakers=tuple(other.speakers[index] for index in order),
                                  true=other.true[order], probabilities=other.probabilities[:, :, order],
                                  snr=other.snr[:, order])
     assert not_worse_than(candidate, other, LIMIT) == not_worse_than(candidate, turned, LIMIT)
-    back = dataclasses.replace(candidate, utterances=candidate.utterances[::-1], true=candidate.true[::-1],
+    back = dataclasses.replace(candidate, utterances=candidate.utterances[::-1],
+                               speakers=candidate.speakers[::-1], true=candidate.true[::-1],
                                probabilities=candidate.probabilities[:, :, ::-1], snr=candidate.snr[:, ::-1])
     assert not_worse_than(back, other, LIMIT) == not_worse_than(candidate, other, LIMIT)
 

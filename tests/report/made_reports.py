@@ -13,7 +13,7 @@ import soundfile
 from ser_ops.config.params import Params, load_params
 from ser_ops.emotions import EMOTIONS
 from ser_ops.evaluation import ablation
-from ser_ops.evaluation.predictions import CLEAN, Condition, Predictions
+from ser_ops.evaluation.predictions import CLEAN, Condition, Predictions, transmission_conditions
 from ser_ops.evaluation.summary import ROBUSTNESS_FIELDS, Summary, compare_streams
 from ser_ops.explain import figures
 from ser_ops.files import write_json
@@ -37,7 +37,14 @@ def _answers(random: np.random.Generator, true: np.ndarray, skill: float) -> np.
     return np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
 
 
-def _predictions(params: Params, per_class: int) -> tuple[Predictions, list[str]]:
+def _lost(condition: Condition) -> float:
+    """Skill that a condition costs."""
+    if condition.clean:
+        return 0.0
+    return 0.15 if condition.transmitted else NOISES[condition.noise] * (0.4 + 1.6 * condition.intensity)
+
+
+def _predictions(params: Params, per_class: int) -> Predictions:
     random = np.random.default_rng(7)
     true = np.repeat(np.arange(7), per_class)
     names = list(CORPORA)
@@ -45,18 +52,18 @@ def _predictions(params: Params, per_class: int) -> tuple[Predictions, list[str]
     utterances = [f"{speaker.split('/')[0]}/Actor_{speaker[-1]}/{EMOTIONS[c]}_{i:03d}"
                   for i, (c, speaker) in enumerate(zip(true, speakers, strict=True))]
     conditions = [CLEAN, *(Condition(noise, intensity, seed) for noise in NOISES
-                           for intensity in params.evaluate.intensities for seed in params.evaluate.seeds)]
+                           for intensity in params.evaluate.intensities for seed in params.evaluate.seeds),
+                  *transmission_conditions(params.evaluate)]
     skills = {name: skill for name, (_, skill, _) in MODELS.items()} | {"shuffled_1": 0.13, "shuffled_2": 0.14}
-    probabilities = np.array([[_answers(random, true, skill - (0 if condition.clean else NOISES[condition.noise] *
-                                                               (0.4 + 1.6 * condition.intensity)))
+    probabilities = np.array([[_answers(random, true, skill - _lost(condition))
                                for condition in conditions] for skill in skills.values()]).round(6)
-    snr = np.array([[np.nan if condition.clean else 14 - 24 * condition.intensity + random.normal(0, 3) for _ in true]
-                    for condition in conditions])
-    return Predictions(tuple(skills), tuple(utterances), true, tuple(conditions), probabilities, snr), speakers
+    snr = np.array([[np.nan if condition.clean or condition.transmitted else
+                     14 - 24 * condition.intensity + random.normal(0, 3) for _ in true] for condition in conditions])
+    return Predictions(tuple(skills), tuple(utterances), tuple(speakers), true, tuple(conditions), probabilities, snr)
 
 
-def _metrics(params: Params, predictions: Predictions, speakers: list[str], changes: dict[str, Any]) -> dict[str, Any]:
-    summary = Summary(predictions, speakers, params.evaluate)
+def _metrics(params: Params, predictions: Predictions, changes: dict[str, Any]) -> dict[str, Any]:
+    summary = Summary(predictions, params.evaluate)
     models = {}
     for name, (row, _, millions) in MODELS.items():
         own = [name] if name in ("spectral", "wav2vec") else ["wav2vec", "spectral"]
@@ -67,7 +74,7 @@ def _metrics(params: Params, predictions: Predictions, speakers: list[str], chan
     provenance = {"corpora": list(CORPORA), "synthetic": list(CORPORA), "partial": [], "protocol": "speaker",
                   "backbone": "random weights, small configuration", "preset": "small",
                   "seeds": list(params.evaluate.seeds), "test_utterances": len(predictions.utterances),
-                  "test_speakers": len(set(speakers))}
+                  "test_speakers": len(set(predictions.speakers)), "intervals": summary.intervals()}
     return {"provenance": provenance | changes, "models": models, "shuffled": shuffled,
             "streams": compare_streams(summary, ["wav2vec", "spectral"], {"wav2vec": "wav2vec", "spectral": "spectral"},
                                        shuffled)}
@@ -137,13 +144,15 @@ def _explanations(reports: Path, predictions: Predictions) -> dict[str, Any]:
 def _behaviour(predictions: Predictions) -> dict[str, Any]:
     size = len(predictions.utterances)
     changes = {"gain": 0.99, "white_noise": 0.96, "crop_start": 0.97, "high_pass": 0.94}
-    return {"model": "fusion", "utterances": size, "speakers": 8, "simulations": 1000,
+    return {"model": "fusion", "utterances": size, "speakers": 8,
             "changes": {"all": {"unchanged": 0.965, "of": 4 * size},
                         **{name: {"unchanged": share, "of": size} for name, share in changes.items()}},
             "groups": {"sex": {"groups": ["female", "male"], "uar": {"female": 0.66, "male": 0.61},
-                               "utterances": {"female": 90, "male": 78}, "classes": 7, "difference": 0.05,
-                               "expected": 0.011, "largest_simulated": 0.21, "chance": 0.481},
-                       "pitch": {"groups": ["lower", "higher"], "classes": 0, "difference": None, "chance": None}},
+                               "speakers": {"female": 4, "male": 3}, "unknown": 1, "corpora": ["synthetic_ravdess"],
+                               "classes": 7, "difference": 0.05, "exchanges": 35, "chance": 17 / 35,
+                               "smallest_chance": 1 / 35},
+                       "pitch": {"groups": ["lower", "higher"], "speakers": {"lower": 8, "higher": 0}, "unknown": 0,
+                                 "classes": 0, "difference": None, "chance": None, "smallest_chance": None}},
             "calibration": {"error": 0.121, "temperature": 1.42, "error_with_temperature": 0.063,
                             "validation_utterances": 300}}
 
@@ -180,13 +189,15 @@ def _provenance(params: Params) -> dict[str, Any]:
         "params": params.model_dump(mode="json")}
 
 
-def make(reports: Path, per_class: int = 24, partial: bool = False, resamples: int = 1000, **provenance: Any) -> Path:
+def make(reports: Path, per_class: int = 24, partial: bool = False, resamples: int = 1000,
+         transmission: tuple[str, ...] = (), **provenance: Any) -> Path:
     """Write every file that the page is built from, but the page. Keyword arguments change metrics' provenance."""
-    params = PARAMS.model_copy(update={"evaluate": PARAMS.evaluate.model_copy(update={"resamples": resamples})})
+    params = PARAMS.model_copy(update={"evaluate": PARAMS.evaluate.model_copy(
+        update={"resamples": resamples, "transmission": transmission})})
     reports.mkdir(parents=True, exist_ok=True)
-    predictions, speakers = _predictions(params, per_class)
-    metrics = _metrics(params, predictions, speakers, provenance | ({"partial": ["ravdess"]} if partial else {}))
-    rows = Summary(predictions.of(*MODELS), speakers, params.evaluate).table(list(MODELS))
+    predictions = _predictions(params, per_class)
+    metrics = _metrics(params, predictions, provenance | ({"partial": ["ravdess"]} if partial else {}))
+    rows = Summary(predictions.of(*MODELS), params.evaluate).table(list(MODELS))
     audit = {"protocol": "speaker", "clean": True, "declared": [], "findings": [],
              "checked": {"utterances": 1620, "rows": 4560, "contents": 4560, "speakers": 16, "noise_recordings": 24,
                          "noise_sources": 24}}

@@ -17,6 +17,7 @@ from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.evaluation import ablation
 from ser_ops.files import write_json
+from ser_ops.pages import percent
 from ser_ops.report.page import CSV, JSON, build
 from ser_ops.tables import write_csv
 
@@ -365,7 +366,34 @@ def test_json_round_trip_of_the_made_reports(made):
 def test_behaviour_is_shown_and_a_comparison_that_could_not_be_made_is_said(html, reports):
     text = Page(html).text
     assert "all changes 168 96.5" in text and "white noise 42 96.0" in text
-    assert "female 0.660 (90), male 0.610 (78)" in text and "not compared: no class has enough utterances" in text
+    assert "female 0.660 (4), male 0.610 (3) 0.050 35 48.6 % 2.9 %" in text.replace("\N{NO-BREAK SPACE}", " ")
+    assert "not compared: no corpus has enough utterances of both" in text
+    assert "since their sex is not known: 1." in text and "their pitch is not" not in text
+    assert "interval over speakers" in text and "whole speakers are drawn, of 8." in text
     assert "Calibration error 0.121 on clean test speech. The 300 validation" in text
     (reports / "behaviour.json").unlink()
     assert "Not here: behaviour.json. The stage behave writes it." in Page(build(reports).read_text()).text
+
+
+def test_telephone_and_rooms_have_a_table_of_their_own_and_leave_the_heatmap_alone(tmp_path, html):
+    lines = ("mulaw", "gsm", "room_large")
+    reports = make(tmp_path / "reports", per_class=6, resamples=200, transmission=lines)
+    page = Page(build(reports).read_text(encoding="utf-8"))
+    figures = read_json(reports / "metrics.json")["models"]["fusion"]["transmission"]
+    for cell, words in (("mulaw", "mu-law (G.711), landline"), ("gsm", "GSM full rate, 13 kbit/s"),
+                        ("room_large", "large room, reverberation 0.8 s")):
+        shown = page.text[page.text.index(words):]
+        assert shown.split()[len(words.split())] == f"{figures['cells'][cell]['uar']:.3f}"
+    assert f"mean {figures['telephone']['uar']:.3f}" in page.text and f"mean {figures['rooms']['uar']:.3f}" in page.text
+    assert "Not measured" not in page.text
+    over, inside = (percent(figures[kind]["uar"]).replace("\xa0", " ") for kind in ("telephone", "rooms"))
+    assert f"Over the telephone it keeps {over} on average." in page.text
+    assert f"In rooms that reverberate it keeps {inside} on average." in page.text
+    matrix = page.text[page.text.index("noise \\ intensity"):page.text.index("By signal-to-noise ratio")]
+    assert "gsm" not in matrix and "room" not in matrix
+
+
+def test_a_page_without_telephone_and_rooms_says_that_nobody_knows(html):
+    text = Page(html).text
+    assert "Not measured: evaluate.transmission names no telephone line and no room" in text
+    assert "does not apply: no telephone line and no room was evaluated" in text

@@ -16,6 +16,7 @@ from reproduction.experiment import (
     Experiment,
     partition_examples,
     partitioned_rows,
+    scores_with_intervals,
     standardisation,
     train_all,
     training_settings,
@@ -23,6 +24,7 @@ from reproduction.experiment import (
 from reproduction.settings import load_settings
 from ser_ops.config.params import load_params
 from ser_ops.documents import read_json
+from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.files import sha256
 from ser_ops.manifest import UtteranceRow, VariantRow, read_rows, validated_utterances, write_rows
@@ -184,3 +186,13 @@ def test_a_fold_without_a_test_part_is_said_before_anything_trains(params):
           train_all(params, "folds", folds.experiments(params, six), {})):
         pass
     assert not Path("state/folds").exists()
+
+
+def test_two_speakers_have_no_interval_over_speakers(params):
+    rows = [{"row": f"{number:02d}", "speaker": f"s{number % 3}", "emotion": EMOTIONS[number % 7],
+             "predicted": EMOTIONS[number // 3 % 7]} for number in range(42)]
+    three = scores_with_intervals(params, rows)
+    two = scores_with_intervals(params, [row for row in rows if row["speaker"] != "s2"])
+    assert three["speakers"] == 3 and three["uar_low_speakers"] <= three["uar"] <= three["uar_high_speakers"]
+    assert two["speakers"] == 2 and two["uar_low_speakers"] is None is two["uar_high_speakers"]
+    assert two["uar_low"] <= two["uar"] <= two["uar_high"]

@@ -138,6 +138,18 @@ def test_the_model_card_says_what_is_missing_and_stays_short():
     assert len(model_card(card, many, None)) <= LONGEST_CARD
 
 
+def test_the_model_card_says_what_its_intervals_are_over():
+    card = {"model": "vit", "preset": "small", "emotions": ["sad"], "sample_rate": 16000,
+            "preset_settings": load_preset("small").model_dump(mode="json")}
+    metrics = {"models": {"vit": {"clean": {"uar": 0.6, "uar_low": 0.5, "uar_high": 0.7}}}, "provenance": {
+        "test_utterances": 90, "test_speakers": 6, "intervals": {"over": "speakers", "instead": ""}}}
+    assert "90 utterances of 6 speakers, protocol ?; intervals by bootstrap over speakers. Chance" in \
+        model_card(card, [], metrics)
+    metrics["provenance"]["intervals"] = {"over": "utterances", "instead": "of 2 speakers there is none"}
+    assert "intervals by bootstrap over utterances (of 2 speakers there is none). Chance" in \
+        model_card(card, [], metrics)
+
+
 @pytest.mark.slow
 def test_a_registered_model_is_promoted_and_served_over_http(params, project, tmp_path):
     made = project(model="fusion")

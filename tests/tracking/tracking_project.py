@@ -102,12 +102,13 @@ class Project:
         for number, (utterance, samples) in enumerate(speech.items()):
             window, valid = fit_window(samples, recogniser.window)
             answer = recogniser.answer(window[:valid], 16000, cleaned=True)
-            rows.append({"model": self.model, "utterance": utterance, "noise": "clean", "intensity": "0", "seed": "",
+            rows.append({"model": self.model, "utterance": utterance,
+                         "speaker": utterance[:-1], "noise": "clean", "intensity": "0", "seed": "",
                          "emotion": EMOTIONS[number % 7], "predicted": answer.emotion, "snr_db": "",
                          **{f"p_{emotion}": f"{value:.6f}" for emotion, value
                             in zip(EMOTIONS, answer.probabilities, strict=True)}})
         self.reports.mkdir(exist_ok=True)
-        fields = ["model", "utterance", "noise", "intensity", "seed", "emotion", "predicted",
+        fields = ["model", "utterance", "speaker", "noise", "intensity", "seed", "emotion", "predicted",
                   *(f"p_{emotion}" for emotion in EMOTIONS), "snr_db"]
         with (self.reports / "predictions.csv").open("w", newline="") as file:
             writer = csv.DictWriter(file, fields, lineterminator="\n")
