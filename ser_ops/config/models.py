@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from ser_ops.config.data import Augment
 from ser_ops.config.section import (
     MOST_BANDS,
     MOST_VALUES,
@@ -185,7 +186,7 @@ class ImageTransformer(Section):
 class Preset(Section):
     """What all models read and how large they are, while a preset is in force.
 
-    `over`: what the preset's file lays over the sections train and tune.
+    `over`: what the preset's file lays over the sections augment, train and tune.
     """
 
     features: Features = Field(description="paper 1's ZCR, RMS and MFCC")
@@ -196,13 +197,13 @@ class Preset(Section):
     head: Head = Field(description="the classifier above the streams")
     vit: ImageTransformer = Field(description="paper 2's ViT")
     beit: ImageTransformer = Field(description="paper 2's BEiT")
-    over: dict[Literal["train", "tune"], Overrides] = Field(
-        default={}, description="what the preset's file lays over train and tune")
+    over: dict[Literal["augment", "train", "tune"], Overrides] = Field(
+        default={}, description="what the preset's file lays over augment, train and tune")
 
     @model_validator(mode="after")
     def _known_settings(self) -> "Preset":
         for section, values in self.over.items():
-            known = (Training if section == "train" else Tune).model_fields
+            known = {"augment": Augment, "train": Training, "tune": Tune}[section].model_fields
             if unknown := sorted(values.keys() - known):
                 raise ValueError(f"{section} names {unknown[0]!r}: choose one of {', '.join(sorted(known))}")
         return self

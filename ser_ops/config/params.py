@@ -18,7 +18,7 @@ from ser_ops.errors import UserError
 
 PARAMS = Path("params.yaml")
 PRESETS = "presets"     # the folder of presets, beside params.yaml
-PRESET_SECTIONS = (*(name for name in Preset.model_fields if name != "over"), "train", "tune")
+PRESET_SECTIONS = (*(name for name in Preset.model_fields if name != "over"), "augment", "train", "tune")
 
 
 class Params(Preset):
@@ -81,7 +81,7 @@ def load_params(path: Path = PARAMS, preset: str | None = None) -> Params:
     if name not in (names := preset_names(path)):
         raise UserError(f"{path}: preset: {name!r} is not among the presets ({', '.join(names)})")
     file, overlay = read_preset(path, name)
-    over = {section: overlay[section] for section in ("train", "tune") if overlay[section]}
+    over = {section: overlay[section] for section in ("augment", "train", "tune") if overlay[section]}
     return validated_model(Params, content | {"over": over} | {
         section: _laid_over(content[section], changes) for section, changes in overlay.items()}, str(file))
 

@@ -25,7 +25,7 @@ Variant = Literal["original", "noisy", "pitched", "pitched_noisy", "slow", "slow
 Call = Literal["narrowband", "mulaw", "gsm", "opus_16", "opus_12", "opus_8", "loss_5", "loss_15"]
 Room = Literal["room_small", "room_large"]
 Transmission = Literal[Call, Room]
-Overrides = dict[str, float | int | bool | str]
+Overrides = dict[str, float | int | bool | str | tuple[float | str, ...]]
 # What a settings file or a model folder may ask for: each bound is some times that of the largest published models.
 Width = Annotated[int, Field(ge=1, le=8192)]    # channels, maps and values of one layer
 Depth = Annotated[int, Field(ge=1, le=128)]     # layers, heads, networks side by side

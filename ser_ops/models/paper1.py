@@ -6,7 +6,7 @@ with attentive temporal pooling: the model that the paper proposes. The streams 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -111,6 +111,31 @@ def mean_answer(logits: Tensor) -> Tensor:
     return logits.log_softmax(2).logsumexp(1) - math.log(logits.shape[1])
 
 
+class LateFusion(nn.Module):
+    """Members for each stream, and the answer of the streams together: embeddings by stream, (B, K, inputs), to logits.
+
+    In training (B, streams x K, 7), for each member's own loss, so that neither stream leans on the other. In
+    evaluation (B, 7), the sum of the streams' logarithmic probabilities by their `weights`, which
+    `training.loop.calibrate` fits to validation answers. `alone`: the stream that answers by itself, None for all.
+    """
+
+    weights: Tensor
+    alone: str | None = None
+
+    def __init__(self, inputs: Mapping[str, Sequence[int]], settings: Head) -> None:
+        super().__init__()
+        self.streams = nn.ModuleDict({stream: Members(sizes, settings) for stream, sizes in inputs.items()})
+        self.register_buffer("weights", torch.full((len(inputs),), 1 / len(inputs)))
+
+    def forward(self, embeddings: Mapping[str, Tensor]) -> Tensor:
+        logits = {stream: members(embeddings[stream].unbind(1)) for stream, members in self.streams.items()}
+        if self.training:
+            return torch.cat([answer.flatten(1).unflatten(1, (-1, len(EMOTIONS))) for answer in logits.values()], dim=1)
+        if self.alone is not None:
+            return logits[self.alone]
+        return torch.einsum("s,sbc->bc", self.weights, torch.stack(list(logits.values())).log_softmax(2))
+
+
 class SpectralModel(EmotionModel):
     """Row A. Features to logits; the waveform is ignored."""
 
@@ -184,8 +209,8 @@ class ConcatModel(_WaveformModel):
 class FusionModel(ConcatModel):
     """Row D. Waveform and features to logits by attentive temporal pooling (equations 20 to 23).
 
-    Of statistics over time there is nothing left to pool. Each stream then has classifiers of its own, and the answer
-    is the mean of all members' of both streams (late fusion), where row C joins their embeddings.
+    Of statistics over time there is nothing left to pool. Each stream then has classifiers of its own and the answer
+    is theirs together (`LateFusion`), where row C joins their embeddings.
     """
 
     name = "fusion"
@@ -194,11 +219,13 @@ class FusionModel(ConcatModel):
     def __init__(self, preset: Preset, backbone: Backbone,
                  standardisation: Standardisation | None = None) -> None:
         super().__init__(preset, backbone, standardisation)
+        self.late: LateFusion | None = None
         if backbone.statistics:
-            self.head = Members([self.embed.size] * self.members + [preset.spectral.embedding] * self.members,
-                                preset.head)
+            del self.head
+            sizes = {"wav2vec": self.embed.size, "spectral": preset.spectral.embedding}
+            self.late = LateFusion({stream: [size] * self.members for stream, size in sizes.items()}, preset.head)
 
     def classify(self, context: Tensor, features: Tensor) -> Tensor:
-        if not self.backbone.statistics:
+        if self.late is None:
             return super().classify(context, features)
-        return self.head([*self.embed(context).unbind(1), *self.spectral(features).unbind(1)])
+        return self.late({"wav2vec": self.embed(context), "spectral": self.spectral(features)})

@@ -1,12 +1,15 @@
-"""Temperature scaling (Guo et al. 2017): one number that makes probabilities mean how often they are right."""
+"""Temperature scaling (Guo et al. 2017): one number that makes probabilities mean how often they are right.
+
+And the weights of streams that answer together, which are such a number for each stream.
+"""
 
 import numpy as np
 import torch
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
 from torch import nn
 
 from ser_ops.emotions import EMOTIONS
-from ser_ops.models.paper1 import Members
+from ser_ops.models.paper1 import LateFusion, Members
 
 RANGE = (0.05, 20.0)
 _LEAST = 1e-9   # of a probability, so that its logarithm is a number
@@ -38,13 +41,44 @@ def fit_temperature(true: np.ndarray, probabilities: np.ndarray, weights: np.nda
     return float(np.exp(minimize_scalar(cost, bounds=np.log(RANGE), method="bounded").x))
 
 
+def fit_stream_weights(true: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The weight of each stream, float64 (streams,), at least 0, of least mean negative log likelihood.
+
+    Args:
+        true: class indices (n,) of validation answers.
+        probabilities: each stream's own answers, (streams, n, classes).
+        weights: of each answer in that mean, above 0, (n,).
+
+    A stream that adds nothing gets 0. The problem is convex, so that no start decides.
+    """
+    logarithms = np.log(np.maximum(probabilities, _LEAST))
+    right = logarithms[:, np.arange(len(true)), true]
+    share = weights / weights.sum()
+
+    def cost(given: np.ndarray) -> tuple[float, np.ndarray]:
+        logits = np.tensordot(given, logarithms, 1)
+        logits -= logits.max(1, keepdims=True)
+        odds = np.exp(logits)
+        total = odds.sum(1)
+        expected = np.einsum("snc,nc->sn", logarithms, odds / total[:, None])
+        top = np.tensordot(given, logarithms, 1).max(1)
+        return float(share @ (np.log(total) + top - given @ right)), (expected - right) @ share
+
+    start = np.full(len(probabilities), 1 / len(probabilities))
+    return minimize(cost, start, jac=True, method="L-BFGS-B", bounds=[(0.0, 1 / RANGE[0])] * len(start)).x
+
+
 def divide_logits(model: nn.Module, temperature: float) -> None:
     """Fold a temperature (above 0) into the model: its logits are divided by it from now on. No label changes.
 
-    Of `Members` (`ser_ops.models.paper1`) the logits that they give together are divided; else the last layer is a
+    Of `LateFusion` the streams' weights and of `Members` (`ser_ops.models.paper1`) the logits that they give together
+    are divided; else the last layer is a
     Linear onto the classes.
     """
     for part in model.modules():
+        if isinstance(part, LateFusion):
+            part.weights /= temperature
+            return
         if isinstance(part, Members):
             part.temperature *= temperature
             return

@@ -21,7 +21,8 @@ from ser_ops.config.training import Training
 from ser_ops.dataset.examples import Examples, loader, ordered_batches, shuffled_batches
 from ser_ops.errors import UserError
 from ser_ops.models.base import standardised_beforehand
-from ser_ops.models.temperature import divide_logits, fit_temperature
+from ser_ops.models.paper1 import LateFusion
+from ser_ops.models.temperature import divide_logits, fit_stream_weights, fit_temperature
 from ser_ops.training import checkpoint as checkpoints
 from ser_ops.training.checkpoint import State
 from ser_ops.training.history import Epoch, Logger, NullLogger, best_epoch, epochs_without_gain
@@ -299,10 +300,18 @@ def calibrate(model: nn.Module, validation: Examples, batch_size: int, device: t
     """Divide the model's logits by the temperature that its validation answers ask for, and return it.
 
     Clean and noisy rows count alike, however many there are of each, since the model is meant for both. 1 leaves the
-    model as it is; above 1 it was surer than it was right. No label changes, and so no recall.
+    model as it is; above 1 it was surer than it was right. No label changes, and so no recall. Of a model whose streams
+    answer together (`LateFusion`) the streams' weights are fitted first.
     """
     noisy = np.array([row.in_noise for row in validation.rows], bool)
     weights = 1 / np.where(noisy, noisy.sum(), (~noisy).sum())
+    for part in model.modules():
+        if isinstance(part, LateFusion):
+            answers = []
+            for part.alone in part.streams:
+                answers.append(probabilities(model, validation, batch_size, device))
+            part.alone = None
+            part.weights.copy_(torch.from_numpy(fit_stream_weights(validation.labels, np.stack(answers), weights)))
     temperature = fit_temperature(validation.labels, probabilities(model, validation, batch_size, device), weights)
     divide_logits(model, temperature)
     return temperature
