@@ -308,7 +308,8 @@ def calibrate(model: nn.Module, validation: Examples, batch_size: int, device: t
     for part in model.modules():
         if isinstance(part, LateFusion):
             answers = []
-            for part.alone in part.streams:
+            for stream in part.streams:
+                part.alone = stream
                 answers.append(probabilities(model, validation, batch_size, device))
             part.alone = None
             part.weights.copy_(torch.from_numpy(fit_stream_weights(validation.labels, np.stack(answers), weights)))
