@@ -18,9 +18,10 @@ NAMES = {"ComParE_2016": "compare_svm", "eGeMAPSv02": "egemaps_svm"}
 
 
 def tested(sound: Sound, choices: Choices) -> list[Hearing]:
-    """Clean, then every cell of the grid."""
+    """Clean, then every cell of the grid, then the telephone lines and rooms of `evaluate.transmission`."""
     seed = choices.grid_seed
-    return [Hearing("test"), *(Hearing("test", condition, seed) for condition in sound.grid(seed))]
+    conditions = [*sound.grid(seed), *sound.transmissions()]
+    return [Hearing("test"), *(Hearing("test", condition, seed) for condition in conditions)]
 
 
 def run(functionals: Functionals, choices: Choices, folds: Sequence[Fold], predictions: Path) -> None:

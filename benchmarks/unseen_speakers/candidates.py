@@ -52,7 +52,7 @@ def _tried(name: str, params: Params, choices: Choices, fold: Fold, folder: Path
     true = np.array([EMOTIONS.index(row.emotion) for row in rows])
     seed = choices.grid_seed
     grid = [Hearing("test"), *(Hearing("validation", condition, seed) for condition in sound.grid(seed))]
-    clean, *noisy = (scores(true, ours.probabilities(panel, sound, rows, cell).argmax(1))["uar"] for cell in grid)
+    clean, *noisy = (scores(true, ours.probabilities(panel, sound, rows, cell)[0].argmax(1))["uar"] for cell in grid)
     figures = {"clean": clean, "noisy": sum(noisy) / len(noisy), "worst": min(noisy)}
     figures["figure"] = (figures["clean"] + figures["noisy"]) / 2
     write_json(kept, figures)

@@ -1,6 +1,6 @@
 """A system's answers as figures: UAR of each condition in each fold, and what a bootstrap over speakers makes of it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ from ser_ops.evaluation.predictions import Condition
 class System:
     """Answers of one system over all folds, every utterance tested once.
 
-    right: bool (conditions, utterances), the clean condition first; true: class indices (utterances,); fold: the fold
-    that tests each utterance; records: one for each fold.
+    conditions: names of clean speech and of the cells of the grid; right: bool (conditions, utterances) in that order;
+    transmitted: the same of telephone lines and rooms, by name; true: class indices (utterances,); fold: the fold that
+    tests each utterance; records: one for each fold.
     """
 
     name: str
@@ -29,11 +30,15 @@ class System:
     true: np.ndarray
     fold: np.ndarray
     right: np.ndarray
+    transmitted: dict[str, np.ndarray]
     records: tuple[dict[str, Any], ...]
 
     def uar(self, condition: int) -> np.ndarray:
         """UAR in [0, 1] of each fold."""
-        hits = np.where(self.right[condition], self.true, -1)
+        return self._uar(self.right[condition])
+
+    def _uar(self, right: np.ndarray) -> np.ndarray:
+        hits = np.where(right, self.true, -1)
         folds = [self.fold == number for number in np.unique(self.fold)]
         return np.array([recall(self.true[fold], hits[fold]) for fold in folds])
 
@@ -51,6 +56,11 @@ class System:
     def noisy(self) -> float:
         """Mean over the grid."""
         return float(np.mean(list(self.cells.values())))
+
+    def mean_over(self, names: Collection[str]) -> float | None:
+        """Mean UAR over telephone lines or rooms; None where none of them was heard."""
+        known = [self._uar(right).mean() for name, right in self.transmitted.items() if name in names]
+        return float(np.mean(known)) if known else None
 
     @property
     def seconds(self) -> float:
@@ -74,8 +84,11 @@ def read(folder: Path, name: str, folds: Sequence[int]) -> System:
     for row in rows:
         right[level[Condition(row["noise"], float(row["intensity"]))], column[row["utterance"]]] = \
             row["truth"] == row["predicted"]
-    cells = tuple("clean" if condition.clean else condition.cell for condition in conditions)
+    grid = [index for index, condition in enumerate(conditions) if not condition.transmitted]
+    cells = tuple("clean" if conditions[index].clean else conditions[index].cell for index in grid)
+    transmitted = {condition.cell: right[index] for index, condition in enumerate(conditions) if condition.transmitted}
     return System(name, cells, tuple(utterances),
                   tuple(first[utterance]["speaker"] for utterance in utterances),
                   np.array([class_index(first[utterance]["truth"]) for utterance in utterances]),
-                  np.array([int(first[utterance]["fold"]) for utterance in utterances]), right, tuple(records))
+                  np.array([int(first[utterance]["fold"]) for utterance in utterances]), right[grid], transmitted,
+                  tuple(records))

@@ -1,17 +1,19 @@
 """Our models' side: the house's own augmentation, features, training loop and answers, fold by fold.
 
 A model trains as sections `train` and `augment` and the chosen preset say. It first trains without the validation
-speakers, where it is asked to (`checked`), to say how good the settings are on them; what answers the test then trains
+speakers, where it is asked to (`checked`), to say how good the settings are on them, and to weigh streams that answer
+together, each of which then also answers alone; what answers the test then trains
 on all 16 speakers, as the SVMs do. It keeps its last epoch: nothing is chosen on anybody.
 """
 
-import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import resource
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from benchmarks.unseen_speakers import answers
 from benchmarks.unseen_speakers.answers import Answer
@@ -20,6 +22,7 @@ from benchmarks.unseen_speakers.choices import Choices
 from benchmarks.unseen_speakers.folds import Fold
 from benchmarks.unseen_speakers.sound import Hearing, Sound
 from ser_ops.audio.signal import fit_window as window
+from ser_ops.augment.quadruplets import copy_names
 from ser_ops.config.training import Training
 from ser_ops.dataset.examples import Examples, Stores, ordered_batches
 from ser_ops.emotions import EMOTIONS
@@ -29,10 +32,13 @@ from ser_ops.features.standardise import Moments, Standardisation
 from ser_ops.files import replacing
 from ser_ops.manifest import UtteranceRow, VariantRow
 from ser_ops.models import architectures, base
+from ser_ops.models.paper1 import FusionModel
 from ser_ops.seeds import derive_seed
 from ser_ops.shards import ShardEntry, Shards, write_index, write_shard
-from ser_ops.training.loop import Result, fit
+from ser_ops.training.loop import Result, calibrate, fit
+from ser_ops.training.states import with_backbone_states
 
+CPU = torch.device("cpu")
 _PER_SHARD = 64     # utterances
 
 
@@ -77,12 +83,26 @@ class ModelInput:
             write_index(folder / name, kept)
 
     def examples(self, speakers: Collection[str], partition: str) -> Examples:
-        """The utterances of these speakers: every variant for the partition train, else the originals alone."""
+        """The utterances of these speakers in every variant of their partition: train, or validation."""
+        settings = self.sound.params.augment
+        copies = [name for name in copy_names(settings)
+                  if f"{self.sound.rows[0].utterance}#{name}" in self.stores.features]
+        variants = settings.variants if partition == "train" else ("original", *copies)
         rows = [VariantRow(f"{row.utterance}#{variant}", row.utterance, variant, partition, row.emotion, row.speaker,
-                           row.corpus)
-                for row in self.sound.rows if row.speaker in speakers
-                for variant in (self.sound.params.augment.variants if partition == "train" else ("original",))]
+                           row.corpus, noise_category="validation" if variant in copies else "")
+                for row in self.sound.rows if row.speaker in speakers for variant in variants]
         return Examples(rows, self.stores, self.length)
+
+    def with_states(self, network: base.EmotionModel, speakers: Collection[str], partition: str) -> Examples:
+        """The same, with what a frozen checkpoint makes of them in the place of waveforms.
+
+        That is made once for the rows of all folds: what is made of a row depends on no other.
+        """
+        everybody = {row.speaker for row in self.sound.rows}
+        every = [self.examples(everybody, name) for name in ("train", "validation")]
+        stores = with_backbone_states(network, every, self.folder / "states", CPU, self.sound.params.compute)[0].stores
+        examples = self.examples(speakers, partition)
+        return examples if stores.states is None else examples.with_states(stores.states)
 
     def standardisation(self, examples: Examples) -> Standardisation:
         """Mean and deviation of each row of the features over these examples."""
@@ -102,19 +122,59 @@ def run(model: str, sound: Sound, choices: Choices, folds: Sequence[Fold], folde
     for fold in folds:
         if answers.done(folder / "predictions", system, fold.number):
             continue
-        began = time.process_time()
+        began = _processor_seconds()
+        validated, weights = None, None
+        if checked:
+            trial, validated = trained(model, heard, settings, fold.train, fold.validation, fold)
+            calibrate(trial, heard.with_states(trial, fold.validation, "validation"), settings.batch_size, CPU)
+            weights = trial.late.weights if isinstance(trial, FusionModel) and trial.late is not None else None
         network, result = trained(model, heard, settings, (*fold.train, *fold.validation), fold.validation, fold)
-        seconds = time.process_time() - began
-        validated = trained(model, heard, settings, fold.train, fold.validation, fold)[1] if checked else None
-        panel = Panel({model: (network.eval(), card(model, sound))}, torch.device("cpu"),
-                      sound.params.evaluate.batch_size)
-        answers.write(folder / "predictions", system, fold.number, list(_answers(panel, sound, choices, fold)), {
+        if weights is not None:
+            network.late.weights.copy_(weights)
+        seconds = _processor_seconds() - began
+        record = {
             "seconds_training": round(seconds, 1), "threads": 1, "trained_on": [*fold.train, *fold.validation],
             "chosen": {"epochs": len(result.history), "preset": sound.params.preset, **settings.model_dump(),
                                                                  **(beside or {})},
             "parameters": architectures.count(network),
-            "validation_uar": validated and round(validated.validation_uar, 4)})
+            "stream_weights": weights is not None and dict(zip(network.late.streams, weights.tolist(), strict=True)),
+            "validation_uar": validated and round(validated.validation_uar, 4)}
+        asked = {system: network.eval()} if weights is None else asked_by_stream(network.eval(), system)
+        panel = Panel({name: (part, card(model, sound)) for name, part in asked.items()}, CPU,
+                      sound.params.evaluate.batch_size)
+        given = _answers(panel, sound, choices, fold)
+        for name in reversed(asked):    # the model itself last: its record says that the fold is done
+            answers.write(folder / "predictions", name, fold.number, given[name], record)
         print(f"{system} fold {fold.number}: done, {seconds:.0f} s", flush=True)
+
+
+class _Asked(nn.Module):
+    """A late fusion of which one stream answers alone, or all; the others of `memory` need not hear the same again."""
+
+    def __init__(self, network: FusionModel, stream: str | None, memory: dict[str, Any]) -> None:
+        super().__init__()
+        self.network, self.stream, self.memory, self.streams = network, stream, memory, network.streams
+
+    def forward(self, waveform: Tensor, valid: Tensor, features: Tensor) -> Tensor:
+        if self.memory.get("waveform") is not waveform:
+            context = self.network.context(waveform, valid)
+            self.memory.update(waveform=waveform, embeddings=self.network.embeddings(context, features))
+        late = self.network.late
+        late.alone = self.stream
+        return late(self.memory["embeddings"])
+
+
+def asked_by_stream(network: FusionModel, system: str) -> dict[str, nn.Module]:
+    """The model, and each of its streams alone, by the name of the system."""
+    memory: dict[str, Any] = {}
+    return {f"{system}, {stream} alone" if stream else system: _Asked(network, stream, memory)
+            for stream in (None, *network.late.streams)}
+
+
+def _processor_seconds() -> float:
+    """Processor seconds of this process and of those that it started."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def card(model: str, sound: Sound) -> dict[str, Any]:
@@ -126,23 +186,28 @@ def card(model: str, sound: Sound) -> dict[str, Any]:
 def trained(model: str, heard: ModelInput, settings: Training, speakers: Collection[str],
              validating: Collection[str], fold: Fold) -> tuple[base.EmotionModel, Result]:
     """The model as it is after training on these speakers, and the course of its training."""
-    train, validation = heard.examples(speakers, "train"), heard.examples(validating, "validation")
-    network = architectures.build(model, heard.sound.params.chosen, heard.standardisation(train),
-                           derive_seed(settings.seed, "model"))
-    return network, fit(network, train, validation, settings, torch.device("cpu"), what=f"{model} fold {fold.number}")
+    network = architectures.build(model, heard.sound.params.chosen,
+                                  heard.standardisation(heard.examples(speakers, "train")),
+                                  derive_seed(settings.seed, "model"))
+    train, validation = (heard.with_states(network, *part) for part in ((speakers, "train"),
+                                                                        (validating, "validation")))
+    return network, fit(network, train, validation, settings, CPU, what=f"{model} fold {fold.number}")
 
 
 def probabilities(panel: Panel, sound: Sound, rows: Sequence[UtteranceRow], heard: Hearing) -> np.ndarray:
-    """What one model answers to these rows of the manifest under one condition, (n, 7)."""
-    return np.concatenate([panel([sound(rows[index].utterance, heard) for index in indices])[0]
-                           for indices in ordered_batches(len(rows), panel.batch_size)])
+    """What each model answers to these rows of the manifest under one condition, (models, n, 7)."""
+    return np.concatenate([panel([sound(rows[index].utterance, heard) for index in indices])
+                           for indices in ordered_batches(len(rows), panel.batch_size)], axis=1)
 
 
-def _answers(panel: Panel, sound: Sound, choices: Choices, fold: Fold) -> Iterator[Answer]:
+def _answers(panel: Panel, sound: Sound, choices: Choices, fold: Fold) -> dict[str, list[Answer]]:
     rows = [row for row in sound.rows if row.speaker in fold.test]
+    given: dict[str, list[Answer]] = {name: [] for name in panel.names}
     for heard in tested(sound, choices):
         condition = heard.condition
-        answered = probabilities(panel, sound, rows, heard)
-        for row, each in zip(rows, answered, strict=True):
-            yield Answer(condition.noise, condition.intensity, condition.seed, row.utterance, row.speaker, row.emotion,
-                         EMOTIONS[int(each.argmax())], tuple(each.tolist()))
+        for name, answered in zip(panel.names, probabilities(panel, sound, rows, heard), strict=True):
+            given[name] += [
+                Answer(condition.noise, condition.intensity, condition.seed, row.utterance, row.speaker, row.emotion,
+                       EMOTIONS[int(each.argmax())], tuple(each.tolist()))
+                for row, each in zip(rows, answered, strict=True)]
+    return given

@@ -10,12 +10,13 @@ import numpy as np
 
 from ser_ops.augment import quadruplets
 from ser_ops.config.params import Params
-from ser_ops.evaluation.predictions import CLEAN, Condition, noise_grid
+from ser_ops.evaluation.predictions import CLEAN, Condition, noise_grid, transmission_conditions
 from ser_ops.files import sha256
 from ser_ops.manifest import validated_noise, validated_utterances
 from ser_ops.noise.mixing import Mixer
 from ser_ops.seeds import derive_seed, generator
 from ser_ops.shards import Shards
+from ser_ops.transmission.conditions import transmit
 
 
 @dataclass(frozen=True)
@@ -58,19 +59,27 @@ class Sound:
         """Cells of the test grid, one seed each."""
         return noise_grid(self.noise_rows, self.params.evaluate.model_copy(update={"seeds": (seed,)}))
 
+    def transmissions(self) -> list[Condition]:
+        """Telephone lines and rooms beside the grid."""
+        return transmission_conditions(self.params.evaluate)
+
     def __call__(self, utterance: str, heard: Hearing) -> np.ndarray:
         """Samples of one utterance, float32 (n,), whole."""
         speech = self._waveforms[utterance]
         if heard.use == "train":
             return self._variant(utterance, speech, heard.seed)
         condition = heard.condition
+        if condition.transmitted:
+            return transmit(speech, condition.noise, self.sample_rate, condition.seed or 0, utterance)
         if not condition.clean:
             return self._mixer(utterance, speech, condition.noise, condition.intensity, heard.seed, heard.use).samples
         return self._validation(utterance, speech, heard.seed) if heard.use == "validation" else speech
 
     def variants(self, utterance: str) -> list[quadruplets.Variant]:
-        """What the stage augment makes of an utterance for training, the original first."""
-        return list(quadruplets.make_variants(utterance, self._waveforms[utterance], self.params.augment, self._mixer))
+        """What the stage augment makes of an utterance for training, the original first, and for validation."""
+        speech, settings = self._waveforms[utterance], self.params.augment
+        return [*quadruplets.make_variants(utterance, speech, settings, self._mixer),
+                *quadruplets.make_validation_copies(utterance, speech, settings, self._mixer)]
 
     def _variant(self, utterance: str, speech: np.ndarray, seed: int) -> np.ndarray:
         """The noisy variant of the stage augment, stationary noise among its kinds."""

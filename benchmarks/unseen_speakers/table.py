@@ -12,11 +12,12 @@ from benchmarks.unseen_speakers.folds import Fold
 from ser_ops.errors import UserError
 from ser_ops.evaluation import bootstrap
 from ser_ops.tables import write_csv
+from ser_ops.transmission.conditions import ROOMS, TELEPHONE
 
 REFERENCE = "compare_svm_noise"
 FIELDS = ("system", "clean_uar", "clean_low", "clean_high", "noisy_uar", "noisy_low", "noisy_high", "worst_cell",
-          "worst_uar", "seconds_training", "clean_over_reference", "clean_over_low", "clean_over_high",
-          "noisy_over_reference", "noisy_over_low", "noisy_over_high")
+          "worst_uar", "telephone_uar", "rooms_uar", "seconds_training", "clean_over_reference", "clean_over_low",
+          "clean_over_high", "noisy_over_reference", "noisy_over_low", "noisy_over_high")
 
 
 def systems(folder: Path, folds: Sequence[Fold]) -> list[System]:
@@ -53,7 +54,8 @@ def compared(tested: Sequence[System], choices: Choices, against: str = REFERENC
         clean = bootstrap.percentile_interval(draws.uar(system.right[0]), choices.confidence)
         noisy = bootstrap.percentile_interval(draws.uar(system.right[1:].mean(0)), choices.confidence)
         values: list[object] = [system.name, system.clean, *clean, system.noisy, *noisy, worst, cells[worst],
-                                system.seconds]
+                                *(mean if (mean := system.mean_over(names)) is not None else ""
+                                  for names in (TELEPHONE, ROOMS)), system.seconds]
         for heard in (lambda system: system.right[0], lambda system: system.right[1:].mean(0)):
             if reference is None or reference is system:
                 values += ["", "", ""]
@@ -79,13 +81,15 @@ def table(folder: Path, choices: Choices, folds: Sequence[Fold], against: str = 
              f"{len(tested[0].utterances)} utterances of {len(set(tested[0].speakers))} speakers, "
              f"grid of {len(tested[0].cells)} cells. Mean UAR over folds "
              f"[{choices.confidence:.0%} interval: speakers resampled]; over: less {against}, paired",
-             "", "| system | clean | noisy | worst cell | folds, clean | training, s | clean over | noisy over |",
-             "| --- | --- | --- | --- | --- | --- | --- | --- |"]
+             "",
+             "| system | clean | noisy | worst cell | telephone | rooms | folds, clean | training, s | clean over | "
+             "noisy over |", "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"]
     by_name = {system.name: system for system in tested}
     for row in rows:
         each = " ".join(f"{uar:.2f}" for uar in by_name[str(row["system"])].uar(0))
         lines.append(f"| {row['system']} | {_words(row, 'clean_uar', 'clean')} | {_words(row, 'noisy_uar', 'noisy')} | "
-                     f"{row['worst_uar']:.3f} {row['worst_cell']} | {each} | {row['seconds_training']:.0f} | "
+                     f"{row['worst_uar']:.3f} {row['worst_cell']} | {row['telephone_uar']} | "
+                     f"{row['rooms_uar']} | {each} | {row['seconds_training']:.0f} | "
                      f"{_words(row, 'clean_over_reference', 'clean_over')} | "
                      f"{_words(row, 'noisy_over_reference', 'noisy_over')} |")
     return "\n".join(lines)

@@ -228,4 +228,8 @@ class FusionModel(ConcatModel):
     def classify(self, context: Tensor, features: Tensor) -> Tensor:
         if self.late is None:
             return super().classify(context, features)
-        return self.late({"wav2vec": self.embed(context), "spectral": self.spectral(features)})
+        return self.late(self.embeddings(context, features))
+
+    def embeddings(self, context: Tensor, features: Tensor) -> dict[str, Tensor]:
+        """What each stream's members read, (B, members, inputs), by stream: `late` answers from it."""
+        return {"wav2vec": self.embed(context), "spectral": self.spectral(features)}

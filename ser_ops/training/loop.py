@@ -305,14 +305,13 @@ def calibrate(model: nn.Module, validation: Examples, batch_size: int, device: t
     """
     noisy = np.array([row.in_noise for row in validation.rows], bool)
     weights = 1 / np.where(noisy, noisy.sum(), (~noisy).sum())
-    for part in model.modules():
-        if isinstance(part, LateFusion):
-            answers = []
-            for stream in part.streams:
-                part.alone = stream
-                answers.append(probabilities(model, validation, batch_size, device))
-            part.alone = None
-            part.weights.copy_(torch.from_numpy(fit_stream_weights(validation.labels, np.stack(answers), weights)))
+    for fusion in (part for part in model.modules() if isinstance(part, LateFusion)):
+        answers = []
+        for stream in fusion.streams:
+            fusion.alone = stream
+            answers.append(probabilities(model, validation, batch_size, device))
+        fusion.alone = None
+        fusion.weights.copy_(torch.from_numpy(fit_stream_weights(validation.labels, np.stack(answers), weights)))
     temperature = fit_temperature(validation.labels, probabilities(model, validation, batch_size, device), weights)
     divide_logits(model, temperature)
     return temperature
