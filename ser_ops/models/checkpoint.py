@@ -21,6 +21,7 @@ from ser_ops.config.section import MOST_PARAMETERS, MOST_VALUES, SETTINGS_FILES
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.files import sha256
+from ser_ops.terminal import excerpt
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
@@ -70,7 +71,7 @@ def read(name: str, revision: str | None, section: str, settle: Settle, new: Col
             raise
         except Exception as error:  # damaged files raise many kinds
             if not source.absent:
-                raise UserError(f"{name}: its config.json cannot be used ({_one_line(error)}): {GET_AGAIN}") from error
+                raise UserError(f"{name}: its config.json cannot be used ({excerpt(error)}): {GET_AGAIN}") from error
             raise UserError(
                 f"{name}: no such checkpoint: it is no folder, not in this machine's cache, and {source.absent}: get "
                 f"it where there is a network (hf download {name} --revision {arguments['revision']} --local-dir "
@@ -82,7 +83,7 @@ def read(name: str, revision: str | None, section: str, settle: Settle, new: Col
                 name, config=config, use_safetensors=True, attn_implementation="eager", dtype="float32",
                 output_loading_info=True, **arguments, **build)
         except Exception as error:  # damaged files raise many kinds
-            raise UserError(f"{name}: its weights cannot be loaded ({_one_line(error)}): only safetensors are read; "
+            raise UserError(f"{name}: its weights cannot be loaded ({excerpt(error)}): only safetensors are read; "
                             "get the checkpoint again, or convert it with save_pretrained") from error
     missing = sorted(set(report["missing_keys"]) - set(new))
     if missing:
@@ -132,7 +133,7 @@ def read_tensors(name: str, source: Origin, prefixes: Collection[str], wanted: C
             with safe_open(path, "pt") as opened:
                 tensors |= {names[key]: opened.get_tensor(key) for key in opened.keys() if key in names}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
-            raise UserError(f"{name}: its {file} cannot be read ({_one_line(error)}): {GET_AGAIN}") from error
+            raise UserError(f"{name}: its {file} cannot be read ({excerpt(error)}): {GET_AGAIN}") from error
     return tensors
 
 
@@ -167,10 +168,6 @@ def _quiet() -> Iterator[None]:
             transformers.utils.logging.enable_progress_bar()
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:160]
-
-
 def kept_config(values: Mapping[str, Any], families: Collection[str], words: str) -> "PreTrainedConfig":
     """The configuration kept with a model (a transformers dictionary).
 
@@ -186,7 +183,7 @@ def kept_config(values: Mapping[str, Any], families: Collection[str], words: str
         with _quiet():
             return AutoConfig.for_model(**{**values, **_OUTPUT})
     except Exception as error:  # the library's own checks raise many kinds
-        raise UserError(f"backbone_config: not a {family} configuration ({_one_line(error)}): {_RESTORE}") from error
+        raise UserError(f"backbone_config: not a {family} configuration ({excerpt(error)}): {_RESTORE}") from error
 
 
 def checked_sizes(kind: type[Sizes], values: Mapping[str, Any], where: str = "backbone_config",
@@ -246,7 +243,7 @@ def check_network(config: Any, where: str, values: float, make: Callable[[], nn.
         with torch.random.fork_rng(devices=[]), torch.device("meta"):   # some layers draw even so
             network = make()
     except Exception as error:  # a library's own checks raise many kinds
-        raise UserError(f"{where}: not a {config.model_type} configuration ({_one_line(error)}): restore the folder, "
+        raise UserError(f"{where}: not a {config.model_type} configuration ({excerpt(error)}): restore the folder, "
                         "or get the checkpoint again") from error
     number = sum(parameter.numel() for parameter in network.parameters())
     if number > MOST_PARAMETERS:

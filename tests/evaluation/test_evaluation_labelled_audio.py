@@ -67,8 +67,8 @@ def test_parts_of_a_recording_are_judged_by_themselves(world: Path) -> None:
                       "a.wav,3,4,sad,1\n")
     assert (whole["used"], parts["used"], parts["of"]) == (1, 3, 4)
     assert parts["calibration_error"] != whole["calibration_error"]
-    assert "behind" in parts["skipped"][0]["reason"] and parts["skipped"][0]["name"] == "manifest/a@3-4"
-    assert ["behind" in entry["warning"] for entry in parts["warnings"]].count(True) == 1
+    assert "after its end" in parts["skipped"][0]["reason"] and parts["skipped"][0]["name"] == "manifest/a@3-4"
+    assert ["after the end of the recording" in entry["warning"] for entry in parts["warnings"]].count(True) == 1
 
 
 def test_evaluate_warns_of_the_rate_where_predict_does(world: Path) -> None:
