@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmarks.unseen_speakers import answers
 from benchmarks.unseen_speakers.answers import Answer
@@ -31,8 +31,9 @@ from ser_ops.features.extractor import Extractor
 from ser_ops.features.standardise import Moments, Standardisation
 from ser_ops.files import replacing
 from ser_ops.manifest import UtteranceRow, VariantRow
-from ser_ops.models import architectures, base
-from ser_ops.models.paper1 import FusionModel
+from ser_ops.models import architectures
+from ser_ops.models.base import EmotionModel
+from ser_ops.models.paper1 import FusionModel, LateFusion
 from ser_ops.seeds import derive_seed
 from ser_ops.shards import ShardEntry, Shards, write_index, write_shard
 from ser_ops.training.loop import Result, calibrate, fit
@@ -93,7 +94,7 @@ class ModelInput:
                 for row in self.sound.rows if row.speaker in speakers for variant in variants]
         return Examples(rows, self.stores, self.length)
 
-    def with_states(self, network: base.EmotionModel, speakers: Collection[str], partition: str) -> Examples:
+    def with_states(self, network: EmotionModel, speakers: Collection[str], partition: str) -> Examples:
         """The same, with what a frozen checkpoint makes of them in the place of waveforms.
 
         That is made once for the rows of all folds: what is made of a row depends on no other.
@@ -123,23 +124,27 @@ def run(model: str, sound: Sound, choices: Choices, folds: Sequence[Fold], folde
         if answers.done(folder / "predictions", system, fold.number):
             continue
         began = _processor_seconds()
-        validated, weights = None, None
+        validated: Result | None = None
+        weights: Tensor | None = None
         if checked:
             trial, validated = trained(model, heard, settings, fold.train, fold.validation, fold)
             calibrate(trial, heard.with_states(trial, fold.validation, "validation"), settings.batch_size, CPU)
-            weights = trial.late.weights if isinstance(trial, FusionModel) and trial.late is not None else None
+            weights = late.weights if (late := late_fusion(trial)) is not None else None
         network, result = trained(model, heard, settings, (*fold.train, *fold.validation), fold.validation, fold)
-        if weights is not None:
-            network.late.weights.copy_(weights)
+        late = late_fusion(network)
+        if late is not None and weights is not None:
+            late.weights.copy_(weights)
         seconds = _processor_seconds() - began
         record = {
             "seconds_training": round(seconds, 1), "threads": 1, "trained_on": [*fold.train, *fold.validation],
             "chosen": {"epochs": len(result.history), "preset": sound.params.preset, **settings.model_dump(),
                                                                  **(beside or {})},
             "parameters": architectures.count(network),
-            "stream_weights": weights is not None and dict(zip(network.late.streams, weights.tolist(), strict=True)),
+            "stream_weights": late and dict(zip(late.streams, late.weights.tolist(), strict=True)),
             "validation_uar": validated and round(validated.validation_uar, 4)}
-        asked = {system: network.eval()} if weights is None else asked_by_stream(network.eval(), system)
+        network.eval()
+        asked = asked_by_stream(network, late, system) if isinstance(network, FusionModel) and late is not None else \
+            {system: network}
         panel = Panel({name: (part, card(model, sound)) for name, part in asked.items()}, CPU,
                       sound.params.evaluate.batch_size)
         given = _answers(panel, sound, choices, fold)
@@ -148,27 +153,33 @@ def run(model: str, sound: Sound, choices: Choices, folds: Sequence[Fold], folde
         print(f"{system} fold {fold.number}: done, {seconds:.0f} s", flush=True)
 
 
-class _Asked(nn.Module):
+class _Asked(EmotionModel):
     """A late fusion of which one stream answers alone, or all; the others of `memory` need not hear the same again."""
 
-    def __init__(self, network: FusionModel, stream: str | None, memory: dict[str, Any]) -> None:
-        super().__init__()
-        self.network, self.stream, self.memory, self.streams = network, stream, memory, network.streams
+    name = "fusion"
+
+    def __init__(self, network: FusionModel, late: LateFusion, stream: str | None, memory: dict[str, Any]) -> None:
+        super().__init__(network.preset)
+        self.network, self.late, self.stream, self.memory = network, late, stream, memory
 
     def forward(self, waveform: Tensor, valid: Tensor, features: Tensor) -> Tensor:
         if self.memory.get("waveform") is not waveform:
             context = self.network.context(waveform, valid)
             self.memory.update(waveform=waveform, embeddings=self.network.embeddings(context, features))
-        late = self.network.late
-        late.alone = self.stream
-        return late(self.memory["embeddings"])
+        self.late.alone = self.stream
+        return self.late(self.memory["embeddings"])
 
 
-def asked_by_stream(network: FusionModel, system: str) -> dict[str, nn.Module]:
+def asked_by_stream(network: FusionModel, late: LateFusion, system: str) -> dict[str, EmotionModel]:
     """The model, and each of its streams alone, by the name of the system."""
     memory: dict[str, Any] = {}
-    return {f"{system}, {stream} alone" if stream else system: _Asked(network, stream, memory)
-            for stream in (None, *network.late.streams)}
+    return {f"{system}, {stream} alone" if stream else system: _Asked(network, late, stream, memory)
+            for stream in (None, *late.streams)}
+
+
+def late_fusion(network: EmotionModel) -> LateFusion | None:
+    """The part of a model that joins its streams' answers, if that is how it answers."""
+    return network.late if isinstance(network, FusionModel) else None
 
 
 def _processor_seconds() -> float:
@@ -184,7 +195,7 @@ def card(model: str, sound: Sound) -> dict[str, Any]:
 
 
 def trained(model: str, heard: ModelInput, settings: Training, speakers: Collection[str],
-             validating: Collection[str], fold: Fold) -> tuple[base.EmotionModel, Result]:
+             validating: Collection[str], fold: Fold) -> tuple[EmotionModel, Result]:
     """The model as it is after training on these speakers, and the course of its training."""
     network = architectures.build(model, heard.sound.params.chosen,
                                   heard.standardisation(heard.examples(speakers, "train")),

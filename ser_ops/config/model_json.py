@@ -48,6 +48,7 @@ class _ModelJson(_Part):
     backbone_revision: str | None = None
     backbone_config: dict[str, Any] | None
     parameters: Annotated[int, Field(ge=1, le=MOST_PARAMETERS)]
+    stream_weights: dict[str, float] | None = None
     weights_sha256: str | None = None
     preset: str = "unknown"
     training: dict[str, Any] = {}

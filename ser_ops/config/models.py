@@ -203,7 +203,8 @@ class Preset(Section):
     @model_validator(mode="after")
     def _known_settings(self) -> "Preset":
         for section, values in self.over.items():
-            known = {"augment": Augment, "train": Training, "tune": Tune}[section].model_fields
+            sections: dict[str, type[Section]] = {"augment": Augment, "train": Training, "tune": Tune}
+            known = sections[section].model_fields
             if unknown := sorted(values.keys() - known):
                 raise ValueError(f"{section} names {unknown[0]!r}: choose one of {', '.join(sorted(known))}")
         return self

@@ -16,6 +16,7 @@ from ser_ops.files import replacing, sha256, write_json
 from ser_ops.model_table import MODELS
 from ser_ops.models.architectures import build, count
 from ser_ops.models.base import EmotionModel, Standardise
+from ser_ops.models.paper1 import LateFusion
 from ser_ops.models.wav2vec_backbone import SAMPLE_RATE, Backbone, config_record
 from ser_ops.models.wav2vec_network import Wav2VecSizes
 from ser_ops.models.whisper_encoder import WhisperSizes
@@ -136,7 +137,14 @@ def _facts(model: EmotionModel) -> dict[str, Any]:
         "backbone_revision": revision,
         "backbone_config": config_record(model.backbone.config) if MODELS[model.name].backbone else None,
         "parameters": count(model),
+        "stream_weights": _stream_weights(model),
     }
+
+
+def _stream_weights(model: EmotionModel) -> dict[str, float] | None:
+    """How much each stream of a late fusion counts; None for another model."""
+    fusion = next((part for part in model.modules() if isinstance(part, LateFusion)), None)
+    return None if fusion is None else dict(zip(fusion.streams, fusion.weights.tolist(), strict=True))
 
 
 def _backbone_source(model: EmotionModel) -> tuple[str, str | None]:

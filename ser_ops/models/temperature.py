@@ -6,6 +6,7 @@ And the weights of streams that answer together, which are such a number for eac
 import numpy as np
 import torch
 from scipy.optimize import minimize, minimize_scalar
+from scipy.special import logsumexp
 from torch import nn
 
 from ser_ops.emotions import EMOTIONS
@@ -42,14 +43,16 @@ def fit_temperature(true: np.ndarray, probabilities: np.ndarray, weights: np.nda
 
 
 def fit_stream_weights(true: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The weight of each stream, float64 (streams,), at least 0, of least mean negative log likelihood.
+    """The weights by which the streams' log probabilities are summed (`ser_ops.models.paper1.LateFusion`).
 
     Args:
         true: class indices (n,) of validation answers.
         probabilities: each stream's own answers, (streams, n, classes).
-        weights: of each answer in that mean, above 0, (n,).
+        weights: of each answer, above 0, (n,).
 
-    A stream that adds nothing gets 0. The problem is convex, so that no start decides.
+    Returns:
+        float64 (streams,), at least 0, of least mean negative log likelihood: a stream that adds nothing gets 0. The
+        problem is convex, so that no start decides.
     """
     logarithms = np.log(np.maximum(probabilities, _LEAST))
     right = logarithms[:, np.arange(len(true)), true]
@@ -57,12 +60,9 @@ def fit_stream_weights(true: np.ndarray, probabilities: np.ndarray, weights: np.
 
     def cost(given: np.ndarray) -> tuple[float, np.ndarray]:
         logits = np.tensordot(given, logarithms, 1)
-        logits -= logits.max(1, keepdims=True)
-        odds = np.exp(logits)
-        total = odds.sum(1)
-        expected = np.einsum("snc,nc->sn", logarithms, odds / total[:, None])
-        top = np.tensordot(given, logarithms, 1).max(1)
-        return float(share @ (np.log(total) + top - given @ right)), (expected - right) @ share
+        total = logsumexp(logits, axis=1)
+        expected = np.einsum("snc,nc->sn", logarithms, np.exp(logits - total[:, None]))
+        return float(share @ (total - given @ right)), (expected - right) @ share
 
     start = np.full(len(probabilities), 1 / len(probabilities))
     return minimize(cost, start, jac=True, method="L-BFGS-B", bounds=[(0.0, 1 / RANGE[0])] * len(start)).x

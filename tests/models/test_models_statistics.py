@@ -65,7 +65,9 @@ def test_padding_says_nothing_and_a_saved_model_answers_the_same(name: str, memb
             noise[row, int(end):] = 9.0
         torch.testing.assert_close(model(noise, valid, features), answer)
         model_folder.save(tmp_path, model, {})
-        assert torch.equal(model_folder.load(tmp_path)[0](waveform, valid, features), answer)
+        again, card = model_folder.load(tmp_path)
+        assert torch.equal(again(waveform, valid, features), answer)
+        assert card["stream_weights"] == ({"wav2vec": 0.5, "spectral": 0.5} if name == "fusion" else None)
 
 
 def fusion() -> EmotionModel:
