@@ -65,7 +65,8 @@ def fit_stream_weights(true: np.ndarray, probabilities: np.ndarray, weights: np.
         return float(share @ (total - given @ right)), (expected - right) @ share
 
     start = np.full(len(probabilities), 1 / len(probabilities))
-    return minimize(cost, start, jac=True, method="L-BFGS-B", bounds=[(0.0, 1 / RANGE[0])] * len(start)).x
+    return minimize(cost, start, jac=True, method="L-BFGS-B", bounds=[(0.0, 1 / RANGE[0])] * len(start),
+                    options={"ftol": 1e-12, "gtol": 1e-8}).x
 
 
 def divide_logits(model: nn.Module, temperature: float) -> None:

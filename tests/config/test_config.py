@@ -92,7 +92,7 @@ def test_dvc_sees_what_a_preset_changes() -> None:
                      for file, keys in entry.items()}
             if (overlay := files.get("presets/${preset}.yaml")) is None:
                 continue
-            base: list[Any] = files["params.yaml"]
+            base = {key.split(".")[0] for key in files["params.yaml"]}
             assert set(overlay) <= {*base, "train"} and "preset" in base and set(overlay) <= set(PRESET_SECTIONS), name
 
 

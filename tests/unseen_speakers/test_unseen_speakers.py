@@ -7,11 +7,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from project_copy import write_settings
 from sklearn.svm import SVC
 
-from benchmarks.unseen_speakers import answers, baselines, candidates, choices, figures, folds, svm, table
+from benchmarks.unseen_speakers import answers, baselines, candidates, choices, figures, folds, ours, svm, table
 from benchmarks.unseen_speakers.ablations import ablations, changed
 from benchmarks.unseen_speakers.answers import Answer
 from benchmarks.unseen_speakers.smile import Functionals
@@ -19,9 +20,12 @@ from benchmarks.unseen_speakers.sound import Hearing, Sound
 from ser_ops.config.params import load_params, load_preset
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
+from ser_ops.evaluation.robustness import Panel
 from ser_ops.manifest import NoiseRow, UtteranceRow, write_rows
+from ser_ops.models.architectures import build
 from ser_ops.shards import write_index, write_shard
 from ser_ops.tables import write_csv
+from ser_ops.transmission.conditions import ROOMS, TELEPHONE, transmit
 
 PROJECT = Path(__file__).resolve().parents[2]
 CHOICES = choices.load()
@@ -156,9 +160,9 @@ def test_the_whole_comparison_runs_and_goes_on_where_it_was(workspace, tmp_path)
     functionals = Loudness("eGeMAPSv02", sound, tmp_path / "features")
     functionals.asked = []
     baselines.run(functionals, few, parts, tmp_path / "predictions")
-    assert len(functionals.asked) == len(set(functionals.asked)) == 1 + 15 + 3 + 1
+    assert len(functionals.asked) == len(set(functionals.asked)) == 1 + 15 + 2 + 3 + 1, "two of them lines and rooms"
     baselines.run(functionals, few, parts, tmp_path / "predictions")
-    assert len(functionals.asked) == 20, "features and answers are kept"
+    assert len(functionals.asked) == 22, "features and answers are kept"
     shown = table.table(tmp_path / "predictions", few, parts)
     assert "| egemaps_svm | 1.000 [1.000, 1.000] |" in shown and "egemaps_svm_noise" in shown
     record = answers.read(tmp_path / "predictions", "egemaps_svm_noise", [1])[1][0]
@@ -241,7 +245,7 @@ def test_a_fold_chooses_on_its_own_validation_speakers_in_noise_that_is_not_the_
         assert heard.condition.clean or heard.use == "validation"
         assert {row.speaker for row in rows} == set(parts[0].validation)
         right = np.array([EMOTIONS.index(row.emotion) for row in rows])
-        return np.eye(7)[right if len(asked) == 2 or heard.condition.clean else (right + 1) % 7]
+        return np.eye(7)[None, right if len(asked) == 2 or heard.condition.clean else (right + 1) % 7]
 
     monkeypatch.setattr(candidates.ours, "ModelInput", lambda sound, model, folder: SimpleNamespace(sound=sound))
     monkeypatch.setattr(candidates.ours, "trained", trained)
@@ -261,6 +265,44 @@ def test_a_fold_chooses_on_its_own_validation_speakers_in_noise_that_is_not_the_
     assert params.features == small.features and final[1][3] == more
     assert more["beside"]["validation"][names[1]] == {"clean": 1.0, "noisy": 1.0, "worst": 1.0, "figure": 1.0}
     assert more["beside"]["validation"][names[0]]["figure"] == 0.5
+
+
+def test_streams_that_answer_together_are_asked_alone_too(workspace):
+    preset = load_preset("small")
+    preset = preset.model_copy(update={
+        "wav2vec": preset.wav2vec.model_copy(update={"states": "statistics"}),
+        "spectral": preset.spectral.model_copy(update={"members": 1, "channels": (4, 8, 8, 16)})})
+    network = build("fusion", preset, seed=5).eval()
+    network.late.weights.copy_(torch.tensor([0.7, 0.3]))
+    card = {"model": "fusion", "sample_rate": 16000, "preset_settings": preset.model_dump(mode="json")}
+    asked = ours.asked_by_stream(network, network.late, "ours")
+    assert list(asked) == ["ours", "ours, wav2vec alone", "ours, spectral alone"]
+    sound = Sound(workspace)
+    given = ours.probabilities(Panel({name: (part, card) for name, part in asked.items()}, ours.CPU, 4), sound,
+                               sound.rows[:6], Hearing("test"))
+    expected = 0.7 * np.log(given[1]) + 0.3 * np.log(given[2])
+    expected = np.exp(expected) / np.exp(expected).sum(1, keepdims=True)
+    np.testing.assert_allclose(given[0], expected, atol=1e-6)
+    assert np.abs(given[1] - given[2]).max() > 1e-3
+    network.late.alone = None
+    whole = ours.probabilities(Panel({"fusion": (network, card)}, ours.CPU, 4), sound, sound.rows[:6], Hearing("test"))
+    np.testing.assert_allclose(given[0], whole[0], atol=1e-6)
+
+
+def test_lines_and_rooms_have_figures_of_their_own(workspace, tmp_path):
+    sound = Sound(workspace)
+    conditions = sound.transmissions()
+    assert [condition.noise for condition in conditions] == list(workspace.evaluate.transmission)
+    utterance = sound.rows[0].utterance
+    heard = sound(utterance, Hearing("test", conditions[0], 1))
+    assert np.array_equal(heard, transmit(sound(utterance, Hearing("test")), conditions[0].noise, sound.sample_rate,
+                                          conditions[0].seed, utterance))
+    said("ours", tmp_path, {("a", 0, "mulaw"), ("b", 1, "mulaw"), ("c", 0, "room_small")},
+         ("white", "mulaw", "room_small"))
+    (system,) = table.systems(tmp_path, folds.folds("abcd", 2, 1))
+    assert system.conditions == ("clean", "white@0.50") and system.noisy == 1.0, "the grid is noise alone"
+    assert system.mean_over(TELEPHONE) == pytest.approx((0.5 + 1.0) / 2)
+    assert system.mean_over(ROOMS) == pytest.approx((1.0 + 0.75) / 2) and system.mean_over(["gsm"]) is None
 
 
 def test_answers_that_are_not_whole_are_refused(tmp_path):
