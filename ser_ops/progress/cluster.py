@@ -235,7 +235,7 @@ def ask_child(job: ClusterMap, request: bytes) -> bytes:
             if lost is not None:
                 lost.kill()
     raise UserError(f"Dask worker on {platform.node()}: an item's process was killed {_LIVES} times, most likely for "
-                    "want of memory: start the worker there with fewer --nthreads and run the same command again")
+                    "lack of memory: start the worker there with fewer --nthreads and run the same command again")
 
 
 def _child(key: tuple[int, str], job: ClusterMap) -> Child:
