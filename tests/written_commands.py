@@ -114,7 +114,6 @@ WAYS = (
     on_servers("prefect flow-run logs ID", "each run has an id of its own", ("ID", '"$(newest_id)"')),
     on_servers("prefect flow-run cancel ID", "each run has an id of its own", ("ID", '"$(newest_id)"')),
     run_by("tests/stack/test_workers.py", "dvc repro --pull", "a worker must have run the pipeline before"),
-    run_by("tests/stack/test_tuning_stage.py", "ser-ops join-tuning", "another machine must have begun the search"),
     not_run("docker compose*", "no Docker in CI; tests/infra/test_compose.py holds the file to its schema"),
     not_run("kubectl*", "no cluster in CI; tests/infra/test_kubernetes.py holds the manifests to their schemas"),
     on_servers("PGPASSWORD=... pg_dumpall*", _SERVERS, _PASSWORD, _PORT),
