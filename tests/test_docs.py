@@ -234,7 +234,7 @@ def test_the_settings_of_shipping_a_model_are_taken(tmp_path):
         settings[section] = settings[section] | values if isinstance(values, dict) else values
     write_settings(tmp_path, settings)
     params = load_params(tmp_path / "params.yaml")
-    assert [manifest.name for manifest in params.data.manifests] == ["mine"] and params.preset == "small"
+    assert [manifest.name for manifest in params.data.manifests] == ["mine"] and params.preset == "pretrained"
 
 
 def test_the_reference_names_all_that_there_is():
