@@ -219,3 +219,9 @@ def shape(shown: str) -> str:
         return next((fits for written, fits in others.items() if re.fullmatch(written, piece)), re.escape(piece))
 
     return "".join(map(pattern, re.split(f"({'|'.join(others)})", shown.strip())))
+
+
+def check_answer(written: Written, answer: Answer) -> None:
+    """A documented command ended with 0 and printed no traceback."""
+    assert answer.code == 0, f"{written.page}: {written.runs}\n{answer.printed}"
+    assert "Traceback" not in answer.printed, answer.printed

@@ -1,6 +1,6 @@
 """Does a model serve two groups of people alike? A permutation test that exchanges speakers between the groups.
 
-Utterances of one voice are no independent evidence: some people are recognised better than others whoever they are.
+Utterances of one voice are no independent evidence: some people are recognised better than others in any group.
 So whole speakers are exchanged, within their corpus, and the difference in UAR is held against those of the exchanges
 (Ernst 2004, Permutation Methods). All exchanges are made where they are few enough, and a seeded sample otherwise,
 with the observed one counted in (Phipson and Smyth 2010). Few speakers allow few exchanges: then no difference,

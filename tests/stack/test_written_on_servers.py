@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 from machines import author, commit
-from written_commands import EVERY, PAGES, Answer, Written, run_page
+from written_commands import EVERY, PAGES, Answer, Written, check_answer, run_page
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 HERE = [written for written in EVERY if written.room == "stack"]
@@ -51,9 +51,7 @@ def answers(stack, second, tmp_path_factory) -> dict[Written, Answer]:
 
 @pytest.mark.parametrize("written", HERE, ids=lambda written: f"{Path(written.page).stem}: {written.command[:60]}")
 def test_a_command_does_what_its_page_says(answers, written):
-    answer = answers[written]
-    assert answer.code == 0, f"{written.page}: {written.runs}\n{answer.printed}"
-    assert "Traceback" not in answer.printed, answer.printed
+    check_answer(written, answers[written])
 
 
 def test_the_run_that_was_asked_for_is_cancelled(answers):
