@@ -111,8 +111,8 @@ WAYS = (
            "a worker does not end by itself"),
     on_servers("prefect deployment run train-fusion/gpu --watch",
                "no worker of this test would end it; tests/stack/test_workers.py has two", (" --watch", "")),
-    on_servers("prefect flow-run logs ID", "each run has an id of its own", ("ID", '"$(newest_id)"')),
-    on_servers("prefect flow-run cancel ID", "each run has an id of its own", ("ID", '"$(newest_id)"')),
+    on_servers("prefect flow-run logs ID", "each run has an id of its own", ("ID", '"$(asked_id)"')),
+    on_servers("prefect flow-run cancel ID", "each run has an id of its own", ("ID", '"$(asked_id)"')),
     run_by("tests/stack/test_workers.py", "dvc repro --pull", "a worker must have run the pipeline before"),
     not_run("docker compose*", "no Docker in CI; tests/infra/test_compose.py holds the file to its schema"),
     not_run("kubectl*", "no cluster in CI; tests/infra/test_kubernetes.py holds the manifests to their schemas"),
@@ -199,7 +199,7 @@ def run_page(page: str, room: Room, folder: Path, run: Callable[[str], object]) 
     """
     folder.mkdir(parents=True)
     commands = [written for written in commands_of(page) if written.room == room]
-    script = [f"newest_id() {{ grep -hoE '[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}' {folder}/* | tail -1; }}",
+    script = [f"asked_id() {{ grep -hoP 'UUID: \\K[0-9a-f-]+' {folder}/*.out | tail -1; }}",     # of a run asked for here
               "project=$PWD"]
     for number, written in enumerate(commands):
         script += [f"{{ {written.runs}", f"}} > {folder}/{number:02d}.out 2>&1 < /dev/null",
