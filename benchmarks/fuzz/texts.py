@@ -95,8 +95,15 @@ def yaml_of(text: str, generator: Generator) -> bytes:
     return _document(yaml.safe_load(text), text, _yaml, generator)
 
 
+class _Dumper(yaml.SafeDumper):
+    """PyYAML's own way with strings, which Prefect's command line changes for the whole process."""
+
+
+_Dumper.add_representer(str, yaml.SafeDumper.represent_str)
+
+
 def _yaml(value: Any) -> str:
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True).replace(_ENDLESS, "9" * 5000)
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True).replace(_ENDLESS, "9" * 5000)
 
 
 def json_of(value: Any, generator: Generator) -> bytes:
