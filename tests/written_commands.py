@@ -199,7 +199,7 @@ def run_page(page: str, room: Room, folder: Path, run: Callable[[str], object]) 
     """
     folder.mkdir(parents=True)
     commands = [written for written in commands_of(page) if written.room == room]
-    script = [f"asked_id() {{ grep -hoP 'UUID: \\K[0-9a-f-]+' {folder}/*.out | tail -1; }}",     # of a run asked for here
+    script = [f"asked_id() {{ grep -hoP 'UUID: \\K[0-9a-f-]+' {folder}/*.out | tail -1; }}",    # of the page's own runs
               "project=$PWD"]
     for number, written in enumerate(commands):
         script += [f"{{ {written.runs}", f"}} > {folder}/{number:02d}.out 2>&1 < /dev/null",
