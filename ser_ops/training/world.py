@@ -84,20 +84,20 @@ def repeatable(device: torch.device) -> Iterator[None]:
     operation without a deterministic form only warns. Torch fills new memory in this mode for code that reads it before
     it writes; that is turned off, since it costs an LSTM a tenth of its time.
     """
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    warn, benchmark = torch.is_deterministic_algorithms_warn_only_enabled(), torch.backends.cudnn.benchmark
-    filled = deterministic.fill_uninitialized_memory
+    threads, mode = torch.get_num_threads(), torch.get_deterministic_debug_mode()
+    benchmark, filled = torch.backends.cudnn.benchmark, deterministic.fill_uninitialized_memory
     if device.type == "cpu":
         torch.set_num_threads(1)
     else:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True, warn_only=device.type != "cpu")
+    # The same as use_deterministic_algorithms, which loads torch's compiler too: two seconds of a processor.
+    torch.set_deterministic_debug_mode("error" if device.type == "cpu" else "warn")
     torch.backends.cudnn.benchmark = deterministic.fill_uninitialized_memory = False
     try:
         yield
     finally:
         torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(strict, warn_only=warn)
+        torch.set_deterministic_debug_mode(mode)
         torch.backends.cudnn.benchmark, deterministic.fill_uninitialized_memory = benchmark, filled
 
 

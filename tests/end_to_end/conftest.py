@@ -15,12 +15,13 @@ from project_copy import change_settings, copy_project, keep_few
 QUICK: dict[str, dict[str, Any]] = {
     "compute": {"workers": 1},      # each further process imports torch: seconds, for the work of a moment
     "augment": {"variants": ["original", "noisy"]},
-    "presets": {"demo": {"spectral": {"members": 2, "channels": [8, 8, 16, 16]}, "features": {"seconds": 1.0},
-                         "stacked": {"seconds": 1.0}, "image": {"seconds": 1.0, "hop": 253, "mels": 64}}},
+    "presets": {"demo": {"spectral": {"members": 2, "channels": [8, 8, 16, 16]}, "features": {"seconds": 0.6},
+                         "stacked": {"seconds": 0.6}, "image": {"seconds": 0.6, "hop": 151, "mels": 64}}},
     "train": {"epochs": 2},
     "tune": {"trials": 3, "startup_trials": 1, "warmup_epochs": 1},
     "ablations": {"shuffled": 1, "shuffled_epochs": 1},
-    "evaluate": {"stationary": ["white"], "seeds": [1], "resamples": 100, "speed_utterances": 8},
+    "evaluate": {"stationary": ["white"], "intensities": [0.25, 0.75], "seeds": [1], "resamples": 100,
+                 "speed_utterances": 8},
     "behave": {"utterances": 21},
     "explain": {"per_class": 1, "background": 8, "shap_samples": 10, "top": 3, "figures_per_class": 0,
                 "conditions": {"stationary": ["white"], "intensities": [0.5], "seed": 1, "per_class": 1,
