@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from project_copy import change_settings, copy_project, keep_few
+from warm_programs import warm_programs
 
 QUICK: dict[str, dict[str, Any]] = {
     "compute": {"workers": 1},      # each further process imports torch: seconds, for the work of a moment
@@ -48,7 +49,7 @@ class Workspace:
             **variables: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end, in a process group of its own."""
         done = subprocess.run(command, cwd=self.folder, env=self.environment | variables, capture_output=True,
-                              text=True, timeout=timeout, start_new_session=True)
+                              text=True, timeout=timeout, process_group=0)
         if check and done.returncode:
             raise AssertionError(f"{' '.join(command)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
         return done
@@ -58,6 +59,10 @@ class Workspace:
         with log.open("w") if log else nullcontext(subprocess.PIPE) as lines:
             return subprocess.Popen(command, cwd=self.folder, env=self.environment, stdout=lines,
                                     stderr=subprocess.STDOUT, text=True, start_new_session=True)
+
+    def start_warm(self) -> None:
+        """From now on commands and stages find their libraries loaded."""
+        self.environment["PATH"] = str(warm_programs()) + os.pathsep + self.environment["PATH"]
 
     def change(self, **sections: dict[str, Any]) -> None:
         """Change settings, as `change_settings` takes them."""
@@ -96,8 +101,9 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Workspace
 
 @pytest.fixture(scope="session")
 def reproduced(clone: Callable[[str], Workspace]) -> Iterator[Workspace]:
-    """A workspace in which one whole `dvc repro` has run."""
+    """A workspace in which one `dvc repro` has run, each stage in a fresh interpreter; what follows starts warm."""
     workspace = clone("reproduced")
     done = workspace.run("dvc", "repro")
     (workspace.folder / "repro.log").write_text(done.stdout + done.stderr)
+    workspace.start_warm()
     yield workspace

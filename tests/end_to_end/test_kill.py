@@ -42,6 +42,7 @@ def killed(clone):
     `said[stage]`: what the run had printed that was cut off in it.
     """
     workspace = clone("killed")
+    workspace.start_warm()
     workspace.said = {}
     for stage, target in CUTS.items():
         workspace.change(compute={"workers": 2 if stage in WITH_WORKERS else 1})

@@ -3,6 +3,7 @@
 import csv
 import json
 import resource
+import sys
 
 import pytest
 
@@ -27,12 +28,12 @@ def test_the_grid_is_complete(reproduced):
     with (reproduced.folder / "reports/robustness.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     cells = {(row["noise"], row["intensity"]) for row in rows if row["model"] == "fusion"}
-    assert len(cells) == 4 * 3 + 2, "three recorded noises and one made, at three intensities; a line and a room"
+    assert len(cells) == 4 * 2 + 2, "three recorded noises and one made, at two intensities; a line and a room"
 
 
 def test_a_second_repro_does_nothing_quickly(reproduced):
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-    done = reproduced.run("dvc", "repro")
+    done = reproduced.run(sys.executable, "-m", "dvc", "repro")
     assert "Running stage" not in done.stdout
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 6   # processor seconds; 2 to 3 as a rule
 

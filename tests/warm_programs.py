@@ -1,0 +1,187 @@
+"""Programs that start warm: python, ser-ops and dvc in one folder, their heavy libraries loaded already.
+
+Most of what a short stage costs is imports: seven of the nine seconds of a training of two epochs. A process of this
+session has the libraries and forks for each program; none of this project's own code is loaded before. The launcher in
+the folder hands over its arguments, variables, streams and process group, passes signals on, and ends as its program
+does; when it is killed, so is the program. That a fresh interpreter lacks nothing is seen by the undisturbed run of
+tests/end_to_end.
+"""
+
+import atexit
+import functools
+import gc
+import importlib
+import os
+import runpy
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+_PROGRAMS = ("python", "ser-ops", "dvc")
+_LIBRARIES = ("torch._dynamo", "scipy.signal", "scipy.optimize", "soundfile", "safetensors.torch", "typer", "mlflow",
+              "mlflow.store.tracking.sqlalchemy_store", "mlflow.artifacts", "matplotlib.backends.backend_agg", "optuna",
+              "sklearn.metrics", "great_expectations", "dvc.repo", "dvc.commands.repro")
+_LAUNCHER = """#!{python} -IS
+import os, signal, socket, sys
+if not {program!r} and (sys.argv[1:] or ["-"])[0] not in ("-m", "-c") and (sys.argv[1:] or ["-"])[0][0] == "-":
+    os.execv({python!r}, [{python!r}, *sys.argv[1:]])
+server = socket.socket(socket.AF_UNIX)
+server.connect({address!r})
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, lambda number, frame: server.send(bytes([number])))
+words = [{program!r}, *sys.argv[1:]]
+parts = [os.getcwd(), str(os.getpgrp()), str(len(words)), *words, *(f"{{k}}={{v}}" for k, v in os.environ.items())]
+request = b"\\0".join(map(os.fsencode, parts))
+socket.send_fds(server, [len(request).to_bytes(4, "big")], [0, 1, 2])
+server.sendall(request)
+code = int.from_bytes(server.recv(4), "big", signed=True)
+if code < 0:
+    signal.signal(-code, signal.SIG_DFL) if -code != signal.SIGKILL else None
+    os.kill(os.getpid(), -code)
+os._exit(code)
+"""
+
+
+@functools.cache
+def warm_programs() -> Path:
+    """The folder of the launchers; the first call of a process loads the libraries."""
+    own = Path(sys.executable).parent
+    if not hasattr(os, "pidfd_open"):
+        return own      # not Linux: as they are
+    folder = Path(tempfile.mkdtemp(prefix="warm-"))
+    atexit.register(lambda: [path.unlink() for path in folder.iterdir()] and folder.rmdir())
+    for name in _PROGRAMS:
+        program = "" if name == "python" else str(own / name)
+        (folder / name).write_text(_LAUNCHER.format(python=sys.executable, address=str(folder / "server"),
+                                                    program=program))
+        (folder / name).chmod(0o755)
+    # Of this session, so that its children may join the groups of those who start them; it ends with this process.
+    server = subprocess.Popen([sys.executable, __file__, str(folder / "server")], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE, process_group=0, env=os.environ | {
+                                  "OMP_NUM_THREADS": "1", "GX_ANALYTICS_ENABLED": "false",
+                                  "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONWARNINGS": "ignore"})
+    assert server.stdout and server.stdout.readline() == b"ready\n"
+    return folder
+
+
+def run_command(folder: Path, *arguments: str, environment: Mapping[str, str] | None = None, timeout: float = 120,
+                ) -> "subprocess.CompletedProcess[str]":
+    """`ser-ops ARGUMENTS`, started warm.
+
+    Args:
+        folder: where it runs.
+        arguments: what follows `ser-ops`.
+        environment: all its variables; those of this process by default.
+        timeout: seconds.
+
+    Returns:
+        Exit code and what it printed.
+
+    Raises:
+        subprocess.TimeoutExpired: It took longer, and was killed.
+    """
+    return subprocess.run([warm_programs() / "ser-ops", *arguments], cwd=folder, env=environment, timeout=timeout,
+                          capture_output=True, text=True, errors="surrogateescape")
+
+
+def _serve(address: str) -> None:
+    """Load the libraries, then start a program for each launcher that connects, until standard input ends."""
+    for name in _LIBRARIES:
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()     # a collection in a child would copy all of it
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(address)
+    listener.listen(64)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    os.write(1, b"ready\n")
+    while listener in (awake := select.select([listener, 0], [], [])[0]) or not awake:
+        launcher = listener.accept()[0]
+        if os.fork() == 0:
+            listener.close()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            return _attend(launcher, address)
+        launcher.close()
+
+
+def _attend(launcher: socket.socket, address: str) -> None:
+    """Fork into the program of a launcher, and into who passes its signals on and its exit code back."""
+    size, streams, *_ = socket.recv_fds(launcher, 4, 3)
+    request = b""
+    while len(request) < int.from_bytes(size, "big"):
+        request += launcher.recv(1 << 20)
+    program = os.fork()
+    if program == 0:
+        launcher.close()
+        return _become(request, streams, address)
+    over = os.pidfd_open(program)
+    while over not in (awake := select.select([launcher, over], [], [])[0]):
+        if awake:
+            told = launcher.recv(1)
+            os.kill(program, told[0] if told else signal.SIGKILL)
+            if not told:
+                break
+    code = os.waitstatus_to_exitcode(os.waitpid(program, 0)[1])
+    try:
+        launcher.sendall(code.to_bytes(4, "big", signed=True))
+    finally:
+        os._exit(0)
+
+
+def _become(request: bytes, streams: list[int], address: str) -> None:
+    """Be the program: a script, a module after -m or code after -c, as Python itself takes them."""
+    folder, group, count, *rest = map(os.fsdecode, request.split(b"\0"))
+    words, variables = rest[:int(count)], rest[int(count):]
+    try:
+        os.setpgid(0, int(group))
+    except OSError:     # of another session
+        os.setpgid(0, 0)
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(variable.split("=", 1) for variable in variables)
+    script, *arguments = words if words[0] else words[1:]
+    own = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[:] = ["" if script in ("-m", "-c") else str(Path(script).parent), *filter(None, own), *sys.path[1:]]
+    sys.modules.pop("sitecustomize", None)
+    with suppress(ImportError):
+        import sitecustomize  # noqa: F401  (tests/moments)
+    sys.executable = str(Path(address).with_name("python"))     # what the program starts by it is warm, too
+    sys.argv = arguments if script == "-m" else [script, *arguments[script == "-c":]]
+    _end_with(lambda: exec(compile(arguments[0], "<string>", "exec"), {"__name__": "__main__"}) if script == "-c" else
+              runpy.run_module(arguments[0], run_name="__main__", alter_sys=True) if script == "-m" else
+              runpy.run_path(script, run_name="__main__"))
+
+
+def _end_with(program: Callable[[], object]) -> None:
+    """Run it and end as the interpreter would, but for taking every loaded module apart, which takes half a second."""
+    code: object = None
+    try:
+        program()
+    except SystemExit as end:
+        code = end.code
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    if not isinstance(code, int | None):
+        print(code, file=sys.stderr)
+        code = 1
+    threading._shutdown()           # type: ignore[attr-defined]  # waits for threads, as multiprocessing's forks do
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code or 0)
+
+
+if __name__ == "__main__":
+    _serve(sys.argv[1])
