@@ -1,6 +1,6 @@
 """Programs that start warm: python, ser-ops and dvc in one folder, their heavy libraries loaded already.
 
-Most of what a short stage costs is imports: seven of the nine seconds of a training of two epochs. A process of this
+Most of what a short stage costs is imports: seven of the nine seconds of a training of two epochs. A process of the
 session has the libraries and forks for each program; none of this project's own code is loaded before. The launcher in
 the folder hands over its arguments, variables, streams and process group, passes signals on, and ends as its program
 does; when it is killed, so is the program. That a fresh interpreter lacks nothing is seen by the undisturbed run of
@@ -8,7 +8,6 @@ tests/end_to_end.
 """
 
 import atexit
-import functools
 import gc
 import importlib
 import os
@@ -28,7 +27,8 @@ from pathlib import Path
 _PROGRAMS = ("python", "ser-ops", "dvc")
 _LIBRARIES = ("torch._dynamo", "scipy.signal", "scipy.optimize", "soundfile", "safetensors.torch", "typer", "mlflow",
               "mlflow.store.tracking.sqlalchemy_store", "mlflow.artifacts", "matplotlib.backends.backend_agg", "optuna",
-              "sklearn.metrics", "great_expectations", "dvc.repo", "dvc.commands.repro")
+              "sklearn.metrics", "great_expectations", "dvc.repo", "dvc.commands.repro",
+              "dvc_s3")
 _LAUNCHER = """#!{python} -IS
 import os, signal, socket, sys
 if not {program!r} and (sys.argv[1:] or ["-"])[0] not in ("-m", "-c") and (sys.argv[1:] or ["-"])[0][0] == "-":
@@ -50,12 +50,13 @@ os._exit(code)
 """
 
 
-@functools.cache
 def warm_programs() -> Path:
-    """The folder of the launchers; the first call of a process loads the libraries."""
+    """The folder of the launchers, one for all processes of a test session; tests/conftest.py calls this first."""
     own = Path(sys.executable).parent
     if not hasattr(os, "pidfd_open"):
         return own      # not Linux: as they are
+    if "WARM_PROGRAMS" in os.environ:
+        return Path(os.environ["WARM_PROGRAMS"])
     folder = Path(tempfile.mkdtemp(prefix="warm-"))
     atexit.register(lambda: [path.unlink() for path in folder.iterdir()] and folder.rmdir())
     for name in _PROGRAMS:
@@ -69,6 +70,7 @@ def warm_programs() -> Path:
                                   "OMP_NUM_THREADS": "1", "GX_ANALYTICS_ENABLED": "false",
                                   "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONWARNINGS": "ignore"})
     assert server.stdout and server.stdout.readline() == b"ready\n"
+    os.environ["WARM_PROGRAMS"] = str(folder)
     return folder
 
 
@@ -93,11 +95,7 @@ def run_command(folder: Path, *arguments: str, environment: Mapping[str, str] | 
 
 
 def _serve(address: str) -> None:
-    """Load the libraries, then start a program for each launcher that connects, until standard input ends."""
-    for name in _LIBRARIES:
-        importlib.import_module(name)
-    gc.collect()
-    gc.freeze()     # a collection in a child would copy all of it
+    """Start a program for each launcher that connects, until standard input ends; load the libraries for the first."""
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
     listener.listen(64)
@@ -105,6 +103,10 @@ def _serve(address: str) -> None:
     os.write(1, b"ready\n")
     while listener in (awake := select.select([listener, 0], [], [])[0]) or not awake:
         launcher = listener.accept()[0]
+        if not gc.get_freeze_count():
+            for name in _LIBRARIES:
+                importlib.import_module(name)
+            gc.freeze()     # a collection in a child would copy all of it
         if os.fork() == 0:
             listener.close()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -176,7 +178,7 @@ def _end_with(program: Callable[[], object]) -> None:
     if not isinstance(code, int | None):
         print(code, file=sys.stderr)
         code = 1
-    threading._shutdown()           # type: ignore[attr-defined]  # waits for threads, as multiprocessing's forks do
+    threading._shutdown()           # waits for threads, as multiprocessing's forks do
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
