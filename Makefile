@@ -1,5 +1,5 @@
 # make demo, make test and make ui each do all their set-up by themselves, in .venv.
-.PHONY: demo test test-fast types tests end-to-end servers ui stack stack-down api graph shell audit pythons lock
+.PHONY: demo test test-fast coverage types tests end-to-end servers ui stack stack-down api graph shell audit pythons lock
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 export PYTHONWARNINGS ?= ignore
@@ -37,11 +37,15 @@ test-fast: .venv/installed-dev ## between edits: the rooms that train nothing, w
 	@$(BIN)/ruff check .
 	@$(BIN)/python -m pytest -q --no-header -n auto -m "not slow" $(wildcard tests/test_*.py) $(QUICK)
 
+coverage: .venv/installed-dev ## lines that test-fast runs; counting them makes a test a quarter slower
+	@test -d data || $(BIN)/dvc pull --quiet data.dvc
+	@$(BIN)/python -m pytest -q --no-header -n auto -m "not slow" --cov $(wildcard tests/test_*.py) $(QUICK)
+
 types: .venv/installed-dev
 	@$(BIN)/mypy ser_ops pipelines reproduction infra benchmarks
 
 tests: .venv/installed-dev
-	@$(BIN)/python -m pytest -q -n auto --max-worker-restart=0 --cov
+	@$(BIN)/python -m pytest -q -n auto --max-worker-restart=0
 
 end-to-end: .venv/installed-dev ## the whole pipeline in copies of the project
 	@$(BIN)/python -m pytest -q tests/end_to_end
