@@ -27,11 +27,11 @@ from pathlib import Path
 _PROGRAMS = ("python", "ser-ops", "dvc")
 _LIBRARIES = ("torch._dynamo", "scipy.signal", "scipy.optimize", "soundfile", "safetensors.torch", "typer", "mlflow",
               "mlflow.store.tracking.sqlalchemy_store", "mlflow.artifacts", "matplotlib.backends.backend_agg", "optuna",
-              "sklearn.metrics", "great_expectations", "dvc.repo", "dvc.commands.repro",
-              "dvc_s3")
+              "sklearn.metrics", "great_expectations", "dvc.repo", "dvc.commands.repro", "dvc_s3")
 _LAUNCHER = """#!{python} -IS
 import os, signal, socket, sys
-if not {program!r} and (sys.argv[1:] or ["-"])[0] not in ("-m", "-c") and (sys.argv[1:] or ["-"])[0][0] == "-":
+first = (sys.argv[1:] or ["-"])[0]
+if not {program!r} and first.startswith("-") and first not in ("-m", "-c"):     # options of Python itself
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])
 server = socket.socket(socket.AF_UNIX)
 server.connect({address!r})
@@ -42,7 +42,8 @@ parts = [os.getcwd(), str(os.getpgrp()), str(len(words)), *words, *(f"{{k}}={{v}
 request = b"\\0".join(map(os.fsencode, parts))
 socket.send_fds(server, [len(request).to_bytes(4, "big")], [0, 1, 2])
 server.sendall(request)
-code = int.from_bytes(server.recv(4), "big", signed=True)
+answer = server.recv(4)
+code = int.from_bytes(answer, "big", signed=True) if answer else 70     # whoever was to answer has died
 if code < 0:
     signal.signal(-code, signal.SIG_DFL) if -code != signal.SIGKILL else None
     os.kill(os.getpid(), -code)
@@ -101,7 +102,7 @@ def _serve(address: str) -> None:
     listener.listen(64)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     os.write(1, b"ready\n")
-    while listener in (awake := select.select([listener, 0], [], [])[0]) or not awake:
+    while listener in select.select([listener, 0], [], [])[0]:
         launcher = listener.accept()[0]
         if not gc.get_freeze_count():
             for name in _LIBRARIES:
@@ -125,12 +126,11 @@ def _attend(launcher: socket.socket, address: str) -> None:
         launcher.close()
         return _become(request, streams, address)
     over = os.pidfd_open(program)
-    while over not in (awake := select.select([launcher, over], [], [])[0]):
-        if awake:
-            told = launcher.recv(1)
-            os.kill(program, told[0] if told else signal.SIGKILL)
-            if not told:
-                break
+    while over not in select.select([launcher, over], [], [])[0]:
+        told = launcher.recv(1)
+        os.kill(program, told[0] if told else signal.SIGKILL)
+        if not told:
+            break
     code = os.waitstatus_to_exitcode(os.waitpid(program, 0)[1])
     try:
         launcher.sendall(code.to_bytes(4, "big", signed=True))
