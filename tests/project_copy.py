@@ -13,10 +13,9 @@ from ser_ops.config.params import PRESET_SECTIONS
 
 PROJECT = Path(__file__).resolve().parents[1]
 
-# What is kept of the embedded corpora: speakers for each partition, every emotion, one recording of each.
-FEW = {"synthetic_ravdess": "Actor_0[1-5]/03-01-0[1345678]-01-01-01-*.flac",
-       "synthetic_crema_d": "AudioWAV/100[1-4]_DFA_*.flac", "synthetic_tess": "*/*_ba*_*.flac",
-       "synthetic_savee": "*/*01.flac"}
+# What is kept of the embedded corpora: every speaker, every emotion, one or a few recordings of each.
+FEW = {"synthetic_ravdess": "Actor_*/03-01-*-01-01-01-*.flac", "synthetic_crema_d": "AudioWAV/*_DFA_*.flac",
+       "synthetic_tess": "*/*_ba*_*.flac", "synthetic_savee": "*/*01.flac"}
 
 
 def copy_project(folder: Path, **changes: Any) -> None:
