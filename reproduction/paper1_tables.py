@@ -260,7 +260,8 @@ def table_iv(sources: Sources) -> Table:
     return Table("table_iv", "Performance metrics on individual clean datasets",
                  ("Dataset", "Acc. (%)", "Precision", "Recall", "F1-score", "UAR", "Test utterances"), tuple(rows),
                  (*notes, *_notes_on_corpora(sources.corpora)), "; ".join(filter(None, (
-                     _missing_across(sources.across, cells), _missing_corpora(sources.corpora)))), ("speaker",))
+                     _missing_across(sources.across, cells), _missing_corpora(sources.corpora)))),
+                 tuple(dict.fromkeys(str(cell.get("split")) for cell in cells.values())))
 
 
 def _own_corpus_cells(across: Mapping[str, Any] | None) -> dict[str, Mapping[str, Any]]:

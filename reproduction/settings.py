@@ -26,10 +26,13 @@ class Comparison(Section):
 
 
 class CrossValidation(Section):
-    """Paper 2's folds; each model's settings go over `train`, and these over section train of params.yaml."""
+    """Paper 2's folds; each model's settings go over `train`, and these over section train of params.yaml.
+
+    `count`: of folds, or fewer where fewer speakers or words are there to hold out. `protocols`: what is held out.
+    """
 
     count: Annotated[int, Field(ge=2)]
-    protocols: Annotated[tuple[Literal["speaker", "random"], ...], Field(min_length=1)]
+    protocols: Annotated[tuple[Literal["random", "word", "speaker"], ...], Field(min_length=1)]
     variants: tuple[Variant, ...]
     train: Overrides
     models: Annotated[dict[ModelName, Overrides], Field(min_length=1)]

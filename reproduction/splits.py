@@ -21,6 +21,7 @@ from reproduction.experiment import (
 from reproduction.paper_page import Cell, Page, Table
 from reproduction.settings import Settings, load_settings
 from ser_ops.config.params import Params, load_params
+from ser_ops.corpora.partitions import protocol_in_force
 from ser_ops.documents import read_json
 from ser_ops.files import write_json
 from ser_ops.model_table import MODELS
@@ -87,10 +88,15 @@ def main() -> None:
 
 
 def experiments(params: Params, settings: Settings) -> list[Experiment]:
-    """A training for each model and protocol."""
+    """A training for each model and protocol.
+
+    Where speakers are too few for three partitions (TESS alone has two), `speaker` is a fold: one of them is tested.
+    """
+    few = protocol_in_force(params.paths.work, "speaker") != "speaker"
     return [Experiment(f"{model} by split", f"{model} {protocol} split", model,
                        training_settings(params, settings.seed, settings.splits.train, "splits", model),
-                       params.data.names, protocol, params.augment.variants)
+                       params.data.names, protocol, params.augment.variants,
+                       *((1, 2) if few and protocol == "speaker" else ()))
             for model in settings.splits.models for protocol in PROTOCOLS]
 
 

@@ -26,6 +26,7 @@ _PRINTED = re.compile(r"-?[0-9]+(\.[0-9]+)?%?")
 _DIGITS = {"percent": 2, "share": 3, "count": 0, "": 3}
 LEAKS: dict[str, str] = {
     "speaker": "no speaker is both trained on and tested on",
+    "word": "by word: no test word is trained on, speakers are in training and test alike",
     "random": "by utterance: speakers are in training and test alike",
     "paper": "by row after augmentation: variants of one utterance are in training and test alike",
 }
@@ -163,8 +164,9 @@ def facts(provenance: Mapping[str, Any], protocols: Iterable[str] = (),
     if kinds:
         listed.append(("Backbone", "; ".join(f"{', '.join(models)}: {kind}" for kind, models in kinds.items())))
     listed += [("Preset", _or_dash(provenance.get("preset"))), ("Variants", _names(provenance.get("variants")))]
-    if provenance.get("count"):
-        listed.append(("Folds", str(provenance["count"])))
+    if counts := provenance.get("counts"):
+        listed.append(("Folds", ", ".join(f"{protocol}: {count or 'not admitted by these corpora'}"
+                                          for protocol, count in counts.items())))
     seeds = provenance.get("seeds") or ([provenance["seed"]] if provenance.get("seed") is not None else [])
     listed.append(("Seeds" if len(seeds) > 1 else "Seed", _names([str(seed) for seed in seeds])))
     if runs:

@@ -11,11 +11,12 @@ import torch
 
 from ser_ops.config.params import Params
 from ser_ops.config.training import Training
+from ser_ops.corpora.partitions import protocol_in_force
 from ser_ops.dataset.examples import Examples
 from ser_ops.device import device_of
 from ser_ops.documents import read_json
 from ser_ops.files import replacing
-from ser_ops.manifest import VariantRow, read_variants
+from ser_ops.manifest import VariantRow, read_variants, validated_manifest
 from ser_ops.model_table import MODELS
 from ser_ops.models import architectures, base, model_folder
 from ser_ops.seeds import derive_seed
@@ -106,8 +107,8 @@ def resumable_run(params: Params, name: str, tags: Mapping[str, str], kept: Path
 
 def overview_tags(params: Params, stage: str) -> dict[str, str]:
     """Tags of a run that holds others, of several models or trials."""
-    return {"stage": stage, "corpus": "+".join(params.data.names), "partition": params.partitions.protocol,
-            "preset": params.preset}
+    return {"stage": stage, "corpus": "+".join(params.data.names), "preset": params.preset,
+            "partition": protocol_in_force(params.paths.work, params.partitions.protocol)}
 
 
 def run_tags(params: Params, job: TrainingJob, stage: str) -> dict[str, str]:
@@ -136,12 +137,13 @@ def train_model(params: Params, job: TrainingJob, device: torch.device, stage: s
         return fit(model, train, validation, job.settings, device, state / "checkpoint", what=job.name)
     with resumable_run(params, job.name, run_tags(params, job, stage), state / "run.json", parent) as run:
         run.params(settings_record(params, job))
-        run.dataset(params.paths.work / "validated" / "manifest.csv", "+".join(params.data.names))
+        run.dataset(validated_manifest(params.paths.work), "+".join(params.data.names))
         result = fit(model, train, validation, job.settings, device, state / "checkpoint", run, what=job.name)
         temperature = calibrate(model, validation, job.settings.batch_size, device)
         rows = read_variants(params.paths.work / "augmented" / "variants.csv", "train")
-        write_model_folder(target, params, job, model, result, run,
-                     data_record(params, params.data.names, params.partitions.protocol, rows), temperature)
+        data = data_record(params, params.data.names,
+                           protocol_in_force(params.paths.work, params.partitions.protocol), rows)
+        write_model_folder(target, params, job, model, result, run, data, temperature)
         run.metrics(result.kept.kept_metrics() | {"temperature": temperature})
         run.artifact(target / "curves.png", "figures")
         run.artifact(target / "history.csv")
