@@ -64,11 +64,12 @@ def caveats(card: Mapping[str, Any]) -> tuple[Caveat, ...]:
 def non_commercial(licence: str) -> bool:
     """Whether a licence forbids commercial use, or does not say that it allows it.
 
-    >>> [non_commercial(licence) for licence in ("CC BY-NC-SA 4.0", "CC0 1.0", "for academic use", "not stated")]
+    >>> [non_commercial(licence) for licence in ("CC BY-NC-SA 4.0", "CC0 1.0", "free for research", "not stated")]
     [True, False, True, True]
     """
     words = licence.lower()
-    return bool(re.search(r"\bnc\b|non[- ]?commercial|research (use )?only|academic|all rights", words)
+    return bool(re.search(r"\bnc\b|non[- ]?commercial|research (use )?only|(for|free for) research|academic|"
+                           r"not to be passed on|all rights", words)
                 or words in ("", NOT_STATED))
 
 
