@@ -37,6 +37,7 @@ from ser_ops.seeds import derive_seed
 from ser_ops.stages.training_run import (
     TrainingJob,
     data_record,
+    lacking_checkpoints,
     remove_state,
     resumable_run,
     run_tags,
@@ -44,6 +45,7 @@ from ser_ops.stages.training_run import (
     write_model_folder,
 )
 from ser_ops.tables import write_csv
+from ser_ops.terminal import print_line
 from ser_ops.tracking.runs import Run, data_md5, git_commit, git_dirty
 from ser_ops.training.checkpoint import fingerprint
 from ser_ops.training.loop import fit, probabilities
@@ -103,6 +105,14 @@ def training_settings(params: Params, seed: int, overrides: Mapping[str, Any], *
     return training.model_copy(update={"seed": derive_seed(seed, "training", *key) % 2**31})
 
 
+def trainable(params: Params, experiments: Sequence[Experiment]) -> tuple[list[Experiment], dict[str, str]]:
+    """The experiments that can be trained here, and why not for each model whose checkpoint cannot be had."""
+    lacking = lacking_checkpoints(params, dict.fromkeys(experiment.model for experiment in experiments))
+    for model, reason in lacking.items():
+        print_line(f"{model} is left out: {reason}")
+    return [experiment for experiment in experiments if experiment.model not in lacking], lacking
+
+
 @contextmanager
 def train_all(params: Params, name: str, experiments: Sequence[Experiment],
               tags: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[list[Path], dict[str, Run]]]:
@@ -131,7 +141,8 @@ def train_all(params: Params, name: str, experiments: Sequence[Experiment],
     with ExitStack() as stack:
         runs = {group: stack.enter_context(resumable_run(
             params, group, tags[group], state / mark / f"{fingerprint([group])}.json")) for group in groups}
-        workers = min(trainings_at_once(params.compute.workers, device_of(params.compute.device)), len(experiments))
+        workers = max(1, min(trainings_at_once(params.compute.workers, device_of(params.compute.device)),
+                            len(experiments)))
         with process_map(workers) as spread:
             folders = spread(partial(_result_folder, params, stage, time.time()),
                              [(experiment, runs[experiment.group].id) for experiment in experiments])

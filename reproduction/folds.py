@@ -9,7 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from reproduction.experiment import Experiment, copy_model_folder, provenance, train_all, training_settings, work_folder
+from reproduction.experiment import (
+    Experiment,
+    copy_model_folder,
+    provenance,
+    train_all,
+    trainable,
+    training_settings,
+    work_folder,
+)
 from reproduction.settings import Settings, load_settings
 from ser_ops.config.params import Params, load_params
 from ser_ops.corpora.partitions import fold_count
@@ -52,7 +60,7 @@ def _group_name(model: str, protocol: str, count: int) -> str:
 def main() -> None:
     """Train every fold, then write predictions.csv, history.csv, runs.json and the models of fold 1."""
     params, settings = load_params(), load_settings()
-    trainings = experiments(params, settings)
+    trainings, lacking = trainable(params, experiments(params, settings))
     tags = {each.group: run_tags(params, TrainingJob(each.group, each.model, each.settings), "folds")
             | {"partition": each.protocol, "folds": str(each.folds)} for each in trainings}
     with train_all(params, "folds", trainings, tags) as (folders, runs):
@@ -69,7 +77,7 @@ def main() -> None:
             write_json(target / "runs.json", {
                 "groups": groups,
                 "provenance": provenance(params, settings.seed, settings.folds.variants, declared)
-                | {"counts": counts(params, settings)}})
+                | {"counts": counts(params, settings), "lacking": lacking}})
     for group in groups:
         print(f"{group['name']}: UAR {group['uar']:.3f} (deviation over folds {group['uar_std']:.3f}), accuracy "
               f"{group['accuracy']:.3f}")

@@ -33,6 +33,7 @@ class Sources:
         genders: corpus to the genders of its speakers: "M/F", "F" or "M".
         quarantined: number of utterances of each corpus that validation left out.
         main: train.model.
+        lacking: why the main pipeline could not be run, "" where it could.
     """
 
     published: Mapping[str, Any]
@@ -42,6 +43,7 @@ class Sources:
     genders: Mapping[str, str] = field(default_factory=dict)
     quarantined: Mapping[str, int] = field(default_factory=dict)
     main: str = MODEL
+    lacking: str = ""
 
 
 def tables(sources: Sources) -> tuple[Table, ...]:
@@ -274,6 +276,8 @@ def _own_corpus_cells(across: Mapping[str, Any] | None) -> dict[str, Mapping[str
 def _missing_across(across: Mapping[str, Any] | None, cells: Mapping[str, Any]) -> str:
     if across is None:
         return NO_ACROSS
+    if reason := pick(across, "lacking", MODEL):
+        return f"{MODEL} was not trained: {reason}"
     return "" if cells else (f"corpora.models does not name {MODEL}: add it in reproduction/params.yaml and run "
                              "`ser-ops reproduce across`")
 
@@ -479,7 +483,7 @@ def _as_printed(deviation: float) -> str:
 def _missing_model(sources: Sources) -> str:
     """Why there are no figures of the fusion model, and what brings them."""
     if sources.metrics is None:
-        return NO_METRICS
+        return sources.lacking or NO_METRICS
     if pick(sources.metrics, "models", MODEL):
         return ""
     return f"train.model is {sources.main}: set it to {MODEL} and run `dvc repro`"

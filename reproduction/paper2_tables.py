@@ -395,7 +395,7 @@ def layer_table(results: Results, key: str, title: str, models: Sequence[str]) -
     notes = ["The paper's block diagram is replaced by the layers of the model as it was built and trained; shapes are "
              "those for one utterance.", *(PRINTED_LAYERS[model] for model in models)]
     return Table(key, title, ("Model", "Layer", "Output", "Parameters"), rows, tuple(notes),
-                 " ".join(why_no_model(model) for model in untrained))
+                 " ".join(why_no_model(results, model) for model in untrained))
 
 
 _WITHOUT = {"random": "when utterances are dealt out at random, as in the paper",
@@ -494,7 +494,7 @@ def why_not_as_printed(results: Results, models: Sequence[str]) -> str:
     for model in models:
         absent = [protocol for protocol in results.admitted if not results.of(model, protocol)]
         if len(absent) == len(results.admitted):
-            reasons.append(why_no_model(model))
+            reasons.append(why_no_model(results, model))
         else:
             reasons += [why_no_scores(results, model, protocol) for protocol in absent]
     random_weights = {group["model"] for group in results.groups if str(group.get("backbone")).startswith("random")}
@@ -508,8 +508,10 @@ def why_not_as_printed(results: Results, models: Sequence[str]) -> str:
     return " ".join(filter(None, reasons))
 
 
-def why_no_model(model: str) -> str:
+def why_no_model(results: Results, model: str) -> str:
     """Why a model has no figures, and how to give it some."""
+    if reason := (results.provenance.get("lacking") or {}).get(model):
+        return f"{MODEL_NAMES.get(model, model)} was not trained: {reason}."
     return (f"{MODEL_NAMES.get(model, model)} was not trained: name {model} under folds.models in "
             "reproduction/params.yaml and run `ser-ops reproduce paper2`.")
 
@@ -517,7 +519,7 @@ def why_no_model(model: str) -> str:
 def why_no_scores(results: Results, model: str, protocol: str) -> str:
     """The same for one protocol."""
     if all(results.of(model, other) is None for other in PROTOCOLS):
-        return why_no_model(model)
+        return why_no_model(results, model)
     return (f"{MODEL_NAMES.get(model, model)} was not trained under the protocol {protocol}: list {protocol} under "
             "folds.protocols in reproduction/params.yaml and run `ser-ops reproduce paper2`.")
 

@@ -16,6 +16,7 @@ from reproduction.experiment import (
     provenance,
     scores_with_intervals,
     train_all,
+    trainable,
     training_settings,
 )
 from reproduction.paper_page import Cell, Page, Table
@@ -55,7 +56,7 @@ _STYLE = (".split-speaker{fill:#0072b2;stroke:#0072b2}.split-random{fill:#e69f00
 def main() -> None:
     """Train every model under every protocol, then write splits.json and its page."""
     params, settings = load_params(), load_settings()
-    trainings = experiments(params, settings)
+    trainings, lacking = trainable(params, experiments(params, settings))
     tags = {each.group: run_tags(params, TrainingJob(each.group, each.model, each.settings), "splits")
             | {"partition": "+".join(PROTOCOLS)} for each in trainings}
     models: dict[str, dict[str, Any]] = {}
@@ -79,7 +80,7 @@ def main() -> None:
             runs[experiment.group].metrics({f"{protocol}/clean/uar": figures["uar"] for protocol, figures
                                             in models[experiment.model]["protocols"].items()})
         content = {"provenance": provenance(params, settings.seed, params.augment.variants, declared),
-                   "models": list(models.values())}
+                   "models": list(models.values()), "lacking": lacking}
         write_json(params.paths.reports / "splits.json", content)
         paper_page.build_page(page(content), params.paths.reports)
     for model in models.values():
@@ -119,7 +120,8 @@ def section(content: Mapping[str, Any] | None) -> dict[str, Any]:
     if content is None:
         return {"title": TITLE, "words": [HOW_TO_MAKE], "svg": Markup(""), "table": None}
     models = models_by_family(content)
-    words = [*findings(models), *(f"{name.capitalize()}: {LETS_THROUGH[name]}." for name in PROTOCOLS),
+    words = [*findings(models), *paper_page.left_out(content),
+             *(f"{name.capitalize()}: {LETS_THROUGH[name]}." for name in PROTOCOLS),
              "Pale bars are intervals over utterances, thin lines with ends those over speakers. The three test parts "
              "are different utterances of the same corpora, each protocol's own."]
     return {"title": TITLE, "words": words, "svg": picture(models), "table": table(models)}

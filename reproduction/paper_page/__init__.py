@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ser_ops.files import replacing, write_json, write_text
-from ser_ops.pages import DASH, policy
+from ser_ops.pages import DASH, plain, policy
 
 FIELDS: tuple[str, ...] = ("row", "column", "ours", "low", "high", "spread", "paper", "unit", "mark")
 _HERE = Path(__file__).parent
@@ -175,6 +175,16 @@ def facts(provenance: Mapping[str, Any], protocols: Iterable[str] = (),
     listed += [("Commit", _or_dash(provenance.get("commit")) + changed),
                ("Data (DVC)", _or_dash(provenance.get("data_md5")))]
     return tuple(listed)
+
+
+def left_out(content: Mapping[str, Any]) -> list[str]:
+    """A sentence for each model of a report that could not be trained: {"lacking": {model: why and what to do}}.
+
+    >>> left_out({"lacking": {"vit": "its checkpoint cannot be had"}})
+    ['Vit was not trained: its checkpoint cannot be had.']
+    """
+    return [f"{plain(model).capitalize()} was not trained: {reason}."
+            for model, reason in (content.get("lacking") or {}).items()]
 
 
 def _names(values: Iterable[str] | None) -> str:

@@ -15,10 +15,12 @@ from ser_ops.corpora.partitions import protocol_in_force
 from ser_ops.dataset.examples import Examples
 from ser_ops.device import device_of
 from ser_ops.documents import read_json
+from ser_ops.errors import UserError
 from ser_ops.files import replacing
 from ser_ops.manifest import VariantRow, read_variants, validated_manifest
 from ser_ops.model_table import MODELS
 from ser_ops.models import architectures, base, model_folder
+from ser_ops.models.checkpoint import family, origin
 from ser_ops.seeds import derive_seed
 from ser_ops.tracking.licences import sources
 from ser_ops.tracking.runs import Run, open_run
@@ -121,6 +123,26 @@ def backbone_origin(params: Params, model: str) -> str:
     """Where a model's pretrained part comes from: a checkpoint, random weights, or none for a model without."""
     section = MODELS[model].backbone
     return getattr(params.chosen, section).checkpoint or "random weights" if section else "none"
+
+
+def lacking_checkpoints(params: Params, names: Iterable[str]) -> dict[str, str]:
+    """Models whose checkpoint cannot be had here, each with why and what to do; no weights are read."""
+    reasons: dict[str, str] = {}
+    for section in sorted({MODELS[name].backbone for name in names} - {""}):
+        settings = getattr(params.chosen, section)
+        if settings.checkpoint is None:
+            continue
+        try:
+            source = origin(settings.checkpoint, settings.revision, section)
+        except UserError as error:
+            reasons[section] = str(error)
+            continue
+        if source.absent and not family(settings.checkpoint, source):
+            reasons[section] = (
+                f"its checkpoint {settings.checkpoint} cannot be had, since {source.absent}: get it where there is a "
+                f"network (hf download {settings.checkpoint} --local-dir FOLDER) and set {section}.checkpoint in "
+                f"presets/{params.preset}.yaml to that folder, or to null for random weights")
+    return {name: reasons[MODELS[name].backbone] for name in names if MODELS[name].backbone in reasons}
 
 
 def train_model(params: Params, job: TrainingJob, device: torch.device, stage: str, target: Path,

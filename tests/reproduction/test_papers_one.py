@@ -397,6 +397,18 @@ def test_page_is_built_whole(project, tmp_path):
     assert len(content["tables"]) == 6 and json.dumps(content, allow_nan=False)
 
 
+def test_page_without_the_checkpoint_shows_nothing_of_other_settings(project, tmp_path, monkeypatch):
+    monkeypatch.setattr(paper1, "lacking_checkpoints", lambda params, models: {"fusion": "no hub is in reach"})
+    folder = tmp_path / "reports" / "paper1"
+    folder.mkdir()
+    made = paper1.page(project, 100, folder)
+    by_key = {table.key: table for table in made.tables}
+    for key in ("table_v", "table_vi"):
+        assert not by_key[key].filled and "fusion cannot be trained: no hub is in reach" in by_key[key].missing
+    assert by_key["table_ii"].filled and by_key["table_iii"].filled, "what needs no checkpoint is filled"
+    assert "main_run" not in str(made.facts)
+
+
 def test_page_without_anything_still_stands(tmp_path, project):
     for path in ("reports/metrics.json", "reports/explanations.json", "work/models/fusion/model.json",
                  "work/models/fusion/run.json"):

@@ -228,6 +228,15 @@ def test_a_model_that_was_not_trained_leaves_dashes_and_a_reason():
         assert table(page, key).missing
 
 
+def test_a_model_without_its_checkpoint_is_named_with_the_reason_and_the_rest_is_filled():
+    made = results(wanted=("cnn", "lstm", "cnn_lstm"))
+    made = dataclasses.replace(made, provenance={**made.provenance, "lacking": {
+        "vit": "its checkpoint google/vit cannot be had, since no hub is in reach"}})
+    page = paper2.page(made)
+    assert "ViT was not trained: its checkpoint google/vit cannot be had" in table(page, "table_3").missing
+    assert table(page, "table_1").filled and "vit" not in table(page, "table_1").missing.lower()
+
+
 def test_a_protocol_that_was_not_run_leaves_a_column_of_dashes():
     accuracy = table(paper2.page(results(protocols=("random",))), "table_1")
     assert [row[3].ours is None for row in accuracy.rows] == [False] * 3

@@ -18,6 +18,7 @@ from reproduction.experiment import (
     partitioned_rows,
     scores_with_intervals,
     standardisation,
+    trainable,
     training_settings,
 )
 from reproduction.settings import load_settings
@@ -27,6 +28,7 @@ from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.files import sha256
 from ser_ops.manifest import UtteranceRow, VariantRow, read_rows, validated_utterances, write_rows
+from ser_ops.models import checkpoint
 from ser_ops.shards import Shards
 from ser_ops.tables import read_csv
 
@@ -187,6 +189,27 @@ def test_no_more_folds_by_speaker_than_speakers(params):
     assert folds.counts(params, six) == {"random": 6, "word": 6, "speaker": 5}
     assert {(each.protocol, each.folds) for each in folds.experiments(params, six)} == {
         ("random", 6), ("word", 6), ("speaker", 5)}
+
+
+@pytest.fixture
+def without_hub(params, monkeypatch):
+    """vit names a checkpoint that is nowhere, and no hub answers."""
+    monkeypatch.setattr(checkpoint, "_ask_hub", lambda name, revision: ("", False, "no hub is in reach"))
+    return params.model_copy(update={"vit": params.vit.model_copy(update={
+        "checkpoint": "nobody/no-such-vit", "revision": "0" * 40})})
+
+
+def test_a_model_without_its_checkpoint_is_left_out_with_the_reason(without_hub, capsys):
+    wanted = [experiment(without_hub, model=model) for model in ("spectral", "vit", "cnn")]
+    kept, lacking = trainable(without_hub, wanted)
+    assert [each.model for each in kept] == ["spectral", "cnn"] and list(lacking) == ["vit"]
+    assert "nobody/no-such-vit cannot be had, since no hub is in reach" in lacking["vit"]
+    assert "hf download nobody/no-such-vit" in lacking["vit"] and "vit.checkpoint in presets/" in lacking["vit"]
+    assert "vit is left out" in capsys.readouterr().out
+
+
+def test_random_weights_lack_nothing(params):
+    assert trainable(params, [experiment(params, model=model) for model in ("fusion", "vit", "beit")])[1] == {}
 
 
 def keep_two_speakers(speakers=("two/0", "two/1")):
