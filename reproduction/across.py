@@ -12,6 +12,7 @@ import numpy as np
 from markupsafe import Markup
 
 from reproduction import paper_page
+from reproduction.corpora import variants
 from reproduction.experiment import provenance, work_folder
 from reproduction.paper_page import Cell, Page, Table, footnote_sign
 from reproduction.settings import load_settings
@@ -48,7 +49,7 @@ _STYLE = (".across-cell{stroke:none}.across-own,.across-new{fill:none;stroke:var
 
 def main() -> None:
     """Test every model on the test part of every corpus, clean and in every cell of the grid; write the report."""
-    params = load_params()
+    params, reproduction = load_params(), load_settings()
     work, settings = params.paths.work, params.evaluate
     made = read_json(work_folder(params) / "corpora" / "runs.json")
     trainings = made["trainings"]
@@ -84,7 +85,7 @@ def main() -> None:
             for cell in cells:
                 record.metrics({f"on_{cell['test']}/{name}": cell[name.split("/")[0]]["uar"]
                                 for name in ("clean/uar", "noisy/uar", "worst_cell/uar")})
-    content = {"provenance": provenance(params, load_settings().seed, params.augment.variants, {"speaker": []})
+    content = {"provenance": provenance(params, reproduction.seed, variants(params, reproduction), {"speaker": []})
                | {"seeds": list(settings.seeds)}, "corpora": list(test_parts), "models": list(models.values()),
                "lacking": made.get("lacking") or {}}
     write_json(params.paths.reports / "across.json", content)
@@ -163,7 +164,10 @@ def sections(content: Mapping[str, Any] | None) -> tuple[dict[str, Any], ...]:
 
 def _section(content: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, Any]:
     name = plain(model["model"])
-    words = [finding(model), *common_class_findings(model), *_split_sentences(model),
+    heard = pick(content, "provenance", "variants") or []
+    words = [finding(model), *([f"Trained on: {', '.join(map(plain, heard))}."
+                                + ("" if any("nois" in name for name in heard) else " No noise was heard in training.")]
+                               if heard else []), *common_class_findings(model), *_split_sentences(model),
              "A solid frame: the corpus that was trained on. A dashed frame: the one corpus that was left out of "
              "training. Elsewhere the test corpus was among those trained on, or is another one altogether.",
              *_footnote_sentences(model)]

@@ -5,10 +5,10 @@ Each corpus is divided by itself, so that none of these models was trained on it
 
 from reproduction.experiment import (
     Experiment,
+    comparison_settings,
     copy_model_folder,
     train_all,
     trainable,
-    training_settings,
     work_folder,
 )
 from reproduction.settings import Settings, load_settings
@@ -31,9 +31,14 @@ def training_sets(params: Params) -> dict[str, tuple[str, ...]]:
 def experiments(params: Params, settings: Settings) -> list[Experiment]:
     """A training for each model and training set, by speaker."""
     return [Experiment(f"{model} across corpora", f"{model} on {name}", model,
-                       training_settings(params, settings.seed, settings.corpora.train, "corpora", model, name),
-                       corpora, "speaker", params.augment.variants, apart=True)
+                       comparison_settings(params, settings.seed, settings.corpora, "corpora", model, name),
+                       corpora, "speaker", variants(params, settings), apart=True)
             for model in settings.corpora.models for name, corpora in training_sets(params).items()]
+
+
+def variants(params: Params, settings: Settings) -> tuple[str, ...]:
+    """What these models are trained on of each utterance."""
+    return settings.corpora.variants or params.augment.variants
 
 
 def main() -> None:

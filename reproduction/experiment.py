@@ -17,7 +17,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from reproduction.settings import Comparison
 from ser_ops.config.params import Params
+from ser_ops.config.section import SETTINGS_FILES
 from ser_ops.config.training import Training
 from ser_ops.corpora import leaks, partitions
 from ser_ops.corpora.partitions import assign_fold
@@ -99,6 +101,18 @@ def work_folder(params: Params) -> Path:
     return params.paths.work / "papers"
 
 
+def comparison_settings(params: Params, seed: int, comparison: Comparison, *key: object) -> Training:
+    """`training_settings` of models that stand beside the main one.
+
+    Raises UserError for fewer epochs than the main model's: a comparison of models that were cut short says nothing.
+    """
+    training = training_settings(params, seed, comparison.train, *key)
+    if training.epochs < params.train.epochs:
+        raise UserError(f"reproduction/params.yaml: {key[0]}.train.epochs is {training.epochs}, fewer than the "
+                        f"{params.train.epochs} of preset {params.preset}: leave it out")
+    return training
+
+
 def training_settings(params: Params, seed: int, overrides: Mapping[str, Any], *key: object) -> Training:
     """Settings of a training: section train with `overrides` over it, and a seed that `seed` and the key decide."""
     training = training_with(params.train.training(), dict(overrides))
@@ -152,9 +166,15 @@ def train_all(params: Params, name: str, experiments: Sequence[Experiment],
 
 
 def _check_partitions(params: Params, experiments: Sequence[Experiment]) -> None:
-    """Raise UserError for an experiment with an empty partition; those that are divided alike are looked at once."""
+    """Raise UserError for an experiment with an empty partition, or with variants that nobody made.
+
+    Those that are divided alike are looked at once.
+    """
     for experiment in {(each.corpora, each.protocol, each.fold, each.apart, each.variants): each
                        for each in experiments}.values():
+        if unmade := [name for name in experiment.variants if name not in params.augment.variants]:
+            raise UserError(f"{experiment.name}: no {', '.join(unmade)} variant is made: name it under "
+                            f"augment.variants in {SETTINGS_FILES}, or take it out of reproduction/params.yaml")
         rows = partitioned_rows(params, experiment).rows
         for partition in ("train", "validation", "test"):
             if all(row.partition != partition for row in rows):

@@ -14,9 +14,13 @@ PATH = Path("reproduction/params.yaml")
 
 
 class Comparison(Section):
-    """Models that are trained several times on different data; `train` goes over section train of params.yaml."""
+    """Models that are trained several times on different data; `train` goes over section train of params.yaml.
+
+    `variants`: of each training utterance, among those of section augment; null: all of them.
+    """
 
     models: Annotated[tuple[ModelName, ...], Field(min_length=1)]
+    variants: tuple[Variant, ...] | None = None
     train: Overrides
 
     @model_validator(mode="after")

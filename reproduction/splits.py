@@ -13,11 +13,11 @@ from reproduction import paper_page
 from reproduction.experiment import (
     Experiment,
     answer_scores,
+    comparison_settings,
     provenance,
     scores_with_intervals,
     train_all,
     trainable,
-    training_settings,
 )
 from reproduction.paper_page import Cell, Page, Table
 from reproduction.settings import Settings, load_settings
@@ -79,7 +79,8 @@ def main() -> None:
         for experiment in trainings:
             runs[experiment.group].metrics({f"{protocol}/clean/uar": figures["uar"] for protocol, figures
                                             in models[experiment.model]["protocols"].items()})
-        content = {"provenance": provenance(params, settings.seed, params.augment.variants, declared),
+        heard = settings.splits.variants or params.augment.variants
+        content = {"provenance": provenance(params, settings.seed, heard, declared),
                    "models": list(models.values()), "lacking": lacking}
         write_json(params.paths.reports / "splits.json", content)
         paper_page.build_page(page(content), params.paths.reports)
@@ -93,10 +94,11 @@ def experiments(params: Params, settings: Settings) -> list[Experiment]:
 
     Where speakers are too few for three partitions (TESS alone has two), `speaker` is a fold: one of them is tested.
     """
+    variants = settings.splits.variants or params.augment.variants
     few = protocol_in_force(params.paths.work, "speaker") != "speaker"
     return [Experiment(f"{model} by split", f"{model} {protocol} split", model,
-                       training_settings(params, settings.seed, settings.splits.train, "splits", model),
-                       params.data.names, protocol, params.augment.variants,
+                       comparison_settings(params, settings.seed, settings.splits, "splits", model),
+                       params.data.names, protocol, variants,
                        *((1, 2) if few and protocol == "speaker" else ()))
             for model in settings.splits.models for protocol in PROTOCOLS]
 

@@ -18,6 +18,7 @@ from reproduction.experiment import (
     partitioned_rows,
     scores_with_intervals,
     standardisation,
+    train_all,
     trainable,
     training_settings,
 )
@@ -189,6 +190,38 @@ def test_no_more_folds_by_speaker_than_speakers(params):
     assert folds.counts(params, six) == {"random": 6, "word": 6, "speaker": 5}
     assert {(each.protocol, each.folds) for each in folds.experiments(params, six)} == {
         ("random", 6), ("word", 6), ("speaker", 5)}
+
+
+def with_comparison(settings, stage, **changes):
+    changed = getattr(settings, stage).model_copy(update=changes)
+    return settings.model_copy(update={stage: changed})
+
+
+@pytest.mark.parametrize(("stage", "room"), [("corpora", corpora), ("splits", splits)])
+def test_comparisons_never_train_less_than_the_preset(params, stage, room):
+    settings = load_settings()
+    assert {each.settings.epochs for each in room.experiments(params, settings)} == {params.train.epochs}
+    longer = with_comparison(settings, stage, train={"epochs": 9})
+    assert {each.settings.epochs for each in room.experiments(params, longer)} == {9}
+    with pytest.raises(UserError, match=rf"{stage}\.train\.epochs is 1, fewer than the 2 of preset tiny: leave it out"):
+        room.experiments(params, with_comparison(settings, stage, train={"epochs": 1}))
+
+
+@pytest.mark.parametrize(("stage", "room"), [("corpora", corpora), ("splits", splits)])
+def test_each_comparison_says_which_variants_train(params, stage, room):
+    settings = load_settings()
+    for asked, heard in ((("original",), ("original",)), (None, params.augment.variants)):
+        changed = with_comparison(settings, stage, variants=asked)
+        assert {each.variants for each in room.experiments(params, changed)} == {heard}
+    unmade = with_comparison(settings, stage, variants=("original", "room"))
+    with (pytest.raises(UserError, match=r"no room variant is made: name it under augment\.variants"),
+          train_all(params, stage, room.experiments(params, unmade), {})):
+        pass
+
+
+def test_table_iv_is_trained_without_noise():
+    committed = load_settings(Path(__file__).parents[2] / "reproduction" / "params.yaml")
+    assert committed.corpora.variants == ("original",) and committed.splits.variants is None
 
 
 @pytest.fixture
