@@ -258,5 +258,6 @@ def test_the_methods_of_each_model_are_those_of_the_catalogue():
     rows = re.findall(r"^\| ([\w, ]+) \| ([\w, -]+) \|$", TEXT["docs/reference/methods.md"], re.MULTILINE)
     listed = {model: titles.split(", ") for models, titles in rows for model in models.split(", ")}
     for name, model in model_table.MODELS.items():
-        titles = [methods.METHODS[method].title for method in methods.admitted(model.streams, model.has_cam_layer)]
+        admitted = methods.admitted(model.streams, model.has_cam_layer, model.attends)
+        titles = [methods.METHODS[method].title for method in admitted]
         assert listed[name] == titles, name

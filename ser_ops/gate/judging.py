@@ -317,8 +317,8 @@ def explanation_rules(report: Any, model: str, files: Collection[str]) -> list[R
     if model not in MODELS:
         raise UserError(f"unknown model {model!r}: expected one of {', '.join(MODELS)}")
     described, rules = MODELS[model], list[Rule]()
-    for method in METHODS.values():
-        if why := method.lacks(described.streams, described.has_cam_layer):
+    for method in (each for each in METHODS.values() if each.rule):
+        if why := method.lacks(described.streams, described.has_cam_layer, described.attends):
             rules.append(not_applicable(method.rule, f"{model} admits no {method.title}: {why}", _WHERE))
         elif method.evidence == "features":
             rules.append(_features(method, report, model, files))
