@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from reproduction import paper_page
 from reproduction.paper_page import Cell, Table
+from ser_ops.caveats import heard_in_training
 from ser_ops.emotions import EMOTIONS
 from ser_ops.pages import DASH, number, percent, pick, plain
 
@@ -528,4 +529,5 @@ def _provenance(metrics: Mapping[str, Any] | None) -> tuple[str, ...]:
     corpora = ", ".join(f"{name} ({kinds[name]})" if name in kinds else name
                         for name in provenance.get("corpora") or [])
     return (f"{provenance.get('test_utterances', DASH)} test utterances of {provenance.get('test_speakers', DASH)} "
-            f"speakers of {corpora}; backbone: {provenance.get('backbone') or 'not said'}.",)
+            f"speakers of {corpora}; backbone: {provenance.get('backbone') or 'not said'}.",
+            *filter(None, [heard_in_training(provenance)]))

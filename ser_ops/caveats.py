@@ -61,6 +61,28 @@ def caveats(card: Mapping[str, Any]) -> tuple[Caveat, ...]:
     return tuple(result)
 
 
+def heard_in_training(data: Mapping[str, Any]) -> str:
+    """What training heard, in a sentence, by `heard` of a card's data or of a report's provenance; "" if not said.
+
+    Noise that trained makes the same noise in a test easier, so every table of noise stands beside this.
+
+    >>> heard_in_training({"heard": {"variants": ["original", "noisy"], "noise": ["rain"], "intensity": [0.0, 0.75]}})
+    "Training heard original, noisy, with rain at 0.00 to 0.75 of the speech's peak."
+    >>> heard_in_training({"heard": {"variants": ["original"], "noise": [], "intensity": None}})
+    'Training heard original, without noise.'
+    """
+    heard = data.get("heard")
+    if not isinstance(heard, Mapping):
+        return ""
+    variants, noise = (", ".join(_names(heard.get(key))).replace("_", " ") for key in ("variants", "noise"))
+    if not noise:
+        return f"Training heard {variants}, without noise."
+    level, bounds = "", heard.get("intensity")
+    if isinstance(bounds, list | tuple) and len(bounds) == 2 and all(isinstance(end, int | float) for end in bounds):
+        level = f" at {bounds[0]:.2f} to {bounds[1]:.2f} of the speech's peak"
+    return f"Training heard {variants}, with {noise}{level}."
+
+
 def non_commercial(licence: str) -> bool:
     """Whether a licence forbids commercial use, or does not say that it allows it.
 

@@ -16,8 +16,9 @@ from written_commands import shell_blocks
 
 from infra import house
 from ser_ops import cli, methods, model_table
-from ser_ops.config.params import load_params
+from ser_ops.config.params import load_params, load_preset
 from ser_ops.documents import read_yaml
+from ser_ops.explain.trace import blur_seconds
 from ser_ops.imports import file_of
 from ser_ops.models.architectures import build
 from ser_ops.models.model_folder import save
@@ -252,6 +253,18 @@ def test_the_reference_names_all_that_there_is():
         assert f"`{section}`" in TEXT["docs/reference/settings.md"], section
     for preset in (PROJECT / "presets").glob("*.yaml"):
         assert f"| `{preset.stem}` |" in TEXT["docs/reference/settings.md"], preset
+
+
+@pytest.mark.parametrize(("preset", "written"), [
+    ("small", "has seen 34 frames, 0.69 s"), ("demo", "has seen 34 frames, 0.69 s"),
+    ("paper", "`paper`: 33 frames, 0.84 s")])
+def test_what_a_step_of_score_cam_has_seen_is_that_of_the_code(preset, written):
+    chosen = load_preset(preset)
+    frames = build("spectral", chosen).spectral.receptive_field
+    seconds = blur_seconds(frames, chosen.features)
+    words = re.search(r"(\d+) frames, ([\d.]+) s", written)
+    assert (int(words[1]), float(words[2])) == (frames, round(seconds, 2))
+    assert written in " ".join(TEXT["docs/reference/methods.md"].split())
 
 
 def test_the_methods_of_each_model_are_those_of_the_catalogue():

@@ -192,7 +192,10 @@ def write_model_folder(target: Path, params: Params, job: TrainingJob, model: ba
 
 
 def data_record(params: Params, corpora: Sequence[str], protocol: str, rows: Sequence[VariantRow]) -> dict[str, Any]:
-    """The model card's record of its training data: corpora, synthetic and partial ones, licences, protocol, size."""
+    """The model card's record of its training data.
+
+    Corpora, synthetic and partial ones, licences, what training heard, protocol, size.
+    """
     summaries = {name: summary for name, summary in read_json(params.paths.work / "ingest" / "corpora.json").items()
                  if name in corpora}
     return {"corpora": list(summaries),
@@ -200,7 +203,16 @@ def data_record(params: Params, corpora: Sequence[str], protocol: str, rows: Seq
             "partial": [name for name, summary in summaries.items()
                         if summary.get("expected") and not summary["complete"]],
             "licences": {source.name: source.licence for source in sources(params, list(summaries))},
-            "protocol": protocol, "train_rows": len(rows), "train_speakers": len({row.speaker for row in rows})}
+            "heard": _heard(rows), "protocol": protocol, "train_rows": len(rows),
+            "train_speakers": len({row.speaker for row in rows})}
+
+
+def _heard(rows: Sequence[VariantRow]) -> dict[str, Any]:
+    """What training heard: kinds of variants, categories of noise, and the least and the greatest intensity."""
+    intensities = [row.intensity for row in rows if row.in_noise and row.intensity is not None]
+    return {"variants": list(dict.fromkeys(row.variant for row in rows)),
+            "noise": sorted({row.noise_category for row in rows if row.in_noise}),
+            "intensity": [min(intensities), max(intensities)] if intensities else None}
 
 
 def remove_state(state: Path) -> None:

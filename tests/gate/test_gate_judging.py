@@ -465,6 +465,13 @@ def test_a_map_that_is_zero_everywhere_is_an_answer():
     assert judged(case)["passed"]
 
 
+def test_notes_say_what_training_heard():
+    case = good()
+    case["reports"]["metrics"]["provenance"]["heard"] = {"variants": ["original", "noisy"], "noise": ["white"],
+                                                         "intensity": [0.01, 0.75]}
+    assert "training heard original, noisy, with white at 0.01 to 0.75 of the speech's peak" in judged(case)["notes"]
+
+
 def test_notes_say_what_the_figures_come_from():
     notes = " | ".join(judged(good())["notes"])
     assert "synthetic speech: synthetic_tess" in notes and "random weights" in notes and "at promotion" in notes

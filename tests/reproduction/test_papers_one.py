@@ -53,6 +53,8 @@ def metrics() -> dict[str, Any]:
     return {"provenance": {"corpora": ["ravdess", "synthetic_tess"], "synthetic": ["synthetic_tess"],
                            "partial": ["ravdess"], "protocol": "speaker", "seeds": [1, 2, 3], "test_utterances": 240,
                            "test_speakers": 4, "backbone": "random weights, small configuration", "preset": "small",
+                           "heard": {"variants": ["original", "noisy"], "noise": ["rain", "white"],
+                                     "intensity": [0.0, 1.0]},
                            "intervals": {"over": "utterances", "instead": "of 2 speakers there is none over speakers"}},
             "models": {"fusion": model("D", 0.62, 0.92, 66), "spectral": model("A", 0.57, 0.31, 310),
                        "wav2vec": model("B", 0.33, 0.61, 84), "concat": model("C", 0.65, 0.90, 70)}}
@@ -178,6 +180,7 @@ def test_table_v_cell_by_cell(sources):
                for name, unit in (("Accuracy (%)", 1), ("Precision", 0.01), ("Recall", 0.01), ("F1-score", 0.01))
                for entry in [noisy[name]]), "every printed metric has its interval"
     assert any("intervals over utterances, since of 2 speakers" in note for note in table.notes)
+    assert "Training heard original, noisy, with rain, white at 0.00 to 1.00 of the speech's peak." in table.notes
     assert [entries[0] for entries in table.rows[::3]] == ["White noise", "Pink noise", "Brown noise", "Railway engine",
                                                            "Children playing", "Fish market"]
     assert not table.missing and table.protocols == ("speaker",)
