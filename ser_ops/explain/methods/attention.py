@@ -28,7 +28,8 @@ def explain(question: Question) -> Explanation:
     length = len(question.clip.window) / subject.sample_rate
     seconds = (np.arange(len(weights)) + 0.5) * length / len(weights)
     return Explanation(Trace("attention", seconds, weights * int(valid.sum()), "times an even weight",
-                             "the spectral stream" if "spectral" in model.streams else ""))
+                             "the spectral stream, of which they say nothing"
+                             if "spectral" in model.streams else ""))
 
 
 def blur(subject: Subject, _settings: Explain) -> float:
