@@ -13,6 +13,7 @@ from prefect import flow, get_run_logger
 from pydantic import Field
 
 from pipelines import checkout, cluster, tasks
+from ser_ops.config.params import load_params
 from ser_ops.model_table import MODELS
 
 
@@ -26,6 +27,8 @@ Model = Annotated[str | None, _described("The main model (train.model). Default:
                                          enum=[None, *MODELS])]
 Corpora = Annotated[list[str] | None, _described("Folders of data/corpora (data.corpora). Default: those of "
                                                  "params.yaml.")]
+Trials = Annotated[int | None, _described("Trials of the search of training settings (tune.trials). Default: that of "
+                                          "the preset.", minimum=0)]
 Overrides = Annotated[list[str] | None, _described(
     "More settings as `dvc exp run -S` takes them: KEY=VALUE, or FILE:KEY=VALUE for a file of presets/ and for "
     "reproduction/params.yaml, as train.seed=41 or presets/paper.yaml:train.epochs=20.")]
@@ -48,9 +51,9 @@ def augment_data(preset: Preset = None, corpora: Corpora = None, overrides: Over
 
 @flow(name="train-fusion", **_SETTINGS)
 def train_fusion(preset: Preset = None, model: Model = None, corpora: Corpora = None,
-                 overrides: Overrides = None) -> str:
+                 trials: Trials = None, overrides: Overrides = None) -> str:
     """From recordings to a registered candidate with its evaluation, explanations, verdict and report."""
-    with _workspace(preset=preset, model=model, corpora=corpora, overrides=overrides):
+    with _workspace(preset=preset, model=model, corpora=corpora, overrides=_trials(trials, preset) + (overrides or [])):
         _make("validate", "audit", "tune", "train", "ablate", "evaluate", "behave", "explain", "judge", "report")
         tasks.publish_tables()
         return tasks.register_candidate()
@@ -102,6 +105,11 @@ def reproduce_splits(preset: Preset = None, overrides: Overrides = None) -> None
 def reproduce_across(preset: Preset = None, overrides: Overrides = None) -> None:
     """Models trained on each corpus and on all but one, tested on each, into reports/across."""
     _reproduce("across", preset, overrides)
+
+
+def _trials(trials: int | None, preset: str | None) -> list[str]:
+    """The setting where a preset may set it, so that it is not overruled."""
+    return [] if trials is None else [f"presets/{preset or load_params().preset}.yaml:tune.trials={trials}"]
 
 
 @contextmanager

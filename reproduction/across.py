@@ -12,6 +12,7 @@ import numpy as np
 from markupsafe import Markup
 
 from reproduction import paper_page
+from reproduction.corpora import variants
 from reproduction.experiment import provenance, work_folder
 from reproduction.paper_page import Cell, Page, Table, footnote_sign
 from reproduction.settings import load_settings
@@ -48,9 +49,10 @@ _STYLE = (".across-cell{stroke:none}.across-own,.across-new{fill:none;stroke:var
 
 def main() -> None:
     """Test every model on the test part of every corpus, clean and in every cell of the grid; write the report."""
-    params = load_params()
+    params, reproduction = load_params(), load_settings()
     work, settings = params.paths.work, params.evaluate
-    trainings = read_json(work_folder(params) / "corpora" / "runs.json")["trainings"]
+    made = read_json(work_folder(params) / "corpora" / "runs.json")
+    trainings = made["trainings"]
     manifest = validated_utterances(work)
     test_parts = {name: test_rows(params, manifest, name) for name in params.data.names}
     tested = sorted((row for rows in test_parts.values() for row in rows), key=lambda row: row.utterance)
@@ -61,12 +63,13 @@ def main() -> None:
                                    settings.batch_size, params.augment.level, params.augment.silent_crop_dbfs)
     grid = predictions.noise_grid(validated_noise(work), settings)
     answers = robustness.predict_grid(job, [row.speaker for row in tested], truth, [CLEAN, *grid],
-                                      params.compute.workers)
+                                      params.compute.workers) if trainings else None
     classes = {name: {row.emotion for row in manifest if row.corpus == name} for name in test_parts}
     split_by = {name: partitions.split_units([row for row in manifest if row.corpus == name])[name]
                 for name in test_parts}
     models: dict[str, dict[str, Any]] = {}
     for training in trainings:
+        assert answers is not None
         known = {emotion for name in training["train_corpora"] for emotion in classes[name]}
         cells: list[dict[str, Any]] = [
             {"test": name, "seen": name in training["train_corpora"], "split": split_by[name]}
@@ -82,8 +85,9 @@ def main() -> None:
             for cell in cells:
                 record.metrics({f"on_{cell['test']}/{name}": cell[name.split("/")[0]]["uar"]
                                 for name in ("clean/uar", "noisy/uar", "worst_cell/uar")})
-    content = {"provenance": provenance(params, load_settings().seed, params.augment.variants, {"speaker": []})
-               | {"seeds": list(settings.seeds)}, "corpora": list(test_parts), "models": list(models.values())}
+    content = {"provenance": provenance(params, reproduction.seed, variants(params, reproduction), {"speaker": []})
+               | {"seeds": list(settings.seeds)}, "corpora": list(test_parts), "models": list(models.values()),
+               "lacking": made.get("lacking") or {}}
     write_json(params.paths.reports / "across.json", content)
     paper_page.build_page(page(content), params.paths.reports)
     print(f"across corpora: {len(trainings)} models on {len(test_parts)} corpora, {len(tested)} utterances under "
@@ -153,12 +157,17 @@ def sections(content: Mapping[str, Any] | None) -> tuple[dict[str, Any], ...]:
     """
     if content is None:
         return ({"title": TITLE, "words": [HOW_TO_MAKE], "svg": Markup(""), "table": None},)
-    return tuple(_section(content, model) for model in content.get("models") or [])
+    absent = paper_page.left_out(content)
+    return (*(_section(content, model) for model in content.get("models") or []),
+            *([{"title": f"{TITLE}: left out", "words": absent, "svg": Markup(""), "table": None}] if absent else []))
 
 
 def _section(content: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, Any]:
     name = plain(model["model"])
-    words = [finding(model), *common_class_findings(model), *_split_sentences(model),
+    heard = pick(content, "provenance", "variants") or []
+    words = [finding(model), *([f"Trained on: {', '.join(map(plain, heard))}."
+                                + ("" if any("nois" in name for name in heard) else " No noise was heard in training.")]
+                               if heard else []), *common_class_findings(model), *_split_sentences(model),
              "A solid frame: the corpus that was trained on. A dashed frame: the one corpus that was left out of "
              "training. Elsewhere the test corpus was among those trained on, or is another one altogether.",
              *_footnote_sentences(model)]

@@ -3,7 +3,14 @@
 Each corpus is divided by itself, so that none of these models was trained on its test part.
 """
 
-from reproduction.experiment import Experiment, copy_model_folder, train_all, training_settings, work_folder
+from reproduction.experiment import (
+    Experiment,
+    comparison_settings,
+    copy_model_folder,
+    train_all,
+    trainable,
+    work_folder,
+)
 from reproduction.settings import Settings, load_settings
 from ser_ops.config.params import Params, load_params
 from ser_ops.documents import read_json
@@ -24,29 +31,34 @@ def training_sets(params: Params) -> dict[str, tuple[str, ...]]:
 def experiments(params: Params, settings: Settings) -> list[Experiment]:
     """A training for each model and training set, by speaker."""
     return [Experiment(f"{model} across corpora", f"{model} on {name}", model,
-                       training_settings(params, settings.seed, settings.corpora.train, "corpora", model, name),
-                       corpora, "speaker", params.augment.variants, apart=True)
+                       comparison_settings(params, settings.seed, settings.corpora, "corpora", model, name),
+                       corpora, "speaker", variants(params, settings), apart=True)
             for model in settings.corpora.models for name, corpora in training_sets(params).items()]
+
+
+def variants(params: Params, settings: Settings) -> tuple[str, ...]:
+    """What these models are trained on of each utterance."""
+    return settings.corpora.variants or params.augment.variants
 
 
 def main() -> None:
     """Train a model on every training set, then keep all of them with runs.json, which lists them."""
     params, settings = load_params(), load_settings()
-    trainings = experiments(params, settings)
-    names = [name for _ in settings.corpora.models for name in training_sets(params)]
+    trainings, lacking = trainable(params, experiments(params, settings))
     tags = {each.group: run_tags(params, TrainingJob(each.group, each.model, each.settings), "corpora")
             for each in trainings}
     with (train_all(params, "corpora", trainings, tags) as (folders, runs),
           replacing(work_folder(params) / "corpora") as target):
         target.mkdir()
         records = []
-        for experiment, name, source in zip(trainings, names, folders, strict=True):
+        for experiment, source in zip(trainings, folders, strict=True):
+            name = experiment.name.removeprefix(f"{experiment.model} on ")
             folder = f"{experiment.model}/{name.replace(' ', '_')}"
             copy_model_folder(source, target / folder)
             records.append({"model": experiment.model, "train": name, "train_corpora": list(experiment.corpora),
                             "folder": folder, "parent_run_id": runs[experiment.group].id}
                            | read_json(source / "result.json"))
-        write_json(target / "runs.json", {"trainings": records})
+        write_json(target / "runs.json", {"trainings": records, "lacking": lacking})
     print(f"trained {len(trainings)} models, on each corpus alone and on all but one")
 
 

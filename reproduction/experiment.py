@@ -13,11 +13,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from reproduction.settings import Comparison
 from ser_ops.config.params import Params
+from ser_ops.config.section import SETTINGS_FILES
 from ser_ops.config.training import Training
 from ser_ops.corpora import leaks, partitions
 from ser_ops.corpora.partitions import assign_fold
@@ -37,6 +39,7 @@ from ser_ops.seeds import derive_seed
 from ser_ops.stages.training_run import (
     TrainingJob,
     data_record,
+    lacking_checkpoints,
     remove_state,
     resumable_run,
     run_tags,
@@ -44,6 +47,7 @@ from ser_ops.stages.training_run import (
     write_model_folder,
 )
 from ser_ops.tables import write_csv
+from ser_ops.terminal import print_line
 from ser_ops.tracking.runs import Run, data_md5, git_commit, git_dirty
 from ser_ops.training.checkpoint import fingerprint
 from ser_ops.training.loop import fit, probabilities
@@ -65,7 +69,7 @@ class Experiment:
         model: name of the model, as in MODELS.
         settings: how it is trained.
         corpora: names of the corpora whose utterances are used.
-        protocol: partition protocol: speaker, random or paper.
+        protocol: partition protocol: speaker, random or paper; of a fold speaker, word or random.
         variants: of each utterance, as in variants.csv.
         fold: number of the fold that is tested, from 1; None for one split.
         folds: number of folds; None for one split.
@@ -97,10 +101,30 @@ def work_folder(params: Params) -> Path:
     return params.paths.work / "papers"
 
 
+def comparison_settings(params: Params, seed: int, comparison: Comparison, *key: object) -> Training:
+    """`training_settings` of models that stand beside the main one.
+
+    Raises UserError for fewer epochs than the main model's: a comparison of models that were cut short says nothing.
+    """
+    training = training_settings(params, seed, comparison.train, *key)
+    if training.epochs < params.train.epochs:
+        raise UserError(f"reproduction/params.yaml: {key[0]}.train.epochs is {training.epochs}, fewer than the "
+                        f"{params.train.epochs} of preset {params.preset}: leave it out")
+    return training
+
+
 def training_settings(params: Params, seed: int, overrides: Mapping[str, Any], *key: object) -> Training:
     """Settings of a training: section train with `overrides` over it, and a seed that `seed` and the key decide."""
     training = training_with(params.train.training(), dict(overrides))
     return training.model_copy(update={"seed": derive_seed(seed, "training", *key) % 2**31})
+
+
+def trainable(params: Params, experiments: Sequence[Experiment]) -> tuple[list[Experiment], dict[str, str]]:
+    """The experiments that can be trained here, and why not for each model whose checkpoint cannot be had."""
+    lacking = lacking_checkpoints(params, dict.fromkeys(experiment.model for experiment in experiments))
+    for model, reason in lacking.items():
+        print_line(f"{model} is left out: {reason}")
+    return [experiment for experiment in experiments if experiment.model not in lacking], lacking
 
 
 @contextmanager
@@ -131,7 +155,8 @@ def train_all(params: Params, name: str, experiments: Sequence[Experiment],
     with ExitStack() as stack:
         runs = {group: stack.enter_context(resumable_run(
             params, group, tags[group], state / mark / f"{fingerprint([group])}.json")) for group in groups}
-        workers = min(trainings_at_once(params.compute.workers, device_of(params.compute.device)), len(experiments))
+        workers = max(1, min(trainings_at_once(params.compute.workers, device_of(params.compute.device)),
+                            len(experiments)))
         with process_map(workers) as spread:
             folders = spread(partial(_result_folder, params, stage, time.time()),
                              [(experiment, runs[experiment.group].id) for experiment in experiments])
@@ -141,16 +166,20 @@ def train_all(params: Params, name: str, experiments: Sequence[Experiment],
 
 
 def _check_partitions(params: Params, experiments: Sequence[Experiment]) -> None:
-    """Raise UserError for an experiment with an empty partition; those that are divided alike are looked at once."""
+    """Raise UserError for an experiment with an empty partition, or with variants that nobody made.
+
+    Those that are divided alike are looked at once.
+    """
     for experiment in {(each.corpora, each.protocol, each.fold, each.apart, each.variants): each
                        for each in experiments}.values():
-        rows, _ = partitioned_rows(params, experiment)
+        if unmade := [name for name in experiment.variants if name not in params.augment.variants]:
+            raise UserError(f"{experiment.name}: no {', '.join(unmade)} variant is made: name it under "
+                            f"augment.variants in {SETTINGS_FILES}, or take it out of reproduction/params.yaml")
+        rows = partitioned_rows(params, experiment).rows
         for partition in ("train", "validation", "test"):
             if all(row.partition != partition for row in rows):
-                remedy = ("bring in more speakers, or change the shares of section partitions in params.yaml"
-                          if experiment.fold is None else f"lower folds.count of reproduction/params.yaml, now "
-                          f"{experiment.folds}, to the number of speakers")
-                raise UserError(f"{experiment.name}: no utterance is in the {partition} partition: {remedy}")
+                raise UserError(f"{experiment.name}: no utterance is in the {partition} partition: bring in more "
+                                "speakers, or change the shares of section partitions in params.yaml")
 
 
 def _result_folder(params: Params, stage: Stage, began: float, job: tuple[Experiment, str]) -> Path:
@@ -159,22 +188,22 @@ def _result_folder(params: Params, stage: Stage, began: float, job: tuple[Experi
     state = _state(params, stage.name, experiment)
     done = state / "done"
     if not done.exists():
-        rows, declared = partitioned_rows(params, experiment)
-        _train_and_test(params, stage, experiment, parent, rows, declared, state)
+        _train_and_test(params, stage, experiment, parent, state)
         _report_progress(stage, experiment, began, read_json(done / "result.json"))
     return done
 
 
-def _train_and_test(params: Params, stage: Stage, experiment: Experiment, parent: str, rows: Sequence[VariantRow],
-                    declared: Sequence[str], state: Path) -> None:
+def _train_and_test(params: Params, stage: Stage, experiment: Experiment, parent: str, state: Path) -> None:
     device = device_of(params.compute.device)
-    parts = {name: partition_examples(params, experiment, rows, name) for name in ("train", "validation", "test")}
+    divided = partitioned_rows(params, experiment)
+    parts = {name: partition_examples(params, experiment, divided.rows, name)
+             for name in ("train", "validation", "test")}
     model = architectures.build(
         experiment.model, params.chosen, standardisation(parts["train"], params, experiment.model),
         derive_seed(experiment.settings.seed, "model"))
     job = TrainingJob(experiment.name, experiment.model, experiment.settings)
     tags = run_tags(params, job, stage.name) | {
-        "corpus": "+".join(experiment.corpora), "partition": experiment.protocol,
+        "corpus": "+".join(experiment.corpora), "partition": divided.protocol,
         "fold": "" if experiment.fold is None else str(experiment.fold)}
     began = time.monotonic()
     with resumable_run(params, experiment.name, tags, state / "run.json", parent) as run:
@@ -185,7 +214,7 @@ def _train_and_test(params: Params, stage: Stage, experiment: Experiment, parent
         chances = probabilities(model, parts["test"], params.evaluate.batch_size, device).round(DIGITS)
         tests = list(_answer_rows(parts["test"], chances))
         clean = answer_scores([row for row in tests if row["variant"] == "original"])
-        data = data_record(params, experiment.corpora, experiment.protocol, parts["train"].rows)
+        data = data_record(params, experiment.corpora, divided.protocol, parts["train"].rows)
         figures = {"best_epoch": result.best_epoch, "validation_uar": result.validation_uar,
                    "epochs": len(result.history), "tested": {
                        "utterances": len(tests), "speakers": len({row["speaker"] for row in tests})},
@@ -194,7 +223,8 @@ def _train_and_test(params: Params, stage: Stage, experiment: Experiment, parent
         with replacing(state / "written") as made:
             write_model_folder(made, params, job, model, result, run, data)
             write_csv(made / "test.csv", tests, ANSWER_COLUMNS)
-            write_json(made / "result.json", {"run_id": run.id, "declared": list(declared), **figures, "clean": clean})
+            write_json(made / "result.json", {"run_id": run.id, "protocol": divided.protocol,
+                                              "declared": divided.declared, **figures, "clean": clean})
         run.metrics({f"clean/{name}": value for name, value in clean.items()} | result.kept.kept_metrics() | {
             "parameters_millions": round(architectures.count(model) / 1e6, 4)})
         run.artifact(state / "written" / "test.csv", "evaluation")
@@ -228,45 +258,50 @@ def _state(params: Params, stage: str, experiment: Experiment) -> Path:
     return params.paths.state / stage / fingerprint(json.loads(json.dumps(settings, default=str)), files)
 
 
-def partitioned_rows(params: Params, experiment: Experiment) -> tuple[list[VariantRow], list[str]]:
+class Divided(NamedTuple):
+    """Rows in their partitions, what their protocol is, and the leaks that it declares, as sentences."""
+
+    rows: list[VariantRow]
+    protocol: str
+    declared: list[str]
+
+
+def partitioned_rows(params: Params, experiment: Experiment) -> Divided:
     """The rows of work/papers/augmented that an experiment uses, in its partitions.
 
     Validation and test hold unaltered utterances alone, except under the protocol paper, which divides augmented rows.
 
-    Returns:
-        The rows, and the leaks that the protocol declares, as sentences.
-
     Raises:
         UserError: a leak that the protocol does not declare.
     """
-    settings = params.partitions.model_copy(update={"protocol": experiment.protocol})
     utterances = _partitioned_utterances(params, experiment)
     partition_of = {row.utterance: row.partition for row in utterances}
     rows = [row for row in read_rows(work_folder(params) / "augmented" / "variants.csv", VariantRow)
             if row.corpus in experiment.corpora and row.variant in experiment.variants]
     if experiment.protocol == "paper":
-        by_row = partitions.assign_variant_partitions(rows, settings)
+        by_row = partitions.assign_variant_partitions(rows, params.partitions)
         rows = [replace(row, partition=partition) for row, partition in zip(rows, by_row, strict=True)]
     else:
         rows = [replace(row, partition=partition_of[row.utterance]) for row in rows
                 if row.variant == "original" or partition_of[row.utterance] == "train"]
-    noise, declared = validated_noise(params.paths.work), []
+    noise, reports = validated_noise(params.paths.work), []
     for corpora in ((corpus,) for corpus in experiment.corpora) if experiment.apart else (experiment.corpora,):
         report = leaks.audit_leaks([row for row in utterances if row.corpus in corpora], noise, experiment.protocol,
-                                   [row for row in rows if row.corpus in corpora])
+                                   [row for row in rows if row.corpus in corpora], experiment.fold is not None)
         if stopping := leaks.undeclared_leaks(report):
             raise UserError(f"{experiment.name}: leak: {stopping[0]}: take the recording out or mend its labels, and "
                             "run again")
-        declared += report["declared"]
-    return rows, declared
+        reports.append(report)
+    return Divided(rows, " and ".join(dict.fromkeys(str(report["protocol"]) for report in reports)),
+                   [words for report in reports for words in report["declared"]])
 
 
 def _partitioned_utterances(params: Params, experiment: Experiment) -> list[UtteranceRow]:
-    settings = params.partitions.model_copy(update={"protocol": experiment.protocol})
     utterances = [row for row in validated_utterances(params.paths.work) if row.corpus in experiment.corpora]
     if experiment.fold is not None and experiment.folds is not None:
-        assigned = assign_fold(utterances, settings, experiment.folds, experiment.fold)
+        assigned = assign_fold(utterances, params.partitions, experiment.protocol, experiment.folds, experiment.fold)
     else:
+        settings = params.partitions.model_copy(update={"protocol": experiment.protocol})
         groups = partitions.group_rows(utterances, "corpus") if experiment.apart else {"all": utterances}
         utterances = [row for group in groups.values() for row in group]
         assigned = [partition for group in groups.values()

@@ -1,4 +1,7 @@
-"""Stage folds: paper 2's models in cross-validation, random as in the paper and by speaker, into work/papers/folds."""
+"""Stage folds: paper 2's models in cross-validation, random as in the paper, by word, and by speaker.
+
+With TESS alone the last is OAF against YAF and back. What the corpora do not admit is left out and said to be.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,12 +9,22 @@ from typing import Any
 
 import numpy as np
 
-from reproduction.experiment import Experiment, copy_model_folder, provenance, train_all, training_settings, work_folder
+from reproduction.experiment import (
+    Experiment,
+    copy_model_folder,
+    provenance,
+    train_all,
+    trainable,
+    training_settings,
+    work_folder,
+)
 from reproduction.settings import Settings, load_settings
 from ser_ops.config.params import Params, load_params
+from ser_ops.corpora.partitions import fold_count
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.files import replacing, write_json
+from ser_ops.manifest import validated_utterances
 from ser_ops.stages import run
 from ser_ops.stages.training_run import TrainingJob, backbone_origin, run_tags
 from ser_ops.tables import read_csv, write_csv
@@ -24,26 +37,32 @@ HISTORY_COLUMNS = ("model", "protocol", "fold", *EPOCH_COLUMNS)
 _RESULT_KEYS = ("run_id", "best_epoch", "validation_uar", "seconds", "train_rows", "validation_rows", "clean")
 
 
+def counts(params: Params, settings: Settings) -> dict[str, int]:
+    """The number of folds of each protocol of the settings, 0 for one that the corpora do not admit."""
+    rows = [row for row in validated_utterances(params.paths.work) if row.corpus in params.data.names]
+    return {protocol: fold_count(rows, protocol, settings.folds.count) for protocol in settings.folds.protocols}
+
+
 def experiments(params: Params, settings: Settings) -> list[Experiment]:
     """A training for each model, protocol and fold."""
-    folds = settings.folds
-    return [Experiment(_group_name(model, protocol, folds.count), f"{model} {protocol} fold {fold}", model,
+    folds, admitted = settings.folds, counts(params, settings)
+    return [Experiment(_group_name(model, protocol, count), f"{model} {protocol} fold {fold}", model,
                        training_settings(params, settings.seed, folds.train | own, model, protocol, fold),
-                       params.data.names, protocol, folds.variants, fold, folds.count)
-            for model, own in folds.models.items() for protocol in folds.protocols
-            for fold in range(1, folds.count + 1)]
+                       params.data.names, protocol, folds.variants, fold, count)
+            for model, own in folds.models.items() for protocol, count in admitted.items()
+            for fold in range(1, count + 1)]
 
 
 def _group_name(model: str, protocol: str, count: int) -> str:
-    return f"{model} {count} folds {'by speaker' if protocol == 'speaker' else protocol}"
+    return f"{model} {count} folds {protocol if protocol == 'random' else f'by {protocol}'}"
 
 
 def main() -> None:
     """Train every fold, then write predictions.csv, history.csv, runs.json and the models of fold 1."""
     params, settings = load_params(), load_settings()
-    trainings = experiments(params, settings)
+    trainings, lacking = trainable(params, experiments(params, settings))
     tags = {each.group: run_tags(params, TrainingJob(each.group, each.model, each.settings), "folds")
-            | {"partition": each.protocol, "folds": str(settings.folds.count)} for each in trainings}
+            | {"partition": each.protocol, "folds": str(each.folds)} for each in trainings}
     with train_all(params, "folds", trainings, tags) as (folders, runs):
         measured = [read_json(source / "result.json") for source in folders]
         with replacing(work_folder(params) / "folds") as target:
@@ -58,7 +77,7 @@ def main() -> None:
             write_json(target / "runs.json", {
                 "groups": groups,
                 "provenance": provenance(params, settings.seed, settings.folds.variants, declared)
-                | {"count": settings.folds.count}})
+                | {"counts": counts(params, settings), "lacking": lacking}})
     for group in groups:
         print(f"{group['name']}: UAR {group['uar']:.3f} (deviation over folds {group['uar_std']:.3f}), accuracy "
               f"{group['accuracy']:.3f}")

@@ -15,6 +15,7 @@ from ser_ops.evaluation.published import TABLE_IV, TABLE_V, TABLE_V_DEVIATIONS, 
 from ser_ops.files import replacing
 from ser_ops.manifest import UtteranceRow, read_rows
 from ser_ops.stages import run
+from ser_ops.stages.training_run import lacking_checkpoints
 from ser_ops.tracking.runs import reopen
 from ser_ops.tracking.server import connect
 
@@ -33,10 +34,17 @@ def main() -> None:
         folder.mkdir()
         made = page(params, load_settings().seed, folder)
         build_page(made, folder.parent)
-    with reopen(params, params.paths.work / "models" / params.train.model / "run.json") as record:
-        record.artifact(reports / NAME, f"reproduction/{NAME}")
+    if not lacking_main_model(params):
+        with reopen(params, params.paths.work / "models" / params.train.model / "run.json") as record:
+            record.artifact(reports / NAME, f"reproduction/{NAME}")
     lacking = [table.key for table in made.tables if table.missing]
     print(f"{NAME}: {reports / NAME / 'index.html'}" + (f"; not whole: {', '.join(lacking)}" if lacking else ""))
+
+
+def lacking_main_model(params: Params) -> str:
+    """Why the main pipeline cannot be run here, "" where it can: a checkpoint that it or an ablation needs."""
+    lacking = lacking_checkpoints(params, [params.train.model, *params.ablations.models])
+    return "; ".join(f"{model} cannot be trained: {reason}" for model, reason in lacking.items())
 
 
 def page(params: Params, seed: int, folder: Path) -> Page:
@@ -52,11 +60,13 @@ def page(params: Params, seed: int, folder: Path) -> Page:
     metrics, matrix, explanations, validation, corpora, card, trained = (_read_json_or_none(path) for path in (
         reports / "metrics.json", reports / "across.json", reports / "explanations.json",
         reports / "data_validation.json", work / "ingest" / "corpora.json", model / "model.json", model / "run.json"))
+    if lacking := lacking_main_model(params):       # what other settings left in reports/ is not this model's
+        metrics = explanations = card = trained = None
     sources = paper1_tables.Sources(
         {"table_iv": TABLE_IV, "table_v": TABLE_V, "table_v_deviations": TABLE_V_DEVIATIONS, "table_vi": TABLE_VI,
          "marks": impossible_figures()}, corpora, metrics, matrix,
         genders_by_corpus(_rows(work / "ingest" / "manifest.csv")),
-        quarantined_by_corpus(validation), params.train.model)
+        quarantined_by_corpus(validation), params.train.model, lacking)
     main = (metrics or {}).get("provenance") or {}
     protocol = str(main.get("protocol") or params.partitions.protocol)
     audit = _read_json_or_none(reports / "leak_audit.json") or {}

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from reproduction import paper_page
 from reproduction.paper_page import Cell, Table
+from ser_ops.caveats import heard_in_training
 from ser_ops.emotions import EMOTIONS
 from ser_ops.pages import DASH, number, percent, pick, plain
 
@@ -33,6 +34,7 @@ class Sources:
         genders: corpus to the genders of its speakers: "M/F", "F" or "M".
         quarantined: number of utterances of each corpus that validation left out.
         main: train.model.
+        lacking: why the main pipeline could not be run, "" where it could.
     """
 
     published: Mapping[str, Any]
@@ -42,11 +44,13 @@ class Sources:
     genders: Mapping[str, str] = field(default_factory=dict)
     quarantined: Mapping[str, int] = field(default_factory=dict)
     main: str = MODEL
+    lacking: str = ""
 
 
 def tables(sources: Sources) -> tuple[Table, ...]:
-    """Tables I to VI."""
-    return (table_i(), table_ii(sources), table_iii(sources), table_iv(sources), table_v(sources), table_vi(sources))
+    """Tables I to VI, and table V by SNR."""
+    return (table_i(), table_ii(sources), table_iii(sources), table_iv(sources), table_v(sources),
+            table_v_by_snr(sources), table_vi(sources))
 
 
 TABLE_I_COLUMNS = ("Ref.", "Year", "Method / model", "Dataset(s)", "Noise / condition", "Key findings / accuracy",
@@ -257,10 +261,15 @@ def table_iv(sources: Sources) -> Table:
                      "flatters.")
     if pick(published, "marks", "IV"):
         notes.append("The paper does not say how it split each corpus.")
+    if heard := pick(sources.across, "provenance", "variants"):
+        clean = not any("nois" in variant for variant in heard)
+        notes.append(f"Trained on {', '.join(map(plain, heard))}: " + (
+            "without noise, as the paper's." if clean else "with noise, which the paper's table IV does without."))
     return Table("table_iv", "Performance metrics on individual clean datasets",
                  ("Dataset", "Acc. (%)", "Precision", "Recall", "F1-score", "UAR", "Test utterances"), tuple(rows),
                  (*notes, *_notes_on_corpora(sources.corpora)), "; ".join(filter(None, (
-                     _missing_across(sources.across, cells), _missing_corpora(sources.corpora)))), ("speaker",))
+                     _missing_across(sources.across, cells), _missing_corpora(sources.corpora)))),
+                 tuple(dict.fromkeys(str(cell.get("split")) for cell in cells.values())))
 
 
 def _own_corpus_cells(across: Mapping[str, Any] | None) -> dict[str, Mapping[str, Any]]:
@@ -273,6 +282,8 @@ def _own_corpus_cells(across: Mapping[str, Any] | None) -> dict[str, Mapping[str
 def _missing_across(across: Mapping[str, Any] | None, cells: Mapping[str, Any]) -> str:
     if across is None:
         return NO_ACROSS
+    if reason := pick(across, "lacking", MODEL):
+        return f"{MODEL} was not trained: {reason}"
     return "" if cells else (f"corpora.models does not name {MODEL}: add it in reproduction/params.yaml and run "
                              "`ser-ops reproduce across`")
 
@@ -297,19 +308,38 @@ def table_v(sources: Sources) -> Table:
                      "stationary" if noise in _STATIONARY else "non-stationary",
                      f"{named} ({level})" if named else level,
                      *(_score(cells.get(cell), printed.get(cell), score, marks.get(cell, "") if score == "f1" else "",
-                              pick(sources.published, "table_v_deviations", cell)) for score in _SCORES)))
+                              pick(sources.published, "table_v_deviations", cell)) for score in _SCORES),
+                     Cell(None if (snr := pick(cells.get(cell), "snr_db")) is None else f"{snr:.1f}")))
     seeds = pick(sources.metrics, "provenance", "seeds") or []
     silent = list(dict.fromkeys(cell.rpartition("@")[0] for cell in printed if cells and cell not in cells))
     lacking = (f"not measured: {', '.join(map(plain, silent))}: bring recordings in with `ser-ops noise add`, name "
                "them under data.noise and the intensities under evaluate in params.yaml") if silent else ""
     return Table(
         "table_v", "Model performance (mean ± SD) under stationary and non-stationary noise",
-        ("Noise source", "Kind", "Intensity", "Accuracy (%)", "Precision", "Recall", "F1-score"), tuple(rows),
+        ("Noise source", "Kind", "Intensity", "Accuracy (%)", "Precision", "Recall", "F1-score",
+         "Mean SNR (dB)"), tuple(rows),
         (f"Ours: mean and deviation over {len(seeds)} seed{'s' if len(seeds) != 1 else ''} of the noise mixed in"
          f" ({', '.join(map(str, seeds))}), one trained model. The paper's "
          "deviations of accuracy are 0.075 to 1.12 points, those of precision, recall and F1 1 to 15 points; it does "
-         "not say what they are over.", *_provenance(sources.metrics)),
+         "not say what they are over.", *_interval_note(sources.metrics), *_provenance(sources.metrics)),
         "; ".join(filter(None, (_missing_model(sources), lacking))), _protocols(sources.metrics))
+
+
+def table_v_by_snr(sources: Sources) -> Table:
+    """The same answers by the SNR that each mixture had, which the paper does not print."""
+    rows = tuple((f"{row['low_db']} to {row['high_db']} dB", Cell(row["n"], unit="count"),
+                  Cell(row["uar"], unit="share", low=row.get("uar_low"), high=row.get("uar_high")),
+                  _score(row, None, "accuracy"))
+                 for row in reversed(pick(sources.metrics, "models", MODEL, "by_snr") or []))
+    return Table("table_v_by_snr", "The same answers by signal-to-noise ratio",
+                 ("SNR", "Mixtures", "UAR", "Accuracy (%)"), rows,
+                 ("No table of the paper: one amplitude ratio is another SNR for each pair of clips.",
+                  *_interval_note(sources.metrics)), _missing_model(sources), _protocols(sources.metrics))
+
+
+def _interval_note(metrics: Mapping[str, Any] | None) -> tuple[str, ...]:
+    over, instead = (pick(metrics, "provenance", "intervals", name) for name in ("over", "instead"))
+    return (f"In brackets: bootstrap intervals over {over}{f', since {instead}' if instead else ''}.",) if over else ()
 
 
 def _noise_order(cell: str) -> tuple[int, str, float]:
@@ -338,7 +368,7 @@ def table_vi(sources: Sources) -> Table:
             gap = None if row == "D" or accuracy is None or d is None else 100 * (d - accuracy)
             speed = pick(model, "samples_per_second", kind)
             cells |= {f"{kind}_accuracy": replace(_score(scores, None, "accuracy"), spread=None),
-                      f"{kind}_f1": Cell(pick(scores, "f1"), unit="share"),
+                      f"{kind}_f1": replace(_score(scores, None, "f1"), spread=None),
                       f"{kind}_gap_to_d": Cell(gap, unit="percent"),
                       f"{kind}_samples_per_second": Cell(None if speed is None else float(round(speed)), unit="count")}
         clean, noisy = (pick(model, kind, "accuracy") for kind in ("clean", "noisy"))
@@ -478,7 +508,7 @@ def _as_printed(deviation: float) -> str:
 def _missing_model(sources: Sources) -> str:
     """Why there are no figures of the fusion model, and what brings them."""
     if sources.metrics is None:
-        return NO_METRICS
+        return sources.lacking or NO_METRICS
     if pick(sources.metrics, "models", MODEL):
         return ""
     return f"train.model is {sources.main}: set it to {MODEL} and run `dvc repro`"
@@ -499,4 +529,5 @@ def _provenance(metrics: Mapping[str, Any] | None) -> tuple[str, ...]:
     corpora = ", ".join(f"{name} ({kinds[name]})" if name in kinds else name
                         for name in provenance.get("corpora") or [])
     return (f"{provenance.get('test_utterances', DASH)} test utterances of {provenance.get('test_speakers', DASH)} "
-            f"speakers of {corpora}; backbone: {provenance.get('backbone') or 'not said'}.",)
+            f"speakers of {corpora}; backbone: {provenance.get('backbone') or 'not said'}.",
+            *filter(None, [heard_in_training(provenance)]))

@@ -118,9 +118,7 @@ def score_intervals(params: Params, true: np.ndarray, predicted: np.ndarray) -> 
     """Bounds of every score over resamples of the utterances within their true class; indices of shape (n,)."""
     settings = params.evaluate
     drawn = bootstrap.resample_utterances(true, settings.resamples, settings.bootstrap_seed)
-    cells = np.eye(metrics.CLASSES**2)[true * metrics.CLASSES + predicted]
-    counts = (drawn.weights @ cells).reshape(-1, metrics.CLASSES, metrics.CLASSES)
-    scores = metrics.scores_from_counts(counts)
+    scores = drawn.scores(bootstrap.answer_cells(true, predicted))
     bounds = {name: bootstrap.percentile_interval(scores[name], settings.confidence) for name in SCORES}
     return {name: bound[0] for name, bound in bounds.items()}, {name: bound[1] for name, bound in bounds.items()}
 

@@ -144,7 +144,7 @@ def _cam_value(cam: Mapping[str, Any], name: str) -> float | str | None:
 def figures(results: Results) -> tuple[Figure, ...]:
     """Figures 4 to 13."""
     pictures, other = results.pictures, other_corpus(results)
-    name, absent = name_in_sentence(results.explained), why_no_model(results.explained)
+    name, absent = name_in_sentence(results.explained), why_no_model(results, results.explained)
     drawn = [Figure(
         "figure_4", f"Confusion matrix of {name}", (pictures.confusion,) if pictures.confusion else (),
         "All folds pooled: share of the true class (colour) and count. The paper's matrix is a picture whose counts "

@@ -18,7 +18,7 @@ REFERENCE = ("H.M.L.S. Kumari, H.M.N.S. Kumari and U.M.M.P.K. Nawarathne: Speech
              "CNN-LSTM and Transformers Models: Evaluating the Hybrid Model Using Grad-CAM")
 MODEL_NAMES: dict[str, str] = {"cnn": "CNN", "lstm": "LSTM", "cnn_lstm": "Hybrid of CNN and LSTM", "vit": "ViT",
                                "beit": "BEiT"}
-PROTOCOLS: dict[str, str] = {"random": "random split, as the paper's", "speaker": "by speaker"}
+PROTOCOLS: dict[str, str] = {"random": "random split, as the paper's", "word": "by word", "speaker": "by speaker"}
 
 
 class Accuracy(TypedDict):
@@ -256,6 +256,12 @@ class Results:
         return self.scores.get((model, protocol))
 
     @property
+    def admitted(self) -> tuple[str, ...]:
+        """The protocols that the corpora admit, which have columns; by word needs a corpus of enough known words."""
+        counts = self.provenance.get("counts") or {}
+        return tuple(name for name in PROTOCOLS if counts.get(name) != 0)
+
+    @property
     def protocols(self) -> tuple[str, ...]:
         """Those that there are figures of, the paper's first."""
         present = {protocol for _, protocol in self.scores}
@@ -277,10 +283,10 @@ def accuracy_table(results: Results, key: str, title: str, models: Sequence[str]
             row.append(Cell(_layer_kinds(results.layers.get(model, ())), paper[model]["layers"]))
         row.append(Cell(None if rate is None else f"{rate:g}", paper[model]["learning_rate"]))
         row += [_score_cell(results.of(model, protocol), "accuracy", paper[model]["accuracy"],
-                            marks.get(f"{model}.accuracy", "")) for protocol in PROTOCOLS]
+                            marks.get(f"{model}.accuracy", "")) for protocol in results.admitted]
         rows.append(tuple(row))
     columns = ("Model", *(["Layers"] if layered else []), "Learning rate",
-               *(f"Accuracy, {words.partition(',')[0]}" for words in PROTOCOLS.values()))
+               *(f"Accuracy, {_heading(name)}" for name in results.admitted))
     return Table(key, title, columns, tuple(rows), (*_notes(results, models), SOURCES[key]),
                  why_not_as_printed(results, models), results.protocols)
 
@@ -294,13 +300,17 @@ def quality_table(results: Results, key: str, title: str, models: Sequence[str],
         claims: Mapping[str, Any] = paper[model]
         rows.append((MODEL_NAMES[model], *(
             _score_cell(results.of(model, protocol), name, claims[name], marks.get(f"{model}.{name}", ""))
-            for protocol in PROTOCOLS for name in _QUALITIES)))
-    columns = ("Model", *(f"{name}, {words.partition(',')[0]}" for words in PROTOCOLS.values()
+            for protocol in results.admitted for name in _QUALITIES)))
+    columns = ("Model", *(f"{name}, {_heading(protocol)}" for protocol in results.admitted
                           for name in _QUALITIES.values()))
     note = ("Ours are macro averages: the mean over the classes, each counting the same. The paper's are weighted by "
             "class size where it says anything (figure 3); ours weighted stand in figure 3's table.")
     return Table(key, title, columns, tuple(rows), (*_notes(results, models), note, SOURCES[key]),
                  why_not_as_printed(results, models), results.protocols)
+
+
+def _heading(protocol: str) -> str:
+    return PROTOCOLS[protocol].partition(",")[0]
 
 
 def _score_cell(scores: Scores | None, name: str, paper: str, mark: str) -> Cell:
@@ -325,13 +335,27 @@ def _notes(results: Results, models: Sequence[str]) -> list[str]:
     rates = ", ".join(f"{MODEL_NAMES[model]} {epochs}" for model in models
                       if (epochs := results.settings.get(model, {}).get("epochs")))
     share = results.provenance.get("confidence")
-    folds, utterances, speakers = (max(getattr(scores, name) for scores in scored)
-                                   for name in ("folds", "utterances", "speakers"))
-    return [f"Ours, on {corpora}: mean ± sample deviation over {folds} folds of {utterances:,} utterances of "
-            f"{speakers} speakers, each tested once; in brackets the {f'{share:.0%} ' if share else ''}bootstrap "
+    utterances, speakers = (max(getattr(scores, name) for scores in scored) for name in ("utterances", "speakers"))
+    folds = ", ".join(f"{max(scores.folds for scores in scored if scores.protocol == protocol)} {_heading(protocol)}"
+                      for protocol in PROTOCOLS if any(scores.protocol == protocol for scores in scored))
+    return [f"Ours, on {corpora}: mean ± sample deviation over folds ({folds}) of {utterances:,} utterances of "
+            f"{speakers} speakers, each tested once under each protocol; in brackets the "
+            f"{f'{share:.0%} ' if share else ''}bootstrap "
             "interval over the pooled test utterances, which is one about the pooled figure.",
+            *_within_speakers(results, speakers),
             *([f"Epochs at most: {rates}; which one is tested is chosen on validation data, never on test."]
               if rates else [])]
+
+
+def _within_speakers(results: Results, speakers: int) -> list[str]:
+    """What a few speakers admit, in words."""
+    notes = []
+    if "word" in results.protocols:
+        notes.append("By word: the test words are new, their speakers are trained on: no figure for new people.")
+    if "speaker" in results.protocols and speakers < 3:
+        notes.append(f"By speaker: {speakers} speakers, each tested once by models that heard the other alone. A "
+                     "deviation over two people says nothing of a third.")
+    return notes
 
 
 def classification_report(results: Results, protocol: str) -> Table:
@@ -371,20 +395,27 @@ def layer_table(results: Results, key: str, title: str, models: Sequence[str]) -
     notes = ["The paper's block diagram is replaced by the layers of the model as it was built and trained; shapes are "
              "those for one utterance.", *(PRINTED_LAYERS[model] for model in models)]
     return Table(key, title, ("Model", "Layer", "Output", "Parameters"), rows, tuple(notes),
-                 " ".join(why_no_model(model) for model in untrained))
+                 " ".join(why_no_model(results, model) for model in untrained))
+
+
+_WITHOUT = {"random": "when utterances are dealt out at random, as in the paper",
+            "word": "by word, where test words are new and voices known",
+            "speaker": "for speakers who were not trained on"}
 
 
 def finding(results: Results, models: Sequence[str]) -> str:
-    """What the random split is worth, in a sentence: mean over the models that have both protocols."""
-    pairs = [(random.mean["accuracy"], speaker.mean["accuracy"]) for model in models
-             if (random := results.of(model, "random")) and (speaker := results.of(model, "speaker"))]
-    if not pairs:
+    """What a known voice is worth, in a sentence: means over the models that have every protocol shown."""
+    shown = [name for name in results.protocols if any(results.of(model, name) for model in models)]
+    complete = [model for model in models if all(results.of(model, name) for name in shown)]
+    if not complete or "random" not in shown or "speaker" not in shown:
         return "Accuracy over folds; the paper's figures stand beside ours for orientation."
-    gaps = [random - speaker for random, speaker in pairs]
-    by_random, by_speaker = (percent(_mean(accuracies), 1) for accuracies in zip(*pairs, strict=True))
-    return (f"Over {len(pairs)} models accuracy is {by_random} on average when utterances are dealt out at random, as "
-            f"in the paper, and {by_speaker} for speakers who were not trained on: the random split alone is worth "
-            f"{100 * _mean(gaps):+.1f} points ({100 * min(gaps):+.1f} to {100 * max(gaps):+.1f}).")
+    accuracies = {name: [scores.mean["accuracy"] for model in complete if (scores := results.of(model, name))]
+                  for name in shown}
+    means = [f"{percent(_mean(values), 1)} {_WITHOUT[name]}" for name, values in accuracies.items()]
+    gaps = [random - speaker for random, speaker in zip(accuracies["random"], accuracies["speaker"], strict=True)]
+    count = f"{len(complete)} models" if len(complete) > 1 else "one model"
+    return (f"Over {count} accuracy is on average {'; '.join(means)}. The random split alone is "
+            f"worth {100 * _mean(gaps):+.1f} points ({100 * min(gaps):+.1f} to {100 * max(gaps):+.1f}).")
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -392,31 +423,43 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def glance(results: Results, models: Sequence[str]) -> Markup:
-    """Accuracy of each model: random and by speaker with their intervals, and what the paper prints."""
-    x, width, row, top = scale(0, 1, 190, 930), 960, 46, 34
+    """Accuracy of each model under each protocol with its interval, and what the paper prints."""
+    x, width, lane, top = scale(0, 1, 190, 930), 960, 15, 34
+    row = lane * (len(results.protocols) + 1) + 8
     bottom = top + row * len(models)
     parts = [part for tick in (0, 0.25, 0.5, 0.75, 1) for part in (
         line(x(tick), top - 6, x(tick), bottom, "grid"),
         text(x(tick), bottom + 16, f"{100 * tick:g}", "middle", "tick"))]
     parts += [line(x(CHANCE), top - 6, x(CHANCE), bottom, "chance"),
               text(930, bottom + 34, "accuracy, per cent; dashed: chance of seven equal classes", "end", "tick")]
-    parts += [dot(198, 12, "random", radius=5), text(208, 16, "random split", class_="tick"),
-              rect(303, 7, 10, 10, "speaker"), text(318, 16, "by speaker", class_="tick"),
-              diamond(408, 12, "claim", "paper"), text(418, 16, "the paper, as printed", class_="tick")]
+    for position, protocol in enumerate(results.protocols):
+        parts += [_protocol_mark(protocol, 198 + 115 * position, 12),
+                  text(208 + 115 * position, 16, _heading(protocol), class_="tick")]
+    end = 198 + 115 * len(results.protocols)
+    parts += [diamond(end, 12, "claim", "paper"), text(end + 10, 16, "the paper, as printed", class_="tick")]
     for position, model in enumerate(models):
-        y = top + row * position + row / 2
-        parts.append(text(178, y + 4, MODEL_NAMES[model], "end", "label"))
-        for protocol, lane in (("random", -8), ("speaker", 8)):
+        y = top + row * position + lane
+        parts.append(text(178, top + row * position + row / 2 + 4, MODEL_NAMES[model], "end", "label"))
+        claim = (TABLE_1 | TABLE_3)[model]["accuracy"]
+        parts.append(diamond(x(printed_number(claim) / 100), y, "claim", f"the paper: {claim}"))
+        for protocol in results.protocols:
+            y += lane
             if scores := results.of(model, protocol):
                 mean, low, high = scores.mean["accuracy"], scores.low["accuracy"], scores.high["accuracy"]
                 title = f"{MODEL_NAMES[model]}, {PROTOCOLS[protocol]}: {percent(mean, 1)} [{percent(low, 1)}, " \
                         f"{percent(high, 1)}]"
-                parts.append(rect(x(low), y + lane - 3, x(high) - x(low), 6, f"{protocol} faint", 3))
-                parts.append(dot(x(mean), y + lane, protocol, title, 5) if protocol == "random"
-                             else rect(x(mean) - 5, y + lane - 5, 10, 10, protocol, title=title))
-        claim = (TABLE_1 | TABLE_3)[model]["accuracy"]
-        parts.append(diamond(x(printed_number(claim) / 100), y, "claim", f"the paper: {claim}"))
-    return drawing(width, bottom + 42, "Accuracy of each model, random split and by speaker, beside the paper's", parts)
+                parts.append(rect(x(low), y - 3, x(high) - x(low), 6, f"{protocol} faint", 3))
+                parts.append(_protocol_mark(protocol, x(mean), y, title))
+    named = ", ".join(map(_heading, results.protocols))
+    return drawing(width, bottom + 42, f"Accuracy of each model ({named}) beside the paper's", parts)
+
+
+def _protocol_mark(protocol: str, x: float, y: float, title: str = "") -> Markup:
+    """A dot, an upright bar, a square: told apart without colour."""
+    if protocol == "random":
+        return dot(x, y, protocol, title, 5)
+    width, height = (5, 12) if protocol == "word" else (10, 10)
+    return rect(x - width / 2, y - height / 2, width, height, protocol, title=title)
 
 
 def name_in_sentence(name: str) -> str:
@@ -449,9 +492,9 @@ def why_not_as_printed(results: Results, models: Sequence[str]) -> str:
         reasons.append("Only synthesised speech in TESS's layout is here. The corpus itself: "
                        + how_to_get("tess").partition(": ")[2] + ".")
     for model in models:
-        absent = [protocol for protocol in PROTOCOLS if not results.of(model, protocol)]
-        if len(absent) == len(PROTOCOLS):
-            reasons.append(why_no_model(model))
+        absent = [protocol for protocol in results.admitted if not results.of(model, protocol)]
+        if len(absent) == len(results.admitted):
+            reasons.append(why_no_model(results, model))
         else:
             reasons += [why_no_scores(results, model, protocol) for protocol in absent]
     random_weights = {group["model"] for group in results.groups if str(group.get("backbone")).startswith("random")}
@@ -465,8 +508,10 @@ def why_not_as_printed(results: Results, models: Sequence[str]) -> str:
     return " ".join(filter(None, reasons))
 
 
-def why_no_model(model: str) -> str:
+def why_no_model(results: Results, model: str) -> str:
     """Why a model has no figures, and how to give it some."""
+    if reason := (results.provenance.get("lacking") or {}).get(model):
+        return f"{MODEL_NAMES.get(model, model)} was not trained: {reason}."
     return (f"{MODEL_NAMES.get(model, model)} was not trained: name {model} under folds.models in "
             "reproduction/params.yaml and run `ser-ops reproduce paper2`.")
 
@@ -474,7 +519,7 @@ def why_no_model(model: str) -> str:
 def why_no_scores(results: Results, model: str, protocol: str) -> str:
     """The same for one protocol."""
     if all(results.of(model, other) is None for other in PROTOCOLS):
-        return why_no_model(model)
+        return why_no_model(results, model)
     return (f"{MODEL_NAMES.get(model, model)} was not trained under the protocol {protocol}: list {protocol} under "
             "folds.protocols in reproduction/params.yaml and run `ser-ops reproduce paper2`.")
 

@@ -14,9 +14,13 @@ PATH = Path("reproduction/params.yaml")
 
 
 class Comparison(Section):
-    """Models that are trained several times on different data; `train` goes over section train of params.yaml."""
+    """Models that are trained several times on different data; `train` goes over section train of params.yaml.
+
+    `variants`: of each training utterance, among those of section augment; null: all of them.
+    """
 
     models: Annotated[tuple[ModelName, ...], Field(min_length=1)]
+    variants: tuple[Variant, ...] | None = None
     train: Overrides
 
     @model_validator(mode="after")
@@ -26,10 +30,13 @@ class Comparison(Section):
 
 
 class CrossValidation(Section):
-    """Paper 2's folds; each model's settings go over `train`, and these over section train of params.yaml."""
+    """Paper 2's folds; each model's settings go over `train`, and these over section train of params.yaml.
+
+    `count`: of folds, or fewer where fewer speakers or words are there to hold out. `protocols`: what is held out.
+    """
 
     count: Annotated[int, Field(ge=2)]
-    protocols: Annotated[tuple[Literal["speaker", "random"], ...], Field(min_length=1)]
+    protocols: Annotated[tuple[Literal["random", "word", "speaker"], ...], Field(min_length=1)]
     variants: tuple[Variant, ...]
     train: Overrides
     models: Annotated[dict[ModelName, Overrides], Field(min_length=1)]

@@ -13,14 +13,16 @@ from reproduction import paper_page
 from reproduction.experiment import (
     Experiment,
     answer_scores,
+    comparison_settings,
     provenance,
     scores_with_intervals,
     train_all,
-    training_settings,
+    trainable,
 )
 from reproduction.paper_page import Cell, Page, Table
 from reproduction.settings import Settings, load_settings
 from ser_ops.config.params import Params, load_params
+from ser_ops.corpora.partitions import protocol_in_force
 from ser_ops.documents import read_json
 from ser_ops.files import write_json
 from ser_ops.model_table import MODELS
@@ -54,7 +56,7 @@ _STYLE = (".split-speaker{fill:#0072b2;stroke:#0072b2}.split-random{fill:#e69f00
 def main() -> None:
     """Train every model under every protocol, then write splits.json and its page."""
     params, settings = load_params(), load_settings()
-    trainings = experiments(params, settings)
+    trainings, lacking = trainable(params, experiments(params, settings))
     tags = {each.group: run_tags(params, TrainingJob(each.group, each.model, each.settings), "splits")
             | {"partition": "+".join(PROTOCOLS)} for each in trainings}
     models: dict[str, dict[str, Any]] = {}
@@ -77,8 +79,9 @@ def main() -> None:
         for experiment in trainings:
             runs[experiment.group].metrics({f"{protocol}/clean/uar": figures["uar"] for protocol, figures
                                             in models[experiment.model]["protocols"].items()})
-        content = {"provenance": provenance(params, settings.seed, params.augment.variants, declared),
-                   "models": list(models.values())}
+        heard = settings.splits.variants or params.augment.variants
+        content = {"provenance": provenance(params, settings.seed, heard, declared),
+                   "models": list(models.values()), "lacking": lacking}
         write_json(params.paths.reports / "splits.json", content)
         paper_page.build_page(page(content), params.paths.reports)
     for model in models.values():
@@ -87,10 +90,16 @@ def main() -> None:
 
 
 def experiments(params: Params, settings: Settings) -> list[Experiment]:
-    """A training for each model and protocol."""
+    """A training for each model and protocol.
+
+    Where speakers are too few for three partitions (TESS alone has two), `speaker` is a fold: one of them is tested.
+    """
+    variants = settings.splits.variants or params.augment.variants
+    few = protocol_in_force(params.paths.work, "speaker") != "speaker"
     return [Experiment(f"{model} by split", f"{model} {protocol} split", model,
-                       training_settings(params, settings.seed, settings.splits.train, "splits", model),
-                       params.data.names, protocol, params.augment.variants)
+                       comparison_settings(params, settings.seed, settings.splits, "splits", model),
+                       params.data.names, protocol, variants,
+                       *((1, 2) if few and protocol == "speaker" else ()))
             for model in settings.splits.models for protocol in PROTOCOLS]
 
 
@@ -113,7 +122,8 @@ def section(content: Mapping[str, Any] | None) -> dict[str, Any]:
     if content is None:
         return {"title": TITLE, "words": [HOW_TO_MAKE], "svg": Markup(""), "table": None}
     models = models_by_family(content)
-    words = [*findings(models), *(f"{name.capitalize()}: {LETS_THROUGH[name]}." for name in PROTOCOLS),
+    words = [*findings(models), *paper_page.left_out(content),
+             *(f"{name.capitalize()}: {LETS_THROUGH[name]}." for name in PROTOCOLS),
              "Pale bars are intervals over utterances, thin lines with ends those over speakers. The three test parts "
              "are different utterances of the same corpora, each protocol's own."]
     return {"title": TITLE, "words": words, "svg": picture(models), "table": table(models)}

@@ -61,14 +61,37 @@ def caveats(card: Mapping[str, Any]) -> tuple[Caveat, ...]:
     return tuple(result)
 
 
+def heard_in_training(data: Mapping[str, Any]) -> str:
+    """What training heard, in a sentence, by `heard` of a card's data or of a report's provenance; "" if not said.
+
+    Noise that trained makes the same noise in a test easier, so every table of noise stands beside this.
+
+    >>> heard_in_training({"heard": {"variants": ["original", "noisy"], "noise": ["rain"], "intensity": [0.0, 0.75]}})
+    "Training heard original, noisy, with rain at 0.00 to 0.75 of the speech's peak."
+    >>> heard_in_training({"heard": {"variants": ["original"], "noise": [], "intensity": None}})
+    'Training heard original, without noise.'
+    """
+    heard = data.get("heard")
+    if not isinstance(heard, Mapping):
+        return ""
+    variants, noise = (", ".join(_names(heard.get(key))).replace("_", " ") for key in ("variants", "noise"))
+    if not noise:
+        return f"Training heard {variants}, without noise."
+    level, bounds = "", heard.get("intensity")
+    if isinstance(bounds, list | tuple) and len(bounds) == 2 and all(isinstance(end, int | float) for end in bounds):
+        level = f" at {bounds[0]:.2f} to {bounds[1]:.2f} of the speech's peak"
+    return f"Training heard {variants}, with {noise}{level}."
+
+
 def non_commercial(licence: str) -> bool:
     """Whether a licence forbids commercial use, or does not say that it allows it.
 
-    >>> [non_commercial(licence) for licence in ("CC BY-NC-SA 4.0", "CC0 1.0", "for academic use", "not stated")]
+    >>> [non_commercial(licence) for licence in ("CC BY-NC-SA 4.0", "CC0 1.0", "free for research", "not stated")]
     [True, False, True, True]
     """
     words = licence.lower()
-    return bool(re.search(r"\bnc\b|non[- ]?commercial|research (use )?only|academic|all rights", words)
+    return bool(re.search(r"\bnc\b|non[- ]?commercial|research (use )?only|(for|free for) research|academic|"
+                           r"not to be passed on|all rights", words)
                 or words in ("", NOT_STATED))
 
 

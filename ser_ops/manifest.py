@@ -185,7 +185,12 @@ def write_rows(path: Path, rows: Iterable[AnyRow], kind: type[AnyRow]) -> None:
 
 def validated_utterances(work: Path) -> list[UtteranceRow]:
     """The utterances that validation let through, of the work folder `work`."""
-    return read_rows(work / "validated" / "manifest.csv", UtteranceRow)
+    return read_rows(validated_manifest(work), UtteranceRow)
+
+
+def validated_manifest(work: Path) -> Path:
+    """Where they are listed."""
+    return work / "validated" / "manifest.csv"
 
 
 def validated_noise(work: Path) -> list[NoiseRow]:

@@ -19,10 +19,10 @@ class Method:
 
     name      in explanations.json, and of its file in ser_ops/explain/methods
     title     as it is written
-    rule      of the gate, which asks for it wherever a model admits it
+    rule      of the gate, which asks for it wherever a model admits it; "" where none does
     colour    of its lines and regions in figures: Okabe and Ito's palette
-    lacks     (streams, has_cam_layer) of a model (`ser_ops.model_table.Model`) to why the method does not apply to it,
-              in words; "" where it does
+    lacks     (streams, has_cam_layer, attends) of a model (`ser_ops.model_table.Model`) to why the method does not
+              apply to it, in words; "" where it does
     caption   what it shows and what it does not: stands under every picture of it
     evidence  what explanations.json has of it: of each clip a picture with a "curve" over time or with paper 2's metric
               "table", or over all clips the "features" with the largest values
@@ -36,7 +36,7 @@ class Method:
     title: str
     rule: str
     colour: str
-    lacks: Callable[[Streams, bool], str]
+    lacks: Callable[[Streams, bool, bool], str]
     caption: str
     evidence: Literal["curve", "table", "features"] = "curve"
     signed: bool = False
@@ -45,17 +45,17 @@ class Method:
     needs_background: bool = False
 
 
-def _lacks_spectral(streams: Streams, _has_cam_layer: bool) -> str:
+def _lacks_spectral(streams: Streams, _has_cam_layer: bool, _attends: bool) -> str:
     return "" if "spectral" in streams else "the model has no spectral stream"
 
 
-def _lacks_mel_maps(streams: Streams, has_cam_layer: bool) -> str:
+def _lacks_mel_maps(streams: Streams, has_cam_layer: bool, _attends: bool) -> str:
     if not {"stacked", "image"} & set(streams):
         return "the model reads no mel spectrogram that its maps could be laid over"
     return "" if has_cam_layer else "the model has no convolution whose maps it could weigh"
 
 
-def _lacks_names(streams: Streams, _has_cam_layer: bool) -> str:
+def _lacks_names(streams: Streams, _has_cam_layer: bool, _attends: bool) -> str:
     if {"spectral", "stacked"} & set(streams):
         return ""
     if "image" in streams:
@@ -63,8 +63,15 @@ def _lacks_names(streams: Streams, _has_cam_layer: bool) -> str:
     return "the model has no spectral stream"
 
 
-def _lacks_nothing(_streams: Streams, _has_cam_layer: bool) -> str:
+def _lacks_nothing(_streams: Streams, _has_cam_layer: bool, _attends: bool) -> str:
     return ""
+
+
+def _lacks_attention(streams: Streams, _has_cam_layer: bool, attends: bool) -> str:
+    if attends:
+        return ""
+    return ("no learned weights pool its states over time" if "wav2vec" in streams
+            else "the model has no waveform stream")
 
 
 METHODS: dict[str, Method] = {entry.name: entry for entry in (
@@ -82,6 +89,10 @@ METHODS: dict[str, Method] = {entry.name: entry for entry in (
     Method("occlusion", "Occlusion", "occlusion", "#009E73", _lacks_nothing,
            "What the class loses when a short stretch around a moment is muted; below zero, muting helps it. It does "
            "not show cues that the clip has twice, and silence is itself a sound that the model judges.", signed=True),
+    Method("attention", "Attention weights", "", "#56B4E9", _lacks_attention,
+           "How much the waveform stream's state at each moment counts in the mean that the classifier reads, the same "
+           "for every class. A weight is no reason: it does not show what the state says, nor which sound put it "
+           "there, since each state has heard the whole clip."),
 )}
 
 
@@ -96,22 +107,22 @@ def method(name: str) -> Method:
     return METHODS[name]
 
 
-def admitted(streams: Streams, has_cam_layer: bool) -> tuple[str, ...]:
+def admitted(streams: Streams, has_cam_layer: bool, attends: bool = False) -> tuple[str, ...]:
     """The methods of a model with these streams, in the order of the catalogue.
 
     >>> admitted(("wav2vec", "spectral"), has_cam_layer=True)
     ('scorecam', 'shap', 'occlusion')
     """
-    return tuple(name for name, entry in METHODS.items() if not entry.lacks(streams, has_cam_layer))
+    return tuple(name for name, entry in METHODS.items() if not entry.lacks(streams, has_cam_layer, attends))
 
 
-def not_admitted(streams: Streams, has_cam_layer: bool) -> dict[str, str]:
+def not_admitted(streams: Streams, has_cam_layer: bool, attends: bool = False) -> dict[str, str]:
     """The other methods, each with the reason.
 
     >>> not_admitted(("image",), has_cam_layer=True)["shap"]
     'the model reads an image, whose pixels are no features with names'
     """
-    return {name: why for name, entry in METHODS.items() if (why := entry.lacks(streams, has_cam_layer))}
+    return {name: why for name, entry in METHODS.items() if (why := entry.lacks(streams, has_cam_layer, attends))}
 
 
 def in_order(names: Collection[str]) -> list[str]:

@@ -18,6 +18,8 @@ class Model:
     has_cam_layer  whether a layer keeps a time axis, so that Grad-CAM can weigh its maps (`EmotionModel.cam_layer`)
     row            of paper 1's table VI; "" for paper 2's models
     backbone       the section of a preset that can name a checkpoint; "" for a model without
+    attends        whether a learned weight for each frame pools its states (`Subject.attends` says it of a network,
+                   since of states kept as statistics there is nothing to pool)
 
     The class is called with the preset and, by name, with `backbone` where it has one and with `standardisation` where
     it reads features of which each channel has a mean and a deviation.
@@ -29,6 +31,7 @@ class Model:
     has_cam_layer: bool = True
     row: str = ""
     backbone: str = ""
+    attends: bool = False
 
     @property
     def standardised(self) -> bool:
@@ -37,7 +40,8 @@ class Model:
 
 
 MODELS: dict[str, Model] = {
-    "fusion": Model("paper1:FusionModel", "features", ("wav2vec", "spectral"), row="D", backbone="wav2vec"),
+    "fusion": Model("paper1:FusionModel", "features", ("wav2vec", "spectral"), row="D", backbone="wav2vec",
+                    attends=True),
     "concat": Model("paper1:ConcatModel", "features", ("wav2vec", "spectral"), row="C", backbone="wav2vec"),
     "wav2vec": Model("paper1:Wav2VecModel", "features", ("wav2vec",), has_cam_layer=False, row="B", backbone="wav2vec"),
     "spectral": Model("paper1:SpectralModel", "features", ("spectral",), row="A"),

@@ -16,8 +16,9 @@ from written_commands import shell_blocks
 
 from infra import house
 from ser_ops import cli, methods, model_table
-from ser_ops.config.params import load_params
+from ser_ops.config.params import load_params, load_preset
 from ser_ops.documents import read_yaml
+from ser_ops.explain.trace import blur_seconds
 from ser_ops.imports import file_of
 from ser_ops.models.architectures import build
 from ser_ops.models.model_folder import save
@@ -254,9 +255,22 @@ def test_the_reference_names_all_that_there_is():
         assert f"| `{preset.stem}` |" in TEXT["docs/reference/settings.md"], preset
 
 
+@pytest.mark.parametrize(("preset", "written"), [
+    ("small", "has seen 34 frames, 0.69 s"), ("demo", "has seen 34 frames, 0.69 s"),
+    ("paper", "`paper`: 33 frames, 0.84 s")])
+def test_what_a_step_of_score_cam_has_seen_is_that_of_the_code(preset, written):
+    chosen = load_preset(preset)
+    frames = build("spectral", chosen).spectral.receptive_field
+    seconds = blur_seconds(frames, chosen.features)
+    words = re.search(r"(\d+) frames, ([\d.]+) s", written)
+    assert (int(words[1]), float(words[2])) == (frames, round(seconds, 2))
+    assert written in " ".join(TEXT["docs/reference/methods.md"].split())
+
+
 def test_the_methods_of_each_model_are_those_of_the_catalogue():
     rows = re.findall(r"^\| ([\w, ]+) \| ([\w, -]+) \|$", TEXT["docs/reference/methods.md"], re.MULTILINE)
     listed = {model: titles.split(", ") for models, titles in rows for model in models.split(", ")}
     for name, model in model_table.MODELS.items():
-        titles = [methods.METHODS[method].title for method in methods.admitted(model.streams, model.has_cam_layer)]
+        admitted = methods.admitted(model.streams, model.has_cam_layer, model.attends)
+        titles = [methods.METHODS[method].title for method in admitted]
         assert listed[name] == titles, name

@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ser_ops.files import replacing, write_json, write_text
-from ser_ops.pages import DASH, policy
+from ser_ops.pages import DASH, plain, policy
 
 FIELDS: tuple[str, ...] = ("row", "column", "ours", "low", "high", "spread", "paper", "unit", "mark")
 _HERE = Path(__file__).parent
@@ -26,6 +26,7 @@ _PRINTED = re.compile(r"-?[0-9]+(\.[0-9]+)?%?")
 _DIGITS = {"percent": 2, "share": 3, "count": 0, "": 3}
 LEAKS: dict[str, str] = {
     "speaker": "no speaker is both trained on and tested on",
+    "word": "by word: no test word is trained on, speakers are in training and test alike",
     "random": "by utterance: speakers are in training and test alike",
     "paper": "by row after augmentation: variants of one utterance are in training and test alike",
 }
@@ -163,8 +164,9 @@ def facts(provenance: Mapping[str, Any], protocols: Iterable[str] = (),
     if kinds:
         listed.append(("Backbone", "; ".join(f"{', '.join(models)}: {kind}" for kind, models in kinds.items())))
     listed += [("Preset", _or_dash(provenance.get("preset"))), ("Variants", _names(provenance.get("variants")))]
-    if provenance.get("count"):
-        listed.append(("Folds", str(provenance["count"])))
+    if counts := provenance.get("counts"):
+        listed.append(("Folds", ", ".join(f"{protocol}: {count or 'not admitted by these corpora'}"
+                                          for protocol, count in counts.items())))
     seeds = provenance.get("seeds") or ([provenance["seed"]] if provenance.get("seed") is not None else [])
     listed.append(("Seeds" if len(seeds) > 1 else "Seed", _names([str(seed) for seed in seeds])))
     if runs:
@@ -173,6 +175,16 @@ def facts(provenance: Mapping[str, Any], protocols: Iterable[str] = (),
     listed += [("Commit", _or_dash(provenance.get("commit")) + changed),
                ("Data (DVC)", _or_dash(provenance.get("data_md5")))]
     return tuple(listed)
+
+
+def left_out(content: Mapping[str, Any]) -> list[str]:
+    """A sentence for each model of a report that could not be trained: {"lacking": {model: why and what to do}}.
+
+    >>> left_out({"lacking": {"vit": "its checkpoint cannot be had"}})
+    ['Vit was not trained: its checkpoint cannot be had.']
+    """
+    return [f"{plain(model).capitalize()} was not trained: {reason}."
+            for model, reason in (content.get("lacking") or {}).items()]
 
 
 def _names(values: Iterable[str] | None) -> str:

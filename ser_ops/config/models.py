@@ -1,7 +1,7 @@
 """Sections of params.yaml that a preset is made of: what models read, and the size of each network."""
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -13,7 +13,6 @@ from ser_ops.config.section import (
     Depth,
     Hertz,
     Kernel,
-    Overrides,
     Rate,
     Section,
     Share,
@@ -197,7 +196,7 @@ class Preset(Section):
     head: Head = Field(description="the classifier above the streams")
     vit: ImageTransformer = Field(description="paper 2's ViT")
     beit: ImageTransformer = Field(description="paper 2's BEiT")
-    over: dict[Literal["augment", "train", "tune"], Overrides] = Field(
+    over: dict[Literal["augment", "train", "tune"], dict[str, Any]] = Field(
         default={}, description="what the preset's file lays over augment, train and tune")
 
     @model_validator(mode="after")

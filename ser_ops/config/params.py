@@ -136,6 +136,11 @@ def _with_whole_trial(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _laid_over(section: Mapping[str, Any], changes: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A section with a preset's changes; another design has other settings, and so it stands alone."""
+    """A section with a preset's changes; another design has other settings, and so it stands alone.
+
+    What a preset changes of a trial goes over that of params.yaml.
+    """
+    if isinstance(changes.get("trial"), dict) and isinstance(section.get("trial"), dict):
+        changes = {**changes, "trial": {**section["trial"], **changes["trial"]}}
     other_design = "design" in section and changes.get("design", section["design"]) != section["design"]
     return changes if other_design else {**section, **changes}

@@ -16,6 +16,8 @@ class Tracking(Section):
     timeout: Positive = Field(description="seconds to wait for a server before saying that it is down")
     outage: Positive = Field(description="seconds to wait, when all else is done, for a server that went away")
     lease: Positive = Field(description="seconds without a heartbeat, after which a registry's lock is taken over")
+    recordings: bool = Field(
+        description="whether explain attaches recordings of test utterances, where every licence is known to allow it")
 
 
 class Storage(Section):

@@ -61,6 +61,8 @@ class Tune(Section):
     """The search of training settings before training."""
 
     trials: CountOr0 = Field(description="0: train as section train says")
+    needs_gpu: bool = Field(
+        default=False, description="whether a machine without a GPU trains as section train says, without a search")
     seed: Seed = Field(description="of the search")
     startup_trials: CountOr0 = Field(description="before pruning and modelling begin")
     warmup_epochs: CountOr0 = Field(description="of a trial before it may be pruned")

@@ -1,10 +1,17 @@
-"""Which files of a copy are the published ones: a list of path, size and sha256 against a folder."""
+"""Which files of a copy are the published ones: a list of path, size and sha256 against a folder.
 
+A lossless copy in another format is decoded and its samples compared: with the column `samples_sha256` of the list
+(of signed 16-bit little-endian samples), else with a wav of these samples and the shortest header, whose bytes the
+published digest tells. Published files with further chunks need the column.
+"""
+
+import hashlib
+import struct
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from ser_ops.audio.admission import FORMATS
 from ser_ops.errors import UserError
@@ -14,17 +21,20 @@ from ser_ops.outside_table import read_table
 from ser_ops.progress.spreading import progress_bar
 
 _Key = tuple[str, ...]
-_ORDER = ("published", "altered", "re_encoded")
+_ORDER = ("published", "same_samples", "altered", "re_encoded")
+_LOSSLESS = {".flac", ".wav"}
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Paths, sorted. Of the folder: published (same size and bytes), altered (other bytes under a published path),
-    re_encoded (a published name in another format), extra, ambiguous (fits several published paths, which then are
-    not called missing). Of the list: missing.
+    """Paths, sorted. Of the folder: published (same size and bytes), same_samples (another format that decodes to the
+    published samples), altered (other bytes under a published path), re_encoded (a published name in another format,
+    whose samples are others or not known), extra, ambiguous (fits several published paths, which then are not called
+    missing). Of the list: missing.
     """
 
     published: tuple[str, ...]
+    same_samples: tuple[str, ...]
     altered: tuple[str, ...]
     re_encoded: tuple[str, ...]
     missing: tuple[str, ...]
@@ -38,7 +48,8 @@ class Comparison:
 
 
 def compare_checksums(folder: Path, tsv: Path) -> Comparison:
-    """Hold the audio files below `folder` against a published list (tab separated: path, size in bytes, sha256).
+    """Hold the audio files below `folder` against a published list (tab separated: path, size in bytes, sha256, and
+    where it has that samples_sha256).
 
     A file is matched by the shortest end of its path, format and capitals left aside, that fits one published
     path alone; a published path is matched by one file at most, the same bytes first, and a second one is extra.
@@ -64,7 +75,7 @@ def compare_checksums(folder: Path, tsv: Path) -> Comparison:
             kinds["ambiguous" if fitting else "extra"].append(str(path))
             possible |= fitting
     for name in progress_bar(sorted(matches), "comparing checksums", len(matches), "file"):
-        judged = sorted(((_judge(folder / path, name, *published[name]), path) for path in matches[name]),
+        judged = sorted(((_judge(folder / path, name, published[name]), path) for path in matches[name]),
                         key=lambda pair: (_ORDER.index(pair[0]), len(pair[1].parts), pair[1]))
         kinds[judged[0][0]].append(str(judged[0][1]))
         kinds["extra"] += [str(other) for _, other in judged[1:]]
@@ -95,16 +106,47 @@ def _fitting(ends: Mapping[_Key, set[str]], path: PurePosixPath) -> set[str]:
     return fitting
 
 
-def _judge(file: Path, published: str, size: int, digest: str) -> str:
-    if file.suffix.lower() != PurePosixPath(published).suffix.lower():
-        return "re_encoded"
+class _Published(NamedTuple):
+    """A line of the list; samples: digest of the decoded samples, "" where the list does not say it."""
+
+    size: int
+    digest: str
+    samples: str
+
+
+def _judge(file: Path, name: str, published: _Published) -> str:
+    if file.suffix.lower() != PurePosixPath(name).suffix.lower():
+        return "same_samples" if _has_samples_of(file, name, published) else "re_encoded"
     try:
-        return "published" if file.is_file() and file.stat().st_size == size and sha256(file) == digest else "altered"
+        same = file.is_file() and file.stat().st_size == published.size and sha256(file) == published.digest
     except OSError:
-        return "altered"
+        same = False
+    return "published" if same else "altered"
 
 
-def _read(tsv: Path) -> dict[str, tuple[int, str]]:
+def _has_samples_of(file: Path, name: str, published: _Published) -> bool:
+    """Whether a lossless copy decodes to the samples of a published wav; False where the list cannot tell."""
+    import soundfile
+    if {file.suffix.lower(), PurePosixPath(name).suffix.lower()} - _LOSSLESS:
+        return False
+    try:
+        with file.open("rb") as opened, soundfile.SoundFile(opened) as sound:
+            # No more is decoded than the published file has room for, whatever the copy's header claims.
+            if sound.subtype != "PCM_16" or 2 * sound.frames * sound.channels > published.size:
+                return False
+            samples = sound.read(dtype="int16", always_2d=True).astype("<i2").tobytes()
+            rate, channels = sound.samplerate, sound.channels
+    except (OSError, soundfile.SoundFileError):
+        return False
+    if published.samples:
+        return hashlib.sha256(samples).hexdigest() == published.samples
+    layout = struct.pack("<IHHIIHH", 16, 1, channels, rate, 2 * rate * channels, 2 * channels, 16)
+    head = struct.pack("<4sI8s", b"RIFF", 36 + len(samples), b"WAVEfmt ") + layout + struct.pack(
+        "<4sI", b"data", len(samples))
+    return hashlib.sha256(head + samples).hexdigest() == published.digest
+
+
+def _read(tsv: Path) -> dict[str, _Published]:
     published = {}
     for line, row in read_table(tsv, ("path", "size", "sha256")):
         if not PurePosixPath(row["path"]).name:
@@ -113,5 +155,6 @@ def _read(tsv: Path) -> dict[str, tuple[int, str]]:
         if not row["size"].isdecimal():
             raise UserError(f"{tsv}: line {line} has the size {row['size']!r:.40}, which is no number of bytes: give "
                             "the published list of the corpus")
-        published[row["path"]] = (int(row["size"]), row["sha256"].lower())
+        published[row["path"]] = _Published(int(row["size"]), row["sha256"].lower(),
+                                            (row.get("samples_sha256") or "").lower())
     return published

@@ -6,26 +6,34 @@ from itertools import combinations
 from operator import attrgetter
 from typing import Any
 
-from ser_ops.corpora.partitions import PARTITIONS, declared_leaks, group_rows, split_units
+from ser_ops.corpora.partitions import (
+    PARTITIONS,
+    WITHIN_SPEAKERS,
+    actual_protocol,
+    declared_leaks,
+    group_rows,
+    split_units,
+)
 from ser_ops.errors import UserError
 from ser_ops.manifest import AnyRow, NoiseRow, UtteranceRow, VariantRow
 
 _Partitions = dict[str, set[str]]     # by the name of a content, a speaker, a recording, ...
-_DECLARED = {"speaker": frozenset[str](), "random": frozenset({"speaker"}),
+_DECLARED = {"speaker": frozenset[str](), "word": frozenset({"speaker"}), "random": frozenset({"speaker"}),
              "paper": frozenset({"content", "speaker", "variant", "noise"})}
 
 
 def audit_leaks(rows: Sequence[UtteranceRow], noise_rows: Sequence[NoiseRow], protocol: str,
-                variants: Sequence[VariantRow] | None = None) -> dict[str, Any]:
+                variants: Sequence[VariantRow] | None = None, fold: bool = False) -> dict[str, Any]:
     """Compare contents, speakers, variants of one utterance and noise recordings across partitions.
 
     A noise source counts in the partitions of its recordings and in those of the rows that it was mixed into: one that
     validation hears and training or test hears or may hear is a finding.
 
     variants: rows of the augmented table, where there is one; they, not `rows`, are then trained on.
-    Returns the content of leak_audit.json: `clean` is True when there is no finding at all. A finding that is not
-    declared names one thing; those that the protocol declares are counted together. Raises UserError for a row
-    whose partition is none of the three.
+    fold: whether they are divided by `partitions.assign_fold`: under `speaker` no test speaker is then declared.
+    Returns the content of leak_audit.json: `protocol` is what the protocol came to on these rows; `clean` is True when
+    there is no finding at all. A finding that is not declared names one thing; those that the protocol declares are
+    counted together. Raises UserError for a row whose partition is none of the three.
     """
     trained: Sequence[UtteranceRow] | Sequence[VariantRow] = rows if variants is None else variants
     for table, name in ((rows, "utterance"), (noise_rows, "recording"), (variants or (), "row")):
@@ -40,7 +48,7 @@ def audit_leaks(rows: Sequence[UtteranceRow], noise_rows: Sequence[NoiseRow], pr
             utterances[utterance] |= partitions
     noise_sources = _noise_sources(noise_rows, variants or ())
     unit_of = split_units(rows)
-    split_speakers = {row.speaker for row in trained if unit_of.get(row.corpus) in ("word", "utterance")}
+    split_speakers = {row.speaker for row in trained if unit_of.get(row.corpus) in WITHIN_SPEAKERS}
     compared: tuple[tuple[str, _Partitions, set[str]], ...] = (
         ("content", contents, set()),
         ("content", _sounds(rows, "utterance", utterances), set()),
@@ -49,9 +57,11 @@ def audit_leaks(rows: Sequence[UtteranceRow], noise_rows: Sequence[NoiseRow], pr
         ("noise", noise_sources, set()),
         ("noise", _partitions_of(noise_rows, "content"), set()),
         ("noise", _sounds(noise_rows, "recording", _partitions_of(noise_rows, "recording")), set()))
+    may_share = PARTITIONS[:2] if fold and protocol == "speaker" else PARTITIONS
     findings = [finding for kind, partitions_of, allowed in compared for finding in _findings(
-        kind, partitions_of, set(partitions_of) if kind in _DECLARED[protocol] else allowed)]
-    return {"protocol": protocol, "clean": not findings, "declared": declared_leaks(rows, protocol),
+        kind, partitions_of, set(partitions_of) if kind in _DECLARED[protocol] else allowed, may_share)]
+    return {"protocol": protocol if fold else actual_protocol(rows, protocol), "clean": not findings,
+            "declared": declared_leaks(rows, protocol, fold),
             "findings": findings,
             "checked": {"utterances": len(rows), "rows": len(trained), "contents": len(contents),
                         "speakers": len(speakers), "noise_recordings": len(noise_rows),
@@ -109,12 +119,16 @@ def _sounds(rows: Sequence[UtteranceRow] | Sequence[NoiseRow], key: str,
     return sounds
 
 
-def _findings(kind: str, partitions_of: _Partitions, declared: set[str]) -> Iterator[dict[str, Any]]:
-    """A finding for each pair of partitions that share a name; those of `declared` names are counted together."""
+def _findings(kind: str, partitions_of: _Partitions, declared: set[str],
+              among: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """A finding for each pair of partitions that share a name.
+
+    Those of `declared` names are counted together where both partitions are `among` those that may share them.
+    """
     shared: dict[tuple[str, str], list[str]] = defaultdict(list)
     for name in sorted(partitions_of):
         for pair in combinations([partition for partition in PARTITIONS if partition in partitions_of[name]], 2):
-            if name in declared:
+            if name in declared and set(pair) <= set(among):
                 shared[pair].append(name)
             else:
                 yield {"kind": kind, "partitions": list(pair), "what": name, "declared": False}

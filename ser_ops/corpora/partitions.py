@@ -6,14 +6,17 @@ for cross-validation.
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from ser_ops.config.data import Partitions
-from ser_ops.manifest import AnyRow, UtteranceRow, VariantRow
+from ser_ops.manifest import AnyRow, UtteranceRow, VariantRow, validated_manifest, validated_utterances
 from ser_ops.seeds import generator
 
 PARTITIONS = ("train", "validation", "test")
+FOLD_PROTOCOLS = ("random", "word", "speaker")
+WITHIN_SPEAKERS = ("word", "utterance")     # units whose parts share speakers
 _MILLION = 1_000_000
 _RESTARTS = 2000
 
@@ -56,30 +59,52 @@ def assign_variant_partitions(rows: Sequence[VariantRow], settings: Partitions) 
                        settings.seed, "rows")
 
 
-def assign_fold(rows: Sequence[UtteranceRow], settings: Partitions, count: int, fold: int) -> list[str]:
+def assign_fold(rows: Sequence[UtteranceRow], settings: Partitions, protocol: str, count: int, fold: int) -> list[str]:
     """The partition of each utterance when `fold` (1 to `count`) is the test, in the order of `rows`.
 
     Every utterance is in the test of exactly one fold. `random`: stratified by corpus and emotion, the same content
-    together (stratified cross-validation). `speaker`: whole speakers of each corpus, emotion and gender balanced; a
-    corpus with fewer speakers than folds is in as many tests as it has speakers, and one that fills no partition by
-    itself when it is alone (TESS has two speakers) goes by word. Of the rest a share of settings.validation validates,
-    chosen in the same way. Raises ValueError for a fold or a protocol that there is none of.
+    together (stratified cross-validation). `word`: whole texts of each corpus, which leaves every speaker in training.
+    `speaker`: whole speakers of each corpus, emotion and gender balanced; a corpus with fewer speakers than folds is
+    in as many tests as it has speakers. Of the rest a share of settings.validation validates, chosen in the same way;
+    where each corpus leaves a single speaker to train (TESS alone), other words of that speaker validate. Raises
+    ValueError for a fold or a protocol that there is none of.
     """
-    if not 1 <= fold <= count or settings.protocol not in ("speaker", "random"):
-        raise ValueError(f"no fold {fold} of {count} under the protocol {settings.protocol}")
-    units = dict.fromkeys({row.corpus for row in rows}, "utterance")
-    if settings.protocol == "speaker":
-        units = split_units(rows, settings)
-    corpora = group_rows(rows, "corpus")
+    if not 1 <= fold <= count or protocol not in FOLD_PROTOCOLS:
+        raise ValueError(f"no fold {fold} of {count} under the protocol {protocol}")
+    unit = {"random": "utterance"}.get(protocol, protocol)
+    corpora, units = group_rows(rows, "corpus"), split_units(rows)
     placed: dict[str, str] = {}
-    for corpus, unit in sorted(units.items()):
-        tests = _parts(corpora[corpus], unit, {str(number): 1 / count for number in range(1, count + 1)},
-                       settings.seed, f"{corpus}, folds")
-        rest = [row for row in corpora[corpus] if tests[row.utterance] != str(fold)]
-        placed |= dict.fromkeys((row.utterance for row in corpora[corpus]), "test")
-        placed |= _parts(rest, unit, {"train": 1 - settings.validation, "validation": settings.validation},
-                         settings.seed, f"{corpus}, beside fold {fold}")
+    for corpus, own in sorted(corpora.items()):
+        tests = _parts(own, unit, {str(number): 1 / count for number in range(1, count + 1)}, settings.seed,
+                       f"{corpus}, folds")
+        rest = [row for row in own if tests[row.utterance] != str(fold)]
+        placed |= dict.fromkeys((row.utterance for row in own), "test")
+        placed |= _parts(rest, units[corpus] if protocol == "speaker" and units[corpus] in WITHIN_SPEAKERS else unit,
+                         {"train": 1 - settings.validation, "validation": settings.validation}, settings.seed,
+                         f"{corpus}, beside fold {fold}")
     return [placed[row.utterance] for row in rows]
+
+
+def fold_count(rows: Sequence[UtteranceRow], protocol: str, count: int) -> int:
+    """Folds of a cross-validation that is asked for `count`: no more than there are speakers or texts to hold out.
+
+    Returns 0 where the protocol cannot be had: by word where a corpus has fewer texts than a test, a training and a
+    validation part need, or does not say them; by speaker where no corpus has two.
+
+    >>> tess = [UtteranceRow(f"{speaker}/{word}", "tess", speaker=speaker, text=word)
+    ...         for speaker in ("OAF", "YAF") for word in ("back", "bar", "base", "bath")]
+    >>> [fold_count(tess, protocol, 5) for protocol in ("random", "word", "speaker")]
+    [5, 4, 2]
+    """
+    if protocol == "random":
+        return count
+    groups = group_rows(rows, "corpus").values()
+    if protocol == "word":
+        texts = [{row.text for row in group} for group in groups]
+        most = min((len(own) if "" not in own else 0 for own in texts), default=0)
+        return min(count, most) if most >= len(PARTITIONS) else 0
+    speakers = max((len({row.speaker for row in group}) for group in groups), default=0)
+    return min(count, speakers) if speakers > 1 else 0
 
 
 def _parts(rows: Sequence[UtteranceRow], unit: str, shares: dict[str, float], seed: int,
@@ -122,16 +147,43 @@ def split_units(rows: Iterable[UtteranceRow], settings: Partitions | None = None
     return units
 
 
-def declared_leaks(rows: Iterable[UtteranceRow], protocol: str) -> list[str]:
-    """The leaks that a protocol declares for these rows, in words; none for a clean split by speaker."""
+def actual_protocol(rows: Iterable[UtteranceRow], protocol: str) -> str:
+    """What a protocol comes to on these rows: `speaker` is by word, or by utterance, where speakers are too few.
+
+    >>> tess = [UtteranceRow(f"{speaker}/{word}", "tess", speaker=speaker, text=word)
+    ...         for speaker in ("OAF", "YAF") for word in ("back", "bar", "base")]
+    >>> actual_protocol(tess, "speaker"), actual_protocol(tess, "random")
+    ('word', 'random')
+    """
+    if protocol != "speaker":
+        return protocol
+    within = sorted({unit for unit in split_units(rows).values() if unit in WITHIN_SPEAKERS})
+    return " and ".join(within) or protocol
+
+
+def protocol_in_force(work: Path, protocol: str) -> str:
+    """`actual_protocol` of the utterances that validation let through; the protocol itself before there are any."""
+    return actual_protocol(validated_utterances(work), protocol) if validated_manifest(work).exists() else protocol
+
+
+def declared_leaks(rows: Iterable[UtteranceRow], protocol: str, fold: bool = False) -> list[str]:
+    """The leaks that a protocol declares for these rows, in words; none for a clean split by speaker.
+
+    fold: whether the rows are divided by `assign_fold`.
+    """
     if protocol == "random":
         return ["split by utterance: speakers are in several partitions"]
+    if protocol == "word":
+        return ["split by word: speakers are in several partitions"]
     if protocol == "paper":
         return ["split by row after augmentation: speakers, contents, variants of one utterance and noise recordings "
                 "are in several partitions"]
+    within = {corpus: unit for corpus, unit in split_units(rows).items() if unit in WITHIN_SPEAKERS}
+    if fold:
+        return [f"{corpus}: one speaker is tested and none of that voice is trained on; validation hears other {unit}s "
+                "of the speaker who trains" for corpus, unit in within.items()]
     return [f"{corpus}: split by {unit}, its speakers are in several partitions (they are fewer than the partitions, "
-            "and no other corpus fills these)"
-            for corpus, unit in split_units(rows).items() if unit in ("word", "utterance")]
+            "and no other corpus fills these)" for corpus, unit in within.items()]
 
 
 def partition_shares(settings: Partitions) -> dict[str, float]:

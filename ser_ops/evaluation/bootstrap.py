@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 
 from ser_ops import seeds
-from ser_ops.evaluation.metrics import CLASSES
+from ser_ops.evaluation.metrics import CLASSES, scores_from_counts
 
 LEAST_SPEAKERS = 3      # two speakers make three resamples, of which two hold one voice alone
 
@@ -50,6 +50,22 @@ class Resamples:
     def accuracy(self, right: np.ndarray) -> np.ndarray:
         """Accuracy in [0, 1] of each resample, shape (resamples,); `right` as for `uar`."""
         return self.weights @ np.asarray(right, np.float64) / self.weights.sum(1)
+
+
+    def scores(self, answers: np.ndarray) -> dict[str, np.ndarray]:
+        """Each score of `metrics.SCORES` in every resample, shape (resamples,).
+
+        answers: (utterances, 49), how often each utterance was answered; `answer_cells` gives it.
+        """
+        return scores_from_counts((self.weights @ answers).reshape(-1, CLASSES, CLASSES))
+
+
+def answer_cells(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """A 1 for each utterance in the cell of the confusion matrix that it fell into, float64 (n, 49).
+
+    true, predicted: class indices (n,).
+    """
+    return np.eye(CLASSES**2)[np.asarray(true, np.int64) * CLASSES + np.asarray(predicted, np.int64)]
 
 
 def one_hot(true: np.ndarray) -> np.ndarray:

@@ -30,6 +30,7 @@ class Summary:
         self._counts = np.array([[metrics.confusion_matrix(true, answers) for answers in answers_of_model]
                                  for answers_of_model in predictions.predicted])
         self._scores = metrics.scores_from_counts(self._counts)
+        self._resampled: dict[tuple[int, int], dict[str, np.ndarray]] = {}
 
     def _clean_index(self, model: str) -> tuple[int, int]:
         return self.predictions.models.index(model), self.predictions.conditions.index(CLEAN)
@@ -37,12 +38,23 @@ class Summary:
     def _noisy_indices(self, model: str) -> tuple[int, list[int]]:
         return self.predictions.models.index(model), self.predictions.noisy_indices()
 
-    def _intervals(self, right: np.ndarray) -> dict[str, float]:
-        """Intervals of UAR and accuracy, and of UAR over utterances in any case (uar_*_utterances)."""
-        return {**self._bounds(self.unseen.uar(right), "uar"),
-                **self._bounds(self.unseen.accuracy(right), "accuracy"),
-                **{f"{name}_utterances": value
-                   for name, value in self._bounds(self.utterances.uar(right), "uar").items()}}
+    def _intervals(self, m: int, conditions: list[int]) -> dict[str, float]:
+        """An interval for each score, of its mean over conditions."""
+        drawn = [self._drawn(m, c) for c in conditions]
+        return {end: value for name in metrics.SCORES
+                for end, value in self._bounds(np.mean([scores[name] for scores in drawn], axis=0), name).items()}
+
+    def _over_utterances(self, m: int, conditions: list[int]) -> dict[str, float]:
+        """That of UAR over utterances (uar_*_utterances), whatever the others are over."""
+        bounds = self._bounds(self.utterances.uar(self._right[m, conditions].mean(0)), "uar")
+        return {f"{name}_utterances": value for name, value in bounds.items()}
+
+    def _drawn(self, m: int, c: int) -> dict[str, np.ndarray]:
+        """Every score of one condition in each resample; kept, since means over a grid take each again."""
+        if (m, c) not in self._resampled:
+            self._resampled[m, c] = self.unseen.scores(
+                bootstrap.answer_cells(self.predictions.true, self.predictions.predicted[m, c]))
+        return self._resampled[m, c]
 
     def _bounds(self, figures: np.ndarray, name: str) -> dict[str, float]:
         low, high = bootstrap.percentile_interval(figures, self.settings.confidence)
@@ -56,10 +68,10 @@ class Summary:
         """Scores on clean speech with their intervals."""
         m, c = self._clean_index(model)
         return {**{name: float(self._scores[name][m, c]) for name in metrics.SCORES},
-                **self._intervals(self._right[m, c])}
+                **self._intervals(m, [c]), **self._over_utterances(m, [c])}
 
     def cells(self, model: str) -> dict[str, dict[str, Any]]:
-        """Each cell of the grid: mean and sample deviation over seeds, interval of UAR, mean SNR in dB."""
+        """Each cell of the grid: mean and sample deviation over seeds, intervals, mean SNR in dB."""
         m = self.predictions.models.index(model)
         cells = {}
         for cell in self.predictions.cells:
@@ -73,7 +85,7 @@ class Summary:
             values = self._scores[name][m, seeds]
             figures[name] = float(values.mean())
             figures[f"{name}_std"] = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-        return figures | self._bounds(self.unseen.uar(self._right[m, seeds].mean(0)), "uar")
+        return figures | self._intervals(m, seeds)
 
     def noisy(self, model: str) -> dict[str, float]:
         """Mean of the grid (docs/explanation/protocol.md, 7: what table VI's 'noisy' is here), with its intervals."""
@@ -81,7 +93,7 @@ class Summary:
 
     def _mean_over(self, m: int, conditions: list[int]) -> dict[str, float]:
         return {**{name: float(self._scores[name][m, conditions].mean()) for name in metrics.SCORES},
-                **self._intervals(self._right[m, conditions].mean(0))}
+                **self._intervals(m, conditions), **self._over_utterances(m, conditions)}
 
     def transmission(self, model: str) -> dict[str, Any]:
         """Clean speech over telephone lines and in rooms; empty where none was evaluated.
@@ -97,19 +109,27 @@ class Summary:
                 "cells": {self.predictions.conditions[index].cell: self._cell(m, [index]) for index in every}}
 
     def by_snr(self, model: str) -> list[dict[str, float]]:
-        """The noisy answers by the SNR that each mixture had, in fixed bins of 5 dB: [low_db, high_db)."""
+        """The noisy answers by the SNR that each mixture had, in fixed bins of 5 dB: [low_db, high_db).
+
+        Intervals draw speakers, or utterances, with all mixtures that they have in the bin.
+        """
         m, noisy = self._noisy_indices(model)
         snr = self.predictions.snr[noisy].ravel()
         known = np.isfinite(snr)
-        true = np.tile(self.predictions.true, len(noisy))[known]
-        predicted = self.predictions.predicted[m, noisy].ravel()[known]
+        utterance = np.tile(np.arange(len(self.predictions.true)), len(noisy))[known]
+        true, predicted = self.predictions.true[utterance], self.predictions.predicted[m, noisy].ravel()[known]
         bins = np.floor(snr[known] / SNR_BIN_DB).astype(int)
         rows = []
         for low in np.unique(bins):
             chosen = bins == low
             figures = metrics.scores(true[chosen], predicted[chosen])
+            answers = np.zeros((len(self.predictions.true), metrics.CLASSES**2))
+            np.add.at(answers, (utterance[chosen], true[chosen] * metrics.CLASSES + predicted[chosen]), 1)
+            drawn = self.unseen.scores(answers)
             rows.append({"low_db": int(low) * SNR_BIN_DB, "high_db": int(low + 1) * SNR_BIN_DB,
-                         "n": int(chosen.sum()), "uar": figures["uar"], "accuracy": figures["accuracy"]})
+                         "n": int(chosen.sum()), **{name: value for score in ("uar", "accuracy") for name, value in
+                         ({score: figures[score]} | self._bounds(drawn[score][np.isfinite(drawn[score])],
+                                                                                 score)).items()}})
         return rows
 
     def model(self, model: str) -> dict[str, Any]:

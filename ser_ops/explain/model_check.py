@@ -191,7 +191,7 @@ class _Checks:
         return "a layer with a place in time" if self.subject.has_cam_layer else "no layer with a place in time"
 
     def method(self, name: str) -> str:
-        if why := METHODS[name].lacks(self.described.streams, self.described.has_cam_layer):
+        if why := METHODS[name].lacks(self.described.streams, self.described.has_cam_layer, self.subject.attends):
             return f"not admitted: {why}"
         question = Question(self.subject, self.clips[0], 0, self.settings, self.features[1:], samples=4)
         trace = method_module(name).explain(question).trace

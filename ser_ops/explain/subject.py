@@ -15,6 +15,7 @@ from ser_ops.config.models import Features, Window
 from ser_ops.explain.map_axes import MapAxis, map_axes
 from ser_ops.features.index_map import grid, shape_of
 from ser_ops.models.base import EmotionModel
+from ser_ops.models.paper1 import AttentivePooling
 
 
 @dataclass(frozen=True)
@@ -50,14 +51,19 @@ class Subject:
         return True
 
     @property
+    def attends(self) -> bool:
+        """Whether a learned weight for each frame pools the waveform stream's states (equation 21)."""
+        return isinstance(getattr(self.model, "pooling", None), AttentivePooling)
+
+    @property
     def admitted(self) -> tuple[str, ...]:
         """The methods that the model admits, in the order of the catalogue."""
-        return methods.admitted(self.model.streams, self.has_cam_layer)
+        return methods.admitted(self.model.streams, self.has_cam_layer, self.attends)
 
     @property
     def not_admitted(self) -> dict[str, str]:
         """The other methods, each with the reason."""
-        return methods.not_admitted(self.model.streams, self.has_cam_layer)
+        return methods.not_admitted(self.model.streams, self.has_cam_layer, self.attends)
 
     @property
     def needs_background(self) -> bool:

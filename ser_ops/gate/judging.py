@@ -7,6 +7,7 @@ needs the registry and is judged again at each promotion (`ser_ops.gate.comparis
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from ser_ops.caveats import heard_in_training
 from ser_ops.config.evaluation import Gate, Limit
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
@@ -317,8 +318,8 @@ def explanation_rules(report: Any, model: str, files: Collection[str]) -> list[R
     if model not in MODELS:
         raise UserError(f"unknown model {model!r}: expected one of {', '.join(MODELS)}")
     described, rules = MODELS[model], list[Rule]()
-    for method in METHODS.values():
-        if why := method.lacks(described.streams, described.has_cam_layer):
+    for method in (each for each in METHODS.values() if each.rule):
+        if why := method.lacks(described.streams, described.has_cam_layer, described.attends):
             rules.append(not_applicable(method.rule, f"{model} admits no {method.title}: {why}", _WHERE))
         elif method.evidence == "features":
             rules.append(_features(method, report, model, files))
@@ -495,6 +496,8 @@ def _notes(metrics: Any, figures: Any) -> list[str]:
         notes.append(f"figures come from synthetic speech: {', '.join(map(str, pick(provenance, 'synthetic')))}")
     if pick(provenance, "partial"):
         notes.append(f"partial corpora: {', '.join(map(str, pick(provenance, 'partial')))}")
+    if heard := heard_in_training(provenance or {}):
+        notes.append(heard[0].lower() + heard.removesuffix(".")[1:])
     if pick(provenance, "noise_without_test_recordings"):
         names = ", ".join(map(str, pick(provenance, "noise_without_test_recordings")))
         notes.append(f"no test recording, so not in the grid: {names}")

@@ -91,7 +91,8 @@ def _provenance(params: Params, card: Mapping[str, Any], rows: Sequence[VariantR
     recorded, left_out = predictions.noise_categories(noise_rows)
     settings = params.evaluate
     return {**{name: card["data"][name] for name in ("corpora", "synthetic", "partial", "protocol")},
-            "backbone": card["backbone"], "preset": card["preset"], "seeds": list(settings.seeds),
+            "heard": card["data"].get("heard"), "backbone": card["backbone"],
+            "preset": card["preset"], "seeds": list(settings.seeds),
             "test_utterances": len(rows), "test_speakers": len({row.speaker for row in rows}),
             "noise": [*recorded, *settings.stationary], "noise_without_test_recordings": left_out,
             "transmission": list(settings.transmission),

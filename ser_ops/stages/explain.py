@@ -1,8 +1,12 @@
-"""explain: the trained model in; explanations.json, its figures and the page to listen to out, attached to its run."""
+"""explain: the trained model in; explanations.json, its figures and the page to listen to out, attached to its run.
+
+The page holds recordings: it is attached where every licence is known to allow that.
+"""
 
 from collections.abc import Mapping
 from typing import Any
 
+from ser_ops.caveats import NOT_STATED, non_commercial
 from ser_ops.config.params import load_params
 from ser_ops.documents import read_json
 from ser_ops.explain.explanations import ExplainJob, explain_all
@@ -11,6 +15,7 @@ from ser_ops.files import replacing, write_json
 from ser_ops.manifest import read_variants
 from ser_ops.report import listening
 from ser_ops.stages import run
+from ser_ops.terminal import print_line
 from ser_ops.tracking.runs import reopen
 from ser_ops.tracking.server import connect
 
@@ -34,13 +39,32 @@ def main() -> None:
     write_json(reports / "explanations.json",
                {"model": params.train.model, "provenance": explanation_provenance(card)} | report)
     page = listening.build(reports)
+    reason = why_recordings_stay(params.tracking.recordings, card)
     with reopen(params, folder / "run.json") as record:
         record.metrics(explanation_metrics(report))
         record.artifact(reports / "explanations.json", "explanations")
         record.artifact(reports / FIGURES, "explanations/figures")
-        record.artifact(reports / HEARD, "explanations/heard")
+        if reason:
+            print_line(f"the page and its recordings are not attached to the run: {reason}")
+        else:
+            record.artifact(reports / HEARD, "explanations/heard")
     print(f"explained {len(report['clips'])} utterances by {' and '.join(report['methods'])}, "
           f"{len(report['heard'])} clips to look at: {page}")
+
+
+def why_recordings_stay(wanted: bool, card: Mapping[str, Any]) -> str:
+    """Why recordings of test utterances, which a server would pass on, are not attached; "" where they may be.
+
+    >>> data = {"corpora": ["tess"], "licences": {"tess": "CC BY-NC-ND 4.0", "rain": "CC0 1.0"}}
+    >>> why_recordings_stay(True, {"data": data})
+    'non-commercial, or not known to allow it: tess (CC BY-NC-ND 4.0)'
+    """
+    if not wanted:
+        return "tracking.recordings is false"
+    data = card.get("data") or {}
+    licences = dict.fromkeys(data.get("corpora") or ["its corpora"], NOT_STATED) | (data.get("licences") or {})
+    forbidding = [f"{name} ({licence})" for name, licence in licences.items() if non_commercial(licence)]
+    return f"non-commercial, or not known to allow it: {', '.join(forbidding)}" if forbidding else ""
 
 
 def explanation_metrics(report: Mapping[str, Any]) -> dict[str, float]:

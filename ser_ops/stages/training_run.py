@@ -11,13 +11,16 @@ import torch
 
 from ser_ops.config.params import Params
 from ser_ops.config.training import Training
+from ser_ops.corpora.partitions import protocol_in_force
 from ser_ops.dataset.examples import Examples
 from ser_ops.device import device_of
 from ser_ops.documents import read_json
+from ser_ops.errors import UserError
 from ser_ops.files import replacing
-from ser_ops.manifest import VariantRow, read_variants
+from ser_ops.manifest import VariantRow, read_variants, validated_manifest
 from ser_ops.model_table import MODELS
 from ser_ops.models import architectures, base, model_folder
+from ser_ops.models.checkpoint import family, origin
 from ser_ops.seeds import derive_seed
 from ser_ops.tracking.licences import sources
 from ser_ops.tracking.runs import Run, open_run
@@ -106,8 +109,8 @@ def resumable_run(params: Params, name: str, tags: Mapping[str, str], kept: Path
 
 def overview_tags(params: Params, stage: str) -> dict[str, str]:
     """Tags of a run that holds others, of several models or trials."""
-    return {"stage": stage, "corpus": "+".join(params.data.names), "partition": params.partitions.protocol,
-            "preset": params.preset}
+    return {"stage": stage, "corpus": "+".join(params.data.names), "preset": params.preset,
+            "partition": protocol_in_force(params.paths.work, params.partitions.protocol)}
 
 
 def run_tags(params: Params, job: TrainingJob, stage: str) -> dict[str, str]:
@@ -120,6 +123,26 @@ def backbone_origin(params: Params, model: str) -> str:
     """Where a model's pretrained part comes from: a checkpoint, random weights, or none for a model without."""
     section = MODELS[model].backbone
     return getattr(params.chosen, section).checkpoint or "random weights" if section else "none"
+
+
+def lacking_checkpoints(params: Params, names: Iterable[str]) -> dict[str, str]:
+    """Models whose checkpoint cannot be had here, each with why and what to do; no weights are read."""
+    reasons: dict[str, str] = {}
+    for section in sorted({MODELS[name].backbone for name in names} - {""}):
+        settings = getattr(params.chosen, section)
+        if settings.checkpoint is None:
+            continue
+        try:
+            source = origin(settings.checkpoint, settings.revision, section)
+        except UserError as error:
+            reasons[section] = str(error)
+            continue
+        if source.absent and not family(settings.checkpoint, source):
+            reasons[section] = (
+                f"its checkpoint {settings.checkpoint} cannot be had, since {source.absent}: get it where there is a "
+                f"network (hf download {settings.checkpoint} --local-dir FOLDER) and set {section}.checkpoint in "
+                f"presets/{params.preset}.yaml to that folder, or to null for random weights")
+    return {name: reasons[MODELS[name].backbone] for name in names if MODELS[name].backbone in reasons}
 
 
 def train_model(params: Params, job: TrainingJob, device: torch.device, stage: str, target: Path,
@@ -136,12 +159,13 @@ def train_model(params: Params, job: TrainingJob, device: torch.device, stage: s
         return fit(model, train, validation, job.settings, device, state / "checkpoint", what=job.name)
     with resumable_run(params, job.name, run_tags(params, job, stage), state / "run.json", parent) as run:
         run.params(settings_record(params, job))
-        run.dataset(params.paths.work / "validated" / "manifest.csv", "+".join(params.data.names))
+        run.dataset(validated_manifest(params.paths.work), "+".join(params.data.names))
         result = fit(model, train, validation, job.settings, device, state / "checkpoint", run, what=job.name)
         temperature = calibrate(model, validation, job.settings.batch_size, device)
         rows = read_variants(params.paths.work / "augmented" / "variants.csv", "train")
-        write_model_folder(target, params, job, model, result, run,
-                     data_record(params, params.data.names, params.partitions.protocol, rows), temperature)
+        data = data_record(params, params.data.names,
+                           protocol_in_force(params.paths.work, params.partitions.protocol), rows)
+        write_model_folder(target, params, job, model, result, run, data, temperature)
         run.metrics(result.kept.kept_metrics() | {"temperature": temperature})
         run.artifact(target / "curves.png", "figures")
         run.artifact(target / "history.csv")
@@ -168,7 +192,10 @@ def write_model_folder(target: Path, params: Params, job: TrainingJob, model: ba
 
 
 def data_record(params: Params, corpora: Sequence[str], protocol: str, rows: Sequence[VariantRow]) -> dict[str, Any]:
-    """The model card's record of its training data: corpora, synthetic and partial ones, licences, protocol, size."""
+    """The model card's record of its training data.
+
+    Corpora, synthetic and partial ones, licences, what training heard, protocol, size.
+    """
     summaries = {name: summary for name, summary in read_json(params.paths.work / "ingest" / "corpora.json").items()
                  if name in corpora}
     return {"corpora": list(summaries),
@@ -176,7 +203,16 @@ def data_record(params: Params, corpora: Sequence[str], protocol: str, rows: Seq
             "partial": [name for name, summary in summaries.items()
                         if summary.get("expected") and not summary["complete"]],
             "licences": {source.name: source.licence for source in sources(params, list(summaries))},
-            "protocol": protocol, "train_rows": len(rows), "train_speakers": len({row.speaker for row in rows})}
+            "heard": _heard(rows), "protocol": protocol, "train_rows": len(rows),
+            "train_speakers": len({row.speaker for row in rows})}
+
+
+def _heard(rows: Sequence[VariantRow]) -> dict[str, Any]:
+    """What training heard: kinds of variants, categories of noise, and the least and the greatest intensity."""
+    intensities = [row.intensity for row in rows if row.in_noise and row.intensity is not None]
+    return {"variants": list(dict.fromkeys(row.variant for row in rows)),
+            "noise": sorted({row.noise_category for row in rows if row.in_noise}),
+            "intensity": [min(intensities), max(intensities)] if intensities else None}
 
 
 def remove_state(state: Path) -> None:

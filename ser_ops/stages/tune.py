@@ -57,9 +57,9 @@ def main() -> None:
     """Search; when it was killed, go on where it was, to the same result. OPTUNA_STORAGE shares the search."""
     params = load_params()
     target = params.paths.work / "tuning"
-    if params.tune.trials == 0:
+    if reason := why_no_search(params):
         _write(target, [], NO_SEARCH, list(params.tune.space))
-        print("tuned nothing: tune.trials is 0, training takes the settings as they are")
+        print(f"tuned nothing: {reason}, training takes the settings as they are")
         return
     mark = search_fingerprint(params)
     state = params.paths.state / "tune" / mark
@@ -78,6 +78,15 @@ def main() -> None:
     remove_state(state)
     print(f"tuned over {best['trials']} trials, {best['pruned']} of them pruned: the best reached validation UAR "
           f"{best['validation_uar']:.3f} with {', '.join(f'{name} {value}' for name, value in best['values'].items())}")
+
+
+def why_no_search(params: Params) -> str:
+    """Why settings are not searched here, "" where they are."""
+    if params.tune.trials == 0:
+        return "tune.trials is 0"
+    if params.tune.needs_gpu and device_of(params.compute.device).type == "cpu":
+        return f"{params.tune.trials} trials need a GPU by tune.needs_gpu, and this machine has none"
+    return ""
 
 
 def search_fingerprint(params: Params) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from ser_ops.config.params import Params
+from ser_ops.corpora.partitions import protocol_in_force
 from ser_ops.tracking.server import connect, mlflow_errors, sqlite_file, tracking_uri
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ _VIEW = "mlflow.sharedViewState."   # where MLflow's page looks for saved views 
 
 def conditions(params: Params) -> dict[str, str]:
     """Preset, corpus and partition in force, as runs are tagged with them: only runs of the same can be compared."""
-    return {"preset": params.preset, "corpus": "+".join(params.data.names), "partition": params.partitions.protocol}
+    return {"preset": params.preset, "corpus": "+".join(params.data.names),
+            "partition": protocol_in_force(params.paths.work, params.partitions.protocol)}
 
 
 def latest_models(params: Params) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ser_ops.audio.signal import fit_window
-from ser_ops.caveats import caveats
+from ser_ops.caveats import caveats, heard_in_training
 from ser_ops.config.model_json import input_of, read_model_json
 from ser_ops.config.params import Params
 from ser_ops.config.services import Predict
@@ -173,7 +173,8 @@ def model_card(card: Mapping[str, Any], sources: Sequence[Source], metrics: Mapp
         f"Speech emotion recognition ({', '.join(card['emotions'])}). {card.get('parameters', 0):,} parameters; "
         f"backbone: {card.get('backbone', 'not stated')}.", "",
         "## To know before relying on it", *(f"- {line}" for line in warnings or ["Nothing that is known."]), "",
-        "## Data and licences", *(f"- {source.sentence}" for source in sources), "",
+        "## Data and licences", *(f"- {source.sentence}" for source in sources),
+        *(f"- {heard}" for heard in [heard_in_training(data)] if heard), "",
         "## Figures", *_figures(card["model"], metrics), "", _USES,
         "## Limits", *(f"- {limit}" for limit in limits), ""])
     return text if len(text) <= LONGEST_CARD else text[:LONGEST_CARD - 4].rstrip() + " ..."

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ser_ops.config.params import Params
+from ser_ops.corpora.partitions import protocol_in_force
 from ser_ops.documents import read_json, read_yaml
 from ser_ops.errors import UserError
 from ser_ops.files import sha256, write_json
@@ -242,7 +243,7 @@ def standard_tags(params: Params) -> dict[str, str]:
     return {
         "mlflow.source.git.commit": git_commit(),  # MLflow shows this one in its own column
         "git_commit": git_commit(), "git_dirty": git_dirty(), "data_md5": data_md5(), "preset": params.preset,
-        "partition": params.partitions.protocol, "corpora": json.dumps(corpora),
+        "partition": protocol_in_force(params.paths.work, params.partitions.protocol), "corpora": json.dumps(corpora),
         "synthetic": "true" if synthetic else "false", "synthetic_corpora": json.dumps(synthetic),
     }
 

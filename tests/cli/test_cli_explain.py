@@ -66,7 +66,7 @@ def test_a_long_recording_gets_its_page(project):
         assert words in page, words
     report = json.loads((project / "reports/explain/long/explanations.json").read_text())
     (entry,) = report["heard"]
-    assert set(entry["traces"]) == {"scorecam", "shap", "occlusion"} and set(entry["streams"]["phi"]) == {
+    assert set(entry["traces"]) == {"scorecam", "shap", "occlusion", "attention"} and set(entry["streams"]["phi"]) == {
         "wav2vec", "mfcc", "zcr", "rms"}
     assert {"figure_2", "figure_3e", "figure_4d", "figure_5"} <= set(entry["figures"])
     for name in (entry["audio"], entry["spectrogram"]["file"], *entry["figures"].values()):

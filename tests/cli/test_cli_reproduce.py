@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 from dvc.repo import Repo
@@ -9,9 +10,10 @@ from project_copy import write_settings
 from typer.testing import CliRunner
 
 from ser_ops import workspace
-from ser_ops.cli import app
+from ser_ops.cli import app, reproduce
 from ser_ops.errors import UserError
 from ser_ops.files import write_json
+from ser_ops.stages import training_run
 
 PROJECT = Path(__file__).resolve().parents[2]
 TABLES = {"tables": [{"key": "table_i", "missing": ""}, {"key": "table_iv", "missing": "TESS is not here: ..."},
@@ -60,6 +62,18 @@ def test_a_program_gets_one_object_and_dvcs_lines_elsewhere(asked, tmp_path):
         "paper": "paper1", "page": "reports/paper1/index.html", "seconds": {"train": 61.3, "reproduction/paper1": 2.0},
         "tables": 4, "missing": ["table_iv", "splits"], "otherwise": ["table_v"]}
     assert "Running stage" in done.stderr and asked == [("repro", "reproduction/dvc.yaml:paper1")]
+
+
+def test_without_a_checkpoint_all_else_is_run_and_the_page_written(asked, tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    written = []
+    monkeypatch.setattr(training_run, "lacking_checkpoints", lambda params, models: {"fusion": "no hub is in reach"})
+    monkeypatch.setattr(reproduce.subprocess, "run", lambda command, **_: written.append(command[-1])
+                        or CompletedProcess(command, 0, "paper1: reports/paper1/index.html", ""))
+    done = CliRunner().invoke(app, ["reproduce", "paper1"])
+    assert done.exit_code == 0, done.output
+    assert asked == [("repro", "reproduction/dvc.yaml:across")] and written == ["reproduction.paper1"]
+    assert "fusion is left out: no hub is in reach" in done.stdout and "the page: " in done.stdout
 
 
 def test_another_paper_is_refused_before_anything_runs(asked):

@@ -183,6 +183,7 @@ def test_tess_alone_is_split_by_word_and_said_so() -> None:
     placed = [replace(row, partition=partition) for row, partition in zip(rows, places, strict=True)]
     report = leaks.audit_leaks(placed, [], "speaker")
     assert report["findings"] and leaks.undeclared_leaks(report) == [] and not report["clean"]
+    assert report["protocol"] == "word", "by word is never called by speaker"
 
 
 def test_two_speakers_without_texts_are_split_by_utterance_and_said_so() -> None:

@@ -101,8 +101,23 @@ def test_intervals_are_those_of_the_bootstrap():
     assert (figures["uar_low_utterances"], figures["uar_high_utterances"]) == bootstrap.percentile_interval(
         draws.uar(predictions.right[0, 0]), 0.95)
     people = bootstrap.resample_speakers(predictions.true, predictions.speakers, 200, 7)
-    assert (figures["uar_low"], figures["uar_high"]) == bootstrap.percentile_interval(
-        people.uar(predictions.right[0, 0]), 0.95)
+    assert (figures["uar_low"], figures["uar_high"]) == pytest.approx(bootstrap.percentile_interval(
+        people.uar(predictions.right[0, 0]), 0.95))
+
+
+def test_every_score_of_a_cell_has_the_interval_of_resampled_people():
+    """Each resample spelt out as the list of utterances that it holds, and scored as any list is."""
+    predictions = made()
+    cell = Summary(predictions, SETTINGS).cells("fusion")["white@0.75"]
+    people = bootstrap.resample_speakers(predictions.true, predictions.speakers, SETTINGS.resamples, 7)
+    seeds = predictions.noisy_indices("white@0.75")
+    for name in metrics.SCORES:
+        drawn = [np.mean([metrics.scores(*(np.repeat(labels, weights.astype(int)) for labels in (
+            predictions.true, predictions.predicted[0, index])))[name] for index in seeds])
+            for weights in people.weights]
+        expected = bootstrap.percentile_interval(np.array(drawn), SETTINGS.confidence)
+        assert (cell[f"{name}_low"], cell[f"{name}_high"]) == pytest.approx(expected), name
+        assert cell[f"{name}_low"] < cell[f"{name}_high"]
 
 
 def test_every_bound_of_unseen_people_is_over_speakers():
@@ -133,6 +148,7 @@ def test_snr_bins_hold_every_mixture_once():
         inside = (predictions.snr >= row["low_db"]) & (predictions.snr < row["high_db"])
         assert inside.sum() == row["n"]
         assert row["accuracy"] == pytest.approx(predictions.right[0][inside].mean())
+        assert row["accuracy_low"] <= row["accuracy"] <= row["accuracy_high"] and row["uar_low"] <= row["uar_high"]
 
 
 def test_the_table_has_a_row_for_each_seed():

@@ -113,7 +113,7 @@ def test_what_is_not_admitted_is_said():
 def test_the_gate_asks_for_what_the_architecture_admits(name):
     model = build(name, load_preset("small"))
     subject = Subject(model, model.preset.input_of(name), None, RATE, torch.device("cpu"), 33)
-    assert subject.admitted == admitted(MODELS[name].streams, MODELS[name].has_cam_layer)
+    assert subject.admitted == admitted(MODELS[name].streams, MODELS[name].has_cam_layer, MODELS[name].attends)
     assert subject.has_cam_layer == MODELS[name].has_cam_layer
 
 

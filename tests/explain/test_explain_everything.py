@@ -101,11 +101,11 @@ def test_a_fusion_gets_all_of_it(work, tmp_path, monkeypatch):
     for clip in report["clips"]:     # the same utterances and answers, and the same values
         other = clean[clip["utterance"]]
         assert clip["predicted"] == other["predicted"] == other["explained"]
-        for method in ("scorecam", "occlusion"):
+        for method in ("scorecam", "occlusion", "attention"):
             np.testing.assert_allclose(np.array(clip[method]["values"]) * (clip[method]["peak"] or 1),
                                        other["traces"][method]["values"], rtol=0.02, atol=1e-5)
             assert (tmp_path / clip[method]["figure"]).is_file()
-    assert set(report["faithfulness"]["methods"]) == {"scorecam", "shap", "occlusion"}
+    assert set(report["faithfulness"]["methods"]) == {"scorecam", "shap", "occlusion", "attention"}
     assert len(report["across_noise"]["cells"]) == 2
     assert all((tmp_path / file).is_file() for file in report["shap"]["figures"].values())
     assert "explain.shap.deletion.silence" in explanation_metrics(report)

@@ -154,7 +154,7 @@ def test_the_whole_measurement_of_a_real_model():
     given = [explain_clip(question(subject, clip, target, settings, background=ground))
              for clip, target in zip(clips, targets, strict=True)]
     report = measure(subject, clips, given, settings, None, ground)
-    assert set(report["methods"]) == {"scorecam", "shap", "occlusion"}
+    assert set(report["methods"]) == {"scorecam", "shap", "occlusion", "attention"}
     json.dumps(report, allow_nan=False)
     shap = report["methods"]["shap"]
     assert shap["completeness_error"] > 0 and -1 <= shap["seed_agreement"] < 1

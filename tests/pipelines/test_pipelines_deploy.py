@@ -61,7 +61,7 @@ def test_each_deployment_of_prefect_yaml_is_made_as_it_stands_there(monkeypatch,
     parameters = {deployment["entrypoint"].split(":")[1]: deployment["parameter_openapi_schema"]["properties"]
                   for deployment in client.deployments}
     assert set(parameters["promote_model"]) == {"version", "to", "override_reason"}
-    assert list(parameters["train_fusion"]) == ["preset", "model", "corpora", "overrides"]
+    assert list(parameters["train_fusion"]) == ["preset", "model", "corpora", "trials", "overrides"]
     assert all(parameter["description"] for parameter in parameters["train_fusion"].values()), "the run form says it"
     assert "spectral" in parameters["train_fusion"]["model"]["enum"]
     assert len(capsys.readouterr().out.splitlines()) == len(wanted), "a line for each, as soon as it is there"

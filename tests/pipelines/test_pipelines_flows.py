@@ -95,9 +95,16 @@ def test_every_flow_is_named_as_its_function_and_says_what_it_does():
 
 
 def test_parameters_become_settings_and_the_data_of_the_commit(called):
-    flows.train_fusion.fn("paper", "spectral", ["ravdess", "my corpus"], ["train.seed=41", "gate.worst_cell_uar=0.3"])
+    flows.train_fusion.fn("paper", "spectral", ["ravdess", "my corpus"],
+                          overrides=["train.seed=41", "gate.worst_cell_uar=0.3"])
     assert called[:2] == [("with", "preset=paper", "train.model=spectral", 'data.corpora=["ravdess", "my corpus"]',
                            "train.seed=41", "gate.worst_cell_uar=0.3"), ("pull_data", True)]
+
+
+@pytest.mark.parametrize(("preset", "file"), [("paper", "presets/paper.yaml"), (None, "presets/demo.yaml")])
+def test_trials_are_set_where_the_preset_would_set_them(called, preset, file):
+    flows.train_fusion.fn(preset, trials=3, overrides=["train.seed=41"])
+    assert called[0] == ("with", *([f"preset={preset}"] if preset else []), f"{file}:tune.trials=3", "train.seed=41")
 
 
 def test_every_flow_that_makes_something_takes_settings():

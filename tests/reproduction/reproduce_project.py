@@ -25,13 +25,14 @@ def project(folder: Path, same_content: bool = False) -> Path:
     values |= {"preset": "tiny"} | {section: values[section] | changes for section, changes in TINY.items()}
     values["data"] = {**values["data"], "corpora": ["one", "two"], "manifests": []}
     values["compute"]["workers"] = 1
+    values["train"]["epochs"] = 2
     values["evaluate"].update(resamples=100)
     settings = yaml.safe_load((PROJECT / "reproduction/params.yaml").read_text())
     settings["folds"].update(
         count=3, train={"patience": 3, "batch_size": 16}, explained="spectral",
         models={"spectral": {"epochs": 3, "learning_rate": 0.01}})
-    settings["splits"] = {"models": ["spectral"], "train": {"epochs": 2, "batch_size": 16}}
-    settings["corpora"] = {"models": ["spectral"], "train": {"epochs": 2, "batch_size": 16}}
+    settings["splits"] = {"models": ["spectral"], "train": {"batch_size": 16}}
+    settings["corpora"] = {"models": ["spectral"], "train": {"batch_size": 16}}
     work = folder / "work"
     (folder / "reproduction").mkdir(parents=True)
     write_settings(folder, values)

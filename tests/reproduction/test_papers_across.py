@@ -190,6 +190,12 @@ def test_page_and_every_model():
     assert "run_all but tess" in dict(page.facts)["MLflow runs"]
 
 
+
+def test_what_lacks_a_checkpoint_is_named():
+    (section,) = across.sections({"models": [], "lacking": {"fusion": "no hub is in reach"}})
+    assert section["words"] == ["Fusion was not trained: no hub is in reach."]
+
+
 @pytest.mark.parametrize("count", [1, 2, 8])
 def test_any_number_of_corpora(count):
     names = [f"synthetic_corpus_{number}" for number in range(count)]

@@ -37,17 +37,25 @@ def model(row: str, accuracy: float, millions: float, speed: float) -> dict[str,
     def scores(value: float) -> dict[str, float]:
         return {"accuracy": value, "precision": value - 0.01, "recall": value - 0.02, "f1": value - 0.03,
                 "uar": value - 0.02, "accuracy_low": value - 0.05, "accuracy_high": value + 0.05}
-    cells = {cell: scores(accuracy - 0.1 * float(cell[-4:])) | {f"{name}_std": 0.011 for name in
-                                                                ("accuracy", "precision", "recall", "f1")}
-             for cell in TABLE_V}
-    return {"row": row, "clean": scores(accuracy), "noisy": scores(accuracy - 0.2), "cells": cells,
+    cells = {}
+    for cell in TABLE_V:
+        cells[cell] = scores(accuracy - 0.1 * float(cell[-4:])) | {"snr_db": 4.17}
+        for name in ("accuracy", "precision", "recall", "f1"):
+            value = cells[cell][name]
+            cells[cell] |= {f"{name}_std": 0.011, f"{name}_low": value - 0.03, f"{name}_high": value + 0.03}
+    by_snr = [{"low_db": 0, "high_db": 5, "n": 90, "uar": 0.4, "uar_low": 0.3, "uar_high": 0.5, "accuracy": 0.41,
+               "accuracy_low": 0.31, "accuracy_high": 0.51}]
+    return {"row": row, "by_snr": by_snr, "clean": scores(accuracy), "noisy": scores(accuracy - 0.2), "cells": cells,
             "parameters_millions": millions, "samples_per_second": {"clean": speed, "noisy": speed - 10}}
 
 
 def metrics() -> dict[str, Any]:
     return {"provenance": {"corpora": ["ravdess", "synthetic_tess"], "synthetic": ["synthetic_tess"],
                            "partial": ["ravdess"], "protocol": "speaker", "seeds": [1, 2, 3], "test_utterances": 240,
-                           "test_speakers": 4, "backbone": "random weights, small configuration", "preset": "small"},
+                           "test_speakers": 4, "backbone": "random weights, small configuration", "preset": "small",
+                           "heard": {"variants": ["original", "noisy"], "noise": ["rain", "white"],
+                                     "intensity": [0.0, 1.0]},
+                           "intervals": {"over": "utterances", "instead": "of 2 speakers there is none over speakers"}},
             "models": {"fusion": model("D", 0.62, 0.92, 66), "spectral": model("A", 0.57, 0.31, 310),
                        "wav2vec": model("B", 0.33, 0.61, 84), "concat": model("C", 0.65, 0.90, 70)}}
 
@@ -81,7 +89,7 @@ def row(table: Table, name: str, *more: str) -> dict[str, Any]:
 
 def test_every_row_is_as_long_as_its_columns(sources):
     keys = [table.key for table in paper1_tables.tables(sources)]
-    assert keys == [f"table_{number}" for number in ("i", "ii", "iii", "iv", "v", "vi")]
+    assert keys == [f"table_{number}" for number in ("i", "ii", "iii", "iv", "v", "v_by_snr", "vi")]
     for table in paper1_tables.tables(sources):
         assert table.rows and all(len(entries) == len(table.columns) for entries in table.rows)
 
@@ -166,7 +174,13 @@ def test_table_v_cell_by_cell(sources):
     assert noisy["F1-score"].ours == pytest.approx(0.545 - 0.03) and noisy["F1-score"].paper == "0.8312 ± 0.14"
     assert "F1 above" in noisy["F1-score"].mark
     assert row(table, "White noise", "low (0.25)")["Accuracy (%)"].paper == "98.29 ± 0.075"
-    assert sum(bool(entries[-1].mark) for entries in table.rows if isinstance(entries[-1], Cell)) == 9
+    assert sum(bool(entries[-2].mark) for entries in table.rows if isinstance(entries[-2], Cell)) == 9
+    assert noisy["Mean SNR (dB)"].ours == "4.2"
+    assert all((entry.low, entry.high) == pytest.approx((entry.ours - 3 * unit, entry.ours + 3 * unit))
+               for name, unit in (("Accuracy (%)", 1), ("Precision", 0.01), ("Recall", 0.01), ("F1-score", 0.01))
+               for entry in [noisy[name]]), "every printed metric has its interval"
+    assert any("intervals over utterances, since of 2 speakers" in note for note in table.notes)
+    assert "Training heard original, noisy, with rain, white at 0.00 to 1.00 of the speech's peak." in table.notes
     assert [entries[0] for entries in table.rows[::3]] == ["White noise", "Pink noise", "Brown noise", "Railway engine",
                                                            "Children playing", "Fish market"]
     assert not table.missing and table.protocols == ("speaker",)
@@ -182,6 +196,14 @@ def test_table_v_names_noise_that_is_not_there_and_shows_what_the_paper_lacks(so
     assert "not measured: children" in table.missing and "noise add" in table.missing
     assert row(table, "Children playing", "low (0.25)")["F1-score"].ours is None
     assert row(table, "Traffic", "medium (0.50)")["F1-score"].paper is None
+
+
+def test_table_v_stands_by_snr_too(sources):
+    table = paper1_tables.table_v_by_snr(sources)
+    (name, mixtures, uar, accuracy), = table.rows
+    assert (name, mixtures.ours, uar.ours, uar.low, uar.high) == ("0 to 5 dB", 90, 0.4, 0.3, 0.5)
+    assert (accuracy.ours, accuracy.low, accuracy.high) == pytest.approx((41, 31, 51))
+    assert paper_page.paper_number(table.key) == "Table V"
 
 
 def test_table_vi_by_row(sources):
@@ -394,7 +416,19 @@ def test_page_is_built_whole(project, tmp_path):
     assert "ser-ops reproduce splits" in built and "ser-ops reproduce across" in built
     assert built.count("data:image/png") == 1 + 3 + 2 + 1
     content = read_json(folder / "tables.json")
-    assert len(content["tables"]) == 6 and json.dumps(content, allow_nan=False)
+    assert len(content["tables"]) == 7 and json.dumps(content, allow_nan=False)
+
+
+def test_page_without_the_checkpoint_shows_nothing_of_other_settings(project, tmp_path, monkeypatch):
+    monkeypatch.setattr(paper1, "lacking_checkpoints", lambda params, models: {"fusion": "no hub is in reach"})
+    folder = tmp_path / "reports" / "paper1"
+    folder.mkdir()
+    made = paper1.page(project, 100, folder)
+    by_key = {table.key: table for table in made.tables}
+    for key in ("table_v", "table_vi"):
+        assert not by_key[key].filled and "fusion cannot be trained: no hub is in reach" in by_key[key].missing
+    assert by_key["table_ii"].filled and by_key["table_iii"].filled, "what needs no checkpoint is filled"
+    assert "main_run" not in str(made.facts)
 
 
 def test_page_without_anything_still_stands(tmp_path, project):

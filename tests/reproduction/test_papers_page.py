@@ -201,7 +201,8 @@ def test_figures_in_words(value, unit, words):
 
 
 PROVENANCE = {"corpora": ["synthetic_ravdess", "mine"], "synthetic": ["synthetic_ravdess"], "partial": ["mine"],
-              "missing": ["tess"], "preset": "small", "variants": ["original"], "count": 5, "seed": 7, "commit": "abc",
+              "missing": ["tess"], "preset": "small", "variants": ["original"],
+              "counts": {"random": 5, "word": 0}, "seed": 7, "commit": "abc",
               "dirty": "true", "data_md5": "f00", "declared": {"random": ["speakers are in several partitions"]}}
 
 
@@ -216,7 +217,8 @@ def test_warnings_name_what_a_reader_must_know():
 def test_facts_say_protocols_corpora_and_runs():
     said = dict(facts(PROVENANCE, ("random", "speaker"), {"cnn": "none", "vit": "random weights"}, {"cnn": "run1"}))
     assert "speakers are in several partitions" in said["Partition protocol random"]
-    assert said["Missing"] == "TESS" and said["Commit"] == "abc with changes" and said["Folds"] == "5"
+    assert said["Missing"] == "TESS" and said["Commit"] == "abc with changes"
+    assert said["Folds"] == "random: 5, word: not admitted by these corpora"
     assert said["Backbone"] == "cnn: none; vit: random weights" and said["MLflow runs"] == "cnn: run1"
     assert dict(facts({}))["Corpora"] == "none"
 

@@ -146,13 +146,13 @@ def scores(model, protocol, accuracy=0.8):
 
 
 def results(wanted=("cnn", "lstm", "cnn_lstm", "vit", "beit"), protocols=("random", "speaker"), corpora=("tess",),
-            synthetic=(), missing=(), cams=()):
-    by_key = {(model, protocol): scores(model, protocol, {"random": 0.9, "speaker": 0.6}[protocol])
+            synthetic=(), missing=(), cams=(), counts=None):
+    by_key = {(model, protocol): scores(model, protocol, {"random": 0.9, "word": 0.8, "speaker": 0.6}[protocol])
               for model in wanted for protocol in protocols}
     groups = [{"model": model, "protocol": protocol, "run_id": "r", "backbone": "random weights" if model in
                ("vit", "beit") else "none", "seconds": 60} for model, protocol in by_key]
     provenance = {"corpora": list(corpora), "synthetic": list(synthetic), "partial": [], "missing": list(missing),
-                  "preset": "small", "count": 5, "seed": 1, "confidence": 0.95}
+                  "preset": "small", "seed": 1, "confidence": 0.95, "counts": counts or {"word": 0}}
     return paper2.Results(by_key, groups, provenance,
                           {model: {"learning_rate": 0.001, "epochs": 50} for model in wanted},
                           "cnn_lstm", {model: (paper2.Layer("Conv1d(1)", "3", 7),) for model in wanted},
@@ -173,7 +173,7 @@ def test_table_1_in_the_papers_shape():
     assert speaker.ours == pytest.approx(60) and random.paper == speaker.paper == "99.01%"
     assert random.mark == printed.HYBRID and random.unit == "percent"
     assert accuracy.missing == "" and accuracy.protocols == ("random", "speaker")
-    assert "on tess" in accuracy.notes[0] and "5 folds" in accuracy.notes[0]
+    assert "on tess" in accuracy.notes[0] and "5 random split, 5 by speaker" in accuracy.notes[0]
 
 
 def test_tables_2_and_4_have_precision_recall_and_f1_under_both_protocols():
@@ -226,6 +226,15 @@ def test_a_model_that_was_not_trained_leaves_dashes_and_a_reason():
     assert next(figure for figure in page.figures if figure.key == "figure_4").missing
     for key in ("figure_2", "figure_7"):
         assert table(page, key).missing
+
+
+def test_a_model_without_its_checkpoint_is_named_with_the_reason_and_the_rest_is_filled():
+    made = results(wanted=("cnn", "lstm", "cnn_lstm"))
+    made = dataclasses.replace(made, provenance={**made.provenance, "lacking": {
+        "vit": "its checkpoint google/vit cannot be had, since no hub is in reach"}})
+    page = paper2.page(made)
+    assert "ViT was not trained: its checkpoint google/vit cannot be had" in table(page, "table_3").missing
+    assert table(page, "table_1").filled and "vit" not in table(page, "table_1").missing.lower()
 
 
 def test_a_protocol_that_was_not_run_leaves_a_column_of_dashes():
@@ -284,6 +293,29 @@ def test_the_gap_between_the_splits_is_said_in_words_and_drawn():
     first, *_, last = paper2.page(results()).sections
     assert first["first"] and "+30.0 points (+30.0 to +30.0)" in first["words"][0]
     assert str(first["svg"]).count("<polygon") == 6 and "28000" in " ".join(last["words"])
+
+
+def test_tess_alone_has_three_protocols_each_named_as_what_it_is():
+    page = paper2.page(results(protocols=tuple(printed.PROTOCOLS), counts={"random": 5, "word": 5, "speaker": 2}))
+    accuracy = table(page, "table_1")
+    assert accuracy.columns[3:] == ("Accuracy, random split", "Accuracy, by word", "Accuracy, by speaker")
+    assert [cell.ours for cell in accuracy.rows[0][3:]] == pytest.approx([90, 80, 60])
+    assert accuracy.protocols == ("random", "word", "speaker")
+    assert any("By word" in note and "trained on" in note for note in accuracy.notes)
+    first = page.sections[0]
+    assert ("90.0 % when utterances are dealt out at random, as in the paper; 80.0 % by word, where test words are new "
+            "and voices known; 60.0 % for speakers who were not trained on.") in first["words"][0].replace("\xa0", " ")
+    assert str(first["svg"]).count("<title>") >= 20 and "by word" in str(first["svg"])
+    facts = dict(page.facts)
+    assert "speakers are in training and test alike" in facts["Partition protocol word"]
+    assert facts["Folds"] == "random: 5, word: 5, speaker: 2"
+
+
+def test_by_word_without_by_speaker_says_nothing_of_new_people():
+    page = paper2.page(results(protocols=("random", "word"), counts={"random": 5, "word": 5, "speaker": 0}))
+    said = " ".join(page.sections[0]["words"])
+    assert "speakers who were not trained on" not in said and "by speaker" not in str(page.sections[0]["svg"])
+    assert not any("speaker" in column for column in table(page, "table_1").columns)
 
 
 def test_layers_of_a_built_model_add_up_to_its_parameters():

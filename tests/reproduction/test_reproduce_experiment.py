@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from reproduce_project import project
 
-from reproduction import across, corpora, folds
+from reproduction import across, corpora, folds, splits
 from reproduction.experiment import (
     Experiment,
     partition_examples,
@@ -19,6 +19,7 @@ from reproduction.experiment import (
     scores_with_intervals,
     standardisation,
     train_all,
+    trainable,
     training_settings,
 )
 from reproduction.settings import load_settings
@@ -28,6 +29,7 @@ from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.files import sha256
 from ser_ops.manifest import UtteranceRow, VariantRow, read_rows, validated_utterances, write_rows
+from ser_ops.models import checkpoint
 from ser_ops.shards import Shards
 from ser_ops.tables import read_csv
 
@@ -46,7 +48,8 @@ def experiment(params, protocol="speaker", **changes):
 
 @pytest.mark.parametrize("protocol", ["speaker", "random"])
 def test_only_training_hears_variants(params, protocol):
-    rows, _ = partitioned_rows(params, experiment(params, protocol))
+    rows, named, _ = partitioned_rows(params, experiment(params, protocol))
+    assert named == protocol
     assert {row.variant for row in rows if row.partition == "train"} == {"original", "noisy"}
     assert {row.variant for row in rows if row.partition != "train"} == {"original"}
     speakers = [{row.speaker for row in rows if row.partition == partition} for partition in ("train", "test")]
@@ -54,7 +57,7 @@ def test_only_training_hears_variants(params, protocol):
 
 
 def test_paper_divides_rows_and_says_so(params):
-    rows, declared = partitioned_rows(params, experiment(params, "paper"))
+    rows, _, declared = partitioned_rows(params, experiment(params, "paper"))
     partitions = {}
     for row in rows:
         partitions.setdefault(row.utterance, set()).add(row.partition)
@@ -63,7 +66,7 @@ def test_paper_divides_rows_and_says_so(params):
 
 
 def test_one_corpus_alone_and_one_variant(params):
-    rows, _ = partitioned_rows(params, experiment(params, corpora=("two",), variants=("original",)))
+    rows, _, _ = partitioned_rows(params, experiment(params, corpora=("two",), variants=("original",)))
     assert {row.corpus for row in rows} == {"two"} and {row.variant for row in rows} == {"original"}
 
 
@@ -84,7 +87,7 @@ def test_a_leak_that_is_not_declared_stops_an_experiment(tmp_path, monkeypatch):
 
 def test_standardised_by_the_training_rows_alone(params):
     trained = experiment(params, fold=2, folds=3)
-    rows, _ = partitioned_rows(params, trained)
+    rows = partitioned_rows(params, trained).rows
     store = Shards(Path("work/papers/features/features"))
     expected = np.stack([store[row.row] for row in rows if row.partition == "train"])
     fitted = standardisation(partition_examples(params, trained, rows, "train"), params, "spectral")
@@ -119,11 +122,11 @@ def test_folds_go_on_with_those_that_are_missing(tmp_path):
     process.send_signal(signal.SIGKILL)
     process.communicate()
     before = {path: path.stat().st_mtime_ns for path in killed.glob("state/folds/*/done/result.json")}
-    assert 2 <= len(before) < 6
+    assert 2 <= len(before) < 9
     runs = {read_json(path)["run_id"] for path in before}
     again = run_stage(killed, "folds")
     _, said = again.communicate(timeout=300)
-    assert again.returncode == 0 and said.count(" of 6: ") == 6 - len(before)
+    assert again.returncode == 0 and said.count(" of 9: ") == 9 - len(before)
     for name in ("predictions.csv",):
         assert sha256(calm / "work/papers/folds" / name) == sha256(killed / "work/papers/folds" / name)
     record = read_json(killed / "work/papers/folds/runs.json")
@@ -136,7 +139,7 @@ def _check(folder: Path, record: dict) -> None:
     from mlflow import MlflowClient
     rows = read_csv(folder / "work/papers/folds/predictions.csv")
     utterances = {row.utterance for row in validated_utterances(folder / "work")}
-    for protocol in ("random", "speaker"):
+    for protocol in ("random", "word", "speaker"):
         tested = [row["utterance"] for row in rows if row["protocol"] == protocol]
         assert sorted(tested) == sorted(utterances), "each utterance is tested once"
     client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
@@ -158,8 +161,9 @@ def _check(folder: Path, record: dict) -> None:
 
 def test_a_model_for_each_fold_and_protocol(params):
     wanted = folds.experiments(params, load_settings())
-    assert len(wanted) == 6 and len({each.settings.seed for each in wanted}) == 6
-    assert {each.group for each in wanted} == {"spectral 3 folds random", "spectral 3 folds by speaker"}
+    assert len(wanted) == 9 and len({each.settings.seed for each in wanted}) == 9
+    assert {each.group for each in wanted} == {"spectral 3 folds random", "spectral 3 folds by word",
+                                               "spectral 3 folds by speaker"}
 
 
 def test_a_corpus_has_one_test_part_whatever_trains_beside_it(params):
@@ -173,19 +177,97 @@ def test_a_corpus_has_one_test_part_whatever_trains_beside_it(params):
     write_rows(table, [row for row in read_rows(table, VariantRow) if row.utterance in known], VariantRow)
     tests = {row.utterance for row in across.test_rows(params, kept, "two")}
     for corpora_of in (("two",), ("one", "two")):
-        rows, _ = partitioned_rows(params, experiment(params, corpora=corpora_of, apart=True))
+        rows, named, _ = partitioned_rows(params, experiment(params, corpora=corpora_of, apart=True))
+        assert named == {1: "word", 2: "speaker and word"}[len(corpora_of)]
         assert {row.utterance for row in rows if row.partition == "test" and row.corpus == "two"} == tests
         assert not tests & {row.utterance for row in rows if row.partition != "test"}
 
 
-def test_a_fold_without_a_test_part_is_said_before_anything_trains(params):
-    """Five speakers cannot fill six folds; the word for it names the setting."""
+def test_no_more_folds_by_speaker_than_speakers(params):
+    """Five speakers fill five of six folds; at random there are six."""
     settings = load_settings()
     six = settings.model_copy(update={"folds": settings.folds.model_copy(update={"count": 6})})
-    with (pytest.raises(UserError, match=r"folds\.count of reproduction/params\.yaml, now 6"),
-          train_all(params, "folds", folds.experiments(params, six), {})):
+    assert folds.counts(params, six) == {"random": 6, "word": 6, "speaker": 5}
+    assert {(each.protocol, each.folds) for each in folds.experiments(params, six)} == {
+        ("random", 6), ("word", 6), ("speaker", 5)}
+
+
+def with_comparison(settings, stage, **changes):
+    changed = getattr(settings, stage).model_copy(update=changes)
+    return settings.model_copy(update={stage: changed})
+
+
+@pytest.mark.parametrize(("stage", "room"), [("corpora", corpora), ("splits", splits)])
+def test_comparisons_never_train_less_than_the_preset(params, stage, room):
+    settings = load_settings()
+    assert {each.settings.epochs for each in room.experiments(params, settings)} == {params.train.epochs}
+    longer = with_comparison(settings, stage, train={"epochs": 9})
+    assert {each.settings.epochs for each in room.experiments(params, longer)} == {9}
+    with pytest.raises(UserError, match=rf"{stage}\.train\.epochs is 1, fewer than the 2 of preset tiny: leave it out"):
+        room.experiments(params, with_comparison(settings, stage, train={"epochs": 1}))
+
+
+@pytest.mark.parametrize(("stage", "room"), [("corpora", corpora), ("splits", splits)])
+def test_each_comparison_says_which_variants_train(params, stage, room):
+    settings = load_settings()
+    for asked, heard in ((("original",), ("original",)), (None, params.augment.variants)):
+        changed = with_comparison(settings, stage, variants=asked)
+        assert {each.variants for each in room.experiments(params, changed)} == {heard}
+    unmade = with_comparison(settings, stage, variants=("original", "room"))
+    with (pytest.raises(UserError, match=r"no room variant is made: name it under augment\.variants"),
+          train_all(params, stage, room.experiments(params, unmade), {})):
         pass
-    assert not Path("state/folds").exists()
+
+
+def test_table_iv_is_trained_without_noise():
+    committed = load_settings(Path(__file__).parents[2] / "reproduction" / "params.yaml")
+    assert committed.corpora.variants == ("original",) and committed.splits.variants is None
+
+
+@pytest.fixture
+def without_hub(params, monkeypatch):
+    """vit names a checkpoint that is nowhere, and no hub answers."""
+    monkeypatch.setattr(checkpoint, "_ask_hub", lambda name, revision: ("", False, "no hub is in reach"))
+    return params.model_copy(update={"vit": params.vit.model_copy(update={
+        "checkpoint": "nobody/no-such-vit", "revision": "0" * 40})})
+
+
+def test_a_model_without_its_checkpoint_is_left_out_with_the_reason(without_hub, capsys):
+    wanted = [experiment(without_hub, model=model) for model in ("spectral", "vit", "cnn")]
+    kept, lacking = trainable(without_hub, wanted)
+    assert [each.model for each in kept] == ["spectral", "cnn"] and list(lacking) == ["vit"]
+    assert "nobody/no-such-vit cannot be had, since no hub is in reach" in lacking["vit"]
+    assert "hf download nobody/no-such-vit" in lacking["vit"] and "vit.checkpoint in presets/" in lacking["vit"]
+    assert "vit is left out" in capsys.readouterr().out
+
+
+def test_random_weights_lack_nothing(params):
+    assert trainable(params, [experiment(params, model=model) for model in ("fusion", "vit", "beit")])[1] == {}
+
+
+def keep_two_speakers(speakers=("two/0", "two/1")):
+    """Corpus two alone, as TESS is: two speakers who say the same words."""
+    manifest, table = Path("work/validated/manifest.csv"), Path("work/papers/augmented/variants.csv")
+    kept = [row for row in read_rows(manifest, UtteranceRow) if row.speaker in speakers]
+    write_rows(manifest, kept, UtteranceRow)
+    known = {row.utterance for row in kept}
+    write_rows(table, [row for row in read_rows(table, VariantRow) if row.utterance in known], VariantRow)
+
+
+def test_two_speakers_alone_have_three_protocols_each_named_as_what_it_is(params):
+    keep_two_speakers()
+    settings = load_settings()
+    assert folds.counts(params, settings) == {"random": 3, "word": 3, "speaker": 2}
+    for each in folds.experiments(params, settings):
+        rows, named, declared = partitioned_rows(params, each)
+        heard = {row.speaker for row in rows if row.partition != "test"}
+        tested = {row.speaker for row in rows if row.partition == "test"}
+        assert named == each.protocol and declared
+        assert bool(heard & tested) == (each.protocol != "speaker"), each.name
+    three = {each.protocol: partitioned_rows(params, each) for each in splits.experiments(params, settings)}
+    assert {name: divided.protocol for name, divided in three.items()} == {
+        "speaker": "speaker", "random": "random", "paper": "paper"}
+    assert "none of that voice is trained on" in three["speaker"].declared[0]
 
 
 def test_two_speakers_have_no_interval_over_speakers(params):

@@ -18,6 +18,15 @@ def test_the_committed_settings_are_valid_and_frozen():
         settings.seed = 3  # type: ignore[misc]
 
 
+def test_stages_that_follow_augment_follow_what_a_preset_changes_of_it():
+    graph = yaml.safe_load((COMMITTED.parent / "dvc.yaml").read_text(encoding="utf-8"))
+    for name, stage in graph["stages"].items():
+        files = {file: keys for entry in stage["params"] if isinstance(entry, dict) for file, keys in entry.items()}
+        named = files.get("params.yaml", []) + [entry for entry in stage["params"] if isinstance(entry, str)]
+        if any(key.partition(".")[0] == "augment" for key in named):
+            assert "preset" in named and "augment" in files["presets/${preset}.yaml"], name
+
+
 @pytest.mark.parametrize(("change", "message"), [
     ({"fold": {}}, r"fold: unknown key, did you mean 'folds'\?"),
     ({"seed": -1}, r"seed is -1: input should be greater than or equal to 0"),

@@ -134,6 +134,9 @@ def test_the_model_card_says_what_is_missing_and_stays_short():
     for words in ("Not evaluated.", "[partial, non-commercial]", "to be treated as non-commercial", "SHUFFLED",
                   "figures are too high", "Partial corpora: ravdess", "licences of: ravdess, recorded."):
         assert words in text
+    card["data"]["heard"] = {"variants": ["original", "noisy"], "noise": ["white"], "intensity": [0.0, 0.75]}
+    heard = "- Training heard original, noisy, with white at 0.00 to 0.75 of the speech's peak."
+    assert heard in model_card(card, [], None)
     many = [Source("speech", f"corpus{number}", "CC BY 4.0 " * 9, False) for number in range(100)]
     assert len(model_card(card, many, None)) <= LONGEST_CARD
 

@@ -144,7 +144,9 @@ def test_kill_9_in_each_stage_changes_no_result(tmp_path):
         assert card["shuffled_labels"] == name.endswith("shuffled_1")
         assert card["training"]["learning_rate"] == best["values"]["learning_rate"]
         assert card["validation_uar"] == (card["validation_clean_uar"] + card["validation_noisy_uar"]) / 2
-        assert card["data"] == {"corpora": ["made"], "synthetic": ["made"], "partial": [], "protocol": "speaker",
+        assert card["data"] == {"corpora": ["made"], "synthetic": ["made"], "partial": [],
+                                "protocol": "utterance",    # what two speakers without texts come to
+                                "heard": {"variants": ["original"], "noise": [], "intensity": None},
                                 "licences": {"made": "CC0 1.0", "synthetic": "CC BY-NC 3.0"},
                                 "train_rows": 56, "train_speakers": 1}
     assert sorted(path.name for path in (calm / "work/ablations").iterdir()) == ["shuffled_1", "spectral", "wav2vec"]

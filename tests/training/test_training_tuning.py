@@ -14,10 +14,12 @@ import pytest
 import torch
 from training_standins import Tiny, examples, settings
 
+from ser_ops.config.params import load_params
 from ser_ops.config.training import Tune
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.files import sha256
+from ser_ops.stages import tune as tune_stage
 from ser_ops.training.history import Epoch
 from ser_ops.training.loop import Diverged, fit
 from ser_ops.training.tuning import Outcome, best_trial, search, training_with, write_trials
@@ -189,3 +191,20 @@ def test_kill_9_ends_the_trials_too_and_the_next_one_goes_on(tmp_path):
     assert {"0", "1", "2"} <= {file.name for file in (folder / "marks").iterdir()}
     assert _search(folder) == _search(tmp_path / "calm")
     assert read_json(folder / "state" / "trial-000.json")["number"] == 0
+
+
+@pytest.mark.parametrize(("trials", "needs_gpu", "device", "searched"), [
+    (8, True, "cpu", False), (8, True, "cuda", True), (8, False, "cpu", True), (0, False, "cuda", False)])
+def test_a_search_that_needs_a_gpu_waits_for_one(monkeypatch, trials, needs_gpu, device, searched):
+    params = load_params()
+    asked = params.model_copy(update={"tune": params.tune.model_copy(
+        update={"trials": trials, "needs_gpu": needs_gpu})})
+    monkeypatch.setattr(tune_stage, "device_of", lambda name: torch.device(device))
+    assert (tune_stage.why_no_search(asked) == "") == searched
+
+
+def test_the_paper_preset_is_searched_as_a_checkpoint_is():
+    paper = load_params(preset="paper").tune
+    assert paper.trials > 0 and paper.needs_gpu and paper.trial.mixup == 0.0
+    rates = paper.space["backbone_learning_rate"]
+    assert rates.low <= load_params(preset="paper").train.backbone_learning_rate <= rates.high < 0.001
