@@ -32,8 +32,8 @@ class Storage(Section):
 class Speech(Section):
     """Where somebody speaks, by the detector's probability of each moment of 32 ms."""
 
-    start: Confidence = Field(default=0.5, description="probability from which on speech begins")
-    stop: Confidence = Field(default=0.35, description="below it speech ends; not above start")
+    start: Confidence = Field(default=0.4, description="probability from which on speech begins")
+    stop: Confidence = Field(default=0.25, description="below it speech ends; not above start")
     least: Positive = Field(default=0.25, description="seconds; what is shorter is no speech")
     pause: NotNegative = Field(default=0.1, description="seconds; a shorter pause does not end speech")
 

@@ -2,7 +2,7 @@
 
 The network is Silero VAD 6 (Silero Team 2024, MIT licence), at 16 kHz. Its weights come from the package silero-vad,
 which training needs; a model folder carries a copy, so that a model tells speech from noise everywhere alike. Here all
-moments of a block go through the convolutions together. The answers are those of its ONNX file.
+moments of a block go through the convolutions together; with the weights of its ONNX file it answers as that file does.
 """
 
 import shutil
@@ -25,7 +25,7 @@ from ser_ops.files import replacing, sha256
 RATE = 16000        # hertz
 MOMENT = 512        # samples
 WEIGHTS = "speech.safetensors"      # in a model folder
-_CONTEXT = 64       # samples before a moment that are heard with it
+CONTEXT = 64        # samples before a moment that are heard with it
 _RESTORE = "restore the folder, or train the model again"
 
 
@@ -55,8 +55,8 @@ class _Network(nn.Module):
         self.final_conv = nn.Conv1d(128, 1, 1)
 
     def forward(self, moments: Tensor, state: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Moments, float32 (T, _CONTEXT + MOMENT), and the state before: probabilities (T,), and the state after."""
-        real, imaginary = self.stft_conv(functional.pad(moments[:, None], (0, _CONTEXT), "reflect")).chunk(2, dim=1)
+        """Moments, float32 (T, CONTEXT + MOMENT), and the state before: probabilities (T,), and the state after."""
+        real, imaginary = self.stft_conv(functional.pad(moments[:, None], (0, CONTEXT), "reflect")).chunk(2, dim=1)
         values = (real.square() + imaginary.square()).sqrt()
         for layer in (self.conv1, self.conv2, self.conv3, self.conv4):
             values = layer(values).relu()
@@ -94,7 +94,7 @@ class Listening:
 
     def __init__(self, network: _Network) -> None:
         self._network = network
-        self._held = np.zeros(_CONTEXT, np.float32)     # the context of the next moment, and what came of it
+        self._held = np.zeros(CONTEXT, np.float32)     # the context of the next moment, and what came of it
         self._state: tuple[Tensor, Tensor] | None = None
         self._probabilities: list[np.ndarray] = []
 
@@ -106,18 +106,18 @@ class Listening:
 
     def _hear(self, block: np.ndarray) -> None:
         self._held = np.concatenate([self._held, block])
-        number = (len(self._held) - _CONTEXT) // MOMENT
+        number = (len(self._held) - CONTEXT) // MOMENT
         if number == 0:
             return
-        heard = torch.from_numpy(self._held[:_CONTEXT + number * MOMENT].astype(np.float32, copy=False))
+        heard = torch.from_numpy(self._held[:CONTEXT + number * MOMENT].astype(np.float32, copy=False))
         with torch.inference_mode():
-            answers, self._state = self._network(heard.unfold(0, _CONTEXT + MOMENT, MOMENT), self._state)
+            answers, self._state = self._network(heard.unfold(0, CONTEXT + MOMENT, MOMENT), self._state)
         self._probabilities.append(answers.numpy())
         self._held = self._held[number * MOMENT:]
 
     def end(self) -> np.ndarray:
         """The probability of speech in each moment, float32 (moments,); the last one is filled up with zeros."""
-        if rest := len(self._held) - _CONTEXT:
+        if rest := len(self._held) - CONTEXT:
             self._hear(np.zeros(MOMENT - rest, np.float32))
         return np.concatenate(self._probabilities) if self._probabilities else np.zeros(0, np.float32)
 
@@ -130,7 +130,7 @@ def segments(probabilities: np.ndarray, settings: Speech, seconds: float) -> tup
         settings: when speech begins and ends.
         seconds: duration of the recording, where the last one ends at the latest.
 
-    >>> heard = np.repeat([0.1, 0.4, 0.9, 0.4, 0.1], 10)
+    >>> heard = np.repeat([0.1, 0.3, 0.9, 0.3, 0.1], 10)
     >>> segments(heard, Speech(), 1.6)
     (Segment(start=0.32, end=1.28),)
     >>> segments(heard, Speech(start=0.95), 1.6)
