@@ -177,10 +177,15 @@ def model_card(card: Mapping[str, Any], sources: Sequence[Source], metrics: Mapp
         f"Speech emotion recognition ({', '.join(card['emotions'])}). {card.get('parameters', 0):,} parameters; "
         f"backbone: {card.get('backbone', 'not stated')}.", "",
         "## To know before relying on it", *(f"- {line}" for line in warnings or ["Nothing that is known."]), "",
-        "## Data and licences", *(f"- {source.sentence}" for source in sources), "",
+        "## Data and licences", *(f"- {source.sentence}" for source in sources), *_detector(card), "",
         "## Figures", *_figures(card["model"], metrics), "", _USES,
         "## Limits", *(f"- {limit}" for limit in limits), ""])
     return text if len(text) <= LONGEST_CARD else text[:LONGEST_CARD - 4].rstrip() + " ..."
+
+
+def _detector(card: Mapping[str, Any]) -> list[str]:
+    return ["- speech is told from noise by Silero VAD: MIT, Copyright (c) 2020-present Silero Team"] \
+        if card.get("speech_sha256") else []
 
 
 def _figures(model: str, metrics: Mapping[str, Any] | None) -> list[str]:
