@@ -110,9 +110,13 @@ def _bar(names: Sequence[str | UserError]) -> Iterator[Iterator[str | UserError]
         return
     from rich import progress
     from rich.console import Console
+    from rich.text import Text
 
-    columns = (progress.BarColumn(), progress.MofNCompleteColumn(),
-               progress.TextColumn("{task.speed:.1f} a second"), progress.TimeRemainingColumn())
+    class Rate(progress.ProgressColumn):
+        def render(self, task: progress.Task) -> Text:
+            return Text("" if task.speed is None else f"{task.finished_speed or task.speed:.1f} a second")
+
+    columns = (progress.BarColumn(), progress.MofNCompleteColumn(), Rate(), progress.TimeRemainingColumn())
     with progress.Progress(*columns, console=Console(stderr=True), transient=True,
                            redirect_stdout=sys.stdout.isatty()) as bar:
         yield iter(bar.track(names, description="predict"))
