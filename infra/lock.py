@@ -1,7 +1,8 @@
 """`python -m infra.lock`: pin what is installed, the product in requirements.lock, all else in requirements-dev.lock.
 
-What belongs to which file is what pyproject.toml asks for, and what that asks for in turn, on any supported Python. A
-package that another Python alone needs is not installed here: its line, which a marker tells, stays as it is.
+The product is prediction with the extras that the pipeline, its explanations and a team's servers need. What belongs to
+which file is what pyproject.toml asks for, and what that asks for in turn, on any supported Python. A package that
+another Python alone needs is not installed here: its line, which a marker tells, stays as it is.
 """
 
 import sys
@@ -24,6 +25,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 PYTHONS = ("3.11", "3.12", "3.13")
 PRODUCT, DEVELOPMENT = "requirements.lock", "requirements-dev.lock"
 _CUDA = ("nvidia-", "cuda-", "triton")
+PRODUCT_EXTRAS = ("train", "explain", "team", "parquet")
 EXTRAS = ("servers", "test", "generate")    # not benchmarks: openSMILE's licence forbids commercial use
 TITLES = {
     PRODUCT: "# What ser-ops needs, pinned: make demo, make ui, workers. Remade by: make lock",
@@ -133,7 +135,8 @@ def write(project: Path = PROJECT) -> None:
     """
     content = tomllib.loads((project / "pyproject.toml").read_text(encoding="utf-8"))
     own: dict[str, list[str]] = content["project"]["optional-dependencies"]
-    product = [*content["project"]["dependencies"], *content["build-system"]["requires"]]
+    product = [*content["project"]["dependencies"], *content["build-system"]["requires"],
+               *(line for extra in PRODUCT_EXTRAS for line in own[extra])]
     development = [line for extra in EXTRAS for line in own[extra]]
     taken: set[NormalizedName] = set()
     for file, wanted in ((PRODUCT, product), (DEVELOPMENT, development)):

@@ -13,7 +13,7 @@ RUN version="$(sed -n 's/^torch==//p' requirements.lock)" \
 COPY pyproject.toml README.md LICENSE ./
 COPY ser_ops ser_ops
 COPY pipelines pipelines
-RUN /opt/venv/bin/pip install --constraint requirements.lock .
+RUN /opt/venv/bin/pip install --constraint requirements.lock ".[train,explain,team]"
 
 FROM python:3.11.13-slim-bookworm
 ENV PATH=/opt/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 OMP_NUM_THREADS=1

@@ -31,6 +31,7 @@ class Evaluate(Section):
     resamples: Resamples = Field(description="of the bootstrap over speakers, or utterances where it must be")
     confidence: Confidence = Field(description="of all intervals")
     bootstrap_seed: Seed = Field(description="of the resamples")
+    coverages: tuple[Confidence, ...] = Field(description="shares of sets that shall hold the truth, to be checked")
     batch_size: Count = Field(description="rows")
     speed_utterances: Count = Field(description="by which samples a second are measured")
 

@@ -156,6 +156,28 @@ def by_snr(rows: Sequence[Mapping[str, Any]] | None) -> Markup | None:
     return drawing(_WIDTH, 236, "UAR by signal-to-noise ratio", parts)
 
 
+def risk_coverage(curves: Any) -> Markup | None:
+    """Error among the answers that are given, the surest first, over their share: clean and in noise."""
+    named = [(place, pick(curves, place)) for place in ("clean", "noisy")]
+    drawn = [(place, [row for row in rows if is_number(row.get("error"))])
+             for place, rows in named if isinstance(rows, list) and rows]
+    if not drawn:
+        return None
+    top = max(0.1, *(row["error"] for _, rows in drawn for row in rows))
+    x, y = scale(0, 1, 50, _WIDTH - 90), scale(0, top, 180, 20)
+    parts = _axis(x, 20, 180, (0, 0.25, 0.5, 0.75, 1))
+    parts += [part for tick in (0, top / 2, top) for part in (
+        line(50, y(tick), _WIDTH - 90, y(tick), "grid"), text(42, y(tick) + 4, f"{tick:.2f}", "end", "tick"))]
+    for place, rows in drawn:
+        parts.append(path([(x(row["answered"]), y(row["error"])) for row in rows], f"curve {place}"))
+        parts += [dot(x(row["answered"]), y(row["error"]), place,
+                      f"{place}: {row['answered']:.0%} answered, error {row['error']:.3f}", 2.5) for row in rows]
+        parts.append(text(_WIDTH - 82, y(rows[-1]["error"]) + 4, place, class_="label"))
+    parts += [text(50, 12, "error", class_="label"),
+              text(_WIDTH - 90, 214, "share answered, the surest first", "end", "tick")]
+    return drawing(_WIDTH, 222, "Error by the share that is answered", parts)
+
+
 def shap_kinds(kinds: Sequence[Mapping[str, Any]] | None, number: int = 10) -> Markup | None:
     """Mean |SHAP| of each kind of feature, summed over time, stacked by class."""
     rows = [row for row in (kinds or [])[:number] if isinstance(row.get("per_class"), Mapping)]

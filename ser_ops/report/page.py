@@ -144,6 +144,7 @@ def _content(sources: Sources) -> Mapping[str, Any]:
         "heat": tables.heat(figures.get("cells"), shuffled),
         "heats": {name: tables.heat(scores.get("cells"), shuffled) for name, scores in others.items() if name != model},
         "table_v": tables.table_v(figures.get("cells"), published), "snr": charts.by_snr(figures.get("by_snr")),
+        "risk": charts.risk_coverage(pages.pick(figures, "selective", "curves")),
         "transmission": tables.transmission(figures),
         "ablation": sources["ablation"] or [], "ablation_chart": charts.ablation(sources["ablation"], metrics),
         "confusion": tables.confusion(figures.get("confusion")),

@@ -13,6 +13,7 @@ from ser_ops.evaluation import figures, predictions, robustness
 from ser_ops.evaluation.ablation import ABLATION_FIELDS, ablation_table, samples_per_second
 from ser_ops.evaluation.predictions import CLEAN, Condition
 from ser_ops.evaluation.robustness import Panel
+from ser_ops.evaluation.selective import selective
 from ser_ops.evaluation.summary import ROBUSTNESS_FIELDS, ModelFacts, Summary, metrics_of, run_metrics
 from ser_ops.files import write_json
 from ser_ops.manifest import NoiseRow, VariantRow, unaltered, validated_noise
@@ -47,6 +48,9 @@ def main() -> None:
     models = _model_facts(job, [main, *others], grid, settings.speed_utterances)
     metrics = metrics_of(summary, params.train.model, models, shuffled,
                          _provenance(params, cards[params.train.model], rows, noise_rows))
+    for name, figures_of_model in metrics["models"].items():
+        if kept := cards[name].get("conformal_scores"):
+            figures_of_model["selective"] = selective(answers, name, kept, settings.coverages)
     answers.write(reports / "predictions.csv")
     write_csv(reports / "robustness.csv", summary.table(list(models)), ROBUSTNESS_FIELDS)
     write_csv(reports / "ablation.csv", ablation_table(metrics["models"]), ABLATION_FIELDS)

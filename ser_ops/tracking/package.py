@@ -32,6 +32,7 @@ from ser_ops.errors import UserError
 from ser_ops.files import replacing, sha256
 from ser_ops.imports import SOURCE, closure
 from ser_ops.shards import Shards
+from ser_ops.speech.detector import WEIGHTS as SPEECH
 from ser_ops.tracking.licences import Source, sources
 from ser_ops.tracking.server import quiet_mlflow
 
@@ -93,7 +94,7 @@ def package_arguments(model_folder: Path, card: str, predict: Predict) -> Iterat
     with TemporaryDirectory(prefix="ser-ops-package-") as holder:
         staged = Path(holder) / "model"
         staged.mkdir()
-        for name in (WEIGHTS, CARD):
+        for name in (WEIGHTS, CARD, *([SPEECH] if (model_folder / SPEECH).is_file() else [])):
             shutil.copyfile(model_folder / name, staged / name)
         (staged / MODEL_CARD).write_text(card, encoding="utf-8")
         quiet_mlflow()
@@ -117,7 +118,7 @@ def _copy_code(target: Path) -> Path:
 
 
 def signature() -> "ModelSignature":
-    """waveform (array of double, any length) and sample_rate (long) in; emotion, probabilities, windows out.
+    """waveform (array of double, any length) and sample_rate (long) in; emotion, probabilities, windows, speech out.
 
     The parameter `cleaned` says that a waveform was read and cleaned already, as those of the evaluation are.
     """
@@ -127,10 +128,13 @@ def signature() -> "ModelSignature":
     probabilities = Object([Property(emotion, DataType.double) for emotion in EMOTIONS])
     window = Object([Property("start", DataType.double), Property("end", DataType.double),
                      Property("emotion", DataType.string), Property("probabilities", probabilities)])
+    segment = Object([Property("start", DataType.double), Property("end", DataType.double)])
     return ModelSignature(
         inputs=Schema([ColSpec(Array(DataType.double), "waveform"), ColSpec(DataType.long, "sample_rate")]),
         outputs=Schema([ColSpec(DataType.string, "emotion"), ColSpec(probabilities, "probabilities"),
                         ColSpec(DataType.double, "seconds"), ColSpec(Array(window), "windows"),
+                        ColSpec(Array(segment), "speech", required=False),
+                        ColSpec(Array(DataType.string), "emotions", required=False),
                         ColSpec(Array(DataType.string), "warnings"), ColSpec(Array(DataType.string), "caveats")]),
         params=ParamSchema([ParamSpec("cleaned", DataType.boolean, False)]))
 
@@ -173,11 +177,16 @@ def model_card(card: Mapping[str, Any], sources: Sequence[Source], metrics: Mapp
         f"Speech emotion recognition ({', '.join(card['emotions'])}). {card.get('parameters', 0):,} parameters; "
         f"backbone: {card.get('backbone', 'not stated')}.", "",
         "## To know before relying on it", *(f"- {line}" for line in warnings or ["Nothing that is known."]), "",
-        "## Data and licences", *(f"- {source.sentence}" for source in sources),
+        "## Data and licences", *(f"- {source.sentence}" for source in sources), *_detector(card),
         *(f"- {heard}" for heard in [heard_in_training(data)] if heard), "",
         "## Figures", *_figures(card["model"], metrics), "", _USES,
         "## Limits", *(f"- {limit}" for limit in limits), ""])
     return text if len(text) <= LONGEST_CARD else text[:LONGEST_CARD - 4].rstrip() + " ..."
+
+
+def _detector(card: Mapping[str, Any]) -> list[str]:
+    return ["- speech is told from noise by Silero VAD: MIT, Copyright (c) 2020-present Silero Team"] \
+        if card.get("speech_sha256") else []
 
 
 def _figures(model: str, metrics: Mapping[str, Any] | None) -> list[str]:

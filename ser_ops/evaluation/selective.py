@@ -1,0 +1,79 @@
+"""What it costs and brings to say nothing where a model is not sure: on test speakers, clean and by SNR.
+
+The curve of error over the share that is answered, the surest first (El-Yaniv and Wiener 2010), and how often the sets
+that validation's scores promise hold the truth (`ser_ops.models.conformal`).
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from ser_ops.emotions import EMOTIONS
+from ser_ops.evaluation.predictions import CLEAN, Predictions
+from ser_ops.models import conformal
+
+POINTS = 20     # of a curve
+_SNR_BINS_DB = (-np.inf, 0.0, 10.0, 20.0, np.inf)
+
+
+def selective(predictions: Predictions, model: str, kept: Sequence[int], coverages: Sequence[float]) -> dict[str, Any]:
+    """Figures of reports/metrics.json, under `selective` of a model.
+
+    Args:
+        predictions: Of the test partition.
+        model: Its name there.
+        kept: Scores of its validation answers, as model.json has them.
+        coverages: Shares of sets that shall hold the truth.
+
+    Returns:
+        curves: answered and error, by clean and noisy; sets: for each coverage and place (clean, noisy, and ranges of
+        SNR) held, the share of sets that hold the truth, sure, that of answers, error, of those that are sure (null
+        for none), size, the mean of a set, and n.
+    """
+    parts = list(_parts(predictions, predictions.probabilities[predictions.models.index(model)]))
+    return {"validation_answers": len(kept),
+            "curves": {place: risk_coverage(true, chances) for place, true, chances in parts[:2]},
+            "sets": [{"coverage": coverage, "place": place, **promised(true, chances, kept, coverage)}
+                     for coverage in coverages for place, true, chances in parts]}
+
+
+def _parts(predictions: Predictions, chances: np.ndarray) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Place, true classes (n,) and probabilities (n, 7)."""
+    yield "clean", predictions.true, chances[predictions.conditions.index(CLEAN)]
+    if not (noisy := predictions.noisy_indices()):
+        return
+    true = np.tile(predictions.true, len(noisy))
+    mixed, snr = chances[noisy].reshape(-1, len(EMOTIONS)), predictions.snr[noisy].reshape(-1)
+    yield "noisy", true, mixed
+    for low, high in pairwise(_SNR_BINS_DB):
+        inside = (snr >= low) & (snr < high)
+        if inside.any():
+            words = f"below {high:g} dB" if low == -np.inf else f"from {low:g} dB" if high == np.inf else \
+                f"{low:g} to {high:g} dB"
+            yield words, true[inside], mixed[inside]
+
+
+def risk_coverage(true: np.ndarray, probabilities: np.ndarray) -> list[dict[str, float]]:
+    """The error among the surest answers, by their share: POINTS of them, the last of all answers.
+
+    >>> sure = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.55, 0.45]])
+    >>> risk_coverage(np.array([0, 1, 0, 1]), sure)[-1]
+    {'answered': 1.0, 'error': 0.25}
+    """
+    order = np.argsort(-probabilities.max(1), kind="stable")
+    errors = np.cumsum((probabilities.argmax(1) != true)[order])
+    numbers = np.unique(np.ceil(np.linspace(1 / POINTS, 1, POINTS) * len(true)).astype(int))
+    return [{"answered": round(number / len(true), 6), "error": round(errors[number - 1] / number, 6)}
+            for number in numbers.tolist()]
+
+
+def promised(true: np.ndarray, probabilities: np.ndarray, kept: Sequence[int], coverage: float) -> dict[str, Any]:
+    """How sets at a coverage do; keys as in `selective`."""
+    most = conformal.threshold(kept, coverage)
+    inside = 1 - probabilities <= most
+    sizes, sure = inside.sum(1), inside.sum(1) == 1
+    wrong = probabilities.argmax(1) != true
+    return {"held": float(inside[np.arange(len(true)), true].mean()), "sure": float(sure.mean()),
+            "error": float(wrong[sure].mean()) if sure.any() else None, "size": float(sizes.mean()), "n": len(true)}

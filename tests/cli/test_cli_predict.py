@@ -1,0 +1,109 @@
+"""ser-ops predict outside of a project: many recordings, tables, a timeline, standard input, sets."""
+
+import csv
+import io
+import json
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+from typer.testing import CliRunner
+
+from ser_ops.cli import app
+from ser_ops.config.params import load_preset
+from ser_ops.emotions import EMOTIONS
+from ser_ops.errors import UserError
+from ser_ops.models import architectures, model_folder
+from ser_ops.speech.detector import copy_weights
+
+RATE = 16000
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model")
+    model_folder.save(folder, architectures.build("spectral", load_preset("demo"), seed=1), {
+        "speech_sha256": copy_weights(folder), "conformal_scores": list(range(100, 10_000, 100))})
+    return folder
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A folder with noise in two recordings, a bad one, and no project."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "calls").mkdir()
+    for number in (1, 2):
+        samples = np.random.default_rng(number).normal(0, 0.1, 3 * RATE)
+        soundfile.write(tmp_path / f"calls/{number}.wav", samples, RATE)
+    (tmp_path / "calls/bad.wav").write_bytes(b"no audio at all" * 50)
+    return tmp_path
+
+
+def predict(model, *arguments: str):
+    return CliRunner().invoke(app, ["predict", *arguments, "--model", str(model)], catch_exceptions=False)
+
+
+def test_a_folder_is_answered_and_its_bad_recording_is_named(model, here):
+    done = predict(model, "calls", "--json")
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.exit_code == 1 and [record["path"] for record in records] == ["calls/1.wav", "calls/2.wav"]
+    assert {record["emotion"] for record in records} == {"no speech"} and records[0]["speech"] == []
+    assert done.stderr.count("error: calls/bad.wav") == 1
+
+
+def test_tables_hold_every_recording_and_why_one_is_not_answered(model, here):
+    done = predict(model, "calls/*.wav", "--csv", "a.csv")
+    with open("a.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert done.stdout == "" and "2 of 3 recordings answered: a.csv" in done.stderr
+    assert [(row["path"], row["emotion"], bool(row["error"])) for row in rows] == [
+        ("calls/1.wav", "no speech", False), ("calls/2.wav", "no speech", False), ("calls/bad.wav", "", True)]
+    predict(model, "calls/1.wav", "--csv", "b.csv", "--timeline")
+    with open("b.csv", newline="", encoding="utf-8") as file:
+        assert [row["end"] for row in csv.DictReader(file)] == ["2.0", "3.0"]
+
+
+def test_the_timeline_has_a_line_for_each_window(model, here):
+    lines = predict(model, "calls/1.wav", "--timeline").stdout.splitlines()
+    assert lines[0].startswith("calls/1.wav: no speech (") and len(lines) == 3
+    assert lines[1].startswith("  0.00 to 2.00 s: no speech") and lines[2].startswith("  1.00 to 3.00 s: ")
+
+
+def test_a_recording_comes_through_standard_input(model, here, monkeypatch):
+    content = (here / "calls/1.wav").read_bytes()
+    done = CliRunner().invoke(app, ["predict", "-", "--json", "--model", str(model)], input=content)
+    record = json.loads(done.stdout)
+    assert done.exit_code == 0 and record["path"] == "-" and record["seconds"] == 3
+    done = CliRunner().invoke(app, ["predict", "-", "--model", str(model)], input=b"")
+    assert done.exit_code == 1 and done.stderr.startswith("error: -: "), "not the name of a temporary file"
+
+
+def test_a_coverage_gives_sets(model, here):
+    record = json.loads(predict(model, "calls/1.wav", "--json", "--coverage", "0.9").stdout)
+    assert set(record["emotions"]) <= set(EMOTIONS) and record["emotions"]
+    with pytest.raises(UserError, match="is a share between 0 and 1"):
+        predict(model, "calls/1.wav", "--coverage", "90")
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    ((), "name one with --model"), (("--model", "models:/ser-fusion@staging"), "set MLFLOW_TRACKING_URI")])
+def test_without_a_project_a_model_must_be_named(here, monkeypatch, arguments, words):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with pytest.raises(UserError, match=words):
+        CliRunner().invoke(app, ["predict", "calls/1.wav", *arguments], catch_exceptions=False)
+
+
+def test_many_recordings_have_a_bar_on_a_terminal_alone(model, here, monkeypatch):
+    from ser_ops.cli.predict import _bar
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    names = [str(number) for number in range(12)]
+    for stream, wanted in ((Terminal(), True), (io.StringIO(), False)):
+        monkeypatch.setattr(sys, "stderr", stream)
+        with _bar(names) as passed:
+            assert list(passed) == names
+        assert ("12/12" in stream.getvalue()) is wanted
