@@ -1,6 +1,6 @@
 """A trained model that answers recordings of any length, window by window, in bounded memory."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,10 @@ class Answer:
                 "warnings": list(self.warnings), "caveats": [caveat.sentence for caveat in self.caveats]}
 
 
+Window = tuple[int, np.ndarray]     # where it starts, in samples at the model's rate, and its samples, float32 (n,)
+Answering = Generator[list[Window], list[WindowAnswer], Answer]     # asks for windows' answers, ends with the whole
+
+
 def _named(probabilities: np.ndarray) -> dict[str, float]:
     return {emotion: round(float(value), 6) for emotion, value in zip(EMOTIONS, probabilities, strict=True)}
 
@@ -101,14 +105,7 @@ class Recogniser:
         cleaned: they were admitted already, without offset and rumble, at the model's own rate. Raises UserError in one
         line for what is not admitted: empty, silent, shorter than 0.1 s, NaN.
         """
-        try:
-            samples = np.asarray(samples, np.float32)
-        except (TypeError, ValueError) as error:
-            raise UserError(f"{where}: holds values that are not numbers: give mono float samples") from error
-        if samples.ndim != 1:
-            raise UserError(f"{where}: has shape {samples.shape}: give mono samples, one number each")
-        answer = self._answer(where, [admit_samples(where, samples, sample_rate, self.sample_rate, cleaned)])
-        return self._warned(answer, sample_rate)
+        return self._drive(self.answering(samples, sample_rate, where, cleaned))
 
     def answer_file(self, path: Path, channel: int | None = None) -> Answer:
         """Answer a recording in memory that does not grow with its length, but for the windows' probabilities.
@@ -116,24 +113,58 @@ class Recogniser:
         channel: of several, from 1 on; None lets `ser_ops.audio.reading.RecordingStream` choose. Raises UserError in
         one line for a file that it does not admit.
         """
+        return self._drive(self.answering_file(path, channel))
+
+    def answering(self, samples: np.ndarray, sample_rate: int, where: str = "waveform",
+                  cleaned: bool = False) -> Answering:
+        """`answer`, step by step: a generator that asks for the answers to at most `batch_size` windows at a time.
+
+        Who drives it sends the answers, those of `answer_windows` or of a batch shared with others; it returns the
+        whole. Raises as `answer`, in the step that finds the fault.
+        """
+        try:
+            samples = np.asarray(samples, np.float32)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{where}: holds values that are not numbers: give mono float samples") from error
+        if samples.ndim != 1:
+            raise UserError(f"{where}: has shape {samples.shape}: give mono samples, one number each")
+        admitted = admit_samples(where, samples, sample_rate, self.sample_rate, cleaned)
+        answer = yield from self._answering(where, [admitted], None)
+        return self._warned(answer, sample_rate)
+
+    def answering_file(self, path: Path, channel: int | None = None, longest: float | None = None) -> Answering:
+        """`answer_file`, step by step as `answering`; UserError for a recording of more than `longest` seconds."""
         listening = RecordingStream(path, self.sample_rate, channel=channel)
-        answer = self._answer(str(path), listening)
+        answer = yield from self._answering(str(path), listening, longest)
         return self._warned(answer, listening.native_rate, listening.warnings)
 
-    def _answer(self, where: str, blocks: Iterable[np.ndarray]) -> Answer:
-        """The answer to blocks of samples at the model's rate."""
-        length, silent_windows, batch, answers = 0, 0, list[tuple[int, np.ndarray]](), list[WindowAnswer]()
+    def _drive(self, steps: Answering) -> Answer:
+        """The answer of a generator that has the model to itself."""
+        try:
+            asked = next(steps)
+            while True:
+                asked = steps.send(self.answer_windows(asked))
+        except StopIteration as ended:
+            answer: Answer = ended.value
+            return answer
+
+    def _answering(self, where: str, blocks: Iterable[np.ndarray], longest: float | None) -> Answering:
+        """The answer to blocks of samples at the model's rate, as `answering`."""
+        length, silent_windows, batch, answers = 0, 0, list[Window](), list[WindowAnswer]()
         for start, samples in windows(blocks, self.window, self.hop):
             length = start + len(samples)
+            if longest is not None and length > longest * self.sample_rate:
+                raise UserError(f"{where}: lasts more than {longest:g} s, the most that is answered here: cut it into "
+                                "parts")
             if is_silent(samples):
                 silent_windows += 1
                 continue
             batch.append((start, samples))
             if len(batch) == self.batch_size:
-                answers += self._answer_windows(batch)
+                answers += yield batch
                 batch = []
         if batch:
-            answers += self._answer_windows(batch)
+            answers += yield batch
         mean = np.mean([answer.probabilities for answer in answers], axis=0)
         if not np.isfinite(mean).all():
             raise UserError(f"{where}: the model answered NaN: its weights are damaged, train or fetch it again")
@@ -141,8 +172,8 @@ class Recogniser:
                     "dBFS) and are left out"] if silent_windows else []
         return Answer(mean, length / self.sample_rate, answers, warnings, self.caveats)
 
-    def _answer_windows(self, batch: Sequence[tuple[int, np.ndarray]]) -> list[WindowAnswer]:
-        """The answers to windows, each given by its start in samples and its samples, in one pass of the model."""
+    def answer_windows(self, batch: Sequence[Window]) -> list[WindowAnswer]:
+        """The answers to windows, of one recording or of several, in one pass of the model."""
         fitted = [fit_window(samples, self.window) for _, samples in batch]
         rows = probabilities(self.model, self.extractor, np.stack([samples for samples, _ in fitted]),
                              np.array([valid for _, valid in fitted]), self.device)
