@@ -6,7 +6,7 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from ser_ops.cli import corpora, doctor, model, noise, params, registry, reproduce
+from ser_ops.cli import corpora, doctor, model, noise, params, registry, reproduce, serve
 from ser_ops.errors import UserError
 from ser_ops.terminal import escape_unencodable, print_error, print_line
 
@@ -19,6 +19,7 @@ app.add_typer(model.app, name="models")
 app.command("predict")(model.predict)
 app.command("evaluate")(model.evaluate)
 app.command("explain")(model.explain)
+app.command("serve")(serve.serve)
 app.command("reproduce")(reproduce.reproduce)
 app.command("join-tuning")(registry.join_tuning)
 app.command("register")(registry.register)
