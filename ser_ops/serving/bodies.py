@@ -83,13 +83,14 @@ class _Counted(Request):
 
     def __init__(self, request: Request, limit: float) -> None:
         super().__init__(request.scope, request.receive)
-        self.limit, self.size = int(limit), 0
+        self.limit, self.size, self.end = int(limit), 0, b""
 
     async def stream(self) -> AsyncIterator[bytes]:     # type: ignore[override]
         async for chunk in super().stream():
             self.size += len(chunk)
             if self.size > self.limit:
                 raise _too_large(self.limit)
+            self.end = (self.end + chunk)[-8:]
             yield chunk
 
 
@@ -146,6 +147,8 @@ async def _files(request: _Counted, serve: Serve) -> list[File | Samples]:
         if "Too many files" in error.detail:
             raise Refusal(413, _too_many(serve)) from error
         raise Refusal(422, f"the form cannot be read: {excerpt(error.detail)}") from error
+    if not request.end.rstrip().endswith(b"--"):    # what its last part held was left out in silence
+        raise Refusal(422, "the form cannot be read: it ends before its end")
     files = list[File | Samples]()
     for key, value in form.multi_items():
         if not isinstance(value, UploadFile):

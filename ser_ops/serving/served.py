@@ -79,7 +79,9 @@ def load_served(params: Params, uri: str) -> Served:
     rate = recogniser.sample_rate       # the first pass is the slowest: no request should wait for it
     recogniser.answer(np.sin(np.arange(recogniser.window, dtype=np.float32) * (2 * np.pi * 200 / rate)) * 0.1, rate)
     card = Path(folder, MODEL_CARD)
-    return Served(recogniser, redacted(uri), fingerprint(folder), version,
+    # Of a folder the name alone: where it lies is nobody's business.
+    shown = redacted(uri) if uri.startswith(("models:/", "runs:/")) else Path(uri).name
+    return Served(recogniser, shown, fingerprint(folder), version,
                   card.read_text(encoding="utf-8") if card.is_file() else "")
 
 

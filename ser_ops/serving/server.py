@@ -27,16 +27,17 @@ def serve(params: Params, uri: str, host: str, port: int, token: str | None) -> 
     with TemporaryDirectory(prefix="ser-ops-serve-") as folder, listening:
         service = Service(params.serve, served, Path(folder))
         watch = Watch(params, uri, served, service.change)
-        server = uvicorn.Server(uvicorn.Config(
+        config = uvicorn.Config(
             create_app(service, token), log_level="warning", access_log=False, ws_max_size=_MESSAGE_BYTES,
-            timeout_graceful_shutdown=round(params.serve.timeout), server_header=False))
+            timeout_graceful_shutdown=round(params.serve.timeout), server_header=False)
         # uvicorn takes both signals itself and sends them on when all is answered: that end is a good one.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
+        listening.listen(config.backlog)
         address = listening.getsockname()
         named = f"[{address[0]}]" if ":" in address[0] else address[0]
         print(f"{served.words} answers on http://{named}:{address[1]}", flush=True)
-        server.run([listening])
+        uvicorn.Server(config).run([listening])
         watch.close()
 
 
