@@ -1,6 +1,7 @@
-"""The bare batched loop: python -m benchmarks.serving.bare MODEL CLIPS BATCH SECONDS prints recordings a second.
+"""The bare batched loop: python -m benchmarks.serving.bare MODEL CLIPS BATCH SECONDS
 
-Files are read and answered, a batch at a time, by nothing but the door and the model.
+Files are read and answered, a batch at a time, by nothing but the door and the model. Prints recordings a second and
+processor milliseconds of each.
 """
 
 import itertools
@@ -12,19 +13,22 @@ from ser_ops.audio.reading import read_recording
 from ser_ops.inference.recogniser import Recogniser
 
 
-def rate(model: Path, clips: Path, batch: int, seconds: float) -> float:
-    """Recordings a second, over batches of clips of one window each."""
+def measure(model: Path, clips: Path, batch: int, seconds: float) -> tuple[float, float]:
+    """Recordings a second and processor milliseconds of each, over clips of one window."""
     recogniser, files = Recogniser(model), itertools.cycle(sorted(clips.glob("*.wav")))
-    answered, begun = 0, float("inf")
-    while time.perf_counter() - begun < seconds:
+
+    def answer() -> None:
         read = [read_recording(file, recogniser.sample_rate).samples for file in itertools.islice(files, batch)]
         recogniser.answer_windows([(0, samples) for samples in read])
-        if begun == float("inf"):       # the first batch warms up
-            begun = time.perf_counter()
-        else:
-            answered += batch
-    return answered / (time.perf_counter() - begun)
+
+    answer()    # warms up
+    batches, begun, busy = 0, time.perf_counter(), time.process_time()
+    while time.perf_counter() - begun < seconds:
+        answer()
+        batches += 1
+    answered = batches * batch
+    return answered / (time.perf_counter() - begun), 1000 * (time.process_time() - busy) / answered
 
 
 if __name__ == "__main__":
-    print(rate(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])))
+    print(*measure(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])))
