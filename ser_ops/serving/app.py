@@ -130,12 +130,19 @@ class _Observed:
         scope.setdefault("state", {})["request_id"] = request_id
         begun = time.monotonic()
 
+        def count(status: int) -> None:
+            route = getattr(scope.get("route"), "path", "other")
+            self._metrics.requests.labels(route, status).inc()
+            self._metrics.latency.labels(route).observe(time.monotonic() - begun)
+
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
-                route = getattr(scope.get("route"), "path", "other")
-                self._metrics.requests.labels(route, message["status"]).inc()
-                self._metrics.latency.labels(route).observe(time.monotonic() - begun)
+                count(message["status"])
             await send(message)
 
-        await self._app(scope, receive, counted)
+        try:
+            await self._app(scope, receive, counted)
+        except Exception:   # becomes `_failed` further out
+            count(500)
+            raise

@@ -122,19 +122,22 @@ class Service:
         written = {"name": recording.name, **answer}
         if len(answer["windows"]) < self.serve.batch_size:
             return True, json.dumps(written).encode()
-        return True, await _in(pool, lambda: json.dumps(written).encode())
+        return True, await asyncio.wrap_future(pool.submit(lambda: json.dumps(written).encode()))
 
     async def _drive(self, served: Served, steps: Steps, pool: ThreadPoolExecutor,
                      request: Request | None) -> dict[str, Any]:
         """The record of an answer whose steps run in `pool` and whose windows share batches with all others."""
-        answers: list[WindowAnswer] | None = None
-        before = 0
-        while isinstance(asked := await _in(pool, lambda: _step(steps, answers)), list):     # noqa: B023
-            if before and request is not None and await request.is_disconnected():
-                raise UserError("the client is gone")
-            answers = await asyncio.wrap_future(self.batcher.submit(served.recogniser, asked, before))
-            before += len(asked)
-        return asked
+        step, before = pool.submit(_step, steps, None), 0
+        try:
+            while isinstance(asked := await asyncio.wrap_future(step), list):
+                if before and request is not None and await request.is_disconnected():
+                    raise UserError("the client is gone")
+                answers = await asyncio.wrap_future(self.batcher.submit(served.recogniser, asked, before))
+                before += len(asked)
+                step = pool.submit(_step, steps, answers)
+            return asked
+        finally:    # a step that still runs ends first; then the recording's file goes, whatever happened
+            step.add_done_callback(lambda _: steps.close())
 
 
 def _recorded(served: Served, samples: np.ndarray, sample_rate: int) -> Steps:
@@ -149,7 +152,3 @@ def _step(steps: Steps, answers: list[WindowAnswer] | None) -> list[Window] | di
     except StopIteration as ended:
         record: dict[str, Any] = ended.value
         return record
-
-
-async def _in(pool: ThreadPoolExecutor, work: Any) -> Any:
-    return await asyncio.get_running_loop().run_in_executor(pool, work)
