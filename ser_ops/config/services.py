@@ -39,7 +39,7 @@ class Serve(Section):
     """`ser-ops serve`: batches across requests, and what one request may take."""
 
     batch_size: Count = Field(description="windows of all requests that are answered together")
-    batch_wait: NotNegative = Field(description="seconds that the first of them waits for others")
+    batch_wait: NotNegative = Field(description="seconds that the first waits for others that are being decoded")
     queue: Count = Field(description="requests at once; the next one gets status 429")
     long_queue: Count = Field(description="of them, those of more than long_megabytes")
     long_megabytes: Positive = Field(description="of a body, beyond which others come first")

@@ -1,8 +1,10 @@
 """Windows of many requests in one pass of the model, by one thread.
 
-A batch begins when the first window has waited `wait` seconds or a batch is full. Recordings that ask again, as long
-ones do, take turns with those that ask for the first time, a quarter of a batch at a time: a short recording waits for
-no more than that, and the long one comes to its end whatever the load.
+A pass costs much the same for one window as for some. So a batch begins when it is full or when no recording that was
+announced is still being decoded, and at the latest when its first window has waited `wait` seconds.
+
+Recordings that ask again, as long ones do, take turns with those that ask for the first time, a quarter of a batch at a
+time: a short recording waits for no more than that, and the long one comes to its end whatever the load.
 """
 
 import heapq
@@ -46,6 +48,7 @@ class Batcher:
         self._first: deque[_Job] = deque()
         self._again: list[_Job] = []        # a heap: who asked for the fewest comes first
         self._numbers = self._windows = 0   # jobs so far; windows that wait in `_first`
+        self._announced = 0
         self._again_had_turn = self._closed = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="model", daemon=True)
@@ -55,6 +58,17 @@ class Batcher:
     def alive(self) -> bool:
         """Whether windows are still answered."""
         return self._thread.is_alive()
+
+    def announce(self) -> None:
+        """Say that a recording is on its way, until `retract`."""
+        with self._changed:
+            self._announced += 1
+
+    def retract(self) -> None:
+        """Say that it is here, or that it does not come."""
+        with self._changed:
+            self._announced -= 1
+            self._changed.notify()
 
     def submit(self, recogniser: Recogniser, windows: Sequence[Window], before: int) -> "Future[list[WindowAnswer]]":
         """Ask for the answers to windows, at most `windows_at_a_time`; before: what the recording asked for earlier."""
@@ -94,11 +108,14 @@ class Batcher:
     def _next(self) -> list[_Job]:
         """The jobs of the next batch; none when it is over."""
         with self._changed:
-            while not (batch := self._taken()):
-                if self._closed and not self._first and not self._again:
-                    break
-                self._changed.wait()
-            return batch
+            while True:
+                if self._first or self._again:
+                    if batch := self._taken():
+                        return batch
+                elif self._closed:
+                    return []
+                else:
+                    self._changed.wait()
 
     def _taken(self) -> list[_Job]:
         """Take the jobs whose turn it is, of one model and without those whose request is gone."""
@@ -117,8 +134,8 @@ class Batcher:
         return batch
 
     def _wait_for_others(self) -> None:
-        """Let a batch of first windows fill, as long as its oldest may wait."""
-        while self._first and self._windows < self.batch_size and not self._closed:
+        """Let a batch of first windows fill while others are on their way, as long as its oldest may wait."""
+        while self._first and self._windows < self.batch_size and self._announced and not self._closed:
             left = self._first[0].since + self._wait - time.monotonic()
             if left <= 0:
                 break

@@ -127,16 +127,24 @@ class Service:
     async def _drive(self, served: Served, steps: Steps, pool: ThreadPoolExecutor,
                      request: Request | None) -> dict[str, Any]:
         """The record of an answer whose steps run in `pool` and whose windows share batches with all others."""
-        step, before = pool.submit(_step, steps, None), 0
+        self.batcher.announce()
+        step, before, announced = pool.submit(_step, steps, None), 0, True
         try:
             while isinstance(asked := await asyncio.wrap_future(step), list):
                 if before and request is not None and await request.is_disconnected():
                     raise UserError("the client is gone")
-                answers = await asyncio.wrap_future(self.batcher.submit(served.recogniser, asked, before))
+                answering = self.batcher.submit(served.recogniser, asked, before)
                 before += len(asked)
+                if announced:
+                    self.batcher.retract()
+                    announced = False
+                answers = await asyncio.wrap_future(answering)
                 step = pool.submit(_step, steps, answers)
             return asked
-        finally:    # a step that still runs ends first; then the recording's file goes, whatever happened
+        finally:
+            if announced:
+                self.batcher.retract()
+            # A step that still runs ends first; then the recording's file goes, whatever happened.
             step.add_done_callback(lambda _: steps.close())
 
 

@@ -68,14 +68,28 @@ def test_recordings_that_ask_again_take_turns_with_new_ones_the_least_served_fir
     assert held.batches == [[0], [8, 8], [*range(100, 108)], [2, 2], [*range(108, 116)], [4, 4], [*range(116, 120)]]
 
 
-def test_a_batch_waits_for_others_and_no_longer_than_it_is_full(held):
+def test_a_batch_waits_for_those_that_are_announced_and_no_longer_than_it_is_full(held):
     held.go.release(100)
     batcher = Batcher(2, 3600.0, lambda windows, seconds: None)
-    answers = [batcher.submit(held, asked(number), 0) for number in range(2)]
-    assert [answer.result(30) for answer in answers] == [["answer 0"], ["answer 1"]]
-    last = batcher.submit(held, asked(2), 0)
+    assert batcher.submit(held, asked(0), 0).result(30) == ["answer 0"]     # nobody else is on the way
+    batcher.announce()
+    answers = [batcher.submit(held, asked(number), 0) for number in (1, 2)]
+    assert [answer.result(30) for answer in answers] == [["answer 1"], ["answer 2"]]
+    gone = batcher.submit(held, asked(3), 0)
+    batcher.retract()
+    assert gone.result(30) == ["answer 3"]
+    batcher.announce()
+    last = batcher.submit(held, asked(4), 0)
     batcher.close()     # what waits is answered
-    assert last.result(0) == ["answer 2"] and held.batches == [[0, 1], [2]]
+    assert last.result(0) == ["answer 4"] and held.batches == [[0], [1, 2], [3], [4]]
+
+
+def test_no_announcement_holds_a_batch_for_longer_than_it_may_wait(held):
+    held.go.release(100)
+    batcher = Batcher(2, 0.01, lambda windows, seconds: None)
+    batcher.announce()
+    assert batcher.submit(held, asked(0), 0).result(30) == ["answer 0"]
+    batcher.close()
 
 
 def test_windows_of_two_models_are_not_answered_together(held, batcher):
