@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from conftest import sound, wav
+from serving_process import sound, wav
 from starlette.testclient import TestClient
 
 from ser_ops.config.params import load_params

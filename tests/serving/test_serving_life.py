@@ -9,8 +9,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import PROJECT, running, settings, sound, until, wav
 from project_copy import change_settings
+from serving_process import PROJECT, running, settings, sound, until, wav
 from tracking_project import Project
 
 from ser_ops.config.params import load_params

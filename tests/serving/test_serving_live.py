@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from conftest import RATE, sound
+from serving_process import RATE, sound
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 from browser import CHROMIUM, browser
-from conftest import PROJECT, running, settings, sound, until, wav
+from serving_process import PROJECT, running, settings, sound, until, wav
 
 PAGE = (PROJECT / "ser_ops" / "serving" / "page.html").read_text(encoding="utf-8")
 SAID = "document.getElementById('said').textContent"

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import soundfile
-from conftest import RATE, multipart, running, settings, sound, until, wav
+from serving_process import RATE, multipart, running, settings, sound, until, wav
 
 from ser_ops.caveats import FORBIDDEN_USES
 from ser_ops.config.params import load_params
