@@ -8,6 +8,21 @@ from typing import Any
 from ser_ops.model_table import MODELS
 
 NOT_STATED = "not stated"
+INTENDED_USES = (
+    "Research and teaching in speech emotion recognition; comparison of methods; a signal beside others, read by a "
+    "person, for speech like that of its data, spoken by adults who know of it and agreed.",
+)
+FORBIDDEN_USES = (
+    "Inferring emotions of people at work or in education: the EU AI Act (Regulation 2024/1689, Article 5(1)(f)) "
+    "forbids it, but for medical or safety reasons.",
+    "Decisions about a person in employment, education, insurance, credit, border control or law enforcement; medical "
+    "or psychological diagnosis; detection of lies; covert monitoring; anything about children.",
+)
+DUTIES = (
+    "Other emotion recognition is of high risk under the EU AI Act (Article 6, Annex III), and the people that it is "
+    "used on must be told (Article 50(3)).",
+    "Acted emotion is not felt emotion: an answer says how speech sounds, not what somebody feels.",
+)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ FLOORS = {
     3: {"augment", "validation", "models"},
     4: {"dataset", "inference"},
     5: {"training", "evaluation", "report", "tracking"},
-    6: {"explain", "gate", "workspace"},
+    6: {"explain", "gate", "serving", "workspace"},
     7: {"stages"},
     8: {"doctor"},
     9: {"cli"},
@@ -22,7 +22,8 @@ FLOORS = {
 FLOOR_OF = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 ONE_ROOM = {"mlflow": {"tracking"}, "great_expectations": {"validation"}, "boto3": {"storage"},
             "shap": {"explain"}, "captum": {"explain"}, "prefect": set(), "optuna": {"training"},
-            "dask": {"progress"}, "distributed": {"progress"}, "opensmile": set(), "pyroomacoustics": {"transmission"}}
+            "dask": {"progress"}, "distributed": {"progress"}, "opensmile": set(), "pyroomacoustics": {"transmission"},
+            "fastapi": {"serving"}, "starlette": {"serving"}, "uvicorn": {"serving"}, "prometheus_client": {"serving"}}
 FILES = sorted((PROJECT / "ser_ops").rglob("*.py"))
 
 

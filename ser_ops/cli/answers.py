@@ -1,6 +1,8 @@
-"""What commands share: a path that is given, and what they print: words, or one JSON object a line for programs."""
+"""What commands share: a path or an address that is given, and what they print: words, or JSON lines for programs."""
 
+import ipaddress
 import json
+import socket
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,3 +31,12 @@ def print_answer(value: dict[str, Any], as_json: bool, *lines: str) -> None:
     """
     for line in [json.dumps(value).replace("\x7f", "\\u007f")] if as_json else lines:
         print_line(line)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches `host`; a name that does not resolve here counts as reached by others."""
+    try:
+        addresses = {entry[4][0] for entry in socket.getaddrinfo(host, None)}
+    except (OSError, UnicodeError):
+        return False
+    return all(ipaddress.ip_address(str(address).partition("%")[0]).is_loopback for address in addresses)

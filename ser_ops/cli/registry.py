@@ -1,15 +1,13 @@
 """ser-ops register, promote, demote, compare, ui and join-tuning: the registry, the runs and the search."""
 
-import ipaddress
 import os
-import socket
 import sys
 from dataclasses import asdict
 from typing import Annotated, Literal
 
 import typer
 
-from ser_ops.cli.answers import Json, print_answer
+from ser_ops.cli.answers import Json, is_loopback, print_answer
 from ser_ops.config.params import load_params
 
 AliasName = Literal["staging", "production"]
@@ -85,22 +83,13 @@ def ui(host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0
     if page := page_address(uri):
         print(f"the tracking server has the page: {page}")
         return
-    if not _loopback(host):
+    if not is_loopback(host):
         print(f"{host}: there is no login: anyone who reaches port {port} of this machine may read, change and delete "
               "every run and model: leave --host out, or see docs/tutorials/run-the-team.md for a server with accounts",
               file=sys.stderr, flush=True)
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # else eight processes that nothing here needs
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", host,
                               "--port", str(port)])
-
-
-def _loopback(host: str) -> bool:
-    """Whether only this machine reaches `host`; a name that does not resolve here counts as reached by others."""
-    try:
-        addresses = {entry[4][0] for entry in socket.getaddrinfo(host, None)}
-    except (OSError, UnicodeError):
-        return False
-    return all(ipaddress.ip_address(str(address).partition("%")[0]).is_loopback for address in addresses)
 
 
 def join_tuning(json: Json = False) -> None:

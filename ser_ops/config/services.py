@@ -1,4 +1,4 @@
-"""Sections of params.yaml about servers and machines: tracking, storage, prediction and compute."""
+"""Sections of params.yaml about servers and machines: tracking, storage, prediction, serving and compute."""
 
 from typing import Annotated
 
@@ -54,6 +54,22 @@ class Predict(Section):
     speech: Speech = Field(default=Speech(), description="what is answered 'no speech'")
     coverage: Confidence | None = Field(
         default=None, description="share of answers whose set must hold the truth, else 'not sure'; null: always sure")
+
+
+class Serve(Section):
+    """`ser-ops serve`: batches across requests, and what one request may take."""
+
+    batch_size: Count = Field(description="windows of all requests that are answered together")
+    batch_wait: NotNegative = Field(description="seconds that the first waits for others that are being decoded")
+    queue: Count = Field(description="requests at once; the next one gets status 429")
+    long_queue: Count = Field(description="of them, those of more than long_megabytes")
+    long_megabytes: Positive = Field(description="of a body, beyond which others come first")
+    body_megabytes: Positive = Field(description="of a body at most")
+    recordings: Count = Field(description="of one request at most")
+    seconds: Positive = Field(description="of a recording at most")
+    timeout: Positive = Field(description="seconds for a request, and for those under way when the server ends")
+    live_sessions: Count = Field(description="of live sound at once")
+    watch: Positive = Field(description="seconds between looks at the registry for a model that moved")
 
 
 class Compute(Section):

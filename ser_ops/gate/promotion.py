@@ -20,6 +20,7 @@ from ser_ops.gate.rules import Rule, decide, not_applicable, verdict_of
 from ser_ops.tracking import registry
 from ser_ops.tracking.aliases import Aliases, Version, changing_aliases, utc_now
 from ser_ops.tracking.package import compare_answers
+from ser_ops.tracking.server import user
 
 SHORTEST_REASON = 10    # characters of an override's written reason, at least
 LONGEST_TAG = 5000      # characters that every registry database takes
@@ -78,7 +79,8 @@ def promote(params: Params, version: str | None = None, to: Alias = "staging",
         verdict = verdict_of(rules)
         passed = verdict == "passed"
         reason = override_reason.strip() if override_reason and not passed else None
-        tags = {"verdict": verdict, "verdict_for": to, "verdict_rules": _as_tag(rules), "verdict_at": utc_now()}
+        tags = {"verdict": verdict, "verdict_for": to, "verdict_rules": _as_tag(rules), "verdict_at": utc_now(),
+                "verdict_by": user(params)}
         if reason:
             tags |= {"override_reason": reason, "override_for": to}
         aliases.check()

@@ -1,7 +1,7 @@
 """A trained model that answers recordings of any length, window by window, in bounded memory."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,10 @@ class Answer:
                 "warnings": list(self.warnings), "caveats": [caveat.sentence for caveat in self.caveats]}
 
 
+Window = tuple[int, np.ndarray]     # where it starts, in samples at the model's rate, and its samples, float32 (n,)
+Answering = Generator[list[Window], list[WindowAnswer], Answer]     # asks for windows' answers, ends with the whole
+
+
 def _named(probabilities: np.ndarray) -> dict[str, float]:
     return {emotion: round(float(value), 6) for emotion, value in zip(EMOTIONS, probabilities, strict=True)}
 
@@ -162,6 +166,23 @@ class Recogniser:
         cleaned: they were admitted already, without offset and rumble, at the model's own rate. Raises UserError in one
         line for what is not admitted: empty, shorter than 0.1 s, NaN; silent, where the model cannot tell speech.
         """
+        return self._drive(self.answering(samples, sample_rate, where, cleaned))
+
+    def answer_file(self, path: str | os.PathLike[str], channel: int | None = None) -> Answer:
+        """Answer a recording in memory that does not grow with its length, but for the windows' probabilities.
+
+        channel: of several, from 1 on; None lets `ser_ops.audio.reading.RecordingStream` choose. Raises UserError in
+        one line for a file that it does not admit.
+        """
+        return self._drive(self.answering_file(path, channel))
+
+    def answering(self, samples: np.ndarray, sample_rate: int, where: str = "waveform",
+                  cleaned: bool = False) -> Answering:
+        """`answer`, step by step: a generator that asks for the answers to at most `batch_size` windows at a time.
+
+        Who drives it sends the answers, those of `answer_windows` or of a batch shared with others; it returns the
+        whole. Raises as `answer`, in the step that finds the fault.
+        """
         try:
             samples = np.asarray(samples, np.float32)
         except (TypeError, ValueError) as error:
@@ -174,43 +195,54 @@ class Recogniser:
             if self.detector is None:
                 raise
             return self._silent(len(samples) / sample_rate)
-        return self._warned(self._answer(where, [admitted]), sample_rate)
+        answer = yield from self._answering(where, [admitted], None)
+        return self._warned(answer, sample_rate)
 
-    def answer_file(self, path: str | os.PathLike[str], channel: int | None = None) -> Answer:
-        """Answer a recording in memory that does not grow with its length, but for the windows' probabilities.
-
-        channel: of several, from 1 on; None lets `ser_ops.audio.reading.RecordingStream` choose. Raises UserError in
-        one line for a file that it does not admit.
-        """
+    def answering_file(self, path: str | os.PathLike[str], channel: int | None = None,
+                       longest: float | None = None) -> Answering:
+        """`answer_file`, step by step as `answering`; UserError for a recording of more than `longest` seconds."""
         stream = RecordingStream(Path(path), self.sample_rate, channel=channel)
         try:
-            answer = self._answer(str(path), stream)
+            answer = yield from self._answering(str(path), stream, longest)
         except SilentRecording:
             if self.detector is None:
                 raise
             return self._silent(stream.seconds)
         return self._warned(answer, stream.native_rate, stream.warnings)
 
+    def _drive(self, steps: Answering) -> Answer:
+        """The answer of a generator that has the model to itself."""
+        try:
+            asked = next(steps)
+            while True:
+                asked = steps.send(self.answer_windows(asked))
+        except StopIteration as ended:
+            answer: Answer = ended.value
+            return answer
+
     def _silent(self, seconds: float) -> Answer:
         """The answer to a recording in which nothing sounds."""
         return Answer(np.full(len(EMOTIONS), 1 / len(EMOTIONS)), seconds, [],
                       [f"silent, nothing rises above {SILENCE_DBFS:g} dBFS"], self.caveats, ())
 
-    def _answer(self, where: str, blocks: Iterable[np.ndarray]) -> Answer:
-        """The answer to blocks of samples at the model's rate."""
-        length, silent_windows, batch, answers = 0, 0, list[tuple[int, np.ndarray]](), list[WindowAnswer]()
+    def _answering(self, where: str, blocks: Iterable[np.ndarray], longest: float | None) -> Answering:
+        """The answer to blocks of samples at the model's rate, as `answering`."""
+        length, silent_windows, batch, answers = 0, 0, list[Window](), list[WindowAnswer]()
         listening = self.detector.listen() if self.detector else None
         for start, samples in windows(listening.passing(blocks) if listening else blocks, self.window, self.hop):
             length = start + len(samples)
+            if longest is not None and length > longest * self.sample_rate:
+                raise UserError(f"{where}: lasts more than {longest:g} s, the most that is answered here: cut it into "
+                                "parts")
             if is_silent(samples):
                 silent_windows += 1
                 continue
             batch.append((start, samples))
             if len(batch) == self.batch_size:
-                answers += self._answer_windows(batch)
+                answers += yield batch
                 batch = []
         if batch:
-            answers += self._answer_windows(batch)
+            answers += yield batch
         seconds = length / self.sample_rate
         speech, answers = self._spoken(listening, answers, seconds)
         spoken = [answer for answer in answers if answer.spoken]
@@ -238,8 +270,8 @@ class Recogniser:
             replace(answer, spoken=sum(segment.overlap(answer.start, answer.end) for segment in speech) >= least)
             for answer in answers]
 
-    def _answer_windows(self, batch: Sequence[tuple[int, np.ndarray]]) -> list[WindowAnswer]:
-        """The answers to windows, each given by its start in samples and its samples, in one pass of the model."""
+    def answer_windows(self, batch: Sequence[Window]) -> list[WindowAnswer]:
+        """The answers to windows, of one recording or of several, in one pass of the model."""
         fitted = [fit_window(samples, self.window) for _, samples in batch]
         rows = probabilities(self.model, self.extractor, np.stack([samples for samples, _ in fitted]),
                              np.array([valid for _, valid in fitted]), self.device)

@@ -10,6 +10,7 @@ from ser_ops.config.params import Params
 from ser_ops.documents import read_yaml
 from ser_ops.errors import UserError
 from ser_ops.files import replacing
+from ser_ops.tracking.aliases import Version
 from ser_ops.tracking.outage import is_away
 from ser_ops.tracking.package import CARD, MODEL_CARD, SPEECH, WEIGHTS, fingerprint
 from ser_ops.tracking.registry import FINGERPRINT, resolve_version
@@ -53,10 +54,32 @@ def fetch_model(params: Params, uri: str) -> Path:
             return kept / actual
 
 
+def named_version(params: Params, uri: str) -> Version | None:
+    """The version that models:/NAME@ALIAS or models:/NAME/VERSION stands for now; None for what names no version.
+
+    Raises UserError in one line: no such alias or version, or the server does not answer.
+    """
+    name, which = _name_and_version(uri)
+    if not which:
+        return None
+    client = connect(params, make=False)
+    with mlflow_errors(tracking_uri(params)):
+        version = resolve_version(client, name, which)
+        return Version(str(version.version), str(version.run_id), version.tags)
+
+
+def _name_and_version(uri: str) -> tuple[str, str]:
+    """NAME, and ALIAS or VERSION, of a URI of the registry; ("", "") for another URI."""
+    if not uri.startswith("models:/"):
+        return "", ""
+    name, _, which = uri.removeprefix("models:/").partition("@" if "@" in uri else "/")
+    return name, which
+
+
 def _pinned_uri(client: "MlflowClient", uri: str) -> tuple[str, str | None]:
     """The URI with its alias resolved to a version, and the fingerprint tagged on that version, if any."""
-    name, _, which = uri.removeprefix("models:/").partition("@" if "@" in uri else "/")
-    if not uri.startswith("models:/") or not which:
+    name, which = _name_and_version(uri)
+    if not which:
         return uri, None
     version = resolve_version(client, name, which)
     return f"models:/{name}/{version.version}", version.tags.get(FINGERPRINT)

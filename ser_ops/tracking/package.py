@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ser_ops.audio.signal import fit_window
-from ser_ops.caveats import caveats, heard_in_training
+from ser_ops.caveats import DUTIES, FORBIDDEN_USES, INTENDED_USES, caveats, heard_in_training
 from ser_ops.config.model_json import input_of, read_model_json
 from ser_ops.config.params import Params
 from ser_ops.config.services import Predict
@@ -40,17 +40,8 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 LONGEST_CARD = 5000  # characters that every registry database takes as a description
-_USES = """\
-## Intended uses
-Research and teaching in speech emotion recognition; comparison of methods; a signal beside others, read by a person,
-for speech like that of its data, spoken by adults who know of it and agreed.
-
-## Uses that it must not be put to
-Decisions about a person in employment, education, insurance, credit, border control or law enforcement; medical or
-psychological diagnosis; detection of lies; covert monitoring; anything about children. The EU AI Act (Regulation
-2024/1689, articles 5 and 6) forbids inferring emotions at work and in education and puts other uses under its rules
-for high risk. Acted emotion is not felt emotion: an answer says how speech sounds, not what somebody feels.
-"""
+_USES = "\n".join(["## Intended uses", *INTENDED_USES, "", "## Uses that it must not be put to",
+                   *(f"- {use}" for use in FORBIDDEN_USES), "", *DUTIES, ""])
 WEIGHTS, CARD, MODEL_CARD = "weights.safetensors", "model.json", "model_card.md"
 # What loading and answering import; pinned to the versions with which the model was packaged.
 REQUIREMENTS = ("av", "filelock", "huggingface-hub", "mlflow", "numpy", "pandas", "pydantic", "pyyaml",

@@ -5,6 +5,7 @@ A store is a SQLite file, a database or an MLflow server. MLflow itself would wa
 
 import base64
 import errno
+import getpass
 import logging
 import os
 import re
@@ -296,6 +297,14 @@ def account(uri: str) -> tuple[str, str]:
     parts = urlsplit(uri)
     return (os.environ.get("MLFLOW_TRACKING_USERNAME") or unquote(parts.username or ""),
             os.environ.get("MLFLOW_TRACKING_PASSWORD") or unquote(parts.password or ""))
+
+
+def user(params: Params) -> str:
+    """Who acts on the tracking server: the account there or, where there is none, the one of this machine."""
+    try:
+        return account(tracking_uri(params))[0] or getpass.getuser()
+    except (OSError, KeyError):     # a container's user without a name
+        return f"uid {os.getuid()}"
 
 
 def basic_login(pair: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ import yaml
 
 from infra.stack import compose
 from infra.stack.stack import COMPOSE
+from ser_ops.config.params import load_params
 
 FILES = sorted((COMPOSE.parent / "kubernetes").glob("*.yaml"))
 KUSTOMIZATION = yaml.safe_load((COMPOSE.parent / "kustomization.yaml").read_text())
@@ -103,6 +104,15 @@ def test_a_gpu_worker_has_one_gpu_and_data_has_disks():
     assert keeping == {"postgres", "s3", "worker-cpu", "worker-gpu"}
 
 
+def test_the_http_service_has_replicas_that_come_with_the_load_and_end_in_peace():
+    scaler, = [manifest["spec"] for manifest in ALL if manifest["kind"] == "HorizontalPodAutoscaler"]
+    deployment, = [manifest["spec"] for manifest in ALL if manifest["kind"] == "Deployment"
+                   and manifest["metadata"]["name"] == scaler["scaleTargetRef"]["name"] == "serve"]
+    assert 2 <= scaler["minReplicas"] < scaler["maxReplicas"] and "replicas" not in deployment
+    assert PODS["serve"]["spec"]["terminationGracePeriodSeconds"] > load_params().serve.timeout
+    assert container("serve")["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": 8000}
+
+
 def test_what_listens_lets_in_only_who_is_named():
     policies = {manifest["metadata"]["name"]: manifest["spec"] for manifest in ALL
                 if manifest["kind"] == "NetworkPolicy"}
@@ -121,7 +131,7 @@ def test_no_secret_in_any_manifest():
     assert "secret.example.yaml" not in " ".join(KUSTOMIZATION["resources"])
     for name in PODS:
         for variable in container(name)["env"]:
-            secret = any(word in variable["name"] for word in ("PASSWORD", "SECRET", "_KEY", "AUTH_STRING"))
+            secret = any(word in variable["name"] for word in ("PASSWORD", "SECRET", "_KEY", "AUTH_STRING", "TOKEN"))
             assert ("secretKeyRef" in variable.get("valueFrom", {})) == secret, variable["name"]
 
 

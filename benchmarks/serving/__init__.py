@@ -1,0 +1,1 @@
+"""`ser-ops serve` under load, beside the bare loop and `mlflow models serve`."""

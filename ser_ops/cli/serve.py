@@ -1,0 +1,32 @@
+"""ser-ops serve: a model over HTTP."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from ser_ops.cli.answers import is_loopback
+from ser_ops.cli.model import Model
+from ser_ops.config.params import load_params
+from ser_ops.errors import UserError
+
+TOKEN = "SER_OPS_SERVE_TOKEN"       # of the environment
+_SHORTEST = 16      # characters: fewer are guessed
+
+
+def serve(model: Model = None, host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+          port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 8000) -> None:
+    """Answer recordings over HTTP: a page on /, POST /v1/predict, /v1/model, /healthz, /readyz, /metrics.
+
+    SER_OPS_SERVE_TOKEN in the environment is the token that clients must send; beyond this machine there must be one.
+    """
+    token = os.environ.get(TOKEN) or None
+    if token is not None and len(token) < _SHORTEST:
+        raise UserError(f"{TOKEN}: has fewer than {_SHORTEST} characters: make one with openssl rand -hex 32")
+    if token is None and not is_loopback(host):
+        raise UserError(f"{host}: others reach this address, and there is no token: set {TOKEN} in the environment, or "
+                        "leave --host out")
+    params = load_params()
+    from ser_ops.serving.server import serve as serve_model
+
+    serve_model(params, model or f"models:/{params.tracking.registered_model}@staging", host, port, token)

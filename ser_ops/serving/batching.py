@@ -1,0 +1,142 @@
+"""Windows of many requests in one pass of the model, by one thread.
+
+A pass costs much the same for one window as for some. So a batch begins when it is full or when no recording that was
+announced is still being decoded, and at the latest when its first window has waited `wait` seconds.
+
+Recordings that ask again, as long ones do, take turns with those that ask for the first time, a quarter of a batch at a
+time: a short recording waits for no more than that, and the long one comes to its end whatever the load.
+"""
+
+import heapq
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+
+from ser_ops.inference.recogniser import Recogniser, Window, WindowAnswer
+
+
+def windows_at_a_time(batch_size: int) -> int:
+    """For how many windows one recording asks at a time.
+
+    >>> windows_at_a_time(16), windows_at_a_time(1)
+    (4, 1)
+    """
+    return max(1, batch_size // 4)
+
+
+@dataclass(order=True)
+class _Job:
+    """Windows of one recording; before: how many it asked for earlier."""
+
+    before: int
+    number: int
+    recogniser: Recogniser = field(compare=False)
+    windows: Sequence[Window] = field(compare=False)
+    since: float = field(compare=False)
+    answers: "Future[list[WindowAnswer]]" = field(compare=False, default_factory=Future)
+
+
+class Batcher:
+    """The thread that has the model. Ended by `close`, when what waits is answered."""
+
+    def __init__(self, batch_size: int, wait: float, observe: Callable[[int, float], None]) -> None:
+        """wait: seconds; observe: called with the windows of each batch and the seconds that it took."""
+        self.batch_size, self._wait, self._observe = batch_size, wait, observe
+        self._first: deque[_Job] = deque()
+        self._again: list[_Job] = []        # a heap: who asked for the fewest comes first
+        self._numbers = self._windows = 0   # jobs so far; windows that wait in `_first`
+        self._announced = 0
+        self._again_had_turn = self._closed = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="model", daemon=True)
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether windows are still answered."""
+        return self._thread.is_alive()
+
+    def announce(self) -> None:
+        """Say that a recording is on its way, until `retract`."""
+        with self._changed:
+            self._announced += 1
+
+    def retract(self) -> None:
+        """Say that it is here, or that it does not come."""
+        with self._changed:
+            self._announced -= 1
+            self._changed.notify()
+
+    def submit(self, recogniser: Recogniser, windows: Sequence[Window], before: int) -> "Future[list[WindowAnswer]]":
+        """Ask for the answers to windows, at most `windows_at_a_time`; before: what the recording asked for earlier."""
+        with self._changed:
+            self._numbers += 1
+            job = _Job(before, self._numbers, recogniser, windows, time.monotonic())
+            if before:
+                heapq.heappush(self._again, job)
+            else:
+                self._first.append(job)
+                self._windows += len(windows)
+            self._changed.notify()
+        return job.answers
+
+    def close(self) -> None:
+        """Answer what waits, and end."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while batch := self._next():
+            begun = time.monotonic()
+            windows = [window for job in batch for window in job.windows]
+            try:
+                answers = batch[0].recogniser.answer_windows(windows)
+            except Exception as error:  # whatever it is, it is these requests' answer; the next batch is another one
+                for job in batch:
+                    job.answers.set_exception(error)
+                continue
+            self._observe(len(windows), time.monotonic() - begun)
+            for job in batch:
+                job.answers.set_result(answers[:len(job.windows)])
+                del answers[:len(job.windows)]
+
+    def _next(self) -> list[_Job]:
+        """The jobs of the next batch; none when it is over."""
+        with self._changed:
+            while True:
+                if self._first or self._again:
+                    if batch := self._taken():
+                        return batch
+                elif self._closed:
+                    return []
+                else:
+                    self._changed.wait()
+
+    def _taken(self) -> list[_Job]:
+        """Take the jobs whose turn it is, of one model and without those whose request is gone."""
+        self._again_had_turn = bool(self._again) and not (self._first and self._again_had_turn)
+        if self._again_had_turn:
+            return [job for job in [heapq.heappop(self._again)] if job.answers.set_running_or_notify_cancel()]
+        self._wait_for_others()
+        batch, windows = list[_Job](), 0
+        while self._first and windows + len(self._first[0].windows) <= self.batch_size and (
+                not batch or self._first[0].recogniser is batch[0].recogniser):
+            job = self._first.popleft()
+            self._windows -= len(job.windows)
+            if job.answers.set_running_or_notify_cancel():
+                batch.append(job)
+                windows += len(job.windows)
+        return batch
+
+    def _wait_for_others(self) -> None:
+        """Let a batch of first windows fill while others are on their way, as long as its oldest may wait."""
+        while self._first and self._windows < self.batch_size and self._announced and not self._closed:
+            left = self._first[0].since + self._wait - time.monotonic()
+            if left <= 0:
+                break
+            self._changed.wait(left)

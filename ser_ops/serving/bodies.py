@@ -1,0 +1,187 @@
+"""What a request brings: recordings as files, of any format that the door reads, or samples as numbers."""
+
+import json
+import shutil
+from collections.abc import AsyncIterator, Generator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any
+from uuid import uuid4
+
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+
+from ser_ops.audio.admission import FORMATS
+from ser_ops.config.services import Serve
+from ser_ops.errors import UserError
+from ser_ops.inference.recogniser import Recogniser, Window, WindowAnswer
+from ser_ops.terminal import excerpt
+
+JSON_BYTES = 2**21      # while JSON is read nothing else runs: 2 MiB take some 20 ms
+MEGABYTE = 2**20
+_SUFFIXES = {"audio/wav": ".wav", "audio/x-wav": ".wav", "audio/wave": ".wav", "audio/vnd.wave": ".wav",
+             "audio/flac": ".flac", "audio/x-flac": ".flac", "audio/ogg": ".ogg", "audio/opus": ".opus",
+             "audio/mpeg": ".mp3", "audio/mp3": ".mp3", "audio/mp4": ".m4a", "audio/x-m4a": ".m4a", "audio/aac": ".aac",
+             "audio/webm": ".webm", "video/webm": ".webm", "video/mp4": ".mp4", "audio/amr": ".amr",
+             "audio/3gpp": ".3gp", "video/3gpp": ".3gp",
+             "application/octet-stream": ".wav", "": ".wav"}    # its content alone says what it is
+Steps = Generator[list[Window], list[WindowAnswer], dict[str, Any]]     # as `Answering`, ends with the answer's record
+
+
+class Refusal(HTTPException):
+    """A request that is not looked at further: a status and one line."""
+
+
+@dataclass(frozen=True)
+class File:
+    """A recording that was sent as a file: its name for people, its suffix, its bytes."""
+
+    name: str
+    suffix: str
+    content: IO[bytes]
+
+    def steps(self, recogniser: Recogniser, folder: Path, longest: float) -> Steps:
+        """Its answer, step by step, without a word of where it lay; folder: for a copy that a decoder can open."""
+        path = folder / f"{uuid4().hex}{self.suffix}"
+        try:
+            self.content.seek(0)
+            with path.open("wb") as target:
+                shutil.copyfileobj(self.content, target, MEGABYTE)
+            answer = yield from recogniser.answering_file(path, longest=longest)
+        except UserError as error:
+            raise UserError(str(error).replace(str(path), self.name)) from error
+        finally:
+            path.unlink(missing_ok=True)
+            self.content.close()
+        return answer.record()
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A recording that was sent as numbers."""
+
+    name: str
+    samples: Any
+    sample_rate: Any
+
+    def steps(self, recogniser: Recogniser, folder: Path, longest: float) -> Steps:
+        """Its answer, step by step."""
+        given = isinstance(self.samples, list) and type(self.sample_rate) is int
+        if not given:
+            raise UserError(f'{self.name}: give {{"samples": [0.0, ...], "sample_rate": 16000}}')
+        if len(self.samples) > longest * max(1, self.sample_rate):
+            raise UserError(f"{self.name}: lasts more than {longest:g} s, the most that is answered here: cut it into "
+                            "parts")
+        answer = yield from recogniser.answering(self.samples, self.sample_rate, self.name)
+        return answer.record()
+
+
+class _Counted(Request):
+    """A request whose body may have so many bytes."""
+
+    def __init__(self, request: Request, limit: float) -> None:
+        super().__init__(request.scope, request.receive)
+        self.limit, self.size, self.end = int(limit), 0, b""
+
+    async def stream(self) -> AsyncIterator[bytes]:     # type: ignore[override]
+        async for chunk in super().stream():
+            self.size += len(chunk)
+            if self.size > self.limit:
+                raise _too_large(self.limit)
+            self.end = (self.end + chunk)[-8:]
+            yield chunk
+
+
+def _too_large(limit: float) -> Refusal:
+    return Refusal(413, f"the body has more than {limit / MEGABYTE:g} MB, the most that is taken here: send less, or a "
+                   "compressed recording")
+
+
+def body_limit(request: Request, serve: Serve) -> float:
+    """Bytes that the body of a request may have. Raises Refusal for one that says that it has more."""
+    limit = JSON_BYTES if _type_of(request) == "application/json" else serve.body_megabytes * MEGABYTE
+    promised = request.headers.get("content-length", "")
+    if promised.isdigit() and int(promised) > limit:
+        raise _too_large(limit)
+    return limit
+
+
+async def read_body(request: Request, serve: Serve, limit: float) -> list[File | Samples]:
+    """The recordings of a request: multipart/form-data with files, JSON with samples, or the bytes of one recording.
+
+    Raises Refusal, 413 or 422, for a body that is too large or holds no recording, and 415 for another type.
+    """
+    counted, kind = _Counted(request, limit), _type_of(request)
+    try:
+        if kind == "multipart/form-data":
+            recordings: list[File | Samples] = await _files(counted, serve)
+        elif kind == "application/json":
+            recordings = _samples(b"".join([chunk async for chunk in counted.stream()]))
+        else:
+            recordings = [await _raw(counted, kind, serve)]
+    except ClientDisconnect as error:
+        raise Refusal(400, "the body ends before its end") from error
+    if not recordings:
+        raise Refusal(422, "no recording in the body: send files, samples or the bytes of one")
+    if len(recordings) > serve.recordings:
+        raise Refusal(413, _too_many(serve))
+    return recordings
+
+
+def _too_many(serve: Serve) -> str:
+    return f"more than {serve.recordings} recordings in a request: send them in several"
+
+
+def _type_of(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def _files(request: _Counted, serve: Serve) -> list[File | Samples]:
+    try:
+        form = await request.form(max_files=serve.recordings, max_fields=1, max_part_size=MEGABYTE)
+    except Refusal:
+        raise
+    except HTTPException as error:
+        if "Too many files" in error.detail:
+            raise Refusal(413, _too_many(serve)) from error
+        raise Refusal(422, f"the form cannot be read: {excerpt(error.detail)}") from error
+    if not request.end.rstrip().endswith(b"--"):    # what its last part held was left out in silence
+        raise Refusal(422, "the form cannot be read: it ends before its end")
+    files = list[File | Samples]()
+    for key, value in form.multi_items():
+        if not isinstance(value, UploadFile):
+            raise Refusal(422, f"{excerpt(key, 40)}: is no file: give it a file name, or send samples as JSON")
+        name = excerpt(value.filename or key, 200)
+        files.append(File(name, _suffix(name), value.file))
+    return files
+
+
+def _suffix(name: str) -> str:
+    """The suffix of a file name, shortened; the door says of one that it does not take which it takes."""
+    return Path(name.replace("/", "_").replace("\0", "")).suffix[:10]
+
+
+async def _raw(request: _Counted, kind: str, serve: Serve) -> File:
+    if kind not in _SUFFIXES:
+        raise Refusal(415, f"{excerpt(kind, 60)}: is no type of a recording: send multipart/form-data with files "
+                      f"({', '.join(FORMATS)}), application/json with samples, or {', '.join(filter(None, _SUFFIXES))}")
+    content: IO[bytes] = SpooledTemporaryFile(max_size=int(serve.long_megabytes * MEGABYTE))    # noqa: SIM115
+    async for chunk in request.stream():
+        content.write(chunk)
+    return File("recording", _SUFFIXES[kind], content)
+
+
+def _samples(body: bytes) -> list[File | Samples]:
+    """{"samples": [...], "sample_rate": 16000, "name": "a"}, or several as {"recordings": [...]}."""
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Refusal(422, f"the body is no JSON: {excerpt(error)}") from error
+    rows = content.get("recordings", [content]) if isinstance(content, dict) else None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise Refusal(422, 'the body holds no recordings: give {"samples": [0.0, ...], "sample_rate": 16000}, or '
+                      'several as {"recordings": [...]}')
+    return [Samples(excerpt(row.get("name", f"recording {number}"), 200), row.get("samples"), row.get("sample_rate"))
+            for number, row in enumerate(rows)]

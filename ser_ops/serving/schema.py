@@ -1,0 +1,69 @@
+"""What OpenAPI says of a prediction: its bodies, its answer, its refusals."""
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+
+class WindowResult(BaseModel):
+    """The answer to one window; start and end in seconds."""
+
+    start: float
+    end: float
+    emotion: str
+    probabilities: dict[str, float]
+
+
+class Result(BaseModel):
+    """One recording: its answer, or the one line that says why it has none."""
+
+    name: str
+    error: str | None = None
+    emotion: str | None = None
+    probabilities: dict[str, float] | None = None
+    seconds: float | None = None
+    windows: list[WindowResult] | None = None
+    warnings: list[str] | None = Field(None, description="to be read before relying on the answer")
+    caveats: list[str] | None = Field(None, description="what the model's card says of every answer")
+
+
+class ModelName(BaseModel):
+    """Which model answered."""
+
+    uri: str
+    version: str | None
+    fingerprint: str
+
+
+class Prediction(BaseModel):
+    """The answers to the recordings of a request, in their order."""
+
+    request_id: str
+    model: ModelName
+    results: list[Result]
+
+
+class Error(BaseModel):
+    """Why a request was refused."""
+
+    error: str
+    request_id: str
+
+
+_SAMPLES = {"type": "object", "required": ["samples", "sample_rate"], "properties": {
+    "samples": {"type": "array", "items": {"type": "number"}, "description": "mono, in about [-1, 1]"},
+    "sample_rate": {"type": "integer", "description": "hertz"}, "name": {"type": "string"}}}
+_RECORDING = {"type": "string", "format": "binary"}
+_REFUSALS = {401: "no token, or a wrong one", 413: "too large, or too many recordings", 415: "no type of a recording",
+             429: "too many requests; Retry-After says when", 504: "took too long"}
+# What `FastAPI.post` takes beside a path.
+PREDICT: dict[str, Any] = {
+    "openapi_extra": {"requestBody": {"required": True, "content": {
+        "multipart/form-data": {"schema": {"type": "object", "properties": {
+            "files": {"type": "array", "items": _RECORDING}}}},
+        "application/json": {"schema": {"oneOf": [_SAMPLES, {"type": "object", "properties": {
+            "recordings": {"type": "array", "items": _SAMPLES}}}]}},
+        "audio/*": {"schema": _RECORDING}}}},
+    "responses": {200: {"model": Prediction},
+                  422: {"model": Prediction | Error, "description": "no recording was answered"},
+                  **{status: {"model": Error, "description": words} for status, words in _REFUSALS.items()}}}

@@ -1,0 +1,55 @@
+"""The process: a socket, the model, and an end that lets no request down."""
+
+import signal
+import socket
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import uvicorn
+
+from ser_ops.config.params import Params
+from ser_ops.errors import UserError
+from ser_ops.serving.app import create_app
+from ser_ops.serving.served import Watch, load_served
+from ser_ops.serving.service import Service
+
+_MESSAGE_BYTES = 2**20      # of live sound at once
+
+
+def serve(params: Params, uri: str, host: str, port: int, token: str | None) -> None:
+    """Answer requests until SIGTERM or SIGINT; those under way are answered first.
+
+    port: 0 takes a free one, which the first line on standard output says. Raises UserError in one line for a model
+    that cannot be had, and for an address that cannot.
+    """
+    listening = _bound(host, port)
+    served = load_served(params, uri)
+    with TemporaryDirectory(prefix="ser-ops-serve-") as folder, listening:
+        service = Service(params.serve, served, Path(folder))
+        watch = Watch(params, uri, served, service.change)
+        config = uvicorn.Config(
+            create_app(service, token), log_level="warning", access_log=False, ws_max_size=_MESSAGE_BYTES,
+            timeout_graceful_shutdown=round(params.serve.timeout), server_header=False)
+        # uvicorn takes both signals itself and sends them on when all is answered: that end is a good one.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+        listening.listen(config.backlog)
+        address = listening.getsockname()
+        named = f"[{address[0]}]" if ":" in address[0] else address[0]
+        print(f"{served.words} answers on http://{named}:{address[1]}", flush=True)
+        uvicorn.Server(config).run([listening])
+        watch.close()
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket that has the address. It listens when the model is loaded: no client waits for an answer before."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM,
+                                                                flags=socket.AI_PASSIVE)[0]
+        bound = socket.socket(family, kind, protocol)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except OSError as error:
+        raise UserError(f"{host}:{port}: cannot be listened on ({error.strerror or error}): choose another --host or "
+                        "--port") from error
+    return bound

@@ -1,0 +1,129 @@
+"""Which windows are answered together, in what order, and what becomes of a request that is gone or fails."""
+
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ser_ops.serving.batching import Batcher, windows_at_a_time
+
+
+class Held:
+    """Stands for a recogniser: each batch is noted and waits until it is let go."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.begun, self.go = threading.Semaphore(0), threading.Semaphore(0)
+        self.fault: Exception | None = None
+
+    def answer_windows(self, windows: list[tuple[int, Any]]) -> list[Any]:
+        self.batches.append([start for start, _ in windows])
+        self.begun.release()
+        assert self.go.acquire(timeout=30)
+        if self.fault:
+            raise self.fault
+        return [f"answer {start}" for start, _ in windows]
+
+
+def asked(*starts: int) -> list[tuple[int, np.ndarray]]:
+    return [(start, np.zeros(1, np.float32)) for start in starts]
+
+
+@pytest.fixture
+def held():
+    return Held()
+
+
+@pytest.fixture
+def batcher(held):
+    batcher = Batcher(8, 0.0, lambda windows, seconds: None)
+    yield batcher
+    held.go.release(100)
+    batcher.close()
+    assert not batcher.alive
+
+
+def test_what_came_while_the_model_was_busy_is_answered_together_each_with_its_own(held, batcher):
+    first = batcher.submit(held, asked(0), 0)
+    held.begun.acquire(timeout=30)
+    others = [batcher.submit(held, asked(10 * number, 10 * number + 1), 0) for number in range(1, 6)]
+    held.go.release(3)
+    assert first.result(30) == ["answer 0"]
+    assert [other.result(30) for other in others] == [
+        [f"answer {10 * number}", f"answer {10 * number + 1}"] for number in range(1, 6)]
+    assert held.batches == [[0], [10, 11, 20, 21, 30, 31, 40, 41], [50, 51]]
+
+
+def test_recordings_that_ask_again_take_turns_with_new_ones_the_least_served_first(held, batcher):
+    batcher.submit(held, asked(0), 0)
+    held.begun.acquire(timeout=30)
+    for before, start in ((400, 4), (8, 8), (200, 2)):
+        batcher.submit(held, asked(start, start), before)
+    new = [batcher.submit(held, asked(100 + number), 0) for number in range(20)]
+    held.go.release(100)
+    for future in new:
+        future.result(30)
+    batcher.close()
+    assert held.batches == [[0], [8, 8], [*range(100, 108)], [2, 2], [*range(108, 116)], [4, 4], [*range(116, 120)]]
+
+
+def test_a_batch_waits_for_those_that_are_announced_and_no_longer_than_it_is_full(held):
+    held.go.release(100)
+    batcher = Batcher(2, 3600.0, lambda windows, seconds: None)
+    assert batcher.submit(held, asked(0), 0).result(30) == ["answer 0"]     # nobody else is on the way
+    batcher.announce()
+    answers = [batcher.submit(held, asked(number), 0) for number in (1, 2)]
+    assert [answer.result(30) for answer in answers] == [["answer 1"], ["answer 2"]]
+    gone = batcher.submit(held, asked(3), 0)
+    batcher.retract()
+    assert gone.result(30) == ["answer 3"]
+    batcher.announce()
+    last = batcher.submit(held, asked(4), 0)
+    batcher.close()     # what waits is answered
+    assert last.result(0) == ["answer 4"] and held.batches == [[0], [1, 2], [3], [4]]
+
+
+def test_no_announcement_holds_a_batch_for_longer_than_it_may_wait(held):
+    held.go.release(100)
+    batcher = Batcher(2, 0.01, lambda windows, seconds: None)
+    batcher.announce()
+    assert batcher.submit(held, asked(0), 0).result(30) == ["answer 0"]
+    batcher.close()
+
+
+def test_windows_of_two_models_are_not_answered_together(held, batcher):
+    other = Held()
+    other.go.release(100)
+    batcher.submit(held, asked(0), 0)
+    held.begun.acquire(timeout=30)
+    answers = [batcher.submit(recogniser, asked(number), 0)
+               for number, recogniser in enumerate((held, other, other, held), 1)]
+    held.go.release(100)
+    for answer in answers:
+        answer.result(30)
+    assert held.batches == [[0], [1], [4]] and other.batches == [[2, 3]]
+
+
+def test_a_request_that_is_gone_takes_no_part(held, batcher):
+    batcher.submit(held, asked(0), 0)
+    held.begun.acquire(timeout=30)
+    gone, stays = batcher.submit(held, asked(1), 0), batcher.submit(held, asked(2), 0)
+    again = batcher.submit(held, asked(3), 4)
+    assert gone.cancel() and again.cancel()
+    held.go.release(100)
+    assert stays.result(30) == ["answer 2"] and held.batches == [[0], [2]]
+
+
+def test_a_fault_is_told_to_its_own_batch_alone(held, batcher):
+    held.fault = RuntimeError("planted")
+    held.go.release(1)
+    with pytest.raises(RuntimeError, match="planted"):
+        batcher.submit(held, asked(0), 0).result(30)
+    held.fault = None
+    held.go.release(1)
+    assert batcher.submit(held, asked(1), 0).result(30) == ["answer 1"] and batcher.alive
+
+
+def test_one_asks_for_a_quarter_of_a_batch():
+    assert [windows_at_a_time(size) for size in (1, 3, 4, 16, 64)] == [1, 1, 1, 4, 16]
