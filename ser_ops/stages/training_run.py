@@ -23,7 +23,7 @@ from ser_ops.tracking.licences import sources
 from ser_ops.tracking.runs import Run, open_run
 from ser_ops.training.checkpoint import fingerprint
 from ser_ops.training.history import VALIDATION_UARS, draw_learning_curves, write_history
-from ser_ops.training.loop import Result, calibrate, fit
+from ser_ops.training.loop import Result, calibrate, fit, learn_population
 from ser_ops.training.states import with_backbone_states
 from ser_ops.training.world import process_rank
 
@@ -138,6 +138,7 @@ def train_model(params: Params, job: TrainingJob, device: torch.device, stage: s
         run.params(settings_record(params, job))
         run.dataset(params.paths.work / "validated" / "manifest.csv", "+".join(params.data.names))
         result = fit(model, train, validation, job.settings, device, state / "checkpoint", run, what=job.name)
+        learn_population(model, train, job.settings.batch_size, device)
         temperature = calibrate(model, validation, job.settings.batch_size, device)
         rows = read_variants(params.paths.work / "augmented" / "variants.csv", "train")
         write_model_folder(target, params, job, model, result, run,

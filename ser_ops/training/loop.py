@@ -20,9 +20,10 @@ from ser_ops.config.section import SETTINGS_FILES
 from ser_ops.config.training import Training
 from ser_ops.dataset.examples import Examples, loader, ordered_batches, shuffled_batches
 from ser_ops.errors import UserError
-from ser_ops.models.base import standardised_beforehand
+from ser_ops.models.base import EmotionModel, standardised_beforehand
 from ser_ops.models.paper1 import LateFusion
 from ser_ops.models.temperature import divide_logits, fit_stream_weights, fit_temperature
+from ser_ops.models.voices import Voice, population_of
 from ser_ops.training import checkpoint as checkpoints
 from ser_ops.training.checkpoint import State
 from ser_ops.training.history import Epoch, Logger, NullLogger, best_epoch, epochs_without_gain
@@ -315,3 +316,19 @@ def calibrate(model: nn.Module, validation: Examples, batch_size: int, device: t
     temperature = fit_temperature(validation.labels, probabilities(model, validation, batch_size, device), weights)
     divide_logits(model, temperature)
     return temperature
+
+
+def learn_population(model: EmotionModel, train: Examples, batch_size: int, device: torch.device) -> None:
+    """Give a model that can use known voices the mean of its training speakers, by their unaltered clips."""
+    population = population_of(model)
+    if population is None:
+        return
+    clean = train.subset([index for index, row in enumerate(train.rows) if row.variant == "original"])
+    voices: dict[tuple[str, str], Voice] = {}
+    model.to(device).eval()
+    with repeatable(device), torch.inference_mode():
+        for batch in loader(clean.for_model(model), ordered_batches(len(clean), batch_size), device):
+            for row, context in zip(batch.rows, model.context(batch.waveform, batch.valid).float(), strict=True):
+                voice = voices.get((row.corpus, row.speaker)) or Voice(0, torch.zeros_like(context))
+                voices[row.corpus, row.speaker] = voice.with_clip(context)
+        population.mean.copy_(torch.stack([voice.mean for voice in voices.values()]).mean(0))
