@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from ser_ops.config.section import SETTINGS_FILES
 from ser_ops.config.training import Training
-from ser_ops.dataset.examples import Examples, loader, ordered_batches, shuffled_batches
+from ser_ops.dataset.examples import Examples, loader, ordered_batches, rows_of_epoch, shuffled_batches
 from ser_ops.errors import UserError
 from ser_ops.models.base import EmotionModel, standardised_beforehand
 from ser_ops.models.paper1 import LateFusion
@@ -90,8 +90,11 @@ def fit(model: nn.Module, train: Examples, validation: Examples, settings: Train
     if settings.length_buckets > 1 and train.stores.states is None and getattr(model, "depends_on_padding", True):
         raise UserError(f"{what}: train.length_buckets is {settings.length_buckets}, but this model's answers "
                         "depend on padding: set it to 1")
-    if len(train) < 2 * world_size() * settings.accumulate:
-        raise UserError(f"{what}: {len(train)} training rows are too few: bring more recordings in")
+    speakers = [row.speaker for row in train.rows]
+    heard = len(rows_of_epoch(speakers, settings.rows_per_speaker, settings.seed, 1))
+    if heard < 2 * world_size() * settings.accumulate:
+        raise UserError(f"{what}: {heard} training rows are too few: bring more recordings in"
+                        + (", or raise train.rows_per_speaker" if heard < len(train) else ""))
     with repeatable(device), standardised_beforehand(model) as standardise:
         scale = standardise.tables() if standardise else None
         train, validation = train.for_model(model, scale), validation.for_model(model, scale)
@@ -110,6 +113,7 @@ class _Fitting:
         self.mark = checkpoints.fingerprint([settings.model_dump(), world_size(), device.type, labelled],
                                             tensors=model.state_dict())
         self.last = settings.keep == "last"
+        self.speakers = [row.speaker for row in train.rows]
         self.precision = autocast_dtype(settings.precision, device)
         self.steps = len(self._batches(1))
         weights = class_weights(train.labels) if settings.class_weights else torch.ones(CLASSES)
@@ -130,10 +134,11 @@ class _Fitting:
         return DistributedDataParallel(model, device_ids=[self.device.index] if gpu else None,
                                        find_unused_parameters=True)
 
-    def _batches(self, epoch: int) -> list:
-        return shuffled_batches(len(self.train), self.settings.batch_size, self.settings.seed, epoch,
-                        world_size() * self.settings.accumulate,
-                        self.train.lengths if self.settings.length_buckets > 1 else None)
+    def _batches(self, epoch: int) -> list[np.ndarray]:
+        rows = rows_of_epoch(self.speakers, self.settings.rows_per_speaker, self.settings.seed, epoch)
+        return [rows[indices] for indices in shuffled_batches(
+            len(rows), self.settings.batch_size, self.settings.seed, epoch, world_size() * self.settings.accumulate,
+            self.train.lengths[rows] if self.settings.length_buckets > 1 else None)]
 
     def run(self, log: Logger, on_epoch: Callable[[Epoch], bool | None]) -> Result:
         best_state, history = self._resume()
@@ -148,7 +153,7 @@ class _Fitting:
                 best_state = checkpoints.to_cpu(self.model.state_dict())
             if process_rank() == 0:
                 if not self.quiet:
-                    _print_epoch(self.what, history, self.settings, len(self.train))
+                    _print_epoch(self.what, history, self.settings, sum(map(len, self._batches(epoch))))
                 log.metrics(history[-1].metrics(), step=epoch)
                 if self.folder is not None:
                     checkpoints.save(self.folder, self.mark, self.model.state_dict(), self._moments(), history)
