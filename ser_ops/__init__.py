@@ -1,1 +1,26 @@
-"""Noise-robust, explainable speech emotion recognition as a pipeline that people can trust."""
+"""Noise-robust, explainable speech emotion recognition as a pipeline that people can trust.
+
+What answers recordings is at hand here, and is imported when it is asked for:
+
+    from ser_ops import Recogniser
+    Recogniser("model").answer_file("call.mp3").emotion
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ser_ops.errors import UserError
+    from ser_ops.inference.recogniser import Answer, Recogniser, WindowAnswer
+
+__all__ = ["Answer", "Recogniser", "UserError", "WindowAnswer"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'ser_ops' has no attribute {name!r}")
+    from importlib import import_module
+    return getattr(import_module("ser_ops.errors" if name == "UserError" else "ser_ops.inference.recogniser"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -97,8 +97,9 @@ def _inside(package: str) -> Iterator[str]:
 
 
 def _with_packages(name: str) -> list[str]:
+    """A module and the packages around it, but for the outermost: ser_ops itself imports only what it is asked for."""
     parts = name.split(".")
-    return [".".join(parts[:number]) for number in range(1, len(parts) + 1)]
+    return [".".join(parts[:number]) for number in range(2, len(parts) + 1)]
 
 
 def _strings(tree: ast.Module) -> Iterator[str]:

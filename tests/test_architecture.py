@@ -10,7 +10,7 @@ FLOORS = {
     1: {"errors", "emotions", "seeds", "cards", "documents", "files", "folders", "manifest", "outside_table",
         "progress", "shards", "tables", "terminal", "caveats", "audio", "config", "methods", "model_table", "device",
         "imports"},
-    2: {"noise", "corpora", "features", "pages", "storage", "transmission"},
+    2: {"extras", "noise", "corpora", "features", "pages", "speech", "storage", "transmission"},
     3: {"augment", "validation", "models"},
     4: {"dataset", "inference"},
     5: {"training", "evaluation", "report", "tracking"},

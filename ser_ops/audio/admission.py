@@ -23,6 +23,10 @@ LOUDEST = 16.0              # times full scale: beyond it the samples are intege
 PADDED_SHARE = 0.5          # of a model's window: from here on an answer rests on padding more than on sound
 
 
+class SilentRecording(UserError):
+    """A recording in which nothing sounds: refused as one, yet it can be answered that nobody speaks."""
+
+
 @dataclass(frozen=True)
 class Clip:
     """A recording, or `start` to `end` seconds of it; channel: from 1 on, None: `ser_ops.audio.channels` chooses."""
@@ -71,10 +75,10 @@ def check_length(where: str | Path, samples: int, sample_rate: int) -> None:
 
 
 def check_level(where: str | Path, peak: float) -> None:
-    """Raise UserError where nothing sounds: the peak (1 is full scale, offset removed) is below -60 dBFS."""
+    """Raise SilentRecording where nothing sounds: the peak (1 is full scale, offset removed) is below -60 dBFS."""
     if is_silent_peak(peak):
-        raise UserError(f"{where}: silent, nothing rises above {SILENCE_DBFS:g} dBFS: check the microphone or the "
-                        "export")
+        raise SilentRecording(f"{where}: silent, nothing rises above {SILENCE_DBFS:g} dBFS: check the microphone or "
+                              "the export")
 
 
 def is_silent_peak(peak: float) -> bool:

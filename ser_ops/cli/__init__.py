@@ -6,8 +6,9 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from ser_ops.cli import corpora, doctor, model, noise, params, registry, reproduce
+from ser_ops.cli import corpora, doctor, model, noise, params, predict, registry, reproduce, voices
 from ser_ops.errors import UserError
+from ser_ops.extras import naming_extras
 from ser_ops.terminal import escape_unencodable, print_error, print_line
 
 app = typer.Typer(name="ser-ops", no_args_is_help=True, add_completion=False, rich_markup_mode=None,
@@ -16,7 +17,8 @@ app = typer.Typer(name="ser-ops", no_args_is_help=True, add_completion=False, ri
 app.add_typer(corpora.app, name="corpora")
 app.add_typer(noise.app, name="noise")
 app.add_typer(model.app, name="models")
-app.command("predict")(model.predict)
+app.add_typer(voices.app, name="voices")
+app.command("predict")(predict.predict)
 app.command("evaluate")(model.evaluate)
 app.command("explain")(model.explain)
 app.command("reproduce")(reproduce.reproduce)
@@ -35,7 +37,9 @@ def main() -> None:
     escape_unencodable()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))     # as Ctrl-C does, it removes what is half written
     try:
-        sys.exit(app(standalone_mode=False))
+        with naming_extras():
+            code = app(standalone_mode=False)
+        sys.exit(code)
     except UserError as error:
         print_error(error)
         sys.exit(1)

@@ -1,8 +1,7 @@
-"""ser-ops predict, evaluate and explain: a registered model on the user's audio. models check: try out a network."""
+"""ser-ops evaluate and explain: a registered model on the user's audio. models check: try out a network."""
 
 import hashlib
 import os
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -11,7 +10,7 @@ import typer
 
 from ser_ops.caveats import caveats, marks
 from ser_ops.cli.answers import Json, path_argument, print_answer
-from ser_ops.config.params import Params, load_params
+from ser_ops.config.params import PARAMS, Params, load_params
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.files import path_on_disk, write_json
@@ -19,6 +18,7 @@ from ser_ops.pages import pick
 from ser_ops.terminal import count_sentences, print_line, unused_in_words
 
 if TYPE_CHECKING:
+    from ser_ops.inference.recogniser import Recogniser
     from ser_ops.models.base import EmotionModel
 
 
@@ -30,43 +30,34 @@ Channel = Annotated[int | None, typer.Option("--channel", min=1, help="Of severa
                                              "where that loses the speech, the channel that holds it.")]
 
 
+Coverage = Annotated[float | None, typer.Option("--coverage", help="Share of cases in which the set of emotions shall "
+                                                "hold the truth, such as 0.9; where it does not hold one alone, the "
+                                                "answer is 'not sure'.")]
+
+
 def fetch_model(params: Params, model: str | None) -> Path:
-    """A local folder of a model by its URI; by default of the registered model's staging."""
+    """A local folder of a model by its URI; in a project, by default of the registered model's staging.
+
+    Raises UserError for an address in the registry where nothing says which registry that is.
+    """
     from ser_ops.tracking import models
 
+    project = PARAMS.exists()
+    if model is None and not project:
+        raise UserError("no project is here (params.yaml), whose model would answer: name one with --model: a folder, "
+                        "or an address as models:/ser-fusion@staging")
+    if model and model.startswith(models.SCHEMES) and not (project or os.environ.get("MLFLOW_TRACKING_URI")):
+        raise UserError(f"{model}: no project is here (params.yaml), whose registry would have it: set "
+                        "MLFLOW_TRACKING_URI to the address of an MLflow server, or give a folder")
     return models.fetch_model(params, model or f"models:/{params.tracking.registered_model}@staging")
 
 
-def predict(files: Annotated[list[str], typer.Argument(help="Recordings of any length: wav, flac, ogg, opus, mp3, "
-                                                        "m4a, mp4, aac, webm, amr or 3gp.")],
-            model: Model = None, channel: Channel = None, json: Json = False) -> None:
-    """Say the emotion of recordings, with the probabilities of all seven.
-
-    A bad recording is one line on standard error; the others are answered all the same, and the exit code is 1.
-    """
-    params = load_params()
-    folder = fetch_model(params, model)
+def recogniser_of(params: Params, folder: Path, coverage: float | None = None) -> "Recogniser":
+    """The model of a folder, answering by the project's settings, or where there is no project, by its own."""
     from ser_ops.inference.recogniser import Recogniser
 
-    recogniser = Recogniser(folder, params.compute.device, params.predict.batch_size, params.predict.window_hop)
-    failed = 0
-    for name in files:
-        try:
-            file = path_argument(name)
-            answer = recogniser.answer_file(path_on_disk(file), channel)
-        except UserError as error:
-            failed += 1
-            print_line(f"error: {error}", aside=True)
-            continue
-        for warning in answer.warnings:
-            print_line(f"warning: {file}: {warning}", aside=True)
-        record = {"path": str(file), **answer.record()}
-        likely = sorted(record["probabilities"].items(), key=lambda item: -item[1])[:3]
-        print_answer(record, json, f"{file}: {answer.emotion} "
-                     f"({', '.join(f'{emotion} {value:.2f}' for emotion, value in likely)}; {answer.seconds:.1f} s)"
-                     f"{marks(answer.caveats)}")
-    if failed:
-        sys.exit(1)
+    settings = params.predict if PARAMS.exists() else None
+    return Recogniser(folder, params.compute.device, predict=settings, coverage=coverage)
 
 
 def evaluate(manifest: Annotated[Path, typer.Option(help="CSV: path, emotion, speaker; where a line is a part of a "
@@ -125,10 +116,9 @@ def explain(file: Annotated[Path, typer.Argument(help="A recording.", parser=pat
     params = load_params()
     folder = fetch_model(params, model)
     from ser_ops.explain.recording import explain_recording
-    from ser_ops.inference.recogniser import Recogniser
     from ser_ops.report import listening
 
-    recogniser = Recogniser(folder, params.compute.device, params.predict.batch_size, params.predict.window_hop)
+    recogniser = recogniser_of(params, folder)
     path = path_on_disk(file)
     recording = Path(os.path.abspath(path))
     answer = recogniser.answer_file(path, channel)
@@ -144,7 +134,7 @@ def explain(file: Annotated[Path, typer.Argument(help="A recording.", parser=pat
         "start": entry["window_start"], "seconds": entry["valid_seconds"], "emotion": entry["predicted"],
         "confidence": entry["confidence"], "streams": entry["streams"]}}
     print_answer(record, json,
-                 f"{file}: {answer.emotion} {record['probabilities'][answer.emotion]:.2f} ({answer.seconds:.1f} s); "
+                 f"{file}: {answer.emotion} {answer.probabilities.max():.2f} ({answer.seconds:.1f} s); "
                  f"explained: {entry['predicted']} {entry['confidence']:.2f}, {entry['window_start']:.2f} to "
                  f"{entry['window_start'] + entry['valid_seconds']:.2f} s{marks(answer.caveats)}",
                  *report["notes"], str(page))

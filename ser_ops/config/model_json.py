@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ser_ops.config.models import Preset, Window
 from ser_ops.config.section import MOST_PARAMETERS, ModelName
+from ser_ops.config.services import Predict
 from ser_ops.documents import read_json, validated_model
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
@@ -18,6 +19,7 @@ FORMAT = 4
 MODEL_JSON = "model.json"
 _RESTORE = "restore the folder, or train the model again"
 _Channels = Annotated[list[float], Field(max_length=1024)]
+_Scores = Annotated[list[Annotated[int, Field(ge=0, le=10_000)]], Field(max_length=2**20)]
 
 
 class _Part(BaseModel):
@@ -58,6 +60,9 @@ class _ModelJson(_Part):
     validation_clean_uar: float | None = None
     validation_noisy_uar: float | None = None
     temperature: float = 1.0
+    predict: Annotated[Predict, Field(strict=False)] = Predict()
+    speech_sha256: str | None = None
+    conformal_scores: _Scores | None = None
     data: _Data = _Data()
 
 
@@ -78,6 +83,11 @@ def read_model_json(folder: Path) -> dict[str, Any]:
         raise UserError(f"{path}: its emotions are not {', '.join(EMOTIONS)}: train the model again")
     validated_model(_ModelJson, card, str(path), _RESTORE)
     return card
+
+
+def predict_of(card: Mapping[str, Any]) -> Predict:
+    """The settings by which the model of a card answers recordings."""
+    return Predict(**card.get("predict", {}))
 
 
 def input_of(card: Mapping[str, Any]) -> Window:

@@ -86,6 +86,19 @@ def load_params(path: Path = PARAMS, preset: str | None = None) -> Params:
         section: _laid_over(content[section], changes) for section, changes in overlay.items()}, str(file))
 
 
+def load_params_anywhere(path: Path = PARAMS) -> Params:
+    """As `load_params`; where there is no params.yaml, only what fetching a model and answering takes, by default.
+
+    Fetched models are then kept in the user's cache, and the tracking store is that of MLFLOW_TRACKING_URI.
+    """
+    if path.exists():
+        return load_params(path)
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ser-ops"
+    return Params.model_construct(
+        paths=Paths.model_construct(state=cache), compute=Compute.model_construct(), predict=Predict(),
+        tracking=Tracking.model_construct(uri=os.environ.get("MLFLOW_TRACKING_URI", "")))
+
+
 def load_preset(name: str, path: Path = PARAMS) -> Preset:
     """The sections of a preset, laid over those of params.yaml; raises as `load_params`."""
     return load_params(path, name).chosen

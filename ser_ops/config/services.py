@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from ser_ops.config.section import Count, CountOr0, Name, Positive, Section
+from ser_ops.config.section import Confidence, Count, CountOr0, Name, NotNegative, Positive, Section
 
 
 class Tracking(Section):
@@ -13,8 +13,9 @@ class Tracking(Section):
     uri: str = Field(description="of the MLflow server; MLFLOW_TRACKING_URI in the environment comes before it")
     experiment: Name = Field(description="of all runs")
     registered_model: Name = Field(description="its versions carry the aliases candidate, staging and production")
-    timeout: Positive = Field(description="seconds to wait for a server before saying that it is down")
-    outage: Positive = Field(description="seconds to wait, when all else is done, for a server that went away")
+    timeout: Positive = Field(default=10.0, description="seconds to wait for a server before saying that it is down")
+    outage: Positive = Field(
+        default=300.0, description="seconds to wait, when all else is done, for a server that went away")
     lease: Positive = Field(description="seconds without a heartbeat, after which a registry's lock is taken over")
 
 
@@ -28,11 +29,29 @@ class Storage(Section):
     timeout: Positive = Field(description="seconds without a byte")
 
 
-class Predict(Section):
-    """How long recordings are answered."""
+class Speech(Section):
+    """Where somebody speaks, by the detector's probability of each moment of 32 ms."""
 
-    window_hop: Positive = Field(description="seconds between windows of a recording longer than one")
-    batch_size: Count = Field(description="windows")
+    start: Confidence = Field(default=0.5, description="probability from which on speech begins")
+    stop: Confidence = Field(default=0.35, description="below it speech ends; not above start")
+    least: Positive = Field(default=0.25, description="seconds; what is shorter is no speech")
+    pause: NotNegative = Field(default=0.1, description="seconds; a shorter pause does not end speech")
+
+    @model_validator(mode="after")
+    def _stops_below_start(self) -> "Speech":
+        if self.stop > self.start:
+            raise ValueError(f"stop ({self.stop}) must not exceed start ({self.start})")
+        return self
+
+
+class Predict(Section):
+    """How recordings are answered; a trained model carries these settings along, so that it answers so everywhere."""
+
+    window_hop: Positive = Field(default=1.25, description="seconds between windows of a recording longer than one")
+    batch_size: Count = Field(default=16, description="windows")
+    speech: Speech = Field(default=Speech(), description="what is answered 'no speech'")
+    coverage: Confidence | None = Field(
+        default=None, description="share of answers whose set must hold the truth, else 'not sure'; null: always sure")
 
 
 class Compute(Section):
@@ -40,7 +59,8 @@ class Compute(Section):
 
     workers: CountOr0 = Field(
         description="processes; 0: one a core, or all of the cluster of DASK_SCHEDULER_ADDRESS; 1: this one")
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = Field(description="auto, cpu or cuda")
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = Field(
+        default="auto", description="auto, cpu or cuda")
     shard_megabytes: Count = Field(description="size of one shard of intermediates")
     queue_seconds: Positive = Field(description="that a flow waits for another flow in this workspace")
     heartbeat_seconds: Positive = Field(description="between heartbeats of a shared search's trial, and checks")

@@ -1,46 +1,64 @@
 """A trained model that answers recordings of any length, window by window, in bounded memory."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 
-from ser_ops.audio.admission import SILENCE_DBFS, bandwidth_warning, is_silent_peak, padding_warning
+from ser_ops.audio.admission import SILENCE_DBFS, SilentRecording, bandwidth_warning, is_silent_peak, padding_warning
 from ser_ops.audio.reading import RecordingStream, admit_samples
 from ser_ops.audio.signal import fit_window
 from ser_ops.caveats import Caveat, caveats
-from ser_ops.config.model_json import input_of
+from ser_ops.config.model_json import MODEL_JSON, input_of, predict_of
+from ser_ops.config.services import Predict
 from ser_ops.device import device_of
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
+from ser_ops.extras import naming_extras
 from ser_ops.features.extractor import Extractor
+from ser_ops.models import conformal
+from ser_ops.models.base import EmotionModel
 from ser_ops.models.model_folder import load
+from ser_ops.models.voices import Population, Voice, population_of
+from ser_ops.speech.detector import RATE, Detector, Listening, Segment, segments
+
+NO_SPEECH, NOT_SURE = "no speech", "not sure"
 
 
 @dataclass(frozen=True)
 class WindowAnswer:
-    """The answer for one window: start and end in seconds; probabilities, float64 of shape (7,), sum to 1."""
+    """The answer for one window: start and end in seconds; probabilities, float64 of shape (7,), sum to 1.
+
+    spoken: whether somebody speaks in it, as far as the model can tell; context: what the pretrained stream made of it,
+    float32 (H,), where a voice was given.
+    """
 
     start: float
     end: float
     probabilities: np.ndarray
+    spoken: bool = True
+    context: np.ndarray | None = field(default=None, repr=False, compare=False)
 
     @property
     def emotion(self) -> str:
-        """The likeliest of the seven."""
-        return EMOTIONS[int(self.probabilities.argmax())]
+        """The likeliest of the seven, or 'no speech'."""
+        return EMOTIONS[int(self.probabilities.argmax())] if self.spoken else NO_SPEECH
 
 
 @dataclass(frozen=True)
 class Answer:
     """The answer for one recording.
 
-    probabilities: float64 of shape (7,), the mean over `windows`; seconds: duration of the recording;
-    windows: those that hold a signal; warnings: sentences a user should read before relying on it; caveats: what the
-    model's card says of every answer that it gives.
+    probabilities: float64 of shape (7,), the mean over the windows in which somebody speaks, over all `windows` where
+    nobody does, and equal where there is none; seconds: duration of the recording; windows: those that hold a signal;
+    warnings: sentences a user should read before relying on it; caveats: what the model's card says of every answer
+    that it gives; speech: where somebody speaks, None for a model without a detector of speech; emotions: the set that
+    holds the truth in the promised share of cases, likeliest first, None where no share was asked for; voice_clips: the
+    clips by which the speaker's voice was known, None where no voice was given.
     """
 
     probabilities: np.ndarray
@@ -48,11 +66,30 @@ class Answer:
     windows: list[WindowAnswer]
     warnings: list[str] = field(default_factory=list)
     caveats: tuple[Caveat, ...] = ()
+    speech: tuple[Segment, ...] | None = None
+    emotions: tuple[str, ...] | None = None
+    voice_clips: int | None = None
+
+    @property
+    def context(self) -> np.ndarray | None:
+        """What a voice learns of this recording (`Voice.with_clip`), float32 (H,): the mean over windows with speech.
+
+        None where no voice was given, or where nobody speaks.
+        """
+        contexts = [window.context for window in self.windows if window.spoken and window.context is not None]
+        return np.mean(contexts, axis=0) if contexts else None
+
+    @property
+    def likeliest(self) -> str:
+        """The likeliest of the seven."""
+        return EMOTIONS[int(self.probabilities.argmax())]
 
     @property
     def emotion(self) -> str:
-        """The likeliest of the seven."""
-        return EMOTIONS[int(self.probabilities.argmax())]
+        """The likeliest of the seven, 'no speech', or 'not sure' where the promised set does not hold one alone."""
+        if self.speech == ():
+            return NO_SPEECH
+        return self.likeliest if self.emotions is None or len(self.emotions) == 1 else NOT_SURE
 
     def record(self) -> dict[str, Any]:
         """As plain values for JSON.
@@ -60,8 +97,14 @@ class Answer:
         >>> window = WindowAnswer(0.0, 2.0, np.eye(7)[3])
         >>> Answer(np.eye(7)[3], 2.0, [window]).record()["windows"][0]["emotion"]
         'happy'
+        >>> Answer(np.eye(7)[3], 2.0, [window], speech=()).record()["emotion"]
+        'no speech'
         """
         return {"emotion": self.emotion, "probabilities": _named(self.probabilities), "seconds": round(self.seconds, 3),
+                "emotions": None if self.emotions is None else list(self.emotions),
+                **({} if self.voice_clips is None else {"voice_clips": self.voice_clips}),
+                "speech": None if self.speech is None else [
+                    {"start": round(segment.start, 3), "end": round(segment.end, 3)} for segment in self.speech],
                 "windows": [{"start": round(window.start, 3), "end": round(window.end, 3), "emotion": window.emotion,
                              "probabilities": _named(window.probabilities)} for window in self.windows],
                 "warnings": list(self.warnings), "caveats": [caveat.sentence for caveat in self.caveats]}
@@ -75,31 +118,79 @@ class Recogniser:
     """Answers recordings of any length, window by window.
 
     The window is the model's own (that of what it reads); a new one starts every `window_hop` seconds and the last one
-    ends where the recording ends. The answer for the whole is the mean of its windows' probabilities. Windows in
-    which nothing rises above -60 dBFS are left out, and that is said. A recording no longer than one window gives
-    what training and evaluation give for it (`ser_ops.audio.signal.fit_window`); of a longer one they look at the
-    middle alone.
+    ends where the recording ends. The answer for the whole is the mean of the probabilities of those windows in which
+    somebody speaks. Windows in which nothing rises above -60 dBFS are left out, and what is left out is said. A
+    recording no longer than one window gives what training and evaluation give for it
+    (`ser_ops.audio.signal.fit_window`); of a longer one they look at the middle alone.
     """
 
-    def __init__(self, source: Path | tuple[torch.nn.Module, dict[str, Any]], device: str = "auto",
-                 batch_size: int = 16, window_hop: float = 1.25) -> None:
-        """source: a model folder, or a model with its card. Raises UserError for a folder that is no model."""
-        self.model, self.card = load(source) if isinstance(source, Path) else source
+    def __init__(self, source: str | os.PathLike[str] | tuple[torch.nn.Module, dict[str, Any]], device: str = "auto",
+                 batch_size: int | None = None, window_hop: float | None = None, *, predict: Predict | None = None,
+                 coverage: float | None = None) -> None:
+        """Load a model.
+
+        Args:
+            source: A model folder, or a model with its card, which then has no detector of speech.
+            device: auto, cpu, cuda or cuda:N.
+            batch_size: Windows that are answered together; by default as `predict` says.
+            window_hop: Seconds between windows; by default as `predict` says.
+            predict: Settings; by default those that the model carries from its training.
+            coverage: Share of cases, in (0, 1), in which the set of emotions shall hold the truth; by default as
+                `predict` says.
+
+        Raises:
+            UserError: A folder that is no model, a device that is not here, an extra that is not installed, a coverage
+                out of range or for a model that was not calibrated for sets.
+        """
+        folder = None if isinstance(source, tuple) else Path(source)
+        with naming_extras():
+            self.model, self.card = source if isinstance(source, tuple) else load(Path(source))
+        settings = predict or predict_of(self.card)
         self.device = device_of(device)
         self.model.to(self.device).eval()
+        self.population = population_of(self.model)
         self.caveats = caveats(self.card)
         features = input_of(self.card)
         self.sample_rate = int(self.card["sample_rate"])
         self.window = round(features.seconds * self.sample_rate)
-        self.hop = max(1, min(round(window_hop * self.sample_rate), self.window))   # no sample is skipped
-        self.batch_size = batch_size
+        hop = settings.window_hop if window_hop is None else window_hop
+        self.hop = max(1, min(round(hop * self.sample_rate), self.window))   # no sample is skipped
+        self.batch_size = settings.batch_size if batch_size is None else batch_size
         self.extractor = Extractor(features, source_rate=self.sample_rate)
+        self.speech = settings.speech
+        digest = self.card.get("speech_sha256")
+        self.detector = Detector(folder, digest) if folder and digest and self.sample_rate == RATE else None
+        self.coverage = settings.coverage if coverage is None else coverage
+        self._highest_score = self._score_for(self.coverage, folder)
 
-    def answer(self, samples: np.ndarray, sample_rate: int, where: str = "waveform", cleaned: bool = False) -> Answer:
+    def _score_for(self, coverage: float | None, folder: Path | None) -> float | None:
+        if coverage is None:
+            return None
+        if not 0 < coverage < 1:
+            raise UserError(f"coverage {coverage:g}: is a share between 0 and 1, such as 0.9")
+        if (scores := self.card.get("conformal_scores")) is None:
+            raise UserError(f"{(folder or Path()) / MODEL_JSON}: has no scores of validation, by which a coverage "
+                            "could be promised: train the model again, or ask without one")
+        return conformal.threshold(scores, coverage)
+
+    def stranger(self) -> Voice:
+        """A voice of which nothing is known yet.
+
+        Raises UserError for a model that cannot make use of a voice.
+        """
+        if self.population is None:
+            raise UserError(f"a {self.card['model']} model of preset {self.card.get('preset', 'unknown')} cannot make "
+                            "use of a known voice: ask without one, or train with wav2vec.states: statistics, as "
+                            "preset pretrained does")
+        return Voice(0, torch.zeros_like(self.population.mean, device="cpu"))
+
+    def answer(self, samples: np.ndarray, sample_rate: int, where: str = "waveform", cleaned: bool = False,
+               voice: Voice | None = None) -> Answer:
         """Answer samples of shape (n,), mono floats in about [-1, 1], at `sample_rate` hertz.
 
-        cleaned: they were admitted already, without offset and rumble, at the model's own rate. Raises UserError in one
-        line for what is not admitted: empty, silent, shorter than 0.1 s, NaN.
+        cleaned: they were admitted already, without offset and rumble, at the model's own rate; voice: what is known of
+        the speaker, from `stranger` on. Raises UserError in one line for what is not admitted: empty, shorter than
+        0.1 s, NaN; silent, where the model cannot tell speech.
         """
         try:
             samples = np.asarray(samples, np.float32)
@@ -107,47 +198,100 @@ class Recogniser:
             raise UserError(f"{where}: holds values that are not numbers: give mono float samples") from error
         if samples.ndim != 1:
             raise UserError(f"{where}: has shape {samples.shape}: give mono samples, one number each")
-        answer = self._answer(where, [admit_samples(where, samples, sample_rate, self.sample_rate, cleaned)])
-        return self._warned(answer, sample_rate)
+        try:
+            admitted = admit_samples(where, samples, sample_rate, self.sample_rate, cleaned)
+        except SilentRecording:
+            if self.detector is None:
+                raise
+            return self._silent(len(samples) / sample_rate)
+        return self._warned(self._answer(where, [admitted], voice), sample_rate)
 
-    def answer_file(self, path: Path, channel: int | None = None) -> Answer:
-        """Answer a recording in memory that does not grow with its length, but for the windows' probabilities.
+    def answer_file(self, path: str | os.PathLike[str], channel: int | None = None,
+                    voice: Voice | None = None) -> Answer:
+        """Answer a recording in memory that does not grow with its length, but for what its windows say.
 
-        channel: of several, from 1 on; None lets `ser_ops.audio.reading.RecordingStream` choose. Raises UserError in
-        one line for a file that it does not admit.
+        channel: of several, from 1 on; None lets `ser_ops.audio.reading.RecordingStream` choose; voice: what is known
+        of the speaker, from `stranger` on. Raises UserError in one line for a file that it does not admit.
         """
-        listening = RecordingStream(path, self.sample_rate, channel=channel)
-        answer = self._answer(str(path), listening)
-        return self._warned(answer, listening.native_rate, listening.warnings)
+        stream = RecordingStream(Path(path), self.sample_rate, channel=channel)
+        try:
+            answer = self._answer(str(path), stream, voice)
+        except SilentRecording:
+            if self.detector is None:
+                raise
+            return self._silent(stream.seconds)
+        return self._warned(answer, stream.native_rate, stream.warnings)
 
-    def _answer(self, where: str, blocks: Iterable[np.ndarray]) -> Answer:
+    def _silent(self, seconds: float) -> Answer:
+        """The answer to a recording in which nothing sounds."""
+        return Answer(np.full(len(EMOTIONS), 1 / len(EMOTIONS)), seconds, [],
+                      [f"silent, nothing rises above {SILENCE_DBFS:g} dBFS"], self.caveats, ())
+
+    def _answer(self, where: str, blocks: Iterable[np.ndarray], voice: Voice | None) -> Answer:
         """The answer to blocks of samples at the model's rate."""
         length, silent_windows, batch, answers = 0, 0, list[tuple[int, np.ndarray]](), list[WindowAnswer]()
-        for start, samples in windows(blocks, self.window, self.hop):
+        listening = self.detector.listen() if self.detector else None
+        for start, samples in windows(listening.passing(blocks) if listening else blocks, self.window, self.hop):
             length = start + len(samples)
             if is_silent(samples):
                 silent_windows += 1
                 continue
             batch.append((start, samples))
             if len(batch) == self.batch_size:
-                answers += self._answer_windows(batch)
+                answers += self._answer_windows(batch, voice)
                 batch = []
         if batch:
-            answers += self._answer_windows(batch)
-        mean = np.mean([answer.probabilities for answer in answers], axis=0)
+            answers += self._answer_windows(batch, voice)
+        seconds = length / self.sample_rate
+        speech, answers = self._spoken(listening, answers, seconds)
+        spoken = [answer for answer in answers if answer.spoken]
+        mean = np.mean([answer.probabilities for answer in spoken or answers], axis=0)
         if not np.isfinite(mean).all():
             raise UserError(f"{where}: the model answered NaN: its weights are damaged, train or fetch it again")
-        warnings = [f"{silent_windows} of {silent_windows + len(answers)} windows are silent (below {SILENCE_DBFS:g} "
-                    "dBFS) and are left out"] if silent_windows else []
-        return Answer(mean, length / self.sample_rate, answers, warnings, self.caveats)
+        number = silent_windows + len(answers)
+        warnings = [f"{silent_windows} of {number} windows are silent (below {SILENCE_DBFS:g} dBFS) and are left out"
+                    ] if silent_windows else []
+        if 0 < len(spoken) < len(answers):
+            warnings.append(f"in {len(answers) - len(spoken)} of {number} windows nobody speaks: they are left out")
+        emotions = None if self._highest_score is None else conformal.emotion_set(mean, self._highest_score)
+        return Answer(mean, seconds, answers, warnings, self.caveats, speech, emotions,
+                      None if voice is None else voice.clips)
 
-    def _answer_windows(self, batch: Sequence[tuple[int, np.ndarray]]) -> list[WindowAnswer]:
+    def _spoken(self, listening: Listening | None, answers: list[WindowAnswer],
+                seconds: float) -> tuple[tuple[Segment, ...] | None, list[WindowAnswer]]:
+        """Where somebody speaks in a recording that has ended, and which of its windows hold some of that.
+
+        Of a stretch between two windows one holds at least a half.
+        """
+        if listening is None:
+            return None, answers
+        speech, least = segments(listening.end(), self.speech, seconds), self.speech.least / 2
+        return speech, [
+            replace(answer, spoken=sum(segment.overlap(answer.start, answer.end) for segment in speech) >= least)
+            for answer in answers]
+
+    def _answer_windows(self, batch: Sequence[tuple[int, np.ndarray]], voice: Voice | None) -> list[WindowAnswer]:
         """The answers to windows, each given by its start in samples and its samples, in one pass of the model."""
         fitted = [fit_window(samples, self.window) for _, samples in batch]
-        rows = probabilities(self.model, self.extractor, np.stack([samples for samples, _ in fitted]),
-                             np.array([valid for _, valid in fitted]), self.device)
-        return [WindowAnswer(start / self.sample_rate, (start + len(samples)) / self.sample_rate, row)
-                for (start, samples), row in zip(batch, rows, strict=True)]
+        windows, valid = np.stack([samples for samples, _ in fitted]), np.array([number for _, number in fitted])
+        contexts: np.ndarray | list[None] = [None] * len(batch)
+        if voice is None:
+            rows = probabilities(self.model, self.extractor, windows, valid, self.device)
+        else:
+            rows, contexts = self._answer_voice(windows, valid, voice)
+        return [WindowAnswer(start / self.sample_rate, (start + len(samples)) / self.sample_rate, row, context=context)
+                for (start, samples), row, context in zip(batch, rows, contexts, strict=True)]
+
+    def _answer_voice(self, windows: np.ndarray, valid: np.ndarray, voice: Voice) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities (B, 7) of windows of a voice, and what the pretrained stream made of them, (B, H)."""
+        model, population = cast(EmotionModel, self.model), cast(Population, self.population)
+        with torch.inference_mode():
+            waveforms = torch.from_numpy(windows).to(self.device)
+            contexts = model.context(waveforms, torch.from_numpy(valid).to(self.device))
+            means = voice.mean.to(contexts).expand_as(contexts)
+            known = population(contexts, means, torch.full((len(contexts),), float(voice.clips)).to(contexts))
+            logits = model.classify(known, self.extractor(waveforms))
+            return torch.softmax(logits.double(), dim=1).cpu().numpy(), contexts.float().cpu().numpy()
 
     def _warned(self, answer: Answer, native_rate: int, warnings: Sequence[str] = ()) -> Answer:
         """The answer with the warnings of reading, and with what rate and length mean for this model."""

@@ -17,13 +17,14 @@ from ser_ops.documents import read_json
 from ser_ops.files import replacing
 from ser_ops.manifest import VariantRow, read_variants
 from ser_ops.model_table import MODELS
-from ser_ops.models import architectures, base, model_folder
+from ser_ops.models import architectures, base, conformal, model_folder
 from ser_ops.seeds import derive_seed
+from ser_ops.speech.detector import copy_weights
 from ser_ops.tracking.licences import sources
 from ser_ops.tracking.runs import Run, open_run
 from ser_ops.training.checkpoint import fingerprint
 from ser_ops.training.history import VALIDATION_UARS, draw_learning_curves, write_history
-from ser_ops.training.loop import Result, calibrate, fit, learn_population
+from ser_ops.training.loop import Result, calibrate, fit, learn_population, probabilities
 from ser_ops.training.states import with_backbone_states
 from ser_ops.training.world import process_rank
 
@@ -140,9 +141,11 @@ def train_model(params: Params, job: TrainingJob, device: torch.device, stage: s
         result = fit(model, train, validation, job.settings, device, state / "checkpoint", run, what=job.name)
         learn_population(model, train, job.settings.batch_size, device)
         temperature = calibrate(model, validation, job.settings.batch_size, device)
+        answers = probabilities(model, validation, job.settings.batch_size, device)
         rows = read_variants(params.paths.work / "augmented" / "variants.csv", "train")
         write_model_folder(target, params, job, model, result, run,
-                     data_record(params, params.data.names, params.partitions.protocol, rows), temperature)
+                     data_record(params, params.data.names, params.partitions.protocol, rows),
+                     {"temperature": temperature, "conformal_scores": conformal.scores(validation.labels, answers)})
         run.metrics(result.kept.kept_metrics() | {"temperature": temperature})
         run.artifact(target / "curves.png", "figures")
         run.artifact(target / "history.csv")
@@ -150,17 +153,19 @@ def train_model(params: Params, job: TrainingJob, device: torch.device, stage: s
 
 
 def write_model_folder(target: Path, params: Params, job: TrainingJob, model: base.EmotionModel, result: Result,
-                 run: Run, data: Mapping[str, Any], temperature: float = 1.0) -> None:
-    """Write the model folder: weights.safetensors, model.json, history.csv, curves.png, run.json.
+                 run: Run, data: Mapping[str, Any], calibration: Mapping[str, Any] | None = None) -> None:
+    """Write the model folder: weights.safetensors, speech.safetensors, model.json, history.csv, curves.png, run.json.
 
-    temperature: what the logits were divided by after training.
+    calibration: what model.json says of it: the temperature by which the logits were divided after training, and the
+    scores of validation's answers, clean and noisy, by which sets are promised (`ser_ops.models.conformal`).
     """
     card = {"preset": params.preset, "training": job.settings.model_dump(),
             "shuffled_labels": job.shuffle is not None, "best_epoch": result.best_epoch,
-            **{name: getattr(result.kept, name) for name in VALIDATION_UARS}, "temperature": temperature,
-            "data": dict(data)}
+            **{name: getattr(result.kept, name) for name in VALIDATION_UARS}, **(calibration or {}),
+            "predict": params.predict.model_dump(exclude={"batch_size"}), "data": dict(data)}
     with replacing(target) as folder:
         folder.mkdir()
+        card["speech_sha256"] = copy_weights(folder)
         model_folder.save(folder, model, card)
         write_history(folder / "history.csv", result.history)
         draw_learning_curves(result.history, folder / "curves.png", f"{job.name}, preset {params.preset}",

@@ -11,7 +11,7 @@ from ser_ops.documents import read_yaml
 from ser_ops.errors import UserError
 from ser_ops.files import replacing
 from ser_ops.tracking.outage import is_away
-from ser_ops.tracking.package import CARD, MODEL_CARD, WEIGHTS, fingerprint
+from ser_ops.tracking.package import CARD, MODEL_CARD, SPEECH, WEIGHTS, fingerprint
 from ser_ops.tracking.registry import FINGERPRINT, resolve_version
 from ser_ops.tracking.server import connect, mlflow_errors, redacted, tracking_uri
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _INSIDE = "artifacts/model"  # where a packaged model keeps the model folder
-_SCHEMES = ("models:/", "runs:/")
+SCHEMES = ("models:/", "runs:/")
 _REGISTERED = "give a model that ser-ops registered"
 
 
@@ -31,7 +31,7 @@ def fetch_model(params: Params, uri: str) -> Path:
     Raises UserError in one line: nothing there, no such alias, a pickled or foreign model, weights that are not those
     that were registered.
     """
-    if not uri.startswith(_SCHEMES):
+    if not uri.startswith(SCHEMES):
         folder = Path(uri.removeprefix("file://"))
         if "://" in str(uri).removeprefix("file://") or not folder.is_dir():
             raise UserError(f"{redacted(uri)}: no such model folder: give one, or a URI as models:/ser-fusion@staging")
@@ -76,7 +76,7 @@ def _download_model(client: "MlflowClient", pinned: str, folder: Path) -> Path:
     if "MLmodel" not in names:
         raise UserError(f"{redacted(pinned)}: no model there: see the registry or the run for those that there are")
     _download_artifact(f"{pinned}/MLmodel", folder / "MLmodel")
-    for name in _artifact_names(f"{pinned}/{_INSIDE}") & {WEIGHTS, CARD, MODEL_CARD}:
+    for name in _artifact_names(f"{pinned}/{_INSIDE}") & {WEIGHTS, CARD, MODEL_CARD, SPEECH}:
         _download_artifact(f"{pinned}/{_INSIDE}/{name}", folder / _INSIDE / name)
     return folder
 

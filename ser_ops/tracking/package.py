@@ -32,6 +32,7 @@ from ser_ops.errors import UserError
 from ser_ops.files import replacing, sha256
 from ser_ops.imports import SOURCE, closure
 from ser_ops.shards import Shards
+from ser_ops.speech.detector import WEIGHTS as SPEECH
 from ser_ops.tracking.licences import Source, sources
 from ser_ops.tracking.server import quiet_mlflow
 
@@ -93,7 +94,7 @@ def package_arguments(model_folder: Path, card: str, predict: Predict) -> Iterat
     with TemporaryDirectory(prefix="ser-ops-package-") as holder:
         staged = Path(holder) / "model"
         staged.mkdir()
-        for name in (WEIGHTS, CARD):
+        for name in (WEIGHTS, CARD, *([SPEECH] if (model_folder / SPEECH).is_file() else [])):
             shutil.copyfile(model_folder / name, staged / name)
         (staged / MODEL_CARD).write_text(card, encoding="utf-8")
         quiet_mlflow()
@@ -117,7 +118,7 @@ def _copy_code(target: Path) -> Path:
 
 
 def signature() -> "ModelSignature":
-    """waveform (array of double, any length) and sample_rate (long) in; emotion, probabilities, windows out.
+    """waveform (array of double, any length) and sample_rate (long) in; emotion, probabilities, windows, speech out.
 
     The parameter `cleaned` says that a waveform was read and cleaned already, as those of the evaluation are.
     """
@@ -127,10 +128,13 @@ def signature() -> "ModelSignature":
     probabilities = Object([Property(emotion, DataType.double) for emotion in EMOTIONS])
     window = Object([Property("start", DataType.double), Property("end", DataType.double),
                      Property("emotion", DataType.string), Property("probabilities", probabilities)])
+    segment = Object([Property("start", DataType.double), Property("end", DataType.double)])
     return ModelSignature(
         inputs=Schema([ColSpec(Array(DataType.double), "waveform"), ColSpec(DataType.long, "sample_rate")]),
         outputs=Schema([ColSpec(DataType.string, "emotion"), ColSpec(probabilities, "probabilities"),
                         ColSpec(DataType.double, "seconds"), ColSpec(Array(window), "windows"),
+                        ColSpec(Array(segment), "speech", required=False),
+                        ColSpec(Array(DataType.string), "emotions", required=False),
                         ColSpec(Array(DataType.string), "warnings"), ColSpec(Array(DataType.string), "caveats")]),
         params=ParamSchema([ParamSpec("cleaned", DataType.boolean, False)]))
 

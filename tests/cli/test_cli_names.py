@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from project_copy import write_settings
 from typer.testing import CliRunner
 
-from ser_ops.cli import app, corpora, model, noise
+from ser_ops.cli import app, corpora, model, noise, predict
 from ser_ops.config.params import load_preset
 from ser_ops.errors import UserError
 from ser_ops.models import architectures, model_folder
@@ -63,7 +63,7 @@ def answers(files: Sequence[str | Path]) -> tuple[list[dict], list[str]]:
     """What predict --json writes for files in the current folder: answers, and lines beside them."""
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err), suppress(SystemExit):
-        model.predict(list(map(str, files)), "model", None, True)
+        predict.predict(list(map(str, files)), "model", None, True)
     said = out.getvalue() + err.getvalue()
     assert all(line.isprintable() for line in said.split("\n")), said
     return [json.loads(line) for line in out.getvalue().splitlines()], err.getvalue().splitlines()
