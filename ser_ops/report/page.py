@@ -145,6 +145,7 @@ def _content(sources: Sources) -> Mapping[str, Any]:
         "heats": {name: tables.heat(scores.get("cells"), shuffled) for name, scores in others.items() if name != model},
         "table_v": tables.table_v(figures.get("cells"), published), "snr": charts.by_snr(figures.get("by_snr")),
         "transmission": tables.transmission(figures),
+        "voices": tables.voices(figures),
         "ablation": sources["ablation"] or [], "ablation_chart": charts.ablation(sources["ablation"], metrics),
         "confusion": tables.confusion(figures.get("confusion")),
         "curves": charts.curves(sources["history"], pages.pick(sources["provenance"], "card", "best_epoch")),
