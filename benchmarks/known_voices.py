@@ -1,8 +1,8 @@
 """Strangers at a first clip and with the voice known: python -m benchmarks.known_voices corpora|speakers
 
 The model and the training of params.yaml (`train.model: wav2vec` is the pretrained stream alone), trained without one
-corpus or one fold of speakers (as benchmarks.unseen_speakers) in turn and tested on its clean speech. Run in a workspace
-with `preset: pretrained`, and with `train.rows_per_speaker` for corpora, whose pipeline has run up to `validate`.
+corpus or one fold of speakers (as benchmarks.unseen_speakers) in turn and tested on its clean speech. Run in a
+workspace with `preset: pretrained`, and with `train.rows_per_speaker` for corpora, that has run up to `validate`.
 """
 
 import argparse
