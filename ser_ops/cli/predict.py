@@ -18,6 +18,7 @@ from ser_ops.terminal import print_line
 if TYPE_CHECKING:
     from ser_ops.inference.answer_tables import Writer
     from ser_ops.inference.recogniser import Answer, Recogniser
+    from ser_ops.inference.voices import KnownSpeaker
 
 _FEW = 10       # recordings that need no bar
 
@@ -30,6 +31,8 @@ def predict(files: Annotated[list[str], typer.Argument(
             = False,
             csv: Annotated[Path | None, typer.Option(help="Write a table of all answers, with --timeline of all "
                                                      "windows.", parser=path_argument, metavar="FILE")] = None,
+            speaker: Annotated[str | None, typer.Option(help="Whose voice they are: answered by what is known of it, "
+                                                        "which these recordings are then added to.")] = None,
             parquet: Annotated[Path | None, typer.Option(help="The same as Parquet.", parser=path_argument,
                                                          metavar="FILE")] = None) -> None:
     """Say the emotion of recordings, with the probabilities of all seven; or 'no speech', or 'not sure'.
@@ -40,13 +43,15 @@ def predict(files: Annotated[list[str], typer.Argument(
     recogniser = recogniser_of(params, fetch_model(params, model), coverage)
     from ser_ops.inference.answer_tables import row_of, window_rows
     from ser_ops.inference.sources import recordings_named
+    from ser_ops.inference.voices import KnownSpeaker
 
+    known = None if speaker is None else KnownSpeaker(recogniser, params.paths.voices, speaker)
     failed, aside = 0, csv is not None or parquet is not None
     with ExitStack() as opened:
         tables = _tables(opened, csv, parquet, timeline)
         names = list(recordings_named(files))
         for name in opened.enter_context(_bar(names)):
-            answer = name if isinstance(name, UserError) else _answered(recogniser, name, channel)
+            answer = name if isinstance(name, UserError) else _answered(known or recogniser, name, channel)
             if isinstance(answer, UserError):
                 failed += 1
                 print_line(f"error: {answer}", aside=True)
@@ -56,6 +61,9 @@ def predict(files: Annotated[list[str], typer.Argument(
                 rows = window_rows(str(name), answer) if timeline else [row_of(str(name), answer)]
             for table in tables:
                 table.add(rows)
+    if known:
+        before, after = known.clips, known.learn()
+        print_line(f"{speaker}: answered as a voice known by {before} recordings; from now on by {after}", aside=True)
     if aside:
         print_line(f"{len(names) - failed} of {len(names)} recordings answered: "
                    f"{', '.join(str(file) for file in (csv, parquet) if file)}", aside=True)
@@ -72,7 +80,7 @@ def _tables(opened: ExitStack, csv: Path | None, parquet: Path | None, timeline:
     return [opened.enter_context(table(path, columns)) for path, table in asked if path is not None]
 
 
-def _answered(recogniser: "Recogniser", name: str, channel: int | None) -> "Answer | UserError":
+def _answered(recogniser: "Recogniser | KnownSpeaker", name: str, channel: int | None) -> "Answer | UserError":
     from ser_ops.inference.sources import STANDARD_INPUT, on_disk
 
     try:

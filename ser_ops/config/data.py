@@ -17,6 +17,7 @@ class Paths(Section):
     state: Path = Field(description="studies and checkpoints, by which a killed run goes on")
     reports: Path = Field(description="what stages report, and the page")
     pretrained: Path = Field(description="folders of checkpoints; a dependency of every training")
+    voices: Path = Field(default=Path("voices"), description="what predict --speaker knows of people; never shared")
 
     @property
     def adding_lock(self) -> Path:

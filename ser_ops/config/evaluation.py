@@ -28,6 +28,8 @@ class Evaluate(Section):
     intensities: tuple[Share, ...] = Field(description="peak of the noise over that of the utterance")
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = Field(description="of the mixtures of each cell")
     transmission: tuple[Transmission, ...] = Field(description="telephone lines and rooms, beside the grid; first seed")
+    voice_clips: tuple[Count, ...] = Field(
+        description="clips by which a speaker is known, in turn, of models that can use it; no other figure counts it")
     resamples: Resamples = Field(description="of the bootstrap over speakers, or utterances where it must be")
     confidence: Confidence = Field(description="of all intervals")
     bootstrap_seed: Seed = Field(description="of the resamples")

@@ -13,6 +13,7 @@ from ser_ops.config.section import (
     Depth,
     Hertz,
     Kernel,
+    Positive,
     Rate,
     Section,
     Share,
@@ -101,6 +102,8 @@ class Wav2Vec(Section):
     embedding: Width = Field(default=128, description="with statistics: values that each member makes of them")
     statistics_dropout: Rate = Field(
         default=0.5, description="with statistics: of them and of the embedding, in training")
+    voice_prior: Positive = Field(
+        default=4.0, description="with statistics: a voice known from so many clips is adapted to half of the way")
     convolutions: Annotated[tuple[tuple[Width, Kernel, Kernel], ...], Field(min_length=1, max_length=16)] = Field(
         description="channels, kernel and stride (samples, then frames) of the feature encoder")
 

@@ -242,6 +242,20 @@ def shuffled_batches(count: int, size: int, seed: int, epoch: int, parts: int = 
     return [batches[index] for index in generator(seed, "order of batches", epoch).permutation(number)]
 
 
+def rows_of_epoch(speakers: Sequence[str], most: int | None, seed: int, epoch: int) -> np.ndarray:
+    """Indices of the rows that an epoch hears, in order: at most so many of each speaker, drawn by (seed, epoch).
+
+    >>> rows_of_epoch(["a", "b", "b", "b"], 1, seed=1, epoch=1).size
+    2
+    """
+    if most is None:
+        return np.arange(len(speakers))
+    names = np.asarray(speakers)
+    parts = [generator(seed, "rows", epoch, speaker).permutation(np.flatnonzero(names == speaker))[:most]
+             for speaker in np.unique(names)]
+    return np.sort(np.concatenate(parts))
+
+
 def ordered_batches(count: int, size: int) -> list[np.ndarray]:
     """Indices 0 to count - 1 in order, in batches of `size`; the last may be shorter.
 

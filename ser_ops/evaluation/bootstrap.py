@@ -140,6 +140,11 @@ def percentile_interval(values: np.ndarray, confidence: float) -> tuple[float, f
     return float(low), float(high)
 
 
+def point_uar(resamples: Resamples, right: np.ndarray) -> float:
+    """UAR of the utterances as they are, each once; `right` as for `Resamples.uar`, or a difference of two such."""
+    return float(replace(resamples, weights=np.ones((1, len(right)))).uar(right)[0])
+
+
 @dataclass(frozen=True)
 class PairedDifference:
     """Two models over the same resamples: B less A in UAR, its interval, and how often each one beats the other."""
@@ -159,8 +164,7 @@ def compare_paired(resamples: Resamples, a: np.ndarray, b: np.ndarray, confidenc
     """
     right = np.asarray(b, np.float64) - np.asarray(a, np.float64)
     differences = resamples.uar(right)
-    point = replace(resamples, weights=np.ones((1, len(right)))).uar(right)[0]
     low, high = percentile_interval(differences, confidence)
     tie = 1e-12
-    return PairedDifference(float(point), low, high, float((differences > tie).mean()),
+    return PairedDifference(point_uar(resamples, right), low, high, float((differences > tie).mean()),
                             float((differences < -tie).mean()))

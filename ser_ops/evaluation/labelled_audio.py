@@ -18,6 +18,7 @@ from ser_ops.errors import UserError
 from ser_ops.evaluation.predictions import CLEAN, noise_grid, transmission_conditions
 from ser_ops.evaluation.robustness import Panel, answer_condition, gather_predictions
 from ser_ops.evaluation.summary import Summary
+from ser_ops.evaluation.voices import Clips, known_voices
 from ser_ops.manifest import NoiseRow
 from ser_ops.models.base import EmotionModel
 from ser_ops.progress.spreading import progress_bar
@@ -82,6 +83,7 @@ def evaluate_manifest(model: EmotionModel, card: Mapping[str, Any], manifest: Pa
 
     Returns:
         The figures, and beside them: `intervals`, whether they are over speakers or utterances, and why;
+        `voices`, UAR by how many other clips of a speaker the model knew, where it can and each speaker is named;
         `used` and `of`, lines of the manifest that the figures rest on, of all; `left_out`, the others by reason;
         `noise`, the same of noise recordings, None without them; `skipped`, each recording that is missing or refused,
         with the reason; `chance_uar`, UAR of a guess: 1 by the number of classes that occur; `oddities` of the
@@ -118,10 +120,13 @@ def evaluate_manifest(model: EmotionModel, card: Mapping[str, Any], manifest: Pa
                for condition in progress_bar(conditions, "evaluate", len(conditions), "cell"))
     speakers = [rows[utterance].speaker for utterance in utterances]
     summary = Summary(gather_predictions([name], utterances, speakers, true, conditions, answers), settings)
+    known = {} if "" in speakers else known_voices(
+        model, card, Clips(utterances, speech, speakers, true), settings.voice_clips, settings.seeds[0], summary.unseen,
+        settings.confidence, device_of(params.compute.device), settings.batch_size)
     return {"manifest": str(manifest), "utterances": len(utterances), "used": len(utterances), "of": total,
             "left_out": left_out, "noise": noise_used, "speakers": len(set(speakers)),
             "seeds": list(settings.seeds) if mixer else [], "chance_uar": 1 / len(np.unique(true)),
-            "intervals": summary.intervals(), **summary.model(name),
+            "intervals": summary.intervals(), **summary.model(name), **({"voices": known} if known else {}),
             "skipped": skipped, "oddities": corpus.oddities, "warnings": warned}
 
 

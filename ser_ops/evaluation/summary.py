@@ -260,6 +260,8 @@ def run_metrics(own: Mapping[str, Any]) -> dict[str, float]:
     values |= {f"{kind}/{cell}/{score}": figures[score]
                for kind, cells in (("noisy", own.get("cells", {})), ("transmission", transmission.get("cells", {})))
                for cell, figures in cells.items() for score in ("uar", "accuracy") if score in figures}
+    values |= {f"voices/after_{known['clips']}/{score}": known[score]
+               for known in own.get("voices", {}).get("after", []) for score in ("uar", "over_first")}
     for name, part, score in (("worst_cell/uar", "worst_cell", "uar"), ("drop/uar", "drop", "uar"),
                               ("drop/mean_uar", "drop", "mean_uar"),
                               ("samples_per_second", "samples_per_second", "clean"),

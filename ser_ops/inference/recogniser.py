@@ -4,7 +4,7 @@ import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -21,7 +21,9 @@ from ser_ops.errors import UserError
 from ser_ops.extras import naming_extras
 from ser_ops.features.extractor import Extractor
 from ser_ops.models import conformal
+from ser_ops.models.base import EmotionModel
 from ser_ops.models.model_folder import load
+from ser_ops.models.voices import Population, Voice, population_of
 from ser_ops.speech.detector import RATE, Detector, Listening, Segment, segments
 
 NO_SPEECH, NOT_SURE = "no speech", "not sure"
@@ -31,13 +33,15 @@ NO_SPEECH, NOT_SURE = "no speech", "not sure"
 class WindowAnswer:
     """The answer for one window: start and end in seconds; probabilities, float64 of shape (7,), sum to 1.
 
-    spoken: whether somebody speaks in it, as far as the model can tell.
+    spoken: whether somebody speaks in it, as far as the model can tell; context: what the pretrained stream made of it,
+    float32 (H,), where a voice was given.
     """
 
     start: float
     end: float
     probabilities: np.ndarray
     spoken: bool = True
+    context: np.ndarray | None = field(default=None, repr=False, compare=False)
 
     @property
     def emotion(self) -> str:
@@ -53,7 +57,8 @@ class Answer:
     nobody does, and equal where there is none; seconds: duration of the recording; windows: those that hold a signal;
     warnings: sentences a user should read before relying on it; caveats: what the model's card says of every answer
     that it gives; speech: where somebody speaks, None for a model without a detector of speech; emotions: the set that
-    holds the truth in the promised share of cases, likeliest first, None where no share was asked for.
+    holds the truth in the promised share of cases, likeliest first, None where no share was asked for; voice_clips: the
+    clips by which the speaker's voice was known, None where no voice was given.
     """
 
     probabilities: np.ndarray
@@ -63,6 +68,16 @@ class Answer:
     caveats: tuple[Caveat, ...] = ()
     speech: tuple[Segment, ...] | None = None
     emotions: tuple[str, ...] | None = None
+    voice_clips: int | None = None
+
+    @property
+    def context(self) -> np.ndarray | None:
+        """What a voice learns of this recording (`Voice.with_clip`), float32 (H,): the mean over windows with speech.
+
+        None where no voice was given, or where nobody speaks.
+        """
+        contexts = [window.context for window in self.windows if window.spoken and window.context is not None]
+        return np.mean(contexts, axis=0) if contexts else None
 
     @property
     def likeliest(self) -> str:
@@ -87,6 +102,7 @@ class Answer:
         """
         return {"emotion": self.emotion, "probabilities": _named(self.probabilities), "seconds": round(self.seconds, 3),
                 "emotions": None if self.emotions is None else list(self.emotions),
+                **({} if self.voice_clips is None else {"voice_clips": self.voice_clips}),
                 "speech": None if self.speech is None else [
                     {"start": round(segment.start, 3), "end": round(segment.end, 3)} for segment in self.speech],
                 "windows": [{"start": round(window.start, 3), "end": round(window.end, 3), "emotion": window.emotion,
@@ -136,6 +152,7 @@ class Recogniser:
         settings = predict or predict_of(self.card)
         self.device = device_of(device)
         self.model.to(self.device).eval()
+        self.population = population_of(self.model)
         self.caveats = caveats(self.card)
         features = input_of(self.card)
         self.sample_rate = int(self.card["sample_rate"])
@@ -160,21 +177,35 @@ class Recogniser:
                             "could be promised: train the model again, or ask without one")
         return conformal.threshold(scores, coverage)
 
-    def answer(self, samples: np.ndarray, sample_rate: int, where: str = "waveform", cleaned: bool = False) -> Answer:
+    def stranger(self) -> Voice:
+        """A voice of which nothing is known yet.
+
+        Raises UserError for a model that cannot make use of a voice.
+        """
+        if self.population is None:
+            raise UserError(f"a {self.card['model']} model of preset {self.card.get('preset', 'unknown')} cannot make "
+                            "use of a known voice: ask without one, or train with wav2vec.states: statistics, as "
+                            "preset pretrained does")
+        return Voice(0, torch.zeros_like(self.population.mean, device="cpu"))
+
+    def answer(self, samples: np.ndarray, sample_rate: int, where: str = "waveform", cleaned: bool = False,
+               voice: Voice | None = None) -> Answer:
         """Answer samples of shape (n,), mono floats in about [-1, 1], at `sample_rate` hertz.
 
-        cleaned: they were admitted already, without offset and rumble, at the model's own rate. Raises UserError in one
-        line for what is not admitted: empty, shorter than 0.1 s, NaN; silent, where the model cannot tell speech.
+        cleaned: they were admitted already, without offset and rumble, at the model's own rate; voice: what is known of
+        the speaker, from `stranger` on. Raises UserError in one line for what is not admitted: empty, shorter than
+        0.1 s, NaN; silent, where the model cannot tell speech.
         """
-        return self._drive(self.answering(samples, sample_rate, where, cleaned))
+        return self._drive(self.answering(samples, sample_rate, where, cleaned), voice)
 
-    def answer_file(self, path: str | os.PathLike[str], channel: int | None = None) -> Answer:
-        """Answer a recording in memory that does not grow with its length, but for the windows' probabilities.
+    def answer_file(self, path: str | os.PathLike[str], channel: int | None = None,
+                    voice: Voice | None = None) -> Answer:
+        """Answer a recording in memory that does not grow with its length, but for what its windows say.
 
-        channel: of several, from 1 on; None lets `ser_ops.audio.reading.RecordingStream` choose. Raises UserError in
-        one line for a file that it does not admit.
+        channel: of several, from 1 on; None lets `ser_ops.audio.reading.RecordingStream` choose; voice: what is known
+        of the speaker, from `stranger` on. Raises UserError in one line for a file that it does not admit.
         """
-        return self._drive(self.answering_file(path, channel))
+        return self._drive(self.answering_file(path, channel), voice)
 
     def answering(self, samples: np.ndarray, sample_rate: int, where: str = "waveform",
                   cleaned: bool = False) -> Answering:
@@ -210,15 +241,15 @@ class Recogniser:
             return self._silent(stream.seconds)
         return self._warned(answer, stream.native_rate, stream.warnings)
 
-    def _drive(self, steps: Answering) -> Answer:
+    def _drive(self, steps: Answering, voice: Voice | None) -> Answer:
         """The answer of a generator that has the model to itself."""
         try:
             asked = next(steps)
             while True:
-                asked = steps.send(self.answer_windows(asked))
+                asked = steps.send(self.answer_windows(asked, voice))
         except StopIteration as ended:
             answer: Answer = ended.value
-            return answer
+            return answer if voice is None else replace(answer, voice_clips=voice.clips)
 
     def _silent(self, seconds: float) -> Answer:
         """The answer to a recording in which nothing sounds."""
@@ -270,13 +301,28 @@ class Recogniser:
             replace(answer, spoken=sum(segment.overlap(answer.start, answer.end) for segment in speech) >= least)
             for answer in answers]
 
-    def answer_windows(self, batch: Sequence[Window]) -> list[WindowAnswer]:
-        """The answers to windows, of one recording or of several, in one pass of the model."""
+    def answer_windows(self, batch: Sequence[Window], voice: Voice | None = None) -> list[WindowAnswer]:
+        """The answers to windows, of one recording or of several of the same voice, in one pass of the model."""
         fitted = [fit_window(samples, self.window) for _, samples in batch]
-        rows = probabilities(self.model, self.extractor, np.stack([samples for samples, _ in fitted]),
-                             np.array([valid for _, valid in fitted]), self.device)
-        return [WindowAnswer(start / self.sample_rate, (start + len(samples)) / self.sample_rate, row)
-                for (start, samples), row in zip(batch, rows, strict=True)]
+        windows, valid = np.stack([samples for samples, _ in fitted]), np.array([number for _, number in fitted])
+        contexts: np.ndarray | list[None] = [None] * len(batch)
+        if voice is None:
+            rows = probabilities(self.model, self.extractor, windows, valid, self.device)
+        else:
+            rows, contexts = self._answer_voice(windows, valid, voice)
+        return [WindowAnswer(start / self.sample_rate, (start + len(samples)) / self.sample_rate, row, context=context)
+                for (start, samples), row, context in zip(batch, rows, contexts, strict=True)]
+
+    def _answer_voice(self, windows: np.ndarray, valid: np.ndarray, voice: Voice) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities (B, 7) of windows of a voice, and what the pretrained stream made of them, (B, H)."""
+        model, population = cast(EmotionModel, self.model), cast(Population, self.population)
+        with torch.inference_mode():
+            waveforms = torch.from_numpy(windows).to(self.device)
+            contexts = model.context(waveforms, torch.from_numpy(valid).to(self.device))
+            means = voice.mean.to(contexts).expand_as(contexts)
+            known = population(contexts, means, torch.full((len(contexts),), float(voice.clips)).to(contexts))
+            logits = model.classify(known, self.extractor(waveforms))
+            return torch.softmax(logits.double(), dim=1).cpu().numpy(), contexts.float().cpu().numpy()
 
     def _warned(self, answer: Answer, native_rate: int, warnings: Sequence[str] = ()) -> Answer:
         """The answer with the warnings of reading, and with what rate and length mean for this model."""

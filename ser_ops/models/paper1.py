@@ -16,6 +16,7 @@ from ser_ops.emotions import EMOTIONS
 from ser_ops.features.standardise import Standardisation
 from ser_ops.models.base import EmotionModel
 from ser_ops.models.spectral_streams import spectral_branch
+from ser_ops.models.voices import Population
 from ser_ops.models.wav2vec_backbone import Backbone
 
 
@@ -165,6 +166,8 @@ class _WaveformModel(EmotionModel):
         self.pooling = (MeanPooling if backbone.statistics else self.Pooling)(backbone.hidden)
         self.members = preset.spectral.members
         self.embed = ContextEmbedding(self.members, backbone.hidden, preset.wav2vec)
+        if backbone.statistics:
+            self.population = Population(backbone.hidden, preset.wav2vec.voice_prior)
 
     def context(self, waveform: Tensor, valid: Tensor) -> Tensor:
         return self.pooling(*self.backbone(waveform, valid))

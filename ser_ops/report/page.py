@@ -146,6 +146,7 @@ def _content(sources: Sources) -> Mapping[str, Any]:
         "table_v": tables.table_v(figures.get("cells"), published), "snr": charts.by_snr(figures.get("by_snr")),
         "risk": charts.risk_coverage(pages.pick(figures, "selective", "curves")),
         "transmission": tables.transmission(figures),
+        "voices": tables.voices(figures),
         "ablation": sources["ablation"] or [], "ablation_chart": charts.ablation(sources["ablation"], metrics),
         "confusion": tables.confusion(figures.get("confusion")),
         "curves": charts.curves(sources["history"], pages.pick(sources["provenance"], "card", "best_epoch")),

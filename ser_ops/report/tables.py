@@ -229,6 +229,13 @@ def transmission(figures: Any) -> list[dict[str, Any]]:
     return groups
 
 
+def voices(figures: Any) -> dict[str, Any] | None:
+    """`evaluation.voices` as the page shows it; None for a model that cannot make use of a known voice."""
+    known = pick(figures, "voices")
+    whole = isinstance(known, Mapping) and {"first", "after", "one_emotion"} <= known.keys()
+    return dict(known) if whole else None
+
+
 def confusion(counts: Any) -> list[dict[str, Any]]:
     """Rows of the confusion matrix: {emotion, total, cells: [(count, share of the true class)]}."""
     if not isinstance(counts, Sequence) or len(counts) != len(EMOTIONS):

@@ -9,7 +9,7 @@ import numpy as np
 from ser_ops.config.params import Params, load_params
 from ser_ops.device import device_of
 from ser_ops.documents import read_json
-from ser_ops.evaluation import figures, predictions, robustness
+from ser_ops.evaluation import figures, predictions, robustness, voices
 from ser_ops.evaluation.ablation import ABLATION_FIELDS, ablation_table, samples_per_second
 from ser_ops.evaluation.predictions import CLEAN, Condition
 from ser_ops.evaluation.robustness import Panel
@@ -51,6 +51,7 @@ def main() -> None:
     for name, figures_of_model in metrics["models"].items():
         if kept := cards[name].get("conformal_scores"):
             figures_of_model["selective"] = selective(answers, name, kept, settings.coverages)
+    metrics["models"][params.train.model] |= _known_voices(params, job, summary, rows)
     answers.write(reports / "predictions.csv")
     write_csv(reports / "robustness.csv", summary.table(list(models)), ROBUSTNESS_FIELDS)
     write_csv(reports / "ablation.csv", ablation_table(metrics["models"]), ABLATION_FIELDS)
@@ -62,7 +63,20 @@ def main() -> None:
           f"conditions: {params.train.model} UAR {own['clean']['uar']:.3f} clean, {own['noisy']['uar']:.3f} in noise, "
           f"{own['worst_cell']['uar']:.3f} at worst ({own['worst_cell']['cell']})"
           + "".join(f", {own['transmission'][kind]['uar']:.3f} {words}" for kind, words in _SAID.items()
-                    if kind in own.get("transmission", {})))
+                    if kind in own.get("transmission", {}))
+          + "".join(f", {known['uar']:.3f} after {known['clips']} clips of a voice"
+                    for known in own.get("voices", {}).get("after", [])[-1:]))
+
+
+def _known_voices(params: Params, job: robustness.EvaluationJob, summary: Summary,
+                  rows: Sequence[VariantRow]) -> dict[str, Any]:
+    """The main model's figures by how well it knows the voice, where it can make use of that."""
+    settings, (network, card) = params.evaluate, load(dict(job.models)[params.train.model])
+    clips = voices.Clips(job.utterances, robustness.open_stores(job)[0], [row.speaker for row in rows],
+                         summary.predictions.true)
+    figures = voices.known_voices(network, card, clips, settings.voice_clips, settings.seeds[0], summary.unseen,
+                                  settings.confidence, device_of(job.device), settings.batch_size)
+    return {"voices": figures} if figures else {}
 
 
 def _model_folders(params: Params) -> dict[str, Path]:

@@ -27,7 +27,7 @@ from ser_ops.tracking.licences import sources
 from ser_ops.tracking.runs import Run, open_run
 from ser_ops.training.checkpoint import fingerprint
 from ser_ops.training.history import VALIDATION_UARS, draw_learning_curves, write_history
-from ser_ops.training.loop import Result, calibrate, fit, probabilities
+from ser_ops.training.loop import Result, calibrate, fit, learn_population, probabilities
 from ser_ops.training.states import with_backbone_states
 from ser_ops.training.world import process_rank
 
@@ -162,6 +162,7 @@ def train_model(params: Params, job: TrainingJob, device: torch.device, stage: s
         run.params(settings_record(params, job))
         run.dataset(validated_manifest(params.paths.work), "+".join(params.data.names))
         result = fit(model, train, validation, job.settings, device, state / "checkpoint", run, what=job.name)
+        learn_population(model, train, job.settings.batch_size, device)
         temperature = calibrate(model, validation, job.settings.batch_size, device)
         answers = probabilities(model, validation, job.settings.batch_size, device)
         rows = read_variants(params.paths.work / "augmented" / "variants.csv", "train")

@@ -18,11 +18,12 @@ from tqdm import tqdm
 
 from ser_ops.config.section import SETTINGS_FILES
 from ser_ops.config.training import Training
-from ser_ops.dataset.examples import Examples, loader, ordered_batches, shuffled_batches
+from ser_ops.dataset.examples import Examples, loader, ordered_batches, rows_of_epoch, shuffled_batches
 from ser_ops.errors import UserError
-from ser_ops.models.base import standardised_beforehand
+from ser_ops.models.base import EmotionModel, standardised_beforehand
 from ser_ops.models.paper1 import LateFusion
 from ser_ops.models.temperature import divide_logits, fit_stream_weights, fit_temperature
+from ser_ops.models.voices import Voice, population_of
 from ser_ops.training import checkpoint as checkpoints
 from ser_ops.training.checkpoint import State
 from ser_ops.training.history import Epoch, Logger, NullLogger, best_epoch, epochs_without_gain
@@ -89,8 +90,11 @@ def fit(model: nn.Module, train: Examples, validation: Examples, settings: Train
     if settings.length_buckets > 1 and train.stores.states is None and getattr(model, "depends_on_padding", True):
         raise UserError(f"{what}: train.length_buckets is {settings.length_buckets}, but this model's answers "
                         "depend on padding: set it to 1")
-    if len(train) < 2 * world_size() * settings.accumulate:
-        raise UserError(f"{what}: {len(train)} training rows are too few: bring more recordings in")
+    speakers = [row.speaker for row in train.rows]
+    heard = len(rows_of_epoch(speakers, settings.rows_per_speaker, settings.seed, 1))
+    if heard < 2 * world_size() * settings.accumulate:
+        raise UserError(f"{what}: {heard} training rows are too few: bring more recordings in"
+                        + (", or raise train.rows_per_speaker" if heard < len(train) else ""))
     with repeatable(device), standardised_beforehand(model) as standardise:
         scale = standardise.tables() if standardise else None
         train, validation = train.for_model(model, scale), validation.for_model(model, scale)
@@ -109,6 +113,7 @@ class _Fitting:
         self.mark = checkpoints.fingerprint([settings.model_dump(), world_size(), device.type, labelled],
                                             tensors=model.state_dict())
         self.last = settings.keep == "last"
+        self.speakers = [row.speaker for row in train.rows]
         self.precision = autocast_dtype(settings.precision, device)
         self.steps = len(self._batches(1))
         weights = class_weights(train.labels) if settings.class_weights else torch.ones(CLASSES)
@@ -129,10 +134,11 @@ class _Fitting:
         return DistributedDataParallel(model, device_ids=[self.device.index] if gpu else None,
                                        find_unused_parameters=True)
 
-    def _batches(self, epoch: int) -> list:
-        return shuffled_batches(len(self.train), self.settings.batch_size, self.settings.seed, epoch,
-                        world_size() * self.settings.accumulate,
-                        self.train.lengths if self.settings.length_buckets > 1 else None)
+    def _batches(self, epoch: int) -> list[np.ndarray]:
+        rows = rows_of_epoch(self.speakers, self.settings.rows_per_speaker, self.settings.seed, epoch)
+        return [rows[indices] for indices in shuffled_batches(
+            len(rows), self.settings.batch_size, self.settings.seed, epoch, world_size() * self.settings.accumulate,
+            self.train.lengths[rows] if self.settings.length_buckets > 1 else None)]
 
     def run(self, log: Logger, on_epoch: Callable[[Epoch], bool | None]) -> Result:
         best_state, history = self._resume()
@@ -147,7 +153,7 @@ class _Fitting:
                 best_state = checkpoints.to_cpu(self.model.state_dict())
             if process_rank() == 0:
                 if not self.quiet:
-                    _print_epoch(self.what, history, self.settings, len(self.train))
+                    _print_epoch(self.what, history, self.settings, sum(map(len, self._batches(epoch))))
                 log.metrics(history[-1].metrics(), step=epoch)
                 if self.folder is not None:
                     checkpoints.save(self.folder, self.mark, self.model.state_dict(), self._moments(), history)
@@ -315,3 +321,19 @@ def calibrate(model: nn.Module, validation: Examples, batch_size: int, device: t
     temperature = fit_temperature(validation.labels, probabilities(model, validation, batch_size, device), weights)
     divide_logits(model, temperature)
     return temperature
+
+
+def learn_population(model: EmotionModel, train: Examples, batch_size: int, device: torch.device) -> None:
+    """Give a model that can use known voices the mean of its training speakers, by their unaltered clips."""
+    population = population_of(model)
+    if population is None:
+        return
+    clean = train.subset([index for index, row in enumerate(train.rows) if row.variant == "original"])
+    voices: dict[tuple[str, str], Voice] = {}
+    model.to(device).eval()
+    with repeatable(device), torch.inference_mode():
+        for batch in loader(clean.for_model(model), ordered_batches(len(clean), batch_size), device):
+            for row, context in zip(batch.rows, model.context(batch.waveform, batch.valid).float(), strict=True):
+                voice = voices.get((row.corpus, row.speaker)) or Voice(0, torch.zeros_like(context))
+                voices[row.corpus, row.speaker] = voice.with_clip(context)
+        population.mean.copy_(torch.stack([voice.mean for voice in voices.values()]).mean(0))

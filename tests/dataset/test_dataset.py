@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ser_ops.audio.signal import fit_window
-from ser_ops.dataset.examples import Examples, Stores, loader, ordered_batches, shuffled_batches
+from ser_ops.dataset.examples import Examples, Stores, loader, ordered_batches, rows_of_epoch, shuffled_batches
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.manifest import VariantRow, read_variants, write_rows
@@ -141,6 +141,24 @@ def test_order_comes_from_seed_and_epoch_alone():
         return np.concatenate(shuffled_batches(50, 8, seed, epoch)).tolist()
     assert order(1, 1) == order(1, 1)
     assert order(1, 1) != order(1, 2) != order(2, 2)
+
+
+@given(st.lists(st.sampled_from("abc"), min_size=1, max_size=60), st.integers(1, 30))
+def test_no_speaker_has_more_rows_in_an_epoch_than_allowed_and_each_row_its_turn(speakers, most):
+    epochs = [rows_of_epoch(speakers, most, 7, epoch) for epoch in range(1, 4)]
+    for rows in epochs:
+        assert list(rows) == sorted(set(rows))
+        assert Counter(np.array(speakers)[rows]) == {name: min(most, number)
+                                                     for name, number in Counter(speakers).items()}
+    assert np.array_equal(rows_of_epoch(speakers, None, 7, 1), np.arange(len(speakers)))
+    assert np.array_equal(rows_of_epoch(speakers, most, 7, 2), epochs[1])
+
+
+def test_epochs_hear_other_rows_of_a_speaker_and_one_speaker_says_nothing_about_another():
+    many = ["a"] * 1000 + ["b"] * 10
+    first, second = (rows_of_epoch(many, 100, 7, epoch) for epoch in (1, 2))
+    assert 5 < len(set(first) & set(second) - set(range(1000, 1010))) < 25     # a tenth of a tenth
+    assert np.array_equal(rows_of_epoch(many[:1000], 100, 7, 1), first[first < 1000])
 
 
 @given(st.integers(0, 100), st.integers(1, 32))

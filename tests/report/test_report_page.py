@@ -393,6 +393,28 @@ def test_telephone_and_rooms_have_a_table_of_their_own_and_leave_the_heatmap_alo
     assert "gsm" not in matrix and "room" not in matrix
 
 
+def test_a_known_voice_has_a_table_of_its_own(tmp_path, html):
+    assert "When the voice is known" not in Page(html).text, "a model that cannot use it"
+    reports = make(tmp_path / "reports", per_class=6, resamples=200)
+    metrics = read_json(reports / "metrics.json")
+    first = {"uar": 0.511, "uar_low": 0.41, "uar_high": 0.61}
+    after = [{"clips": clips, "uar": 0.5 + clips / 100, "uar_low": 0.4, "uar_high": 0.7, "fewer": fewer,
+              "over_first": clips / 100 - 0.011, "over_first_low": -0.1, "over_first_high": 0.2}
+             for clips, fewer in ((1, 0), (30, 7))]
+    metrics["models"]["fusion"]["voices"] = {"first": first, "after": after, "one_emotion": {
+        "uar": 0.44, "emotion": "angry", "worst": 0.33}}
+    write_json(reports / "metrics.json", metrics)
+    text = Page(build(reports).read_text(encoding="utf-8")).text
+    known = text[text.index("When the voice is known"):text.index("What each part brings")]
+    for words in ("nothing: a stranger 0.511 [0.410, 0.610]", "1 recording 0.510", "-0.001 [-0.100, 0.200]",
+                  "30 recordings (fewer for 7 utterances) 0.800", "0.440, the mean over emotions",
+                  "0.330 at worst (angry)"):
+        assert words in known.replace("−", "-"), words
+    metrics["models"]["fusion"]["voices"] = {"first": first}
+    write_json(reports / "metrics.json", metrics)
+    assert "When the voice is known" not in Page(build(reports).read_text(encoding="utf-8")).text
+
+
 def test_a_page_without_telephone_and_rooms_says_that_nobody_knows(html):
     text = Page(html).text
     assert "Not measured: evaluate.transmission names no telephone line and no room" in text
