@@ -8,7 +8,6 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from warm_programs import run_command
 
 from ser_ops.cli.answers import print_answer
 from ser_ops.terminal import print_line, printable
@@ -58,12 +57,14 @@ def test_no_locale_ends_in_a_traceback(tmp_path, locale):
     (("predict",), "Missing argument 'files': see"), (("evaluate", "--manifest"), "requires an argument"),
     (("promote", "--to", "nowhere"), "'nowhere'"), (("sing",), "No such command 'sing': see")])
 def test_a_fault_in_the_arguments_is_one_line(tmp_path, arguments, words):
-    done = run_command(tmp_path, *arguments)
+    done = subprocess.run([sys.executable, "-m", "ser_ops.cli", *arguments], cwd=tmp_path, capture_output=True,
+                          text=True, timeout=60)
     (line,) = done.stderr.splitlines()
     assert done.returncode == 2 and line.startswith("error: ") and words in line and not done.stdout
 
 
 def test_no_arguments_are_the_help(tmp_path):
     for arguments in ([], ["corpora"]):
-        done = run_command(tmp_path, *arguments)
+        done = subprocess.run([sys.executable, "-m", "ser_ops.cli", *arguments], cwd=tmp_path, capture_output=True,
+                              text=True, timeout=60)
         assert done.returncode == 2 and "Usage:" in done.stdout + done.stderr and len(done.stderr.splitlines()) > 3

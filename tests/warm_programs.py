@@ -1,9 +1,10 @@
-"""Programs that start warm: python, ser-ops and dvc in one folder, their heavy libraries loaded already.
+"""Programs that start warm: python and dvc in one folder, their heavy libraries loaded already.
 
 Most of what a short stage costs is imports: seven of the nine seconds of a training of two epochs. A process of the
 session has the libraries and forks for each program; none of this project's own code is loaded before. The launcher in
 the folder hands over its arguments, variables, streams and process group, passes signals on, and ends as its program
-does; when it is killed, so is the program. That a fresh interpreter lacks nothing is seen by the undisturbed run of
+does; when it is killed, so is the program. Limits to resources are not handed over, and a light command gains nothing:
+for those there is tests/warm_commands.py. That a fresh interpreter lacks nothing is seen by the undisturbed run of
 tests/end_to_end.
 """
 
@@ -20,11 +21,11 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-_PROGRAMS = ("python", "ser-ops", "dvc")
+_PROGRAMS = ("python", "dvc")
 _LIBRARIES = ("torch._dynamo", "scipy.signal", "scipy.optimize", "soundfile", "safetensors.torch", "typer", "mlflow",
               "mlflow.store.tracking.sqlalchemy_store", "mlflow.artifacts", "matplotlib.backends.backend_agg", "optuna",
               "sklearn.metrics", "great_expectations", "dvc.repo", "dvc.commands.repro", "dvc_s3")
@@ -52,7 +53,7 @@ os._exit(code)
 
 
 def warm_programs() -> Path:
-    """The folder of the launchers, one for all processes of a test session; tests/conftest.py calls this first."""
+    """The folder of the launchers, one for this process and those that it starts."""
     own = Path(sys.executable).parent
     if not hasattr(os, "pidfd_open"):
         return own      # not Linux: as they are
@@ -73,26 +74,6 @@ def warm_programs() -> Path:
     assert server.stdout and server.stdout.readline() == b"ready\n"
     os.environ["WARM_PROGRAMS"] = str(folder)
     return folder
-
-
-def run_command(folder: Path, *arguments: str, environment: Mapping[str, str] | None = None, timeout: float = 120,
-                ) -> "subprocess.CompletedProcess[str]":
-    """`ser-ops ARGUMENTS`, started warm.
-
-    Args:
-        folder: where it runs.
-        arguments: what follows `ser-ops`.
-        environment: all its variables; those of this process by default.
-        timeout: seconds.
-
-    Returns:
-        Exit code and what it printed.
-
-    Raises:
-        subprocess.TimeoutExpired: It took longer, and was killed.
-    """
-    return subprocess.run([warm_programs() / "ser-ops", *arguments], cwd=folder, env=environment, timeout=timeout,
-                          capture_output=True, text=True, errors="surrogateescape")
 
 
 def _serve(address: str) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 from project_copy import write_settings
-from warm_programs import run_command
+from warm_commands import run_command
 
 from ser_ops.config.params import load_params
 from ser_ops.emotions import EMOTIONS

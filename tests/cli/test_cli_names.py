@@ -4,6 +4,8 @@ import io
 import json
 import os
 import shutil
+import subprocess
+import sys
 import unicodedata
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
@@ -16,7 +18,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from project_copy import write_settings
 from typer.testing import CliRunner
-from warm_programs import run_command
 
 from ser_ops.cli import app, corpora, model, noise, predict
 from ser_ops.config.params import load_preset
@@ -51,6 +52,11 @@ def project(tmp_path_factory):
 def inside(project, monkeypatch):
     monkeypatch.chdir(project)
     return project
+
+
+def ser_ops(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run([sys.executable, "-m", "ser_ops.cli", *map(os.fsencode, arguments)], cwd=folder,
+                          capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=120)
 
 
 def answers(files: Sequence[str | Path]) -> tuple[list[dict], list[str]]:
@@ -121,8 +127,8 @@ def test_both_spellings_of_an_accent_are_one_name(inside):
 @pytest.mark.slow
 def test_words_for_people_name_the_caveats(inside):
     copied(inside, "new\nline.wav")
-    done = run_command(inside, "predict", "named/new\nline.wav", "--model", "model")
-    (line,) = done.stdout.splitlines()
+    done = ser_ops(inside, "predict", "named/new\nline.wav", "--model", "model")
+    (line,) = done.stdout.decode().splitlines()
     assert line.startswith("named/new\\nline.wav: ") and line.endswith(
         "; 0.5 s) [learnt from synthetic speech; non-commercial]") and done.returncode == 0
 

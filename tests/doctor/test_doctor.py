@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 from project_copy import write_settings
-from warm_programs import run_command
+from warm_commands import run_command
 
 from ser_ops import workspace
 from ser_ops.config.params import load_params

@@ -5,13 +5,13 @@ The disk is a small one in memory where this account may mount one, and everywhe
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 from project_copy import write_settings
-from warm_programs import warm_programs
 
 from ser_ops import workspace
 
@@ -45,7 +45,7 @@ def disk(request, tmp_path):
     write_settings(folder / "workspace")
 
     def run(code, *arguments):
-        return subprocess.run([warm_programs() / "python", "-c", ("" if small else LIMITED) + code, *arguments],
+        return subprocess.run([sys.executable, "-c", ("" if small else LIMITED) + code, *arguments],
                               cwd=folder / "workspace", capture_output=True, text=True, check=False,
                               env={**workspace.environment(), "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1",
                                    "DVC_SITE_CACHE_DIR": str(tmp_path / "site")})
@@ -110,7 +110,7 @@ def test_recordings_that_do_not_fit_are_not_half_pulled(disk, recordings, tmp_pa
     (recordings / "Actor_01").rename(source / "data")
     for command in (("init", "--no-scm"), ("add", "data"), ("remote", "add", "-d", "r", str(tmp_path / "remote")),
                     ("push",)):
-        subprocess.run([warm_programs() / "dvc", *command, "-q"], cwd=source, check=True,
+        subprocess.run([sys.executable, "-m", "dvc", *command, "-q"], cwd=source, check=True,
                        env={**workspace.environment(), "DVC_SITE_CACHE_DIR": str(tmp_path / "site")})
     (folder / "data").rmdir()
     (folder / ".dvc").mkdir()

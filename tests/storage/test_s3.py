@@ -1,6 +1,8 @@
 """S3 through a real HTTP endpoint (moto's server)."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import boto3
@@ -9,7 +11,6 @@ import pytest
 import soundfile
 from moto.server import ThreadedMotoServer
 from project_copy import write_settings
-from warm_programs import run_command
 
 from ser_ops.config.services import Storage
 from ser_ops.errors import UserError
@@ -95,7 +96,9 @@ def ser_ops(bucket, tmp_path):
     """The command in a folder of its own."""
     (tmp_path / "data").mkdir()
     write_settings(tmp_path)
-    return lambda *command: run_command(tmp_path, *command, environment={**os.environ, "PYTHONPATH": str(PROJECT)})
+    return lambda *command: subprocess.run([sys.executable, "-m", "ser_ops.cli", *command], cwd=tmp_path, text=True,
+                                           env={**os.environ, "PYTHONPATH": str(PROJECT)}, capture_output=True,
+                                           check=False)
 
 
 def test_noise_comes_from_a_bucket(bucket, tmp_path, ser_ops):
