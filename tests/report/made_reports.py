@@ -14,6 +14,7 @@ from ser_ops.config.params import Params, load_params
 from ser_ops.emotions import EMOTIONS
 from ser_ops.evaluation import ablation
 from ser_ops.evaluation.predictions import CLEAN, Condition, Predictions, transmission_conditions
+from ser_ops.evaluation.selective import selective
 from ser_ops.evaluation.summary import ROBUSTNESS_FIELDS, Summary, compare_streams
 from ser_ops.explain import figures
 from ser_ops.files import write_json
@@ -69,7 +70,8 @@ def _metrics(params: Params, predictions: Predictions, changes: dict[str, Any]) 
         own = [name] if name in ("spectral", "wav2vec") else ["wav2vec", "spectral"]
         speed = {"spectral": 310.0, "wav2vec": 84.0}.get(name, 66.0)
         models[name] = {"row": row, "streams": own, **summary.model(name), "parameters_millions": millions,
-                        "samples_per_second": {"clean": speed, "noisy": speed - 1.5}}
+                        "samples_per_second": {"clean": speed, "noisy": speed - 1.5},
+                        "selective": selective(predictions, name, range(0, 10_000, 50), params.evaluate.coverages)}
     shuffled = summary.shuffled(["shuffled_1", "shuffled_2"])
     provenance = {"corpora": list(CORPORA), "synthetic": list(CORPORA), "partial": [], "protocol": "speaker",
                   "backbone": "random weights, small configuration", "preset": "small",

@@ -117,6 +117,17 @@ def test_every_figure_of_the_main_model_is_there(html, made):
         assert f"{100 * model['clean']['accuracy']:.2f}" in page and f"{model['noisy']['f1']:.4f}" in page
 
 
+def test_promised_sets_and_the_curve_of_errors_stand_there(html, made):
+    figures = read_json(made / "metrics.json")["models"]["fusion"]["selective"]
+    assert "When it is not sure" in html and "Error by the share that is answered" in html
+    assert len(figures["sets"]) >= 9, "clean, noisy and ranges of SNR at three coverages"
+    for row in figures["sets"]:
+        cells = (percent(row["held"], 1), percent(row["sure"], 1), percent(row["error"], 1), f"{row['size']:.2f}")
+        assert f'{row["place"]}</th>' + "".join(f'<td class="n">{cell}</td>' for cell in cells) in html
+    for point in figures["curves"]["noisy"]:
+        assert f"noisy: {point['answered']:.0%} answered, error {point['error']:.3f}" in html
+
+
 def test_the_papers_numbers_stand_beside(html):
     page = Page(html).text
     for printed in ("98.29 ± 0.075", "0.8312 ± 0.14", "82.79 ± 1.12", "11.9", "115.3", "98.91", "97.28", "7442"):

@@ -136,14 +136,17 @@ def test_kill_9_in_each_stage_changes_no_result(tmp_path):
     for name in folders:
         calm_folder, killed_folder = calm / "work" / name, killed / "work" / name
         assert {file.name for file in calm_folder.iterdir()} == {
-            "weights.safetensors", "model.json", "history.csv", "curves.png", "run.json"}
-        for file in ("weights.safetensors", "model.json"):
+            "weights.safetensors", "speech.safetensors", "model.json", "history.csv", "curves.png", "run.json"}
+        for file in ("weights.safetensors", "speech.safetensors", "model.json"):
             assert sha256(calm_folder / file) == sha256(killed_folder / file)
         assert _without_seconds(calm_folder / "history.csv") == _without_seconds(killed_folder / "history.csv")
         card = read_json(calm_folder / "model.json")
         assert card["shuffled_labels"] == name.endswith("shuffled_1")
         assert card["training"]["learning_rate"] == best["values"]["learning_rate"]
         assert card["validation_uar"] == (card["validation_clean_uar"] + card["validation_noisy_uar"]) / 2
+        assert card["speech_sha256"] == sha256(calm_folder / "speech.safetensors")
+        assert card["conformal_scores"] == sorted(card["conformal_scores"]) and len(card["conformal_scores"]) > 1
+        assert set(card["predict"]) == {"window_hop", "speech", "coverage"}
         assert card["data"] == {"corpora": ["made"], "synthetic": ["made"], "partial": [],
                                 "protocol": "utterance",    # what two speakers without texts come to
                                 "heard": {"variants": ["original"], "noise": [], "intensity": None},
