@@ -14,12 +14,21 @@ class WindowResult(BaseModel):
     probabilities: dict[str, float]
 
 
+class SpeechSegment(BaseModel):
+    """A stretch in which somebody speaks, in seconds."""
+
+    start: float
+    end: float
+
+
 class Result(BaseModel):
     """One recording: its answer, or the one line that says why it has none."""
 
     name: str
     error: str | None = None
-    emotion: str | None = None
+    emotion: str | None = Field(None, description="one of the seven, 'no speech' or 'not sure'")
+    emotions: list[str] | None = Field(None, description="with predict.coverage: the set that holds the truth so often")
+    speech: list[SpeechSegment] | None = Field(None, description="of a model that detects speech")
     probabilities: dict[str, float] | None = None
     seconds: float | None = None
     windows: list[WindowResult] | None = None
