@@ -20,7 +20,7 @@ def enrol(name: Name, files: Annotated[list[str], typer.Argument(help="Recording
           model: Model = None, json: Json = False) -> None:
     """Learn a voice from recordings. A mean of what the model heard is kept, no sound.
 
-    Ten recordings in different moods help much; recordings in one mood alone do harm.
+    Ten recordings in different moods help much; recordings in one mood alone can do harm.
     """
     params = load_params_anywhere()
     recogniser = recogniser_of(params, fetch_model(params, model))
