@@ -9,18 +9,20 @@ What answers recordings is at hand here, and is imported when it is asked for:
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ser_ops.errors import UserError
-    from ser_ops.inference.recogniser import Answer, Recogniser, WindowAnswer
+    from ser_ops.errors import UserError as UserError
+    from ser_ops.inference.recogniser import Answer as Answer
+    from ser_ops.inference.recogniser import Recogniser as Recogniser
+    from ser_ops.inference.recogniser import WindowAnswer as WindowAnswer
 
-__all__ = ["Answer", "Recogniser", "UserError", "WindowAnswer"]
+_OFFERED = ("Answer", "Recogniser", "UserError", "WindowAnswer")     # not __all__: the API page would show these alone
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in _OFFERED:
         raise AttributeError(f"module 'ser_ops' has no attribute {name!r}")
     from importlib import import_module
     return getattr(import_module("ser_ops.errors" if name == "UserError" else "ser_ops.inference.recogniser"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_OFFERED})

@@ -65,7 +65,7 @@ def risk_coverage(true: np.ndarray, probabilities: np.ndarray) -> list[dict[str,
     order = np.argsort(-probabilities.max(1), kind="stable")
     errors = np.cumsum((probabilities.argmax(1) != true)[order])
     numbers = np.unique(np.ceil(np.linspace(1 / POINTS, 1, POINTS) * len(true)).astype(int))
-    return [{"answered": round(number / len(true), 6), "error": round(errors[number - 1] / number, 6)}
+    return [{"answered": round(number / len(true), 6), "error": round(float(errors[number - 1]) / number, 6)}
             for number in numbers.tolist()]
 
 

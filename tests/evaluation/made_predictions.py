@@ -10,7 +10,8 @@ from ser_ops.evaluation.predictions import CLEAN, Condition, Predictions
 CONDITIONS = (CLEAN, *(Condition(noise, intensity, seed) for noise in ("fish_market", "white")
                        for intensity in (0.25, 0.75) for seed in (1, 2, 3)))
 SETTINGS = Evaluate(stationary=("white",), intensities=(0.25, 0.75), seeds=(1, 2, 3), transmission=(), resamples=200,
-                           confidence=0.95, bootstrap_seed=7, batch_size=8, speed_utterances=4)
+                    voice_clips=(1, 4), coverages=(0.9,), confidence=0.95, bootstrap_seed=7, batch_size=8,
+                    speed_utterances=4)
 
 
 LINES = tuple(Condition(name, seed=1) for name in ("mulaw", "gsm", "room_small"))

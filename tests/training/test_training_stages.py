@@ -185,7 +185,7 @@ def _check_runs(folder: Path, trials: int) -> None:
     for name in ("train/loss", "train/uar", "validation/loss", "validation/uar", "validation/clean_uar",
                  "validation/noisy_uar", "learning_rate"):
         assert {metric.step for metric in client.get_metric_history(fusion.info.run_id, name)} == {1, 2, 3, 4}
-    assert fusion.data.tags | {"family": "fusion", "corpus": "made", "partition": "speaker", "preset": "tiny",
+    assert fusion.data.tags | {"family": "fusion", "corpus": "made", "partition": "utterance", "preset": "tiny",
                                "backbone": "random weights"} == fusion.data.tags
     assert fusion.data.params["train.epochs"] == "4"
     names = [entry.dataset.name for entry in fusion.inputs.dataset_inputs]
