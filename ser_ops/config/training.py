@@ -17,7 +17,7 @@ class Training(Section):
     batch_size: Annotated[int, Field(ge=2)] = Field(description="rows, over all processes together")
     accumulate: Count = Field(description="parts that a batch is split into, to save memory")
     rows_per_speaker: Count | None = Field(
-        description="most rows of one speaker in an epoch, each time others, so that a corpus of two "
+        default=None, description="most rows of one speaker in an epoch, each time others, so that a corpus of two "
                                   "speakers is not heard most; null: all")
     length_buckets: Count = Field(description="lengths that batches are sorted by and cut to; 1: the whole window")
     learning_rate: Positive = Field(description="of what is trained from random weights")
