@@ -96,6 +96,8 @@ def evaluate(manifest: Annotated[Path, typer.Option(help="CSV: path, emotion, sp
              f"SNR {figures['snr_db']:.1f} dB; {used}" for cell, figures in metrics.get("cells", {}).items()]
     cells += [f"{cell}: UAR {figures['uar']:.3f} ({chance}), accuracy {figures['accuracy']:.3f}; {used}"
               for cell, figures in metrics.get("transmission", {}).get("cells", {}).items()]
+    cells += [f"voice known by {known['clips']} other recordings: UAR {known['uar']:.3f} [{known['uar_low']:.3f}, "
+              f"{known['uar_high']:.3f}] ({chance}); {used}" for known in metrics.get("voices", {}).get("after", [])]
     print_answer(metrics | {"caveats": [caveat.sentence for caveat in caveats(card)]}, json, words, *cells)
 
 

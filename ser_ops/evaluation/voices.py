@@ -45,9 +45,13 @@ def clips_of_class(clips: Clips, emotion: int) -> KnownClips:
 
 
 def _others(clips: Clips) -> KnownClips:
-    speakers = np.asarray(clips.speakers)
-    return [np.flatnonzero((speakers == speaker) & (np.arange(len(speakers)) != index))
-            for index, speaker in enumerate(speakers)]
+    """Of each utterance all other clips of its speaker."""
+    others, speakers = [np.empty(0, np.int64)] * len(clips.speakers), np.asarray(clips.speakers)
+    for speaker in np.unique(speakers):
+        own = np.flatnonzero(speakers == speaker)
+        for index in own:
+            others[index] = own[own != index]
+    return others
 
 
 def answers_of_known(model: EmotionModel, card: Mapping[str, Any], population: Population, clips: Clips,
@@ -64,14 +68,13 @@ def answers_of_known(model: EmotionModel, card: Mapping[str, Any], population: P
 
     with torch.inference_mode():
         contexts = torch.cat([model.context(*heard(indices)).float() for indices in batches])
-        numbers = [torch.tensor([len(others) for others in way], dtype=torch.float32, device=device) for way in known]
-        means = [torch.stack([contexts[others].mean(0) if len(others) else torch.zeros_like(contexts[0])
-                              for others in way]) for way in known]
         answers = np.empty((len(known), len(clips.utterances)), np.int64)
         for indices in batches:
             features = extractor(heard(indices)[0])
-            for way, (mean, number) in enumerate(zip(means, numbers, strict=True)):
-                context = population(contexts[indices], mean[indices], number[indices])
+            for way, clips_known in enumerate(known):   # means of a batch alone: of all they fill the memory
+                numbers = torch.tensor([float(len(clips_known[index])) for index in indices], device=device)
+                means = torch.stack([contexts[clips_known[index]].sum(0) for index in indices])
+                context = population(contexts[indices], means / numbers.clamp_min(1)[:, None], numbers)
                 answers[way, indices] = model.classify(context, features).argmax(1).cpu().numpy()
     return answers
 

@@ -101,10 +101,12 @@ def names_of_voices(folder: Path) -> list[str]:
 
 
 def forget(folder: Path, name: str) -> None:
-    """Remove what is known of a name. Raises UserError where nothing is."""
+    """Remove what is known of a name. Raises UserError where nothing is, or where it cannot be removed."""
     path = voice_file(folder, name)
     try:
         path.unlink()
-    except OSError as error:
+    except FileNotFoundError as error:
         known = ", ".join(names_of_voices(folder)) or "nobody"
         raise UserError(f"{name}: not enrolled in {folder} ({known} is)") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be removed ({error.strerror}): remove it by hand") from error

@@ -110,6 +110,9 @@ def test_a_voice_is_for_its_owner_alone_holds_no_sound_and_can_be_forgotten(
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(UserError, match=r"anna b\.: not enrolled .*nobody is"):
         forget(tmp_path, "anna b.")
+    file.mkdir()
+    with pytest.raises(UserError, match=r"cannot be removed .*remove it by hand"):
+        forget(tmp_path, "anna b.")
 
 
 @pytest.mark.parametrize("name", ["", "../anna", "/etc/anna", ".hidden", "a/b", "a\nb", "a" * 65, "\x1b[31m"])
