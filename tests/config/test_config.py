@@ -122,7 +122,7 @@ def test_every_gate_limit_has_a_reason() -> None:
     (("over",), {"value": {}}, r"over: unknown key"),
     (("train", "epochs"), {"value": -3}, r"train\.epochs is -3: input should be greater than or equal to 1"),
     (("train", "learning_rate"), {"value": "fast"}, r"train\.learning_rate is 'fast'"),
-    (("preset",), {"value": "huge"}, r"'huge' is not among the presets \(demo, paper, pretrained, small\)"),
+    (("preset",), {"value": "huge"}, r"'huge' is not among the presets \(demo, paper, papers_cpu, pretrained, small\)"),
     (("partitions", "test"), {"value": 0.9}, r"nothing for training"),
     (("tune", "space"), {"value": {"depth": {"low": 1, "high": 2}}}, r"'depth', which is no training setting"),
     (("augment", "variants"), {"value": ["noisy"]}, r"variants start with original"),
