@@ -1,12 +1,15 @@
-"""Strangers at a first clip and with the voice known: python -m benchmarks.known_voices corpora|speakers
+"""Strangers at a first clip and with the voice known: python -m benchmarks.known_voices corpora|matrix|speakers
 
-The model and the training of params.yaml (`train.model: wav2vec` is the pretrained stream alone), trained without one
-corpus or one fold of speakers (as benchmarks.unseen_speakers) in turn and tested on its clean speech. Run in a
-workspace with `preset: pretrained`, and with `train.rows_per_speaker` for corpora, that has run up to `validate`.
+The model and the training of params.yaml (`train.model: wav2vec` is the pretrained stream alone), tested on clean
+speech. corpora, speakers: trained without one corpus or one fold of speakers (as benchmarks.unseen_speakers) in turn,
+which is then tested. matrix: trained on four fifths of the speakers of one corpus, tested on the others and on every
+other corpus. Run in a workspace with `preset: pretrained`, and with `train.rows_per_speaker` for several corpora, that
+has run up to `validate`.
 """
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -19,6 +22,7 @@ from ser_ops.emotions import class_index
 from ser_ops.evaluation.bootstrap import resample_unseen
 from ser_ops.evaluation.voices import Clips, known_voices
 from ser_ops.manifest import UtteranceRow
+from ser_ops.models.base import EmotionModel
 from ser_ops.training.loop import learn_population
 
 
@@ -34,9 +38,26 @@ def corpus_folds(rows: Sequence[UtteranceRow]) -> dict[str, Fold]:
     return folds
 
 
+def pairs(rows: Sequence[UtteranceRow]) -> dict[str, Fold]:
+    """A fold for each corpus that trains and each that is tested; of its own speakers the last fifth is tested."""
+    speakers = {corpus: sorted({row.speaker for row in rows if row.corpus == corpus})
+                for corpus in sorted({row.corpus for row in rows})}
+    parts = {corpus: (names[:-max(1, len(names) // 5)], names[-max(1, len(names) // 5):])
+             for corpus, names in speakers.items()}
+    return {f"{trained} to {tested}": Fold(
+        number, tuple(parts[tested][1] if tested == trained else speakers[tested]), (parts[trained][0][0],),
+        tuple(parts[trained][0][1:])) for number, trained in enumerate(speakers, 1) for tested in speakers}
+
+
+def speaker_folds(rows: Sequence[UtteranceRow], chosen: choices.Choices) -> dict[str, Fold]:
+    """The folds of benchmarks.unseen_speakers."""
+    return {f"fold {fold.number}": fold for fold in of_rows(rows, chosen.folds, chosen.validation_speakers)}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("by", choices=["corpora", "speakers"], help="what is left out in turn")
+    parser.add_argument("by", choices=["corpora", "matrix", "speakers"],
+                        help="what is left out in turn, or each corpus on each")
     by, chosen = parser.parse_args().by, choices.load()
     torch.set_num_threads(1)
     params = load_params()
@@ -44,12 +65,15 @@ def main() -> None:
     heard = ours.ModelInput(sound, params.train.model, params.paths.work / "benchmarks" / "heard")
     training = params.train.training().model_copy(update={"keep": "last"})
     table = {}
-    folds = corpus_folds(sound.rows) if by == "corpora" else {
-        f"fold {fold.number}": fold for fold in of_rows(sound.rows, chosen.folds, chosen.validation_speakers)}
+    folds = {"corpora": corpus_folds, "matrix": pairs}.get(by, partial(speaker_folds, chosen=chosen))(sound.rows)
+    networks: dict[tuple[str, ...], EmotionModel] = {}
     for name, fold in folds.items():
-        speakers = sorted({*fold.train, *fold.validation})      # who validates chooses nothing
-        network, _ = ours.trained(params.train.model, heard, training, speakers, fold.validation, fold)
-        learn_population(network, heard.with_states(network, speakers, "train"), training.batch_size, ours.CPU)
+        speakers = tuple(sorted({*fold.train, *fold.validation}))       # who validates chooses nothing
+        if speakers not in networks:
+            network, _ = ours.trained(params.train.model, heard, training, speakers, fold.validation, fold)
+            learn_population(network, heard.with_states(network, speakers, "train"), training.batch_size, ours.CPU)
+            networks = {speakers: network}
+        network = networks[speakers]
         rows = [row for row in sound.rows if row.speaker in fold.test]
         waveforms = {row.utterance: sound(row.utterance, Hearing("test")) for row in rows}
         clips = Clips([row.utterance for row in rows], waveforms, [row.speaker for row in rows],
