@@ -203,7 +203,7 @@ def held_sentences(traces: Sequence[Trace]) -> str:
 
 def unheard_stream(streams: Collection[str]) -> str:
     """What a picture of features leaves out of a model with these streams, as a sentence after a space."""
-    return " The Wav2Vec 2.0 stream is not in the picture: it kept hearing the whole waveform." \
+    return " The stream over the waveform is not in the picture: it kept hearing the whole waveform." \
         if "wav2vec" in streams else ""
 
 

@@ -53,7 +53,7 @@ class Question:
     @property
     def held(self) -> str:
         """What a method over features leaves as it was, in words; "" for nothing."""
-        return "the Wav2Vec 2.0 stream, which kept hearing the whole waveform" \
+        return "the stream over the waveform, which kept hearing all of it" \
             if "wav2vec" in self.subject.model.streams else ""
 
 

@@ -271,7 +271,7 @@ def explanation_sentences(explanations: Any, streams: Sequence[str]) -> list[str
     sentences = [f"{METHODS[name].title}: {METHODS[name].caption}" if len(used) > 1 else METHODS[name].caption
                  for name in used]
     if "wav2vec" in streams and len(streams) > 1 and used:
-        sentences.append("Methods over features do not see the Wav2Vec 2.0 stream: it kept hearing the whole waveform.")
+        sentences.append("Methods over features do not see the stream over the waveform: it kept hearing all of it.")
     return [*sentences, "Seconds count from the start of the window that the model hears; hatched is padding."]
 
 

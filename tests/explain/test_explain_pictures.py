@@ -30,7 +30,7 @@ from ser_ops.files import sha256
 from ser_ops.manifest import VariantRow
 from ser_ops.methods import METHODS
 
-WAVEFORM = "the Wav2Vec 2.0 stream, which kept hearing the whole waveform"
+WAVEFORM = "the stream over the waveform, which kept hearing all of it"
 
 
 def a_subject(layout: str = "frames") -> Subject:

@@ -295,7 +295,7 @@ def test_the_address_chooses_a_clip(reports):
     text = words_of(html)
     for words in ("2 of 12 clips remain", "white at 0.25", "signal-to-noise ratio 9 dB", "wav2vec", "amplitude",
                   "hertz (mel scale)", "log odds (logit less the mean of all seven)", "loss of probability", "−80 dB",
-                  "Held fixed: the Wav2Vec 2.0 stream", "probability (▸ the answer, ◆ what was meant)"):
+                  "Held fixed: the stream over the waveform", "probability (▸ the answer, ◆ what was meant)"):
         assert words in text, words
     assert ("The 20 % of the recording's time to which SHAP gives most for angry (0.50 s of 2.50 s); the rest is "
             "silent.") in text

@@ -245,7 +245,7 @@ def test_a_model_that_table_vi_does_not_have(reports):
     assert "model cnn ·" in page and "of table VI)" not in page
     assert "Models without a letter are not in that table: cnn." in page
     assert "Where it listens (Grad-CAM, Occlusion)" in page and "Score-CAM: does not apply, it has no spectral" in page
-    assert "explained by Grad-CAM, Occlusion." in page and "do not see the Wav2Vec 2.0 stream" not in page
+    assert "explained by Grad-CAM, Occlusion." in page and "do not see the stream over the waveform" not in page
     assert "cnn was not pretrained" in page and "its split undescribed" not in page
     assert not re.search(r"paper 1 prints [\d.]+", page), "no claim of the paper is about this model"
     assert html.count('alt="Grad-CAM of') == html.count('alt="Occlusion of') == len(EMOTIONS)
