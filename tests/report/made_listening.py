@@ -55,7 +55,8 @@ def _traces(random: np.random.Generator, valid_seconds: float, empty: bool) -> d
               "occlusion": 0.2 * np.sin(5 * mutings + random.random())}
     return {method: {"seconds": (mutings if method == "occlusion" else frames).round(4).tolist(),
                      "values": [float(f"{value:.5g}") for value in values[method]], "unit": unit,
-                     "held": "" if method == "occlusion" else "the stream over the waveform, which kept hearing all of it"}
+                     "held": "" if method == "occlusion" else
+                     "the stream over the waveform, which kept hearing all of it"}
             for method, unit in METHODS.items()}
 
 
