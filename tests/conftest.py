@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from warm_programs import warm_programs
 
 collect_ignore = ["moments"]      # it is loaded by name, and systems have a module of that name too
 PROJECT = Path(__file__).parents[1]
@@ -16,6 +17,12 @@ for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 _TEAM = ("MLFLOW_TRACKING_", "PREFECT_API_", "AWS_", "PG", "OPTUNA_", "DASK_")
 for name in [name for name in os.environ if name.startswith(_TEAM)]:
     del os.environ[name]
+
+
+def pytest_configure() -> None:
+    """Before the workers start: all of a session have one server of warm programs, which loads when it is asked."""
+    warm_programs()
+
 
 # Rooms whose tests share what is dear to start: one process takes all of a room. The longest first.
 _SHARED_ROOMS = ("tests/stack/", "tests/end_to_end/")

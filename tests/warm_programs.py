@@ -1,11 +1,11 @@
-"""Programs that start warm: python and dvc in one folder, their heavy libraries loaded already.
+"""Programs that start warm: python, dvc and prefect in one folder, their heavy libraries loaded already.
 
 Most of what a short stage costs is imports: seven of the nine seconds of a training of two epochs. A process of the
 session has the libraries and forks for each program; none of this project's own code is loaded before. The launcher in
 the folder hands over its arguments, variables, streams and process group, passes signals on, and ends as its program
-does; when it is killed, so is the program. Limits to resources are not handed over, and a light command gains nothing:
-for those there is tests/warm_commands.py. That a fresh interpreter lacks nothing is seen by the undisturbed run of
-tests/end_to_end.
+does; when it is killed, so is the program (at once, and stopped too, by `send_signal`). Limits to resources are not
+handed over, and a light command gains nothing: for those there is tests/warm_commands.py. That a fresh interpreter
+lacks nothing is seen by the undisturbed run of tests/end_to_end.
 """
 
 import atexit
@@ -25,12 +25,18 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-_PROGRAMS = ("python", "dvc")
+_PROGRAMS = ("python", "dvc", "prefect")
 _LIBRARIES = ("torch._dynamo", "scipy.signal", "scipy.optimize", "soundfile", "safetensors.torch", "typer", "mlflow",
               "mlflow.store.tracking.sqlalchemy_store", "mlflow.artifacts", "matplotlib.backends.backend_agg", "optuna",
-              "sklearn.metrics", "great_expectations", "dvc.repo", "dvc.commands.repro", "dvc_s3")
+              "sklearn.metrics", "great_expectations", "dvc.repo", "dvc.commands.repro", "dvc_s3",
+              # of prefect, which reads its settings as it is loaded:
+              "httpx", "griffe", "pendulum", "cyclopts", "websockets.asyncio.client")
+_NAME = "of {}"     # of a program, by the process number of its launcher: what ps shows in the place of a command
 _LAUNCHER = """#!{python} -IS
 import os, signal, socket, sys
+if sys.argv[1:2] == ["-u"]:     # as torchrun starts its processes
+    del sys.argv[1]
+    os.environ["PYTHONUNBUFFERED"] = "1"
 first = (sys.argv[1:] or ["-"])[0]
 if not {program!r} and first.startswith("-") and first not in ("-m", "-c"):     # options of Python itself
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])
@@ -39,7 +45,8 @@ server.connect({address!r})
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, lambda number, frame: server.send(bytes([number])))
 words = [{program!r}, *sys.argv[1:]]
-parts = [os.getcwd(), str(os.getpgrp()), str(len(words)), *words, *(f"{{k}}={{v}}" for k, v in os.environ.items())]
+variables = [f"{{name}}={{value}}" for name, value in os.environ.items()]
+parts = [os.getcwd(), str(os.getpgrp()), str(os.getpid()), str(len(words)), *words, *variables]
 request = b"\\0".join(map(os.fsencode, parts))
 socket.send_fds(server, [len(request).to_bytes(4, "big")], [0, 1, 2])
 server.sendall(request)
@@ -74,6 +81,23 @@ def warm_programs() -> Path:
     assert server.stdout and server.stdout.readline() == b"ready\n"
     os.environ["WARM_PROGRAMS"] = str(folder)
     return folder
+
+
+def programs_of(launcher: int) -> list[int]:
+    """The numbers of the warm programs, one or none, of the process with this number."""
+    programs = []
+    for file in Path("/proc").glob("[0-9]*/comm"):
+        with suppress(OSError):     # it has just ended
+            if file.read_text().strip() == _NAME.format(launcher):
+                programs.append(int(file.parent.name))
+    return programs
+
+
+def send_signal(started: "subprocess.Popen[str]", number: int) -> None:
+    """Send SIGKILL, SIGSTOP or SIGCONT, which a launcher cannot pass on, to its program and to itself."""
+    for program in programs_of(started.pid):
+        os.kill(program, number)
+    started.send_signal(number)
 
 
 def _serve(address: str) -> None:
@@ -121,7 +145,7 @@ def _attend(launcher: socket.socket, address: str) -> None:
 
 def _become(request: bytes, streams: list[int], address: str) -> None:
     """Be the program: a script, a module after -m or code after -c, as Python itself takes them."""
-    folder, group, count, *rest = map(os.fsdecode, request.split(b"\0"))
+    folder, group, launcher, count, *rest = map(os.fsdecode, request.split(b"\0"))
     words, variables = rest[:int(count)], rest[int(count):]
     try:
         os.setpgid(0, int(group))
@@ -130,9 +154,12 @@ def _become(request: bytes, streams: list[int], address: str) -> None:
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
+    Path("/proc/self/comm").write_text(_NAME.format(launcher))
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(variable.split("=", 1) for variable in variables)
+    if os.environ.get("PYTHONUNBUFFERED"):
+        sys.stdout.reconfigure(write_through=True)     # type: ignore[union-attr]
     script, *arguments = words if words[0] else words[1:]
     own = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     sys.path[:] = ["" if script in ("-m", "-c") else str(Path(script).parent), *filter(None, own), *sys.path[1:]]

@@ -2,12 +2,12 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from training_standins import Tiny, bits, examples, settings
+from warm_programs import warm_programs
 
 from ser_ops.errors import UserError
 from ser_ops.files import sha256
@@ -132,7 +132,7 @@ def test_full_disk_leaves_the_checkpoint_before(tmp_path, monkeypatch):
 def test_kill_9_at_random_moments(tmp_path):
     calm, killed = tmp_path / "calm", tmp_path / "killed"
     calm.mkdir(), killed.mkdir()
-    done = subprocess.run([sys.executable, "-c", SCRIPT, str(Path(__file__).parent), str(calm), str(killed)],
+    done = subprocess.run([warm_programs() / "python", "-c", SCRIPT, Path(__file__).parent, calm, killed],
                           env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=True)
     assert done.stdout.count("killed") >= 3
     assert done.stderr.count("goes on after epoch") >= 2
