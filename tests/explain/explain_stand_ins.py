@@ -185,7 +185,7 @@ def traces(subject: Subject, clip: Clip, target: int, background: Tensor | None,
 
 def explained(subject: Subject, test: Examples, train: Examples, folder: Path, prefix: str,
               settings: Explain | None = None, classes: int = len(EMOTIONS)) -> dict[str, Any]:
-    """One utterance of each of the first classes of `test`, explained without noise as by the stage: clips, heard, shap."""
+    """As the stage without noise, one utterance of each of the first classes of `test`: clips, heard and shap."""
     settings, output = settings or explain_settings(), OutputFolders(folder, prefix, folder, prefix)
     ground = Background.of(subject, train.batch(range(len(train))), 8, "made") if subject.needs_background else None
     made = [explain_utterance(subject, [make_clip(subject, row, test.stores.waveform(row))], ground, settings)
