@@ -1,5 +1,6 @@
 """One thread per process, as in every stage, no server of a team, and which tests stay in one process."""
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from warm_programs import warm_programs
 
+gc.disable()    # until the tests are collected: what is imported stays, and looking for garbage in it takes seconds
 collect_ignore = ["moments"]      # it is loaded by name, and systems have a module of that name too
 PROJECT = Path(__file__).parents[1]
 sys.path.append(str(PROJECT))   # benchmarks/ lies beside ser_ops and is not installed
@@ -48,6 +50,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return rooms.get(unit, len(rooms)), unit not in slow
 
     items.sort(key=order)
+
+
+def pytest_collection_finish() -> None:
+    """From here on garbage is looked for in what the tests make, and no longer in all that was imported."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)
