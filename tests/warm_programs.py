@@ -9,8 +9,10 @@ lacks nothing is seen by the undisturbed run of tests/end_to_end.
 """
 
 import atexit
+import fcntl
 import gc
 import importlib
+import multiprocessing.spawn
 import os
 import runpy
 import select
@@ -34,21 +36,29 @@ _LIBRARIES = ("torch._dynamo", "scipy.signal", "scipy.optimize", "soundfile", "s
 _NAME = "of {}"     # of a program, by the process number of its launcher: what ps shows in the place of a command
 _LAUNCHER = """#!{python} -IS
 import os, signal, socket, sys
-if sys.argv[1:2] == ["-u"]:     # as torchrun starts its processes
-    del sys.argv[1]
-    os.environ["PYTHONUNBUFFERED"] = "1"
+while sys.argv[1:] and (sys.argv[1] in ("-u", "-B") or sys.argv[1].startswith("-W")):   # torchrun, multiprocessing
+    if sys.argv.pop(1) == "-u":
+        os.environ["PYTHONUNBUFFERED"] = "1"
 first = (sys.argv[1:] or ["-"])[0]
 if not {program!r} and first.startswith("-") and first not in ("-m", "-c"):     # options of Python itself
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])
+passed = [0, 1, 2]      # and what whoever started this process wants it to have, as multiprocessing does
+for number in sorted(map(int, os.listdir("/proc/self/fd"))):
+    try:
+        if number > 2 and os.get_inheritable(number):
+            passed.append(number)
+    except OSError:     # the listing's own
+        pass
 server = socket.socket(socket.AF_UNIX)
 server.connect({address!r})
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, lambda number, frame: server.send(bytes([number])))
 words = [{program!r}, *sys.argv[1:]]
 variables = [f"{{name}}={{value}}" for name, value in os.environ.items()]
-parts = [os.getcwd(), str(os.getpgrp()), str(os.getpid()), str(len(words)), *words, *variables]
+numbers = [os.getpgrp(), os.getpid(), ",".join(map(str, passed)), len(words)]
+parts = [os.getcwd(), *map(str, numbers), *words, *variables]
 request = b"\\0".join(map(os.fsencode, parts))
-socket.send_fds(server, [len(request).to_bytes(4, "big")], [0, 1, 2])
+socket.send_fds(server, [len(request).to_bytes(4, "big")], passed)
 server.sendall(request)
 answer = server.recv(4)
 code = int.from_bytes(answer, "big", signed=True) if answer else 70     # whoever was to answer has died
@@ -122,14 +132,16 @@ def _serve(address: str) -> None:
 
 def _attend(launcher: socket.socket, address: str) -> None:
     """Fork into the program of a launcher, and into who passes its signals on and its exit code back."""
-    size, streams, *_ = socket.recv_fds(launcher, 4, 3)
+    size, files, *_ = socket.recv_fds(launcher, 4, 100)
     request = b""
     while len(request) < int.from_bytes(size, "big"):
         request += launcher.recv(1 << 20)
     program = os.fork()
     if program == 0:
         launcher.close()
-        return _become(request, streams, address)
+        return _become(request, files, address)
+    for file in files:
+        os.close(file)
     over = os.pidfd_open(program)
     while over not in select.select([launcher, over], [], [])[0]:
         told = launcher.recv(1)
@@ -143,17 +155,18 @@ def _attend(launcher: socket.socket, address: str) -> None:
         os._exit(0)
 
 
-def _become(request: bytes, streams: list[int], address: str) -> None:
+def _become(request: bytes, files: list[int], address: str) -> None:
     """Be the program: a script, a module after -m or code after -c, as Python itself takes them."""
-    folder, group, launcher, count, *rest = map(os.fsdecode, request.split(b"\0"))
+    folder, group, launcher, numbers, count, *rest = map(os.fsdecode, request.split(b"\0"))
     words, variables = rest[:int(count)], rest[int(count):]
     try:
         os.setpgid(0, int(group))
     except OSError:     # of another session
         os.setpgid(0, 0)
-    for number, stream in enumerate(streams):
-        os.dup2(stream, number)
-        os.close(stream)
+    files = [fcntl.fcntl(file, fcntl.F_DUPFD, 500) for file in files]      # out of the way of one another
+    for number, file in zip(map(int, numbers.split(",")), files, strict=True):
+        os.dup2(file, number)
+        os.close(file)
     Path("/proc/self/comm").write_text(_NAME.format(launcher))
     os.chdir(folder)
     os.environ.clear()
@@ -167,6 +180,7 @@ def _become(request: bytes, streams: list[int], address: str) -> None:
     with suppress(ImportError):
         import sitecustomize  # noqa: F401  (tests/moments)
     sys.executable = str(Path(address).with_name("python"))     # what the program starts by it is warm, too
+    multiprocessing.spawn.set_executable(sys.executable)
     sys.argv = arguments if script == "-m" else [script, *arguments[script == "-c":]]
     _end_with(lambda: exec(compile(arguments[0], "<string>", "exec"), {"__name__": "__main__"}) if script == "-c" else
               runpy.run_module(arguments[0], run_name="__main__", alter_sys=True) if script == "-m" else

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from project_copy import write_settings
 from safetensors.torch import load_file
 from test_training_stages import PROJECT, project
 from training_standins import Tiny, examples, settings
-from warm_programs import warm_programs
+from warm_programs import programs_of, warm_programs
 
 from ser_ops.device import device_of
 from ser_ops.documents import read_json
@@ -98,16 +97,16 @@ def test_gradients_of_the_fusion_model(tmp_path):
 
 def _trained(folder, *command, kill=0):
     """Run the train stage; after the checkpoint of epoch `kill` end one of its processes by SIGKILL."""
-    running = subprocess.Popen([sys.executable, *command], cwd=folder, env=ENVIRONMENT, text=True,
+    running = subprocess.Popen([warm_programs() / "python", *command], cwd=folder, env=ENVIRONMENT, text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     if kill:
         deadline = time.monotonic() + 150
         while not list(folder.glob(f"state/train/*/checkpoint/epoch-000[{kill}-9]")) and time.monotonic() < deadline:
             time.sleep(0.005)
-        family = [child for child in psutil.Process(running.pid).children()
-                  if "resource_tracker" not in str(child.cmdline())]
-        addresses = {connection.laddr.ip for member in family for connection in member.net_connections()
-                     if connection.status == "LISTEN"}
+        (main,) = programs_of(running.pid) or [running.pid]
+        family = [child for child in psutil.Process(main).children() if "resource_tracker" not in str(child.cmdline())]
+        addresses = {connection.laddr.ip for child in family for number in [child.pid, *programs_of(child.pid)]
+                     for connection in psutil.Process(number).net_connections() if connection.status == "LISTEN"}
         assert len(family) == 2
         if command is BY_TWO:
             assert addresses == {"127.0.0.1"}, "they listen on loopback alone"
