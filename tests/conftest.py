@@ -1,6 +1,7 @@
 """One thread per process, as in every stage, no server of a team, and which tests stay in one process."""
 
 import gc
+import multiprocessing.spawn
 import os
 import sys
 from collections.abc import Iterator
@@ -76,6 +77,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
 
     config.option.loadscopereorder = False
     return ByUnit(config, log)
+
+
+@pytest.fixture
+def warm_children() -> Iterator[None]:
+    """What multiprocessing spawns from this process finds its libraries loaded."""
+    before = multiprocessing.spawn.get_executable()
+    multiprocessing.spawn.set_executable(str(warm_programs() / "python"))
+    yield
+    multiprocessing.spawn.set_executable(before)
 
 
 @pytest.fixture(autouse=True)
