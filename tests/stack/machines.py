@@ -11,7 +11,7 @@ from typing import Any
 
 import psutil
 from project_copy import copy_project, keep_few
-from warm_programs import programs_of, warm_programs
+from warm_programs import warm_programs
 
 _OURS = ("MLFLOW_", "PREFECT_", "DVC_", "AWS_", "PG", "OPTUNA_", "DASK_", "CUDA_", "PYTHON", "VIRTUAL_ENV")
 
@@ -90,7 +90,7 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 
 def _children(process: psutil.Process) -> list[psutil.Process]:
     try:
-        return [*process.children(recursive=True), *map(psutil.Process, programs_of(process.pid))]
+        return process.children(recursive=True)
     except psutil.Error:
         return []
 
