@@ -200,8 +200,9 @@ def _end_with(program: Callable[[], object]) -> None:
         code = 1
     threading._shutdown()           # waits for threads, as multiprocessing's forks do
     atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(ValueError):      # the program has closed it
+            stream.flush()
     os._exit(code or 0)
 
 
