@@ -31,7 +31,7 @@ _PROGRAMS = ("python", "dvc")
 _LIBRARIES = ("torch._dynamo", "scipy.signal", "scipy.optimize", "soundfile", "safetensors.torch", "typer", "mlflow",
               "mlflow.store.tracking.sqlalchemy_store", "mlflow.artifacts", "matplotlib.backends.backend_agg", "optuna",
               "sklearn.metrics", "great_expectations", "dvc.repo", "dvc.commands.repro", "dvc_s3")
-_NAME = "of {}"     # of a program, by the process number of its launcher: what ps shows in the place of a command
+_NAME = "of {}"     # of a program's parent, by the process number of the launcher: what ps shows
 _LAUNCHER = """#!{python} -IS
 import os, signal, socket, sys
 while sys.argv[1:] and (sys.argv[1] in ("-u", "-B") or sys.argv[1].startswith("-W")):   # torchrun, multiprocessing
@@ -93,12 +93,13 @@ def warm_programs() -> Path:
 
 def programs_of(launcher: int) -> list[int]:
     """The numbers of the warm programs, one or none, of the process with this number."""
-    programs = []
+    import psutil
+
     for file in Path("/proc").glob("[0-9]*/comm"):
-        with suppress(OSError):     # it has just ended
+        with suppress(OSError, psutil.Error):     # it has just ended
             if file.read_text().strip() == _NAME.format(launcher):
-                programs.append(int(file.parent.name))
-    return programs
+                return [child.pid for child in psutil.Process(int(file.parent.name)).children()]
+    return []
 
 
 def send_signal(started: "subprocess.Popen[str]", number: int) -> None:
@@ -140,6 +141,7 @@ def _attend(launcher: socket.socket, address: str) -> None:
         return _become(request, files, address)
     for file in files:
         os.close(file)
+    Path("/proc/self/comm").write_text(_NAME.format(request.split(b"\0", 3)[2].decode()))
     over = os.pidfd_open(program)
     while over not in select.select([launcher, over], [], [])[0]:
         told = launcher.recv(1)
@@ -155,7 +157,7 @@ def _attend(launcher: socket.socket, address: str) -> None:
 
 def _become(request: bytes, files: list[int], address: str) -> None:
     """Be the program: a script, a module after -m or code after -c, as Python itself takes them."""
-    folder, group, launcher, numbers, count, *rest = map(os.fsdecode, request.split(b"\0"))
+    folder, group, _, numbers, count, *rest = map(os.fsdecode, request.split(b"\0"))
     words, variables = rest[:int(count)], rest[int(count):]
     try:
         os.setpgid(0, int(group))
@@ -165,7 +167,6 @@ def _become(request: bytes, files: list[int], address: str) -> None:
     for number, file in zip(map(int, numbers.split(",")), files, strict=True):
         os.dup2(file, number)
         os.close(file)
-    Path("/proc/self/comm").write_text(_NAME.format(launcher))
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(variable.split("=", 1) for variable in variables)
