@@ -1,12 +1,16 @@
 """One thread per process, as in every stage, no server of a team, and which tests stay in one process."""
 
+import gc
+import multiprocessing.spawn
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from warm_programs import warm_programs
 
+gc.disable()    # until the tests are collected: what is imported stays, and looking for garbage in it takes seconds
 collect_ignore = ["moments"]      # it is loaded by name, and systems have a module of that name too
 PROJECT = Path(__file__).parents[1]
 sys.path.append(str(PROJECT))   # benchmarks/ lies beside ser_ops and is not installed
@@ -16,6 +20,12 @@ for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 _TEAM = ("MLFLOW_TRACKING_", "PREFECT_API_", "AWS_", "PG", "OPTUNA_", "DASK_")
 for name in [name for name in os.environ if name.startswith(_TEAM)]:
     del os.environ[name]
+
+
+def pytest_configure() -> None:
+    """Before the workers start: all of a session have one server of warm programs, which loads when it is asked."""
+    warm_programs()
+
 
 # Rooms whose tests share what is dear to start: one process takes all of a room. The longest first.
 _SHARED_ROOMS = ("tests/stack/", "tests/end_to_end/")
@@ -43,6 +53,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=order)
 
 
+def pytest_collection_finish() -> None:
+    """From here on garbage is looked for in what the tests make, and no longer in all that was imported."""
+    gc.freeze()
+    gc.enable()
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """-n auto: one for each core, and one more where some talk to servers and mostly wait."""
@@ -61,6 +77,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
 
     config.option.loadscopereorder = False
     return ByUnit(config, log)
+
+
+@pytest.fixture
+def warm_children() -> Iterator[None]:
+    """What multiprocessing spawns from this process finds its libraries loaded."""
+    before = multiprocessing.spawn.get_executable()
+    multiprocessing.spawn.set_executable(str(warm_programs() / "python"))
+    yield
+    multiprocessing.spawn.set_executable(before)
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from filelock import FileLock
 from project_copy import write_settings
+from warm_programs import warm_programs
 
 from pipelines import steps
 from ser_ops import workspace
@@ -27,6 +28,12 @@ STAGES = {
             "deps": ["params.yaml"], "outs": ["one.txt"]},
     "bad": {"cmd": "echo ERROR: the store is empty && false", "outs": ["bad.txt"]}}
 PAPERS = {"two": {"wdir": "..", "cmd": "cp one.txt two.txt", "deps": ["one.txt"], "outs": ["two.txt"]}}
+
+
+@pytest.fixture(autouse=True)
+def warm(monkeypatch):
+    """DVC starts warm, here and in the workspace."""
+    monkeypatch.setattr(sys, "executable", str(warm_programs() / "python"))
 
 
 @pytest.fixture(scope="module")

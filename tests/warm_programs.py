@@ -3,14 +3,16 @@
 Most of what a short stage costs is imports: seven of the nine seconds of a training of two epochs. A process of the
 session has the libraries and forks for each program; none of this project's own code is loaded before. The launcher in
 the folder hands over its arguments, variables, streams and process group, passes signals on, and ends as its program
-does; when it is killed, so is the program. Limits to resources are not handed over, and a light command gains nothing:
-for those there is tests/warm_commands.py. That a fresh interpreter lacks nothing is seen by the undisturbed run of
-tests/end_to_end.
+does; when it is killed, so is the program (at once, and stopped too, by `send_signal`). Limits to resources are not
+handed over, and a light command gains nothing: for those there is tests/warm_commands.py. That a fresh interpreter
+lacks nothing is seen by the undisturbed run of tests/end_to_end.
 """
 
 import atexit
+import fcntl
 import gc
 import importlib
+import multiprocessing.spawn
 import os
 import runpy
 import select
@@ -29,19 +31,32 @@ _PROGRAMS = ("python", "dvc")
 _LIBRARIES = ("torch._dynamo", "scipy.signal", "scipy.optimize", "soundfile", "safetensors.torch", "typer", "mlflow",
               "mlflow.store.tracking.sqlalchemy_store", "mlflow.artifacts", "matplotlib.backends.backend_agg", "optuna",
               "sklearn.metrics", "great_expectations", "dvc.repo", "dvc.commands.repro", "dvc_s3")
+_NAME = "of {}"     # of a program's parent, by the process number of the launcher: what ps shows
 _LAUNCHER = """#!{python} -IS
 import os, signal, socket, sys
+while sys.argv[1:] and (sys.argv[1] in ("-u", "-B") or sys.argv[1].startswith("-W")):   # torchrun, multiprocessing
+    if sys.argv.pop(1) == "-u":
+        os.environ["PYTHONUNBUFFERED"] = "1"
 first = (sys.argv[1:] or ["-"])[0]
 if not {program!r} and first.startswith("-") and first not in ("-m", "-c"):     # options of Python itself
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])
+passed = [0, 1, 2]      # and what whoever started this process wants it to have, as multiprocessing does
+for number in sorted(map(int, os.listdir("/proc/self/fd"))):
+    try:
+        if number > 2 and os.get_inheritable(number):
+            passed.append(number)
+    except OSError:     # the listing's own
+        pass
 server = socket.socket(socket.AF_UNIX)
 server.connect({address!r})
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, lambda number, frame: server.send(bytes([number])))
 words = [{program!r}, *sys.argv[1:]]
-parts = [os.getcwd(), str(os.getpgrp()), str(len(words)), *words, *(f"{{k}}={{v}}" for k, v in os.environ.items())]
+variables = [f"{{name}}={{value}}" for name, value in os.environ.items()]
+numbers = [os.getpgrp(), os.getpid(), ",".join(map(str, passed)), len(words)]
+parts = [os.getcwd(), *map(str, numbers), *words, *variables]
 request = b"\\0".join(map(os.fsencode, parts))
-socket.send_fds(server, [len(request).to_bytes(4, "big")], [0, 1, 2])
+socket.send_fds(server, [len(request).to_bytes(4, "big")], passed)
 server.sendall(request)
 answer = server.recv(4)
 code = int.from_bytes(answer, "big", signed=True) if answer else 70     # whoever was to answer has died
@@ -76,6 +91,24 @@ def warm_programs() -> Path:
     return folder
 
 
+def programs_of(launcher: int) -> list[int]:
+    """The numbers of the warm programs, one or none, of the process with this number."""
+    import psutil
+
+    for file in Path("/proc").glob("[0-9]*/comm"):
+        with suppress(OSError, psutil.Error):     # it has just ended
+            if file.read_text().strip() == _NAME.format(launcher):
+                return [child.pid for child in psutil.Process(int(file.parent.name)).children()]
+    return []
+
+
+def send_signal(started: "subprocess.Popen[str]", number: int) -> None:
+    """Send SIGKILL, SIGSTOP or SIGCONT, which a launcher cannot pass on, to its program and to itself."""
+    for program in programs_of(started.pid):
+        os.kill(program, number)
+    started.send_signal(number)
+
+
 def _serve(address: str) -> None:
     """Start a program for each launcher that connects, until standard input ends; load the libraries for the first."""
     listener = socket.socket(socket.AF_UNIX)
@@ -98,14 +131,17 @@ def _serve(address: str) -> None:
 
 def _attend(launcher: socket.socket, address: str) -> None:
     """Fork into the program of a launcher, and into who passes its signals on and its exit code back."""
-    size, streams, *_ = socket.recv_fds(launcher, 4, 3)
+    size, files, *_ = socket.recv_fds(launcher, 4, 100)
     request = b""
     while len(request) < int.from_bytes(size, "big"):
         request += launcher.recv(1 << 20)
     program = os.fork()
     if program == 0:
         launcher.close()
-        return _become(request, streams, address)
+        return _become(request, files, address)
+    for file in files:
+        os.close(file)
+    Path("/proc/self/comm").write_text(_NAME.format(request.split(b"\0", 3)[2].decode()))
     over = os.pidfd_open(program)
     while over not in select.select([launcher, over], [], [])[0]:
         told = launcher.recv(1)
@@ -119,20 +155,23 @@ def _attend(launcher: socket.socket, address: str) -> None:
         os._exit(0)
 
 
-def _become(request: bytes, streams: list[int], address: str) -> None:
+def _become(request: bytes, files: list[int], address: str) -> None:
     """Be the program: a script, a module after -m or code after -c, as Python itself takes them."""
-    folder, group, count, *rest = map(os.fsdecode, request.split(b"\0"))
+    folder, group, _, numbers, count, *rest = map(os.fsdecode, request.split(b"\0"))
     words, variables = rest[:int(count)], rest[int(count):]
     try:
         os.setpgid(0, int(group))
     except OSError:     # of another session
         os.setpgid(0, 0)
-    for number, stream in enumerate(streams):
-        os.dup2(stream, number)
-        os.close(stream)
+    files = [fcntl.fcntl(file, fcntl.F_DUPFD, 500) for file in files]      # out of the way of one another
+    for number, file in zip(map(int, numbers.split(",")), files, strict=True):
+        os.dup2(file, number)
+        os.close(file)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(variable.split("=", 1) for variable in variables)
+    if os.environ.get("PYTHONUNBUFFERED"):
+        sys.stdout.reconfigure(write_through=True)     # type: ignore[union-attr]
     script, *arguments = words if words[0] else words[1:]
     own = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     sys.path[:] = ["" if script in ("-m", "-c") else str(Path(script).parent), *filter(None, own), *sys.path[1:]]
@@ -140,6 +179,7 @@ def _become(request: bytes, streams: list[int], address: str) -> None:
     with suppress(ImportError):
         import sitecustomize  # noqa: F401  (tests/moments)
     sys.executable = str(Path(address).with_name("python"))     # what the program starts by it is warm, too
+    multiprocessing.spawn.set_executable(sys.executable)
     sys.argv = arguments if script == "-m" else [script, *arguments[script == "-c":]]
     _end_with(lambda: exec(compile(arguments[0], "<string>", "exec"), {"__name__": "__main__"}) if script == "-c" else
               runpy.run_module(arguments[0], run_name="__main__", alter_sys=True) if script == "-m" else
@@ -161,8 +201,9 @@ def _end_with(program: Callable[[], object]) -> None:
         code = 1
     threading._shutdown()           # waits for threads, as multiprocessing's forks do
     atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(ValueError):      # the program has closed it
+            stream.flush()
     os._exit(code or 0)
 
 

@@ -13,6 +13,7 @@ import pytest
 import soundfile
 import yaml
 from project_copy import write_settings
+from warm_programs import warm_programs
 
 from ser_ops.corpora import adding, csv_manifest
 from ser_ops.errors import UserError
@@ -210,10 +211,10 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(*command: str) -> str:
     environment = os.environ | {"PYTHONPATH": str(PROJECT), "DVC_NO_ANALYTICS": "1", "OMP_NUM_THREADS": "1",
-                                "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+                                "PATH": f"{warm_programs()}{os.pathsep}{os.environ['PATH']}"}
     module = {"dvc": "dvc", "ser-ops": "ser_ops.cli"}[command[0]]
-    done = subprocess.run([sys.executable, "-m", module, *command[1:]], capture_output=True, text=True, check=False,
-                          env=environment)
+    done = subprocess.run([warm_programs() / "python", "-m", module, *command[1:]], capture_output=True, text=True,
+                          check=False, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

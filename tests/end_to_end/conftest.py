@@ -101,8 +101,9 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Workspace
 
 @pytest.fixture(scope="session")
 def reproduced(clone: Callable[[str], Workspace]) -> Iterator[Workspace]:
-    """A workspace in which one `dvc repro` has run, each stage in a fresh interpreter."""
+    """A workspace in which one `dvc repro` has run, each stage in a fresh interpreter; what follows starts warm."""
     workspace = clone("reproduced")
     done = workspace.run("dvc", "repro")
     (workspace.folder / "repro.log").write_text(done.stdout + done.stderr)
+    workspace.start_warm()
     yield workspace

@@ -108,6 +108,7 @@ def test_lines_and_rooms_are_answered_as_the_transmitted_waveform_is(world, monk
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm_children")
 def test_workers_and_order_change_nothing(world):
     _, job, conditions = world
     true = np.arange(13) % 7

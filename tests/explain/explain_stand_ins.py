@@ -184,12 +184,12 @@ def traces(subject: Subject, clip: Clip, target: int, background: Tensor | None,
 
 
 def explained(subject: Subject, test: Examples, train: Examples, folder: Path, prefix: str,
-              settings: Explain | None = None) -> dict[str, Any]:
-    """One utterance of each class of `test` as the stage explains it without noise: clips, heard and shap."""
+              settings: Explain | None = None, classes: int = len(EMOTIONS)) -> dict[str, Any]:
+    """As the stage without noise, one utterance of each of the first classes of `test`: clips, heard and shap."""
     settings, output = settings or explain_settings(), OutputFolders(folder, prefix, folder, prefix)
     ground = Background.of(subject, train.batch(range(len(train))), 8, "made") if subject.needs_background else None
     made = [explain_utterance(subject, [make_clip(subject, row, test.stores.waveform(row))], ground, settings)
-            for row in (test.rows[position] for position in choose_per_class(test.rows, 1, settings.seed))]
+            for row in (test.rows[position] for position in choose_per_class(test.rows, 1, settings.seed)[:classes])]
     values = [utterance.attribution for utterance in made if utterance.attribution is not None]
     return {"clips": [clip_entry(utterance, output, f"{utterance.entries[0]['emotion']}_1") for utterance in made],
             "heard": [utterance.entries[0] for utterance in made],

@@ -25,13 +25,14 @@ def a_subject(layout="frames", streams=("wav2vec", "spectral"), mean=None):
     return Subject.of(StandIn(settings, streams), card, torch.device("cpu")), settings
 
 
-@pytest.mark.parametrize("layout", ["frames", "serial"])
-def test_everything_is_written_and_named(layout, tmp_path):
+@pytest.mark.parametrize(("layout", "classes"), [("frames", 7), ("serial", 2)])
+def test_everything_is_written_and_named(layout, classes, tmp_path):
     subject, settings = a_subject(layout)
-    report = explained(subject, examples(settings, "test"), examples(settings, "train"), tmp_path, "f/")
+    report = explained(subject, examples(settings, "test"), examples(settings, "train"), tmp_path, "f/",
+                       classes=classes)
     json.dumps(report, allow_nan=False)
     assert list(report["heard"][0]["traces"]) == ["scorecam", "shap", "occlusion"]
-    assert [clip["emotion"] for clip in report["clips"]] == list(EMOTIONS)
+    assert [clip["emotion"] for clip in report["clips"]] == list(EMOTIONS[:classes])
     for clip in report["clips"]:
         cam = clip["scorecam"]
         assert len(cam["times"]) == len(cam["values"]) == 16
@@ -50,7 +51,8 @@ def test_same_seed_same_answer_and_figures(tmp_path):
     answers = []
     for name in ("a", "b"):
         subject, settings = a_subject()
-        answers.append(explained(subject, examples(settings, "test"), examples(settings, "train"), tmp_path / name, ""))
+        answers.append(explained(subject, examples(settings, "test"), examples(settings, "train"), tmp_path / name, "",
+                                 classes=2))
     assert answers[0] == answers[1]
     for file in (tmp_path / "a").iterdir():
         assert sha256(file) == sha256(tmp_path / "b" / file.name)
@@ -67,7 +69,7 @@ def test_the_one_feature_that_counts_comes_first_by_its_name(layout, tmp_path):
         return logits + 0 * subject.model.spectral(values).sum()
 
     subject.model.classify = classify
-    report = explained(subject, examples(settings, "test"), examples(settings, "train"), tmp_path, "")
+    report = explained(subject, examples(settings, "test"), examples(settings, "train"), tmp_path, "", classes=2)
     first = report["shap"]["top"][0]
     assert first["feature"] == f"MFCC 4 at {9 * 512 / RATE:.2f} s"
     assert max(first["per_class"], key=first["per_class"].get) == "fear"

@@ -86,16 +86,30 @@ def run(work: Path, model: str, out: Path) -> dict:
     return whole.explain_all(job, read_variants(work / "augmented" / "variants.csv", "test"), 1)
 
 
-def test_a_fusion_gets_all_of_it(work, tmp_path, monkeypatch):
-    monkeypatch.setattr(whole, "draw_global_figures", lambda *_: {"figure_4b_fear": "figures/shap_global.png"})  # slow
-    report = run(work, "fusion", tmp_path)
+@pytest.fixture(scope="module")
+def fusion(work, tmp_path_factory) -> tuple[dict, Path, list]:
+    """What the stage says of the fusion, where its files are, and the clip of each question that was asked."""
+    asked, folder = [], tmp_path_factory.mktemp("fusion")
+
+    def explain(question):
+        asked.append(question.clip.key)
+        return explain_clip(question)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(utterance_module, "explain_clip", explain)
+        patch.setattr(whole, "draw_global_figures", lambda *_: {"figure_4b_fear": "figures/shap_global.png"})  # slow
+        return run(work, "fusion", folder), folder, asked
+
+
+def test_a_fusion_gets_all_of_it(fusion):
+    report, folder, _ = fusion
     json.dumps(report, allow_nan=False)
     assert {"methods", "clips", "shap", "heard", "across_noise", "faithfulness", "planted"} <= set(report)
     assert len(report["heard"]) == 7 * 3     # clean, market and white
     assert {(entry["noise"], entry["intensity"]) for entry in report["heard"]} == {("clean", 0.0), ("market", 0.5),
                                                                                    ("white", 0.5)}
     for entry in report["heard"]:
-        assert (tmp_path / entry["audio"]).is_file() and (tmp_path / entry["spectrogram"]["file"]).is_file()
+        assert (folder / entry["audio"]).is_file() and (folder / entry["spectrogram"]["file"]).is_file()
         assert list(entry["streams"]["phi"]) == ["wav2vec", "mfcc", "zcr", "rms"]
     clean = {entry["utterance"]: entry for entry in report["heard"] if entry["noise"] == "clean"}
     for clip in report["clips"]:     # the same utterances and answers, and the same values
@@ -104,10 +118,10 @@ def test_a_fusion_gets_all_of_it(work, tmp_path, monkeypatch):
         for method in ("scorecam", "occlusion", "attention"):
             np.testing.assert_allclose(np.array(clip[method]["values"]) * (clip[method]["peak"] or 1),
                                        other["traces"][method]["values"], rtol=0.02, atol=1e-5)
-            assert (tmp_path / clip[method]["figure"]).is_file()
+            assert (folder / clip[method]["figure"]).is_file()
     assert set(report["faithfulness"]["methods"]) == {"scorecam", "shap", "occlusion", "attention"}
     assert len(report["across_noise"]["cells"]) == 2
-    assert all((tmp_path / file).is_file() for file in report["shap"]["figures"].values())
+    assert all((folder / file).is_file() for file in report["shap"]["figures"].values())
     assert "explain.shap.deletion.silence" in explanation_metrics(report)
     assert "explain.streams.wav2vec.change_in_noise" in explanation_metrics(report)
 
@@ -135,11 +149,7 @@ def test_noise_of_other_partitions_is_not_heard(work):
     assert ready.mixer.categories("test") == ("market",) and ready.background.features.shape[0] == 4
 
 
-def test_each_clip_is_explained_once(work, tmp_path, monkeypatch):
+def test_each_clip_is_explained_once(fusion):
     """By every method, under every condition; other seeds and random weights are other questions."""
-    asked = []
-    monkeypatch.setattr(utterance_module, "explain_clip", lambda question: asked.append(question.clip.key) or
-                        explain_clip(question))
-    monkeypatch.setattr(whole, "draw_global_figures", lambda *_: {})
-    report = run(work, "fusion", tmp_path)
+    report, _, asked = fusion
     assert len(asked) == len(set(asked)) == len(report["heard"]) == 21

@@ -84,7 +84,7 @@ def test_bursts_are_as_loud_as_one_another_and_do_not_overlap():
 
 
 def test_over_bands_score_cam_and_shap_find_it():
-    report = planted.measure_planted_cue(a_subject("spectral"), some_settings(clips=16))
+    report = planted.measure_planted_cue(a_subject("spectral"), some_settings(clips=10))
     assert report["learned"] and report["accuracy"] >= 0.95
     assert report["methods"]["shap"]["found"] and report["methods"]["shap"]["hit_rate"] >= 0.5
     assert report["methods"]["scorecam"]["found"] and report["methods"]["scorecam"]["hit_rate"] >= 0.8

@@ -73,6 +73,7 @@ def test_every_row_gets_the_features_of_its_window(work: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm_children")
 def test_same_bytes_whatever_the_number_of_workers(work: Path) -> None:
     alone, shared = extract(work, "alone"), extract(work, "shared", workers=2)
     names = sorted(file.name for file in alone.iterdir())

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +12,7 @@ import yaml
 from huggingface_hub import errors
 from project_copy import write_settings
 from test_models_checkpoint import FAMILY, checkpoint, preset_of
+from warm_programs import warm_programs
 
 from ser_ops.config.params import load_params, load_preset, preset_names
 from ser_ops.errors import UserError
@@ -124,7 +124,7 @@ def test_a_folder_that_dvc_does_not_watch_is_refused(tmp_path: Path, monkeypatch
 
 
 def dvc(*command: str) -> str:
-    return subprocess.run([sys.executable, "-m", "dvc", *command], capture_output=True, text=True, check=True,
+    return subprocess.run([warm_programs() / "dvc", *command], capture_output=True, text=True, check=True,
                           env=os.environ | {"DVC_NO_ANALYTICS": "1"}).stdout
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 from project_copy import copy_project, keep_few
+from warm_programs import warm_programs
 
 _OURS = ("MLFLOW_", "PREFECT_", "DVC_", "AWS_", "PG", "OPTUNA_", "DASK_", "CUDA_", "PYTHON", "VIRTUAL_ENV")
 
@@ -26,7 +27,7 @@ class Machine:
     @property
     def environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
-        kept["PATH"] = str(Path(sys.executable).parent) + os.pathsep + kept["PATH"]
+        kept["PATH"] = os.pathsep.join([str(warm_programs()), str(Path(sys.executable).parent), kept["PATH"]])
         return kept | {
             "HOME": str(self.home), "PYTHONPATH": str(self.clone), "OMP_NUM_THREADS": "1", "COLUMNS": "200",
             "DVC_NO_ANALYTICS": "1", "DVC_SITE_CACHE_DIR": str(self.home / "dvc"), "GX_ANALYTICS_ENABLED": "false",

@@ -4,7 +4,6 @@ import datetime
 import math
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from dask_cluster import Cluster, started
 from distributed import Client
 from machines import Machine, author
+from warm_programs import warm_programs
 
 from ser_ops.errors import UserError
 from ser_ops.progress.cluster import ClusterMap, ask_child, code_versions, pack
@@ -40,7 +40,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
 def alone(machine: Machine) -> dict[str, bytes]:
     """Every byte that one process of this machine makes."""
     stages = "ingest, validate, augment, features"
-    machine.run(sys.executable, "-c", f"from ser_ops.stages import {stages}\nfor one in ({stages}): one.main()")
+    machine.run("python", "-c", f"from ser_ops.stages import {stages}\nfor one in ({stages}): one.main()")
     settings = machine.clone / "params.yaml"
     settings.write_text(settings.read_text().replace("workers: 1\n", "workers: 0\n"))
     return made(machine)
@@ -60,7 +60,7 @@ def made(machine: Machine, part: str = "") -> dict[str, bytes]:
 
 
 def stage(machine: Machine, name: str, address: str, **more: str) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-m", f"ser_ops.stages.{name}"], cwd=machine.clone, text=True,
+    return subprocess.Popen([warm_programs() / "python", "-m", f"ser_ops.stages.{name}"], cwd=machine.clone, text=True,
                             env=machine.environment | {"DASK_SCHEDULER_ADDRESS": address} | more,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
@@ -86,8 +86,8 @@ def in_clone(machine: Machine, address: str, code: str, **variables: str) -> str
     """What a program prints that runs in the clone."""
     imports = ("import math, signal, time; from distributed import Client; "
                "from ser_ops.progress.spreading import parallel_map")
-    done = subprocess.run([sys.executable, "-c", f"{imports}\n{code}"], cwd=machine.clone, text=True, check=False,
-                          capture_output=True, timeout=200,
+    done = subprocess.run([warm_programs() / "python", "-c", f"{imports}\n{code}"], cwd=machine.clone, text=True,
+                          check=False, capture_output=True, timeout=200,
                           env=machine.environment | {"DASK_SCHEDULER_ADDRESS": address} | variables)
     return done.stdout + done.stderr
 
@@ -95,7 +95,7 @@ def in_clone(machine: Machine, address: str, code: str, **variables: str) -> str
 def test_flows_and_features_over_the_cluster_make_the_bytes_of_one_process(machine, alone, cluster, stack):
     prefect = {name: value for name, value in stack.environment.items() if name.startswith("PREFECT_")}
     said = replace(machine, given=prefect | {"DASK_SCHEDULER_ADDRESS": cluster.address}).run(
-        sys.executable, "-c", FLOWS)
+        "python", "-c", FLOWS)
     process = stage(machine, "features", cluster.address)
     assert process.wait(200) == 0, process.communicate()
     assert made(machine) == alone

@@ -4,12 +4,12 @@ import os
 import random
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import boto3
 import pytest
 from faulty_s3 import faulty
+from warm_programs import warm_programs
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 PROJECT = Path(__file__).resolve().parents[2]
@@ -24,7 +24,7 @@ class Clone:
         self.home.mkdir(parents=True)
 
     def run(self, *command: str, check: bool = True, **given: str) -> subprocess.CompletedProcess[str]:
-        environment = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        environment = {"PATH": f"{warm_programs()}{os.pathsep}{os.environ['PATH']}",
                        "HOME": str(self.home), "DVC_SITE_CACHE_DIR": str(self.home / "dvc"), "DVC_NO_ANALYTICS": "1",
                        "PYTHONPATH": str(PROJECT), "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@t",
                        "GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@t", **self.given, **given}
@@ -37,7 +37,7 @@ class Clone:
 
     def pull(self, check: bool = True, **given: str) -> subprocess.CompletedProcess[str]:
         """As the flows do it."""
-        return self.run(sys.executable, "-c", PULL, check=check, **given)
+        return self.run("python", "-c", PULL, check=check, **given)
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ import pytest
 import soundfile
 import yaml
 from project_copy import write_settings
+from warm_programs import warm_programs
 
 from infra.stack import Stack
 from ser_ops.config.params import Params, load_params
@@ -72,8 +73,8 @@ def test_training_outlives_the_server(stack: Stack, tmp_path: Path, monkeypatch:
     (folder / "work" / "tuning").mkdir()
     (folder / "work" / "tuning" / "best.json").write_text('{"values": {}}')
     with (tmp_path / "said").open("w") as said:
-        training = subprocess.Popen([sys.executable, "-m", "ser_ops.stages.train"], cwd=folder, env=alone(stack),
-                                    stdout=said, stderr=subprocess.STDOUT, text=True)
+        training = subprocess.Popen([warm_programs() / "python", "-m", "ser_ops.stages.train"], cwd=folder,
+                                    env=alone(stack), stdout=said, stderr=subprocess.STDOUT, text=True)
     try:
         _wait(training, lambda: list(folder.glob("state/train/*/checkpoint")))
         stack.kill("mlflow")
@@ -133,7 +134,7 @@ def test_a_model_from_training_to_answers_without_the_store_s_credentials(stack:
     assert any("weights.safetensors" in name for name in objects(stack))
     assert promote(here).verdict == "passed"
     soundfile.write("speech.wav", np.random.default_rng(0).normal(0, 0.1, 16000), 16000)
-    done = subprocess.run([sys.executable, "-m", "ser_ops.cli", "predict", "speech.wav", "--model",
+    done = subprocess.run([warm_programs() / "python", "-m", "ser_ops.cli", "predict", "speech.wav", "--model",
                            f"models:/{here.tracking.registered_model}@staging", "--json"], env=alone(stack),
                           capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0 and '"probabilities"' in done.stdout, done.stderr
@@ -171,8 +172,8 @@ def account(stack: Stack) -> dict[str, str]:
     """The name and password that workers log in with, made as the stack makes them, and made again."""
     accounts = stack.services["accounts"]
     for _ in range(2):
-        done = subprocess.run([sys.executable, *accounts.command[1:]], cwd=PROJECT, capture_output=True, text=True,
-                              env=alone(stack) | accounts.environment, timeout=120, check=False)
+        done = subprocess.run([warm_programs() / "python", *accounts.command[1:]], cwd=PROJECT, text=True, check=False,
+                              capture_output=True, env=alone(stack) | accounts.environment, timeout=120)
         assert done.returncode == 0 and not done.stdout, done.stderr
     mine = stack.services["worker-cpu"].environment
     assert mine["MLFLOW_TRACKING_USERNAME"] != stack.environment["MLFLOW_TRACKING_USERNAME"]

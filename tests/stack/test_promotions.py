@@ -15,6 +15,7 @@ import mlflow
 import pytest
 import yaml
 from project_copy import write_settings
+from warm_programs import send_signal, warm_programs
 
 from infra.stack import Stack
 from ser_ops.config.params import Params, load_params
@@ -64,7 +65,7 @@ def machine(settings: Params, tmp_path: Path) -> Iterator[Machine]:
         shutil.copytree(tmp_path / "presets", folder / "presets")
         script = Path(__file__).with_name("promoting_machine.py")
         started.append(subprocess.Popen(
-            [sys.executable, str(script), version, str(seconds), str(ahead)], cwd=folder, text=True,
+            [warm_programs() / "python", script, version, str(seconds), str(ahead)], cwd=folder, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(PROJECT)}))
         return started[-1]
 
@@ -103,7 +104,7 @@ def test_two_at_once_come_one_after_the_other_whatever_their_clocks_say(settings
 def test_a_holder_that_is_killed_is_followed_by_the_next(settings: Params, machine: Machine) -> None:
     dead = machine("1", 600)
     assert dead.stdout is not None and dead.stdout.readline() == "judging\n"
-    dead.kill()
+    send_signal(dead, signal.SIGKILL)
     killed = time.monotonic()
     out, wrong = machine("2", ahead=-DAY).communicate(timeout=120)
     assert out.split() == ["judging", "None"], wrong
@@ -114,10 +115,10 @@ def test_a_holder_that_is_killed_is_followed_by_the_next(settings: Params, machi
 def test_a_holder_that_wakes_too_late_changes_nothing(settings: Params, machine: Machine) -> None:
     asleep = machine("1", 3)
     assert asleep.stdout is not None and asleep.stdout.readline() == "judging\n"
-    asleep.send_signal(signal.SIGSTOP)
+    send_signal(asleep, signal.SIGSTOP)
     out, wrong = machine("2").communicate(timeout=120)
     assert out.split() == ["judging", "None"], wrong
-    asleep.send_signal(signal.SIGCONT)
+    send_signal(asleep, signal.SIGCONT)
     _, wrong = asleep.communicate(timeout=60)
     assert asleep.returncode == 1 and "taken over by another process" in wrong and wrong.count("\n") == 1
     assert staging(settings) == "2"

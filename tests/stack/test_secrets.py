@@ -15,6 +15,7 @@ import psutil
 import pytest
 import yaml
 from project_copy import write_settings
+from warm_programs import warm_programs
 
 from infra.stack import Stack
 from infra.stack.postgres import programs
@@ -71,7 +72,7 @@ class Person:
 
     def run(self, *command: str, code: int = 0, **changed: str) -> None:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
-        kept["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
+        kept["PATH"] = f"{warm_programs()}{os.pathsep}{kept['PATH']}"
         done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=240, check=False,
                               env=kept | {"HOME": str(self.home), "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1",
                                           "DVC_SITE_CACHE_DIR": str(self.home / "dvc"), "DVC_NO_ANALYTICS": "1",
@@ -81,7 +82,7 @@ class Person:
         assert done.returncode == code, f"{' '.join(command)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
 
     def python(self, *command: str, code: int = 0, **changed: str) -> None:
-        self.run(sys.executable, *command, code=code, **changed)
+        self.run("python", *command, code=code, **changed)
 
 
 @pytest.fixture

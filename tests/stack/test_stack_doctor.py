@@ -3,10 +3,10 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from warm_programs import warm_programs
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def examined(environment: dict[str, str], home: Path) -> tuple[dict[str, dict[str, str]], str]:
-    command = [sys.executable, "-c", "from ser_ops.cli import main; main()", "doctor", "--json"]
+    command = [warm_programs() / "python", "-c", "from ser_ops.cli import main; main()", "doctor", "--json"]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=120,
                           env=os.environ | environment | {"PREFECT_HOME": str(home)})
     assert "Traceback" not in done.stderr, done.stderr

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 from searching_machine import LIMITS, OBJECTIVES, settings
+from warm_programs import send_signal, warm_programs
 
 from infra.stack import Stack
 from ser_ops.errors import UserError
@@ -39,7 +39,7 @@ class Team:
     def start(self, name: str, slow: float = 0.0, objective: str = "made",
               lost: float = LIMITS.lost_seconds, **variables: str) -> "subprocess.Popen[str]":
         self.running.append(subprocess.Popen(
-            [sys.executable, MACHINE, self.study, self.folder / name, str(slow), objective, str(lost)],
+            [warm_programs() / "python", MACHINE, self.study, self.folder / name, str(slow), objective, str(lost)],
             env={**os.environ, "OMP_NUM_THREADS": "1", **variables}, stderr=subprocess.PIPE, text=True))
         return self.running[-1]
 
@@ -102,14 +102,14 @@ def team(postgres: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     made.store.create()
     yield made
     for one in made.running:
-        one.kill()
+        send_signal(one, signal.SIGKILL)
         one.communicate()
 
 
 def test_two_machines_one_killed_and_the_database_restarted(team: Team, postgres: Stack) -> None:
     one, two = team.start("one", 0.15), team.start("two", 0.15)
     killed = team.in_trial("one")
-    one.send_signal(signal.SIGKILL)
+    send_signal(one, signal.SIGKILL)
     one.wait()
     wasted = len((team.folder / "one" / "marks" / str(killed)).read_text())
     team.in_trial("two", epoch=1)
@@ -125,7 +125,7 @@ def test_two_machines_one_killed_and_the_database_restarted(team: Team, postgres
 def test_killed_and_started_again_it_goes_on_at_once_from_its_checkpoint(team: Team) -> None:
     one = team.start("one", 0.3, "real")
     killed = team.in_trial("one", epoch=3)
-    one.send_signal(signal.SIGKILL)
+    send_signal(one, signal.SIGKILL)
     one.wait()
     kept = team.kept("one", killed)
     wasted = team.trained()[killed] - kept
@@ -141,7 +141,7 @@ def test_killed_and_started_again_it_goes_on_at_once_from_its_checkpoint(team: T
 def test_a_machine_that_stood_still_gives_its_trial_up(team: Team) -> None:
     one = team.start("one", 0.15)
     stopped = team.in_trial("one")
-    one.send_signal(signal.SIGSTOP)
+    send_signal(one, signal.SIGSTOP)
     two = team.start("two")
 
     def taken_up() -> int | None:
@@ -149,7 +149,7 @@ def test_a_machine_that_stood_still_gives_its_trial_up(team: Team) -> None:
         return stopped if found else None
 
     _until(taken_up)
-    one.send_signal(signal.SIGCONT)
+    send_signal(one, signal.SIGCONT)
     team.ended_well(one, two)
     team.check()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import mlflow
 import pytest
 import yaml
+from warm_programs import warm_programs
 
 from infra.stack import Stack
 from ser_ops.documents import read_json
@@ -27,7 +28,7 @@ OWN = ("PG", "OPTUNA", "MLFLOW", "AWS", "PREFECT")
 
 def _start(folder: Path, environment: dict[str, str], *command: str) -> "subprocess.Popen[str]":
     kept = {name: value for name, value in os.environ.items() if not name.startswith(OWN)}
-    return subprocess.Popen([sys.executable, "-m", *command], cwd=folder, text=True, stdout=subprocess.PIPE,
+    return subprocess.Popen([warm_programs() / "python", "-m", *command], cwd=folder, text=True, stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE, env=kept | environment | {
                                 "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT), "MLFLOW_DISABLE_TELEMETRY": "true"})
 

@@ -16,6 +16,7 @@ from project_copy import write_settings
 from safetensors.torch import load_file
 from test_training_stages import PROJECT, project
 from training_standins import Tiny, examples, settings
+from warm_programs import programs_of, warm_programs
 
 from ser_ops.device import device_of
 from ser_ops.documents import read_json
@@ -23,6 +24,7 @@ from ser_ops.errors import UserError
 from ser_ops.files import write_json
 from ser_ops.training.loop import fit
 
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
 SCRIPT = """
 import json, sys
 from pathlib import Path
@@ -52,9 +54,8 @@ with process_group(device):
 def test_two_processes_reduce_their_gradients_and_resume(tmp_path):
     (tmp_path / "script.py").write_text(SCRIPT)
     done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", tmp_path / "script.py",
-         str(Path(__file__).parent), str(tmp_path)], capture_output=True, text=True, timeout=300,
-        env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True)
+        [warm_programs() / "python", *TORCHRUN, tmp_path / "script.py", Path(__file__).parent, tmp_path],
+        capture_output=True, text=True, timeout=300, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True)
     assert [line for line in done.stdout.splitlines() if line.startswith("logged")] == [
         "logged 0 2 1", "logged 0 2 2", "logged 0 2 3"], "process 0 alone logs"
     states = [load_file(tmp_path / f"rank-{number}.safetensors") for number in (0, 1)]
@@ -69,7 +70,6 @@ def test_two_processes_reduce_their_gradients_and_resume(tmp_path):
         "the gradients of two, in two parts each, are those of one process with the whole batch"
 
 
-TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
 BY_TWO = ("-c", "from ser_ops.stages import run, train; run(lambda: train.train_with(2))")
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")} | {
     "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT),
@@ -81,8 +81,8 @@ def test_gradients_of_the_fusion_model(tmp_path):
     """The same within rounding where no example depends on the others of its batch or on a draw; not so elsewhere."""
     folder, script = project(tmp_path / "project"), Path(__file__).parent / "gradients.py"
     for command in ([script], [*TORCHRUN, script]):
-        subprocess.run([sys.executable, *command, folder, tmp_path], env=ENVIRONMENT, capture_output=True, check=True,
-                       timeout=200)
+        subprocess.run([warm_programs() / "python", *command, folder, tmp_path], env=ENVIRONMENT, check=True,
+                       capture_output=True, timeout=200)
 
     def apart(kind):
         alone, together = (load_file(tmp_path / f"{kind}-{size}.safetensors") for size in (1, 2))
@@ -96,18 +96,19 @@ def test_gradients_of_the_fusion_model(tmp_path):
     assert apart("live-off") > 0.1, "on a CPU each process has its own half's mean and variance"
 
 
-def _trained(folder, *command, kill=0):
+def _trained(folder, *command, kill=0, fresh=False):
     """Run the train stage; after the checkpoint of epoch `kill` end one of its processes by SIGKILL."""
-    running = subprocess.Popen([sys.executable, *command], cwd=folder, env=ENVIRONMENT, text=True,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    python = sys.executable if fresh else warm_programs() / "python"
+    running = subprocess.Popen([python, *command], cwd=folder, env=ENVIRONMENT, text=True, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE)
     if kill:
         deadline = time.monotonic() + 150
         while not list(folder.glob(f"state/train/*/checkpoint/epoch-000[{kill}-9]")) and time.monotonic() < deadline:
             time.sleep(0.005)
-        family = [child for child in psutil.Process(running.pid).children()
-                  if "resource_tracker" not in str(child.cmdline())]
-        addresses = {connection.laddr.ip for member in family for connection in member.net_connections()
-                     if connection.status == "LISTEN"}
+        (main,) = programs_of(running.pid) or [running.pid]
+        family = [child for child in psutil.Process(main).children() if "resource_tracker" not in str(child.cmdline())]
+        addresses = {connection.laddr.ip for child in family for number in [child.pid, *programs_of(child.pid)]
+                     for connection in psutil.Process(number).net_connections() if connection.status == "LISTEN"}
         assert len(family) == 2
         if command is BY_TWO:
             assert addresses == {"127.0.0.1"}, "they listen on loopback alone"
@@ -127,7 +128,7 @@ def test_one_of_two_killed_the_training_goes_on_from_its_checkpoint(tmp_path):
         write_settings(folder, values)
         write_json(folder / "work/tuning/best.json", {"values": {}})
     assert _trained(folders["calm"], *BY_TWO)[0] == 0
-    code, said = _trained(folders["killed"], *BY_TWO, kill=3)
+    code, said = _trained(folders["killed"], *BY_TWO, kill=3, fresh=True)   # what torch says is chosen as it is loaded
     lines = [line for line in said.splitlines() if not line.startswith("fusion: epoch")]
     assert code == 1 and len(lines) == 1 and lines[0].startswith("error: training: a process was killed"), said
     code, said = _trained(folders["killed"], *BY_TWO)
@@ -158,10 +159,10 @@ def test_dvc_accepts_what_torchrun_trained(tmp_path):
     environment = ENVIRONMENT | {
         "PET_NNODES": "1", "PET_NPROC_PER_NODE": "2", "PET_STANDALONE": "1", "PET_LOG_DIR": "logs",
         "PET_REDIRECTS": "3", "DVC_NO_ANALYTICS": "1",
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+        "PATH": f"{warm_programs()}{os.pathsep}{os.environ['PATH']}"}
 
     def dvc(*command):
-        done = subprocess.run([sys.executable, "-m", "dvc", *command], cwd=folder, env=environment, check=False,
+        done = subprocess.run([warm_programs() / "dvc", *command], cwd=folder, env=environment, check=False,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300)
         assert done.returncode == 0, done.stdout
         return done.stdout

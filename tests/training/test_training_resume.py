@@ -2,12 +2,12 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from training_standins import Tiny, bits, examples, settings
+from warm_programs import warm_programs
 
 from ser_ops.errors import UserError
 from ser_ops.files import sha256
@@ -30,14 +30,19 @@ def train(folder):
                  torch.device("cpu"), checkpoint=folder / "checkpoint")
     save_file(result.best_state, folder / "weights.safetensors")
 
+def newest():
+    return max((path.name for path in killed.glob("checkpoint/epoch-*[0-9]")), default="")
+
 calm, killed, moments = Path(sys.argv[2]), Path(sys.argv[3]), random.Random(5)
 train(calm)
-for _ in range(10):
+while (before := newest()) < "epoch-0050":
     child = os.fork()
     if not child:
         train(killed)
         os._exit(0)
-    time.sleep(moments.uniform(0.02, 0.25))
+    while newest() == before:       # however slow the machine is
+        time.sleep(0.001)
+    time.sleep(moments.uniform(0, 0.05))
     os.kill(child, signal.SIGKILL)
     if os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL:
         print("killed", flush=True)
@@ -132,7 +137,7 @@ def test_full_disk_leaves_the_checkpoint_before(tmp_path, monkeypatch):
 def test_kill_9_at_random_moments(tmp_path):
     calm, killed = tmp_path / "calm", tmp_path / "killed"
     calm.mkdir(), killed.mkdir()
-    done = subprocess.run([sys.executable, "-c", SCRIPT, str(Path(__file__).parent), str(calm), str(killed)],
+    done = subprocess.run([warm_programs() / "python", "-c", SCRIPT, Path(__file__).parent, calm, killed],
                           env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=True)
     assert done.stdout.count("killed") >= 3
     assert done.stderr.count("goes on after epoch") >= 2

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 import yaml
 from project_copy import write_settings
+from warm_programs import warm_programs
 
 from ser_ops.config.params import Params, load_params
 from ser_ops.documents import read_json
@@ -122,7 +122,7 @@ def _without_seconds(history: Path) -> list[str]:
 def test_kill_9_in_each_stage_changes_no_result(tmp_path):
     calm, killed = project(tmp_path / "calm"), project(tmp_path / "killed")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    done = subprocess.run([sys.executable, "-c", SCRIPT, str(calm), str(killed)], capture_output=True, text=True,
+    done = subprocess.run([warm_programs() / "python", "-c", SCRIPT, calm, killed], capture_output=True, text=True,
                           env={**environment, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PROJECT)}, timeout=500)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "goes on after epoch" in done.stderr

@@ -4,11 +4,11 @@ import math
 import os
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from training_standins import Tiny, examples, settings
@@ -163,12 +163,15 @@ def test_real_training_killed_between_epochs(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm_children")
 def test_two_processes_end_as_one(tmp_path):
     assert _search(tmp_path / "two", processes=2) == _search(tmp_path / "one")
 
 
 @pytest.mark.slow
 def test_kill_9_ends_the_trials_too_and_the_next_one_goes_on(tmp_path):
+    from warm_programs import programs_of, send_signal, warm_programs  # programs that import this file do not find it
+
     script = (f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
               "from pathlib import Path\n"
               "from test_training_tuning import Made, _search\n"
@@ -177,18 +180,19 @@ def test_kill_9_ends_the_trials_too_and_the_next_one_goes_on(tmp_path):
               "    _search(folder, processes=2, objective=Made(folder / 'marks', slow=0.4))\n")
     (tmp_path / "script.py").write_text(script)
     folder = tmp_path / "killed"
-    running = subprocess.Popen([sys.executable, tmp_path / "script.py", folder],
+    running = subprocess.Popen([warm_programs() / "python", tmp_path / "script.py", folder],
                                env={**os.environ, "OMP_NUM_THREADS": "1"})
     deadline = time.monotonic() + 120
     while not (folder / "marks" / "2").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    running.send_signal(signal.SIGKILL)
+    (search,) = programs_of(running.pid) or [running.pid]
+    trials = [psutil.Process(number) for child in psutil.Process(search).children(recursive=True)
+              for number in [child.pid, *programs_of(child.pid)]]
+    send_signal(running, signal.SIGKILL)
     running.wait()
-    time.sleep(1.0)
-    there = {file.name: file.read_text() for file in (folder / "marks").iterdir()}
-    time.sleep(1.0)
-    assert {file.name: file.read_text() for file in (folder / "marks").iterdir()} == there, "its trials ended with it"
-    assert {"0", "1", "2"} <= set(there)
+    _, alive = psutil.wait_procs(trials, timeout=30)
+    assert len(trials) >= 2 and not alive, "its trials ended with it"
+    assert {"0", "1", "2"} <= {file.name for file in (folder / "marks").iterdir()}
     assert _search(folder) == _search(tmp_path / "calm")
     assert read_json(folder / "state" / "trial-000.json")["number"] == 0
 

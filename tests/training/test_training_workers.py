@@ -23,6 +23,7 @@ def _dies(value):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm_children")
 def test_results_in_order_one_thread_each_faults_pass_and_deaths_are_told():
     with process_map(2) as parallel:
         assert parallel(_square, range(5)) == [(value**2, 1) for value in range(5)]
