@@ -5,9 +5,11 @@ import multiprocessing
 import os
 import resource
 import signal
+import threading
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pyarrow.dataset
 import pytest
 import soundfile
@@ -28,16 +30,23 @@ RATE = 16000
 PROBABILITIES = [f"p_{emotion}" for emotion in EMOTIONS]
 
 
-def save_model(folder: Path, seed: int = 1) -> Path:
-    folder.mkdir(parents=True)
+def save_model(folder: Path, seed: int) -> Path:
+    folder.mkdir()
     model_folder.save(folder, architectures.build("spectral", load_preset("demo"), seed=seed), {
         "speech_sha256": copy_weights(folder), "conformal_scores": list(range(100, 10_000, 100))})
     return folder
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return save_model(tmp_path_factory.mktemp("scoring") / "model")
+def models(tmp_path_factory):
+    """Two models, `model` and `other`."""
+    folder = tmp_path_factory.mktemp("scoring")
+    return [save_model(folder / name, seed) for seed, name in enumerate(("model", "other"))]
+
+
+@pytest.fixture
+def model(models):
+    return models[0]
 
 
 @pytest.fixture
@@ -162,6 +171,31 @@ def run_until_killed(params, model, renames: int, before: bool) -> int | None:
 
 
 @pytest.mark.slow
+def test_a_killed_worker_is_one_line_and_two_workers_give_the_bytes_of_one(params, model, calls):
+    score(params, "calls", Path("whole"), str(model))
+    two = params.model_copy(update={"compute": params.compute.model_copy(update={"workers": 2})})
+    me, ended = psutil.Process(), threading.Event()
+
+    def kill_the_first_worker() -> None:
+        while not ended.is_set():
+            for child in me.children():
+                if "spawn_main" in " ".join(child.cmdline()):
+                    child.kill()
+                    return
+
+    killer = threading.Thread(target=kill_the_first_worker)
+    killer.start()
+    try:
+        with pytest.raises(UserError, match="^scoring: a worker process was killed, .* run the same command again"):
+            score(two, "calls", Path("out"), str(model))
+    finally:
+        ended.set()
+        killer.join()
+    assert score(two, "calls", Path("out"), str(model)).answered == 10
+    assert files(Path("out")) == files(Path("whole"))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("before", [True, False])
 def test_killed_at_any_rename_it_goes_on_and_the_bytes_are_those_of_a_run_never_killed(params, model, calls, before):
     score(params, "calls", Path("whole"), str(model))
@@ -206,10 +240,10 @@ def test_a_changed_source_is_refused_by_name(params, model, calls, change, words
                                  "--out")
 
 
-def test_another_model_another_setting_and_another_source_are_refused(params, model, calls, tmp_path):
+def test_another_model_another_setting_and_another_source_are_refused(params, models, calls):
+    model, other = models
     score(params, "calls", Path("out"), str(model))
     before = files(Path("out"))
-    other = save_model(tmp_path / "other", 2)
     with pytest.raises(UserError, match=r"^out: was begun with the model model \w{12}, not with other \w{12}: name that"):
         score(params, "calls", Path("out"), str(other))
     with pytest.raises(UserError, match=r"^out: was begun with predict\.coverage null, not with 0\.9: give another"):
@@ -217,8 +251,8 @@ def test_another_model_another_setting_and_another_source_are_refused(params, mo
     with pytest.raises(UserError, match="^out: was begun with the source calls, not with calls/deep: give another"):
         score(params, "calls/deep", Path("out"), str(model))
     assert files(Path("out")) == before
-    other = score(params, "calls", Path("sets"), str(model), 0.9)
-    assert other.answered == 10 and all(row["emotions"] for row in table(Path("sets")))
+    assert score(params, "calls", Path("sets"), str(model), 0.9).answered == 10
+    assert all(row["emotions"] for row in table(Path("sets")))
 
 
 def test_what_does_not_load_begins_nothing(params, model, calls):
@@ -235,8 +269,8 @@ def test_odd_names_links_and_what_is_no_recording(params, model):
     names = [name if name.lower().endswith(".wav") else f"{name}/x.wav" for name in odd]
     for number, name in enumerate(names):
         sound(folder / name, seed=number)
-    sound(Path(os.fsdecode(b"calls/not-utf8-\xff.wav")))
-    os.symlink("..", folder / "loop")
+    sound(folder / "x.wav").rename(os.fsdecode(b"calls/not-utf8-\xff.wav"))
+    os.symlink(".", folder / "loop")
     os.symlink(folder.absolute(), folder / "again")
     os.symlink("nowhere", folder / "gone.wav")
     os.mkfifo(folder / "pipe.wav")
