@@ -47,14 +47,14 @@ class Scored:
                 f"{self.refused} refused{why}" + (f"; left out: {', '.join(left_out)}" if left_out else ""))
 
 
-def score(params: Params, source: str, out: Path, uri: str, coverage: float | None = None) -> Scored:
+def score(params: Params, source: str, out: Path, uri: str | None = None, coverage: float | None = None) -> Scored:
     """Answer every recording of a source once, into tables below `out`; what an earlier command did stays.
 
     Args:
         params: Settings; of those that the model carries too, the project's, or where there is none, the model's.
         source: As `ser_ops.scoring.recordings` says.
         out: Folder of the plan and the tables.
-        uri: Of the model, as `ser_ops.tracking.models.fetch_model` takes it.
+        uri: Of the model, as `ser_ops.tracking.models.fetch_model` takes it; by default the registered model's staging.
         coverage: Share of cases in which the set of emotions shall hold the truth; by default as the settings say.
 
     Raises:
@@ -62,6 +62,7 @@ def score(params: Params, source: str, out: Path, uri: str, coverage: float | No
             else or is being written by another command, a disk is full, a store or a cluster has gone, a worker was
             killed. What is done stays done.
     """
+    uri = uri or f"models:/{params.tracking.registered_model}@staging"
     folder, version, pinned = fetch_version(params, uri)
     digest = fingerprint(folder)
     model = pinned if version else f"{redacted(pinned) if uri.startswith(SCHEMES) else Path(uri).name} {digest[:12]}"

@@ -112,7 +112,7 @@ def test_every_recording_is_answered_as_alone_or_refused_with_the_reason(params,
 def test_short_recordings_share_the_passes_of_the_model(params, model, calls, monkeypatch):
     recogniser, passes = Recogniser(model, batch_size=4), []
     real = recogniser.answer_windows
-    monkeypatch.setattr(recogniser, "answer_windows", lambda batch, voice=None: passes.append(len(batch)) or real(batch))
+    monkeypatch.setattr(recogniser, "answer_windows", lambda batch: passes.append(len(batch)) or real(batch))
     listed = [found for found in recordings.recordings_of("calls", params.storage) if found]
     outcomes = dict(parts.answers_of(recogniser, listed, params.storage, 256))
     assert sorted(outcomes) == list(range(13))
@@ -186,7 +186,7 @@ def test_a_killed_worker_is_one_line_and_two_workers_give_the_bytes_of_one(param
     killer = threading.Thread(target=kill_the_first_worker)
     killer.start()
     try:
-        with pytest.raises(UserError, match="^scoring: a worker process was killed, .* run the same command again"):
+        with pytest.raises(UserError, match=r"^scoring: a worker process was killed, .* run the same command again"):
             score(two, "calls", Path("out"), str(model))
     finally:
         ended.set()
@@ -244,11 +244,11 @@ def test_another_model_another_setting_and_another_source_are_refused(params, mo
     model, other = models
     score(params, "calls", Path("out"), str(model))
     before = files(Path("out"))
-    with pytest.raises(UserError, match=r"^out: was begun with the model model \w{12}, not with other \w{12}: name that"):
+    with pytest.raises(UserError, match=r"^out: was begun with the model model \w{12}, not with other \w{12}: name"):
         score(params, "calls", Path("out"), str(other))
     with pytest.raises(UserError, match=r"^out: was begun with predict\.coverage null, not with 0\.9: give another"):
         score(params, "calls", Path("out"), str(model), 0.9)
-    with pytest.raises(UserError, match="^out: was begun with the source calls, not with calls/deep: give another"):
+    with pytest.raises(UserError, match=r"^out: was begun with the source calls, not with calls/deep: give another"):
         score(params, "calls/deep", Path("out"), str(model))
     assert files(Path("out")) == before
     assert score(params, "calls", Path("sets"), str(model), 0.9).answered == 10
@@ -280,7 +280,8 @@ def test_odd_names_links_and_what_is_no_recording(params, model):
     answered = [row["path"] for row in table(Path("out"))]
     assert sorted(answered) == sorted([*(f"calls/{name}" for name in names), "calls/not-utf8-\\udcff.wav"])
     refused = {row["path"]: row["error"] for row in table(Path("out"), "refused")}
-    assert refused == {"calls/gone.wav": "cannot be read (No such file or directory): check the path and its permissions",
+    assert refused == {"calls/gone.wav": "cannot be read (No such file or directory): check the path and its "
+                                         "permissions",
                        "calls/pipe.wav": "is no regular file: give the original recording"}
     assert scored.others == 2 and "left out: 2 other files" in scored.words()
     assert score(params, "calls", Path("out"), str(model)).done_before == scored.recordings == 10
@@ -288,10 +289,12 @@ def test_odd_names_links_and_what_is_no_recording(params, model):
 
 def test_a_list_names_each_recording_once(params, model, calls):
     Path("lists").mkdir()
-    paths = ["../calls/1.wav", "../calls/2.wav", "", str(Path("calls/3.wav").absolute()), "../calls/1.wav", "missing.wav"]
+    third = str(Path("calls/3.wav").absolute())
+    paths = ["../calls/1.wav", "../calls/2.wav", "", third, "../calls/1.wav", "missing.wav"]
     Path("lists/calls.txt").write_bytes("\r\n".join(paths).encode())
     scored = score(params, "lists/calls.txt", Path("out"), str(model))
-    assert [row["path"] for row in table(Path("out"))] == sorted(["lists/../calls/1.wav", "lists/../calls/2.wav", paths[3]])
+    answered = [row["path"] for row in table(Path("out"))]
+    assert answered == sorted(["lists/../calls/1.wav", "lists/../calls/2.wav", third])
     assert [row["path"] for row in table(Path("out"), "refused")] == ["lists/missing.wav"]
     assert scored.repeated == 1 and "left out: 1 listed more than once" in scored.words()
 
@@ -310,7 +313,8 @@ def test_a_table_cuts_its_recordings(params, model, calls):
     row = rows["calls/stereo.wav", 0.5, 1.5, None]
     assert row["seconds"] == 1 and [row[name] for name in PROBABILITIES] == pytest.approx(expected, abs=1e-3)
     expected = Recogniser(model).answer_file("calls/stereo.wav", channel=2).probabilities.tolist()
-    assert [rows["calls/stereo.wav", None, None, 2][name] for name in PROBABILITIES] == pytest.approx(expected, abs=2e-6)
+    row = rows["calls/stereo.wav", None, None, 2]
+    assert [row[name] for name in PROBABILITIES] == pytest.approx(expected, abs=2e-6)
     (refused,) = table(Path("out"), "refused")
     assert refused["start"] == 7 and refused["error"].startswith("start 7 s is after its end")
 
@@ -346,7 +350,7 @@ def test_a_folder_that_may_not_be_read_is_one_line(params, model, calls, monkeyp
 
 def test_two_commands_do_not_write_into_one_folder(params, model, calls, monkeypatch):
     def meanwhile(*_):
-        with pytest.raises(UserError, match="^out: another command is writing there"):
+        with pytest.raises(UserError, match=r"^out: another command is writing there"):
             score(params, "calls", Path("out"), str(model))
         return real(*_)
 

@@ -105,7 +105,7 @@ def test_what_is_gone_or_changed_after_it_was_listed_is_refused(params, model, b
     refused = table("refused")
     assert refused["s3://calls/set/1.wav"]["error"].startswith("was removed meanwhile")
     assert refused["s3://calls/set/4.wav"]["error"].startswith("was changed during the download")
-    with pytest.raises(UserError, match="changed since out was begun .'s3://calls/set/1.wav' is gone"):
+    with pytest.raises(UserError, match=r"changed since out was begun \('s3://calls/set/1.wav' is gone"):
         score(params, "s3://calls/set", Path("out"), str(model))
 
 
