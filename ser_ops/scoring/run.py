@@ -100,5 +100,6 @@ def _alone(out: Path) -> Iterator[None]:
     try:
         remove_leftovers(out)
         yield
+        remove_leftovers(out)       # of a worker of the cluster that was killed meanwhile
     finally:
         lock.release()

@@ -15,7 +15,9 @@ import pytest
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from ser_ops.cli import app
 from ser_ops.config.params import load_params_anywhere, load_preset
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
@@ -146,6 +148,19 @@ def test_given_again_it_does_nothing_again(params, model, calls):
     assert (again.done_before, again.answered, again.refused) == (13, 10, 3)
     assert {file: file.stat().st_mtime_ns for file in Path("out").rglob("*.parquet")} == before
     assert "13 recordings (13 of them before): 10 answered by model " in again.words()
+
+
+def test_the_command_says_what_came_of_it(params, model, calls):
+    def run(*arguments):
+        return CliRunner().invoke(app, ["score", *arguments, "--out", "out", "--model", str(model)])
+
+    done = run("calls", "--json")
+    record = json.loads(done.stdout)
+    assert done.exit_code == 0 and record == {"out": "out", "model": record["model"], "recordings": 13, "answered": 10,
+                                              "refused": 3, "done_before": 0, "repeated": 0, "others": 0}
+    assert run("calls").stdout == (f"out: 13 recordings (13 of them before): 10 answered by {record['model']}, 3 "
+                                   "refused; out/refused says why\n")
+    assert isinstance(run("").exception, UserError)
 
 
 def run_until_killed(params, model, renames: int, before: bool) -> int | None:
