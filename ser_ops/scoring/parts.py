@@ -16,6 +16,7 @@ from ser_ops.scoring.plan import part_file, read_part
 from ser_ops.scoring.recordings import Recording, Refused, on_disk
 
 ANSWERS, REFUSED = "answers", "refused"
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -38,19 +39,17 @@ def answer_part(job: Job, number: int) -> tuple[int, int]:
     that fails; a bad recording is a row of the other table.
     """
     recogniser = recogniser_of(job.model_folder, job.device, job.predict)
-    rows: dict[str, list[dict[str, Any]]] = {ANSWERS: [], REFUSED: []}
-    recordings = read_part(job.out, number)
-    outcomes = dict(answers_of(recogniser, recordings, job.storage, job.megabytes))
-    for place, recording in enumerate(recordings):
-        outcome = outcomes[place]
-        which = {"start": recording.start, "end": recording.end, "channel": recording.channel}
+    recordings, rows = read_part(job.out, number), {ANSWERS: dict[int, Row](), REFUSED: dict[int, Row]()}
+    for place, outcome in answers_of(recogniser, recordings, job.storage, job.megabytes):
+        path, start, end, channel = recordings[place][:4]
+        which = {"path": path, "start": start, "end": end, "channel": channel}
         if isinstance(outcome, Refused):
-            rows[REFUSED].append({"path": recording.path, **which, "error": str(outcome)})
-        else:
-            rows[ANSWERS].append({**row_of(recording.path, outcome), **which, "model": job.model})
+            rows[REFUSED][place] = {**which, "error": str(outcome)}
+        else:       # only its row is kept: a long recording has thousands of windows
+            rows[ANSWERS][place] = {**row_of(path, outcome), **which, "model": job.model}
     for table, columns in ((REFUSED, REFUSED_COLUMNS), (ANSWERS, SCORED_COLUMNS)):
         with parquet_table(part_file(job.out, table, number), columns) as writer:
-            writer.add(rows[table])
+            writer.add([row for _, row in sorted(rows[table].items())])
     return len(rows[ANSWERS]), len(rows[REFUSED])
 
 
