@@ -1,9 +1,10 @@
 """The steps as Prefect tasks. Prefect's own result cache is off: DVC decides what to skip."""
 
+import datetime
 import os
 import platform
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from prefect import get_run_logger, runtime, task
 from prefect.cache_policies import NO_CACHE
@@ -55,6 +56,15 @@ def register_candidate() -> str:
 def promote(version: str | None, to: Literal["staging", "production"], reason: str | None) -> dict:
     """Move the alias when every rule passes."""
     return steps.promote(version, to, reason)
+
+
+@task(name="score", cache_policy=NO_CACHE, persist_result=False, retries=2, retry_delay_seconds=60)
+def score(source: str, out: str, model: str | None, coverage: float | None, day: datetime.date) -> dict[str, Any]:
+    """Answer the recordings of a source; retried, since a store may be away, and each attempt goes on."""
+    with cluster.shared_with_stages():
+        scored = steps.score(source, out, model, coverage, day)
+    get_run_logger().info(scored.words())
+    return scored.record()
 
 
 @task(name="publish-tables", cache_policy=NO_CACHE, persist_result=False)

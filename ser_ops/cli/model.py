@@ -42,14 +42,21 @@ def fetch_model(params: Params, model: str | None) -> Path:
     """
     from ser_ops.tracking import models
 
+    return models.fetch_model(params, model_uri(params, model))
+
+
+def model_uri(params: Params, model: str | None) -> str:
+    """What a user named, or staging; raises as `fetch_model`."""
+    from ser_ops.tracking.models import SCHEMES
+
     project = PARAMS.exists()
     if model is None and not project:
         raise UserError("no project is here (params.yaml), whose model would answer: name one with --model: a folder, "
                         "or an address as models:/ser-fusion@staging")
-    if model and model.startswith(models.SCHEMES) and not (project or os.environ.get("MLFLOW_TRACKING_URI")):
+    if model and model.startswith(SCHEMES) and not (project or os.environ.get("MLFLOW_TRACKING_URI")):
         raise UserError(f"{model}: no project is here (params.yaml), whose registry would have it: set "
                         "MLFLOW_TRACKING_URI to the address of an MLflow server, or give a folder")
-    return models.fetch_model(params, model or f"models:/{params.tracking.registered_model}@staging")
+    return model or f"models:/{params.tracking.registered_model}@staging"
 
 
 def recogniser_of(params: Params, folder: Path, coverage: float | None = None) -> "Recogniser":

@@ -24,11 +24,13 @@ class Tracking(Section):
 class Storage(Section):
     """How corpora and noise come from a bucket; its address and keys are in the environment (AWS_*)."""
 
-    part_megabytes: Count = Field(description="fetched as one; what a cut or a kill costs, for each of those at once")
-    parallel: Count = Field(description="parts or small files at once")
-    attempts: Count = Field(description="of a request, and of a part while nothing of it comes")
-    longest_wait: Positive = Field(description="seconds between attempts; waits begin below one second and double")
-    timeout: Positive = Field(description="seconds without a byte")
+    part_megabytes: Count = Field(
+        default=8, description="fetched as one; what a cut or a kill costs, for each of those at once")
+    parallel: Count = Field(default=8, description="parts or small files at once")
+    attempts: Count = Field(default=6, description="of a request, and of a part while nothing of it comes")
+    longest_wait: Positive = Field(
+        default=20.0, description="seconds between attempts; waits begin below one second and double")
+    timeout: Positive = Field(default=30.0, description="seconds without a byte")
 
 
 class Speech(Section):
@@ -56,6 +58,13 @@ class Predict(Section):
         default=None, description="share of answers whose set must hold the truth, else 'not sure'; null: always sure")
 
 
+class Score(Section):
+    """`ser-ops score`: recordings by the million."""
+
+    part: Count = Field(default=500, description="recordings that a process answers at a time; what a kill costs")
+    megabytes: Count = Field(default=256, description="of an object in a bucket at most; a larger one is refused")
+
+
 class Serve(Section):
     """`ser-ops serve`: batches across requests, and what one request may take."""
 
@@ -76,7 +85,7 @@ class Compute(Section):
     """Processes, devices and waiting."""
 
     workers: CountOr0 = Field(
-        description="processes; 0: one a core, or all of the cluster of DASK_SCHEDULER_ADDRESS; 1: this one")
+        default=0, description="processes; 0: one a core, or all of the cluster of DASK_SCHEDULER_ADDRESS; 1: this one")
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = Field(
         default="auto", description="auto, cpu or cuda")
     shard_megabytes: Count = Field(description="size of one shard of intermediates")

@@ -229,10 +229,13 @@ class Recogniser:
         answer = yield from self._answering(where, [admitted], None)
         return self._warned(answer, sample_rate)
 
-    def answering_file(self, path: str | os.PathLike[str], channel: int | None = None,
-                       longest: float | None = None) -> Answering:
-        """`answer_file`, step by step as `answering`; UserError for a recording of more than `longest` seconds."""
-        stream = RecordingStream(Path(path), self.sample_rate, channel=channel)
+    def answering_file(self, path: str | os.PathLike[str], channel: int | None = None, longest: float | None = None,
+                       start: float = 0.0, end: float | None = None) -> Answering:
+        """`answer_file`, step by step as `answering`, of [start, end) seconds of the recording.
+
+        Raises UserError for more than `longest` seconds.
+        """
+        stream = RecordingStream(Path(path), self.sample_rate, start=start, end=end, channel=channel)
         try:
             answer = yield from self._answering(str(path), stream, longest)
         except SilentRecording:

@@ -16,7 +16,7 @@ from ser_ops.errors import UserError
 from ser_ops.inference.recogniser import Recogniser
 from ser_ops.serving.batching import windows_at_a_time
 from ser_ops.tracking.aliases import Version
-from ser_ops.tracking.models import fetch_model, named_version
+from ser_ops.tracking.models import fetch_version, named_version
 from ser_ops.tracking.package import MODEL_CARD, fingerprint
 from ser_ops.tracking.server import redacted
 
@@ -72,8 +72,7 @@ def _json(tags: Mapping[str, str], name: str) -> Any:
 
 def load_served(params: Params, uri: str) -> Served:
     """The model of a URI or a folder, loaded and tried once. Raises UserError in one line, as `fetch_model`."""
-    version = named_version(params, uri)
-    folder = fetch_model(params, _pinned(uri, version))
+    folder, version, _ = fetch_version(params, uri)
     recogniser = Recogniser(folder, params.compute.device, windows_at_a_time(params.serve.batch_size),
                             params.predict.window_hop)
     rate = recogniser.sample_rate       # the first pass is the slowest: no request should wait for it
@@ -83,11 +82,6 @@ def load_served(params: Params, uri: str) -> Served:
     shown = redacted(uri) if uri.startswith(("models:/", "runs:/")) else Path(uri).name
     return Served(recogniser, shown, fingerprint(folder), version,
                   card.read_text(encoding="utf-8") if card.is_file() else "")
-
-
-def _pinned(uri: str, version: Version | None) -> str:
-    """The URI of one version: its alias may move between two calls."""
-    return uri if version is None else f"{uri.rpartition('@' if '@' in uri else '/')[0]}/{version.number}"
 
 
 class Watch:

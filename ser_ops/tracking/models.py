@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ser_ops.config.model_json import read_model_json
 from ser_ops.config.params import Params
@@ -52,6 +52,24 @@ def fetch_model(params: Params, uri: str) -> Path:
             with replacing(kept / actual) as temporary:
                 shutil.copytree(folder, temporary)
             return kept / actual
+
+
+class Fetched(NamedTuple):
+    """A model folder, its version in the registry, and its URI; None, and the URI as given, for what is no version."""
+
+    folder: Path
+    version: Version | None
+    uri: str
+
+
+def fetch_version(params: Params, uri: str) -> Fetched:
+    """The folder of `fetch_model`, and the version of `named_version` that it is; an alias is looked up once.
+
+    Raises UserError as both.
+    """
+    version = named_version(params, uri)
+    pinned = uri if version is None else f"models:/{_name_and_version(uri)[0]}/{version.number}"
+    return Fetched(fetch_model(params, pinned), version, pinned)
 
 
 def named_version(params: Params, uri: str) -> Version | None:
