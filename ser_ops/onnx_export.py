@@ -6,18 +6,19 @@ a convolution gains nothing by it on a CPU.
 
 import logging
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ser_ops.audio.signal import fit_windows
 from ser_ops.config.model_json import GRAPH, MODEL_JSON
 from ser_ops.config.services import Export
 from ser_ops.errors import UserError
@@ -27,12 +28,15 @@ from ser_ops.files import replacing, sha256, write_json
 from ser_ops.inference.onnx_graph import PROBABILITIES, VALID, WAVEFORMS, WEIGHTS_SHA256, OnnxGraph
 from ser_ops.inference.torch_network import TorchNetwork
 from ser_ops.models import model_folder
+from ser_ops.models.wav2vec_backbone import SAMPLE_RATE
+from ser_ops.seeds import generator
 from ser_ops.speech.detector import WEIGHTS as SPEECH
 from ser_ops.terminal import excerpt
 
 _OPSET = 20             # the first with the Fourier transform as it is now; ONNX Runtime reads all up to its own
 _LARGEST = 2**31        # bytes of a graph in one file
-_WEIGHT = "model."      # begins the names of the network's own weights in a graph; those of the features have others
+_TABLE = "lifted_tensor"    # so the exporter names tables of the features, which integers would spoil
+_PRODUCTS = ("MatMul", "Gemm")
 _ROUNDS = 3             # of a measurement of speed, of which the fastest counts
 
 
@@ -49,6 +53,21 @@ class Windows:
         return np.concatenate([network.probabilities(self.samples[start:start + batch_size],
                                                      self.valid[start:start + batch_size])
                                for start in range(0, len(self.samples), batch_size)])
+
+
+def made_windows(number: int, length: int, seed: int) -> Windows:
+    """Gliding tones in noise, of any duration from a quarter of a window to the whole of it, for want of speech.
+
+    length: of a window, in samples at 16 kHz.
+    """
+    random = generator(seed, "export")
+    clips = []
+    for _ in range(number):
+        time = np.arange(random.integers(length // 4, length + 1)) / SAMPLE_RATE
+        hertz, level = random.uniform(80, 400), random.uniform(0.05, 0.5)
+        tone = level * np.sin(2 * np.pi * hertz * (time + 0.1 * np.sin(4 * time)))
+        clips.append(tone + random.normal(0, 0.02, len(time)))
+    return Windows(*fit_windows(clips, length))
 
 
 class _Graph(nn.Module):
@@ -98,8 +117,8 @@ def export_model(folder: Path, out: Path, clips: Windows, settings: Export, vali
         if validation is not None:
             graph, quantised = _quantised(graph, path.with_name(f"int8-{GRAPH}"), validation, settings, batch_size)
         figures = {"largest_difference": largest, "clips": len(clips.samples),
-                   "windows_per_second": _speed(graph, clips, batch_size),
-                   "torch_windows_per_second": _speed(network, clips, batch_size),
+                   "windows_per_second": speed(graph, clips, batch_size),
+                   "torch_windows_per_second": speed(network, clips, batch_size),
                    "megabytes": graph.path.stat().st_size / 1e6, "int8": quantised}
         _place(folder, out, graph.path, card)
     return figures
@@ -149,27 +168,32 @@ def _quantised(graph: OnnxGraph, path: Path, validation: Windows, settings: Expo
     with naming_extras(), _quiet():
         import onnx
         from onnxruntime.quantization import QuantType, quantize_dynamic
-        nodes = [node.name for node in onnx.load(graph.path).graph.node if node.op_type in ("MatMul", "Gemm")
-                 and any(name.startswith(_WEIGHT) or ".weight" in name for name in node.input)]
-        if not nodes:
+        content = onnx.load(graph.path).graph
+        constants = {constant.name for constant in content.initializer}
+        products = {node.name: node.input[1] for node in content.node
+                    if node.op_type in _PRODUCTS and node.input[1] in constants}
+        tables = [name for name, constant in products.items() if constant.startswith(_TABLE)]
+        if len(tables) == len(products):
             raise UserError(f"{graph.card['model']}: has no linear layer that integers could shrink: export without "
                             "--int8")
-        quantize_dynamic(graph.path, path, weight_type=QuantType.QInt8, nodes_to_quantize=nodes)
+        quantize_dynamic(graph.path, path, op_types_to_quantize=_PRODUCTS, weight_type=QuantType.QInt8,
+                         nodes_to_exclude=tables)
+    assert validation.labels is not None
     integers = OnnxGraph(path, graph.card)
     uar, float_uar = (scores(validation.labels, validation.answers(each, batch_size).argmax(1))["uar"]
                       for each in (integers, graph))
     if float_uar - uar >= settings.int8_cost:
         raise UserError(f"int8 costs {float_uar - uar:.3f} UAR on {len(validation.samples)} validation clips, "
                         f"{settings.int8_cost:g} (export.int8_cost) or more: export without --int8")
-    return integers, {"uar": uar, "float_uar": float_uar, "layers": len(nodes)}
+    return integers, {"uar": uar, "float_uar": float_uar, "layers": len(products) - len(tables)}
 
 
-def _speed(network: TorchNetwork | OnnxGraph, clips: Windows, batch_size: int) -> float:
+def speed(network: TorchNetwork | OnnxGraph, clips: Windows, batch_size: int) -> float:
     """Windows a second, of the fastest of some rounds."""
     def seconds(round_of: Callable[[], object]) -> float:
-        begun = time.perf_counter()
+        begun = perf_counter()
         round_of()
-        return time.perf_counter() - begun
+        return perf_counter() - begun
 
     return len(clips.samples) / min(seconds(lambda: clips.answers(network, batch_size)) for _ in range(_ROUNDS))
 

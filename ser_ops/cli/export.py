@@ -38,11 +38,11 @@ def onnx(model: Model = None,
     folder = fetch_model(params, model)
     target = _target(params, model, folder, out)
     from ser_ops.config.model_json import predict_of, read_model_json, window_of
-    from ser_ops.onnx_export import export_model
+    from ser_ops.onnx_export import export_model, made_windows
 
     card = read_model_json(folder)
     samples, settings = window_of(card), params.export
-    clips = _clips(params, "test", samples, settings.clips) or _made(params, samples)
+    clips = _clips(params, "test", samples, settings.clips) or made_windows(settings.clips, samples, settings.seed)
     validation = _clips(params, "validation", samples) if int8 else None
     if int8 and validation is None:
         raise UserError("--int8 asks labelled clips what it costs: run in a project whose stage augment has run (dvc "
@@ -92,21 +92,3 @@ def _clips(params: Params, partition: str, samples: int, most: int | None = None
     waveforms = Shards(params.paths.work / "ingest" / "waveforms")
     return Windows(*fit_windows([waveforms[row.utterance] for row in rows], samples),
                    np.array([row.label for row in rows]))
-
-
-def _made(params: Params, samples: int) -> "Windows":
-    """Gliding tones in noise, of all lengths up to a window."""
-    import numpy as np
-
-    from ser_ops.audio.signal import fit_windows
-    from ser_ops.onnx_export import Windows
-    from ser_ops.seeds import generator
-
-    random = generator(params.export.seed, "export")
-    clips = []
-    for _ in range(params.export.clips):
-        time = np.arange(int(random.integers(samples // 4, samples + 1))) / 16000
-        hertz, depth = random.uniform(80, 400), random.uniform(0.05, 0.5)
-        clips.append(depth * np.sin(2 * np.pi * hertz * (time + 0.1 * np.sin(4 * time)))
-                     + random.normal(0, 0.02, len(time)))
-    return Windows(*fit_windows(clips, samples))
