@@ -14,7 +14,7 @@ FLOORS = {
     3: {"augment", "validation", "models"},
     4: {"dataset", "inference"},
     5: {"training", "evaluation", "report", "tracking"},
-    6: {"explain", "gate", "scoring", "serving", "workspace"},
+    6: {"explain", "gate", "onnx_export", "scoring", "serving", "workspace"},
     7: {"stages"},
     8: {"doctor"},
     9: {"cli"},

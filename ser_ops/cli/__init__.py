@@ -6,7 +6,7 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from ser_ops.cli import corpora, doctor, model, noise, params, predict, registry, reproduce, score, serve, voices
+from ser_ops.cli import corpora, doctor, export, model, noise, params, predict, registry, reproduce, score, serve, voices
 from ser_ops.errors import UserError
 from ser_ops.extras import naming_extras
 from ser_ops.terminal import escape_unencodable, print_error, print_line
@@ -18,6 +18,7 @@ app.add_typer(corpora.app, name="corpora")
 app.add_typer(noise.app, name="noise")
 app.add_typer(model.app, name="models")
 app.add_typer(voices.app, name="voices")
+app.add_typer(export.app, name="export")
 app.command("predict")(predict.predict)
 app.command("score")(score.score)
 app.command("evaluate")(model.evaluate)

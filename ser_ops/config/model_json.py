@@ -17,6 +17,7 @@ from ser_ops.model_table import MODELS
 
 FORMAT = 4
 MODEL_JSON = "model.json"
+GRAPH = "model.onnx"        # beside it, where the model was exported
 _RESTORE = "restore the folder, or train the model again"
 _Channels = Annotated[list[float], Field(max_length=1024)]
 _Scores = Annotated[list[Annotated[int, Field(ge=0, le=10_000)]], Field(max_length=2**20)]
@@ -62,6 +63,7 @@ class _ModelJson(_Part):
     temperature: float = 1.0
     predict: Annotated[Predict, Field(strict=False)] = Predict()
     speech_sha256: str | None = None
+    onnx_sha256: str | None = None
     conformal_scores: _Scores | None = None
     data: _Data = _Data()
 
@@ -94,3 +96,8 @@ def input_of(card: Mapping[str, Any]) -> Window:
     """What the model of a card (model.json) reads: the section of its preset, with its window."""
     section = MODELS[card["model"]].reads
     return Preset.model_fields[section].annotation(**card["preset_settings"][section])  # type: ignore[misc]
+
+
+def window_of(card: Mapping[str, Any]) -> int:
+    """Samples, at the card's rate, of the window that the model of a card hears at once."""
+    return round(input_of(card).seconds * int(card["sample_rate"]))

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from ser_ops.config.section import Confidence, Count, CountOr0, Name, NotNegative, Positive, Section
+from ser_ops.config.section import Confidence, Count, CountOr0, Name, NotNegative, Positive, Section, Seed
 
 
 class Tracking(Section):
@@ -63,6 +63,15 @@ class Score(Section):
 
     part: Count = Field(default=500, description="recordings that a process answers at a time; what a kill costs")
     megabytes: Count = Field(default=256, description="of an object in a bucket at most; a larger one is refused")
+
+
+class Export(Section):
+    """`ser-ops export onnx`: how a graph is compared with torch before it may answer."""
+
+    seed: Seed = Field(default=95, description="of the clips that are made where no project is")
+    clips: Count = Field(default=32, description="test clips, or made ones, that both answer")
+    difference: Positive = Field(default=1e-4, description="of a probability, beyond which no graph is written")
+    int8_cost: Positive = Field(default=0.01, description="of UAR on validation clips, from which no int8 is written")
 
 
 class Serve(Section):

@@ -52,7 +52,7 @@ class EmotionModel(nn.Module):
 
     def context(self, waveform: Tensor, valid: Tensor) -> Tensor:
         """What the Wav2Vec 2.0 stream makes of the waveform: (B, H), or (B, 0) without that stream."""
-        return waveform.new_zeros(len(waveform), 0)
+        return waveform.new_zeros(waveform.shape[0], 0)
 
     def classify(self, context: Tensor, features: Tensor) -> Tensor:
         """Logits (B, 7) from `context` and the features."""

@@ -50,7 +50,8 @@ def main() -> None:
                          _provenance(params, cards[params.train.model], rows, noise_rows))
     for name, figures_of_model in metrics["models"].items():
         if kept := cards[name].get("conformal_scores"):
-            figures_of_model["selective"] = selective(answers, name, kept, settings.coverages)
+            figures_of_model["selective"] = selective(answers, name, kept, settings.coverages, summary.unseen,
+                                                      settings.confidence)
     metrics["models"][params.train.model] |= _known_voices(params, job, summary, rows)
     answers.write(reports / "predictions.csv")
     write_csv(reports / "robustness.csv", summary.table(list(models)), ROBUSTNESS_FIELDS)

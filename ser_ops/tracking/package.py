@@ -23,9 +23,8 @@ import numpy as np
 
 from ser_ops.audio.signal import fit_window
 from ser_ops.caveats import DUTIES, FORBIDDEN_USES, INTENDED_USES, caveats, heard_in_training
-from ser_ops.config.model_json import input_of, read_model_json
+from ser_ops.config.model_json import GRAPH, input_of, read_model_json
 from ser_ops.config.params import Params
-from ser_ops.config.services import Predict
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
@@ -60,7 +59,7 @@ def package_model(params: Params, model_folder: Path, out: Path) -> Path:
     Raises UserError when `model_folder` holds no trained model.
     """
     card = written_model_card(params, model_folder, params.paths.reports)
-    with replacing(out) as temporary, package_arguments(model_folder, card, params.predict) as arguments:
+    with replacing(out) as temporary, package_arguments(params, model_folder, card) as arguments:
         import mlflow.pyfunc
         mlflow.pyfunc.save_model(str(temporary), **arguments)
     return out
@@ -79,13 +78,13 @@ def fingerprint(model_folder: Path) -> str:
 
 
 @contextmanager
-def package_arguments(model_folder: Path, card: str, predict: Predict) -> Iterator[dict[str, Any]]:
+def package_arguments(params: Params, model_folder: Path, card: str) -> Iterator[dict[str, Any]]:
     """What `mlflow.pyfunc.save_model` and `log_model` take, from a model folder and its card in Markdown."""
     fingerprint(model_folder)
     with TemporaryDirectory(prefix="ser-ops-package-") as holder:
         staged = Path(holder) / "model"
         staged.mkdir()
-        for name in (WEIGHTS, CARD, *([SPEECH] if (model_folder / SPEECH).is_file() else [])):
+        for name in (WEIGHTS, CARD, *(name for name in (SPEECH, GRAPH) if (model_folder / name).is_file())):
             shutil.copyfile(model_folder / name, staged / name)
         (staged / MODEL_CARD).write_text(card, encoding="utf-8")
         quiet_mlflow()
@@ -93,7 +92,9 @@ def package_arguments(model_folder: Path, card: str, predict: Predict) -> Iterat
             "python_model": str(Path(__file__).with_name("served_model.py")),
             "artifacts": {"model": str(staged)},
             "code_paths": [str(_copy_code(Path(holder) / "ser_ops"))],
-            "model_config": {"device": "auto", "batch_size": predict.batch_size, "window_hop": predict.window_hop},
+            "model_config": {"device": "auto", "batch_size": params.predict.batch_size,
+                             "window_hop": params.predict.window_hop, "recordings": params.serve.recordings,
+                             "seconds": params.serve.seconds, "megabytes": params.serve.body_megabytes},
             "pip_requirements": requirements(), "signature": signature(), "input_example": input_example(),
         }
 
@@ -111,6 +112,7 @@ def _copy_code(target: Path) -> Path:
 def signature() -> "ModelSignature":
     """waveform (array of double, any length) and sample_rate (long) in; emotion, probabilities, windows, speech out.
 
+    A row that has no answer has `error` alone.
     The parameter `cleaned` says that a waveform was read and cleaned already, as those of the evaluation are.
     """
     from mlflow.models import ModelSignature
@@ -122,11 +124,10 @@ def signature() -> "ModelSignature":
     segment = Object([Property("start", DataType.double), Property("end", DataType.double)])
     return ModelSignature(
         inputs=Schema([ColSpec(Array(DataType.double), "waveform"), ColSpec(DataType.long, "sample_rate")]),
-        outputs=Schema([ColSpec(DataType.string, "emotion"), ColSpec(probabilities, "probabilities"),
-                        ColSpec(DataType.double, "seconds"), ColSpec(Array(window), "windows"),
-                        ColSpec(Array(segment), "speech", required=False),
-                        ColSpec(Array(DataType.string), "emotions", required=False),
-                        ColSpec(Array(DataType.string), "warnings"), ColSpec(Array(DataType.string), "caveats")]),
+        outputs=Schema([ColSpec(kind, name, required=False) for name, kind in (
+            ("emotion", DataType.string), ("probabilities", probabilities), ("seconds", DataType.double),
+            ("windows", Array(window)), ("speech", Array(segment)), ("emotions", Array(DataType.string)),
+            ("warnings", Array(DataType.string)), ("caveats", Array(DataType.string)), ("error", DataType.string))]),
         params=ParamSchema([ParamSpec("cleaned", DataType.boolean, False)]))
 
 

@@ -105,7 +105,7 @@ def _create_version(client: "MlflowClient", params: Params, run: Run, model_fold
     name = params.tracking.registered_model
     # What this process did before may have left another experiment active, which MLflow would refuse the run for.
     mlflow.set_experiment(experiment_id=client.get_run(run.id).info.experiment_id)
-    with package_arguments(model_folder, card_text, params.predict) as arguments, \
+    with package_arguments(params, model_folder, card_text) as arguments, \
             mlflow.start_run(run_id=run.id, nested=True):
         logged = mlflow.pyfunc.log_model(name="model", **arguments)
     try:
