@@ -23,7 +23,7 @@ def _described(description: str, **schema: Any) -> Any:
     return Field(json_schema_extra={"description": description, **schema})
 
 
-Preset = Annotated[str | None, _described("A file of presets/ (docs/reference/settings.md). Default: that of params.yaml.")]
+Preset = Annotated[str | None, _described("A file of presets/. Default: that of params.yaml.")]
 Model = Annotated[str | None, _described("The main model (train.model). Default: that of params.yaml.",
                                          enum=[None, *MODELS])]
 Corpora = Annotated[list[str] | None, _described("Folders of data/corpora (data.corpora). Default: those of "

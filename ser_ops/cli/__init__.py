@@ -6,7 +6,20 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from ser_ops.cli import corpora, doctor, export, model, noise, params, predict, registry, reproduce, score, serve, voices
+from ser_ops.cli import (
+    corpora,
+    doctor,
+    export,
+    model,
+    noise,
+    params,
+    predict,
+    registry,
+    reproduce,
+    score,
+    serve,
+    voices,
+)
 from ser_ops.errors import UserError
 from ser_ops.extras import naming_extras
 from ser_ops.terminal import escape_unencodable, print_error, print_line
