@@ -17,6 +17,7 @@ from ser_ops.model_table import MODELS
 
 FORMAT = 4
 MODEL_JSON = "model.json"
+REFERENCE = "reference.parquet"     # in a packaged model: what `ser-ops watch` compares with
 _RESTORE = "restore the folder, or train the model again"
 _Channels = Annotated[list[float], Field(max_length=1024)]
 _Scores = Annotated[list[Annotated[int, Field(ge=0, le=10_000)]], Field(max_length=2**20)]

@@ -11,7 +11,7 @@ import torch
 
 from ser_ops.audio.admission import SILENCE_DBFS, SilentRecording, bandwidth_warning, is_silent_peak, padding_warning
 from ser_ops.audio.reading import RecordingStream, admit_samples
-from ser_ops.audio.signal import fit_window
+from ser_ops.audio.signal import clipped_samples, fit_window
 from ser_ops.caveats import Caveat, caveats
 from ser_ops.config.model_json import MODEL_JSON, input_of, predict_of
 from ser_ops.config.services import Predict
@@ -21,10 +21,11 @@ from ser_ops.errors import UserError
 from ser_ops.extras import naming_extras
 from ser_ops.features.extractor import Extractor
 from ser_ops.models import conformal
-from ser_ops.models.base import EmotionModel
+from ser_ops.models.base import EmotionModel, embedding, reading_last_inputs
 from ser_ops.models.model_folder import load
 from ser_ops.models.voices import Population, Voice, population_of
-from ser_ops.speech.detector import RATE, Detector, Listening, Segment, segments
+from ser_ops.speech.detector import RATE, Detector, Segment, segments
+from ser_ops.speech.sound import Sound, SoundMeter
 
 NO_SPEECH, NOT_SURE = "no speech", "not sure"
 
@@ -34,7 +35,7 @@ class WindowAnswer:
     """The answer for one window: start and end in seconds; probabilities, float64 of shape (7,), sum to 1.
 
     spoken: whether somebody speaks in it, as far as the model can tell; context: what the pretrained stream made of it,
-    float32 (H,), where a voice was given.
+    float32 (H,), where a voice was given; embedding: where it lies for the model (`ser_ops.models.base.embedding`).
     """
 
     start: float
@@ -42,6 +43,7 @@ class WindowAnswer:
     probabilities: np.ndarray
     spoken: bool = True
     context: np.ndarray | None = field(default=None, repr=False, compare=False)
+    embedding: np.ndarray | None = field(default=None, repr=False, compare=False)
 
     @property
     def emotion(self) -> str:
@@ -58,7 +60,7 @@ class Answer:
     warnings: sentences a user should read before relying on it; caveats: what the model's card says of every answer
     that it gives; speech: where somebody speaks, None for a model without a detector of speech; emotions: the set that
     holds the truth in the promised share of cases, likeliest first, None where no share was asked for; voice_clips: the
-    clips by which the speaker's voice was known, None where no voice was given.
+    clips by which the speaker's voice was known, None where no voice was given; sound: figures of what was heard.
     """
 
     probabilities: np.ndarray
@@ -69,6 +71,14 @@ class Answer:
     speech: tuple[Segment, ...] | None = None
     emotions: tuple[str, ...] | None = None
     voice_clips: int | None = None
+    sound: Sound = field(default=Sound(), repr=False, compare=False)
+
+    @property
+    def embedding(self) -> np.ndarray | None:
+        """Where the recording lies for the model, float32 (EMBEDDING,): the mean over windows with speech, else all."""
+        windows = [window for window in self.windows if window.spoken] or self.windows
+        known = [window.embedding for window in windows if window.embedding is not None]
+        return np.mean(known, axis=0) if known else None
 
     @property
     def context(self) -> np.ndarray | None:
@@ -227,7 +237,7 @@ class Recogniser:
                 raise
             return self._silent(len(samples) / sample_rate)
         answer = yield from self._answering(where, [admitted], None)
-        return self._warned(answer, sample_rate)
+        return self._warned(answer, sample_rate, clipped_samples(samples) / len(samples))
 
     def answering_file(self, path: str | os.PathLike[str], channel: int | None = None,
                        longest: float | None = None) -> Answering:
@@ -239,7 +249,7 @@ class Recogniser:
             if self.detector is None:
                 raise
             return self._silent(stream.seconds)
-        return self._warned(answer, stream.native_rate, stream.warnings)
+        return self._warned(answer, stream.native_rate, stream.clipped_share, stream.warnings)
 
     def _drive(self, steps: Answering, voice: Voice | None) -> Answer:
         """The answer of a generator that has the model to itself."""
@@ -254,13 +264,16 @@ class Recogniser:
     def _silent(self, seconds: float) -> Answer:
         """The answer to a recording in which nothing sounds."""
         return Answer(np.full(len(EMOTIONS), 1 / len(EMOTIONS)), seconds, [],
-                      [f"silent, nothing rises above {SILENCE_DBFS:g} dBFS"], self.caveats, ())
+                      [f"silent, nothing rises above {SILENCE_DBFS:g} dBFS"], self.caveats, (),
+                      sound=Sound(speech_share=0.0))
 
     def _answering(self, where: str, blocks: Iterable[np.ndarray], longest: float | None) -> Answering:
         """The answer to blocks of samples at the model's rate, as `answering`."""
         length, silent_windows, batch, answers = 0, 0, list[Window](), list[WindowAnswer]()
         listening = self.detector.listen() if self.detector else None
-        for start, samples in windows(listening.passing(blocks) if listening else blocks, self.window, self.hop):
+        meter = SoundMeter(self.sample_rate)
+        heard = meter.passing(listening.passing(blocks) if listening else blocks)
+        for start, samples in windows(heard, self.window, self.hop):
             length = start + len(samples)
             if longest is not None and length > longest * self.sample_rate:
                 raise UserError(f"{where}: lasts more than {longest:g} s, the most that is answered here: cut it into "
@@ -275,7 +288,8 @@ class Recogniser:
         if batch:
             answers += yield batch
         seconds = length / self.sample_rate
-        speech, answers = self._spoken(listening, answers, seconds)
+        speech = segments(listening.end(), self.speech, seconds) if listening else None
+        answers = self._spoken(speech, answers)
         spoken = [answer for answer in answers if answer.spoken]
         mean = np.mean([answer.probabilities for answer in spoken or answers], axis=0)
         if not np.isfinite(mean).all():
@@ -286,32 +300,29 @@ class Recogniser:
         if 0 < len(spoken) < len(answers):
             warnings.append(f"in {len(answers) - len(spoken)} of {number} windows nobody speaks: they are left out")
         emotions = None if self._highest_score is None else conformal.emotion_set(mean, self._highest_score)
-        return Answer(mean, seconds, answers, warnings, self.caveats, speech, emotions)
+        return Answer(mean, seconds, answers, warnings, self.caveats, speech, emotions, sound=meter.end(speech))
 
-    def _spoken(self, listening: Listening | None, answers: list[WindowAnswer],
-                seconds: float) -> tuple[tuple[Segment, ...] | None, list[WindowAnswer]]:
-        """Where somebody speaks in a recording that has ended, and which of its windows hold some of that.
-
-        Of a stretch between two windows one holds at least a half.
-        """
-        if listening is None:
-            return None, answers
-        speech, least = segments(listening.end(), self.speech, seconds), self.speech.least / 2
-        return speech, [
-            replace(answer, spoken=sum(segment.overlap(answer.start, answer.end) for segment in speech) >= least)
-            for answer in answers]
+    def _spoken(self, speech: Sequence[Segment] | None, answers: list[WindowAnswer]) -> list[WindowAnswer]:
+        """Windows, each with whether it holds some of the speech. Of a stretch between two one holds at least a half."""
+        if speech is None:
+            return answers
+        return [replace(answer, spoken=sum(segment.overlap(answer.start, answer.end) for segment in speech)
+                        >= self.speech.least / 2) for answer in answers]
 
     def answer_windows(self, batch: Sequence[Window], voice: Voice | None = None) -> list[WindowAnswer]:
         """The answers to windows, of one recording or of several of the same voice, in one pass of the model."""
         fitted = [fit_window(samples, self.window) for _, samples in batch]
         windows, valid = np.stack([samples for samples, _ in fitted]), np.array([number for _, number in fitted])
         contexts: np.ndarray | list[None] = [None] * len(batch)
-        if voice is None:
-            rows = probabilities(self.model, self.extractor, windows, valid, self.device)
-        else:
-            rows, contexts = self._answer_voice(windows, valid, voice)
-        return [WindowAnswer(start / self.sample_rate, (start + len(samples)) / self.sample_rate, row, context=context)
-                for (start, samples), row, context in zip(batch, rows, contexts, strict=True)]
+        with reading_last_inputs(self.model) as read:
+            if voice is None:
+                rows = probabilities(self.model, self.extractor, windows, valid, self.device)
+            else:
+                rows, contexts = self._answer_voice(windows, valid, voice)
+        marks = embedding(read) if read else [None] * len(batch)
+        return [WindowAnswer(start / self.sample_rate, (start + len(samples)) / self.sample_rate, row, context=context,
+                             embedding=mark)
+                for (start, samples), row, context, mark in zip(batch, rows, contexts, marks, strict=True)]
 
     def _answer_voice(self, windows: np.ndarray, valid: np.ndarray, voice: Voice) -> tuple[np.ndarray, np.ndarray]:
         """Probabilities (B, 7) of windows of a voice, and what the pretrained stream made of them, (B, H)."""
@@ -324,11 +335,12 @@ class Recogniser:
             logits = model.classify(known, self.extractor(waveforms))
             return torch.softmax(logits.double(), dim=1).cpu().numpy(), contexts.float().cpu().numpy()
 
-    def _warned(self, answer: Answer, native_rate: int, warnings: Sequence[str] = ()) -> Answer:
-        """The answer with the warnings of reading, and with what rate and length mean for this model."""
+    def _warned(self, answer: Answer, native_rate: int, clipped: float, warnings: Sequence[str] = ()) -> Answer:
+        """The answer with the warnings of reading, what rate and length mean for this model, and the clipped share."""
         of_model = (bandwidth_warning(native_rate, self.sample_rate),
                     padding_warning(answer.seconds, self.window / self.sample_rate))
-        return replace(answer, warnings=[*warnings, *filter(None, of_model), *answer.warnings])
+        return replace(answer, warnings=[*warnings, *filter(None, of_model), *answer.warnings],
+                       sound=replace(answer.sound, clipped_share=clipped))
 
 
 def windows(blocks: Iterable[np.ndarray], length: int, hop: int) -> Iterator[tuple[int, np.ndarray]]:
