@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
 AUTOMATIONS = Path(__file__).with_name("automations.yaml")
-_KEYS = {"name", "entrypoint", "description", "tags", "work_pool", "build", "pull"}
+_KEYS = {"name", "entrypoint", "description", "tags", "work_pool", "build", "pull", "schedules"}
 _COMMAND = "prefect.deployments.steps.run_shell_script"
 
 
@@ -73,6 +73,7 @@ def _make_deployments(client: "SyncPrefectClient", wanted: Iterable[Mapping[str,
         wanted: Entries of `deployments` in prefect.yaml.
         pull: The pull steps of those that have none of their own.
     """
+    from prefect.client.schemas.actions import DeploymentScheduleCreate
     from prefect.utilities.callables import parameter_schema
     from prefect.utilities.templating import apply_values
 
@@ -95,7 +96,8 @@ def _make_deployments(client: "SyncPrefectClient", wanted: Iterable[Mapping[str,
             flow_id=flow_ids[flow.name], name=name, version=flow.version,
             description=deployment["description"], tags=deployment["tags"], entrypoint=deployment["entrypoint"],
             work_pool_name=pool["name"], work_queue_name=pool["work_queue_name"], job_variables=pool["job_variables"],
-            pull_steps=filled, parameter_openapi_schema=parameter_schema(flow).model_dump(exclude_unset=True),
+            schedules=[DeploymentScheduleCreate.model_validate(_schedule(given))
+                       for given in deployment.get("schedules", [])], pull_steps=filled, parameter_openapi_schema=parameter_schema(flow).model_dump(exclude_unset=True),
             enforce_parameter_schema=True)
         print(f"{flow.name}/{name}", flush=True)
 
@@ -105,6 +107,15 @@ def _flow(entrypoint: str) -> "Flow[..., Any]":
     file, function = entrypoint.split(":")
     flow: Flow[..., Any] = getattr(import_module(file.removesuffix(".py").replace("/", ".")), function)
     return flow
+
+
+def _schedule(given: Mapping[str, Any]) -> dict[str, Any]:
+    """A schedule as the server takes it, from `cron`, `timezone` and `active`, as `prefect deploy` reads them."""
+    if unknown := set(given) - {"cron", "timezone", "active"}:
+        raise UserError(f"prefect.yaml: pipelines.deploy does not know '{sorted(unknown)[0]}' of a schedule: give "
+                        "cron, timezone and active")
+    return {"schedule": {"cron": given["cron"], "timezone": given.get("timezone", "UTC")},
+            "active": given.get("active", True)}
 
 
 def _built(steps: list[dict[str, Any]]) -> dict[str, dict[str, str]]:

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
-from prefect import flow, get_run_logger
+from prefect import State, flow, get_run_logger
+from prefect.states import Completed
 from pydantic import Field
 
 from pipelines import checkout, cluster, tasks
@@ -32,6 +33,8 @@ Trials = Annotated[int | None, _described("Trials of the search of training sett
 Overrides = Annotated[list[str] | None, _described(
     "More settings as `dvc exp run -S` takes them: KEY=VALUE, or FILE:KEY=VALUE for a file of presets/ and for "
     "reproduction/params.yaml, as train.seed=41 or presets/paper.yaml:train.epochs=20.")]
+Records = Annotated[str | None, _described("Folder of ser-ops serve --records. Default: paths.records.")]
+Corrections = Annotated[str | None, _described("CSV: record, emotion.")]
 _SETTINGS: dict[str, Any] = {"persist_result": False, "task_runner": cluster.task_runner()}
 
 
@@ -81,6 +84,19 @@ def promote_model(version: str | None = None, to: Literal["staging", "production
                   override_reason: str | None = None) -> dict:
     """Gate and promotion of the candidate, or of the version that is named."""
     return tasks.promote(version, to, override_reason)
+
+
+@flow(name="watch-model", persist_result=False)
+def watch_model(records: Records = None, corrections: Corrections = None) -> State | str:
+    """What the records of a service say of the staging model; at an alarm the run's state says so.
+
+    With `watch.retrain` an alarm starts train-fusion/local, a run of its own that the gate judges as any other.
+    """
+    report = tasks.watch(records, corrections)
+    if not report.get("alarm"):
+        return str(report["verdict"])
+    retrained = tasks.retrain() if load_params().watch.retrain else ""
+    return Completed(name="Alarm", message=" ".join([f"{report['verdict']}:", *report["words"], retrained]).strip())
 
 
 @flow(name="reproduce-paper1", **_SETTINGS)

@@ -9,7 +9,7 @@ from ser_ops.documents import read_json
 from ser_ops.workspace import Say, dvc
 from ser_ops.workspace import pull as pull_missing
 
-__all__ = ["has_shared_remote", "promote", "pull", "push", "register", "repro", "reproduce", "verdict"]
+__all__ = ["has_shared_remote", "promote", "pull", "push", "register", "repro", "reproduce", "verdict", "watch"]
 
 
 def pull(say: Say = print, as_named: bool = False) -> None:
@@ -70,6 +70,20 @@ def promote(version: str | None = None, to: Literal["staging", "production"] = "
     from ser_ops.gate import promotion
 
     return asdict(promotion.promote(load_params(), version, to, reason))
+
+
+def watch(records: str | None, corrections: str | None) -> dict[str, Any]:
+    """What `ser-ops watch --track` says of the staging model, and `page`; where no service keeps records, that alone."""
+    from ser_ops.tracking.models import fetch_model
+    from ser_ops.watch import report
+
+    params = load_params()
+    folder, out = Path(records) if records else params.paths.records, params.paths.reports / "watch"
+    if not folder.is_dir():
+        return {"verdict": f"{folder}: no records are here yet: ser-ops serve --records {folder}"}
+    model = fetch_model(params, f"models:/{params.tracking.registered_model}@staging")
+    inputs = report.Inputs(folder, model, corrections=Path(corrections) if corrections else None)
+    return report.watch(params, inputs, out, track=True) | {"page": str(out / "index.html")}
 
 
 def verdict() -> dict[str, Any]:

@@ -89,6 +89,7 @@ class Watch(Section):
     megabytes: Count = Field(default=256, description="of a folder of records at most; beyond it the oldest file goes")
     file_records: Count = Field(default=4096, description="of one Parquet file")
     days: Count = Field(default=7, description="of a period; the first day of a week is Monday")
+    periods: Count = Field(default=12, description="that a page shows, the newest")
     least_records: Count = Field(default=50, description="of a period, or nothing is said of it")
     false_alarms: Confidence = Field(
         default=0.02, description="share of unchanged periods in which all tests together may see a change")

@@ -303,7 +303,7 @@ class Recogniser:
         return Answer(mean, seconds, answers, warnings, self.caveats, speech, emotions, sound=meter.end(speech))
 
     def _spoken(self, speech: Sequence[Segment] | None, answers: list[WindowAnswer]) -> list[WindowAnswer]:
-        """Windows, each with whether it holds some of the speech. Of a stretch between two one holds at least a half."""
+        """Each window with whether somebody speaks in it. Of a stretch between two, one holds at least a half."""
         if speech is None:
             return answers
         return [replace(answer, spoken=sum(segment.overlap(answer.start, answer.end) for segment in speech)

@@ -1,5 +1,6 @@
 """A model as a folder of two files: weights.safetensors and model.json. Nothing is ever unpickled."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from ser_ops.models.wav2vec_network import Wav2VecSizes
 from ser_ops.models.whisper_encoder import WhisperSizes
 from ser_ops.terminal import printable
 
+_WEIGHTS = "weights.safetensors"
 _DTYPES = {torch.float32: "F32", torch.int64: "I64"}    # as safetensors names them; no other stands in a model
 _LONGEST_HEADER = 2**22     # bytes; a model of 128 layers has some 400,000
 _OF_WEIGHTS = ("sample_rate", "standardisation", "parameters")     # what the weights settle and the card repeats
@@ -34,11 +36,11 @@ def save(folder: Path, model: EmotionModel, card: Mapping[str, Any]) -> None:
     comes first. Raises UserError when the disk is full.
     """
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    with replacing(folder / "weights.safetensors") as path:
+    with replacing(folder / _WEIGHTS) as path:
         save_file(weights, path, metadata={"format": "pt"})
     facts = _facts(model)
     write_json(folder / MODEL_JSON, facts | dict(card) | facts | {
-        "weights_sha256": sha256(folder / "weights.safetensors")})
+        "weights_sha256": sha256(folder / _WEIGHTS)})
 
 
 def load(folder: Path) -> tuple[EmotionModel, dict[str, Any]]:
@@ -48,7 +50,7 @@ def load(folder: Path) -> tuple[EmotionModel, dict[str, Any]]:
     model's.
     """
     card = read_model_json(folder)
-    weights = folder / "weights.safetensors"
+    weights = folder / _WEIGHTS
     with torch.device("meta"):  # sizes in a card from outside cost no memory until the file bears them out
         skeleton = _skeleton(card, folder / MODEL_JSON)
         _check_weights(skeleton, weights, card)
@@ -63,6 +65,18 @@ def load(folder: Path) -> tuple[EmotionModel, dict[str, Any]]:
         raise UserError(f"{folder / MODEL_JSON}: its {other[0]} is not that of the weights beside it: restore the "
                         "folder")
     return model.eval(), card
+
+
+def fingerprint(model_folder: Path) -> str:
+    """SHA-256 over weights.safetensors and model.json: the same for the same model, wherever it lies.
+
+    Raises UserError when the folder holds no trained model.
+    """
+    for name in (_WEIGHTS, MODEL_JSON):
+        if not (model_folder / name).is_file():
+            raise UserError(f"{model_folder / name}: is missing: train the model, or name a folder that holds one")
+    both = sha256(model_folder / _WEIGHTS) + sha256(model_folder / MODEL_JSON)
+    return hashlib.sha256(both.encode()).hexdigest()
 
 
 def _skeleton(card: Mapping[str, Any], path: Path) -> EmotionModel:

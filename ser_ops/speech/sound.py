@@ -1,4 +1,4 @@
-"""What a recording sounds like, in figures: level, bandwidth, share of speech and signal-to-noise ratio, block by block.
+"""What a recording sounds like, in figures: level, bandwidth, share of speech and signal-to-noise ratio.
 
 Speech is told from what lies between by the detector of speech, in its moments of 32 ms.
 """

@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from ser_ops.config.model_json import read_model_json
+from ser_ops.config.model_json import REFERENCE, read_model_json
 from ser_ops.config.params import Params
 from ser_ops.documents import read_yaml
 from ser_ops.errors import UserError
@@ -99,7 +99,7 @@ def _download_model(client: "MlflowClient", pinned: str, folder: Path) -> Path:
     if "MLmodel" not in names:
         raise UserError(f"{redacted(pinned)}: no model there: see the registry or the run for those that there are")
     _download_artifact(f"{pinned}/MLmodel", folder / "MLmodel")
-    for name in _artifact_names(f"{pinned}/{_INSIDE}") & {WEIGHTS, CARD, MODEL_CARD, SPEECH}:
+    for name in _artifact_names(f"{pinned}/{_INSIDE}") & {WEIGHTS, CARD, MODEL_CARD, SPEECH, REFERENCE}:
         _download_artifact(f"{pinned}/{_INSIDE}/{name}", folder / _INSIDE / name)
     return folder
 

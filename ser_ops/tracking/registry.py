@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from ser_ops.caveats import non_commercial
-from ser_ops.config.model_json import read_model_json
+from ser_ops.config.model_json import REFERENCE, read_model_json
 from ser_ops.config.params import Params
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
@@ -105,7 +105,7 @@ def _create_version(client: "MlflowClient", params: Params, run: Run, model_fold
     name = params.tracking.registered_model
     # What this process did before may have left another experiment active, which MLflow would refuse the run for.
     mlflow.set_experiment(experiment_id=client.get_run(run.id).info.experiment_id)
-    with package_arguments(model_folder, card_text, params.predict) as arguments, \
+    with package_arguments(model_folder, card_text, params.predict, params.paths.work / REFERENCE) as arguments, \
             mlflow.start_run(run_id=run.id, nested=True):
         logged = mlflow.pyfunc.log_model(name="model", **arguments)
     try:

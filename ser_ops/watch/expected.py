@@ -72,12 +72,16 @@ def estimated_uar(chances: np.ndarray, predicted: np.ndarray) -> float:
     return float((right[present] / all_of_class[present]).mean())
 
 
-def by_snr(reference: Reference, now: Records, settings: Watch) -> Figure:
+def by_snr(reference: Reference, now: Records, settings: Watch) -> Figure | None:
     """UAR of the reference where each range of estimated SNR weighs as much as it is heard now.
 
     A range that the reference never held counts as the nearest one that it did. The interval is over the reference's
-    speakers and the records.
+    speakers and the records. None for a model without a detector of speech, which knows no SNR.
     """
+    reference = reference.of(np.isfinite(reference.records.figure("snr_db")))
+    now = now.of(np.isfinite(now.figure("snr_db")))
+    if not len(reference) or not len(now):
+        return None
     of_reference, right = _ranges(reference.records), reference.records.predicted == reference.true
     classes = np.eye(len(EMOTIONS))[reference.true]
 
@@ -91,11 +95,11 @@ def by_snr(reference: Reference, now: Records, settings: Watch) -> Figure:
         support = weighed @ classes
         return float(((weighed * right) @ classes)[support > 0] @ (1 / support[support > 0]) / (support > 0).sum())
 
-    return _with_interval(reference, now.of(np.isfinite(now.figure("snr_db"))), settings, "snr", uar)
+    return _with_interval(reference, now, settings, "snr", uar)
 
 
 def _ranges(records: Records) -> np.ndarray:
-    return np.digitize(np.nan_to_num(records.figure("snr_db"), nan=SNR_EDGES_DB[0]), SNR_EDGES_DB)
+    return np.digitize(records.figure("snr_db"), SNR_EDGES_DB)
 
 
 def _with_interval(reference: Reference, now: Records, settings: Watch, name: str,

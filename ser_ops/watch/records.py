@@ -23,7 +23,7 @@ from ser_ops.config.services import Watch
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
-from ser_ops.files import naming_write_errors, replacing, write_json
+from ser_ops.files import naming_write_errors, remove_leftovers, replacing, write_json
 from ser_ops.inference.recogniser import Answer
 from ser_ops.models.base import EMBEDDING
 from ser_ops.speech.sound import Sound
@@ -70,6 +70,7 @@ class Recorder:
             except Timeout:
                 raise UserError(f"{folder}: another process writes its records here: give each a folder of its "
                                 "own") from None
+            remove_leftovers(folder)
             for log in sorted(folder.glob(f"*{_LOG}")):
                 _pack(log)
             self._begin()
@@ -179,13 +180,18 @@ def read_records(folder: Path) -> Records:
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder: give the one that ser-ops serve --records wrote")
     # Logs come first: one that becomes a file meanwhile is there as that file by then.
-    logs = {log.with_suffix(_FILE): list(_lines(log)) for log in sorted(folder.rglob(f"*{_LOG}"))}
-    files = sorted(folder.rglob(f"*{_FILE}"))
+    logs = {log.with_suffix(_FILE): list(_lines(log)) for log in _below(folder, _LOG)}
+    files = _below(folder, _FILE)
     tables = [_read_table(file) for file in files if file.exists()]     # the oldest may go meanwhile
     tables += [table_of(lines) for file, lines in logs.items() if file not in files]
     if not any(table.num_rows for table in tables):
         raise UserError(f"{folder}: holds no records: ser-ops serve --records writes them")
     return records_of(_arrow().concat_tables(tables))
+
+
+def _below(folder: Path, suffix: str) -> list[Path]:
+    """Files in a folder and those below it, without what is half written."""
+    return sorted(file for file in folder.rglob(f"*{suffix}") if not file.parent.name.startswith("."))
 
 
 def records_of(table: "pyarrow.Table") -> Records:

@@ -47,9 +47,9 @@ class Reference:
 
 def heard_clips(recogniser: Recogniser, model: str, rows: Sequence[VariantRow], waveforms: Mapping[str, np.ndarray],
                 mixer: Mixer, grid: Sequence[Condition], settings: Watch) -> list[dict[str, Any]]:
-    """Labelled records of clips: each clean, and in `settings.mixtures` conditions of the noise grid, drawn by its name.
+    """Labelled records of clips: each clean, and in `settings.mixtures` conditions of the noise grid.
 
-    Their ids and times only count them.
+    Conditions are drawn by a clip's name. Their ids and times only count them.
 
     Args:
         recogniser: The model as it is served.
@@ -74,8 +74,8 @@ def heard_clips(recogniser: Recogniser, model: str, rows: Sequence[VariantRow], 
                 samples, snr = mixture.samples, mixture.snr_db
             answer = recogniser.answer(samples, recogniser.sample_rate, row.utterance, cleaned=True)
             records.append(record_of(answer, model) | {
-                "id": str(len(records)), "time": len(records), "emotion": row.emotion, "speaker": numbers[row.speaker], "condition": condition.cell,
-                "true_snr_db": snr})
+                "id": str(len(records)), "time": len(records), "emotion": row.emotion, "true_snr_db": snr,
+                "speaker": numbers[row.speaker], "condition": condition.cell})
     return records
 
 

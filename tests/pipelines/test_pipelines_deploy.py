@@ -58,6 +58,9 @@ def test_each_deployment_of_prefect_yaml_is_made_as_it_stands_there(monkeypatch,
         assert given["job_variables"] == pool["job_variables"]
         pull = yaml.safe_dump(asked.get("pull", WANTED["pull"])).replace(COMMIT, head.stdout.strip())
         assert given["pull_steps"] == yaml.safe_load(pull) and COMMIT not in yaml.safe_dump(given["pull_steps"])
+    scheduled, = [given for given in client.deployments if given["schedules"]]
+    assert scheduled["flow_id"] == client.flows["watch-model"]
+    assert scheduled["schedules"][0].schedule.cron == "0 6 * * 1" and scheduled["schedules"][0].active
     parameters = {deployment["entrypoint"].split(":")[1]: deployment["parameter_openapi_schema"]["properties"]
                   for deployment in client.deployments}
     assert set(parameters["promote_model"]) == {"version", "to", "override_reason"}
@@ -68,8 +71,11 @@ def test_each_deployment_of_prefect_yaml_is_made_as_it_stands_there(monkeypatch,
 
 
 def test_what_it_does_not_know_is_refused_and_not_left_out():
-    scheduled = {**WANTED["deployments"][0], "schedules": [{"cron": "0 3 * * *"}]}
-    with pytest.raises(UserError, match=r"^prefect\.yaml: validate-data/local: .* does not know 'schedules'"):
+    limited = {**WANTED["deployments"][0], "concurrency_limit": 1}
+    with pytest.raises(UserError, match=r"^prefect\.yaml: validate-data/local: .* does not know 'concurrency_limit'"):
+        deploy._make_deployments(Client(), [limited], WANTED["pull"])
+    scheduled = {**WANTED["deployments"][0], "schedules": [{"interval": 60}]}
+    with pytest.raises(UserError, match="does not know 'interval' of a schedule"):
         deploy._make_deployments(Client(), [scheduled], WANTED["pull"])
 
 

@@ -13,6 +13,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.events.schemas.automations import AutomationCore
 
 from pipelines import checkout, flows, steps, tasks
+from ser_ops.config.params import load_params
 
 PROJECT = Path(__file__).resolve().parents[2]
 FLOWS = {name: flow for name, flow in vars(flows).items() if isinstance(flow, Flow)}
@@ -21,7 +22,8 @@ DEPLOYED = PREFECT["deployments"]
 PAPERS = ("paper1", "paper2", "splits", "across")
 
 
-TASKS = ("pull_data", "repro", "reproduce", "push_outputs", "register_candidate", "promote", "publish_tables")
+TASKS = ("pull_data", "repro", "reproduce", "push_outputs", "register_candidate", "promote", "publish_tables",
+         "retrain")
 
 
 @pytest.fixture
@@ -89,6 +91,32 @@ def test_promotion_hands_its_parameters_on(called):
     assert called == [("promote", "3", "production", "because it is right")]
 
 
+@pytest.mark.parametrize(("alarm", "retrain", "asked"), [(False, True, []), (True, False, []), (True, True, ["retrain"])])
+def test_an_alarm_is_the_state_of_the_run_and_trains_where_that_is_set(called, monkeypatch, alarm, retrain, asked):
+    report = {"verdict": "changed" if alarm else "quiet", "alarm": alarm, "words": ["Sound is other."]}
+    monkeypatch.setattr(tasks, "watch", lambda records, corrections: report)
+    monkeypatch.setattr(tasks, "retrain", lambda: called.append("retrain") or "train-fusion/local starts: a")
+    monkeypatch.setattr(flows, "load_params", lambda: with_watch(retrain))
+    state = flows.watch_model.fn("records")
+    assert called == asked
+    if not alarm:
+        assert state == "quiet"
+    else:
+        assert state.name == "Alarm" and state.is_completed() and state.message.startswith("changed: Sound is other.")
+        assert ("train-fusion/local starts" in state.message) == retrain
+
+
+def with_watch(retrain):
+    params = load_params()
+    return params.model_copy(update={"watch": params.watch.model_copy(update={"retrain": retrain})})
+
+
+def test_where_no_service_keeps_records_there_is_nothing_to_watch(tmp_path, monkeypatch):
+    monkeypatch.chdir(PROJECT)
+    report = steps.watch(str(tmp_path / "records"), None)
+    assert "no records are here yet" in report["verdict"] and not report.get("alarm")
+
+
 def test_every_flow_is_named_as_its_function_and_says_what_it_does():
     for name, flow in FLOWS.items():
         assert flow.name == name.replace("_", "-") and inspect.getdoc(flow.fn)
@@ -110,7 +138,7 @@ def test_trials_are_set_where_the_preset_would_set_them(called, preset, file):
 def test_every_flow_that_makes_something_takes_settings():
     for name, flow in FLOWS.items():
         parameters = inspect.signature(flow.fn).parameters
-        assert name == "promote_model" or {"preset", "overrides"} <= set(parameters), name
+        assert name in ("promote_model", "watch_model") or {"preset", "overrides"} <= set(parameters), name
         assert all(parameter.default is not inspect.Parameter.empty for parameter in parameters.values()), name
 
 
@@ -123,7 +151,7 @@ def test_every_flow_is_deployed_and_every_deployment_is_a_flow():
         deployed.setdefault(name, []).append(deployment["name"])
     assert set(deployed) == set(FLOWS)
     for name, pools in deployed.items():
-        wanted = ["local"] if name in ("validate_data", "augment_data", "promote_model") else ["local", "gpu"]
+        wanted = ["local"] if name in ("validate_data", "augment_data", "promote_model", "watch_model") else ["local", "gpu"]
         assert pools == wanted, f"{name}: each pool once, a GPU where something is trained or answered"
 
 
@@ -132,7 +160,7 @@ def test_descriptions_and_tags_tell_deployments_apart():
     for deployment in DEPLOYED:
         project, subject, pool = deployment["tags"]
         assert project == "ser-ops" and pool == deployment["name"]
-        assert subject in ("data", "training", "evaluation", "registry", "reproduction")
+        assert subject in ("data", "training", "evaluation", "registry", "reproduction", "watch")
 
 
 def test_every_pool_has_its_workers_say_that_they_live():
