@@ -1,5 +1,6 @@
 """Sections of params.yaml about servers and machines: tracking, storage, prediction, serving, watching, compute."""
 
+import math
 from typing import Annotated
 
 from pydantic import Field, model_validator
@@ -16,6 +17,8 @@ from ser_ops.config.section import (
     Seed,
     Share,
 )
+
+_WATCH_TESTS = 10       # of a period at most; the smallest p value of a permutation test must pass their correction
 
 
 class Tracking(Section):
@@ -93,7 +96,7 @@ class Watch(Section):
     least_records: Count = Field(default=50, description="of a period, or nothing is said of it")
     false_alarms: Confidence = Field(
         default=0.02, description="share of unchanged periods in which all tests together may see a change")
-    least_distance: Share = Field(default=0.1, description="of two distributions, below which a change is no alarm")
+    least_distance: Share = Field(default=0.05, description="of two distributions, below which a change is no alarm")
     largest_drop: Share = Field(default=0.1, description="expected UAR below the reference's, beyond which it is said")
     confidence: Confidence = Field(default=0.95, description="of intervals")
     resamples: Resamples = Field(default=200, description="of the bootstrap over the reference's speakers")
@@ -103,6 +106,13 @@ class Watch(Section):
     seed: Seed = Field(default=95, description="of resamples, permutations, samples and the reference's mixtures")
     mixtures: CountOr0 = Field(default=2, description="noisy copies of each clip in the reference, beside the clean")
     retrain: bool = Field(default=False, description="whether the flow watch-model starts train-fusion at an alarm")
+
+    @model_validator(mode="after")
+    def _permutations_can_alarm(self) -> "Watch":
+        if (self.permutations + 1) * self.false_alarms < _WATCH_TESTS:
+            raise ValueError(f"permutations ({self.permutations}) are too few for false_alarms ({self.false_alarms:g}) "
+                             f"and up to {_WATCH_TESTS} tests: give {math.ceil(_WATCH_TESTS / self.false_alarms)}")
+        return self
 
 
 class Compute(Section):

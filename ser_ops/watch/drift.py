@@ -14,6 +14,8 @@ from ser_ops.seeds import generator
 from ser_ops.watch.records import FIGURES, Records
 
 CONFIDENCE, ANSWERS, EMBEDDING = "confidence", "answers", "embedding"
+_SHARES = "largest change of a share, permuted"
+_LEAST_VARIANCE = 1e-6  # of a direction of embeddings, beside the largest, or it holds rounding alone
 _LEAST_VALUES = 20      # of a figure on either side, or it is not tested
 
 
@@ -69,20 +71,21 @@ def _figures(reference: Records, now: Records) -> Iterator[Drift]:
 
 
 def _answers(reference: Records, now: Records, settings: Watch) -> Drift:
-    """A permutation test of chi squared over the emotions answered; the distance is that of total variation."""
+    """A permutation test of the emotion whose share changed most, in deviations; the distance is of total variation."""
     before, after = (np.bincount(side.predicted[side.spoken], minlength=len(EMOTIONS)) for side in (reference, now))
     total, number = before + after, int(after.sum())
     if not 0 < number < total.sum():
-        return Drift(ANSWERS, "chi squared, permuted", 0.0, 1.0, None, None)
+        return Drift(ANSWERS, _SHARES, 0.0, 1.0, None, None)
     expected = total * (number / total.sum())
+    deviation = np.sqrt(expected * (1 - total / total.sum()))   # but for a factor that all emotions share
 
     def statistic(counts: np.ndarray) -> np.ndarray:
-        return np.divide((counts - expected) ** 2, expected, out=np.zeros(counts.shape), where=total > 0).sum(-1)
+        return np.divide(np.abs(counts - expected), deviation, out=np.zeros(counts.shape), where=deviation > 0).max(-1)
 
     drawn = generator(settings.seed, "answers").multivariate_hypergeometric(total, number, settings.permutations)
     shares = after / number, before / before.sum()
-    most = int(np.abs(shares[0] - shares[1]).argmax())
-    return Drift(ANSWERS, "chi squared, permuted", float(np.abs(shares[0] - shares[1]).sum() / 2),
+    most = int(np.divide(np.abs(after - expected), deviation, out=np.zeros(len(total)), where=deviation > 0).argmax())
+    return Drift(ANSWERS, _SHARES, float(np.abs(shares[0] - shares[1]).sum() / 2),
                  _permuted_p(statistic(after), statistic(drawn)), float(shares[0][most]), float(shares[1][most]),
                  EMOTIONS[most])
 
@@ -90,17 +93,21 @@ def _answers(reference: Records, now: Records, settings: Watch) -> Drift:
 def _embeddings(reference: Records, now: Records, settings: Watch) -> Drift | None:
     """A permutation test of the energy distance (Székely and Rizzo 2013) over at most `sample` records a side.
 
-    Each value of an embedding counts in units of the reference's deviation. The distance is the root of the energy
-    coefficient: 0 for equal distributions, 1 for points far apart. None where embeddings are missing.
+    Embeddings are whitened by the covariance of both sides together, or what the model is for, emotion, would hide
+    voices and microphones. The distance is the root of the energy coefficient: 0 for equal distributions, 1 for points
+    far apart. None where embeddings are missing.
     """
     from scipy.spatial.distance import cdist
+    from sklearn.covariance import ledoit_wolf
     draw = generator(settings.seed, "embeddings")
     known = [side.embeddings[np.isfinite(side.embeddings).all(1)].astype(np.float64) for side in (reference, now)]
     before, after = (side[draw.permutation(len(side))[:settings.sample]] for side in known)
     if min(len(before), len(after)) < _LEAST_VALUES:
         return None
-    deviation = before.std(0)
-    both = np.concatenate([before, after])[:, deviation > 0] / deviation[deviation > 0]
+    both = np.concatenate([before, after])
+    values, vectors = np.linalg.eigh(ledoit_wolf(both)[0])
+    varies = values > values.max() * _LEAST_VARIANCE
+    both = both @ vectors[:, varies] / np.sqrt(values[varies])
     distances = cdist(both, both).astype(np.float32)
     members = np.zeros((settings.permutations + 1, len(both)), np.float32)     # the first row as it is
     members[:, len(before):] = 1

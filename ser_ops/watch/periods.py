@@ -40,7 +40,7 @@ def watched(records: Records, model: str, reference: Reference, settings: Watch,
         after its last), records, medians, drifts, by_confidence, by_snr, measured (uar, low, high, records), alarms.
     """
     own = records.of(records.models == model)
-    compared = reference.records if baseline is None else baseline.of(baseline.models == model)
+    compared = reference.one_of_each_clip(settings.seed) if baseline is None else baseline.of(baseline.models == model)
     uar = scores(reference.true, reference.records.predicted)["uar"] if baseline is None else \
         by_confidence(reference, compared.of(compared.spoken), settings).uar
     periods = [_period(which, chosen, reference, compared, uar, settings, corrections or {})

@@ -19,19 +19,20 @@ from ser_ops.progress.spreading import progress_bar
 from ser_ops.seeds import generator
 from ser_ops.watch.records import Records, record_of, records_of, table_of
 
-_LABELS = ("emotion", "speaker", "condition", "true_snr_db")
+_LABELS = ("emotion", "clip", "speaker", "condition", "true_snr_db")
 
 
 @dataclass(frozen=True)
 class Reference:
     """Labelled records.
 
-    true: class indices (n,); speakers: a number for each speaker, int64 (n,), no name; conditions: cells of the noise
+    true: class indices (n,); clips, speakers: a number for each, int64 (n,), no name; conditions: cells of the noise
     grid, str (n,); snr_db: of the mixtures as they were made, (n,), NaN where clean.
     """
 
     records: Records
     true: np.ndarray
+    clips: np.ndarray
     speakers: np.ndarray
     conditions: np.ndarray
     snr_db: np.ndarray
@@ -41,8 +42,13 @@ class Reference:
 
     def of(self, chosen: np.ndarray) -> "Reference":
         """Those of a mask or of indices."""
-        return Reference(self.records.of(chosen), self.true[chosen], self.speakers[chosen], self.conditions[chosen],
-                         self.snr_db[chosen])
+        return Reference(self.records.of(chosen), self.true[chosen], self.clips[chosen], self.speakers[chosen],
+                         self.conditions[chosen], self.snr_db[chosen])
+
+    def one_of_each_clip(self, seed: int) -> Records:
+        """Of each clip the record of one condition, drawn: a clip in three conditions is no evidence of three clips."""
+        order = generator(seed, "one of each clip").permutation(len(self))
+        return self.records.of(np.sort(order[np.unique(self.clips[order], return_index=True)[1]]))
 
 
 def heard_clips(recogniser: Recogniser, model: str, rows: Sequence[VariantRow], waveforms: Mapping[str, np.ndarray],
@@ -62,7 +68,7 @@ def heard_clips(recogniser: Recogniser, model: str, rows: Sequence[VariantRow], 
     """
     numbers = {speaker: number for number, speaker in enumerate(sorted({row.speaker for row in rows}))}
     records = list[dict[str, Any]]()
-    for row in progress_bar(rows, "reference", len(rows), "clip"):
+    for clip, row in enumerate(progress_bar(rows, "reference", len(rows), "clip")):
         speech = waveforms[row.utterance]
         own = [condition for condition in grid if _is_heard(condition, mixer, row.partition)]
         drawn = generator(settings.seed, "reference", row.utterance).permutation(len(own))[:settings.mixtures]
@@ -75,7 +81,7 @@ def heard_clips(recogniser: Recogniser, model: str, rows: Sequence[VariantRow], 
             answer = recogniser.answer(samples, recogniser.sample_rate, row.utterance, cleaned=True)
             records.append(record_of(answer, model) | {
                 "id": str(len(records)), "time": len(records), "emotion": row.emotion, "true_snr_db": snr,
-                "speaker": numbers[row.speaker], "condition": condition.cell})
+                "clip": clip, "speaker": numbers[row.speaker], "condition": condition.cell})
     return records
 
 
@@ -89,8 +95,8 @@ def write_reference(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
     import pyarrow.parquet
     rows = list(records)
     table = table_of(rows)
-    for name, kind in zip(_LABELS, (pyarrow.string(), pyarrow.int16(), pyarrow.string(), pyarrow.float32()),
-                          strict=True):
+    for name, kind in zip(_LABELS, (pyarrow.string(), pyarrow.int32(), pyarrow.int32(), pyarrow.string(),
+                                      pyarrow.float32()), strict=True):
         table = table.append_column(name, pyarrow.array([row[name] for row in rows], kind))
     with replacing(path) as temporary:
         pyarrow.parquet.write_table(table, temporary, compression="zstd")
@@ -110,5 +116,6 @@ def read_reference(path: Path) -> Reference:
     except (pyarrow.ArrowException, KeyError, ValueError, OSError) as error:
         raise UserError(f"{path}: holds no labelled records ({str(error).splitlines()[0]}): evaluate the model "
                         "again") from error
-    return Reference(records, true, table["speaker"].to_numpy().astype(np.int64),
-                     np.asarray(table["condition"].to_pylist(), str), table["true_snr_db"].to_numpy())
+    clips, speakers = (table[name].to_numpy().astype(np.int64) for name in ("clip", "speaker"))
+    return Reference(records, true, clips, speakers, np.asarray(table["condition"].to_pylist(), str),
+                     table["true_snr_db"].to_numpy())
