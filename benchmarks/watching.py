@@ -197,7 +197,8 @@ def expected_cells(pool: Pool, settings: Watch) -> str:
                 chances[own] = calibrated(reference, np.ones(len(reference)),
                                           pool.labelled.records.probabilities[own])
             predicted = pool.labelled.records.predicted[here]
-            true, expected = scores(pool.labelled.true[here], predicted)["uar"], estimated_uar(chances[here], predicted)
+            true = scores(pool.labelled.true[here], predicted)["uar"]
+            expected = estimated_uar(chances[here], predicted)
             errors.append(abs(expected - true))
             lines.append(f"| {cell} | {here.sum()} | {true:.3f} | {expected:.3f} | {expected - true:+.3f} |")
     within = np.mean(np.array(errors) <= 0.05)
@@ -219,7 +220,8 @@ def snr_errors(pool: Pool) -> str:
     """Error of the estimated SNR, in dB, by kind of noise."""
     error = pool.labelled.records.figure("snr_db") - pool.labelled.snr_db
     known = (pool.change == UNCHANGED) & np.isfinite(error)
-    lines = ["| noise | mixtures | mean error, dB | mean absolute | median absolute |", "| --- | --- | --- | --- | --- |"]
+    lines = ["| noise | mixtures | mean error, dB | mean absolute | median absolute |",
+             "| --- | --- | --- | --- | --- |"]
     for kind in [*sorted(set(pool.kind[known].tolist())), "all"]:
         own = error[known & ((pool.kind == kind) | (kind == "all"))]
         lines.append(f"| {kind.replace('_', ' ')} | {len(own)} | {own.mean():+.1f} | {np.abs(own).mean():.1f} | "

@@ -97,7 +97,8 @@ def _make_deployments(client: "SyncPrefectClient", wanted: Iterable[Mapping[str,
             description=deployment["description"], tags=deployment["tags"], entrypoint=deployment["entrypoint"],
             work_pool_name=pool["name"], work_queue_name=pool["work_queue_name"], job_variables=pool["job_variables"],
             schedules=[DeploymentScheduleCreate.model_validate(_schedule(given))
-                       for given in deployment.get("schedules", [])], pull_steps=filled, parameter_openapi_schema=parameter_schema(flow).model_dump(exclude_unset=True),
+                       for given in deployment.get("schedules", [])],
+            pull_steps=filled, parameter_openapi_schema=parameter_schema(flow).model_dump(exclude_unset=True),
             enforce_parameter_schema=True)
         print(f"{flow.name}/{name}", flush=True)
 

@@ -73,7 +73,7 @@ def promote(version: str | None = None, to: Literal["staging", "production"] = "
 
 
 def watch(records: str | None, corrections: str | None) -> dict[str, Any]:
-    """What `ser-ops watch --track` says of the staging model, and `page`; where no service keeps records, that alone."""
+    """What `ser-ops watch --track` says of the staging model, and `page`; where nobody keeps records, that alone."""
     from ser_ops.tracking.models import fetch_model
     from ser_ops.watch import report
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ser_ops.config.services import Watch
 from ser_ops.evaluation.metrics import scores
-from ser_ops.pages import interval, number, percent, plain
+from ser_ops.pages import interval, number, percent
 from ser_ops.watch.drift import ANSWERS, CONFIDENCE, EMBEDDING, Drift, drifts
 from ser_ops.watch.expected import Figure, by_confidence, by_snr, measured
 from ser_ops.watch.records import FIGURES, Records
@@ -17,6 +17,8 @@ from ser_ops.watch.reference import Reference
 
 _MONDAY = np.datetime64("1970-01-05")
 _PER_CENT = ("clipped_share", "speech_share", CONFIDENCE, ANSWERS)
+_NAMES = {"seconds": "length", "level_dbfs": "level", "bandwidth_hertz": "bandwidth",
+          "clipped_share": "clipped samples", "speech_share": "share of speech", "snr_db": "estimated SNR"}
 _UNITS = {"seconds": "s", "level_dbfs": "dBFS", "bandwidth_hertz": "Hz", "snr_db": "dB"}
 WAYS = {"by_confidence": "by confidence", "by_snr": "by the noise heard", "measured": "by corrections"}
 
@@ -68,7 +70,8 @@ def _period(which: int, own: Records, reference: Reference, compared: Records, u
     period: dict[str, Any] = {
         "number": which, "start": first.isoformat(), "end": (first + timedelta(days=settings.days)).isoformat(),
         "records": len(own), "enough": len(spoken) >= settings.least_records,
-        "medians": {name: _median(own.figure(name)) for name in FIGURES}, "drifts": [], "alarms": [], **dict.fromkeys(WAYS)}
+        "medians": {name: _median(own.figure(name)) for name in FIGURES}, "drifts": [], "alarms": [],
+        **dict.fromkeys(WAYS)}
     if not period["enough"]:
         return period
     tests = drifts(compared, own, settings)
@@ -88,8 +91,11 @@ def _median(values: np.ndarray) -> float | None:
 
 
 def _is_worse(way: str, figure: Figure, uar: float, settings: Watch) -> bool:
-    """Whether UAR lies below the reference's by more than the limit; one that was measured, with its whole interval."""
-    return (figure.high if way == "measured" else figure.uar) < uar - settings.largest_drop
+    """Whether UAR lies below the reference's by more than the limit; one that was measured, with its whole interval.
+
+    By SNR nothing is decided: it knows how loud noise is and not of what kind.
+    """
+    return way != "by_snr" and (figure.high if way == "measured" else figure.uar) < uar - settings.largest_drop
 
 
 def _drop_words(way: str, figure: Figure, uar: float) -> str:
@@ -105,18 +111,18 @@ def drift_words(test: Drift) -> str:
     """A test in words.
 
     >>> drift_words(Drift("snr_db", "Kolmogorov-Smirnov", 0.5, 1e-6, 9.0, 22.0))
-    'snr db: 9.0 dB, before 22.0 dB (distance 0.50)'
+    'estimated SNR: 9.0 dB, before 22.0 dB (distance 0.50)'
     """
     if test.name == EMBEDDING:
         return f"what the model makes of the sound lies elsewhere (distance {number(test.distance)})"
-    name = f"answers of {test.what}" if test.name == ANSWERS else plain(test.name)
+    name = f"answers of {test.what}" if test.name == ANSWERS else _NAMES.get(test.name, test.name)
     return f"{name}: {_value(test.name, test.now)}, before {_value(test.name, test.before)} " \
            f"(distance {number(test.distance)})"
 
 
 def _value(name: str, value: float | None) -> str:
     if name in _PER_CENT:
-        return percent(value, 1)
+        return percent(value, 1).replace("\N{NO-BREAK SPACE}", " ")
     return f"{number(value, 0 if name == 'bandwidth_hertz' else 1)} {_UNITS.get(name, '')}".strip()
 
 

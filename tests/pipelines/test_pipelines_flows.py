@@ -91,7 +91,8 @@ def test_promotion_hands_its_parameters_on(called):
     assert called == [("promote", "3", "production", "because it is right")]
 
 
-@pytest.mark.parametrize(("alarm", "retrain", "asked"), [(False, True, []), (True, False, []), (True, True, ["retrain"])])
+@pytest.mark.parametrize(("alarm", "retrain", "asked"), [
+    (False, True, []), (True, False, []), (True, True, ["retrain"])])
 def test_an_alarm_is_the_state_of_the_run_and_trains_where_that_is_set(called, monkeypatch, alarm, retrain, asked):
     report = {"verdict": "changed" if alarm else "quiet", "alarm": alarm, "words": ["Sound is other."]}
     monkeypatch.setattr(tasks, "watch", lambda records, corrections: report)
@@ -151,7 +152,8 @@ def test_every_flow_is_deployed_and_every_deployment_is_a_flow():
         deployed.setdefault(name, []).append(deployment["name"])
     assert set(deployed) == set(FLOWS)
     for name, pools in deployed.items():
-        wanted = ["local"] if name in ("validate_data", "augment_data", "promote_model", "watch_model") else ["local", "gpu"]
+        light = ("validate_data", "augment_data", "promote_model", "watch_model")
+        wanted = ["local"] if name in light else ["local", "gpu"]
         assert pools == wanted, f"{name}: each pool once, a GPU where something is trained or answered"
 
 

@@ -39,4 +39,5 @@ def made(count: int, seed: int, *, day: str = "2026-11-23", level: float = -20.0
 
 def reference(count: int = 1200, seed: int = 1, **given: float | bool) -> Reference:
     records, true = made(count, seed, **given)      # type: ignore[arg-type]
-    return Reference(records, true, np.arange(count), np.arange(count) % 12, np.full(count, "clean@0.00"), np.full(count, np.nan))
+    return Reference(records, true, np.arange(count), np.arange(count) % 12, np.full(count, "clean@0.00"),
+                     np.full(count, np.nan))

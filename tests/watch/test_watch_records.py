@@ -54,9 +54,10 @@ def test_what_cannot_be_known_is_nan(tmp_path):
 
 
 def test_a_killed_process_loses_no_record(tmp_path):
-    """It adds records, says how many after each, and is killed: all that it said are there, and the next one goes on."""
+    """It adds records, says the id of each, and is killed: all that it said are there, and the next one goes on."""
     code = ("import sys; sys.path.insert(0, 'tests/watch'); from made_records import *\n"
-            "from ser_ops.watch.records import Recorder; from ser_ops.config.services import Watch; from pathlib import Path\n"
+            "from ser_ops.watch.records import Recorder; from ser_ops.config.services import Watch\n"
+            "from pathlib import Path\n"
             f"recorder = Recorder(Path({str(tmp_path)!r}), Watch(file_records=7))\n"
             "for number in range(10**6): print(recorder.add(answer(number), MODEL), flush=True)\n")
     process = subprocess.Popen([sys.executable, "-c", code], cwd=PROJECT, stdout=subprocess.PIPE, text=True,
