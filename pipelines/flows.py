@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
-from prefect import flow, get_run_logger, runtime
+from prefect import State, flow, get_run_logger, runtime
+from prefect.states import Completed
 from pydantic import Field
 
 from pipelines import checkout, cluster, tasks
@@ -42,6 +43,8 @@ Coverage = Annotated[float | None, _described("Share of cases in which the set o
                                               "Default: predict.coverage.")]
 Day = Annotated[datetime.date | None, _described("The day that {day} stands for. Default: the one before the run's, in "
                                                  "UTC.")]
+Records = Annotated[str | None, _described("Folder of ser-ops serve --records. Default: paths.records.")]
+Corrections = Annotated[str | None, _described("CSV: record, emotion.")]
 _SETTINGS: dict[str, Any] = {"persist_result": False, "task_runner": cluster.task_runner()}
 
 
@@ -98,6 +101,19 @@ def score(source: Source, out: Out, model: Address = None, coverage: Coverage = 
     """Recordings by the million to answers in Parquet; a killed run goes on from where it was."""
     started: datetime.datetime = runtime.flow_run.scheduled_start_time
     return tasks.score(source, out, model, coverage, day or started.date() - datetime.timedelta(days=1))
+
+
+@flow(name="watch-model", persist_result=False)
+def watch_model(records: Records = None, corrections: Corrections = None) -> State | str:
+    """What the records of a service say of the staging model; at an alarm the run's state says so.
+
+    With `watch.retrain` an alarm starts train-fusion/local, a run of its own that the gate judges as any other.
+    """
+    report = tasks.watch(records, corrections)
+    if not report.get("alarm"):
+        return str(report["verdict"])
+    retrained = tasks.retrain() if load_params().watch.retrain else ""
+    return Completed(name="Alarm", message=" ".join([f"{report['verdict']}:", *report["words"], retrained]).strip())
 
 
 @flow(name="reproduce-paper1", **_SETTINGS)

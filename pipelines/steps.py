@@ -14,7 +14,8 @@ from ser_ops.workspace import pull as pull_missing
 if TYPE_CHECKING:
     from ser_ops.scoring.run import Scored
 
-__all__ = ["has_shared_remote", "promote", "pull", "push", "register", "repro", "reproduce", "score", "verdict"]
+__all__ = ["has_shared_remote", "promote", "pull", "push", "register", "repro", "reproduce", "score", "verdict",
+           "watch"]
 
 
 def pull(say: Say = print, as_named: bool = False) -> None:
@@ -92,6 +93,20 @@ def _of_day(name: str, day: datetime.date) -> str:
         return name.format(day=day)
     except (LookupError, ValueError, AttributeError) as error:
         raise UserError(f"{name}: braces stand for a day alone: write {{day}} or {{day:%Y/%m/%d}}") from error
+
+
+def watch(records: str | None, corrections: str | None) -> dict[str, Any]:
+    """What `ser-ops watch --track` says of the staging model, and `page`; where nobody keeps records, that alone."""
+    from ser_ops.tracking.models import fetch_model
+    from ser_ops.watch import report
+
+    params = load_params()
+    folder, out = Path(records) if records else params.paths.records, params.paths.reports / "watch"
+    if not folder.is_dir():
+        return {"verdict": f"{folder}: no records are here yet: ser-ops serve --records {folder}"}
+    model = fetch_model(params, f"models:/{params.tracking.registered_model}@staging")
+    inputs = report.Inputs(folder, model, corrections=Path(corrections) if corrections else None)
+    return report.watch(params, inputs, out, track=True) | {"page": str(out / "index.html")}
 
 
 def verdict() -> dict[str, Any]:

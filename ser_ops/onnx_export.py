@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ser_ops.audio.signal import fit_windows
-from ser_ops.config.model_json import GRAPH, MODEL_JSON
+from ser_ops.config.model_json import GRAPH, MODEL_JSON, WEIGHTS
 from ser_ops.config.services import Export
 from ser_ops.errors import UserError
 from ser_ops.evaluation.metrics import scores
@@ -107,7 +107,7 @@ def export_model(folder: Path, out: Path, clips: Windows, settings: Export, vali
         path = Path(holder) / GRAPH
         expected = clips.answers(network, batch_size)   # before the trace: features make their tables in a first pass
         with naming_extras():
-            _write_graph(network, clips, path, sha256(folder / "weights.safetensors"))
+            _write_graph(network, clips, path, sha256(folder / WEIGHTS))
             graph = OnnxGraph(path, card)
         largest = float(np.abs(clips.answers(graph, batch_size) - expected).max())
         if not largest <= settings.difference:
@@ -201,7 +201,7 @@ def speed(network: TorchNetwork | OnnxGraph, clips: Windows, batch_size: int) ->
 def _place(folder: Path, out: Path, graph: Path, card: dict[str, Any]) -> None:
     """The graph and, last, the model.json that names it; in another folder the model's other files first."""
     if out.resolve() != folder.resolve():
-        for name in ("weights.safetensors", SPEECH):
+        for name in (WEIGHTS, SPEECH):
             if (folder / name).is_file():
                 with replacing(out / name) as temporary:
                     shutil.copyfile(folder / name, temporary)

@@ -19,6 +19,7 @@ from ser_ops.cli import (
     score,
     serve,
     voices,
+    watch,
 )
 from ser_ops.errors import UserError
 from ser_ops.extras import naming_extras
@@ -37,6 +38,7 @@ app.command("score")(score.score)
 app.command("evaluate")(model.evaluate)
 app.command("explain")(model.explain)
 app.command("serve")(serve.serve)
+app.command("watch")(watch.watch)
 app.command("reproduce")(reproduce.reproduce)
 app.command("join-tuning")(registry.join_tuning)
 app.command("register")(registry.register)

@@ -16,7 +16,11 @@ def score(source: Annotated[str, typer.Argument(
                    "address on each line.")],
           out: Annotated[Path, typer.Option(help="Folder for the plan, the answers and the refused recordings.",
                                             parser=path_argument, metavar="FOLDER")],
-          model: Model = None, coverage: Coverage = None, json: Json = False) -> None:
+          model: Model = None, coverage: Coverage = None,
+          records: Annotated[Path | None, typer.Option(help="Folder of its own for a record of each answer, without "
+                                                       "sound or name, for ser-ops watch. Default: none is kept.",
+                                                       parser=path_argument, metavar="FOLDER")] = None,
+          json: Json = False) -> None:
     """Answer recordings by the million into Parquet, on all cores or the Dask cluster of DASK_SCHEDULER_ADDRESS.
 
     A killed command goes on when it is given again; each recording is answered once. A bad recording is a row of the
@@ -28,5 +32,5 @@ def score(source: Annotated[str, typer.Argument(
     uri = model_uri(params, model)
     from ser_ops.scoring.run import score as score_source
 
-    scored = score_source(params, source, out, uri, coverage)
+    scored = score_source(params, source, out, uri, coverage, records)
     print_answer(scored.record(), json, scored.words())

@@ -1,10 +1,24 @@
-"""Sections of params.yaml about servers and machines: tracking, storage, prediction, serving and compute."""
+"""Sections of params.yaml about servers and machines: tracking, storage, prediction, serving, watching, compute."""
 
+import math
 from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from ser_ops.config.section import Confidence, Count, CountOr0, Name, NotNegative, Positive, Section, Seed
+from ser_ops.config.section import (
+    Confidence,
+    Count,
+    CountOr0,
+    Name,
+    NotNegative,
+    Positive,
+    Resamples,
+    Section,
+    Seed,
+    Share,
+)
+
+_WATCH_TESTS = 10       # of a period at most; the smallest p value of a permutation test must pass their correction
 
 
 class Tracking(Section):
@@ -88,6 +102,35 @@ class Serve(Section):
     timeout: Positive = Field(description="seconds for a request, and for those under way when the server ends")
     live_sessions: Count = Field(description="of live sound at once")
     watch: Positive = Field(description="seconds between looks at the registry for a model that moved")
+
+
+class Watch(Section):
+    """`ser-ops watch` and the records that it reads: what is kept, what is compared, and when something is said."""
+
+    megabytes: Count = Field(default=256, description="of a folder of records at most; beyond it the oldest file goes")
+    file_records: Count = Field(default=4096, description="of one Parquet file")
+    days: Count = Field(default=7, description="of a period; the first day of a week is Monday")
+    periods: Count = Field(default=12, description="that a page shows, the newest")
+    least_records: Count = Field(default=50, description="of a period, or nothing is said of it")
+    false_alarms: Confidence = Field(
+        default=0.02, description="share of unchanged periods in which all tests together may see a change")
+    least_distance: Share = Field(default=0.05, description="of two distributions, below which a change is no alarm")
+    largest_drop: Share = Field(default=0.1, description="expected UAR below the reference's, beyond which it is said")
+    confidence: Confidence = Field(default=0.95, description="of intervals")
+    resamples: Resamples = Field(default=200, description="of the bootstrap over the reference's speakers")
+    permutations: Annotated[int, Field(ge=99)] = Field(default=999, description="of a permutation test")
+    sample: Annotated[int, Field(ge=50, le=5000)] = Field(
+        default=500, description="most records of either side in the embedding's test")
+    seed: Seed = Field(default=95, description="of resamples, permutations, samples and the reference's mixtures")
+    mixtures: CountOr0 = Field(default=2, description="noisy copies of each clip in the reference, beside the clean")
+    retrain: bool = Field(default=False, description="whether the flow watch-model starts train-fusion at an alarm")
+
+    @model_validator(mode="after")
+    def _permutations_can_alarm(self) -> "Watch":
+        if (self.permutations + 1) * self.false_alarms < _WATCH_TESTS:
+            raise ValueError(f"permutations ({self.permutations}) are too few for false_alarms ({self.false_alarms:g}) "
+                             f"and up to {_WATCH_TESTS} tests: give {math.ceil(_WATCH_TESTS / self.false_alarms)}")
+        return self
 
 
 class Compute(Section):

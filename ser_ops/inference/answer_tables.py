@@ -15,9 +15,10 @@ COLUMNS = {"path": str, "emotion": str, **dict.fromkeys(_PROBABILITIES, float), 
            "speech_seconds": float, "emotions": str, "warnings": str, "error": str}
 WINDOW_COLUMNS = {"path": str, "start": float, "end": float, "emotion": str, **dict.fromkeys(_PROBABILITIES, float),
                   "error": str}
-# Of `ser-ops score`: the part of the recording, where it is not the whole, and the model that answered.
+# Of `ser-ops score`: the part of the recording, where it is not the whole, the model that answered, the record's id.
 _PART: dict[str, type] = {"path": str, "start": float, "end": float, "channel": int}
-SCORED_COLUMNS = {**_PART, **{name: kind for name, kind in COLUMNS.items() if name != "error"}, "model": str}
+SCORED_COLUMNS = {**_PART, **{name: kind for name, kind in COLUMNS.items() if name != "error"}, "model": str,
+                  "record": str}
 REFUSED_COLUMNS = {**_PART, "error": str}
 _BATCH = 1000       # rows that are written together
 

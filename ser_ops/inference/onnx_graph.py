@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ser_ops.config.model_json import GRAPH, MODEL_JSON, read_model_json, window_of
+from ser_ops.config.model_json import GRAPH, MODEL_JSON, WEIGHTS, read_model_json, window_of
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.files import sha256
@@ -70,7 +70,7 @@ def usable_graph(folder: Path) -> OnnxGraph | None:
     if sha256(path) != card["onnx_sha256"]:
         raise UserError(f"{path}: not the graph that {MODEL_JSON} was written for: {_AGAIN}")
     graph = OnnxGraph(path, card)
-    weights = folder / "weights.safetensors"
+    weights = folder / WEIGHTS
     if not weights.is_file() or graph.weights_sha256 != sha256(weights):
         print_line(f"warning: {path}: was made from other weights than those beside it, so torch answers: {_AGAIN}",
                    aside=True)

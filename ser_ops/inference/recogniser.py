@@ -10,7 +10,7 @@ import numpy as np
 
 from ser_ops.audio.admission import SILENCE_DBFS, SilentRecording, bandwidth_warning, is_silent_peak, padding_warning
 from ser_ops.audio.reading import RecordingStream, admit_samples
-from ser_ops.audio.signal import fit_window
+from ser_ops.audio.signal import clipped_samples, fit_window
 from ser_ops.caveats import Caveat, caveats
 from ser_ops.config.model_json import MODEL_JSON, predict_of, window_of
 from ser_ops.config.services import Predict
@@ -19,7 +19,8 @@ from ser_ops.errors import UserError
 from ser_ops.extras import naming_extras
 from ser_ops.inference.onnx_graph import OnnxGraph, usable_graph
 from ser_ops.models import conformal
-from ser_ops.speech.detector import RATE, Detector, Listening, Segment, segments
+from ser_ops.speech.detector import RATE, Detector, Segment, segments
+from ser_ops.speech.sound import Sound, SoundMeter
 
 if TYPE_CHECKING:       # torch takes seconds to import, and an ONNX graph answers without it
     from torch import nn
@@ -35,7 +36,8 @@ class WindowAnswer:
     """The answer for one window: start and end in seconds; probabilities, float64 of shape (7,), sum to 1.
 
     spoken: whether somebody speaks in it, as far as the model can tell; context: what the pretrained stream made of it,
-    float32 (H,), where a voice was given.
+    float32 (H,), where a voice was given; embedding: where it lies for the model (`ser_ops.models.base.embedding`),
+    None where none was asked for, or a voice was given.
     """
 
     start: float
@@ -43,6 +45,7 @@ class WindowAnswer:
     probabilities: np.ndarray
     spoken: bool = True
     context: np.ndarray | None = field(default=None, repr=False, compare=False)
+    embedding: np.ndarray | None = field(default=None, repr=False, compare=False)
 
     @property
     def emotion(self) -> str:
@@ -59,7 +62,7 @@ class Answer:
     warnings: sentences a user should read before relying on it; caveats: what the model's card says of every answer
     that it gives; speech: where somebody speaks, None for a model without a detector of speech; emotions: the set that
     holds the truth in the promised share of cases, likeliest first, None where no share was asked for; voice_clips: the
-    clips by which the speaker's voice was known, None where no voice was given.
+    clips by which the speaker's voice was known, None where no voice was given; sound: figures of what was heard.
     """
 
     probabilities: np.ndarray
@@ -70,6 +73,14 @@ class Answer:
     speech: tuple[Segment, ...] | None = None
     emotions: tuple[str, ...] | None = None
     voice_clips: int | None = None
+    sound: Sound = field(default=Sound(), repr=False, compare=False)
+
+    @property
+    def embedding(self) -> np.ndarray | None:
+        """Where the recording lies for the model, float32 (EMBEDDING,): the mean over windows with speech, else all."""
+        windows = [window for window in self.windows if window.spoken] or self.windows
+        known = [window.embedding for window in windows if window.embedding is not None]
+        return np.mean(known, axis=0) if known else None
 
     @property
     def context(self) -> np.ndarray | None:
@@ -131,7 +142,7 @@ class Recogniser:
 
     def __init__(self, source: "str | os.PathLike[str] | tuple[nn.Module, dict[str, Any]]", device: str = "auto",
                  batch_size: int | None = None, window_hop: float | None = None, *, predict: Predict | None = None,
-                 coverage: float | None = None, onnx: bool = False) -> None:
+                 coverage: float | None = None, onnx: bool = False, embeddings: bool = False) -> None:
         """Load a model.
 
         Args:
@@ -143,16 +154,19 @@ class Recogniser:
             coverage: Share of cases, in (0, 1), in which the set of emotions shall hold the truth; by default as
                 `predict` says.
             onnx: Whether the folder's model.onnx answers, on the CPU and without torch, where it stands there,
-                ONNX Runtime is installed and no GPU is asked for. It starts sooner; it knows no voices.
+                ONNX Runtime is installed and neither a GPU nor embeddings are asked for. It starts sooner; it knows no
+                voices.
+            embeddings: Whether each window has its embedding, which records keep.
 
         Raises:
             UserError: A folder that is no model, a device that is not here, an extra that is not installed, a coverage
                 out of range or for a model that was not calibrated for sets.
         """
         folder = None if isinstance(source, tuple) else Path(source)
-        graph = usable_graph(folder) if onnx and folder and not device.startswith("cuda") else None
+        by_graph = onnx and not embeddings and not device.startswith("cuda")
+        graph = usable_graph(folder) if by_graph and folder else None
         self.network: OnnxGraph | TorchNetwork = graph or _torch_network(source, device)
-        self.card = self.network.card
+        self.card, self.embeddings = self.network.card, embeddings
         settings = predict or predict_of(self.card)
         self.caveats = caveats(self.card)
         self.sample_rate = int(self.card["sample_rate"])
@@ -235,7 +249,7 @@ class Recogniser:
                 raise
             return self._silent(len(samples) / sample_rate)
         answer = yield from self._answering(where, [admitted], None)
-        return self._warned(answer, sample_rate)
+        return self._warned(answer, sample_rate, clipped_samples(samples) / len(samples))
 
     def answering_file(self, path: str | os.PathLike[str], channel: int | None = None, longest: float | None = None,
                        start: float = 0.0, end: float | None = None) -> Answering:
@@ -250,7 +264,7 @@ class Recogniser:
             if self.detector is None:
                 raise
             return self._silent(stream.seconds)
-        return self._warned(answer, stream.native_rate, stream.warnings)
+        return self._warned(answer, stream.native_rate, stream.clipped_share, stream.warnings)
 
     def _drive(self, steps: Answering, voice: "Voice | None") -> Answer:
         """The answer of a generator that has the model to itself."""
@@ -265,13 +279,16 @@ class Recogniser:
     def _silent(self, seconds: float) -> Answer:
         """The answer to a recording in which nothing sounds."""
         return Answer(np.full(len(EMOTIONS), 1 / len(EMOTIONS)), seconds, [],
-                      [f"silent, nothing rises above {SILENCE_DBFS:g} dBFS"], self.caveats, ())
+                      [f"silent, nothing rises above {SILENCE_DBFS:g} dBFS"], self.caveats, (),
+                      sound=Sound(speech_share=0.0))
 
     def _answering(self, where: str, blocks: Iterable[np.ndarray], longest: float | None) -> Answering:
         """The answer to blocks of samples at the model's rate, as `answering`."""
         length, silent_windows, batch, answers = 0, 0, list[Window](), list[WindowAnswer]()
         listening = self.detector.listen() if self.detector else None
-        for start, samples in windows(listening.passing(blocks) if listening else blocks, self.window, self.hop):
+        meter = SoundMeter(self.sample_rate)
+        heard = meter.passing(listening.passing(blocks) if listening else blocks)
+        for start, samples in windows(heard, self.window, self.hop):
             length = start + len(samples)
             if longest is not None and length > longest * self.sample_rate:
                 raise UserError(f"{where}: lasts more than {longest:g} s, the most that is answered here: cut it into "
@@ -286,7 +303,8 @@ class Recogniser:
         if batch:
             answers += yield batch
         seconds = length / self.sample_rate
-        speech, answers = self._spoken(listening, answers, seconds)
+        speech = segments(listening.end(), self.speech, seconds) if listening else None
+        answers = self._spoken(speech, answers)
         spoken = [answer for answer in answers if answer.spoken]
         mean = np.mean([answer.probabilities for answer in spoken or answers], axis=0)
         if not np.isfinite(mean).all():
@@ -297,38 +315,37 @@ class Recogniser:
         if 0 < len(spoken) < len(answers):
             warnings.append(f"in {len(answers) - len(spoken)} of {number} windows nobody speaks: they are left out")
         emotions = None if self._highest_score is None else conformal.emotion_set(mean, self._highest_score)
-        return Answer(mean, seconds, answers, warnings, self.caveats, speech, emotions)
+        return Answer(mean, seconds, answers, warnings, self.caveats, speech, emotions, sound=meter.end(speech))
 
-    def _spoken(self, listening: Listening | None, answers: list[WindowAnswer],
-                seconds: float) -> tuple[tuple[Segment, ...] | None, list[WindowAnswer]]:
-        """Where somebody speaks in a recording that has ended, and which of its windows hold some of that.
-
-        Of a stretch between two windows one holds at least a half.
-        """
-        if listening is None:
-            return None, answers
-        speech, least = segments(listening.end(), self.speech, seconds), self.speech.least / 2
-        return speech, [
-            replace(answer, spoken=sum(segment.overlap(answer.start, answer.end) for segment in speech) >= least)
-            for answer in answers]
+    def _spoken(self, speech: Sequence[Segment] | None, answers: list[WindowAnswer]) -> list[WindowAnswer]:
+        """Each window with whether somebody speaks in it. Of a stretch between two, one holds at least a half."""
+        if speech is None:
+            return answers
+        return [replace(answer, spoken=sum(segment.overlap(answer.start, answer.end) for segment in speech)
+                        >= self.speech.least / 2) for answer in answers]
 
     def answer_windows(self, batch: Sequence[Window], voice: "Voice | None" = None) -> list[WindowAnswer]:
         """The answers to windows, of one recording or of several of the same voice, in one pass of the model."""
         fitted = [fit_window(samples, self.window) for _, samples in batch]
         windows, valid = np.stack([samples for samples, _ in fitted]), np.array([number for _, number in fitted])
         contexts: np.ndarray | list[None] = [None] * len(batch)
-        if voice is None:
-            rows = self.network.probabilities(windows, valid)
-        else:
+        marks: np.ndarray | list[None] = [None] * len(batch)
+        if voice is not None:
             rows, contexts = self.torch_network.probabilities_of_voice(windows, valid, voice)
-        return [WindowAnswer(start / self.sample_rate, (start + len(samples)) / self.sample_rate, row, context=context)
-                for (start, samples), row, context in zip(batch, rows, contexts, strict=True)]
+        elif self.embeddings:
+            rows, marks = self.torch_network.probabilities_and_embeddings(windows, valid)
+        else:
+            rows = self.network.probabilities(windows, valid)
+        return [WindowAnswer(start / self.sample_rate, (start + len(samples)) / self.sample_rate, row, context=context,
+                             embedding=mark)
+                for (start, samples), row, context, mark in zip(batch, rows, contexts, marks, strict=True)]
 
-    def _warned(self, answer: Answer, native_rate: int, warnings: Sequence[str] = ()) -> Answer:
-        """The answer with the warnings of reading, and with what rate and length mean for this model."""
+    def _warned(self, answer: Answer, native_rate: int, clipped: float, warnings: Sequence[str] = ()) -> Answer:
+        """The answer with the warnings of reading, what rate and length mean for this model, and the clipped share."""
         of_model = (bandwidth_warning(native_rate, self.sample_rate),
                     padding_warning(answer.seconds, self.window / self.sample_rate))
-        return replace(answer, warnings=[*warnings, *filter(None, of_model), *answer.warnings])
+        return replace(answer, warnings=[*warnings, *filter(None, of_model), *answer.warnings],
+                       sound=replace(answer.sound, clipped_share=clipped))
 
 
 def _torch_network(source: "str | os.PathLike[str] | tuple[nn.Module, dict[str, Any]]", device: str) -> "TorchNetwork":

@@ -10,7 +10,7 @@ from ser_ops.config.model_json import input_of
 from ser_ops.device import device_of
 from ser_ops.errors import UserError
 from ser_ops.features.extractor import Extractor
-from ser_ops.models.base import EmotionModel
+from ser_ops.models.base import EmotionModel, embedding, reading_last_inputs
 from ser_ops.models.voices import Population, Voice, population_of
 
 
@@ -33,6 +33,12 @@ class TorchNetwork:
             waveforms, lengths = self._placed(windows, valid)
             logits = self.model(waveforms, lengths, self.extractor(waveforms))
             return torch.softmax(logits.double(), dim=1).cpu().numpy()
+
+    def probabilities_and_embeddings(self, windows: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`probabilities`, and where each window lies for the model, float32 (B, EMBEDDING): see `embedding`."""
+        with reading_last_inputs(self.model) as read:
+            rows = self.probabilities(windows, valid)
+        return rows, embedding(read)
 
     def stranger(self) -> Voice:
         """A voice of which nothing is known yet. Raises UserError for a model that cannot make use of a voice."""

@@ -27,11 +27,12 @@ _MERGED = 200           # pieces that are merged at a time: each is an open file
 
 
 class Asked(Section):
-    """What makes the answers what they are. fingerprint: of the model; model: what to call it."""
+    """What makes a run what it is. fingerprint: of the model; model: what to call it; records: their folder."""
 
     source: str
     model: str
     fingerprint: str
+    records: str | None = None
     predict: Predict
 
 
@@ -54,9 +55,14 @@ class Plan(Asked):
         return min(self.part, self.recordings - number * self.part)
 
 
+def part_name(number: int) -> str:
+    """What the files of a part are called, without their suffix."""
+    return f"part-{number:06d}"
+
+
 def part_file(out: Path, table: str, number: int) -> Path:
     """The file of a part: of `plan` its recordings, of `answers` and `refused` what came of them."""
-    return out / table / f"part-{number:06d}.{'jsonl' if table == PLAN else 'parquet'}"
+    return out / table / f"{part_name(number)}.{'jsonl' if table == PLAN else 'parquet'}"
 
 
 def read_part(out: Path, number: int) -> list[Recording]:
@@ -67,17 +73,20 @@ def read_part(out: Path, number: int) -> list[Recording]:
 def planned(out: Path, asked: Asked, score: Score, limits: Storage) -> Plan:
     """The plan of a folder: made where there is none, else the one that stands there, when it is for the same.
 
-    Raises UserError where another model, other settings or another source are asked for than the run began with, where
-    the source has changed since, and for a source that lists no recording.
+    Raises UserError where another model, other settings, another source or another folder of records are asked for than
+    the run began with, where the source has changed since, for a source that lists no recording, and for a folder of
+    records that holds others already.
     """
     if not (out / PLAN).exists():
+        if asked.records and next(Path(asked.records).rglob("*.parquet"), None):
+            raise UserError(f"{asked.records}: holds records already: give a folder of its own with --records")
         return _made(out, asked, score, limits)
     file = out / PLAN / _ASKED
     plan = validated_model(Plan, read_json(file, _other(out), _other(out)), str(file), _other(out))
     if plan.fingerprint != asked.fingerprint:
         raise UserError(f"{out}: was begun with the model {plan.model}, not with {asked.model}: name that one with "
                         f"--model, or {_other(out)}")
-    for name in ("source", "predict"):
+    for name in ("source", "predict", "records"):
         if (before := getattr(plan, name)) != (now := getattr(asked, name)):
             raise UserError(f"{out}: was begun with {_differing(name, before, now)}: {_other(out)}")
     with _sorted_listing(out, asked.source, limits) as (lines, _):
@@ -96,6 +105,9 @@ def _other(out: Path) -> str:
 def _differing(name: str, before: Any, now: Any) -> str:
     if name == "source":
         return f"the source {before}, not with {now}"
+    if name == "records":
+        return " and not ".join(f"with records in {folder}" if folder else "without records"
+                                for folder in (before, now)).removeprefix("with ")
     old, new = before.model_dump(), now.model_dump()
     key = next(key for key in old if old[key] != new[key])
     return f"predict.{key} {json.dumps(old[key])}, not with {json.dumps(new[key])}"

@@ -61,6 +61,9 @@ def test_each_deployment_of_prefect_yaml_is_made_as_it_stands_there(monkeypatch,
                 for made in given["schedules"]] == asked.get("schedules", [])
         pull = yaml.safe_dump(asked.get("pull", WANTED["pull"])).replace(COMMIT, head.stdout.strip())
         assert given["pull_steps"] == yaml.safe_load(pull) and COMMIT not in yaml.safe_dump(given["pull_steps"])
+    active = {given["flow_id"]: [made.schedule.cron for made in given["schedules"] if made.active]
+              for given in client.deployments if any(made.active for made in given["schedules"])}
+    assert active == {client.flows["watch-model"]: ["0 6 * * 1"]}
     parameters = {deployment["entrypoint"].split(":")[1]: deployment["parameter_openapi_schema"]["properties"]
                   for deployment in client.deployments}
     assert set(parameters["promote_model"]) == {"version", "to", "override_reason"}

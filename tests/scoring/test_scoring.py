@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from ser_ops.cli import app
+from ser_ops.config.model_json import fingerprint
 from ser_ops.config.params import load_params_anywhere, load_preset
+from ser_ops.config.services import Watch
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.inference.answer_tables import REFUSED_COLUMNS, SCORED_COLUMNS
@@ -27,6 +29,7 @@ from ser_ops.models import architectures, model_folder
 from ser_ops.scoring import parts, plan, recordings
 from ser_ops.scoring.run import score
 from ser_ops.speech.detector import copy_weights
+from ser_ops.watch.records import Recorder, read_records
 
 RATE = 16000
 PROBABILITIES = [f"p_{emotion}" for emotion in EMOTIONS]
@@ -163,7 +166,7 @@ def test_the_command_says_what_came_of_it(params, model, calls):
     assert isinstance(run("").exception, UserError)
 
 
-def run_until_killed(params, model, renames: int, before: bool) -> int | None:
+def run_until_killed(params, model, renames: int, before: bool, records: Path | None = None) -> int | None:
     """Score in a process that is killed before or after it has renamed so often; its exit code."""
     def run():
         real, left = os.replace, [renames]
@@ -177,7 +180,7 @@ def run_until_killed(params, model, renames: int, before: bool) -> int | None:
                 os.kill(os.getpid(), signal.SIGKILL)
 
         os.replace = replace
-        score(params, "calls", Path("out"), str(model))
+        score(params, "calls", Path("out"), str(model), records=records)
 
     process = multiprocessing.get_context("fork").Process(target=run)
     process.start()
@@ -226,6 +229,50 @@ def test_killed_at_any_rename_it_goes_on_and_the_bytes_are_those_of_a_run_never_
         assert {name: Path(f"out/answers/{name}").stat().st_mtime_ns for name in done} == kept, "done stays done"
         Path("out").rename(f"killed-{renames}")
     assert renames == 11, "the plan's two renames and two for each of four parts"
+
+
+def test_each_answer_leaves_a_record_that_watch_reads(params, model, calls):
+    score(params, "calls", Path("out"), str(model), records=Path("heard"))
+    records, rows = read_records(Path("heard")), {row["record"]: row for row in table(Path("out"))}
+    assert sorted(records.ids) == sorted(rows) and len(rows) == 10 and set(records.models) == {fingerprint(model)}
+    assert np.isfinite(records.embeddings).all() and np.isfinite(records.figure("level_dbfs")).all()
+    for index, name in enumerate(records.ids.tolist()):
+        expected = [rows[name][key] for key in PROBABILITIES]
+        assert records.probabilities[index].tolist() == pytest.approx(expected, abs=1e-6)
+        assert records.figure("seconds")[index] == pytest.approx(rows[name]["seconds"], abs=6e-4)
+    score(params, "calls", Path("plain"), str(model))
+    assert all(row["record"] is None for row in table(Path("plain")))
+
+
+def test_a_folder_of_records_is_that_of_one_run(params, model, calls):
+    with pytest.raises(UserError, match=r"^out/heard: lies in out, among the tables"):
+        score(params, "calls", Path("out"), str(model), records=Path("out/heard"))
+    score(params, "calls", Path("out"), str(model), records=Path("heard"))
+    with pytest.raises(UserError, match=r"^out: was begun with records in heard and not without records"):
+        score(params, "calls", Path("out"), str(model))
+    with pytest.raises(UserError, match=r"^heard: holds records already: give a folder of its own"):
+        score(params, "calls", Path("again"), str(model), records=Path("heard"))
+    with pytest.raises(UserError, match=r"^heard/part-00000\d\.parquet: is no file of a service"):
+        Recorder(Path("heard"), Watch())
+    with Recorder(Path("served"), Watch()), pytest.raises(UserError, match=r"^served: another process writes"):
+        score(params, "calls", Path("third"), str(model), records=Path("served"))
+    assert len(read_records(Path("heard"))) == 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("before", [True, False])
+def test_killed_at_any_rename_each_answer_has_its_record_once(params, model, calls, before):
+    for renames in range(1, 20):
+        Path("out").mkdir()
+        if run_until_killed(params, model, renames, before, Path("heard")) == 0:
+            break
+        score(params, "calls", Path("out"), str(model), records=Path("heard"))
+        records = [row["record"] for row in table(Path("out"))]
+        assert sorted(read_records(Path("heard")).ids) == sorted(records) and len(records) == 10, renames
+        assert sorted(os.listdir("heard")) == [*(f"part-{number:06d}.parquet" for number in range(4)), "writer.lock"]
+        Path("out").rename(f"killed-{renames}")
+        Path("heard").rename(f"heard-{renames}")
+    assert renames == 15, "the plan's two renames and three for each of four parts"
 
 
 def test_a_damaged_table_is_made_again(params, model, calls):
