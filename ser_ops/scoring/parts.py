@@ -41,7 +41,7 @@ class Job:
 def answer_part(job: Job, number: int) -> tuple[int, int]:
     """Answer the recordings of a part, in the plan's order, and write both tables; how many are answered and refused.
 
-    Records come first and the table of answers last: a part is done when it stands. Raises UserError for a full disk and
+    Records come first, the table of answers last: a part is done when it stands. Raises UserError for a full disk and
     for a store that fails; a bad recording is a row of the other table.
     """
     recogniser = recogniser_of(job.model_folder, job.device, job.predict, embeddings=job.records is not None)

@@ -199,14 +199,14 @@ def read_records(folder: Path) -> Records:
     Raises UserError where there is none, and for a file that holds no records.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder: give the one that ser-ops serve --records wrote")
+        raise UserError(f"{folder}: no such folder: give the one that ser-ops serve or score --records wrote")
     # Logs come first: one that becomes a file meanwhile is there as that file by then.
     logs = {log.with_suffix(_FILE): list(_lines(log)) for log in _below(folder, _LOG)}
     files = _below(folder, _FILE)
     tables = [_read_table(file) for file in files if file.exists()]     # the oldest may go meanwhile
     tables += [table_of(lines) for file, lines in logs.items() if file not in files]
     if not any(table.num_rows for table in tables):
-        raise UserError(f"{folder}: holds no records: ser-ops serve --records writes them")
+        raise UserError(f"{folder}: holds no records: ser-ops serve --records and score --records write them")
     return records_of(_arrow().concat_tables(tables))
 
 

@@ -22,6 +22,7 @@ from ser_ops.inference.recogniser import Recogniser
 from ser_ops.inference.torch_network import TorchNetwork
 from ser_ops.model_table import MODELS
 from ser_ops.models import architectures, model_folder
+from ser_ops.models.base import EMBEDDING
 from ser_ops.models.whisper_encoder import WhisperSizes
 from ser_ops.onnx_export import Windows, export_model
 from ser_ops.speech.detector import copy_weights
@@ -160,6 +161,16 @@ def test_a_graph_answers_only_where_it_is_asked_for(folder):
     assert isinstance(asked_not.network, TorchNetwork) and asked_not.model is asked_not.network.model
     with pytest.raises(UserError, match=r"knows no voice and cannot be explained"):
         Recogniser(folder, "cpu", onnx=True).stranger()
+
+
+def test_embeddings_come_from_torch_change_no_answer_and_are_there_where_asked_for_alone(folder):
+    by_hand(folder)
+    asked, unasked = Recogniser(folder, "cpu", onnx=True, embeddings=True), Recogniser(folder, "cpu")
+    assert isinstance(asked.network, TorchNetwork)
+    answer, plain = (recogniser.answer(sound(2.0), RATE) for recogniser in (asked, unasked))
+    assert answer.embedding.shape == (EMBEDDING,) and np.ptp(answer.embedding) > 0
+    assert plain.embedding is None and np.array_equal(answer.probabilities, plain.probabilities)
+    assert not any(part._forward_pre_hooks for part in asked.model.modules())
 
 
 def test_a_changed_graph_is_refused(folder):

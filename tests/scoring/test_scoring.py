@@ -58,9 +58,9 @@ def model(models):
 def params(tmp_path, monkeypatch):
     """The settings of a folder without project: one process, four recordings a part."""
     monkeypatch.chdir(tmp_path)
-    found = load_params_anywhere()
-    return found.model_copy(update={"score": found.score.model_copy(update={"part": 4}),
-                                    "compute": found.compute.model_copy(update={"workers": 1})})
+    params = load_params_anywhere()
+    return params.model_copy(update={"score": params.score.model_copy(update={"part": 4}),
+                                     "compute": params.compute.model_copy(update={"workers": 1})})
 
 
 def sound(path: Path, seconds: float = 0.5, seed: int = 0) -> Path:
@@ -118,7 +118,7 @@ def test_short_recordings_share_the_passes_of_the_model(params, model, calls, mo
     recogniser, passes = Recogniser(model, batch_size=4), []
     real = recogniser.answer_windows
     monkeypatch.setattr(recogniser, "answer_windows", lambda batch: passes.append(len(batch)) or real(batch))
-    listed = [found for found in recordings.recordings_of("calls", params.storage) if found]
+    listed = [recording for recording in recordings.recordings_of("calls", params.storage) if recording]
     outcomes = dict(parts.answers_of(recogniser, listed, params.storage, 256))
     assert sorted(outcomes) == list(range(13))
     windows = sum(len(outcome.windows) for outcome in outcomes.values() if not isinstance(outcome, recordings.Refused))
@@ -448,16 +448,16 @@ def test_a_disk_that_takes_no_more_is_one_line_and_nothing_half_written(params, 
 def test_the_plan_is_all_recordings_once_in_an_order_of_their_own(tmp_path_factory, listed, piece, merged):
     """Names with quotes, line breaks and halves of characters, in pieces and merges of any size."""
     out = tmp_path_factory.mktemp("plan")
-    found = [recordings.Recording(path, start, None, None, 1, "") for path, start in listed]
+    expected = [recordings.Recording(path, start, None, None, 1, "") for path, start in listed]
     lines = []
-    for order in (found, found[::-1]):
+    for order in (expected, expected[::-1]):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(plan, "_PIECE", piece)
             patch.setattr(plan, "_MERGED", merged)
             patch.setattr(plan, "recordings_of", lambda *_, order=order: iter(order))
             with plan._sorted_listing(out, "any", None) as (merging, counts):
                 lines.append(list(plan._once(merging)))
-            assert counts == {"recordings": len(found), "others": 0}
-    assert lines[0] == lines[1] and len(lines[0]) == len(set(found))
-    assert {recordings.Recording(*json.loads(line)) for line in lines[0]} == set(found)
+            assert counts == {"recordings": len(expected), "others": 0}
+    assert lines[0] == lines[1] and len(lines[0]) == len(set(expected))
+    assert {recordings.Recording(*json.loads(line)) for line in lines[0]} == set(expected)
     assert os.listdir(out) == []
