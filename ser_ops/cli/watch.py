@@ -12,7 +12,7 @@ from ser_ops.config.params import PARAMS, load_params_anywhere
 ALARM = 3       # exit code; 1 and 2 are errors
 
 
-def watch(records: Annotated[Path, typer.Argument(help="Folder that ser-ops serve or score --records wrote, or one of such "
+def watch(records: Annotated[Path, typer.Argument(help="Folder that serve or score wrote with --records, or one of such "
                                                   "folders.", parser=path_argument, metavar="RECORDS")],
           model: Model = None,
           out: Annotated[Path | None, typer.Option(help="Folder for index.html and watch.json. Default: reports/watch.",
