@@ -121,15 +121,14 @@ def planted(pool: Pool) -> Iterator[tuple[str, Change]]:
             every = (pool.change == UNCHANGED) & (pool.kind == kind)
             return usual & ~clips & (pool.kind != kind), clips & (every | usual & (pool.kind == CLEAN.noise))
         yield f"other noise: {kind.replace('_', ' ')}", noise
-    for name in CHANGES:
-        if name != UNCHANGED:
-            def other(clips: np.ndarray, draw: np.random.Generator, name: str = name) -> tuple[np.ndarray, np.ndarray]:
-                return usual & ~clips, clips & (pool.change == name)
-            yield name, other
+    for name in sorted(CHANGES.keys() - {UNCHANGED}):
+        def sound(clips: np.ndarray, draw: np.random.Generator, name: str = name) -> tuple[np.ndarray, np.ndarray]:
+            return usual & ~clips, clips & (pool.change == name)
+        yield name, sound
     for index, emotion in enumerate(EMOTIONS):
-        def without(clips: np.ndarray, draw: np.random.Generator, index: int = index) -> tuple[np.ndarray, np.ndarray]:
+        def vanishes(clips: np.ndarray, draw: np.random.Generator, index: int = index) -> tuple[np.ndarray, np.ndarray]:
             return usual & ~clips, usual & clips & (pool.labelled.true != index)
-        yield f"{emotion} vanishes", without
+        yield f"{emotion} vanishes", vanishes
 
     def speakers(clips: np.ndarray, draw: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         some = draw.permutation(np.unique(pool.labelled.speakers))[:SPEAKERS]
