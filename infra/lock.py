@@ -25,7 +25,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 PYTHONS = ("3.11", "3.12", "3.13")
 PRODUCT, DEVELOPMENT = "requirements.lock", "requirements-dev.lock"
 _CUDA = ("nvidia-", "cuda-", "triton")
-PRODUCT_EXTRAS = ("train", "serve", "explain", "team", "parquet")
+PRODUCT_EXTRAS = ("train", "serve", "explain", "team", "parquet", "onnx", "export")
 EXTRAS = ("servers", "test", "generate")    # not benchmarks: openSMILE's licence forbids commercial use
 TITLES = {
     PRODUCT: "# What ser-ops needs, pinned: make demo, make ui, workers. Remade by: make lock",

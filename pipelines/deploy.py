@@ -22,9 +22,10 @@ from ser_ops.errors import UserError
 if TYPE_CHECKING:
     from prefect import Flow
     from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.actions import DeploymentScheduleCreate
 
 AUTOMATIONS = Path(__file__).with_name("automations.yaml")
-_KEYS = {"name", "entrypoint", "description", "tags", "work_pool", "build", "pull"}
+_KEYS = {"name", "entrypoint", "description", "tags", "work_pool", "build", "pull", "parameters", "schedules"}
 _COMMAND = "prefect.deployments.steps.run_shell_script"
 
 
@@ -95,9 +96,23 @@ def _make_deployments(client: "SyncPrefectClient", wanted: Iterable[Mapping[str,
             flow_id=flow_ids[flow.name], name=name, version=flow.version,
             description=deployment["description"], tags=deployment["tags"], entrypoint=deployment["entrypoint"],
             work_pool_name=pool["name"], work_queue_name=pool["work_queue_name"], job_variables=pool["job_variables"],
-            pull_steps=filled, parameter_openapi_schema=parameter_schema(flow).model_dump(exclude_unset=True),
+            pull_steps=filled, parameters=deployment.get("parameters"),
+            schedules=[_schedule(asked) for asked in deployment.get("schedules", [])],
+            parameter_openapi_schema=parameter_schema(flow).model_dump(exclude_unset=True),
             enforce_parameter_schema=True)
         print(f"{flow.name}/{name}", flush=True)
+
+
+def _schedule(asked: Mapping[str, Any]) -> "DeploymentScheduleCreate":
+    """A schedule as it stands in prefect.yaml: cron, timezone and whether it is active."""
+    from prefect.client.schemas.actions import DeploymentScheduleCreate
+    from prefect.client.schemas.schedules import CronSchedule
+
+    if set(asked) != {"cron", "timezone", "active"}:
+        raise UserError(f"prefect.yaml: the schedule {dict(asked)}: pipelines.deploy knows cron, timezone and active: "
+                        "give these, or make this deployment with prefect deploy")
+    return DeploymentScheduleCreate(schedule=CronSchedule(cron=asked["cron"], timezone=asked["timezone"]),
+                                    active=asked["active"])
 
 
 def _flow(entrypoint: str) -> "Flow[..., Any]":

@@ -4,12 +4,14 @@ Flows that make something take settings as parameters: asked for with any, they 
 (`pipelines.checkout.with_settings`); asked for with none, they work in the worker's clone with its params.yaml.
 """
 
+import datetime
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
-from prefect import flow, get_run_logger
+from prefect import State, flow, get_run_logger, runtime
+from prefect.states import Completed
 from pydantic import Field
 
 from pipelines import checkout, cluster, tasks
@@ -32,6 +34,17 @@ Trials = Annotated[int | None, _described("Trials of the search of training sett
 Overrides = Annotated[list[str] | None, _described(
     "More settings as `dvc exp run -S` takes them: KEY=VALUE, or FILE:KEY=VALUE for a file of presets/ and for "
     "reproduction/params.yaml, as train.seed=41 or presets/paper.yaml:train.epochs=20.")]
+Source = Annotated[str, _described("A folder, an s3:// prefix, a table (.csv) or a list of recordings. {day} in it "
+                                   "stands for the day, {day:%Y/%m/%d} for it in another form.")]
+Out = Annotated[str, _described("The folder of plan and tables; {day} as in the source.")]
+Address = Annotated[str | None, _described("A model, as MLflow writes it, or a folder. Default: the registered model's "
+                                           "staging.")]
+Coverage = Annotated[float | None, _described("Share of cases in which the set of emotions shall hold the truth. "
+                                              "Default: predict.coverage.")]
+Day = Annotated[datetime.date | None, _described("The day that {day} stands for. Default: the one before the run's, in "
+                                                 "UTC.")]
+Records = Annotated[str | None, _described("Folder of ser-ops serve --records. Default: paths.records.")]
+Corrections = Annotated[str | None, _described("CSV: record, emotion.")]
 _SETTINGS: dict[str, Any] = {"persist_result": False, "task_runner": cluster.task_runner()}
 
 
@@ -81,6 +94,26 @@ def promote_model(version: str | None = None, to: Literal["staging", "production
                   override_reason: str | None = None) -> dict:
     """Gate and promotion of the candidate, or of the version that is named."""
     return tasks.promote(version, to, override_reason)
+
+
+@flow(name="score", **_SETTINGS)
+def score(source: Source, out: Out, model: Address = None, coverage: Coverage = None, day: Day = None) -> dict:
+    """Recordings by the million to answers in Parquet; a killed run goes on from where it was."""
+    started: datetime.datetime = runtime.flow_run.scheduled_start_time
+    return tasks.score(source, out, model, coverage, day or started.date() - datetime.timedelta(days=1))
+
+
+@flow(name="watch-model", persist_result=False)
+def watch_model(records: Records = None, corrections: Corrections = None) -> State | str:
+    """What the records of a service say of the staging model; at an alarm the run's state says so.
+
+    With `watch.retrain` an alarm starts train-fusion/local, a run of its own that the gate judges as any other.
+    """
+    report = tasks.watch(records, corrections)
+    if not report.get("alarm"):
+        return str(report["verdict"])
+    retrained = tasks.retrain() if load_params().watch.retrain else ""
+    return Completed(name="Alarm", message=" ".join([f"{report['verdict']}:", *report["words"], retrained]).strip())
 
 
 @flow(name="reproduce-paper1", **_SETTINGS)

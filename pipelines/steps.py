@@ -1,15 +1,21 @@
 """What the flows and the demo do, as plain functions: DVC for what is cached, the registry for what never is."""
 
+import datetime
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ser_ops.config.params import load_params
 from ser_ops.documents import read_json
+from ser_ops.errors import UserError
 from ser_ops.workspace import Say, dvc
 from ser_ops.workspace import pull as pull_missing
 
-__all__ = ["has_shared_remote", "promote", "pull", "push", "register", "repro", "reproduce", "verdict"]
+if TYPE_CHECKING:
+    from ser_ops.scoring.run import Scored
+
+__all__ = ["has_shared_remote", "promote", "pull", "push", "register", "repro", "reproduce", "score", "verdict",
+           "watch"]
 
 
 def pull(say: Say = print, as_named: bool = False) -> None:
@@ -70,6 +76,37 @@ def promote(version: str | None = None, to: Literal["staging", "production"] = "
     from ser_ops.gate import promotion
 
     return asdict(promotion.promote(load_params(), version, to, reason))
+
+
+def score(source: str, out: str, model: str | None, coverage: float | None, day: datetime.date) -> "Scored":
+    """`ser-ops score` with the settings of this folder; {day} in `source` and `out` stands for `day`.
+
+    Raises UserError for braces that stand for anything else.
+    """
+    from ser_ops.scoring import run
+
+    return run.score(load_params(), _of_day(source, day), Path(_of_day(out, day)), model, coverage)
+
+
+def _of_day(name: str, day: datetime.date) -> str:
+    try:
+        return name.format(day=day)
+    except (LookupError, ValueError, AttributeError) as error:
+        raise UserError(f"{name}: braces stand for a day alone: write {{day}} or {{day:%Y/%m/%d}}") from error
+
+
+def watch(records: str | None, corrections: str | None) -> dict[str, Any]:
+    """What `ser-ops watch --track` says of the staging model, and `page`; where nobody keeps records, that alone."""
+    from ser_ops.tracking.models import fetch_model
+    from ser_ops.watch import report
+
+    params = load_params()
+    folder, out = Path(records) if records else params.paths.records, params.paths.reports / "watch"
+    if not folder.is_dir():
+        return {"verdict": f"{folder}: no records are here yet: ser-ops serve --records {folder}"}
+    model = fetch_model(params, f"models:/{params.tracking.registered_model}@staging")
+    inputs = report.Inputs(folder, model, corrections=Path(corrections) if corrections else None)
+    return report.watch(params, inputs, out, track=True) | {"page": str(out / "index.html")}
 
 
 def verdict() -> dict[str, Any]:

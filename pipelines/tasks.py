@@ -1,9 +1,11 @@
 """The steps as Prefect tasks. Prefect's own result cache is off: DVC decides what to skip."""
 
+import datetime
+import logging
 import os
 import platform
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from prefect import get_run_logger, runtime, task
 from prefect.cache_policies import NO_CACHE
@@ -55,6 +57,38 @@ def register_candidate() -> str:
 def promote(version: str | None, to: Literal["staging", "production"], reason: str | None) -> dict:
     """Move the alias when every rule passes."""
     return steps.promote(version, to, reason)
+
+
+@task(name="score", cache_policy=NO_CACHE, persist_result=False, retries=2, retry_delay_seconds=60)
+def score(source: str, out: str, model: str | None, coverage: float | None, day: datetime.date) -> dict[str, Any]:
+    """Answer the recordings of a source; retried, since a store may be away, and each attempt goes on."""
+    with cluster.shared_with_stages():
+        scored = steps.score(source, out, model, coverage, day)
+    get_run_logger().info(scored.words())
+    return scored.record()
+
+
+@task(name="watch", cache_policy=NO_CACHE, persist_result=False)
+def watch(records: str | None, corrections: str | None) -> dict:
+    """Judge the records of a service, and say the verdict in the log and as an artifact of this flow run."""
+    from prefect.artifacts import create_markdown_artifact
+
+    report = steps.watch(records, corrections)
+    words = "\n".join(f"- {line}" for line in report.get("words", []))
+    get_run_logger().log(logging.ERROR if report.get("alarm") else logging.INFO, "%s\n%s", report["verdict"], words)
+    create_markdown_artifact(f"**{report['verdict']}**\n\n{words}\n\n{report.get('page', '')}", key="watch")
+    return report
+
+
+@task(name="retrain", cache_policy=NO_CACHE, persist_result=False)
+def retrain() -> str:
+    """Ask for a run of train-fusion/local and do not wait for it; returns which one, in words."""
+    from prefect.deployments import run_deployment
+
+    started = run_deployment("train-fusion/local", timeout=0, as_subflow=False)
+    said = f"train-fusion/local starts: {started.name}"
+    get_run_logger().info(said)
+    return said
 
 
 @task(name="publish-tables", cache_policy=NO_CACHE, persist_result=False)

@@ -3,6 +3,7 @@
 import filecmp
 import os
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -54,33 +55,49 @@ def list_contents(folder: Path, closed: bool = False) -> Contents:
     opened. `closed`: a link that leads out of the folder is refused.
     Raises UserError when it is no folder, when a part of it cannot be listed, and for a link that is refused.
     """
+    files: list[PurePosixPath] = []
+    skipped: dict[PurePosixPath, str] = {}
+    for path, _, reason in walk_folder(folder, closed):
+        if reason:
+            skipped[path] = reason
+        else:
+            files.append(path)
+    return Contents(sorted(files), dict(sorted(skipped.items())))
+
+
+def walk_folder(folder: Path, closed: bool = False) -> Iterator[tuple[PurePosixPath, os.stat_result | None, str]]:
+    """What `list_contents` lists, in no order and in memory that only the folders fill, not the files.
+
+    A path relative to `folder`, what the system says of it (None for a link to nothing), and why it is left out, or "".
+    Raises as `list_contents`.
+    """
     if not os.path.isdir(folder):   # Path.is_dir raises for a name that is too long
         raise UserError(f"{folder}: is not a folder: give the folder that holds the recordings")
     root, top = os.path.realpath(folder), folder.stat()
-    files: list[PurePosixPath] = []
-    skipped: dict[PurePosixPath, str] = {}
     waiting, entered = [PurePosixPath()], {(top.st_dev, top.st_ino)}
     while waiting:
-        below = waiting.pop()
+        below, subfolders = waiting.pop(), list[tuple[str, tuple[int, int]]]()
         for entry, status in _entries(folder / below):
             path = below / entry.name
             if is_hidden(PurePosixPath(entry.name)):
-                skipped[path] = HIDDEN
+                yield path, status, HIDDEN
             elif not _is_text(entry.name):      # no table could name it
-                skipped[path] = "its name is not UTF-8: rename it"
+                yield path, status, "its name is not UTF-8: rename it"
             elif status is None:
-                skipped[path] = "link to nothing"
+                yield path, status, "link to nothing"
             elif closed and entry.is_symlink() and not is_inside(root, Path(entry.path)):
                 raise UserError(f"{folder}: refused: its link {str(path)!r} leads out of it: give a folder that holds "
                                 "the files themselves (cp -rL copies what links point to)")
             elif stat.S_ISREG(status.st_mode):
-                files.append(path)
+                yield path, status, ""
             elif not stat.S_ISDIR(status.st_mode):
-                skipped[path] = "a pipe, a socket or a device, not a file"
-            elif (inode := (status.st_dev, status.st_ino)) not in entered:
+                yield path, status, "a pipe, a socket or a device, not a file"
+            else:
+                subfolders.append((entry.name, (status.st_dev, status.st_ino)))
+        for name, inode in sorted(subfolders):      # so that a folder linked twice has the same name each time
+            if inode not in entered:
                 entered.add(inode)
-                waiting.append(path)
-    return Contents(sorted(files), dict(sorted(skipped.items())))
+                waiting.append(below / name)
 
 
 def subfolder_names(folder: Path) -> list[str]:
@@ -90,27 +107,27 @@ def subfolder_names(folder: Path) -> list[str]:
     """
     if not os.path.exists(folder):
         return []
-    return [entry.name for entry, status in _entries(folder) if status and stat.S_ISDIR(status.st_mode)
-            and not is_hidden(PurePosixPath(entry.name))]
+    return sorted(entry.name for entry, status in _entries(folder) if status and stat.S_ISDIR(status.st_mode)
+                  and not is_hidden(PurePosixPath(entry.name)))
 
 
-def _entries(folder: Path) -> list[tuple[os.DirEntry[str], os.stat_result | None]]:
-    """What a folder lists, by name, and what it is: None for a link to nothing or to itself."""
+def _entries(folder: Path) -> Iterator[tuple[os.DirEntry[str], os.stat_result | None]]:
+    """What a folder lists, and what it is: None for a link to nothing or to itself."""
     try:
         with os.scandir(folder) as listing:
-            entries = sorted(listing, key=lambda entry: entry.name)
+            for entry in listing:
+                yield entry, _status(folder, entry)
     except OSError as error:
         raise UserError(f"{folder}: cannot be listed ({error.strerror}): allow reading it") from error
-    looked_at: list[tuple[os.DirEntry[str], os.stat_result | None]] = []
-    for entry in entries:
-        try:
-            looked_at.append((entry, entry.stat()))
-        except OSError as error:
-            if not entry.is_symlink():
-                raise UserError(f"{folder}: what lies in it cannot be read ({error.strerror}): move or remove "
-                                "it") from error
-            looked_at.append((entry, None))
-    return looked_at
+
+
+def _status(folder: Path, entry: os.DirEntry[str]) -> os.stat_result | None:
+    try:
+        return entry.stat()
+    except OSError as error:
+        if entry.is_symlink():
+            return None
+        raise UserError(f"{folder}: what lies in it cannot be read ({error.strerror}): move or remove it") from error
 
 
 def _is_text(name: str) -> bool:

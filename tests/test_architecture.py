@@ -14,8 +14,8 @@ FLOORS = {
     3: {"augment", "validation", "models"},
     4: {"dataset", "inference"},
     5: {"training", "evaluation", "report", "tracking"},
-    6: {"explain", "gate", "serving", "workspace"},
-    7: {"stages"},
+    6: {"explain", "gate", "onnx_export", "watch", "workspace"},
+    7: {"scoring", "serving", "stages"},
     8: {"doctor"},
     9: {"cli"},
 }

@@ -89,6 +89,7 @@ WAYS = (
     run_by(_SERVED, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION=false mlflow models serve*",
            "it does not end by itself, and the Python of the page asks it"),
     run_by("tests/serving/test_serving_life.py", "ser-ops serve *", "it does not end by itself"),
+    run_by("tests/watch/test_watch_command.py", "ser-ops watch *", "it needs a week of records"),
     run_by("tests/serving/test_serving_requests.py", "curl --form *", "it needs a service that runs"),
     replaced("dvc exp run -S preset=paper", "a GPU trains it for hours", ("=paper", f"=paper {_SETTINGS}")),
     replaced("dvc exp run -S preset=small*", "it downloads a checkpoint", ("COMMIT", "0" * 40),

@@ -6,7 +6,21 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from ser_ops.cli import corpora, doctor, model, noise, params, predict, registry, reproduce, serve, voices
+from ser_ops.cli import (
+    corpora,
+    doctor,
+    export,
+    model,
+    noise,
+    params,
+    predict,
+    registry,
+    reproduce,
+    score,
+    serve,
+    voices,
+    watch,
+)
 from ser_ops.errors import UserError
 from ser_ops.extras import naming_extras
 from ser_ops.terminal import escape_unencodable, print_error, print_line
@@ -18,10 +32,13 @@ app.add_typer(corpora.app, name="corpora")
 app.add_typer(noise.app, name="noise")
 app.add_typer(model.app, name="models")
 app.add_typer(voices.app, name="voices")
+app.add_typer(export.app, name="export")
 app.command("predict")(predict.predict)
+app.command("score")(score.score)
 app.command("evaluate")(model.evaluate)
 app.command("explain")(model.explain)
 app.command("serve")(serve.serve)
+app.command("watch")(watch.watch)
 app.command("reproduce")(reproduce.reproduce)
 app.command("join-tuning")(registry.join_tuning)
 app.command("register")(registry.register)

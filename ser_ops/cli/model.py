@@ -42,22 +42,32 @@ def fetch_model(params: Params, model: str | None) -> Path:
     """
     from ser_ops.tracking import models
 
+    return models.fetch_model(params, model_uri(params, model))
+
+
+def model_uri(params: Params, model: str | None) -> str:
+    """What a user named, or staging; raises as `fetch_model`."""
+    from ser_ops.tracking.models import SCHEMES
+
     project = PARAMS.exists()
     if model is None and not project:
         raise UserError("no project is here (params.yaml), whose model would answer: name one with --model: a folder, "
                         "or an address as models:/ser-fusion@staging")
-    if model and model.startswith(models.SCHEMES) and not (project or os.environ.get("MLFLOW_TRACKING_URI")):
+    if model and model.startswith(SCHEMES) and not (project or os.environ.get("MLFLOW_TRACKING_URI")):
         raise UserError(f"{model}: no project is here (params.yaml), whose registry would have it: set "
                         "MLFLOW_TRACKING_URI to the address of an MLflow server, or give a folder")
-    return models.fetch_model(params, model or f"models:/{params.tracking.registered_model}@staging")
+    return model or f"models:/{params.tracking.registered_model}@staging"
 
 
-def recogniser_of(params: Params, folder: Path, coverage: float | None = None) -> "Recogniser":
-    """The model of a folder, answering by the project's settings, or where there is no project, by its own."""
+def recogniser_of(params: Params, folder: Path, coverage: float | None = None, onnx: bool = False) -> "Recogniser":
+    """The model of a folder, answering by the project's settings, or where there is no project, by its own.
+
+    onnx: whether its model.onnx answers where it stands there.
+    """
     from ser_ops.inference.recogniser import Recogniser
 
     settings = params.predict if PARAMS.exists() else None
-    return Recogniser(folder, params.compute.device, predict=settings, coverage=coverage)
+    return Recogniser(folder, params.compute.device, predict=settings, coverage=coverage, onnx=onnx)
 
 
 def evaluate(manifest: Annotated[Path, typer.Option(help="CSV: path, emotion, speaker; where a line is a part of a "
@@ -125,9 +135,8 @@ def explain(file: Annotated[Path, typer.Argument(help="A recording.", parser=pat
     recording = Path(os.path.abspath(path))
     answer = recogniser.answer_file(path, channel)
     target = _page_folder(params.paths.reports / "explain", recording) if out is None else out
-    network = cast("EmotionModel", recogniser.model)
-    report = explain_recording(network, recogniser.card, recogniser.device, path, params.explain, target, start,
-                               channel)
+    network, device = cast("EmotionModel", recogniser.model), recogniser.torch_network.device
+    report = explain_recording(network, recogniser.card, device, path, params.explain, target, start, channel)
     write_json(target / _REPORT, {"recording": str(recording), **report})
     page, entry = listening.build(target, report, "."), report["heard"][0]
     for warning in answer.warnings:

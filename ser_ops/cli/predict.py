@@ -11,7 +11,7 @@ import typer
 from ser_ops.caveats import marks
 from ser_ops.cli.answers import Json, path_argument, print_answer
 from ser_ops.cli.model import Channel, Coverage, Model, fetch_model, recogniser_of
-from ser_ops.config.params import load_params_anywhere
+from ser_ops.config.params import Params, load_params_anywhere
 from ser_ops.errors import UserError
 from ser_ops.terminal import print_line
 
@@ -40,12 +40,11 @@ def predict(files: Annotated[list[str], typer.Argument(
     A bad recording is one line on standard error; the others are answered all the same, and the exit code is 1.
     """
     params = load_params_anywhere()
-    recogniser = recogniser_of(params, fetch_model(params, model), coverage)
+    recogniser = recogniser_of(params, fetch_model(params, model), coverage, onnx=speaker is None)
     from ser_ops.inference.answer_tables import row_of, window_rows
     from ser_ops.inference.sources import recordings_named
-    from ser_ops.inference.voices import KnownSpeaker
 
-    known = None if speaker is None else KnownSpeaker(recogniser, params.paths.voices, speaker)
+    known = None if speaker is None else _known(recogniser, params, speaker)
     failed, aside = 0, csv is not None or parquet is not None
     with ExitStack() as opened:
         tables = _tables(opened, csv, parquet, timeline)
@@ -69,6 +68,12 @@ def predict(files: Annotated[list[str], typer.Argument(
                    f"{', '.join(str(file) for file in (csv, parquet) if file)}", aside=True)
     if failed:
         sys.exit(1)
+
+
+def _known(recogniser: "Recogniser", params: Params, speaker: str) -> "KnownSpeaker":
+    from ser_ops.inference.voices import KnownSpeaker  # which needs torch
+
+    return KnownSpeaker(recogniser, params.paths.voices, speaker)
 
 
 def _tables(opened: ExitStack, csv: Path | None, parquet: Path | None, timeline: bool) -> list["Writer"]:

@@ -1,11 +1,12 @@
 """ser-ops serve: a model over HTTP."""
 
 import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ser_ops.cli.answers import is_loopback
+from ser_ops.cli.answers import is_loopback, path_argument
 from ser_ops.cli.model import Model
 from ser_ops.config.params import load_params
 from ser_ops.errors import UserError
@@ -15,7 +16,10 @@ _SHORTEST = 16      # characters: fewer are guessed
 
 
 def serve(model: Model = None, host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-          port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 8000) -> None:
+          port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 8000,
+          records: Annotated[Path | None, typer.Option(help="Folder for a record of each recording, without sound or "
+                                                       "name, for ser-ops watch. Default: none is kept.",
+                                                       parser=path_argument, metavar="FOLDER")] = None) -> None:
     """Answer recordings over HTTP: a page on /, POST /v1/predict, /v1/model, /healthz, /readyz, /metrics.
 
     SER_OPS_SERVE_TOKEN in the environment is the token that clients must send; beyond this machine there must be one.
@@ -29,4 +33,5 @@ def serve(model: Model = None, host: Annotated[str, typer.Option(help="Address t
     params = load_params()
     from ser_ops.serving.server import serve as serve_model
 
-    serve_model(params, model or f"models:/{params.tracking.registered_model}@staging", host, port, token)
+    serve_model(params, model or f"models:/{params.tracking.registered_model}@staging", host, port, token,
+                records)

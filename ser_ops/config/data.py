@@ -19,6 +19,8 @@ class Paths(Section):
     pretrained: Path = Field(description="folders of checkpoints; a dependency of every training")
     voices: Path = Field(default=Path("voices"), description="what predict --speaker knows of people; never shared")
 
+    records: Path = Field(default=Path("records"), description="what ser-ops serve --records keeps; never shared")
+
     @property
     def adding_lock(self) -> Path:
         """What is held while a corpus or noise is brought into `data`; outside of it, as DVC tracks that."""

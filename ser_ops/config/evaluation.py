@@ -88,6 +88,7 @@ class Gate(Section):
     largest_drop: Limit = Field(description="most UAR lost from clean speech to the worst cell")
     transmission_uar: Limit = Field(description="lowest mean UAR over the telephone lines and rooms evaluated")
     beats_shuffled: Limit = Field(description="least UAR above the label-shuffled models, lower to upper bound")
+    coverage_missed: Limit = Field(description="most that sets hold the truth less often than promised, beyond chance")
     unchanged_labels: Limit = Field(description="lowest share of labels that small changes leave")
     alike_by_sex: Limit = Field(description="share of exchanges of speakers up to which women and men are not alike")
     alike_by_pitch: Limit = Field(description="the same of high and low voices")

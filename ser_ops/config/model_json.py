@@ -1,5 +1,6 @@
 """model.json: what a model folder says of itself, checked before anybody relies on it."""
 
+import hashlib
 import reprlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,10 +14,14 @@ from ser_ops.config.services import Predict
 from ser_ops.documents import read_json, validated_model
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
+from ser_ops.files import sha256
 from ser_ops.model_table import MODELS
 
 FORMAT = 4
 MODEL_JSON = "model.json"
+WEIGHTS = "weights.safetensors"     # beside it
+GRAPH = "model.onnx"        # beside it, where the model was exported
+REFERENCE = "reference.parquet"     # in a packaged model: what `ser-ops watch` compares with
 _RESTORE = "restore the folder, or train the model again"
 _Channels = Annotated[list[float], Field(max_length=1024)]
 _Scores = Annotated[list[Annotated[int, Field(ge=0, le=10_000)]], Field(max_length=2**20)]
@@ -62,6 +67,7 @@ class _ModelJson(_Part):
     temperature: float = 1.0
     predict: Annotated[Predict, Field(strict=False)] = Predict()
     speech_sha256: str | None = None
+    onnx_sha256: str | None = None
     conformal_scores: _Scores | None = None
     data: _Data = _Data()
 
@@ -85,6 +91,18 @@ def read_model_json(folder: Path) -> dict[str, Any]:
     return card
 
 
+def fingerprint(model_folder: Path) -> str:
+    """SHA-256 over weights.safetensors and model.json: the same for the same model, wherever it lies.
+
+    Raises UserError when the folder holds no trained model.
+    """
+    for name in (WEIGHTS, MODEL_JSON):
+        if not (model_folder / name).is_file():
+            raise UserError(f"{model_folder / name}: is missing: train the model, or name a folder that holds one")
+    both = sha256(model_folder / WEIGHTS) + sha256(model_folder / MODEL_JSON)
+    return hashlib.sha256(both.encode()).hexdigest()
+
+
 def predict_of(card: Mapping[str, Any]) -> Predict:
     """The settings by which the model of a card answers recordings."""
     return Predict(**card.get("predict", {}))
@@ -94,3 +112,8 @@ def input_of(card: Mapping[str, Any]) -> Window:
     """What the model of a card (model.json) reads: the section of its preset, with its window."""
     section = MODELS[card["model"]].reads
     return Preset.model_fields[section].annotation(**card["preset_settings"][section])  # type: ignore[misc]
+
+
+def window_of(card: Mapping[str, Any]) -> int:
+    """Samples, at the card's rate, of the window that the model of a card hears at once."""
+    return round(input_of(card).seconds * int(card["sample_rate"]))

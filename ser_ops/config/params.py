@@ -11,7 +11,7 @@ from ser_ops.config.data import Augment, Data, Partitions, Paths, Validation
 from ser_ops.config.evaluation import Behave, Evaluate, Gate, Report
 from ser_ops.config.explaining import Explain
 from ser_ops.config.models import Preset
-from ser_ops.config.services import Compute, Predict, Serve, Storage, Tracking
+from ser_ops.config.services import Compute, Export, Predict, Score, Serve, Storage, Tracking, Watch
 from ser_ops.config.training import Ablations, Train, Training, Tune
 from ser_ops.documents import Model, read_yaml, validated_model
 from ser_ops.errors import UserError
@@ -41,7 +41,10 @@ class Params(Preset):
     tracking: Tracking = Field(description="MLflow")
     storage: Storage = Field(description="buckets")
     predict: Predict = Field(description="long recordings")
+    export: Export = Field(description="models as ONNX graphs")
+    score: Score = Field(default=Score(), description="many recordings into Parquet")
     serve: Serve = Field(description="the HTTP service")
+    watch: Watch = Field(default=Watch(), description="records of what was heard, and what they say of the model")
     compute: Compute = Field(description="processes, devices and waiting")
 
     @model_validator(mode="after")
@@ -96,7 +99,8 @@ def load_params_anywhere(path: Path = PARAMS) -> Params:
         return load_params(path)
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ser-ops"
     return Params.model_construct(
-        paths=Paths.model_construct(state=cache), compute=Compute.model_construct(), predict=Predict(),
+        paths=Paths.model_construct(state=cache), compute=Compute.model_construct(), predict=Predict(), export=Export(),
+        score=Score(), storage=Storage(), watch=Watch(),
         tracking=Tracking.model_construct(uri=os.environ.get("MLFLOW_TRACKING_URI", "")))
 
 

@@ -1,10 +1,24 @@
-"""Sections of params.yaml about servers and machines: tracking, storage, prediction, serving and compute."""
+"""Sections of params.yaml about servers and machines: tracking, storage, prediction, serving, watching, compute."""
 
+import math
 from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from ser_ops.config.section import Confidence, Count, CountOr0, Name, NotNegative, Positive, Section
+from ser_ops.config.section import (
+    Confidence,
+    Count,
+    CountOr0,
+    Name,
+    NotNegative,
+    Positive,
+    Resamples,
+    Section,
+    Seed,
+    Share,
+)
+
+_WATCH_TESTS = 10       # of a period at most; the smallest p value of a permutation test must pass their correction
 
 
 class Tracking(Section):
@@ -24,11 +38,13 @@ class Tracking(Section):
 class Storage(Section):
     """How corpora and noise come from a bucket; its address and keys are in the environment (AWS_*)."""
 
-    part_megabytes: Count = Field(description="fetched as one; what a cut or a kill costs, for each of those at once")
-    parallel: Count = Field(description="parts or small files at once")
-    attempts: Count = Field(description="of a request, and of a part while nothing of it comes")
-    longest_wait: Positive = Field(description="seconds between attempts; waits begin below one second and double")
-    timeout: Positive = Field(description="seconds without a byte")
+    part_megabytes: Count = Field(
+        default=8, description="fetched as one; what a cut or a kill costs, for each of those at once")
+    parallel: Count = Field(default=8, description="parts or small files at once")
+    attempts: Count = Field(default=6, description="of a request, and of a part while nothing of it comes")
+    longest_wait: Positive = Field(
+        default=20.0, description="seconds between attempts; waits begin below one second and double")
+    timeout: Positive = Field(default=30.0, description="seconds without a byte")
 
 
 class Speech(Section):
@@ -56,6 +72,22 @@ class Predict(Section):
         default=None, description="share of answers whose set must hold the truth, else 'not sure'; null: always sure")
 
 
+class Score(Section):
+    """`ser-ops score`: recordings by the million."""
+
+    part: Count = Field(default=500, description="recordings that a process answers at a time; what a kill costs")
+    megabytes: Count = Field(default=256, description="of an object in a bucket at most; a larger one is refused")
+
+
+class Export(Section):
+    """`ser-ops export onnx`: how a graph is compared with torch before it may answer."""
+
+    seed: Seed = Field(default=95, description="of the clips that are made where no project is")
+    clips: Count = Field(default=32, description="test clips, or made ones, that both answer")
+    difference: Positive = Field(default=1e-4, description="of a probability, beyond which no graph is written")
+    int8_cost: Positive = Field(default=0.01, description="of UAR on validation clips, from which no int8 is written")
+
+
 class Serve(Section):
     """`ser-ops serve`: batches across requests, and what one request may take."""
 
@@ -72,11 +104,40 @@ class Serve(Section):
     watch: Positive = Field(description="seconds between looks at the registry for a model that moved")
 
 
+class Watch(Section):
+    """`ser-ops watch` and the records that it reads: what is kept, what is compared, and when something is said."""
+
+    megabytes: Count = Field(default=256, description="of a folder of records at most; beyond it the oldest file goes")
+    file_records: Count = Field(default=4096, description="of one Parquet file")
+    days: Count = Field(default=7, description="of a period; the first day of a week is Monday")
+    periods: Count = Field(default=12, description="that a page shows, the newest")
+    least_records: Count = Field(default=50, description="of a period, or nothing is said of it")
+    false_alarms: Confidence = Field(
+        default=0.02, description="share of unchanged periods in which all tests together may see a change")
+    least_distance: Share = Field(default=0.05, description="of two distributions, below which a change is no alarm")
+    largest_drop: Share = Field(default=0.1, description="expected UAR below the reference's, beyond which it is said")
+    confidence: Confidence = Field(default=0.95, description="of intervals")
+    resamples: Resamples = Field(default=200, description="of the bootstrap over the reference's speakers")
+    permutations: Annotated[int, Field(ge=99)] = Field(default=999, description="of a permutation test")
+    sample: Annotated[int, Field(ge=50, le=5000)] = Field(
+        default=500, description="most records of either side in the embedding's test")
+    seed: Seed = Field(default=95, description="of resamples, permutations, samples and the reference's mixtures")
+    mixtures: CountOr0 = Field(default=2, description="noisy copies of each clip in the reference, beside the clean")
+    retrain: bool = Field(default=False, description="whether the flow watch-model starts train-fusion at an alarm")
+
+    @model_validator(mode="after")
+    def _permutations_can_alarm(self) -> "Watch":
+        if (self.permutations + 1) * self.false_alarms < _WATCH_TESTS:
+            raise ValueError(f"permutations ({self.permutations}) are too few for false_alarms ({self.false_alarms:g}) "
+                             f"and up to {_WATCH_TESTS} tests: give {math.ceil(_WATCH_TESTS / self.false_alarms)}")
+        return self
+
+
 class Compute(Section):
     """Processes, devices and waiting."""
 
     workers: CountOr0 = Field(
-        description="processes; 0: one a core, or all of the cluster of DASK_SCHEDULER_ADDRESS; 1: this one")
+        default=0, description="processes; 0: one a core, or all of the cluster of DASK_SCHEDULER_ADDRESS; 1: this one")
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = Field(
         default="auto", description="auto, cpu or cuda")
     shard_megabytes: Count = Field(description="size of one shard of intermediates")

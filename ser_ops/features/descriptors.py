@@ -51,7 +51,7 @@ def zcr(waveforms: Tensor, settings: Features) -> Tensor:
 
 def _crossings(waveforms: Tensor, pad: int) -> Tensor:
     """1 where a sample's sign differs from the one before, else 0: float32 (B, N - 1 + 2 pad), zeros at both ends."""
-    if waveforms.is_cpu:        # NumPy is three times as fast as torch with truth values
+    if waveforms.is_cpu and not torch.compiler.is_exporting():      # NumPy: three times as fast with truth values
         negative = waveforms.detach().numpy() < -SILENT
         length = negative.shape[1] - 1 + 2 * pad
         crossings = np.empty((len(negative), length), np.float32)
@@ -90,11 +90,11 @@ def power_spectrum(waveforms: Tensor, settings: Window, exact: bool = False) -> 
     rounding of a float32 transform, and that differs from device to device and with the size of the batch.
     """
     frames = _frames(waveforms.double() if exact else waveforms, settings)
-    spectrum = torch.fft.rfft(frames * _window(settings.frame, frames.device, frames.dtype)).to(torch.complex64)
-    if spectrum.is_cpu and not spectrum.requires_grad:      # NumPy reads pairs of numbers twice as fast as torch
-        magnitude = np.abs(spectrum.numpy())
+    spectrum = torch.fft.rfft(frames * _window(settings.frame, frames.device, frames.dtype))
+    if spectrum.is_cpu and not spectrum.requires_grad and not torch.compiler.is_exporting():
+        magnitude = np.abs(spectrum.to(torch.complex64).numpy())    # NumPy reads pairs of numbers twice as fast
         return torch.from_numpy(np.square(magnitude, out=magnitude))
-    return spectrum.real.square() + spectrum.imag.square()
+    return torch.view_as_real(spectrum).float().square().sum(-1)
 
 
 def _frames(waveforms: Tensor, settings: Window) -> Tensor:

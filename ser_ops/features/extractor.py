@@ -57,6 +57,8 @@ class Extractor:
         if waveforms.ndim != 2 or waveforms.shape[1] != self.length:
             raise ValueError(f"expected windows of shape (B, {self.length}), got {tuple(waveforms.shape)}")
         waveforms = self._resampled(waveforms)
+        if torch.compiler.is_exporting():       # a batch of any size cannot be cut
+            return self._extracted(waveforms)
         samples = frames_of(self.settings) * self.settings.frame
         batch_size = max(1, _FRAME_SAMPLES // samples if waveforms.is_cpu else len(waveforms))
         return torch.cat([self._extracted(part) for part in waveforms.split(batch_size)])

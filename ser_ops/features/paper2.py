@@ -95,14 +95,13 @@ def tuning_step(power: Tensor, settings: Window) -> Tensor:
     rounding can move one that lies on the border of two steps: then another step, far away, may win.
     """
     utterance, hertz, height = _peaks(power, settings)
-    strong = height >= _median(height, utterance, len(power))[utterance]
+    strong = height >= _median(height, utterance, power.shape[0])[utterance]
     utterance, hertz = utterance[strong], hertz[strong]
     semitones = torch.remainder(12 * torch.log2(hertz / 27.5), 1.0)     # 27.5: the A four octaves below 440
     semitones = torch.where(semitones >= 0.5, semitones - 1, semitones)
     edges = torch.linspace(-0.5, 0.5, TUNING_STEPS + 1, dtype=torch.float64, device=power.device)
     step = (torch.bucketize(semitones.double(), edges, right=True) - 1).clamp(0, TUNING_STEPS - 1)
-    votes = torch.bincount(utterance * TUNING_STEPS + step, minlength=len(power) * TUNING_STEPS)
-    votes = votes.reshape(-1, TUNING_STEPS)
+    votes = _count(utterance * TUNING_STEPS + step, power.shape[0] * TUNING_STEPS).reshape(-1, TUNING_STEPS)
     lowest_first = torch.arange(TUNING_STEPS - 1, -1, -1, device=power.device)
     winner = (votes * TUNING_STEPS + lowest_first).argmax(1)
     return torch.where(votes.sum(1) > 0, winner, TUNING_STEPS // 2)
@@ -124,13 +123,17 @@ def _peaks(power: Tensor, settings: Window) -> tuple[Tensor, Tensor, Tensor]:
 
 def _median(values: Tensor, group: Tensor, groups: int) -> Tensor:
     """Median of each group's values, (groups,), infinite for one that has none; `group` rises."""
-    counts = torch.bincount(group, minlength=groups)
-    column = torch.arange(len(group), device=group.device) - (counts.cumsum(0) - counts)[group]
-    table = values.new_full((groups, max(1, int(counts.max()))), torch.inf)
-    table[group, column] = values
-    table = ascending(table)
-    middle = torch.stack([(counts - 1).clamp_min(0) // 2, counts // 2], dim=1)
-    return table.gather(1, middle.clamp_max(table.shape[1] - 1)).mean(1)
+    counts = _count(group, groups)
+    order, rank = values.argsort(), torch.arange(values.shape[0], device=values.device)
+    order = order[(group[order] * values.shape[0] + rank).argsort()]    # by group, and in a group by value
+    rising = torch.cat([values[order], values.new_full((1,), torch.inf)])
+    middle = torch.stack([(counts - 1).clamp_min(0) // 2, counts // 2], dim=1) + (counts.cumsum(0) - counts)[:, None]
+    return rising[torch.where(counts[:, None] > 0, middle, values.shape[0])].mean(1)
+
+
+def _count(index: Tensor, number: int) -> Tensor:
+    """How often each of 0 to `number` - 1 stands in an int64 tensor (n,): int64 (number,). ONNX has no bincount."""
+    return index.new_zeros(number).scatter_add(0, index, torch.ones_like(index))
 
 
 def spectral_contrast(power: Tensor, settings: Window) -> Tensor:
@@ -176,7 +179,7 @@ def ascending(values: Tensor) -> Tensor:
     On a CPU NumPy sorts: ten times as fast as torch for rows of some hundred values. Where a gradient is wanted
     torch does it.
     """
-    if values.is_cpu and not values.requires_grad:
+    if values.is_cpu and not values.requires_grad and not torch.compiler.is_exporting():
         return torch.from_numpy(np.sort(values.numpy(), axis=-1))
     return values.sort(-1).values
 

@@ -13,6 +13,7 @@ from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.evaluation.behaviour import ALL
 from ser_ops.evaluation.predictions import Condition
+from ser_ops.evaluation.selective import CLEAN_PLACE
 from ser_ops.gate.rules import Rule, decide, finite_number, hold, missing_figure, not_applicable, verdict_of
 from ser_ops.methods import METHODS, Method, in_order
 from ser_ops.model_table import MODELS
@@ -23,6 +24,7 @@ COMPARED_ANSWERS = 8    # test utterances on which package and evaluation must a
 BETTER: dict[str, int] = {"deletion": -1, "insertion": 1}   # the sign by which a good method's area differs from chance
 ADMITS = "does not beat a random ranking"   # words by which a report says so
 LEAST_FILLS = 2         # fills under which a claim must hold, at least
+_EQUAL = 1e-9           # apart at most by rounding
 _SAME = 1e-5            # robustness.csv is rounded to six digits
 
 _UNSEEN = "only speakers that training never heard say what a stranger will meet"
@@ -69,6 +71,8 @@ def judge(reports: Mapping[str, Any], gate: Gate, model: str, conditions: Sequen
                       gate.transmission_uar),
         _beats_shuffled(figures, pick(metrics, "shuffled"), pick(metrics, "provenance", "intervals", "over"),
                         gate.beats_shuffled),
+        _covered(pick(figures, "selective", "sets"), pick(metrics, "provenance", "intervals", "over"),
+                 gate.coverage_missed),
         _streams(figures, pick(metrics, "streams")),
         _robustness(figures, reports.get("robustness"), model, conditions),
         *_behaviour(reports.get("behaviour"), model, gate),
@@ -194,6 +198,34 @@ def _beats_shuffled(figures: Any, shuffled: Any, over: Any, limit: Limit) -> Rul
     return hold("beats_shuffled", low, ">=", high + limit.limit, limit.reason,
                 f"lower bound of clean UAR{f' over {over}' if over else ''}",
                 f" (label-shuffled up to {high:.2f}, margin {limit.limit:g})")
+
+
+def _covered(sets: Any, over: Any, limit: Limit) -> Rule:
+    """No promised coverage is missed on clean test speech by more than the limit and beyond chance between speakers.
+
+    Either alone would block good models: with few test speakers a share lies beyond any limit by chance, and with many
+    the few speakers of validation, by whose scores the promise is made, move it beyond the interval of the test's.
+    """
+    rule = "coverage_missed"
+    if sets == []:
+        return not_applicable(rule, "no coverage was evaluated (evaluate.coverages is empty)", limit.reason)
+    names = ("coverage", "held", "held_low", "held_high")
+    rows = [[finite_number(pick(row, name)) for name in names] for row in sets if pick(row, "place") == CLEAN_PLACE] \
+        if isinstance(sets, list) else []
+    known = [tuple(value for value in row if value is not None) for row in rows]
+    if not known or any(len(row) < len(names) for row in known):
+        return missing_figure(rule, "how often promised sets hold the truth on clean speech is missing", limit)
+
+    def is_missed(coverage: float, held: float, high: float) -> tuple[bool, bool]:
+        return coverage - held > limit.limit + _EQUAL, high < coverage - _EQUAL
+
+    coverage, held, low, high = max(known, key=lambda row: (all(is_missed(row[0], row[1], row[3])), row[0] - row[1]))
+    words = f"sets that promise {coverage:g} hold the truth in {held:.3f} of clean clips " \
+            f"[{low:.3f}, {high:.3f}{f' over {over}' if over else ''}]"
+    missed, beyond = is_missed(coverage, held, high)
+    if missed:
+        words += f", {coverage - held:.3f} > {limit.limit:g} less: {'beyond' if beyond else 'within'} chance"
+    return decide(rule, not (missed and beyond), words, limit.reason, coverage - held, limit.limit)
 
 
 def _streams(figures: Any, streams: Any) -> Rule:

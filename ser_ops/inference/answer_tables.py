@@ -15,6 +15,11 @@ COLUMNS = {"path": str, "emotion": str, **dict.fromkeys(_PROBABILITIES, float), 
            "speech_seconds": float, "emotions": str, "warnings": str, "error": str}
 WINDOW_COLUMNS = {"path": str, "start": float, "end": float, "emotion": str, **dict.fromkeys(_PROBABILITIES, float),
                   "error": str}
+# Of `ser-ops score`: the part of the recording, where it is not the whole, the model that answered, the record's id.
+_PART: dict[str, type] = {"path": str, "start": float, "end": float, "channel": int}
+SCORED_COLUMNS = {**_PART, **{name: kind for name, kind in COLUMNS.items() if name != "error"}, "model": str,
+                  "record": str}
+REFUSED_COLUMNS = {**_PART, "error": str}
 _BATCH = 1000       # rows that are written together
 
 
@@ -62,7 +67,7 @@ class _Parquet:
     def __init__(self, path: Path, columns: Mapping[str, type]) -> None:
         import pyarrow
         import pyarrow.parquet
-        kinds = {str: pyarrow.string(), float: pyarrow.float64()}
+        kinds = {str: pyarrow.string(), float: pyarrow.float64(), int: pyarrow.int64()}
         self._schema = pyarrow.schema([(name, kinds[kind]) for name, kind in columns.items()])
         self._file = pyarrow.parquet.ParquetWriter(path, self._schema)
         self._rows: list[Mapping[str, Any]] = []

@@ -4,27 +4,29 @@ import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from ser_ops.audio.admission import SILENCE_DBFS, SilentRecording, bandwidth_warning, is_silent_peak, padding_warning
 from ser_ops.audio.reading import RecordingStream, admit_samples
-from ser_ops.audio.signal import fit_window
+from ser_ops.audio.signal import clipped_samples, fit_window
 from ser_ops.caveats import Caveat, caveats
-from ser_ops.config.model_json import MODEL_JSON, input_of, predict_of
+from ser_ops.config.model_json import MODEL_JSON, predict_of, window_of
 from ser_ops.config.services import Predict
-from ser_ops.device import device_of
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.extras import naming_extras
-from ser_ops.features.extractor import Extractor
+from ser_ops.inference.onnx_graph import OnnxGraph, usable_graph
 from ser_ops.models import conformal
-from ser_ops.models.base import EmotionModel
-from ser_ops.models.model_folder import load
-from ser_ops.models.voices import Population, Voice, population_of
-from ser_ops.speech.detector import RATE, Detector, Listening, Segment, segments
+from ser_ops.speech.detector import RATE, Detector, Segment, segments
+from ser_ops.speech.sound import Sound, SoundMeter
+
+if TYPE_CHECKING:       # torch takes seconds to import, and an ONNX graph answers without it
+    from torch import nn
+
+    from ser_ops.inference.torch_network import TorchNetwork
+    from ser_ops.models.voices import Voice
 
 NO_SPEECH, NOT_SURE = "no speech", "not sure"
 
@@ -34,7 +36,8 @@ class WindowAnswer:
     """The answer for one window: start and end in seconds; probabilities, float64 of shape (7,), sum to 1.
 
     spoken: whether somebody speaks in it, as far as the model can tell; context: what the pretrained stream made of it,
-    float32 (H,), where a voice was given.
+    float32 (H,), where a voice was given; embedding: where it lies for the model (`ser_ops.models.base.embedding`),
+    None where none was asked for, or a voice was given.
     """
 
     start: float
@@ -42,6 +45,7 @@ class WindowAnswer:
     probabilities: np.ndarray
     spoken: bool = True
     context: np.ndarray | None = field(default=None, repr=False, compare=False)
+    embedding: np.ndarray | None = field(default=None, repr=False, compare=False)
 
     @property
     def emotion(self) -> str:
@@ -58,7 +62,7 @@ class Answer:
     warnings: sentences a user should read before relying on it; caveats: what the model's card says of every answer
     that it gives; speech: where somebody speaks, None for a model without a detector of speech; emotions: the set that
     holds the truth in the promised share of cases, likeliest first, None where no share was asked for; voice_clips: the
-    clips by which the speaker's voice was known, None where no voice was given.
+    clips by which the speaker's voice was known, None where no voice was given; sound: figures of what was heard.
     """
 
     probabilities: np.ndarray
@@ -69,6 +73,14 @@ class Answer:
     speech: tuple[Segment, ...] | None = None
     emotions: tuple[str, ...] | None = None
     voice_clips: int | None = None
+    sound: Sound = field(default=Sound(), repr=False, compare=False)
+
+    @property
+    def embedding(self) -> np.ndarray | None:
+        """Where the recording lies for the model, float32 (EMBEDDING,): the mean over windows with speech, else all."""
+        windows = [window for window in self.windows if window.spoken] or self.windows
+        known = [window.embedding for window in windows if window.embedding is not None]
+        return np.mean(known, axis=0) if known else None
 
     @property
     def context(self) -> np.ndarray | None:
@@ -128,9 +140,9 @@ class Recogniser:
     (`ser_ops.audio.signal.fit_window`); of a longer one they look at the middle alone.
     """
 
-    def __init__(self, source: str | os.PathLike[str] | tuple[torch.nn.Module, dict[str, Any]], device: str = "auto",
+    def __init__(self, source: "str | os.PathLike[str] | tuple[nn.Module, dict[str, Any]]", device: str = "auto",
                  batch_size: int | None = None, window_hop: float | None = None, *, predict: Predict | None = None,
-                 coverage: float | None = None) -> None:
+                 coverage: float | None = None, onnx: bool = False, embeddings: bool = False) -> None:
         """Load a model.
 
         Args:
@@ -141,31 +153,45 @@ class Recogniser:
             predict: Settings; by default those that the model carries from its training.
             coverage: Share of cases, in (0, 1), in which the set of emotions shall hold the truth; by default as
                 `predict` says.
+            onnx: Whether the folder's model.onnx answers, on the CPU and without torch, where it stands there,
+                ONNX Runtime is installed and neither a GPU nor embeddings are asked for. It starts sooner; it knows no
+                voices.
+            embeddings: Whether each window has its embedding, which records keep.
 
         Raises:
             UserError: A folder that is no model, a device that is not here, an extra that is not installed, a coverage
                 out of range or for a model that was not calibrated for sets.
         """
         folder = None if isinstance(source, tuple) else Path(source)
-        with naming_extras():
-            self.model, self.card = source if isinstance(source, tuple) else load(Path(source))
+        by_graph = onnx and not embeddings and not device.startswith("cuda")
+        graph = usable_graph(folder) if by_graph and folder else None
+        self.network: OnnxGraph | TorchNetwork = graph or _torch_network(source, device)
+        self.card, self.embeddings = self.network.card, embeddings
         settings = predict or predict_of(self.card)
-        self.device = device_of(device)
-        self.model.to(self.device).eval()
-        self.population = population_of(self.model)
         self.caveats = caveats(self.card)
-        features = input_of(self.card)
         self.sample_rate = int(self.card["sample_rate"])
-        self.window = round(features.seconds * self.sample_rate)
+        self.window = window_of(self.card)
         hop = settings.window_hop if window_hop is None else window_hop
         self.hop = max(1, min(round(hop * self.sample_rate), self.window))   # no sample is skipped
         self.batch_size = settings.batch_size if batch_size is None else batch_size
-        self.extractor = Extractor(features, source_rate=self.sample_rate)
         self.speech = settings.speech
         digest = self.card.get("speech_sha256")
         self.detector = Detector(folder, digest) if folder and digest and self.sample_rate == RATE else None
         self.coverage = settings.coverage if coverage is None else coverage
         self._highest_score = self._score_for(self.coverage, folder)
+
+    @property
+    def torch_network(self) -> "TorchNetwork":
+        """The network in torch, for voices and explanations. Raises UserError where model.onnx answers."""
+        if isinstance(self.network, OnnxGraph):
+            raise UserError(f"{self.network.path}: knows no voice and cannot be explained: load the model without it "
+                            "(onnx=False)")
+        return self.network
+
+    @property
+    def model(self) -> "nn.Module":
+        """The network itself, as `torch_network` gives it."""
+        return self.torch_network.model
 
     def _score_for(self, coverage: float | None, folder: Path | None) -> float | None:
         if coverage is None:
@@ -177,19 +203,15 @@ class Recogniser:
                             "could be promised: train the model again, or ask without one")
         return conformal.threshold(scores, coverage)
 
-    def stranger(self) -> Voice:
+    def stranger(self) -> "Voice":
         """A voice of which nothing is known yet.
 
         Raises UserError for a model that cannot make use of a voice.
         """
-        if self.population is None:
-            raise UserError(f"a {self.card['model']} model of preset {self.card.get('preset', 'unknown')} cannot make "
-                            "use of a known voice: ask without one, or train with wav2vec.states: statistics, as "
-                            "preset pretrained does")
-        return Voice(0, torch.zeros_like(self.population.mean, device="cpu"))
+        return self.torch_network.stranger()
 
     def answer(self, samples: np.ndarray, sample_rate: int, where: str = "waveform", cleaned: bool = False,
-               voice: Voice | None = None) -> Answer:
+               voice: "Voice | None" = None) -> Answer:
         """Answer samples of shape (n,), mono floats in about [-1, 1], at `sample_rate` hertz.
 
         cleaned: they were admitted already, without offset and rumble, at the model's own rate; voice: what is known of
@@ -199,7 +221,7 @@ class Recogniser:
         return self._drive(self.answering(samples, sample_rate, where, cleaned), voice)
 
     def answer_file(self, path: str | os.PathLike[str], channel: int | None = None,
-                    voice: Voice | None = None) -> Answer:
+                    voice: "Voice | None" = None) -> Answer:
         """Answer a recording in memory that does not grow with its length, but for what its windows say.
 
         channel: of several, from 1 on; None lets `ser_ops.audio.reading.RecordingStream` choose; voice: what is known
@@ -227,21 +249,24 @@ class Recogniser:
                 raise
             return self._silent(len(samples) / sample_rate)
         answer = yield from self._answering(where, [admitted], None)
-        return self._warned(answer, sample_rate)
+        return self._warned(answer, sample_rate, clipped_samples(samples) / len(samples))
 
-    def answering_file(self, path: str | os.PathLike[str], channel: int | None = None,
-                       longest: float | None = None) -> Answering:
-        """`answer_file`, step by step as `answering`; UserError for a recording of more than `longest` seconds."""
-        stream = RecordingStream(Path(path), self.sample_rate, channel=channel)
+    def answering_file(self, path: str | os.PathLike[str], channel: int | None = None, longest: float | None = None,
+                       start: float = 0.0, end: float | None = None) -> Answering:
+        """`answer_file`, step by step as `answering`, of [start, end) seconds of the recording.
+
+        Raises UserError for more than `longest` seconds.
+        """
+        stream = RecordingStream(Path(path), self.sample_rate, start=start, end=end, channel=channel)
         try:
             answer = yield from self._answering(str(path), stream, longest)
         except SilentRecording:
             if self.detector is None:
                 raise
             return self._silent(stream.seconds)
-        return self._warned(answer, stream.native_rate, stream.warnings)
+        return self._warned(answer, stream.native_rate, stream.clipped_share, stream.warnings)
 
-    def _drive(self, steps: Answering, voice: Voice | None) -> Answer:
+    def _drive(self, steps: Answering, voice: "Voice | None") -> Answer:
         """The answer of a generator that has the model to itself."""
         try:
             asked = next(steps)
@@ -254,13 +279,16 @@ class Recogniser:
     def _silent(self, seconds: float) -> Answer:
         """The answer to a recording in which nothing sounds."""
         return Answer(np.full(len(EMOTIONS), 1 / len(EMOTIONS)), seconds, [],
-                      [f"silent, nothing rises above {SILENCE_DBFS:g} dBFS"], self.caveats, ())
+                      [f"silent, nothing rises above {SILENCE_DBFS:g} dBFS"], self.caveats, (),
+                      sound=Sound(speech_share=0.0))
 
     def _answering(self, where: str, blocks: Iterable[np.ndarray], longest: float | None) -> Answering:
         """The answer to blocks of samples at the model's rate, as `answering`."""
         length, silent_windows, batch, answers = 0, 0, list[Window](), list[WindowAnswer]()
         listening = self.detector.listen() if self.detector else None
-        for start, samples in windows(listening.passing(blocks) if listening else blocks, self.window, self.hop):
+        meter = SoundMeter(self.sample_rate)
+        heard = meter.passing(listening.passing(blocks) if listening else blocks)
+        for start, samples in windows(heard, self.window, self.hop):
             length = start + len(samples)
             if longest is not None and length > longest * self.sample_rate:
                 raise UserError(f"{where}: lasts more than {longest:g} s, the most that is answered here: cut it into "
@@ -275,7 +303,8 @@ class Recogniser:
         if batch:
             answers += yield batch
         seconds = length / self.sample_rate
-        speech, answers = self._spoken(listening, answers, seconds)
+        speech = segments(listening.end(), self.speech, seconds) if listening else None
+        answers = self._spoken(speech, answers)
         spoken = [answer for answer in answers if answer.spoken]
         mean = np.mean([answer.probabilities for answer in spoken or answers], axis=0)
         if not np.isfinite(mean).all():
@@ -286,49 +315,45 @@ class Recogniser:
         if 0 < len(spoken) < len(answers):
             warnings.append(f"in {len(answers) - len(spoken)} of {number} windows nobody speaks: they are left out")
         emotions = None if self._highest_score is None else conformal.emotion_set(mean, self._highest_score)
-        return Answer(mean, seconds, answers, warnings, self.caveats, speech, emotions)
+        return Answer(mean, seconds, answers, warnings, self.caveats, speech, emotions, sound=meter.end(speech))
 
-    def _spoken(self, listening: Listening | None, answers: list[WindowAnswer],
-                seconds: float) -> tuple[tuple[Segment, ...] | None, list[WindowAnswer]]:
-        """Where somebody speaks in a recording that has ended, and which of its windows hold some of that.
+    def _spoken(self, speech: Sequence[Segment] | None, answers: list[WindowAnswer]) -> list[WindowAnswer]:
+        """Each window with whether somebody speaks in it. Of a stretch between two, one holds at least a half."""
+        if speech is None:
+            return answers
+        return [replace(answer, spoken=sum(segment.overlap(answer.start, answer.end) for segment in speech)
+                        >= self.speech.least / 2) for answer in answers]
 
-        Of a stretch between two windows one holds at least a half.
-        """
-        if listening is None:
-            return None, answers
-        speech, least = segments(listening.end(), self.speech, seconds), self.speech.least / 2
-        return speech, [
-            replace(answer, spoken=sum(segment.overlap(answer.start, answer.end) for segment in speech) >= least)
-            for answer in answers]
-
-    def answer_windows(self, batch: Sequence[Window], voice: Voice | None = None) -> list[WindowAnswer]:
+    def answer_windows(self, batch: Sequence[Window], voice: "Voice | None" = None) -> list[WindowAnswer]:
         """The answers to windows, of one recording or of several of the same voice, in one pass of the model."""
         fitted = [fit_window(samples, self.window) for _, samples in batch]
         windows, valid = np.stack([samples for samples, _ in fitted]), np.array([number for _, number in fitted])
         contexts: np.ndarray | list[None] = [None] * len(batch)
-        if voice is None:
-            rows = probabilities(self.model, self.extractor, windows, valid, self.device)
+        marks: np.ndarray | list[None] = [None] * len(batch)
+        if voice is not None:
+            rows, contexts = self.torch_network.probabilities_of_voice(windows, valid, voice)
+        elif self.embeddings:
+            rows, marks = self.torch_network.probabilities_and_embeddings(windows, valid)
         else:
-            rows, contexts = self._answer_voice(windows, valid, voice)
-        return [WindowAnswer(start / self.sample_rate, (start + len(samples)) / self.sample_rate, row, context=context)
-                for (start, samples), row, context in zip(batch, rows, contexts, strict=True)]
+            rows = self.network.probabilities(windows, valid)
+        return [WindowAnswer(start / self.sample_rate, (start + len(samples)) / self.sample_rate, row, context=context,
+                             embedding=mark)
+                for (start, samples), row, context, mark in zip(batch, rows, contexts, marks, strict=True)]
 
-    def _answer_voice(self, windows: np.ndarray, valid: np.ndarray, voice: Voice) -> tuple[np.ndarray, np.ndarray]:
-        """Probabilities (B, 7) of windows of a voice, and what the pretrained stream made of them, (B, H)."""
-        model, population = cast(EmotionModel, self.model), cast(Population, self.population)
-        with torch.inference_mode():
-            waveforms = torch.from_numpy(windows).to(self.device)
-            contexts = model.context(waveforms, torch.from_numpy(valid).to(self.device))
-            means = voice.mean.to(contexts).expand_as(contexts)
-            known = population(contexts, means, torch.full((len(contexts),), float(voice.clips)).to(contexts))
-            logits = model.classify(known, self.extractor(waveforms))
-            return torch.softmax(logits.double(), dim=1).cpu().numpy(), contexts.float().cpu().numpy()
-
-    def _warned(self, answer: Answer, native_rate: int, warnings: Sequence[str] = ()) -> Answer:
-        """The answer with the warnings of reading, and with what rate and length mean for this model."""
+    def _warned(self, answer: Answer, native_rate: int, clipped: float, warnings: Sequence[str] = ()) -> Answer:
+        """The answer with the warnings of reading, what rate and length mean for this model, and the clipped share."""
         of_model = (bandwidth_warning(native_rate, self.sample_rate),
                     padding_warning(answer.seconds, self.window / self.sample_rate))
-        return replace(answer, warnings=[*warnings, *filter(None, of_model), *answer.warnings])
+        return replace(answer, warnings=[*warnings, *filter(None, of_model), *answer.warnings],
+                       sound=replace(answer.sound, clipped_share=clipped))
+
+
+def _torch_network(source: "str | os.PathLike[str] | tuple[nn.Module, dict[str, Any]]", device: str) -> "TorchNetwork":
+    """The network of a model folder, or a network with its card, on a device."""
+    with naming_extras():
+        from ser_ops.inference.torch_network import TorchNetwork
+        from ser_ops.models.model_folder import load
+        return TorchNetwork(*(source if isinstance(source, tuple) else load(Path(source))), device)
 
 
 def windows(blocks: Iterable[np.ndarray], length: int, hop: int) -> Iterator[tuple[int, np.ndarray]]:
@@ -363,17 +388,3 @@ def is_silent(samples: np.ndarray) -> bool:
     (True, False)
     """
     return is_silent_peak(float(np.abs(samples).max(initial=0.0)))
-
-
-def probabilities(model: torch.nn.Module, extractor: Extractor, batch: np.ndarray, valid: np.ndarray,
-                  device: torch.device) -> np.ndarray:
-    """Probabilities, float64 of shape (B, 7), each row summing to 1, of windows already cut and padded.
-
-    batch: float32 (B, N) at the rate of the extractor's source; valid: int64 (B,), unpadded samples of each.
-    The model is taken in evaluation mode.
-    """
-    with torch.inference_mode():
-        waveforms = torch.from_numpy(np.ascontiguousarray(batch, np.float32)).to(device)
-        lengths = torch.from_numpy(np.asarray(valid, np.int64)).to(device)
-        logits = model(waveforms, lengths, extractor(waveforms))
-        return torch.softmax(logits.double(), dim=1).cpu().numpy()

@@ -1,6 +1,6 @@
 """What all models share: how they are called, standardised features, members' answers, rates for the optimiser."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Union
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ser_ops.config.models import Features, Preset, Window
+from ser_ops.emotions import EMOTIONS
 from ser_ops.features.index_map import channels_of, frames_of, shape_of
 from ser_ops.features.standardise import Standardisation
 from ser_ops.model_table import MODELS
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from ser_ops.models.spectral_streams import SpectralBranch
     from ser_ops.models.wav2vec_backbone import Backbone
 
+EMBEDDING = 32      # values that `embedding` keeps of a window
 _POSITIONS = ("cls_token", "position_embeddings")   # as little use for decay as a bias
 
 
@@ -52,7 +54,7 @@ class EmotionModel(nn.Module):
 
     def context(self, waveform: Tensor, valid: Tensor) -> Tensor:
         """What the Wav2Vec 2.0 stream makes of the waveform: (B, H), or (B, 0) without that stream."""
-        return waveform.new_zeros(len(waveform), 0)
+        return waveform.new_zeros(waveform.shape[0], 0)
 
     def classify(self, context: Tensor, features: Tensor) -> Tensor:
         """Logits (B, 7) from `context` and the features."""
@@ -98,6 +100,36 @@ class EmotionModel(nn.Module):
                  "name": ("backbone" if backbone else "new") + ("" if decays else ", no decay"),
                  **({} if decays else {"weight_decay": 0.0})}
                 for (backbone, decays), parameters in groups.items()]
+
+
+@contextmanager
+def reading_last_inputs(model: nn.Module) -> Iterator[list[Tensor]]:
+    """Within the context each pass of the model adds what each of its last layers reads, (B, inputs), to the list.
+
+    Last layers are the linear ones that give the classes' logits: one, or one of each member and stream.
+    """
+    read: list[Tensor] = []
+    hooks = [part.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0]))
+             for part in model.modules() if isinstance(part, nn.Linear) and part.out_features == len(EMOTIONS)]
+    try:
+        yield read
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def embedding(read: Sequence[Tensor]) -> np.ndarray:
+    """A short mark of where windows lie for a model: float32 (B, EMBEDDING).
+
+    read: what the last layers read (`reading_last_inputs`), (B, inputs) each. Side by side they are projected onto the
+    first vectors of a cosine transform. Neurons stand in no order, so these are directions as good as random ones, yet
+    always the same, and distances shrink alike (Johnson and Lindenstrauss 1984).
+    """
+    values = torch.cat([part.flatten(1) for part in read], dim=1).float()
+    size = values.shape[1]
+    position = torch.arange(size, device=values.device, dtype=torch.float32)
+    waves = torch.cos(torch.pi / size * (position + 0.5) * torch.arange(EMBEDDING, device=values.device)[:, None])
+    return (values @ waves.T * (2 / size) ** 0.5).cpu().numpy()
 
 
 def member_examples(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

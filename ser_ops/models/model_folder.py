@@ -8,7 +8,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from ser_ops.config.model_json import FORMAT, MODEL_JSON, read_model_json
+from ser_ops.config.model_json import FORMAT, MODEL_JSON, WEIGHTS, read_model_json
 from ser_ops.config.models import Preset
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
@@ -34,11 +34,11 @@ def save(folder: Path, model: EmotionModel, card: Mapping[str, Any]) -> None:
     comes first. Raises UserError when the disk is full.
     """
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    with replacing(folder / "weights.safetensors") as path:
+    with replacing(folder / WEIGHTS) as path:
         save_file(weights, path, metadata={"format": "pt"})
     facts = _facts(model)
     write_json(folder / MODEL_JSON, facts | dict(card) | facts | {
-        "weights_sha256": sha256(folder / "weights.safetensors")})
+        "weights_sha256": sha256(folder / WEIGHTS)})
 
 
 def load(folder: Path) -> tuple[EmotionModel, dict[str, Any]]:
@@ -48,7 +48,7 @@ def load(folder: Path) -> tuple[EmotionModel, dict[str, Any]]:
     model's.
     """
     card = read_model_json(folder)
-    weights = folder / "weights.safetensors"
+    weights = folder / WEIGHTS
     with torch.device("meta"):  # sizes in a card from outside cost no memory until the file bears them out
         skeleton = _skeleton(card, folder / MODEL_JSON)
         _check_weights(skeleton, weights, card)

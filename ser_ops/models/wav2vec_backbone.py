@@ -132,7 +132,7 @@ class Backbone(nn.Module):
     def forward(self, waveform: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         states = waveform.float() if waveform.ndim == 4 else self.states(waveform, valid)
         if self.statistics:
-            return states.flatten(1)[:, None], torch.ones(len(states), 1, dtype=torch.bool, device=states.device)
+            return states.flatten(1)[:, None], torch.ones(states.shape[0], 1, dtype=torch.bool, device=states.device)
         mixed = states[:, -1] if self.layer_sum is None else self.layer_sum(states)
         return mixed, torch.arange(mixed.shape[1], device=mixed.device) < self.frames(valid)[:, None]
 

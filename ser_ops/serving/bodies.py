@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from ser_ops.audio.admission import FORMATS
 from ser_ops.config.services import Serve
 from ser_ops.errors import UserError
-from ser_ops.inference.recogniser import Recogniser, Window, WindowAnswer
+from ser_ops.inference.recogniser import Answering, Recogniser
 from ser_ops.terminal import excerpt
 
 JSON_BYTES = 2**21      # while JSON is read nothing else runs: 2 MiB take some 20 ms
@@ -27,7 +27,6 @@ _SUFFIXES = {"audio/wav": ".wav", "audio/x-wav": ".wav", "audio/wave": ".wav", "
              "audio/webm": ".webm", "video/webm": ".webm", "video/mp4": ".mp4", "audio/amr": ".amr",
              "audio/3gpp": ".3gp", "video/3gpp": ".3gp",
              "application/octet-stream": ".wav", "": ".wav"}    # its content alone says what it is
-Steps = Generator[list[Window], list[WindowAnswer], dict[str, Any]]     # as `Answering`, ends with the answer's record
 
 
 class Refusal(HTTPException):
@@ -42,7 +41,7 @@ class File:
     suffix: str
     content: IO[bytes]
 
-    def steps(self, recogniser: Recogniser, folder: Path, longest: float) -> Steps:
+    def steps(self, recogniser: Recogniser, folder: Path, longest: float) -> Answering:
         """Its answer, step by step, without a word of where it lay; folder: for a copy that a decoder can open."""
         path = folder / f"{uuid4().hex}{self.suffix}"
         try:
@@ -55,7 +54,7 @@ class File:
         finally:
             path.unlink(missing_ok=True)
             self.content.close()
-        return answer.record()
+        return answer
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class Samples:
     samples: Any
     sample_rate: Any
 
-    def steps(self, recogniser: Recogniser, folder: Path, longest: float) -> Steps:
+    def steps(self, recogniser: Recogniser, folder: Path, longest: float) -> Answering:
         """Its answer, step by step."""
         given = isinstance(self.samples, list) and type(self.sample_rate) is int
         if not given:
@@ -74,8 +73,7 @@ class Samples:
         if len(self.samples) > longest * max(1, self.sample_rate):
             raise UserError(f"{self.name}: lasts more than {longest:g} s, the most that is answered here: cut it into "
                             "parts")
-        answer = yield from recogniser.answering(self.samples, self.sample_rate, self.name)
-        return answer.record()
+        return (yield from recogniser.answering(self.samples, self.sample_rate, self.name))
 
 
 class _Counted(Request):

@@ -1,11 +1,16 @@
 """What the service counts, in Prometheus' format."""
 
+import math
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from ser_ops.inference.recogniser import Answer
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600)
 _WINDOWS = (1, 2, 4, 8, 16, 32, 64, 128)
+_SNR_DB = (-10, -5, 0, 5, 10, 15, 20, 30, 40, 60)
 
 
 class Metrics:
@@ -28,6 +33,9 @@ class Metrics:
         self.refused = Counter("ser_ops_refused", "recordings that have no answer", registry=registry)
         self.sound = Counter("ser_ops_sound_seconds", "seconds of the recordings that were answered",
                              registry=registry)
+        self.snr = Histogram("ser_ops_snr_db", "estimated, of recordings in which somebody speaks", buckets=_SNR_DB,
+                             registry=registry)
+        self.unrecorded = Counter("ser_ops_unrecorded", "answers whose record could not be written", registry=registry)
         self.live = Gauge("ser_ops_live_sessions", "of live sound", registry=registry)
         self.model = Gauge("ser_ops_model", "1 for the version that answers", ("name", "version", "fingerprint"),
                            registry=registry)
@@ -36,6 +44,12 @@ class Metrics:
         """Count a batch of so many windows that took the model so many seconds."""
         self.batch_windows.observe(windows)
         self.batch_seconds.observe(seconds)
+
+    def count_answer(self, answer: Answer) -> None:
+        """Count an answer and the estimated SNR of what was heard."""
+        self.answers.labels(answer.emotion).inc()
+        if math.isfinite(answer.sound.snr_db):
+            self.snr.observe(answer.sound.snr_db)
 
     def written(self) -> bytes:
         """All of them, as Prometheus reads them."""

@@ -25,6 +25,7 @@ class Result(BaseModel):
     """One recording: its answer, or the one line that says why it has none."""
 
     name: str
+    record: str | None = Field(None, description="id by which to correct it, where records are kept")
     error: str | None = None
     emotion: str | None = Field(None, description="one of the seven, 'no speech' or 'not sure'")
     emotions: list[str] | None = Field(None, description="with predict.coverage: the set that holds the truth so often")

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 
 from ser_ops.caveats import DUTIES, FORBIDDEN_USES, INTENDED_USES
+from ser_ops.config.model_json import fingerprint
 from ser_ops.config.params import Params
 from ser_ops.documents import parse_json
 from ser_ops.errors import UserError
 from ser_ops.inference.recogniser import Recogniser
 from ser_ops.serving.batching import windows_at_a_time
 from ser_ops.tracking.aliases import Version
-from ser_ops.tracking.models import fetch_model, named_version
-from ser_ops.tracking.package import MODEL_CARD, fingerprint
+from ser_ops.tracking.models import fetch_version, named_version
+from ser_ops.tracking.package import MODEL_CARD
 from ser_ops.tracking.server import redacted
 
 LOG = logging.getLogger("uvicorn.error")
@@ -70,12 +71,14 @@ def _json(tags: Mapping[str, str], name: str) -> Any:
         return None
 
 
-def load_served(params: Params, uri: str) -> Served:
-    """The model of a URI or a folder, loaded and tried once. Raises UserError in one line, as `fetch_model`."""
-    version = named_version(params, uri)
-    folder = fetch_model(params, _pinned(uri, version))
+def load_served(params: Params, uri: str, embeddings: bool = False) -> Served:
+    """The model of a URI or a folder, loaded and tried once; embeddings: for records of what it hears.
+
+    Raises UserError in one line, as `fetch_model`.
+    """
+    folder, version, _ = fetch_version(params, uri)
     recogniser = Recogniser(folder, params.compute.device, windows_at_a_time(params.serve.batch_size),
-                            params.predict.window_hop)
+                            params.predict.window_hop, embeddings=embeddings)
     rate = recogniser.sample_rate       # the first pass is the slowest: no request should wait for it
     recogniser.answer(np.sin(np.arange(recogniser.window, dtype=np.float32) * (2 * np.pi * 200 / rate)) * 0.1, rate)
     card = Path(folder, MODEL_CARD)
@@ -83,11 +86,6 @@ def load_served(params: Params, uri: str) -> Served:
     shown = redacted(uri) if uri.startswith(("models:/", "runs:/")) else Path(uri).name
     return Served(recogniser, shown, fingerprint(folder), version,
                   card.read_text(encoding="utf-8") if card.is_file() else "")
-
-
-def _pinned(uri: str, version: Version | None) -> str:
-    """The URI of one version: its alias may move between two calls."""
-    return uri if version is None else f"{uri.rpartition('@' if '@' in uri else '/')[0]}/{version.number}"
 
 
 class Watch:
@@ -125,6 +123,6 @@ class Watch:
         if version and self._served.version and version.number == self._served.version.number:
             self._served = replace(self._served, version=version)   # its tags changed: a verdict, a reason
         else:
-            self._served = load_served(self._params, self._uri)
+            self._served = load_served(self._params, self._uri, self._served.recogniser.embeddings)
             LOG.warning("now answers: %s", self._served.words)
         self._changed(self._served)

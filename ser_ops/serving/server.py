@@ -12,20 +12,23 @@ from ser_ops.errors import UserError
 from ser_ops.serving.app import create_app
 from ser_ops.serving.served import Watch, load_served
 from ser_ops.serving.service import Service
+from ser_ops.watch.records import Recorder
 
 _MESSAGE_BYTES = 2**20      # of live sound at once
 
 
-def serve(params: Params, uri: str, host: str, port: int, token: str | None) -> None:
+def serve(params: Params, uri: str, host: str, port: int, token: str | None, records: Path | None = None) -> None:
     """Answer requests until SIGTERM or SIGINT; those under way are answered first.
 
-    port: 0 takes a free one, which the first line on standard output says. Raises UserError in one line for a model
+    port: 0 takes a free one, which the first line on standard output says; records: a folder for records of what was
+    heard (`ser_ops.watch.records`), None to keep none. Raises UserError in one line for a model
     that cannot be had, and for an address that cannot.
     """
     listening = _bound(host, port)
-    served = load_served(params, uri)
+    served = load_served(params, uri, embeddings=records is not None)
     with TemporaryDirectory(prefix="ser-ops-serve-") as folder, listening:
-        service = Service(params.serve, served, Path(folder))
+        recorder = None if records is None else Recorder(records, params.watch)
+        service = Service(params.serve, served, Path(folder), recorder)
         watch = Watch(params, uri, served, service.change)
         config = uvicorn.Config(
             create_app(service, token), log_level="warning", access_log=False, ws_max_size=_MESSAGE_BYTES,

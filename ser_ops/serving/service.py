@@ -17,11 +17,12 @@ from starlette.requests import Request
 
 from ser_ops.config.services import Serve
 from ser_ops.errors import UserError
-from ser_ops.inference.recogniser import Window, WindowAnswer
+from ser_ops.inference.recogniser import Answer, Answering, Window, WindowAnswer
 from ser_ops.serving.batching import Batcher, windows_at_a_time
-from ser_ops.serving.bodies import MEGABYTE, File, Refusal, Samples, Steps, body_limit, read_body
+from ser_ops.serving.bodies import MEGABYTE, File, Refusal, Samples, body_limit, read_body
 from ser_ops.serving.metrics import Metrics
-from ser_ops.serving.served import Served
+from ser_ops.serving.served import LOG, Served
+from ser_ops.watch.records import Recorder
 
 _REMEMBERED = 0.1       # weight of the newest request in the mean that Retry-After tells
 
@@ -29,9 +30,9 @@ _REMEMBERED = 0.1       # weight of the newest request in the mean that Retry-Af
 class Service:
     """One model, the threads around it, and the requests that are under way. `served` may change at any moment."""
 
-    def __init__(self, serve: Serve, served: Served, folder: Path) -> None:
-        """folder: for the bytes of recordings while they are decoded."""
-        self.serve, self.folder, self.metrics = serve, folder, Metrics()
+    def __init__(self, serve: Serve, served: Served, folder: Path, recorder: Recorder | None = None) -> None:
+        """folder: for the bytes of recordings while they are decoded; recorder: takes a record of each recording."""
+        self.serve, self.folder, self.metrics, self._recorder = serve, folder, Metrics(), recorder
         self.batcher = Batcher(serve.batch_size, serve.batch_wait, self.metrics.count_batch)
         cores = os.cpu_count() or 1
         self._short = ThreadPoolExecutor(cores, "decoder")
@@ -54,6 +55,8 @@ class Service:
         self.batcher.close()
         self._short.shutdown(cancel_futures=True)
         self._long.shutdown(cancel_futures=True)
+        if self._recorder is not None:
+            self._recorder.close()
 
     async def predict(self, request: Request, request_id: str) -> tuple[int, bytes]:
         """Status and JSON for the recordings of a request: 200 where one was answered at least, else 422.
@@ -77,9 +80,10 @@ class Service:
 
     async def live(self, samples: np.ndarray, sample_rate: int) -> dict[str, Any]:
         """The record of the answer to mono samples (n,) at `sample_rate` hertz, in one window or fewer."""
-        answer = await self._drive(self.served, _recorded(self.served, samples, sample_rate), self._short, None)
-        self.metrics.answers.labels(answer["emotion"]).inc()
-        return answer
+        steps = self.served.recogniser.answering(samples, sample_rate, "live sound")
+        answer = await self._drive(self.served, steps, self._short, None)
+        self.metrics.count_answer(answer)
+        return answer.record()
 
     @contextmanager
     def _let_in(self, kind: str) -> Iterator[None]:
@@ -117,20 +121,30 @@ class Service:
         except UserError as error:
             self.metrics.refused.inc()
             return False, json.dumps({"name": recording.name, "error": str(error)}).encode()
-        self.metrics.answers.labels(answer["emotion"]).inc()
-        self.metrics.sound.inc(answer["seconds"])
-        written = {"name": recording.name, **answer}
-        if len(answer["windows"]) < self.serve.batch_size:
-            return True, json.dumps(written).encode()
-        return True, await asyncio.wrap_future(pool.submit(lambda: json.dumps(written).encode()))
+        self.metrics.count_answer(answer)
+        self.metrics.sound.inc(answer.seconds)
+        if self._recorder is None and len(answer.windows) < self.serve.batch_size:
+            return True, self._written(recording.name, answer, served)
+        return True, await asyncio.wrap_future(pool.submit(self._written, recording.name, answer, served))
 
-    async def _drive(self, served: Served, steps: Steps, pool: ThreadPoolExecutor,
-                     request: Request | None) -> dict[str, Any]:
-        """The record of an answer whose steps run in `pool` and whose windows share batches with all others."""
+    def _written(self, name: str, answer: Answer, served: Served) -> bytes:
+        """The JSON of an answer, after its record, if there is one: `record` is the id by which to correct it."""
+        record = {}
+        if self._recorder is not None:
+            try:
+                record = {"record": self._recorder.add(answer, served.digest)}
+            except OSError as error:    # a full disk is no reason to refuse an answer
+                self.metrics.unrecorded.inc()
+                LOG.warning("records: %s", error)
+        return json.dumps({"name": name, **record, **answer.record()}).encode()
+
+    async def _drive(self, served: Served, steps: Answering, pool: ThreadPoolExecutor,
+                     request: Request | None) -> Answer:
+        """An answer whose steps run in `pool` and whose windows share batches with all others."""
         self.batcher.announce()
         step, before, announced = pool.submit(_step, steps, None), 0, True
         try:
-            while isinstance(asked := await asyncio.wrap_future(step), list):
+            while not isinstance(asked := await asyncio.wrap_future(step), Answer):
                 if before and request is not None and await request.is_disconnected():
                     raise UserError("the client is gone")
                 answering = self.batcher.submit(served.recogniser, asked, before)
@@ -148,15 +162,10 @@ class Service:
             step.add_done_callback(lambda _: steps.close())
 
 
-def _recorded(served: Served, samples: np.ndarray, sample_rate: int) -> Steps:
-    answer = yield from served.recogniser.answering(samples, sample_rate, "live sound")
-    return answer.record()
-
-
-def _step(steps: Steps, answers: list[WindowAnswer] | None) -> list[Window] | dict[str, Any]:
-    """What a recording asks for next, or its record when it asks no more."""
+def _step(steps: Answering, answers: list[WindowAnswer] | None) -> list[Window] | Answer:
+    """What a recording asks for next, or its answer when it asks no more."""
     try:
         return next(steps) if answers is None else steps.send(answers)
     except StopIteration as ended:
-        record: dict[str, Any] = ended.value
-        return record
+        answer: Answer = ended.value
+        return answer

@@ -3,20 +3,19 @@
 The network is Silero VAD 6 (Silero Team 2024, MIT licence), at 16 kHz. Its weights come from the package silero-vad,
 which training needs; a model folder carries a copy, so that a model tells speech from noise everywhere alike. Here all
 moments of a block go through the convolutions together; with the weights of its ONNX file it answers as that file does.
+NumPy computes it, so that prediction without torch hears the same.
 """
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-import torch
+from numpy.lib.stride_tricks import sliding_window_view
 from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor, nn
-from torch.nn import functional
+from safetensors.numpy import load_file
 
 from ser_ops.config.services import Speech
 from ser_ops.errors import UserError
@@ -41,27 +40,59 @@ class Segment:
         return max(0.0, min(self.end, end) - max(self.start, start))
 
 
-class _Network(nn.Module):
+_State = tuple[np.ndarray, np.ndarray]      # of the LSTM: hidden and cell, float32 (128,) each
+
+
+class _Network:
     """Magnitudes of a short Fourier transform, four convolutions, an LSTM over moments, and a logistic unit."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.stft_conv = nn.Conv1d(1, 258, 256, 128, bias=False)
-        self.conv1 = nn.Conv1d(129, 128, 3, padding=1)
-        self.conv2 = nn.Conv1d(128, 64, 3, 2, padding=1)
-        self.conv3 = nn.Conv1d(64, 64, 3, 2, padding=1)
-        self.conv4 = nn.Conv1d(64, 128, 3, padding=1)
-        self.lstm_cell = nn.LSTM(128, 128)
-        self.final_conv = nn.Conv1d(128, 1, 1)
+    SHAPES: Mapping[str, tuple[int, ...]] = {
+        "stft_conv.weight": (258, 1, 256), "conv1.weight": (128, 129, 3), "conv1.bias": (128,),
+        "conv2.weight": (64, 128, 3), "conv2.bias": (64,), "conv3.weight": (64, 64, 3), "conv3.bias": (64,),
+        "conv4.weight": (128, 64, 3), "conv4.bias": (128,), "lstm_cell.weight_ih": (512, 128),
+        "lstm_cell.weight_hh": (512, 128), "lstm_cell.bias_ih": (512,), "lstm_cell.bias_hh": (512,),
+        "final_conv.weight": (1, 128, 1), "final_conv.bias": (1,)}
+    _STRIDES = (1, 2, 2, 1)
 
-    def forward(self, moments: Tensor, state: tuple[Tensor, Tensor] | None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def __init__(self, weights: Mapping[str, np.ndarray]) -> None:
+        """weights: float32 arrays of SHAPES."""
+        self._transform = np.ascontiguousarray(weights["stft_conv.weight"][:, 0].T)
+        self._convolutions = [(np.ascontiguousarray(weights[f"conv{number}.weight"].transpose(2, 1, 0)),
+                               weights[f"conv{number}.bias"], stride) for number, stride in enumerate(self._STRIDES, 1)]
+        self._from_input = np.ascontiguousarray(weights["lstm_cell.weight_ih"].T)
+        self._from_hidden = weights["lstm_cell.weight_hh"]
+        self._bias = weights["lstm_cell.bias_ih"] + weights["lstm_cell.bias_hh"]
+        self._last, self._last_bias = weights["final_conv.weight"][0, :, 0], weights["final_conv.bias"]
+
+    def __call__(self, moments: np.ndarray, state: _State) -> tuple[np.ndarray, _State]:
         """Moments, float32 (T, CONTEXT + MOMENT), and the state before: probabilities (T,), and the state after."""
-        real, imaginary = self.stft_conv(functional.pad(moments[:, None], (0, CONTEXT), "reflect")).chunk(2, dim=1)
-        values = (real.square() + imaginary.square()).sqrt()
-        for layer in (self.conv1, self.conv2, self.conv3, self.conv4):
-            values = layer(values).relu()
-        hidden, state = self.lstm_cell(values[..., 0], state)
-        return self.final_conv(hidden.relu().T).sigmoid()[0], state
+        sound = np.pad(moments, ((0, 0), (0, CONTEXT)), "reflect")
+        real, imaginary = np.split(sliding_window_view(sound, 256, 1)[:, ::128] @ self._transform, 2, axis=2)
+        values = np.sqrt(real * real + imaginary * imaginary)
+        for weight, bias, stride in self._convolutions:
+            padded = np.pad(values, ((0, 0), (1, 1), (0, 0)))
+            frames = range(0, values.shape[1], stride)
+            values = np.stack([np.tensordot(padded[:, frame:frame + 3], weight, 2) for frame in frames], axis=1)
+            values = np.maximum(values + bias, 0)
+        hidden, state = self._recurrent(values[:, 0] @ self._from_input + self._bias, state)
+        return _logistic(np.maximum(hidden, 0) @ self._last + self._last_bias), state
+
+    def _recurrent(self, inputs: np.ndarray, state: _State) -> tuple[np.ndarray, _State]:
+        """Hidden states (T, 128) of an LSTM for the inputs of its gates (T, 512): input, forget, cell and output."""
+        hidden, cell = state
+        states = np.empty((len(inputs), len(hidden)), np.float32)
+        for moment, given in enumerate(inputs):
+            gates = given + self._from_hidden @ hidden
+            candidate = np.tanh(gates[256:384])
+            opened = _logistic(gates)
+            cell = opened[128:256] * cell + opened[:128] * candidate
+            hidden = states[moment] = opened[384:] * np.tanh(cell)
+        return states, (hidden, cell)
+
+
+def _logistic(values: np.ndarray) -> np.ndarray:
+    """1 / (1 + e^-x), by the hyperbolic tangent, which overflows nowhere."""
+    return np.float32(0.5) * np.tanh(np.float32(0.5) * values) + np.float32(0.5)
 
 
 class Detector:
@@ -70,19 +101,15 @@ class Detector:
     def __init__(self, folder: Path, digest: str) -> None:
         """digest: SHA-256 of the weights, as model.json has it. Raises UserError where they are not those."""
         file = folder / WEIGHTS
-        self.network = _Network()
-        expected = {_in_file(name): tensor for name, tensor in self.network.state_dict().items()}
         try:
             if sha256(file) != digest:
                 raise UserError(f"{file}: not the weights that model.json was written for: {_RESTORE}")
             weights = load_file(file)
         except (OSError, SafetensorError) as error:
             raise UserError(f"{file}: cannot be read ({error}): {_RESTORE}") from error
-        if {name: tensor.shape for name, tensor in weights.items()} != {
-                name: tensor.shape for name, tensor in expected.items()}:
+        if {name: tensor.shape for name, tensor in weights.items()} != _Network.SHAPES:
             raise UserError(f"{file}: not the weights of a detector of speech: {_RESTORE}")
-        self.network.load_state_dict({name: weights[_in_file(name)] for name in self.network.state_dict()})
-        self.network.eval()
+        self.network = _Network(weights)
 
     def listen(self) -> "Listening":
         """Begin a recording."""
@@ -95,7 +122,7 @@ class Listening:
     def __init__(self, network: _Network) -> None:
         self._network = network
         self._held = np.zeros(CONTEXT, np.float32)     # the context of the next moment, and what came of it
-        self._state: tuple[Tensor, Tensor] | None = None
+        self._state: _State = (np.zeros(128, np.float32), np.zeros(128, np.float32))
         self._probabilities: list[np.ndarray] = []
 
     def passing(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
@@ -109,10 +136,10 @@ class Listening:
         number = (len(self._held) - CONTEXT) // MOMENT
         if number == 0:
             return
-        heard = torch.from_numpy(self._held[:CONTEXT + number * MOMENT].astype(np.float32, copy=False))
-        with torch.inference_mode():
-            answers, self._state = self._network(heard.unfold(0, CONTEXT + MOMENT, MOMENT), self._state)
-        self._probabilities.append(answers.numpy())
+        heard = sliding_window_view(self._held[:CONTEXT + number * MOMENT].astype(np.float32, copy=False),
+                                    CONTEXT + MOMENT)[::MOMENT]
+        answers, self._state = self._network(heard, self._state)
+        self._probabilities.append(answers)
         self._held = self._held[number * MOMENT:]
 
     def end(self) -> np.ndarray:
@@ -162,8 +189,3 @@ def copy_weights(folder: Path) -> str:
     with replacing(folder / WEIGHTS) as temporary:
         shutil.copyfile(source, temporary)
     return sha256(folder / WEIGHTS)
-
-
-def _in_file(name: str) -> str:
-    """The name in the file of a parameter of the network: PyTorch counts the layers of an LSTM, the file has a cell."""
-    return name.removesuffix("_l0")

@@ -43,6 +43,10 @@ class S3Object(NamedTuple):
         return f"s3://{self.bucket}/{self.key}"
 
 
+class ObjectChanged(UserError):
+    """An object that is no longer the one that its bucket listed."""
+
+
 class Part(NamedTuple):
     """Bytes of an object, from `start` up to `stop`."""
 
@@ -180,8 +184,8 @@ class Download:
                 raise self._changed() from error
             raise
 
-    def _changed(self) -> UserError:
-        return UserError(f"{self.object}: was changed during the download: run the same command again when nobody "
+    def _changed(self) -> ObjectChanged:
+        return ObjectChanged(f"{self.object}: was changed during the download: run the same command again when nobody "
                          "writes there")
 
 

@@ -18,7 +18,9 @@ from ser_ops.config.services import Storage
 from ser_ops.errors import UserError
 from ser_ops.files import naming_write_errors
 from ser_ops.storage.client import Address, connect, s3_errors
-from ser_ops.storage.download import Download, PartJournal, S3Object
+from ser_ops.storage.download import Download, ObjectChanged, PartJournal, S3Object
+
+_OTHER_BYTES = "its bytes differ from the store's checksum, twice: upload it again"
 
 
 @contextmanager
@@ -94,11 +96,48 @@ class _Bar(tqdm):
             self.update(size)
 
 
+def list_objects(client: Any, address: Address) -> Iterator[S3Object]:
+    """Each object under an address, in the order of keys, a thousand a request."""
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=address.bucket, Prefix=address.prefix)
+    for page in pages:
+        for entry in page.get("Contents", []):
+            if address.holds(entry["Key"]):
+                yield S3Object(address.bucket, entry["Key"], entry["Size"], entry["ETag"])
+
+
+def look_up(client: Any, bucket: str, key: str) -> S3Object:
+    """An object as its store has it now. Raises ObjectChanged where it is not there, and what boto3 raises."""
+    try:
+        about = client.head_object(Bucket=bucket, Key=key)
+    except client.exceptions.ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+            raise ObjectChanged(f"s3://{bucket}/{key}: is not there: correct the address") from error
+        raise
+    return S3Object(bucket, key, about["ContentLength"], about["ETag"])
+
+
+def fetch_object(client: Any, source: S3Object, target: Path, limits: Storage) -> None:
+    """Fetch one object to `target`, checked as `download` does; the folder of `target` is for this object alone.
+
+    Raises ObjectChanged where it is no longer the one that was listed or does not fit its digest twice, and otherwise
+    as `download` inside of `s3_errors`.
+    """
+    transfer = Download(client, source, target, target.with_name("partial"), PartJournal(target.with_name("journal")),
+                        limits, lambda _: None, threading.Event())
+    try:
+        for _ in range(2):
+            for part in transfer.missing():
+                transfer.fetch(part)
+            if transfer.finish():
+                return
+    except client.exceptions.NoSuchKey as error:
+        raise ObjectChanged(f"{source}: was removed meanwhile: take it off the list") from error
+    raise ObjectChanged(f"{source}: {_OTHER_BYTES}")
+
+
 def _list_objects(client: Any, address: Address, source: str) -> dict[PurePosixPath, S3Object]:
     """Each object by its path in the folder."""
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket=address.bucket, Prefix=address.prefix)
-    objects = [S3Object(address.bucket, entry["Key"], entry["Size"], entry["ETag"])
-               for page in pages for entry in page.get("Contents", []) if address.holds(entry["Key"])]
+    objects = list(list_objects(client, address))
     if not objects:
         raise UserError(f"{source}: nothing is there: check the bucket and the prefix")
     by_path: dict[PurePosixPath, S3Object] = {}
@@ -129,8 +168,7 @@ def _fetch_all(downloads: list[Download], pool: ThreadPoolExecutor, bar: _Bar, p
         if not transfer.finish():
             _wait([pool.submit(transfer.fetch, part) for part in transfer.missing()])
             if not transfer.finish():
-                raise UserError(f"{transfer.object}: its bytes differ from the store's checksum, twice: "
-                                "upload it again")
+                raise UserError(f"{transfer.object}: {_OTHER_BYTES}")
 
 
 def _wait(parts: list[Future[None]]) -> None:

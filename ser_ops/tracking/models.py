@@ -3,16 +3,16 @@
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ser_ops.config.model_json import read_model_json
+from ser_ops.config.model_json import GRAPH, MODEL_JSON, REFERENCE, WEIGHTS, fingerprint, read_model_json
 from ser_ops.config.params import Params
 from ser_ops.documents import read_yaml
 from ser_ops.errors import UserError
 from ser_ops.files import replacing
 from ser_ops.tracking.aliases import Version
 from ser_ops.tracking.outage import is_away
-from ser_ops.tracking.package import CARD, MODEL_CARD, SPEECH, WEIGHTS, fingerprint
+from ser_ops.tracking.package import MODEL_CARD, SPEECH
 from ser_ops.tracking.registry import FINGERPRINT, resolve_version
 from ser_ops.tracking.server import connect, mlflow_errors, redacted, tracking_uri
 
@@ -52,6 +52,24 @@ def fetch_model(params: Params, uri: str) -> Path:
             with replacing(kept / actual) as temporary:
                 shutil.copytree(folder, temporary)
             return kept / actual
+
+
+class Fetched(NamedTuple):
+    """A model folder, its version in the registry, and its URI; None, and the URI as given, for what is no version."""
+
+    folder: Path
+    version: Version | None
+    uri: str
+
+
+def fetch_version(params: Params, uri: str) -> Fetched:
+    """The folder of `fetch_model`, and the version of `named_version` that it is; an alias is looked up once.
+
+    Raises UserError as both.
+    """
+    version = named_version(params, uri)
+    pinned = uri if version is None else f"models:/{_name_and_version(uri)[0]}/{version.number}"
+    return Fetched(fetch_model(params, pinned), version, pinned)
 
 
 def named_version(params: Params, uri: str) -> Version | None:
@@ -99,7 +117,7 @@ def _download_model(client: "MlflowClient", pinned: str, folder: Path) -> Path:
     if "MLmodel" not in names:
         raise UserError(f"{redacted(pinned)}: no model there: see the registry or the run for those that there are")
     _download_artifact(f"{pinned}/MLmodel", folder / "MLmodel")
-    for name in _artifact_names(f"{pinned}/{_INSIDE}") & {WEIGHTS, CARD, MODEL_CARD, SPEECH}:
+    for name in _artifact_names(f"{pinned}/{_INSIDE}") & {WEIGHTS, MODEL_JSON, MODEL_CARD, SPEECH, GRAPH, REFERENCE}:
         _download_artifact(f"{pinned}/{_INSIDE}/{name}", folder / _INSIDE / name)
     return folder
 
@@ -127,9 +145,9 @@ def _model_folder(uri: str, folder: Path) -> Path:
         if "model_code_path" not in pyfunc or not (folder / _INSIDE / WEIGHTS).is_file():
             raise _foreign_model(uri, said)
         folder = folder / _INSIDE
-    if not (folder / WEIGHTS).is_file() or not (folder / CARD).is_file():
-        raise UserError(f"{redacted(uri)}: holds no {WEIGHTS} and {CARD}: give the folder of a trained model, or a URI "
-                        "as models:/ser-fusion@staging")
+    if not (folder / WEIGHTS).is_file() or not (folder / MODEL_JSON).is_file():
+        raise UserError(f"{redacted(uri)}: holds no {WEIGHTS} and {MODEL_JSON}: give the folder of a trained model, or "
+                        "a URI as models:/ser-fusion@staging")
     read_model_json(folder)
     return folder
 

@@ -5,7 +5,6 @@ tried as a stranger would load it: in a fresh interpreter, by its own code, with
 """
 
 import csv
-import hashlib
 import os
 import re
 import shutil
@@ -23,13 +22,12 @@ import numpy as np
 
 from ser_ops.audio.signal import fit_window
 from ser_ops.caveats import DUTIES, FORBIDDEN_USES, INTENDED_USES, caveats, heard_in_training
-from ser_ops.config.model_json import input_of, read_model_json
+from ser_ops.config.model_json import GRAPH, MODEL_JSON, REFERENCE, WEIGHTS, fingerprint, input_of, read_model_json
 from ser_ops.config.params import Params
-from ser_ops.config.services import Predict
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
-from ser_ops.files import replacing, sha256
+from ser_ops.files import replacing
 from ser_ops.imports import SOURCE, closure
 from ser_ops.shards import Shards
 from ser_ops.speech.detector import WEIGHTS as SPEECH
@@ -42,7 +40,7 @@ if TYPE_CHECKING:
 LONGEST_CARD = 5000  # characters that every registry database takes as a description
 _USES = "\n".join(["## Intended uses", *INTENDED_USES, "", "## Uses that it must not be put to",
                    *(f"- {use}" for use in FORBIDDEN_USES), "", *DUTIES, ""])
-WEIGHTS, CARD, MODEL_CARD = "weights.safetensors", "model.json", "model_card.md"
+MODEL_CARD = "model_card.md"
 # What loading and answering import; pinned to the versions with which the model was packaged.
 REQUIREMENTS = ("av", "filelock", "huggingface-hub", "mlflow", "numpy", "pandas", "pydantic", "pyyaml",
                 "safetensors", "soundfile", "soxr", "torch", "tqdm", "transformers")
@@ -60,40 +58,36 @@ def package_model(params: Params, model_folder: Path, out: Path) -> Path:
     Raises UserError when `model_folder` holds no trained model.
     """
     card = written_model_card(params, model_folder, params.paths.reports)
-    with replacing(out) as temporary, package_arguments(model_folder, card, params.predict) as arguments:
+    with replacing(out) as temporary, package_arguments(params, model_folder, card) as arguments:
         import mlflow.pyfunc
         mlflow.pyfunc.save_model(str(temporary), **arguments)
     return out
 
 
-def fingerprint(model_folder: Path) -> str:
-    """SHA-256 over weights.safetensors and model.json: the same for the same model, wherever it lies.
-
-    Raises UserError when the folder holds no trained model.
-    """
-    for name in (WEIGHTS, CARD):
-        if not (model_folder / name).is_file():
-            raise UserError(f"{model_folder / name}: is missing: train the model, or name a folder that holds one")
-    both = sha256(model_folder / WEIGHTS) + sha256(model_folder / CARD)
-    return hashlib.sha256(both.encode()).hexdigest()
-
-
 @contextmanager
-def package_arguments(model_folder: Path, card: str, predict: Predict) -> Iterator[dict[str, Any]]:
-    """What `mlflow.pyfunc.save_model` and `log_model` take, from a model folder and its card in Markdown."""
+def package_arguments(params: Params, model_folder: Path, card: str,
+                      reference: Path | None = None) -> Iterator[dict[str, Any]]:
+    """What `mlflow.pyfunc.save_model` and `log_model` take, from a model folder and its card in Markdown.
+
+    reference: records with which `ser-ops watch` compares; left out where the file is not there.
+    """
     fingerprint(model_folder)
     with TemporaryDirectory(prefix="ser-ops-package-") as holder:
         staged = Path(holder) / "model"
         staged.mkdir()
-        for name in (WEIGHTS, CARD, *([SPEECH] if (model_folder / SPEECH).is_file() else [])):
+        for name in (WEIGHTS, MODEL_JSON, *(name for name in (SPEECH, GRAPH) if (model_folder / name).is_file())):
             shutil.copyfile(model_folder / name, staged / name)
+        if reference is not None and reference.is_file():
+            shutil.copyfile(reference, staged / REFERENCE)
         (staged / MODEL_CARD).write_text(card, encoding="utf-8")
         quiet_mlflow()
         yield {
             "python_model": str(Path(__file__).with_name("served_model.py")),
             "artifacts": {"model": str(staged)},
             "code_paths": [str(_copy_code(Path(holder) / "ser_ops"))],
-            "model_config": {"device": "auto", "batch_size": predict.batch_size, "window_hop": predict.window_hop},
+            "model_config": {"device": "auto", "batch_size": params.predict.batch_size,
+                             "window_hop": params.predict.window_hop, "recordings": params.serve.recordings,
+                             "seconds": params.serve.seconds, "megabytes": params.serve.body_megabytes},
             "pip_requirements": requirements(), "signature": signature(), "input_example": input_example(),
         }
 
@@ -111,6 +105,7 @@ def _copy_code(target: Path) -> Path:
 def signature() -> "ModelSignature":
     """waveform (array of double, any length) and sample_rate (long) in; emotion, probabilities, windows, speech out.
 
+    A row that has no answer has `error` alone.
     The parameter `cleaned` says that a waveform was read and cleaned already, as those of the evaluation are.
     """
     from mlflow.models import ModelSignature
@@ -122,11 +117,10 @@ def signature() -> "ModelSignature":
     segment = Object([Property("start", DataType.double), Property("end", DataType.double)])
     return ModelSignature(
         inputs=Schema([ColSpec(Array(DataType.double), "waveform"), ColSpec(DataType.long, "sample_rate")]),
-        outputs=Schema([ColSpec(DataType.string, "emotion"), ColSpec(probabilities, "probabilities"),
-                        ColSpec(DataType.double, "seconds"), ColSpec(Array(window), "windows"),
-                        ColSpec(Array(segment), "speech", required=False),
-                        ColSpec(Array(DataType.string), "emotions", required=False),
-                        ColSpec(Array(DataType.string), "warnings"), ColSpec(Array(DataType.string), "caveats")]),
+        outputs=Schema([ColSpec(kind, name, required=False) for name, kind in (
+            ("emotion", DataType.string), ("probabilities", probabilities), ("seconds", DataType.double),
+            ("windows", Array(window)), ("speech", Array(segment)), ("emotions", Array(DataType.string)),
+            ("warnings", Array(DataType.string)), ("caveats", Array(DataType.string)), ("error", DataType.string))]),
         params=ParamSchema([ParamSpec("cleaned", DataType.boolean, False)]))
 
 

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from ser_ops.caveats import non_commercial
-from ser_ops.config.model_json import read_model_json
+from ser_ops.config.model_json import REFERENCE, fingerprint, read_model_json
 from ser_ops.config.params import Params
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.tracking.licences import sources
-from ser_ops.tracking.package import fingerprint, package_arguments, written_model_card
+from ser_ops.tracking.package import package_arguments, written_model_card
 from ser_ops.tracking.runs import Run, open_run, reopen
 from ser_ops.tracking.server import connect, mlflow_errors, redacted, sqlite_file, tracking_uri
 
@@ -105,7 +105,7 @@ def _create_version(client: "MlflowClient", params: Params, run: Run, model_fold
     name = params.tracking.registered_model
     # What this process did before may have left another experiment active, which MLflow would refuse the run for.
     mlflow.set_experiment(experiment_id=client.get_run(run.id).info.experiment_id)
-    with package_arguments(model_folder, card_text, params.predict) as arguments, \
+    with package_arguments(params, model_folder, card_text, params.paths.work / REFERENCE) as arguments, \
             mlflow.start_run(run_id=run.id, nested=True):
         logged = mlflow.pyfunc.log_model(name="model", **arguments)
     try:

@@ -58,7 +58,7 @@ def _wait(url: str, seconds: float = 120) -> None:
 def test_all_flows_are_deployed(prefect):
     listed = prefect.run("prefect", "deployment", "ls").stdout
     for flow in ("validate-data", "augment-data", "train-fusion", "train-ablations", "evaluate-model", "promote-model",
-                 "reproduce-paper1", "reproduce-paper2", "reproduce-splits", "reproduce-across"):
+                 "reproduce-paper1", "reproduce-paper2", "reproduce-splits", "reproduce-across", "score"):
         assert f"{flow}/local" in listed
     assert "train-fusion/gpu" in listed
     automations = json.loads(prefect.run("prefect", "automation", "inspect", "--json",

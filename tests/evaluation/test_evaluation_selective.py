@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ser_ops.evaluation.bootstrap import resample_utterances
 from ser_ops.evaluation.predictions import CLEAN, Condition, Predictions
 from ser_ops.evaluation.selective import POINTS, promised, risk_coverage, selective
 from ser_ops.models.conformal import scores
@@ -46,8 +47,11 @@ def test_places_are_clean_noisy_and_ranges_of_snr():
     snr = np.stack([np.full(50, np.nan), np.full(50, -3.0), np.linspace(5, 25, 50)])
     predictions = Predictions(("spectral",), tuple(map(str, range(50))), ("",) * 50, true, conditions,
                               np.stack([chances for _, chances in parts])[None], snr)
-    figures = selective(predictions, "spectral", scores(*made(100, 9)), (0.8, 0.9))
+    draws = resample_utterances(true, 200, seed=1)
+    figures = selective(predictions, "spectral", scores(*made(100, 9)), (0.8, 0.9), draws, 0.95)
     rows = {(row["coverage"], row["place"]): row["n"] for row in figures["sets"]}
     places = {"clean": 50, "noisy": 100, "below 0 dB": 50, "0 to 10 dB": 13, "10 to 20 dB": 24, "from 20 dB": 13}
     assert rows == {(coverage, place): n for coverage in (0.8, 0.9) for place, n in places.items()}
+    for row in figures["sets"]:
+        assert (row["held_low"] < row["held"] < row["held_high"]) if row["place"] == "clean" else "held_low" not in row
     assert set(figures["curves"]) == {"clean", "noisy"} and figures["validation_answers"] == 100

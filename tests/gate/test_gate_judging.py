@@ -12,6 +12,7 @@ import pytest
 from ser_ops.config.evaluation import Gate
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
+from ser_ops.evaluation.bootstrap import percentile_interval, resample_speakers
 from ser_ops.evaluation.groups import compare_by_group
 from ser_ops.evaluation.predictions import Condition
 from ser_ops.gate import judging
@@ -27,6 +28,7 @@ LIMITS = Gate(
     largest_drop={"limit": 0.20, "reason": "cannot be relied on otherwise"},
     transmission_uar={"limit": 0.45, "reason": "a caller is not served below it"},
     beats_shuffled={"limit": 0.10, "reason": "must clear chance by a margin"},
+    coverage_missed={"limit": 0.05, "reason": "a promise that is not kept misleads"},
     unchanged_labels={"limit": 0.95, "reason": "what nobody hears must not change the answer"},
     alike_by_sex={"limit": 0.01, "reason": "as good for everybody, up to chance"},
     alike_by_pitch={"limit": 0.01, "reason": "as good for everybody, up to chance"},
@@ -51,6 +53,11 @@ def faithful(*methods):
                 for name in methods}}
 
 
+def held(share, half=0.01):
+    """How often sets hold the truth, with its interval."""
+    return {"held": share, "held_low": share - half, "held_high": share + half}
+
+
 def _files(*names):
     return {f"figures/explanations/{name}.png" for name in names}
 
@@ -65,7 +72,10 @@ def good():
                                "backbone": "random weights, small configuration",
                                "intervals": {"over": "speakers", "instead": ""}},
                 "models": {"fusion": {"clean": {"uar": 0.65, "uar_low": 0.58}, "cells": cells,
-                                      "streams": ["wav2vec", "spectral"]}},
+                                      "streams": ["wav2vec", "spectral"], "selective": {"sets": [
+                                          {"coverage": 0.8, "place": "clean", **held(0.83)},
+                                          {"coverage": 0.9, "place": "clean", **held(0.88)},
+                                          {"coverage": 0.9, "place": "noisy", "held": 0.5}]}}},
                 "shuffled": {"uar": 0.14, "uar_high": 0.20, "models": 2, "cells": dict.fromkeys(UAR, 0.21)},
                 "streams": {"wav2vec": {"beats_shuffled": True, "uar_low": 0.3},
                             "spectral": {"beats_shuffled": True, "uar_low": 0.5}}},
@@ -139,8 +149,8 @@ def test_a_good_model_passes_every_rule():
     assert verdict["passed"] is True and verdict["verdict"] == "passed" and verdict["model"] == "fusion"
     assert [rule["rule"] for rule in verdict["rules"]] == [
         "protocol", "validation", "leak_audit", "clean_uar", "worst_cell_uar", "largest_drop",
-        "transmission_uar", "beats_shuffled", "streams", "robustness_table", "unchanged_labels", "alike_by_sex",
-        "alike_by_pitch", "calibration_error",
+        "transmission_uar", "beats_shuffled", "coverage_missed", "streams", "robustness_table", "unchanged_labels",
+        "alike_by_sex", "alike_by_pitch", "calibration_error",
         "score_cam", "grad_cam", "shap", "occlusion", "faithful", "loads_without_pickle", "same_answers"]
     for rule in verdict["rules"]:
         assert set(rule) == {"rule", "figure", "limit", "passed", "verdict", "reason", "applies"}
@@ -152,6 +162,7 @@ def test_a_good_model_passes_every_rule():
 
 METRICS = ("reports", "metrics")
 FUSION = (*METRICS, "models", "fusion")
+SETS = (*FUSION, "selective", "sets")
 BEHAVIOUR = ("reports", "behaviour")
 CHANGES = (*BEHAVIOUR, "changes")
 FAITHFUL = ("reports", "explanations", "faithfulness")
@@ -176,6 +187,13 @@ PLANTED = [
     ((*FUSION, "clean", "uar_low"), None, {"beats_shuffled"}, "missing"),
     ((*METRICS, "shuffled"), None, {"beats_shuffled"}, "ablations.shuffled"),
     ((*METRICS, "shuffled", "uar_high"), math.nan, {"beats_shuffled"}, "label-shuffled"),
+    ((*SETS, 1), {"coverage": 0.9, "place": "clean", **held(0.84)}, {"coverage_missed"},
+     "sets that promise 0.9 hold the truth in 0.840 of clean clips [0.830, 0.850 over speakers], 0.060 > 0.05 less: "
+     "beyond chance"),
+    ((*SETS, 0, "held_high"), None, {"coverage_missed"}, "on clean speech is missing"),
+    ((*SETS, 1, "held"), math.nan, {"coverage_missed"}, "on clean speech is missing"),
+    (SETS, lambda rows: rows[2:], {"coverage_missed"}, "on clean speech is missing"),
+    ((*FUSION, "selective"), None, {"coverage_missed"}, "on clean speech is missing"),
     ((*METRICS, "streams", "wav2vec", "beats_shuffled"), None, {"streams"}, "wav2vec"),
     ((*METRICS, "streams"), None, {"streams"}, "wav2vec and the spectral"),
     (("reports", "robustness"), None, {"robustness_table"}, "robustness.csv is missing"),
@@ -500,6 +518,36 @@ def test_unknown_names_are_an_error_that_lists_the_known_ones(model, methods, kn
 
 def rule_of(case, name):
     return next(rule for rule in judged(case)["rules"] if rule["rule"] == name)
+
+
+def covered(speakers, short, spread, seed):
+    """The rule on coverage, where each speaker's sets hold the truth in 0.9 less `short` of 60 clips, give or take."""
+    draw = np.random.default_rng(seed)
+    skill = np.clip(0.9 - short + draw.normal(0, spread, speakers), 0, 1)
+    right = draw.random((speakers, 60)) < skill[:, None]
+    names = [f"{speaker:02d}" for speaker in range(speakers) for _ in range(60)]
+    shares = resample_speakers(np.zeros(speakers * 60, int), names, 500, seed).accuracy(right.ravel())
+    low, high = percentile_interval(shares, 0.95)
+    row = {"coverage": 0.9, "place": "clean", "held": right.mean(), "held_low": low, "held_high": high}
+    return rule_of(plant(SETS, [row]), "coverage_missed")
+
+
+def test_a_coverage_that_no_speaker_gets_is_blocked_and_one_that_speakers_get_on_average_is_not():
+    missed = [covered(8, 0.15, 0.03, seed)["passed"] for seed in range(40)]
+    kept = [covered(8, 0.0, 0.08, seed)["passed"] for seed in range(40)]
+    assert sum(missed) <= 2 and sum(kept) >= 38
+
+
+def test_a_coverage_missed_within_chance_passes_and_so_does_one_missed_by_too_little_to_matter():
+    wide = rule_of(plant((*SETS, 0), {"coverage": 0.8, "place": "clean", **held(0.7, 0.11)}), "coverage_missed")
+    assert wide["passed"] and wide["verdict"].endswith("0.100 > 0.05 less: within chance")
+    many = covered(400, 0.02, 0.0, 1)
+    assert many["passed"] and many["applies"] and 0 < many["figure"] < many["limit"] == 0.05
+
+
+def test_without_an_evaluated_coverage_nothing_is_promised():
+    rule = rule_of(plant(SETS, []), "coverage_missed")
+    assert rule["passed"] and not rule["applies"] and "evaluate.coverages is empty" in rule["verdict"]
 
 
 def test_telephone_and_rooms_pass_by_their_mean_and_name_the_worst():

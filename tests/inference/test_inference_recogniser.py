@@ -58,7 +58,7 @@ def test_a_recording_within_one_window_gets_the_answer_that_evaluation_gives(rec
     samples = admit_samples("speech", speech(seconds), RATE, RATE)
     window, valid = fit_window(samples, round(SECONDS * RATE))
     waveform = torch.from_numpy(window)[None]
-    features = Extractor(recogniser.extractor.settings)(waveform)
+    features = Extractor(recogniser.torch_network.extractor.settings)(waveform)
     with torch.no_grad():
         expected = recogniser.model(waveform, torch.tensor([valid]), features).double().softmax(1)[0].numpy()
     for answer in (recogniser.answer(speech(seconds), RATE), recogniser.answer(samples, RATE, cleaned=True)):
@@ -102,7 +102,7 @@ def test_every_model_answers_recordings_of_any_length(tmp_path, name):
         family: getattr(small, family).model_copy(update=few) for family in ("vit", "beit")}})
     save(tmp_path, build(name, preset, seed=1), {"preset": "tiny"})
     recogniser = Recogniser(tmp_path, "cpu", batch_size=4, window_hop=1.25)
-    assert recogniser.extractor.settings == preset.input_of(name)
+    assert recogniser.torch_network.extractor.settings == preset.input_of(name)
     answer = recogniser.answer(speech(5.0), RATE)
     ends, first = [window.end for window in answer.windows], preset.input_of(name).seconds
     assert answer.probabilities.sum() == pytest.approx(1) and ends == [first, first + 1.25, 5.0]

@@ -11,10 +11,9 @@ from ser_ops.config.params import load_preset
 from ser_ops.config.services import Predict
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
-from ser_ops.inference import recogniser as room
 from ser_ops.inference.recogniser import NO_SPEECH, NOT_SURE, Recogniser
 from ser_ops.models import architectures, model_folder
-from ser_ops.speech.detector import MOMENT, Segment, copy_weights
+from ser_ops.speech.detector import MOMENT, Listening, Segment, copy_weights
 
 RATE = 16000
 
@@ -33,10 +32,10 @@ def folder(tmp_path_factory):
 
 def spoken_at(monkeypatch, *spans: tuple[float, float]) -> None:
     """Let the detector hear speech in these spans (seconds), whatever sounds."""
-    def end(listening: room.Listening) -> np.ndarray:
+    def end(listening: Listening) -> np.ndarray:
         times = np.arange(10_000) * MOMENT / RATE
         return np.any([(times >= start) & (times < stop) for start, stop in spans], axis=0).astype(np.float32)
-    monkeypatch.setattr(room.Listening, "end", end)
+    monkeypatch.setattr(Listening, "end", end)
 
 
 def noise(seconds: float, seed: int = 0) -> np.ndarray:

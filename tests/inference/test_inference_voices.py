@@ -76,7 +76,7 @@ def test_a_voice_known_well_is_moved_onto_the_population(recogniser: Recogniser)
     assert context is not None
     known = recogniser.answer(samples, RATE, cleaned=True, voice=Voice(10**9, torch.from_numpy(context)))
     with torch.inference_mode():
-        features = recogniser.extractor(torch.from_numpy(fit_window(samples, 8000)[0])[None])
+        features = recogniser.torch_network.extractor(torch.from_numpy(fit_window(samples, 8000)[0])[None])
         population = population_of(recogniser.model)
         expected = recogniser.model.classify(population.mean[None], features).double().softmax(1)[0].numpy()
     np.testing.assert_allclose(known.probabilities, expected, atol=1e-5)

@@ -56,8 +56,14 @@ def test_each_deployment_of_prefect_yaml_is_made_as_it_stands_there(monkeypatch,
         pool = asked["work_pool"]
         assert (given["work_pool_name"], given["work_queue_name"]) == (pool["name"], pool["work_queue_name"])
         assert given["job_variables"] == pool["job_variables"]
+        assert given["parameters"] == asked.get("parameters")
+        assert [{"cron": made.schedule.cron, "timezone": made.schedule.timezone, "active": made.active}
+                for made in given["schedules"]] == asked.get("schedules", [])
         pull = yaml.safe_dump(asked.get("pull", WANTED["pull"])).replace(COMMIT, head.stdout.strip())
         assert given["pull_steps"] == yaml.safe_load(pull) and COMMIT not in yaml.safe_dump(given["pull_steps"])
+    active = {given["flow_id"]: [made.schedule.cron for made in given["schedules"] if made.active]
+              for given in client.deployments if any(made.active for made in given["schedules"])}
+    assert active == {client.flows["watch-model"]: ["0 6 * * 1"]}
     parameters = {deployment["entrypoint"].split(":")[1]: deployment["parameter_openapi_schema"]["properties"]
                   for deployment in client.deployments}
     assert set(parameters["promote_model"]) == {"version", "to", "override_reason"}
@@ -68,8 +74,11 @@ def test_each_deployment_of_prefect_yaml_is_made_as_it_stands_there(monkeypatch,
 
 
 def test_what_it_does_not_know_is_refused_and_not_left_out():
-    scheduled = {**WANTED["deployments"][0], "schedules": [{"cron": "0 3 * * *"}]}
-    with pytest.raises(UserError, match=r"^prefect\.yaml: validate-data/local: .* does not know 'schedules'"):
+    paused = {**WANTED["deployments"][0], "paused": True}
+    with pytest.raises(UserError, match=r"^prefect\.yaml: validate-data/local: .* does not know 'paused'"):
+        deploy._make_deployments(Client(), [paused], WANTED["pull"])
+    scheduled = {**WANTED["deployments"][0], "schedules": [{"interval": 60}]}
+    with pytest.raises(UserError, match=r"^prefect\.yaml: the schedule \{'interval': 60\}: .* knows cron"):
         deploy._make_deployments(Client(), [scheduled], WANTED["pull"])
 
 

@@ -1,5 +1,6 @@
 """Flows call their steps in order, prefect.yaml deploys every flow, and the steps ask DVC for the right stages."""
 
+import datetime
 import inspect
 import logging
 from contextlib import contextmanager
@@ -13,6 +14,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.events.schemas.automations import AutomationCore
 
 from pipelines import checkout, flows, steps, tasks
+from ser_ops.config.params import load_params
+from ser_ops.errors import UserError
+from ser_ops.scoring import run
 
 PROJECT = Path(__file__).resolve().parents[2]
 FLOWS = {name: flow for name, flow in vars(flows).items() if isinstance(flow, Flow)}
@@ -21,7 +25,8 @@ DEPLOYED = PREFECT["deployments"]
 PAPERS = ("paper1", "paper2", "splits", "across")
 
 
-TASKS = ("pull_data", "repro", "reproduce", "push_outputs", "register_candidate", "promote", "publish_tables")
+TASKS = ("pull_data", "repro", "reproduce", "push_outputs", "register_candidate", "promote", "publish_tables",
+         "retrain", "score")
 
 
 @pytest.fixture
@@ -89,6 +94,52 @@ def test_promotion_hands_its_parameters_on(called):
     assert called == [("promote", "3", "production", "because it is right")]
 
 
+def test_a_scheduled_scoring_takes_the_day_before(called, monkeypatch):
+    monkeypatch.setattr(flows.runtime.flow_run, "scheduled_start_time", datetime.datetime(2026, 3, 1, 2), raising=False)
+    flows.score.fn("in/{day}", "out/{day}")
+    flows.score.fn("in", "out", "models:/a/1", 0.9, datetime.date(2026, 1, 2))
+    assert called == [("score", "in/{day}", "out/{day}", None, None, datetime.date(2026, 2, 28)),
+                      ("score", "in", "out", "models:/a/1", 0.9, datetime.date(2026, 1, 2))]
+
+
+def test_scoring_puts_the_day_into_source_and_folder(monkeypatch):
+    asked = []
+    monkeypatch.setattr(run, "score", lambda params, *given: asked.append(given))
+    day = datetime.date(2026, 2, 28)
+    steps.score("s3://calls/{day:%Y/%m/%d}", "out/{day}", None, 0.9, day)
+    assert asked == [("s3://calls/2026/02/28", Path("out/2026-02-28"), None, 0.9)]
+    for name in ("in/{month}", "in/{", "in/{0}", "in/{day.nothing}"):
+        with pytest.raises(UserError, match="braces stand for a day alone"):
+            steps.score(name, "out", None, None, day)
+
+
+@pytest.mark.parametrize(("alarm", "retrain", "asked"), [
+    (False, True, []), (True, False, []), (True, True, ["retrain"])])
+def test_an_alarm_is_the_state_of_the_run_and_trains_where_that_is_set(called, monkeypatch, alarm, retrain, asked):
+    report = {"verdict": "changed" if alarm else "quiet", "alarm": alarm, "words": ["Sound is other."]}
+    monkeypatch.setattr(tasks, "watch", lambda records, corrections: report)
+    monkeypatch.setattr(tasks, "retrain", lambda: called.append("retrain") or "train-fusion/local starts: a")
+    monkeypatch.setattr(flows, "load_params", lambda: with_watch(retrain))
+    state = flows.watch_model.fn("records")
+    assert called == asked
+    if not alarm:
+        assert state == "quiet"
+    else:
+        assert state.name == "Alarm" and state.is_completed() and state.message.startswith("changed: Sound is other.")
+        assert ("train-fusion/local starts" in state.message) == retrain
+
+
+def with_watch(retrain):
+    params = load_params()
+    return params.model_copy(update={"watch": params.watch.model_copy(update={"retrain": retrain})})
+
+
+def test_where_no_service_keeps_records_there_is_nothing_to_watch(tmp_path, monkeypatch):
+    monkeypatch.chdir(PROJECT)
+    report = steps.watch(str(tmp_path / "records"), None)
+    assert "no records are here yet" in report["verdict"] and not report.get("alarm")
+
+
 def test_every_flow_is_named_as_its_function_and_says_what_it_does():
     for name, flow in FLOWS.items():
         assert flow.name == name.replace("_", "-") and inspect.getdoc(flow.fn)
@@ -110,8 +161,9 @@ def test_trials_are_set_where_the_preset_would_set_them(called, preset, file):
 def test_every_flow_that_makes_something_takes_settings():
     for name, flow in FLOWS.items():
         parameters = inspect.signature(flow.fn).parameters
-        assert name == "promote_model" or {"preset", "overrides"} <= set(parameters), name
-        assert all(parameter.default is not inspect.Parameter.empty for parameter in parameters.values()), name
+        assert name in ("promote_model", "score", "watch_model") or {"preset", "overrides"} <= set(parameters), name
+        needed = [parameter.name for parameter in parameters.values() if parameter.default is inspect.Parameter.empty]
+        assert needed == (["source", "out"] if name == "score" else []), name
 
 
 def test_every_flow_is_deployed_and_every_deployment_is_a_flow():
@@ -123,7 +175,8 @@ def test_every_flow_is_deployed_and_every_deployment_is_a_flow():
         deployed.setdefault(name, []).append(deployment["name"])
     assert set(deployed) == set(FLOWS)
     for name, pools in deployed.items():
-        wanted = ["local"] if name in ("validate_data", "augment_data", "promote_model") else ["local", "gpu"]
+        light = ("validate_data", "augment_data", "promote_model", "watch_model")
+        wanted = ["local"] if name in light else ["local", "gpu"]
         assert pools == wanted, f"{name}: each pool once, a GPU where something is trained or answered"
 
 
@@ -132,7 +185,7 @@ def test_descriptions_and_tags_tell_deployments_apart():
     for deployment in DEPLOYED:
         project, subject, pool = deployment["tags"]
         assert project == "ser-ops" and pool == deployment["name"]
-        assert subject in ("data", "training", "evaluation", "registry", "reproduction")
+        assert subject in ("data", "training", "evaluation", "scoring", "registry", "reproduction", "watch")
 
 
 def test_every_pool_has_its_workers_say_that_they_live():

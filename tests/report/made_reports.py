@@ -71,7 +71,8 @@ def _metrics(params: Params, predictions: Predictions, changes: dict[str, Any]) 
         speed = {"spectral": 310.0, "wav2vec": 84.0}.get(name, 66.0)
         models[name] = {"row": row, "streams": own, **summary.model(name), "parameters_millions": millions,
                         "samples_per_second": {"clean": speed, "noisy": speed - 1.5},
-                        "selective": selective(predictions, name, range(0, 10_000, 50), params.evaluate.coverages)}
+                        "selective": selective(predictions, name, range(0, 10_000, 50), params.evaluate.coverages,
+                                               summary.unseen, params.evaluate.confidence)}
     shuffled = summary.shuffled(["shuffled_1", "shuffled_2"])
     provenance = {"corpora": list(CORPORA), "synthetic": list(CORPORA), "partial": [], "protocol": "speaker",
                   "backbone": "random weights, small configuration", "preset": "small",

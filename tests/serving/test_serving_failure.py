@@ -21,7 +21,7 @@ def service(model, tmp_path):
 def test_a_failure_is_counted_and_keeps_its_reason_to_the_log(service, tmp_path, monkeypatch):
     with TestClient(create_app(service), raise_server_exceptions=False) as client:
         with monkeypatch.context() as planted:
-            planted.setattr(service.served.recogniser, "model", None)
+            planted.setattr(service.served.recogniser.network, "model", None)
             failed = client.post("/v1/predict", content=wav(sound(0.5)), headers={"Content-Type": "audio/wav"})
         assert failed.status_code == 500 and set(failed.json()) == {"error", "request_id"}
         assert "None" not in failed.text and failed.json()["error"].startswith("the service failed")

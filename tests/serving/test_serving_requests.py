@@ -9,10 +9,10 @@ import soundfile
 from serving_process import RATE, multipart, running, settings, sound, until, wav
 
 from ser_ops.caveats import FORBIDDEN_USES
+from ser_ops.config.model_json import fingerprint
 from ser_ops.config.params import load_params
 from ser_ops.inference.recogniser import Recogniser
 from ser_ops.serving.schema import Error, Prediction, Result
-from ser_ops.tracking.package import fingerprint
 
 JSON = "application/json"
 

@@ -199,6 +199,9 @@ def _answers(url, made):
         assert "SYNTHETIC speech (synthetic_ravdess)" in prediction["caveats"][0]
     status, answer = post(url, _split((waveform.tolist(), 16000), (waveform[:9000].tolist(), 8000)))
     assert status == 200 and [len(prediction["warnings"]) for prediction in answer["predictions"]] == [0, 1]
+    status, answer = post(url, _split((waveform.tolist(), 16000), ([float("nan")] * 8000, 16000)))
+    assert status == 200 and answer["predictions"][1] == {"error": answer["predictions"][1]["error"]}
+    assert answer["predictions"][1]["error"].startswith("row 1: holds NaN")
     status, answer = post(url, {"dataframe_records": [{"waveform": waveform.tolist(), "sample_rate": 16000}]})
     assert status == 200 and answer["predictions"][0]["emotion"] == own["emotion"]
 
@@ -206,7 +209,7 @@ def _answers(url, made):
 def _refuses(url):
     tone = (0.1 * np.sin(np.arange(8000.0))).tolist()
     for content, words in ((_split(([0.0] * 8000, 16000)), "row 0: silent"),
-                           (_split((tone, 16000), ([float("nan"), *tone], 16000)), "row 1: holds NaN"),
+                           (_split(([float("nan"), *tone], 16000)), "row 0: holds NaN"),
                            (_split(([], 16000)), "row 0: holds no samples"),
                            (_split(([0.5], 16000)), "shorter than 0.1 s"),
                            (_split((tone, 12)), "sample rate 12 Hz"),
@@ -217,6 +220,39 @@ def _refuses(url):
         assert status == 400, (status, answer)
         assert words in answer["message"] and "Traceback" not in json.dumps(answer), answer
         assert not words or "\n" not in answer["message"]
+
+
+_SERVED = """
+import json, sys
+import mlflow.pyfunc, numpy, pandas
+model = mlflow.pyfunc.load_model(sys.argv[1])
+tone = (0.1 * numpy.sin(numpy.arange(8000.0))).tolist()
+def ask(*rows):
+    try:
+        answers = model.predict(pandas.DataFrame(rows, columns=["waveform", "sample_rate"]))
+        return [answer.get("error", answer.get("emotion")) for answer in answers]
+    except Exception as error:
+        return str(error)
+good, long, silent = (tone, 16000), (4 * tone, 16000), ([0.0] * 8000, 16000)
+print(json.dumps([ask(good, silent, long, good), ask(good, good, good, good, good), ask(long, silent),
+                  ask((40 * tone, 192000))]))
+"""
+
+
+@pytest.mark.slow
+def test_a_packaged_model_takes_no_more_than_the_service_and_a_bad_row_spoils_no_other(params, project, tmp_path):
+    made = project(model="spectral")
+    serve = params.serve.model_copy(update={"recordings": 4, "seconds": 1.5, "body_megabytes": 1.0})
+    package = package_model(params.model_copy(update={"serve": serve}), made.folder, Path("package"))
+    done = subprocess.run([sys.executable, "-P", "-c", _SERVED, str(package.absolute())], cwd=tmp_path, check=True,
+                          capture_output=True, text=True, env=os.environ | {
+                              "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false", "PYTHONPATH": ""})
+    mixed, many, none, large = json.loads(done.stdout.splitlines()[-1])
+    assert mixed[0] == mixed[3] and mixed[0] in EMOTIONS
+    assert mixed[1].startswith("row 1: silent") and mixed[2].startswith("row 2: lasts more than 1.5 s")
+    assert many == "more than 4 recordings in a request: send them in several"
+    assert none.startswith("row 0: lasts more than 1.5 s") and "; row 1: silent" in none
+    assert large.startswith("the samples take more than 1 MB")
 
 
 def test_packaged_answers_of_no_package_are_one_line(tmp_path):

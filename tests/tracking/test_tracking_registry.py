@@ -12,6 +12,7 @@ import mlflow
 import pytest
 from tracking_project import PARAMS, Project, not_worse, write_gate
 
+from ser_ops.config.model_json import fingerprint
 from ser_ops.errors import UserError
 from ser_ops.gate import promotion
 from ser_ops.gate.comparison import compare_with_current
@@ -19,7 +20,6 @@ from ser_ops.gate.promotion import demote, promote
 from ser_ops.gate.rules import decide
 from ser_ops.tracking.aliases import Aliases
 from ser_ops.tracking.models import fetch_model
-from ser_ops.tracking.package import fingerprint
 from ser_ops.tracking.registry import register, versions
 from ser_ops.tracking.runs import open_run
 

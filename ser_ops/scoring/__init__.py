@@ -1,0 +1,1 @@
+"""Millions of recordings to answers: a plan, parts that any process answers, Parquet."""

@@ -1,0 +1,1 @@
+"""Records of what a served model heard, and what they say of it now."""
