@@ -30,6 +30,8 @@ def score(source: Annotated[str, typer.Argument(
         raise UserError("'': the name of the source is empty: give a folder, an s3:// prefix, a table or a list")
     params = load_params_anywhere()
     uri = model_uri(params, model)
+    import pyarrow  # noqa: F401    # before tqdm: where both are missing, it names the small extra
+
     from ser_ops.scoring.run import score as score_source
 
     scored = score_source(params, source, out, uri, coverage, records)

@@ -12,8 +12,8 @@ from ser_ops.config.params import PARAMS, load_params_anywhere
 ALARM = 3       # exit code; 1 and 2 are errors
 
 
-def watch(records: Annotated[Path, typer.Argument(help="Folder that serve or score wrote with --records, or one of such "
-                                                  "folders.", parser=path_argument, metavar="RECORDS")],
+def watch(records: Annotated[Path, typer.Argument(help="Folder that serve or score wrote with --records, or one of "
+                                                  "such folders.", parser=path_argument, metavar="RECORDS")],
           model: Model = None,
           out: Annotated[Path | None, typer.Option(help="Folder for index.html and watch.json. Default: reports/watch.",
                                                    parser=path_argument, metavar="FOLDER")] = None,
