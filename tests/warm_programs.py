@@ -1,4 +1,4 @@
-"""Programs that start warm: python and dvc in one folder, their heavy libraries loaded already.
+"""Programs that start warm: python, dvc and ser-ops in one folder, their heavy libraries loaded already.
 
 Most of what a short stage costs is imports: seven of the nine seconds of a training of two epochs. A process of the
 session has the libraries and forks for each program; none of this project's own code is loaded before. The launcher in
@@ -27,7 +27,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-_PROGRAMS = ("python", "dvc")
+_PROGRAMS = ("python", "dvc", "ser-ops")
 _LIBRARIES = ("torch._dynamo", "scipy.signal", "scipy.optimize", "soundfile", "safetensors.torch", "typer", "mlflow",
               "mlflow.store.tracking.sqlalchemy_store", "mlflow.artifacts", "matplotlib.backends.backend_agg", "optuna",
               "sklearn.metrics", "great_expectations", "dvc.repo", "dvc.commands.repro", "dvc_s3")
