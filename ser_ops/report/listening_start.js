@@ -53,7 +53,8 @@ function showTwins() {
 
 function showMethods() {
   const clip = now(), there = Object.keys(DATA.methods).filter((method) => curveOf(clip, method).length);
-  if (!there.includes(chosen.method)) chosen.method = there[0] ?? "";
+  const better = there.find((method) => !DATA.methods[method].mark);      // not one whose mark says to take it as a guess
+  if (!there.includes(chosen.method)) chosen.method = better ?? there[0] ?? "";
   byId("method").replaceChildren(...there.map((method) => make("option", { value: method }, `${DATA.methods[method].name}${DATA.methods[method].mark ? ` (${DATA.methods[method].mark})` : ""}`)));
   byId("method").value = chosen.method;
   byId("share").value = chosen.share;
