@@ -47,7 +47,7 @@ def test_a_fusion_has_three_methods_on_the_time_axis_of_the_clip(layout):
     traces_by_method = traces(subject, clip, 2, background, explain_settings())
     assert list(traces_by_method) == ["scorecam", "shap", "occlusion"] == list(subject.admitted)
     for name in ("scorecam", "shap"):
-        assert traces_by_method[name].method == name and "Wav2Vec" in traces_by_method[name].held
+        assert traces_by_method[name].method == name and "over the waveform" in traces_by_method[name].held
         np.testing.assert_allclose(traces_by_method[name].seconds, np.arange(16) * 512 / RATE)
         assert traces_by_method[name].values.shape == (16,) and traces_by_method[name].values.dtype == np.float64
     assert traces_by_method["scorecam"].values.min() >= 0
