@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ser_ops.caveats import Caveat, caveats, marks
 from ser_ops.config.model_json import fingerprint, predict_of, read_model_json
 from ser_ops.config.params import PARAMS, Params
 from ser_ops.errors import UserError
@@ -22,7 +23,8 @@ from ser_ops.watch.records import lock_folder
 @dataclass(frozen=True)
 class Scored:
     """What came of a run: recordings answered and refused; those of them that an earlier command had done; lines of the
-    source that name a recording listed already; files that are no recordings by their suffix, or hidden."""
+    source that name a recording listed already; files that are no recordings by their suffix, or hidden; what the
+    model's card says of every answer."""
 
     out: str
     model: str
@@ -32,10 +34,11 @@ class Scored:
     done_before: int
     repeated: int
     others: int
+    caveats: tuple[Caveat, ...]
 
     def record(self) -> dict[str, Any]:
         """As a JSON object."""
-        return asdict(self)
+        return asdict(self) | {"caveats": [caveat.sentence for caveat in self.caveats]}
 
     def words(self) -> str:
         """For people."""
@@ -44,7 +47,8 @@ class Scored:
         left_out = [f"{number} {what}" for number, what in (
             (self.repeated, "listed more than once"), (self.others, "other files")) if number]
         return (f"{self.out}: {self.recordings} recordings{done}: {self.answered} answered by {self.model}, "
-                f"{self.refused} refused{why}" + (f"; left out: {', '.join(left_out)}" if left_out else ""))
+                f"{self.refused} refused{why}" + (f"; left out: {', '.join(left_out)}" if left_out else "")
+                + marks(self.caveats))
 
 
 def score(params: Params, source: str, out: Path, uri: str | None = None, coverage: float | None = None,
@@ -87,7 +91,8 @@ def score(params: Params, source: str, out: Path, uri: str | None = None, covera
         if left:
             rows += parallel_map(partial(answer_part, job), left, "scoring", params.compute.workers, "part")
     return Scored(str(out), model, plan.recordings, sum(answered for answered, _ in rows),
-                  sum(refused for _, refused in rows), sum(map(sum, done.values())), plan.repeated, plan.others)
+                  sum(refused for _, refused in rows), sum(map(sum, done.values())), plan.repeated, plan.others,
+                  caveats(read_model_json(folder)))
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from typing import Any
 from markupsafe import Markup
 
 from ser_ops import pages
-from ser_ops.config.model_json import REFERENCE, fingerprint
+from ser_ops.caveats import caveats
+from ser_ops.config.model_json import REFERENCE, fingerprint, read_model_json
 from ser_ops.config.params import Params
 from ser_ops.emotions import EMOTIONS, class_index, normalised_label
 from ser_ops.errors import UserError
@@ -42,7 +43,8 @@ def watch(params: Params, inputs: Inputs, out: Path, track: bool) -> dict[str, A
     """Judge records, write watch.json and index.html to `out`, and return what watch.json holds.
 
     track: whether the figures and both files go to MLflow too, as a run of its own. Beside what `watched` says stand
-    `removed` (records that went to keep a folder's limit) and `corrections` (given, and of records that are here).
+    `removed` (records that went to keep a folder's limit), `corrections` (given, and of records that are here) and
+    `caveats` of the model.
     Raises UserError for a reference of another model, and for a folder or a table that cannot be read.
     """
     digest = fingerprint(inputs.model)
@@ -55,7 +57,8 @@ def watch(params: Params, inputs: Inputs, out: Path, track: bool) -> dict[str, A
     baseline = read_records(inputs.baseline) if inputs.baseline else None
     report = watched(records, digest, reference, params.watch, corrections, baseline) | {
         "removed": sum(removed_records(file.parent)["records"] for file in inputs.records.rglob(REMOVED)),
-        "corrections": {"given": len(corrections), "known": len(corrections.keys() & set(records.ids.tolist()))}}
+        "corrections": {"given": len(corrections), "known": len(corrections.keys() & set(records.ids.tolist()))},
+        "caveats": [caveat.sentence for caveat in caveats(read_model_json(inputs.model))]}
     page = write_page(out, report)
     if track:
         with open_run(params, "watch", {"stage": "watch", "model_sha256": digest, "verdict": report["verdict"]}) as run:

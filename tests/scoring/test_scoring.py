@@ -160,9 +160,10 @@ def test_the_command_says_what_came_of_it(params, model, calls):
     done = run("calls", "--json")
     record = json.loads(done.stdout)
     assert done.exit_code == 0 and record == {"out": "out", "model": record["model"], "recordings": 13, "answered": 10,
-                                              "refused": 3, "done_before": 0, "repeated": 0, "others": 0}
+                                              "refused": 3, "done_before": 0, "repeated": 0, "others": 0,
+                                              "caveats": ["Its card does not say what the model learnt from."]}
     assert run("calls").stdout == (f"out: 13 recordings (13 of them before): 10 answered by {record['model']}, 3 "
-                                   "refused; out/refused says why\n")
+                                   "refused; out/refused says why [not known what it learnt from]\n")
     assert isinstance(run("").exception, UserError)
 
 
