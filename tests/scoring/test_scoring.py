@@ -163,7 +163,7 @@ def test_the_command_says_what_came_of_it(params, model, calls):
                                               "refused": 3, "done_before": 0, "repeated": 0, "others": 0,
                                               "caveats": ["Its card does not say what the model learnt from."]}
     assert run("calls").stdout == (f"out: 13 recordings (13 of them before): 10 answered by {record['model']}, 3 "
-                                   "refused; out/refused says why [not known what it learnt from]\n")
+                                   "refused; out/refused says why [training data not stated]\n")
     assert isinstance(run("").exception, UserError)
 
 

@@ -79,6 +79,7 @@ def test_a_quiet_week_ends_well_and_a_change_with_3(model, tmp_path):
     assert report["periods"][0]["measured"]["records"] == 40
     assert report == json.loads((tmp_path / "out/watch.json").read_text())
     page = (tmp_path / "out/index.html").read_text()
+    assert "Its card does not say what the model learnt from." in page
     assert "<script" not in page and "http" not in page.replace("http-equiv", "") and "Quiet" in page
 
     folder, _ = heard(tmp_path / "changed", model, level=-35.0)
