@@ -106,6 +106,9 @@ def _with_interval(reference: Reference, now: Records, settings: Watch, name: st
                    uar: Callable[[np.ndarray, Records, np.random.Generator | None], float]) -> Figure:
     """A figure with its bootstrap: speakers of the reference are drawn whole, and records of now.
 
+    The interval reaches as far down as up: calibration on a resample is more optimistic than on the reference itself,
+    which leans the bootstrap upward, while the truth lies lower.
+
     uar: of weights of the reference's records, records of now, and a generator where chance is to be drawn too.
     """
     draw = generator(settings.seed, name)
@@ -113,7 +116,9 @@ def _with_interval(reference: Reference, now: Records, settings: Watch, name: st
     values = [uar(row[speaker].astype(np.float64), now.of(draw.integers(len(now), size=len(now))), draw)
               for row in drawn]
     low, high = percentile_interval(np.array(values), settings.confidence)
-    return Figure(uar(np.ones(len(reference)), now, None), low, high, len(now))
+    point = uar(np.ones(len(reference)), now, None)
+    reach = max(point - low, high - point)
+    return Figure(point, max(0.0, point - reach), min(1.0, point + reach), len(now))
 
 
 def measured(now: Records, corrections: Mapping[str, int], settings: Watch) -> Figure | None:
