@@ -26,6 +26,7 @@ from ser_ops.evaluation.predictions import DIGITS, Condition, Predictions
 from ser_ops.features.extractor import Extractor
 from ser_ops.manifest import VariantRow, validated_noise
 from ser_ops.models.base import EmotionModel
+from ser_ops.models.wav2vec_backbone import Backbone
 from ser_ops.noise.mixing import Level, Mixer, Mixture
 from ser_ops.progress.spreading import parallel_map
 from ser_ops.shards import Shards
@@ -38,8 +39,9 @@ Answers = tuple[np.ndarray, np.ndarray]
 class Panel:
     """Models with their cards, ready on one device in evaluation mode, that answer the same waveforms.
 
-    Models that read the same input share it: a waveform is cut and its features are computed once. A card needs
-    `model`, `sample_rate` (hertz, the same of all) and `preset_settings`.
+    Models that read the same input share it: a waveform is cut and its features are computed once. So do models with
+    the same frozen encoder: its states are computed once. A card needs `model`, `sample_rate` (hertz, the same of all)
+    and `preset_settings`.
     """
 
     def __init__(self, models: Mapping[str, tuple[EmotionModel, Mapping[str, Any]]], device: torch.device,
@@ -54,6 +56,7 @@ class Panel:
         self._groups: dict[Window, list[int]] = {}
         for index, (_, card) in enumerate(models.values()):
             self._groups.setdefault(input_of(card), []).append(index)
+        self._encoders = [self._encoder_of(index) for index in range(len(self._models))]
         self._extractors = {window: Extractor(window, source_rate=self.sample_rate) for window in self._groups}
 
     def __call__(self, waveforms: Sequence[np.ndarray]) -> np.ndarray:
@@ -65,6 +68,13 @@ class Panel:
                    for start in range(0, len(waveforms), self.batch_size)]
         return np.concatenate(answers, axis=1)
 
+    def _encoder_of(self, index: int) -> Backbone | None:
+        """The speech encoder of a model, or an earlier model's that gives the same states; None without one."""
+        *earlier, own = [getattr(model, "backbone", None) for model in self._models[:index + 1]]
+        if not isinstance(own, Backbone):
+            return None
+        return next((encoder for encoder in earlier if isinstance(encoder, Backbone) and encoder.same_states(own)), own)
+
     def _answer(self, waveforms: Sequence[np.ndarray]) -> np.ndarray:
         answers: list[np.ndarray] = [np.empty(0)] * len(self._models)
         with torch.inference_mode():
@@ -75,8 +85,14 @@ class Panel:
                 valid = torch.tensor([length for _, length in fitted]).to(self.device)
                 read = any(set(self._models[index].streams) - {"wav2vec"} for index in members)
                 features = extractor(batch) if read else batch[:, :0]  # a stream that no model has costs nothing
+                states: dict[Backbone, torch.Tensor] = {}
                 for index in members:
-                    logits = self._models[index](batch, valid, features)
+                    heard, encoder = batch, self._encoders[index]
+                    if encoder is not None and self._encoders.count(encoder) > 1:
+                        if encoder not in states:
+                            states[encoder] = encoder.states(batch, valid)
+                        heard = states[encoder]
+                    logits = self._models[index](heard, valid, features)
                     answers[index] = torch.softmax(logits.double(), dim=1).cpu().numpy()
         return np.stack(answers)
 

@@ -122,6 +122,13 @@ class Backbone(nn.Module):
             return 2 * layers, 1, width
         return (1 if self.layer_sum is None else layers + 1), frames, width
 
+    def same_states(self, other: "Backbone") -> bool:
+        """Whether `states` gives the same of both, since their weights and how they are fed are the same."""
+        own, others = self.network.state_dict(), other.network.state_dict()
+        return (config_record(self.config) == config_record(other.config) and own.keys() == others.keys()
+                and (self.statistics, self.layer_sum is None) == (other.statistics, other.layer_sum is None)
+                and all(torch.equal(values, others[name]) for name, values in own.items()))
+
     def train(self, mode: bool = True) -> "Backbone":
         super().train(mode)
         self.network.eval()

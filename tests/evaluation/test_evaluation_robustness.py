@@ -16,7 +16,8 @@ from ser_ops.evaluation.predictions import CLEAN, Condition
 from ser_ops.evaluation.robustness import Panel
 from ser_ops.features.extractor import Extractor
 from ser_ops.manifest import NoiseRow, validated_noise
-from ser_ops.models import model_folder
+from ser_ops.models import architectures, model_folder
+from ser_ops.models.wav2vec_backbone import Backbone
 from ser_ops.noise.mixing import Mixture
 from ser_ops.shards import Shards
 from ser_ops.transmission import rooms
@@ -75,6 +76,29 @@ def test_a_panel_answers_as_each_model_alone(world):
             with torch.inference_mode():
                 alone = torch.softmax(model(batch, torch.tensor([valid]), extractor(batch)).double(), 1)
             np.testing.assert_allclose(together[index, number], alone[0].numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("states", ["statistics", "weighted", "last"])
+def test_models_with_one_frozen_encoder_let_it_hear_each_batch_once(world, monkeypatch, states):
+    params, job, _ = world
+    preset = params.chosen.model_copy(update={
+        "wav2vec": params.chosen.wav2vec.model_copy(update={"states": states})})
+    same, other = [{name: architectures.build(name, preset, seed=first + number)
+                    for number, name in enumerate(("fusion", "concat", "wav2vec"))} for first in (1, 4)]
+    for model in same.values():
+        model.backbone.network.load_state_dict(same["fusion"].backbone.network.state_dict())
+    models = {**same, **{f"other {name}": model for name, model in other.items()}}
+    card = {"sample_rate": 16000, "preset_settings": preset.model_dump()}
+    cards = {name: card | {"model": name.rpartition(" ")[2]} for name in models}
+    waveforms = [Shards(job.work / "ingest" / "waveforms")[utterance] for utterance in job.utterances[:5]]
+    alone = [Panel({name: (model, cards[name])}, torch.device("cpu"), 5)(waveforms)[0]
+             for name, model in models.items()]
+    passes = []
+    monkeypatch.setattr(Backbone, "states", lambda self, *heard, states=Backbone.states: (
+        passes.append(self), states(self, *heard))[1])
+    together = Panel({name: (model, cards[name]) for name, model in models.items()}, torch.device("cpu"), 5)
+    np.testing.assert_array_equal(together(waveforms), alone)
+    assert passes == [same["fusion"].backbone, *(model.backbone for model in other.values())]
 
 
 def test_each_mixture_is_made_once_whatever_the_number_of_models(world):
