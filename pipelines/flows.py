@@ -44,6 +44,8 @@ Coverage = Annotated[float | None, _described("Share of cases in which the set o
 Day = Annotated[datetime.date | None, _described("The day that {day} stands for. Default: the one before the run's, in "
                                                  "UTC.")]
 Records = Annotated[str | None, _described("Folder of ser-ops serve --records. Default: paths.records.")]
+Kept = Annotated[str | None, _described("Folder for a record of each answer, without sound or name, for watch-model; "
+                                        "{day} as in the source. Default: none is kept.")]
 Corrections = Annotated[str | None, _described("CSV: record, emotion.")]
 _SETTINGS: dict[str, Any] = {"persist_result": False, "task_runner": cluster.task_runner()}
 
@@ -97,10 +99,11 @@ def promote_model(version: str | None = None, to: Literal["staging", "production
 
 
 @flow(name="score", **_SETTINGS)
-def score(source: Source, out: Out, model: Address = None, coverage: Coverage = None, day: Day = None) -> dict:
+def score(source: Source, out: Out, model: Address = None, coverage: Coverage = None, records: Kept = None,
+          day: Day = None) -> dict:
     """Recordings by the million to answers in Parquet; a killed run goes on from where it was."""
     started: datetime.datetime = runtime.flow_run.scheduled_start_time
-    return tasks.score(source, out, model, coverage, day or started.date() - datetime.timedelta(days=1))
+    return tasks.score(source, out, model, coverage, records, day or started.date() - datetime.timedelta(days=1))
 
 
 @flow(name="watch-model", persist_result=False)

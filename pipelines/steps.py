@@ -78,14 +78,16 @@ def promote(version: str | None = None, to: Literal["staging", "production"] = "
     return asdict(promotion.promote(load_params(), version, to, reason))
 
 
-def score(source: str, out: str, model: str | None, coverage: float | None, day: datetime.date) -> "Scored":
-    """`ser-ops score` with the settings of this folder; {day} in `source` and `out` stands for `day`.
+def score(source: str, out: str, model: str | None, coverage: float | None, records: str | None,
+          day: datetime.date) -> "Scored":
+    """`ser-ops score` with the settings of this folder; {day} in `source`, `out` and `records` stands for `day`.
 
     Raises UserError for braces that stand for anything else.
     """
     from ser_ops.scoring import run
 
-    return run.score(load_params(), _of_day(source, day), Path(_of_day(out, day)), model, coverage)
+    return run.score(load_params(), _of_day(source, day), Path(_of_day(out, day)), model, coverage,
+                     None if records is None else Path(_of_day(records, day)))
 
 
 def _of_day(name: str, day: datetime.date) -> str:

@@ -60,10 +60,11 @@ def promote(version: str | None, to: Literal["staging", "production"], reason: s
 
 
 @task(name="score", cache_policy=NO_CACHE, persist_result=False, retries=2, retry_delay_seconds=60)
-def score(source: str, out: str, model: str | None, coverage: float | None, day: datetime.date) -> dict[str, Any]:
+def score(source: str, out: str, model: str | None, coverage: float | None, records: str | None,
+          day: datetime.date) -> dict[str, Any]:
     """Answer the recordings of a source; retried, since a store may be away, and each attempt goes on."""
     with cluster.shared_with_stages():
-        scored = steps.score(source, out, model, coverage, day)
+        scored = steps.score(source, out, model, coverage, records, day)
     get_run_logger().info(scored.words())
     return scored.record()
 

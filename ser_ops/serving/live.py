@@ -4,12 +4,15 @@ The client's first message is JSON: {"sample_rate": 16000, "encoding": "float32"
 are mono samples, little endian. Each answer is that of the last window: start and end in seconds, the answer's own
 fields, and latency_ms, from the arrival of its last sample to its sending. Where the service lags, it skips to the
 newest window and says how many hops it skipped.
+
+Where records are kept, a window leaves one when none of its sound is in an earlier record: `record` is its id.
 """
 
 import asyncio
 import json
 import time
 from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -75,7 +78,7 @@ class _Session:
         self._window = round(recogniser.window / recogniser.sample_rate * rate)
         self._hop = max(round(SHORTEST * rate), round(recogniser.hop / recogniser.sample_rate * rate))
         self._held = np.zeros(0, np.float32)
-        self._heard = self._answered = 0        # samples
+        self._heard = self._answered = self._recorded = 0       # samples
         self._arrived = 0.0
         self._due = asyncio.Event()
 
@@ -102,8 +105,12 @@ class _Session:
             skipped = (heard - self._answered) // self._hop - 1
             self._answered = heard
             try:
-                record = await self._service.live(window, self._rate)
-                answer = {name: record[name] for name in ("emotion", "probabilities", "warnings")}
+                new = heard - len(window) >= self._recorded
+                record = await self._service.live(window, self._rate, keep=new)
+                if new:
+                    self._recorded = heard
+                fields = ("record", "emotion", "probabilities", "warnings")
+                answer: dict[str, Any] = {name: record[name] for name in fields if name in record}
             except UserError as error:      # silence is no fault of a session
                 answer = {"error": str(error)}
             await self._socket.send_json({

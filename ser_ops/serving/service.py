@@ -78,12 +78,17 @@ class Service:
         return (200 if any(answered for answered, _ in results) else 422,
                 f'{head[:-1]}, "results": ['.encode() + b", ".join(written for _, written in results) + b"]}")
 
-    async def live(self, samples: np.ndarray, sample_rate: int) -> dict[str, Any]:
-        """The record of the answer to mono samples (n,) at `sample_rate` hertz, in one window or fewer."""
-        steps = self.served.recogniser.answering(samples, sample_rate, "live sound")
-        answer = await self._drive(self.served, steps, self._short, None)
+    async def live(self, samples: np.ndarray, sample_rate: int, keep: bool) -> dict[str, Any]:
+        """The fields of the answer to mono samples (n,) at `sample_rate` hertz, in one window or fewer.
+
+        keep: whether it leaves a record, where records are kept; `record` is its id.
+        """
+        served = self.served
+        steps = served.recogniser.answering(samples, sample_rate, "live sound")
+        answer = await self._drive(served, steps, self._short, None)
         self.metrics.count_answer(answer)
-        return answer.record()
+        kept = await asyncio.wrap_future(self._short.submit(self._recorded, answer, served)) if keep else {}
+        return kept | answer.record()
 
     @contextmanager
     def _let_in(self, kind: str) -> Iterator[None]:
@@ -128,15 +133,19 @@ class Service:
         return True, await asyncio.wrap_future(pool.submit(self._written, recording.name, answer, served))
 
     def _written(self, name: str, answer: Answer, served: Served) -> bytes:
-        """The JSON of an answer, after its record, if there is one: `record` is the id by which to correct it."""
-        record = {}
-        if self._recorder is not None:
-            try:
-                record = {"record": self._recorder.add(answer, served.digest)}
-            except OSError as error:    # a full disk is no reason to refuse an answer
-                self.metrics.unrecorded.inc()
-                LOG.warning("records: %s", error)
-        return json.dumps({"name": name, **record, **answer.record()}).encode()
+        """The JSON of an answer, after its record."""
+        return json.dumps({"name": name, **self._recorded(answer, served), **answer.record()}).encode()
+
+    def _recorded(self, answer: Answer, served: Served) -> dict[str, str]:
+        """Keep the record of an answer, where records are kept: `record` is the id by which to correct it."""
+        if self._recorder is None:
+            return {}
+        try:
+            return {"record": self._recorder.add(answer, served.digest)}
+        except OSError as error:    # a full disk is no reason to refuse an answer
+            self.metrics.unrecorded.inc()
+            LOG.warning("records: %s", error)
+            return {}
 
     async def _drive(self, served: Served, steps: Answering, pool: ThreadPoolExecutor,
                      request: Request | None) -> Answer:

@@ -97,20 +97,22 @@ def test_promotion_hands_its_parameters_on(called):
 def test_a_scheduled_scoring_takes_the_day_before(called, monkeypatch):
     monkeypatch.setattr(flows.runtime.flow_run, "scheduled_start_time", datetime.datetime(2026, 3, 1, 2), raising=False)
     flows.score.fn("in/{day}", "out/{day}")
-    flows.score.fn("in", "out", "models:/a/1", 0.9, datetime.date(2026, 1, 2))
-    assert called == [("score", "in/{day}", "out/{day}", None, None, datetime.date(2026, 2, 28)),
-                      ("score", "in", "out", "models:/a/1", 0.9, datetime.date(2026, 1, 2))]
+    flows.score.fn("in", "out", "models:/a/1", 0.9, "heard", datetime.date(2026, 1, 2))
+    assert called == [("score", "in/{day}", "out/{day}", None, None, None, datetime.date(2026, 2, 28)),
+                      ("score", "in", "out", "models:/a/1", 0.9, "heard", datetime.date(2026, 1, 2))]
 
 
 def test_scoring_puts_the_day_into_source_and_folder(monkeypatch):
     asked = []
     monkeypatch.setattr(run, "score", lambda params, *given: asked.append(given))
     day = datetime.date(2026, 2, 28)
-    steps.score("s3://calls/{day:%Y/%m/%d}", "out/{day}", None, 0.9, day)
-    assert asked == [("s3://calls/2026/02/28", Path("out/2026-02-28"), None, 0.9)]
+    steps.score("s3://calls/{day:%Y/%m/%d}", "out/{day}", None, 0.9, "heard/{day}", day)
+    steps.score("calls", "out", None, None, None, day)
+    assert asked == [("s3://calls/2026/02/28", Path("out/2026-02-28"), None, 0.9, Path("heard/2026-02-28")),
+                     ("calls", Path("out"), None, None, None)]
     for name in ("in/{month}", "in/{", "in/{0}", "in/{day.nothing}"):
         with pytest.raises(UserError, match="braces stand for a day alone"):
-            steps.score(name, "out", None, None, day)
+            steps.score(name, "out", None, None, None, day)
 
 
 @pytest.mark.parametrize(("alarm", "retrain", "asked"), [

@@ -1,7 +1,12 @@
 """Records of a service: one for each answer, the id in the answer, the estimated SNR in /metrics; none unasked."""
 
+import json
+from itertools import pairwise
+
 import pytest
-from serving_process import multipart, running, settings, sound, wav
+from project_copy import change_settings
+from serving_process import RATE, multipart, running, settings, sound, wav
+from websockets.sync.client import connect
 
 from ser_ops.config.model_json import fingerprint
 from ser_ops.watch.records import read_records
@@ -24,6 +29,21 @@ def test_each_answer_leaves_a_record(model, tmp_path):
         assert own.figure("seconds")[0] == pytest.approx(result["seconds"], abs=1e-3)
         assert own.probabilities[0].tolist() == pytest.approx(list(result["probabilities"].values()), abs=1e-5)
     assert not list((tmp_path / "heard").glob("*.jsonl"))       # it ended well
+
+
+def test_live_sound_is_recorded_once_where_windows_overlap(model, tmp_path):
+    folder = settings(tmp_path / "service")
+    change_settings(folder, predict={"window_hop": 0.2})
+    samples, answers = sound(1.2), []
+    with running(folder, "--model", str(model), "--records", str(tmp_path / "heard")) as server, \
+            connect(server.address.replace("http", "ws") + "/v1/live") as socket:
+        socket.send(json.dumps({"sample_rate": RATE}))
+        for start, end in pairwise((0.0, 0.5, 0.7, 1.0, 1.2)):
+            socket.send(samples[round(start * RATE):round(end * RATE)].tobytes())
+            answers.append(json.loads(socket.recv(60)))
+    assert [(answer["end"], "record" in answer) for answer in answers] == [
+        (0.5, True), (0.7, False), (1.0, True), (1.2, False)]
+    assert set(read_records(tmp_path / "heard").ids) == {answers[0]["record"], answers[2]["record"]}
 
 
 def test_nothing_is_kept_unasked(server):
