@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -131,3 +132,16 @@ async def probed(port: int, path: str, over: asyncio.Event) -> Measured:
     connection.close()
     measured.seconds = time.perf_counter() - begun
     return measured
+
+
+def ask_about(port: int, recording: Path) -> tuple[float, int, bytes]:
+    """Seconds, status and body of the answer to a recording."""
+    async def ask() -> tuple[int, bytes]:
+        connection = Connection(port)
+        answer = await connection.ask(http("/v1/predict", recording.read_bytes(), "audio/wav"))
+        connection.close()
+        return answer
+
+    begun = time.perf_counter()
+    status, body = asyncio.run(ask())
+    return time.perf_counter() - begun, status, body

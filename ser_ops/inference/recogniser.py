@@ -19,7 +19,7 @@ from ser_ops.errors import UserError
 from ser_ops.extras import naming_extras
 from ser_ops.inference.onnx_graph import OnnxGraph, usable_graph
 from ser_ops.models import conformal
-from ser_ops.speech.detector import RATE, Detector, Segment, segments
+from ser_ops.speech.detector import RATE, Detector, Segment, segments, spoken_seconds
 from ser_ops.speech.sound import Sound, SoundMeter
 
 if TYPE_CHECKING:       # torch takes seconds to import, and an ONNX graph answers without it
@@ -321,8 +321,10 @@ class Recogniser:
         """Each window with whether somebody speaks in it. Of a stretch between two, one holds at least a half."""
         if speech is None:
             return answers
-        return [replace(answer, spoken=sum(segment.overlap(answer.start, answer.end) for segment in speech)
-                        >= self.speech.least / 2) for answer in answers]
+        seconds = spoken_seconds(speech, np.array([answer.start for answer in answers]),
+                                 np.array([answer.end for answer in answers]))
+        return [replace(answer, spoken=bool(heard >= self.speech.least / 2))
+                for answer, heard in zip(answers, seconds, strict=True)]
 
     def answer_windows(self, batch: Sequence[Window], voice: "Voice | None" = None) -> list[WindowAnswer]:
         """The answers to windows, of one recording or of several of the same voice, in one pass of the model."""

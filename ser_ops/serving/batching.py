@@ -3,8 +3,8 @@
 A pass costs much the same for one window as for some. So a batch begins when it is full or when no recording that was
 announced is still being decoded, and at the latest when its first window has waited `wait` seconds.
 
-Recordings that ask again, as long ones do, take turns with those that ask for the first time, a quarter of a batch at a
-time: a short recording waits for no more than that, and the long one comes to its end whatever the load.
+Recordings that ask again, as long ones do, take turns with those that ask for the first time, an eighth of a batch at
+a time: a short recording waits for no more than that, and the long one comes to its end whatever the load.
 """
 
 import heapq
@@ -22,9 +22,9 @@ def windows_at_a_time(batch_size: int) -> int:
     """For how many windows one recording asks at a time.
 
     >>> windows_at_a_time(16), windows_at_a_time(1)
-    (4, 1)
+    (2, 1)
     """
-    return max(1, batch_size // 4)
+    return max(1, batch_size // 8)
 
 
 @dataclass(order=True)

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from ser_ops.config.services import Serve
 from ser_ops.errors import UserError
 from ser_ops.inference.recogniser import Answer, Answering, Window, WindowAnswer
-from ser_ops.serving.batching import Batcher, windows_at_a_time
+from ser_ops.serving.batching import Batcher
 from ser_ops.serving.bodies import MEGABYTE, File, Refusal, Samples, body_limit, read_body
 from ser_ops.serving.metrics import Metrics
 from ser_ops.serving.served import LOG, Served
@@ -108,7 +108,7 @@ class Service:
     async def _answers(self, served: Served, recordings: Sequence[File | Samples], is_long: bool,
                        request: Request) -> list[tuple[bool, bytes]]:
         """Whether each recording was answered, and its JSON. A few at once: other requests are to have their turn."""
-        at_once = asyncio.Semaphore(2 * windows_at_a_time(self.serve.batch_size))
+        at_once = asyncio.Semaphore(max(2, self.serve.batch_size // 2))
 
         async def answer(recording: File | Samples) -> tuple[bool, bytes]:
             async with at_once:

