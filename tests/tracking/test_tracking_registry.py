@@ -341,6 +341,8 @@ def test_two_promotions_at_once_leave_one_alias(params, registered):
 
 def test_fetch_by_alias_version_run_and_folder(params, project, trusted):
     made = project()
+    reference = params.paths.work / "reference.parquet"
+    reference.write_bytes(b"records of the evaluation")
     register(params, made.folder, made.reports)
     name, digest = params.tracking.registered_model, fingerprint(made.folder)
     run = json.loads((made.folder / "run.json").read_text())["run_id"]
@@ -348,6 +350,8 @@ def test_fetch_by_alias_version_run_and_folder(params, project, trusted):
     for uri in (f"models:/{name}@candidate", f"models:/{name}/1", model_id, f"runs:/{run}/model"):
         folder = fetch_model(params, uri)
         assert fingerprint(folder) == digest and not list(folder.rglob("*.py")), uri
+        assert (folder / reference.name).read_bytes() == reference.read_bytes(), "what ser-ops watch compares with"
+        shutil.rmtree(folder)
     assert fetch_model(params, str(made.folder)) == made.folder
     with pytest.raises(UserError, match="no model stands as staging: run make demo or ser-ops promote"):
         fetch_model(params, f"models:/{name}@staging")
