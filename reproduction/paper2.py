@@ -55,6 +55,7 @@ from ser_ops.tracking.server import connect
 TITLE = "Paper 2: hybrid CNN-LSTM and image transformers"
 STACKED_MODELS: tuple[str, ...] = ("cnn", "lstm", "cnn_lstm")
 IMAGE_MODELS: tuple[str, ...] = ("vit", "beit")
+CORPORA = ("tess",)         # layouts of the corpora that the paper uses
 SCORES = ("accuracy", "precision", "recall", "f1")
 _USUAL = {"inplace=False", "bias=True", "dilation=1", "ceil_mode=False", "padding=0", "batch_first=True",
           "start_dim=1", "end_dim=-1"}     # as every layer of its kind has it here
@@ -73,7 +74,8 @@ def main() -> None:
     with replacing(params.paths.reports / "paper2") as target:
         target.mkdir()
         pictures = _pictures(params, settings, scores, predictions, history, target)
-        basis = record["provenance"] | {"resamples": params.evaluate.resamples,
+        missing = [name for name in record["provenance"]["missing"] if name in CORPORA]
+        basis = record["provenance"] | {"missing": missing, "resamples": params.evaluate.resamples,
                                         "confidence": params.evaluate.confidence}
         results = Results(scores, record["groups"], basis, settings_by_model(params, settings.folds),
                           settings.folds.explained, _layers(params, scores), pictures)
@@ -94,7 +96,11 @@ def by_model_and_protocol(predictions: Rows) -> dict[tuple[str, str], list[Mappi
 
 
 def cross_validation_scores(params: Params, key: tuple[str, str], rows: Rows) -> Scores:
-    """Figures of one model under one protocol: over folds, and pooled with bootstrap intervals over utterances."""
+    """Figures of one model under one protocol: over folds, and pooled with bootstrap intervals.
+
+    Intervals are over speakers where new people are claimed, that is by speaker; of fewer than
+    `bootstrap.LEAST_SPEAKERS` there is none. Under other protocols they are over utterances.
+    """
     ordered = sorted(rows, key=lambda row: row["utterance"])
     fold = np.array([int(row["fold"]) for row in ordered])
     true, predicted = (np.array([EMOTIONS.index(row[name]) for row in ordered]) for name in ("emotion", "predicted"))
@@ -102,22 +108,33 @@ def cross_validation_scores(params: Params, key: tuple[str, str], rows: Rows) ->
     values = {name: np.array([scores[name] for scores in folds]) for name in SCORES}
     counts = metrics.confusion_matrix(true, predicted)
     by_class = metrics.class_scores(counts)
-    low, high = score_intervals(params, true, predicted)
+    speakers = [row["speaker"] for row in ordered]
+    low, high = score_intervals(params, true, predicted, speakers if key[1] == "speaker" else None)
     return Scores(
-        *key, folds=len(folds), utterances=len(ordered), speakers=len({row["speaker"] for row in ordered}),
+        *key, folds=len(folds), utterances=len(ordered), speakers=len(set(speakers)),
         mean={name: float(scores.mean()) for name, scores in values.items()},
         deviation={name: float(scores.std(ddof=1)) if len(scores) > 1 else None for name, scores in values.items()},
-        low=low, high=high, pooled={name: float(metrics.scores_from_counts(counts)[name]) for name in SCORES},
+        low=low, high=high, lowest=float(values["accuracy"].min()), highest=float(values["accuracy"].max()),
+        pooled={name: float(metrics.scores_from_counts(counts)[name]) for name in SCORES},
         weighted={name: float((by_class[name] * by_class["support"]).sum() / by_class["support"].sum())
                   for name in SCORES[1:]},
         per_class=metrics.per_class(counts), confusion=counts.tolist())
 
 
-def score_intervals(params: Params, true: np.ndarray, predicted: np.ndarray) -> tuple[dict[str, float],
-                                                                                      dict[str, float]]:
-    """Bounds of every score over resamples of the utterances within their true class; indices of shape (n,)."""
+def score_intervals(params: Params, true: np.ndarray, predicted: np.ndarray,
+                    speakers: Sequence[str] | None = None) -> tuple[dict[str, float], dict[str, float]]:
+    """Bounds of every score; none where too few speakers are there.
+
+    true, predicted: class indices (n,); speakers: of each utterance, (n,), who are resampled; None resamples the
+    utterances within their true class.
+    """
     settings = params.evaluate
-    drawn = bootstrap.resample_utterances(true, settings.resamples, settings.bootstrap_seed)
+    if speakers is None:
+        drawn = bootstrap.resample_utterances(true, settings.resamples, settings.bootstrap_seed)
+    elif len(set(speakers)) < bootstrap.LEAST_SPEAKERS:
+        return {}, {}
+    else:
+        drawn = bootstrap.resample_speakers(true, speakers, settings.resamples, settings.bootstrap_seed)
     scores = drawn.scores(bootstrap.answer_cells(true, predicted))
     bounds = {name: bootstrap.percentile_interval(scores[name], settings.confidence) for name in SCORES}
     return {name: bound[0] for name, bound in bounds.items()}, {name: bound[1] for name, bound in bounds.items()}

@@ -186,8 +186,11 @@ class Scores:
         speakers: number of speakers of those.
         mean: over folds.
         deviation: sample deviation over folds; None with a single fold.
-        low: lower end of the bootstrap interval over the pooled test utterances.
+        low: lower end of the bootstrap interval about the pooled figure; by speaker over speakers, and empty where
+            these are too few; else over utterances.
         high: its upper end.
+        lowest: accuracy of the worst fold.
+        highest: of the best fold.
         pooled: over all test utterances at once.
         weighted: pooled {precision, recall, f1}, classes weighted by their size.
         per_class: pooled {emotion: {precision, recall, f1, support}}.
@@ -203,6 +206,8 @@ class Scores:
     deviation: Mapping[str, float | None]
     low: Mapping[str, float]
     high: Mapping[str, float]
+    lowest: float
+    highest: float
     pooled: Mapping[str, float]
     weighted: Mapping[str, float]
     per_class: Mapping[str, Mapping[str, float]]
@@ -316,9 +321,9 @@ def _heading(protocol: str) -> str:
 def _score_cell(scores: Scores | None, name: str, paper: str, mark: str) -> Cell:
     if scores is None:
         return Cell(None, paper, "percent", mark=mark)
-    deviation = scores.deviation.get(name)
-    return Cell(100 * scores.mean[name], paper, "percent", 100 * scores.low[name], 100 * scores.high[name],
-                None if deviation is None else 100 * deviation, mark)
+    low, high, deviation = (None if bound is None else 100 * bound for bound in (
+        scores.low.get(name), scores.high.get(name), scores.deviation.get(name)))
+    return Cell(100 * scores.mean[name], paper, "percent", low, high, deviation, mark)
 
 
 def _layer_kinds(layers: Sequence[Layer]) -> str | None:
@@ -340,21 +345,23 @@ def _notes(results: Results, models: Sequence[str]) -> list[str]:
                       for protocol in PROTOCOLS if any(scores.protocol == protocol for scores in scored))
     return [f"Ours, on {corpora}: mean ± sample deviation over folds ({folds}) of {utterances:,} utterances of "
             f"{speakers} speakers, each tested once under each protocol; in brackets the "
-            f"{f'{share:.0%} ' if share else ''}bootstrap "
-            "interval over the pooled test utterances, which is one about the pooled figure.",
-            *_within_speakers(results, speakers),
+            f"{f'{share:.0%} ' if share else ''}bootstrap interval about the pooled figure, over "
+            f"{'speakers where the split is by speaker, else over utterances' if speakers > 2 else 'utterances'}.",
+            *_within_speakers(results, models, speakers),
             *([f"Epochs at most: {rates}; which one is tested is chosen on validation data, never on test."]
               if rates else [])]
 
 
-def _within_speakers(results: Results, speakers: int) -> list[str]:
+def _within_speakers(results: Results, models: Sequence[str], speakers: int) -> list[str]:
     """What a few speakers admit, in words."""
     notes = []
     if "word" in results.protocols:
         notes.append("By word: the test words are new, their speakers are trained on: no figure for new people.")
     if "speaker" in results.protocols and speakers < 3:
-        notes.append(f"By speaker: {speakers} speakers, each tested once by models that heard the other alone. A "
-                     "deviation over two people says nothing of a third.")
+        spans = [f"{MODEL_NAMES[model]} {percent(scores.lowest, 1)} and {percent(scores.highest, 1)}"
+                 for model in models if (scores := results.of(model, "speaker"))]
+        notes.append(f"By speaker: {speakers} speakers, each tested once by models that heard the other alone, "
+                     f"accuracy {', '.join(spans)}. Two people make no interval and say nothing of a third.")
     return notes
 
 
@@ -423,7 +430,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def glance(results: Results, models: Sequence[str]) -> Markup:
-    """Accuracy of each model under each protocol with its interval, and what the paper prints."""
+    """Accuracy of each model under each protocol with its interval, or its folds, and what the paper prints."""
     x, width, lane, top = scale(0, 1, 190, 930), 960, 15, 34
     row = lane * (len(results.protocols) + 1) + 8
     bottom = top + row * len(models)
@@ -445,9 +452,12 @@ def glance(results: Results, models: Sequence[str]) -> Markup:
         for protocol in results.protocols:
             y += lane
             if scores := results.of(model, protocol):
-                mean, low, high = scores.mean["accuracy"], scores.low["accuracy"], scores.high["accuracy"]
-                title = f"{MODEL_NAMES[model]}, {PROTOCOLS[protocol]}: {percent(mean, 1)} [{percent(low, 1)}, " \
-                        f"{percent(high, 1)}]"
+                mean, low, high = scores.mean["accuracy"], scores.low.get("accuracy"), scores.high.get("accuracy")
+                what = "interval"
+                if low is None or high is None:
+                    what, low, high = "folds", scores.lowest, scores.highest
+                title = f"{MODEL_NAMES[model]}, {PROTOCOLS[protocol]}: {percent(mean, 1)}, {what} " \
+                        f"{percent(low, 1)} to {percent(high, 1)}"
                 parts.append(rect(x(low), y - 3, x(high) - x(low), 6, f"{protocol} faint", 3))
                 parts.append(_protocol_mark(protocol, x(mean), y, title))
     named = ", ".join(map(_heading, results.protocols))

@@ -155,7 +155,7 @@ def facts(provenance: Mapping[str, Any], protocols: Iterable[str] = (),
                                                         *(leak for leak in declared.get(name) or [] if leak)]))
               for name in protocols]
     listed += [("Corpora", _names(provenance.get("corpora")) if provenance.get("corpora") else "none"),
-               ("Missing", "none of the papers' four" if not provenance.get("missing") else
+               ("Missing", "none of those that the paper uses" if not provenance.get("missing") else
                ", ".join(corpus_title(name) for name in provenance["missing"])),
                ("Synthetic", _names(provenance.get("synthetic"))), ("Partial", _names(provenance.get("partial")))]
     kinds: dict[str, list[str]] = {}

@@ -120,6 +120,35 @@ def test_intervals_are_those_of_the_bootstrap_and_order_does_not_matter():
     assert all(scores.low[name] <= scores.pooled[name] <= scores.high[name] for name in paper2.SCORES)
 
 
+def test_by_speaker_people_are_resampled_and_two_make_no_interval():
+    params = load_params()
+    answers = [row | {"speaker": f"s{number % 4}", "protocol": "speaker"} for number, row in enumerate(FIVE * 4)]
+    answers = [row | {"utterance": f"u{number:02d}"} for number, row in enumerate(answers)]
+    scores = paper2.cross_validation_scores(params, ("cnn", "speaker"), answers)
+    true = np.array([EMOTIONS.index(row["emotion"]) for row in answers])
+    right = np.array([row["emotion"] == row["predicted"] for row in answers], float)
+    drawn = bootstrap.resample_speakers(true, [row["speaker"] for row in answers], params.evaluate.resamples,
+                                        params.evaluate.bootstrap_seed)
+    bounds = bootstrap.percentile_interval(drawn.accuracy(right), params.evaluate.confidence)
+    assert (scores.low["accuracy"], scores.high["accuracy"]) == pytest.approx(bounds)
+    few = paper2.cross_validation_scores(params, ("cnn", "speaker"), FIVE)
+    assert few.speakers == 2 and not few.low and not few.high
+    assert (few.lowest, few.highest) == pytest.approx((2 / 3, 1.0))
+
+
+def test_a_page_of_two_speakers_says_both_and_no_interval():
+    made = results(("cnn",), ("random", "word", "speaker"))
+    two = {key: dataclasses.replace(each, speakers=2, **({"low": {}, "high": {}} if key[1] == "speaker" else {}))
+           for key, each in made.scores.items()}
+    page = paper2.page(dataclasses.replace(made, scores=two))
+    cell = table(page, "table_1").rows[0][-1]
+    assert (cell.low, cell.high, cell.spread) == (None, None, pytest.approx(5))
+    notes = " ".join(table(page, "table_1").notes)
+    assert "over utterances." in notes and "accuracy CNN 40.0" in notes and "make no interval" in notes
+    assert "CNN, by speaker: 60.0\N{NO-BREAK SPACE}%, folds 40.0" in str(printed.glance(
+        dataclasses.replace(made, scores=two), ("cnn",)))
+
+
 def test_one_fold_has_no_deviation():
     scores = paper2.cross_validation_scores(load_params(), ("cnn", "random"), FIVE[:3])
     assert scores.deviation["accuracy"] is None and scores.folds == 1
@@ -139,7 +168,8 @@ def test_grad_cam_takes_recognised_utterances_first_by_a_keyed_choice():
 def scores(model, protocol, accuracy=0.8):
     flat = dict.fromkeys(paper2.SCORES, accuracy)
     return paper2.Scores(model, protocol, 5, 100, 10, flat, dict.fromkeys(paper2.SCORES, 0.05),
-                      dict.fromkeys(paper2.SCORES, accuracy - 0.1), dict.fromkeys(paper2.SCORES, accuracy + 0.1), flat,
+                         dict.fromkeys(paper2.SCORES, accuracy - 0.1), dict.fromkeys(paper2.SCORES, accuracy + 0.1),
+                         accuracy - 0.2, accuracy + 0.2, flat,
                          dict.fromkeys(paper2.SCORES[1:], accuracy),
                          {emotion: {"precision": 0.1, "recall": 0.2, "f1": 0.3, "support": 4} for emotion in EMOTIONS},
                          np.eye(7, dtype=int).tolist())
