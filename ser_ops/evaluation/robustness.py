@@ -151,7 +151,7 @@ def open_job(job: EvaluationJob) -> tuple[Panel, Mapping[str, np.ndarray], Mix]:
     return panel, *open_stores(job)
 
 
-def open_stores(job: EvaluationJob) -> tuple[Mapping[str, np.ndarray], Mix]:
+def open_stores(job: EvaluationJob) -> tuple[Mapping[str, np.ndarray], Mixer]:
     """Waveforms by utterance, and the mixer of a job."""
     mixer = Mixer(Shards(job.work / "ingest" / "noise"), validated_noise(job.work),
                   level=job.level, silent_dbfs=job.silent_dbfs)

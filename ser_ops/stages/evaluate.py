@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ser_ops.config.model_json import REFERENCE, fingerprint
+from ser_ops.config.model_json import REFERENCE
 from ser_ops.config.params import Params, load_params
 from ser_ops.device import device_of
 from ser_ops.documents import read_json
@@ -20,12 +20,9 @@ from ser_ops.evaluation.robustness import Panel
 from ser_ops.evaluation.selective import selective
 from ser_ops.evaluation.summary import ROBUSTNESS_FIELDS, ModelFacts, Summary, metrics_of, run_metrics
 from ser_ops.files import write_json
-from ser_ops.inference.recogniser import Recogniser
 from ser_ops.manifest import NoiseRow, VariantRow, unaltered, validated_noise
 from ser_ops.model_table import MODELS
 from ser_ops.models.model_folder import load
-from ser_ops.noise.mixing import Mixer
-from ser_ops.shards import Shards
 from ser_ops.stages import run
 from ser_ops.tables import write_csv
 from ser_ops.tracking.runs import reopen
@@ -61,7 +58,9 @@ def main() -> None:
             figures_of_model["selective"] = selective(answers, name, kept, settings.coverages, summary.unseen,
                                                       settings.confidence)
     metrics["models"][params.train.model] |= _known_voices(params, job, summary, rows)
-    write_reference(work / REFERENCE, _reference(params, folders[params.train.model], noise_rows, grid))
+    unheard = [*unaltered(work, "validation"), *rows]
+    write_reference(work / REFERENCE, heard_clips(job, unheard, grid, params.predict, params.watch,
+                                                  params.compute.workers))
     answers.write(reports / "predictions.csv")
     write_csv(reports / "robustness.csv", summary.table(list(models)), ROBUSTNESS_FIELDS)
     write_csv(reports / "ablation.csv", ablation_table(metrics["models"]), ABLATION_FIELDS)
@@ -87,18 +86,6 @@ def _known_voices(params: Params, job: robustness.EvaluationJob, summary: Summar
     figures = voices.known_voices(network, card, clips, settings.voice_clips, settings.seeds[0], summary.unseen,
                                   settings.confidence, device_of(job.device), settings.batch_size)
     return {"voices": figures} if figures else {}
-
-
-def _reference(params: Params, folder: Path, noise_rows: Sequence[NoiseRow],
-               grid: Sequence[Condition]) -> list[dict[str, Any]]:
-    """Labelled records of the main model, as it is served."""
-    work = params.paths.work
-    rows = [*unaltered(work, "validation"), *unaltered(work, "test")]
-    mixer = Mixer(Shards(work / "ingest" / "noise"), noise_rows, level=params.augment.level,
-                  silent_dbfs=params.augment.silent_crop_dbfs)
-    recogniser = Recogniser(folder, params.compute.device, predict=params.predict, embeddings=True)
-    return heard_clips(recogniser, fingerprint(folder), rows, Shards(work / "ingest" / "waveforms"), mixer, grid,
-                       params.watch)
 
 
 def _model_folders(params: Params) -> dict[str, Path]:

@@ -1,21 +1,24 @@
 """The reference of a model: labelled records of validation and test clips, clean and in noise, that travel with it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ser_ops.config.services import Watch
+from ser_ops.config.model_json import fingerprint
+from ser_ops.config.services import Predict, Watch
 from ser_ops.emotions import class_index
 from ser_ops.errors import UserError
 from ser_ops.evaluation.predictions import CLEAN, Condition
+from ser_ops.evaluation.robustness import EvaluationJob, open_stores
 from ser_ops.files import replacing
 from ser_ops.inference.recogniser import Recogniser
 from ser_ops.manifest import VariantRow
 from ser_ops.noise.mixing import NOISE_COLOURS, Mixer
-from ser_ops.progress.spreading import progress_bar
+from ser_ops.progress.spreading import parallel_map
 from ser_ops.seeds import generator
 from ser_ops.watch.records import Records, record_of, records_of, table_of
 
@@ -51,42 +54,56 @@ class Reference:
         return self.records.of(np.sort(order[np.unique(self.clips[order], return_index=True)[1]]))
 
 
-def heard_clips(recogniser: Recogniser, model: str, rows: Sequence[VariantRow], waveforms: Mapping[str, np.ndarray],
-                mixer: Mixer, grid: Sequence[Condition], settings: Watch) -> list[dict[str, Any]]:
+def heard_clips(job: EvaluationJob, rows: Sequence[VariantRow], grid: Sequence[Condition], predict: Predict,
+                settings: Watch, workers: int) -> list[dict[str, Any]]:
     """Labelled records of clips: each clean, and in `settings.mixtures` conditions of the noise grid.
 
-    Conditions are drawn by a clip's name. Their ids and times only count them.
+    Conditions are drawn by a clip's name. Ids and times of records only count them.
 
     Args:
-        recogniser: The model as it is served.
-        model: Its fingerprint.
+        job: The stores, the device, and the model, which comes first of its models.
         rows: Utterances of partitions that did not train it, as they were recorded.
-        waveforms: By utterance, cleaned, at the model's sample rate.
-        mixer: Of noise recordings; each clip gets those of its own partition.
-        grid: Conditions to draw from.
+        grid: Conditions to draw from; each clip gets noise recordings of its own partition.
+        predict: How the model is served.
         settings: Section watch.
+        workers: Processes, 0 for one per core. A GPU is one worker.
     """
+    from ser_ops.device import device_of
+    if device_of(job.device).type != "cpu":
+        workers = 1
     numbers = {speaker: number for number, speaker in enumerate(sorted({row.speaker for row in rows}))}
-    records = list[dict[str, Any]]()
-    for clip, row in enumerate(progress_bar(rows, "reference", len(rows), "clip")):
-        speech = waveforms[row.utterance]
-        own = [condition for condition in grid if _is_heard(condition, mixer, row.partition)]
-        drawn = generator(settings.seed, "reference", row.utterance).permutation(len(own))[:settings.mixtures]
-        for condition in (CLEAN, *(own[index] for index in drawn)):
-            samples, snr = speech, float("nan")
-            if not condition.clean:
-                mixture = mixer(row.utterance, speech, condition.noise, condition.intensity, condition.seed or 0,
-                                row.partition)
-                samples, snr = mixture.samples, mixture.snr_db
-            answer = recogniser.answer(samples, recogniser.sample_rate, row.utterance, cleaned=True)
-            records.append(record_of(answer, model) | {
-                "id": str(len(records)), "time": len(records), "emotion": row.emotion, "true_snr_db": snr,
-                "clip": clip, "speaker": numbers[row.speaker], "condition": condition.cell})
+    hear = partial(_heard_clip, replace(job, utterances=()), tuple(grid), predict, settings)
+    records = [record | {"clip": clip, "speaker": numbers[row.speaker]}
+               for clip, (row, heard) in enumerate(zip(rows, parallel_map(hear, rows, "reference", workers, "clip"),
+                                                       strict=True)) for record in heard]
+    _open.cache_clear()
+    return [record | {"id": str(number), "time": number} for number, record in enumerate(records)]
+
+
+def _heard_clip(job: EvaluationJob, grid: Sequence[Condition], predict: Predict, settings: Watch,
+                row: VariantRow) -> list[dict[str, Any]]:
+    """The records of one clip, under each of its conditions."""
+    recogniser, model, waveforms, mixer = _open(job, predict)
+    speech, records = waveforms[row.utterance], list[dict[str, Any]]()
+    own = [condition for condition in grid if condition.noise in (*NOISE_COLOURS, *mixer.categories(row.partition))]
+    drawn = generator(settings.seed, "reference", row.utterance).permutation(len(own))[:settings.mixtures]
+    for condition in (CLEAN, *(own[index] for index in drawn)):
+        samples, snr = speech, float("nan")
+        if not condition.clean:
+            mixture = mixer(row.utterance, speech, condition.noise, condition.intensity, condition.seed or 0,
+                            row.partition)
+            samples, snr = mixture.samples, mixture.snr_db
+        answer = recogniser.answer(samples, recogniser.sample_rate, row.utterance, cleaned=True)
+        records.append(record_of(answer, model) | {
+            "emotion": row.emotion, "true_snr_db": snr, "condition": condition.cell})
     return records
 
 
-def _is_heard(condition: Condition, mixer: Mixer, partition: str) -> bool:
-    return condition.noise in (*NOISE_COLOURS, *mixer.categories(partition))
+@lru_cache(maxsize=1)
+def _open(job: EvaluationJob, predict: Predict) -> tuple[Recogniser, str, Mapping[str, np.ndarray], Mixer]:
+    """The first model of a job as it is served, its fingerprint, waveforms and mixer, loaded once in each process."""
+    folder = job.models[0][1]
+    return (Recogniser(folder, job.device, predict=predict, embeddings=True), fingerprint(folder), *open_stores(job))
 
 
 def write_reference(path: Path, records: Iterable[Mapping[str, Any]]) -> None:

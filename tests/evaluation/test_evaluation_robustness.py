@@ -1,5 +1,6 @@
 """The grid: what is in it, that models answer as they do alone, and that workers and order change nothing."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,13 +16,14 @@ from ser_ops.evaluation.ablation import samples_per_second
 from ser_ops.evaluation.predictions import CLEAN, Condition
 from ser_ops.evaluation.robustness import Panel
 from ser_ops.features.extractor import Extractor
-from ser_ops.manifest import NoiseRow, validated_noise
+from ser_ops.manifest import NoiseRow, unaltered, validated_noise
 from ser_ops.models import architectures, model_folder
 from ser_ops.models.wav2vec_backbone import Backbone
 from ser_ops.noise.mixing import Mixture
 from ser_ops.shards import Shards
 from ser_ops.transmission import rooms
 from ser_ops.transmission.conditions import transmit
+from ser_ops.watch.reference import heard_clips
 
 NOISE = [NoiseRow(f"made/{category}/{partition}", "made", category, partition=partition) for category, partition in (
     ("fish_market", "test"), ("fish_market", "train"), ("children", "test"), ("railway_engine", "train"))]
@@ -176,3 +178,14 @@ def test_speed_counts_utterances_and_leaves_the_threads_alone():
     before, calls = torch.get_num_threads(), []
     speed = samples_per_second(lambda waveforms: calls.append(torch.get_num_threads()), [np.zeros(4)] * 10)
     assert speed > 0 and set(calls) == {1} and len(calls) == 4 and torch.get_num_threads() == before
+
+
+@pytest.mark.slow
+def test_the_reference_of_the_watch_is_the_same_by_one_process_and_by_two(world):
+    params, job, conditions = world
+    rows = unaltered(job.work, "validation")[:4]
+    one, two = (heard_clips(job, rows, conditions[1:], params.predict, params.watch, workers) for workers in (1, 2))
+    assert json.dumps(one) == json.dumps(two)
+    mixtures = params.watch.mixtures
+    assert [record["clip"] for record in one] == [clip for clip in range(4) for _ in range(1 + mixtures)]
+    assert all((record["condition"] == CLEAN.cell) == np.isnan(record["true_snr_db"]) for record in one)
