@@ -10,6 +10,7 @@ from typing import Any
 from reproduction.paper1_tables import MODEL
 from reproduction.paper_page import Figure
 from ser_ops.files import replacing
+from ser_ops.models.whisper_encoder import MODEL_TYPE as WHISPER
 from ser_ops.pages import percent, pick
 
 NO_EXPLANATIONS = "reports/explanations.json is not there: `dvc repro explain` makes it"
@@ -81,20 +82,39 @@ def layers(card: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], t
     preset, config = card["preset_settings"], card.get("backbone_config") or {}
     features, spectral, head, wav2vec = (preset[name] for name in ("features", "spectral", "head", "wav2vec"))
     hidden = config.get("hidden_size", wav2vec["hidden"])
-    depth = config.get("num_hidden_layers", wav2vec["layers"])
-    convolutions = len(config.get("conv_kernel") or wav2vec["convolutions"])
     kinds = 2 + features["mfcc"]
     shape = "one serial vector" if features["layout"] == "serial" else f"{kinds} channels over time"
-    return (
-        (f"waveform, {features['seconds']:g} s at 16,000 Hz",
-         f"Wav2Vec 2.0: {convolutions} convolutions, {depth} transformer layers of {hidden}\n"
-         f"({card.get('backbone') or 'backbone not said'})",
-         "attentive temporal pooling: w·tanh(W h + b), softmax over valid frames"),
-        (f"ZCR, RMS, {features['mfcc']} MFCC at {features['sample_rate']:,} Hz, {shape}",
-         *(_band_layers if spectral["design"] == "bands" else _block_layers)(spectral, features)),
-        (f"concatenation, {hidden + spectral['embedding']}",
-         f"Linear {head['hidden']}; ReLU; dropout {head['dropout']:g}",
-         f"Linear 7; softmax{_members_sentence(spectral)}: the seven emotions"))
+    first = (f"waveform, {features['seconds']:g} s at 16,000 Hz",
+             f"{_encoder_layers(config, wav2vec)}\n({card.get('backbone') or 'backbone not said'})")
+    second = (f"ZCR, RMS, {features['mfcc']} MFCC at {features['sample_rate']:,} Hz, {shape}",
+              *(_band_layers if spectral["design"] == "bands" else _block_layers)(spectral, features))
+    hidden_layer = f"Linear {head['hidden']}; ReLU; dropout {head['dropout']:g}"
+    if wav2vec["states"] == "statistics":   # each stream answers, and the answers are joined
+        answer = f"{hidden_layer}; Linear 7{_members_sentence(spectral)}"
+        left_out = f"dropout {wav2vec['statistics_dropout']:g}"
+        weights = " and ".join(f"{name} {value:.2f}" for name, value in (card.get("stream_weights") or {}).items())
+        return ((*first, "mean and deviation over valid frames of each layer",
+                 f"BatchNorm; {left_out}; Linear {wav2vec['embedding']}; ReLU; BatchNorm; {left_out}", answer),
+                (*second, answer),
+                (f"log probabilities of both, weighted{f': {weights}' if weights else ''}",
+                 "softmax: the seven emotions"))
+    summed = ("learned sum of all layers",) if wav2vec["states"] == "weighted" else ()
+    return ((*first, *summed, "attentive temporal pooling: w·tanh(W h + b), softmax over valid frames"), second,
+            (f"concatenation, {hidden + spectral['embedding']}", hidden_layer,
+             f"Linear 7; softmax{_members_sentence(spectral)}: the seven emotions"))
+
+
+def _encoder_layers(config: Mapping[str, Any], wav2vec: Mapping[str, Any]) -> str:
+    """The speech encoder in words: of the kept configuration, or of a small Wav2Vec 2.0 by the preset."""
+    depth = config.get("num_hidden_layers", wav2vec["layers"])
+    layers_of = f"{depth} transformer layers of {config.get('hidden_size', wav2vec['hidden'])}"
+    if config.get("model_type") == WHISPER:
+        published = config.get("published_layers", depth)
+        left = "" if published == depth else f", the first of {published}"
+        return f"Whisper's encoder: {config['mel_bins']} log-mel bands, 2 convolutions, {layers_of}{left}"
+    kind = str(config.get("model_type", "wav2vec2"))
+    name = "Wav2Vec 2.0" if kind.startswith("wav2vec2") else kind
+    return f"{name}: {len(config.get('conv_kernel') or wav2vec['convolutions'])} convolutions, {layers_of}"
 
 
 def _block_layers(spectral: Mapping[str, Any], _features: Mapping[str, Any]) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 What the paper prints is constant: tables I to III stand here, tables IV to VI in ser_ops.evaluation.published.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -298,31 +298,44 @@ def table_v(sources: Sources) -> Table:
     """Noise by intensity: mean and deviation over seeds, beside the paper's."""
     cells = pick(sources.metrics, "models", MODEL, "cells") or {}
     printed, marks = sources.published["table_v"], pick(sources.published, "marks", "V") or {}
+    seeds = pick(sources.metrics, "provenance", "seeds") or []
     shown = [*printed, *(cell for cell in cells if cell not in printed)]
     shown.sort(key=_noise_order)
     rows: list[tuple[Cell | str, ...]] = []
     for cell in shown:
         noise, _, level = cell.rpartition("@")
         named = _LEVELS.get(float(level))
+        scores = [_score(cells.get(cell), printed.get(cell), score, marks.get(cell, "") if score == "f1" else "",
+                         pick(sources.published, "table_v_deviations", cell)) for score in _SCORES]
         rows.append((_NOISES.get(noise, plain(noise).capitalize()),
                      "stationary" if noise in _STATIONARY else "non-stationary",
                      f"{named} ({level})" if named else level,
-                     *(_score(cells.get(cell), printed.get(cell), score, marks.get(cell, "") if score == "f1" else "",
-                              pick(sources.published, "table_v_deviations", cell)) for score in _SCORES),
+                     *([replace(score, spread=None) for score in scores] if len(seeds) == 1 else scores),
                      Cell(None if (snr := pick(cells.get(cell), "snr_db")) is None else f"{snr:.1f}")))
-    seeds = pick(sources.metrics, "provenance", "seeds") or []
-    silent = list(dict.fromkeys(cell.rpartition("@")[0] for cell in printed if cells and cell not in cells))
-    lacking = (f"not measured: {', '.join(map(plain, silent))}: bring recordings in with `ser-ops noise add`, name "
-               "them under data.noise and the intensities under evaluate in params.yaml") if silent else ""
+    lacking = _unmeasured(printed, cells) if cells else ""
     return Table(
         "table_v", "Model performance (mean ± SD) under stationary and non-stationary noise",
         ("Noise source", "Kind", "Intensity", "Accuracy (%)", "Precision", "Recall", "F1-score",
          "Mean SNR (dB)"), tuple(rows),
-        (f"Ours: mean and deviation over {len(seeds)} seed{'s' if len(seeds) != 1 else ''} of the noise mixed in"
-         f" ({', '.join(map(str, seeds))}), one trained model. The paper's "
+        (f"Ours: {'' if len(seeds) == 1 else 'mean and deviation over '}{len(seeds)} "
+         f"seed{'s' if len(seeds) != 1 else ''} of the noise mixed in ({', '.join(map(str, seeds))}), one trained "
+         f"model{', so that there is no deviation' if len(seeds) == 1 else ''}. The paper's "
          "deviations of accuracy are 0.075 to 1.12 points, those of precision, recall and F1 1 to 15 points; it does "
          "not say what they are over.", *_interval_note(sources.metrics), *_provenance(sources.metrics)),
         "; ".join(filter(None, (_missing_model(sources), lacking))), _protocols(sources.metrics))
+
+
+def _unmeasured(printed: Iterable[str], cells: Collection[str]) -> str:
+    """Which printed cells were not measured, and what to do: noises without a cell, intensities of the others."""
+    measured = {cell.rpartition("@")[0] for cell in cells}
+    noises = dict.fromkeys(noise for cell in printed if (noise := cell.rpartition("@")[0]) not in measured)
+    levels = dict.fromkeys(level for noise, _, level in (cell.rpartition("@") for cell in printed)
+                           if noise in measured and f"{noise}@{level}" not in cells)
+    return "; ".join([
+        *([f"not measured: {', '.join(map(plain, noises))}: bring recordings in with `ser-ops noise add` and name them "
+           "under data.noise in params.yaml"] if noises else []),
+        *([f"not measured at {', '.join(levels)}: name the intensities under evaluate in params.yaml"]
+          if levels else [])])
 
 
 def table_v_by_snr(sources: Sources) -> Table:
@@ -379,7 +392,8 @@ def table_vi(sources: Sources) -> Table:
         "table_vi", "Ablation study: component contributions, F1 scores and performance gaps",
         ("Model configuration", "Params", "Clean acc.", "Clean F1", "Clean gap to D", "Clean speed", "Noisy acc.",
          "Noisy F1", "Noisy gap to D", "Noisy speed", "Clean to noisy"), tuple(rows),
-        ("Gap to D is what the paper calls drop: accuracy of row D less that of the row, negative where that row is "
+        ("Rows have the paper's names; figure 1 shows what row D is here.",
+         "Gap to D is what the paper calls drop: accuracy of row D less that of the row, negative where that row is "
          "better. Clean to noisy, one model's own loss, is not a column of the paper.",
          "The paper does not say what its noisy is; ours is the mean of the whole grid of table V.",
          "Speeds are samples a second of this machine, on one thread, features included; of its machine the paper says "

@@ -1,5 +1,6 @@
 """Paper 1's page from made-up files: numbers in the right cells, and what is missing said with how to get it."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,20 @@ def row(table: Table, name: str, *more: str) -> dict[str, Any]:
     rows = [cells for cells in table.rows if cells[0] == name and all(word in cells for word in more)]
     assert len(rows) == 1, f"{name} stands {len(rows)} times"
     return dict(zip(table.columns, rows[0], strict=True))
+
+
+def test_one_seed_has_no_deviation_and_a_missing_intensity_is_named(sources):
+    content = metrics()
+    content["provenance"]["seeds"] = [1]
+    cells = content["models"]["fusion"]["cells"]
+    for cell in [cell for cell in cells if cell.endswith("@0.50") or cell.startswith("pink")]:
+        del cells[cell]
+    table = paper1_tables.table_v(dataclasses.replace(sources, metrics=content))
+    entry = row(table, "White noise", "low (0.25)")["Accuracy (%)"]
+    assert entry.ours is not None and entry.spread is None and entry.low is not None
+    assert "not measured: pink: bring recordings in" in table.missing
+    assert "not measured at 0.50: name the intensities under evaluate" in table.missing and "white" not in table.missing
+    assert "no deviation" in table.notes[0] and "1 seed of the noise" in table.notes[0]
 
 
 def test_every_row_is_as_long_as_its_columns(sources):
@@ -347,6 +362,16 @@ def test_architecture_is_drawn_from_the_card(tmp_path):
     paper = load_preset("paper", Path(__file__).parents[2] / "params.yaml").model_dump(mode="json")
     stream = " ".join(paper1_figures.layers(card() | {"preset_settings": paper})[1])
     assert all(words in stream for words in ("one serial vector", "Conv1D 512, k 5", "Conv1D 128, k 3", "flatten"))
+    config = {"model_type": "whisper-encoder", "mel_bins": 80, "hidden_size": 384, "num_hidden_layers": 3,
+              "published_layers": 4}
+    cpu = load_preset("papers_cpu", Path(__file__).parents[2] / "params.yaml").model_dump(mode="json")
+    first, second, joined = paper1_figures.layers(card() | {
+        "preset_settings": cpu, "backbone_config": config, "stream_weights": {"wav2vec": 1.147, "spectral": 0.283}})
+    assert first[1].startswith("Whisper's encoder: 80 log-mel bands, 2 convolutions, 3 transformer layers of 384, the "
+                               "first of 4")
+    assert not any("attentive" in words or "Wav2Vec" in words for words in (*first, *joined)), "nothing is pooled"
+    assert first[-1] == second[-1] and "Linear 7" in first[-1], "each stream answers"
+    assert joined[0] == "log probabilities of both, weighted: wav2vec 1.15 and spectral 0.28"
     assert "train.model is cnn" in drawn(None, {"model": "cnn"}, tmp_path)["figure_1"].missing
 
 
