@@ -92,7 +92,8 @@ def layers(card: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], t
     if wav2vec["states"] == "statistics":   # each stream answers, and the answers are joined
         answer = f"{hidden_layer}; Linear 7{_members_sentence(spectral)}"
         left_out = f"dropout {wav2vec['statistics_dropout']:g}"
-        weights = " and ".join(f"{name} {value:.2f}" for name, value in (card.get("stream_weights") or {}).items())
+        weights = " and ".join(f"{'waveform' if name == 'wav2vec' else name} {value:.2f}"
+                               for name, value in (card.get("stream_weights") or {}).items())
         return ((*first, "mean and deviation over valid frames of each layer",
                  f"BatchNorm; {left_out}; Linear {wav2vec['embedding']}; ReLU; BatchNorm; {left_out}", answer),
                 (*second, answer),

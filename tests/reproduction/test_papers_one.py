@@ -371,7 +371,7 @@ def test_architecture_is_drawn_from_the_card(tmp_path):
                                "first of 4")
     assert not any("attentive" in words or "Wav2Vec" in words for words in (*first, *joined)), "nothing is pooled"
     assert first[-1] == second[-1] and "Linear 7" in first[-1], "each stream answers"
-    assert joined[0] == "log probabilities of both, weighted: wav2vec 1.15 and spectral 0.28"
+    assert joined[0] == "log probabilities of both, weighted: waveform 1.15 and spectral 0.28"
     assert "train.model is cnn" in drawn(None, {"model": "cnn"}, tmp_path)["figure_1"].missing
 
 
