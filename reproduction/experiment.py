@@ -8,7 +8,7 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -36,6 +36,7 @@ from ser_ops.manifest import UtteranceRow, VariantRow, read_rows, validated_nois
 from ser_ops.model_table import MODELS
 from ser_ops.models import architectures
 from ser_ops.seeds import derive_seed
+from ser_ops.shards import Shards
 from ser_ops.stages.training_run import (
     TrainingJob,
     data_record,
@@ -51,6 +52,7 @@ from ser_ops.terminal import print_line
 from ser_ops.tracking.runs import Run, data_md5, git_commit, git_dirty
 from ser_ops.training.checkpoint import fingerprint
 from ser_ops.training.loop import fit, probabilities
+from ser_ops.training.states import backbone_states
 from ser_ops.training.tuning import training_with
 from ser_ops.training.world import process_map, trainings_at_once
 
@@ -90,10 +92,14 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Stage:
-    """The stage that experiments belong to: its name, and the state folder of each."""
+    """The stage that experiments belong to: its name, and the state folder of each.
+
+    frozen: of each model with a frozen checkpoint, where that checkpoint's states of every row lie.
+    """
 
     name: str
     states: tuple[Path, ...]
+    frozen: Mapping[str, Path]
 
 
 def work_folder(params: Params) -> Path:
@@ -149,7 +155,9 @@ def train_all(params: Params, name: str, experiments: Sequence[Experiment],
     """
     _check_partitions(params, experiments)
     states = tuple(_state(params, name, experiment) for experiment in experiments)
-    stage, state = Stage(name, states), params.paths.state / name
+    state = params.paths.state / name
+    stage = Stage(name, states, {} if all((folder / "done").exists() for folder in states)
+                  else _frozen_states(params, experiments, state / "states"))
     groups = list(dict.fromkeys(experiment.group for experiment in experiments))
     mark = fingerprint([folder.name for folder in states])
     with ExitStack() as stack:
@@ -161,7 +169,7 @@ def train_all(params: Params, name: str, experiments: Sequence[Experiment],
             folders = spread(partial(_result_folder, params, stage, time.time()),
                              [(experiment, runs[experiment.group].id) for experiment in experiments])
         yield folders, runs
-    for finished in (*states, state / mark):
+    for finished in (*states, state / mark, state / "states"):
         remove_state(finished)
 
 
@@ -170,8 +178,7 @@ def _check_partitions(params: Params, experiments: Sequence[Experiment]) -> None
 
     Those that are divided alike are looked at once.
     """
-    for experiment in {(each.corpora, each.protocol, each.fold, each.apart, each.variants): each
-                       for each in experiments}.values():
+    for experiment in _divided_apart(experiments):
         if unmade := [name for name in experiment.variants if name not in params.augment.variants]:
             raise UserError(f"{experiment.name}: no {', '.join(unmade)} variant is made: name it under "
                             f"augment.variants in {SETTINGS_FILES}, or take it out of reproduction/params.yaml")
@@ -180,6 +187,31 @@ def _check_partitions(params: Params, experiments: Sequence[Experiment]) -> None
             if all(row.partition != partition for row in rows):
                 raise UserError(f"{experiment.name}: no utterance is in the {partition} partition: bring in more "
                                 "speakers, or change the shares of section partitions in params.yaml")
+
+
+def _divided_apart(experiments: Sequence[Experiment]) -> Collection[Experiment]:
+    """One experiment of each way of dividing rows."""
+    return {(each.corpora, each.protocol, each.fold, each.apart, each.variants): each for each in experiments}.values()
+
+
+def _frozen_states(params: Params, experiments: Sequence[Experiment], folder: Path) -> dict[str, Path]:
+    """Compute the states of frozen checkpoints for the rows of all experiments; where each model's lie.
+
+    Each training would otherwise compute the same ones, in each of its epochs.
+    """
+    reading = [each for each in experiments if MODELS[each.model].backbone == "wav2vec"]
+    if not reading or not params.chosen.wav2vec.keeps_states:
+        return {}
+    used = {row.row: row for each in _divided_apart(reading) for row in partitioned_rows(params, each).rows}
+    rows, device = [used[name] for name in sorted(used)], device_of(params.compute.device)
+    kept = {}
+    for name in dict.fromkeys(each.model for each in reading):
+        scale = read_json(work_folder(params) / "features" / MODELS[name].reads / "standardisation.json")
+        states = backbone_states(architectures.build(name, params.chosen, scale, 0), [_examples(params, name, rows)],
+                                 folder, device, params.compute)
+        if states is not None:
+            kept[name] = states.folder
+    return kept
 
 
 def _result_folder(params: Params, stage: Stage, began: float, job: tuple[Experiment, str]) -> Path:
@@ -198,6 +230,9 @@ def _train_and_test(params: Params, stage: Stage, experiment: Experiment, parent
     divided = partitioned_rows(params, experiment)
     parts = {name: partition_examples(params, experiment, divided.rows, name)
              for name in ("train", "validation", "test")}
+    if experiment.model in stage.frozen:
+        states = Shards(stage.frozen[experiment.model])
+        parts = {name: part.with_states(states) for name, part in parts.items()}
     model = architectures.build(
         experiment.model, params.chosen, standardisation(parts["train"], params, experiment.model),
         derive_seed(experiment.settings.seed, "model"))
@@ -315,10 +350,12 @@ def partition_examples(params: Params, experiment: Experiment, rows: Sequence[Va
     if not chosen:
         raise UserError(f"{experiment.name}: no utterance is in the {partition} partition: bring in more speakers, or "
                         "change the shares of section partitions in params.yaml")
-    stores = Stores.open(params.paths.work / "ingest" / "waveforms", work_folder(params),
-                         MODELS[experiment.model].reads)
-    seconds = params.chosen.input_of(experiment.model).seconds
-    return Examples(chosen, stores, round(seconds * params.data.sample_rate))
+    return _examples(params, experiment.model, chosen)
+
+
+def _examples(params: Params, model: str, rows: Sequence[VariantRow]) -> Examples:
+    stores = Stores.open(params.paths.work / "ingest" / "waveforms", work_folder(params), MODELS[model].reads)
+    return Examples(rows, stores, round(params.chosen.input_of(model).seconds * params.data.sample_rate))
 
 
 def standardisation(train: Examples, params: Params, model: str) -> Mapping[str, Sequence[float]]:

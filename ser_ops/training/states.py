@@ -44,21 +44,27 @@ class _Shard:
 
 def with_backbone_states(model: EmotionModel, parts: Sequence[Examples], folder: Path, device: torch.device,
                          compute: Compute) -> list[Examples]:
-    """The examples with the states of the model's backbone in place of waveforms, or as they are.
+    """The examples with `backbone_states` in place of waveforms, or as they are where none are kept."""
+    states = backbone_states(model, parts, folder, device, compute)
+    return list(parts) if states is None else [part.with_states(states) for part in parts]
 
-    That is where the backbone is a frozen checkpoint and `wav2vec.cache_states` is true. States lie in `folder` as
-    float16, under a fingerprint of the checkpoint's weights, how it is fed, and the waveforms; those that are there
-    are not computed again, and a killed computation goes on. Under torchrun each process computes its share.
-    Raises UserError when the disk is full, or for states beyond the range of float16.
+
+def backbone_states(model: EmotionModel, parts: Sequence[Examples], folder: Path, device: torch.device,
+                    compute: Compute) -> Shards | None:
+    """The states of the model's backbone for each row; None unless it is a frozen checkpoint and its states are kept.
+
+    `wav2vec.cache_states` says whether they are. States lie in `folder` as float16, under a fingerprint of the
+    checkpoint's weights, how it is fed, and the waveforms; those that are there are not computed again, and a killed
+    computation goes on. Under torchrun each process computes its share. Raises UserError when the disk is full, or for
+    states beyond the range of float16.
     """
     network = getattr(model, "backbone", None)
     if not model.preset.wav2vec.keeps_states or not isinstance(network, Backbone):
-        return list(parts)
+        return None
     store = folder / _mark(network, parts, compute)
     if not (store / "index.csv").exists():
         _compute_states(store, network, model, parts, device, compute)
-    states = Shards(store)
-    return [part.with_states(states) for part in parts]
+    return Shards(store)
 
 
 def _mark(network: Backbone, parts: Sequence[Examples], compute: Compute) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from reproduce_project import project
+from small_checkpoint import small_checkpoint
 
 from reproduction import across, corpora, folds, splits
 from reproduction.experiment import (
@@ -30,6 +31,7 @@ from ser_ops.errors import UserError
 from ser_ops.files import sha256
 from ser_ops.manifest import UtteranceRow, VariantRow, read_rows, validated_utterances, write_rows
 from ser_ops.models import checkpoint
+from ser_ops.models.wav2vec_backbone import Backbone
 from ser_ops.shards import Shards
 from ser_ops.tables import read_csv
 
@@ -181,6 +183,36 @@ def test_a_corpus_has_one_test_part_whatever_trains_beside_it(params):
         assert named == {1: "word", 2: "speaker and word"}[len(corpora_of)]
         assert {row.utterance for row in rows if row.partition == "test" and row.corpus == "two"} == tests
         assert not tests & {row.utterance for row in rows if row.partition != "test"}
+
+
+def test_a_frozen_checkpoint_hears_each_row_once_for_all_trainings(params, tmp_path, monkeypatch):
+    source = small_checkpoint(tmp_path / "frozen", "layer")
+    heard = []
+    states = Backbone.states
+    monkeypatch.setattr(Backbone, "states", lambda self, waveform, valid: heard.append(len(waveform))
+                        or states(self, waveform, valid))
+
+    def answers(kept):
+        chosen = params.model_copy(update={"wav2vec": params.wav2vec.model_copy(update={
+            "checkpoint": str(source), "revision": checkpoint.digest(source), "trainable": "frozen",
+            "cache_states": kept, "dropout": 0.0})})
+        wanted = [experiment(chosen, protocol, model=model, name=f"{model} {protocol}")
+                  for model in ("wav2vec", "concat") for protocol in ("speaker", "random")]
+        heard.clear()
+        with train_all(chosen, "splits", wanted, {"g": {}}) as (folders, _):
+            tested = [read_csv(folder / "test.csv") for folder in folders]
+        assert not list(Path("state/splits").glob("*"))
+        return tested, sum(heard), {row.row for each in wanted for row in partitioned_rows(chosen, each).rows}
+
+    once, rows_heard, rows = answers(True)
+    assert rows_heard == len(rows), "each row once, for four trainings of two epochs"
+    anew, rows_heard, _ = answers(False)
+    assert rows_heard > 4 * len(rows)
+    for kept, computed in zip(once, anew, strict=True):
+        assert [row["row"] for row in kept] == [row["row"] for row in computed]
+        chances = [np.array([[float(row[f"p_{emotion}"]) for emotion in EMOTIONS] for row in each])
+                   for each in (kept, computed)]
+        assert np.abs(chances[0] - chances[1]).max() < 0.02, "float16 alone is between them"
 
 
 def test_no_more_folds_by_speaker_than_speakers(params):

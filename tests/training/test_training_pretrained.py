@@ -8,6 +8,7 @@ import torch
 import transformers
 import yaml
 from project_copy import write_settings
+from small_checkpoint import LAYERS, small_checkpoint
 from test_training_stages import project
 from training_standins import settings
 
@@ -24,17 +25,6 @@ from ser_ops.training.loop import fit
 from ser_ops.training.states import with_backbone_states
 
 CPU = torch.device("cpu")
-LAYERS = 3
-
-
-def checkpoint(folder: Path, norm: str, seed: int = 9) -> Path:
-    """A Wav2Vec 2.0 of three layers: `group` as the base models are built, `layer` as the large ones."""
-    torch.manual_seed(seed)
-    transformers.Wav2Vec2Model(transformers.Wav2Vec2Config(
-        hidden_size=16, num_hidden_layers=LAYERS, num_attention_heads=2, intermediate_size=24, conv_dim=(16, 16),
-        conv_kernel=(40, 8), conv_stride=(20, 8), num_conv_pos_embeddings=8, num_conv_pos_embedding_groups=2,
-        feat_extract_norm=norm, do_stable_layer_norm=norm == "layer")).save_pretrained(folder)
-    return folder
 
 
 def named(folder: Path) -> dict[str, str]:
@@ -51,7 +41,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_index(store, write_shard(store, 0, noises))
     write_json(folder / "work/tuning/best.json", {"values": {}})
     for norm in ("group", "layer"):
-        checkpoint(folder / "pretrained" / norm, norm)
+        small_checkpoint(folder / "pretrained" / norm, norm)
     return folder
 
 
@@ -174,7 +164,7 @@ def test_states_are_computed_once_and_a_killed_computation_goes_on(made: Path, t
     assert again.keys() == written.keys() and (store / shards[3]).read_bytes() == bytes_before
     assert [name for name in shards if again[name] != written[name]] == [shards[3]]
 
-    other = named(checkpoint(made / "other", "layer", 2))
+    other = named(small_checkpoint(made / "other", "layer", 2))
     filled(params.model_copy(update={"wav2vec": params.wav2vec.model_copy(update=other)}))
     assert len(list(tmp_path.iterdir())) == 2, "another checkpoint has states of its own"
     store = made / "work/ingest/waveforms"
@@ -195,7 +185,7 @@ def test_what_may_change_is_not_kept(made: Path, tmp_path: Path, change: dict) -
 
 
 def test_states_beyond_half_precision_are_said(made: Path, tmp_path: Path) -> None:
-    folder = checkpoint(tmp_path / "loud", "layer")
+    folder = small_checkpoint(tmp_path / "loud", "layer")
     network = transformers.Wav2Vec2Model.from_pretrained(folder)
     with torch.no_grad():
         network.encoder.layer_norm.weight.fill_(1e6)
