@@ -1,5 +1,6 @@
 """A model's network in torch, which answers windows: of strangers, and of voices that it knows."""
 
+from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
@@ -10,7 +11,7 @@ from ser_ops.config.model_json import input_of
 from ser_ops.device import device_of
 from ser_ops.errors import UserError
 from ser_ops.features.extractor import Extractor
-from ser_ops.models.base import EmotionModel, embedding, reading_last_inputs
+from ser_ops.models.base import EmotionModel, LastInputs, embedding
 from ser_ops.models.voices import Population, Voice, population_of
 
 
@@ -24,6 +25,10 @@ class TorchNetwork:
         self.population = population_of(model)
         self.extractor = Extractor(input_of(card), source_rate=int(card["sample_rate"]))
 
+    @cached_property
+    def _last_inputs(self) -> LastInputs:
+        return LastInputs(self.model)
+
     def probabilities(self, windows: np.ndarray, valid: np.ndarray) -> np.ndarray:
         """Probabilities, float64 of shape (B, 7), each row summing to 1, of windows already cut and padded.
 
@@ -36,7 +41,7 @@ class TorchNetwork:
 
     def probabilities_and_embeddings(self, windows: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """`probabilities`, and where each window lies for the model, float32 (B, EMBEDDING): see `embedding`."""
-        with reading_last_inputs(self.model) as read:
+        with self._last_inputs.reading() as read:
             rows = self.probabilities(windows, valid)
         return rows, embedding(read)
 

@@ -1,5 +1,6 @@
 """What all models share: how they are called, standardised features, members' answers, rates for the optimiser."""
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Union
@@ -102,26 +103,37 @@ class EmotionModel(nn.Module):
                 for (backbone, decays), parameters in groups.items()]
 
 
-@contextmanager
-def reading_last_inputs(model: nn.Module) -> Iterator[list[Tensor]]:
-    """Within the context each pass of the model adds what each of its last layers reads, (B, inputs), to the list.
+class LastInputs:
+    """What a model's last layers read, in passes of any number of threads at once.
 
     Last layers are the linear ones that give the classes' logits: one, or one of each member and stream.
     """
-    read: list[Tensor] = []
-    hooks = [part.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0]))
-             for part in model.modules() if isinstance(part, nn.Linear) and part.out_features == len(EMOTIONS)]
-    try:
-        yield read
-    finally:
-        for hook in hooks:
-            hook.remove()
+
+    def __init__(self, model: nn.Module) -> None:
+        self._of_thread = threading.local()
+        for part in model.modules():
+            if isinstance(part, nn.Linear) and part.out_features == len(EMOTIONS):
+                part.register_forward_pre_hook(self._note)
+
+    def _note(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        read = getattr(self._of_thread, "read", None)
+        if read is not None:
+            read.append(inputs[0])
+
+    @contextmanager
+    def reading(self) -> Iterator[list[Tensor]]:
+        """Within the context each pass of this thread adds what each last layer reads, (B, inputs), to the list."""
+        self._of_thread.read = read = list[Tensor]()
+        try:
+            yield read
+        finally:
+            self._of_thread.read = None
 
 
 def embedding(read: Sequence[Tensor]) -> np.ndarray:
     """A short mark of where windows lie for a model: float32 (B, EMBEDDING).
 
-    read: what the last layers read (`reading_last_inputs`), (B, inputs) each. Side by side they are projected onto the
+    read: what the last layers read (`LastInputs`), (B, inputs) each. Side by side they are projected onto the
     first vectors of a cosine transform. Neurons stand in no order, so these are directions as good as random ones, yet
     always the same, and distances shrink alike (Johnson and Lindenstrauss 1984).
     """

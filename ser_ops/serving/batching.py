@@ -1,10 +1,13 @@
-"""Windows of many requests in one pass of the model, by one thread.
+"""Windows of many requests in one pass of the model, by one thread or several.
 
-A pass costs much the same for one window as for some. So a batch begins when it is full or when no recording that was
-announced is still being decoded, and at the latest when its first window has waited `wait` seconds.
+A pass costs much the same for one window as for some. So a batch begins when enough windows wait or when no recording
+that was announced is still being decoded, and at the latest when its first window has waited `wait` seconds. On a CPU
+each core has a thread: two that share a pass wait for each other. A quarter of a batch is then enough, beyond which a
+window costs no less.
 
-Recordings that ask again, as long ones do, take turns with those that ask for the first time, an eighth of a batch at
-a time: a short recording waits for no more than that, and the long one comes to its end whatever the load.
+Recordings that ask again, as long ones do, give way to those that ask for the first time for a few times `wait`; then
+they take turns with them, an eighth of a batch at a time. A short recording waits for no more than that, and a long one
+comes to its end whatever the load.
 """
 
 import heapq
@@ -16,6 +19,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from ser_ops.inference.recogniser import Recogniser, Window, WindowAnswer
+
+_GIVES_WAY = 8      # times `wait`: for so long who asks again lets others go first
 
 
 def windows_at_a_time(batch_size: int) -> int:
@@ -40,9 +45,9 @@ class _Job:
 
 
 class Batcher:
-    """The thread that has the model. Ended by `close`, when what waits is answered."""
+    """The threads that have the model. Ended by `close`, when what waits is answered."""
 
-    def __init__(self, batch_size: int, wait: float, observe: Callable[[int, float], None]) -> None:
+    def __init__(self, batch_size: int, wait: float, observe: Callable[[int, float], None], threads: int = 1) -> None:
         """wait: seconds; observe: called with the windows of each batch and the seconds that it took."""
         self.batch_size, self._wait, self._observe = batch_size, wait, observe
         self._first: deque[_Job] = deque()
@@ -51,13 +56,15 @@ class Batcher:
         self._announced = 0
         self._again_had_turn = self._closed = False
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name="model", daemon=True)
-        self._thread.start()
+        self._enough = batch_size if threads == 1 else max(1, batch_size // 4)
+        self._threads = [threading.Thread(target=self._run, name="model", daemon=True) for _ in range(threads)]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def alive(self) -> bool:
         """Whether windows are still answered."""
-        return self._thread.is_alive()
+        return all(thread.is_alive() for thread in self._threads)
 
     def announce(self) -> None:
         """Say that a recording is on its way, until `retract`."""
@@ -68,7 +75,7 @@ class Batcher:
         """Say that it is here, or that it does not come."""
         with self._changed:
             self._announced -= 1
-            self._changed.notify()
+            self._changed.notify_all()
 
     def submit(self, recogniser: Recogniser, windows: Sequence[Window], before: int) -> "Future[list[WindowAnswer]]":
         """Ask for the answers to windows, at most `windows_at_a_time`; before: what the recording asked for earlier."""
@@ -80,15 +87,16 @@ class Batcher:
             else:
                 self._first.append(job)
                 self._windows += len(windows)
-            self._changed.notify()
+            self._changed.notify_all()
         return job.answers
 
     def close(self) -> None:
         """Answer what waits, and end."""
         with self._changed:
             self._closed = True
-            self._changed.notify()
-        self._thread.join()
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
 
     def _run(self) -> None:
         while batch := self._next():
@@ -119,7 +127,7 @@ class Batcher:
 
     def _taken(self) -> list[_Job]:
         """Take the jobs whose turn it is, of one model and without those whose request is gone."""
-        self._again_had_turn = bool(self._again) and not (self._first and self._again_had_turn)
+        self._again_had_turn = bool(self._again) and not (self._first and self._gives_way())
         if self._again_had_turn:
             return [job for job in [heapq.heappop(self._again)] if job.answers.set_running_or_notify_cancel()]
         self._wait_for_others()
@@ -133,9 +141,13 @@ class Batcher:
                 windows += len(job.windows)
         return batch
 
+    def _gives_way(self) -> bool:
+        """Whether who asks again lets those go first who ask for the first time."""
+        return self._again_had_turn or time.monotonic() < self._again[0].since + _GIVES_WAY * self._wait
+
     def _wait_for_others(self) -> None:
         """Let a batch of first windows fill while others are on their way, as long as its oldest may wait."""
-        while self._first and self._windows < self.batch_size and self._announced and not self._closed:
+        while self._first and self._windows < self._enough and self._announced and not self._closed:
             left = self._first[0].since + self._wait - time.monotonic()
             if left <= 0:
                 break

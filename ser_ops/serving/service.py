@@ -30,10 +30,19 @@ _REMEMBERED = 0.1       # weight of the newest request in the mean that Retry-Af
 class Service:
     """One model, the threads around it, and the requests that are under way. `served` may change at any moment."""
 
-    def __init__(self, serve: Serve, served: Served, folder: Path, recorder: Recorder | None = None) -> None:
-        """folder: for the bytes of recordings while they are decoded; recorder: takes a record of each recording."""
+    def __init__(self, serve: Serve, served: Served, folder: Path, recorder: Recorder | None = None,
+                 threads: int = 1) -> None:
+        """A service that answers at once.
+
+        Args:
+            serve: limits.
+            served: the model.
+            folder: for the bytes of recordings while they are decoded.
+            recorder: takes a record of each recording.
+            threads: that have the model.
+        """
         self.serve, self.folder, self.metrics, self._recorder = serve, folder, Metrics(), recorder
-        self.batcher = Batcher(serve.batch_size, serve.batch_wait, self.metrics.count_batch)
+        self.batcher = Batcher(serve.batch_size, serve.batch_wait, self.metrics.count_batch, threads)
         cores = os.cpu_count() or 1
         self._short = ThreadPoolExecutor(cores, "decoder")
         self._long = ThreadPoolExecutor(max(1, cores // 2), "long-decoder")     # of a long one, no short one waits

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import onnx
@@ -170,7 +171,16 @@ def test_embeddings_come_from_torch_change_no_answer_and_are_there_where_asked_f
     answer, plain = (recogniser.answer(sound(2.0), RATE) for recogniser in (asked, unasked))
     assert answer.embedding.shape == (EMBEDDING,) and np.ptp(answer.embedding) > 0
     assert plain.embedding is None and np.array_equal(answer.probabilities, plain.probabilities)
-    assert not any(part._forward_pre_hooks for part in asked.model.modules())
+
+
+def test_embeddings_asked_for_by_several_threads_at_once_are_each_its_own(folder):
+    recogniser = Recogniser(folder, "cpu", embeddings=True)
+    windows = [(0, np.random.default_rng(seed).normal(0, 0.1, RATE).astype(np.float32)) for seed in range(8)]
+    alone = [recogniser.answer_windows([window])[0].embedding for window in windows]
+    with ThreadPoolExecutor(4) as threads:
+        together = list(threads.map(lambda window: recogniser.answer_windows([window])[0].embedding, windows * 5))
+    for one, other in zip(alone * 5, together, strict=True):
+        assert np.array_equal(one, other)
 
 
 def test_a_changed_graph_is_refused(folder):

@@ -49,6 +49,18 @@ def test_standardisation_moves_the_bands_and_does_not_bend_them():
 
 
 @torch.no_grad()
+def test_a_single_row_is_pooled_with_channels_innermost_as_many_are():
+    network, pooled = branch(), []
+    for part in network.modules():
+        if isinstance(part, torch.nn.MaxPool2d):
+            part.register_forward_hook(lambda _m, inputs, output: pooled.append((inputs[0], output)))
+    for rows in (1, 3):
+        network(features(rows))
+    assert len(pooled) == 2 * len(PRESET.spectral.channels) * PRESET.spectral.members
+    assert all(output.is_contiguous(memory_format=torch.channels_last) for _, output in pooled)
+
+
+@torch.no_grad()
 def test_maps_step_by_step():
     network, values = branch(members=2), features()
     maps = []

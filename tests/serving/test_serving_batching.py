@@ -68,6 +68,19 @@ def test_recordings_that_ask_again_take_turns_with_new_ones_the_least_served_fir
     assert held.batches == [[0], [8, 8], [*range(100, 108)], [2, 2], [*range(108, 116)], [4, 4], [*range(116, 120)]]
 
 
+def test_recordings_that_ask_again_give_way_for_a_while(held):
+    batcher = Batcher(8, 3600.0, lambda windows, seconds: None)
+    batcher.submit(held, asked(0), 0)
+    held.begun.acquire(timeout=30)
+    long = batcher.submit(held, asked(1, 1), 8)
+    new = [batcher.submit(held, asked(100 + number), 0) for number in range(20)]
+    held.go.release(100)
+    for future in (long, *new):
+        future.result(30)
+    batcher.close()
+    assert held.batches == [[0], [*range(100, 108)], [*range(108, 116)], [*range(116, 120)], [1, 1]]
+
+
 def test_a_batch_waits_for_those_that_are_announced_and_no_longer_than_it_is_full(held):
     held.go.release(100)
     batcher = Batcher(2, 3600.0, lambda windows, seconds: None)
@@ -125,5 +138,20 @@ def test_a_fault_is_told_to_its_own_batch_alone(held, batcher):
     assert batcher.submit(held, asked(1), 0).result(30) == ["answer 1"] and batcher.alive
 
 
-def test_one_asks_for_a_quarter_of_a_batch():
+def test_two_threads_answer_two_batches_at_once_and_begin_with_a_quarter(held):
+    batcher = Batcher(8, 3600.0, lambda windows, seconds: None, threads=2)
+    batcher.announce()      # one that never comes
+    first = [batcher.submit(held, asked(number), 0) for number in (1, 2)]
+    assert held.begun.acquire(timeout=30)
+    second = [batcher.submit(held, asked(number), 0) for number in (3, 4)]
+    assert held.begun.acquire(timeout=30), "beside the first, which is not answered yet"
+    long = [batcher.submit(held, asked(number), 2) for number in (5, 6)]
+    held.go.release(100)
+    assert [answer.result(30) for answer in (*first, *second, *long)] == [[f"answer {each}"] for each in range(1, 7)]
+    assert sorted(held.batches) == [[1, 2], [3, 4], [5], [6]] and batcher.alive
+    batcher.close()
+    assert not batcher.alive
+
+
+def test_one_asks_for_an_eighth_of_a_batch():
     assert [windows_at_a_time(size) for size in (1, 3, 4, 16, 64)] == [1, 1, 1, 2, 8]
