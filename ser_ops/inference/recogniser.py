@@ -142,7 +142,8 @@ class Recogniser:
 
     def __init__(self, source: "str | os.PathLike[str] | tuple[nn.Module, dict[str, Any]]", device: str = "auto",
                  batch_size: int | None = None, window_hop: float | None = None, *, predict: Predict | None = None,
-                 coverage: float | None = None, onnx: bool = False, embeddings: bool = False) -> None:
+                 coverage: float | None = None, onnx: bool = False, embeddings: bool = False,
+                 sound: bool = True) -> None:
         """Load a model.
 
         Args:
@@ -157,6 +158,7 @@ class Recogniser:
                 ONNX Runtime is installed and neither a GPU nor embeddings are asked for. It starts sooner; it knows no
                 voices.
             embeddings: Whether each window has its embedding, which records keep.
+            sound: Whether each answer has figures of its sound, which records keep too.
 
         Raises:
             UserError: A folder that is no model, a device that is not here, an extra that is not installed, a coverage
@@ -166,7 +168,7 @@ class Recogniser:
         by_graph = onnx and not embeddings and not device.startswith("cuda")
         graph = usable_graph(folder) if by_graph and folder else None
         self.network: OnnxGraph | TorchNetwork = graph or _torch_network(source, device)
-        self.card, self.embeddings = self.network.card, embeddings
+        self.card, self.embeddings, self._sound = self.network.card, embeddings, sound
         settings = predict or predict_of(self.card)
         self.caveats = caveats(self.card)
         self.sample_rate = int(self.card["sample_rate"])
@@ -286,8 +288,9 @@ class Recogniser:
         """The answer to blocks of samples at the model's rate, as `answering`."""
         length, silent_windows, batch, answers = 0, 0, list[Window](), list[WindowAnswer]()
         listening = self.detector.listen() if self.detector else None
-        meter = SoundMeter(self.sample_rate)
-        heard = meter.passing(listening.passing(blocks) if listening else blocks)
+        heard = listening.passing(blocks) if listening else blocks
+        meter = SoundMeter(self.sample_rate) if self._sound else None
+        heard = meter.passing(heard) if meter else heard
         for start, samples in windows(heard, self.window, self.hop):
             length = start + len(samples)
             if longest is not None and length > longest * self.sample_rate:
@@ -315,7 +318,8 @@ class Recogniser:
         if 0 < len(spoken) < len(answers):
             warnings.append(f"in {len(answers) - len(spoken)} of {number} windows nobody speaks: they are left out")
         emotions = None if self._highest_score is None else conformal.emotion_set(mean, self._highest_score)
-        return Answer(mean, seconds, answers, warnings, self.caveats, speech, emotions, sound=meter.end(speech))
+        return Answer(mean, seconds, answers, warnings, self.caveats, speech, emotions,
+                      sound=meter.end(speech) if meter else Sound())
 
     def _spoken(self, speech: Sequence[Segment] | None, answers: list[WindowAnswer]) -> list[WindowAnswer]:
         """Each window with whether somebody speaks in it. Of a stretch between two, one holds at least a half."""

@@ -44,7 +44,7 @@ def answer_part(job: Job, number: int) -> tuple[int, int]:
     Records come first, the table of answers last: a part is done when it stands. Raises UserError for a full disk and
     for a store that fails; a bad recording is a row of the other table.
     """
-    recogniser = recogniser_of(job.model_folder, job.device, job.predict, embeddings=job.records is not None)
+    recogniser = recogniser_of(job.model_folder, job.device, job.predict, bool(job.records))
     rows, records = {ANSWERS: dict[int, Row](), REFUSED: dict[int, Row]()}, dict[int, Row]()
     recordings = read_part(job.out, number)
     for index, outcome in answers_of(recogniser, recordings, job.storage, job.megabytes):
@@ -127,6 +127,6 @@ def _answered(recogniser: Recogniser, asking: Sequence[tuple[int, Answering, lis
 
 
 @lru_cache(1)
-def recogniser_of(folder: Path, device: str, predict: Predict, embeddings: bool) -> Recogniser:
-    """The model, loaded once in a process."""
-    return Recogniser(folder, device, predict=predict, embeddings=embeddings)
+def recogniser_of(folder: Path, device: str, predict: Predict, records: bool) -> Recogniser:
+    """The model, loaded once in a process; records: whether its answers hold what records keep."""
+    return Recogniser(folder, device, predict=predict, embeddings=records, sound=records)

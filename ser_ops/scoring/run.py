@@ -79,7 +79,7 @@ def score(params: Params, source: str, out: Path, uri: str | None = None, covera
         predict = predict.model_copy(update={"coverage": coverage})
     job = Job(out, records, folder, model, digest, predict, params.compute.device, params.storage,
               params.score.megabytes)
-    recogniser_of(folder, job.device, predict, embeddings=records is not None)      # what does not load begins nothing
+    recogniser_of(folder, job.device, predict, bool(records))      # what does not load begins nothing
     asked = Asked(source=source, model=model, fingerprint=digest, predict=predict,
                   records=None if records is None else str(records))
     with _alone(out, records):

@@ -55,35 +55,51 @@ class _Network:
         self._transform = np.ascontiguousarray(weights["stft_conv.weight"][:, 0].T)
         self._convolutions = [(np.ascontiguousarray(weights[f"conv{number}.weight"].transpose(2, 1, 0)),
                                weights[f"conv{number}.bias"], stride) for number, stride in enumerate(self._STRIDES, 1)]
-        self._from_input = np.ascontiguousarray(weights["lstm_cell.weight_ih"].T)
-        self._from_hidden = weights["lstm_cell.weight_hh"]
-        self._bias = weights["lstm_cell.bias_ih"] + weights["lstm_cell.bias_hh"]
+        # Three of the four gates are logistic, which is the hyperbolic tangent of half the value, moved.
+        halved = np.repeat(np.array([0.5, 0.5, 1.0, 0.5], np.float32), 128)
+        self._from_input = np.ascontiguousarray(weights["lstm_cell.weight_ih"].T * halved)
+        self._from_hidden = weights["lstm_cell.weight_hh"] * halved[:, None]
+        self._bias = (weights["lstm_cell.bias_ih"] + weights["lstm_cell.bias_hh"]) * halved
         self._last, self._last_bias = weights["final_conv.weight"][0, :, 0], weights["final_conv.bias"]
 
     def __call__(self, moments: np.ndarray, state: _State) -> tuple[np.ndarray, _State]:
         """Moments, float32 (T, CONTEXT + MOMENT), and the state before: probabilities (T,), and the state after."""
-        sound = np.pad(moments, ((0, 0), (0, CONTEXT)), "reflect")
-        real, imaginary = np.split(sliding_window_view(sound, 256, 1)[:, ::128] @ self._transform, 2, axis=2)
-        values = np.sqrt(real * real + imaginary * imaginary)
+        sound = np.concatenate([moments, moments[:, -2:-2 - CONTEXT:-1]], axis=1)   # reflected at the end
+        frames = np.ascontiguousarray(sliding_window_view(sound, 256, 1)[:, ::128])
+        real, imaginary = np.split(frames.reshape(-1, 256) @ self._transform, 2, axis=1)
+        values = np.sqrt(real * real + imaginary * imaginary).reshape(len(moments), -1)
         for weight, bias, stride in self._convolutions:
-            padded = np.pad(values, ((0, 0), (1, 1), (0, 0)))
-            frames = range(0, values.shape[1], stride)
-            values = np.stack([np.tensordot(padded[:, frame:frame + 3], weight, 2) for frame in frames], axis=1)
-            values = np.maximum(values + bias, 0)
-        hidden, state = self._recurrent(values[:, 0] @ self._from_input + self._bias, state)
+            values = _convolved(values, weight, stride)
+            values += np.tile(bias, values.shape[1] // len(bias))
+            np.maximum(values, 0, out=values)
+        hidden, state = self._recurrent(values @ self._from_input + self._bias, state)
         return _logistic(np.maximum(hidden, 0) @ self._last + self._last_bias), state
 
     def _recurrent(self, inputs: np.ndarray, state: _State) -> tuple[np.ndarray, _State]:
         """Hidden states (T, 128) of an LSTM for the inputs of its gates (T, 512): input, forget, cell and output."""
         hidden, cell = state
         states = np.empty((len(inputs), len(hidden)), np.float32)
-        for moment, given in enumerate(inputs):
-            gates = given + self._from_hidden @ hidden
-            candidate = np.tanh(gates[256:384])
-            opened = _logistic(gates)
-            cell = opened[128:256] * cell + opened[:128] * candidate
+        for moment, gates in enumerate(inputs):
+            gates = np.tanh(gates + self._from_hidden @ hidden)
+            opened = np.float32(0.5) * gates + np.float32(0.5)
+            cell = opened[128:256] * cell + opened[:128] * gates[256:384]
             hidden = states[moment] = opened[384:] * np.tanh(cell)
         return states, (hidden, cell)
+
+
+def _convolved(values: np.ndarray, weight: np.ndarray, stride: int) -> np.ndarray:
+    """A convolution of three frames, zero beyond the first and the last: (T, frames * inputs) to (T, frames * outputs).
+
+    weight: (3, inputs, outputs). Each frame is one matrix product with what is there, without a padded copy.
+    """
+    inputs, outputs = weight.shape[1:]
+    count = values.shape[1] // inputs
+    result = np.empty((len(values), -(-count // stride) * outputs), np.float32)
+    for number, frame in enumerate(range(0, count, stride)):
+        first, last = max(frame - 1, 0), min(frame + 2, count)
+        heard = weight[first - frame + 1:last - frame + 1].reshape(-1, outputs)
+        result[:, number * outputs:(number + 1) * outputs] = values[:, first * inputs:last * inputs] @ heard
+    return result
 
 
 def _logistic(values: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ _LEAST_PAUSE = 3            # moments without speech from which noise is known; 
 _QUIETEST = 0.1
 _SNR_DB = (-20.0, 60.0)     # beyond these bounds an estimate says no more than that it is very low or very high
 _FAINTEST = 1e-12           # power; below it lies nothing but rounding
+_WINDOW = np.hanning(MOMENT).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,6 @@ class SoundMeter:
         self._held = np.zeros(0, np.float32)
         self._powers: list[np.ndarray] = []     # mean square of each moment
         self._spectrum = np.zeros(MOMENT // 2 + 1)
-        self._window = np.hanning(MOMENT).astype(np.float32)
 
     def passing(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Measure blocks of samples, float32 (n,), and hand each on."""
@@ -59,7 +59,7 @@ class SoundMeter:
             return
         moments = held[:number * MOMENT].reshape(number, MOMENT)
         self._powers.append(np.vecdot(moments, moments) / np.float32(MOMENT))
-        self._spectrum += np.square(np.abs(np.fft.rfft(moments * self._window, axis=1))).sum(0)
+        self._spectrum += np.square(np.abs(np.fft.rfft(moments * _WINDOW, axis=1))).sum(0)
 
     def end(self, speech: Sequence[Segment] | None) -> Sound:
         """The figures of a recording that has ended, but for what is clipped.
