@@ -65,11 +65,12 @@ def list_contents(folder: Path, closed: bool = False) -> Contents:
     return Contents(sorted(files), dict(sorted(skipped.items())))
 
 
-def walk_folder(folder: Path, closed: bool = False) -> Iterator[tuple[PurePosixPath, os.stat_result | None, str]]:
+def walk_folder(folder: Path, closed: bool = False,
+                any_name: bool = False) -> Iterator[tuple[PurePosixPath, os.stat_result | None, str]]:
     """What `list_contents` lists, in no order and in memory that only the folders fill, not the files.
 
     A path relative to `folder`, what the system says of it (None for a link to nothing), and why it is left out, or "".
-    Raises as `list_contents`.
+    `any_name`: names that are not UTF-8 are as good as others. Raises as `list_contents`.
     """
     if not os.path.isdir(folder):   # Path.is_dir raises for a name that is too long
         raise UserError(f"{folder}: is not a folder: give the folder that holds the recordings")
@@ -81,7 +82,7 @@ def walk_folder(folder: Path, closed: bool = False) -> Iterator[tuple[PurePosixP
             path = below / entry.name
             if is_hidden(PurePosixPath(entry.name)):
                 yield path, status, HIDDEN
-            elif not _is_text(entry.name):      # no table could name it
+            elif not any_name and not _is_text(entry.name):     # no table could name it
                 yield path, status, "its name is not UTF-8: rename it"
             elif status is None:
                 yield path, status, "link to nothing"

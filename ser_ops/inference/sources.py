@@ -12,7 +12,7 @@ from tempfile import NamedTemporaryFile
 from ser_ops.audio.admission import FORMATS
 from ser_ops.errors import UserError
 from ser_ops.files import path_on_disk
-from ser_ops.folders import list_contents
+from ser_ops.folders import HIDDEN, walk_folder
 
 STANDARD_INPUT = "-"
 _PATTERN = set("*?[")
@@ -47,10 +47,12 @@ def _named(name: str) -> list[str]:
 
 
 def _below(folder: Path) -> list[str]:
-    files = [str(folder / file) for file in list_contents(folder).files if file.suffix.lower() in FORMATS]
+    # A link to nothing or a pipe is a recording too: why it cannot be read is said in its place.
+    files = sorted(path for path, _, reason in walk_folder(folder, any_name=True)
+                   if reason != HIDDEN and path.suffix.lower() in FORMATS)
     if not files:
         raise UserError(f"{folder}: holds no recording ({', '.join(FORMATS)}): give a folder of recordings")
-    return files
+    return [str(folder / file) for file in files]
 
 
 @contextmanager

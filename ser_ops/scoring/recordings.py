@@ -58,7 +58,7 @@ def recordings_of(source: str, limits: Storage) -> Iterator[Recording | None]:
 
 
 def _of_folder(folder: Path) -> Iterator[Recording | None]:
-    for path, status, reason in walk_folder(folder):
+    for path, status, reason in walk_folder(folder, any_name=True):
         if reason == HIDDEN or path.suffix.lower() not in FORMATS:
             yield None
         else:       # a link to nothing or a pipe is a recording that the door refuses: it says so beside the answers

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 import sys
 from pathlib import Path
 
@@ -30,6 +31,18 @@ def test_folders_patterns_and_files_stand_for_recordings(here):
     names = ["one.mp3", "calls", "*.mp3", "calls/**/*.FLAC", "x[1].wav", "-", "missing.wav"]
     assert list(recordings_named(names)) == ["one.mp3", "calls/b.wav", "calls/deep/a.FLAC", "one.mp3",
                                              "calls/deep/a.FLAC", "x[1].wav", "-", "missing.wav"]
+
+
+def test_a_folder_leaves_no_recording_out_whatever_its_name_and_whatever_it_is(here):
+    odd = os.fsdecode(b"Gr\xf6\xdfe")       # no UTF-8: an old disk, a zip of Windows
+    (here / "calls" / odd).mkdir()
+    (here / "calls" / odd / "in.wav").touch()
+    (here / "calls" / f"{odd}.wav").touch()
+    (here / "calls" / "gone.wav").symlink_to("nowhere")
+    os.mkfifo(here / "calls" / "pipe.wav")
+    assert set(recordings_named(["calls"])) == {
+        "calls/b.wav", "calls/deep/a.FLAC", f"calls/{odd}/in.wav", f"calls/{odd}.wav", "calls/gone.wav",
+        "calls/pipe.wav"}
 
 
 @pytest.mark.parametrize(("name", "words"), [("none", "holds no recording"), ("*.ogg", "fits no file"), ("", "empty")])

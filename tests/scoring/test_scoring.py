@@ -333,6 +333,8 @@ def test_odd_names_links_and_what_is_no_recording(params, model):
     for number, name in enumerate(names):
         sound(folder / name, seed=number)
     sound(folder / "x.wav").rename(os.fsdecode(b"calls/not-utf8-\xff.wav"))
+    os.mkdir(b"calls/folder-\xff")
+    sound(folder / "y.wav").rename(os.fsdecode(b"calls/folder-\xff/y.wav"))
     os.symlink(".", folder / "loop")
     os.symlink(folder.absolute(), folder / "again")
     os.symlink("nowhere", folder / "gone.wav")
@@ -341,13 +343,14 @@ def test_odd_names_links_and_what_is_no_recording(params, model):
     (folder / "notes.txt").touch()
     scored = score(params, "calls", Path("out"), str(model))
     answered = [row["path"] for row in table(Path("out"))]
-    assert sorted(answered) == sorted([*(f"calls/{name}" for name in names), "calls/not-utf8-\\udcff.wav"])
+    assert sorted(answered) == sorted([*(f"calls/{name}" for name in names), "calls/not-utf8-\\udcff.wav",
+                                       "calls/folder-\\udcff/y.wav"])
     refused = {row["path"]: row["error"] for row in table(Path("out"), "refused")}
     assert refused == {"calls/gone.wav": "cannot be read (No such file or directory): check the path and its "
                                          "permissions",
                        "calls/pipe.wav": "is no regular file: give the original recording"}
     assert scored.others == 2 and "left out: 2 other files" in scored.words()
-    assert score(params, "calls", Path("out"), str(model)).done_before == scored.recordings == 10
+    assert score(params, "calls", Path("out"), str(model)).done_before == scored.recordings == 11
 
 
 def test_a_list_names_each_recording_once(params, model, calls):
