@@ -151,13 +151,13 @@ def train_all(params: Params, name: str, experiments: Sequence[Experiment],
         each group.
 
     Raises:
-        UserError: a partition of an experiment would be empty, said before anything trains.
+        UserError: a partition of an experiment would be empty, said before anything trains; the disk is full; states
+            of a frozen checkpoint are beyond the range of float16.
     """
     _check_partitions(params, experiments)
     states = tuple(_state(params, name, experiment) for experiment in experiments)
     state = params.paths.state / name
-    stage = Stage(name, states, {} if all((folder / "done").exists() for folder in states)
-                  else _frozen_states(params, experiments, state / "states"))
+    stage = Stage(name, states, _frozen_states(params, experiments, states, state / "states"))
     groups = list(dict.fromkeys(experiment.group for experiment in experiments))
     mark = fingerprint([folder.name for folder in states])
     with ExitStack() as stack:
@@ -194,23 +194,26 @@ def _divided_apart(experiments: Sequence[Experiment]) -> Collection[Experiment]:
     return {(each.corpora, each.protocol, each.fold, each.apart, each.variants): each for each in experiments}.values()
 
 
-def _frozen_states(params: Params, experiments: Sequence[Experiment], folder: Path) -> dict[str, Path]:
-    """Compute the states of frozen checkpoints for the rows of all experiments; where each model's lie.
+def _frozen_states(params: Params, experiments: Sequence[Experiment], states: Sequence[Path],
+                   folder: Path) -> dict[str, Path]:
+    """Compute the states of frozen checkpoints for the rows of all experiments, in float16; where each model's lie.
 
-    Each training would otherwise compute the same ones, in each of its epochs.
+    Each training would otherwise compute the same ones, in each of its epochs. states: of the experiments, which say
+    what is done already.
     """
     reading = [each for each in experiments if MODELS[each.model].backbone == "wav2vec"]
-    if not reading or not params.chosen.wav2vec.keeps_states:
+    missing = {each.model for each, state in zip(experiments, states, strict=True) if not (state / "done").exists()}
+    if not params.chosen.wav2vec.keeps_states or not missing & {each.model for each in reading}:
         return {}
     used = {row.row: row for each in _divided_apart(reading) for row in partitioned_rows(params, each).rows}
     rows, device = [used[name] for name in sorted(used)], device_of(params.compute.device)
     kept = {}
     for name in dict.fromkeys(each.model for each in reading):
         scale = read_json(work_folder(params) / "features" / MODELS[name].reads / "standardisation.json")
-        states = backbone_states(architectures.build(name, params.chosen, scale, 0), [_examples(params, name, rows)],
+        shards = backbone_states(architectures.build(name, params.chosen, scale, 0), [_examples(params, name, rows)],
                                  folder, device, params.compute)
-        if states is not None:
-            kept[name] = states.folder
+        if shards is not None:
+            kept[name] = shards.folder
     return kept
 
 

@@ -78,7 +78,7 @@ def walk_folder(folder: Path, closed: bool = False,
     waiting, entered = [PurePosixPath()], {(top.st_dev, top.st_ino)}
     while waiting:
         below, subfolders = waiting.pop(), list[tuple[str, tuple[int, int]]]()
-        for entry, status in _entries(folder / below):
+        for entry, status in _entries(folder / below, gone=bool(below.parts)):
             path = below / entry.name
             if is_hidden(PurePosixPath(entry.name)):
                 yield path, status, HIDDEN
@@ -112,13 +112,21 @@ def subfolder_names(folder: Path) -> list[str]:
                   and not is_hidden(PurePosixPath(entry.name)))
 
 
-def _entries(folder: Path) -> Iterator[tuple[os.DirEntry[str], os.stat_result | None]]:
-    """What a folder lists, and what it is: None for a link to nothing or to itself."""
+def _entries(folder: Path, gone: bool = False) -> Iterator[tuple[os.DirEntry[str], os.stat_result | None]]:
+    """What a folder lists, and what it is: None for a link to nothing or to itself.
+
+    What is removed meanwhile is not there; with `gone` the folder may be removed too.
+    """
     try:
         with os.scandir(folder) as listing:
             for entry in listing:
-                yield entry, _status(folder, entry)
+                try:
+                    yield entry, _status(folder, entry)
+                except FileNotFoundError:
+                    continue
     except OSError as error:
+        if gone and isinstance(error, FileNotFoundError):
+            return
         raise UserError(f"{folder}: cannot be listed ({error.strerror}): allow reading it") from error
 
 
@@ -128,6 +136,8 @@ def _status(folder: Path, entry: os.DirEntry[str]) -> os.stat_result | None:
     except OSError as error:
         if entry.is_symlink():
             return None
+        if isinstance(error, FileNotFoundError):
+            raise
         raise UserError(f"{folder}: what lies in it cannot be read ({error.strerror}): move or remove it") from error
 
 

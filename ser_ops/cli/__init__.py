@@ -1,5 +1,6 @@
 """The command line: arguments in, one call, a clear answer out."""
 
+import os
 import signal
 import sys
 
@@ -52,6 +53,7 @@ app.command("doctor")(doctor.doctor)
 
 def main() -> None:
     """Run a command. A user's fault is one line on standard error and exit code 1, or 2 for one in the arguments."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the detector of speech multiplies what threads would wait for
     escape_unencodable()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))     # as Ctrl-C does, it removes what is half written
     try:

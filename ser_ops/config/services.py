@@ -93,6 +93,7 @@ class Serve(Section):
 
     batch_size: Count = Field(description="windows of all requests that are answered together")
     batch_wait: NotNegative = Field(description="seconds that the first waits for others that are being decoded")
+    threads: CountOr0 = Field(description="that have the model, on a CPU; 0: one for each core")
     queue: Count = Field(description="requests at once; the next one gets status 429")
     long_queue: Count = Field(description="of them, those of more than long_megabytes")
     long_megabytes: Positive = Field(description="of a body, beyond which others come first")

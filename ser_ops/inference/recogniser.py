@@ -62,7 +62,8 @@ class Answer:
     warnings: sentences a user should read before relying on it; caveats: what the model's card says of every answer
     that it gives; speech: where somebody speaks, None for a model without a detector of speech; emotions: the set that
     holds the truth in the promised share of cases, likeliest first, None where no share was asked for; voice_clips: the
-    clips by which the speaker's voice was known, None where no voice was given; sound: figures of what was heard.
+    clips by which the speaker's voice was known, None where no voice was given; sound: figures of what was heard, those
+    that were asked for.
     """
 
     probabilities: np.ndarray

@@ -11,8 +11,6 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
 from typing import TypeVar
 
-from tqdm import tqdm
-
 from ser_ops.errors import UserError
 from ser_ops.terminal import printable
 
@@ -45,6 +43,8 @@ def parallel_map(function: Callable[[Item], Result], items: Sequence[Item], what
 
 def progress_bar(items: Iterable[Item], what: str, total: int | None = None, unit: str = "utt") -> Iterator[Item]:
     """Yield `items` under a bar on standard error with rate and time left."""
+    from tqdm import tqdm
+
     interactive = sys.stderr.isatty()
     yield from tqdm(items, desc=printable(what), total=total, unit=unit, file=sys.stderr, dynamic_ncols=interactive,
                     mininterval=0.5 if interactive else 10)
@@ -52,7 +52,7 @@ def progress_bar(items: Iterable[Item], what: str, total: int | None = None, uni
 
 def worker_count(workers: int) -> int:
     """Processes to use: `workers`, or one per core that this process may use when it is 0."""
-    return workers or len(os.sched_getaffinity(0))
+    return workers or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 def keep_freed_memory() -> None:
@@ -68,7 +68,10 @@ def keep_freed_memory() -> None:
 
 
 def use_one_thread() -> None:
-    """Let numerical libraries use a single thread in this process, and keep its freed memory."""
+    """Let torch, and numerical libraries that are not loaded yet, use a single thread in this process.
+
+    It also keeps the memory that it frees (`keep_freed_memory`).
+    """
     keep_freed_memory()
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[name] = "1"

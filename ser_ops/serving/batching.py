@@ -5,9 +5,9 @@ that was announced is still being decoded, and at the latest when its first wind
 each core has a thread: two that share a pass wait for each other. A quarter of a batch is then enough, beyond which a
 window costs no less.
 
-Recordings that ask again, as long ones do, give way to those that ask for the first time for a few times `wait`; then
-they take turns with them, an eighth of a batch at a time. A short recording waits for no more than that, and a long one
-comes to its end whatever the load.
+Recordings that ask again, as long ones do, do so for an eighth of a batch at a time. Each time they give way to those
+that ask for the first time for twice `wait`; then both take turns, the least served first. So a short recording hardly
+waits, and a long one comes to its end whatever the load.
 """
 
 import heapq
@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 
 from ser_ops.inference.recogniser import Recogniser, Window, WindowAnswer
 
-_GIVES_WAY = 8      # times `wait`: for so long who asks again lets others go first
+_GIVES_WAY = 2      # times `wait`: for so long who asks again lets others go first
 
 
 def windows_at_a_time(batch_size: int) -> int:
@@ -54,7 +54,7 @@ class Batcher:
         self._again: list[_Job] = []        # a heap: who asked for the fewest comes first
         self._numbers = self._windows = 0   # jobs so far; windows that wait in `_first`
         self._announced = 0
-        self._again_had_turn = self._closed = False
+        self._again_had_turn = self._filling = self._closed = False
         self._changed = threading.Condition()
         self._enough = batch_size if threads == 1 else max(1, batch_size // 4)
         self._threads = [threading.Thread(target=self._run, name="model", daemon=True) for _ in range(threads)]
@@ -114,41 +114,42 @@ class Batcher:
                 del answers[:len(job.windows)]
 
     def _next(self) -> list[_Job]:
-        """The jobs of the next batch; none when it is over."""
+        """The jobs of the next batch, without those whose request is gone; none when it is over."""
         with self._changed:
             while True:
-                if self._first or self._again:
-                    if batch := self._taken():
-                        return batch
-                elif self._closed:
+                if self._again and not (self._first and self._gives_way()):
+                    self._again_had_turn = True
+                    jobs = [heapq.heappop(self._again)]
+                elif self._first and not self._filling:
+                    self._again_had_turn = False
+                    jobs = self._filled()
+                elif self._closed and not self._first:
                     return []
                 else:
                     self._changed.wait()
-
-    def _taken(self) -> list[_Job]:
-        """Take the jobs whose turn it is, of one model and without those whose request is gone."""
-        self._again_had_turn = bool(self._again) and not (self._first and self._gives_way())
-        if self._again_had_turn:
-            return [job for job in [heapq.heappop(self._again)] if job.answers.set_running_or_notify_cancel()]
-        self._wait_for_others()
-        batch, windows = list[_Job](), 0
-        while self._first and windows + len(self._first[0].windows) <= self.batch_size and (
-                not batch or self._first[0].recogniser is batch[0].recogniser):
-            job = self._first.popleft()
-            self._windows -= len(job.windows)
-            if job.answers.set_running_or_notify_cancel():
-                batch.append(job)
-                windows += len(job.windows)
-        return batch
+                    continue
+                if batch := [job for job in jobs if job.answers.set_running_or_notify_cancel()]:
+                    return batch
 
     def _gives_way(self) -> bool:
-        """Whether who asks again lets those go first who ask for the first time."""
-        return self._again_had_turn or time.monotonic() < self._again[0].since + _GIVES_WAY * self._wait
+        """Whether who asks again lets those go first who ask for the first time, if no thread looks after these."""
+        longest = time.monotonic() - min(job.since for job in self._again)
+        return not self._filling and (self._again_had_turn or longest < _GIVES_WAY * self._wait)
 
-    def _wait_for_others(self) -> None:
-        """Let a batch of first windows fill while others are on their way, as long as its oldest may wait."""
+    def _filled(self) -> list[_Job]:
+        """A batch of first windows of one model; while others are on their way it fills, as long as it may wait."""
+        self._filling = True
         while self._first and self._windows < self._enough and self._announced and not self._closed:
             left = self._first[0].since + self._wait - time.monotonic()
             if left <= 0:
                 break
             self._changed.wait(left)
+        self._filling = False
+        batch, windows = list[_Job](), 0
+        while self._first and windows + len(self._first[0].windows) <= self.batch_size and (
+                not batch or self._first[0].recogniser is batch[0].recogniser):
+            batch.append(self._first.popleft())
+            windows += len(batch[-1].windows)
+        self._windows -= windows
+        self._changed.notify_all()      # another thread may look after the rest
+        return batch

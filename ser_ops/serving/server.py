@@ -10,7 +10,7 @@ import uvicorn
 
 from ser_ops.config.params import Params
 from ser_ops.errors import UserError
-from ser_ops.progress.spreading import use_one_thread, worker_count
+from ser_ops.progress.spreading import worker_count
 from ser_ops.serving.app import create_app
 from ser_ops.serving.served import Watch, load_served
 from ser_ops.serving.service import Service
@@ -28,17 +28,16 @@ def serve(params: Params, uri: str, host: str, port: int, token: str | None, rec
     that cannot be had, and for an address that cannot.
     """
     listening = _bound(host, port)
-    use_one_thread()
     served = load_served(params, uri, embeddings=records is not None)
-    gc.freeze()     # what is loaded stays: to look through it for garbage would hold all requests up for 0.1 s
+    gc.freeze()     # to look through all that is loaded for garbage would hold all requests up for 0.1 s
     with TemporaryDirectory(prefix="ser-ops-serve-") as folder, listening:
         recorder = None if records is None else Recorder(records, params.watch)
         on_cpu = served.recogniser.torch_network.device.type == "cpu"
         service = Service(params.serve, served, Path(folder), recorder,
-                          worker_count(params.compute.workers) if on_cpu else 1)
+                          worker_count(params.serve.threads) if on_cpu else 1)
         watch = Watch(params, uri, served, service.change)
         config = uvicorn.Config(
-            create_app(service, token), log_level="warning", access_log=False, ws_max_size=_MESSAGE_BYTES,
+            create_app(service, token), http="h11", log_level="warning", access_log=False, ws_max_size=_MESSAGE_BYTES,
             timeout_graceful_shutdown=round(params.serve.timeout), timeout_keep_alive=_KEEP_ALIVE,
             server_header=False)
         # uvicorn takes both signals itself and sends them on when all is answered: that end is a good one.

@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pyarrow.parquet
 import pytest
 
 from ser_ops.errors import UserError
+from ser_ops.folders import walk_folder
 from ser_ops.inference.answer_tables import COLUMNS, WINDOW_COLUMNS, csv_table, parquet_table, row_of, window_rows
 from ser_ops.inference.recogniser import Answer, WindowAnswer
 from ser_ops.inference.sources import on_disk, recordings_named
@@ -43,6 +45,17 @@ def test_a_folder_leaves_no_recording_out_whatever_its_name_and_whatever_it_is(h
     assert set(recordings_named(["calls"])) == {
         "calls/b.wav", "calls/deep/a.FLAC", f"calls/{odd}/in.wav", f"calls/{odd}.wav", "calls/gone.wav",
         "calls/pipe.wav"}
+
+
+def test_what_is_removed_while_a_folder_is_listed_is_not_there(here):
+    for number in range(5):
+        (here / "calls" / f"{number}.wav").touch()
+    listing = walk_folder(here / "calls")
+    first = next(listing)[0]
+    shutil.rmtree(here / "calls" / "deep")
+    for file in (here / "calls").glob("*.wav"):
+        file.unlink()
+    assert all(status is None or path.suffix != ".wav" for path, status, _ in listing) and first.parts
 
 
 @pytest.mark.parametrize(("name", "words"), [("none", "holds no recording"), ("*.ogg", "fits no file"), ("", "empty")])

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import urllib.request
 from importlib import metadata
 from pathlib import Path
 
@@ -26,8 +27,10 @@ CONTENT = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
 MOST = 30       # ser-ops among them; torch's build for GPUs asks for its CUDA libraries on top
 
 
-def light(python: str) -> set[str]:
-    return set(lock.needed(map(Requirement, CONTENT["dependencies"]), CONTENT["optional-dependencies"], python))
+def light(python: str, *extras: str) -> set[str]:
+    own = CONTENT["optional-dependencies"]
+    lines = [*CONTENT["dependencies"], *(line for extra in extras for line in own[extra])]
+    return set(lock.needed(map(Requirement, lines), own, python))
 
 
 @pytest.mark.parametrize("python", lock.PYTHONS)
@@ -46,7 +49,11 @@ def test_the_extra_that_is_named_brings_what_is_missing():
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory):
     """A virtual environment that holds the wheel, and links to the packages that it asks for, and nothing else."""
-    folder = tmp_path_factory.mktemp("light")
+    return made_environment(tmp_path_factory.mktemp("light"))
+
+
+def made_environment(folder: Path, *extras: str) -> Path:
+    """The Python of an environment of the wheel with extras."""
     source = folder / "source"
     source.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE"):
@@ -58,7 +65,7 @@ def environment(tmp_path_factory):
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder / "venv")], check=True)
     packages = next((folder / "venv/lib").glob("python3*")) / "site-packages"
     shutil.unpack_archive(next(folder.glob("ser_ops-*.whl")), packages, "zip")
-    for name in light(f"{sys.version_info.major}.{sys.version_info.minor}"):
+    for name in light(f"{sys.version_info.major}.{sys.version_info.minor}", *extras):
         package = metadata.distribution(name)
         for top in {file.parts[0] for file in package.files or () if ".." not in file.parts} - {"__pycache__"}:
             if not (packages / top).exists():
@@ -97,6 +104,24 @@ def test_the_wheel_answers_in_an_empty_folder(environment, empty):
     done = run(environment, empty, "-c", code)
     assert done.stdout.strip() == expected.likeliest, done.stderr
     assert sorted(path.name for path in empty.iterdir()) == ["model", "tone.wav"], "it leaves nothing behind"
+
+
+@pytest.mark.slow
+def test_the_extra_serve_is_all_that_serving_takes(tmp_path, empty):
+    python = made_environment(tmp_path, "serve")
+    shutil.copy(PROJECT / "params.yaml", tmp_path)
+    shutil.copytree(PROJECT / "presets", tmp_path / "presets")
+    given = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "MLFLOW"))}
+    command = [str(python), "-m", "ser_ops.cli", "serve", "--model", str(empty / "model"), "--port", "0"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          env=given) as process:
+        assert process.stdout and process.stderr
+        line = process.stdout.readline()
+        if line:
+            with urllib.request.urlopen(f"{line.split()[-1]}/readyz", timeout=60) as answer:
+                assert json.load(answer)["ready"]
+        process.terminate()
+        assert " answers on http" in line, process.stderr.read()
 
 
 @pytest.mark.slow

@@ -81,6 +81,46 @@ def test_recordings_that_ask_again_give_way_for_a_while(held):
     assert held.batches == [[0], [*range(100, 108)], [*range(108, 116)], [*range(116, 120)], [1, 1]]
 
 
+class Quick:
+    """Answers at once."""
+
+    def answer_windows(self, windows: list[tuple[int, Any]]) -> list[Any]:
+        return list(windows)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_long_recording_comes_to_its_end_among_short_and_middling_ones_that_never_cease(threads):
+    batcher, quick, over = Batcher(8, 0.001, lambda windows, seconds: None, threads), Quick(), threading.Event()
+
+    def keep_asking(steps: int) -> None:
+        while not over.is_set():
+            for step in range(steps):
+                batcher.submit(quick, asked(step), 2 * step).result(30)
+
+    others = [threading.Thread(target=keep_asking, args=[steps]) for steps in (1, 1, 1, 1, 2)]
+    for other in others:
+        other.start()
+    try:
+        for step in range(1, 20):
+            assert batcher.submit(quick, asked(step), 1000 + step).result(30)
+    finally:
+        over.set()
+        for other in others:
+            other.join()
+        batcher.close()
+
+
+def test_while_a_batch_fills_another_thread_answers_who_asks_again(held):
+    batcher = Batcher(8, 3600.0, lambda windows, seconds: None, threads=2)
+    batcher.announce()      # one that does not come for long
+    first, again = batcher.submit(held, asked(1), 0), batcher.submit(held, asked(2), 8)
+    held.go.release(100)
+    assert again.result(30) == ["answer 2"] and not first.done()
+    batcher.retract()
+    assert first.result(30) == ["answer 1"]
+    batcher.close()
+
+
 def test_a_batch_waits_for_those_that_are_announced_and_no_longer_than_it_is_full(held):
     held.go.release(100)
     batcher = Batcher(2, 3600.0, lambda windows, seconds: None)

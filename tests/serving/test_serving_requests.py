@@ -47,6 +47,21 @@ def test_a_file_is_answered_as_predict_does_however_it_is_sent(server, alone, tm
             assert window["probabilities"] == pytest.approx(own["probabilities"], abs=2e-6)
 
 
+def test_endless_headers_are_cut_off(server):
+    connection = server.connection()
+    connection.putrequest("GET", "/healthz")
+    connection.endheaders()
+    assert connection.getresponse().read()      # the connection stays, for the next request
+    with pytest.raises(OSError):    # closed by the service, before a tenth of them came
+        for number in range(1000):
+            connection.sock.sendall(("GET /healthz HTTP/1.1\r\n" if not number else "").encode()
+                                    + f"X-{number}: {'x' * 10_000}\r\n".encode())
+            if number and not number % 20 and not connection.sock.recv(65536):
+                raise ConnectionResetError
+    connection.close()
+    assert server.ask("GET", "/healthz").status == 200
+
+
 def test_answers_are_those_that_openapi_promises(server, model):
     body, kind = multipart([("a.wav", wav(sound(1.0))), ("b.wav", b"RIFF")])
     answer = server.predict(body, kind, **{"X-Request-ID": "mine-1"})
