@@ -144,7 +144,7 @@ def page(content: Mapping[str, Any]) -> Page:
             for row in model["rows"]}
     splits = list(dict.fromkeys(sentence for model in models for sentence in _split_sentences(model)))
     return Page("across", TITLE, "Paper 1 claims that its model generalises across corpora and shows no figure of it.",
-                paper_page.warnings(provenance, backbones.values()),
+                paper_page.warnings(provenance, backbones),
                 (("Partition protocol", " ".join(splits) or DASH),
                  *paper_page.facts(provenance, (), backbones or None, runs)), (), (), sections(content))
 

@@ -73,7 +73,7 @@ def page(params: Params, seed: int, folder: Path) -> Page:
     basis = provenance(params, seed, params.augment.variants, {protocol: audit.get("declared") or []}) | {
         "seeds": main.get("seeds") or list(params.evaluate.seeds)}
     backbones: dict[str, str | None] = {params.train.model: (card or {}).get("backbone")}
-    return Page(NAME, TITLE, REFERENCE, paper_page.warnings(basis, backbones.values()),
+    return Page(NAME, TITLE, REFERENCE, paper_page.warnings(basis, backbones),
                 paper_page.facts(basis, [protocol], backbones,
                                  {f"{params.train.model} (main)": (trained or {}).get("run_id")} | _runs(matrix)),
                 paper1_tables.tables(sources), paper1_figures.figures(explanations, card, reports, folder),

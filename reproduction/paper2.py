@@ -280,7 +280,7 @@ def page(results: Results) -> Page:
     basis = facts(results.provenance, results.protocols, backbones, runs)
     basis += (("Explained model", f"{results.explained} (figures 3 to 13)"),
               ("Training, all folds", f"{seconds / 60:.1f} minutes of one process"))
-    return Page("paper2", TITLE, paper2_tables.REFERENCE, warnings(results.provenance, backbones.values()), basis,
+    return Page("paper2", TITLE, paper2_tables.REFERENCE, warnings(results.provenance, backbones), basis,
                 tables(results), figures(results), sections(results))
 
 

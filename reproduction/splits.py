@@ -109,7 +109,7 @@ def page(content: Mapping[str, Any]) -> Page:
     backbones = {model["model"]: model["backbone"] for model in models if model.get("backbone")}
     runs = {plain(model["model"]): model.get("run_id") for model in models}
     return Page("splits", TITLE, "Neither paper says how much of its accuracy is due to its split; paper 1 does not "
-                "say how it split at all.", paper_page.warnings(provenance, backbones.values()),
+                "say how it split at all.", paper_page.warnings(provenance, backbones),
                 paper_page.facts(provenance, PROTOCOLS, backbones or None, runs), (), (), (section(content),))
 
 

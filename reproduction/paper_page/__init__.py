@@ -122,11 +122,11 @@ class Page:
     sections: tuple[dict[str, Any], ...] = field(default=())
 
 
-def warnings(provenance: Mapping[str, Any], backbones: Iterable[str | None] = ()) -> tuple[str, ...]:
+def warnings(provenance: Mapping[str, Any], backbones: Mapping[str, str | None] | None = None) -> tuple[str, ...]:
     """What must stand on top of the page, each with its name in capitals and what it means after a colon.
 
     provenance: {"corpora", "synthetic", "partial": lists of names}, as runs.json and splits.json hold it.
-    backbones: how the models' cards describe theirs; those that begin with "random" were not pretrained.
+    backbones: how the card of each model describes its own; what begins with "random" was not pretrained.
     """
     sentences = []
     if synthetic := provenance.get("synthetic"):
@@ -136,9 +136,12 @@ def warnings(provenance: Mapping[str, Any], backbones: Iterable[str | None] = ()
     if partial := provenance.get("partial"):
         sentences.append(f"PARTIAL CORPUS: {', '.join(partial)} {'is' if len(partial) == 1 else 'are'} not the full "
                          "published corpus. Our figures cannot be set beside results on the whole.")
-    if random := sorted({backbone for backbone in backbones if backbone and backbone.startswith("random")}):
-        sentences.append(f"RANDOM-WEIGHT BACKBONE: not pretrained ({'; '.join(random)}). Such models are much weaker "
-                         "than ones that start from a large pretrained checkpoint.")
+    random = {model: backbone for model, backbone in (backbones or {}).items()
+              if backbone and backbone.startswith("random")}
+    if random:
+        sentences.append(f"RANDOM-WEIGHT BACKBONE: that of {', '.join(map(plain, random))} is not pretrained "
+                         f"({'; '.join(sorted(set(random.values())))}). Such models are much weaker than ones that "
+                         "start from a large pretrained checkpoint.")
     return tuple(sentences)
 
 

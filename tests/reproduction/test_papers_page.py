@@ -207,11 +207,12 @@ PROVENANCE = {"corpora": ["synthetic_ravdess", "mine"], "synthetic": ["synthetic
 
 
 def test_warnings_name_what_a_reader_must_know():
-    said = warnings(PROVENANCE, ["none", "random weights"])
+    said = warnings(PROVENANCE, {"cnn": "none", "vit": "random weights", "beit": "random weights"})
     assert [sentence.partition(":")[0] for sentence in said] == ["SYNTHETIC SPEECH", "PARTIAL CORPUS",
                                                                  "RANDOM-WEIGHT BACKBONE"]
     assert "part of the speech" in said[0] and "synthetic_ravdess" in said[0] and "mine is not the full" in said[1]
-    assert warnings({"corpora": ["tess"]}, ["none", "checkpoint x", None]) == ()
+    assert "that of vit, beit is not pretrained (random weights)" in said[2]
+    assert warnings({"corpora": ["tess"]}, {"cnn": "none", "vit": "checkpoint x", "fusion": None}) == ()
 
 
 def test_facts_say_protocols_corpora_and_runs():
