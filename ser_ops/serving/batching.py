@@ -1,9 +1,9 @@
 """Windows of many requests in one pass of the model, by one thread or several.
 
-A pass costs much the same for one window as for some. So a batch begins when enough windows wait or when no recording
-that was announced is still being decoded, and at the latest when its first window has waited `wait` seconds. On a CPU
-each core has a thread: two that share a pass wait for each other. A quarter of a batch is then enough, beyond which a
-window costs no less.
+Windows cost less together than alone. So a batch begins when enough windows wait or when no recording that was
+announced is still being decoded, and at the latest when its first window has waited `wait` seconds. On a CPU each core
+has a thread: two that share a pass wait for each other. A quarter of a batch is then enough, beyond which a window
+costs no less.
 
 Recordings that ask again, as long ones do, do so for an eighth of a batch at a time. Each time they give way to those
 that ask for the first time for twice `wait`; then both take turns, the least served first. So a short recording hardly
