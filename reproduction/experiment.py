@@ -178,7 +178,7 @@ def _check_partitions(params: Params, experiments: Sequence[Experiment]) -> None
 
     Those that are divided alike are looked at once.
     """
-    for experiment in _divided_apart(experiments):
+    for experiment in _distinct_divisions(experiments):
         if unmade := [name for name in experiment.variants if name not in params.augment.variants]:
             raise UserError(f"{experiment.name}: no {', '.join(unmade)} variant is made: name it under "
                             f"augment.variants in {SETTINGS_FILES}, or take it out of reproduction/params.yaml")
@@ -189,7 +189,7 @@ def _check_partitions(params: Params, experiments: Sequence[Experiment]) -> None
                                 "speakers, or change the shares of section partitions in params.yaml")
 
 
-def _divided_apart(experiments: Sequence[Experiment]) -> Collection[Experiment]:
+def _distinct_divisions(experiments: Sequence[Experiment]) -> Collection[Experiment]:
     """One experiment of each way of dividing rows."""
     return {(each.corpora, each.protocol, each.fold, each.apart, each.variants): each for each in experiments}.values()
 
@@ -205,7 +205,7 @@ def _frozen_states(params: Params, experiments: Sequence[Experiment], states: Se
     missing = {each.model for each, state in zip(experiments, states, strict=True) if not (state / "done").exists()}
     if not params.chosen.wav2vec.keeps_states or not missing & {each.model for each in reading}:
         return {}
-    used = {row.row: row for each in _divided_apart(reading) for row in partitioned_rows(params, each).rows}
+    used = {row.row: row for each in _distinct_divisions(reading) for row in partitioned_rows(params, each).rows}
     rows, device = [used[name] for name in sorted(used)], device_of(params.compute.device)
     kept = {}
     for name in dict.fromkeys(each.model for each in reading):

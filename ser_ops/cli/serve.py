@@ -10,7 +10,6 @@ from ser_ops.cli.answers import is_loopback, path_argument
 from ser_ops.cli.model import Model
 from ser_ops.config.params import load_params
 from ser_ops.errors import UserError
-from ser_ops.progress.spreading import use_one_thread
 
 TOKEN = "SER_OPS_SERVE_TOKEN"       # of the environment
 _SHORTEST = 16      # characters: fewer are guessed
@@ -32,6 +31,8 @@ def serve(model: Model = None, host: Annotated[str, typer.Option(help="Address t
         raise UserError(f"{host}: others reach this address, and there is no token: set {TOKEN} in the environment, or "
                         "leave --host out")
     params = load_params()
+    from ser_ops.progress.spreading import use_one_thread
+
     use_one_thread()    # before NumPy loads: each core has a thread of ours
     from ser_ops.serving.server import serve as serve_model
 

@@ -51,7 +51,7 @@ def progress_bar(items: Iterable[Item], what: str, total: int | None = None, uni
 
 
 def worker_count(workers: int) -> int:
-    """Processes to use: `workers`, or one per core that this process may use when it is 0."""
+    """Processes or threads to use: `workers`, or one per core that this process may use when it is 0."""
     return workers or (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 

@@ -48,7 +48,7 @@ class Batcher:
     """The threads that have the model. Ended by `close`, when what waits is answered."""
 
     def __init__(self, batch_size: int, wait: float, observe: Callable[[int, float], None], threads: int = 1) -> None:
-        """wait: seconds; observe: called with the windows of each batch and the seconds that it took."""
+        """wait: seconds; observe: called with the windows of each batch and its seconds; threads: with the model."""
         self.batch_size, self._wait, self._observe = batch_size, wait, observe
         self._first: deque[_Job] = deque()
         self._again: list[_Job] = []        # a heap: who asked for the fewest comes first

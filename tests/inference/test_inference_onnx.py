@@ -179,8 +179,8 @@ def test_embeddings_asked_for_by_several_threads_at_once_are_each_its_own(folder
     alone = [recogniser.answer_windows([window])[0].embedding for window in windows]
     with ThreadPoolExecutor(4) as threads:
         together = list(threads.map(lambda window: recogniser.answer_windows([window])[0].embedding, windows * 5))
-    for one, other in zip(alone * 5, together, strict=True):
-        assert np.array_equal(one, other)
+    for expected, actual in zip(alone * 5, together, strict=True):
+        assert np.array_equal(expected, actual)
 
 
 def test_a_changed_graph_is_refused(folder):
