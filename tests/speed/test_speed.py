@@ -11,7 +11,8 @@ import yaml
 from project_copy import write_settings
 
 from benchmarks.speed import machine, measure, table
-from benchmarks.speed.case import CASES, Row, Setting
+from benchmarks.speed.__main__ import measured
+from benchmarks.speed.case import CASES, Case, Row, Setting
 from ser_ops.config.params import load_params
 from ser_ops.errors import UserError
 
@@ -28,6 +29,24 @@ def test_a_row_holds_while_the_ratio_is_there_and_results_are_equal() -> None:
     assert not a_row(ours=59.0).holds() and a_row(ours=30.0).holds(0.5) and not a_row(ours=29.0).holds(0.5)
     assert not a_row(equal=False).holds() and not a_row(fails="too much memory").holds()
     assert a_row(peer=None, asked=None).holds() and a_row(floor=120.0).share == 0.5
+
+
+def test_what_falls_short_is_measured_again_and_a_fault_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    setting = Setting(load_params(PROJECT / "params.yaml"), (), (), Path())
+    case = CASES[0]
+
+    def answers(*measurements: list[Row]) -> tuple[list[Row], int]:
+        left = list(measurements)
+        monkeypatch.setattr(Case, "run", lambda case, setting: iter(left.pop(0)))
+        return measured(case, setting, 0.5, 3), len(left)
+
+    slow, quick, wrong = a_row(ours=20.0), a_row(ours=31.0), a_row(ours=90.0, equal=False)
+    assert answers([quick], [slow]) == ([quick], 1)
+    assert answers([slow], [quick], [slow]) == ([quick], 1)
+    assert answers([quick, slow], [slow, quick]) == ([quick, quick], 0)
+    assert answers([slow], [slow], [slow], [quick]) == ([slow], 1)
+    assert answers([wrong], [quick], [quick]) == ([wrong], 0)
+    assert answers([slow], [wrong], [quick]) == ([wrong], 0)
 
 
 def test_the_table_says_what_fails(tmp_path: Path) -> None:
