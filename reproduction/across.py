@@ -12,8 +12,7 @@ import numpy as np
 from markupsafe import Markup
 
 from reproduction import paper_page
-from reproduction.corpora import variants
-from reproduction.experiment import provenance, work_folder
+from reproduction.experiment import provenance, variant_names, work_folder
 from reproduction.paper_page import Cell, Page, Table, footnote_sign
 from reproduction.settings import load_settings
 from ser_ops.config.params import Params, load_params
@@ -85,7 +84,8 @@ def main() -> None:
             for cell in cells:
                 record.metrics({f"on_{cell['test']}/{name}": cell[name.split("/")[0]]["uar"]
                                 for name in ("clean/uar", "noisy/uar", "worst_cell/uar")})
-    content = {"provenance": provenance(params, reproduction.seed, variants(params, reproduction), {"speaker": []})
+    heard = variant_names(params, reproduction.corpora.variants)
+    content = {"provenance": provenance(params, reproduction.seed, heard, {"speaker": []})
                | {"seeds": list(settings.seeds)}, "corpora": list(test_parts), "models": list(models.values()),
                "lacking": made.get("lacking") or {}}
     write_json(params.paths.reports / "across.json", content)

@@ -32,13 +32,8 @@ def experiments(params: Params, settings: Settings) -> list[Experiment]:
     """A training for each model and training set, by speaker."""
     return [Experiment(f"{model} across corpora", f"{model} on {name}", model,
                        comparison_settings(params, settings.seed, settings.corpora, "corpora", model, name),
-                       corpora, "speaker", variants(params, settings), apart=True)
+                       corpora, "speaker", settings.corpora.variants, apart=True)
             for model in settings.corpora.models for name, corpora in training_sets(params).items()]
-
-
-def variants(params: Params, settings: Settings) -> tuple[str, ...]:
-    """What these models are trained on of each utterance."""
-    return settings.corpora.variants or params.augment.variants
 
 
 def main() -> None:

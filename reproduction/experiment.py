@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from reproduction.settings import Comparison
+from reproduction.settings import Comparison, TrainedOn
 from ser_ops.config.params import Params
-from ser_ops.config.section import SETTINGS_FILES
+from ser_ops.config.section import Variant
 from ser_ops.config.training import Training
 from ser_ops.corpora import leaks, partitions
 from ser_ops.corpora.partitions import assign_fold
@@ -72,7 +72,7 @@ class Experiment:
         settings: how it is trained.
         corpora: names of the corpora whose utterances are used.
         protocol: partition protocol: speaker, random or paper; of a fold speaker, word or random.
-        variants: of each utterance, as in variants.csv.
+        variants: of each utterance, original or all; names the folder of its rows.
         fold: number of the fold that is tested, from 1; None for one split.
         folds: number of folds; None for one split.
         apart: divide each corpus as if it were alone: its test part is the same whatever trains beside it.
@@ -84,7 +84,7 @@ class Experiment:
     settings: Training
     corpora: tuple[str, ...]
     protocol: str
-    variants: tuple[str, ...]
+    variants: TrainedOn
     fold: int | None = None
     folds: int | None = None
     apart: bool = False
@@ -105,6 +105,16 @@ class Stage:
 def work_folder(params: Params) -> Path:
     """Where the stages of reproduction/dvc.yaml keep what they make."""
     return params.paths.work / "papers"
+
+
+def rows_folder(params: Params, variants: str) -> Path:
+    """Where augmented/ and features/ of every utterance lie: of the originals alone, or of all variants."""
+    return work_folder(params) / variants
+
+
+def variant_names(params: Params, variants: str) -> tuple[Variant, ...]:
+    """What `original` or `all` stands for."""
+    return ("original",) if variants == "original" else params.augment.variants
 
 
 def comparison_settings(params: Params, seed: int, comparison: Comparison, *key: object) -> Training:
@@ -174,14 +184,8 @@ def train_all(params: Params, name: str, experiments: Sequence[Experiment],
 
 
 def _check_partitions(params: Params, experiments: Sequence[Experiment]) -> None:
-    """Raise UserError for an experiment with an empty partition, or with variants that nobody made.
-
-    Those that are divided alike are looked at once.
-    """
+    """Raise UserError for an experiment with an empty partition; those that are divided alike are looked at once."""
     for experiment in _distinct_divisions(experiments):
-        if unmade := [name for name in experiment.variants if name not in params.augment.variants]:
-            raise UserError(f"{experiment.name}: no {', '.join(unmade)} variant is made: name it under "
-                            f"augment.variants in {SETTINGS_FILES}, or take it out of reproduction/params.yaml")
         rows = partitioned_rows(params, experiment).rows
         for partition in ("train", "validation", "test"):
             if all(row.partition != partition for row in rows):
@@ -208,12 +212,12 @@ def _frozen_states(params: Params, experiments: Sequence[Experiment], states: Se
     used = {row.row: row for each in _distinct_divisions(reading) for row in partitioned_rows(params, each).rows}
     rows, device = [used[name] for name in sorted(used)], device_of(params.compute.device)
     kept = {}
-    for name in dict.fromkeys(each.model for each in reading):
-        scale = read_json(work_folder(params) / "features" / MODELS[name].reads / "standardisation.json")
-        shards = backbone_states(architectures.build(name, params.chosen, scale, 0), [_examples(params, name, rows)],
-                                 folder, device, params.compute)
+    for each in {each.model: each for each in reading}.values():
+        features = rows_folder(params, each.variants) / "features" / MODELS[each.model].reads
+        model = architectures.build(each.model, params.chosen, read_json(features / "standardisation.json"), 0)
+        shards = backbone_states(model, [_examples(params, each, rows)], folder, device, params.compute)
         if shards is not None:
-            kept[name] = shards.folder
+            kept[each.model] = shards.folder
     return kept
 
 
@@ -245,7 +249,7 @@ def _train_and_test(params: Params, stage: Stage, experiment: Experiment, parent
         "fold": "" if experiment.fold is None else str(experiment.fold)}
     began = time.monotonic()
     with resumable_run(params, experiment.name, tags, state / "run.json", parent) as run:
-        run.params(settings_record(params, job) | {"variants": list(experiment.variants)})
+        run.params(settings_record(params, job) | {"variants": list(variant_names(params, experiment.variants))})
         result = fit(model, parts["train"], parts["validation"], experiment.settings, device, state / "checkpoint", run,
                      what=experiment.name, quiet=True)
         seconds = time.monotonic() - began
@@ -286,7 +290,7 @@ def _report_progress(stage: Stage, experiment: Experiment, began: float, result:
 
 
 def _state(params: Params, stage: str, experiment: Experiment) -> Path:
-    made = work_folder(params)
+    made = rows_folder(params, experiment.variants)
     files = [made / "augmented" / "variants.csv", made / "augmented" / "waveforms" / "index.csv",
              made / "features" / MODELS[experiment.model].reads / "index.csv",
              made / "features" / MODELS[experiment.model].reads / "standardisation.json",
@@ -305,7 +309,7 @@ class Divided(NamedTuple):
 
 
 def partitioned_rows(params: Params, experiment: Experiment) -> Divided:
-    """The rows of work/papers/augmented that an experiment uses, in its partitions.
+    """The rows that an experiment uses, in its partitions.
 
     Validation and test hold unaltered utterances alone, except under the protocol paper, which divides augmented rows.
 
@@ -314,8 +318,8 @@ def partitioned_rows(params: Params, experiment: Experiment) -> Divided:
     """
     utterances = _partitioned_utterances(params, experiment)
     partition_of = {row.utterance: row.partition for row in utterances}
-    rows = [row for row in read_rows(work_folder(params) / "augmented" / "variants.csv", VariantRow)
-            if row.corpus in experiment.corpora and row.variant in experiment.variants]
+    table = rows_folder(params, experiment.variants) / "augmented" / "variants.csv"
+    rows = [row for row in read_rows(table, VariantRow) if row.corpus in experiment.corpora]
     if experiment.protocol == "paper":
         by_row = partitions.assign_variant_partitions(rows, params.partitions)
         rows = [replace(row, partition=partition) for row, partition in zip(rows, by_row, strict=True)]
@@ -353,11 +357,13 @@ def partition_examples(params: Params, experiment: Experiment, rows: Sequence[Va
     if not chosen:
         raise UserError(f"{experiment.name}: no utterance is in the {partition} partition: bring in more speakers, or "
                         "change the shares of section partitions in params.yaml")
-    return _examples(params, experiment.model, chosen)
+    return _examples(params, experiment, chosen)
 
 
-def _examples(params: Params, model: str, rows: Sequence[VariantRow]) -> Examples:
-    stores = Stores.open(params.paths.work / "ingest" / "waveforms", work_folder(params), MODELS[model].reads)
+def _examples(params: Params, experiment: Experiment, rows: Sequence[VariantRow]) -> Examples:
+    model = experiment.model
+    stores = Stores.open(params.paths.work / "ingest" / "waveforms", rows_folder(params, experiment.variants),
+                         MODELS[model].reads)
     return Examples(rows, stores, round(params.chosen.input_of(model).seconds * params.data.sample_rate))
 
 

@@ -16,6 +16,7 @@ from reproduction.experiment import (
     train_all,
     trainable,
     training_settings,
+    variant_names,
     work_folder,
 )
 from reproduction.settings import Settings, load_settings
@@ -74,9 +75,9 @@ def main() -> None:
             groups = [_group_record(params, name, trainings, measured, runs[name]) for name in runs]
             declared = {experiment.protocol: result["declared"]
                         for experiment, result in zip(trainings, measured, strict=True)}
+            heard = variant_names(params, settings.folds.variants)
             write_json(target / "runs.json", {
-                "groups": groups,
-                "provenance": provenance(params, settings.seed, settings.folds.variants, declared)
+                "groups": groups, "provenance": provenance(params, settings.seed, heard, declared)
                 | {"counts": counts(params, settings), "lacking": lacking}})
     for group in groups:
         print(f"{group['name']}: UAR {group['uar']:.3f} (deviation over folds {group['uar_std']:.3f}), accuracy "

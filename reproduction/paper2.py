@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from reproduction import paper2_tables
-from reproduction.experiment import work_folder
+from reproduction.experiment import rows_folder, work_folder
 from reproduction.paper2_figures import cam_table, confusion_matrices, curves, emotions_by_figure, figures
 from reproduction.paper2_tables import (
     PROTOCOLS,
@@ -180,7 +180,7 @@ def _grad_cam(params: Params, settings: Settings, predictions: Rows, protocols: 
         return [], protocol, (f"{name} admits no Grad-CAM ({error}): name another model under folds.explained in "
                               "reproduction/params.yaml.")
     utterances = grad_cam_utterances(settings, predictions, protocol)
-    examples = _examples(params, name, input_of(card).seconds, utterances)
+    examples = _examples(params, settings.folds, input_of(card).seconds, utterances)
     subject = Subject.of(model, card, device_of(params.compute.device))
     pictures = grad_cam_figures(subject, examples, range(len(examples)), params.explain, target, "")
     write_json(target / "gradcam.json", {"model": name, "protocol": protocol, "fold": 1,
@@ -200,11 +200,12 @@ def grad_cam_utterances(settings: Settings, predictions: Rows, protocol: str) ->
             for row in [candidate for candidate in candidates if candidate["emotion"] == emotion][:folds.per_class]]
 
 
-def _examples(params: Params, model: str, seconds: float, utterances: Sequence[str]) -> Examples:
-    """Unaltered test utterances as the model reads them, in the order given."""
-    rows = {row.utterance: row for row in read_rows(work_folder(params) / "augmented" / "variants.csv", VariantRow)
+def _examples(params: Params, folds: CrossValidation, seconds: float, utterances: Sequence[str]) -> Examples:
+    """Unaltered test utterances as the explained model reads them, in the order given."""
+    folder = rows_folder(params, folds.variants)
+    rows = {row.utterance: row for row in read_rows(folder / "augmented" / "variants.csv", VariantRow)
             if row.variant == "original"}
-    stores = Stores.open(params.paths.work / "ingest" / "waveforms", work_folder(params), MODELS[model].reads)
+    stores = Stores.open(params.paths.work / "ingest" / "waveforms", folder, MODELS[folds.explained].reads)
     return Examples([replace(rows[utterance], partition="test") for utterance in utterances], stores,
                     round(seconds * params.data.sample_rate))
 

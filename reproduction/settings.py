@@ -7,20 +7,21 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from ser_ops.config.params import load_as
-from ser_ops.config.section import Count, ModelName, Overrides, Section, Seed, Variant
+from ser_ops.config.section import Count, ModelName, Overrides, Section, Seed
 from ser_ops.config.training import Training
 
 PATH = Path("reproduction/params.yaml")
+TrainedOn = Literal["original", "all"]      # of each utterance; a folder of work/papers holds their rows
 
 
 class Comparison(Section):
     """Models that are trained several times on different data; `train` goes over section train of params.yaml.
 
-    `variants`: of each training utterance, among those of section augment; null: all of them.
+    `variants`: of each training utterance, itself alone or all of section augment.
     """
 
     models: Annotated[tuple[ModelName, ...], Field(min_length=1)]
-    variants: tuple[Variant, ...] | None = None
+    variants: TrainedOn
     train: Overrides
 
     @model_validator(mode="after")
@@ -37,7 +38,7 @@ class CrossValidation(Section):
 
     count: Annotated[int, Field(ge=2)]
     protocols: Annotated[tuple[Literal["random", "word", "speaker"], ...], Field(min_length=1)]
-    variants: tuple[Variant, ...]
+    variants: TrainedOn
     train: Overrides
     models: Annotated[dict[ModelName, Overrides], Field(min_length=1)]
     explained: ModelName

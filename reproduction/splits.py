@@ -18,6 +18,7 @@ from reproduction.experiment import (
     scores_with_intervals,
     train_all,
     trainable,
+    variant_names,
 )
 from reproduction.paper_page import Cell, Page, Table
 from reproduction.settings import Settings, load_settings
@@ -79,7 +80,7 @@ def main() -> None:
         for experiment in trainings:
             runs[experiment.group].metrics({f"{protocol}/clean/uar": figures["uar"] for protocol, figures
                                             in models[experiment.model]["protocols"].items()})
-        heard = settings.splits.variants or params.augment.variants
+        heard = variant_names(params, settings.splits.variants)
         content = {"provenance": provenance(params, settings.seed, heard, declared),
                    "models": list(models.values()), "lacking": lacking}
         write_json(params.paths.reports / "splits.json", content)
@@ -94,11 +95,10 @@ def experiments(params: Params, settings: Settings) -> list[Experiment]:
 
     Where speakers are too few for three partitions (TESS alone has two), `speaker` is a fold: one of them is tested.
     """
-    variants = settings.splits.variants or params.augment.variants
     few = protocol_in_force(params.paths.work, "speaker") != "speaker"
     return [Experiment(f"{model} by split", f"{model} {protocol} split", model,
                        comparison_settings(params, settings.seed, settings.splits, "splits", model),
-                       params.data.names, protocol, variants,
+                       params.data.names, protocol, settings.splits.variants,
                        *((1, 2) if few and protocol == "speaker" else ()))
             for model in settings.splits.models for protocol in PROTOCOLS]
 

@@ -1,17 +1,21 @@
-"""Stage variants: the variants of every utterance, into work/papers/augmented, since any may train in some fold.
+"""Stages variants: the rows of every utterance, since any may train in some fold, into work/papers/<which>/augmented.
 
 Their noise comes from the training recordings alone, whatever partition an utterance is given later.
 """
 
-from reproduction.experiment import work_folder
+import sys
+
+from reproduction.experiment import rows_folder, variant_names
 from ser_ops.config.params import load_params
 from ser_ops.stages import augment, run
 
 
 def main() -> None:
-    """Write work/papers/augmented, whole or not at all."""
-    params = load_params()
-    augment.write_augmented(params, work_folder(params) / "augmented", everything=True, by_row=False)
+    """Write the originals alone or all variants, as the first argument says, whole or not at all."""
+    params, which = load_params(), sys.argv[1]
+    names = params.augment.model_copy(update={"variants": variant_names(params, which)})
+    augment.write_augmented(params.model_copy(update={"augment": names}), rows_folder(params, which) / "augmented",
+                            everything=True, by_row=False)
 
 
 if __name__ == "__main__":

@@ -93,7 +93,7 @@ def test_dvc_sees_what_a_preset_changes() -> None:
     """A stage that reads a section of a preset names it in params.yaml and in the preset's file."""
     for graph in ("dvc.yaml", "reproduction/dvc.yaml"):
         for name, stage in yaml.safe_load((PROJECT / graph).read_text())["stages"].items():
-            files = {file: keys for entry in stage.get("params", []) if isinstance(entry, dict)
+            files = {file: keys for entry in stage.get("do", stage).get("params", []) if isinstance(entry, dict)
                      for file, keys in entry.items()}
             if (overlay := files.get("presets/${preset}.yaml")) is None:
                 continue

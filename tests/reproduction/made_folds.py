@@ -89,8 +89,8 @@ def _model(params: Params, name: str, folder: Path) -> None:
 def _inputs(params: Params, spoken: list[tuple[str, str, str]]) -> None:
     """Waveforms and stacked features of noise, with the table of rows."""
     work, reads = params.paths.work, params.chosen.input_of("cnn_lstm")
-    stores = {work / "ingest" / "waveforms": {}, work / "papers" / "augmented" / "waveforms": {},
-              work / "papers" / "features" / "stacked": {}}
+    stores = {work / "ingest" / "waveforms": {}, work / "papers" / "original" / "augmented" / "waveforms": {},
+              work / "papers" / "original" / "features" / "stacked": {}}
     waves, _, values = stores.values()
     for utterance, _, _ in spoken:
         draw = generator(6, utterance)
@@ -99,6 +99,6 @@ def _inputs(params: Params, spoken: list[tuple[str, str, str]]) -> None:
     for store, arrays in stores.items():
         store.mkdir(parents=True)
         write_index(store, write_shard(store, 0, arrays.items()))
-    write_rows(work / "papers" / "augmented" / "variants.csv", [
+    write_rows(work / "papers" / "original" / "augmented" / "variants.csv", [
         VariantRow(f"{utterance}#original", utterance, "original", "", emotion, speaker, utterance.split("/")[0])
         for utterance, emotion, speaker in spoken], VariantRow)

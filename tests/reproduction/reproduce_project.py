@@ -31,14 +31,16 @@ def project(folder: Path, same_content: bool = False) -> Path:
     settings["folds"].update(
         count=3, train={"patience": 3, "batch_size": 16}, explained="spectral",
         models={"spectral": {"epochs": 3, "learning_rate": 0.01}})
-    settings["splits"] = {"models": ["spectral"], "train": {"batch_size": 16}}
-    settings["corpora"] = {"models": ["spectral"], "train": {"batch_size": 16}}
+    settings["splits"] = {"models": ["spectral"], "variants": "all", "train": {"batch_size": 16}}
+    settings["corpora"] = {"models": ["spectral"], "variants": "original", "train": {"batch_size": 16}}
     work = folder / "work"
     (folder / "reproduction").mkdir(parents=True)
     write_settings(folder, values)
     (folder / "reproduction/params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     spoken, rows = [], []
-    stores: dict[str, list] = {"ingest/waveforms": [], "papers/augmented/waveforms": [], "papers/features/features": []}
+    stores: dict[str, list] = {"ingest/waveforms": []} | {
+        f"papers/{variants}/{store}": [] for variants in ("original", "all")
+        for store in ("augmented/waveforms", "features/features")}
     for corpus in ("one", "two"):
         for number in range(SPEAKERS * 3 * len(EMOTIONS)):
             speaker, label = number % SPEAKERS, number // SPEAKERS % len(EMOTIONS)
@@ -56,20 +58,25 @@ def project(folder: Path, same_content: bool = False) -> Path:
                 rows.append(VariantRow(row, name, variant, "train", EMOTIONS[label], who, corpus, False,
                                        content if variant == "original" else row, 0.3, *noise))
                 pattern = np.random.default_rng(label).normal(size=(6, 1))
-                stores["papers/features/features"].append(
-                    (row, (pattern + random.normal(size=(6, FRAMES))).astype(np.float32)))
-                if variant == "noisy":
-                    stores["papers/augmented/waveforms"].append((row, random.normal(0, 0.1, 5000).astype(np.float32)))
+                features = (pattern + random.normal(size=(6, FRAMES))).astype(np.float32)
+                stores["papers/all/features/features"].append((row, features))
+                if variant == "original":
+                    stores["papers/original/features/features"].append((row, features))
+                else:
+                    stores["papers/all/augmented/waveforms"].append(
+                        (row, random.normal(0, 0.1, 5000).astype(np.float32)))
     for name, arrays in stores.items():
         (work / name).mkdir(parents=True)
         write_index(work / name, write_shard(work / name, 0, arrays))
     write_rows(work / "validated" / "manifest.csv", spoken, UtteranceRow)
-    write_rows(work / "papers" / "augmented" / "variants.csv", rows, VariantRow)
+    for variants in ("original", "all"):
+        write_rows(work / "papers" / variants / "augmented" / "variants.csv",
+                   [row for row in rows if variants == "all" or row.variant == "original"], VariantRow)
+        write_json(work / "papers" / variants / "features" / "features" / "standardisation.json",
+                   {"mean": [0.0] * 6, "std": [1.0] * 6})
     write_rows(work / "validated" / "noise.csv", [
         NoiseRow("noise/a", source="a", content="a", partition="train"),
         NoiseRow("noise/b", source="b", content="b", partition="test")], NoiseRow)
-    write_json(work / "papers" / "features" / "features" / "standardisation.json",
-               {"mean": [0.0] * 6, "std": [1.0] * 6})
     write_json(work / "ingest" / "corpora.json", {
         "one": {"synthetic": True, "complete": True, "expected": None, "layout": "manifest"},
         "two": {"synthetic": False, "complete": False, "expected": 9, "layout": "savee"}})

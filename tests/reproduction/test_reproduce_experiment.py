@@ -22,6 +22,7 @@ from reproduction.experiment import (
     train_all,
     trainable,
     training_settings,
+    variant_names,
 )
 from reproduction.settings import load_settings
 from ser_ops.config.params import load_params
@@ -44,7 +45,7 @@ def params(tmp_path, monkeypatch):
 
 def experiment(params, protocol="speaker", **changes):
     values = {"group": "g", "name": "n", "model": "spectral", "settings": training_settings(params, 100, {}, "test"),
-              "corpora": ("one", "two"), "protocol": protocol, "variants": ("original", "noisy")}
+              "corpora": ("one", "two"), "protocol": protocol, "variants": "all"}
     return Experiment(**{**values, **changes})
 
 
@@ -68,7 +69,7 @@ def test_paper_divides_rows_and_says_so(params):
 
 
 def test_one_corpus_alone_and_one_variant(params):
-    rows, _, _ = partitioned_rows(params, experiment(params, corpora=("two",), variants=("original",)))
+    rows, _, _ = partitioned_rows(params, experiment(params, corpora=("two",), variants="original"))
     assert {row.corpus for row in rows} == {"two"} and {row.variant for row in rows} == {"original"}
 
 
@@ -90,7 +91,7 @@ def test_a_leak_that_is_not_declared_stops_an_experiment(tmp_path, monkeypatch):
 def test_standardised_by_the_training_rows_alone(params):
     trained = experiment(params, fold=2, folds=3)
     rows = partitioned_rows(params, trained).rows
-    store = Shards(Path("work/papers/features/features"))
+    store = Shards(Path("work/papers/all/features/features"))
     expected = np.stack([store[row.row] for row in rows if row.partition == "train"])
     fitted = standardisation(partition_examples(params, trained, rows, "train"), params, "spectral")
     assert np.allclose(fitted["mean"], expected.mean((0, 2)), atol=1e-6)
@@ -174,9 +175,7 @@ def test_a_corpus_has_one_test_part_whatever_trains_beside_it(params):
     kept = [row for row in read_rows(manifest, UtteranceRow)
             if row.corpus == "one" or row.speaker in ("two/0", "two/1")]
     write_rows(manifest, kept, UtteranceRow)
-    table = Path("work/papers/augmented/variants.csv")
-    known = {row.utterance for row in kept}
-    write_rows(table, [row for row in read_rows(table, VariantRow) if row.utterance in known], VariantRow)
+    keep_rows(kept)
     tests = {row.utterance for row in across.test_rows(params, kept, "two")}
     for corpora_of in (("two",), ("one", "two")):
         rows, named, _ = partitioned_rows(params, experiment(params, corpora=corpora_of, apart=True))
@@ -242,18 +241,16 @@ def test_comparisons_never_train_less_than_the_preset(params, stage, room):
 @pytest.mark.parametrize(("stage", "room"), [("corpora", corpora), ("splits", splits)])
 def test_each_comparison_says_which_variants_train(params, stage, room):
     settings = load_settings()
-    for asked, heard in ((("original",), ("original",)), (None, params.augment.variants)):
-        changed = with_comparison(settings, stage, variants=asked)
-        assert {each.variants for each in room.experiments(params, changed)} == {heard}
-    unmade = with_comparison(settings, stage, variants=("original", "room"))
-    with (pytest.raises(UserError, match=r"no room variant is made: name it under augment\.variants"),
-          train_all(params, stage, room.experiments(params, unmade), {})):
-        pass
+    for asked, heard in (("original", {"original"}), ("all", {"original", "noisy"})):
+        wanted = room.experiments(params, with_comparison(settings, stage, variants=asked))
+        assert {row.variant for each in wanted for row in partitioned_rows(params, each).rows} == heard
+    assert variant_names(params, "original") == ("original",)
+    assert variant_names(params, "all") == params.augment.variants
 
 
 def test_table_iv_is_trained_without_noise():
     committed = load_settings(Path(__file__).parents[2] / "reproduction" / "params.yaml")
-    assert committed.corpora.variants == ("original",) and committed.splits.variants is None
+    assert committed.corpora.variants == "original" and committed.splits.variants == "all"
 
 
 @pytest.fixture
@@ -279,11 +276,18 @@ def test_random_weights_lack_nothing(params):
 
 def keep_two_speakers(speakers=("two/0", "two/1")):
     """Corpus two alone, as TESS is: two speakers who say the same words."""
-    manifest, table = Path("work/validated/manifest.csv"), Path("work/papers/augmented/variants.csv")
+    manifest = Path("work/validated/manifest.csv")
     kept = [row for row in read_rows(manifest, UtteranceRow) if row.speaker in speakers]
     write_rows(manifest, kept, UtteranceRow)
-    known = {row.utterance for row in kept}
-    write_rows(table, [row for row in read_rows(table, VariantRow) if row.utterance in known], VariantRow)
+    keep_rows(kept)
+
+
+def keep_rows(utterances):
+    """Take the rows of all other utterances out of both tables."""
+    known = {row.utterance for row in utterances}
+    for variants in ("original", "all"):
+        table = Path("work/papers", variants, "augmented", "variants.csv")
+        write_rows(table, [row for row in read_rows(table, VariantRow) if row.utterance in known], VariantRow)
 
 
 def test_two_speakers_alone_have_three_protocols_each_named_as_what_it_is(params):

@@ -20,7 +20,8 @@ def test_the_committed_settings_are_valid_and_frozen():
 
 def test_stages_that_follow_augment_follow_what_a_preset_changes_of_it():
     graph = yaml.safe_load((COMMITTED.parent / "dvc.yaml").read_text(encoding="utf-8"))
-    for name, stage in graph["stages"].items():
+    for name, written in graph["stages"].items():
+        stage = written.get("do", written)      # do: of a stage that stands for several
         files = {file: keys for entry in stage["params"] if isinstance(entry, dict) for file, keys in entry.items()}
         named = files.get("params.yaml", []) + [entry for entry in stage["params"] if isinstance(entry, str)]
         if any(key.partition(".")[0] == "augment" for key in named):
@@ -30,9 +31,10 @@ def test_stages_that_follow_augment_follow_what_a_preset_changes_of_it():
 @pytest.mark.parametrize(("change", "message"), [
     ({"fold": {}}, r"fold: unknown key, did you mean 'folds'\?"),
     ({"seed": -1}, r"seed is -1: input should be greater than or equal to 0"),
-    ({"splits": {"models": ["cnn"], "train": {"epoch": 3}}}, r"splits: train names 'epoch', which is no training"),
+    ({"splits": {"models": ["cnn"], "variants": "all", "train": {"epoch": 3}}}, r"splits: train names 'epoch', which"),
     ({"corpora": {"models": ["huge"], "train": {}}}, r"corpora\.models\.0 is 'huge'"),
     ({"corpora": {"models": [], "train": {}}}, r"corpora\.models"),
+    ({"corpora": {"models": ["cnn"], "variants": ["noisy"], "train": {}}}, r"corpora\.variants.*'original' or 'all'"),
 ])
 def test_a_wrong_setting_is_an_error_that_names_file_and_key(tmp_path, change, message):
     file = tmp_path / "params.yaml"
