@@ -10,7 +10,7 @@ import typer
 
 from ser_ops.caveats import caveats, marks
 from ser_ops.cli.answers import Json, path_argument, print_answer
-from ser_ops.config.params import PARAMS, Params, load_params
+from ser_ops.config.params import PARAMS, Params, load_params, predict_of_project
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.files import path_on_disk, write_json
@@ -66,8 +66,7 @@ def recogniser_of(params: Params, folder: Path, coverage: float | None = None, o
     """
     from ser_ops.inference.recogniser import Recogniser
 
-    settings = params.predict if PARAMS.exists() else None
-    return Recogniser(folder, params.compute.device, predict=settings, coverage=coverage, onnx=onnx)
+    return Recogniser(folder, params.compute.device, predict=predict_of_project(params), coverage=coverage, onnx=onnx)
 
 
 def evaluate(manifest: Annotated[Path, typer.Option(help="CSV: path, emotion, speaker; where a line is a part of a "

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ser_ops.cli.answers import is_loopback, path_argument
-from ser_ops.cli.model import Model
+from ser_ops.cli.model import Coverage, Model
 from ser_ops.config.params import load_params
 from ser_ops.errors import UserError
 
@@ -15,7 +15,8 @@ TOKEN = "SER_OPS_SERVE_TOKEN"       # of the environment
 _SHORTEST = 16      # characters: fewer are guessed
 
 
-def serve(model: Model = None, host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+def serve(model: Model = None, coverage: Coverage = None,
+          host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
           port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 8000,
           records: Annotated[Path | None, typer.Option(help="Folder for a record of each recording, without sound or "
                                                        "name, for ser-ops watch. Default: none is kept.",
@@ -37,4 +38,4 @@ def serve(model: Model = None, host: Annotated[str, typer.Option(help="Address t
     from ser_ops.serving.server import serve as serve_model
 
     serve_model(params, model or f"models:/{params.tracking.registered_model}@staging", host, port, token,
-                records)
+                records, coverage)

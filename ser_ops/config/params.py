@@ -104,6 +104,11 @@ def load_params_anywhere(path: Path = PARAMS) -> Params:
         tracking=Tracking.model_construct(uri=os.environ.get("MLFLOW_TRACKING_URI", "")))
 
 
+def predict_of_project(params: Params) -> Predict | None:
+    """The settings by which this project answers recordings; None where no project is, and those of each model hold."""
+    return params.predict if PARAMS.exists() else None
+
+
 def load_preset(name: str, path: Path = PARAMS) -> Preset:
     """The sections of a preset, laid over those of params.yaml; raises as `load_params`."""
     return load_params(path, name).chosen

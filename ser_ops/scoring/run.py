@@ -9,7 +9,7 @@ from typing import Any
 
 from ser_ops.caveats import Caveat, caveats, marks
 from ser_ops.config.model_json import fingerprint, predict_of, read_model_json
-from ser_ops.config.params import PARAMS, Params
+from ser_ops.config.params import Params, predict_of_project
 from ser_ops.errors import UserError
 from ser_ops.files import naming_write_errors, remove_leftovers
 from ser_ops.progress.spreading import parallel_map
@@ -74,7 +74,7 @@ def score(params: Params, source: str, out: Path, uri: str | None = None, covera
     folder, version, pinned = fetch_version(params, uri)
     digest = fingerprint(folder)
     model = pinned if version else f"{redacted(pinned) if uri.startswith(SCHEMES) else Path(uri).name} {digest[:12]}"
-    predict = params.predict if PARAMS.exists() else predict_of(read_model_json(folder))
+    predict = predict_of_project(params) or predict_of(read_model_json(folder))
     if coverage is not None:
         predict = predict.model_copy(update={"coverage": coverage})
     job = Job(out, records, folder, model, digest, predict, params.compute.device, params.storage,

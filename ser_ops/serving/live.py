@@ -109,7 +109,7 @@ class _Session:
                 record = await self._service.live(window, self._rate, keep=new)
                 if new:
                     self._recorded = heard
-                fields = ("record", "emotion", "probabilities", "warnings")
+                fields = ("record", "emotion", "emotions", "probabilities", "warnings")
                 answer: dict[str, Any] = {name: record[name] for name in fields if name in record}
             except UserError as error:      # silence is no fault of a session
                 answer = {"error": str(error)}

@@ -28,7 +28,7 @@ class Result(BaseModel):
     record: str | None = Field(None, description="id by which to correct it, where records are kept")
     error: str | None = None
     emotion: str | None = Field(None, description="one of the seven, 'no speech' or 'not sure'")
-    emotions: list[str] | None = Field(None, description="with predict.coverage: the set that holds the truth so often")
+    emotions: list[str] | None = Field(None, description="with a coverage (/v1/model): the set that holds the truth so often")
     speech: list[SpeechSegment] | None = Field(None, description="of a model that detects speech")
     probabilities: dict[str, float] | None = None
     seconds: float | None = None

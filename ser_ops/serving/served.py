@@ -12,6 +12,7 @@ import numpy as np
 from ser_ops.caveats import DUTIES, FORBIDDEN_USES, INTENDED_USES
 from ser_ops.config.model_json import fingerprint
 from ser_ops.config.params import Params
+from ser_ops.config.services import Predict
 from ser_ops.documents import parse_json
 from ser_ops.errors import UserError
 from ser_ops.inference.recogniser import Recogniser
@@ -57,6 +58,7 @@ class Served:
             "caveats": [caveat.sentence for caveat in self.recogniser.caveats],
             "window_seconds": self.recogniser.window / self.recogniser.sample_rate,
             "hop_seconds": self.recogniser.hop / self.recogniser.sample_rate,
+            "coverage": self.recogniser.coverage,
             "licences": licences,
             "gate": {"verdict": tags.get("verdict", "not registered"), "for": tags.get("verdict_for"),
                      "at": tags.get("verdict_at"), "by": tags.get("verdict_by"),
@@ -71,14 +73,30 @@ def _json(tags: Mapping[str, str], name: str) -> Any:
         return None
 
 
-def load_served(params: Params, uri: str, embeddings: bool = False) -> Served:
-    """The model of a URI or a folder, loaded and tried once; embeddings: for records of what it hears.
+@dataclass(frozen=True)
+class Loading:
+    """Which model is loaded, and how it answers: the same at the start and whenever it moves.
 
-    Raises UserError in one line, as `fetch_model`.
+    uri: of the model, or a folder; predict: settings by which recordings are answered, None for the model's own;
+    coverage: laid over theirs, None for none; embeddings: for records of what it hears.
     """
+
+    params: Params
+    uri: str
+    predict: Predict | None = None
+    coverage: float | None = None
+    embeddings: bool = False
+
+
+def load_served(loading: Loading) -> Served:
+    """The model, loaded and tried once.
+
+    Raises UserError in one line, as `fetch_model`, and for a coverage that the model cannot promise.
+    """
+    params, uri = loading.params, loading.uri
     folder, version, _ = fetch_version(params, uri)
     recogniser = Recogniser(folder, params.compute.device, windows_at_a_time(params.serve.batch_size),
-                            params.predict.window_hop, embeddings=embeddings)
+                            predict=loading.predict, coverage=loading.coverage, embeddings=loading.embeddings)
     rate = recogniser.sample_rate       # the first pass is the slowest: no request should wait for it
     recogniser.answer(np.sin(np.arange(recogniser.window, dtype=np.float32) * (2 * np.pi * 200 / rate)) * 0.1, rate)
     card = Path(folder, MODEL_CARD)
@@ -94,9 +112,9 @@ class Watch:
     A registry that is away, an alias that is gone or a version that does not load is logged; the model in use stays.
     """
 
-    def __init__(self, params: Params, uri: str, served: Served, changed: Callable[[Served], None]) -> None:
+    def __init__(self, loading: Loading, served: Served, changed: Callable[[Served], None]) -> None:
         """changed: called in the thread with each model that is ready to take over."""
-        self._params, self._uri, self._served, self._changed = params, uri, served, changed
+        self._loading, self._served, self._changed = loading, served, changed
         self._over = threading.Event()
         if served.version is not None:
             threading.Thread(target=self._look, name="watch", daemon=True).start()
@@ -107,7 +125,7 @@ class Watch:
 
     def _look(self) -> None:
         said = ""
-        while not self._over.wait(self._params.serve.watch):
+        while not self._over.wait(self._loading.params.serve.watch):
             try:
                 self._follow()
                 said = ""
@@ -117,12 +135,12 @@ class Watch:
                     LOG.warning("the registry: %s; %s goes on", redacted(said), self._served.words)
 
     def _follow(self) -> None:
-        version = named_version(self._params, self._uri)
+        version = named_version(self._loading.params, self._loading.uri)
         if version == self._served.version:
             return
         if version and self._served.version and version.number == self._served.version.number:
             self._served = replace(self._served, version=version)   # its tags changed: a verdict, a reason
         else:
-            self._served = load_served(self._params, self._uri, self._served.recogniser.embeddings)
+            self._served = load_served(self._loading)
             LOG.warning("now answers: %s", self._served.words)
         self._changed(self._served)

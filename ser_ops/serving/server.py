@@ -8,11 +8,11 @@ from tempfile import TemporaryDirectory
 
 import uvicorn
 
-from ser_ops.config.params import Params
+from ser_ops.config.params import Params, predict_of_project
 from ser_ops.errors import UserError
 from ser_ops.progress.spreading import worker_count
 from ser_ops.serving.app import create_app
-from ser_ops.serving.served import Watch, load_served
+from ser_ops.serving.served import Loading, Watch, load_served
 from ser_ops.serving.service import Service
 from ser_ops.watch.records import Recorder
 
@@ -20,22 +20,24 @@ _MESSAGE_BYTES = 2**20      # of live sound at once
 _KEEP_ALIVE = 75    # seconds: a proxy, most of which keep theirs for 60, must be the one that closes a connection
 
 
-def serve(params: Params, uri: str, host: str, port: int, token: str | None, records: Path | None = None) -> None:
+def serve(params: Params, uri: str, host: str, port: int, token: str | None, records: Path | None = None,
+          coverage: float | None = None) -> None:
     """Answer requests until SIGTERM or SIGINT; those under way are answered first.
 
     port: 0 takes a free one, which the first line on standard output says; records: a folder for records of what was
-    heard (`ser_ops.watch.records`), None to keep none. Raises UserError in one line for a model
-    that cannot be had, and for an address that cannot.
+    heard (`ser_ops.watch.records`), None to keep none; coverage: laid over that of the settings. Raises UserError in
+    one line for a model that cannot be had or cannot promise the coverage, and for an address that cannot be had.
     """
     listening = _bound(host, port)
-    served = load_served(params, uri, embeddings=records is not None)
+    loading = Loading(params, uri, predict_of_project(params), coverage, embeddings=records is not None)
+    served = load_served(loading)
     gc.freeze()     # to look through all that is loaded for garbage would hold all requests up for 0.1 s
     with TemporaryDirectory(prefix="ser-ops-serve-") as folder, listening:
         recorder = None if records is None else Recorder(records, params.watch)
         on_cpu = served.recogniser.torch_network.device.type == "cpu"
         service = Service(params.serve, served, Path(folder), recorder,
                           worker_count(params.serve.threads) if on_cpu else 1)
-        watch = Watch(params, uri, served, service.change)
+        watch = Watch(loading, served, service.change)
         config = uvicorn.Config(
             create_app(service, token), http="h11", log_level="warning", access_log=False, ws_max_size=_MESSAGE_BYTES,
             timeout_graceful_shutdown=round(params.serve.timeout), timeout_keep_alive=_KEEP_ALIVE,

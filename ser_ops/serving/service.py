@@ -22,6 +22,7 @@ from ser_ops.serving.batching import Batcher
 from ser_ops.serving.bodies import MEGABYTE, File, Refusal, Samples, body_limit, read_body
 from ser_ops.serving.metrics import Metrics
 from ser_ops.serving.served import LOG, Served
+from ser_ops.terminal import excerpt
 from ser_ops.watch.records import Recorder
 
 _REMEMBERED = 0.1       # weight of the newest request in the mean that Retry-After tells
@@ -70,8 +71,12 @@ class Service:
     async def predict(self, request: Request, request_id: str) -> tuple[int, bytes]:
         """Status and JSON for the recordings of a request: 200 where one was answered at least, else 422.
 
-        Raises Refusal: 413, 415, 422 for the body, 429 for a full queue, 504 for a request that takes too long.
+        Raises Refusal: 422 for a query, 413, 415, 422 for the body, 429 for a full queue, 504 for a request that
+        takes too long.
         """
+        if request.query_params:    # what is not obeyed is not taken in silence
+            raise Refusal(422, f"?{excerpt(request.url.query, 60)}: a request has no parameters: all are answered "
+                          "alike, by section predict of params.yaml and ser-ops serve --coverage")
         limit = body_limit(request, self.serve)
         size = request.headers.get("content-length", "")
         is_long = not size.isdigit() or int(size) > self.serve.long_megabytes * MEGABYTE

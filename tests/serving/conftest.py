@@ -20,7 +20,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of a fusion model with random weights and windows of half a second."""
     folder = tmp_path_factory.mktemp("served") / "small-fusion"
     save(folder, build("fusion", tiny(), seed=1), {"preset": "tiny", "data": {
-        "corpora": ["made"], "licences": {"made": "CC0 1.0"}, "protocol": "speaker"}})
+        "corpora": ["made"], "licences": {"made": "CC0 1.0"}, "protocol": "speaker"},
+        "conformal_scores": list(range(0, 10_000, 100))})
     return folder
 
 

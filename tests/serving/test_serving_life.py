@@ -17,6 +17,8 @@ from ser_ops.config.params import load_params
 from ser_ops.tracking import registry
 from ser_ops.tracking.aliases import changing_aliases
 
+MODEL = "the small model's folder"
+
 
 def test_the_end_waits_for_what_is_under_way_and_lets_nobody_in(model, tmp_path):
     body = wav(sound(0.5))
@@ -79,10 +81,12 @@ def test_the_alias_moves_and_no_request_fails(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("options", "environment", "words"), [
     (["--model", "nowhere"], {}, "nowhere: no such model folder"),
+    (["--model", MODEL, "--coverage", "1.5"], {}, "coverage 1.5: is a share between 0 and 1"),
     (["--host", "0.0.0.0"], {}, "there is no token: set SER_OPS_SERVE_TOKEN"),
     ([], {"SER_OPS_SERVE_TOKEN": "short"}, "has fewer than 16 characters"),
     (["--host", "192.0.2.7"], {"SER_OPS_SERVE_TOKEN": "x" * 16}, "192.0.2.7:0: cannot be listened on")])
-def test_what_keeps_it_from_starting_is_one_line(tmp_path: Path, options, environment, words):
+def test_what_keeps_it_from_starting_is_one_line(tmp_path: Path, model, options, environment, words):
+    options = [str(model) if option is MODEL else option for option in options]
     done = subprocess.run([sys.executable, "-m", "ser_ops.cli", "serve", "--port", "0", *options],
                           cwd=settings(tmp_path / "server"), capture_output=True, text=True,
                           env=os.environ | {"PYTHONPATH": str(PROJECT)} | environment)
