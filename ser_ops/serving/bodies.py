@@ -33,6 +33,14 @@ class Refusal(HTTPException):
     """A request that is not looked at further: a status and one line."""
 
 
+class NoRoom(UserError):
+    """A recording that this machine has no room to decode: no fault of who sent it; reason: what the system said."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name}: this service has no room for it now ({reason}): try again later")
+        self.reason = reason
+
+
 @dataclass(frozen=True)
 class File:
     """A recording that was sent as a file: its name for people, its suffix, its bytes."""
@@ -45,16 +53,24 @@ class File:
         """Its answer, step by step, without a word of where it lay; folder: for a copy that a decoder can open."""
         path = folder / f"{uuid4().hex}{self.suffix}"
         try:
-            self.content.seek(0)
-            with path.open("wb") as target:
-                shutil.copyfileobj(self.content, target, MEGABYTE)
+            self._copy(path)
             answer = yield from recogniser.answering_file(path, longest=longest)
+        except NoRoom:
+            raise
         except UserError as error:
             raise UserError(str(error).replace(str(path), self.name)) from error
         finally:
             path.unlink(missing_ok=True)
             self.content.close()
         return answer
+
+    def _copy(self, path: Path) -> None:
+        try:
+            self.content.seek(0)
+            with path.open("wb") as target:
+                shutil.copyfileobj(self.content, target, MEGABYTE)
+        except OSError as error:
+            raise NoRoom(self.name, error.strerror or str(error)) from error
 
 
 @dataclass(frozen=True)
@@ -109,7 +125,8 @@ def body_limit(request: Request, serve: Serve) -> float:
 async def read_body(request: Request, serve: Serve, limit: float) -> list[File | Samples]:
     """The recordings of a request: multipart/form-data with files, JSON with samples, or the bytes of one recording.
 
-    Raises Refusal, 413 or 422, for a body that is too large or holds no recording, and 415 for another type.
+    Raises Refusal, 413 or 422, for a body that is too large or holds no recording, 415 for another type, 507 where this
+    machine has no room for it.
     """
     counted, kind = _Counted(request, limit), _type_of(request)
     try:
@@ -121,6 +138,8 @@ async def read_body(request: Request, serve: Serve, limit: float) -> list[File |
             recordings = [await _raw(counted, kind, serve)]
     except ClientDisconnect as error:
         raise Refusal(400, "the body ends before its end") from error
+    except OSError as error:        # large parts wait on the disk
+        raise Refusal(507, str(NoRoom("the body", error.strerror or str(error)))) from error
     if not recordings:
         raise Refusal(422, "no recording in the body: send files, samples or the bytes of one")
     if len(recordings) > serve.recordings:

@@ -28,7 +28,7 @@ class Result(BaseModel):
     record: str | None = Field(None, description="id by which to correct it, where records are kept")
     error: str | None = None
     emotion: str | None = Field(None, description="one of the seven, 'no speech' or 'not sure'")
-    emotions: list[str] | None = Field(None, description="with a coverage (/v1/model): the set that holds the truth so often")
+    emotions: list[str] | None = Field(None, description="with a coverage: the set that holds the truth so often")
     speech: list[SpeechSegment] | None = Field(None, description="of a model that detects speech")
     probabilities: dict[str, float] | None = None
     seconds: float | None = None
@@ -65,7 +65,8 @@ _SAMPLES = {"type": "object", "required": ["samples", "sample_rate"], "propertie
     "sample_rate": {"type": "integer", "description": "hertz"}, "name": {"type": "string"}}}
 _RECORDING = {"type": "string", "format": "binary"}
 _REFUSALS = {401: "no token, or a wrong one", 413: "too large, or too many recordings", 415: "no type of a recording",
-             429: "too many requests; Retry-After says when", 504: "took too long"}
+             429: "too many requests; Retry-After says when", 504: "took too long",
+             507: "no room on the service's disk"}
 # What `FastAPI.post` takes beside a path.
 PREDICT: dict[str, Any] = {
     "openapi_extra": {"requestBody": {"required": True, "content": {

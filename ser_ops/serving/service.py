@@ -19,7 +19,7 @@ from ser_ops.config.services import Serve
 from ser_ops.errors import UserError
 from ser_ops.inference.recogniser import Answer, Answering, Window, WindowAnswer
 from ser_ops.serving.batching import Batcher
-from ser_ops.serving.bodies import MEGABYTE, File, Refusal, Samples, body_limit, read_body
+from ser_ops.serving.bodies import MEGABYTE, File, NoRoom, Refusal, Samples, body_limit, read_body
 from ser_ops.serving.metrics import Metrics
 from ser_ops.serving.served import LOG, Served
 from ser_ops.terminal import excerpt
@@ -43,6 +43,7 @@ class Service:
             threads: that have the model.
         """
         self.serve, self.folder, self.metrics, self._recorder = serve, folder, Metrics(), recorder
+        self._said = set[str]()     # of the disk
         self.batcher = Batcher(serve.batch_size, serve.batch_wait, self.metrics.count_batch, threads)
         cores = os.cpu_count() or 1
         self._short = ThreadPoolExecutor(cores, "decoder")
@@ -66,10 +67,13 @@ class Service:
         self._short.shutdown(cancel_futures=True)
         self._long.shutdown(cancel_futures=True)
         if self._recorder is not None:
-            self._recorder.close()
+            try:
+                self._recorder.close()
+            except (OSError, UserError) as error:
+                self._say(f"{error}; the log stays and becomes a file at the next start")
 
     async def predict(self, request: Request, request_id: str) -> tuple[int, bytes]:
-        """Status and JSON for the recordings of a request: 200 where one was answered at least, else 422.
+        """Status and JSON for the recordings of a request: 200 where one was answered at least, else 422, or 507.
 
         Raises Refusal: 422 for a query, 413, 415, 422 for the body, 429 for a full queue, 504 for a request that
         takes too long.
@@ -89,7 +93,8 @@ class Service:
             except TimeoutError:
                 raise Refusal(504, f"not answered within {self.serve.timeout:g} s: send less at a time") from None
         head = json.dumps({"request_id": request_id, "model": served.short})
-        return (200 if any(answered for answered, _ in results) else 422,
+        statuses = {status for status, _ in results}
+        return (200 if 200 in statuses else max(statuses),
                 f'{head[:-1]}, "results": ['.encode() + b", ".join(written for _, written in results) + b"]}")
 
     async def live(self, samples: np.ndarray, sample_rate: int, keep: bool) -> dict[str, Any]:
@@ -120,11 +125,11 @@ class Service:
             self._mean_seconds += _REMEMBERED * (time.monotonic() - begun - self._mean_seconds)
 
     async def _answers(self, served: Served, recordings: Sequence[File | Samples], is_long: bool,
-                       request: Request) -> list[tuple[bool, bytes]]:
-        """Whether each recording was answered, and its JSON. A few at once: other requests are to have their turn."""
+                       request: Request) -> list[tuple[int, bytes]]:
+        """Status and JSON of each recording. A few at once: other requests are to have their turn."""
         at_once = asyncio.Semaphore(max(2, self.serve.batch_size // 2))
 
-        async def answer(recording: File | Samples) -> tuple[bool, bytes]:
+        async def answer(recording: File | Samples) -> tuple[int, bytes]:
             async with at_once:
                 return await self._answer(served, recording, self._long if is_long else self._short, request)
 
@@ -133,18 +138,20 @@ class Service:
         return [task.result() for task in tasks]
 
     async def _answer(self, served: Served, recording: File | Samples, pool: ThreadPoolExecutor,
-                      request: Request) -> tuple[bool, bytes]:
+                      request: Request) -> tuple[int, bytes]:
         steps = recording.steps(served.recogniser, self.folder, self.serve.seconds)
         try:
             answer = await self._drive(served, steps, pool, request)
         except UserError as error:
             self.metrics.refused.inc()
-            return False, json.dumps({"name": recording.name, "error": str(error)}).encode()
+            if is_full := isinstance(error, NoRoom):
+                self._say(f"{self.folder}: {error.reason}: recordings cannot be decoded: free space")
+            return 507 if is_full else 422, json.dumps({"name": recording.name, "error": str(error)}).encode()
         self.metrics.count_answer(answer)
         self.metrics.sound.inc(answer.seconds)
         if self._recorder is None and len(answer.windows) < self.serve.batch_size:
-            return True, self._written(recording.name, answer, served)
-        return True, await asyncio.wrap_future(pool.submit(self._written, recording.name, answer, served))
+            return 200, self._written(recording.name, answer, served)
+        return 200, await asyncio.wrap_future(pool.submit(self._written, recording.name, answer, served))
 
     def _written(self, name: str, answer: Answer, served: Served) -> bytes:
         """The JSON of an answer, after its record."""
@@ -156,10 +163,16 @@ class Service:
             return {}
         try:
             return {"record": self._recorder.add(answer, served.digest)}
-        except OSError as error:    # a full disk is no reason to refuse an answer
+        except (OSError, UserError) as error:    # a full disk is no reason to refuse an answer
             self.metrics.unrecorded.inc()
-            LOG.warning("records: %s", error)
+            self._say(f"records: {error}; answers go out without, and ser_ops_unrecorded_total counts them")
             return {}
+
+    def _say(self, words: str) -> None:
+        """Log what is wrong with the disk, once however many requests meet it."""
+        if words not in self._said:
+            self._said.add(words)
+            LOG.warning("%s", words)
 
     async def _drive(self, served: Served, steps: Answering, pool: ThreadPoolExecutor,
                      request: Request | None) -> Answer:

@@ -94,28 +94,31 @@ class Recorder:
         with naming_write_errors(folder):
             for log in sorted(folder.glob(f"*{_LOG}")):
                 _pack(log)
-            self._begin()
+            self._remove_oldest()
+            self._open()
 
     def add(self, answer: Answer, model: str) -> str:
         """Keep the record of an answer (`record_of`) and return its id. Raises OSError where it cannot be written."""
         record = record_of(answer, model)
         line = (json.dumps(record) + "\n").encode()
         with self._changing:
-            written = os.write(self._file, line)
-            if written < len(line):     # the disk is full: half a line would spoil the next one
-                os.ftruncate(self._file, os.fstat(self._file).st_size - written)
-                raise OSError(f"{self._path}: cannot be written: the disk is full")
+            self._append(line)
             self._records += 1
             if self._records >= self._settings.file_records:
-                self._end()
-                self._begin()
+                self._begin_another()
         return str(record["id"])
 
     def close(self) -> None:
-        """Write what the log holds into a Parquet file, and let another process in."""
+        """Write what the log holds into a Parquet file, and let another process in.
+
+        Raises UserError where that file cannot be written: the log stays, and becomes one when the folder is opened.
+        """
         with self._changing:
-            self._end()
-            self._lock.release()
+            try:
+                os.close(self._file)
+                _pack(self._path)
+            finally:
+                self._lock.release()
 
     def __enter__(self) -> "Recorder":
         return self
@@ -124,15 +127,33 @@ class Recorder:
                  trace: TracebackType | None) -> None:
         self.close()
 
-    def _begin(self) -> None:
-        self._remove_oldest()
-        self._path = self.folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{uuid4().hex[:6]}{_LOG}"
-        self._file = os.open(self._path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
-        self._records = 0
+    def _append(self, line: bytes) -> None:
+        written = 0
+        try:
+            while written < len(line):
+                written += os.write(self._file, line[written:])
+        except OSError as error:
+            if written:     # half a line would spoil the next one
+                os.ftruncate(self._file, os.fstat(self._file).st_size - written)
+            raise OSError(f"{self._path}: cannot be written ({error.strerror or error})") from error
 
-    def _end(self) -> None:
-        os.close(self._file)
-        _pack(self._path)
+    def _open(self) -> None:
+        """Begin a log."""
+        path = self.folder / f"{datetime.now(UTC):%Y%m%dT%H%M%S.%f}-{uuid4().hex[:6]}{_LOG}"
+        self._file, self._path, self._records = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600), path, 0
+
+    def _begin_another(self) -> None:
+        """Begin a log, and turn the full one into a Parquet file.
+
+        On a full disk the old log goes on, or stays one: no record is lost, and the next opening makes up for it.
+        """
+        full, path = self._file, self._path
+        self._records = 0       # to try again with every record would hold all of them up
+        with suppress(OSError, UserError):
+            self._open()
+            os.close(full)
+            _pack(path)
+            self._remove_oldest()
 
     def _remove_oldest(self) -> None:
         """Remove the oldest files beyond the limit. They are counted first: a kill in between counts none twice."""

@@ -1,5 +1,6 @@
 """Records: what is written is what is read, nothing is lost by a kill, and a folder keeps its limit."""
 
+import errno
 import json
 import os
 import signal
@@ -8,6 +9,7 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pyarrow.parquet
@@ -103,6 +105,37 @@ def test_the_oldest_files_go_and_are_counted(tmp_path, monkeypatch):
     (tmp_path / "removed.json").write_text(json.dumps(removed | {"last": first}))
     Recorder(tmp_path, Watch(megabytes=1, file_records=5)).close()
     assert not (tmp_path / first).exists() and removed_records(tmp_path)["records"] == removed["records"]
+
+
+@pytest.mark.parametrize("full", ["write_records", "os.open", "write_json"])
+def test_a_disk_that_is_full_when_a_log_is_loses_no_record(tmp_path, monkeypatch, full):
+    """Whether another log, the Parquet file of the full one or the count of what was removed cannot be written."""
+    monkeypatch.setattr("ser_ops.watch.records._MEGABYTE", 10_000)
+
+    def no_room(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    recorder = Recorder(tmp_path, Watch(megabytes=1, file_records=3))
+    ids = [recorder.add(answer(number), MODEL) for number in range(2)]
+    with monkeypatch.context() as planted:
+        planted.setattr(f"ser_ops.watch.records.{full}", no_room)
+        ids += [recorder.add(answer(number), MODEL) for number in range(2, 11)]
+    recorder.close()
+    assert sorted(read_records(tmp_path).ids) == sorted(ids)
+    with Recorder(tmp_path, Watch()) as recorder:
+        ids.append(recorder.add(answer(), MODEL))
+    assert sorted(read_records(tmp_path).ids) == sorted(ids) and not list(tmp_path.glob("*.jsonl"))
+
+
+def test_an_end_on_a_full_disk_lets_another_process_in_and_keeps_the_log(tmp_path, monkeypatch):
+    recorder = Recorder(tmp_path, Watch())
+    name = recorder.add(answer(), MODEL)
+    with monkeypatch.context() as planted:
+        planted.setattr("ser_ops.files.tempfile.mkdtemp", Mock(side_effect=OSError(errno.ENOSPC, "full")))
+        with pytest.raises(UserError, match="cannot be written"):
+            recorder.close()
+    Recorder(tmp_path, Watch()).close()
+    assert read_records(tmp_path).ids.tolist() == [name] and not list(tmp_path.glob("*.jsonl"))
 
 
 def test_threads_add_side_by_side(tmp_path):
