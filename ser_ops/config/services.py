@@ -102,6 +102,7 @@ class Serve(Section):
     seconds: Positive = Field(description="of a recording at most")
     timeout: Positive = Field(description="seconds for a request, and for those under way when the server ends")
     live_sessions: Count = Field(description="of live sound at once")
+    live_wait: Positive = Field(default=10.0, description="seconds for the first message of live sound")
     watch: Positive = Field(description="seconds between looks at the registry for a model that moved")
 
 

@@ -41,7 +41,7 @@ def create_app(service: Service, token: str | None = None) -> FastAPI:
             raise HTTPException(401, "send the header Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"})
 
     def is_token(given: str) -> bool:
-        return token is None or hmac.compare_digest(given.encode(), token.encode())
+        return token is None or hmac.compare_digest(given.encode(errors="surrogatepass"), token.encode())
 
     # Pages of OpenAPI come from elsewhere; /openapi.json is all that the service itself has.
     app = FastAPI(title="ser-ops", description="Speech emotion recognition", docs_url=None, redoc_url=None,

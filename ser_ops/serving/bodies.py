@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from array import array
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,12 @@ from tempfile import SpooledTemporaryFile
 from typing import IO, Any
 from uuid import uuid4
 
+import numpy as np
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
-from ser_ops.audio.admission import FORMATS
+from ser_ops.audio.admission import FORMATS, check_rate
 from ser_ops.config.services import Serve
 from ser_ops.errors import UserError
 from ser_ops.inference.recogniser import Answering, Recogniser
@@ -21,6 +23,7 @@ from ser_ops.terminal import excerpt
 
 JSON_BYTES = 2**21      # while JSON is read nothing else runs: 2 MiB take some 20 ms
 MEGABYTE = 2**20
+_SAMPLES = '{"samples": [0.0, 0.1], "sample_rate": 16000, "name": "a"}'
 _SUFFIXES = {"audio/wav": ".wav", "audio/x-wav": ".wav", "audio/wave": ".wav", "audio/vnd.wave": ".wav",
              "audio/flac": ".flac", "audio/x-flac": ".flac", "audio/ogg": ".ogg", "audio/opus": ".opus",
              "audio/mpeg": ".mp3", "audio/mp3": ".mp3", "audio/mp4": ".m4a", "audio/x-m4a": ".m4a", "audio/aac": ".aac",
@@ -75,21 +78,73 @@ class File:
 
 @dataclass(frozen=True)
 class Samples:
-    """A recording that was sent as numbers."""
+    """A recording that was sent as numbers: its name for people, and all that was said of it.
+
+    words: whether true, false or null may stand among its samples.
+    """
 
     name: str
-    samples: Any
-    sample_rate: Any
+    said: Any
+    words: bool
 
     def steps(self, recogniser: Recogniser, folder: Path, longest: float) -> Answering:
         """Its answer, step by step."""
-        given = isinstance(self.samples, list) and type(self.sample_rate) is int
-        if not given:
-            raise UserError(f'{self.name}: give {{"samples": [0.0, ...], "sample_rate": 16000}}')
-        if len(self.samples) > longest * max(1, self.sample_rate):
+        check_fields(self.name, self.said, _SAMPLES)
+        rate = sample_rate_of(self.name, self.said["sample_rate"])
+        samples = self._numbers()
+        if len(samples) > longest * rate:
             raise UserError(f"{self.name}: lasts more than {longest:g} s, the most that is answered here: cut it into "
                             "parts")
-        return (yield from recogniser.answering(self.samples, self.sample_rate, self.name))
+        return (yield from recogniser.answering(samples, rate, self.name))
+
+    def _numbers(self) -> np.ndarray:
+        """The samples, float32 (n,). Raises UserError where one of them is no number."""
+        given = self.said["samples"]
+        if not isinstance(given, list):
+            raise UserError(f"{self.name}: samples: {_shown(given)} is no list: give numbers, as [0.0, ...]")
+        try:
+            samples = np.frombuffer(array("f", given), np.float32)      # numpy itself would take "0.1" and null
+        except (TypeError, OverflowError):
+            samples = None
+        if samples is None or self.words:       # true is 1 to both
+            for number, value in enumerate(given):
+                if type(value) not in (int, float):
+                    raise UserError(f"{self.name}: sample {number} is {_shown(value)}: give mono samples, all numbers")
+        if samples is None:
+            raise UserError(f"{self.name}: holds whole numbers beyond any sample: give floats in [-1, 1]")
+        return samples
+
+
+def check_fields(name: str, said: Any, form: str) -> None:
+    """Raise UserError, which names the fault, for what is no JSON object with fields of `form`, or has others.
+
+    form: an example with all of them; those that may be missing stand behind sample_rate.
+    """
+    fields = list(json.loads(form))
+    if not isinstance(said, dict):
+        raise UserError(f"{name}: {_shown(said)} is no object: give {form}")
+    for field in fields[:fields.index("sample_rate") + 1]:
+        if field not in said:
+            raise UserError(f"{name}: {field} is missing: give {form}")
+    for field in said:
+        if field not in fields:
+            raise UserError(f"{name}: {excerpt(field, 40)} is no field: give {form}")
+
+
+def sample_rate_of(name: str, said: Any) -> int:
+    """A sample rate in JSON, in hertz. Raises UserError for what is no whole number, and for one out of bounds.
+
+    >>> sample_rate_of("a", 16000.0)
+    16000
+    """
+    if type(said) is not int and not (type(said) is float and said.is_integer()):
+        raise UserError(f"{name}: sample_rate: {_shown(said)} is no whole number of hertz: give one, as 16000")
+    check_rate(name, int(said))
+    return int(said)
+
+
+def _shown(said: Any) -> str:
+    return excerpt(json.dumps(said), 40)
 
 
 class _Counted(Request):
@@ -196,9 +251,14 @@ def _samples(body: bytes) -> list[File | Samples]:
         content = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise Refusal(422, f"the body is no JSON: {excerpt(error)}") from error
-    rows = content.get("recordings", [content]) if isinstance(content, dict) else None
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise Refusal(422, 'the body holds no recordings: give {"samples": [0.0, ...], "sample_rate": 16000}, or '
-                      'several as {"recordings": [...]}')
-    return [Samples(excerpt(row.get("name", f"recording {number}"), 200), row.get("samples"), row.get("sample_rate"))
-            for number, row in enumerate(rows)]
+    several = isinstance(content, dict) and "recordings" in content
+    rows = content["recordings"] if several else [content]
+    if not isinstance(content, dict) or not isinstance(rows, list) or (several and len(content) > 1):
+        raise Refusal(422, f'the body holds no recordings: give {_SAMPLES}, or several as {{"recordings": [...]}} and '
+                      "nothing beside")
+    words = b"u" in body or b"f" in body      # of true, false and null: our fields are written without either
+    return [Samples(_name(row, f"recording {number}"), row, words) for number, row in enumerate(rows)]
+
+
+def _name(row: Any, default: str) -> str:
+    return excerpt(row.get("name", default) if isinstance(row, dict) else default, 200)

@@ -1,9 +1,9 @@
 """Live sound over a WebSocket: PCM in, an answer each hop.
 
-The client's first message is JSON: {"sample_rate": 16000, "encoding": "float32" or "int16", "token": "..."}; all others
-are mono samples, little endian. Each answer is that of the last window: start and end in seconds, the answer's own
-fields, and latency_ms, from the arrival of its last sample to its sending. Where the service lags, it skips to the
-newest window and says how many hops it skipped.
+The client's first message, within `serve.live_wait` seconds, is JSON: {"sample_rate": 16000, "encoding": "float32" or
+"int16", "token": "..."}; all others are mono samples, little endian. Each answer is that of the last window: start and
+end in seconds, the answer's own fields, and latency_ms, from the arrival of its last sample to its sending. Where the
+service lags, it skips to the newest window and says how many hops it skipped.
 
 Where records are kept, a window leaves one when none of its sound is in an earlier record: `record` is its id.
 """
@@ -18,12 +18,15 @@ from urllib.parse import urlsplit
 import numpy as np
 from fastapi import WebSocket, WebSocketDisconnect
 
-from ser_ops.audio.admission import RATES, SHORTEST
+from ser_ops.audio.admission import SHORTEST
 from ser_ops.errors import UserError
+from ser_ops.serving.bodies import check_fields, sample_rate_of
 from ser_ops.serving.service import Service
 
 # With the value of full scale.
 _ENCODINGS: dict[str, tuple[np.dtype, float]] = {"float32": (np.dtype("<f4"), 1.0), "int16": (np.dtype("<i2"), 32768.0)}
+_FORM = '{"sample_rate": 16000, "encoding": "float32", "token": ""}'
+_REASON = 123       # bytes of a reason at most (RFC 6455, section 5.5)
 _TRY_LATER, _BAD, _NOT_ALLOWED = 1013, 1003, 1008       # codes of RFC 6455 and IANA's registry
 
 
@@ -34,39 +37,55 @@ async def answer_live(socket: WebSocket, service: Service, is_token: Callable[[s
         await socket.close(_NOT_ALLOWED, "another page's script")
         return
     await socket.accept()
-    if service.live_sessions >= service.serve.live_sessions:
-        await socket.close(_TRY_LATER, "too many sessions: try again later")
-        return
-    service.live_sessions += 1
     try:
-        session = await _opened(socket, service, is_token)
-        if session is not None:
+        try:
+            session = await _opened(socket, service, is_token)
+        except _Refused as refused:
+            await socket.close(refused.code, refused.words)
+            return
+        service.live_sessions += 1      # nothing was awaited since they were counted
+        try:
             async with asyncio.TaskGroup() as group:
                 answering = group.create_task(session.answer())
                 await session.listen()
                 answering.cancel()
+        finally:
+            service.live_sessions -= 1
     except* WebSocketDisconnect:
         pass
-    finally:
-        service.live_sessions -= 1
 
 
-async def _opened(socket: WebSocket, service: Service, is_token: Callable[[str], bool]) -> "_Session | None":
-    """The session that the first message asks for; None for one that was refused."""
+class _Refused(Exception):
+    """What is no session: the code and the reason with which it is closed."""
+
+    def __init__(self, code: int, words: str) -> None:
+        super().__init__(words)
+        self.code, self.words = code, words.encode()[:_REASON].decode(errors="ignore")
+
+
+async def _opened(socket: WebSocket, service: Service, is_token: Callable[[str], bool]) -> "_Session":
+    """The session that the first message asks for, in the order: token, fields, room. Raises _Refused."""
     try:
-        asked = json.loads(await socket.receive_text())
-        rate, (kind, full_scale) = int(asked["sample_rate"]), _ENCODINGS[asked.get("encoding", "float32")]
-        token = str(asked.get("token", ""))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        await socket.close(_BAD, 'begin with {"sample_rate": 16000, "encoding": "float32" or "int16"}')
-        return None
-    if not is_token(token):
-        await socket.close(_NOT_ALLOWED, "send the token")
-        return None
-    if not RATES[0] <= rate <= RATES[1]:
-        await socket.close(_BAD, f"the sample rate must be between {RATES[0]} and {RATES[1]} Hz")
-        return None
-    return _Session(socket, service, rate, kind, full_scale)
+        async with asyncio.timeout(service.serve.live_wait):
+            asked = json.loads(await socket.receive_text())
+    except TimeoutError:
+        raise _Refused(_NOT_ALLOWED, f"no first message within {service.serve.live_wait:g} s: send {_FORM}") from None
+    except (ValueError, KeyError, RecursionError):      # bytes have no text
+        raise _Refused(_BAD, f"the first message is no JSON: send {_FORM}") from None
+    token = asked.get("token", "") if isinstance(asked, dict) else ""
+    if not is_token(token if isinstance(token, str) else ""):
+        raise _Refused(_NOT_ALLOWED, "send the token")
+    try:
+        check_fields("first message", asked, _FORM)
+        rate = sample_rate_of("first message", asked["sample_rate"])
+    except UserError as error:
+        raise _Refused(_BAD, str(error)) from None
+    encoding = asked.get("encoding", "float32")
+    if not isinstance(encoding, str) or encoding not in _ENCODINGS:
+        raise _Refused(_BAD, f"first message: encoding: give {' or '.join(_ENCODINGS)}")
+    if service.live_sessions >= service.serve.live_sessions:
+        raise _Refused(_TRY_LATER, "too many sessions: try again later")
+    return _Session(socket, service, rate, *_ENCODINGS[encoding])
 
 
 class _Session:

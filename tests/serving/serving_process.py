@@ -120,5 +120,5 @@ def settings(folder: Path, **serve: Any) -> Path:
     write_settings(folder, yaml.safe_load((PROJECT / "params.yaml").read_text()))
     change_settings(folder, compute={"device": "cpu"}, serve={
         "queue": 3, "long_queue": 1, "body_megabytes": 2, "recordings": 3, "seconds": 10, "live_sessions": 1,
-        "watch": 0.1, **serve})
+        "live_wait": 3600, "watch": 0.1, **serve})
     return folder

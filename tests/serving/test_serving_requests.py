@@ -84,10 +84,14 @@ def test_each_bad_recording_has_its_own_line_and_the_others_are_answered(server)
     assert answer.status == 200 and good["emotion"]
     assert quiet["name"] == "../quiet\\x1b.wav" and quiet["error"].startswith("../quiet\\x1b.wav: silent")
     assert notes["error"].startswith("notes.txt: .txt is not a supported format")
-    rows = {"recordings": [as_json(sound(0.5)), as_json([0.1]), {"samples": "x", "sample_rate": 1}]}
-    answer = server.predict(json.dumps(rows).encode(), JSON)
-    assert answer.status == 200 and answer.json["results"][0]["emotion"]
-    assert "shorter than" in answer.json["results"][1]["error"] and "give {" in answer.json["results"][2]["error"]
+    for bad, words in (
+            (as_json([0.1]), "shorter than"), ({"samples": "x", "sample_rate": RATE}, 'samples: "x" is no list'),
+            (1, "1 is no object: give {"), (as_json(sound(0.5), channels=2), "channels is no field: give {")):
+        rows = {"recordings": [as_json(sound(0.5)), bad, as_json(sound(0.5), float(RATE))]}
+        answer = server.predict(json.dumps(rows).encode(), JSON)
+        before, refused, after = answer.json["results"]
+        assert answer.status == 200 and before["emotion"] and before["probabilities"] == after["probabilities"]
+        assert refused["error"].startswith("recording 1: ") and words in refused["error"]
 
 
 @pytest.mark.parametrize(("body", "kind", "status", "words"), [
@@ -97,13 +101,30 @@ def test_each_bad_recording_has_its_own_line_and_the_others_are_answered(server)
     (wav(sound(11)), "audio/wav", 422, "lasts more than 10 s"),
     (json.dumps(as_json(np.zeros(11 * 8000), 8000)).encode(), JSON, 422, "lasts more than 10 s"),
     (json.dumps(as_json([[0.1], [0.2]])).encode(), JSON, 422, "mono"),
-    (json.dumps({"samples": ["a"], "sample_rate": 16000}).encode(), JSON, 422, "not numbers"),
-    (json.dumps({"samples": [0.1] * 4000, "sample_rate": 3}).encode(), JSON, 422, "lasts more than 10 s"),
+    (json.dumps({"samples": ["a"], "sample_rate": 16000}).encode(), JSON, 422, 'sample 0 is "a": give mono'),
+    (json.dumps({"samples": ["0.1"] * 4000, "sample_rate": 16000}).encode(), JSON, 422, 'sample 0 is "0.1"'),
+    (json.dumps({"samples": [0.1, "0.1"] * 4000, "sample_rate": 16000}).encode(), JSON, 422, 'sample 1 is "0.1"'),
+    (json.dumps({"samples": [True] * 4000, "sample_rate": 16000}).encode(), JSON, 422, "sample 0 is true"),
+    (json.dumps({"samples": [0.1] * 4000 + [False], "sample_rate": 16000}).encode(), JSON, 422, "sample 4000 is false"),
+    (b'{"samples": [0.1, null], "sample_rate": 16000}', JSON, 422, "recording 0: sample 1 is null: give mono"),
+    (json.dumps(as_json([0.1]) | {"samples": [[0.1], [0.1, 0.2]]}).encode(), JSON, 422, "sample 0 is [0.1]"),
+    (json.dumps(as_json([0.1]) | {"samples": [10**400] * 4000}).encode(), JSON, 422, "whole numbers beyond"),
+    (json.dumps(as_json([0.1]) | {"samples": [1e300] * 4000}).encode(), JSON, 422, "NaN or infinite"),
+    (json.dumps(as_json([0.1]) | {"samples": None}).encode(), JSON, 422, "samples: null is no list"),
+    (json.dumps({"samples": [0.1] * 4000, "sample_rate": 3}).encode(), JSON, 422, "sample rate 3 Hz is not between"),
+    (json.dumps(as_json([0.1] * 4000, 10**400)).encode(), JSON, 422, "is not between"),
+    (b'{"samples": [], "sample_rate": 16000}', JSON, 422, "holds no samples"),
+    (b'{"samples": [0.1], "sample_rate": 1e999}', JSON, 422, "Infinity is no whole number of hertz"),
+    (b'{"samples": [0.1], "sample_rate": 16000.5}', JSON, 422, "16000.5 is no whole number of hertz"),
+    (b'{"samples": [0.1]}', JSON, 422, "sample_rate is missing: give {"),
+    (b'{"samples": [0.1], "sample_rate": 16000, "coverage": 0.9}', JSON, 422, "coverage is no field: give {"),
+    (b'{"recordings": [], "coverage": 0.9}', JSON, 422, "and nothing beside"),
     (b'{"samples": [NaN' + b", 0.1" * 9000 + b'], "sample_rate": 16000}', JSON, 422, "NaN or infinite"),
-    (b'{"samples": [0.1], "sample_rate": true}', JSON, 422, "give {"),
+    (b'{"samples": [0.1], "sample_rate": true}', JSON, 422, "true is no whole number of hertz: give one"),
     (b"{", JSON, 422, "no JSON"), (b"[" * 100_000, JSON, 422, "no JSON"), (b"\xff", JSON, 422, "no JSON"),
     (b"[]", JSON, 422, "holds no recordings"), (b'{"recordings": []}', JSON, 422, "no recording in the body"),
-    (b'{"recordings": [1]}', JSON, 422, "holds no recordings"),
+    (b'{"recordings": [1]}', JSON, 422, "recording 0: 1 is no object"),
+    (b'{"recordings": 1}', JSON, 422, "holds no recordings"),
     (b'{"recordings": [{}, {}, {}, {}]}', JSON, 413, "more than 3 recordings"),
     (b"x" * (2**21 + 1), JSON, 413, "more than 2 MB"), (b"x" * (2**21 + 1), "audio/wav", 413, "more than 2 MB"),
     (*multipart([(f"{number}.wav", b"") for number in range(4)]), 413, "more than 3 recordings"),
