@@ -11,7 +11,7 @@ from typing import IO, Any
 from uuid import uuid4
 
 import numpy as np
-from starlette.datastructures import UploadFile
+from starlette.datastructures import Headers, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
@@ -170,7 +170,7 @@ def _too_large(limit: float) -> Refusal:
 
 def body_limit(request: Request, serve: Serve) -> float:
     """Bytes that the body of a request may have. Raises Refusal for one that says that it has more."""
-    limit = JSON_BYTES if _type_of(request) == "application/json" else serve.body_megabytes * MEGABYTE
+    limit = JSON_BYTES if _type_of(request.headers) == "application/json" else serve.body_megabytes * MEGABYTE
     promised = request.headers.get("content-length", "")
     if promised.isdigit() and int(promised) > limit:
         raise _too_large(limit)
@@ -183,7 +183,7 @@ async def read_body(request: Request, serve: Serve, limit: float) -> list[File |
     Raises Refusal, 413 or 422, for a body that is too large or holds no recording, 415 for another type, 507 where this
     machine has no room for it.
     """
-    counted, kind = _Counted(request, limit), _type_of(request)
+    counted, kind = _Counted(request, limit), _type_of(request.headers)
     try:
         if kind == "multipart/form-data":
             recordings: list[File | Samples] = await _files(counted, serve)
@@ -206,8 +206,9 @@ def _too_many(serve: Serve) -> str:
     return f"more than {serve.recordings} recordings in a request: send them in several"
 
 
-def _type_of(request: Request) -> str:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+def _type_of(said: Headers) -> str:
+    """The type that headers of a request or of a part of a form say, without its parameters."""
+    return said.get("content-type", "").partition(";")[0].strip().lower()
 
 
 async def _files(request: _Counted, serve: Serve) -> list[File | Samples]:
@@ -226,13 +227,19 @@ async def _files(request: _Counted, serve: Serve) -> list[File | Samples]:
         if not isinstance(value, UploadFile):
             raise Refusal(422, f"{excerpt(key, 40)}: is no file: give it a file name, or send samples as JSON")
         name = excerpt(value.filename or key, 200)
-        files.append(File(name, _suffix(name), value.file))
+        files.append(File(name, _suffix(name, _type_of(value.headers)), value.file))
     return files
 
 
-def _suffix(name: str) -> str:
-    """The suffix of a file name, shortened; the door says of one that it does not take which it takes."""
-    return Path(name.replace("/", "_").replace("\0", "")).suffix[:10]
+def _suffix(name: str, kind: str) -> str:
+    """The suffix of a file name, shortened; else that of its type, as a browser names no file that it recorded.
+
+    Without either its content alone says what it is. The door says of a suffix that it does not take which it takes.
+
+    >>> _suffix("a.MP3", "audio/wav"), _suffix("blob", "audio/webm"), _suffix("-", "text/plain"), _suffix("a.txt", "")
+    ('.MP3', '.webm', '.wav', '.txt')
+    """
+    return Path(name.replace("/", "_").replace("\0", "")).suffix[:10] or _SUFFIXES.get(kind, _SUFFIXES[""])
 
 
 async def _raw(request: _Counted, kind: str, serve: Serve) -> File:

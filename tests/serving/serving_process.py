@@ -38,10 +38,11 @@ def wav(samples: np.ndarray, kind: str = "WAV") -> bytes:
     return file.getvalue()
 
 
-def multipart(files: list[tuple[str, bytes]]) -> tuple[bytes, str]:
-    """A form with files: its bytes and its type."""
-    parts = [f'--limit\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'.encode() + content
-             + b"\r\n" for name, content in files]
+def multipart(files: list[tuple[str, bytes]], kind: str = "") -> tuple[bytes, str]:
+    """A form with files, each of a kind where one is given: its bytes and its type."""
+    said = f"\r\nContent-Type: {kind}" if kind else ""
+    parts = [f'--limit\r\nContent-Disposition: form-data; name="files"; filename="{name}"{said}\r\n\r\n'.encode()
+             + content + b"\r\n" for name, content in files]
     return b"".join(parts) + b"--limit--\r\n", "multipart/form-data; boundary=limit"
 
 

@@ -47,6 +47,21 @@ def test_a_file_is_answered_as_predict_does_however_it_is_sent(server, alone, tm
             assert window["probabilities"] == pytest.approx(own["probabilities"], abs=2e-6)
 
 
+@pytest.mark.parametrize(("name", "kind", "coded"), [
+    ("-", "application/octet-stream", "WAV"), ("-", "", "FLAC"), ("blob", "audio/wav", "WAV"),
+    ("blob", "audio/ogg; codecs=opus", "OGG"), ("blob", "Audio/FLAC", "FLAC"), ("blob", "audio/webm", "WAV"),
+    (".wav", "", "WAV"), ("speech", "text/plain", "OGG"), ("a.flac", "text/plain", "FLAC"), ("a.WAV", "", "OGG")])
+def test_a_file_without_a_suffix_is_known_by_its_type_or_its_bytes(server, name, kind, coded):
+    result, = server.predict(*multipart([(name, wav(sound(0.5), coded))], kind)).json["results"]
+    assert result["name"] == name and result["emotion"], result
+
+
+def test_a_file_that_is_no_sound_is_refused_by_what_it_is(server):
+    for name, kind in (("-", ""), ("blob", "audio/wav"), ("notes", "text/plain")):
+        result, = server.predict(*multipart([(name, b"words, no sound")], kind)).json["results"]
+        assert result["error"].startswith(f"{name}: not readable as audio"), result
+
+
 def test_endless_headers_are_cut_off(server):
     connection = server.connection()
     connection.putrequest("GET", "/healthz")
