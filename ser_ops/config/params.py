@@ -43,7 +43,7 @@ class Params(Preset):
     predict: Predict = Field(description="long recordings")
     export: Export = Field(description="models as ONNX graphs")
     score: Score = Field(default=Score(), description="many recordings into Parquet")
-    serve: Serve = Field(description="the HTTP service")
+    serve: Serve = Field(default=Serve(), description="the HTTP service")
     watch: Watch = Field(default=Watch(), description="records of what was heard, and what they say of the model")
     compute: Compute = Field(description="processes, devices and waiting")
 
@@ -100,7 +100,7 @@ def load_params_anywhere(path: Path = PARAMS) -> Params:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ser-ops"
     return Params.model_construct(
         paths=Paths.model_construct(state=cache), compute=Compute.model_construct(), predict=Predict(), export=Export(),
-        score=Score(), storage=Storage(), watch=Watch(),
+        score=Score(), serve=Serve(), storage=Storage(), watch=Watch(),
         tracking=Tracking.model_construct(uri=os.environ.get("MLFLOW_TRACKING_URI", "")))
 
 

@@ -91,19 +91,21 @@ class Export(Section):
 class Serve(Section):
     """`ser-ops serve`: batches across requests, and what one request may take."""
 
-    batch_size: Count = Field(description="windows of all requests that are answered together")
-    batch_wait: NotNegative = Field(description="seconds that the first waits for others that are being decoded")
-    threads: CountOr0 = Field(description="that have the model, on a CPU; 0: one for each core")
-    queue: Count = Field(description="requests at once; the next one gets status 429")
-    long_queue: Count = Field(description="of them, those of more than long_megabytes")
-    long_megabytes: Positive = Field(description="of a body, beyond which others come first")
-    body_megabytes: Positive = Field(description="of a body at most")
-    recordings: Count = Field(description="of one request at most")
-    seconds: Positive = Field(description="of a recording at most")
-    timeout: Positive = Field(description="seconds for a request, and for those under way when the server ends")
-    live_sessions: Count = Field(description="of live sound at once")
+    batch_size: Count = Field(default=16, description="windows of all requests that are answered together")
+    batch_wait: NotNegative = Field(
+        default=0.03, description="seconds that the first waits for others that are being decoded")
+    threads: CountOr0 = Field(default=0, description="that have the model, on a CPU; 0: one for each core")
+    queue: Count = Field(default=64, description="requests at once; the next one gets status 429")
+    long_queue: Count = Field(default=4, description="of them, those of more than long_megabytes")
+    long_megabytes: Positive = Field(default=1.0, description="of a body, beyond which others come first")
+    body_megabytes: Positive = Field(default=256.0, description="of a body at most")
+    recordings: Count = Field(default=64, description="of one request at most")
+    seconds: Positive = Field(default=7200.0, description="of a recording at most")
+    timeout: Positive = Field(
+        default=600.0, description="seconds for a request, and for those under way when the server ends")
+    live_sessions: Count = Field(default=8, description="of live sound at once")
     live_wait: Positive = Field(default=10.0, description="seconds for the first message of live sound")
-    watch: Positive = Field(description="seconds between looks at the registry for a model that moved")
+    watch: Positive = Field(default=5.0, description="seconds between looks at the registry for a model that moved")
 
 
 class Watch(Section):

@@ -79,6 +79,16 @@ def test_the_alias_moves_and_no_request_fails(tmp_path, monkeypatch):
     assert {status for status, _ in seen} == {200} and {version for _, version in seen} == {"1", "2"}
 
 
+@pytest.mark.parametrize(("options", "words"), [
+    ([], "no project is here (params.yaml)"), (["--model", "models:/a@staging"], "set MLFLOW_TRACKING_URI"),
+    (["--model", "nowhere"], "nowhere: no such model folder")])
+def test_what_it_lacks_without_a_project_is_one_line(tmp_path: Path, options, words):
+    done = subprocess.run([sys.executable, "-m", "ser_ops.cli", "serve", "--port", "0", *options], cwd=tmp_path,
+                          capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(PROJECT)})
+    line, = done.stderr.splitlines()
+    assert done.returncode == 1 and line.startswith("error: ") and words in line and not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(("options", "environment", "words"), [
     (["--model", "nowhere"], {}, "nowhere: no such model folder"),
     (["--model", MODEL, "--coverage", "1.5"], {}, "coverage 1.5: is a share between 0 and 1"),

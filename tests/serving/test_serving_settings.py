@@ -4,10 +4,10 @@ import json
 
 import pytest
 from project_copy import change_settings
-from serving_process import RATE, running, settings, sound, wav
+from serving_process import PROJECT, RATE, running, settings, sound, wav
 from websockets.sync.client import connect
 
-from ser_ops.config.params import load_params
+from ser_ops.config.params import load_params, load_params_anywhere
 from ser_ops.inference.recogniser import Recogniser
 from ser_ops.serving.served import Loading, load_served
 
@@ -43,6 +43,22 @@ def test_the_coverage_in_force_is_said_and_obeyed_by_files_and_live_sound(model,
     for answer in (result, heard):
         assert (answer["emotion"], answer["emotions"]) == (expected["emotion"], expected["emotions"])
     assert expected["emotion"] == "not sure"
+
+
+@pytest.mark.slow
+def test_a_model_is_served_where_no_project_is(model, tmp_path):
+    with running(tmp_path, "--model", str(model), "--records", "heard") as server:
+        result, = server.predict(wav(sound(0.5)), "audio/wav").json["results"]
+        assert server.ask("GET", "/v1/model").json["hop_seconds"] == Recogniser(model, "cpu").hop / RATE
+    expected = Recogniser(model, "cpu").answer(sound(0.5), RATE).record()
+    assert (result["emotion"], result["emotions"]) == (expected["emotion"], None) and result["record"]
+    assert {entry.name for entry in tmp_path.iterdir()} == {"heard", "log"}
+
+
+def test_the_settings_of_a_service_without_a_project_are_those_of_the_project_as_it_comes(monkeypatch, tmp_path):
+    of_project = load_params(PROJECT / "params.yaml").serve
+    monkeypatch.chdir(tmp_path)
+    assert load_params_anywhere().serve == of_project
 
 
 @pytest.mark.parametrize("query", ["coverage=0.9", "coverage=0.9&channel=1", "x"])
