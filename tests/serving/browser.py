@@ -11,6 +11,7 @@ from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
+ELSEWHERE = "elsewhere.test"     # a name of this machine that a browser trusts no more than another machine's
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
@@ -70,7 +71,8 @@ def browser(folder: Path, microphone: Path) -> Iterator[Page]:
         [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
          f"--user-data-dir={folder}", "--remote-debugging-port=0", "--window-size=1000,1300",
          "--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", "--no-first-run",
-         "--disable-background-networking", f"--use-file-for-fake-audio-capture={microphone}"],
+         "--disable-background-networking", f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1",
+         f"--use-file-for-fake-audio-capture={microphone}"],
         stderr=subprocess.PIPE, text=True)
     try:
         assert process.stderr
