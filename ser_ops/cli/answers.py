@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ser_ops.errors import UserError
-from ser_ops.terminal import print_line
+from ser_ops.terminal import excerpt, print_line
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output, nothing else there.")]
 
@@ -34,9 +34,11 @@ def print_answer(value: dict[str, Any], as_json: bool, *lines: str) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches `host`; a name that does not resolve here counts as reached by others."""
+    """Whether only this machine reaches `host`. Raises UserError for a name that is none here."""
     try:
         addresses = {entry[4][0] for entry in socket.getaddrinfo(host, None)}
-    except (OSError, UnicodeError):
-        return False
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"--host: {excerpt(repr(host), 80)} is no host ({reason}): give an address of this machine, "
+                        "such as 127.0.0.1") from error
     return all(ipaddress.ip_address(str(address).partition("%")[0]).is_loopback for address in addresses)

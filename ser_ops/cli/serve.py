@@ -28,7 +28,7 @@ def serve(model: Model = None, coverage: Coverage = None,
     token = os.environ.get(TOKEN) or None
     if token is not None and len(token) < _SHORTEST:
         raise UserError(f"{TOKEN}: has fewer than {_SHORTEST} characters: make one with openssl rand -hex 32")
-    if token is None and not is_loopback(host):
+    if not is_loopback(host) and token is None:
         raise UserError(f"{host}: others reach this address, and there is no token: set {TOKEN} in the environment, or "
                         "leave --host out")
     params = load_params_anywhere()

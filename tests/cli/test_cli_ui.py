@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from ser_ops import cli
 from ser_ops.cli import registry
+from ser_ops.errors import UserError
 from ser_ops.tracking import compare
 
 
@@ -22,7 +23,7 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path) -> list[list[str]]:
     return commands
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "no-such-host.invalid"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7"])
 def test_where_others_reach_it_one_line_says_so(started: list[list[str]], host: str) -> None:
     done = CliRunner().invoke(cli.app, ["ui", "--host", host, "--port", "5417"])
     line, = done.stderr.splitlines()
@@ -35,3 +36,10 @@ def test_where_others_reach_it_one_line_says_so(started: list[list[str]], host: 
 def test_on_loopback_nothing_is_said(started: list[list[str]], host: list[str]) -> None:
     done = CliRunner().invoke(cli.app, ["ui", *host])
     assert not done.stderr and len(started) == 1
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", ""])
+def test_a_name_that_is_no_host_starts_nothing(started: list[list[str]], host: str) -> None:
+    done = CliRunner().invoke(cli.app, ["ui", "--host", host])
+    assert isinstance(done.exception, UserError) and f"--host: {host!r} is no host (" in str(done.exception)
+    assert not started

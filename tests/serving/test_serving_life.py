@@ -92,6 +92,9 @@ def test_what_it_lacks_without_a_project_is_one_line(tmp_path: Path, options, wo
 @pytest.mark.parametrize(("options", "environment", "words"), [
     (["--model", "nowhere"], {}, "nowhere: no such model folder"),
     (["--model", MODEL, "--coverage", "1.5"], {}, "coverage 1.5: is a share between 0 and 1"),
+    (["--host", "nosuch.host.invalid"], {}, "--host: 'nosuch.host.invalid' is no host ("),
+    (["--host", "nosuch.host.invalid"], {"SER_OPS_SERVE_TOKEN": "x" * 16}, "'nosuch.host.invalid' is no host ("),
+    (["--host", ""], {}, "--host: '' is no host ("), (["--host", "x" * 99], {}, "is no host ("),
     (["--host", "0.0.0.0"], {}, "there is no token: set SER_OPS_SERVE_TOKEN"),
     ([], {"SER_OPS_SERVE_TOKEN": "short"}, "has fewer than 16 characters"),
     (["--host", "192.0.2.7"], {"SER_OPS_SERVE_TOKEN": "x" * 16}, "192.0.2.7:0: cannot be listened on")])
