@@ -7,22 +7,24 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from uuid import uuid4
 
 from fastapi import Depends, FastAPI, Request, Response, WebSocket
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ser_ops.pages import policy
 from ser_ops.serving.live import answer_live
 from ser_ops.serving.metrics import CONTENT_TYPE
-from ser_ops.serving.schema import PREDICT
+from ser_ops.serving.schema import MODEL, PREDICT
 from ser_ops.serving.service import Service
 
 _PAGE = Path(__file__).with_name("page.html")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _JSON = "application/json"
+_BEARER = HTTPBearer(auto_error=False, scheme_name="token", description="that of SER_OPS_SERVE_TOKEN")
 
 
 def create_app(service: Service, token: str | None = None) -> FastAPI:
@@ -35,9 +37,8 @@ def create_app(service: Service, token: str | None = None) -> FastAPI:
         yield
         service.close()
 
-    def authorised(request: Request) -> None:
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not is_token(given.strip()):
+    async def authorised(given: Annotated[HTTPAuthorizationCredentials | None, Depends(_BEARER)]) -> None:
+        if given is None or not is_token(given.credentials.strip()):
             raise HTTPException(401, "send the header Authorization: Bearer TOKEN", {"WWW-Authenticate": "Bearer"})
 
     def is_token(given: str) -> bool:
@@ -62,7 +63,7 @@ def create_app(service: Service, token: str | None = None) -> FastAPI:
         alive = service.batcher.alive
         return _json({"ready": alive, "model": service.served.short}, 200 if alive else 503)
 
-    @app.get("/v1/model", dependencies=protected)
+    @app.get("/v1/model", dependencies=protected, **MODEL)
     async def model() -> Response:
         """The model that answers now: its card, the gate's verdict and who asked for it, licences, uses."""
         return _json(service.served.record())

@@ -5,7 +5,8 @@ The client's first message, within `serve.live_wait` seconds, is JSON: {"sample_
 end in seconds, the answer's own fields, and latency_ms, from the arrival of its last sample to its sending. Where the
 service lags, it skips to the newest window and says how many hops it skipped.
 
-Where records are kept, a window leaves one when none of its sound is in an earlier record: `record` is its id.
+A window counts in /metrics as a recording, and leaves a record where records are kept, when none of its sound is in one
+that counted before; `record` is its id.
 """
 
 import asyncio
@@ -97,7 +98,7 @@ class _Session:
         self._window = round(recogniser.window / recogniser.sample_rate * rate)
         self._hop = max(round(SHORTEST * rate), round(recogniser.hop / recogniser.sample_rate * rate))
         self._held = np.zeros(0, np.float32)
-        self._heard = self._answered = self._recorded = 0       # samples
+        self._heard = self._answered = self._counted = 0       # samples
         self._arrived = 0.0
         self._due = asyncio.Event()
 
@@ -124,10 +125,10 @@ class _Session:
             skipped = (heard - self._answered) // self._hop - 1
             self._answered = heard
             try:
-                new = heard - len(window) >= self._recorded
-                record = await self._service.live(window, self._rate, keep=new)
+                new = heard - len(window) >= self._counted
+                record = await self._service.live(window, self._rate, new)
                 if new:
-                    self._recorded = heard
+                    self._counted = heard
                 fields = ("record", "emotion", "emotions", "probabilities", "warnings")
                 answer: dict[str, Any] = {name: record[name] for name in fields if name in record}
             except UserError as error:      # silence is no fault of a session

@@ -46,8 +46,9 @@ class Metrics:
         self.batch_seconds.observe(seconds)
 
     def count_answer(self, answer: Answer) -> None:
-        """Count an answer and the estimated SNR of what was heard."""
+        """Count an answer, how long what was heard lasts, and its estimated SNR."""
         self.answers.labels(answer.emotion).inc()
+        self.sound.inc(answer.seconds)
         if math.isfinite(answer.sound.snr_db):
             self.snr.observe(answer.sound.snr_db)
 

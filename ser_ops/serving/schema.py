@@ -1,4 +1,4 @@
-"""What OpenAPI says of a prediction: its bodies, its answer, its refusals."""
+"""What OpenAPI says of the model and of a prediction: its bodies, its answer, its refusals."""
 
 from typing import Any
 
@@ -53,6 +53,33 @@ class Prediction(BaseModel):
     results: list[Result]
 
 
+class Gate(BaseModel):
+    """The verdict of the project's gate, and who asked for it; null where nobody recorded it."""
+
+    verdict: str
+    for_: str | None = Field(alias="for", description="staging or production")
+    at: str | None
+    by: str | None
+    override_reason: str | None
+    rules: list[dict[str, Any]]
+
+
+class Model(ModelName):
+    """All that a user should know of the model that answers."""
+
+    card: dict[str, Any] = Field(description="its model.json")
+    text: str = Field(description="its card in Markdown, '' where it was never registered")
+    caveats: list[str]
+    window_seconds: float
+    hop_seconds: float = Field(description="from window to window")
+    coverage: float | None = Field(description="share of cases whose set holds the truth; null: always sure")
+    licences: dict[str, str] = Field(description="of the data that taught it")
+    gate: Gate
+    intended_uses: list[str]
+    forbidden_uses: list[str]
+    duties: list[str]
+
+
 class Error(BaseModel):
     """Why a request was refused."""
 
@@ -67,7 +94,8 @@ _RECORDING = {"type": "string", "format": "binary"}
 _REFUSALS = {401: "no token, or a wrong one", 413: "too large, or too many recordings", 415: "no type of a recording",
              429: "too many requests; Retry-After says when", 504: "took too long",
              507: "no room on the service's disk"}
-# What `FastAPI.post` takes beside a path.
+# What `FastAPI.get` and `FastAPI.post` take beside a path.
+MODEL: dict[str, Any] = {"responses": {200: {"model": Model}, 401: {"model": Error, "description": _REFUSALS[401]}}}
 PREDICT: dict[str, Any] = {
     "openapi_extra": {"requestBody": {"required": True, "content": {
         "multipart/form-data": {"schema": {"type": "object", "properties": {

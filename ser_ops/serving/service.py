@@ -59,7 +59,7 @@ class Service:
         """From now on new requests are answered by this model; those under way keep theirs."""
         self.served = served
         self.metrics.model.clear()
-        self.metrics.model.labels(served.uri, served.short["version"], served.digest).set(1)
+        self.metrics.model.labels(served.uri, served.short["version"] or "", served.digest).set(1)
 
     def close(self) -> None:
         """Answer what waits and end the threads."""
@@ -97,16 +97,18 @@ class Service:
         return (200 if 200 in statuses else max(statuses),
                 f'{head[:-1]}, "results": ['.encode() + b", ".join(written for _, written in results) + b"]}")
 
-    async def live(self, samples: np.ndarray, sample_rate: int, keep: bool) -> dict[str, Any]:
+    async def live(self, samples: np.ndarray, sample_rate: int, new: bool) -> dict[str, Any]:
         """The fields of the answer to mono samples (n,) at `sample_rate` hertz, in one window or fewer.
 
-        keep: whether it leaves a record, where records are kept; `record` is its id.
+        new: whether none of it was heard before: then it counts, and where records are kept it leaves one, whose id is
+        `record`.
         """
         served = self.served
         steps = served.recogniser.answering(samples, sample_rate, "live sound")
         answer = await self._drive(served, steps, self._short, None)
-        self.metrics.count_answer(answer)
-        kept = await asyncio.wrap_future(self._short.submit(self._recorded, answer, served)) if keep else {}
+        if new:
+            self.metrics.count_answer(answer)
+        kept = await asyncio.wrap_future(self._short.submit(self._recorded, answer, served)) if new else {}
         return kept | answer.record()
 
     @contextmanager
@@ -148,7 +150,6 @@ class Service:
                 self._say(f"{self.folder}: {error.reason}: recordings cannot be decoded: free space")
             return 507 if is_full else 422, json.dumps({"name": recording.name, "error": str(error)}).encode()
         self.metrics.count_answer(answer)
-        self.metrics.sound.inc(answer.seconds)
         if self._recorder is None and len(answer.windows) < self.serve.batch_size:
             return 200, self._written(recording.name, answer, served)
         return 200, await asyncio.wrap_future(pool.submit(self._written, recording.name, answer, served))

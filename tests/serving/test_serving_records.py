@@ -32,7 +32,7 @@ def test_each_answer_leaves_a_record(model, tmp_path):
     assert not list((tmp_path / "heard").glob("*.jsonl"))       # it ended well
 
 
-def test_live_sound_is_recorded_once_where_windows_overlap(model, tmp_path):
+def test_live_sound_is_counted_and_recorded_once_where_windows_overlap(model, tmp_path):
     folder = settings(tmp_path / "service")
     change_settings(folder, predict={"window_hop": 0.2})
     samples, answers = sound(1.2), []
@@ -42,6 +42,8 @@ def test_live_sound_is_recorded_once_where_windows_overlap(model, tmp_path):
         for start, end in pairwise((0.0, 0.5, 0.7, 1.0, 1.2)):
             socket.send(samples[round(start * RATE):round(end * RATE)].tobytes())
             answers.append(json.loads(socket.recv(60)))
+        assert server.metric("ser_ops_answers_total") == 2      # as many as there are records
+        assert server.metric("ser_ops_sound_seconds_total") == pytest.approx(1.0)
     assert [(answer["end"], "record" in answer) for answer in answers] == [
         (0.5, True), (0.7, False), (1.0, True), (1.2, False)]
     assert set(read_records(tmp_path / "heard").ids) == {answers[0]["record"], answers[2]["record"]}

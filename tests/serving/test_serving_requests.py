@@ -12,7 +12,7 @@ from ser_ops.caveats import FORBIDDEN_USES
 from ser_ops.config.model_json import fingerprint
 from ser_ops.config.params import load_params
 from ser_ops.inference.recogniser import Recogniser
-from ser_ops.serving.schema import Error, Prediction, Result
+from ser_ops.serving.schema import Error, Model, Prediction, Result
 
 JSON = "application/json"
 
@@ -87,6 +87,10 @@ def test_answers_are_those_that_openapi_promises(server, model):
         assert set(result) <= set(Result.model_fields)
     schema = server.ask("GET", "/openapi.json").json
     assert {"/v1/predict", "/v1/model", "/healthz", "/readyz", "/metrics"} <= set(schema["paths"])
+    card = schema["paths"]["/v1/model"]["get"]["responses"]["200"]["content"][JSON]["schema"]
+    assert {"coverage", "gate", "caveats"} <= set(schema["components"]["schemas"][card["$ref"].rpartition("/")[2]][
+        "properties"])
+    assert "securitySchemes" not in schema["components"]       # there is no token
     refused = server.predict(b"", "text/html", **{"X-Request-ID": "a b\u00e9"})
     assert Error.model_validate(refused.json, strict=True) and len(refused.json["request_id"]) == 32
 
@@ -207,11 +211,15 @@ def test_what_is_counted(server):
                                               "ser_ops_sound_seconds_total")]
     assert [round(new - old, 3) for new, old in zip(after, before, strict=True)] == [1, 1, 2.0]
     assert server.metric('ser_ops_requests_total{route="/v1/predict",status="200"}') >= 1
+    assert 'version=""' in next(line for line in server.ask("GET", "/metrics").body.decode().splitlines()
+                                if line.startswith("ser_ops_model{"))
     assert server.metric('ser_ops_model{') == 1 and server.metric("ser_ops_request_seconds_count") >= 1
 
 
 def test_the_card_says_what_a_user_must_know(server):
     card = server.ask("GET", "/v1/model").json
+    assert Model.model_validate(card, strict=True)
+    assert set(card) == {field.alias or name for name, field in Model.model_fields.items()}
     assert card["licences"] == {"made": "CC0 1.0"} and card["gate"]["verdict"] == "not registered"
     assert card["forbidden_uses"] == list(FORBIDDEN_USES) and "Article 5(1)(f)" in card["forbidden_uses"][0]
     assert card["card"]["model"] == "fusion" and card["window_seconds"] == 0.5 and card["caveats"]
@@ -232,6 +240,14 @@ def test_without_the_token_nothing_but_health_and_the_page(model, tmp_path):
             assert refused.status == 401 and refused.headers["WWW-Authenticate"] == "Bearer"
             assert server.ask("GET", path, Authorization=f"Bearer {token}x").status == 401
             assert server.ask("GET", path, Authorization=f"Bearer {token}").status == 200
+        schema = server.ask("GET", "/openapi.json").json
+        (name, scheme), = schema["components"]["securitySchemes"].items()
+        assert (scheme["type"], scheme["scheme"]) == ("http", "bearer")
+        asked = {path for path, methods in schema["paths"].items() for said in methods.values()
+                 if said.get("security") == [{name: []}]}
+        assert asked == {"/v1/predict", "/v1/model", "/metrics"}
+        for wrong in ("", token, "Basic " + token, "Bearer", "Bearer \xe9"):
+            assert server.ask("GET", "/v1/model", Authorization=wrong).status == 401
         assert server.predict(b"", "audio/wav").status == 401
         assert server.predict(wav(sound(0.5)), "audio/wav", Authorization=f"bearer {token}").status == 200
         assert {server.ask("GET", path).status for path in ("/healthz", "/readyz", "/")} == {200}
