@@ -96,7 +96,8 @@ def load_served(loading: Loading) -> Served:
     params, uri = loading.params, loading.uri
     folder, version, _ = fetch_version(params, uri)
     recogniser = Recogniser(folder, params.compute.device, windows_at_a_time(params.serve.batch_size),
-                            predict=loading.predict, coverage=loading.coverage, embeddings=loading.embeddings)
+                            predict=loading.predict, coverage=loading.coverage, onnx=False,
+                            embeddings=loading.embeddings)
     rate = recogniser.sample_rate       # the first pass is the slowest: no request should wait for it
     recogniser.answer(np.sin(np.arange(recogniser.window, dtype=np.float32) * (2 * np.pi * 200 / rate)) * 0.1, rate)
     card = Path(folder, MODEL_CARD)
