@@ -10,6 +10,7 @@ from reproduction.experiment import provenance
 from reproduction.paper_page import Page, build_page
 from reproduction.settings import load_settings
 from ser_ops.config.params import Params, load_params
+from ser_ops.corpora.partitions import protocol_in_force
 from ser_ops.documents import read_json
 from ser_ops.evaluation.published import TABLE_IV, TABLE_V, TABLE_V_DEVIATIONS, TABLE_VI, impossible_figures
 from ser_ops.files import replacing
@@ -57,20 +58,20 @@ def page(params: Params, seed: int, folder: Path) -> Page:
     """
     work, reports = params.paths.work, params.paths.reports
     model = work / "models" / params.train.model
-    metrics, matrix, explanations, validation, corpora, card, trained = (_read_json_or_none(path) for path in (
-        reports / "metrics.json", reports / "across.json", reports / "explanations.json",
+    metrics, audit, matrix, explanations, validation, corpora, card, trained = (_read_json_or_none(path) for path in (
+        reports / "metrics.json", reports / "leak_audit.json", reports / "across.json", reports / "explanations.json",
         reports / "data_validation.json", work / "ingest" / "corpora.json", model / "model.json", model / "run.json"))
     if lacking := lacking_main_model(params):       # what other settings left in reports/ is not this model's
-        metrics = explanations = card = trained = None
+        metrics = audit = explanations = card = trained = None
     sources = paper1_tables.Sources(
         {"table_iv": TABLE_IV, "table_v": TABLE_V, "table_v_deviations": TABLE_V_DEVIATIONS, "table_vi": TABLE_VI,
          "marks": impossible_figures()}, corpora, metrics, matrix,
         genders_by_corpus(_rows(work / "ingest" / "manifest.csv")),
-        quarantined_by_corpus(validation), params.train.model, lacking)
+        quarantined_by_corpus(validation), params.train.model, lacking,
+        paper1_tables.fuses_late((card or {}).get("preset_settings") or params.chosen.model_dump(mode="json")))
     main = (metrics or {}).get("provenance") or {}
-    protocol = str(main.get("protocol") or params.partitions.protocol)
-    audit = _read_json_or_none(reports / "leak_audit.json") or {}
-    basis = provenance(params, seed, params.augment.variants, {protocol: audit.get("declared") or []}) | {
+    protocol = str(main.get("protocol") or protocol_in_force(work, params.partitions.protocol))
+    basis = provenance(params, seed, params.augment.variants, {protocol: (audit or {}).get("declared") or []}) | {
         "seeds": main.get("seeds") or list(params.evaluate.seeds)}
     backbones: dict[str, str | None] = {params.train.model: (card or {}).get("backbone")}
     return Page(NAME, TITLE, REFERENCE, paper_page.warnings(basis, backbones),

@@ -16,7 +16,7 @@ from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.evaluation.published import TABLE_IV, TABLE_V, TABLE_V_DEVIATIONS, TABLE_VI, impossible_figures
 from ser_ops.files import sha256, write_json
-from ser_ops.manifest import UtteranceRow
+from ser_ops.manifest import UtteranceRow, write_rows
 
 PUBLISHED = {"table_iv": TABLE_IV, "table_v": TABLE_V, "table_v_deviations": TABLE_V_DEVIATIONS, "table_vi": TABLE_VI,
              "marks": impossible_figures()}
@@ -123,7 +123,8 @@ def test_table_ii_has_what_is_there_beside_the_full_corpus(sources):
     assert (ravdess["Speakers"].ours, ravdess["Speakers"].paper) == (1, 24)
     assert ravdess["Gender"].ours == "M/F" and ravdess["Key characteristics"].ours == "PARTIAL: 720 of 1,440"
     assert row(table, "TESS (synthetic_tess)")["Key characteristics"].ours == "synthetic speech"
-    assert row(table, "CREMA-D")["Samples"] == Cell(None, 7442, "count")
+    assert row(table, "CREMA-D")["Samples"] == Cell("absent", 7442, "count")
+    assert [entry.ours for entry in list(row(table, "SAVEE").values())[1:]] == ["absent"] * 4
     assert (row(table, "Total")["Samples"].ours, row(table, "Total")["Samples"].paper) == (720 + 1400, 12162)
     assert row(table, "Total")["Speakers"].paper == 121
     assert "corpora add crema_d" in table.missing and "corpora add savee" in table.missing
@@ -136,7 +137,8 @@ def test_table_iii_by_class(sources):
     neutral, surprise = row(table, "Neutral"), row(table, "Surprise")
     assert (neutral["RAVDESS, PARTIAL"].ours, neutral["RAVDESS, PARTIAL"].paper) == (144, 288)
     assert (neutral["TESS, synthetic"].ours, neutral["TESS, synthetic"].paper) == (200, 400)
-    assert neutral["CREMA-D"] == Cell(None, 1087, "count") and surprise["CREMA-D"].paper is None
+    assert neutral["CREMA-D, absent"] == Cell(None, 1087, "count") and surprise["CREMA-D, absent"].paper is None
+    assert table.columns[4] == "SAVEE, absent"
     assert (neutral["Total"].ours, neutral["Total"].paper) == (344, 1895)
     assert (surprise["Total"].ours, surprise["Total"].paper) == (296, 652)
     assert [entry[0] for entry in table.rows] == [*(name.capitalize() for name in EMOTIONS), "TOTAL"]
@@ -175,9 +177,63 @@ def test_table_iv_takes_the_fusion_alone_on_its_own_corpus(sources):
     assert ravdess["Test utterances"].ours == 120 and ravdess["F1-score"].mark == ""
     tess = row(table, "TESS (synthetic_tess), synthetic speech")
     assert tess["Acc. (%)"].ours == pytest.approx(71) and "F1 above" in tess["F1-score"].mark
-    assert row(table, "SAVEE")["Acc. (%)"] == Cell(None, 88.32, "percent")
+    assert row(table, "SAVEE, absent")["Acc. (%)"] == Cell(None, 88.32, "percent")
     assert any("synthetic_tess (by word)" in note for note in table.notes)
     assert "corpora add savee" in table.missing
+
+
+@pytest.mark.parametrize("units, said", [
+    ({"ravdess": ("speakers", ""), "synthetic_tess": ("utterances", "training heard 2 of the 2 speakers")},
+     "In brackets: 90\xa0% bootstrap intervals; of ravdess over speakers; of synthetic_tess over utterances, since "
+     "training heard 2 of the 2 speakers."),
+    ({"ravdess": ("speakers", ""), "synthetic_tess": ("speakers", "")},
+     "In brackets: 90\xa0% bootstrap intervals over speakers.")])
+def test_table_iv_says_what_the_brackets_of_each_corpus_are_over(sources, units, said):
+    content = across() | {"provenance": {"confidence": 0.9}}
+    for each in content["models"][1]["rows"]:
+        for cell in each["cells"]:
+            over, instead = units[cell["test"]]
+            cell["intervals"] = {"over": over, "instead": instead}
+    assert said in paper1_tables.table_iv(dataclasses.replace(sources, across=content)).notes
+
+
+def test_every_table_with_intervals_says_their_level_and_what_they_are_over(sources):
+    content = metrics()
+    content["provenance"] |= {"confidence": 0.95, "intervals": {"over": "speakers", "instead": ""}}
+    for table in paper1_tables.tables(dataclasses.replace(sources, metrics=content, across=None)):
+        if any(isinstance(entry, Cell) and entry.low is not None for entries in table.rows for entry in entries):
+            assert "In brackets: 95\xa0% bootstrap intervals over speakers." in table.notes, table.key
+
+
+@pytest.mark.parametrize("key", ["table_v", "table_v_by_snr", "table_vi"])
+def test_what_training_heard_stands_beside_every_table_of_noise(sources, key):
+    table = next(table for table in paper1_tables.tables(sources) if table.key == key)
+    assert "Training heard original, noisy, with rain, white at 0.00 to 1.00 of the speech's peak." in table.notes
+
+
+@pytest.mark.parametrize("states, late", [("statistics", True), ("last", False), ("weighted", False)])
+def test_row_d_is_called_what_it_is(sources, states, late):
+    settings = load_preset("small", Path(__file__).parents[2] / "params.yaml")
+    preset = settings.model_copy(update={"wav2vec": settings.wav2vec.model_copy(update={"states": states})})
+    assert paper1_tables.fuses_late(preset.model_dump(mode="json")) is late
+    by_key = {table.key: table for table in paper1_tables.tables(dataclasses.replace(sources, late=late))}
+    title = str(by_key["table_vi"].rows[3][0])
+    assert title.startswith("D.") and "Proposed: hybrid, attentive pooling" in title, "the paper's label stands there"
+    assert ("late fusion" in title) is late
+    for key in ("table_iv", "table_v", "table_v_by_snr", "table_vi"):
+        assert ("equations 20 and 21 is no part of it" in " ".join(by_key[key].notes)) is late, key
+
+
+@pytest.mark.parametrize("levels, seeds, said", [
+    (("0.25", "0.50", "0.75"), [1, 2, 3], "mean of 18 cells of table V, 3 seeds each."),
+    (("0.25", "0.75"), [1], "mean of 12 cells of table V, 1 seed each: 6 of the paper's 18 cells were not measured.")])
+def test_table_vi_says_of_how_many_cells_its_noisy_is_the_mean(sources, levels, seeds, said):
+    content = metrics()
+    content["provenance"]["seeds"] = seeds
+    cells = content["models"]["fusion"]["cells"]
+    content["models"]["fusion"]["cells"] = {cell: cells[cell] for cell in cells if cell.endswith(levels)}
+    notes = paper1_tables.table_vi(dataclasses.replace(sources, metrics=content)).notes
+    assert any(note.endswith(said) for note in notes), notes
 
 
 def test_table_v_cell_by_cell(sources):
@@ -442,6 +498,39 @@ def test_page_is_built_whole(project, tmp_path):
     assert built.count("data:image/png") == 1 + 3 + 2 + 1
     content = read_json(folder / "tables.json")
     assert len(content["tables"]) == 7 and json.dumps(content, allow_nan=False)
+
+
+def write_validated(params: Params, texts: tuple[str, ...]) -> None:
+    """TESS alone as validation let it through: two speakers who say the same words."""
+    write_rows(params.paths.work / "validated" / "manifest.csv", [
+        UtteranceRow(f"tess/{speaker}/{number}", "tess", "tess", emotion="sad", speaker=speaker, text=text)
+        for speaker in ("OAF", "YAF") for number, text in enumerate(texts)], UtteranceRow)
+
+
+@pytest.mark.parametrize("texts, protocol, said", [(("back", "bar", "base"), "word", "no test word is trained on"),
+                                                   (("", "", ""), "utterance", "by utterance")])
+def test_page_without_a_hub_names_the_protocol_in_force(project, tmp_path, monkeypatch, texts, protocol, said):
+    monkeypatch.setattr(paper1, "lacking_checkpoints", lambda params, models: {"fusion": "no hub is in reach"})
+    write_validated(project, texts)
+    write_json(tmp_path / "reports/leak_audit.json", {"protocol": "speaker", "declared": ["of other settings"]})
+    folder = tmp_path / "reports" / "paper1"
+    folder.mkdir()
+    facts = dict(paper1.page(project, 100, folder).facts)
+    assert said in facts[f"Partition protocol {protocol}"] and "Partition protocol speaker" not in facts
+    assert "of other settings" not in str(facts)
+
+
+@pytest.mark.parametrize("name, late", [("papers_cpu", True), ("small", False)])
+def test_what_row_d_is_comes_from_the_card_or_else_from_the_preset(project, tmp_path, name, late):
+    other = load_preset(name, Path(__file__).parents[2] / "params.yaml").model_dump(mode="json")
+    folder = tmp_path / "reports" / "paper1"
+    folder.mkdir()
+    write_json(tmp_path / "work/models/fusion/model.json", card() | {"preset_settings": other})
+    assert ("late fusion" in str(paper1.page(project, 100, folder).tables[-1].rows)) is late
+    (tmp_path / "work/models/fusion/model.json").unlink()
+    wav2vec = project.wav2vec.model_copy(update={"states": other["wav2vec"]["states"]})
+    without = paper1.page(project.model_copy(update={"wav2vec": wav2vec}), 100, folder)
+    assert ("late fusion" in str(without.tables[-1].rows)) is late
 
 
 def test_page_without_the_checkpoint_shows_nothing_of_other_settings(project, tmp_path, monkeypatch):

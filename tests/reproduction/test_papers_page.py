@@ -240,7 +240,7 @@ def test_the_level_of_intervals_stands_on_the_page(reports):
 
 
 def test_brackets_say_what_they_are_over():
-    of_people, few = {"over": "speakers", "instead": ""}, {"over": "utterances", "instead": "of 1 speaker there is none"}
+    of_people, few = {"over": "speakers", "instead": ""}, {"over": "utterances", "instead": "of 1 speaker is none"}
     assert interval_note({"confidence": 0.95}, {"ravdess": of_people, "crema_d": of_people}) == (
         "In brackets: 95\xa0% bootstrap intervals over speakers.",)
     (mixed,) = interval_note({"confidence": 0.95}, {"ravdess": of_people, "savee": few, "crema_d": of_people})
