@@ -37,8 +37,13 @@ def repro(*stages: str, say: Say = print) -> dict[str, float]:
 
 
 def reproduce(paper: Literal["paper1", "paper2", "splits", "across"], say: Say = print) -> dict[str, float]:
-    """`dvc repro` of one stage of reproduction/dvc.yaml with all that it stands on. Seconds per stage."""
-    return dvc("repro", *_pull_option(), f"reproduction/dvc.yaml:{paper}", say=say)
+    """`dvc repro` of one stage of reproduction/dvc.yaml with all that it stands on. Seconds per stage.
+
+    As `ser-ops reproduce` does it: without the main model's checkpoint paper 1's page is made of all else.
+    """
+    from ser_ops.cli.reproduce import run_stages
+
+    return run_stages(paper, say, *_pull_option())
 
 
 def push(say: Say = print) -> None:

@@ -43,8 +43,8 @@ def main() -> None:
 
 
 def lacking_main_model(params: Params) -> str:
-    """Why the main pipeline cannot be run here, "" where it can: a checkpoint that it or an ablation needs."""
-    lacking = lacking_checkpoints(params, [params.train.model, *params.ablations.models])
+    """Why the main model cannot be trained here, "" where it can: its checkpoint cannot be had."""
+    lacking = lacking_checkpoints(params, [params.train.model])
     return "; ".join(f"{model} cannot be trained: {reason}" for model, reason in lacking.items())
 
 
@@ -62,7 +62,8 @@ def page(params: Params, seed: int, folder: Path) -> Page:
         reports / "metrics.json", reports / "leak_audit.json", reports / "across.json", reports / "explanations.json",
         reports / "data_validation.json", work / "ingest" / "corpora.json", model / "model.json", model / "run.json"))
     if lacking := lacking_main_model(params):       # what other settings left in reports/ is not this model's
-        metrics = audit = explanations = card = trained = None
+        audit = explanations = card = trained = None
+        metrics = _read_json_or_none(reports / "row_a.json")
     sources = paper1_tables.Sources(
         {"table_iv": TABLE_IV, "table_v": TABLE_V, "table_v_deviations": TABLE_V_DEVIATIONS, "table_vi": TABLE_VI,
          "marks": impossible_figures()}, corpora, metrics, matrix,
@@ -76,7 +77,8 @@ def page(params: Params, seed: int, folder: Path) -> Page:
     backbones: dict[str, str | None] = {params.train.model: (card or {}).get("backbone")}
     return Page(NAME, TITLE, REFERENCE, paper_page.warnings(basis, backbones),
                 paper_page.facts(basis, [protocol], backbones,
-                                 {f"{params.train.model} (main)": (trained or {}).get("run_id")} | _runs(matrix)),
+                                 {f"{params.train.model} (main)": (trained or {}).get("run_id")}
+                                 | ({"row A": metrics["run_id"]} if lacking and metrics else {}) | _runs(matrix)),
                 paper1_tables.tables(sources), paper1_figures.figures(explanations, card, reports, folder),
                 # Its figures would be out of date whenever they are made again, or drag their trainings along.
                 (splits.section(None), *across.sections(matrix)))

@@ -317,16 +317,16 @@ def table_v(sources: Sources) -> Table:
                      *([replace(score, spread=None) for score in scores] if len(seeds) == 1 else scores),
                      Cell(None if (snr := pick(cells.get(cell), "snr_db")) is None else f"{snr:.1f}")))
     lacking = _unmeasured(printed, cells) if cells else ""
+    ours = (f"Ours: {'' if len(seeds) == 1 else 'mean and deviation over '}{_count(len(seeds), 'seed')} of the noise "
+            f"mixed in ({', '.join(map(str, seeds))}), one trained model"
+            f"{', so that there is no deviation' if len(seeds) == 1 else ''}.",) if cells else ()
     return Table(
         "table_v", "Model performance (mean ± SD) under stationary and non-stationary noise",
         ("Noise source", "Kind", "Intensity", "Accuracy (%)", "Precision", "Recall", "F1-score",
          "Mean SNR (dB)"), tuple(rows),
-        (f"Ours: {'' if len(seeds) == 1 else 'mean and deviation over '}{len(seeds)} "
-         f"seed{'s' if len(seeds) != 1 else ''} of the noise mixed in ({', '.join(map(str, seeds))}), one trained "
-         f"model{', so that there is no deviation' if len(seeds) == 1 else ''}. The paper's "
-         "deviations of accuracy are 0.075 to 1.12 points, those of precision, recall and F1 1 to 15 points; it does "
-         "not say what they are over.", *_interval_note(sources.metrics), *_fusion_notes(sources),
-         *_provenance(sources.metrics)),
+        (*ours, "The paper's deviations of accuracy are 0.075 to 1.12 points, those of precision, recall and F1 1 to "
+                "15 points; it does not say what they are over.", *_fusion_notes(sources),
+         *((*_interval_note(sources.metrics), *_provenance(sources.metrics)) if cells else ())),
         "; ".join(filter(None, (_missing_model(sources), lacking))), _protocols(sources.metrics))
 
 
@@ -352,7 +352,8 @@ def table_v_by_snr(sources: Sources) -> Table:
     return Table("table_v_by_snr", "The same answers by signal-to-noise ratio",
                  ("SNR", "Mixtures", "UAR", "Accuracy (%)"), rows,
                  ("No table of the paper: one amplitude ratio is another SNR for each pair of clips.",
-                  *_interval_note(sources.metrics), *_fusion_notes(sources), *_heard(sources.metrics)),
+                  *_fusion_notes(sources),
+                  *((*_interval_note(sources.metrics), *_heard(sources.metrics)) if rows else ())),
                  _missing_model(sources), _protocols(sources.metrics))
 
 
@@ -430,7 +431,8 @@ def table_vi(sources: Sources) -> Table:
 def _noisy_note(sources: Sources) -> str:
     """What 'noisy' is: the mean of as many cells of table V as were measured, said where they are not all of it."""
     words = "The paper does not say what its noisy is"
-    cells, printed = pick(sources.metrics, "models", MODEL, "cells"), sources.published["table_v"]
+    models, printed = pick(sources.metrics, "models") or {}, sources.published["table_v"]
+    cells = next(filter(None, (pick(models, name, "cells") for name, _ in ROWS.values())), None)
     if not cells:
         return f"{words}; ours is the mean of table V."
     seeds = len(pick(sources.metrics, "provenance", "seeds") or [])
@@ -452,10 +454,13 @@ def _missing_rows(sources: Sources) -> str:
     if sources.metrics is None:
         return ""
     models = pick(sources.metrics, "models") or {}
-    untrained = [name for name, _ in ROWS.values() if name not in models and name != MODEL]
+    lacking = pick(sources.metrics, "provenance", "lacking") or {}
+    reasons = [f"{name} was not trained: {lacking[name]}" for name, _ in ROWS.values() if name in lacking]
+    untrained = [name for name, _ in ROWS.values() if name not in models and name not in (MODEL, *lacking)]
     them = "it" if len(untrained) == 1 else "them"
-    return (f"not trained: {', '.join(untrained)}: name {them} under ablations.models in params.yaml and run "
-            "`dvc repro`") if untrained else ""
+    return "; ".join([*reasons, *([
+        f"not trained: {', '.join(untrained)}: name {them} under ablations.models in params.yaml and run `dvc repro`"]
+        if untrained and not sources.lacking else [])])
 
 
 def _best_row_notes(models: Mapping[str, Any]) -> tuple[str, ...]:
@@ -567,10 +572,10 @@ def _as_printed(deviation: float) -> str:
 
 def _missing_model(sources: Sources) -> str:
     """Why there are no figures of the fusion model, and what brings them."""
-    if sources.metrics is None:
-        return sources.lacking or NO_METRICS
     if pick(sources.metrics, "models", MODEL):
         return ""
+    if sources.lacking or sources.metrics is None:
+        return sources.lacking or NO_METRICS
     return f"train.model is {sources.main}: set it to {MODEL} and run `dvc repro`"
 
 

@@ -15,6 +15,7 @@ from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 
 GRAPH = "reproduction/dvc.yaml"
+WITHOUT_MAIN_MODEL = ("across", "row_a")    # of paper 1, what needs no checkpoint of the main model
 Paper = Literal["paper1", "paper2", "splits", "across"]
 
 
@@ -27,28 +28,49 @@ def reproduce(paper: Annotated[Paper, typer.Argument(help="paper1: tables I to V
     A table that cannot be filled says on the page what is missing and how to get it; a model whose checkpoint cannot
     be had is left out, and all else is done.
     """
-    from ser_ops.workspace import dvc, pull
+    from ser_ops.workspace import pull
 
-    params = load_params()
-    folder = params.paths.reports / paper
+    folder = load_params().paths.reports / paper
     say = partial(print, file=sys.stderr if json else sys.stdout, flush=True)
     pull(say=say)
-    lacking = _lacking(params) if paper == "paper1" else {}
-    for model, reason in lacking.items():
-        say(f"{model} is left out: {reason}")
-    seconds = {stage.replace("/dvc.yaml:", "/"): round(taken, 1)
-               for stage, taken in dvc("repro", f"{GRAPH}:{'across' if lacking else paper}", say=say).items()}
-    if lacking:
-        _write_page_alone(paper, say)
+    seconds = {stage.replace("/dvc.yaml:", "/"): round(taken, 1) for stage, taken in run_stages(paper, say).items()}
     answer = {"paper": paper, "page": str(folder / "index.html"), "seconds": seconds,
               **count_tables(folder / "tables.json")}
     print_answer(answer, json, *_sentences(answer))
 
 
-def _lacking(params: Params) -> dict[str, str]:
-    """Models of the main pipeline whose checkpoint cannot be had, with why."""
+def run_stages(paper: Paper, say: Callable[[str], None], *options: str) -> dict[str, float]:
+    """Run what a page stands on, and its stage: for the command and for the flow alike.
+
+    Where the checkpoint of the main model cannot be had, paper 1's page is written from what needs none.
+
+    Args:
+        paper: the page's stage in reproduction/dvc.yaml.
+        say: gets each line of what is run.
+        options: of `dvc repro`.
+
+    Returns:
+        Seconds by stage.
+
+    Raises:
+        UserError: a stage fails, or the page is not written.
+    """
+    from ser_ops.workspace import dvc
+
+    lacking = _lacking_main_model(load_params()) if paper == "paper1" else {}
+    for model, reason in lacking.items():
+        say(f"{model} is left out: {reason}")
+    stages = WITHOUT_MAIN_MODEL if lacking else (paper,)
+    seconds = dvc("repro", *options, *(f"{GRAPH}:{stage}" for stage in stages), say=say)
+    if lacking:
+        _write_page_alone(paper, say)
+    return seconds
+
+
+def _lacking_main_model(params: Params) -> dict[str, str]:
+    """The main model with why its checkpoint cannot be had; empty where it can be."""
     from ser_ops.stages.training_run import lacking_checkpoints
-    return lacking_checkpoints(params, [params.train.model, *params.ablations.models])
+    return lacking_checkpoints(params, [params.train.model])
 
 
 def _write_page_alone(paper: str, say: Callable[[str], None]) -> None:

@@ -22,6 +22,7 @@ MODEL_JSON = "model.json"
 WEIGHTS = "weights.safetensors"     # beside it
 GRAPH = "model.onnx"        # beside it, where the model was exported
 REFERENCE = "reference.parquet"     # in a packaged model: what `ser-ops watch` compares with
+LACKING = "lacking.json"    # beside the folders of models: those that were left out, with why
 _RESTORE = "restore the folder, or train the model again"
 _Channels = Annotated[list[float], Field(max_length=1024)]
 _Scores = Annotated[list[Annotated[int, Field(ge=0, le=10_000)]], Field(max_length=2**20)]

@@ -72,8 +72,17 @@ def test_without_a_checkpoint_all_else_is_run_and_the_page_written(asked, tmp_pa
                         or CompletedProcess(command, 0, "paper1: reports/paper1/index.html", ""))
     done = CliRunner().invoke(app, ["reproduce", "paper1"])
     assert done.exit_code == 0, done.output
-    assert asked == [("repro", "reproduction/dvc.yaml:across")] and written == ["reproduction.paper1"]
+    assert asked == [("repro", "reproduction/dvc.yaml:across", "reproduction/dvc.yaml:row_a")]
+    assert written == ["reproduction.paper1"]
     assert "fusion is left out: no hub is in reach" in done.stdout and "the page: " in done.stdout
+
+
+def test_an_ablation_without_its_checkpoint_stops_nothing(asked, tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    monkeypatch.setattr(training_run, "lacking_checkpoints", lambda params, models: {
+        model: "no hub is in reach" for model in models if model == "concat"})
+    assert CliRunner().invoke(app, ["reproduce", "paper1"]).exit_code == 0
+    assert asked == [("repro", "reproduction/dvc.yaml:paper1")], "the stage ablate leaves it out"
 
 
 def test_another_paper_is_refused_before_anything_runs(asked):

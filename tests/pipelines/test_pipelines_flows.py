@@ -6,17 +6,22 @@ import logging
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 import yaml
 from prefect import Flow
 from prefect.cache_policies import NO_CACHE
 from prefect.events.schemas.automations import AutomationCore
+from project_copy import write_settings
 
 from pipelines import checkout, flows, steps, tasks
+from ser_ops import workspace
+from ser_ops.cli import reproduce
 from ser_ops.config.params import load_params
 from ser_ops.errors import UserError
 from ser_ops.scoring import run
+from ser_ops.stages import training_run
 
 PROJECT = Path(__file__).resolve().parents[2]
 FLOWS = {name: flow for name, flow in vars(flows).items() if isinstance(flow, Flow)}
@@ -221,6 +226,7 @@ def asked(monkeypatch):
         return {"folds": 3.0}
 
     monkeypatch.setattr(steps, "dvc", dvc)
+    monkeypatch.setattr(workspace, "dvc", dvc)
     monkeypatch.setattr(steps, "pull_missing", lambda say: commands.append(("what is missing",)))
     return commands
 
@@ -246,6 +252,21 @@ def test_without_a_shared_remote_nothing_is_fetched_or_pushed(asked, remote, url
     steps.push(say=lines.append)
     assert asked == [("repro", "reproduction/dvc.yaml:paper2"), ("repro", "train", "report"), ("what is missing",)]
     assert lines == ["a line"] * 2
+
+
+@pytest.mark.parametrize(("lacking", "stages"), [({}, ("paper1",)), ({"fusion": "no hub"}, ("across", "row_a"))])
+def test_a_flow_decides_as_the_command_what_is_made_of_paper_1(asked, remote, tmp_path, monkeypatch, lacking, stages):
+    remote(None)
+    write_settings(tmp_path)
+    written = []
+    monkeypatch.setattr(training_run, "lacking_checkpoints", lambda params, models: lacking)
+    monkeypatch.setattr(reproduce.subprocess, "run", lambda command, **_: written.append(command[-1])
+                        or CompletedProcess(command, 0, "paper1: the page", ""))
+    lines = []
+    assert steps.reproduce("paper1", say=lines.append) == {"folds": 3.0}
+    assert asked == [("repro", *(f"reproduction/dvc.yaml:{stage}" for stage in stages))]
+    assert written == (["reproduction.paper1"] if lacking else [])
+    assert bool(lacking) is any("fusion is left out: no hub" in each for each in lines)
 
 
 @pytest.mark.parametrize("url", ["s3://dvc", "../../elsewhere"])

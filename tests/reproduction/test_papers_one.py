@@ -230,8 +230,8 @@ def test_row_d_is_called_what_it_is(sources, states, late):
 def test_table_vi_says_of_how_many_cells_its_noisy_is_the_mean(sources, levels, seeds, said):
     content = metrics()
     content["provenance"]["seeds"] = seeds
-    cells = content["models"]["fusion"]["cells"]
-    content["models"]["fusion"]["cells"] = {cell: cells[cell] for cell in cells if cell.endswith(levels)}
+    for each in content["models"].values():
+        each["cells"] = {cell: figures for cell, figures in each["cells"].items() if cell.endswith(levels)}
     notes = paper1_tables.table_vi(dataclasses.replace(sources, metrics=content)).notes
     assert any(note.endswith(said) for note in notes), notes
 
@@ -300,6 +300,36 @@ def test_missing_models_are_said_not_filled(sources):
     assert "not trained: concat" in table.missing and "ablations.models" in table.missing
     c = next(entries for entries in table.rows if str(entries[0]).startswith("C."))
     assert all(entry.ours is None for entry in c[1:] if isinstance(entry, Cell))
+
+
+def test_a_row_without_its_checkpoint_is_named_with_the_reason(sources):
+    del sources.metrics["models"]["concat"], sources.metrics["models"]["wav2vec"]
+    sources.metrics["provenance"]["lacking"] = {"concat": "no hub is in reach"}
+    missing = paper1_tables.table_vi(sources).missing
+    assert "concat was not trained: no hub is in reach" in missing
+    assert "not trained: wav2vec: name it under ablations.models" in missing, "the other was not asked for"
+
+
+def row_a() -> dict[str, Any]:
+    """row_a.json: metrics.json of the spectral branch alone."""
+    content = metrics()
+    return {"provenance": content["provenance"] | {"backbone": "none"}, "run_id": "run_a",
+            "models": {"spectral": content["models"]["spectral"]}}
+
+
+def test_row_a_alone_fills_its_row_and_nothing_else(sources):
+    made = dataclasses.replace(sources, metrics=row_a(), lacking="fusion cannot be trained: no hub is in reach")
+    by_key = {table.key: table for table in paper1_tables.tables(made)}
+    first, *others = by_key["table_vi"].rows
+    assert [entry.ours is not None for entry in first[1:] if isinstance(entry, Cell)] == [
+        True, True, True, False, True, True, True, False, True, True], "all but the gaps to row D"
+    assert all(entry.ours is None for entries in others for entry in entries if isinstance(entry, Cell))
+    for key in ("table_v", "table_v_by_snr", "table_vi"):
+        assert "fusion cannot be trained: no hub is in reach" in by_key[key].missing
+        assert "ablations.models" not in by_key[key].missing and "train.model" not in by_key[key].missing
+    assert not by_key["table_v"].filled and not any("Ours" in note or "Training heard" in note
+                                                    for note in by_key["table_v"].notes)
+    assert any("mean of 18 cells of table V" in note for note in by_key["table_vi"].notes)
 
 
 def test_another_main_model_is_said_with_what_to_set():
@@ -543,6 +573,18 @@ def test_page_without_the_checkpoint_shows_nothing_of_other_settings(project, tm
         assert not by_key[key].filled and "fusion cannot be trained: no hub is in reach" in by_key[key].missing
     assert by_key["table_ii"].filled and by_key["table_iii"].filled, "what needs no checkpoint is filled"
     assert "main_run" not in str(made.facts)
+    write_json(tmp_path / "reports/row_a.json", row_a())
+    made = paper1.page(project, 100, folder)
+    assert made.tables[-1].filled and "row A: run_a" in dict(made.facts)["MLflow runs"]
+
+
+def test_an_ablation_without_its_checkpoint_leaves_the_main_models_figures(project, tmp_path, monkeypatch):
+    monkeypatch.setattr(paper1, "lacking_checkpoints", lambda params, models: {
+        model: "no hub is in reach" for model in models if model == "concat"})
+    folder = tmp_path / "reports" / "paper1"
+    folder.mkdir()
+    made = paper1.page(project, 100, folder)
+    assert next(table for table in made.tables if table.key == "table_v").filled and "main_run" in str(made.facts)
 
 
 def test_page_without_anything_still_stands(tmp_path, project):
