@@ -32,7 +32,7 @@ QUICK: dict[str, dict[str, Any]] = {
                 "planted": {"train_clips": 16, "clips": 4, "max_steps": 20}},
     "reproduction": {"corpora": {"models": ["fusion"]},
                      "splits": {"models": ["spectral", "cnn", "vit"]},
-                     "folds": {"count": 2, "protocols": ["random", "speaker"], "variants": ["original"],
+                     "folds": {"count": 2, "protocols": ["random", "speaker"], "variants": "original",
                                "train": {"batch_size": 32}, "explained": "cnn_lstm", "per_class": 1,
                                "models": {name: {"epochs": 1} for name in ("cnn", "lstm", "cnn_lstm", "vit", "beit")}}},
 }
