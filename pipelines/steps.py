@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ser_ops.config.params import load_params
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
+from ser_ops.papers import run_stages
 from ser_ops.workspace import Say, dvc
 from ser_ops.workspace import pull as pull_missing
 
@@ -41,8 +42,6 @@ def reproduce(paper: Literal["paper1", "paper2", "splits", "across"], say: Say =
 
     As `ser-ops reproduce` does it: without the main model's checkpoint paper 1's page is made of all else.
     """
-    from ser_ops.cli.reproduce import run_stages
-
     return run_stages(paper, say, *_pull_option())
 
 

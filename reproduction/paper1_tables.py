@@ -387,8 +387,8 @@ def fuses_late(preset: Mapping[str, Any]) -> bool:
 def _fusion_notes(sources: Sources) -> tuple[str, ...]:
     """What the fusion is here where it is not the one that the paper proposes."""
     return ("Row D, the fusion, is not the paper's here: the waveform branch gives mean and deviation over time, which "
-            "leaves nothing to pool. Each branch answers, and the answers are joined by weight (late fusion, figure "
-            "1); the attentive pooling of equations 20 and 21 is no part of it.",) if sources.late else ()
+            "leaves nothing to pool. Each branch answers, and the answers are joined by weight (late fusion); the "
+            "attentive pooling of equations 20 and 21 is no part of it.",) if sources.late else ()
 
 
 
@@ -397,8 +397,9 @@ def table_vi(sources: Sources) -> Table:
     models = pick(sources.metrics, "models") or {}
     best, marks = models.get(MODEL), pick(sources.published, "marks", "VI") or {}
     rows: list[tuple[Cell | str, ...]] = []
-    for row, (name, printed_title) in ROWS.items():
-        title = f"{LATE_FUSION} (paper: {printed_title})" if name == MODEL and sources.late else printed_title
+    for row, (name, title) in ROWS.items():
+        if name == MODEL and sources.late:
+            title = f"{LATE_FUSION} (paper: {title.removeprefix('D. ')})"
         model, printed = models.get(name), sources.published["table_vi"].get(row) or {}
         cells = {"parameters_millions": Cell(pick(model, "parameters_millions"), unit="millions")}
         for kind in ("clean", "noisy"):
@@ -418,7 +419,10 @@ def table_vi(sources: Sources) -> Table:
         "table_vi", "Ablation study: component contributions, F1 scores and performance gaps",
         ("Model configuration", "Params", "Clean acc.", "Clean F1", "Clean gap to D", "Clean speed", "Noisy acc.",
          "Noisy F1", "Noisy gap to D", "Noisy speed", "Clean to noisy"), tuple(rows),
-        (*(_fusion_notes(sources) or ["Rows have the paper's names; figure 1 shows what row D is here."]),
+        (*(_fusion_notes(sources) or ["Rows have the paper's names."]),
+         *(["Figure 1 shows what row D is here."] if best else []),
+         *(["Row A is trained with the settings of section train here: the values of the search are the main model's."]
+           if models and sources.lacking else []),
          "Gap to D is what the paper calls drop: accuracy of row D less that of the row, negative where that row is "
          "better. Clean to noisy, one model's own loss, is not a column of the paper.",
          _noisy_note(sources),

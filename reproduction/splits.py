@@ -133,9 +133,9 @@ def section(content: Mapping[str, Any] | None) -> dict[str, Any]:
     level = paper_page.confidence_level(basis)
     words = [*findings(models), *one_direction(models), *filter(None, [heard_in_training(basis)]),
              *paper_page.left_out(content), *(f"{name.capitalize()}: {LETS_THROUGH[name]}." for name in PROTOCOLS),
-             f"Pale bars are {f'{level} ' if level else ''}intervals over utterances, thin lines with ends those over "
-             "speakers, by which `speaker` is judged: its claim is of people. The three test parts are different "
-             "utterances of the same corpora, each protocol's own."]
+             f"Thin lines with ends are {f'{level} ' if level else ''}intervals over speakers, by which `speaker` is "
+             "judged: its claim is of people. Pale bars, of the others alone, are intervals over utterances. The three "
+             "test parts are different utterances of the same corpora, each protocol's own."]
     return {"title": TITLE, "words": words, "svg": picture(models), "table": table(models, basis)}
 
 
@@ -260,8 +260,11 @@ def _row(model: Mapping[str, Any], y: float, x: Any) -> list[Markup]:
              path([(x(uar(model, protocol)), lanes[protocol]) for protocol in trained], "split-join")]
     for protocol in trained:
         figures = model["protocols"][protocol]
-        title = (f"{name}, {protocol}: UAR {interval(figures)}, over speakers {_speakers(figures)}, accuracy "
-                 f"{interval(figures, 'accuracy')}; {figures.get('n', '?')} utterances of "
+        uar_words, accuracy = (
+            number(figures.get(score)) if UNITS[protocol] == "speakers" else interval(figures, score)
+            for score in ("uar", "accuracy"))
+        title = (f"{name}, {protocol}: UAR {uar_words}, over speakers {_speakers(figures)}, accuracy "
+                 f"{accuracy}; {figures.get('n', '?')} utterances of "
                  f"{figures.get('speakers', '?')} speakers. {LETS_THROUGH[protocol].capitalize()}.")
         parts.append(tag("g", tag("title", title), *_spread(figures, protocol, lanes[protocol], x),
                          protocol_mark(protocol, x(figures["uar"]), lanes[protocol])))
@@ -282,7 +285,7 @@ def _spread(figures: Mapping[str, Any], protocol: str, y: float, x: Any) -> list
         parts += [line(x(low), y, x(high), y, f"split-{protocol} split-reach"),
                   *(line(x(end), y - 4, x(end), y + 4, f"split-{protocol} split-reach") for end in (low, high))]
     low, high = figures.get("uar_low"), figures.get("uar_high")
-    if low is not None and high is not None:
+    if low is not None and high is not None and UNITS[protocol] == "utterances":
         parts.append(rect(x(low), y - 3.5, x(high) - x(low), 7, f"split-{protocol} split-bar", 3))
     return parts
 

@@ -9,8 +9,8 @@ from dvc.repo import Repo
 from project_copy import write_settings
 from typer.testing import CliRunner
 
-from ser_ops import workspace
-from ser_ops.cli import app, reproduce
+from ser_ops import papers, workspace
+from ser_ops.cli import app
 from ser_ops.errors import UserError
 from ser_ops.files import write_json
 from ser_ops.stages import training_run
@@ -68,7 +68,7 @@ def test_without_a_checkpoint_all_else_is_run_and_the_page_written(asked, tmp_pa
     (tmp_path / "data").mkdir()
     written = []
     monkeypatch.setattr(training_run, "lacking_checkpoints", lambda params, models: {"fusion": "no hub is in reach"})
-    monkeypatch.setattr(reproduce.subprocess, "run", lambda command, **_: written.append(command[-1])
+    monkeypatch.setattr(papers.subprocess, "run", lambda command, **_: written.append(command[-1])
                         or CompletedProcess(command, 0, "paper1: reports/paper1/index.html", ""))
     done = CliRunner().invoke(app, ["reproduce", "paper1"])
     assert done.exit_code == 0, done.output

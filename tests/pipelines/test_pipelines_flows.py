@@ -16,8 +16,7 @@ from prefect.events.schemas.automations import AutomationCore
 from project_copy import write_settings
 
 from pipelines import checkout, flows, steps, tasks
-from ser_ops import workspace
-from ser_ops.cli import reproduce
+from ser_ops import papers, workspace
 from ser_ops.config.params import load_params
 from ser_ops.errors import UserError
 from ser_ops.scoring import run
@@ -260,7 +259,7 @@ def test_a_flow_decides_as_the_command_what_is_made_of_paper_1(asked, remote, tm
     write_settings(tmp_path)
     written = []
     monkeypatch.setattr(training_run, "lacking_checkpoints", lambda params, models: lacking)
-    monkeypatch.setattr(reproduce.subprocess, "run", lambda command, **_: written.append(command[-1])
+    monkeypatch.setattr(papers.subprocess, "run", lambda command, **_: written.append(command[-1])
                         or CompletedProcess(command, 0, "paper1: the page", ""))
     lines = []
     assert steps.reproduce("paper1", say=lines.append) == {"folds": 3.0}

@@ -148,7 +148,10 @@ def test_three_marks_of_three_shapes_each_with_a_title():
     marks = [mark for mark in root.iter() if "split-mark" in mark.get("class", "")]
     assert {mark.tag for mark in marks} == {"circle", "rect", "polygon"}, "shape alone tells them apart"
     titles = [title.text or "" for title in root.iter("title")]
-    assert any("speaker: UAR 0.40 [0.37, 0.43], over speakers [0.34, 0.46]" in title for title in titles)
+    assert any("speaker: UAR 0.40, over speakers [0.34, 0.46]" in title for title in titles)
+    assert any("random: UAR 0.50 [0.47, 0.53], over speakers [0.44, 0.56]" in title for title in titles)
+    bars = [bar.get("class", "") for bar in root.iter("rect") if "split-bar" in bar.get("class", "")]
+    assert len(bars) == 2 and not any("split-speaker" in bar for bar in bars), "people are no matter of utterances"
     for protocol in splits.PROTOCOLS:
         assert any(title.startswith(f"cnn, {protocol}: UAR") for title in titles)
     assert any("chance" in title for title in titles)
