@@ -59,7 +59,7 @@ def test_imports_point_down(file):
 
 
 def test_the_core_knows_of_reproduction_where_dvc_runs_it_alone():
-    """The command, what it runs, the graph's files, the code its stages depend on, and its lock file, which is no code."""
+    """The command, what it runs, the graph's files, the code of its stages, and its lock file, which is no code."""
     named = {file.relative_to(PROJECT / "ser_ops").as_posix() for file in FILES
              if "reproduction" in file.read_text(encoding="utf-8")}
     assert named <= {"cli/reproduce.py", "papers.py", "workspace.py", "imports.py", "tracking/runs.py"}
