@@ -447,14 +447,12 @@ def table(model: Mapping[str, Any], basis: Mapping[str, Any]) -> Table:
 
 def interval_units(model: Mapping[str, Any]) -> dict[str, Mapping[str, str]]:
     """What intervals are over, by test corpus; by training too where that differs between models of one test corpus."""
-    units: dict[str, dict[str, Mapping[str, str]]] = {}
+    trained: dict[str, dict[tuple[str, str], list[str]]] = {}
     for _, row, cell in pairs(model):
-        units.setdefault(cell["test"], {})[row["train"]] = cell.get("intervals") or {}
-    shown: dict[str, Mapping[str, str]] = {}
-    for test, by_train in units.items():
-        alike = all(unit == next(iter(by_train.values())) for unit in by_train.values())
-        shown |= {test if alike else f"{test} (trained on {train})": unit for train, unit in by_train.items()}
-    return shown
+        over, instead = (str(pick(cell, "intervals", name) or "") for name in ("over", "instead"))
+        trained.setdefault(cell["test"], {}).setdefault((over, instead), []).append(str(row["train"]))
+    return {test if len(units) == 1 else f"{test} (trained on {', '.join(names)})": {"over": over, "instead": instead}
+            for test, units in trained.items() for (over, instead), names in units.items()}
 
 
 def _uar_cell(figures: Mapping[str, Any]) -> Cell:
