@@ -27,6 +27,7 @@ from reproduction.paper2_tables import (
     glance,
     layer_table,
     quality_table,
+    speakers_table,
 )
 from reproduction.paper_page import Page, Table, build_page, facts, warnings
 from reproduction.settings import CrossValidation, Settings, load_settings
@@ -104,11 +105,13 @@ def cross_validation_scores(params: Params, key: tuple[str, str], rows: Rows) ->
     ordered = sorted(rows, key=lambda row: row["utterance"])
     fold = np.array([int(row["fold"]) for row in ordered])
     true, predicted = (np.array([EMOTIONS.index(row[name]) for row in ordered]) for name in ("emotion", "predicted"))
-    folds = [metrics.scores(true[fold == number], predicted[fold == number]) for number in np.unique(fold)]
-    values = {name: np.array([scores[name] for scores in folds]) for name in SCORES}
+    folds = {int(number): metrics.scores(true[fold == number], predicted[fold == number]) for number in np.unique(fold)}
+    values = {name: np.array([scores[name] for scores in folds.values()]) for name in SCORES}
     counts = metrics.confusion_matrix(true, predicted)
     by_class = metrics.class_scores(counts)
     speakers = [row["speaker"] for row in ordered]
+    pairs = sorted({(row["speaker"], int(row["fold"])) for row in ordered})
+    alone = key[1] == "speaker" and len(pairs) == len(folds)        # each fold tests a single speaker
     low, high = score_intervals(params, true, predicted, speakers if key[1] == "speaker" else None)
     return Scores(
         *key, folds=len(folds), utterances=len(ordered), speakers=len(set(speakers)),
@@ -118,7 +121,8 @@ def cross_validation_scores(params: Params, key: tuple[str, str], rows: Rows) ->
         pooled={name: float(metrics.scores_from_counts(counts)[name]) for name in SCORES},
         weighted={name: float((by_class[name] * by_class["support"]).sum() / by_class["support"].sum())
                   for name in SCORES[1:]},
-        per_class=metrics.per_class(counts), confusion=counts.tolist())
+        per_class=metrics.per_class(counts), confusion=counts.tolist(),
+        tested={speaker: folds[number] for speaker, number in pairs} if alone else {})
 
 
 def score_intervals(params: Params, true: np.ndarray, predicted: np.ndarray,
@@ -286,7 +290,7 @@ def page(results: Results) -> Page:
 
 
 def tables(results: Results) -> tuple[Table, ...]:
-    """Tables 1 to 4, figure 3 as a table for each protocol, figures 1 and 2 as layers, and those of figures 7 to 13."""
+    """Tables 1 to 4 and each tested speaker, figure 3 for each protocol, figures 1 and 2 as layers, then 7 to 13."""
     reports = tuple(classification_report(results, protocol) for protocol in results.protocols or ("random",))
     return (
         accuracy_table(results, "table_1", "Accuracy of the CNN, the LSTM and their hybrid", STACKED_MODELS,
@@ -296,6 +300,7 @@ def tables(results: Results) -> tuple[Table, ...]:
         accuracy_table(results, "table_3", "Accuracy of ViT and BEiT", IMAGE_MODELS, paper2_tables.TABLE_3),
         quality_table(results, "table_4", "Precision, recall and F1-score of ViT and BEiT", IMAGE_MODELS,
                       paper2_tables.TABLE_4),
+        *filter(None, [speakers_table(results, (*STACKED_MODELS, *IMAGE_MODELS))]),
         layer_table(results, "figure_1", "Steps of the CNN, the LSTM and their hybrid", STACKED_MODELS),
         layer_table(results, "figure_2", "Architecture of the hybrid of CNN and LSTM", ("cnn_lstm",)),
         *reports, *(cam_table(results, emotion) for emotion in emotions_by_figure()))

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from reproduction.paper_page import Cell, Table, availability, how_to_get
 from ser_ops.emotions import EMOTIONS
+from ser_ops.evaluation import bootstrap
 from ser_ops.pages import CHANCE, diamond, dot, drawing, line, percent, rect, scale, text
 
 REFERENCE = ("H.M.L.S. Kumari, H.M.N.S. Kumari and U.M.M.P.K. Nawarathne: Speech Emotion Recognition with Hybrid "
@@ -195,6 +196,7 @@ class Scores:
         weighted: pooled {precision, recall, f1}, classes weighted by their size.
         per_class: pooled {emotion: {precision, recall, f1, support}}.
         confusion: pooled counts (7, 7), rows true, columns answered.
+        tested: {speaker: {"accuracy", "recall"}} of each fold, where each tests one speaker alone; else empty.
     """
 
     model: str
@@ -212,6 +214,7 @@ class Scores:
     weighted: Mapping[str, float]
     per_class: Mapping[str, Mapping[str, float]]
     confusion: Sequence[Sequence[int]]
+    tested: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -357,12 +360,33 @@ def _within_speakers(results: Results, models: Sequence[str], speakers: int) -> 
     notes = []
     if "word" in results.protocols:
         notes.append("By word: the test words are new, their speakers are trained on: no figure for new people.")
-    if "speaker" in results.protocols and speakers < 3:
-        spans = [f"{MODEL_NAMES[model]} {percent(scores.lowest, 1)} and {percent(scores.highest, 1)}"
-                 for model in models if (scores := results.of(model, "speaker"))]
-        notes.append(f"By speaker: {speakers} speakers, each tested once by models that heard the other alone, "
-                     f"accuracy {', '.join(spans)}. Two people make no interval and say nothing of a third.")
+    if "speaker" in results.protocols and speakers < bootstrap.LEAST_SPEAKERS:
+        named = [f"{MODEL_NAMES[model]} {_by_name(scores.tested)}" for model in models
+                 if (scores := results.of(model, "speaker")) and scores.tested]
+        accuracies = f": accuracy of {'; '.join(named)}" if named else ""
+        notes.append(f"By speaker: {speakers} speakers, each tested once by models that heard the other alone"
+                     f"{accuracies}. Two people make no interval and say nothing of a third.")
     return notes
+
+
+def _by_name(tested: Mapping[str, Mapping[str, float]]) -> str:
+    return ", ".join(f"{percent(scores['accuracy'], 1)} on {speaker}" for speaker, scores in tested.items())
+
+
+def speakers_table(results: Results, models: Sequence[str]) -> Table | None:
+    """Each fold by speaker under the name of the one speaker that it tests; None where folds test several."""
+    rows: list[tuple[Cell | str, ...]] = []
+    for model in models:
+        tested = scores.tested if (scores := results.of(model, "speaker")) else {}
+        rows += [(MODEL_NAMES[model], speaker, Cell(", ".join(other for other in tested if other != speaker)),
+                  Cell(100 * figures["accuracy"], unit="percent"), Cell(100 * figures["recall"], unit="percent"))
+                 for speaker, figures in tested.items()]
+    if not rows:
+        return None
+    note = ("By speaker each fold tests one speaker, whose voice its model has not heard. UAR: the mean recall of the "
+            "classes. A figure of one person has no interval.")
+    return Table("tested_speakers", "Each tested speaker", ("Model", "Tested speaker", "Trained and validated on",
+                                                            "Accuracy", "UAR"), tuple(rows), (note,), "", ("speaker",))
 
 
 def classification_report(results: Results, protocol: str) -> Table:
@@ -456,8 +480,9 @@ def glance(results: Results, models: Sequence[str]) -> Markup:
                 what = "interval"
                 if low is None or high is None:
                     what, low, high = "folds", scores.lowest, scores.highest
-                title = f"{MODEL_NAMES[model]}, {PROTOCOLS[protocol]}: {percent(mean, 1)}, {what} " \
-                        f"{percent(low, 1)} to {percent(high, 1)}"
+                span = _by_name(scores.tested) if what == "folds" and scores.tested else \
+                    f"{what} {percent(low, 1)} to {percent(high, 1)}"
+                title = f"{MODEL_NAMES[model]}, {PROTOCOLS[protocol]}: {percent(mean, 1)}, {span}"
                 parts.append(rect(x(low), y - 3, x(high) - x(low), 6, f"{protocol} faint", 3))
                 parts.append(_protocol_mark(protocol, x(mean), y, title))
     named = ", ".join(map(_heading, results.protocols))
