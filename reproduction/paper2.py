@@ -3,7 +3,7 @@
 Ours come from the answers of the stage folds; layers of the built models stand in place of its block diagrams.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from reproduction.paper2_tables import (
     classification_report,
     finding,
     glance,
+    intervals_and_seeds,
     layer_table,
     quality_table,
     speakers_table,
@@ -33,7 +34,8 @@ from reproduction.paper_page import Page, Table, build_page, facts, warnings
 from reproduction.settings import CrossValidation, Settings, load_settings
 from ser_ops.audio.signal import fit_window
 from ser_ops.config.model_json import input_of
-from ser_ops.config.params import Params, load_params
+from ser_ops.config.models import Preset
+from ser_ops.config.params import Params, load_params, load_preset
 from ser_ops.dataset.examples import Examples, Stores
 from ser_ops.device import device_of
 from ser_ops.documents import read_json
@@ -76,10 +78,12 @@ def main() -> None:
         target.mkdir()
         pictures = _pictures(params, settings, scores, predictions, history, target)
         missing = [name for name in record["provenance"]["missing"] if name in CORPORA]
-        basis = record["provenance"] | {"missing": missing, "resamples": params.evaluate.resamples,
-                                        "confidence": params.evaluate.confidence}
+        basis = record["provenance"] | {
+            "missing": missing, "resamples": params.evaluate.resamples, "confidence": params.evaluate.confidence,
+            "bootstrap_seed": params.evaluate.bootstrap_seed, "partition_seed": params.partitions.seed}
         results = Results(scores, record["groups"], basis, settings_by_model(params, settings.folds),
-                          settings.folds.explained, _layers(params, scores), pictures)
+                          settings.folds.explained, _layers(params, scores), pictures,
+                          smaller_than_paper(params.chosen, settings.folds.models))
         build_page(page(results), target.parent)
     _attach(params, settings.folds.explained, pictures, folds)
     best = max(scores.values(), key=lambda scores: scores.mean["accuracy"], default=None)
@@ -150,12 +154,20 @@ def settings_by_model(params: Params, folds: CrossValidation) -> dict[str, dict[
             for model, own in folds.models.items()}
 
 
+def smaller_than_paper(chosen: Preset, models: Iterable[str]) -> frozenset[str]:
+    """The models whose transformer is narrower or has fewer layers than in preset paper."""
+    papers = load_preset("paper")
+    return frozenset(model for model in models if (section := MODELS[model].backbone) and any(
+        getattr(getattr(chosen, section), size) < getattr(getattr(papers, section), size)
+        for size in ("hidden", "layers")))
+
+
 def _pictures(params: Params, settings: Settings, scores: Mapping[tuple[str, str], Scores], predictions: Rows,
               history: Rows, target: Path) -> Pictures:
     explained = settings.folds.explained
     protocols = [name for name in PROTOCOLS if (explained, name) in scores]
     if not protocols:
-        return Pictures(missing=why_not_explained(explained))
+        return Pictures()
     confusion_matrices({name: scores[explained, name].confusion for name in protocols}, target / "figure_4.png")
     lines = {name: [row for row in history if (row["model"], row["protocol"]) == (explained, name)]
              for name in protocols}
@@ -163,12 +175,6 @@ def _pictures(params: Params, settings: Settings, scores: Mapping[tuple[str, str
         curves(lines, what, target / f"figure_{number}.png")
     cams, protocol, missing = _grad_cam(params, settings, predictions, protocols, target)
     return Pictures("figure_4.png", {"uar": "figure_5.png", "loss": "figure_6.png"}, cams, protocol, missing)
-
-
-def why_not_explained(name: str) -> str:
-    """Why the figures of the explained model are not there."""
-    return (f"{name}, which the figures explain, was not trained: name it under folds.models in "
-            "reproduction/params.yaml and run `ser-ops reproduce paper2`.")
 
 
 def _grad_cam(params: Params, settings: Settings, predictions: Rows, protocols: Sequence[str],
@@ -283,7 +289,8 @@ def page(results: Results) -> Page:
     runs = {f"{group['model']}, {group['protocol']}": group.get("run_id") for group in results.groups}
     seconds = sum(group.get("seconds") or 0 for group in results.groups)
     basis = facts(results.provenance, results.protocols, backbones, runs)
-    basis += (("Explained model", f"{results.explained} (figures 3 to 13)"),
+    basis += (*intervals_and_seeds(results.provenance),
+              ("Explained model", f"{results.explained} (figures 3 to 13)"),
               ("Training, all folds", f"{seconds / 60:.1f} minutes of one process"))
     return Page("paper2", TITLE, paper2_tables.REFERENCE, warnings(results.provenance, backbones), basis,
                 tables(results), figures(results), sections(results))

@@ -4,7 +4,7 @@ First what the paper prints, words and digits as it has them ("98%", "95.30%", "
 printed all the same and carries a mark that says why. Then `Results`, what the page is made of, and the tables.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypedDict
 
@@ -249,6 +249,7 @@ class Results:
         explained: the model that figures 3 to 13 show.
         layers: of each model on stacked features, in the order in which they answer.
         pictures: what was drawn.
+        small: models whose transformer is narrower or has fewer layers than in preset paper.
     """
 
     scores: Mapping[tuple[str, str], Scores]
@@ -258,6 +259,7 @@ class Results:
     explained: str
     layers: Mapping[str, Sequence[Layer]]
     pictures: Pictures
+    small: Collection[str] = ()
 
     def of(self, model: str, protocol: str) -> Scores | None:
         """Scores of a model under a protocol; None where it was not trained under it."""
@@ -344,12 +346,13 @@ def _notes(results: Results, models: Sequence[str]) -> list[str]:
                       if (epochs := results.settings.get(model, {}).get("epochs")))
     share = results.provenance.get("confidence")
     utterances, speakers = (max(getattr(scores, name) for scores in scored) for name in ("utterances", "speakers"))
+    over_speakers = any(scores.low for scores in scored if scores.protocol == "speaker")
     folds = ", ".join(f"{max(scores.folds for scores in scored if scores.protocol == protocol)} {_heading(protocol)}"
                       for protocol in PROTOCOLS if any(scores.protocol == protocol for scores in scored))
     return [f"Ours, on {corpora}: mean ± sample deviation over folds ({folds}) of {utterances:,} utterances of "
             f"{speakers} speakers, each tested once under each protocol; in brackets the "
             f"{f'{share:.0%} ' if share else ''}bootstrap interval about the pooled figure, over "
-            f"{'speakers where the split is by speaker, else over utterances' if speakers > 2 else 'utterances'}.",
+            f"{'speakers where the split is by speaker, else over utterances' if over_speakers else 'utterances'}.",
             *_within_speakers(results, models, speakers),
             *([f"Epochs at most: {rates}; which one is tested is chosen on validation data, never on test."]
               if rates else [])]
@@ -387,6 +390,19 @@ def speakers_table(results: Results, models: Sequence[str]) -> Table | None:
             "classes. A figure of one person has no interval.")
     return Table("tested_speakers", "Each tested speaker", ("Model", "Tested speaker", "Trained and validated on",
                                                             "Accuracy", "UAR"), tuple(rows), (note,), "", ("speaker",))
+
+
+def intervals_and_seeds(provenance: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """What the intervals are and where chance came from, as facts of the page.
+
+    provenance: of runs.json, with "confidence", "resamples", "bootstrap_seed" and "partition_seed" as in params.yaml.
+    """
+    return (("Intervals", f"{provenance['confidence']:.0%} percentile bootstrap about the figure pooled over folds, "
+             f"{provenance['resamples']:,} resamples (seed {provenance['bootstrap_seed']}): by speaker over speakers, "
+             f"none with fewer than {bootstrap.LEAST_SPEAKERS}; under every other protocol over utterances"),
+            ("Seed of the trainings", f"{provenance['seed']} (seed in reproduction/params.yaml), from which model, "
+             "protocol and fold derive a seed for each training"),
+            ("Seed of the folds", f"{provenance['partition_seed']} (partitions.seed in params.yaml)"))
 
 
 def classification_report(results: Results, protocol: str) -> Table:
@@ -537,9 +553,12 @@ def why_not_as_printed(results: Results, models: Sequence[str]) -> str:
     if random:
         preset = results.provenance.get("preset") or "PRESET"
         names = " and ".join(MODEL_NAMES[model] for model in random)
+        small = " and ".join(MODEL_NAMES[model] for model in random if model in results.small)
+        size = f", {'' if small == names else f'{small} '}in a small configuration" if small else ""
         keys = " and ".join(f"{model}.checkpoint" for model in random)
-        reasons.append(f"{names} began from random weights in a small configuration. For pretrained ones set {keys} in "
-                       f"presets/{preset}.yaml to a hub name or a local folder (preset paper names both).")
+        example = "" if preset == "paper" else " (preset paper names both)"
+        reasons.append(f"{names} began from random weights{size}. For pretrained ones set {keys} in "
+                       f"presets/{preset}.yaml to a hub name or a local folder{example}.")
     return " ".join(filter(None, reasons))
 
 
@@ -547,8 +566,8 @@ def why_no_model(results: Results, model: str) -> str:
     """Why a model has no figures, and how to give it some."""
     if reason := (results.provenance.get("lacking") or {}).get(model):
         return f"{MODEL_NAMES.get(model, model)} was not trained: {reason}."
-    return (f"{MODEL_NAMES.get(model, model)} was not trained: name {model} under folds.models in "
-            "reproduction/params.yaml and run `ser-ops reproduce paper2`.")
+    listed = "" if model in results.settings else f"name {model} under folds.models in reproduction/params.yaml and "
+    return f"{MODEL_NAMES.get(model, model)} was not trained: {listed}run `ser-ops reproduce paper2`."
 
 
 def why_no_scores(results: Results, model: str, protocol: str) -> str:
@@ -561,6 +580,8 @@ def why_no_scores(results: Results, model: str, protocol: str) -> str:
 
 def why_no_cam(results: Results, emotion: str) -> str:
     """Why there is no Grad-CAM of an emotion, and what to do."""
+    if not any(results.of(results.explained, protocol) for protocol in PROTOCOLS):
+        return why_no_model(results, results.explained)
     if results.pictures.missing:
         return results.pictures.missing
     return (f"No test utterance of fold 1 is {emotion}: bring in a corpus that holds this class "

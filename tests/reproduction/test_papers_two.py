@@ -207,7 +207,8 @@ def results(wanted=("cnn", "lstm", "cnn_lstm", "vit", "beit"), protocols=("rando
     groups = [{"model": model, "protocol": protocol, "run_id": "r", "backbone": "random weights" if model in
                ("vit", "beit") else "none", "seconds": 60} for model, protocol in by_key]
     provenance = {"corpora": list(corpora), "synthetic": list(synthetic), "partial": [], "missing": list(missing),
-                  "preset": "small", "seed": 1, "confidence": 0.95, "counts": counts or {"word": 0}}
+                  "preset": "small", "seed": 1, "confidence": 0.95, "counts": counts or {"word": 0},
+                  "resamples": 1000, "bootstrap_seed": 7, "partition_seed": 3}
     return paper2.Results(by_key, groups, provenance,
                           {model: {"learning_rate": 0.001, "epochs": 50} for model in wanted},
                           "cnn_lstm", {model: (paper2.Layer("Conv1d(1)", "3", 7),) for model in wanted},
@@ -264,6 +265,27 @@ def test_random_weights_and_absent_tess_are_said_with_what_to_do():
     assert any("RANDOM-WEIGHT BACKBONE" in warning for warning in page.warnings)
 
 
+@pytest.mark.parametrize(("small", "said"), [
+    ((), "ViT and BEiT began from random weights. For"), (("beit",), "weights, BEiT in a small configuration. For"),
+    (("vit", "beit"), "ViT and BEiT began from random weights, in a small configuration. For")])
+@pytest.mark.parametrize("preset", ["paper", "small"])
+def test_random_weights_are_called_small_only_where_they_are(small, said, preset):
+    made = results()
+    made = dataclasses.replace(made, small=small, provenance={**made.provenance, "preset": preset})
+    reason = table(paper2.page(made), "table_3").missing
+    assert said in reason and f"presets/{preset}.yaml" in reason
+    assert ("preset paper names both" in reason) == (preset != "paper")     # there they were taken out
+
+
+@pytest.mark.parametrize(("preset", "changes", "small"), [
+    ("small", {}, {"vit", "beit"}), ("paper", {}, set()), ("paper", {"checkpoint": None}, set()),
+    ("paper", {"layers": 4}, {"vit"}), ("paper", {"hidden": 384}, {"vit"})])
+def test_a_transformer_is_small_where_it_is_narrower_or_shallower_than_the_papers(preset, changes, small):
+    chosen = load_preset(preset)
+    own = chosen.model_copy(update={"vit": chosen.vit.model_copy(update=changes)})
+    assert paper2.smaller_than_paper(own, ("cnn", "vit", "beit")) == small
+
+
 def test_synthetic_speech_in_tess_layout_is_not_tess():
     page = paper2.page(results(corpora=("synthetic_tess",), synthetic=("synthetic_tess",)))
     assert "Only synthesised speech in TESS's layout" in table(page, "table_1").missing
@@ -290,6 +312,44 @@ def test_a_model_without_its_checkpoint_is_named_with_the_reason_and_the_rest_is
     page = paper2.page(made)
     assert "ViT was not trained: its checkpoint google/vit cannot be had" in table(page, "table_3").missing
     assert table(page, "table_1").filled and "vit" not in table(page, "table_1").missing.lower()
+
+
+def test_every_figure_of_an_explained_model_without_its_checkpoint_says_so():
+    made = results(wanted=("cnn", "vit"))
+    made = dataclasses.replace(made, explained="beit", settings={**made.settings, "beit": {"epochs": 20}}, provenance={
+        **made.provenance, "lacking": {"beit": "its checkpoint a/beit cannot be had, since no hub is in reach"}})
+    page = paper2.page(made)
+    shown = [*page.figures, *(each for each in page.tables if each.key.startswith("figure_") and each.key not in (
+        "figure_1", "figure_2"))]
+    assert len(shown) == 19
+    assert {each.missing for each in shown} == {
+        "BEiT was not trained: its checkpoint a/beit cannot be had, since no hub is in reach."}
+
+
+def test_a_model_that_stands_under_folds_models_is_not_to_be_named_there_again():
+    made = results(wanted=("cnn",))
+    made = dataclasses.replace(made, settings={**made.settings, "cnn_lstm": {"epochs": 50}})
+    for each in (table(paper2.page(made), "figure_7"), table(paper2.page(made), "table_1")):
+        assert "Hybrid of CNN and LSTM was not trained: run `ser-ops reproduce paper2`." in each.missing
+
+
+def test_the_basis_says_what_intervals_are_and_names_every_seed():
+    basis = dict(paper2.page(results()).facts)
+    assert basis["Intervals"] == (
+        "95% percentile bootstrap about the figure pooled over folds, 1,000 resamples (seed 7): by speaker over "
+        "speakers, none with fewer than 3; under every other protocol over utterances")
+    assert basis["Seed of the trainings"].startswith("1 (seed in reproduction/params.yaml)")
+    assert basis["Seed of the folds"] == "3 (partitions.seed in params.yaml)"
+
+
+@pytest.mark.parametrize("speakers", [2, 3])
+def test_a_table_claims_intervals_over_speakers_only_where_it_has_them(speakers):
+    made = results()
+    bounds = {} if speakers < bootstrap.LEAST_SPEAKERS else dict.fromkeys(paper2.SCORES, 0.5)
+    scores = {key: dataclasses.replace(each, speakers=speakers, low=bounds, high=bounds) for key, each in
+              made.scores.items()}
+    note = table(paper2.page(dataclasses.replace(made, scores=scores)), "table_1").notes[0]
+    assert "95% bootstrap interval" in note and ("over speakers where" in note) == (speakers == 3)
 
 
 def test_a_protocol_that_was_not_run_leaves_a_column_of_dashes():
