@@ -228,10 +228,18 @@ class Layer:
 
 @dataclass(frozen=True)
 class Pictures:
-    """What was drawn or why not. cams: what `explain.grad_cam_figures` says of each picture, of `protocol`, fold 1."""
+    """What was drawn of a model; files below the page's folder.
+
+    Args:
+        confusion: the file of its confusion matrices.
+        curves: "uar" and "loss" to a file.
+        cams: what `explain.grad_cam_figures` says of each picture of Grad-CAM.
+        protocol: whose fold 1 those are of.
+        missing: why there are none.
+    """
 
     confusion: str = ""
-    curves: Mapping[str, str] = field(default_factory=dict)     # "uar" and "loss" to a file
+    curves: Mapping[str, str] = field(default_factory=dict)
     cams: Sequence[Mapping[str, Any]] = ()
     protocol: str = ""
     missing: str = ""
@@ -248,7 +256,7 @@ class Results:
         settings: {model: {"learning_rate", "epochs", ...}} as each model was trained.
         explained: the model that figures 3 to 13 show.
         layers: of each model on stacked features, in the order in which they answer.
-        pictures: what was drawn.
+        pictures: what was drawn of each trained model.
         small: models whose transformer is narrower or has fewer layers than in preset paper.
     """
 
@@ -258,8 +266,17 @@ class Results:
     settings: Mapping[str, Mapping[str, Any]]
     explained: str
     layers: Mapping[str, Sequence[Layer]]
-    pictures: Pictures
+    pictures: Mapping[str, Pictures]
     small: Collection[str] = ()
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """Paper 2's models that there are scores of, in its order."""
+        return tuple(name for name in MODEL_NAMES if any(self.of(name, protocol) for protocol in PROTOCOLS))
+
+    def pictures_of(self, model: str) -> Pictures:
+        """What was drawn of a model; nothing of one that was not trained."""
+        return self.pictures.get(model, Pictures())
 
     def of(self, model: str, protocol: str) -> Scores | None:
         """Scores of a model under a protocol; None where it was not trained under it."""
@@ -410,7 +427,7 @@ def classification_report(results: Results, protocol: str) -> Table:
     scores, marks = results.of(results.explained, protocol), MARKS["figure_3"]
     rows: list[tuple[Cell | str, ...]] = []
     for name, row in FIGURE_3.items():
-        ours = {} if scores is None else _report_row(scores, name)
+        ours = {} if scores is None else report_row(scores, name)
         rows.append((name, *(
             Cell(ours.get(column), getattr(row, column), "count" if column == "support" else "share",
                  mark=marks.get(f"{name}.{column}", "")) for column in ("precision", "recall", "f1", "support"))))
@@ -425,7 +442,8 @@ def classification_report(results: Results, protocol: str) -> Table:
                  "" if scores else why_no_scores(results, results.explained, protocol), (protocol,))
 
 
-def _report_row(scores: Scores, name: str) -> Mapping[str, float | None]:
+def report_row(scores: Scores, name: str) -> Mapping[str, float | None]:
+    """A row of a classification report, pooled over folds: of a class, "accuracy", or one of the two averages."""
     if name in scores.per_class:
         return scores.per_class[name]
     if name == "accuracy":
@@ -582,7 +600,7 @@ def why_no_cam(results: Results, emotion: str) -> str:
     """Why there is no Grad-CAM of an emotion, and what to do."""
     if not any(results.of(results.explained, protocol) for protocol in PROTOCOLS):
         return why_no_model(results, results.explained)
-    if results.pictures.missing:
-        return results.pictures.missing
+    if missing := results.pictures_of(results.explained).missing:
+        return f"{missing}: name another model under folds.explained in reproduction/params.yaml."
     return (f"No test utterance of fold 1 is {emotion}: bring in a corpus that holds this class "
             "(docs/reference/corpora.md lists what each holds).")

@@ -1,9 +1,11 @@
 """Paper 2's tables and figures: printed numbers, hand-computed scores, what is missing, and the stage as a whole."""
 
 import dataclasses
+import html
+import io
 import json
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from itertools import product
 from pathlib import Path
 
@@ -183,8 +185,8 @@ def test_grad_cam_takes_recognised_utterances_first_by_a_keyed_choice():
     own = [row | {"model": "cnn_lstm", "protocol": "speaker", "fold": "1"} for row in rows(
         (1, "angry", "sad"), (1, "angry", "angry"), (1, "angry", "angry"), (1, "angry", "angry"), (1, "sad", "fear"))]
     other = [row | {"utterance": f"x{number}", "fold": "2"} for number, row in enumerate(own)]
-    chosen = paper2.grad_cam_utterances(load_settings(), own + other, "speaker")
-    assert chosen == paper2.grad_cam_utterances(load_settings(), (own + other)[::-1], "speaker")
+    chosen = paper2.grad_cam_utterances(load_settings(), own + other, "cnn_lstm", "speaker")
+    assert chosen == paper2.grad_cam_utterances(load_settings(), (own + other)[::-1], "cnn_lstm", "speaker")
     assert len(chosen) == 2 and chosen[0] in ("u1", "u2", "u3") and chosen[1] == "u4"
 
 
@@ -212,7 +214,7 @@ def results(wanted=("cnn", "lstm", "cnn_lstm", "vit", "beit"), protocols=("rando
     return paper2.Results(by_key, groups, provenance,
                           {model: {"learning_rate": 0.001, "epochs": 50} for model in wanted},
                           "cnn_lstm", {model: (paper2.Layer("Conv1d(1)", "3", 7),) for model in wanted},
-                          paper2.Pictures(cams=cams, protocol="speaker" if cams else ""))
+                          {"cnn_lstm": paper2.Pictures(cams=cams, protocol="speaker" if cams else "")})
 
 
 def table(page, key):
@@ -446,8 +448,24 @@ def test_layers_of_a_built_model_add_up_to_its_parameters():
 
 # The stage
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Settings after the stage over all five models, what it attached, and what it printed."""
+    with pytest.MonkeyPatch.context() as patch:
+        params, there, out = make(tmp_path_factory.mktemp("whole")), without_store(patch), io.StringIO()
+        patch.chdir(params.paths.reports.parent)
+        with redirect_stdout(out):
+            paper2.main()
+    return params, there, out.getvalue()
+
+
 @pytest.fixture
 def attached(monkeypatch):
+    """What the stage attaches."""
+    return without_store(monkeypatch)
+
+
+def without_store(patch):
     """Runs without a tracking store: what would be attached, and to which run."""
     there = []
 
@@ -461,15 +479,13 @@ def attached(monkeypatch):
         there.append((read_json(run_json)["run_id"], run_json.parent.name))
         yield Run()
 
-    monkeypatch.setattr(paper2, "reopen", reopen)
-    monkeypatch.setattr(paper2, "connect", lambda params: None)
+    patch.setattr(paper2, "reopen", reopen)
+    patch.setattr(paper2, "connect", lambda params: None)
     return there
 
 
-def test_the_stage_fills_every_table_and_figure(tmp_path, monkeypatch, attached, capsys):
-    params = make(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    paper2.main()
+def test_the_stage_fills_every_table_and_figure(whole):
+    params, attached, out = whole
     folder = params.paths.reports / "paper2"
     content = read_json(folder / "tables.json")
     empty = [(table["key"], row[0], column) for table in content["tables"] for row in table["rows"]
@@ -484,13 +500,13 @@ def test_the_stage_fills_every_table_and_figure(tmp_path, monkeypatch, attached,
     assert accuracy["rows"][1][4]["spread"] == pytest.approx(100 * np.std(right, ddof=1))
     assert len(content["figures"]) == 10 and all((folder / name).is_file() for figure in content["figures"]
                                                  for name in figure["files"])
-    html = (folder / "index.html").read_text(encoding="utf-8")
-    assert html.count("data:image/png;base64,") == 10
-    assert "<script" not in html and not re.search(r"https?://", html)
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert page.count("data:image/png;base64,") == 10 + 3 * 4        # the four other models, folded away
+    assert "<script" not in page and not re.search(r"https?://", page)
     for number in range(1, 5):
-        assert f"Table {number}. " in html
+        assert f"Table {number}. " in page
     for number in range(1, 14):
-        assert f"Figure {number}. " in html
+        assert f"Figure {number}. " in page
     cams = read_json(folder / "gradcam.json")
     json.dumps(cams, allow_nan=False)
     assert (cams["model"], cams["protocol"], cams["fold"], cams["run_id"]) == ("cnn_lstm", "speaker", 1, "cnn_lstm1")
@@ -498,8 +514,50 @@ def test_the_stage_fills_every_table_and_figure(tmp_path, monkeypatch, attached,
     assert attached[0] == ("cnn_lstm1", "speaker")
     assert {("index.html", "paper2"), ("gradcam.json", "paper2"), ("gradcam_sad_1.png", "paper2/figures"),
             ("tables", "paper2/tables"), ("figure_4.png", "paper2/figures")} <= set(attached)
-    assert len(capsys.readouterr().out.splitlines()) == 1
+    assert len(out.splitlines()) == 1
     assert not list(params.paths.reports.rglob(".*"))
+
+
+def test_every_model_has_its_reports_confusion_and_curves_folded_away(whole):
+    params, _, _ = whole
+    folder = params.paths.reports / "paper2"
+    answers = paper2.read_csv(params.paths.work / "papers" / "folds" / "predictions.csv")
+    reports = {(row["model"], row["protocol"], row["class"]): row
+               for row in paper2.read_csv(folder / "tables" / "reports.csv")}
+    assert len(reports) == 5 * 2 * 10
+    page = html.unescape((folder / "index.html").read_text(encoding="utf-8"))
+    folded = dict(re.findall(r"<details><summary>([^:]+): [^<]*</summary>(.*?)</details>", page, re.DOTALL))
+    assert list(folded) == ["CNN", "LSTM", "ViT", "BEiT"]        # figures 3 to 6 are the hybrid's
+    for model, name in (("cnn", "CNN"), ("lstm", "LSTM"), ("vit", "ViT"), ("beit", "BEiT")):
+        for what in ("confusion matrix", "accuracy curve", "loss curve"):
+            assert f'alt="{name}: {what}"' in folded[name]
+        for protocol in ("random", "speaker"):
+            title = f"Classification report: {name}, {printed.PROTOCOLS[protocol]}"
+            own = re.search(rf"<caption>{title}</caption>.*?</table>", folded[name], re.DOTALL)[0]
+            row = reports[model, protocol, "sad"]
+            said = [each["predicted"] for each in answers
+                    if (each["model"], each["protocol"], each["emotion"]) == (model, protocol, "sad")]
+            assert int(row["support"]) == len(said) == 6
+            assert float(row["recall"]) == pytest.approx(said.count("sad") / 6)
+            assert {label: int(row[f"answered_{label}"]) for label in EMOTIONS} == {
+                label: said.count(label) for label in EMOTIONS}
+            cells = re.findall(r"<td[^>]*>([^<]*)</td>", re.search(r'<th scope="row">sad</th>(.*?)</tr>', own)[1])
+            assert cells == [f"{float(row[column]):.3f}" for column in ("precision", "recall", "f1")] + ["6"]
+
+
+def test_every_model_that_admits_grad_cam_has_its_metrics(whole):
+    params, attached, _ = whole
+    folder = params.paths.reports / "paper2"
+    cams = next(each["table"] for each in read_json(folder / "tables.json")["sections"]
+                if each["title"] == "Grad-CAM of every model")
+    assert [row[0] for row in cams["rows"]] == [name for name in ("CNN", "Hybrid of CNN and LSTM", "ViT", "BEiT")
+                                                for _ in EMOTIONS]
+    assert any("lstm admits no Grad-CAM" in note for note in cams["notes"]) and cams["protocols"] == ["speaker"]
+    for model in ("cnn", "vit", "beit"):
+        record = read_json(folder / "models" / model / "gradcam.json")
+        assert (record["model"], record["run_id"], len(record["utterances"])) == (model, f"{model}1", 7)
+        assert all((folder / each["figure"]).is_file() for each in record["utterances"])
+    assert ("models", "paper2/models") in attached
 
 
 def test_a_model_without_a_camera_and_a_class_that_nobody_speaks(tmp_path, monkeypatch, attached, capsys):
