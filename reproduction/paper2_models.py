@@ -11,7 +11,16 @@ from typing import Any
 from markupsafe import Markup
 
 from reproduction.paper2_figures import grad_cam_table
-from reproduction.paper2_tables import FIGURE_3, MODEL_NAMES, PROTOCOLS, Results, Scores, name_in_sentence, report_row
+from reproduction.paper2_tables import (
+    FIGURE_3,
+    MODEL_NAMES,
+    PROTOCOLS,
+    Results,
+    Scores,
+    name_in_sentence,
+    protocol_heading,
+    report_row,
+)
 from reproduction.paper_page import format_figure
 from ser_ops.emotions import EMOTIONS
 from ser_ops.pages import tag
@@ -29,8 +38,8 @@ def model_sections(results: Results, folder: Path) -> tuple[dict[str, Any], ...]
     if not results.trained:
         return ()
     if others := [model for model in results.trained if model != results.explained]:
-        words = [f"What figures 3 to 6 show of {name_in_sentence(results.explained)}, of the other models: all folds "
-                 "pooled, a line of the curves for each fold. The same figures, and every count: tables/reports.csv."]
+        words = [f"Figures 3 to 6 show {name_in_sentence(results.explained)}; here the others stand as it does there: "
+                 "all folds pooled, a line of the curves for each fold. Every figure and count: tables/reports.csv."]
         sections.append({"title": "Reports, confusion and curves of the other models", "words": words, "table": None,
                          "svg": Markup().join(_folded(results, model, folder) for model in others)})
     sections.append({"title": "Grad-CAM of every model", "words": [], "svg": None, "table": grad_cam_table(results)})
@@ -52,7 +61,7 @@ def _folded(results: Results, model: str, folder: Path) -> Markup:
     pictures = results.pictures_of(model)
     files = {"confusion matrix": pictures.confusion, "accuracy curve": pictures.curves.get("uar"),
              "loss curve": pictures.curves.get("loss")}
-    return tag("details", tag("summary", f"{MODEL_NAMES[model]}: {', '.join(PROTOCOLS[name] for name in scores)}"),
+    return tag("details", tag("summary", f"{MODEL_NAMES[model]}: {', '.join(map(protocol_heading, scores))}"),
                *(_picture(folder / file, f"{MODEL_NAMES[model]}: {what}") for what, file in files.items() if file),
                *(_report(own, f"{MODEL_NAMES[model]}, {PROTOCOLS[protocol]}") for protocol, own in scores.items()))
 

@@ -313,7 +313,7 @@ def accuracy_table(results: Results, key: str, title: str, models: Sequence[str]
                             marks.get(f"{model}.accuracy", "")) for protocol in results.admitted]
         rows.append(tuple(row))
     columns = ("Model", *(["Layers"] if layered else []), "Learning rate",
-               *(f"Accuracy, {_heading(name)}" for name in results.admitted))
+               *(f"Accuracy, {protocol_heading(name)}" for name in results.admitted))
     return Table(key, title, columns, tuple(rows), (*_notes(results, models), SOURCES[key]),
                  why_not_as_printed(results, models), results.protocols)
 
@@ -328,7 +328,7 @@ def quality_table(results: Results, key: str, title: str, models: Sequence[str],
         rows.append((MODEL_NAMES[model], *(
             _score_cell(results.of(model, protocol), name, claims[name], marks.get(f"{model}.{name}", ""))
             for protocol in results.admitted for name in _QUALITIES)))
-    columns = ("Model", *(f"{name}, {_heading(protocol)}" for protocol in results.admitted
+    columns = ("Model", *(f"{name}, {protocol_heading(protocol)}" for protocol in results.admitted
                           for name in _QUALITIES.values()))
     note = ("Ours are macro averages: the mean over the classes, each counting the same. The paper's are weighted by "
             "class size where it says anything (figure 3); ours weighted stand in figure 3's table.")
@@ -336,7 +336,12 @@ def quality_table(results: Results, key: str, title: str, models: Sequence[str],
                  why_not_as_printed(results, models), results.protocols)
 
 
-def _heading(protocol: str) -> str:
+def protocol_heading(protocol: str) -> str:
+    """A protocol above a column, in two words.
+
+    >>> protocol_heading("random")
+    'random split'
+    """
     return PROTOCOLS[protocol].partition(",")[0]
 
 
@@ -364,11 +369,12 @@ def _notes(results: Results, models: Sequence[str]) -> list[str]:
     share = results.provenance.get("confidence")
     utterances, speakers = (max(getattr(scores, name) for scores in scored) for name in ("utterances", "speakers"))
     over_speakers = any(scores.low for scores in scored if scores.protocol == "speaker")
-    folds = ", ".join(f"{max(scores.folds for scores in scored if scores.protocol == protocol)} {_heading(protocol)}"
-                      for protocol in PROTOCOLS if any(scores.protocol == protocol for scores in scored))
+    most = {protocol: max((scores.folds for scores in scored if scores.protocol == protocol), default=0)
+            for protocol in PROTOCOLS}
+    folds = ", ".join(f"{count} {protocol_heading(protocol)}" for protocol, count in most.items() if count)
     return [f"Ours, on {corpora}: mean ± sample deviation over folds ({folds}) of {utterances:,} utterances of "
             f"{speakers} speakers, each tested once under each protocol; in brackets the "
-            f"{f'{share:.0%} ' if share else ''}bootstrap interval about the pooled figure, over "
+            f"{f'{percent(share)} ' if share else ''}bootstrap interval about the pooled figure, over "
             f"{'speakers where the split is by speaker, else over utterances' if over_speakers else 'utterances'}.",
             *_within_speakers(results, models, speakers),
             *([f"Epochs at most: {rates}; which one is tested is chosen on validation data, never on test."]
@@ -414,9 +420,9 @@ def intervals_and_seeds(provenance: Mapping[str, Any]) -> tuple[tuple[str, str],
 
     provenance: of runs.json, with "confidence", "resamples", "bootstrap_seed" and "partition_seed" as in params.yaml.
     """
-    return (("Intervals", f"{provenance['confidence']:.0%} percentile bootstrap about the figure pooled over folds, "
-             f"{provenance['resamples']:,} resamples (seed {provenance['bootstrap_seed']}): by speaker over speakers, "
-             f"none with fewer than {bootstrap.LEAST_SPEAKERS}; under every other protocol over utterances"),
+    return (("Intervals", f"{percent(provenance['confidence'])} percentile bootstrap about the figure pooled over "
+             f"folds, {provenance['resamples']:,} resamples (seed {provenance['bootstrap_seed']}): by speaker over "
+             f"speakers, none with fewer than {bootstrap.LEAST_SPEAKERS}; else over utterances"),
             ("Seed of the trainings", f"{provenance['seed']} (seed in reproduction/params.yaml), from which model, "
              "protocol and fold derive a seed for each training"),
             ("Seed of the folds", f"{provenance['partition_seed']} (partitions.seed in params.yaml)"))
@@ -499,7 +505,7 @@ def glance(results: Results, models: Sequence[str]) -> Markup:
               text(930, bottom + 34, "accuracy, per cent; dashed: chance of seven equal classes", "end", "tick")]
     for position, protocol in enumerate(results.protocols):
         parts += [_protocol_mark(protocol, 198 + 115 * position, 12),
-                  text(208 + 115 * position, 16, _heading(protocol), class_="tick")]
+                  text(208 + 115 * position, 16, protocol_heading(protocol), class_="tick")]
     end = 198 + 115 * len(results.protocols)
     parts += [diamond(end, 12, "claim", "paper"), text(end + 10, 16, "the paper, as printed", class_="tick")]
     for position, model in enumerate(models):
@@ -519,7 +525,7 @@ def glance(results: Results, models: Sequence[str]) -> Markup:
                 title = f"{MODEL_NAMES[model]}, {PROTOCOLS[protocol]}: {percent(mean, 1)}, {span}"
                 parts.append(rect(x(low), y - 3, x(high) - x(low), 6, f"{protocol} faint", 3))
                 parts.append(_protocol_mark(protocol, x(mean), y, title))
-    named = ", ".join(map(_heading, results.protocols))
+    named = ", ".join(map(protocol_heading, results.protocols))
     return drawing(width, bottom + 42, f"Accuracy of each model ({named}) beside the paper's", parts)
 
 
