@@ -126,7 +126,9 @@ def grad_cam_table(results: Results) -> Table:
     without = [f"{pictures.missing}." for pictures in cams.values() if pictures.missing]
     notes = ("Test utterances of fold 1: of each class those that the model recognised, by a choice that is the same "
              "for all models, else any. A map is of the class that the model answered. Its picture: figures 7 to 13 of "
-             "the explained model, models/ beside this page of the others.", *without)
+             "the explained model, models/ beside this page of the others.",
+             "Compare within a kind: a transformer's map lies on patches of the image, a convolution's over time alone "
+             "and is spread over the mel bands (docs/reference/methods.md).", *without)
     columns = ("Model", "Class", "Utterance", *(label for label, _ in _CAM_METRICS.values()))
     protocols = tuple(dict.fromkeys(pictures.protocol for pictures in cams.values() if pictures.cams))
     return Table("grad_cam", "Grad-CAM metrics of every model", columns, tuple(rows), notes if rows else (),

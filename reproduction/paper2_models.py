@@ -34,9 +34,9 @@ def model_sections(results: Results, folder: Path) -> tuple[dict[str, Any], ...]
 
     folder: of the page, below which the pictures lie.
     """
-    sections: list[dict[str, Any]] = []
     if not results.trained:
         return ()
+    sections: list[dict[str, Any]] = []
     if others := [model for model in results.trained if model != results.explained]:
         words = [f"Figures 3 to 6 show {name_in_sentence(results.explained)}; here the others stand as it does there: "
                  "all folds pooled, a line of the curves for each fold. Every figure and count: tables/reports.csv."]

@@ -344,14 +344,13 @@ def test_the_basis_says_what_intervals_are_and_names_every_seed():
     assert basis["Seed of the folds"] == "3 (partitions.seed in params.yaml)"
 
 
-@pytest.mark.parametrize("speakers", [2, 3])
-def test_a_table_claims_intervals_over_speakers_only_where_it_has_them(speakers):
-    made = results()
-    bounds = {} if speakers < bootstrap.LEAST_SPEAKERS else dict.fromkeys(paper2.SCORES, 0.5)
-    scores = {key: dataclasses.replace(each, speakers=speakers, low=bounds, high=bounds) for key, each in
-              made.scores.items()}
+@pytest.mark.parametrize(("protocols", "bounds", "claimed"), [
+    (("random", "speaker"), True, True), (("random", "speaker"), False, False), (("random", "word"), True, False)])
+def test_a_table_claims_intervals_over_speakers_only_where_it_has_them(protocols, bounds, claimed):
+    made = results(protocols=protocols)
+    scores = {key: each if bounds else dataclasses.replace(each, low={}, high={}) for key, each in made.scores.items()}
     note = table(paper2.page(dataclasses.replace(made, scores=scores)), "table_1").notes[0]
-    assert "95\N{NO-BREAK SPACE}% bootstrap interval" in note and ("over speakers where" in note) == (speakers == 3)
+    assert "95\N{NO-BREAK SPACE}% bootstrap interval" in note and ("over speakers where" in note) == claimed
 
 
 def test_a_protocol_that_was_not_run_leaves_a_column_of_dashes():
