@@ -404,15 +404,16 @@ def speakers_table(results: Results, models: Sequence[str]) -> Table | None:
     rows: list[tuple[Cell | str, ...]] = []
     for model in models:
         tested = scores.tested if (scores := results.of(model, "speaker")) else {}
-        rows += [(MODEL_NAMES[model], speaker, Cell(", ".join(other for other in tested if other != speaker)),
-                  Cell(100 * figures["accuracy"], unit="percent"), Cell(100 * figures["recall"], unit="percent"))
+        rows += [(MODEL_NAMES[model], speaker, Cell(100 * figures["accuracy"], unit="percent"),
+                  Cell(100 * figures["recall"], unit="percent"),
+                  Cell(", ".join(other for other in tested if other != speaker)))
                  for speaker, figures in tested.items()]
     if not rows:
         return None
     note = ("By speaker each fold tests one speaker, whose voice its model has not heard. UAR: the mean recall of the "
             "classes. A figure of one person has no interval.")
-    return Table("tested_speakers", "Each tested speaker", ("Model", "Tested speaker", "Trained and validated on",
-                                                            "Accuracy", "UAR"), tuple(rows), (note,), "", ("speaker",))
+    columns = ("Model", "Tested speaker", "Accuracy", "UAR", "Trained and validated on")
+    return Table("tested_speakers", "Each tested speaker", columns, tuple(rows), (note,), "", ("speaker",))
 
 
 def intervals_and_seeds(provenance: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

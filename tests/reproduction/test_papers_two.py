@@ -165,7 +165,7 @@ def test_a_page_of_two_speakers_names_both_and_has_no_interval():
     assert "accuracy of CNN 80.0 % on OAF, 40.0 % on YAF" in notes.replace("\N{NO-BREAK SPACE}", " ")
     directions = {speaker: (model, *(cell.ours for cell in cells))
                   for model, speaker, *cells in table(page, "tested_speakers").rows}
-    assert directions == {"OAF": ("CNN", "YAF", 80, 70), "YAF": ("CNN", "OAF", 40, 30)}
+    assert directions == {"OAF": ("CNN", 80, 70, "YAF"), "YAF": ("CNN", 40, 30, "OAF")}
     assert "CNN, by speaker: 60.0\N{NO-BREAK SPACE}%, 80.0\N{NO-BREAK SPACE}% on OAF" in str(printed.glance(
         dataclasses.replace(made, scores=two), ("cnn",)))
 
