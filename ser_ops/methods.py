@@ -89,7 +89,7 @@ METHODS: dict[str, Method] = {entry.name: entry for entry in (
     Method("occlusion", "Occlusion", "occlusion", "#009E73", _lacks_nothing,
            "What the class loses when a short stretch around a moment is muted; below zero, muting helps it. It does "
            "not show cues that the clip has twice, and silence is itself a sound that the model judges.", signed=True),
-    Method("attention", "Attention weights", "", "#56B4E9", _lacks_attention,
+    Method("attention", "Attention", "", "#56B4E9", _lacks_attention,
            "How much the waveform stream's state at each moment counts in the mean that the classifier reads, the same "
            "for every class. A weight is no reason: it does not show what the state says, nor which sound put it "
            "there, since each state has heard the whole clip."),

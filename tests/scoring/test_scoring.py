@@ -446,7 +446,7 @@ def test_a_disk_that_takes_no_more_is_one_line_and_nothing_half_written(params, 
     assert files(Path("out")) == files(Path("whole"))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.text(st.characters(exclude_categories=[]), min_size=1, max_size=4),
                           st.sampled_from([None, 0.5, 2.0]))), st.integers(1, 5), st.integers(2, 4))
 def test_the_plan_is_all_recordings_once_in_an_order_of_their_own(tmp_path_factory, listed, piece, merged):
