@@ -419,11 +419,10 @@ def speakers_table(results: Results, models: Sequence[str]) -> Table | None:
 def intervals_and_seeds(provenance: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """What the intervals are and where chance came from, as facts of the page.
 
-    provenance: of runs.json, with "confidence", "resamples", "bootstrap_seed" and "partition_seed" as in params.yaml.
+    provenance: of runs.json, with "bootstrap_seed" and "partition_seed" as in params.yaml.
     """
-    return (("Intervals", f"{percent(provenance['confidence'])} percentile bootstrap about the figure pooled over "
-             f"folds, {provenance['resamples']:,} resamples (seed {provenance['bootstrap_seed']}): by speaker over "
-             f"speakers, none with fewer than {bootstrap.LEAST_SPEAKERS}; else over utterances"),
+    return (("What intervals are of", f"the figure pooled over folds (bootstrap seed {provenance['bootstrap_seed']}): by "
+             f"speaker over speakers, none with fewer than {bootstrap.LEAST_SPEAKERS}; else over utterances"),
             ("Seed of the trainings", f"{provenance['seed']} (seed in reproduction/params.yaml), from which model, "
              "protocol and fold derive a seed for each training"),
             ("Seed of the folds", f"{provenance['partition_seed']} (partitions.seed in params.yaml)"))
