@@ -33,7 +33,7 @@ def watched(records: Records, model: str, reference: Reference, settings: Watch,
         reference: The model's own.
         settings: Section watch.
         corrections: True classes by a record's id.
-        baseline: Records of a time that counts as good, to compare with in place of the reference's records.
+        baseline: The model's records of a time that counts as good, to compare with in place of the reference's.
 
     Returns:
         verdict (quiet, changed, worse, or too few records) and words of the newest period with enough records; alarm;
@@ -42,7 +42,7 @@ def watched(records: Records, model: str, reference: Reference, settings: Watch,
         after its last), records, medians, drifts, by_confidence, by_snr, measured (uar, low, high, records), alarms.
     """
     own = records.of(records.models == model)
-    compared = reference.one_of_each_clip(settings.seed) if baseline is None else baseline.of(baseline.models == model)
+    compared = reference.one_of_each_clip(settings.seed) if baseline is None else baseline
     uar = scores(reference.true, reference.records.predicted)["uar"] if baseline is None else \
         by_confidence(reference, compared.of(compared.spoken), settings).uar
     periods = [_period(which, chosen, reference, compared, uar, settings, corrections or {})

@@ -11,6 +11,7 @@ from ser_ops import pages
 from ser_ops.caveats import caveats
 from ser_ops.config.model_json import REFERENCE, fingerprint, read_model_json
 from ser_ops.config.params import Params
+from ser_ops.config.services import Watch
 from ser_ops.emotions import EMOTIONS, class_index, normalised_label
 from ser_ops.errors import UserError
 from ser_ops.files import write_json, write_text
@@ -18,7 +19,7 @@ from ser_ops.outside_table import read_table
 from ser_ops.tracking.runs import open_run
 from ser_ops.watch.drift import Drift
 from ser_ops.watch.periods import WAYS, drift_words, watched
-from ser_ops.watch.records import REMOVED, read_records, removed_records
+from ser_ops.watch.records import REMOVED, Records, read_records, removed_records
 from ser_ops.watch.reference import read_reference
 
 _HERE = Path(__file__).parent
@@ -45,7 +46,8 @@ def watch(params: Params, inputs: Inputs, out: Path, track: bool) -> dict[str, A
     track: whether the figures and both files go to MLflow too, as a run of its own. Beside what `watched` says stand
     `removed` (records that went to keep a folder's limit), `corrections` (given, and of records that are here) and
     `caveats` of the model.
-    Raises UserError for a reference of another model, and for a folder or a table that cannot be read.
+    Raises UserError for a reference of another model, a baseline with too few records of this one, and for a folder or
+    a table that cannot be read.
     """
     digest = fingerprint(inputs.model)
     reference = read_reference(inputs.reference or inputs.model / REFERENCE)
@@ -54,7 +56,7 @@ def watch(params: Params, inputs: Inputs, out: Path, track: bool) -> dict[str, A
                         "this one again")
     records = read_records(inputs.records)
     corrections = read_corrections(inputs.corrections) if inputs.corrections else {}
-    baseline = read_records(inputs.baseline) if inputs.baseline else None
+    baseline = read_baseline(inputs.baseline, digest, params.watch) if inputs.baseline else None
     report = watched(records, digest, reference, params.watch, corrections, baseline) | {
         "removed": sum(removed_records(file.parent)["records"] for file in inputs.records.rglob(REMOVED)),
         "corrections": {"given": len(corrections), "known": len(corrections.keys() & set(records.ids.tolist()))},
@@ -67,6 +69,22 @@ def watch(params: Params, inputs: Inputs, out: Path, track: bool) -> dict[str, A
             run.artifact(page, "watch")
             run.artifact(out / "watch.json", "watch")
     return report
+
+
+def read_baseline(folder: Path, model: str, settings: Watch) -> Records:
+    """The records of a model in a folder of a time that counts as good.
+
+    Raises UserError where fewer than `settings.least_records` of them hold speech: what is to be said of a period holds
+    for what it is compared with, too.
+    """
+    records = read_records(folder)
+    own = records.of(records.models == model)
+    if (spoken := int(own.spoken.sum())) < settings.least_records:
+        others = f", and {len(records) - len(own)} of other models" if len(own) < len(records) else ""
+        raise UserError(f"{folder}: holds {spoken} records of this model in which somebody speaks, of {len(own)} of it"
+                        f"{others}; a baseline needs {settings.least_records} (watch.least_records): give good weeks "
+                        "of this model, or compare with its reference, without --baseline")
+    return own
 
 
 def read_corrections(path: Path) -> dict[str, int]:

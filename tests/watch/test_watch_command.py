@@ -1,6 +1,7 @@
 """ser-ops watch as a command: verdicts, exit codes, the page, corrections, and a model that is not the records'."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -126,3 +127,44 @@ def test_a_baseline_takes_the_place_of_the_reference():
     known, (usual, _), (now, _) = reference(300), made(300, 3, level=-40.0), made(100, 4, level=-40.0)
     assert watched(now, "a" * 64, known, QUICK)["verdict"] == "changed"
     assert watched(now, "a" * 64, known, QUICK, baseline=usual)["verdict"] == "quiet"
+
+
+def silent(records, share=0.0):
+    """The same records where a share of the first ones alone holds speech: a dead microphone writes the others."""
+    figures, dead = records.figures.copy(), np.arange(len(records)) >= share * len(records)
+    for name, value in (("speech_share", 0.0), ("level_dbfs", -90.0), ("snr_db", np.nan)):
+        figures[dead, FIGURES.index(name)] = value
+    return replace(records, figures=figures,
+                   embeddings=np.where(dead[:, None], np.float32("nan"), records.embeddings))
+
+
+def kept(folder: Path, model: str, *several) -> Path:
+    """A folder with the records of each period, as of a model."""
+    folder.mkdir(exist_ok=True)
+    for number, records in enumerate(several):
+        pyarrow.parquet.write_table(table_of(rows(records, model)), folder / f"{model[:6]}-{number}.parquet")
+    return folder
+
+
+@pytest.mark.parametrize(("own", "others", "alive", "words"), [
+    (0, 60, 1.0, "0 records of this model in which somebody speaks, of 0 of it, and 60 of other models;"),
+    (60, 0, 0.0, "0 records of this model in which somebody speaks, of 60 of it;"),
+    (49, 9, 1.0, "49 records of this model in which somebody speaks, of 49 of it, and 9 of other models;"),
+    (98, 0, 0.5, "49 records of this model in which somebody speaks, of 98 of it;")])
+def test_a_baseline_holds_enough_speech_heard_by_this_model(model, tmp_path, own, others, alive, words):
+    folder, _ = heard(tmp_path / "heard", model)
+    for number, count in ((fingerprint(model), own), ("b" * 64, others)):
+        if count:
+            kept(tmp_path / "usual", number, silent(made(count, 7)[0], alive))
+    done = run(str(folder), "--model", str(model), "--baseline", str(tmp_path / "usual"), "--out",
+               str(tmp_path / "out"))
+    assert isinstance(done.exception, UserError) and words in str(done.exception)
+    assert "a baseline needs 50 (watch.least_records)" in str(done.exception) and not (tmp_path / "out").exists()
+
+
+def test_the_least_baseline_is_compared_with(model, tmp_path):
+    folder, _ = heard(tmp_path / "heard", model)
+    usual = kept(tmp_path / "usual", fingerprint(model), silent(made(100, 7)[0], 0.5))
+    kept(usual, "b" * 64, made(300, 9)[0])
+    done = run(str(folder), "--model", str(model), "--baseline", str(usual), "--out", str(tmp_path / "out"), "--json")
+    assert json.loads(done.stdout)["reference"]["records"] == 100
