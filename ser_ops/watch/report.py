@@ -104,7 +104,7 @@ def read_corrections(path: Path) -> dict[str, int]:
 def _figures(period: Mapping[str, Any]) -> dict[str, float]:
     """A period's figures under their names in MLflow."""
     return {f"watch/{name}": value for name, value in (
-        ("records", period["records"]), ("alarms", len(period["alarms"])),
+        ("records", period["records"]), ("spoken", period["spoken"]), ("alarms", len(period["alarms"])),
         *((f"uar_{way}", pages.pick(period, way, "uar")) for way in WAYS),
         *(period["medians"].items()),
         *((f"distance/{test['name']}", test["distance"]) for test in period["drifts"])) if value is not None}
@@ -117,7 +117,7 @@ def write_page(out: Path, report: Mapping[str, Any]) -> Path:
     environment = Environment(loader=FileSystemLoader(_HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"number": pages.number, "plain": pages.plain, "interval": pages.interval,
                             "drift": lambda test: drift_words(Drift(**test))}
-    judged = next((period for period in reversed(report["periods"]) if period["enough"]), None)
+    judged = [period for number in report["judged"] for period in report["periods"] if period["number"] == number]
     write_text(out / "index.html", environment.get_template("page.html.j2").render(
         report=report, judged=judged, chart=_chart(report), policy=pages.policy(), ways=WAYS) + "\n")
     return out / "index.html"
@@ -125,7 +125,7 @@ def write_page(out: Path, report: Mapping[str, Any]) -> Path:
 
 def _chart(report: Mapping[str, Any]) -> Markup | None:
     """Expected and measured UAR of each period, with their intervals, and that of the reference as a line."""
-    shown = [period for period in report["periods"] if period["enough"]]
+    shown = [period for period in report["periods"] if period["by_confidence"]]
     if not shown:
         return None
     height = pages.scale(0, 1, _HEIGHT - _BOTTOM, 10)

@@ -1,7 +1,8 @@
 """ser-ops watch as a command: verdicts, exit codes, the page, corrections, and a model that is not the records'."""
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.models import architectures, model_folder
 from ser_ops.watch.periods import watched
-from ser_ops.watch.records import FIGURES, PROBABILITIES, table_of
+from ser_ops.watch.records import FIGURES, PROBABILITIES, Records, table_of
 from ser_ops.watch.reference import read_reference, write_reference
 
 QUICK = Watch(resamples=100, sample=100)
@@ -136,6 +137,85 @@ def silent(records, share=0.0):
         figures[dead, FIGURES.index(name)] = value
     return replace(records, figures=figures,
                    embeddings=np.where(dead[:, None], np.float32("nan"), records.embeddings))
+
+
+def joined(*several) -> Records:
+    return Records(*(np.concatenate([getattr(records, field.name) for records in several])
+                     for field in fields(Records)))
+
+
+def at(day: int, hour: int = 12) -> datetime:
+    """A moment of a November whose Mondays are the 2nd, 9th, 16th, 23rd and 30th."""
+    return datetime(2026, 11, day, hour, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("now", [at(17), at(24)])
+@pytest.mark.parametrize("usual", [0, 120])
+@pytest.mark.parametrize(("count", "alive"), [(2000, 0.0), (60, 0.0), (200, 0.2)])
+def test_a_dead_microphone_is_a_change(now, usual, count, alive):
+    """Whether its week is over or not, and whether any recording held speech before."""
+    dead = silent(made(count, 3, day="2026-11-16")[0], alive)
+    report = watched(joined(made(usual, 2, day="2026-11-09")[0], dead), "a" * 64, reference(400), QUICK, now=now)
+    assert report["verdict"] == "changed" and report["alarm"]
+    period, words = report["periods"][-1], report["words"]
+    assert f"{count} recordings, {round(count * alive)} of them with speech" in words[0]
+    assert any(line.startswith("Share of speech: 0.0 %, before") for line in words), words
+    assert any("answers, embeddings and the UAR to expect are left out" in line for line in words), words
+    assert {test["name"] for test in period["drifts"]}.isdisjoint({"answers", "embedding", "confidence"})
+    assert period["by_confidence"] is period["by_snr"] is period["measured"] is None and period["spoken"] == round(
+        count * alive)
+
+
+def test_nearly_enough_speech_is_no_change_and_is_not_called_quiet():
+    report = watched(silent(made(51, 3)[0], 48.5 / 51), "a" * 64, reference(400), QUICK)
+    assert report["verdict"] == "too few records" and not report["alarm"]
+    assert report["periods"][0]["spoken"] == 49 and "Sound is as it was." in report["words"]
+
+
+def test_a_dead_microphone_ends_with_3_and_has_its_page(model, tmp_path):
+    folder = kept(tmp_path / "heard", fingerprint(model), made(120, 2, day="2026-11-09")[0],
+                  silent(made(300, 3, day="2026-11-16")[0]))
+    done = run(str(folder), "--model", str(model), "--out", str(tmp_path / "out"))
+    assert done.exit_code == 3 and done.output.startswith("changed: From 2026-11-16 to 2026-11-23"), done.output
+    page = (tmp_path / "out/index.html").read_text()
+    assert "share of speech: 0.0 %" in page and "What changed, 2026-11-16 to 2026-11-23" in page
+
+
+LOUD = {"level": -5.0}
+
+
+@pytest.mark.parametrize(("whole", "running", "verdict", "judged"), [
+    ((300, LOUD), (60, {}), "changed", ["16", "23"]),       # a good Monday hides no bad week
+    ((300, {}), (60, LOUD), "changed", ["23", "16"]),       # nor does a good week hide a bad Monday
+    ((300, {}), (60, {}), "quiet", ["16", "23"]),
+    ((300, {}), (10, LOUD), "quiet", ["16"]),               # of a few hours nothing is said
+    ((300, LOUD), (10, {}), "changed", ["16"]),
+    ((10, {}), (60, {}), "too few records", ["16", "23"]),
+    ((10, {}), (60, LOUD), "changed", ["23", "16"]),
+    ((0, {}), (10, {}), "too few records", ["23"]),
+    ((0, {}), (60, LOUD), "changed", ["23"])])
+def test_the_last_whole_week_and_the_running_one_are_judged(whole, running, verdict, judged):
+    older = made(300, 1, day="2026-11-09", **LOUD)[0]       # an alarm that the Monday before has told
+    records = joined(*(() if not whole[0] else (older, made(whole[0], 2, day="2026-11-16", **whole[1])[0])),
+                     made(running[0], 3, day="2026-11-23", **running[1])[0])
+    report = watched(records, "a" * 64, reference(400), QUICK, now=at(23, 6))
+    assert report["verdict"] == verdict and report["alarm"] == (verdict == "changed")
+    starts = [line for line in report["words"] if line.startswith("From ")]
+    assert [line[len("From 2026-11-"):][:2] for line in starts] == judged
+    assert all((", not over yet: " in line) == line.startswith("From 2026-11-23") for line in starts)
+    assert [period["over"] for period in report["periods"]] == [True] * 2 * bool(whole[0]) + [False]
+
+
+def test_the_whole_week_is_judged_where_one_period_alone_is_shown():
+    records = joined(made(300, 2, day="2026-11-16", **LOUD)[0], made(60, 3, day="2026-11-23")[0])
+    report = watched(records, "a" * 64, reference(400), QUICK.model_copy(update={"periods": 1}), now=at(23, 6))
+    assert report["verdict"] == "changed" and len(report["periods"]) == 2
+
+
+@pytest.mark.parametrize(("now", "said"), [(at(16), False), (at(22), False), (at(23), True), (at(30), True)])
+def test_a_service_that_fell_silent_is_named(now, said):
+    report = watched(made(60, 2, day="2026-11-09")[0], "a" * 64, reference(400), QUICK, now=now)
+    assert ("No record is of 2026-11-16 or later." in report["words"]) == said
 
 
 def kept(folder: Path, model: str, *several) -> Path:
