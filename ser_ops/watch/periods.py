@@ -20,6 +20,7 @@ _PER_CENT = ("clipped_share", "speech_share", CONFIDENCE, ANSWERS)
 _NAMES = {"seconds": "length", "level_dbfs": "level", "bandwidth_hertz": "bandwidth",
           "clipped_share": "clipped samples", "speech_share": "share of speech", "snr_db": "estimated SNR"}
 _UNITS = {"seconds": "s", "level_dbfs": "dBFS", "bandwidth_hertz": "Hz", "snr_db": "dB"}
+_MOST_NAMED = 3         # of other models, by their fingerprints
 QUIET, TOO_FEW, CHANGED, WORSE = VERDICTS = ("quiet", "too few records", "changed", "worse")   # the worst last
 WAYS = {"by_confidence": "by confidence", "by_snr": "by the noise heard", "measured": "by corrections"}
 
@@ -59,9 +60,10 @@ def watched(records: Records, model: str, reference: Reference, settings: Watch,
     judged = _judged([period for period in periods if period["number"] in latest], settings)
     silence = [f"No record is of {periods[-1]['end']} or later."] if periods and held[-1] < current - 1 else []
     verdict = judged[0]["verdict"] if judged else TOO_FEW
-    return {"verdict": verdict, "alarm": any(period["alarms"] for period in judged),
-            "words": [*(line for period in judged for line in _words(period, settings, uar)), *silence] or [
-                "No record is of this model: nothing can be said."],
+    said = [line for period in judged for line in _words(period, settings, uar)] + silence
+    if verdict == TOO_FEW:
+        said += _words_of_others(records, model)
+    return {"verdict": verdict, "alarm": any(period["alarms"] for period in judged), "words": said,
             "model": model, "judged": [period["number"] for period in judged],
             "reference": {"what": "the model's own reference" if baseline is None else "the baseline",
                           "records": len(compared), "uar": uar},
@@ -151,6 +153,19 @@ def _value(name: str, value: float | None) -> str:
     if name in _PER_CENT:
         return percent(value, 1).replace("\N{NO-BREAK SPACE}", " ")
     return f"{number(value, 0 if name == 'bandwidth_hertz' else 1)} {_UNITS.get(name, '')}".strip()
+
+
+def _words_of_others(records: Records, model: str) -> list[str]:
+    """Which models' records are left out, and how to watch one of those models."""
+    names, counts = np.unique(records.models[records.models != model], return_counts=True)
+    if not len(names):
+        return []
+    most = np.argsort(-counts, kind="stable")[:_MOST_NAMED]
+    named = ", ".join(f"{counts[index]} of {names[index][:12]}" for index in most)
+    others = f", the rest of {len(names) - len(most)} more" if len(names) > len(most) else ""
+    return [f"{(records.models == model).sum()} of {len(records)} records are of this model ({model[:12]}), {named}"
+            f"{others}: name the model that answered with --model, or as the parameter model of watch-model. Versions "
+            "in the registry have these fingerprints in the tag model_sha256."]
 
 
 def _words(period: Mapping[str, Any], settings: Watch, uar: float) -> list[str]:

@@ -218,6 +218,20 @@ def test_a_service_that_fell_silent_is_named(now, said):
     assert ("No record is of 2026-11-16 or later." in report["words"]) == said
 
 
+@pytest.mark.parametrize("own", [0, 10])
+def test_records_of_other_models_are_counted_by_model(own):
+    others = [replace(made(count, 5)[0], models=np.full(count, letter * 64))
+              for letter, count in (("b", 20), ("c", 300), ("d", 7), ("e", 1), ("f", 1))]
+    report = watched(joined(made(own, 2)[0], *others), "a" * 64, reference(300), QUICK)
+    said = report["words"][-1]
+    assert said.startswith(f"{own} of {329 + own} records are of this model (aaaaaaaaaaaa), 300 of cccccccccccc, 20 of "
+                           "bbbbbbbbbbbb, 7 of dddddddddddd, the rest of 2 more: name the model")
+    assert report["verdict"] == "too few records" and report["other_models"] == 329
+    assert len(report["words"]) == 1 + bool(own)
+    assert not any("--model" in line for line in watched(joined(made(60, 2)[0], *others), "a" * 64, reference(300),
+                                                         QUICK)["words"])
+
+
 def kept(folder: Path, model: str, *several) -> Path:
     """A folder with the records of each period, as of a model."""
     folder.mkdir(exist_ok=True)
