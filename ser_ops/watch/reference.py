@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ser_ops.config.model_json import fingerprint
+from ser_ops.config.model_json import fingerprint, recorded_as
 from ser_ops.config.services import Predict, Watch
 from ser_ops.emotions import class_index
 from ser_ops.errors import UserError
@@ -101,9 +101,10 @@ def _heard_clip(job: EvaluationJob, grid: Sequence[Condition], predict: Predict,
 
 @lru_cache(maxsize=1)
 def _open(job: EvaluationJob, predict: Predict) -> tuple[Recogniser, str, Mapping[str, np.ndarray], Mixer]:
-    """The first model of a job as it is served, its fingerprint, waveforms and mixer, loaded once in each process."""
+    """The first model of a job as it is served, its name in records, waveforms and mixer; loaded once a process."""
     folder = job.models[0][1]
-    return (Recogniser(folder, job.device, predict=predict, embeddings=True), fingerprint(folder), *open_stores(job))
+    recogniser = Recogniser(folder, job.device, predict=predict, embeddings=True)
+    return recogniser, recorded_as(recogniser.card, fingerprint(folder)), *open_stores(job)
 
 
 def write_reference(path: Path, records: Iterable[Mapping[str, Any]]) -> None:

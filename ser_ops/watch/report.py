@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from ser_ops import pages
 from ser_ops.caveats import caveats
-from ser_ops.config.model_json import REFERENCE, fingerprint, read_model_json
+from ser_ops.config.model_json import REFERENCE, fingerprint, read_model_json, recorded_as
 from ser_ops.config.params import Params
 from ser_ops.config.services import Watch
 from ser_ops.emotions import EMOTIONS, class_index, normalised_label
@@ -49,7 +49,8 @@ def watch(params: Params, inputs: Inputs, out: Path, track: bool) -> dict[str, A
     Raises UserError for a reference of another model, a baseline with too few records of this one, and for a folder or
     a table that cannot be read.
     """
-    digest = fingerprint(inputs.model)
+    card = read_model_json(inputs.model)
+    digest = recorded_as(card, fingerprint(inputs.model))
     reference = read_reference(inputs.reference or inputs.model / REFERENCE)
     if (reference.records.models != digest).any():
         raise UserError(f"{inputs.reference or inputs.model / REFERENCE}: is the reference of another model: evaluate "
@@ -60,7 +61,7 @@ def watch(params: Params, inputs: Inputs, out: Path, track: bool) -> dict[str, A
     report = watched(records, digest, reference, params.watch, corrections, baseline) | {
         "removed": sum(removed_records(file.parent)["records"] for file in inputs.records.rglob(REMOVED)),
         "corrections": {"given": len(corrections), "known": len(corrections.keys() & set(records.ids.tolist()))},
-        "caveats": [caveat.sentence for caveat in caveats(read_model_json(inputs.model))]}
+        "caveats": [caveat.sentence for caveat in caveats(card)]}
     page = write_page(out, report)
     if track:
         with open_run(params, "watch", {"stage": "watch", "model_sha256": digest, "verdict": report["verdict"]}) as run:

@@ -1,6 +1,7 @@
 """ser-ops watch as a command: verdicts, exit codes, the page, corrections, and a model that is not the records'."""
 
 import json
+import shutil
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,11 +13,12 @@ from made_records import made, reference
 from typer.testing import CliRunner
 
 from ser_ops import cli
-from ser_ops.config.model_json import fingerprint
+from ser_ops.config.model_json import fingerprint, read_model_json
 from ser_ops.config.params import load_preset
 from ser_ops.config.services import Watch
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
+from ser_ops.files import write_json
 from ser_ops.models import architectures, model_folder
 from ser_ops.watch.periods import watched
 from ser_ops.watch.records import FIGURES, PROBABILITIES, Records, table_of
@@ -88,6 +90,17 @@ def test_a_quiet_week_ends_well_and_a_change_with_3(model, tmp_path):
     done = run(str(folder), "--model", str(model), "--out", str(tmp_path / "out"))
     assert done.exit_code == 3 and "changed: " in done.output and "Level: -35" in done.output
     assert "alarm" in (tmp_path / "out/index.html").read_text()
+
+
+def test_an_exported_model_and_its_source_have_the_same_records(model, tmp_path):
+    exported = Path(shutil.copytree(model, tmp_path / "exported"))
+    card = read_model_json(model)
+    write_json(exported / "model.json", card | {"onnx_sha256": "0" * 64, "exported_from": fingerprint(model)})
+    assert fingerprint(exported) != fingerprint(model)
+    folder, _ = heard(tmp_path / "heard", model)
+    for each in (model, exported):
+        done = run(str(folder), "--model", str(each), "--out", str(tmp_path / "out"), "--json")
+        assert done.exit_code == 0 and json.loads(done.stdout)["records"] == 80, done.output
 
 
 def test_what_cannot_be_compared_is_one_line(model, tmp_path):
