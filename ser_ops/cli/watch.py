@@ -36,6 +36,7 @@ def watch(records: Annotated[Path, typer.Argument(help="Folder that serve or sco
     target = out or (params.paths.reports / "watch" if PARAMS.exists() else Path("watch"))
     report = watch_records(params, Inputs(records, folder, reference, corrections, baseline), target, track)
     print_answer(report, json, f"{report['verdict']}: {report['words'][0]}", *report["words"][1:], *report["caveats"],
+                 *([f"{report['damaged']} damaged lines of logs are left out."] if report["damaged"] else []),
                  str(target / "index.html"))
     if report["alarm"]:
         raise typer.Exit(ALARM)

@@ -19,7 +19,7 @@ from ser_ops.outside_table import read_table
 from ser_ops.tracking.runs import open_run
 from ser_ops.watch.drift import Drift
 from ser_ops.watch.periods import WAYS, drift_words, watched
-from ser_ops.watch.records import REMOVED, Records, read_records, removed_records
+from ser_ops.watch.records import REMOVED, Records, damaged_lines, read_records, removed_records
 from ser_ops.watch.reference import read_reference
 
 _HERE = Path(__file__).parent
@@ -44,8 +44,8 @@ def watch(params: Params, inputs: Inputs, out: Path, track: bool) -> dict[str, A
     """Judge records, write watch.json and index.html to `out`, and return what watch.json holds.
 
     track: whether the figures and both files go to MLflow too, as a run of its own. Beside what `watched` says stand
-    `removed` (records that went to keep a folder's limit), `corrections` (given, and of records that are here) and
-    `caveats` of the model.
+    `removed` (records that went to keep a folder's limit), `damaged` (lines of logs), `corrections` (given, and of
+    records that are here) and `caveats` of the model.
     Raises UserError for a reference of another model, a baseline with too few records of this one, and for a folder or
     a table that cannot be read.
     """
@@ -60,6 +60,7 @@ def watch(params: Params, inputs: Inputs, out: Path, track: bool) -> dict[str, A
     baseline = read_baseline(inputs.baseline, digest, params.watch) if inputs.baseline else None
     report = watched(records, digest, reference, params.watch, corrections, baseline) | {
         "removed": sum(removed_records(file.parent)["records"] for file in inputs.records.rglob(REMOVED)),
+        "damaged": damaged_lines(inputs.records),
         "corrections": {"given": len(corrections), "known": len(corrections.keys() & set(records.ids.tolist()))},
         "caveats": [caveat.sentence for caveat in caveats(card)]}
     page = write_page(out, report)

@@ -87,7 +87,10 @@ def test_a_quiet_week_ends_well_and_a_change_with_3(model, tmp_path):
     assert "<script" not in page and "http" not in page.replace("http-equiv", "") and "Quiet" in page
 
     folder, _ = heard(tmp_path / "changed", model, level=-35.0)
+    (folder / "b.jsonl").write_bytes(b"\0\0\n\xff\n")
     done = run(str(folder), "--model", str(model), "--out", str(tmp_path / "out"))
+    assert "2 damaged lines of logs are left out." in done.output
+    assert "2 damaged lines of logs are left out" in (tmp_path / "out/index.html").read_text()
     assert done.exit_code == 3 and "changed: " in done.output and "Level: -35" in done.output
     assert "alarm" in (tmp_path / "out/index.html").read_text()
 
