@@ -129,8 +129,8 @@ def read_reference(path: Path) -> Reference:
         records = records_of(table)
         true = np.array([class_index(emotion) for emotion in table["emotion"].to_pylist()])
     except FileNotFoundError:
-        raise UserError(f"{path}: is missing: the model was registered without a reference; evaluate and register it "
-                        "again, or name one with --reference") from None
+        raise UserError(f"{path}: is missing: name labelled records of the model with --reference, or evaluate it (dvc "
+                        "repro evaluate) and register it again, which packs them") from None
     except (pyarrow.ArrowException, KeyError, ValueError, OSError) as error:
         raise UserError(f"{path}: holds no labelled records ({str(error).splitlines()[0]}): evaluate the model "
                         "again") from error

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from ser_ops import pages
 from ser_ops.caveats import caveats
 from ser_ops.config.model_json import REFERENCE, fingerprint, read_model_json, recorded_as
-from ser_ops.config.params import Params
+from ser_ops.config.params import PARAMS, Params
 from ser_ops.config.services import Watch
 from ser_ops.emotions import EMOTIONS, class_index, normalised_label
 from ser_ops.errors import UserError
@@ -20,7 +20,7 @@ from ser_ops.tracking.runs import open_run
 from ser_ops.watch.drift import Drift
 from ser_ops.watch.periods import WAYS, drift_words, watched
 from ser_ops.watch.records import REMOVED, Records, damaged_lines, read_records, removed_records
-from ser_ops.watch.reference import read_reference
+from ser_ops.watch.reference import Reference, read_reference
 
 _HERE = Path(__file__).parent
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM = 720, 240, 44, 30      # of the chart, in pixels
@@ -51,10 +51,7 @@ def watch(params: Params, inputs: Inputs, out: Path, track: bool) -> dict[str, A
     """
     card = read_model_json(inputs.model)
     digest = recorded_as(card, fingerprint(inputs.model))
-    reference = read_reference(inputs.reference or inputs.model / REFERENCE)
-    if (reference.records.models != digest).any():
-        raise UserError(f"{inputs.reference or inputs.model / REFERENCE}: is the reference of another model: evaluate "
-                        "this one again")
+    reference = _reference(params, inputs, digest)
     records = read_records(inputs.records)
     corrections = read_corrections(inputs.corrections) if inputs.corrections else {}
     baseline = read_baseline(inputs.baseline, digest, params.watch) if inputs.baseline else None
@@ -71,6 +68,20 @@ def watch(params: Params, inputs: Inputs, out: Path, track: bool) -> dict[str, A
             run.artifact(page, "watch")
             run.artifact(out / "watch.json", "watch")
     return report
+
+
+def _reference(params: Params, inputs: Inputs, model: str) -> Reference:
+    """The labelled records of a model. Raises UserError where they are missing or another model's."""
+    path = inputs.reference or inputs.model / REFERENCE
+    if inputs.reference is None and not path.exists() and PARAMS.exists():
+        made = params.paths.work / REFERENCE        # registering packs it; a stage's own model has none beside it
+        if made.is_file() and (read_reference(made).records.models == model).all():
+            raise UserError(f"{path}: is missing, as this is no registered model; its reference lies in {made}: give "
+                            f"--reference {made}")
+    reference = read_reference(path)
+    if (reference.records.models != model).any():
+        raise UserError(f"{path}: is the reference of another model: evaluate this one again")
+    return reference
 
 
 def read_baseline(folder: Path, model: str, settings: Watch) -> Records:

@@ -24,6 +24,7 @@ from ser_ops.watch.periods import watched
 from ser_ops.watch.records import FIGURES, PROBABILITIES, Records, table_of
 from ser_ops.watch.reference import read_reference, write_reference
 
+PROJECT = Path(__file__).resolve().parents[2]
 QUICK = Watch(resamples=100, sample=100)
 
 
@@ -119,6 +120,40 @@ def test_what_cannot_be_compared_is_one_line(model, tmp_path):
     table.write_text("record,emotion\n2-0,bored\n")
     done = run(str(folder), "--model", str(model), "--corrections", str(table), "--out", str(tmp_path / "out"))
     assert "line 2: 'bored' is none of" in str(done.exception)
+
+
+def in_project(folder: Path, monkeypatch) -> Path:
+    """The folder as one of a project, with the settings of this one."""
+    for name in ("params.yaml", "presets"):
+        (folder / name).symlink_to(PROJECT / name)
+    (folder / "work").mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_the_reference_of_the_last_evaluation_is_named_where_it_is_the_models(model, tmp_path, monkeypatch):
+    heard(tmp_path / "heard", model)
+    bare = Path(shutil.copytree(model, tmp_path / "bare", ignore=shutil.ignore_patterns("reference.parquet")))
+    other = tmp_path / "other"
+    model_folder.save(other, architectures.build("spectral", load_preset("demo"), seed=2), {})
+    in_project(tmp_path, monkeypatch)
+    shutil.copy(model / "reference.parquet", "work")
+    done = run("heard", "--model", str(bare))
+    assert "give --reference work/reference.parquet" in str(done.exception)
+    assert run("heard", "--model", str(bare), "--reference", "work/reference.parquet").exit_code == 0
+    said = str(run("heard", "--model", str(other)).exception)
+    assert "reference.parquet: is missing: name labelled records" in said and "work/" not in said
+
+
+@pytest.mark.parametrize("store", [None, "sqlite:///mlflow.db", "http://127.0.0.1:9"])
+def test_figures_go_to_the_experiment_of_a_project_alone(model, tmp_path, monkeypatch, store):
+    folder, _ = heard(tmp_path / "heard", model)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store) if store else monkeypatch.delenv("MLFLOW_TRACKING_URI", False)
+    done = run(str(folder), "--model", str(model), "--track")
+    assert isinstance(done.exception, UserError) and str(done.exception).startswith("--track: no project is here")
+    assert [path.name for path in tmp_path.iterdir()] == ["heard"]
+    assert run(str(folder), "--model", str(model)).exit_code == 0 and (tmp_path / "watch/index.html").is_file()
 
 
 def test_periods_are_weeks_of_one_model_and_few_records_say_nothing():
