@@ -22,7 +22,7 @@ def watch(records: Annotated[Path, typer.Argument(help="Folder that serve or sco
           corrections: Annotated[Path | None, typer.Option(help="CSV: record, emotion. True emotions by the id that "
                                                            "an answer has under record.", parser=path_argument,
                                                            metavar="FILE")] = None,
-          baseline: Annotated[Path | None, typer.Option(help="Records of a time that counts as good, to compare with. "
+          baseline: Annotated[Path | None, typer.Option(help="Records of this model from good weeks, to compare with. "
                                                         "Default: the model's reference.", parser=path_argument,
                                                         metavar="RECORDS")] = None,
           reference: Annotated[Path | None, typer.Option(help="Labelled records of the model. Default: those in its "

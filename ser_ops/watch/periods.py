@@ -37,28 +37,32 @@ def watched(records: Records, model: str, reference: Reference, settings: Watch,
         settings: Section watch.
         corrections: True classes by a record's id.
         baseline: The model's records of a time that counts as good, to compare with in place of the reference's.
-        now: By which a period is over or not, in UTC; by default the clock's.
+        now: By which a period is whole or not, in UTC; by default the clock's. Where the newest record is older than a
+            period, as in an archive, it is the time of that record.
 
     Returns:
         verdict, the worst of VERDICTS over the periods that are judged (`_judged`), their numbers as `judged`, the
         worst first, and words of each; alarm; reference: what is compared with, its records, and its `uar`, measured on
         the reference's labels, or of a baseline as expected by confidence; other_models, records of them; and periods,
-        each with start, end (the day after its last), over, records, spoken (those in which somebody speaks), verdict,
-        medians, drifts, by_confidence, by_snr, measured (uar, low, high, records), alarms.
+        each with start, end (the day after its last), newest (a record's time), whole, records, spoken (those in which
+        somebody speaks), verdict, medians, drifts, by_confidence, by_snr, measured (uar, low, high, records), alarms.
     """
     own = records.of(records.models == model)
     compared = reference.one_of_each_clip(settings.seed) if baseline is None else baseline
     uar = scores(reference.true, reference.records.predicted)["uar"] if baseline is None else \
         by_confidence(reference, compared.of(compared.spoken), settings).uar
     number_of = _period_of(own.times, settings.days)
-    current = int(_period_of(np.datetime64((now or datetime.now(UTC)).replace(tzinfo=None), "ms"), settings.days))
+    clock = np.datetime64((now or datetime.now(UTC)).replace(tzinfo=None), "ms")
+    newest = own.times.max() if len(own) else clock
+    ended_long_ago = bool(clock - newest > np.timedelta64(settings.days, "D"))
+    current = int(_period_of(newest if ended_long_ago else clock, settings.days))
     held = np.unique(number_of).tolist()
     latest = [max(some) for some in ([number for number in held if number < current],
                                      [number for number in held if number >= current]) if some]
     periods = [_period(which, which < current, own.of(number_of == which), reference, compared, uar, settings,
                        corrections or {}) for which in sorted({*held[-settings.periods:], *latest})]
     judged = _judged([period for period in periods if period["number"] in latest], settings)
-    silence = [f"No record is of {periods[-1]['end']} or later."] if periods and held[-1] < current - 1 else []
+    silence = [f"No record is newer than {periods[-1]['newest']}."] if periods and ended_long_ago else []
     verdict = judged[0]["verdict"] if judged else TOO_FEW
     said = [line for period in judged for line in _words(period, settings, uar)] + silence
     if verdict == TOO_FEW:
@@ -76,23 +80,24 @@ def _period_of(times: Any, days: int) -> Any:
 
 
 def _judged(latest: list[dict[str, Any]], settings: Watch) -> list[dict[str, Any]]:
-    """Of the newest period that is over and the newest that is not, those that the verdict covers, the worst first.
+    """Of the newest whole period and the newest that is not whole, those that the verdict covers, the worst first.
 
     A change of the whole one is not hidden by a few good hours after it. That one that has begun holds too few records
     yet says nothing beside a whole one.
     """
-    if any(period["over"] for period in latest):
-        latest = [period for period in latest if period["over"] or period["records"] >= settings.least_records]
+    if any(period["whole"] for period in latest):
+        latest = [period for period in latest if period["whole"] or period["records"] >= settings.least_records]
     return sorted(latest, key=lambda period: VERDICTS.index(period["verdict"]), reverse=True)
 
 
-def _period(which: int, over: bool, own: Records, reference: Reference, compared: Records, uar: float, settings: Watch,
+def _period(which: int, whole: bool, own: Records, reference: Reference, compared: Records, uar: float, settings: Watch,
             corrections: Mapping[str, int]) -> dict[str, Any]:
     """A period's figures. With enough records of which too few hold speech, the sound alone is judged."""
     spoken, first = own.of(own.spoken), (_MONDAY + which * settings.days).astype(date)
     period: dict[str, Any] = {
         "number": which, "start": first.isoformat(), "end": (first + timedelta(days=settings.days)).isoformat(),
-        "over": over, "records": len(own), "spoken": len(spoken), "verdict": TOO_FEW,
+        "newest": own.times.max().astype(datetime).strftime("%Y-%m-%d %H:%M"), "whole": whole,
+        "records": len(own), "spoken": len(spoken), "verdict": TOO_FEW,
         "medians": {name: _median(own.figure(name)) for name in FIGURES}, "drifts": [], "alarms": [],
         **dict.fromkeys(WAYS)}
     if len(own) < settings.least_records:
@@ -168,9 +173,14 @@ def _words_of_others(records: Records, model: str) -> list[str]:
             "in the registry have these fingerprints in the tag model_sha256."]
 
 
+def part_words(period: Mapping[str, Any]) -> str:
+    """After a period's days: until when its records go, where they may not be all of it."""
+    return "" if period["whole"] else f", in part (until {period['newest']})"
+
+
 def _words(period: Mapping[str, Any], settings: Watch, uar: float) -> list[str]:
     """What is said of a period that is judged."""
-    heard = f"From {period['start']} to {period['end']}{'' if period['over'] else ', not over yet'}: " \
+    heard = f"From {period['start']} to {period['end']}{part_words(period)}: " \
             f"{period['records']} recordings, {period['spoken']} of them with speech"
     limit = f"{settings.least_records} (watch.least_records)"
     if period["records"] < settings.least_records:

@@ -18,7 +18,7 @@ from ser_ops.files import write_json, write_text
 from ser_ops.outside_table import read_table
 from ser_ops.tracking.runs import open_run
 from ser_ops.watch.drift import Drift
-from ser_ops.watch.periods import WAYS, drift_words, watched
+from ser_ops.watch.periods import WAYS, drift_words, part_words, watched
 from ser_ops.watch.records import REMOVED, Records, damaged_lines, read_records, removed_records
 from ser_ops.watch.reference import Reference, read_reference
 
@@ -129,7 +129,7 @@ def write_page(out: Path, report: Mapping[str, Any]) -> Path:
     write_json(out / "watch.json", report)
     environment = Environment(loader=FileSystemLoader(_HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"number": pages.number, "plain": pages.plain, "interval": pages.interval,
-                            "drift": lambda test: drift_words(Drift(**test))}
+                            "part": part_words, "drift": lambda test: drift_words(Drift(**test))}
     judged = [period for number in report["judged"] for period in report["periods"] if period["number"] == number]
     write_text(out / "index.html", environment.get_template("page.html.j2").render(
         report=report, judged=judged, chart=_chart(report), policy=pages.policy(), ways=WAYS) + "\n")

@@ -253,8 +253,8 @@ def test_the_last_whole_week_and_the_running_one_are_judged(whole, running, verd
     assert report["verdict"] == verdict and report["alarm"] == (verdict == "changed")
     starts = [line for line in report["words"] if line.startswith("From ")]
     assert [line[len("From 2026-11-"):][:2] for line in starts] == judged
-    assert all((", not over yet: " in line) == line.startswith("From 2026-11-23") for line in starts)
-    assert [period["over"] for period in report["periods"]] == [True] * 2 * bool(whole[0]) + [False]
+    assert all((", in part (until " in line) == line.startswith("From 2026-11-23") for line in starts)
+    assert [period["whole"] for period in report["periods"]] == [True] * 2 * bool(whole[0]) + [False]
 
 
 def test_the_whole_week_is_judged_where_one_period_alone_is_shown():
@@ -263,17 +263,27 @@ def test_the_whole_week_is_judged_where_one_period_alone_is_shown():
     assert report["verdict"] == "changed" and len(report["periods"]) == 2
 
 
-@pytest.mark.parametrize(("now", "said"), [(at(16), False), (at(22), False), (at(23), True), (at(30), True)])
-def test_a_service_that_fell_silent_is_named(now, said):
-    report = watched(made(60, 2, day="2026-11-09")[0], "a" * 64, reference(400), QUICK, now=now)
-    assert ("No record is of 2026-11-16 or later." in report["words"]) == said
+@pytest.mark.parametrize(("now", "said"), [(at(9), False), (at(15), False), (at(17), True), (at(30), True)])
+def test_records_that_ended_are_judged_as_when_they_ended(now, said):
+    """A bad week is not hidden by a good Monday whenever somebody looks at them, and that no more came is said."""
+    records = joined(made(300, 2, day="2026-11-02", **LOUD)[0], made(60, 3, day="2026-11-09")[0])
+    report = watched(records, "a" * 64, reference(400), QUICK, now=now)
+    assert report["verdict"] == "changed" and len(report["judged"]) == 2
+    assert report["words"][0].startswith("From 2026-11-02")
+    assert ("No record is newer than 2026-11-09 00:00." in report["words"]) == said
+
+
+def test_a_whole_week_is_judged_alone_where_monday_has_no_records_yet():
+    records = joined(made(300, 2, day="2026-11-09", **LOUD)[0], made(60, 3, day="2026-11-20")[0])
+    report = watched(records, "a" * 64, reference(400), QUICK, now=at(23, 6))
+    assert report["verdict"] == "quiet" and len(report["judged"]) == 1 and report["periods"][-1]["whole"]
 
 
 @pytest.mark.parametrize("own", [0, 10])
 def test_records_of_other_models_are_counted_by_model(own):
     others = [replace(made(count, 5)[0], models=np.full(count, letter * 64))
               for letter, count in (("b", 20), ("c", 300), ("d", 7), ("e", 1), ("f", 1))]
-    report = watched(joined(made(own, 2)[0], *others), "a" * 64, reference(300), QUICK)
+    report = watched(joined(made(own, 2)[0], *others), "a" * 64, reference(300), QUICK, now=at(25))
     said = report["words"][-1]
     assert said.startswith(f"{own} of {329 + own} records are of this model (aaaaaaaaaaaa), 300 of cccccccccccc, 20 of "
                            "bbbbbbbbbbbb, 7 of dddddddddddd, the rest of 2 more: name the model")
