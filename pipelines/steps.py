@@ -101,8 +101,11 @@ def _of_day(name: str, day: datetime.date) -> str:
         raise UserError(f"{name}: braces stand for a day alone: write {{day}} or {{day:%Y/%m/%d}}") from error
 
 
-def watch(records: str | None, corrections: str | None) -> dict[str, Any]:
-    """What `ser-ops watch --track` says of the staging model, and `page`; where nobody keeps records, that alone."""
+def watch(records: str | None, corrections: str | None, model: str | None = None) -> dict[str, Any]:
+    """What `ser-ops watch --track` says of a model, and `page`; where nobody keeps records, that alone.
+
+    model: by default the registered model's staging.
+    """
     from ser_ops.tracking.models import fetch_model
     from ser_ops.watch import report
 
@@ -110,8 +113,8 @@ def watch(records: str | None, corrections: str | None) -> dict[str, Any]:
     folder, out = Path(records) if records else params.paths.records, params.paths.reports / "watch"
     if not folder.is_dir():
         return {"verdict": f"{folder}: no records are here yet: ser-ops serve --records {folder}"}
-    model = fetch_model(params, f"models:/{params.tracking.registered_model}@staging")
-    inputs = report.Inputs(folder, model, corrections=Path(corrections) if corrections else None)
+    fetched = fetch_model(params, model or f"models:/{params.tracking.registered_model}@staging")
+    inputs = report.Inputs(folder, fetched, corrections=Path(corrections) if corrections else None)
     return report.watch(params, inputs, out, track=True) | {"page": str(out / "index.html")}
 
 

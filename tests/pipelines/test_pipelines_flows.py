@@ -123,7 +123,7 @@ def test_scoring_puts_the_day_into_source_and_folder(monkeypatch):
     (False, True, []), (True, False, []), (True, True, ["retrain"])])
 def test_an_alarm_is_the_state_of_the_run_and_trains_where_that_is_set(called, monkeypatch, alarm, retrain, asked):
     report = {"verdict": "changed" if alarm else "quiet", "alarm": alarm, "words": ["Sound is other."]}
-    monkeypatch.setattr(tasks, "watch", lambda records, corrections: report)
+    monkeypatch.setattr(tasks, "watch", lambda records, corrections, model: report)
     monkeypatch.setattr(tasks, "retrain", lambda: called.append("retrain") or "train-fusion/local starts: a")
     monkeypatch.setattr(flows, "load_params", lambda: with_watch(retrain))
     state = flows.watch_model.fn("records")
@@ -144,6 +144,18 @@ def test_where_no_service_keeps_records_there_is_nothing_to_watch(tmp_path, monk
     monkeypatch.chdir(PROJECT)
     report = steps.watch(str(tmp_path / "records"), None)
     assert "no records are here yet" in report["verdict"] and not report.get("alarm")
+
+
+@pytest.mark.parametrize(("given", "fetched"), [
+    (None, "models:/ser-fusion@staging"), ("models:/ser-fusion@production", "models:/ser-fusion@production"),
+    ("models/old", "models/old")])
+def test_the_model_that_is_served_is_watched(tmp_path, monkeypatch, given, fetched):
+    monkeypatch.chdir(PROJECT)
+    asked = []
+    monkeypatch.setattr("ser_ops.tracking.models.fetch_model", lambda _, uri: asked.append(uri) or tmp_path)
+    monkeypatch.setattr("ser_ops.watch.report.watch", lambda params, inputs, out, track: {"model": inputs.model})
+    monkeypatch.setattr(tasks, "watch", lambda *given: {"verdict": steps.watch(*given)["model"]})
+    assert flows.watch_model.fn(str(tmp_path), model=given) == str(tmp_path) and asked == [fetched]
 
 
 def test_every_flow_is_named_as_its_function_and_says_what_it_does():
