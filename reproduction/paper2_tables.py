@@ -421,8 +421,8 @@ def intervals_and_seeds(provenance: Mapping[str, Any]) -> tuple[tuple[str, str],
 
     provenance: of runs.json, with "bootstrap_seed" and "partition_seed" as in params.yaml.
     """
-    return (("What intervals are of", f"the figure pooled over folds (bootstrap seed {provenance['bootstrap_seed']}): by "
-             f"speaker over speakers, none with fewer than {bootstrap.LEAST_SPEAKERS}; else over utterances"),
+    return (("What intervals are of", f"the figure pooled over folds (bootstrap seed {provenance['bootstrap_seed']}): "
+             f"by speaker over speakers, none with fewer than {bootstrap.LEAST_SPEAKERS}; else over utterances"),
             ("Seed of the trainings", f"{provenance['seed']} (seed in reproduction/params.yaml), from which model, "
              "protocol and fold derive a seed for each training"),
             ("Seed of the folds", f"{provenance['partition_seed']} (partitions.seed in params.yaml)"))

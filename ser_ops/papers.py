@@ -35,10 +35,27 @@ def run_stages(paper: Paper, say: Callable[[str], None], *options: str) -> dict[
     for model, reason in lacking.items():
         say(f"{model} is left out: {reason}")
     stages = WITHOUT_MAIN_MODEL if lacking else (paper,)
-    seconds = dvc("repro", *options, *(f"{GRAPH}:{stage}" for stage in stages), say=say)
+    try:
+        seconds = dvc("repro", *options, *(f"{GRAPH}:{stage}" for stage in stages), say=say)
+    except UserError as error:      # DVC reads a wrong setting first, and does not say which one it is
+        raise UserError(_wrong_settings() or str(error)) from error
     if lacking:
         _write_page_alone(paper, say)
     return seconds
+
+
+def _wrong_settings() -> str:
+    """What is wrong with reproduction/params.yaml, in one line; empty where it is as it must be."""
+    done = _module("settings")
+    return done.stderr.strip().rpartition("\n")[2].removeprefix("error: ") if done.returncode else ""
+
+
+def _module(name: str) -> subprocess.CompletedProcess[str]:
+    """Run a module of reproduction, which no module of ser_ops may import."""
+    from ser_ops.workspace import environment
+
+    return subprocess.run([sys.executable, "-m", f"reproduction.{name}"], env=environment(), text=True,
+                          capture_output=True, check=False)
 
 
 def _lacking_main_model(params: Params) -> dict[str, str]:
@@ -50,10 +67,7 @@ def _lacking_main_model(params: Params) -> dict[str, str]:
 
 def _write_page_alone(paper: str, say: Callable[[str], None]) -> None:
     """Write the page of a stage whose inputs cannot all be made, from those that are there."""
-    from ser_ops.workspace import environment
-
-    done = subprocess.run([sys.executable, "-m", f"reproduction.{paper}"], env=environment(), text=True,
-                          capture_output=True, check=False)
+    done = _module(paper)
     say(done.stdout.strip())
     if done.returncode:
         raise UserError(done.stderr.strip().rpartition("\n")[2] or f"the page of {paper} was not written: see above")

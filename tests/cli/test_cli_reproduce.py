@@ -5,6 +5,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+import yaml
 from dvc.repo import Repo
 from project_copy import write_settings
 from typer.testing import CliRunner
@@ -83,6 +84,24 @@ def test_an_ablation_without_its_checkpoint_stops_nothing(asked, tmp_path, monke
         model: "no hub is in reach" for model in models if model == "concat"})
     assert CliRunner().invoke(app, ["reproduce", "paper1"]).exit_code == 0
     assert asked == [("repro", "reproduction/dvc.yaml:paper1")], "the stage ablate leaves it out"
+
+
+def test_a_wrong_setting_of_the_reproductions_is_named_in_the_place_of_what_dvc_says(asked, tmp_path, monkeypatch):
+    def refuses(*arguments, say):
+        raise UserError("dvc repro: failed to parse 'stages.folds.deps': Cannot interpolate data of type 'list'")
+
+    (tmp_path / "data").mkdir()
+    monkeypatch.setattr(workspace, "dvc", refuses)
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+    settings = yaml.safe_load((PROJECT / "reproduction/params.yaml").read_text())
+    settings["folds"]["variants"] = ["original"]
+    (tmp_path / "reproduction").mkdir(exist_ok=True)
+    for content, words in ((settings, "reproduction/params.yaml: folds.variants is"), (
+            yaml.safe_load((PROJECT / "reproduction/params.yaml").read_text()), "Cannot interpolate")):
+        (tmp_path / "reproduction/params.yaml").write_text(yaml.safe_dump(content))
+        done = CliRunner().invoke(app, ["reproduce", "paper2"])
+        assert isinstance(done.exception, UserError) and words in str(done.exception) and \
+            "\n" not in str(done.exception)
 
 
 def test_another_paper_is_refused_before_anything_runs(asked):
