@@ -163,7 +163,7 @@ class Service:
         if self._recorder is None:
             return {}
         try:
-            return {"record": self._recorder.add(answer, served.digest)}
+            return {"record": self._recorder.add(answer, served.recorded_as)}
         except (OSError, UserError) as error:    # a full disk is no reason to refuse an answer
             self.metrics.unrecorded.inc()
             self._say(f"records: {error}; answers go out without, and ser_ops_unrecorded_total counts them")
