@@ -13,7 +13,7 @@ from ser_ops.cli.answers import Json, path_argument, print_answer
 from ser_ops.config.params import PARAMS, Params, load_params
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
-from ser_ops.files import path_on_disk, write_json
+from ser_ops.files import make_folder, path_on_disk, write_json
 from ser_ops.pages import pick
 from ser_ops.terminal import count_sentences, print_line, unused_in_words
 
@@ -135,6 +135,7 @@ def explain(file: Annotated[Path, typer.Argument(help="A recording.", parser=pat
     recording = Path(os.path.abspath(path))
     answer = recogniser.answer_file(path, channel)
     target = _page_folder(params.paths.reports / "explain", recording) if out is None else out
+    make_folder(target)     # explaining takes minutes: whether it can be written is known before
     network, device = cast("EmotionModel", recogniser.model), recogniser.torch_network.device
     report = explain_recording(network, recogniser.card, device, path, params.explain, target, start, channel)
     write_json(target / _REPORT, {"recording": str(recording), **report})

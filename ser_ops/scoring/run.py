@@ -11,7 +11,7 @@ from ser_ops.caveats import Caveat, caveats, marks
 from ser_ops.config.model_json import fingerprint, predict_of, read_model_json
 from ser_ops.config.params import PARAMS, Params
 from ser_ops.errors import UserError
-from ser_ops.files import naming_write_errors, remove_leftovers
+from ser_ops.files import make_folder, naming_write_errors, remove_leftovers
 from ser_ops.progress.spreading import parallel_map
 from ser_ops.scoring.parts import REFUSED, Job, answer_part, recogniser_of, rows_written
 from ser_ops.scoring.plan import Asked, planned
@@ -101,7 +101,7 @@ def _alone(out: Path, records: Path | None) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     with naming_write_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
         lock = FileLock(out / "lock")
         try:
             lock.acquire(timeout=0)
@@ -111,6 +111,7 @@ def _alone(out: Path, records: Path | None) -> Iterator[None]:
     with ExitStack() as locked:
         locked.callback(lock.release)
         if records:
+            make_folder(records)
             locked.callback(lock_folder(records).release)
         remove_leftovers(out)
         yield

@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import os
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from ser_ops.cli import app
 from ser_ops.config.params import load_preset
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
+from ser_ops.inference.recogniser import Recogniser
 from ser_ops.models import architectures, model_folder
 from ser_ops.speech.detector import copy_weights
 
@@ -62,6 +65,40 @@ def test_tables_hold_every_recording_and_why_one_is_not_answered(model, here):
     predict(model, "calls/1.wav", "--csv", "b.csv", "--timeline")
     with open("b.csv", newline="", encoding="utf-8") as file:
         assert [row["end"] for row in csv.DictReader(file)] == ["2.0", "3.0"]
+
+
+def never(*_):
+    raise AssertionError("a recording was answered before the outputs were looked at")
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    (("--csv", "pipe"), "pipe: no file may take the place of a pipe or a device"),
+    (("--parquet", "pipe"), "pipe: no file may take the place of a pipe or a device"),
+    (("--csv", "calls"), "calls: is a folder: give the name of a file"),
+    (("--parquet", "calls"), "calls: is a folder: give the name of a file"),
+    (("--csv", "file/a.csv"), "a file stands where a folder must be"),
+    (("--csv", "a", "--parquet", "a"), "a: --csv and --parquet name the same file"),
+    (("--csv", "a", "--parquet", "calls/../a"), "a: --csv and --parquet name the same file"),
+    (("--csv", "calls/1.wav"), "calls/1.wav: is the name of a recording"),
+    (("--parquet", "new.MP3"), "new.MP3: is the name of a recording"),
+    (("--parquet", "-"), "-: Parquet is not written to standard output"),
+    (("--csv", "-", "--json"), "-: --csv and --json both write to standard output")])
+def test_what_cannot_be_written_is_said_before_a_recording_is_answered(model, here, monkeypatch, arguments, words):
+    os.mkfifo("pipe")
+    Path("file").touch()
+    monkeypatch.setattr(Recogniser, "answer_file", never)
+    before = {path: os.lstat(path).st_ino for path in here.rglob("*")}
+    with pytest.raises(UserError) as raised:
+        predict(model, "calls/1.wav", *arguments)
+    assert words in str(raised.value) and "\n" not in str(raised.value)
+    assert {path: os.lstat(path).st_ino for path in here.rglob("*")} == before
+
+
+def test_a_table_goes_to_standard_output(model, here):
+    done = predict(model, "calls", "--csv", "-")
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert [row["path"] for row in rows] == ["calls/1.wav", "calls/2.wav", "calls/bad.wav"] and done.exit_code == 1
+    assert "2 of 3 recordings answered" in done.stderr and not Path("-").exists()
 
 
 def test_the_timeline_has_a_line_for_each_window(model, here):

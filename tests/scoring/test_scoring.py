@@ -276,6 +276,16 @@ def test_killed_at_any_rename_each_answer_has_its_record_once(params, model, cal
     assert renames == 15, "the plan's two renames and three for each of four parts"
 
 
+@pytest.mark.parametrize(("out", "records"), [("file", None), ("file/out", None), ("pipe", None), ("out", "file"),
+                                              ("out", "link/heard")])
+def test_a_folder_that_cannot_be_made_is_one_line(params, model, calls, out, records):
+    Path("file").touch()
+    os.mkfifo("pipe")
+    Path("link").symlink_to("nowhere")
+    with pytest.raises(UserError, match="cannot be written .*: a file stands where a folder must be"):
+        score(params, "calls", Path(out), str(model), records=records and Path(records))
+
+
 def test_a_damaged_table_is_made_again(params, model, calls):
     score(params, "calls", Path("out"), str(model))
     before = files(Path("out"))
