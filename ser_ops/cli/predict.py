@@ -28,8 +28,8 @@ def predict(files: Annotated[list[str], typer.Argument(
                 help="Recordings of any length (wav, flac, ogg, opus, mp3, m4a, mp4, aac, webm, amr or 3gp), folders "
                      "of them, patterns in quotes, or - for standard input.")],
             model: Model = None, channel: Channel = None, json: Json = False, coverage: Coverage = None,
-            timeline: Annotated[bool, typer.Option("--timeline", help="Also each window and each stretch of speech.")]
-            = False,
+            timeline: Annotated[bool, typer.Option("--timeline", help="Also each window and each stretch of speech; in "
+                                                   "a table, the seconds of speech in each window.")] = False,
             csv: Annotated[Path | None, typer.Option(help="Write a table of all answers, with --timeline of all "
                                                      "windows; - for standard output.", parser=path_argument,
                                                      metavar="FILE")] = None,

@@ -7,17 +7,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 from ser_ops.audio.admission import FORMATS
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.files import replacing
-from ser_ops.inference.recogniser import Answer
+from ser_ops.inference.recogniser import Answer, WindowAnswer
+from ser_ops.speech.detector import spoken_seconds
 
 _PROBABILITIES = [f"p_{emotion}" for emotion in EMOTIONS]
 COLUMNS = {"path": str, "emotion": str, **dict.fromkeys(_PROBABILITIES, float), "seconds": float,
            "speech_seconds": float, "emotions": str, "warnings": str, "error": str}
 WINDOW_COLUMNS = {"path": str, "start": float, "end": float, "emotion": str, **dict.fromkeys(_PROBABILITIES, float),
-                  "error": str}
+                  "speech_seconds": float, "error": str}
 # Of `ser-ops score`: the part of the recording, where it is not the whole, the model that answered, the record's id.
 _PART: dict[str, type] = {"path": str, "start": float, "end": float, "channel": int}
 SCORED_COLUMNS = {**_PART, **{name: kind for name, kind in COLUMNS.items() if name != "error"}, "model": str,
@@ -44,10 +47,14 @@ def row_of(path: str, answer: Answer) -> dict[str, Any]:
 
 
 def window_rows(path: str, answer: Answer) -> list[dict[str, Any]]:
-    """A row of WINDOW_COLUMNS for each window of a recording."""
+    """A row of WINDOW_COLUMNS for each window of a recording; one without sound, and so without windows, is one row."""
+    windows = answer.windows or [WindowAnswer(0.0, answer.seconds, answer.probabilities, spoken=False)]
+    starts, ends = (np.array([getattr(window, edge) for window in windows]) for edge in ("start", "end"))
+    heard = [None] * len(windows) if answer.speech is None else spoken_seconds(answer.speech, starts, ends).round(3)
     return [{"path": path, "start": round(window.start, 3), "end": round(window.end, 3), "emotion": window.emotion,
-             **dict(zip(_PROBABILITIES, window.probabilities.round(6).tolist(), strict=True))}
-            for window in answer.windows]
+             **dict(zip(_PROBABILITIES, window.probabilities.round(6).tolist(), strict=True)),
+             "speech_seconds": seconds if seconds is None else float(seconds)}
+            for window, seconds in zip(windows, heard, strict=True)]
 
 
 class _Csv:

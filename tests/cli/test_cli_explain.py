@@ -115,7 +115,7 @@ def test_a_page_that_cannot_be_written_is_said_before_the_work(project, monkeypa
     (tmp_path / "file").touch()
     os.mkfifo(tmp_path / "pipe")
     monkeypatch.setattr("ser_ops.explain.recording.explain_recording", None)
-    with pytest.raises(UserError, match="cannot be written .*: a file stands where a folder must be"):
+    with pytest.raises(UserError, match=r"cannot be written .*: a file stands where a folder must be"):
         command.explain(made(tmp_path / "a.wav", 1.0), "model", tmp_path / out, None, None)
     assert sorted(os.listdir(tmp_path)) == ["a.wav", "file", "pipe"]
 

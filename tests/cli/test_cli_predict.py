@@ -67,6 +67,18 @@ def test_tables_hold_every_recording_and_why_one_is_not_answered(model, here):
         assert [row["end"] for row in csv.DictReader(file)] == ["2.0", "3.0"]
 
 
+def test_a_table_of_windows_holds_every_recording(model, here):
+    soundfile.write("calls/quiet.wav", np.random.default_rng(0).normal(0, 1e-5, 3 * RATE), RATE)
+    soundfile.write("calls/silent.wav", np.zeros(RATE), RATE)
+    done = predict(model, "calls", "--csv", "-", "--timeline")
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    names = ["1", "2", "bad", "quiet", "silent"]
+    assert sorted({row["path"] for row in rows}) == [f"calls/{name}.wav" for name in names]
+    quiet, silent = rows[-2:]
+    assert [quiet[name] for name in ("start", "end", "emotion", "speech_seconds")] == ["0.0", "3.0", "no speech", "0.0"]
+    assert silent["end"] == "1.0" and "4 of 5 recordings answered" in done.stderr
+
+
 def never(*_):
     raise AssertionError("a recording was answered before the outputs were looked at")
 

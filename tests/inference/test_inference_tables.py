@@ -96,7 +96,14 @@ def test_both_kinds_of_table_hold_the_same(tmp_path):
 def test_windows_have_a_row_each():
     rows = window_rows("a.wav", answer())
     assert [(row["start"], row["emotion"]) for row in rows] == [(0.0, "happy"), (1.0, "no speech")]
-    assert set(rows[0]) <= set(WINDOW_COLUMNS)
+    assert [row["speech_seconds"] for row in rows] == [0.75, 0.25] and set(rows[0]) <= set(WINDOW_COLUMNS)
+
+
+@pytest.mark.parametrize("speech", [(), None])
+def test_a_recording_without_windows_has_a_row_all_the_same(speech):
+    (row,) = window_rows("a.wav", Answer(np.full(7, 1 / 7), 3.0, [], speech=speech))
+    assert (row["path"], row["start"], row["end"], row["emotion"]) == ("a.wav", 0.0, 3.0, "no speech")
+    assert row.get("speech_seconds") == (None if speech is None else 0.0) and row["p_happy"] == 0.142857
 
 
 @pytest.mark.parametrize("kind", [csv_table, parquet_table])

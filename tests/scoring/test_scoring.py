@@ -282,7 +282,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(params, model, calls, out, rec
     Path("file").touch()
     os.mkfifo("pipe")
     Path("link").symlink_to("nowhere")
-    with pytest.raises(UserError, match="cannot be written .*: a file stands where a folder must be"):
+    with pytest.raises(UserError, match=r"cannot be written .*: a file stands where a folder must be"):
         score(params, "calls", Path(out), str(model), records=records and Path(records))
 
 
