@@ -42,7 +42,7 @@ def predict(files: Annotated[list[str], typer.Argument(
     A bad recording is one line on standard error; the others are answered all the same, and the exit code is 1.
     """
     params = load_params_anywhere()
-    recogniser = recogniser_of(params, fetch_model(params, model), coverage, onnx=speaker is None)
+    recogniser = recogniser_of(params, fetch_model(params, model), coverage)
     from ser_ops.inference.answer_tables import row_of, window_rows
     from ser_ops.inference.sources import recordings_named
 

@@ -78,7 +78,7 @@ def load_served(params: Params, uri: str, embeddings: bool = False) -> Served:
     """
     folder, version, _ = fetch_version(params, uri)
     recogniser = Recogniser(folder, params.compute.device, windows_at_a_time(params.serve.batch_size),
-                            params.predict.window_hop, embeddings=embeddings)
+                            params.predict.window_hop, onnx=False, embeddings=embeddings)
     rate = recogniser.sample_rate       # the first pass is the slowest: no request should wait for it
     recogniser.answer(np.sin(np.arange(recogniser.window, dtype=np.float32) * (2 * np.pi * 200 / rate)) * 0.1, rate)
     card = Path(folder, MODEL_CARD)

@@ -12,6 +12,7 @@ import pytest
 import soundfile
 from typer.testing import CliRunner
 
+import ser_ops
 from ser_ops.cli import app
 from ser_ops.config.params import load_preset
 from ser_ops.emotions import EMOTIONS
@@ -141,6 +142,23 @@ def test_without_a_project_a_model_must_be_named(here, monkeypatch, arguments, w
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     with pytest.raises(UserError, match=words):
         CliRunner().invoke(app, ["predict", "calls/1.wav", *arguments], catch_exceptions=False)
+
+
+@pytest.mark.parametrize("arguments", [
+    ("predict", "calls/1.wav"), ("score", "calls", "--out", "out"), ("watch", "calls"), ("export", "onnx"),
+    ("voices", "enrol", "anna", "calls/1.wav")])
+def test_an_empty_address_of_a_model_is_one_line(here, arguments):
+    with pytest.raises(UserError, match=r"^'': the address of the model is empty: give a folder, or an address as"):
+        CliRunner().invoke(app, [*arguments, "--model", ""], catch_exceptions=False)
+
+
+def test_the_package_takes_the_addresses_that_the_command_takes(model, here, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert ser_ops.Recogniser(ser_ops.model_folder(str(model)), "cpu").answer_file("calls/1.wav").emotion == "no speech"
+    for address, words in (("models:/ser-fusion@staging", "set MLFLOW_TRACKING_URI"), (None, "name one with --model"),
+                           ("", "is empty"), ("nowhere", "no such model folder")):
+        with pytest.raises(UserError, match=words):
+            ser_ops.model_folder(address)
 
 
 def test_many_recordings_have_a_bar_on_a_terminal_alone(model, here, monkeypatch):
