@@ -18,6 +18,7 @@ from ser_ops.errors import UserError
 from ser_ops.terminal import print_line
 
 _LEFTOVER = re.compile(r"\.(.+)\.[a-z0-9_]{8}", re.DOTALL)  # as `replacing` names the folder beside a path
+_ADDRESS = re.compile(r"[a-zA-Z][\w+.-]*://")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LONGEST = 255 - len("..") - 8  # bytes of a name that fits into the name of that folder
 _BEFORE = ".before"     # beside the temporary: what stood in its place, for the moment between two renames
@@ -168,6 +169,20 @@ def write_json(path: Path, value: Any) -> None:
     """
     text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
     write_text(path, _SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", text))
+
+
+def named_path(name: str) -> Path:
+    """The path that a user names.
+
+    Raises UserError for an empty name, as of a shell variable without value, which Path takes for the folder we are in;
+    and for an address, which Path makes another name of.
+    """
+    if not name:
+        raise UserError("'': the name is empty: give the name of a file or folder")
+    if _ADDRESS.match(name) and not os.path.lexists(name):
+        raise UserError(f"{name}: is an address, and a file or folder is taken here: fetch it first (ser-ops score, "
+                        "corpora add and noise add take s3:// themselves)")
+    return Path(name)
 
 
 def sha256(path: Path) -> str:

@@ -1,5 +1,6 @@
 import errno
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.files import (
     make_folder,
+    named_path,
     one_writer_at_a_time,
     remove_leftovers,
     replacing,
@@ -160,6 +162,16 @@ def test_a_name_that_is_no_text_comes_back_from_json(tmp_path):
     name = os.fsdecode(b"Gr\xf6\xdfe") + "é"
     write_json(tmp_path / "a.json", {name: name})
     assert read_json(tmp_path / "a.json") == {name: name} and "é" in (tmp_path / "a.json").read_text()
+
+
+@pytest.mark.parametrize("address", ["s3://bucket/a.wav", "https://host/a.wav", "file:///a.wav", "git+ssh://host/a"])
+def test_an_address_is_no_path_unless_it_is_there_by_that_name(tmp_path, monkeypatch, address):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=f"^{re.escape(address)}: is an address, and a file or folder is taken here"):
+        named_path(address)
+    Path(address).parent.mkdir(parents=True, exist_ok=True)
+    Path(address).touch()
+    assert named_path(address).is_file() and named_path("C:/a.wav") == Path("C:/a.wav")
 
 
 @pytest.mark.parametrize("kind", ["pipe", "socket", "link"])

@@ -62,9 +62,9 @@ class Answer:
     nobody does, and equal where there is none; seconds: duration of the recording; windows: those that hold a signal;
     warnings: sentences a user should read before relying on it; caveats: what the model's card says of every answer
     that it gives; speech: where somebody speaks, None for a model without a detector of speech; emotions: the set that
-    holds the truth in the promised share of cases, likeliest first, None where no share was asked for; voice_clips: the
-    clips by which the speaker's voice was known, None where no voice was given; sound: figures of what was heard, those
-    that were asked for.
+    holds the truth in the promised share of cases, likeliest first, None where no share was asked for or nobody speaks;
+    voice_clips: the clips by which the speaker's voice was known, None where no voice was given; sound: figures of what
+    was heard, those that were asked for.
     """
 
     probabilities: np.ndarray
@@ -318,7 +318,9 @@ class Recogniser:
                     ] if silent_windows else []
         if 0 < len(spoken) < len(answers):
             warnings.append(f"in {len(answers) - len(spoken)} of {number} windows nobody speaks: they are left out")
-        emotions = None if self._highest_score is None else conformal.emotion_set(mean, self._highest_score)
+        emotions = None
+        if self._highest_score is not None and speech != ():
+            emotions = conformal.emotion_set(mean, self._highest_score)
         return Answer(mean, seconds, answers, warnings, self.caveats, speech, emotions,
                       sound=meter.end(speech) if meter else Sound())
 

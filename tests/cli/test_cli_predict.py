@@ -19,7 +19,7 @@ from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
 from ser_ops.inference.recogniser import Recogniser
 from ser_ops.models import architectures, model_folder
-from ser_ops.speech.detector import copy_weights
+from ser_ops.speech.detector import Segment, copy_weights
 
 RATE = 16000
 
@@ -129,9 +129,13 @@ def test_a_recording_comes_through_standard_input(model, here, monkeypatch):
     assert done.exit_code == 1 and done.stderr.startswith("error: -: "), "not the name of a temporary file"
 
 
-def test_a_coverage_gives_sets(model, here):
+def test_a_coverage_gives_sets_where_somebody_speaks(model, here, monkeypatch):
+    assert json.loads(predict(model, "calls/1.wav", "--json", "--coverage", "0.9").stdout)["emotions"] is None
+    assert "one of" not in predict(model, "calls/1.wav", "--coverage", "0.9").stdout
+    monkeypatch.setattr("ser_ops.inference.recogniser.segments", lambda *_: (Segment(0.0, 3.0),))
     record = json.loads(predict(model, "calls/1.wav", "--json", "--coverage", "0.9").stdout)
     assert set(record["emotions"]) <= set(EMOTIONS) and record["emotions"]
+    assert "calls/1.wav: not sure (" in predict(model, "calls/1.wav", "--coverage", "0.9").stdout
     with pytest.raises(UserError, match="is a share between 0 and 1"):
         predict(model, "calls/1.wav", "--coverage", "90")
 

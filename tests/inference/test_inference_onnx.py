@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -111,8 +112,11 @@ def same_answers(folder):
 @pytest.mark.parametrize("name", list(MODELS))
 def test_every_model_answers_as_its_graph(tmp_path, name):
     folder = saved(tmp_path, name, tiny())
-    figures = export_model(folder, folder, clips(folder), Export())
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        figures = export_model(folder, folder, clips(folder), Export())
     assert figures["largest_difference"] < 1e-5 and figures["int8"] is None
+    assert [str(warning.message) for warning in said] == []
     same_answers(folder)
 
 

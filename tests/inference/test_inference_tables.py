@@ -58,7 +58,9 @@ def test_what_is_removed_while_a_folder_is_listed_is_not_there(here):
     assert all(status is None or path.suffix != ".wav" for path, status, _ in listing) and first.parts
 
 
-@pytest.mark.parametrize(("name", "words"), [("none", "holds no recording"), ("*.ogg", "fits no file"), ("", "empty")])
+@pytest.mark.parametrize(("name", "words"), [("none", "holds no recording"), ("*.ogg", "fits no file"), ("", "empty"),
+                                            ("s3://voices/a.wav", "s3://voices/a.wav: is an address"),
+                                            ("https://host/*.mp3", "https://host/*.mp3: is an address")])
 def test_a_name_that_stands_for_nothing_is_an_error_in_its_place(here, name, words):
     first, fault, last = recordings_named(["one.mp3", name, "one.mp3"])
     assert first == last == "one.mp3" and isinstance(fault, UserError) and words in str(fault)
