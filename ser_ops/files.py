@@ -87,7 +87,7 @@ def replacing(path: Path, file: bool = False) -> Iterator[Path]:
 
 def _check_target(path: Path, file: bool) -> None:
     """Raise UserError where a file, or else a file or a folder, must not take the place of what stands at `path`."""
-    if path.parent.resolve() == _DEVICES or (path.exists() and not (path.is_file() or path.is_dir())):
+    if os.path.realpath(path.parent) == str(_DEVICES) or (path.exists() and not (path.is_file() or path.is_dir())):
         raise UserError(f"{path}: no file may take the place of a pipe or a device: give the name of a file")
     if file and path.is_dir():
         raise UserError(f"{path}: is a folder: give the name of a file")

@@ -228,9 +228,12 @@ def test_a_folder_is_not_replaced_by_a_file_and_no_work_begins_for_one(tmp_path)
     ("file/a.txt", "a file stands where a folder must be: choose another folder"),
     ("file/deep/a.txt", "a file stands where a folder must be: choose another folder"),
     ("link/deep/a.txt", "a file stands where a folder must be: choose another folder"),
+    ("loop/a.txt", "a file stands where a folder must be: choose another folder"),
+    ("loop/deep/a.txt", "(Too many levels of symbolic links): choose another folder"),
     ("a" * 256, "choose a shorter name")])
 def test_what_cannot_be_written_has_the_remedy_that_helps(tmp_path, path, remedy):
     (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "link").symlink_to("nowhere")
     with pytest.raises(UserError) as raised:
         write_text(tmp_path / path, "x")
