@@ -39,6 +39,11 @@ def test_prediction_alone_is_few_packages(python):
     assert len(light(python)) + 1 <= MOST
 
 
+def test_the_readme_says_how_many_they_are():
+    most = max(len(light(python)) + 1 for python in lock.PYTHONS)
+    assert f"on a CPU {most} packages with ser-ops itself" in " ".join((PROJECT / "README.md").read_text().split())
+
+
 def test_the_extra_that_is_named_brings_what_is_missing():
     required = [f'{line}; extra == "{extra}"' for extra, lines in CONTENT["optional-dependencies"].items()
                 for line in lines] + CONTENT["dependencies"]
