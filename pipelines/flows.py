@@ -107,12 +107,12 @@ def score(source: Source, out: Out, model: Address = None, coverage: Coverage = 
 
 
 @flow(name="watch-model", persist_result=False)
-def watch_model(records: Records = None, corrections: Corrections = None) -> State | str:
-    """What the records of a service say of the staging model; at an alarm the run's state says so.
+def watch_model(records: Records = None, corrections: Corrections = None, model: Address = None) -> State | str:
+    """What the records of a service say of the model that it serves; at an alarm the run's state says so.
 
     With `watch.retrain` an alarm starts train-fusion/local, a run of its own that the gate judges as any other.
     """
-    report = tasks.watch(records, corrections)
+    report = tasks.watch(records, corrections, model)
     if not report.get("alarm"):
         return str(report["verdict"])
     retrained = tasks.retrain() if load_params().watch.retrain else ""

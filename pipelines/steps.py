@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ser_ops.config.params import load_params
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
+from ser_ops.papers import run_stages
 from ser_ops.workspace import Say, dvc
 from ser_ops.workspace import pull as pull_missing
 
@@ -37,8 +38,11 @@ def repro(*stages: str, say: Say = print) -> dict[str, float]:
 
 
 def reproduce(paper: Literal["paper1", "paper2", "splits", "across"], say: Say = print) -> dict[str, float]:
-    """`dvc repro` of one stage of reproduction/dvc.yaml with all that it stands on. Seconds per stage."""
-    return dvc("repro", *_pull_option(), f"reproduction/dvc.yaml:{paper}", say=say)
+    """`dvc repro` of one stage of reproduction/dvc.yaml with all that it stands on. Seconds per stage.
+
+    As `ser-ops reproduce` does it: without the main model's checkpoint paper 1's page is made of all else.
+    """
+    return run_stages(paper, say, *_pull_option())
 
 
 def push(say: Say = print) -> None:
@@ -97,8 +101,11 @@ def _of_day(name: str, day: datetime.date) -> str:
         raise UserError(f"{name}: braces stand for a day alone: write {{day}} or {{day:%Y/%m/%d}}") from error
 
 
-def watch(records: str | None, corrections: str | None) -> dict[str, Any]:
-    """What `ser-ops watch --track` says of the staging model, and `page`; where nobody keeps records, that alone."""
+def watch(records: str | None, corrections: str | None, model: str | None = None) -> dict[str, Any]:
+    """What `ser-ops watch --track` says of a model, and `page`; where nobody keeps records, that alone.
+
+    model: by default the registered model's staging.
+    """
     from ser_ops.tracking.models import fetch_model
     from ser_ops.watch import report
 
@@ -106,8 +113,8 @@ def watch(records: str | None, corrections: str | None) -> dict[str, Any]:
     folder, out = Path(records) if records else params.paths.records, params.paths.reports / "watch"
     if not folder.is_dir():
         return {"verdict": f"{folder}: no records are here yet: ser-ops serve --records {folder}"}
-    model = fetch_model(params, f"models:/{params.tracking.registered_model}@staging")
-    inputs = report.Inputs(folder, model, corrections=Path(corrections) if corrections else None)
+    fetched = fetch_model(params, model or f"models:/{params.tracking.registered_model}@staging")
+    inputs = report.Inputs(folder, fetched, corrections=Path(corrections) if corrections else None)
     return report.watch(params, inputs, out, track=True) | {"page": str(out / "index.html")}
 
 

@@ -70,11 +70,11 @@ def score(source: str, out: str, model: str | None, coverage: float | None, reco
 
 
 @task(name="watch", cache_policy=NO_CACHE, persist_result=False)
-def watch(records: str | None, corrections: str | None) -> dict:
+def watch(records: str | None, corrections: str | None, model: str | None) -> dict:
     """Judge the records of a service, and say the verdict in the log and as an artifact of this flow run."""
     from prefect.artifacts import create_markdown_artifact
 
-    report = steps.watch(records, corrections)
+    report = steps.watch(records, corrections, model)
     words = "\n".join(f"- {line}" for line in report.get("words", []))
     get_run_logger().log(logging.ERROR if report.get("alarm") else logging.INFO, "%s\n%s", report["verdict"], words)
     create_markdown_artifact(f"**{report['verdict']}**\n\n{words}\n\n{report.get('page', '')}", key="watch")

@@ -12,9 +12,10 @@ import numpy as np
 from markupsafe import Markup
 
 from reproduction import paper_page
-from reproduction.experiment import provenance, variant_names, work_folder
+from reproduction.experiment import heard_by, provenance, variant_names, work_folder
 from reproduction.paper_page import Cell, Page, Table, footnote_sign
 from reproduction.settings import load_settings
+from ser_ops.caveats import heard_in_training
 from ser_ops.config.params import Params, load_params
 from ser_ops.corpora import partitions
 from ser_ops.documents import read_json
@@ -85,8 +86,9 @@ def main() -> None:
                 record.metrics({f"on_{cell['test']}/{name}": cell[name.split("/")[0]]["uar"]
                                 for name in ("clean/uar", "noisy/uar", "worst_cell/uar")})
     heard = variant_names(params, reproduction.corpora.variants)
-    content = {"provenance": provenance(params, reproduction.seed, heard, {"speaker": []})
-               | {"seeds": list(settings.seeds)}, "corpora": list(test_parts), "models": list(models.values()),
+    basis = provenance(params, reproduction.seed, heard, {"speaker": []}) | {
+        "seeds": list(settings.seeds), "heard": heard_by(folder for _, folder in folders)}
+    content = {"provenance": basis, "corpora": list(test_parts), "models": list(models.values()),
                "lacking": made.get("lacking") or {}}
     write_json(params.paths.reports / "across.json", content)
     paper_page.build_page(page(content), params.paths.reports)
@@ -164,15 +166,15 @@ def sections(content: Mapping[str, Any] | None) -> tuple[dict[str, Any], ...]:
 
 def _section(content: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, Any]:
     name = plain(model["model"])
-    heard = pick(content, "provenance", "variants") or []
-    words = [finding(model), *([f"Trained on: {', '.join(map(plain, heard))}."
-                                + ("" if any("nois" in name for name in heard) else " No noise was heard in training.")]
-                               if heard else []), *common_class_findings(model), *_split_sentences(model),
+    basis = content.get("provenance") or {}
+    words = [finding(model), *filter(None, [heard_in_training(basis)]), *common_class_findings(model),
+             *_split_sentences(model),
              "A solid frame: the corpus that was trained on. A dashed frame: the one corpus that was left out of "
              "training. Elsewhere the test corpus was among those trained on, or is another one altogether.",
+             "Small figures are intervals; the table says what each is over.",
              *_footnote_sentences(model)]
     return {"title": f"{TITLE}: {name}", "words": words, "svg": picture(model, content.get("corpora") or []),
-            "table": table(model)}
+            "table": table(model, basis)}
 
 
 def pairs(model: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
@@ -417,8 +419,8 @@ def _short(words: str, length: int) -> str:
     return words if len(words) <= length else f"{words[:length - 1]}…"
 
 
-def table(model: Mapping[str, Any]) -> Table:
-    """The matrix in figures: a row for each pair."""
+def table(model: Mapping[str, Any], basis: Mapping[str, Any]) -> Table:
+    """The matrix in figures: a row for each pair; basis: provenance of across.json."""
     relation = {"within": "the same corpus", "across": "another corpus", "left out": "the one left out",
                 "among": "one of those trained on"}
     rows: list[tuple[Cell | str, ...]] = []
@@ -427,18 +429,30 @@ def table(model: Mapping[str, Any]) -> Table:
         rows.append((
             str(row["train"]), f"{cell['test']} {letters}".strip(),
             f"{relation[kind]}, cut by {cell.get('split') or DASH}" if cell.get("seen") else relation[kind],
-            Cell(cell.get("n"), unit="count"), *(_uar_cell(cell.get(kind) or {}) for kind in CONDITIONS),
+            Cell(cell.get("n"), unit="count"), pick(cell, "intervals", "over") or DASH,
+            *(_uar_cell(cell.get(kind) or {}) for kind in CONDITIONS),
             *(Cell(cell.get(f"{kind}_common_uar") if differs else None, unit="share") for kind in CONDITIONS),
             Cell(pick(cell, "clean", "accuracy"), unit="share"),
             Cell(pick(cell, "worst_cell", "uar"), unit="share", mark=cell_name(pick(cell, "worst_cell", "cell"))
                  if pick(cell, "worst_cell", "cell") else "")))
     return Table(f"across_{model['model']}", f"Trained on by tested on: {plain(model['model'])}",
-                 ("Trained on", "Tested on", "Which is", "Utterances", "UAR, clean", "UAR, in noise", "Common, clean",
-                  "Common, in noise", "Accuracy, clean", "Worst noise"),
+                 ("Trained on", "Tested on", "Which is", "Utterances", "Intervals over", "UAR, clean", "UAR, in noise",
+                  "Common, clean", "Common, in noise", "Accuracy, clean", "Worst noise"),
                  tuple(rows), ("In noise: mean of the grid. Common: UAR over the classes that training and test both "
-                               "hold, given where that is another figure.", *_footnote_sentences(model)),
+                               "hold, given where that is another figure.",
+                               *paper_page.interval_note(basis, interval_units(model)), *_footnote_sentences(model)),
                  protocols=tuple(unit if unit == "speaker" else f"{unit} ({', '.join(corpora)})"
                                  for unit, corpora in splits_of_test_parts(model).items()))
+
+
+def interval_units(model: Mapping[str, Any]) -> dict[str, Mapping[str, str]]:
+    """What intervals are over, by test corpus; by training too where that differs between models of one test corpus."""
+    trained: dict[str, dict[tuple[str, str], list[str]]] = {}
+    for _, row, cell in pairs(model):
+        over, instead = (str(pick(cell, "intervals", name) or "") for name in ("over", "instead"))
+        trained.setdefault(cell["test"], {}).setdefault((over, instead), []).append(str(row["train"]))
+    return {test if len(units) == 1 else f"{test} (trained on {', '.join(names)})": {"over": over, "instead": instead}
+            for test, units in trained.items() for (over, instead), names in units.items()}
 
 
 def _uar_cell(figures: Mapping[str, Any]) -> Cell:

@@ -8,7 +8,7 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -388,30 +388,35 @@ def answer_scores(tests: Sequence[Mapping[str, str]]) -> dict[str, float]:
 
 
 def scores_with_intervals(params: Params, tests: Sequence[Mapping[str, str]]) -> dict[str, Any]:
-    """Scores of rows of test.csv with bootstrap intervals: over utterances, and those of UAR over speakers too.
-
-    The protocols that a page holds side by side share one unit, utterances; under random and paper nothing is claimed
-    of unseen people.
+    """Scores of rows of test.csv with bootstrap intervals, over utterances and over speakers.
 
     Returns:
-        Each score, uar_low, uar_high, accuracy_low, accuracy_high, uar_low_speakers, uar_high_speakers (None with
-        fewer than `bootstrap.LEAST_SPEAKERS`), and the numbers of rows (n) and speakers.
+        Each score; uar_low, uar_high, accuracy_low and accuracy_high over utterances; the same names with _speakers
+        over speakers, None where there is no such interval; no_speakers, why there is none, "" where there is; and the
+        numbers of rows (n) and speakers.
     """
     ordered = sorted(tests, key=lambda row: row["row"])
     true, predicted = (np.array([EMOTIONS.index(row[name]) for row in ordered]) for name in ("emotion", "predicted"))
     right, settings = (true == predicted).astype(float), params.evaluate
     speakers = [row["speaker"] for row in ordered]
     by_utterance = bootstrap.resample_utterances(true, settings.resamples, settings.bootstrap_seed)
-    by_speaker = bootstrap.resample_speakers(true, speakers, settings.resamples, settings.bootstrap_seed)
+    by_speaker = bootstrap.resample_unseen(true, speakers, settings.resamples, settings.bootstrap_seed)
     figures: dict[str, Any] = dict(metrics.scores(true, predicted))
-    for name, values in (("uar", by_utterance.uar(right)), ("accuracy", by_utterance.accuracy(right)),
-                         ("uar_speakers", by_speaker.uar(right))):
-        score, _, over = name.partition("_")
-        for end, bound in zip(("low", "high"), bootstrap.percentile_interval(values, settings.confidence), strict=True):
-            figures["_".join(filter(None, (score, end, over)))] = bound
-    if len(set(speakers)) < bootstrap.LEAST_SPEAKERS:
-        figures |= dict.fromkeys(("uar_low_speakers", "uar_high_speakers"))
-    return figures | {"n": len(ordered), "speakers": len(set(speakers))}
+    for drawn, over in ((by_utterance, ""), (by_speaker, "_speakers")):
+        for score, values in (("uar", drawn.uar(right)), ("accuracy", drawn.accuracy(right))):
+            bounds = bootstrap.percentile_interval(values, settings.confidence)
+            for end, bound in zip(("low", "high"), bounds, strict=True):
+                figures[f"{score}_{end}{over}"] = None if over and by_speaker.instead else bound
+    return figures | {"no_speakers": by_speaker.instead, "n": len(ordered), "speakers": len(set(speakers))}
+
+
+def heard_by(folders: Iterable[Path]) -> dict[str, Any] | None:
+    """What the models of some folders heard in training, all together, as their cards say it; None of no model."""
+    cards = [read_json(folder / "model.json")["data"]["heard"] for folder in folders]
+    bounds = [bound for heard in cards for bound in heard["intensity"] or ()]
+    return {"variants": list(dict.fromkeys(variant for heard in cards for variant in heard["variants"])),
+            "noise": sorted({category for heard in cards for category in heard["noise"]}),
+            "intensity": [min(bounds), max(bounds)] if bounds else None} if cards else None
 
 
 def provenance(params: Params, seed: int, variants: Sequence[str],

@@ -10,6 +10,7 @@ from reproduction.experiment import provenance
 from reproduction.paper_page import Page, build_page
 from reproduction.settings import load_settings
 from ser_ops.config.params import Params, load_params
+from ser_ops.corpora.partitions import protocol_in_force
 from ser_ops.documents import read_json
 from ser_ops.evaluation.published import TABLE_IV, TABLE_V, TABLE_V_DEVIATIONS, TABLE_VI, impossible_figures
 from ser_ops.files import replacing
@@ -42,8 +43,8 @@ def main() -> None:
 
 
 def lacking_main_model(params: Params) -> str:
-    """Why the main pipeline cannot be run here, "" where it can: a checkpoint that it or an ablation needs."""
-    lacking = lacking_checkpoints(params, [params.train.model, *params.ablations.models])
+    """Why the main model cannot be trained here, "" where it can: its checkpoint cannot be had."""
+    lacking = lacking_checkpoints(params, [params.train.model])
     return "; ".join(f"{model} cannot be trained: {reason}" for model, reason in lacking.items())
 
 
@@ -57,25 +58,27 @@ def page(params: Params, seed: int, folder: Path) -> Page:
     """
     work, reports = params.paths.work, params.paths.reports
     model = work / "models" / params.train.model
-    metrics, matrix, explanations, validation, corpora, card, trained = (_read_json_or_none(path) for path in (
-        reports / "metrics.json", reports / "across.json", reports / "explanations.json",
+    metrics, audit, matrix, explanations, validation, corpora, card, trained = (_read_json_or_none(path) for path in (
+        reports / "metrics.json", reports / "leak_audit.json", reports / "across.json", reports / "explanations.json",
         reports / "data_validation.json", work / "ingest" / "corpora.json", model / "model.json", model / "run.json"))
     if lacking := lacking_main_model(params):       # what other settings left in reports/ is not this model's
-        metrics = explanations = card = trained = None
+        audit = explanations = card = trained = None
+        metrics = _read_json_or_none(reports / "row_a.json")
     sources = paper1_tables.Sources(
         {"table_iv": TABLE_IV, "table_v": TABLE_V, "table_v_deviations": TABLE_V_DEVIATIONS, "table_vi": TABLE_VI,
          "marks": impossible_figures()}, corpora, metrics, matrix,
         genders_by_corpus(_rows(work / "ingest" / "manifest.csv")),
-        quarantined_by_corpus(validation), params.train.model, lacking)
+        quarantined_by_corpus(validation), params.train.model, lacking,
+        paper1_tables.fuses_late((card or {}).get("preset_settings") or params.chosen.model_dump(mode="json")))
     main = (metrics or {}).get("provenance") or {}
-    protocol = str(main.get("protocol") or params.partitions.protocol)
-    audit = _read_json_or_none(reports / "leak_audit.json") or {}
-    basis = provenance(params, seed, params.augment.variants, {protocol: audit.get("declared") or []}) | {
+    protocol = str(main.get("protocol") or protocol_in_force(work, params.partitions.protocol))
+    basis = provenance(params, seed, params.augment.variants, {protocol: (audit or {}).get("declared") or []}) | {
         "seeds": main.get("seeds") or list(params.evaluate.seeds)}
     backbones: dict[str, str | None] = {params.train.model: (card or {}).get("backbone")}
     return Page(NAME, TITLE, REFERENCE, paper_page.warnings(basis, backbones),
                 paper_page.facts(basis, [protocol], backbones,
-                                 {f"{params.train.model} (main)": (trained or {}).get("run_id")} | _runs(matrix)),
+                                 {f"{params.train.model} (main)": (trained or {}).get("run_id")}
+                                 | ({"row A": metrics["run_id"]} if lacking and metrics else {}) | _runs(matrix)),
                 paper1_tables.tables(sources), paper1_figures.figures(explanations, card, reports, folder),
                 # Its figures would be out of date whenever they are made again, or drag their trainings along.
                 (splits.section(None), *across.sections(matrix)))

@@ -7,7 +7,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
-from reproduction.paper1_tables import MODEL
+from reproduction.paper1_tables import MODEL, fuses_late
 from reproduction.paper_page import Figure
 from ser_ops.files import replacing
 from ser_ops.models.whisper_encoder import MODEL_TYPE as WHISPER
@@ -89,7 +89,7 @@ def layers(card: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], t
     second = (f"ZCR, RMS, {features['mfcc']} MFCC at {features['sample_rate']:,} Hz, {shape}",
               *(_band_layers if spectral["design"] == "bands" else _block_layers)(spectral, features))
     hidden_layer = f"Linear {head['hidden']}; ReLU; dropout {head['dropout']:g}"
-    if wav2vec["states"] == "statistics":   # each stream answers, and the answers are joined
+    if fuses_late(preset):
         answer = f"{hidden_layer}; Linear 7{_members_sentence(spectral)}"
         left_out = f"dropout {wav2vec['statistics_dropout']:g}"
         weights = " and ".join(f"{'waveform' if name == 'wav2vec' else name} {value:.2f}"

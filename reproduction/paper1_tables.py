@@ -17,6 +17,7 @@ MODEL = "fusion"
 NO_METRICS = "reports/metrics.json is not there: `dvc repro evaluate` makes it"
 NO_ACROSS = "reports/across.json is not there: `ser-ops reproduce across` makes it"
 NO_CORPORA = "work/ingest/corpora.json is not there: `dvc repro ingest` makes it"
+ABSENT = "absent"
 _NO_PARTITION = ("none, all partitions are counted",)
 _SCORES = ("accuracy", "precision", "recall", "f1")
 
@@ -35,6 +36,7 @@ class Sources:
         quarantined: number of utterances of each corpus that validation left out.
         main: train.model.
         lacking: why the main pipeline could not be run, "" where it could.
+        late: whether row D is a late fusion here, without attentive pooling (`fuses_late`).
     """
 
     published: Mapping[str, Any]
@@ -45,6 +47,7 @@ class Sources:
     quarantined: Mapping[str, int] = field(default_factory=dict)
     main: str = MODEL
     lacking: str = ""
+    late: bool = False
 
 
 def tables(sources: Sources) -> tuple[Table, ...]:
@@ -183,12 +186,10 @@ def table_ii(sources: Sources) -> Table:
     rows: list[tuple[Cell | str, ...]] = []
     for layout, name in corpora_in_order(corpora, _TABLE_II_ORDER):
         record, printed = corpora.get(name or ""), TABLE_II.get(layout)
-        rows.append((
-            heading(layout, name),
-            Cell(pick(record, "speakers"), printed and printed.speakers, "count"),
-            Cell(sources.genders.get(name or ""), printed and printed.gender),
-            Cell(pick(record, "found"), printed and printed.samples, "count"),
-            Cell(None if record is None else state_of(record), printed and printed.characteristics)))
+        ours = (pick(record, "speakers"), sources.genders.get(name or ""), pick(record, "found"), state_of(record)) \
+            if record else ((ABSENT if corpora else None),) * len(PrintedCorpus._fields)
+        paper: tuple[Any, ...] = printed or (None,) * len(ours)
+        rows.append((heading(layout, name), *map(Cell, ours, paper, ("count", "", "count", ""))))
     total = TABLE_II["total"]
     rows.append(("Total", Cell(_sum_of_known(record.get("speakers") for record in corpora.values()), total.speakers,
                                "count"),
@@ -227,11 +228,11 @@ def table_iii(sources: Sources) -> Table:
 
 def _column_heading(layout: str, name: str | None, corpora: Mapping[str, Mapping[str, Any]], ambiguous: bool) -> str:
     """A column's heading, which has little room; the corpus's own name stands in it where a layout has several."""
-    if layout not in _TABLE_III_ORDER or name is None:
+    if layout not in _TABLE_III_ORDER or not corpora:
         return heading(layout, name)
-    kind = state_of(corpora[name])
+    kind = state_of(corpora.get(name or ""))
     named = heading(layout, name) if ambiguous else paper_page.corpus_title(layout)
-    short = next((word for word in ("synthetic", "PARTIAL") if kind.startswith(word)), "")
+    short = next((word for word in ("synthetic", "PARTIAL", ABSENT) if kind.startswith(word)), "")
     return f"{named}, {short}" if short else named
 
 
@@ -248,7 +249,8 @@ def table_iv(sources: Sources) -> Table:
         cell, paper = cells.get(name or ""), pick(published, "table_iv", layout)
         clean = pick(cell, "clean")
         mark = pick(published, "marks", "IV", layout) or ""
-        rows.append((f"{heading(layout, name)}, {state_of(corpora[name])}" if name else heading(layout, name),
+        rows.append((f"{heading(layout, name)}, {state_of(corpora.get(name or ''))}" if corpora else
+                     heading(layout, name),
                      *(_score(clean, paper, score, mark if score == "f1" else "") for score in _SCORES),
                      Cell(pick(clean, "uar"), None, "share", pick(clean, "uar_low"), pick(clean, "uar_high")),
                      Cell(pick(cell, "n"), None, "count")))
@@ -267,7 +269,9 @@ def table_iv(sources: Sources) -> Table:
             "without noise, as the paper's." if clean else "with noise, which the paper's table IV does without."))
     return Table("table_iv", "Performance metrics on individual clean datasets",
                  ("Dataset", "Acc. (%)", "Precision", "Recall", "F1-score", "UAR", "Test utterances"), tuple(rows),
-                 (*notes, *_notes_on_corpora(sources.corpora)), "; ".join(filter(None, (
+                 (*notes, *paper_page.interval_note(pick(sources.across, "provenance") or {}, {
+                     name: cell.get("intervals") or {} for name, cell in cells.items()}),
+                  *_fusion_notes(sources), *_notes_on_corpora(sources.corpora)), "; ".join(filter(None, (
                      _missing_across(sources.across, cells), _missing_corpora(sources.corpora)))),
                  tuple(dict.fromkeys(str(cell.get("split")) for cell in cells.values())))
 
@@ -313,15 +317,16 @@ def table_v(sources: Sources) -> Table:
                      *([replace(score, spread=None) for score in scores] if len(seeds) == 1 else scores),
                      Cell(None if (snr := pick(cells.get(cell), "snr_db")) is None else f"{snr:.1f}")))
     lacking = _unmeasured(printed, cells) if cells else ""
+    ours = (f"Ours: {'' if len(seeds) == 1 else 'mean and deviation over '}{_count(len(seeds), 'seed')} of the noise "
+            f"mixed in ({', '.join(map(str, seeds))}), one trained model"
+            f"{', so that there is no deviation' if len(seeds) == 1 else ''}.",) if cells else ()
     return Table(
         "table_v", "Model performance (mean ± SD) under stationary and non-stationary noise",
         ("Noise source", "Kind", "Intensity", "Accuracy (%)", "Precision", "Recall", "F1-score",
          "Mean SNR (dB)"), tuple(rows),
-        (f"Ours: {'' if len(seeds) == 1 else 'mean and deviation over '}{len(seeds)} "
-         f"seed{'s' if len(seeds) != 1 else ''} of the noise mixed in ({', '.join(map(str, seeds))}), one trained "
-         f"model{', so that there is no deviation' if len(seeds) == 1 else ''}. The paper's "
-         "deviations of accuracy are 0.075 to 1.12 points, those of precision, recall and F1 1 to 15 points; it does "
-         "not say what they are over.", *_interval_note(sources.metrics), *_provenance(sources.metrics)),
+        (*ours, "The paper's deviations of accuracy are 0.075 to 1.12 points, those of precision, recall and F1 1 to "
+                "15 points; it does not say what they are over.", *_fusion_notes(sources),
+         *((*_interval_note(sources.metrics), *_provenance(sources.metrics)) if cells else ())),
         "; ".join(filter(None, (_missing_model(sources), lacking))), _protocols(sources.metrics))
 
 
@@ -347,12 +352,14 @@ def table_v_by_snr(sources: Sources) -> Table:
     return Table("table_v_by_snr", "The same answers by signal-to-noise ratio",
                  ("SNR", "Mixtures", "UAR", "Accuracy (%)"), rows,
                  ("No table of the paper: one amplitude ratio is another SNR for each pair of clips.",
-                  *_interval_note(sources.metrics)), _missing_model(sources), _protocols(sources.metrics))
+                  *_fusion_notes(sources),
+                  *((*_interval_note(sources.metrics), *_heard(sources.metrics)) if rows else ())),
+                 _missing_model(sources), _protocols(sources.metrics))
 
 
 def _interval_note(metrics: Mapping[str, Any] | None) -> tuple[str, ...]:
-    over, instead = (pick(metrics, "provenance", "intervals", name) for name in ("over", "instead"))
-    return (f"In brackets: bootstrap intervals over {over}{f', since {instead}' if instead else ''}.",) if over else ()
+    provenance = pick(metrics, "provenance") or {}
+    return paper_page.interval_note(provenance, {MODEL: provenance.get("intervals") or {}})
 
 
 def _noise_order(cell: str) -> tuple[int, str, float]:
@@ -364,7 +371,25 @@ def _noise_order(cell: str) -> tuple[int, str, float]:
 
 ROWS: dict[str, tuple[str, str]] = {   # row of table VI: model, what the paper calls it
     "A": ("spectral", "A. Spectral branch only (1D-CNN)"), "B": ("wav2vec", "B. Temporal branch only (Wav2Vec 2.0)"),
-    "C": ("concat", "C. Hybrid, simple concatenation"), "D": ("fusion", "D. Proposed: hybrid, attentive pooling")}
+    "C": ("concat", "C. Hybrid, simple concatenation"), "D": (MODEL, "D. Proposed: hybrid, attentive pooling")}
+LATE_FUSION = "D. Hybrid, late fusion"
+
+
+def fuses_late(preset: Mapping[str, Any]) -> bool:
+    """Whether row D of a preset, as a card keeps it, joins the branches' answers (`ser_ops.models.paper1.LateFusion`).
+
+    >>> fuses_late({"wav2vec": {"states": "statistics"}}), fuses_late({"wav2vec": {"states": "last"}})
+    (True, False)
+    """
+    return bool(pick(preset, "wav2vec", "states") == "statistics")
+
+
+def _fusion_notes(sources: Sources) -> tuple[str, ...]:
+    """What the fusion is here where it is not the one that the paper proposes."""
+    return ("Row D, the fusion, is not the paper's here: the waveform branch gives mean and deviation over time, which "
+            "leaves nothing to pool. Each branch answers, and the answers are joined by weight (late fusion); the "
+            "attentive pooling of equations 20 and 21 is no part of it.",) if sources.late else ()
+
 
 
 def table_vi(sources: Sources) -> Table:
@@ -373,6 +398,8 @@ def table_vi(sources: Sources) -> Table:
     best, marks = models.get(MODEL), pick(sources.published, "marks", "VI") or {}
     rows: list[tuple[Cell | str, ...]] = []
     for row, (name, title) in ROWS.items():
+        if name == MODEL and sources.late:
+            title = f"{LATE_FUSION} (paper: {title.removeprefix('D. ')})"
         model, printed = models.get(name), sources.published["table_vi"].get(row) or {}
         cells = {"parameters_millions": Cell(pick(model, "parameters_millions"), unit="millions")}
         for kind in ("clean", "noisy"):
@@ -392,24 +419,52 @@ def table_vi(sources: Sources) -> Table:
         "table_vi", "Ablation study: component contributions, F1 scores and performance gaps",
         ("Model configuration", "Params", "Clean acc.", "Clean F1", "Clean gap to D", "Clean speed", "Noisy acc.",
          "Noisy F1", "Noisy gap to D", "Noisy speed", "Clean to noisy"), tuple(rows),
-        ("Rows have the paper's names; figure 1 shows what row D is here.",
+        (*(_fusion_notes(sources) or ["Rows have the paper's names."]),
+         *(["Figure 1 shows what row D is here."] if best else []),
+         *(["Row A is trained with the settings of section train here: the values of the search are the main model's."]
+           if models and sources.lacking else []),
          "Gap to D is what the paper calls drop: accuracy of row D less that of the row, negative where that row is "
          "better. Clean to noisy, one model's own loss, is not a column of the paper.",
-         "The paper does not say what its noisy is; ours is the mean of the whole grid of table V.",
+         _noisy_note(sources),
          "Speeds are samples a second of this machine, on one thread, features included; of its machine the paper says "
          "nothing.",
-         *_best_row_notes(models), *_provenance(sources.metrics)),
+         *_interval_note(sources.metrics), *_best_row_notes(models), *_provenance(sources.metrics)),
         "; ".join(filter(None, (_missing_rows(sources), _missing_model(sources)))), _protocols(sources.metrics))
+
+
+def _noisy_note(sources: Sources) -> str:
+    """What 'noisy' is: the mean of as many cells of table V as were measured, said where they are not all of it."""
+    words = "The paper does not say what its noisy is"
+    models, printed = pick(sources.metrics, "models") or {}, sources.published["table_v"]
+    cells = next(filter(None, (pick(models, name, "cells") for name, _ in ROWS.values())), None)
+    if not cells:
+        return f"{words}; ours is the mean of table V."
+    seeds = len(pick(sources.metrics, "provenance", "seeds") or [])
+    measured, lacking = _count(len(cells), "cell"), sum(cell not in cells for cell in printed)
+    each = f", {_count(seeds, 'seed')} each" if seeds else ""
+    return (f"{words}; ours is the mean of {measured} of table V{each}"
+            + (f": {lacking} of the paper's {len(printed)} cells were not measured." if lacking else "."))
+
+
+def _count(number: int, unit: str) -> str:
+    """
+    >>> _count(1, "seed"), _count(18, "cell")
+    ('1 seed', '18 cells')
+    """
+    return f"{number} {unit}{'' if number == 1 else 's'}"
 
 
 def _missing_rows(sources: Sources) -> str:
     if sources.metrics is None:
         return ""
     models = pick(sources.metrics, "models") or {}
-    untrained = [name for name, _ in ROWS.values() if name not in models and name != MODEL]
+    lacking = pick(sources.metrics, "provenance", "lacking") or {}
+    reasons = [f"{name} was not trained: {lacking[name]}" for name, _ in ROWS.values() if name in lacking]
+    untrained = [name for name, _ in ROWS.values() if name not in models and name not in (MODEL, *lacking)]
     them = "it" if len(untrained) == 1 else "them"
-    return (f"not trained: {', '.join(untrained)}: name {them} under ablations.models in params.yaml and run "
-            "`dvc repro`") if untrained else ""
+    return "; ".join([*reasons, *([
+        f"not trained: {', '.join(untrained)}: name {them} under ablations.models in params.yaml and run `dvc repro`"]
+        if untrained and not sources.lacking else [])])
 
 
 def _best_row_notes(models: Mapping[str, Any]) -> tuple[str, ...]:
@@ -453,13 +508,13 @@ def heading(layout: str, corpus: str | None) -> str:
 
 
 def state_of(record: Mapping[str, Any] | None) -> str:
-    """What a corpus at hand is, in words; a partial or synthetic one is named so.
+    """What a corpus at hand is, in words; a partial or synthetic one is named so, and None is one that is not here.
 
     >>> state_of({"synthetic": False, "complete": False, "found": 1200, "expected": 1440})
     'PARTIAL: 1,200 of 1,440'
     """
     if record is None:
-        return "missing"
+        return ABSENT
     if record.get("synthetic"):
         return "synthetic speech"
     if not record.get("expected"):
@@ -521,10 +576,10 @@ def _as_printed(deviation: float) -> str:
 
 def _missing_model(sources: Sources) -> str:
     """Why there are no figures of the fusion model, and what brings them."""
-    if sources.metrics is None:
-        return sources.lacking or NO_METRICS
     if pick(sources.metrics, "models", MODEL):
         return ""
+    if sources.lacking or sources.metrics is None:
+        return sources.lacking or NO_METRICS
     return f"train.model is {sources.main}: set it to {MODEL} and run `dvc repro`"
 
 
@@ -543,5 +598,8 @@ def _provenance(metrics: Mapping[str, Any] | None) -> tuple[str, ...]:
     corpora = ", ".join(f"{name} ({kinds[name]})" if name in kinds else name
                         for name in provenance.get("corpora") or [])
     return (f"{provenance.get('test_utterances', DASH)} test utterances of {provenance.get('test_speakers', DASH)} "
-            f"speakers of {corpora}; backbone: {provenance.get('backbone') or 'not said'}.",
-            *filter(None, [heard_in_training(provenance)]))
+            f"speakers of {corpora}; backbone: {provenance.get('backbone') or 'not said'}.", *_heard(metrics))
+
+
+def _heard(metrics: Mapping[str, Any] | None) -> tuple[str, ...]:
+    return tuple(filter(None, [heard_in_training(pick(metrics, "provenance") or {})]))

@@ -3,8 +3,8 @@
 Ours come from the answers of the stage folds; layers of the built models stand in place of its block diagrams.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ from torch import Tensor, nn
 from reproduction import paper2_tables
 from reproduction.experiment import rows_folder, work_folder
 from reproduction.paper2_figures import cam_table, confusion_matrices, curves, emotions_by_figure, figures
+from reproduction.paper2_models import REPORT_COLUMNS, model_sections, report_rows
 from reproduction.paper2_tables import (
+    MODEL_NAMES,
     PROTOCOLS,
     Layer,
     Pictures,
@@ -25,14 +27,17 @@ from reproduction.paper2_tables import (
     classification_report,
     finding,
     glance,
+    intervals_and_seeds,
     layer_table,
     quality_table,
+    speakers_table,
 )
 from reproduction.paper_page import Page, Table, build_page, facts, warnings
 from reproduction.settings import CrossValidation, Settings, load_settings
 from ser_ops.audio.signal import fit_window
 from ser_ops.config.model_json import input_of
-from ser_ops.config.params import Params, load_params
+from ser_ops.config.models import Preset
+from ser_ops.config.params import Params, load_params, load_preset
 from ser_ops.dataset.examples import Examples, Stores
 from ser_ops.device import device_of
 from ser_ops.documents import read_json
@@ -48,7 +53,7 @@ from ser_ops.models.base import EmotionModel
 from ser_ops.models.model_folder import load
 from ser_ops.seeds import derive_seed
 from ser_ops.stages import run
-from ser_ops.tables import read_csv
+from ser_ops.tables import read_csv, write_csv
 from ser_ops.tracking.runs import reopen
 from ser_ops.tracking.server import connect
 
@@ -73,18 +78,21 @@ def main() -> None:
               for key, rows in by_model_and_protocol(predictions).items()}
     with replacing(params.paths.reports / "paper2") as target:
         target.mkdir()
-        pictures = _pictures(params, settings, scores, predictions, history, target)
+        pictures = draw_models(params, settings, Answers(scores, predictions, history), target)
         missing = [name for name in record["provenance"]["missing"] if name in CORPORA]
-        basis = record["provenance"] | {"missing": missing, "resamples": params.evaluate.resamples,
-                                        "confidence": params.evaluate.confidence}
+        basis = record["provenance"] | {
+            "missing": missing, "resamples": params.evaluate.resamples, "confidence": params.evaluate.confidence,
+            "bootstrap_seed": params.evaluate.bootstrap_seed, "partition_seed": params.partitions.seed}
         results = Results(scores, record["groups"], basis, settings_by_model(params, settings.folds),
-                          settings.folds.explained, _layers(params, scores), pictures)
-        build_page(page(results), target.parent)
-    _attach(params, settings.folds.explained, pictures, folds)
+                          settings.folds.explained, _layers(params, scores), pictures,
+                          smaller_than_paper(params.chosen, settings.folds.models))
+        build_page(page(results, target), target.parent)
+        write_csv(target / "tables" / "reports.csv", report_rows(results), REPORT_COLUMNS)
+    _attach(params, settings.folds.explained, results.pictures_of(settings.folds.explained), folds)
     best = max(scores.values(), key=lambda scores: scores.mean["accuracy"], default=None)
     best_sentence = "" if best is None else f", best {best.model} {best.protocol} {best.mean['accuracy']:.3f} accuracy"
     print(f"paper 2: {params.paths.reports / 'paper2' / 'index.html'}: {len(scores)} cross-validations, "
-          f"{len(pictures.cams)} Grad-CAM pictures{best_sentence}")
+          f"{sum(len(drawn.cams) for drawn in pictures.values())} Grad-CAM pictures{best_sentence}")
 
 
 def by_model_and_protocol(predictions: Rows) -> dict[tuple[str, str], list[Mapping[str, str]]]:
@@ -104,11 +112,13 @@ def cross_validation_scores(params: Params, key: tuple[str, str], rows: Rows) ->
     ordered = sorted(rows, key=lambda row: row["utterance"])
     fold = np.array([int(row["fold"]) for row in ordered])
     true, predicted = (np.array([EMOTIONS.index(row[name]) for row in ordered]) for name in ("emotion", "predicted"))
-    folds = [metrics.scores(true[fold == number], predicted[fold == number]) for number in np.unique(fold)]
-    values = {name: np.array([scores[name] for scores in folds]) for name in SCORES}
+    folds = {int(number): metrics.scores(true[fold == number], predicted[fold == number]) for number in np.unique(fold)}
+    values = {name: np.array([scores[name] for scores in folds.values()]) for name in SCORES}
     counts = metrics.confusion_matrix(true, predicted)
     by_class = metrics.class_scores(counts)
     speakers = [row["speaker"] for row in ordered]
+    pairs = sorted({(row["speaker"], int(row["fold"])) for row in ordered})
+    alone = key[1] == "speaker" and len(pairs) == len(folds)        # each fold tests a single speaker
     low, high = score_intervals(params, true, predicted, speakers if key[1] == "speaker" else None)
     return Scores(
         *key, folds=len(folds), utterances=len(ordered), speakers=len(set(speakers)),
@@ -118,7 +128,8 @@ def cross_validation_scores(params: Params, key: tuple[str, str], rows: Rows) ->
         pooled={name: float(metrics.scores_from_counts(counts)[name]) for name in SCORES},
         weighted={name: float((by_class[name] * by_class["support"]).sum() / by_class["support"].sum())
                   for name in SCORES[1:]},
-        per_class=metrics.per_class(counts), confusion=counts.tolist())
+        per_class=metrics.per_class(counts), confusion=counts.tolist(),
+        tested={speaker: folds[number] for speaker, number in pairs} if alone else {})
 
 
 def score_intervals(params: Params, true: np.ndarray, predicted: np.ndarray,
@@ -146,66 +157,91 @@ def settings_by_model(params: Params, folds: CrossValidation) -> dict[str, dict[
             for model, own in folds.models.items()}
 
 
-def _pictures(params: Params, settings: Settings, scores: Mapping[tuple[str, str], Scores], predictions: Rows,
-              history: Rows, target: Path) -> Pictures:
+def smaller_than_paper(chosen: Preset, models: Iterable[str]) -> frozenset[str]:
+    """The models whose transformer is narrower or has fewer layers than in preset paper."""
+    papers = load_preset("paper")
+    return frozenset(model for model in models if (section := MODELS[model].backbone) and any(
+        getattr(getattr(chosen, section), size) < getattr(getattr(papers, section), size)
+        for size in ("hidden", "layers")))
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the stage folds left: scores by (model, protocol), and the rows of predictions.csv and of history.csv."""
+
+    scores: Mapping[tuple[str, str], Scores]
+    predictions: Rows
+    history: Rows
+
+    def protocols(self, model: str) -> list[str]:
+        """The protocols that a model was trained under."""
+        return [name for name in PROTOCOLS if (model, name) in self.scores]
+
+
+def draw_models(params: Params, settings: Settings, answers: Answers, target: Path) -> dict[str, Pictures]:
+    """Draw confusion matrices, curves and Grad-CAM of every trained model into the page's folder.
+
+    Those of the explained model are figures 4 to 13; the others' lie below models/NAME.
+    """
     explained = settings.folds.explained
-    protocols = [name for name in PROTOCOLS if (explained, name) in scores]
-    if not protocols:
-        return Pictures(missing=why_not_explained(explained))
-    confusion_matrices({name: scores[explained, name].confusion for name in protocols}, target / "figure_4.png")
-    lines = {name: [row for row in history if (row["model"], row["protocol"]) == (explained, name)]
+    names = {explained: ("", "figure_4.png", "figure_5.png", "figure_6.png")}
+    models = [model for model in dict.fromkeys((*MODEL_NAMES, explained)) if answers.protocols(model)]
+    return {model: _draw(params, settings, answers, model, target, *names.get(
+        model, (f"models/{model}/", "confusion.png", "uar.png", "loss.png"))) for model in models}
+
+
+def _draw(params: Params, settings: Settings, answers: Answers, model: str, target: Path, folder: str,
+          confusion: str, uar: str, loss: str) -> Pictures:
+    (target / folder).mkdir(parents=True, exist_ok=True)
+    protocols = answers.protocols(model)
+    confusion_matrices({name: answers.scores[model, name].confusion for name in protocols},
+                       target / folder / confusion)
+    lines = {name: [row for row in answers.history if (row["model"], row["protocol"]) == (model, name)]
              for name in protocols}
-    for number, what in ((5, "uar"), (6, "loss")):
-        curves(lines, what, target / f"figure_{number}.png")
-    cams, protocol, missing = _grad_cam(params, settings, predictions, protocols, target)
-    return Pictures("figure_4.png", {"uar": "figure_5.png", "loss": "figure_6.png"}, cams, protocol, missing)
+    for what, file in (("uar", uar), ("loss", loss)):
+        curves(lines, what, target / folder / file)
+    cams, protocol, missing = _grad_cam(params, settings, answers, model, target, folder)
+    return Pictures(folder + confusion, {"uar": folder + uar, "loss": folder + loss}, cams, protocol, missing)
 
 
-def why_not_explained(name: str) -> str:
-    """Why the figures of the explained model are not there."""
-    return (f"{name}, which the figures explain, was not trained: name it under folds.models in "
-            "reproduction/params.yaml and run `ser-ops reproduce paper2`.")
-
-
-def _grad_cam(params: Params, settings: Settings, predictions: Rows, protocols: Sequence[str],
-              target: Path) -> tuple[list[dict[str, Any]], str, str]:
-    """Pictures and figures of the explained model's fold 1, by speaker where there is that; or why there are none."""
-    name = settings.folds.explained
+def _grad_cam(params: Params, settings: Settings, answers: Answers, name: str, target: Path,
+              folder: str) -> tuple[list[dict[str, Any]], str, str]:
+    """Pictures and figures of a model's fold 1, by speaker where there is that; or why there are none."""
+    protocols = answers.protocols(name)
     protocol = "speaker" if "speaker" in protocols else protocols[0]
     model_folder = work_folder(params) / "folds" / "models" / name / protocol
     model, card = load(model_folder)
     try:
         model.cam_layer()
     except ValueError as error:
-        return [], protocol, (f"{name} admits no Grad-CAM ({error}): name another model under folds.explained in "
-                              "reproduction/params.yaml.")
-    utterances = grad_cam_utterances(settings, predictions, protocol)
-    examples = _examples(params, settings.folds, input_of(card).seconds, utterances)
+        return [], protocol, f"{name} admits no Grad-CAM ({error})"
+    utterances = grad_cam_utterances(settings, answers.predictions, name, protocol)
+    examples = _examples(params, settings.folds, name, input_of(card).seconds, utterances)
     subject = Subject.of(model, card, device_of(params.compute.device))
-    pictures = grad_cam_figures(subject, examples, range(len(examples)), params.explain, target, "")
-    write_json(target / "gradcam.json", {"model": name, "protocol": protocol, "fold": 1,
-                                         "run_id": read_json(model_folder / "run.json")["run_id"],
-                                         "utterances": pictures})
+    pictures = grad_cam_figures(subject, examples, range(len(examples)), params.explain, target / folder, folder)
+    write_json(target / folder / "gradcam.json", {"model": name, "protocol": protocol, "fold": 1,
+                                                  "run_id": read_json(model_folder / "run.json")["run_id"],
+                                                  "utterances": pictures})
     return [picture | picture.get("gradcam", {}) for picture in pictures], protocol, ""
 
 
-def grad_cam_utterances(settings: Settings, predictions: Rows, protocol: str) -> list[str]:
+def grad_cam_utterances(settings: Settings, predictions: Rows, model: str, protocol: str) -> list[str]:
     """Test utterances of fold 1 for Grad-CAM: of each class those that were recognised, by a keyed choice, else any."""
-    folds = settings.folds
     candidates = [row for row in predictions
-                  if (row["model"], row["protocol"], row["fold"]) == (folds.explained, protocol, "1")]
+                  if (row["model"], row["protocol"], row["fold"]) == (model, protocol, "1")]
     candidates.sort(key=lambda row: (row["predicted"] != row["emotion"],
                                      derive_seed(settings.seed, "grad-cam", row["utterance"])))
     return [row["utterance"] for emotion in EMOTIONS
-            for row in [candidate for candidate in candidates if candidate["emotion"] == emotion][:folds.per_class]]
+            for row in [row for row in candidates if row["emotion"] == emotion][:settings.folds.per_class]]
 
 
-def _examples(params: Params, folds: CrossValidation, seconds: float, utterances: Sequence[str]) -> Examples:
-    """Unaltered test utterances as the explained model reads them, in the order given."""
+def _examples(params: Params, folds: CrossValidation, model: str, seconds: float,
+              utterances: Sequence[str]) -> Examples:
+    """Unaltered test utterances as a model reads them, in the order given."""
     folder = rows_folder(params, folds.variants)
     rows = {row.utterance: row for row in read_rows(folder / "augmented" / "variants.csv", VariantRow)
             if row.variant == "original"}
-    stores = Stores.open(params.paths.work / "ingest" / "waveforms", folder, MODELS[folds.explained].reads)
+    stores = Stores.open(params.paths.work / "ingest" / "waveforms", folder, MODELS[model].reads)
     return Examples([replace(rows[utterance], partition="test") for utterance in utterances], stores,
                     round(seconds * params.data.sample_rate))
 
@@ -269,24 +305,30 @@ def _attach(params: Params, explained: str, pictures: Pictures, folds: Path) -> 
             record.artifact(report / file, "paper2/tables" if file == "tables" else "paper2")
         for picture in sorted(report.glob("*.png")):
             record.artifact(picture, "paper2/figures")
+        if (report / "models").is_dir():
+            record.artifact(report / "models", "paper2/models")
         if pictures.cams:
             record.artifact(report / "gradcam.json", "paper2")
 
 
-def page(results: Results) -> Page:
-    """reports/paper2: tables 1 to 4, figures 1 to 13, and what each stands on."""
+def page(results: Results, folder: Path = Path()) -> Page:
+    """reports/paper2: tables 1 to 4, figures 1 to 13, the other models', and what each stands on.
+
+    folder: below which the pictures lie.
+    """
     backbones = {str(group["model"]): group.get("backbone") for group in results.groups}
     runs = {f"{group['model']}, {group['protocol']}": group.get("run_id") for group in results.groups}
     seconds = sum(group.get("seconds") or 0 for group in results.groups)
     basis = facts(results.provenance, results.protocols, backbones, runs)
-    basis += (("Explained model", f"{results.explained} (figures 3 to 13)"),
+    basis += (*intervals_and_seeds(results.provenance),
+              ("Explained model", f"{results.explained} (figures 3 to 13)"),
               ("Training, all folds", f"{seconds / 60:.1f} minutes of one process"))
     return Page("paper2", TITLE, paper2_tables.REFERENCE, warnings(results.provenance, backbones), basis,
-                tables(results), figures(results), sections(results))
+                tables(results), figures(results), sections(results, folder))
 
 
 def tables(results: Results) -> tuple[Table, ...]:
-    """Tables 1 to 4, figure 3 as a table for each protocol, figures 1 and 2 as layers, and those of figures 7 to 13."""
+    """Tables 1 to 4 and each tested speaker, figure 3 for each protocol, figures 1 and 2 as layers, then 7 to 13."""
     reports = tuple(classification_report(results, protocol) for protocol in results.protocols or ("random",))
     return (
         accuracy_table(results, "table_1", "Accuracy of the CNN, the LSTM and their hybrid", STACKED_MODELS,
@@ -296,21 +338,22 @@ def tables(results: Results) -> tuple[Table, ...]:
         accuracy_table(results, "table_3", "Accuracy of ViT and BEiT", IMAGE_MODELS, paper2_tables.TABLE_3),
         quality_table(results, "table_4", "Precision, recall and F1-score of ViT and BEiT", IMAGE_MODELS,
                       paper2_tables.TABLE_4),
+        *filter(None, [speakers_table(results, (*STACKED_MODELS, *IMAGE_MODELS))]),
         layer_table(results, "figure_1", "Steps of the CNN, the LSTM and their hybrid", STACKED_MODELS),
         layer_table(results, "figure_2", "Architecture of the hybrid of CNN and LSTM", ("cnn_lstm",)),
         *reports, *(cam_table(results, emotion) for emotion in emotions_by_figure()))
 
 
-def sections(results: Results) -> tuple[dict[str, Any], ...]:
-    """At a glance, first; and what the paper says that cannot be right, beside the footnotes."""
-    shown = [model for model in (*STACKED_MODELS, *IMAGE_MODELS) if any(results.of(model, name) for name in PROTOCOLS)]
+def sections(results: Results, folder: Path) -> tuple[dict[str, Any], ...]:
+    """At a glance, first; every model's reports and Grad-CAM; and what else in the paper cannot be right."""
+    shown = results.trained
     first: tuple[dict[str, Any], ...] = ()
     if shown:
         first = ({"title": "At a glance", "first": True, "words": [finding(results, shown)],
                   "svg": glance(results, shown), "table": None},)
-    return (*first, {"title": "What else in the paper cannot be right", "words": list(paper2_tables.ELSEWHERE),
-                     "svg": None,
-                     "table": None})
+    return (*first, *model_sections(results, folder),
+            {"title": "What else in the paper cannot be right", "words": list(paper2_tables.ELSEWHERE), "svg": None,
+             "table": None})
 
 
 if __name__ == "__main__":

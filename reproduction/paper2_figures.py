@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from reproduction import paper2_tables
-from reproduction.paper2_tables import PROTOCOLS, Results, name_in_sentence, other_corpus, why_no_cam, why_no_model
+from reproduction.paper2_tables import (
+    MODEL_NAMES,
+    PROTOCOLS,
+    Results,
+    name_in_sentence,
+    other_corpus,
+    why_no_cam,
+    why_no_model,
+)
 from reproduction.paper_page import Cell, Figure, Table
 from ser_ops.emotions import EMOTIONS
 from ser_ops.files import replacing
@@ -100,22 +108,45 @@ def _save(figure: "Sheet", path: Path) -> None:
         figure.savefig(temporary, format="png", metadata={"Software": None})
 
 
+_CAM_METRICS = {
+    "predicted": ("Recognised as", ""), "confidence": ("Model confidence", "percent"),
+    "mean_activation": ("Mean activation", "share"), "max_activation": ("Maximum activation", "share"),
+    "activated_area_pct": ("Activated area", "percent"), "entropy": ("Entropy, nats", ""),
+    "time_focus_range": ("Time focus, seconds", ""), "freq_focus_range": ("Frequency focus, hertz", ""),
+    "confidence_drop": ("Confidence drop after masking, points", "percent")}    # in the order of figures 7 to 13
+
+
+def grad_cam_table(results: Results) -> Table:
+    """The metric tables of figures 7 to 13 for every trained model, a row for each picture."""
+    cams = {model: results.pictures_of(model) for model in results.trained}
+    rows: list[tuple[Cell | str, ...]] = [
+        (MODEL_NAMES[model], str(cam["emotion"]), str(cam["utterance"]), *(
+            Cell(_cam_value(cam, name), unit=unit) for name, (_, unit) in _CAM_METRICS.items()))
+        for model, pictures in cams.items() for cam in pictures.cams]
+    without = [f"{pictures.missing}." for pictures in cams.values() if pictures.missing]
+    notes = ("Test utterances of fold 1: of each class those that the model recognised, by a choice that is the same "
+             "for all models, else any. A map is of the class that the model answered. Its picture: figures 7 to 13 of "
+             "the explained model, models/ beside this page of the others.",
+             "Compare within a kind: a transformer's map lies on patches of the image, a convolution's over time alone "
+             "and is spread over the mel bands (docs/reference/methods.md).", *without)
+    columns = ("Model", "Class", "Utterance", *(label for label, _ in _CAM_METRICS.values()))
+    protocols = tuple(dict.fromkeys(pictures.protocol for pictures in cams.values() if pictures.cams))
+    return Table("grad_cam", "Grad-CAM metrics of every model", columns, tuple(rows), notes if rows else (),
+                 "" if rows else " ".join(without), protocols)
+
+
 def cam_table(results: Results, emotion: str) -> Table:
     """The metric table of one of figures 7 to 13."""
     paper, marks = paper2_tables.FIGURES_7_TO_13[emotion], paper2_tables.MARKS.get(emotion, {})
-    cams = [cam for cam in results.pictures.cams if cam["emotion"] == emotion]
+    pictures = results.pictures_of(results.explained)
+    cams = [cam for cam in pictures.cams if cam["emotion"] == emotion]
     columns = ("Metric", *(["Value"] if len(cams) < 2 else [f"Example {number + 1}" for number in range(len(cams))]))
-    metrics: list[tuple[str, str, str, str | None]] = [
-        ("Recognised as", "predicted", "", emotion), ("Model confidence", "confidence", "percent", paper.confidence),
-        ("Mean activation", "mean_activation", "share", paper.mean_activation),
-        ("Maximum activation", "max_activation", "share", paper.max_activation),
-        ("Activated area", "activated_area_pct", "percent", paper.activated_area_pct),
-        ("Entropy, nats", "entropy", "", paper.entropy),
-        ("Time focus, seconds", "time_focus_range", "", " to ".join(paper.time_focus_range)),
-        ("Frequency focus, hertz", "freq_focus_range", "", " to ".join(paper.freq_focus_range)),
-        ("Confidence drop after masking, points", "confidence_drop", "percent", paper.confidence_drop)]
+    claims: Mapping[str, str | None] = paper._asdict() | {
+        "predicted": emotion, "time_focus_range": " to ".join(paper.time_focus_range),
+        "freq_focus_range": " to ".join(paper.freq_focus_range)}
     rows: list[tuple[Cell | str, ...]] = []
-    for label, name, unit, claim in metrics:
+    for name, (label, unit) in _CAM_METRICS.items():
+        claim = claims[name]
         rows.append((label, *(Cell(_cam_value(cam, name), claim if not number else None, unit,
                                    mark=marks.get(name, "") if not number else "")
                               for number, cam in enumerate(cams or [{}]))))
@@ -125,7 +156,7 @@ def cam_table(results: Results, emotion: str) -> Table:
             for number, cam in enumerate(cams or [{}]))))
     notes = (*filter(None, [other_corpus(results) if cams else ""]), paper2_tables.SOURCES["grad_cam"])
     return Table(f"figure_{paper.figure}", f"Grad-CAM metrics, {emotion}", columns, tuple(rows), notes,
-                 "" if cams else why_no_cam(results, emotion), (results.pictures.protocol,) if cams else ())
+                 "" if cams else why_no_cam(results, emotion), (pictures.protocol,) if cams else ())
 
 
 def _cam_value(cam: Mapping[str, Any], name: str) -> float | str | None:
@@ -143,7 +174,7 @@ def _cam_value(cam: Mapping[str, Any], name: str) -> float | str | None:
 
 def figures(results: Results) -> tuple[Figure, ...]:
     """Figures 4 to 13."""
-    pictures, other = results.pictures, other_corpus(results)
+    pictures, other = results.pictures_of(results.explained), other_corpus(results)
     name, absent = name_in_sentence(results.explained), why_no_model(results, results.explained)
     drawn = [Figure(
         "figure_4", f"Confusion matrix of {name}", (pictures.confusion,) if pictures.confusion else (),
@@ -164,14 +195,15 @@ def figures(results: Results) -> tuple[Figure, ...]:
 
 
 def _cam_figure(results: Results, emotion: str) -> Figure:
-    cams = [cam for cam in results.pictures.cams if cam["emotion"] == emotion]
+    pictures = results.pictures_of(results.explained)
+    cams = [cam for cam in pictures.cams if cam["emotion"] == emotion]
     sentences = []
     for number, cam in enumerate(cams):
         right = cam.get("predicted") == emotion
         sentences.append(f"{f'Example {number + 1}: ' if len(cams) > 1 else ''}{cam.get('utterance', 'an utterance')}, "
                          f"{'recognised' if right else 'taken for ' + str(cam.get('predicted')) + ': no further test '}"
                          f"{'' if right else 'utterance of this class was recognised'}.")
-    caption = (f"{' '.join(sentences)} Test utterance of fold 1, {PROTOCOLS.get(results.pictures.protocol, '')}, model "
+    caption = (f"{' '.join(sentences)} Test utterance of fold 1, {PROTOCOLS.get(pictures.protocol, '')}, model "
                f"{name_in_sentence(results.explained)}. The map is of the class that the model answered."
                if cams else "")
     return Figure(f"figure_{paper2_tables.FIGURES_7_TO_13[emotion].figure}", f"Grad-CAM, {emotion}",

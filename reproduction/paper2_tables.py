@@ -4,7 +4,7 @@ First what the paper prints, words and digits as it has them ("98%", "95.30%", "
 printed all the same and carries a mark that says why. Then `Results`, what the page is made of, and the tables.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypedDict
 
@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from reproduction.paper_page import Cell, Table, availability, how_to_get
 from ser_ops.emotions import EMOTIONS
+from ser_ops.evaluation import bootstrap
 from ser_ops.pages import CHANCE, diamond, dot, drawing, line, percent, rect, scale, text
 
 REFERENCE = ("H.M.L.S. Kumari, H.M.N.S. Kumari and U.M.M.P.K. Nawarathne: Speech Emotion Recognition with Hybrid "
@@ -195,6 +196,7 @@ class Scores:
         weighted: pooled {precision, recall, f1}, classes weighted by their size.
         per_class: pooled {emotion: {precision, recall, f1, support}}.
         confusion: pooled counts (7, 7), rows true, columns answered.
+        tested: {speaker: {"accuracy", "recall"}} of each fold, where each tests one speaker alone; else empty.
     """
 
     model: str
@@ -212,6 +214,7 @@ class Scores:
     weighted: Mapping[str, float]
     per_class: Mapping[str, Mapping[str, float]]
     confusion: Sequence[Sequence[int]]
+    tested: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -225,10 +228,18 @@ class Layer:
 
 @dataclass(frozen=True)
 class Pictures:
-    """What was drawn or why not. cams: what `explain.grad_cam_figures` says of each picture, of `protocol`, fold 1."""
+    """What was drawn of a model; files below the page's folder.
+
+    Args:
+        confusion: the file of its confusion matrices.
+        curves: "uar" and "loss" to a file.
+        cams: what `explain.grad_cam_figures` says of each picture of Grad-CAM.
+        protocol: whose fold 1 those are of.
+        missing: why there are none.
+    """
 
     confusion: str = ""
-    curves: Mapping[str, str] = field(default_factory=dict)     # "uar" and "loss" to a file
+    curves: Mapping[str, str] = field(default_factory=dict)
     cams: Sequence[Mapping[str, Any]] = ()
     protocol: str = ""
     missing: str = ""
@@ -245,7 +256,8 @@ class Results:
         settings: {model: {"learning_rate", "epochs", ...}} as each model was trained.
         explained: the model that figures 3 to 13 show.
         layers: of each model on stacked features, in the order in which they answer.
-        pictures: what was drawn.
+        pictures: what was drawn of each trained model.
+        small: models whose transformer is narrower or has fewer layers than in preset paper.
     """
 
     scores: Mapping[tuple[str, str], Scores]
@@ -254,7 +266,17 @@ class Results:
     settings: Mapping[str, Mapping[str, Any]]
     explained: str
     layers: Mapping[str, Sequence[Layer]]
-    pictures: Pictures
+    pictures: Mapping[str, Pictures]
+    small: Collection[str] = ()
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """Paper 2's models that there are scores of, in its order."""
+        return tuple(name for name in MODEL_NAMES if any(self.of(name, protocol) for protocol in PROTOCOLS))
+
+    def pictures_of(self, model: str) -> Pictures:
+        """What was drawn of a model; nothing of one that was not trained."""
+        return self.pictures.get(model, Pictures())
 
     def of(self, model: str, protocol: str) -> Scores | None:
         """Scores of a model under a protocol; None where it was not trained under it."""
@@ -291,7 +313,7 @@ def accuracy_table(results: Results, key: str, title: str, models: Sequence[str]
                             marks.get(f"{model}.accuracy", "")) for protocol in results.admitted]
         rows.append(tuple(row))
     columns = ("Model", *(["Layers"] if layered else []), "Learning rate",
-               *(f"Accuracy, {_heading(name)}" for name in results.admitted))
+               *(f"Accuracy, {protocol_heading(name)}" for name in results.admitted))
     return Table(key, title, columns, tuple(rows), (*_notes(results, models), SOURCES[key]),
                  why_not_as_printed(results, models), results.protocols)
 
@@ -306,7 +328,7 @@ def quality_table(results: Results, key: str, title: str, models: Sequence[str],
         rows.append((MODEL_NAMES[model], *(
             _score_cell(results.of(model, protocol), name, claims[name], marks.get(f"{model}.{name}", ""))
             for protocol in results.admitted for name in _QUALITIES)))
-    columns = ("Model", *(f"{name}, {_heading(protocol)}" for protocol in results.admitted
+    columns = ("Model", *(f"{name}, {protocol_heading(protocol)}" for protocol in results.admitted
                           for name in _QUALITIES.values()))
     note = ("Ours are macro averages: the mean over the classes, each counting the same. The paper's are weighted by "
             "class size where it says anything (figure 3); ours weighted stand in figure 3's table.")
@@ -314,7 +336,12 @@ def quality_table(results: Results, key: str, title: str, models: Sequence[str],
                  why_not_as_printed(results, models), results.protocols)
 
 
-def _heading(protocol: str) -> str:
+def protocol_heading(protocol: str) -> str:
+    """A protocol above a column, in two words.
+
+    >>> protocol_heading("random")
+    'random split'
+    """
     return PROTOCOLS[protocol].partition(",")[0]
 
 
@@ -341,12 +368,14 @@ def _notes(results: Results, models: Sequence[str]) -> list[str]:
                       if (epochs := results.settings.get(model, {}).get("epochs")))
     share = results.provenance.get("confidence")
     utterances, speakers = (max(getattr(scores, name) for scores in scored) for name in ("utterances", "speakers"))
-    folds = ", ".join(f"{max(scores.folds for scores in scored if scores.protocol == protocol)} {_heading(protocol)}"
-                      for protocol in PROTOCOLS if any(scores.protocol == protocol for scores in scored))
+    over_speakers = any(scores.low for scores in scored if scores.protocol == "speaker")
+    most = {protocol: max((scores.folds for scores in scored if scores.protocol == protocol), default=0)
+            for protocol in PROTOCOLS}
+    folds = ", ".join(f"{count} {protocol_heading(protocol)}" for protocol, count in most.items() if count)
     return [f"Ours, on {corpora}: mean ± sample deviation over folds ({folds}) of {utterances:,} utterances of "
             f"{speakers} speakers, each tested once under each protocol; in brackets the "
-            f"{f'{share:.0%} ' if share else ''}bootstrap interval about the pooled figure, over "
-            f"{'speakers where the split is by speaker, else over utterances' if speakers > 2 else 'utterances'}.",
+            f"{f'{percent(share)} ' if share else ''}bootstrap interval about the pooled figure, over "
+            f"{'speakers where the split is by speaker, else over utterances' if over_speakers else 'utterances'}.",
             *_within_speakers(results, models, speakers),
             *([f"Epochs at most: {rates}; which one is tested is chosen on validation data, never on test."]
               if rates else [])]
@@ -357,12 +386,46 @@ def _within_speakers(results: Results, models: Sequence[str], speakers: int) -> 
     notes = []
     if "word" in results.protocols:
         notes.append("By word: the test words are new, their speakers are trained on: no figure for new people.")
-    if "speaker" in results.protocols and speakers < 3:
-        spans = [f"{MODEL_NAMES[model]} {percent(scores.lowest, 1)} and {percent(scores.highest, 1)}"
-                 for model in models if (scores := results.of(model, "speaker"))]
-        notes.append(f"By speaker: {speakers} speakers, each tested once by models that heard the other alone, "
-                     f"accuracy {', '.join(spans)}. Two people make no interval and say nothing of a third.")
+    if "speaker" in results.protocols and speakers < bootstrap.LEAST_SPEAKERS:
+        named = [f"{MODEL_NAMES[model]} {_by_name(scores.tested)}" for model in models
+                 if (scores := results.of(model, "speaker")) and scores.tested]
+        accuracies = f": accuracy of {'; '.join(named)}" if named else ""
+        notes.append(f"By speaker: {speakers} speakers, each tested once by models that heard the other alone"
+                     f"{accuracies}. Two people make no interval and say nothing of a third.")
     return notes
+
+
+def _by_name(tested: Mapping[str, Mapping[str, float]]) -> str:
+    return ", ".join(f"{percent(scores['accuracy'], 1)} on {speaker}" for speaker, scores in tested.items())
+
+
+def speakers_table(results: Results, models: Sequence[str]) -> Table | None:
+    """Each fold by speaker under the name of the one speaker that it tests; None where folds test several."""
+    rows: list[tuple[Cell | str, ...]] = []
+    for model in models:
+        tested = scores.tested if (scores := results.of(model, "speaker")) else {}
+        rows += [(MODEL_NAMES[model], speaker, Cell(100 * figures["accuracy"], unit="percent"),
+                  Cell(100 * figures["recall"], unit="percent"),
+                  Cell(", ".join(other for other in tested if other != speaker)))
+                 for speaker, figures in tested.items()]
+    if not rows:
+        return None
+    note = ("By speaker each fold tests one speaker, whose voice its model has not heard. UAR: the mean recall of the "
+            "classes. A figure of one person has no interval.")
+    columns = ("Model", "Tested speaker", "Accuracy", "UAR", "Trained and validated on")
+    return Table("tested_speakers", "Each tested speaker", columns, tuple(rows), (note,), "", ("speaker",))
+
+
+def intervals_and_seeds(provenance: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """What the intervals are and where chance came from, as facts of the page.
+
+    provenance: of runs.json, with "bootstrap_seed" and "partition_seed" as in params.yaml.
+    """
+    return (("What intervals are of", f"the figure pooled over folds (bootstrap seed {provenance['bootstrap_seed']}): "
+             f"by speaker over speakers, none with fewer than {bootstrap.LEAST_SPEAKERS}; else over utterances"),
+            ("Seed of the trainings", f"{provenance['seed']} (seed in reproduction/params.yaml), from which model, "
+             "protocol and fold derive a seed for each training"),
+            ("Seed of the folds", f"{provenance['partition_seed']} (partitions.seed in params.yaml)"))
 
 
 def classification_report(results: Results, protocol: str) -> Table:
@@ -370,7 +433,7 @@ def classification_report(results: Results, protocol: str) -> Table:
     scores, marks = results.of(results.explained, protocol), MARKS["figure_3"]
     rows: list[tuple[Cell | str, ...]] = []
     for name, row in FIGURE_3.items():
-        ours = {} if scores is None else _report_row(scores, name)
+        ours = {} if scores is None else report_row(scores, name)
         rows.append((name, *(
             Cell(ours.get(column), getattr(row, column), "count" if column == "support" else "share",
                  mark=marks.get(f"{name}.{column}", "")) for column in ("precision", "recall", "f1", "support"))))
@@ -385,7 +448,8 @@ def classification_report(results: Results, protocol: str) -> Table:
                  "" if scores else why_no_scores(results, results.explained, protocol), (protocol,))
 
 
-def _report_row(scores: Scores, name: str) -> Mapping[str, float | None]:
+def report_row(scores: Scores, name: str) -> Mapping[str, float | None]:
+    """A row of a classification report, pooled over folds: of a class, "accuracy", or one of the two averages."""
     if name in scores.per_class:
         return scores.per_class[name]
     if name == "accuracy":
@@ -441,7 +505,7 @@ def glance(results: Results, models: Sequence[str]) -> Markup:
               text(930, bottom + 34, "accuracy, per cent; dashed: chance of seven equal classes", "end", "tick")]
     for position, protocol in enumerate(results.protocols):
         parts += [_protocol_mark(protocol, 198 + 115 * position, 12),
-                  text(208 + 115 * position, 16, _heading(protocol), class_="tick")]
+                  text(208 + 115 * position, 16, protocol_heading(protocol), class_="tick")]
     end = 198 + 115 * len(results.protocols)
     parts += [diamond(end, 12, "claim", "paper"), text(end + 10, 16, "the paper, as printed", class_="tick")]
     for position, model in enumerate(models):
@@ -456,11 +520,12 @@ def glance(results: Results, models: Sequence[str]) -> Markup:
                 what = "interval"
                 if low is None or high is None:
                     what, low, high = "folds", scores.lowest, scores.highest
-                title = f"{MODEL_NAMES[model]}, {PROTOCOLS[protocol]}: {percent(mean, 1)}, {what} " \
-                        f"{percent(low, 1)} to {percent(high, 1)}"
+                span = _by_name(scores.tested) if what == "folds" and scores.tested else \
+                    f"{what} {percent(low, 1)} to {percent(high, 1)}"
+                title = f"{MODEL_NAMES[model]}, {PROTOCOLS[protocol]}: {percent(mean, 1)}, {span}"
                 parts.append(rect(x(low), y - 3, x(high) - x(low), 6, f"{protocol} faint", 3))
                 parts.append(_protocol_mark(protocol, x(mean), y, title))
-    named = ", ".join(map(_heading, results.protocols))
+    named = ", ".join(map(protocol_heading, results.protocols))
     return drawing(width, bottom + 42, f"Accuracy of each model ({named}) beside the paper's", parts)
 
 
@@ -512,9 +577,12 @@ def why_not_as_printed(results: Results, models: Sequence[str]) -> str:
     if random:
         preset = results.provenance.get("preset") or "PRESET"
         names = " and ".join(MODEL_NAMES[model] for model in random)
+        small = " and ".join(MODEL_NAMES[model] for model in random if model in results.small)
+        size = f", {'' if small == names else f'{small} '}in a small configuration" if small else ""
         keys = " and ".join(f"{model}.checkpoint" for model in random)
-        reasons.append(f"{names} began from random weights in a small configuration. For pretrained ones set {keys} in "
-                       f"presets/{preset}.yaml to a hub name or a local folder (preset paper names both).")
+        example = "" if preset == "paper" else " (preset paper names both)"
+        reasons.append(f"{names} began from random weights{size}. For pretrained ones set {keys} in "
+                       f"presets/{preset}.yaml to a hub name or a local folder{example}.")
     return " ".join(filter(None, reasons))
 
 
@@ -522,8 +590,8 @@ def why_no_model(results: Results, model: str) -> str:
     """Why a model has no figures, and how to give it some."""
     if reason := (results.provenance.get("lacking") or {}).get(model):
         return f"{MODEL_NAMES.get(model, model)} was not trained: {reason}."
-    return (f"{MODEL_NAMES.get(model, model)} was not trained: name {model} under folds.models in "
-            "reproduction/params.yaml and run `ser-ops reproduce paper2`.")
+    listed = "" if model in results.settings else f"name {model} under folds.models in reproduction/params.yaml and "
+    return f"{MODEL_NAMES.get(model, model)} was not trained: {listed}run `ser-ops reproduce paper2`."
 
 
 def why_no_scores(results: Results, model: str, protocol: str) -> str:
@@ -536,7 +604,9 @@ def why_no_scores(results: Results, model: str, protocol: str) -> str:
 
 def why_no_cam(results: Results, emotion: str) -> str:
     """Why there is no Grad-CAM of an emotion, and what to do."""
-    if results.pictures.missing:
-        return results.pictures.missing
+    if not any(results.of(results.explained, protocol) for protocol in PROTOCOLS):
+        return why_no_model(results, results.explained)
+    if missing := results.pictures_of(results.explained).missing:
+        return f"{missing}: name another model under folds.explained in reproduction/params.yaml."
     return (f"No test utterance of fold 1 is {emotion}: bring in a corpus that holds this class "
             "(docs/reference/corpora.md lists what each holds).")

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from ser_ops.config.params import load_as
 from ser_ops.config.section import Count, ModelName, Overrides, Section, Seed
 from ser_ops.config.training import Training
+from ser_ops.stages import run
 
 PATH = Path("reproduction/params.yaml")
 TrainedOn = Literal["original", "all"]      # of each utterance; a folder of work/papers holds their rows
@@ -75,3 +76,12 @@ def _check_overrides(sections: Mapping[str, Overrides]) -> None:
             if name not in Training.model_fields:
                 raise ValueError(f"{section} names {name!r}, which is no training setting: choose one of "
                                  f"{', '.join(sorted(Training.model_fields))}")
+
+
+def main() -> None:
+    """Say what is wrong with reproduction/params.yaml, if anything is."""
+    load_settings()
+
+
+if __name__ == "__main__":
+    run(main)

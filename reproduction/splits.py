@@ -1,7 +1,9 @@
 """What the split is worth: every model under three partition protocols, into reports/splits.json and its page.
 
-All else is the same: corpora, augmentation, settings, shares. What a model scores under `random` or `paper` beyond its
-figure under `speaker` is what the split lets through.
+All else is the same: corpora, augmentation, settings, and shares where speakers are enough for three partitions. Where
+they are too few (TESS alone has two), `speaker` is the first of two folds: a speaker of each corpus is tested, another
+one trains, and the other way round is not measured. What a model scores under `random` or `paper` beyond its figure
+under `speaker` is what the split lets through.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,6 +16,7 @@ from reproduction.experiment import (
     Experiment,
     answer_scores,
     comparison_settings,
+    heard_by,
     provenance,
     scores_with_intervals,
     train_all,
@@ -22,6 +25,7 @@ from reproduction.experiment import (
 )
 from reproduction.paper_page import Cell, Page, Table
 from reproduction.settings import Settings, load_settings
+from ser_ops.caveats import heard_in_training
 from ser_ops.config.params import Params, load_params
 from ser_ops.corpora.partitions import protocol_in_force
 from ser_ops.documents import read_json
@@ -35,6 +39,8 @@ from ser_ops.tables import read_csv
 TITLE = "What the split is worth"
 PROTOCOLS: tuple[str, ...] = ("speaker", "random", "paper")
 FAMILIES: tuple[str, ...] = ("paper 1", "paper 2")
+# What a claim rests on: under `speaker` on people; under the others the test's voices are known.
+UNITS: dict[str, str] = {"speaker": "speakers", "random": "utterances", "paper": "utterances"}
 LETS_THROUGH: dict[str, str] = {
     "speaker": "nothing of a test speaker is trained on: the figure for people who were not recorded",
     "random": "the test speakers' other utterances are trained on (an utterance's variants stay together): their "
@@ -70,6 +76,8 @@ def main() -> None:
             figures = scores_with_intervals(params, unaltered) | {
                 name: result[name] for name in ("validation_uar", "best_epoch", "seconds", "run_id")}
             # Without intervals: copies of one utterance are no utterances of their own.
+            figures["fold"] = None if experiment.fold is None else {
+                "number": experiment.fold, "of": experiment.folds, "tested": sorted({row["speaker"] for row in tests})}
             figures["all_rows"] = answer_scores(tests) | {"n": len(tests)} if len(tests) > len(unaltered) else None
             entry = models.setdefault(experiment.model, {
                 "model": experiment.model,
@@ -81,7 +89,7 @@ def main() -> None:
             runs[experiment.group].metrics({f"{protocol}/clean/uar": figures["uar"] for protocol, figures
                                             in models[experiment.model]["protocols"].items()})
         heard = variant_names(params, settings.splits.variants)
-        content = {"provenance": provenance(params, settings.seed, heard, declared),
+        content = {"provenance": provenance(params, settings.seed, heard, declared) | {"heard": heard_by(folders)},
                    "models": list(models.values()), "lacking": lacking}
         write_json(params.paths.reports / "splits.json", content)
         paper_page.build_page(page(content), params.paths.reports)
@@ -93,7 +101,7 @@ def main() -> None:
 def experiments(params: Params, settings: Settings) -> list[Experiment]:
     """A training for each model and protocol.
 
-    Where speakers are too few for three partitions (TESS alone has two), `speaker` is a fold: one of them is tested.
+    Where speakers are too few for three partitions (TESS alone has two), `speaker` is the first of two folds.
     """
     few = protocol_in_force(params.paths.work, "speaker") != "speaker"
     return [Experiment(f"{model} by split", f"{model} {protocol} split", model,
@@ -121,12 +129,14 @@ def section(content: Mapping[str, Any] | None) -> dict[str, Any]:
     """
     if content is None:
         return {"title": TITLE, "words": [HOW_TO_MAKE], "svg": Markup(""), "table": None}
-    models = models_by_family(content)
-    words = [*findings(models), *paper_page.left_out(content),
-             *(f"{name.capitalize()}: {LETS_THROUGH[name]}." for name in PROTOCOLS),
-             "Pale bars are intervals over utterances, thin lines with ends those over speakers. The three test parts "
-             "are different utterances of the same corpora, each protocol's own."]
-    return {"title": TITLE, "words": words, "svg": picture(models), "table": table(models)}
+    models, basis = models_by_family(content), content.get("provenance") or {}
+    level = paper_page.confidence_level(basis)
+    words = [*findings(models), *one_direction(models), *filter(None, [heard_in_training(basis)]),
+             *paper_page.left_out(content), *(f"{name.capitalize()}: {LETS_THROUGH[name]}." for name in PROTOCOLS),
+             f"Thin lines with ends are {f'{level} ' if level else ''}intervals over speakers, by which `speaker` is "
+             "judged: its claim is of people. Pale bars, of the others alone, are intervals over utterances. The three "
+             "test parts are different utterances of the same corpora, each protocol's own."]
+    return {"title": TITLE, "words": words, "svg": picture(models), "table": table(models, basis)}
 
 
 def models_by_family(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -145,19 +155,41 @@ def findings(models: Sequence[Mapping[str, Any]]) -> list[str]:
         least, most = min(gaps, key=gaps.__getitem__), max(gaps, key=gaps.__getitem__)
         several = "" if len(complete) == 1 else \
             f", from {signed(gaps[least])} ({least}) to {signed(gaps[most])} ({most})"
-        apart = sum(intervals_overlap(model) is False for model in complete)
+        judged = [overlap for model in complete if (overlap := intervals_overlap(model)) is not None]
         sentences.append(
             f"{_models(len(complete))}: mean UAR {number(means['speaker'])} by speaker, {number(means['random'])} at "
             f"random, {number(means['paper'])} as papers do it. The split alone is worth "
             f"{signed(means['paper'] - means['speaker'])} UAR{several}: {signed(means['random'] - means['speaker'])} "
             f"for voices heard in training, {signed(means['paper'] - means['random'])} more for the utterances' own "
-            f"copies. Intervals of speaker and paper lie apart for {apart} of {len(complete)}.")
+            f"copies. {_apart_sentence(judged, complete)}")
     partial = [f"{plain(model['model'])} ({', '.join(name for name in PROTOCOLS if uar(model, name) is None)})"
                for model in models if model not in complete]
     if partial:
         sentences.append(f"Not trained under every protocol, so in no mean: {', '.join(partial)}.")
     return sentences or ["reports/splits.json holds no model: name some under splits.models in "
                          "reproduction/params.yaml"]
+
+
+def _apart_sentence(judged: Sequence[bool], complete: Sequence[Mapping[str, Any]]) -> str:
+    """For how many models the protocols' intervals lie apart, and why not for the others."""
+    since = next(filter(None, (without_speakers(model) for model in complete)), "")
+    if not judged:
+        return f"Whether the intervals of speaker and paper lie apart cannot be told{f': {since}' if since else ''}."
+    return (f"The interval of speaker, over speakers, and that of paper, over utterances, lie apart for "
+            f"{judged.count(False)} of {len(judged)}.")
+
+
+def without_speakers(model: Mapping[str, Any]) -> str:
+    """Why there is no interval over speakers under the protocol speaker, "" where there is."""
+    return str(pick(model, "protocols", "speaker", "no_speakers") or "")
+
+
+def one_direction(models: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Which speakers `speaker` tested where it is a fold: the other folds were not trained."""
+    fold = next(filter(None, (pick(model, "protocols", "speaker", "fold") for model in models)), None)
+    return [f"Tested by speaker: {', '.join(fold['tested'])}, whom training never heard, in fold {fold['number']} of "
+            f"{fold['of']}, since speakers are too few for three partitions. The other way round is not measured, and "
+            "the shares are the fold's own."] if fold else []
 
 
 def _models(count: int) -> str:
@@ -181,12 +213,18 @@ def leakage(model: Mapping[str, Any], of: str = "paper") -> float | None:
 
 
 def intervals_overlap(model: Mapping[str, Any], of: str = "paper") -> bool | None:
-    """Whether the intervals over utterances of the protocol `of` and of speaker overlap; None without both."""
-    low, high = (pick(model, "protocols", of, f"uar_{end}") for end in ("low", "high"))
-    own_low, own_high = (pick(model, "protocols", "speaker", f"uar_{end}") for end in ("low", "high"))
-    if None in (low, high, own_low, own_high):
+    """Whether the intervals of the protocol `of` and of speaker overlap, each over its unit; None without both."""
+    (low, high), (own_low, own_high) = (bounds(pick(model, "protocols", name) or {}, name, "uar")
+                                        for name in (of, "speaker"))
+    if low is None or high is None or own_low is None or own_high is None:
         return None
-    return bool(low <= own_high and own_low <= high)
+    return low <= own_high and own_low <= high
+
+
+def bounds(figures: Mapping[str, Any], protocol: str, score: str) -> tuple[float | None, float | None]:
+    """The interval of a score over what a claim under the protocol rests on (`UNITS`); None where there is none."""
+    over = "_speakers" if UNITS[protocol] == "speakers" else ""
+    return figures.get(f"{score}_low{over}"), figures.get(f"{score}_high{over}")
 
 
 def picture(models: Sequence[Mapping[str, Any]]) -> Markup:
@@ -222,8 +260,11 @@ def _row(model: Mapping[str, Any], y: float, x: Any) -> list[Markup]:
              path([(x(uar(model, protocol)), lanes[protocol]) for protocol in trained], "split-join")]
     for protocol in trained:
         figures = model["protocols"][protocol]
-        title = (f"{name}, {protocol}: UAR {interval(figures)}, over speakers {_speakers(figures)}, accuracy "
-                 f"{interval(figures, 'accuracy')}; {figures.get('n', '?')} utterances of "
+        uar_words, accuracy = (
+            number(figures.get(score)) if UNITS[protocol] == "speakers" else interval(figures, score)
+            for score in ("uar", "accuracy"))
+        title = (f"{name}, {protocol}: UAR {uar_words}, over speakers {_speakers(figures)}, accuracy "
+                 f"{accuracy}; {figures.get('n', '?')} utterances of "
                  f"{figures.get('speakers', '?')} speakers. {LETS_THROUGH[protocol].capitalize()}.")
         parts.append(tag("g", tag("title", title), *_spread(figures, protocol, lanes[protocol], x),
                          protocol_mark(protocol, x(figures["uar"]), lanes[protocol])))
@@ -231,10 +272,10 @@ def _row(model: Mapping[str, Any], y: float, x: Any) -> list[Markup]:
     if gap is None:
         lacking = ", ".join(protocol for protocol in PROTOCOLS if protocol not in trained)
         return [*parts, text(_RIGHT + 20, middle + 5, f"not trained: {lacking}", class_="tick")]
-    doubt = {True: "intervals overlap", False: "intervals apart", None: ""}[intervals_overlap(model)]
+    doubt = {True: "intervals overlap", False: "intervals apart", None: "cannot tell"}[intervals_overlap(model)]
     return [*parts, text(_RIGHT + 20, middle, f"leakage: {signed(gap)} UAR", class_="label split-gap"),
             text(_RIGHT + 20, middle + 17, f"{number(uar(model, 'speaker'))} → {number(uar(model, 'paper'))}"
-                 f"{', ' if doubt else ''}{doubt}", class_="tick")]
+                 f", {doubt}", class_="tick")]
 
 
 def _spread(figures: Mapping[str, Any], protocol: str, y: float, x: Any) -> list[Markup]:
@@ -244,7 +285,7 @@ def _spread(figures: Mapping[str, Any], protocol: str, y: float, x: Any) -> list
         parts += [line(x(low), y, x(high), y, f"split-{protocol} split-reach"),
                   *(line(x(end), y - 4, x(end), y + 4, f"split-{protocol} split-reach") for end in (low, high))]
     low, high = figures.get("uar_low"), figures.get("uar_high")
-    if low is not None and high is not None:
+    if low is not None and high is not None and UNITS[protocol] == "utterances":
         parts.append(rect(x(low), y - 3.5, x(high) - x(low), 7, f"split-{protocol} split-bar", 3))
     return parts
 
@@ -270,16 +311,17 @@ def _legend(y: float) -> list[Markup]:
     return parts
 
 
-def table(models: Sequence[Mapping[str, Any]]) -> Table:
-    """The picture in figures, with accuracy, since accuracy is what papers claim."""
+def table(models: Sequence[Mapping[str, Any]], basis: Mapping[str, Any]) -> Table:
+    """The picture in figures, with accuracy, since accuracy is what papers claim; basis: provenance of splits.json."""
+    since = next(filter(None, map(without_speakers, models)), "")
     rows: list[tuple[Cell | str, ...]] = []
     for model in models:
         figures = {name: pick(model, "protocols", name) or {} for name in PROTOCOLS}
         rows.append((plain(model["model"]),
-                     *(_figure_cell(figures[name], "uar") for name in PROTOCOLS),
+                     *(_figure_cell(figures[name], name, "uar") for name in PROTOCOLS),
                      Cell(pick(figures["paper"], "all_rows", "uar"), unit="share"),
                      *(Cell(_signed_or_none(leakage(model, name))) for name in ("random", "paper")),
-                     *(_figure_cell(figures[name], "accuracy") for name in PROTOCOLS),
+                     *(_figure_cell(figures[name], name, "accuracy") for name in PROTOCOLS),
                      " / ".join(str(figures[name].get("n", "–")) for name in PROTOCOLS),
                      " / ".join(str(figures[name].get("speakers", "–")) for name in PROTOCOLS)))
     return Table(
@@ -287,13 +329,17 @@ def table(models: Sequence[Mapping[str, Any]]) -> Table:
         ("Model", "UAR, speaker", "UAR, random", "UAR, paper", "UAR, paper, all rows",
          "Random less speaker", "Leakage: paper less speaker", "Accuracy, speaker", "Accuracy, random",
          "Accuracy, paper", "Test utterances", "Test speakers"), tuple(rows),
-        ("Bounds are intervals over utterances. Test utterances and speakers: speaker / random / paper.",
+        (*paper_page.interval_note(basis, {name: {"over": unit} for name, unit in UNITS.items()
+                                                if not (since and unit == "speakers")}),
+         *filter(None, [f"Under speaker no bounds: {since}." if since else ""]),
+         "Test utterances and speakers: speaker / random / paper.",
          "Under `paper` the split is by row, so altered copies are among the test rows too (all rows); the figure "
          "before is of the unaltered ones alone, as under the other protocols."), protocols=PROTOCOLS)
 
 
-def _figure_cell(figures: Mapping[str, Any], name: str) -> Cell:
-    return Cell(figures.get(name), unit="share", low=figures.get(f"{name}_low"), high=figures.get(f"{name}_high"))
+def _figure_cell(figures: Mapping[str, Any], protocol: str, score: str) -> Cell:
+    low, high = bounds(figures, protocol, score)
+    return Cell(figures.get(score), unit="share", low=low, high=high)
 
 
 def _speakers(figures: Mapping[str, Any]) -> str:

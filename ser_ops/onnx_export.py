@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from ser_ops.audio.signal import fit_windows
-from ser_ops.config.model_json import GRAPH, MODEL_JSON, WEIGHTS
+from ser_ops.config.model_json import GRAPH, MODEL_JSON, REFERENCE, WEIGHTS, fingerprint, recorded_as
 from ser_ops.config.services import Export
 from ser_ops.errors import UserError
 from ser_ops.evaluation.metrics import scores
@@ -202,11 +202,12 @@ def speed(network: TorchNetwork | OnnxGraph, clips: Windows, batch_size: int) ->
 
 def _place(folder: Path, out: Path, graph: Path, card: dict[str, Any]) -> None:
     """The graph and, last, the model.json that names it; in another folder the model's other files first."""
+    source = recorded_as(card, fingerprint(folder))
     if out.resolve() != folder.resolve():
-        for name in (WEIGHTS, SPEECH):
+        for name in (WEIGHTS, SPEECH, REFERENCE):
             if (folder / name).is_file():
                 with replacing(out / name) as temporary:
                     shutil.copyfile(folder / name, temporary)
     with replacing(out / GRAPH) as temporary:
         shutil.copyfile(graph, temporary)
-    write_json(out / MODEL_JSON, card | {"onnx_sha256": sha256(out / GRAPH)})
+    write_json(out / MODEL_JSON, card | {"onnx_sha256": sha256(out / GRAPH), "exported_from": source})

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from warm_programs import warm_programs
 
 gc.disable()    # until the tests are collected: what is imported stays, and looking for garbage in it takes seconds
@@ -16,6 +17,8 @@ PROJECT = Path(__file__).parents[1]
 sys.path.append(str(PROJECT))   # benchmarks/ lies beside ser_ops and is not installed
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(name, "1")
+settings.register_profile("project", deadline=None)     # an example may wait long on a machine that others use too
+settings.load_profile("project")
 # A developer's shell may name the team's servers; no test may write there.
 _TEAM = ("MLFLOW_TRACKING_", "PREFECT_API_", "AWS_", "PG", "OPTUNA_", "DASK_")
 for name in [name for name in os.environ if name.startswith(_TEAM)]:

@@ -114,7 +114,7 @@ def test_a_text_of_the_longest_kind_is_read_in_seconds(filler):
     assert time.process_time() - began < 2 * QUICK
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(st.binary(max_size=200) | st.text("[]{}&*!:-?<'\"|>%@`#, \n\tab019.eE_~=\x1b\x85", max_size=60))
 def test_whatever_comes_is_data_or_one_line(content):
     for parse in PARSERS.values():
@@ -124,7 +124,7 @@ def test_whatever_comes_is_data_or_one_line(content):
             assert str(error).isprintable() and len(str(error)) < 400
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(PLAIN)
 def test_plain_data_comes_back(value):
     assert parse_json(json.dumps(value), "here") == value

@@ -29,7 +29,7 @@ def rows(path: Path) -> list[dict[str, str]]:
     return [row for _, row in read_table(path, ("path", "emotion"), {"file": "path"})]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(table=TABLES, separator=st.sampled_from([",", ";", "\t"]), encoding=st.sampled_from(sorted(ENCODINGS)),
        ends=st.sampled_from(["\n", "\r\n", "\r"]), announced=st.booleans(), trailing=st.integers(0, 3),
        header=st.sampled_from([("path", "emotion", "note"), ("Path ", " EMOTION", "Note"), ("File", "Emotion", "N")]))
@@ -49,7 +49,7 @@ def test_one_table_in_any_dialect_reads_the_same(tmp_path_factory: pytest.TempPa
     assert rows(path) == [dict(zip(names, row, strict=True)) for row in table]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.one_of(st.binary(max_size=200), st.text("path,emotion;\t\n\r\"'=sep \0\ufeffä", max_size=80).map(str.encode)))
 def test_any_bytes_are_rows_or_one_line(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     try:

@@ -77,7 +77,7 @@ WAYS = (
     replaced("git clone <this repository>*", "the repository is this one", ("<this repository>", "-q ."), _CLONE),
     replaced("make demo", "its stages have run in this project, and its model is staging", ("make", "make --dry-run")),
     run_by(_FIRST, "ser-ops corpora add ravdess ~/Downloads/Audio_Speech_Actors_01-24.zip", _THERE),
-    run_by(_FIRST, "ser-ops noise add fish_market ~/noise/market", _THERE),
+    run_by(_FIRST, 'ser-ops noise add fish_market ~/noise/market --licence "CC BY-NC 4.0"', _THERE),
     run_by(_FIRST, "dvc add data && dvc repro", _THERE),
     run_by(_FIRST, "ser-ops register && ser-ops promote", _THERE),
     run_by(_FIRST, "ser-ops evaluate --manifest clips.csv --noise ~/noise", _THERE),

@@ -27,9 +27,11 @@ _DIGITS = {"percent": 2, "share": 3, "count": 0, "": 3}
 LEAKS: dict[str, str] = {
     "speaker": "no speaker is both trained on and tested on",
     "word": "by word: no test word is trained on, speakers are in training and test alike",
+    "utterance": "by utterance: speakers are in training and test alike",
     "random": "by utterance: speakers are in training and test alike",
     "paper": "by row after augmentation: variants of one utterance are in training and test alike",
 }
+INTERVALS = "Bootstrap intervals"       # the fact that names their level
 CORPUS_TITLES: dict[str, str] = {"ravdess": "RAVDESS", "crema_d": "CREMA-D", "tess": "TESS", "savee": "SAVEE"}
 
 
@@ -154,7 +156,8 @@ def facts(provenance: Mapping[str, Any], protocols: Iterable[str] = (),
     backbones: by model, as the models' cards say. runs: MLflow run ids, by what was run.
     """
     declared = provenance.get("declared") or {}
-    listed = [(f"Partition protocol {name}", "; ".join([LEAKS.get(name, "as its own stage says"),
+    listed = [(f"Partition protocol {name}", "; ".join([*(LEAKS.get(unit, "as its own stage says")
+                                                          for unit in name.split(" and ")),
                                                         *(leak for leak in declared.get(name) or [] if leak)]))
               for name in protocols]
     listed += [("Corpora", _names(provenance.get("corpora")) if provenance.get("corpora") else "none"),
@@ -172,12 +175,49 @@ def facts(provenance: Mapping[str, Any], protocols: Iterable[str] = (),
                                           for protocol, count in counts.items())))
     seeds = provenance.get("seeds") or ([provenance["seed"]] if provenance.get("seed") is not None else [])
     listed.append(("Seeds" if len(seeds) > 1 else "Seed", _names([str(seed) for seed in seeds])))
+    if level := confidence_level(provenance):
+        resamples = provenance.get("resamples")
+        listed.append((INTERVALS, f"{level}, {resamples:,} resamples" if resamples else level))
     if runs:
         listed.append(("MLflow runs", "; ".join(f"{name}: {run or DASH}" for name, run in runs.items())))
     changed = {"true": " with changes", "false": ""}.get(str(provenance.get("dirty")).lower(), "")
     listed += [("Commit", _or_dash(provenance.get("commit")) + changed),
                ("Data (DVC)", _or_dash(provenance.get("data_md5")))]
     return tuple(listed)
+
+
+def confidence_level(provenance: Mapping[str, Any]) -> str:
+    """The level of a report's intervals in words; "" where it does not say it.
+
+    >>> confidence_level({"confidence": 0.95}), confidence_level({"confidence": 0.975}), confidence_level({})
+    ('95\\xa0%', '97.5\\xa0%', '')
+    """
+    level = provenance.get("confidence")
+    return f"{100 * level:g}\N{NO-BREAK SPACE}%" if level else ""
+
+
+def interval_note(provenance: Mapping[str, Any], units: Mapping[str, Mapping[str, str]]) -> tuple[str, ...]:
+    """A sentence of what the intervals in brackets are over; none where no unit is known.
+
+    Args:
+        provenance: of the report, which names their level.
+        units: what has intervals, such as a corpus, to {"over": unit, "instead": why not over speakers}.
+
+    >>> interval_note({}, {"tess": {"over": "utterances", "instead": "two voices"},
+    ...                    "ravdess": {"over": "speakers", "instead": ""}})
+    ('In brackets: bootstrap intervals; of tess over utterances, since two voices; of ravdess over speakers.',)
+    """
+    names: dict[str, list[str]] = {}
+    for name, unit in units.items():
+        if unit.get("over"):
+            since = f", since {unit['instead']}" if unit.get("instead") else ""
+            names.setdefault(f"over {unit['over']}{since}", []).append(name)
+    if not names:
+        return ()
+    shown = " ".join(filter(None, ("In brackets:", confidence_level(provenance), "bootstrap intervals")))
+    if len(names) == 1:
+        return (f"{shown} {next(iter(names))}.",)
+    return ("; ".join([shown, *(f"of {', '.join(corpora)} {over}" for over, corpora in names.items())]) + ".",)
 
 
 def left_out(content: Mapping[str, Any]) -> list[str]:
@@ -316,6 +356,7 @@ def render_page(page: Page, folder: Path) -> str:
     values: Mapping[str, Any] = {
         "page": page, "tables": tables, "figures": figures, "dash": DASH,
         "warnings": [sentence.partition(":")[::2] for sentence in page.warnings],
+        "level": dict(page.facts).get(INTERVALS),
         "policy": policy(), "style": Markup((_HERE / "paper.css").read_text(encoding="utf-8")),
         "picture": lambda name: _picture(folder, name)}
     return environment.get_template("paper.html.j2").render(values) + "\n"

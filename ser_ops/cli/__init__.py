@@ -57,7 +57,7 @@ def main() -> None:
     escape_unencodable()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))     # as Ctrl-C does, it removes what is half written
     try:
-        with naming_extras():
+        with naming_extras("".join(sys.argv[1:2])):
             code = app(standalone_mode=False)
         sys.exit(code)
     except UserError as error:

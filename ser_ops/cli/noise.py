@@ -21,8 +21,9 @@ def add(category: Annotated[str, typer.Argument(help="fish_market, railway_engin
         source: Annotated[str, typer.Argument(help="Folder of recordings, or s3:// address.")],
         collection: Annotated[str | None, typer.Option(help="Its folder in data/noise: recorded, or sas_kiit.")] = None,
         link: Annotated[bool, typer.Option("--link", help="Symbolic links instead of copies.")] = False,
-        licence: Annotated[str, typer.Option(help="Of the recordings; what is not stated counts as non-commercial.")]
-        = "not stated", json: Json = False) -> None:
+        licence: Annotated[str | None, typer.Option(help="Of the recordings: not stated, which counts as "
+                                                    "non-commercial, or sas_kiit's own. A collection has one.")] = None,
+        json: Json = False) -> None:
     """Bring noise recordings in: copy them (or link to them), never move them; print a summary."""
     from ser_ops.storage.client import is_remote
     from ser_ops.storage.s3 import downloaded
@@ -44,13 +45,15 @@ def add(category: Annotated[str, typer.Argument(help="fish_market, railway_engin
 
 
 def _bring_in(params: Params, category: str, folder: Path, collection: str | None, link: bool,
-              licence: str) -> "list[CategorySummary]":
+              licence: str | None) -> "list[CategorySummary]":
+    from ser_ops.caveats import NOT_STATED
     from ser_ops.noise import adding, sas_kiit
 
     target, lock = params.paths.data / "noise", params.paths.adding_lock
     if category == sas_kiit.NAME:
-        return sas_kiit.add_sas_kiit(folder, target, collection or sas_kiit.NAME, link, lock)
-    return [adding.add_noise(category, folder, target, collection or "recorded", link, licence, lock=lock)]
+        return sas_kiit.add_sas_kiit(folder, target, collection or sas_kiit.NAME, link, licence or sas_kiit.LICENCE,
+                                     lock)
+    return [adding.add_noise(category, folder, target, collection or "recorded", link, licence or NOT_STATED, lock)]
 
 
 @app.command("list")

@@ -1,21 +1,18 @@
 """Command `ser-ops reproduce`: runs a stage of reproduction/dvc.yaml through DVC and says what its page holds."""
 
-import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from ser_ops.cli.answers import Json, print_answer
-from ser_ops.config.params import Params, load_params
+from ser_ops.config.params import load_params
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
-
-GRAPH = "reproduction/dvc.yaml"
-Paper = Literal["paper1", "paper2", "splits", "across"]
+from ser_ops.papers import Paper, run_stages
 
 
 def reproduce(paper: Annotated[Paper, typer.Argument(help="paper1: tables I to VI; paper2: tables 1 to 4; splits: each "
@@ -27,38 +24,15 @@ def reproduce(paper: Annotated[Paper, typer.Argument(help="paper1: tables I to V
     A table that cannot be filled says on the page what is missing and how to get it; a model whose checkpoint cannot
     be had is left out, and all else is done.
     """
-    from ser_ops.workspace import dvc, pull
+    from ser_ops.workspace import pull
 
-    params = load_params()
-    folder = params.paths.reports / paper
+    folder = load_params().paths.reports / paper
     say = partial(print, file=sys.stderr if json else sys.stdout, flush=True)
     pull(say=say)
-    lacking = _lacking(params) if paper == "paper1" else {}
-    for model, reason in lacking.items():
-        say(f"{model} is left out: {reason}")
-    seconds = {stage.replace("/dvc.yaml:", "/"): round(taken, 1)
-               for stage, taken in dvc("repro", f"{GRAPH}:{'across' if lacking else paper}", say=say).items()}
-    if lacking:
-        _write_page_alone(paper, say)
+    seconds = {stage.replace("/dvc.yaml:", "/"): round(taken, 1) for stage, taken in run_stages(paper, say).items()}
     answer = {"paper": paper, "page": str(folder / "index.html"), "seconds": seconds,
               **count_tables(folder / "tables.json")}
     print_answer(answer, json, *_sentences(answer))
-
-
-def _lacking(params: Params) -> dict[str, str]:
-    """Models of the main pipeline whose checkpoint cannot be had, with why."""
-    from ser_ops.stages.training_run import lacking_checkpoints
-    return lacking_checkpoints(params, [params.train.model, *params.ablations.models])
-
-
-def _write_page_alone(paper: str, say: Callable[[str], None]) -> None:
-    """Write the page of a stage whose inputs cannot all be made, from those that are there."""
-    from ser_ops.workspace import environment
-    done = subprocess.run([sys.executable, "-m", f"reproduction.{paper}"], env=environment(), text=True,
-                          capture_output=True, check=False)
-    say(done.stdout.strip())
-    if done.returncode:
-        raise UserError(done.stderr.strip().rpartition("\n")[2] or f"the page of {paper} was not written: see above")
 
 
 def count_tables(file: Path) -> dict[str, Any]:

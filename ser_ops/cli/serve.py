@@ -35,6 +35,6 @@ def serve(model: Model = None, host: Annotated[str, typer.Option(help="Address t
 
     use_one_thread()    # before NumPy loads: each core has a thread of ours
     from ser_ops.serving.server import serve as serve_model
-    from ser_ops.tracking.models import model_uri
 
-    serve_model(params, model_uri(params, model), host, port, token, records)
+    serve_model(params, model or f"models:/{params.tracking.registered_model}@staging", host, port, token,
+                records)

@@ -23,6 +23,7 @@ WEIGHTS = "weights.safetensors"     # beside it
 GRAPH = "model.onnx"        # beside it, where the model was exported
 SCHEMES = ("models:/", "runs:/")     # of a model's address in a registry; anything else is a folder
 REFERENCE = "reference.parquet"     # in a packaged model: what `ser-ops watch` compares with
+LACKING = "lacking.json"    # beside the folders of models: those that were left out, with why
 _RESTORE = "restore the folder, or train the model again"
 _Channels = Annotated[list[float], Field(max_length=1024)]
 _Scores = Annotated[list[Annotated[int, Field(ge=0, le=10_000)]], Field(max_length=2**20)]
@@ -69,6 +70,7 @@ class _ModelJson(_Part):
     predict: Annotated[Predict, Field(strict=False)] = Predict()
     speech_sha256: str | None = None
     onnx_sha256: str | None = None
+    exported_from: str | None = None
     conformal_scores: _Scores | None = None
     data: _Data = _Data()
 
@@ -102,6 +104,14 @@ def fingerprint(model_folder: Path) -> str:
             raise UserError(f"{model_folder / name}: is missing: train the model, or name a folder that holds one")
     both = sha256(model_folder / WEIGHTS) + sha256(model_folder / MODEL_JSON)
     return hashlib.sha256(both.encode()).hexdigest()
+
+
+def recorded_as(card: Mapping[str, Any], digest: str) -> str:
+    """What records call the model of a card, whose fingerprint is `digest`.
+
+    An exported model has another model.json and the same weights: its records are those of the model that it came from.
+    """
+    return str(card.get("exported_from") or digest)
 
 
 def predict_of(card: Mapping[str, Any]) -> Predict:

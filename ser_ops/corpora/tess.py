@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from ser_ops.corpora.layout import Layout, ParsedName, Skip
+from ser_ops.corpora.layout import Layout, Oddity, ParsedName, Skip
 
 _EMOTIONS = {"angry": "angry", "disgust": "disgust", "fear": "fear", "happy": "happy", "neutral": "neutral",
              "ps": "surprise", "sad": "sad"}
@@ -61,5 +61,6 @@ TESS = Layout(
     speakers=2,
     counts=dict.fromkeys(("angry", "disgust", "fear", "happy", "neutral", "sad", "surprise"), 400),
     parse=parse,
+    oddities=(Oddity(("OAF_food_fear",), "published at 96,000 Hz, all others at 24,414, read like them"),),
     notes=_notes,
 )

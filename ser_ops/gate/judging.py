@@ -535,6 +535,8 @@ def _notes(metrics: Any, figures: Any) -> list[str]:
         notes.append(f"no test recording, so not in the grid: {names}")
     if str(pick(provenance, "backbone") or "").startswith("random"):
         notes.append(f"nothing of the model was pretrained: {pick(provenance, 'backbone')}")
+    notes += [f"{model} was not trained beside it: {reason}"
+              for model, reason in (pick(provenance, "lacking") or {}).items()]
     if pick(provenance, "intervals", "instead"):
         notes.append(f"intervals are over utterances, which says nothing of other people: "
                      f"{pick(provenance, 'intervals', 'instead')}")

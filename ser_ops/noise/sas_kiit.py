@@ -4,14 +4,19 @@ South Asian Sound Dataset, KIIT (Chatterjee, Bishwas, Chakrabarty and Bandyopadh
 https://sas-kiit.netlify.app/, the address that paper 1 gives. More than 20 classes; paper 1 takes three.
 """
 
+import os
 import re
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 
 from ser_ops.errors import UserError
-from ser_ops.noise.adding import CategorySummary, add_noise
+from ser_ops.folders import Contents, list_contents
+from ser_ops.noise.adding import CategorySummary, Incoming, add_categories
+from ser_ops.noise.recordings import audio_files
 
 NAME = "sas_kiit"
 LICENCE = "CC BY-NC 4.0"
+SOURCE = "South Asian Sound Dataset, KIIT, https://sas-kiit.netlify.app/"
 # Class folders as they are written with spaces, dashes, underscores and capitals or without.
 _CLASSES = {"fish_market": r"fishmarkets?(noise)?", "railway_engine": r"railwayengines?(noise)?",
             "children": r"children(s)?class(room)?(noise)?"}
@@ -27,31 +32,54 @@ def category_of(folder: str) -> str:
     return next((category for category, pattern in _CLASSES.items() if re.fullmatch(pattern, letters)), "")
 
 
-def class_folders(folder: Path) -> dict[str, Path]:
-    """The class folder of each category below `folder`, at any depth.
+def classes_below(folder: Path) -> list[Incoming]:
+    """The recordings of each category, from all its class folders below `folder`, at any depth.
 
-    Raises UserError where a category has none, or two.
+    Raises:
+        UserError: A category has no recordings; or as `list_contents` and `Incoming.among`.
     """
-    folders: dict[str, Path] = {}
-    others = set()
-    for path in sorted(path for path in folder.rglob("*") if path.is_dir()):
-        category = category_of(path.name)
-        if not category:
-            others.add(path.name)
-        elif category in folders:
-            raise UserError(f"{folder}: {folders[category]} and {path} are both {category}: leave one of them out")
-        else:
-            folders[category] = path
-    if missing := [category for category in _CLASSES if category not in folders]:
-        raise UserError(f"{folder}: no folder of SAS-KIIT for {', '.join(missing)} among "
-                        f"{', '.join(sorted(others | {path.name for path in folders.values()})) or 'no folders'}: give "
-                        "the folder that holds Fish Market, Railway Engine and Children Class Noise, or bring each in "
-                        "with `ser-ops noise add CATEGORY FOLDER`")
-    return folders
+    below = list_contents(folder, closed=True)
+    class_folders: dict[str, set[PurePosixPath]] = {category: set() for category in _CLASSES}
+    for path in audio_files(below):
+        if own := _class_folder(path):
+            class_folders[category_of(own.name)].add(own)
+    if missing := [category for category, own_folders in class_folders.items() if not own_folders]:
+        names = sorted({path.parent.name for path in audio_files(below)} - {""})
+        raise UserError(f"{folder}: no recordings of SAS-KIIT for {', '.join(missing)} among the folders "
+                        f"{', '.join(names) or '(none)'}: give the folder that holds Fish Market, Railway Engine and "
+                        "Children Class Noise, or bring each in with `ser-ops noise add CATEGORY FOLDER --licence "
+                        f"'{LICENCE}'`")
+    return [_joined(category, folder, sorted(own_folders), below) for category, own_folders in class_folders.items()]
+
+
+def _class_folder(path: PurePosixPath) -> PurePosixPath | None:
+    """The nearest folder above a path that is a class folder."""
+    return next((parent for parent in path.parents if category_of(parent.name)), None)
+
+
+def _joined(category: str, folder: Path, class_folders: Sequence[PurePosixPath], below: Contents) -> Incoming:
+    """What all class folders of one category hold.
+
+    Several (in train/ and test/, say) keep the folders that tell their recordings apart. Those folders name no source:
+    a clip, or a sub-folder within a class folder, is one, as it is where there is one class folder.
+    """
+    top = PurePosixPath(os.path.commonpath(class_folders))
+    joined = Incoming(category, folder / top, {}, {}, {})
+    for own in class_folders:
+        part = Incoming.among(Contents(
+            [path.relative_to(own) for path in below.files if _class_folder(path) == own],
+            {path.relative_to(own): reason for path, reason in below.skipped.items() if _class_folder(path) == own}),
+            folder / own, category)
+        prefix = own.relative_to(top)
+        joined.files.update({prefix / path: file for path, file in part.files.items()})
+        joined.skipped.update({prefix / path: reason for path, reason in part.skipped.items()})
+        own_sources = {path: (prefix / path.with_suffix("").parts[0]).as_posix() for path in part.files}
+        joined.sources.update({prefix / path: source for path, source in (
+            (own_sources if len(class_folders) > 1 else {}) | part.sources).items()})
+    return joined
 
 
 def add_sas_kiit(folder: Path, noise_folder: Path, collection: str = NAME, link: bool = False,
-                 lock: Path | None = None) -> list[CategorySummary]:
-    """Bring the three categories in as `adding.add_noise` does; a summary of each. Raises UserError as it does."""
-    return [add_noise(category, own, noise_folder, collection, link, LICENCE, lock=lock)
-            for category, own in class_folders(folder).items()]
+                 licence: str = LICENCE, lock: Path | None = None) -> list[CategorySummary]:
+    """Bring the three categories in, all or none, as `adding.add_categories` does and raises."""
+    return add_categories(classes_below(folder), noise_folder, collection, licence, SOURCE, link, lock)

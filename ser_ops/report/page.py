@@ -147,6 +147,7 @@ def _content(sources: Sources) -> Mapping[str, Any]:
         "risk": charts.risk_coverage(pages.pick(figures, "selective", "curves")),
         "transmission": tables.transmission(figures),
         "voices": tables.voices(figures),
+        "lacking": pages.pick(metrics, "provenance", "lacking") or {},
         "ablation": sources["ablation"] or [], "ablation_chart": charts.ablation(sources["ablation"], metrics),
         "confusion": tables.confusion(figures.get("confusion")),
         "curves": charts.curves(sources["history"], pages.pick(sources["provenance"], "card", "best_epoch")),

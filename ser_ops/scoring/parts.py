@@ -22,7 +22,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Job:
-    """What each process of a run must know: folders, what to call the model, its fingerprint, settings.
+    """What each process of a run must know: folders, what to call the model, what records call it, settings.
 
     records: folder for a record of each answer, None to keep none.
     """
@@ -31,7 +31,7 @@ class Job:
     records: Path | None
     model_folder: Path
     model: str
-    fingerprint: str
+    recorded_as: str
     predict: Predict
     device: str
     storage: Storage
@@ -55,7 +55,7 @@ def answer_part(job: Job, number: int) -> tuple[int, int]:
         else:       # only its row is kept: a long recording has thousands of windows
             rows[ANSWERS][index] = {**row_of(path, outcome), **which, "model": job.model}
             if job.records:
-                records[index] = record_of(outcome, job.fingerprint)
+                records[index] = record_of(outcome, job.recorded_as)
                 rows[ANSWERS][index]["record"] = records[index]["id"]
     if job.records:
         write_records(job.records / f"{part_name(number)}.parquet", [record for _, record in sorted(records.items())])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ser_ops.caveats import Caveat, caveats, marks
-from ser_ops.config.model_json import SCHEMES, fingerprint, predict_of, read_model_json
+from ser_ops.config.model_json import SCHEMES, fingerprint, predict_of, read_model_json, recorded_as
 from ser_ops.config.params import PARAMS, Params
 from ser_ops.errors import UserError
 from ser_ops.files import make_folder, naming_write_errors, remove_leftovers
@@ -72,12 +72,12 @@ def score(params: Params, source: str, out: Path, uri: str | None = None, covera
         raise UserError(f"{records}: lies in {out}, among the tables: give a folder beside it with --records")
     uri = f"models:/{params.tracking.registered_model}@staging" if uri is None else uri
     folder, version, pinned = fetch_version(params, uri)
-    digest = fingerprint(folder)
+    card, digest = read_model_json(folder), fingerprint(folder)
     model = pinned if version else f"{redacted(pinned) if uri.startswith(SCHEMES) else Path(uri).name} {digest[:12]}"
-    predict = params.predict if PARAMS.exists() else predict_of(read_model_json(folder))
+    predict = params.predict if PARAMS.exists() else predict_of(card)
     if coverage is not None:
         predict = predict.model_copy(update={"coverage": coverage})
-    job = Job(out, records, folder, model, digest, predict, params.compute.device, params.storage,
+    job = Job(out, records, folder, model, recorded_as(card, digest), predict, params.compute.device, params.storage,
               params.score.megabytes)
     recogniser_of(folder, job.device, predict, bool(records))      # what does not load begins nothing
     asked = Asked(source=source, model=model, fingerprint=digest, predict=predict,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ser_ops.caveats import DUTIES, FORBIDDEN_USES, INTENDED_USES
-from ser_ops.config.model_json import fingerprint
+from ser_ops.config.model_json import fingerprint, recorded_as
 from ser_ops.config.params import Params
 from ser_ops.documents import parse_json
 from ser_ops.errors import UserError
@@ -41,6 +41,11 @@ class Served:
     def short(self) -> dict[str, Any]:
         """What stands in every answer: model and version."""
         return {"uri": self.uri, "version": self.version.number if self.version else None, "fingerprint": self.digest}
+
+    @property
+    def recorded_as(self) -> str:
+        """What records call the model."""
+        return recorded_as(self.recogniser.card, self.digest)
 
     @property
     def words(self) -> str:

@@ -150,7 +150,7 @@ class Service:
         if self._recorder is None:
             return {}
         try:
-            return {"record": self._recorder.add(answer, served.digest)}
+            return {"record": self._recorder.add(answer, served.recorded_as)}
         except OSError as error:    # a full disk is no reason to refuse an answer
             self.metrics.unrecorded.inc()
             LOG.warning("records: %s", error)

@@ -4,9 +4,10 @@ import shutil
 from functools import partial
 from pathlib import Path
 
+from ser_ops.config.model_json import LACKING
 from ser_ops.config.params import Params, load_params
 from ser_ops.device import device_of
-from ser_ops.files import replacing
+from ser_ops.files import replacing, write_json
 from ser_ops.seeds import derive_seed
 from ser_ops.stages import run
 from ser_ops.stages.train import main_job
@@ -14,21 +15,30 @@ from ser_ops.stages.training_run import (
     TrainingJob,
     cache_backbone_states,
     inputs_fingerprint,
+    lacking_checkpoints,
     overview_tags,
     remove_state,
     resumable_run,
     state_folder,
     train_model,
 )
+from ser_ops.terminal import print_line
 from ser_ops.training.world import process_map, trainings_at_once
 
 STAGE = "ablate"
 
 
 def main() -> None:
-    """Train the ablations side by side; when killed, go on with those that are not finished."""
+    """Train the ablations side by side; when killed, go on with those that are not finished.
+
+    A model whose checkpoint cannot be had is left out, and lacking.json says why: the others need none of it.
+    """
     params = load_params()
-    jobs = ablation_jobs(params)
+    wanted = ablation_jobs(params)
+    lacking = lacking_checkpoints(params, dict.fromkeys(job.model for job in wanted))
+    jobs = [job for job in wanted if job.model not in lacking]
+    for model, reason in lacking.items():
+        print_line(f"{model} is left out: {reason}; once it can be had, `dvc repro -f -s ablate` trains it")
     cache_backbone_states(params, [job.model for job in jobs])
     state = params.paths.state / STAGE / inputs_fingerprint(params, [job.name for job in jobs])
     with resumable_run(params, "ablations", overview_tags(params, STAGE), state / "run.json") as record:
@@ -39,6 +49,8 @@ def main() -> None:
             target.mkdir()
             for job, folder in zip(jobs, folders, strict=True):
                 shutil.copytree(folder, target / job.name)
+            if lacking:
+                write_json(target / LACKING, lacking)
     for finished in (state, *(state_folder(params, STAGE, job) for job in jobs)):
         remove_state(finished)
     print(f"trained {len(jobs)} models beside the main one: {', '.join(job.name for job in jobs)}")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ser_ops.config.model_json import REFERENCE
+from ser_ops.config.model_json import LACKING, REFERENCE
 from ser_ops.config.params import Params, load_params
 from ser_ops.device import device_of
 from ser_ops.documents import read_json
@@ -39,30 +39,22 @@ def main() -> None:
     connect(params)  # a server that is down is better known before the work than after it
     work, reports, settings = params.paths.work, params.paths.reports, params.evaluate
     folders = _model_folders(params)
-    cards = {name: read_json(folder / "model.json") for name, folder in folders.items()}
-    rows, noise_rows = unaltered(work, "test"), validated_noise(work)
-    grid = predictions.noise_grid(noise_rows, settings)
+    rows, grid = unaltered(work, "test"), predictions.noise_grid(validated_noise(work), settings)
     job = robustness.evaluation_job(params, folders, rows)
-    true = np.array([row.label for row in rows])
-    conditions = [CLEAN, *grid, *predictions.transmission_conditions(settings)]
-    answers = robustness.predict_grid(job, [row.speaker for row in rows], true, conditions, params.compute.workers)
-    summary = Summary(answers, settings, heard={row.speaker for row in unaltered(work, "train")})
-    shuffled = [name for name, card in cards.items() if card["shuffled_labels"]]
-    main, *others = [name for name in folders if name not in shuffled]
-    others.sort(key=lambda name: (not MODELS[cards[name]["model"]].row, MODELS[cards[name]["model"]].row))
-    models = _model_facts(job, [main, *others], grid, settings.speed_utterances)
-    metrics = metrics_of(summary, params.train.model, models, shuffled,
-                         _provenance(params, cards[params.train.model], rows, noise_rows))
+    summary, metrics = measure(params, folders, rows, job)
+    answers = summary.predictions
     for name, figures_of_model in metrics["models"].items():
-        if kept := cards[name].get("conformal_scores"):
+        if kept := read_json(folders[name] / "model.json").get("conformal_scores"):
             figures_of_model["selective"] = selective(answers, name, kept, settings.coverages, summary.unseen,
                                                       settings.confidence)
     metrics["models"][params.train.model] |= _known_voices(params, job, summary, rows)
+    if (lacking := work / "ablations" / LACKING).exists():
+        metrics["provenance"]["lacking"] = read_json(lacking)
     unheard = [*unaltered(work, "validation"), *rows]
     write_reference(work / REFERENCE, heard_clips(job, unheard, grid, params.predict, params.watch,
                                                   params.compute.workers))
     answers.write(reports / "predictions.csv")
-    write_csv(reports / "robustness.csv", summary.table(list(models)), ROBUSTNESS_FIELDS)
+    write_csv(reports / "robustness.csv", summary.table(list(metrics["models"])), ROBUSTNESS_FIELDS)
     write_csv(reports / "ablation.csv", ablation_table(metrics["models"]), ABLATION_FIELDS)
     write_json(reports / "metrics.json", metrics)
     figures.draw_evaluation(metrics, reports / FIGURES)
@@ -75,6 +67,32 @@ def main() -> None:
                     if kind in own.get("transmission", {}))
           + "".join(f", {known['uar']:.3f} after {known['clips']} clips of a voice"
                     for known in own.get("voices", {}).get("after", [])[-1:]))
+
+
+def measure(params: Params, folders: Mapping[str, Path], rows: Sequence[VariantRow],
+            job: robustness.EvaluationJob) -> tuple[Summary, dict[str, Any]]:
+    """What models answer on the test rows, clean and under every other condition, and metrics.json of it.
+
+    Args:
+        params: params.train.model is the main one.
+        folders: of the main model and of those beside it, by name.
+        rows: of the test partition, unaltered.
+        job: of these models and rows.
+    """
+    work, settings = params.paths.work, params.evaluate
+    cards = {name: read_json(folder / "model.json") for name, folder in folders.items()}
+    noise_rows = validated_noise(work)
+    grid = predictions.noise_grid(noise_rows, settings)
+    true = np.array([row.label for row in rows])
+    conditions = [CLEAN, *grid, *predictions.transmission_conditions(settings)]
+    answers = robustness.predict_grid(job, [row.speaker for row in rows], true, conditions, params.compute.workers)
+    summary = Summary(answers, settings, heard={row.speaker for row in unaltered(work, "train")})
+    shuffled = [name for name, card in cards.items() if card["shuffled_labels"]]
+    main, *others = [name for name in folders if name not in shuffled]
+    others.sort(key=lambda name: (not MODELS[cards[name]["model"]].row, MODELS[cards[name]["model"]].row))
+    models = _model_facts(job, [main, *others], grid, settings.speed_utterances)
+    return summary, metrics_of(summary, params.train.model, models, shuffled,
+                               _provenance(params, cards[params.train.model], rows, noise_rows))
 
 
 def _known_voices(params: Params, job: robustness.EvaluationJob, summary: Summary,

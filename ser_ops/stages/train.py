@@ -9,15 +9,25 @@ import torch
 from ser_ops.config.params import Params, load_params
 from ser_ops.device import device_of
 from ser_ops.documents import read_json
+from ser_ops.errors import UserError
 from ser_ops.stages import run
 from ser_ops.stages.training_run import TrainingJob, remove_state, state_folder, train_model
-from ser_ops.training.tuning import training_with
+from ser_ops.training.tuning import training_with, why_no_search
 from ser_ops.training.world import process_group, process_rank, run_process_group
 
 
 def main_job(params: Params) -> TrainingJob:
-    """The main model, with the best values of the search in place of those in params.yaml."""
-    best = read_json(params.paths.work / "tuning" / "best.json")
+    """The main model, with the best values of the search in place of those in params.yaml.
+
+    Raises:
+        UserError: The search was left out where it could not run, and it can run here. DVC, which knows nothing of a
+            machine's devices, takes what a machine without a GPU left for the result on one with a GPU.
+    """
+    kept = params.paths.work / "tuning" / "best.json"
+    best = read_json(kept)
+    if best.get("trials") == 0 and not why_no_search(params.tune, device_of(params.compute.device)):
+        raise UserError(f"{kept}: holds no search, and {params.tune.trials} trials can run on this machine: search "
+                        "with `dvc repro -f -s tune` and run the same command again, or set tune.trials to 0")
     return TrainingJob(params.train.model, params.train.model, training_with(params.train.training(), best["values"]))
 
 

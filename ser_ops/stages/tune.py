@@ -26,7 +26,7 @@ from ser_ops.training.history import Epoch
 from ser_ops.training.loop import fit
 from ser_ops.training.shared_search import search_shared, study_name
 from ser_ops.training.study_store import StudyStore, search_is_shared
-from ser_ops.training.tuning import Outcome, Trial, best_trial, search, write_trials
+from ser_ops.training.tuning import Outcome, Trial, best_trial, search, why_no_search, write_trials
 from ser_ops.training.world import process_map, trainings_at_once
 
 NO_SEARCH: dict[str, Any] = {"values": {}, "validation_uar": None, "trial": None, "study": None, "run_id": None,
@@ -57,7 +57,7 @@ def main() -> None:
     """Search; when it was killed, go on where it was, to the same result. OPTUNA_STORAGE shares the search."""
     params = load_params()
     target = params.paths.work / "tuning"
-    if reason := why_no_search(params):
+    if reason := why_no_search(params.tune, device_of(params.compute.device)):
         _write(target, [], NO_SEARCH, list(params.tune.space))
         print(f"tuned nothing: {reason}, training takes the settings as they are")
         return
@@ -78,15 +78,6 @@ def main() -> None:
     remove_state(state)
     print(f"tuned over {best['trials']} trials, {best['pruned']} of them pruned: the best reached validation UAR "
           f"{best['validation_uar']:.3f} with {', '.join(f'{name} {value}' for name, value in best['values'].items())}")
-
-
-def why_no_search(params: Params) -> str:
-    """Why settings are not searched here, "" where they are."""
-    if params.tune.trials == 0:
-        return "tune.trials is 0"
-    if params.tune.needs_gpu and device_of(params.compute.device).type == "cpu":
-        return f"{params.tune.trials} trials need a GPU by tune.needs_gpu, and this machine has none"
-    return ""
 
 
 def search_fingerprint(params: Params) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+import torch
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from pydantic import ValidationError
@@ -56,6 +57,15 @@ class Outcome:
 Objective = Callable[[Trial, Callable[[Epoch], bool]], None]
 Wave = Callable[[Sequence[FrozenTrial], Sequence[Trial]], Iterable[Outcome]]   # earlier trials and a wave: its outcomes
 OPTUNA_STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "diverged": TrialState.FAIL}
+
+
+def why_no_search(settings: Tune, device: torch.device) -> str:
+    """Why settings are not searched on a device, "" where they are."""
+    if settings.trials == 0:
+        return "tune.trials is 0"
+    if settings.needs_gpu and device.type == "cpu":
+        return f"{settings.trials} trials need a GPU by tune.needs_gpu, and this machine has none"
+    return ""
 
 
 def search(settings: Tune, objective: Objective, folder: Path, parallel: ProcessMap) -> list[Outcome]:

@@ -38,17 +38,22 @@ class Drift:
     drifted: bool = False
 
 
-def drifts(reference: Records, now: Records, settings: Watch) -> list[Drift]:
+def drifts(reference: Records, now: Records, settings: Watch, answered: bool = True) -> list[Drift]:
     """Every test of records against a reference, the most certain first.
+
+    answered: False for records of which too few hold speech; the figures of sound alone are then tested.
 
     A change counts where its distance is at least `settings.least_distance` and its p value, corrected by Benjamini and
     Hochberg (1995), at most `settings.false_alarms`: without any change the correction bounds the share of periods in
     which one is seen (its family-wise error). A figure with too few values on a side is left out.
     """
     from scipy.stats import false_discovery_control
-    tests = [*_figures(reference, now), _answers(reference, now, settings)]
-    if (embedding := _embeddings(reference, now, settings)) is not None:
-        tests.append(embedding)
+    tests = list(_sound(reference, now))
+    if answered:
+        tests += [*_confidence(reference, now), _answers(reference, now, settings),
+                  *_embeddings(reference, now, settings)]
+    if not tests:
+        return []
     adjusted = false_discovery_control([test.p for test in tests]).tolist()
     tests = [replace(test, adjusted=value, drifted=value <= settings.false_alarms
                      and test.distance >= settings.least_distance)
@@ -56,15 +61,20 @@ def drifts(reference: Records, now: Records, settings: Watch) -> list[Drift]:
     return sorted(tests, key=lambda test: (not test.drifted, test.adjusted, -test.distance))
 
 
-def _figures(reference: Records, now: Records) -> Iterator[Drift]:
-    """Kolmogorov and Smirnov's test of each figure and of the confidence."""
+def _sound(reference: Records, now: Records) -> Iterator[Drift]:
+    for name in FIGURES:
+        yield from _compared(name, reference.figure(name), now.figure(name))
+
+
+def _confidence(reference: Records, now: Records) -> Iterator[Drift]:
+    yield from _compared(CONFIDENCE, *(side.probabilities.max(1)[side.spoken] for side in (reference, now)))
+
+
+def _compared(name: str, *sides: np.ndarray) -> Iterator[Drift]:
+    """Kolmogorov and Smirnov's test of a figure before and now, where enough values are known on both sides."""
     from scipy.stats import ks_2samp
-    pairs = {name: (reference.figure(name), now.figure(name)) for name in FIGURES}
-    pairs[CONFIDENCE] = (reference.probabilities.max(1)[reference.spoken], now.probabilities.max(1)[now.spoken])
-    for name, sides in pairs.items():
-        before, after = (side[np.isfinite(side)] for side in sides)
-        if min(len(before), len(after)) < _LEAST_VALUES:
-            continue
+    before, after = (side[np.isfinite(side)] for side in sides)
+    if min(len(before), len(after)) >= _LEAST_VALUES:
         tested = ks_2samp(before, after, method="asymp")
         yield Drift(name, "Kolmogorov-Smirnov", float(tested.statistic), float(tested.pvalue),
                     float(np.median(after)), float(np.median(before)))
@@ -90,12 +100,12 @@ def _answers(reference: Records, now: Records, settings: Watch) -> Drift:
                  EMOTIONS[most])
 
 
-def _embeddings(reference: Records, now: Records, settings: Watch) -> Drift | None:
+def _embeddings(reference: Records, now: Records, settings: Watch) -> Iterator[Drift]:
     """A permutation test of the energy distance (Székely and Rizzo 2013) over at most `sample` records a side.
 
     Embeddings are whitened by the covariance of both sides together, or what the model is for, emotion, would hide
     voices and microphones. The distance is the root of the energy coefficient: 0 for equal distributions, 1 for points
-    far apart. None where embeddings are missing.
+    far apart. No test where embeddings are missing.
     """
     from scipy.spatial.distance import cdist
     from sklearn.covariance import ledoit_wolf
@@ -103,7 +113,7 @@ def _embeddings(reference: Records, now: Records, settings: Watch) -> Drift | No
     known = [side.embeddings[np.isfinite(side.embeddings).all(1)].astype(np.float64) for side in (reference, now)]
     before, after = (side[draw.permutation(len(side))[:settings.sample]] for side in known)
     if min(len(before), len(after)) < _LEAST_VALUES:
-        return None
+        return
     both = np.concatenate([before, after])
     values, vectors = np.linalg.eigh(ledoit_wolf(both)[0])
     varies = values > values.max() * _LEAST_VARIANCE
@@ -113,8 +123,8 @@ def _embeddings(reference: Records, now: Records, settings: Watch) -> Drift | No
     members[:, len(before):] = 1
     members[1:] = draw.permuted(members[1:], axis=1)
     energy, across = _energy(distances, members)
-    return Drift(EMBEDDING, "energy distance, permuted", math.sqrt(max(0.0, float(energy[0] / (2 * across[0])))),
-                 _permuted_p(energy[0], energy[1:]), None, None)
+    yield Drift(EMBEDDING, "energy distance, permuted", math.sqrt(max(0.0, float(energy[0] / (2 * across[0])))),
+                _permuted_p(energy[0], energy[1:]), None, None)
 
 
 def _energy(distances: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,15 +1,15 @@
 """Records of what a model heard: figures of each recording and its answer, without sound or name, in Parquet.
 
 Each record is appended to a log at once, so that a kill loses none; a full log becomes a Parquet file. The oldest files
-go when the folder has too many bytes, and how many records went with them is kept.
+go when the folder has too many bytes, and how many records went with them is kept. Damaged lines of a log are left out,
+counted, and kept beside it.
 """
 
 import json
 import math
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 FIGURES: tuple[str, ...] = ("seconds", *(field.name for field in fields(Sound)))
 PROBABILITIES: tuple[str, ...] = tuple(f"p_{emotion}" for emotion in EMOTIONS)
 REMOVED = "removed.json"
-_LOG, _FILE, _LOCK = ".jsonl", ".parquet", "writer.lock"
+_LOG, _FILE, _DAMAGED, _LOCK = ".jsonl", ".parquet", ".damaged", "writer.lock"
 _MEGABYTE = 2**20
 
 
@@ -201,7 +201,7 @@ def read_records(folder: Path) -> Records:
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder: give the one that ser-ops serve or score --records wrote")
     # Logs come first: one that becomes a file meanwhile is there as that file by then.
-    logs = {log.with_suffix(_FILE): list(_lines(log)) for log in _below(folder, _LOG)}
+    logs = {log.with_suffix(_FILE): _read_log(log)[0] for log in _below(folder, _LOG)}
     files = _below(folder, _FILE)
     tables = [_read_table(file) for file in files if file.exists()]     # the oldest may go meanwhile
     tables += [table_of(lines) for file, lines in logs.items() if file not in files]
@@ -255,18 +255,52 @@ def _read_table(file: Path) -> "pyarrow.Table":
         raise UserError(f"{file}: holds no records ({str(error).splitlines()[0]}): move it elsewhere") from error
 
 
-def _lines(log: Path) -> Iterator[dict[str, Any]]:
-    """The records of a log; a last line without end, as a kill or a cut of power leaves it, is none."""
-    with suppress(FileNotFoundError), log.open("rb") as file:
-        for line in file:
-            if line.endswith(b"\n"):
-                yield json.loads(line)
+def _read_log(log: Path) -> tuple[list[dict[str, Any]], list[bytes]]:
+    """The records of a log, and its damaged lines, which a cut of power or a failing disk leaves.
+
+    A last line without end, as a kill leaves it, is neither. A log that is gone holds none.
+    """
+    try:
+        lines = log.read_bytes().split(b"\n")[:-1]
+    except FileNotFoundError:
+        return [], []
+    rows = [_parsed(line) for line in lines]
+    if not _are_records(rows):      # one by one only then: it takes a second for a full log
+        rows = [row if _are_records([row]) else None for row in rows]
+    return [row for row in rows if row is not None], [line for line, row in zip(lines, rows, strict=True)
+                                                      if row is None]
+
+
+def _parsed(line: bytes) -> Any:
+    """What a line holds, None where it is no JSON."""
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _are_records(rows: Iterable[Any]) -> bool:
+    try:
+        return not any(None in row.values() for row in rows) and bool(table_of(rows))
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError):    # ValueError: pyarrow's too
+        return False
+
+
+def damaged_lines(folder: Path) -> int:
+    """How many damaged lines of logs are left out of what `read_records` reads of a folder."""
+    lines = {log.with_suffix(""): len(_read_log(log)[1]) for log in _below(folder, _LOG)}
+    lines |= {file.with_suffix(""): file.read_bytes().count(b"\n") for file in _below(folder, _DAMAGED)}
+    return sum(lines.values())
 
 
 def _pack(log: Path) -> None:
-    """Turn a log into a Parquet file, which is there as a whole before the log goes."""
-    target = log.with_suffix(_FILE)
-    if not target.exists() and (records := list(_lines(log))):
+    """Turn a log into a Parquet file, which is there as a whole before the log goes; damaged lines are kept beside."""
+    target, (records, damaged) = log.with_suffix(_FILE), _read_log(log)
+    if damaged:
+        with replacing(log.with_suffix(_DAMAGED)) as temporary:
+            temporary.write_bytes(b"".join(line + b"\n" for line in damaged))
+            temporary.chmod(0o600)
+    if not target.exists() and records:
         write_records(target, records)
     log.unlink()
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ser_ops.config.model_json import fingerprint
+from ser_ops.config.model_json import fingerprint, recorded_as
 from ser_ops.config.services import Predict, Watch
 from ser_ops.emotions import class_index
 from ser_ops.errors import UserError
@@ -101,9 +101,10 @@ def _heard_clip(job: EvaluationJob, grid: Sequence[Condition], predict: Predict,
 
 @lru_cache(maxsize=1)
 def _open(job: EvaluationJob, predict: Predict) -> tuple[Recogniser, str, Mapping[str, np.ndarray], Mixer]:
-    """The first model of a job as it is served, its fingerprint, waveforms and mixer, loaded once in each process."""
+    """The first model of a job as it is served, its name in records, waveforms and mixer; loaded once a process."""
     folder = job.models[0][1]
-    return (Recogniser(folder, job.device, predict=predict, embeddings=True), fingerprint(folder), *open_stores(job))
+    recogniser = Recogniser(folder, job.device, predict=predict, embeddings=True)
+    return recogniser, recorded_as(recogniser.card, fingerprint(folder)), *open_stores(job)
 
 
 def write_reference(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
@@ -128,8 +129,8 @@ def read_reference(path: Path) -> Reference:
         records = records_of(table)
         true = np.array([class_index(emotion) for emotion in table["emotion"].to_pylist()])
     except FileNotFoundError:
-        raise UserError(f"{path}: is missing: the model was registered without a reference; evaluate and register it "
-                        "again, or name one with --reference") from None
+        raise UserError(f"{path}: is missing: name labelled records of the model with --reference, or evaluate it (dvc "
+                        "repro evaluate) and register it again, which packs them") from None
     except (pyarrow.ArrowException, KeyError, ValueError, OSError) as error:
         raise UserError(f"{path}: holds no labelled records ({str(error).splitlines()[0]}): evaluate the model "
                         "again") from error

@@ -393,7 +393,7 @@ SEEDS = [("WAV", "PCM_16"), ("WAV", "GSM610"), ("WAV", "MS_ADPCM"), ("FLAC", "PC
          ("OGG", "OPUS"), ("MP3", "MPEG_LAYER_III")]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(SEEDS), st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=12),
        st.floats(0.05, 1))
 def test_damaged_files_are_heard_or_refused_in_one_line(tmp_path: Path, seed: tuple[str, str],

@@ -100,7 +100,7 @@ def test_faster_than_librosa():
     assert theirs / ours > 3
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 9000), st.floats(-12, 12), st.integers(0, 100), st.sampled_from([8000, 16000, 22050, 48000]))
 def test_length_and_type_are_kept(length, semitones, seed, rate):
     samples = np.random.default_rng(seed).uniform(-1, 1, length).astype(np.float32)
@@ -149,7 +149,7 @@ def test_silence_stays_silence():
 
 
 class TestStretch:
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(st.integers(0, 9000), st.floats(0.5, 2))
     def test_any_length(self, length, factor):
         samples = np.random.default_rng(length).uniform(-1, 1, length).astype(np.float32)

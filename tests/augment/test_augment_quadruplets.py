@@ -128,7 +128,7 @@ def test_no_noise_for_training():
     assert len(list(quadruplets.make_variants("a", SPEECH, chosen(stationary=True), nothing))) == 4
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.permutations(["a", "b", "c", "d"]), st.integers(0, 1000))
 def test_the_same_whatever_the_order(order, seed):
     here = chosen(seed=seed)
@@ -180,7 +180,7 @@ def test_stationary_noise_of_validation_is_not_that_of_training():
 
 
 @given(st.permutations("abcd"), st.integers(0, 2**31))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_a_copy_depends_on_seed_and_utterance_alone(order, seed):
     alone = {name: copies_of(name, a_mixer(VALIDATED), seed=seed) for name in "abcd"}
     mixer = a_mixer(VALIDATED)

@@ -67,6 +67,22 @@ def test_a_command_that_is_told_to_end_leaves_nothing(project: Path) -> None:
     assert os.listdir(project / "data" / "corpora") == []
 
 
+@pytest.mark.parametrize(("category", "said"), [("rain", "not stated"), ("sas_kiit", "CC BY-NC 4.0")])
+def test_a_collection_of_noise_has_one_licence(project: Path, category: str, said: str) -> None:
+    for name in ("Fish Market", "Railway Engine", "Children Class"):
+        shutil.copytree(project / "given" / "Actor_01", project / "noises" / name)
+    for collection, licence in (("free", "CC0-1.0"), ("copy", "CC BY 4.0")):
+        process = started(project, "noise", "add", category, "noises", "--collection", collection, "--licence", licence,
+                          "--json")
+        out, error = process.communicate(timeout=60)
+        assert process.returncode == 0, error
+        assert {json.loads(line)["licence"] for line in out.splitlines()} == {licence}
+    process = started(project, "noise", "add", category, "noises", "--collection", "free")
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 1 and len(error.splitlines()) == 1
+    assert "'CC0-1.0'" in error and f"'{said}'" in error and "--collection NAME" in error
+
+
 def test_what_is_broken_is_one_line_and_the_others_are_listed(project: Path) -> None:
     corpora = project / "data" / "corpora"
     shutil.copytree(project / "given", corpora / "good")

@@ -77,7 +77,7 @@ def copied(project: Path, name: str) -> Path:
 
 
 @pytest.mark.slow
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.binary(min_size=1, max_size=251).filter(lambda name: not set(name) & {0, 47}), min_size=1,
                 max_size=4))
 def test_any_name_is_answered_and_so_is_the_next(inside, stems):

@@ -5,12 +5,13 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+import yaml
 from dvc.repo import Repo
 from project_copy import write_settings
 from typer.testing import CliRunner
 
-from ser_ops import workspace
-from ser_ops.cli import app, reproduce
+from ser_ops import papers, workspace
+from ser_ops.cli import app
 from ser_ops.errors import UserError
 from ser_ops.files import write_json
 from ser_ops.stages import training_run
@@ -68,12 +69,39 @@ def test_without_a_checkpoint_all_else_is_run_and_the_page_written(asked, tmp_pa
     (tmp_path / "data").mkdir()
     written = []
     monkeypatch.setattr(training_run, "lacking_checkpoints", lambda params, models: {"fusion": "no hub is in reach"})
-    monkeypatch.setattr(reproduce.subprocess, "run", lambda command, **_: written.append(command[-1])
+    monkeypatch.setattr(papers.subprocess, "run", lambda command, **_: written.append(command[-1])
                         or CompletedProcess(command, 0, "paper1: reports/paper1/index.html", ""))
     done = CliRunner().invoke(app, ["reproduce", "paper1"])
     assert done.exit_code == 0, done.output
-    assert asked == [("repro", "reproduction/dvc.yaml:across")] and written == ["reproduction.paper1"]
+    assert asked == [("repro", "reproduction/dvc.yaml:across", "reproduction/dvc.yaml:row_a")]
+    assert written == ["reproduction.paper1"]
     assert "fusion is left out: no hub is in reach" in done.stdout and "the page: " in done.stdout
+
+
+def test_an_ablation_without_its_checkpoint_stops_nothing(asked, tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    monkeypatch.setattr(training_run, "lacking_checkpoints", lambda params, models: {
+        model: "no hub is in reach" for model in models if model == "concat"})
+    assert CliRunner().invoke(app, ["reproduce", "paper1"]).exit_code == 0
+    assert asked == [("repro", "reproduction/dvc.yaml:paper1")], "the stage ablate leaves it out"
+
+
+def test_a_wrong_setting_of_the_reproductions_is_named_in_the_place_of_what_dvc_says(asked, tmp_path, monkeypatch):
+    def refuses(*arguments, say):
+        raise UserError("dvc repro: failed to parse 'stages.folds.deps': Cannot interpolate data of type 'list'")
+
+    (tmp_path / "data").mkdir()
+    monkeypatch.setattr(workspace, "dvc", refuses)
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+    settings = yaml.safe_load((PROJECT / "reproduction/params.yaml").read_text())
+    settings["folds"]["variants"] = ["original"]
+    (tmp_path / "reproduction").mkdir(exist_ok=True)
+    for content, words in ((settings, "reproduction/params.yaml: folds.variants is"), (
+            yaml.safe_load((PROJECT / "reproduction/params.yaml").read_text()), "Cannot interpolate")):
+        (tmp_path / "reproduction/params.yaml").write_text(yaml.safe_dump(content))
+        done = CliRunner().invoke(app, ["reproduce", "paper2"])
+        assert isinstance(done.exception, UserError) and words in str(done.exception) and \
+            "\n" not in str(done.exception)
 
 
 def test_another_paper_is_refused_before_anything_runs(asked):

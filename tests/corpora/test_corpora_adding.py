@@ -340,7 +340,7 @@ def test_damaged_entries_are_one_line_and_leave_nothing(tmp_path: Path, method: 
 
 
 @given(data=st.data(), method=st.sampled_from([zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_whatever_is_done_to_a_zip_it_comes_in_or_is_one_line(data: st.DataObject, method: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "a.zip")

@@ -136,7 +136,7 @@ def test_two_speakers_beside_a_full_corpus_stay_apart():
         assert all(len(values) == 1 for values in of.values())
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.randoms(use_true_random=False), st.sampled_from(["speaker", "random"]), st.integers(1, 4))
 def test_the_order_of_rows_changes_nothing(random, protocol, fold):
     rows = rows_of(speakers=6)

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.signal
 import soundfile
 import yaml
 from project_copy import write_settings
@@ -221,6 +222,49 @@ def test_the_parts_of_one_recording_are_utterances_with_contents_of_their_own(he
     assert [bool(row.warnings) for row in rows] == [False, False, False, True]
     store = Shards(here / "work/ingest/waveforms")
     assert np.allclose(store["talk/long@1-2"][1000:-1000], sound[17000:31000], atol=0.05)
+
+
+@pytest.mark.parametrize("rate", [96000, 44100, 8000])
+def test_one_recording_of_a_corpus_may_have_another_rate(here: Path, rate: int) -> None:
+    """As TESS's OAF_food_fear: 96,000 Hz among 2,799 files of 24,414 Hz."""
+    project(here, corpora=["tess"])
+    rates = {f"OAF_Fear/OAF_{word}_fear": rate if word == "food" else 24414 for word in ("back", "food", "bite")}
+    rates |= {f"YAF_{emotion}/YAF_back_{emotion}": 24414 for emotion in ("sad", "happy")}
+    hertz = {name: 300.0 + 50 * number for number, name in enumerate(rates)}
+    for name, own in rates.items():
+        path = here / "data/corpora/tess" / f"{name}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, tone(0.5, own, hertz=hertz[name]), own)
+    corpus.CorpusCard(name="tess", layout="tess", synthetic=False, licence="made", source="made").write(
+        here / "data/corpora/tess")
+    ingest.main()
+    rows = read_rows(here / "work/ingest/manifest.csv", UtteranceRow)
+    assert {row.utterance: row.native_rate for row in rows} == {f"tess/{name}": own for name, own in rates.items()}
+    assert all(not row.error and row.seconds == pytest.approx(0.5, abs=0.001) for row in rows)
+    store = Shards(here / "work/ingest/waveforms")
+    for name in rates:
+        samples = store[f"tess/{name}"]
+        assert len(samples) == pytest.approx(8000, abs=2)
+        assert np.argmax(np.abs(np.fft.rfft(samples, 16000))) == pytest.approx(hertz[name], abs=2)
+        assert np.abs(samples[2000:-2000]).max() == pytest.approx(0.5, abs=0.05), "its ends are bent by the low cut"
+
+
+@pytest.mark.real_speech
+def test_the_recording_of_tess_at_another_rate_is_read_like_its_neighbours(tmp_path: Path) -> None:
+    folder = TOP.parent / "shared" / "corpora" / "tess"
+    odd, neighbour = (folder / "OAF_Fear" / f"OAF_{word}_fear.flac" for word in ("food", "back"))
+    if not odd.is_file():
+        pytest.skip("the recordings of TESS are not at hand")
+    measures = decode_recordings([(path.stem, Clip(path)) for path in (odd, neighbour)], tmp_path / "store", 16000,
+                                 -60.0, 64, 1, "decoding")
+    assert [(measure.native_rate, measure.error) for measure in measures] == [(96000, ""), (24414, "")]
+    store = Shards(tmp_path / "store")
+    for path in (odd, neighbour):
+        samples, rate = soundfile.read(path, dtype="float32")
+        heard = store[path.stem]
+        expected = scipy.signal.resample(samples - samples.mean(), len(heard))
+        assert len(heard) == pytest.approx(len(samples) / rate * 16000, abs=2)
+        assert np.corrcoef(heard, expected)[0, 1] > 0.99
 
 
 def test_a_killed_run_leaves_what_was_there_and_the_next_one_ends_the_same(tmp_path: Path) -> None:

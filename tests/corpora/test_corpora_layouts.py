@@ -117,7 +117,16 @@ def test_tess_reads_mixed_case_folders_the_misspelt_prefix_and_a_nested_second_c
     assert arranged.skipped == {"second copy of a recording": 4}
     assert all(path.parts[:2] != ("tess", "tess") for path in arranged.taken)
     assert any("OA_bite_neutral" in oddity for oddity in arranged.oddities)
+    assert not any("96,000" in oddity for oddity in arranged.oddities), "OAF_food_fear is not among them"
     assert any("OAF_Fear, OAF_Pleasant_surprise" in oddity for oddity in arranged.oddities)
+
+
+def test_the_tess_recording_of_another_rate_is_said_of_the_published_corpus() -> None:
+    path = PurePosixPath("OAF_Fear/OAF_food_fear.wav")
+    assert LAYOUTS["tess"].arrange([path]).oddities == [
+        "published at 96,000 Hz, all others at 24,414, read like them: OAF_food_fear"]
+    assert LAYOUTS["tess"].arrange([path], synthetic=True).oddities == []
+    assert known_faults("tess") == {}
 
 
 def test_a_second_file_of_one_name_with_other_content_is_counted_apart(tmp_path: Path) -> None:

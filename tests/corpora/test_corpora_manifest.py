@@ -98,7 +98,7 @@ def test_one_recording_cut_into_several_utterances(tmp_path: Path) -> None:
                                     if utterance.channel} == {tmp_path / "a.wav"}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @drawn(st.integers(0, 10**9))
 def test_every_time_that_pandas_writes_is_read(milliseconds: int) -> None:
     seconds = milliseconds / 1000

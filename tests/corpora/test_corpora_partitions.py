@@ -66,7 +66,7 @@ def uneven(draw: st.DrawFn) -> Rows:
     return rows
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rows=uneven(), seed=st.integers(0, 2**31), data=st.data())
 def test_speakers_stay_whole_every_corpus_fills_all_and_order_does_not_matter(
         rows: Rows, seed: int, data: st.DataObject) -> None:
@@ -82,7 +82,7 @@ def test_speakers_stay_whole_every_corpus_fills_all_and_order_does_not_matter(
     assert report["clean"] and not report["findings"] and not report["declared"]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(rows=uneven(), seed=st.integers(0, 2**31), twins=st.integers(1, 4))
 def test_random_keeps_the_shares_and_keeps_equal_contents_together(rows: Rows, seed: int, twins: int) -> None:
     rows = [replace(row, content=str(number // twins)) for number, row in enumerate(rows)]

@@ -78,7 +78,7 @@ def test_a_copy_is_the_same_sound(copy: str, made: Callable[[int], np.ndarray]) 
 
 @given(st.sampled_from([voice, noise]), st.integers(0, 10**6), st.floats(0.01, 3), st.booleans(),
        st.integers(0, 8000), st.floats(1.5, 6))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_gain_polarity_and_shift_never_part_a_copy(made: Callable[..., np.ndarray], seed: int, gain: float,
                                                    turned: bool, shift: int, seconds: float) -> None:
     samples = made(seed, seconds)

@@ -54,3 +54,18 @@ def test_grad_cam_of_every_class_with_its_figures(reproduced, reproductions):
     for name in ("confidence", "mean_activation", "max_activation", "activated_area_pct", "entropy",
                  "time_focus_range", "freq_focus_range", "confidence_drop", "probabilities"):
         assert f'"{name}"' in text
+
+
+def test_without_its_checkpoint_row_a_and_all_that_needs_none_are_filled(clone):
+    workspace = clone("without_hub")
+    workspace.change(presets={"demo": {"wav2vec": {"checkpoint": "nobody/no-such-checkpoint", "revision": "0" * 40}}})
+    done = workspace.run("ser-ops", "reproduce", "paper1", "--json", HF_HUB_OFFLINE="1")
+    assert "fusion is left out: its checkpoint nobody/no-such-checkpoint cannot be had" in done.stderr
+    tables = {table["key"]: table for table in json.loads(
+        (workspace.folder / "reports/paper1/tables.json").read_text())["tables"]}
+    assert {key for key, table in tables.items() if table["filled"]} == {"table_ii", "table_iii", "table_vi"}
+    first, *others = tables["table_vi"]["rows"]
+    accuracies = [tables["table_vi"]["columns"].index(name) for name in ("Clean acc.", "Noisy acc.")]
+    assert all(isinstance(first[column]["ours"], float) for column in accuracies)
+    assert all(row[column]["ours"] is None for row in others for column in accuracies)
+    assert "nobody/no-such-checkpoint cannot be had" in tables["table_vi"]["missing"]

@@ -119,7 +119,7 @@ def test_two_against_two_cannot_tell_however_large_the_difference():
 counts = st.integers(1, 4)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(counts, counts, counts, counts, st.integers(0, 1000), st.sampled_from([1000, 20]))
 def test_relabelled_groups_are_the_mirror_image_and_no_chance_lies_below_the_smallest(a, b, c, d, seed, exchanges):
     parts = [simulated(a, b, corpus="a", seed=seed, repeats=1), simulated(c, d, corpus="b", seed=seed + 1, repeats=1)]
@@ -133,7 +133,7 @@ def test_relabelled_groups_are_the_mirror_image_and_no_chance_lies_below_the_sma
     assert one.smallest_chance >= 1 / (1 + exchanges)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 5), st.integers(1, 5), st.integers(0, 100))
 def test_perfect_separation_reaches_the_smallest_chance(women, men, seed):
     """All women are always recognised, no man ever is: nothing can be further apart."""

@@ -16,7 +16,7 @@ labels = st.integers(1, 60).flatmap(lambda n: st.tuples(
 
 
 @given(labels)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_scores_are_those_of_scikit_learn(pair):
     true, predicted = pair
     present = np.unique(true)
@@ -28,7 +28,7 @@ def test_scores_are_those_of_scikit_learn(pair):
 
 
 @given(labels)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_confusion_and_classes_are_those_of_scikit_learn(pair):
     true, predicted = pair
     counts = metrics.confusion_matrix(true, predicted)
@@ -40,7 +40,7 @@ def test_confusion_and_classes_are_those_of_scikit_learn(pair):
 
 
 @given(labels)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_scores_of_many_are_the_scores_of_each(pair):
     true, predicted = pair
     both = np.stack([metrics.confusion_matrix(true, predicted), metrics.confusion_matrix(true, true)])
@@ -69,7 +69,7 @@ def test_labels_that_are_none_are_refused(true, predicted):
 
 
 @given(st.integers(1, 200), st.integers(0, 2**32 - 1))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_calibration_error_is_that_of_a_calibration_curve(n, seed):
     rng = np.random.default_rng(seed)
     probabilities = rng.dirichlet(np.full(7, 0.4), n)

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from evaluation_world import FOLDERS, PROJECT, build, reports
 
+from ser_ops.config.model_json import LACKING
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
 from ser_ops.evaluation.predictions import read_predictions
+from ser_ops.files import write_json
 from ser_ops.models import model_folder
 
 FIGURES = ["figures/explanations/a.png", "figures/explanations/shap.png"]
@@ -30,6 +32,7 @@ def evaluated(tmp_path_factory):
         for name, path in FOLDERS.items():
             with open_run(params, name, {}) as run:
                 run.write(folder / "work" / path / "run.json")
+        write_json(folder / "work/ablations" / LACKING, {"concat": "no hub is in reach"})
         evaluate.main()
         reports(folder / "reports", FIGURES)
         yield folder, params
@@ -45,6 +48,7 @@ def test_evaluate_writes_every_report(evaluated):
     made = metrics["provenance"]
     assert (made["protocol"], made["synthetic"], made["test_utterances"], made["test_speakers"]) == (
         "speaker", ["made"], 13, 2)
+    assert made["lacking"] == {"concat": "no hub is in reach"}
     assert made["noise"] == ["fish_market", "white"] and made["noise_without_test_recordings"] == ["railway_engine"]
     models = list(metrics["models"])
     assert models[0] == "fusion" and set(models) == {"fusion", "spectral", "wav2vec", "cnn", "vit"}

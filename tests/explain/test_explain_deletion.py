@@ -63,7 +63,7 @@ def test_all_steps_of_all_curves_are_asked_at_once_and_both_ends_once():
     assert cue.calls == [(2 + 2 * 2 * 9, SIZE)]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.permutations(range(10)), st.sets(st.integers(0, 9), min_size=1), st.integers(2, 10))
 def test_what_deletion_takes_insertion_brings(ranking, cells, steps):
     ranking = np.array(ranking)
@@ -91,7 +91,7 @@ def test_padding_is_neither_ranked_nor_touched():
     assert seen == [(1.0, {600})] and len(curves["one"].deletion.shares) == 7
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 3000), st.integers(2, 12), st.sampled_from([0.0, 0.004, 0.05, 9.0]), st.integers(0, 99))
 def test_masks_cover_what_the_shares_say_and_no_edge_is_sudden(valid, steps, fade, seed):
     cells = Cells.of(valid, 0.05, RATE)
@@ -178,7 +178,7 @@ def test_differences_are_paired():
     assert resamples.mean(np.array([3.0])[[0] * 10]) == pytest.approx((3.0, 3.0, 3.0))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=30))
 def test_rank_correlation_is_scipys(pairs):
     from scipy.stats import spearmanr

@@ -35,7 +35,7 @@ def test_equation_29_by_hand(index: int, kind: str, coefficient: int | None, fra
     assert position.seconds == pytest.approx(frame * 512 / 22050)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(any_settings, st.data())
 def test_there_and_back(chosen: Features, data: st.DataObject) -> None:
     size = int(np.prod(shape_of(chosen)))
@@ -45,7 +45,7 @@ def test_there_and_back(chosen: Features, data: st.DataObject) -> None:
     assert 0 <= position.seconds <= chosen.seconds + 1e-6
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(any_settings)
 def test_every_index_once(chosen: Features) -> None:
     indices = grid(chosen)

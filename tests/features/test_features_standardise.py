@@ -17,7 +17,7 @@ def small(layout: str) -> Features:
 
 
 @pytest.mark.parametrize("layout", ["serial", "frames"])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(cuts=st.lists(st.integers(0, 40), max_size=5), seed=st.integers(0, 1000))
 def test_any_cut_gives_the_whole(layout: str, cuts: list[int], seed: int) -> None:
     chosen = small(layout)

@@ -60,7 +60,7 @@ def test_peaks_of_any_shape_vote_as_in_librosa(peak: list[float], first: int) ->
     assert (tuning_step(power, SETTINGS).item() - 50) / 100 == pytest.approx(theirs, abs=1e-6)
 
 
-@examples(max_examples=40, deadline=None)
+@examples(max_examples=40)
 @given(st.lists(st.lists(st.floats(0, 100, width=32), max_size=7), min_size=1, max_size=5))
 def test_median_of_ragged_groups(groups: list[list[float]]) -> None:
     values = torch.tensor([value for group in groups for value in group], dtype=torch.float32)

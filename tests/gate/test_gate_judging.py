@@ -490,6 +490,13 @@ def test_notes_say_what_training_heard():
     assert "training heard original, noisy, with white at 0.01 to 0.75 of the speech's peak" in judged(case)["notes"]
 
 
+def test_notes_name_models_that_were_left_out():
+    case = good()
+    assert not any("was not trained" in note for note in judged(case)["notes"])
+    case["reports"]["metrics"]["provenance"]["lacking"] = {"wav2vec": "no hub is in reach"}
+    assert "wav2vec was not trained beside it: no hub is in reach" in judged(case)["notes"]
+
+
 def test_notes_say_what_the_figures_come_from():
     notes = " | ".join(judged(good())["notes"])
     assert "synthetic speech: synthetic_tess" in notes and "random weights" in notes and "at promotion" in notes

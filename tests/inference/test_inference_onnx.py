@@ -14,7 +14,7 @@ import soundfile
 import torch
 from onnx import TensorProto, helper
 
-from ser_ops.config.model_json import GRAPH, read_model_json, window_of
+from ser_ops.config.model_json import GRAPH, REFERENCE, fingerprint, read_model_json, recorded_as, window_of
 from ser_ops.config.params import load_preset
 from ser_ops.config.services import Export
 from ser_ops.errors import UserError
@@ -108,6 +108,22 @@ def same_answers(folder):
     assert ours.answer(np.zeros(RATE), RATE).emotion == "no speech"
 
 
+def name_in_records(folder):
+    return recorded_as(read_model_json(folder), fingerprint(folder))
+
+
+def test_an_exported_model_keeps_its_reference_and_its_name_in_records(folder, tmp_path):
+    """In another folder, in its own, again, and from the folder that was exported to."""
+    (folder / REFERENCE).write_bytes(b"what watch compares with")
+    source = fingerprint(folder)
+    assert name_in_records(folder) == source
+    for start, out in ((folder, tmp_path / "out"), (folder, folder), (folder, folder), (tmp_path / "out",
+                                                                                       tmp_path / "third")):
+        export_model(start, out, clips(start), Export())
+        assert name_in_records(out) == source != fingerprint(out)
+        assert (out / REFERENCE).read_bytes() == b"what watch compares with"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", list(MODELS))
 def test_every_model_answers_as_its_graph(tmp_path, name):
@@ -140,6 +156,8 @@ def test_integers_are_kept_where_they_cost_little_and_a_copy_holds_the_whole_mod
     assert figures["int8"]["layers"] == 2 and figures["int8"]["uar"] <= 1
     assert {file.name: sha256(file) for file in folder.iterdir()} == before
     assert {file.name for file in out.iterdir()} == {*before, GRAPH}
+    source = fingerprint(folder)
+    assert name_in_records(out) == source != fingerprint(out)
     answer, expected = (Recogniser(out, "cpu", onnx=onnx).answer(sound(2.0), RATE) for onnx in (True, False))
     assert 0 < np.abs(answer.probabilities - expected.probabilities).max() < 0.05
 

@@ -9,7 +9,7 @@ from ser_ops.audio.signal import window_spans
 from ser_ops.inference.recogniser import is_silent, windows
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(total=st.integers(1, 400), length=st.integers(1, 60), hop=st.integers(1, 90), cuts=st.lists(st.integers(0, 400)))
 def test_a_stream_has_the_windows_of_the_whole_however_it_is_cut(total, length, hop, cuts):
     whole = np.arange(1, total + 1, dtype=np.float32)

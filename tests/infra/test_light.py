@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -50,6 +51,10 @@ def test_the_extra_that_is_named_brings_what_is_missing():
     named = {"mlflow": "registry", "prefect": "team", "shap": "explain", "pyarrow": "parquet", "sklearn": "train"}
     assert {module: extra_of(module, required) for module in named} == named
     assert extra_of("numpy", required) is None
+    for command in ("watch", "explain", "serve"):       # its own extra brings all that it needs
+        for module in map(re.compile(r"[\w-]+").match, CONTENT["optional-dependencies"][command]):
+            assert module and extra_of(module[0], required, command) == command
+    assert extra_of("scipy", required, "doctor") == extra_of("scipy", required) == "train"
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +171,7 @@ print(Recogniser(model_folder('models:/ser-fusion@staging')).answer_file({str(em
 @pytest.mark.slow
 @pytest.mark.parametrize(("arguments", "extra"), [
     (("predict", "tone.wav", "--model", "model", "--parquet", "a.parquet"), "parquet"),
+    (("watch", "records", "--model", "model"), "watch"),
     (("doctor",), "train")])
 def test_a_missing_extra_is_one_line_that_names_it(environment, empty, arguments, extra):
     done = run(environment, empty, "-m", "ser_ops.cli", *arguments)

@@ -43,7 +43,7 @@ def test_sets_are_those_of_crepes(coverage):
     assert (ours >= theirs).all() and (ours != theirs).sum() <= 1
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(number=st.integers(1, 50), coverage=st.floats(0.01, 0.99))
 def test_more_coverage_never_gives_a_smaller_set(number, coverage):
     kept = scores(*answers(number, number))

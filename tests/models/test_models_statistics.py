@@ -117,7 +117,7 @@ def test_weights_find_the_better_stream_and_leave_a_useless_one_out() -> None:
     assert cost(np.array([good, fair, useless]), true, answers) < cost(np.array([1.0, 0.0, 0.0]), true, answers) - 0.02
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(0, 999), st.lists(st.floats(0.0, 2.0), min_size=2, max_size=3))
 def test_weights_are_those_of_another_optimiser(seed: int, qualities: list[float]) -> None:
     true = np.random.default_rng(seed).integers(7, size=300)

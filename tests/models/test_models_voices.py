@@ -19,7 +19,7 @@ from ser_ops.training.loop import learn_population
 CPU = torch.device("cpu")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.lists(st.floats(-100, 100, width=32), min_size=3, max_size=3), min_size=1, max_size=20))
 def test_a_voice_is_the_mean_of_its_clips_in_any_order(clips: list[list[float]]) -> None:
     voice = Voice(0, torch.zeros(3))

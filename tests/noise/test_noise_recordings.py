@@ -284,6 +284,21 @@ class TestAdd:
         assert adding.add_noise("rain", target, tmp_path / "noise").already == ["a.wav"]
         assert content(tmp_path / "noise") == before
 
+    @pytest.mark.parametrize(("of_card", "of_recordings"), [
+        ("CC0", "CC BY-NC 4.0"), ("CC0", "not stated"), ("CC BY-NC 4.0", "CC0"), ("not stated", "CC0")])
+    def test_a_card_speaks_for_every_recording_of_its_collection(self, tmp_path, of_card, of_recordings):
+        adding.add_noise("rain", write(tmp_path / "one" / "a.wav", 1).parent, tmp_path / "noise", licence=of_card)
+        before = content(tmp_path / "noise")
+        more = write(tmp_path / "two" / "b.wav", 2).parent
+        for category in ("rain", "wind"):
+            with pytest.raises(UserError, match=f"licence '{of_card}', .* has '{of_recordings}': .*--collection NAME, "
+                                                f"or say --licence '{of_card}'"):
+                adding.add_noise(category, more, tmp_path / "noise", licence=of_recordings)
+        assert content(tmp_path / "noise") == before
+        assert adding.add_noise("wind", more, tmp_path / "noise", licence=of_card).licence == of_card
+        other = adding.add_noise("wind", more, tmp_path / "noise", "other", licence=of_recordings)
+        assert other.licence == of_recordings
+
     @pytest.mark.parametrize("name", ["a.wav", "a.flac"])
     def test_another_recording_of_that_name_is_not_overwritten(self, tmp_path, name):
         adding.add_noise("rain", write(tmp_path / "one" / "a.wav", 1).parent, tmp_path / "noise")

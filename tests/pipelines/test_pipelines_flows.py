@@ -6,17 +6,21 @@ import logging
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 import yaml
 from prefect import Flow
 from prefect.cache_policies import NO_CACHE
 from prefect.events.schemas.automations import AutomationCore
+from project_copy import write_settings
 
 from pipelines import checkout, flows, steps, tasks
+from ser_ops import papers, workspace
 from ser_ops.config.params import load_params
 from ser_ops.errors import UserError
 from ser_ops.scoring import run
+from ser_ops.stages import training_run
 
 PROJECT = Path(__file__).resolve().parents[2]
 FLOWS = {name: flow for name, flow in vars(flows).items() if isinstance(flow, Flow)}
@@ -119,7 +123,7 @@ def test_scoring_puts_the_day_into_source_and_folder(monkeypatch):
     (False, True, []), (True, False, []), (True, True, ["retrain"])])
 def test_an_alarm_is_the_state_of_the_run_and_trains_where_that_is_set(called, monkeypatch, alarm, retrain, asked):
     report = {"verdict": "changed" if alarm else "quiet", "alarm": alarm, "words": ["Sound is other."]}
-    monkeypatch.setattr(tasks, "watch", lambda records, corrections: report)
+    monkeypatch.setattr(tasks, "watch", lambda records, corrections, model: report)
     monkeypatch.setattr(tasks, "retrain", lambda: called.append("retrain") or "train-fusion/local starts: a")
     monkeypatch.setattr(flows, "load_params", lambda: with_watch(retrain))
     state = flows.watch_model.fn("records")
@@ -140,6 +144,18 @@ def test_where_no_service_keeps_records_there_is_nothing_to_watch(tmp_path, monk
     monkeypatch.chdir(PROJECT)
     report = steps.watch(str(tmp_path / "records"), None)
     assert "no records are here yet" in report["verdict"] and not report.get("alarm")
+
+
+@pytest.mark.parametrize(("given", "fetched"), [
+    (None, "models:/ser-fusion@staging"), ("models:/ser-fusion@production", "models:/ser-fusion@production"),
+    ("models/old", "models/old")])
+def test_the_model_that_is_served_is_watched(tmp_path, monkeypatch, given, fetched):
+    monkeypatch.chdir(PROJECT)
+    asked = []
+    monkeypatch.setattr("ser_ops.tracking.models.fetch_model", lambda _, uri: asked.append(uri) or tmp_path)
+    monkeypatch.setattr("ser_ops.watch.report.watch", lambda params, inputs, out, track: {"model": inputs.model})
+    monkeypatch.setattr(tasks, "watch", lambda *given: {"verdict": steps.watch(*given)["model"]})
+    assert flows.watch_model.fn(str(tmp_path), model=given) == str(tmp_path) and asked == [fetched]
 
 
 def test_every_flow_is_named_as_its_function_and_says_what_it_does():
@@ -221,6 +237,7 @@ def asked(monkeypatch):
         return {"folds": 3.0}
 
     monkeypatch.setattr(steps, "dvc", dvc)
+    monkeypatch.setattr(workspace, "dvc", dvc)
     monkeypatch.setattr(steps, "pull_missing", lambda say: commands.append(("what is missing",)))
     return commands
 
@@ -246,6 +263,21 @@ def test_without_a_shared_remote_nothing_is_fetched_or_pushed(asked, remote, url
     steps.push(say=lines.append)
     assert asked == [("repro", "reproduction/dvc.yaml:paper2"), ("repro", "train", "report"), ("what is missing",)]
     assert lines == ["a line"] * 2
+
+
+@pytest.mark.parametrize(("lacking", "stages"), [({}, ("paper1",)), ({"fusion": "no hub"}, ("across", "row_a"))])
+def test_a_flow_decides_as_the_command_what_is_made_of_paper_1(asked, remote, tmp_path, monkeypatch, lacking, stages):
+    remote(None)
+    write_settings(tmp_path)
+    written = []
+    monkeypatch.setattr(training_run, "lacking_checkpoints", lambda params, models: lacking)
+    monkeypatch.setattr(papers.subprocess, "run", lambda command, **_: written.append(command[-1])
+                        or CompletedProcess(command, 0, "paper1: the page", ""))
+    lines = []
+    assert steps.reproduce("paper1", say=lines.append) == {"folds": 3.0}
+    assert asked == [("repro", *(f"reproduction/dvc.yaml:{stage}" for stage in stages))]
+    assert written == (["reproduction.paper1"] if lacking else [])
+    assert bool(lacking) is any("fusion is left out: no hub" in each for each in lines)
 
 
 @pytest.mark.parametrize("url", ["s3://dvc", "../../elsewhere"])

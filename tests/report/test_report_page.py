@@ -430,3 +430,12 @@ def test_a_page_without_telephone_and_rooms_says_that_nobody_knows(html):
     text = Page(html).text
     assert "Not measured: evaluate.transmission names no telephone line and no room" in text
     assert "does not apply: no telephone line and no room was evaluated" in text
+
+
+def test_a_model_that_was_left_out_is_named_beside_the_ablation(tmp_path):
+    reports = make(tmp_path / "reports", per_class=6, resamples=200)
+    assert "was not trained" not in Page(build(reports).read_text(encoding="utf-8")).text
+    metrics = read_json(reports / "metrics.json")
+    metrics["provenance"]["lacking"] = {"wav2vec": "no hub is <in> reach"}
+    write_json(reports / "metrics.json", metrics)
+    assert "wav2vec was not trained: no hub is <in> reach." in Page(build(reports).read_text(encoding="utf-8")).text

@@ -87,15 +87,17 @@ def _model(params: Params, name: str, folder: Path) -> None:
 
 
 def _inputs(params: Params, spoken: list[tuple[str, str, str]]) -> None:
-    """Waveforms and stacked features of noise, with the table of rows."""
-    work, reads = params.paths.work, params.chosen.input_of("cnn_lstm")
+    """Waveforms, stacked features and images of noise, with the table of rows."""
+    work, features = params.paths.work, params.paths.work / "papers" / "original" / "features"
     stores = {work / "ingest" / "waveforms": {}, work / "papers" / "original" / "augmented" / "waveforms": {},
-              work / "papers" / "original" / "features" / "stacked": {}}
-    waves, _, values = stores.values()
+              features / "stacked": {}, features / "image": {}}
+    waves, _, stacked, images = stores.values()
     for utterance, _, _ in spoken:
         draw = generator(6, utterance)
         waves[utterance] = draw.normal(0, 0.1, 24000).astype(np.float32)
-        values[f"{utterance}#original"] = draw.normal(0, 1, shape_of(reads)).astype(np.float32)
+        for values, model in ((stacked, "cnn_lstm"), (images, "vit")):
+            shape = shape_of(params.chosen.input_of(model))
+            values[f"{utterance}#original"] = draw.normal(0, 1, shape).astype(np.float32)
     for store, arrays in stores.items():
         store.mkdir(parents=True)
         write_index(store, write_shard(store, 0, arrays.items()))

@@ -29,6 +29,9 @@ def row(train: str, trained: list[str], values: dict[str, tuple[float, float]]) 
                       "test_lacks": LACKS.get(test, []), "common": common, "clean": scores(clean),
                       "noisy": scores(noisy), "worst_cell": {"cell": "children@0.75", "uar": noisy - 0.1},
                       "clean_common_uar": clean * there / len(common), "noisy_common_uar": noisy * there / len(common)})
+        seen_by_word = test in trained and CUT[test] == "word"
+        cells[-1]["intervals"] = {"over": "utterances" if seen_by_word else "speakers",
+                                  "instead": "training heard 2 of the 2 speakers" if seen_by_word else ""}
     return {"train": train, "train_corpora": trained, "run_id": f"run_{train}", "validation_uar": 0.5,
             "train_lacks": [emotion for emotion in EMOTIONS if emotion not in held], "cells": cells}
 
@@ -153,6 +156,35 @@ def test_table_holds_the_same_figures(section):
     assert isinstance(clean, Cell) and (clean.ours, clean.low, clean.high) == (0.36, 0.32, pytest.approx(0.40))
     assert isinstance(common, Cell) and common.ours is None, "given only where it differs"
     assert "the one left out" in pair
+
+
+def test_every_row_says_what_its_intervals_are_over(section):
+    table = section["table"]
+    over = {cells[:2]: cells[table.columns.index("Intervals over")] for cells in table.rows}
+    assert over[("tess", "tess")] == over[("all but ravdess", "tess")] == "utterances"
+    assert over[("ravdess", "tess")] == over[("tess", "ravdess")] == "speakers"
+    (note,) = [note for note in table.notes if note.startswith("In brackets")]
+    assert "of ravdess, crema_d, tess (trained on ravdess, crema_d, all but tess) over speakers" in note
+    assert "of tess (trained on tess, all but ravdess, all but crema_d) over utterances, since training heard 2" in note
+
+
+def test_one_unit_is_said_once_with_its_level():
+    made = content()
+    made["provenance"] |= {"confidence": 0.95}
+    for each in made["models"][0]["rows"]:
+        for cell in each["cells"]:
+            cell["intervals"] = {"over": "speakers", "instead": ""}
+    assert "In brackets: 95\xa0% bootstrap intervals over speakers." in across.sections(made)[0]["table"].notes
+    assert dict(across.page(made).facts)["Bootstrap intervals"] == "95\xa0%"
+
+
+@pytest.mark.parametrize("heard, said", [
+    ({"variants": ["original"], "noise": [], "intensity": None}, "Training heard original, without noise."),
+    ({"variants": ["original", "noisy"], "noise": ["rain"], "intensity": [0.0, 0.75]}, "with rain at 0.00 to 0.75")])
+def test_what_training_heard_is_said(heard, said):
+    made = content()
+    made["provenance"] |= {"heard": heard}
+    assert said in " ".join(across.sections(made)[0]["words"])
 
 
 def test_a_cell_that_was_not_measured_is_a_dash():

@@ -16,7 +16,7 @@ from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.evaluation.published import TABLE_IV, TABLE_V, TABLE_V_DEVIATIONS, TABLE_VI, impossible_figures
 from ser_ops.files import sha256, write_json
-from ser_ops.manifest import UtteranceRow
+from ser_ops.manifest import UtteranceRow, write_rows
 
 PUBLISHED = {"table_iv": TABLE_IV, "table_v": TABLE_V, "table_v_deviations": TABLE_V_DEVIATIONS, "table_vi": TABLE_VI,
              "marks": impossible_figures()}
@@ -123,7 +123,8 @@ def test_table_ii_has_what_is_there_beside_the_full_corpus(sources):
     assert (ravdess["Speakers"].ours, ravdess["Speakers"].paper) == (1, 24)
     assert ravdess["Gender"].ours == "M/F" and ravdess["Key characteristics"].ours == "PARTIAL: 720 of 1,440"
     assert row(table, "TESS (synthetic_tess)")["Key characteristics"].ours == "synthetic speech"
-    assert row(table, "CREMA-D")["Samples"] == Cell(None, 7442, "count")
+    assert row(table, "CREMA-D")["Samples"] == Cell("absent", 7442, "count")
+    assert [entry.ours for entry in list(row(table, "SAVEE").values())[1:]] == ["absent"] * 4
     assert (row(table, "Total")["Samples"].ours, row(table, "Total")["Samples"].paper) == (720 + 1400, 12162)
     assert row(table, "Total")["Speakers"].paper == 121
     assert "corpora add crema_d" in table.missing and "corpora add savee" in table.missing
@@ -136,7 +137,8 @@ def test_table_iii_by_class(sources):
     neutral, surprise = row(table, "Neutral"), row(table, "Surprise")
     assert (neutral["RAVDESS, PARTIAL"].ours, neutral["RAVDESS, PARTIAL"].paper) == (144, 288)
     assert (neutral["TESS, synthetic"].ours, neutral["TESS, synthetic"].paper) == (200, 400)
-    assert neutral["CREMA-D"] == Cell(None, 1087, "count") and surprise["CREMA-D"].paper is None
+    assert neutral["CREMA-D, absent"] == Cell(None, 1087, "count") and surprise["CREMA-D, absent"].paper is None
+    assert table.columns[4] == "SAVEE, absent"
     assert (neutral["Total"].ours, neutral["Total"].paper) == (344, 1895)
     assert (surprise["Total"].ours, surprise["Total"].paper) == (296, 652)
     assert [entry[0] for entry in table.rows] == [*(name.capitalize() for name in EMOTIONS), "TOTAL"]
@@ -175,9 +177,63 @@ def test_table_iv_takes_the_fusion_alone_on_its_own_corpus(sources):
     assert ravdess["Test utterances"].ours == 120 and ravdess["F1-score"].mark == ""
     tess = row(table, "TESS (synthetic_tess), synthetic speech")
     assert tess["Acc. (%)"].ours == pytest.approx(71) and "F1 above" in tess["F1-score"].mark
-    assert row(table, "SAVEE")["Acc. (%)"] == Cell(None, 88.32, "percent")
+    assert row(table, "SAVEE, absent")["Acc. (%)"] == Cell(None, 88.32, "percent")
     assert any("synthetic_tess (by word)" in note for note in table.notes)
     assert "corpora add savee" in table.missing
+
+
+@pytest.mark.parametrize("units, said", [
+    ({"ravdess": ("speakers", ""), "synthetic_tess": ("utterances", "training heard 2 of the 2 speakers")},
+     "In brackets: 90\xa0% bootstrap intervals; of ravdess over speakers; of synthetic_tess over utterances, since "
+     "training heard 2 of the 2 speakers."),
+    ({"ravdess": ("speakers", ""), "synthetic_tess": ("speakers", "")},
+     "In brackets: 90\xa0% bootstrap intervals over speakers.")])
+def test_table_iv_says_what_the_brackets_of_each_corpus_are_over(sources, units, said):
+    content = across() | {"provenance": {"confidence": 0.9}}
+    for each in content["models"][1]["rows"]:
+        for cell in each["cells"]:
+            over, instead = units[cell["test"]]
+            cell["intervals"] = {"over": over, "instead": instead}
+    assert said in paper1_tables.table_iv(dataclasses.replace(sources, across=content)).notes
+
+
+def test_every_table_with_intervals_says_their_level_and_what_they_are_over(sources):
+    content = metrics()
+    content["provenance"] |= {"confidence": 0.95, "intervals": {"over": "speakers", "instead": ""}}
+    for table in paper1_tables.tables(dataclasses.replace(sources, metrics=content, across=None)):
+        if any(isinstance(entry, Cell) and entry.low is not None for entries in table.rows for entry in entries):
+            assert "In brackets: 95\xa0% bootstrap intervals over speakers." in table.notes, table.key
+
+
+@pytest.mark.parametrize("key", ["table_v", "table_v_by_snr", "table_vi"])
+def test_what_training_heard_stands_beside_every_table_of_noise(sources, key):
+    table = next(table for table in paper1_tables.tables(sources) if table.key == key)
+    assert "Training heard original, noisy, with rain, white at 0.00 to 1.00 of the speech's peak." in table.notes
+
+
+@pytest.mark.parametrize("states, late", [("statistics", True), ("last", False), ("weighted", False)])
+def test_row_d_is_called_what_it_is(sources, states, late):
+    settings = load_preset("small", Path(__file__).parents[2] / "params.yaml")
+    preset = settings.model_copy(update={"wav2vec": settings.wav2vec.model_copy(update={"states": states})})
+    assert paper1_tables.fuses_late(preset.model_dump(mode="json")) is late
+    by_key = {table.key: table for table in paper1_tables.tables(dataclasses.replace(sources, late=late))}
+    title = str(by_key["table_vi"].rows[3][0])
+    assert title.startswith("D.") and "Proposed: hybrid, attentive pooling" in title, "the paper's label stands there"
+    assert ("late fusion" in title) is late
+    for key in ("table_iv", "table_v", "table_v_by_snr", "table_vi"):
+        assert ("equations 20 and 21 is no part of it" in " ".join(by_key[key].notes)) is late, key
+
+
+@pytest.mark.parametrize("levels, seeds, said", [
+    (("0.25", "0.50", "0.75"), [1, 2, 3], "mean of 18 cells of table V, 3 seeds each."),
+    (("0.25", "0.75"), [1], "mean of 12 cells of table V, 1 seed each: 6 of the paper's 18 cells were not measured.")])
+def test_table_vi_says_of_how_many_cells_its_noisy_is_the_mean(sources, levels, seeds, said):
+    content = metrics()
+    content["provenance"]["seeds"] = seeds
+    for each in content["models"].values():
+        each["cells"] = {cell: figures for cell, figures in each["cells"].items() if cell.endswith(levels)}
+    notes = paper1_tables.table_vi(dataclasses.replace(sources, metrics=content)).notes
+    assert any(note.endswith(said) for note in notes), notes
 
 
 def test_table_v_cell_by_cell(sources):
@@ -244,6 +300,38 @@ def test_missing_models_are_said_not_filled(sources):
     assert "not trained: concat" in table.missing and "ablations.models" in table.missing
     c = next(entries for entries in table.rows if str(entries[0]).startswith("C."))
     assert all(entry.ours is None for entry in c[1:] if isinstance(entry, Cell))
+
+
+def test_a_row_without_its_checkpoint_is_named_with_the_reason(sources):
+    del sources.metrics["models"]["concat"], sources.metrics["models"]["wav2vec"]
+    sources.metrics["provenance"]["lacking"] = {"concat": "no hub is in reach"}
+    missing = paper1_tables.table_vi(sources).missing
+    assert "concat was not trained: no hub is in reach" in missing
+    assert "not trained: wav2vec: name it under ablations.models" in missing, "the other was not asked for"
+
+
+def row_a() -> dict[str, Any]:
+    """row_a.json: metrics.json of the spectral branch alone."""
+    content = metrics()
+    return {"provenance": content["provenance"] | {"backbone": "none"}, "run_id": "run_a",
+            "models": {"spectral": content["models"]["spectral"]}}
+
+
+def test_row_a_alone_fills_its_row_and_nothing_else(sources):
+    made = dataclasses.replace(sources, metrics=row_a(), lacking="fusion cannot be trained: no hub is in reach")
+    by_key = {table.key: table for table in paper1_tables.tables(made)}
+    first, *others = by_key["table_vi"].rows
+    assert [entry.ours is not None for entry in first[1:] if isinstance(entry, Cell)] == [
+        True, True, True, False, True, True, True, False, True, True], "all but the gaps to row D"
+    assert all(entry.ours is None for entries in others for entry in entries if isinstance(entry, Cell))
+    for key in ("table_v", "table_v_by_snr", "table_vi"):
+        assert "fusion cannot be trained: no hub is in reach" in by_key[key].missing
+        assert "ablations.models" not in by_key[key].missing and "train.model" not in by_key[key].missing
+    assert not by_key["table_v"].filled and not any("Ours" in note or "Training heard" in note
+                                                    for note in by_key["table_v"].notes)
+    said = " ".join(by_key["table_vi"].notes)
+    assert "mean of 18 cells of table V" in said and "Row A is trained with the settings of section train" in said
+    assert "figure 1" not in said.lower(), "there is none without the main model"
 
 
 def test_another_main_model_is_said_with_what_to_set():
@@ -444,6 +532,39 @@ def test_page_is_built_whole(project, tmp_path):
     assert len(content["tables"]) == 7 and json.dumps(content, allow_nan=False)
 
 
+def write_validated(params: Params, texts: tuple[str, ...]) -> None:
+    """TESS alone as validation let it through: two speakers who say the same words."""
+    write_rows(params.paths.work / "validated" / "manifest.csv", [
+        UtteranceRow(f"tess/{speaker}/{number}", "tess", "tess", emotion="sad", speaker=speaker, text=text)
+        for speaker in ("OAF", "YAF") for number, text in enumerate(texts)], UtteranceRow)
+
+
+@pytest.mark.parametrize("texts, protocol, said", [(("back", "bar", "base"), "word", "no test word is trained on"),
+                                                   (("", "", ""), "utterance", "by utterance")])
+def test_page_without_a_hub_names_the_protocol_in_force(project, tmp_path, monkeypatch, texts, protocol, said):
+    monkeypatch.setattr(paper1, "lacking_checkpoints", lambda params, models: {"fusion": "no hub is in reach"})
+    write_validated(project, texts)
+    write_json(tmp_path / "reports/leak_audit.json", {"protocol": "speaker", "declared": ["of other settings"]})
+    folder = tmp_path / "reports" / "paper1"
+    folder.mkdir()
+    facts = dict(paper1.page(project, 100, folder).facts)
+    assert said in facts[f"Partition protocol {protocol}"] and "Partition protocol speaker" not in facts
+    assert "of other settings" not in str(facts)
+
+
+@pytest.mark.parametrize("name, late", [("papers_cpu", True), ("small", False)])
+def test_what_row_d_is_comes_from_the_card_or_else_from_the_preset(project, tmp_path, name, late):
+    other = load_preset(name, Path(__file__).parents[2] / "params.yaml").model_dump(mode="json")
+    folder = tmp_path / "reports" / "paper1"
+    folder.mkdir()
+    write_json(tmp_path / "work/models/fusion/model.json", card() | {"preset_settings": other})
+    assert ("late fusion" in str(paper1.page(project, 100, folder).tables[-1].rows)) is late
+    (tmp_path / "work/models/fusion/model.json").unlink()
+    wav2vec = project.wav2vec.model_copy(update={"states": other["wav2vec"]["states"]})
+    without = paper1.page(project.model_copy(update={"wav2vec": wav2vec}), 100, folder)
+    assert ("late fusion" in str(without.tables[-1].rows)) is late
+
+
 def test_page_without_the_checkpoint_shows_nothing_of_other_settings(project, tmp_path, monkeypatch):
     monkeypatch.setattr(paper1, "lacking_checkpoints", lambda params, models: {"fusion": "no hub is in reach"})
     folder = tmp_path / "reports" / "paper1"
@@ -454,6 +575,18 @@ def test_page_without_the_checkpoint_shows_nothing_of_other_settings(project, tm
         assert not by_key[key].filled and "fusion cannot be trained: no hub is in reach" in by_key[key].missing
     assert by_key["table_ii"].filled and by_key["table_iii"].filled, "what needs no checkpoint is filled"
     assert "main_run" not in str(made.facts)
+    write_json(tmp_path / "reports/row_a.json", row_a())
+    made = paper1.page(project, 100, folder)
+    assert made.tables[-1].filled and "row A: run_a" in dict(made.facts)["MLflow runs"]
+
+
+def test_an_ablation_without_its_checkpoint_leaves_the_main_models_figures(project, tmp_path, monkeypatch):
+    monkeypatch.setattr(paper1, "lacking_checkpoints", lambda params, models: {
+        model: "no hub is in reach" for model in models if model == "concat"})
+    folder = tmp_path / "reports" / "paper1"
+    folder.mkdir()
+    made = paper1.page(project, 100, folder)
+    assert next(table for table in made.tables if table.key == "table_v").filled and "main_run" in str(made.facts)
 
 
 def test_page_without_anything_still_stands(tmp_path, project):

@@ -19,6 +19,7 @@ from reproduction.paper_page import (
     facts,
     format_figure,
     how_to_get,
+    interval_note,
     numbered_title,
     protocol_sentence,
     warnings,
@@ -222,6 +223,29 @@ def test_facts_say_protocols_corpora_and_runs():
     assert said["Folds"] == "random: 5, word: not admitted by these corpora"
     assert said["Backbone"] == "cnn: none; vit: random weights" and said["MLflow runs"] == "cnn: run1"
     assert dict(facts({}))["Corpora"] == "none"
+
+
+@pytest.mark.parametrize("protocol, words", [
+    ("word", ["no test word"]), ("utterance", ["by utterance"]), ("utterance and word", ["by utterance", "by word"])])
+def test_every_protocol_in_force_is_explained(protocol, words):
+    said = dict(facts({}, (protocol,)))[f"Partition protocol {protocol}"]
+    assert all(each in said for each in words) and "own stage" not in said and "no speaker" not in said
+
+
+def test_the_level_of_intervals_stands_on_the_page(reports):
+    level = dict(facts({"confidence": 0.9, "resamples": 2000}))["Bootstrap intervals"]
+    assert level == "90\xa0%, 2,000 resamples" and "Bootstrap intervals" not in dict(facts({}))
+    built = build_page(made(facts=facts({"confidence": 0.9, "resamples": 2000})), reports).read_text(encoding="utf-8")
+    assert "[bootstrap interval: 90\xa0%, 2,000 resamples]" in built
+
+
+def test_brackets_say_what_they_are_over():
+    of_people, few = {"over": "speakers", "instead": ""}, {"over": "utterances", "instead": "of 1 speaker is none"}
+    assert interval_note({"confidence": 0.95}, {"ravdess": of_people, "crema_d": of_people}) == (
+        "In brackets: 95\xa0% bootstrap intervals over speakers.",)
+    (mixed,) = interval_note({"confidence": 0.95}, {"ravdess": of_people, "savee": few, "crema_d": of_people})
+    assert "of ravdess, crema_d over speakers" in mixed and "of savee over utterances, since of 1 speaker" in mixed
+    assert interval_note({}, {}) == interval_note({}, {"ravdess": {}}) == ()
 
 
 @pytest.mark.parametrize("provenance, state", [

@@ -15,7 +15,14 @@ ALL = ("fusion", "concat", "wav2vec", "spectral", "cnn", "lstm", "cnn_lstm", "vi
 def figures(uar: float, half: float = 0.03, **more: Any) -> dict[str, Any]:
     return {"uar": uar, "uar_low": uar - half, "uar_high": uar + half, "uar_low_speakers": uar - 2 * half,
             "uar_high_speakers": uar + 2 * half, "accuracy": uar + 0.01, "accuracy_low": uar - half,
-            "accuracy_high": uar + half, "f1": uar, "precision": uar, "n": 280, "speakers": 4, "all_rows": None} | more
+            "accuracy_high": uar + half, "accuracy_low_speakers": uar - 2 * half,
+            "accuracy_high_speakers": uar + 2 * half, "f1": uar, "precision": uar, "n": 280, "speakers": 4,
+            "no_speakers": "", "fold": None, "all_rows": None} | more
+
+
+FEW = {"uar_low_speakers": None, "uar_high_speakers": None, "accuracy_low_speakers": None,
+       "accuracy_high_speakers": None, "speakers": 1,
+       "no_speakers": "of 1 speaker there is no interval over speakers (3 are needed)"}
 
 
 def content(*models: tuple[str, float, float, float], **provenance: Any) -> dict[str, Any]:
@@ -75,12 +82,54 @@ def test_findings_are_computed():
     assert "apart for 2 of 2" in said[0]
 
 
-@pytest.mark.parametrize(("paper", "apart"), [(0.44, False), (0.47, True)])
+@pytest.mark.parametrize(("paper", "apart"), [(0.44, False), (0.48, False), (0.50, True)])
 def test_overlap_of_intervals(paper, apart):
-    made = content(("cnn", 0.40, 0.41, paper))  # half widths of 0.03: they touch at a gap of 0.06
+    """Over speakers under speaker, half width 0.06, and over utterances under paper, 0.03: they touch at 0.09."""
+    made = content(("cnn", 0.40, 0.41, paper))
     assert splits.intervals_overlap(made["models"][0]) is not apart
     assert any(("intervals apart" if apart else "intervals overlap") in label
                for label in texts(svg(splits.section(made))))
+
+
+def test_the_table_has_each_protocols_own_intervals():
+    made = splits.section(content(("cnn", 0.40, 0.50, 0.60), confidence=0.95))["table"]
+    cells = dict(zip(made.columns, made.rows[0], strict=True))
+    for protocol, half in (("speaker", 0.06), ("random", 0.03), ("paper", 0.03)):
+        for score in ("UAR", "Accuracy"):
+            cell = cells[f"{score}, {protocol}"]
+            assert isinstance(cell, Cell) and cell.low is not None and cell.high is not None
+            assert (cell.high - cell.low) / 2 == pytest.approx(half), (score, protocol)
+    assert ("In brackets: 95\xa0% bootstrap intervals; of speaker over speakers; of random, paper over utterances."
+            in made.notes)
+
+
+def test_of_too_few_voices_nothing_is_judged():
+    made = content(("cnn", 0.10, 0.50, 0.90), ("lstm", 0.11, 0.50, 0.90))
+    for model in made["models"]:
+        model["protocols"]["speaker"] |= FEW
+    section = splits.section(made)
+    assert "cannot be told: of 1 speaker there is no interval over speakers" in section["words"][0]
+    assert any("cannot tell" in label for label in texts(svg(section)))
+    assert not any("intervals apart" in label for label in texts(svg(section)))
+    cell = dict(zip(section["table"].columns, section["table"].rows[0], strict=True))["UAR, speaker"]
+    assert isinstance(cell, Cell) and (cell.ours, cell.low, cell.high) == (0.10, None, None)
+    assert "Under speaker no bounds: of 1 speaker there" in " ".join(section["table"].notes)
+    assert "over speakers." not in section["table"].notes[0]
+
+
+def test_a_fold_says_who_is_tested_and_that_the_other_way_round_is_not_measured():
+    made = content(("cnn", 0.40, 0.50, 0.60))
+    assert not splits.one_direction(made["models"])
+    made["models"][0]["protocols"]["speaker"]["fold"] = {"number": 1, "of": 2, "tested": ["YAF"]}
+    said = " ".join(splits.section(made)["words"])
+    assert "Tested by speaker: YAF, whom training never heard, in fold 1 of 2" in said
+    assert "other way round is not measured" in said
+
+
+def test_what_training_heard_is_said():
+    heard = {"variants": ["original", "noisy"], "noise": ["children", "fish_market"], "intensity": [0.0, 0.75]}
+    said = splits.section(content(("cnn", 0.4, 0.5, 0.6), heard=heard))["words"]
+    assert "Training heard original, noisy, with children, fish market at 0.00 to 0.75 of the speech's peak." in said
 
 
 def test_a_missing_protocol_is_said_and_in_no_mean():
@@ -99,7 +148,10 @@ def test_three_marks_of_three_shapes_each_with_a_title():
     marks = [mark for mark in root.iter() if "split-mark" in mark.get("class", "")]
     assert {mark.tag for mark in marks} == {"circle", "rect", "polygon"}, "shape alone tells them apart"
     titles = [title.text or "" for title in root.iter("title")]
-    assert any("speaker: UAR 0.40 [0.37, 0.43], over speakers [0.34, 0.46]" in title for title in titles)
+    assert any("speaker: UAR 0.40, over speakers [0.34, 0.46]" in title for title in titles)
+    assert any("random: UAR 0.50 [0.47, 0.53], over speakers [0.44, 0.56]" in title for title in titles)
+    bars = [bar.get("class", "") for bar in root.iter("rect") if "split-bar" in bar.get("class", "")]
+    assert len(bars) == 2 and not any("split-speaker" in bar for bar in bars), "people are no matter of utterances"
     for protocol in splits.PROTOCOLS:
         assert any(title.startswith(f"cnn, {protocol}: UAR") for title in titles)
     assert any("chance" in title for title in titles)

@@ -1,9 +1,11 @@
 """Paper 2's tables and figures: printed numbers, hand-computed scores, what is missing, and the stage as a whole."""
 
 import dataclasses
+import html
+import io
 import json
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from itertools import product
 from pathlib import Path
 
@@ -134,19 +136,44 @@ def test_by_speaker_people_are_resampled_and_two_make_no_interval():
     few = paper2.cross_validation_scores(params, ("cnn", "speaker"), FIVE)
     assert few.speakers == 2 and not few.low and not few.high
     assert (few.lowest, few.highest) == pytest.approx((2 / 3, 1.0))
+    assert few.tested == {}         # each fold tests both
 
 
-def test_a_page_of_two_speakers_says_both_and_no_interval():
+@pytest.mark.parametrize("voices", [("OAF", "YAF"), ("YAF", "OAF"), ("DC", "JE", "JK", "KL")])
+def test_a_fold_of_one_speaker_is_named_by_that_speaker(voices):
+    answers = [row | {"protocol": "speaker", "speaker": voice, "utterance": f"{voice}_{number}",
+                      "predicted": "sad" if number < fold else "fear"}
+               for fold, voice in enumerate(voices, 1) for number, row in enumerate(rows(*[(fold, "sad", "")] * 5))]
+    scores = paper2.cross_validation_scores(load_params(), ("cnn", "speaker"), answers)
+    assert list(scores.tested) == sorted(voices)
+    for fold, voice in enumerate(voices, 1):
+        assert scores.tested[voice]["accuracy"] == scores.tested[voice]["recall"] == pytest.approx(fold / 5)
+    assert not paper2.cross_validation_scores(load_params(), ("cnn", "random"), answers).tested
+
+
+def test_a_page_of_two_speakers_names_both_and_has_no_interval():
     made = results(("cnn",), ("random", "word", "speaker"))
-    two = {key: dataclasses.replace(each, speakers=2, **({"low": {}, "high": {}} if key[1] == "speaker" else {}))
+    by_name = {"low": {}, "high": {}, "tested": {"OAF": {"accuracy": 0.8, "recall": 0.7},
+                                                 "YAF": {"accuracy": 0.4, "recall": 0.3}}}
+    two = {key: dataclasses.replace(each, speakers=2, **(by_name if key[1] == "speaker" else {}))
            for key, each in made.scores.items()}
     page = paper2.page(dataclasses.replace(made, scores=two))
     cell = table(page, "table_1").rows[0][-1]
     assert (cell.low, cell.high, cell.spread) == (None, None, pytest.approx(5))
     notes = " ".join(table(page, "table_1").notes)
-    assert "over utterances." in notes and "accuracy CNN 40.0" in notes and "make no interval" in notes
-    assert "CNN, by speaker: 60.0\N{NO-BREAK SPACE}%, folds 40.0" in str(printed.glance(
+    assert "over utterances." in notes and "make no interval" in notes
+    assert "accuracy of CNN 80.0 % on OAF, 40.0 % on YAF" in notes.replace("\N{NO-BREAK SPACE}", " ")
+    directions = {speaker: (model, *(cell.ours for cell in cells))
+                  for model, speaker, *cells in table(page, "tested_speakers").rows}
+    assert directions == {"OAF": ("CNN", 80, 70, "YAF"), "YAF": ("CNN", 40, 30, "OAF")}
+    assert "CNN, by speaker: 60.0\N{NO-BREAK SPACE}%, 80.0\N{NO-BREAK SPACE}% on OAF" in str(printed.glance(
         dataclasses.replace(made, scores=two), ("cnn",)))
+
+
+def test_folds_of_several_speakers_keep_their_summary():
+    page = paper2.page(results())
+    assert "tested_speakers" not in [each.key for each in page.tables]
+    assert "by speaker: 60.0\N{NO-BREAK SPACE}%, interval" in str(page.sections[0]["svg"])
 
 
 def test_one_fold_has_no_deviation():
@@ -158,8 +185,8 @@ def test_grad_cam_takes_recognised_utterances_first_by_a_keyed_choice():
     own = [row | {"model": "cnn_lstm", "protocol": "speaker", "fold": "1"} for row in rows(
         (1, "angry", "sad"), (1, "angry", "angry"), (1, "angry", "angry"), (1, "angry", "angry"), (1, "sad", "fear"))]
     other = [row | {"utterance": f"x{number}", "fold": "2"} for number, row in enumerate(own)]
-    chosen = paper2.grad_cam_utterances(load_settings(), own + other, "speaker")
-    assert chosen == paper2.grad_cam_utterances(load_settings(), (own + other)[::-1], "speaker")
+    chosen = paper2.grad_cam_utterances(load_settings(), own + other, "cnn_lstm", "speaker")
+    assert chosen == paper2.grad_cam_utterances(load_settings(), (own + other)[::-1], "cnn_lstm", "speaker")
     assert len(chosen) == 2 and chosen[0] in ("u1", "u2", "u3") and chosen[1] == "u4"
 
 
@@ -182,11 +209,12 @@ def results(wanted=("cnn", "lstm", "cnn_lstm", "vit", "beit"), protocols=("rando
     groups = [{"model": model, "protocol": protocol, "run_id": "r", "backbone": "random weights" if model in
                ("vit", "beit") else "none", "seconds": 60} for model, protocol in by_key]
     provenance = {"corpora": list(corpora), "synthetic": list(synthetic), "partial": [], "missing": list(missing),
-                  "preset": "small", "seed": 1, "confidence": 0.95, "counts": counts or {"word": 0}}
+                  "preset": "small", "seed": 1, "confidence": 0.95, "counts": counts or {"word": 0},
+                  "resamples": 1000, "bootstrap_seed": 7, "partition_seed": 3}
     return paper2.Results(by_key, groups, provenance,
                           {model: {"learning_rate": 0.001, "epochs": 50} for model in wanted},
                           "cnn_lstm", {model: (paper2.Layer("Conv1d(1)", "3", 7),) for model in wanted},
-                          paper2.Pictures(cams=cams, protocol="speaker" if cams else ""))
+                          {"cnn_lstm": paper2.Pictures(cams=cams, protocol="speaker" if cams else "")})
 
 
 def table(page, key):
@@ -239,6 +267,27 @@ def test_random_weights_and_absent_tess_are_said_with_what_to_do():
     assert any("RANDOM-WEIGHT BACKBONE" in warning for warning in page.warnings)
 
 
+@pytest.mark.parametrize(("small", "said"), [
+    ((), "ViT and BEiT began from random weights. For"), (("beit",), "weights, BEiT in a small configuration. For"),
+    (("vit", "beit"), "ViT and BEiT began from random weights, in a small configuration. For")])
+@pytest.mark.parametrize("preset", ["paper", "small"])
+def test_random_weights_are_called_small_only_where_they_are(small, said, preset):
+    made = results()
+    made = dataclasses.replace(made, small=small, provenance={**made.provenance, "preset": preset})
+    reason = table(paper2.page(made), "table_3").missing
+    assert said in reason and f"presets/{preset}.yaml" in reason
+    assert ("preset paper names both" in reason) == (preset != "paper")     # there they were taken out
+
+
+@pytest.mark.parametrize(("preset", "changes", "small"), [
+    ("small", {}, {"vit", "beit"}), ("paper", {}, set()), ("paper", {"checkpoint": None}, set()),
+    ("paper", {"layers": 4}, {"vit"}), ("paper", {"hidden": 384}, {"vit"})])
+def test_a_transformer_is_small_where_it_is_narrower_or_shallower_than_the_papers(preset, changes, small):
+    chosen = load_preset(preset)
+    own = chosen.model_copy(update={"vit": chosen.vit.model_copy(update=changes)})
+    assert paper2.smaller_than_paper(own, ("cnn", "vit", "beit")) == small
+
+
 def test_synthetic_speech_in_tess_layout_is_not_tess():
     page = paper2.page(results(corpora=("synthetic_tess",), synthetic=("synthetic_tess",)))
     assert "Only synthesised speech in TESS's layout" in table(page, "table_1").missing
@@ -265,6 +314,44 @@ def test_a_model_without_its_checkpoint_is_named_with_the_reason_and_the_rest_is
     page = paper2.page(made)
     assert "ViT was not trained: its checkpoint google/vit cannot be had" in table(page, "table_3").missing
     assert table(page, "table_1").filled and "vit" not in table(page, "table_1").missing.lower()
+
+
+def test_every_figure_of_an_explained_model_without_its_checkpoint_says_so():
+    made = results(wanted=("cnn", "vit"))
+    made = dataclasses.replace(made, explained="beit", settings={**made.settings, "beit": {"epochs": 20}}, provenance={
+        **made.provenance, "lacking": {"beit": "its checkpoint a/beit cannot be had, since no hub is in reach"}})
+    page = paper2.page(made)
+    shown = [*page.figures, *(each for each in page.tables if each.key.startswith("figure_") and each.key not in (
+        "figure_1", "figure_2"))]
+    assert len(shown) == 19
+    assert {each.missing for each in shown} == {
+        "BEiT was not trained: its checkpoint a/beit cannot be had, since no hub is in reach."}
+
+
+def test_a_model_that_stands_under_folds_models_is_not_to_be_named_there_again():
+    made = results(wanted=("cnn",))
+    made = dataclasses.replace(made, settings={**made.settings, "cnn_lstm": {"epochs": 50}})
+    for each in (table(paper2.page(made), "figure_7"), table(paper2.page(made), "table_1")):
+        assert "Hybrid of CNN and LSTM was not trained: run `ser-ops reproduce paper2`." in each.missing
+
+
+def test_the_basis_says_what_intervals_are_and_names_every_seed():
+    basis = dict(paper2.page(results()).facts)
+    assert "95" in basis["Bootstrap intervals"] and "1,000 resamples" in basis["Bootstrap intervals"]
+    assert basis["What intervals are of"] == (
+        "the figure pooled over folds (bootstrap seed 7): by speaker over speakers, none with fewer than 3; else over "
+        "utterances")
+    assert basis["Seed of the trainings"].startswith("1 (seed in reproduction/params.yaml)")
+    assert basis["Seed of the folds"] == "3 (partitions.seed in params.yaml)"
+
+
+@pytest.mark.parametrize(("protocols", "bounds", "claimed"), [
+    (("random", "speaker"), True, True), (("random", "speaker"), False, False), (("random", "word"), True, False)])
+def test_a_table_claims_intervals_over_speakers_only_where_it_has_them(protocols, bounds, claimed):
+    made = results(protocols=protocols)
+    scores = {key: each if bounds else dataclasses.replace(each, low={}, high={}) for key, each in made.scores.items()}
+    note = table(paper2.page(dataclasses.replace(made, scores=scores)), "table_1").notes[0]
+    assert "95\N{NO-BREAK SPACE}% bootstrap interval" in note and ("over speakers where" in note) == claimed
 
 
 def test_a_protocol_that_was_not_run_leaves_a_column_of_dashes():
@@ -361,8 +448,24 @@ def test_layers_of_a_built_model_add_up_to_its_parameters():
 
 # The stage
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Settings after the stage over all five models, what it attached, and what it printed."""
+    with pytest.MonkeyPatch.context() as patch:
+        params, there, out = make(tmp_path_factory.mktemp("whole")), without_store(patch), io.StringIO()
+        patch.chdir(params.paths.reports.parent)
+        with redirect_stdout(out):
+            paper2.main()
+    return params, there, out.getvalue()
+
+
 @pytest.fixture
 def attached(monkeypatch):
+    """What the stage attaches."""
+    return without_store(monkeypatch)
+
+
+def without_store(patch):
     """Runs without a tracking store: what would be attached, and to which run."""
     there = []
 
@@ -376,15 +479,13 @@ def attached(monkeypatch):
         there.append((read_json(run_json)["run_id"], run_json.parent.name))
         yield Run()
 
-    monkeypatch.setattr(paper2, "reopen", reopen)
-    monkeypatch.setattr(paper2, "connect", lambda params: None)
+    patch.setattr(paper2, "reopen", reopen)
+    patch.setattr(paper2, "connect", lambda params: None)
     return there
 
 
-def test_the_stage_fills_every_table_and_figure(tmp_path, monkeypatch, attached, capsys):
-    params = make(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    paper2.main()
+def test_the_stage_fills_every_table_and_figure(whole):
+    params, attached, out = whole
     folder = params.paths.reports / "paper2"
     content = read_json(folder / "tables.json")
     empty = [(table["key"], row[0], column) for table in content["tables"] for row in table["rows"]
@@ -399,13 +500,13 @@ def test_the_stage_fills_every_table_and_figure(tmp_path, monkeypatch, attached,
     assert accuracy["rows"][1][4]["spread"] == pytest.approx(100 * np.std(right, ddof=1))
     assert len(content["figures"]) == 10 and all((folder / name).is_file() for figure in content["figures"]
                                                  for name in figure["files"])
-    html = (folder / "index.html").read_text(encoding="utf-8")
-    assert html.count("data:image/png;base64,") == 10
-    assert "<script" not in html and not re.search(r"https?://", html)
+    page = (folder / "index.html").read_text(encoding="utf-8")
+    assert page.count("data:image/png;base64,") == 10 + 3 * 4        # the four other models, folded away
+    assert "<script" not in page and not re.search(r"https?://", page)
     for number in range(1, 5):
-        assert f"Table {number}. " in html
+        assert f"Table {number}. " in page
     for number in range(1, 14):
-        assert f"Figure {number}. " in html
+        assert f"Figure {number}. " in page
     cams = read_json(folder / "gradcam.json")
     json.dumps(cams, allow_nan=False)
     assert (cams["model"], cams["protocol"], cams["fold"], cams["run_id"]) == ("cnn_lstm", "speaker", 1, "cnn_lstm1")
@@ -413,8 +514,50 @@ def test_the_stage_fills_every_table_and_figure(tmp_path, monkeypatch, attached,
     assert attached[0] == ("cnn_lstm1", "speaker")
     assert {("index.html", "paper2"), ("gradcam.json", "paper2"), ("gradcam_sad_1.png", "paper2/figures"),
             ("tables", "paper2/tables"), ("figure_4.png", "paper2/figures")} <= set(attached)
-    assert len(capsys.readouterr().out.splitlines()) == 1
+    assert len(out.splitlines()) == 1
     assert not list(params.paths.reports.rglob(".*"))
+
+
+def test_every_model_has_its_reports_confusion_and_curves_folded_away(whole):
+    params, _, _ = whole
+    folder = params.paths.reports / "paper2"
+    answers = paper2.read_csv(params.paths.work / "papers" / "folds" / "predictions.csv")
+    reports = {(row["model"], row["protocol"], row["class"]): row
+               for row in paper2.read_csv(folder / "tables" / "reports.csv")}
+    assert len(reports) == 5 * 2 * 10
+    page = html.unescape((folder / "index.html").read_text(encoding="utf-8"))
+    folded = dict(re.findall(r"<details><summary>([^:]+): [^<]*</summary>(.*?)</details>", page, re.DOTALL))
+    assert list(folded) == ["CNN", "LSTM", "ViT", "BEiT"]        # figures 3 to 6 are the hybrid's
+    for model, name in (("cnn", "CNN"), ("lstm", "LSTM"), ("vit", "ViT"), ("beit", "BEiT")):
+        for what in ("confusion matrix", "accuracy curve", "loss curve"):
+            assert f'alt="{name}: {what}"' in folded[name]
+        for protocol in ("random", "speaker"):
+            title = f"Classification report: {name}, {printed.PROTOCOLS[protocol]}"
+            own = re.search(rf"<caption>{title}</caption>.*?</table>", folded[name], re.DOTALL)[0]
+            row = reports[model, protocol, "sad"]
+            said = [each["predicted"] for each in answers
+                    if (each["model"], each["protocol"], each["emotion"]) == (model, protocol, "sad")]
+            assert int(row["support"]) == len(said) == 6
+            assert float(row["recall"]) == pytest.approx(said.count("sad") / 6)
+            assert {label: int(row[f"answered_{label}"]) for label in EMOTIONS} == {
+                label: said.count(label) for label in EMOTIONS}
+            cells = re.findall(r"<td[^>]*>([^<]*)</td>", re.search(r'<th scope="row">sad</th>(.*?)</tr>', own)[1])
+            assert cells == [f"{float(row[column]):.3f}" for column in ("precision", "recall", "f1")] + ["6"]
+
+
+def test_every_model_that_admits_grad_cam_has_its_metrics(whole):
+    params, attached, _ = whole
+    folder = params.paths.reports / "paper2"
+    cams = next(each["table"] for each in read_json(folder / "tables.json")["sections"]
+                if each["title"] == "Grad-CAM of every model")
+    assert [row[0] for row in cams["rows"]] == [name for name in ("CNN", "Hybrid of CNN and LSTM", "ViT", "BEiT")
+                                                for _ in EMOTIONS]
+    assert any("lstm admits no Grad-CAM" in note for note in cams["notes"]) and cams["protocols"] == ["speaker"]
+    for model in ("cnn", "vit", "beit"):
+        record = read_json(folder / "models" / model / "gradcam.json")
+        assert (record["model"], record["run_id"], len(record["utterances"])) == (model, f"{model}1", 7)
+        assert all((folder / each["figure"]).is_file() for each in record["utterances"])
+    assert ("models", "paper2/models") in attached
 
 
 def test_a_model_without_a_camera_and_a_class_that_nobody_speaks(tmp_path, monkeypatch, attached, capsys):

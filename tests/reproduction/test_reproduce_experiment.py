@@ -15,6 +15,7 @@ from small_checkpoint import small_checkpoint
 from reproduction import across, corpora, folds, splits
 from reproduction.experiment import (
     Experiment,
+    heard_by,
     partition_examples,
     partitioned_rows,
     scores_with_intervals,
@@ -314,3 +315,25 @@ def test_two_speakers_have_no_interval_over_speakers(params):
     assert three["speakers"] == 3 and three["uar_low_speakers"] <= three["uar"] <= three["uar_high_speakers"]
     assert two["speakers"] == 2 and two["uar_low_speakers"] is None is two["uar_high_speakers"]
     assert two["uar_low"] <= two["uar"] <= two["uar_high"]
+    assert three["accuracy_low_speakers"] <= three["accuracy"] <= three["accuracy_high_speakers"]
+    assert three["no_speakers"] == "" and "of 2 speakers there is no interval" in two["no_speakers"]
+    unknown = scores_with_intervals(params, [row | {"speaker": row["speaker"].removesuffix("s2")} for row in rows])
+    assert unknown["uar_low_speakers"] is None and "speaker is not known" in unknown["no_speakers"]
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_splits_say_who_is_tested_and_what_was_heard(params, few):
+    if few:
+        keep_two_speakers()
+    splits.main()
+    content = read_json(Path("reports/splits.json"))
+    (model,) = content["models"]
+    by_speaker = model["protocols"]["speaker"]
+    tested = {row.speaker for each in splits.experiments(params, load_settings()) if each.protocol == "speaker"
+              for row in partitioned_rows(params, each).rows if row.partition == "test"}
+    assert by_speaker["fold"] == ({"number": 1, "of": 2, "tested": sorted(tested)} if few else None)
+    assert model["protocols"]["random"]["fold"] is None and by_speaker["speakers"] == len(tested)
+    assert bool(by_speaker["no_speakers"]) is (len(tested) < 3)
+    assert content["provenance"]["heard"] == {"variants": ["original", "noisy"], "noise": ["street"],
+                                              "intensity": [0.5, 0.5]}
+    assert heard_by([]) is None

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import resource
+import shutil
 import signal
 import threading
 from pathlib import Path
@@ -21,13 +22,16 @@ from ser_ops.cli import app
 from ser_ops.config.model_json import fingerprint
 from ser_ops.config.params import load_params_anywhere, load_preset
 from ser_ops.config.services import Watch
+from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
+from ser_ops.files import write_json
 from ser_ops.inference.answer_tables import REFUSED_COLUMNS, SCORED_COLUMNS
 from ser_ops.inference.recogniser import Recogniser
 from ser_ops.models import architectures, model_folder
 from ser_ops.scoring import parts, plan, recordings
 from ser_ops.scoring.run import score
+from ser_ops.serving.served import Served
 from ser_ops.speech.detector import copy_weights
 from ser_ops.watch.records import Recorder, read_records
 
@@ -245,6 +249,15 @@ def test_each_answer_leaves_a_record_that_watch_reads(params, model, calls):
     assert all(row["record"] is None for row in table(Path("plain")))
 
 
+def test_records_of_an_exported_model_name_the_one_that_it_came_from(params, model, calls, tmp_path):
+    exported = Path(shutil.copytree(model, tmp_path / "exported"))
+    write_json(exported / "model.json", read_json(exported / "model.json") | {"exported_from": "a" * 64})
+    score(params, "calls", Path("out"), str(exported), records=Path("heard"))
+    assert set(read_records(Path("heard")).models) == {"a" * 64}
+    served = Served(Recogniser(exported, "cpu"), "exported", fingerprint(exported), None, "")
+    assert served.recorded_as == "a" * 64 and served.short["fingerprint"] == fingerprint(exported)
+
+
 def test_a_folder_of_records_is_that_of_one_run(params, model, calls):
     with pytest.raises(UserError, match=r"^out/heard: lies in out, among the tables"):
         score(params, "calls", Path("out"), str(model), records=Path("out/heard"))
@@ -456,7 +469,7 @@ def test_a_disk_that_takes_no_more_is_one_line_and_nothing_half_written(params, 
     assert files(Path("out")) == files(Path("whole"))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.text(st.characters(exclude_categories=[]), min_size=1, max_size=4),
                           st.sampled_from([None, 0.5, 2.0]))), st.integers(1, 5), st.integers(2, 4))
 def test_the_plan_is_all_recordings_once_in_an_order_of_their_own(tmp_path_factory, listed, piece, merged):

@@ -90,7 +90,7 @@ def test_the_network_answers_as_the_published_one():
     assert np.abs(listening.end() - expected).max() < 1e-4
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(cuts=st.lists(st.integers(0, 9000), max_size=6))
 def test_blocks_of_any_length_are_heard_as_the_whole(made, cuts):
     samples = voice(9000 / RATE)
@@ -101,7 +101,7 @@ def test_nothing_is_heard_in_nothing(made):
     assert heard(made, []).shape == (0,) and segments(np.zeros(0), Speech(), 0.0) == ()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(probabilities=st.lists(st.sampled_from([0.1, 0.3, 0.9]), max_size=60), least=st.sampled_from([0.03, 0.25]),
        pause=st.sampled_from([0.0, 0.04, 0.1]))
 def test_segments_are_those_of_a_plain_loop(probabilities, least, pause):
@@ -170,7 +170,6 @@ def test_real_speech_is_heard_and_real_noise_is_not(made, recording, spoken):
 
 @given(st.lists(st.integers(0, 300), max_size=20, unique=True),
        st.lists(st.tuples(st.integers(0, 320), st.integers(0, 40)), min_size=1, max_size=10))
-@settings(deadline=None)
 def test_spoken_seconds_are_those_that_each_stretch_shares_with_each_segment(edges, stretches):
     """In hundredths of a second; an odd edge is left over."""
     edges = sorted(edges)[:len(edges) // 2 * 2]

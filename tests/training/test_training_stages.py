@@ -12,6 +12,7 @@ import yaml
 from project_copy import write_settings
 from warm_programs import warm_programs
 
+from ser_ops.config.model_json import LACKING
 from ser_ops.config.params import Params, load_params
 from ser_ops.documents import read_json
 from ser_ops.emotions import EMOTIONS
@@ -195,6 +196,26 @@ def _check_runs(folder: Path, trials: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("lacking", [["wav2vec"], []])
+def test_an_ablation_without_its_checkpoint_is_left_out_and_named(tmp_path, monkeypatch, capsys, lacking):
+    monkeypatch.chdir(project(tmp_path / "project"))
+    values = yaml.safe_load(Path("params.yaml").read_text())
+    values["ablations"].update(shuffled=0)
+    values["train"].update(epochs=1)
+    Path("params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    write_json(Path("work/tuning/best.json"), {"values": {}})
+    monkeypatch.setattr(ablate, "lacking_checkpoints", lambda params, models: {
+        model: "no hub is in reach" for model in models if model in lacking})
+    ablate.main()
+    made = {path.name for path in Path("work/ablations").iterdir()}
+    assert made == ({"spectral", LACKING} if lacking else {"spectral", "wav2vec"})
+    said = capsys.readouterr().out
+    assert ("wav2vec is left out: no hub is in reach; once it can be had, `dvc repro -f -s ablate`" in said) \
+        is bool(lacking)
+    if lacking:
+        assert read_json(Path("work/ablations", LACKING)) == {"wav2vec": "no hub is in reach"}
+
+
 def test_no_trials_train_as_the_section_says(tmp_path, monkeypatch):
     from ser_ops.stages import train, tune
     folder = project(tmp_path / "one")

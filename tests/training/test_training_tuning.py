@@ -13,15 +13,17 @@ import pytest
 import torch
 from training_standins import Tiny, examples, settings
 
-from ser_ops.config.params import load_params
+from ser_ops.config.params import Params, load_params
 from ser_ops.config.training import Tune
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
-from ser_ops.files import sha256
+from ser_ops.files import sha256, write_json
+from ser_ops.stages import ablate as ablate_stage
+from ser_ops.stages import train as train_stage
 from ser_ops.stages import tune as tune_stage
 from ser_ops.training.history import Epoch
 from ser_ops.training.loop import Diverged, fit
-from ser_ops.training.tuning import Outcome, best_trial, search, training_with, write_trials
+from ser_ops.training.tuning import Outcome, best_trial, search, training_with, why_no_search, write_trials
 from ser_ops.training.world import process_map
 
 SPACE = {"learning_rate": {"low": 1e-4, "high": 1e-1, "log": True}, "batch_size": {"low": 8, "high": 32},
@@ -199,12 +201,29 @@ def test_kill_9_ends_the_trials_too_and_the_next_one_goes_on(tmp_path):
 
 @pytest.mark.parametrize(("trials", "needs_gpu", "device", "searched"), [
     (8, True, "cpu", False), (8, True, "cuda", True), (8, False, "cpu", True), (0, False, "cuda", False)])
-def test_a_search_that_needs_a_gpu_waits_for_one(monkeypatch, trials, needs_gpu, device, searched):
-    params = load_params()
-    asked = params.model_copy(update={"tune": params.tune.model_copy(
-        update={"trials": trials, "needs_gpu": needs_gpu})})
-    monkeypatch.setattr(tune_stage, "device_of", lambda name: torch.device(device))
-    assert (tune_stage.why_no_search(asked) == "") == searched
+def test_a_search_that_needs_a_gpu_waits_for_one(trials, needs_gpu, device, searched):
+    asked = load_params().tune.model_copy(update={"trials": trials, "needs_gpu": needs_gpu})
+    assert (why_no_search(asked, torch.device(device)) == "") == searched
+
+
+def test_what_a_machine_without_a_gpu_left_out_trains_none_with_one(tmp_path, monkeypatch):
+    values = load_params(preset="paper").model_dump()
+    values["paths"]["work"] = str(tmp_path)
+    params = Params.model_validate(values)
+    monkeypatch.setattr(tune_stage, "load_params", lambda: params)
+    for stage in (tune_stage, train_stage):
+        monkeypatch.setattr(stage, "device_of", lambda name: torch.device("cpu"))
+    tune_stage.main()
+    assert train_stage.main_job(params).settings == params.train.training(), "without a GPU it trains untuned"
+    monkeypatch.setattr(train_stage, "device_of", lambda name: torch.device("cuda", 0))
+    for jobs in (train_stage.main_job, ablate_stage.ablation_jobs):
+        with pytest.raises(UserError, match=r"best\.json: holds no search, and 8 trials .*`dvc repro -f -s tune`"):
+            jobs(params)
+    write_json(tmp_path / "tuning" / "best.json", {"values": {"learning_rate": 0.0005}, "trials": 8})
+    assert train_stage.main_job(params).settings.learning_rate == 0.0005
+    none = params.model_copy(update={"tune": params.tune.model_copy(update={"trials": 0})})
+    write_json(tmp_path / "tuning" / "best.json", tune_stage.NO_SEARCH)
+    assert train_stage.main_job(none).settings == params.train.training(), "none was asked for"
 
 
 def test_the_paper_preset_is_searched_as_a_checkpoint_is():

@@ -79,7 +79,7 @@ def test_other_rates_are_kept_aligned_too(condition, sample_rate):
         assert abs(delay(sent, heard)) <= 0.0004 * sample_rate
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(samples=arrays(np.float32, st.integers(1, 700), elements=st.floats(-1, 1, width=32)),
        condition=st.sampled_from(CONDITIONS))
 def test_any_waveform_stays_finite_and_of_its_length(samples, condition):

@@ -17,7 +17,7 @@ from made_records import MODEL, answer
 from ser_ops.config.services import Watch
 from ser_ops.errors import UserError
 from ser_ops.speech.sound import Sound
-from ser_ops.watch.records import FIGURES, Recorder, read_records, removed_records
+from ser_ops.watch.records import FIGURES, Recorder, damaged_lines, read_records, removed_records
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -89,6 +89,47 @@ def test_a_kill_in_the_middle_of_a_step(tmp_path, left):
     assert len(read_records(tmp_path)) == 1
     Recorder(tmp_path, Watch()).close()
     assert len(read_records(tmp_path)) == 1 and not list(tmp_path.glob("*.jsonl"))
+
+
+DAMAGED = [b"\0" * 40, b"{\"id\": \"\xff\xfe\"}", b"no JSON", b"half\rand half", b"3", b"{}", b"[" * 100_000, b"",
+           b"null"]
+
+
+def changed(line: bytes, **values) -> bytes:
+    return json.dumps(json.loads(line) | values).encode()
+
+
+@pytest.mark.parametrize("damage", [
+    *([lambda line, bad=bad: bad] for bad in DAMAGED), [lambda line: b"\0\0\0" + line],
+    [lambda line: line[:50] + line], [lambda line: changed(line, embedding=[1.0])],
+    [lambda line: changed(line, time="noon")], [lambda line: changed(line, time=10**30)],
+    [lambda line: changed(line, model=None)], [lambda line: changed(line, seconds="long")],
+    [lambda line, bad=bad: bad for bad in DAMAGED]])
+def test_damaged_lines_of_a_log_are_left_out_counted_and_kept(tmp_path, damage):
+    """By who reads the log of a service, and by the service that begins with it after a cut of power."""
+    with Recorder(tmp_path, Watch()) as recorder:
+        ids = [recorder.add(answer(number), MODEL) for number in range(3)]
+        log = next(tmp_path.glob("*.jsonl"))
+        lines = log.read_bytes().splitlines()
+    next(tmp_path.glob("*.parquet")).unlink()
+    bad = [spoil(lines[1]) for spoil in damage]
+    log.write_bytes(b"".join(line + b"\n" for line in [lines[0], *bad, lines[2]]))
+    assert sorted(read_records(tmp_path).ids) == sorted([ids[0], ids[2]])
+    assert damaged_lines(tmp_path) == len(bad)
+    for _ in range(2):
+        Recorder(tmp_path, Watch()).close()
+        assert sorted(read_records(tmp_path).ids) == sorted([ids[0], ids[2]])
+        assert damaged_lines(tmp_path) == len(bad) and not log.exists()
+    kept = log.with_suffix(".damaged")
+    assert kept.read_bytes() == b"".join(line + b"\n" for line in bad) and kept.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_log_of_damage_alone_holds_no_records(tmp_path):
+    (tmp_path / "20261101T000000.000000-aaaaaa.jsonl").write_bytes(b"\0\0\n" * 9)
+    with pytest.raises(UserError, match="holds no records"):
+        read_records(tmp_path)
+    Recorder(tmp_path, Watch()).close()
+    assert damaged_lines(tmp_path) == 9 and not list(tmp_path.glob("*.parquet"))
 
 
 def test_the_oldest_files_go_and_are_counted(tmp_path, monkeypatch):
