@@ -18,11 +18,16 @@ from ser_ops.errors import UserError
 from ser_ops.terminal import print_line
 
 _LEFTOVER = re.compile(r"\.(.+)\.[a-z0-9_]{8}", re.DOTALL)  # as `replacing` names the folder beside a path
+_ADDRESS = re.compile(r"[a-zA-Z][\w+.-]*://")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LONGEST = 255 - len("..") - 8  # bytes of a name that fits into the name of that folder
 _BEFORE = ".before"     # beside the temporary: what stood in its place, for the moment between two renames
-_CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG,
-                 errno.ENOTDIR, errno.EEXIST}
+_DEVICES = Path("/dev")     # its links, such as stdout, lead to what no file may replace
+_FULL, _CLOSED = "free space or choose another folder", "choose a folder that you may write"
+_IN_THE_WAY = "a file stands where a folder must be: choose another folder"
+_REMEDIES = {errno.ENOSPC: _FULL, errno.EDQUOT: _FULL, errno.EFBIG: _FULL, errno.EROFS: _CLOSED, errno.EACCES: _CLOSED,
+             errno.EPERM: _CLOSED, errno.ENAMETOOLONG: "choose a shorter name", errno.ENOTDIR: _IN_THE_WAY,
+             errno.EEXIST: _IN_THE_WAY}
 
 
 @contextmanager
@@ -31,26 +36,46 @@ def naming_write_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _CANNOT_WRITE:
+        if error.errno not in _REMEDIES:
             raise
-        raise UserError(f"{path}: cannot be written ({error.strerror or error}): free space or choose another "
-                        "folder, then run the same command again") from error
+        raise _cannot_write(path, error) from error
+
+
+def _cannot_write(path: Path, error: OSError) -> UserError:
+    return UserError(f"{path}: cannot be written ({error.strerror or error}): "
+                     f"{_REMEDIES.get(error.errno or 0, 'choose another folder')}, then run the same command again")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those around it, where it is missing. Raises UserError where it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, file: bool = False) -> Iterator[Path]:
     """A temporary path beside `path` (file or folder); renamed over it when the block ends well.
 
-    On an exception the temporary is removed and what stood at `path` before is untouched.
-    Raises UserError when the disk is full or the folder cannot be written.
+    On an exception the temporary is removed and what stood at `path` before is untouched. A symbolic link is replaced
+    itself: DVC links what it tracks into its cache, where nothing may change.
+
+    Args:
+        path: What is written.
+        file: Whether it is a file, so that a folder at `path` is refused before the block begins.
+
+    Raises:
+        UserError: The disk is full, the folder cannot be written, or at `path` stands what must not be replaced: a
+            pipe, a socket, a device, or a folder where a file is written.
     """
     temporary: Path | None = None
     try:
         with naming_write_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            holder = Path(tempfile.mkdtemp(prefix=f".{_within(path.name)}.", dir=path.parent))
+            holder = _holder_beside(path, file)
             temporary = holder / path.name
             yield temporary
+            _check_target(path, temporary.is_file())
             if temporary.is_dir() and path.is_dir():
                 path.rename(holder / _BEFORE)
             os.replace(temporary, path)
@@ -58,6 +83,24 @@ def replacing(path: Path) -> Iterator[Path]:
         if temporary is not None:
             _put_back(temporary.parent / _BEFORE, path)
             shutil.rmtree(temporary.parent, ignore_errors=True)
+
+
+def _check_target(path: Path, file: bool) -> None:
+    """Raise UserError where a file, or else a file or a folder, must not take the place of what stands at `path`."""
+    if os.path.realpath(path.parent) == str(_DEVICES) or (path.exists() and not (path.is_file() or path.is_dir())):
+        raise UserError(f"{path}: no file may take the place of a pipe or a device: give the name of a file")
+    if file and path.is_dir():
+        raise UserError(f"{path}: is a folder: give the name of a file")
+
+
+def _holder_beside(path: Path, file: bool) -> Path:
+    """A new folder beside `path`, for what will take its place. Raises UserError where nothing may, or none can be."""
+    try:
+        _check_target(path, file)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=f".{_within(path.name)}.", dir=path.parent))
+    except OSError as error:
+        raise _cannot_write(path, error) from error
 
 
 def _put_back(before: Path, path: Path) -> None:
@@ -99,7 +142,7 @@ def one_writer_at_a_time(lock: Path | None, folder: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     with naming_write_errors(lock):
-        lock.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(lock.parent)
         held = FileLock(lock)
         try:
             held.acquire(timeout=0)
@@ -115,7 +158,7 @@ def one_writer_at_a_time(lock: Path | None, folder: Path) -> Iterator[None]:
 
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text, whole or not at all."""
-    with replacing(path) as temporary:
+    with replacing(path, file=True) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
@@ -126,6 +169,20 @@ def write_json(path: Path, value: Any) -> None:
     """
     text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
     write_text(path, _SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", text))
+
+
+def named_path(name: str) -> Path:
+    """The path that a user names.
+
+    Raises UserError for an empty name, as of a shell variable without value, which Path takes for the folder we are in;
+    and for an address, which Path makes another name of.
+    """
+    if not name:
+        raise UserError("'': the name is empty: give the name of a file or folder")
+    if _ADDRESS.match(name) and not os.path.lexists(name):
+        raise UserError(f"{name}: is an address, and a file or folder is taken here: fetch it first (ser-ops score, "
+                        "corpora add and noise add take s3:// themselves)")
+    return Path(name)
 
 
 def sha256(path: Path) -> str:

@@ -19,6 +19,7 @@ SOURCE = Path(ser_ops.__file__).resolve().parents[1]
 PACKAGES = ("ser_ops", "reproduction")
 _MODULE = re.compile(rf"(?:{'|'.join(PACKAGES)})(?:\.\w+)+")
 _TEMPLATES = (".j2", ".css", ".js")
+_PACKAGE = "__init__.py"    # nobody starts or copies it by that name
 
 
 def file_of(module: str) -> Path | None:
@@ -28,7 +29,7 @@ def file_of(module: str) -> Path | None:
     'ser_ops/errors.py'
     """
     path = Path(*module.split("."))
-    files = (path.with_suffix(".py"), path / "__init__.py") if path.parts[0] in PACKAGES else ()
+    files = (path.with_suffix(".py"), path / _PACKAGE) if path.parts[0] in PACKAGES else ()
     return next((file for file in files if (SOURCE / file).is_file()), None)
 
 
@@ -70,7 +71,7 @@ def _used_by(file: Path) -> frozenset[Path]:
     used = {path for module in _modules(_tree(file)) if (path := file_of(module))}
     used |= {file.parent / path.name for path in folder.iterdir() if path.suffix in _TEMPLATES}
     used |= {file.parent / name for name in _strings(_tree(file)) if name.endswith(".py") and "/" not in name
-             and (folder / name).is_file()}
+             and name != _PACKAGE and (folder / name).is_file()}
     return frozenset(used)
 
 
@@ -92,7 +93,7 @@ def _modules(tree: ast.Module) -> Iterator[str]:
 def _inside(package: str) -> Iterator[str]:
     """The modules that lie in a package: one of them is looked up by the name that a table holds."""
     file = file_of(package)
-    if file is not None and file.name == "__init__.py":
+    if file is not None and file.name == _PACKAGE:
         yield from (f"{package}.{path.stem}" for path in sorted((SOURCE / file).parent.glob("[!_]*.py")))
 
 

@@ -6,6 +6,7 @@ a convolution gains nothing by it on a CPU.
 
 import logging
 import shutil
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -150,11 +151,12 @@ def _write_graph(network: TorchNetwork, clips: Windows, path: Path, weights_sha2
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporter's lines about packages that it does not need here."""
+    """Without what PyTorch's exporter says to its own developers, and about packages that it does not need here."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        yield
+        with warnings.catch_warnings(action="ignore"):
+            yield
     finally:
         logging.disable(before)
 

@@ -1,13 +1,26 @@
 import errno
 import os
+import re
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from ser_ops import files
 from ser_ops.documents import read_json
 from ser_ops.errors import UserError
-from ser_ops.files import one_writer_at_a_time, remove_leftovers, replacing, sha256, write_json, write_text
+from ser_ops.files import (
+    make_folder,
+    named_path,
+    one_writer_at_a_time,
+    remove_leftovers,
+    replacing,
+    sha256,
+    write_json,
+    write_text,
+)
 
 
 def test_what_was_there_stays_when_writing_fails(tmp_path):
@@ -149,3 +162,89 @@ def test_a_name_that_is_no_text_comes_back_from_json(tmp_path):
     name = os.fsdecode(b"Gr\xf6\xdfe") + "é"
     write_json(tmp_path / "a.json", {name: name})
     assert read_json(tmp_path / "a.json") == {name: name} and "é" in (tmp_path / "a.json").read_text()
+
+
+@pytest.mark.parametrize("address", ["s3://bucket/a.wav", "https://host/a.wav", "file:///a.wav", "git+ssh://host/a"])
+def test_an_address_is_no_path_unless_it_is_there_by_that_name(tmp_path, monkeypatch, address):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=f"^{re.escape(address)}: is an address, and a file or folder is taken here"):
+        named_path(address)
+    Path(address).parent.mkdir(parents=True, exist_ok=True)
+    Path(address).touch()
+    assert named_path(address).is_file() and named_path("C:/a.wav") == Path("C:/a.wav")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "link"])
+@pytest.mark.parametrize("write", [Path.touch, Path.mkdir])
+def test_a_pipe_or_a_device_is_never_replaced(tmp_path, monkeypatch, kind, write):
+    monkeypatch.chdir(tmp_path)     # the name of a socket may not be long
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("socket")
+        os.mkfifo("pipe")
+        Path("link").symlink_to("pipe")
+        before = {path.name: os.lstat(path).st_ino for path in tmp_path.iterdir()}
+        with pytest.raises(UserError, match=f"{kind}: no file may take the place of a pipe"), replacing(Path(kind)):
+            raise AssertionError("the work must not begin")
+        with pytest.raises(UserError, match="no file may"), replacing(Path("late")) as temporary:
+            write(temporary)
+            os.mkfifo("late")
+        os.remove("late")
+        assert {path.name: os.lstat(path).st_ino for path in tmp_path.iterdir()} == before
+
+
+def test_what_lies_among_the_devices_is_never_replaced_whatever_it_leads_to(tmp_path, monkeypatch):
+    devices, file = tmp_path / "dev", tmp_path / "a.txt"
+    devices.mkdir()
+    file.touch()
+    (devices / "stdout").symlink_to(file)       # as /dev/stdout leads to a file where output is redirected
+    monkeypatch.setattr(files, "_DEVICES", devices)
+    for path in (devices / "stdout", devices / "new", tmp_path / "dev/../dev/new"):
+        with pytest.raises(UserError, match="no file may take the place of a pipe or a device"):
+            write_text(path, "x")
+    assert [path.name for path in devices.iterdir()] == ["stdout"] and file.read_text() == ""
+
+
+def test_a_link_is_replaced_and_what_it_leads_to_stays(tmp_path):
+    (tmp_path / "cache").write_text("tracked")
+    for name in ("cache", "nowhere"):
+        (tmp_path / "link").unlink(missing_ok=True)
+        (tmp_path / "link").symlink_to(name)
+        write_text(tmp_path / "link", "new")
+        assert not (tmp_path / "link").is_symlink() and (tmp_path / "link").read_text() == "new"
+    assert (tmp_path / "cache").read_text() == "tracked" and not (tmp_path / "nowhere").exists()
+
+
+def test_a_folder_is_not_replaced_by_a_file_and_no_work_begins_for_one(tmp_path):
+    (tmp_path / "out").mkdir()
+    with pytest.raises(UserError, match=r"out: is a folder: give the name of a file"), \
+            replacing(tmp_path / "out", file=True):
+        raise AssertionError("the work must not begin")
+    with pytest.raises(UserError, match="is a folder"), replacing(tmp_path / "out") as temporary:
+        temporary.touch()
+    assert os.listdir(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize(("path", "remedy"), [
+    ("file/a.txt", "a file stands where a folder must be: choose another folder"),
+    ("file/deep/a.txt", "a file stands where a folder must be: choose another folder"),
+    ("link/deep/a.txt", "a file stands where a folder must be: choose another folder"),
+    ("loop/a.txt", "a file stands where a folder must be: choose another folder"),
+    ("loop/deep/a.txt", "(Too many levels of symbolic links): choose another folder"),
+    ("a" * 256, "choose a shorter name")])
+def test_what_cannot_be_written_has_the_remedy_that_helps(tmp_path, path, remedy):
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "link").symlink_to("nowhere")
+    with pytest.raises(UserError) as raised:
+        write_text(tmp_path / path, "x")
+    assert remedy in str(raised.value) and "free space" not in str(raised.value)
+
+
+@pytest.mark.parametrize("write", [make_folder, lambda path: write_text(path / "a.txt", "x")])
+def test_a_folder_that_cannot_be_made_is_one_line_whatever_the_reason(tmp_path, monkeypatch, write):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()        # below it, as in /proc, no folder can be made: there is no such folder
+    with pytest.raises(UserError, match=r"out.*: cannot be written \(No such file .*\): choose another folder"):
+        write(Path("out"))

@@ -64,7 +64,8 @@ def test_modules_that_a_catalogue_names_are_among_them(stage: str) -> None:
 @pytest.fixture
 def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project of a few modules in the place of this one."""
-    files = {"__init__.py": '"""Nothing."""', "top.py": "from ser_ops.room import first\n",
+    files = {"__init__.py": "from ser_ops.room import typed\n",
+             "top.py": "from ser_ops.room import first\nNAME = '__init__.py'\n",
              "room/__init__.py": "", "room/first.py": "from typing import TYPE_CHECKING\n"
              "if TYPE_CHECKING:\n    from ser_ops.room import typed\n"
              "def late():\n    import ser_ops.room.lazy\n    return 'ser_ops.room.started', 'copied.py', 'none.py'\n",

@@ -3,25 +3,16 @@
 import ipaddress
 import json
 import socket
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from ser_ops.errors import UserError
+from ser_ops.files import named_path
 from ser_ops.terminal import excerpt, print_line
 
+path_argument = named_path      # the parser of each argument that is a file or folder
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on standard output, nothing else there.")]
-
-
-def path_argument(name: str) -> Path:
-    """The path that a user names.
-
-    Raises UserError for an empty name, as of a shell variable without value: Path takes it for the folder we are in.
-    """
-    if not name:
-        raise UserError("'': the name is empty: give the name of a file or folder")
-    return Path(name)
 
 
 def print_answer(value: dict[str, Any], as_json: bool, *lines: str) -> None:

@@ -64,7 +64,7 @@ def _target(params: Params, model: str | None, folder: Path, out: Path | None) -
     Raises UserError for one that holds what others made: a fetched model is kept by its fingerprint, and DVC would run
     a stage again whose output changed.
     """
-    from ser_ops.tracking.models import SCHEMES
+    from ser_ops.config.model_json import SCHEMES
 
     if out is None and (model is None or model.startswith(SCHEMES)):
         raise UserError(f"{model or 'the staging model'}: is fetched and kept as it was registered: name a folder for "

@@ -10,10 +10,9 @@ import typer
 
 from ser_ops.caveats import caveats, marks
 from ser_ops.cli.answers import Json, path_argument, print_answer
-from ser_ops.config.params import PARAMS, Params, load_params, predict_of_project
+from ser_ops.config.params import Params, load_params, predict_of_project
 from ser_ops.documents import read_json
-from ser_ops.errors import UserError
-from ser_ops.files import path_on_disk, write_json
+from ser_ops.files import make_folder, path_on_disk, write_json
 from ser_ops.pages import pick
 from ser_ops.terminal import count_sentences, print_line, unused_in_words
 
@@ -36,37 +35,17 @@ Coverage = Annotated[float | None, typer.Option("--coverage", help="Share of cas
 
 
 def fetch_model(params: Params, model: str | None) -> Path:
-    """A local folder of a model by its URI; in a project, by default of the registered model's staging.
+    """The folder of what --model names, as `ser_ops.tracking.models.model_folder` gives it."""
+    from ser_ops.tracking.models import model_folder
 
-    Raises UserError for an address in the registry where nothing says which registry that is.
-    """
-    from ser_ops.tracking import models
-
-    return models.fetch_model(params, model_uri(params, model))
+    return model_folder(model, params)
 
 
-def model_uri(params: Params, model: str | None) -> str:
-    """What a user named, or staging; raises as `fetch_model`."""
-    from ser_ops.tracking.models import SCHEMES
-
-    project = PARAMS.exists()
-    if model is None and not project:
-        raise UserError("no project is here (params.yaml), whose model would answer: name one with --model: a folder, "
-                        "or an address as models:/ser-fusion@staging")
-    if model and model.startswith(SCHEMES) and not (project or os.environ.get("MLFLOW_TRACKING_URI")):
-        raise UserError(f"{model}: no project is here (params.yaml), whose registry would have it: set "
-                        "MLFLOW_TRACKING_URI to the address of an MLflow server, or give a folder")
-    return model or f"models:/{params.tracking.registered_model}@staging"
-
-
-def recogniser_of(params: Params, folder: Path, coverage: float | None = None, onnx: bool = False) -> "Recogniser":
-    """The model of a folder, answering by the project's settings, or where there is no project, by its own.
-
-    onnx: whether its model.onnx answers where it stands there.
-    """
+def recogniser_of(params: Params, folder: Path, coverage: float | None = None) -> "Recogniser":
+    """The model of a folder, answering by the project's settings, or where there is no project, by its own."""
     from ser_ops.inference.recogniser import Recogniser
 
-    return Recogniser(folder, params.compute.device, predict=predict_of_project(params), coverage=coverage, onnx=onnx)
+    return Recogniser(folder, params.compute.device, predict=predict_of_project(params), coverage=coverage)
 
 
 def evaluate(manifest: Annotated[Path, typer.Option(help="CSV: path, emotion, speaker; where a line is a part of a "
@@ -134,6 +113,7 @@ def explain(file: Annotated[Path, typer.Argument(help="A recording.", parser=pat
     recording = Path(os.path.abspath(path))
     answer = recogniser.answer_file(path, channel)
     target = _page_folder(params.paths.reports / "explain", recording) if out is None else out
+    make_folder(target)     # explaining takes minutes: whether it can be written is known before
     network, device = cast("EmotionModel", recogniser.model), recogniser.torch_network.device
     report = explain_recording(network, recogniser.card, device, path, params.explain, target, start, channel)
     write_json(target / _REPORT, {"recording": str(recording), **report})

@@ -1,5 +1,6 @@
 """ser-ops predict: recordings, however many, to their emotions."""
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -27,10 +28,11 @@ def predict(files: Annotated[list[str], typer.Argument(
                 help="Recordings of any length (wav, flac, ogg, opus, mp3, m4a, mp4, aac, webm, amr or 3gp), folders "
                      "of them, patterns in quotes, or - for standard input.")],
             model: Model = None, channel: Channel = None, json: Json = False, coverage: Coverage = None,
-            timeline: Annotated[bool, typer.Option("--timeline", help="Also each window and each stretch of speech.")]
-            = False,
+            timeline: Annotated[bool, typer.Option("--timeline", help="Also each window and each stretch of speech; in "
+                                                   "a table, the seconds of speech in each window.")] = False,
             csv: Annotated[Path | None, typer.Option(help="Write a table of all answers, with --timeline of all "
-                                                     "windows.", parser=path_argument, metavar="FILE")] = None,
+                                                     "windows; - for standard output.", parser=path_argument,
+                                                     metavar="FILE")] = None,
             speaker: Annotated[str | None, typer.Option(help="Whose voice they are: answered by what is known of it, "
                                                         "which these recordings are then added to.")] = None,
             parquet: Annotated[Path | None, typer.Option(help="The same as Parquet.", parser=path_argument,
@@ -40,14 +42,14 @@ def predict(files: Annotated[list[str], typer.Argument(
     A bad recording is one line on standard error; the others are answered all the same, and the exit code is 1.
     """
     params = load_params_anywhere()
-    recogniser = recogniser_of(params, fetch_model(params, model), coverage, onnx=speaker is None)
+    recogniser = recogniser_of(params, fetch_model(params, model), coverage)
     from ser_ops.inference.answer_tables import row_of, window_rows
     from ser_ops.inference.sources import recordings_named
 
     known = None if speaker is None else _known(recogniser, params, speaker)
     failed, aside = 0, csv is not None or parquet is not None
     with ExitStack() as opened:
-        tables = _tables(opened, csv, parquet, timeline)
+        tables = _tables(opened, csv, parquet, timeline, json)
         names = list(recordings_named(files))
         for name in opened.enter_context(_bar(names)):
             answer = name if isinstance(name, UserError) else _answered(known or recogniser, name, channel)
@@ -76,10 +78,18 @@ def _known(recogniser: "Recogniser", params: Params, speaker: str) -> "KnownSpea
     return KnownSpeaker(recogniser, params.paths.voices, speaker)
 
 
-def _tables(opened: ExitStack, csv: Path | None, parquet: Path | None, timeline: bool) -> list["Writer"]:
-    """The tables that were asked for; they are in place when `opened` ends."""
+def _tables(opened: ExitStack, csv: Path | None, parquet: Path | None, timeline: bool, json: bool) -> list["Writer"]:
+    """The tables that were asked for; they are in place when `opened` ends.
+
+    Raises UserError where one cannot be written, or would take the place of the other or of what else is printed.
+    """
     from ser_ops.inference import answer_tables
 
+    if csv and parquet and os.path.realpath(csv) == os.path.realpath(parquet):
+        raise UserError(f"{csv}: --csv and --parquet name the same file: give each a name of its own")
+    if csv and json and answer_tables.is_standard_output(csv):
+        raise UserError(f"{csv}: --csv and --json both write to standard output: leave one of them out, or give --csv "
+                        "the name of a file")
     columns = answer_tables.WINDOW_COLUMNS if timeline else answer_tables.COLUMNS
     asked = ((csv, answer_tables.csv_table), (parquet, answer_tables.parquet_table))
     return [opened.enter_context(table(path, columns)) for path, table in asked if path is not None]

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ser_ops.cli.answers import Json, path_argument, print_answer
-from ser_ops.cli.model import Coverage, Model, model_uri
+from ser_ops.cli.model import Coverage, Model
 from ser_ops.config.params import load_params_anywhere
 from ser_ops.errors import UserError
 
@@ -29,6 +29,8 @@ def score(source: Annotated[str, typer.Argument(
     if not source:
         raise UserError("'': the name of the source is empty: give a folder, an s3:// prefix, a table or a list")
     params = load_params_anywhere()
+    from ser_ops.tracking.models import model_uri
+
     uri = model_uri(params, model)
     import pyarrow  # noqa: F401    # before tqdm: where both are missing, it names the small extra
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ser_ops.cli.answers import is_loopback, path_argument
-from ser_ops.cli.model import Coverage, Model, model_uri
+from ser_ops.cli.model import Coverage, Model
 from ser_ops.config.params import load_params_anywhere
 from ser_ops.errors import UserError
 
@@ -32,10 +32,10 @@ def serve(model: Model = None, coverage: Coverage = None,
         raise UserError(f"{host}: others reach this address, and there is no token: set {TOKEN} in the environment, or "
                         "leave --host out")
     params = load_params_anywhere()
-    uri = model_uri(params, model)
     from ser_ops.progress.spreading import use_one_thread
 
     use_one_thread()    # before NumPy loads: each core has a thread of ours
     from ser_ops.serving.server import serve as serve_model
+    from ser_ops.tracking.models import model_uri
 
-    serve_model(params, uri, host, port, token, records, coverage)
+    serve_model(params, model_uri(params, model), host, port, token, records, coverage)

@@ -21,6 +21,7 @@ FORMAT = 4
 MODEL_JSON = "model.json"
 WEIGHTS = "weights.safetensors"     # beside it
 GRAPH = "model.onnx"        # beside it, where the model was exported
+SCHEMES = ("models:/", "runs:/")     # of a model's address in a registry; anything else is a folder
 REFERENCE = "reference.parquet"     # in a packaged model: what `ser-ops watch` compares with
 LACKING = "lacking.json"    # beside the folders of models: those that were left out, with why
 _RESTORE = "restore the folder, or train the model again"
@@ -80,7 +81,7 @@ def read_model_json(folder: Path) -> dict[str, Any]:
     Raises UserError in one line where it is missing, of another format or model, or where a value is out of range.
     """
     path = folder / MODEL_JSON
-    card = read_json(path)
+    card = read_json(path, "train the model, or name a folder that holds one")
     version = card.get("format") if isinstance(card, dict) else None
     if not isinstance(version, int) or version != FORMAT:
         raise UserError(f"{path}: format {reprlib.repr(version)}, this version reads {FORMAT}: train the model again, "

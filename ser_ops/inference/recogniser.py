@@ -3,6 +3,7 @@
 import os
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from ser_ops.audio.admission import SILENCE_DBFS, SilentRecording, bandwidth_war
 from ser_ops.audio.reading import RecordingStream, admit_samples
 from ser_ops.audio.signal import clipped_samples, fit_window
 from ser_ops.caveats import Caveat, caveats
-from ser_ops.config.model_json import MODEL_JSON, predict_of, window_of
+from ser_ops.config.model_json import MODEL_JSON, SCHEMES, predict_of, window_of
 from ser_ops.config.services import Predict
 from ser_ops.emotions import EMOTIONS
 from ser_ops.errors import UserError
@@ -61,9 +62,9 @@ class Answer:
     nobody does, and equal where there is none; seconds: duration of the recording; windows: those that hold a signal;
     warnings: sentences a user should read before relying on it; caveats: what the model's card says of every answer
     that it gives; speech: where somebody speaks, None for a model without a detector of speech; emotions: the set that
-    holds the truth in the promised share of cases, likeliest first, None where no share was asked for; voice_clips: the
-    clips by which the speaker's voice was known, None where no voice was given; sound: figures of what was heard, those
-    that were asked for.
+    holds the truth in the promised share of cases, likeliest first, None where no share was asked for or nobody speaks;
+    voice_clips: the clips by which the speaker's voice was known, None where no voice was given; sound: figures of what
+    was heard, those that were asked for.
     """
 
     probabilities: np.ndarray
@@ -143,12 +144,13 @@ class Recogniser:
 
     def __init__(self, source: "str | os.PathLike[str] | tuple[nn.Module, dict[str, Any]]", device: str = "auto",
                  batch_size: int | None = None, window_hop: float | None = None, *, predict: Predict | None = None,
-                 coverage: float | None = None, onnx: bool = False, embeddings: bool = False,
+                 coverage: float | None = None, onnx: bool = True, embeddings: bool = False,
                  sound: bool = True) -> None:
         """Load a model.
 
         Args:
-            source: A model folder, or a model with its card, which then has no detector of speech.
+            source: A model folder (`ser_ops.model_folder` fetches one from a registry), or a model with its card, which
+                then has no detector of speech.
             device: auto, cpu, cuda or cuda:N.
             batch_size: Windows that are answered together; by default as `predict` says.
             window_hop: Seconds between windows; by default as `predict` says.
@@ -156,16 +158,17 @@ class Recogniser:
             coverage: Share of cases, in (0, 1), in which the set of emotions shall hold the truth; by default as
                 `predict` says.
             onnx: Whether the folder's model.onnx answers, on the CPU and without torch, where it stands there,
-                ONNX Runtime is installed and neither a GPU nor embeddings are asked for. It starts sooner; it knows no
-                voices.
+                ONNX Runtime is installed and neither a GPU nor embeddings are asked for. It starts sooner; voices are
+                answered by torch all the same.
             embeddings: Whether each window has its embedding, which records keep.
             sound: Whether each answer has figures of its sound, which records keep too.
 
         Raises:
-            UserError: A folder that is no model, a device that is not here, an extra that is not installed, a coverage
-                out of range or for a model that was not calibrated for sets.
+            UserError: An address in a registry, a folder that is no model, a device that is not here, an extra that is
+                not installed, a coverage out of range or for a model that was not calibrated for sets.
         """
-        folder = None if isinstance(source, tuple) else Path(source)
+        folder = None if isinstance(source, tuple) else _folder(source)
+        self._source, self._device = source, device
         by_graph = onnx and not embeddings and not device.startswith("cuda")
         graph = usable_graph(folder) if by_graph and folder else None
         self.network: OnnxGraph | TorchNetwork = graph or _torch_network(source, device)
@@ -183,13 +186,10 @@ class Recogniser:
         self.coverage = settings.coverage if coverage is None else coverage
         self._highest_score = self._score_for(self.coverage, folder)
 
-    @property
+    @cached_property
     def torch_network(self) -> "TorchNetwork":
-        """The network in torch, for voices and explanations. Raises UserError where model.onnx answers."""
-        if isinstance(self.network, OnnxGraph):
-            raise UserError(f"{self.network.path}: knows no voice and cannot be explained: load the model without it "
-                            "(onnx=False)")
-        return self.network
+        """The network in torch, for voices and explanations; where model.onnx answers, loaded when it is asked for."""
+        return _torch_network(self._source, self._device) if isinstance(self.network, OnnxGraph) else self.network
 
     @property
     def model(self) -> "nn.Module":
@@ -318,7 +318,9 @@ class Recogniser:
                     ] if silent_windows else []
         if 0 < len(spoken) < len(answers):
             warnings.append(f"in {len(answers) - len(spoken)} of {number} windows nobody speaks: they are left out")
-        emotions = None if self._highest_score is None else conformal.emotion_set(mean, self._highest_score)
+        emotions = None
+        if self._highest_score is not None and speech != ():
+            emotions = conformal.emotion_set(mean, self._highest_score)
         return Answer(mean, seconds, answers, warnings, self.caveats, speech, emotions,
                       sound=meter.end(speech) if meter else Sound())
 
@@ -353,6 +355,14 @@ class Recogniser:
                     padding_warning(answer.seconds, self.window / self.sample_rate))
         return replace(answer, warnings=[*warnings, *filter(None, of_model), *answer.warnings],
                        sound=replace(answer.sound, clipped_share=clipped))
+
+
+def _folder(source: "str | os.PathLike[str]") -> Path:
+    """The folder that somebody named. Raises UserError for an address in a registry."""
+    if (address := os.fspath(source)).startswith(SCHEMES):
+        raise UserError(f"{address}: is an address in a registry, and a folder is taken here: give what "
+                        f"ser_ops.model_folder({address!r}) returns")
+    return Path(source)
 
 
 def _torch_network(source: "str | os.PathLike[str] | tuple[nn.Module, dict[str, Any]]", device: str) -> "TorchNetwork":

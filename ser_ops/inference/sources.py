@@ -11,7 +11,7 @@ from tempfile import NamedTemporaryFile
 
 from ser_ops.audio.admission import FORMATS
 from ser_ops.errors import UserError
-from ser_ops.files import path_on_disk
+from ser_ops.files import named_path, path_on_disk
 from ser_ops.folders import HIDDEN, walk_folder
 
 STANDARD_INPUT = "-"
@@ -32,11 +32,9 @@ def recordings_named(names: Sequence[str]) -> Iterator[str | UserError]:
 
 
 def _named(name: str) -> list[str]:
-    if not name:
-        raise UserError("'': the name is empty: give the name of a file or folder")
     if name == STANDARD_INPUT:
         return [name]
-    path = path_on_disk(Path(name))
+    path = path_on_disk(named_path(name))
     if os.path.isdir(path):     # not Path.is_dir, which raises for a name that is too long
         return _below(path)
     if os.path.lexists(path) or not _PATTERN & set(name):

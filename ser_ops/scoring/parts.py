@@ -129,4 +129,5 @@ def _answered(recogniser: Recogniser, asking: Sequence[tuple[int, Answering, lis
 @lru_cache(1)
 def recogniser_of(folder: Path, device: str, predict: Predict, records: bool) -> Recogniser:
     """The model, loaded once in a process; records: whether its answers hold what records keep."""
-    return Recogniser(folder, device, predict=predict, embeddings=records, sound=records)
+    # By torch wherever it runs, which in batches is faster, and no worker's answers hang on what is installed there.
+    return Recogniser(folder, device, predict=predict, onnx=False, embeddings=records, sound=records)

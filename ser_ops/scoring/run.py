@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from ser_ops.caveats import Caveat, caveats, marks
-from ser_ops.config.model_json import fingerprint, predict_of, read_model_json, recorded_as
+from ser_ops.config.model_json import SCHEMES, fingerprint, predict_of, read_model_json, recorded_as
 from ser_ops.config.params import Params, predict_of_project
 from ser_ops.errors import UserError
-from ser_ops.files import naming_write_errors, remove_leftovers
+from ser_ops.files import make_folder, naming_write_errors, remove_leftovers
 from ser_ops.progress.spreading import parallel_map
 from ser_ops.scoring.parts import REFUSED, Job, answer_part, recogniser_of, rows_written
 from ser_ops.scoring.plan import Asked, planned
-from ser_ops.tracking.models import SCHEMES, fetch_version
+from ser_ops.tracking.models import fetch_version
 from ser_ops.tracking.server import redacted
 from ser_ops.watch.records import lock_folder
 
@@ -70,7 +70,7 @@ def score(params: Params, source: str, out: Path, uri: str | None = None, covera
     """
     if records and out.resolve() in (records.resolve(), *records.resolve().parents):
         raise UserError(f"{records}: lies in {out}, among the tables: give a folder beside it with --records")
-    uri = uri or f"models:/{params.tracking.registered_model}@staging"
+    uri = f"models:/{params.tracking.registered_model}@staging" if uri is None else uri
     folder, version, pinned = fetch_version(params, uri)
     card, digest = read_model_json(folder), fingerprint(folder)
     model = pinned if version else f"{redacted(pinned) if uri.startswith(SCHEMES) else Path(uri).name} {digest[:12]}"
@@ -101,7 +101,7 @@ def _alone(out: Path, records: Path | None) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     with naming_write_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
         lock = FileLock(out / "lock")
         try:
             lock.acquire(timeout=0)
@@ -111,6 +111,7 @@ def _alone(out: Path, records: Path | None) -> Iterator[None]:
     with ExitStack() as locked:
         locked.callback(lock.release)
         if records:
+            make_folder(records)
             locked.callback(lock_folder(records).release)
         remove_leftovers(out)
         yield

@@ -1,14 +1,16 @@
 """Any model URI to a local folder with safetensors and JSON; nothing from it is ever executed or unpickled."""
 
+import os
 import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ser_ops.config.model_json import GRAPH, MODEL_JSON, REFERENCE, WEIGHTS, fingerprint, read_model_json
-from ser_ops.config.params import Params
+from ser_ops.config.model_json import GRAPH, MODEL_JSON, REFERENCE, SCHEMES, WEIGHTS, fingerprint, read_model_json
+from ser_ops.config.params import PARAMS, Params, load_params_anywhere
 from ser_ops.documents import read_yaml
 from ser_ops.errors import UserError
+from ser_ops.extras import naming_extras
 from ser_ops.files import replacing
 from ser_ops.tracking.aliases import Version
 from ser_ops.tracking.outage import is_away
@@ -20,8 +22,39 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _INSIDE = "artifacts/model"  # where a packaged model keeps the model folder
-SCHEMES = ("models:/", "runs:/")
 _REGISTERED = "give a model that ser-ops registered"
+
+
+def model_folder(address: str | None = None, params: Params | None = None) -> Path:
+    """A local model folder, which `Recogniser` takes, by the address that `ser-ops predict --model` takes.
+
+    Args:
+        address: models:/NAME@ALIAS, models:/NAME/VERSION, runs:/RUN/model, or a folder; by default the staging version
+            of the registered model of the project in the current folder.
+        params: Settings; by default those of that project or, where there is none, what fetching takes: the registry of
+            MLFLOW_TRACKING_URI.
+
+    Raises:
+        UserError: As `model_uri` and `fetch_model`, and where the extra is missing that brings MLflow.
+    """
+    settings = params or load_params_anywhere()
+    with naming_extras():
+        return fetch_model(settings, model_uri(settings, address))
+
+
+def model_uri(params: Params, address: str | None) -> str:
+    """The address that somebody gave, or that of the registered model's staging.
+
+    Raises UserError where no project is here that would say which model, or which registry, and nothing else does.
+    """
+    project = PARAMS.exists()
+    if address is None and not project:
+        raise UserError("no project is here (params.yaml), whose model would answer: name one with --model: a folder, "
+                        "or an address as models:/ser-fusion@staging")
+    if address and address.startswith(SCHEMES) and not (project or os.environ.get("MLFLOW_TRACKING_URI")):
+        raise UserError(f"{address}: no project is here (params.yaml), whose registry would have it: set "
+                        "MLFLOW_TRACKING_URI to the address of an MLflow server, or give a folder")
+    return f"models:/{params.tracking.registered_model}@staging" if address is None else address
 
 
 def fetch_model(params: Params, uri: str) -> Path:
@@ -29,9 +62,12 @@ def fetch_model(params: Params, uri: str) -> Path:
 
     models:/NAME@ALIAS, models:/NAME/VERSION, models:/MODEL-ID, runs:/RUN/model, or a folder: a model folder or a
     packaged model. What is fetched is kept under state/models by its fingerprint and not fetched twice.
-    Raises UserError in one line: nothing there, no such alias, a pickled or foreign model, weights that are not those
-    that were registered.
+    Raises UserError in one line: an empty address, nothing there, no such alias, a pickled or foreign model, weights
+    that are not those that were registered.
     """
+    if not uri:
+        raise UserError("'': the address of the model is empty: give a folder, or an address as "
+                        "models:/ser-fusion@staging")
     if not uri.startswith(SCHEMES):
         folder = Path(uri.removeprefix("file://"))
         if "://" in str(uri).removeprefix("file://") or not folder.is_dir():

@@ -109,6 +109,17 @@ def test_errors_are_those_of_predict_and_nothing_is_written(project, monkeypatch
     assert not Path("none").exists()
 
 
+@pytest.mark.parametrize("out", ["file", "file/page", "pipe"])
+def test_a_page_that_cannot_be_written_is_said_before_the_work(project, monkeypatch, tmp_path, out):
+    monkeypatch.chdir(project)
+    (tmp_path / "file").touch()
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.setattr("ser_ops.explain.recording.explain_recording", None)
+    with pytest.raises(UserError, match=r"cannot be written .*: a file stands where a folder must be"):
+        command.explain(made(tmp_path / "a.wav", 1.0), "model", tmp_path / out, None, None)
+    assert sorted(os.listdir(tmp_path)) == ["a.wav", "file", "pipe"]
+
+
 @pytest.mark.parametrize("name", ["cnn", "vit"])
 def test_every_kind_of_model_is_explained(name, tmp_path):
     params = load_params(PROJECT / "params.yaml")

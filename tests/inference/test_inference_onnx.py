@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -127,8 +128,11 @@ def test_an_exported_model_keeps_its_reference_and_its_name_in_records(folder, t
 @pytest.mark.parametrize("name", list(MODELS))
 def test_every_model_answers_as_its_graph(tmp_path, name):
     folder = saved(tmp_path, name, tiny())
-    figures = export_model(folder, folder, clips(folder), Export())
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        figures = export_model(folder, folder, clips(folder), Export())
     assert figures["largest_difference"] < 1e-5 and figures["int8"] is None
+    assert [str(warning.message) for warning in said] == []
     same_answers(folder)
 
 
@@ -172,19 +176,30 @@ def test_a_model_that_resamples_is_one_line(tmp_path):
     assert "resample to 22050 Hz" in str(raised.value) and "\n" not in str(raised.value)
 
 
-def test_a_graph_answers_only_where_it_is_asked_for(folder):
-    assert usable_graph(folder) is None
+def test_a_graph_answers_where_it_stands_unless_it_is_asked_not_to(folder):
+    assert usable_graph(folder) is None and isinstance(Recogniser(folder, "cpu").network, TorchNetwork)
     by_hand(folder)
-    assert isinstance(Recogniser(folder, "cpu", onnx=True).network, OnnxGraph)
-    asked_not = Recogniser(folder, "cpu")
+    assert isinstance(Recogniser(folder, "cpu").network, OnnxGraph)
+    asked_not = Recogniser(folder, "cpu", onnx=False)
     assert isinstance(asked_not.network, TorchNetwork) and asked_not.model is asked_not.network.model
-    with pytest.raises(UserError, match=r"knows no voice and cannot be explained"):
-        Recogniser(folder, "cpu", onnx=True).stranger()
+
+
+def test_what_a_graph_cannot_do_is_done_by_the_network_beside_it(tmp_path):
+    folder = saved(tmp_path, "fusion", tiny(wav2vec={"states": "statistics", "embedding": 8},
+                                            features={"seconds": 1.0, "level": "same"}), WHISPER.record())
+    by_hand(folder)
+    by_graph, by_network = Recogniser(folder, "cpu"), Recogniser(folder, "cpu", onnx=False)
+    assert isinstance(by_graph.network, OnnxGraph) and isinstance(by_graph.torch_network, TorchNetwork)
+    assert by_graph.model is by_graph.torch_network.model
+    known, expected = (recogniser.answer(sound(2.0), RATE, voice=recogniser.stranger())
+                       for recogniser in (by_graph, by_network))
+    assert np.array_equal(known.probabilities, expected.probabilities) and known.voice_clips == 0
+    assert not np.allclose(by_graph.answer(sound(2.0), RATE).probabilities, expected.probabilities), "the graph again"
 
 
 def test_embeddings_come_from_torch_change_no_answer_and_are_there_where_asked_for_alone(folder):
     by_hand(folder)
-    asked, unasked = Recogniser(folder, "cpu", onnx=True, embeddings=True), Recogniser(folder, "cpu")
+    asked, unasked = (Recogniser(folder, "cpu", onnx=onnx, embeddings=onnx) for onnx in (True, False))
     assert isinstance(asked.network, TorchNetwork)
     answer, plain = (recogniser.answer(sound(2.0), RATE) for recogniser in (asked, unasked))
     assert answer.embedding.shape == (EMBEDDING,) and np.ptp(answer.embedding) > 0

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -178,6 +179,17 @@ def test_a_folder_that_is_no_model_is_one_line(tmp_path):
     write_json(tmp_path / "model.json", {"format": 1})
     with pytest.raises(UserError):
         Recogniser(tmp_path)
+
+
+@pytest.mark.parametrize("address", ["models:/ser-fusion@staging", "runs:/0123/model", Path("models:/ser-fusion/3")])
+def test_an_address_in_a_registry_says_what_fetches_it(address):
+    with pytest.raises(UserError, match=rf"^{address}: is an address .* ser_ops\.model_folder\('{address}'\) returns$"):
+        Recogniser(address)
+
+
+def test_a_folder_that_is_not_there_has_a_remedy_that_exists(tmp_path):
+    with pytest.raises(UserError, match="train the model, or name a folder that holds one"):
+        Recogniser(tmp_path / "nowhere")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -58,7 +58,9 @@ def test_what_is_removed_while_a_folder_is_listed_is_not_there(here):
     assert all(status is None or path.suffix != ".wav" for path, status, _ in listing) and first.parts
 
 
-@pytest.mark.parametrize(("name", "words"), [("none", "holds no recording"), ("*.ogg", "fits no file"), ("", "empty")])
+@pytest.mark.parametrize(("name", "words"), [("none", "holds no recording"), ("*.ogg", "fits no file"), ("", "empty"),
+                                            ("s3://voices/a.wav", "s3://voices/a.wav: is an address"),
+                                            ("https://host/*.mp3", "https://host/*.mp3: is an address")])
 def test_a_name_that_stands_for_nothing_is_an_error_in_its_place(here, name, words):
     first, fault, last = recordings_named(["one.mp3", name, "one.mp3"])
     assert first == last == "one.mp3" and isinstance(fault, UserError) and words in str(fault)
@@ -96,7 +98,14 @@ def test_both_kinds_of_table_hold_the_same(tmp_path):
 def test_windows_have_a_row_each():
     rows = window_rows("a.wav", answer())
     assert [(row["start"], row["emotion"]) for row in rows] == [(0.0, "happy"), (1.0, "no speech")]
-    assert set(rows[0]) <= set(WINDOW_COLUMNS)
+    assert [row["speech_seconds"] for row in rows] == [0.75, 0.25] and set(rows[0]) <= set(WINDOW_COLUMNS)
+
+
+@pytest.mark.parametrize("speech", [(), None])
+def test_a_recording_without_windows_has_a_row_all_the_same(speech):
+    (row,) = window_rows("a.wav", Answer(np.full(7, 1 / 7), 3.0, [], speech=speech))
+    assert (row["path"], row["start"], row["end"], row["emotion"]) == ("a.wav", 0.0, 3.0, "no speech")
+    assert row.get("speech_seconds") == (None if speech is None else 0.0) and row["p_happy"] == 0.142857
 
 
 @pytest.mark.parametrize("kind", [csv_table, parquet_table])

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from mlflow import MlflowClient
 from packaging.requirements import Requirement
 
 from infra import lock
@@ -39,10 +40,15 @@ def test_prediction_alone_is_few_packages(python):
     assert len(light(python)) + 1 <= MOST
 
 
+def test_the_readme_says_how_many_they_are():
+    most = max(len(light(python)) + 1 for python in lock.PYTHONS)
+    assert f"on a CPU {most} packages with ser-ops itself" in " ".join((PROJECT / "README.md").read_text().split())
+
+
 def test_the_extra_that_is_named_brings_what_is_missing():
     required = [f'{line}; extra == "{extra}"' for extra, lines in CONTENT["optional-dependencies"].items()
                 for line in lines] + CONTENT["dependencies"]
-    named = {"mlflow": "train", "prefect": "team", "shap": "explain", "pyarrow": "parquet", "sklearn": "train"}
+    named = {"mlflow": "registry", "prefect": "team", "shap": "explain", "pyarrow": "parquet", "sklearn": "train"}
     assert {module: extra_of(module, required) for module in named} == named
     assert extra_of("numpy", required) is None
     for command in ("watch", "explain", "serve"):       # its own extra brings all that it needs
@@ -92,10 +98,10 @@ def empty(tmp_path_factory):
     return folder
 
 
-def run(python: Path, folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def run(python: Path, folder: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     given = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "MLFLOW"))}
     return subprocess.run([str(python), *arguments], cwd=folder, capture_output=True, text=True, timeout=300,
-                          env=given | {"HOME": str(folder), "OMP_NUM_THREADS": "1"})
+                          env=given | {"HOME": str(folder), "OMP_NUM_THREADS": "1"} | environment)
 
 
 @pytest.mark.slow
@@ -127,6 +133,39 @@ def test_the_extra_serve_is_all_that_serving_takes(tmp_path, empty):
                 assert json.load(answer)["ready"]
         process.terminate()
         assert " answers on http" in line, process.stderr.read()
+
+
+@pytest.fixture
+def registered(tmp_path, empty, monkeypatch):
+    """The address of an SQLite registry whose staging is the model, packaged."""
+    address = f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    client = MlflowClient(address)
+    experiment = client.create_experiment("light", artifact_location=str(tmp_path / "artifacts"))
+    run = client.create_run(experiment).info
+    shutil.copytree(empty / "model", tmp_path / "model/artifacts/model")
+    (tmp_path / "model/MLmodel").write_text("flavors: {python_function: {model_code_path: served_model.py}}\n")
+    client.log_artifacts(run.run_id, str(tmp_path / "model"), "model")
+    client.create_registered_model("ser-fusion")
+    version = client.create_model_version("ser-fusion", f"{run.artifact_uri}/model", run.run_id).version
+    client.set_registered_model_alias("ser-fusion", "staging", version)
+    return address
+
+
+@pytest.mark.slow
+def test_the_extra_registry_is_all_that_an_address_in_a_registry_takes(environment, tmp_path, empty, registered):
+    arguments = ("-m", "ser_ops.cli", "predict", str(empty / "tone.wav"), "--json",
+                 "--model", "models:/ser-fusion@staging")
+    done = run(environment, tmp_path, *arguments, MLFLOW_TRACKING_URI=registered)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
+    assert "mlflow is not installed, which this needs: pip install 'ser-ops[registry]'" in done.stderr
+    python = made_environment(tmp_path, "registry")
+    done = run(python, tmp_path, *arguments, MLFLOW_TRACKING_URI=registered)
+    assert done.returncode == 0 and json.loads(done.stdout)["emotion"] == "no speech", done.stderr
+    code = f"""from ser_ops import Recogniser, model_folder
+print(Recogniser(model_folder('models:/ser-fusion@staging')).answer_file({str(empty / "tone.wav")!r}).emotion)"""
+    done = run(python, tmp_path, "-c", code, MLFLOW_TRACKING_URI=registered)
+    assert done.stdout == "no speech\n", done.stderr
 
 
 @pytest.mark.slow

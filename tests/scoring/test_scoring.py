@@ -289,6 +289,16 @@ def test_killed_at_any_rename_each_answer_has_its_record_once(params, model, cal
     assert renames == 15, "the plan's two renames and three for each of four parts"
 
 
+@pytest.mark.parametrize(("out", "records"), [("file", None), ("file/out", None), ("pipe", None), ("out", "file"),
+                                              ("out", "link/heard")])
+def test_a_folder_that_cannot_be_made_is_one_line(params, model, calls, out, records):
+    Path("file").touch()
+    os.mkfifo("pipe")
+    Path("link").symlink_to("nowhere")
+    with pytest.raises(UserError, match=r"cannot be written .*: a file stands where a folder must be"):
+        score(params, "calls", Path(out), str(model), records=records and Path(records))
+
+
 def test_a_damaged_table_is_made_again(params, model, calls):
     score(params, "calls", Path("out"), str(model))
     before = files(Path("out"))
@@ -328,7 +338,7 @@ def test_another_model_another_setting_and_another_source_are_refused(params, mo
         score(params, "calls/deep", Path("out"), str(model))
     assert files(Path("out")) == before
     assert score(params, "calls", Path("sets"), str(model), 0.9).answered == 10
-    assert all(row["emotions"] for row in table(Path("sets")))
+    assert all(bool(row["emotions"]) != (row["emotion"] == "no speech") for row in table(Path("sets")))
 
 
 def test_what_does_not_load_begins_nothing(params, model, calls):

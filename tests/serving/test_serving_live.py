@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from serving_process import RATE, running, settings, sound
+from serving_process import RATE, running, settings, sound, until
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
@@ -57,7 +57,7 @@ def test_what_is_no_live_sound_ends_the_session(server, first, then, code):
             socket.recv(60)
         assert closed.value.rcvd.code == code
         assert closed.value.rcvd.reason or code == 1009
-    assert server.metric("ser_ops_live_sessions") == 0
+    until(lambda: server.metric("ser_ops_live_sessions") == 0)
     assert server.ask("GET", "/readyz").status == 200
 
 
