@@ -106,7 +106,7 @@ def test_the_microphone_is_answered_while_it_records_and_as_a_whole(server, page
     assert page.value("getComputedStyle(document.body).backgroundColor") == "rgb(13, 17, 23)"
     page.value("document.getElementById('record').click()")
     until(lambda: page.value("(shown && shown.windows.length || 0)") >= 3)
-    assert "the last answer took" in page.value(SAID)
+    until(lambda: "the last answer took" in page.value(SAID))       # between two answers it may say that one was none
     page.value("document.getElementById('record').click()")
     until(lambda: "microphone.wav: answered in" in page.value(SAID))
     assert page.value("shown.seconds") > 1 and page.value("at('sound').src").startswith("blob:")
