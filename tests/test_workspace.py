@@ -82,7 +82,7 @@ def test_stages_of_both_files_run_once_and_are_timed(repository, said):
 
 def test_dvc_sees_reproductions_once_one_is_asked_for(tmp_path, monkeypatch, said):
     """The project's own graphs, without code and data: whatever is missing is listed, of what DVC sees."""
-    for file in ("params.yaml", "dvc.yaml", "reproduction/dvc.yaml", ".dvcignore"):
+    for file in ("params.yaml", "dvc.yaml", "reproduction/dvc.yaml", "reproduction/params.yaml", ".dvcignore"):
         (tmp_path / file).parent.mkdir(exist_ok=True)
         shutil.copy(PROJECT / file, tmp_path / file)
     shutil.copytree(PROJECT / "presets", tmp_path / "presets")
